@@ -1,0 +1,200 @@
+/**
+ * The doors: every interface between rooms, types only. `engine` asks, `storage` and `identity` answer, `compose` introduces
+ * them to each other. Sizes and offsets are bytes, extents are inclusive `[start, end]`, times are milliseconds since the epoch.
+ */
+import type { Extent } from './protocol/extents.ts';
+
+export interface Clock {
+  now(): number;
+}
+
+// ---------------------------------------------------------------- bytes
+
+/** What is to happen with a part of a segment: new bytes are written, bytes already stored are compared. */
+export interface Piece {
+  extent: Extent;
+  action: 'write' | 'compare';
+}
+
+/** Bytes that travel to a worker and back. The buffer is transferred: between `write` and its result nobody holds it. */
+export interface SegmentJob {
+  buffer: ArrayBuffer;
+  /** Bytes of `buffer` in use, from 0. */
+  length: number;
+  /** Offset in the file of the first of them. */
+  start: number;
+  /** Disjoint, ascending, together exactly `[start, start + length - 1]`. */
+  pieces: Piece[];
+}
+
+export interface SegmentResult {
+  buffer: ArrayBuffer;
+  /** Sum of the segment's bytes modulo 256. */
+  sum: number;
+  /** CRC-32 of the whole segment. */
+  crc32: number;
+  /** CRC-32 of each piece, in the order of the job's pieces. */
+  pieceCrcs: number[];
+  /** True when a compared piece differs from what is stored. */
+  conflict: boolean;
+}
+
+export type DigestAlgorithm = 'sha-256' | 'sha-512';
+
+/** The growing bytes of one open upload. Several may hold it at once; the handle lives until the last `release`. */
+export interface Part {
+  /** Checksums, compares and writes one segment off the main thread. ENOSPC/EDQUOT become `insufficient_storage`. */
+  write(job: SegmentJob): Promise<SegmentResult>;
+  /** Makes everything written so far durable. */
+  sync(): Promise<void>;
+  /** Fills `into` from `position`; the number of bytes read, less than asked only at the end of the file. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  release(): void;
+}
+
+/** Bytes of a file, open or sealed, for reading. */
+export interface Reader {
+  read(into: Uint8Array, position: number): Promise<number>;
+  release(): void;
+}
+
+/** Where the bytes are, by file id. Implementations: `storage/disk`. */
+export interface BlobStore {
+  /** Makes an empty part. It needs no durability: without a catalog document it is a leftover. */
+  create(id: string): Promise<void>;
+  openPart(id: string): Promise<Part>;
+  /**
+   * The commit point of the bytes: cut to `size`, sync, rename part → blob, sync directory. Idempotent: a blob already sealed
+   * is left alone.
+   */
+  seal(id: string, size: number): Promise<void>;
+  /** Opens the part or the sealed blob, whichever there is; `not_found` if neither. Stays readable after `remove`. */
+  openReader(id: string): Promise<Reader>;
+  /** Removes whatever is stored under the id, manifest included; no error when there is nothing. */
+  remove(id: string): Promise<void>;
+  /** The ids of everything stored. */
+  list(): Promise<string[]>;
+}
+
+/** Long reads of stored bytes, off the main thread and away from the segment workers. */
+export interface Inspector {
+  /** Digest of `prefix` followed by the stored bytes of `extent` (none for an empty extent, `end < start`). */
+  digest(id: string, algorithm: DigestAlgorithm, extent: Extent, prefix?: Uint8Array): Promise<Uint8Array>;
+  /** Reads the bytes of each record again; the indexes of those whose CRC-32 does not agree. */
+  verify(id: string, records: readonly ManifestRecord[]): Promise<number[]>;
+}
+
+// ---------------------------------------------------------------- manifest
+
+export interface ManifestRecord {
+  start: number;
+  /** Inclusive. */
+  end: number;
+  crc32: number;
+  /** The data was on stable storage before this record was written (durability `chunk`). */
+  synced: boolean;
+  time: number;
+}
+
+/** The journal of one upload: what it lists was verified and stored; nothing else counts. */
+export interface Manifest {
+  /**
+   * Appends in one write; with `durable` it is on stable storage when the promise resolves. After a failed append the journal
+   * is as it was. Callers serialise: one append at a time.
+   */
+  append(records: readonly ManifestRecord[], durable: boolean): Promise<void>;
+  sync(): Promise<void>;
+  release(): void;
+}
+
+export interface ManifestStore {
+  create(id: string): Promise<void>;
+  /** The journal's longest valid prefix; what follows is cut. `not_found` when there is none. */
+  read(id: string): Promise<ManifestRecord[]>;
+  open(id: string): Promise<Manifest>;
+  /** Replaces the journal by these records, atomically and durably (recovery forgets what failed its check). */
+  rewrite(id: string, records: readonly ManifestRecord[]): Promise<void>;
+}
+
+// ---------------------------------------------------------------- documents
+
+/** One file or one upload on its way. Written when something about the file changes, never per chunk. */
+export interface FileDocument {
+  id: string;
+  owner: string;
+  name: string;
+  /** `open`: bytes may still come. `sealed`: complete for good. */
+  state: 'open' | 'sealed';
+  /** Declared by the client; fixed once known. Null: undeclared. When sealed: the size. */
+  size: number | null;
+  contentType: string | null;
+  /** What the client said the whole file's digest is, checked before it becomes complete. */
+  reprDigest: { algorithm: DigestAlgorithm; value: string } | null;
+  /** CRC-32 of the whole file, known when sealed. */
+  crc32: number | null;
+  createdAt: number;
+  /** Of the last change that was written here; an open upload's own truth is the time of its last manifest record. */
+  updatedAt: number;
+  completedAt: number | null;
+  /** Id of the complete file that this upload replaces when it is sealed. */
+  replaces: string | null;
+}
+
+/** Who owns what under which name: at most one sealed document and one open one a name. */
+export interface Slot {
+  sealed: FileDocument | null;
+  open: FileDocument | null;
+}
+
+export interface ListQuery {
+  owner: string;
+  prefix: string;
+  /** Names strictly after this one; null from the start. */
+  after: string | null;
+  limit: number;
+}
+
+/** Implementations: `storage/lowdb`. Names sort by their UTF-16 code units. */
+export interface Catalog {
+  find(owner: string, name: string): Promise<Slot>;
+  list(query: ListQuery): Promise<{ name: string; slot: Slot }[]>;
+  /** Every open document (recovery and sweep). */
+  listOpen(): Promise<FileDocument[]>;
+  /** True when a document of this id exists. */
+  has(id: string): Promise<boolean>;
+  /**
+   * Durable when it resolves, atomic always. Putting a sealed document makes the sealed one that it replaces disappear from the
+   * slot in the same step; the caller then removes that one's bytes.
+   */
+  put(document: FileDocument): Promise<void>;
+  remove(id: string): Promise<void>;
+}
+
+// ---------------------------------------------------------------- identity
+
+export type Role = 'admin' | 'client';
+
+/** Who asks. Every way of signing in ends in one of these. */
+export interface Principal {
+  id: string;
+  role: Role;
+}
+
+export interface ClientDocument {
+  clientId: string;
+  role: Role;
+  name: string | null;
+  /** A salted hash that names its own parameters; never leaves `identity`. */
+  secretHash: string;
+  createdAt: number;
+  lastUsed: number | null;
+}
+
+/** Implementations: `storage/lowdb`. */
+export interface CredentialStore {
+  find(clientId: string): Promise<ClientDocument | null>;
+  list(): Promise<ClientDocument[]>;
+  /** Durable when it resolves. */
+  put(document: ClientDocument): Promise<void>;
+  remove(clientId: string): Promise<boolean>;
+}
