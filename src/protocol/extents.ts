@@ -1,0 +1,222 @@
+/**
+ * Which bytes of a file are there.
+ *
+ *     buckets   [ 0-99 200-299 … ]  [ 5000-5099 … ]  [ … ]        each at most 512 runs, ascending
+ *                                     ^ start end crc32            between two runs there is always a gap
+ *
+ * Finding a place is a binary search over buckets, then one inside the bucket. Adding moves at most one bucket's runs; a full
+ * bucket splits in two. So the price of an operation does not grow with the number of runs, in whatever order chunks come.
+ */
+import { crc32Combine } from './crc32.ts';
+
+/** Bytes `start` to `end` of a file, both inclusive; `end >= start`. */
+export interface Extent {
+  start: number;
+  end: number;
+}
+
+/** A part of an extent that is either all stored or all missing. */
+export interface Slice {
+  extent: Extent;
+  stored: boolean;
+}
+
+interface Run {
+  start: number;
+  end: number;
+  crc32: number;
+}
+
+/** A place in the set: bucket and index in it. */
+interface Place {
+  bucket: number;
+  index: number;
+}
+
+const BUCKET_RUNS = 512;
+
+/** Number of bytes in an extent. */
+export function lengthOf(extent: Extent): number {
+  return extent.end - extent.start + 1;
+}
+
+/** Disjoint runs of bytes; adjacent ones are merged, and each carries the CRC-32 of its bytes. */
+export class ExtentSet {
+  /** No bucket is ever empty. */
+  readonly #buckets: Run[][] = [];
+  #bytes = 0;
+  #runs = 0;
+
+  /** Number of bytes in the set. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Number of disjoint runs. */
+  get runs(): number {
+    return this.#runs;
+  }
+
+  /** Highest end + 1, 0 when empty. */
+  get end(): number {
+    const last = this.#buckets.at(-1)?.at(-1);
+    return last === undefined ? 0 : last.end + 1;
+  }
+
+  /** Adds bytes that are not there yet, with the CRC-32 of exactly these bytes. Throws RangeError when they overlap what is there. */
+  add(extent: Extent, crc32: number): void {
+    if (extent.end < extent.start) throw new RangeError('the extent is empty');
+    const place = this.#placeOf(extent.start);
+    const left = this.#at(place);
+    const right = this.#at(this.#next(place));
+    if ((left !== undefined && left.end >= extent.start) || (right !== undefined && right.start <= extent.end)) {
+      throw new RangeError('the extent overlaps what is there');
+    }
+    const length = lengthOf(extent);
+    const meetsRight = right !== undefined && right.start === extent.end + 1;
+    if (left !== undefined && left.end + 1 === extent.start) {
+      left.crc32 = crc32Combine(left.crc32, crc32, length);
+      left.end = extent.end;
+      if (meetsRight) {
+        left.crc32 = crc32Combine(left.crc32, right.crc32, lengthOf(right));
+        left.end = right.end;
+        this.#remove(this.#next(place));
+      }
+    } else if (meetsRight) {
+      right.crc32 = crc32Combine(crc32, right.crc32, lengthOf(right));
+      right.start = extent.start;
+    } else {
+      this.#insertAfter(place, { start: extent.start, end: extent.end, crc32 });
+    }
+    this.#bytes += length;
+  }
+
+  /** True when every byte of the extent is there. */
+  covers(extent: Extent): boolean {
+    const run = this.#at(this.#placeOf(extent.start));
+    return run !== undefined && run.end >= extent.end;
+  }
+
+  /** True when at least one byte of the extent is there. */
+  overlaps(extent: Extent): boolean {
+    const run = this.#at(this.#placeOf(extent.end));
+    return run !== undefined && run.end >= extent.start;
+  }
+
+  /** The first byte that is not there, counted from 0. */
+  firstGap(): number {
+    return this.runEnd(0);
+  }
+
+  /** The first byte at or after `position` that is not there: `position` itself when it is in a gap. */
+  runEnd(position: number): number {
+    const run = this.#at(this.#placeOf(position));
+    return run !== undefined && run.end >= position ? run.end + 1 : position;
+  }
+
+  /** Cuts the extent at every border between stored and missing bytes; ascending, together exactly the extent. */
+  split(extent: Extent): Slice[] {
+    const slices: Slice[] = [];
+    let position = extent.start;
+    let place = this.#placeOf(extent.start);
+    if (place.index < 0) place = this.#next(place);
+    const take = (last: number, stored: boolean) => {
+      const end = Math.min(last, extent.end);
+      if (end < position) return;
+      slices.push({ extent: { start: position, end }, stored });
+      position = end + 1;
+    };
+    while (position <= extent.end) {
+      const run = this.#at(place);
+      take(run === undefined ? extent.end : run.start - 1, false);
+      if (run !== undefined) take(run.end, true);
+      place = this.#next(place);
+    }
+    return slices;
+  }
+
+  /**
+   * The first `most` gaps below the offset `below`, inclusive pairs, ascending; `more` tells whether there are others. The work is
+   * bounded by `most`, not by the number of runs.
+   */
+  gaps(below: number, most: number): { gaps: [number, number][]; more: boolean } {
+    const gaps: [number, number][] = [];
+    let position = 0;
+    let place: Place = { bucket: 0, index: 0 };
+    while (position < below) {
+      const run = this.#at(place);
+      const end = Math.min(run === undefined ? below : run.start, below);
+      if (end > position) {
+        if (gaps.length >= most) return { gaps, more: true };
+        gaps.push([position, end - 1]);
+      }
+      if (run === undefined) break;
+      position = run.end + 1;
+      place = this.#next(place);
+    }
+    return { gaps, more: false };
+  }
+
+  /** The CRC-32 of bytes 0 to `size` - 1 when the set is exactly these (0 for an empty set and size 0), else null. */
+  whole(size: number): number | null {
+    if (this.#bytes !== size || this.#runs > 1) return null;
+    const run = this.#buckets[0]?.[0];
+    if (run === undefined) return 0;
+    return run.start === 0 ? run.crc32 : null;
+  }
+
+  #at(place: Place): Run | undefined {
+    return this.#buckets[place.bucket]?.[place.index];
+  }
+
+  /** Place of the last run that starts at or before `position`; index -1 in the first bucket when there is none. */
+  #placeOf(position: number): Place {
+    const bucket = Math.max(
+      0,
+      lastAtOrBefore(this.#buckets.length, (i) => this.#buckets[i]?.[0]?.start, position),
+    );
+    const runs = this.#buckets[bucket];
+    return { bucket, index: lastAtOrBefore(runs?.length ?? 0, (i) => runs?.[i]?.start, position) };
+  }
+
+  #next({ bucket, index }: Place): Place {
+    const runs = this.#buckets[bucket];
+    return runs !== undefined && index + 1 < runs.length
+      ? { bucket, index: index + 1 }
+      : { bucket: bucket + 1, index: 0 };
+  }
+
+  #insertAfter({ bucket, index }: Place, run: Run): void {
+    this.#runs += 1;
+    const runs = this.#buckets[bucket];
+    if (runs === undefined) {
+      this.#buckets.push([run]);
+      return;
+    }
+    runs.splice(index + 1, 0, run);
+    if (runs.length <= BUCKET_RUNS) return;
+    // In file order the last bucket grows at its end only: leave it full and open a new one instead of halving it.
+    const ascending = bucket === this.#buckets.length - 1 && index + 2 === runs.length;
+    this.#buckets.splice(bucket + 1, 0, runs.splice(ascending ? BUCKET_RUNS : BUCKET_RUNS / 2));
+  }
+
+  #remove({ bucket, index }: Place): void {
+    this.#runs -= 1;
+    const runs = this.#buckets[bucket];
+    runs?.splice(index, 1);
+    if (runs?.length === 0) this.#buckets.splice(bucket, 1);
+  }
+}
+
+/** The last of `count` ascending values that is at most `limit`, by index; -1 when none is. */
+function lastAtOrBefore(count: number, valueAt: (index: number) => number | undefined, limit: number): number {
+  let low = 0;
+  let high = count;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const value = valueAt(middle);
+    if (value !== undefined && value <= limit) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
