@@ -165,6 +165,11 @@ export class ExtentSet {
     return run.start === 0 ? run.crc32 : null;
   }
 
+  /** The runs in ascending order, each with the CRC-32 of its bytes. */
+  *entries(): Generator<Readonly<Run>> {
+    for (const runs of this.#buckets) yield* runs;
+  }
+
   #at(place: Place): Run | undefined {
     return this.#buckets[place.bucket]?.[place.index];
   }
