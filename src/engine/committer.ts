@@ -1,0 +1,134 @@
+/**
+ * The commit point of a chunk. Chunks of one upload that finish at the same time share one round (group commit):
+ *
+ *     sync data → append manifest records (one write) → sync manifest → catalog document if something was declared → reply
+ *
+ * With durability `seal` both syncs are left to the seal; the records then lack the `synced` flag and are checked against the disk
+ * after an unclean stop.
+ */
+import type { Catalog, Clock, FileDocument, ManifestRecord } from '../contracts.ts';
+import { type Declaration, type Handles, type OpenUpload, outOfBounds } from './upload.ts';
+
+export type Durability = 'chunk' | 'seal';
+
+/** New bytes of one chunk: what was written at its place and how it checks. */
+export interface FreshExtent {
+  start: number;
+  end: number;
+  crc32: number;
+}
+
+interface Pending {
+  fresh: FreshExtent[];
+  declaration: Declaration;
+  handles: Handles;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+export interface CommitterDeps {
+  catalog: Catalog;
+  clock: Clock;
+  durability: Durability;
+}
+
+export class Committer {
+  readonly #deps: CommitterDeps;
+  readonly #pending = new Map<OpenUpload, Pending[]>();
+  readonly #rounds = new Map<OpenUpload, Promise<void>>();
+
+  constructor(deps: CommitterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves when the chunk counts. The caller holds the upload and the chunk's reservation. */
+  commit(upload: OpenUpload, handles: Handles, fresh: FreshExtent[], declaration: Declaration): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const pending: Pending = { fresh, declaration, handles, resolve, reject };
+      const queue = this.#pending.get(upload);
+      if (queue) queue.push(pending);
+      else this.#pending.set(upload, [pending]);
+      if (!this.#rounds.has(upload)) {
+        const rounds = this.#run(upload).finally(() => this.#rounds.delete(upload));
+        this.#rounds.set(upload, rounds);
+      }
+    });
+  }
+
+  /** Resolves when no round of this upload runs. */
+  async idle(upload: OpenUpload): Promise<void> {
+    await this.#rounds.get(upload);
+  }
+
+  async #run(upload: OpenUpload): Promise<void> {
+    // Requests that finish in the same turn of the event loop join the first round.
+    await Promise.resolve();
+    for (let batch = this.#pending.get(upload); batch; batch = this.#pending.get(upload)) {
+      this.#pending.delete(upload);
+      try {
+        await this.#round(upload, batch);
+      } catch (error) {
+        for (const pending of batch) pending.reject(error);
+      }
+    }
+  }
+
+  async #round(upload: OpenUpload, batch: Pending[]): Promise<void> {
+    const { accepted, document } = this.#admit(upload, batch);
+    const first = accepted[0];
+    if (!first) return;
+    const durable = this.#deps.durability === 'chunk';
+    const time = this.#deps.clock.now();
+    const records: ManifestRecord[] = accepted.flatMap((pending) =>
+      pending.fresh.map((fresh) => ({ ...fresh, synced: durable, time })),
+    );
+    if (records.length > 0) {
+      if (durable) await first.handles.part.sync();
+      else upload.unsynced = true;
+      await first.handles.manifest.append(records, durable);
+      // The journal has them, so they are stored, whatever happens to the document below.
+      for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);
+      upload.lastCommitAt = time;
+    }
+    await this.#writeDocument(upload, document, time);
+    for (const pending of accepted) pending.resolve();
+  }
+
+  /**
+   * Looks at each chunk again in the light of what was committed since its request began, the chunks before it in this round
+   * included: the size may have been fixed, the upload deleted or closed. Rejects those that no longer fit.
+   */
+  #admit(upload: OpenUpload, batch: Pending[]): { accepted: Pending[]; document: FileDocument } {
+    const before = upload.document;
+    let end = upload.stored.end;
+    const accepted = batch.filter((pending) => {
+      try {
+        upload.assertGoing();
+        if (upload.closed && pending.fresh.length > 0) throw upload.closedError();
+        upload.check(pending.declaration, end);
+        const document = upload.declared(pending.declaration);
+        const last = pending.fresh.at(-1)?.end ?? -1;
+        if (document.size !== null && last >= document.size) throw outOfBounds(last, document.size);
+        end = Math.max(end, last + 1);
+        upload.document = document;
+        return true;
+      } catch (error) {
+        pending.reject(error);
+        return false;
+      }
+    });
+    const { document } = upload;
+    upload.document = before;
+    return { accepted, document };
+  }
+
+  async #writeDocument(upload: OpenUpload, document: FileDocument, time: number): Promise<void> {
+    if (upload.closed || (upload.visible && document === upload.document)) return;
+    // An upload that was deleted during this round must not come back by its document.
+    upload.assertGoing();
+    const written = { ...document, updatedAt: time };
+    await this.#deps.catalog.put(written);
+    upload.document = written;
+    upload.visible = true;
+  }
+}

@@ -1,0 +1,120 @@
+/** What a name's bytes look like to a reader: the complete file, or what is there of one under way. */
+import type { BlobStore, Catalog, FileDocument, Reader } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Digest } from '../protocol/digests.ts';
+import type { Extent } from '../protocol/extents.ts';
+import { entityTag } from './status.ts';
+import type { OpenUpload } from './upload.ts';
+import type { Uploads } from './uploads.ts';
+
+/**
+ * One file as it stood when the request came, open for reading. It stays readable when the file is replaced or deleted meanwhile.
+ * Whoever opened it must call `release` exactly once.
+ */
+export interface Representation {
+  id: string;
+  name: string;
+  contentType: string | null;
+  /** Final or declared size; null while the size is undeclared and bytes are missing. */
+  size: number | null;
+  /** A whole download works now. */
+  readable: boolean;
+  /** Strong entity tag with its quotes; null while not readable. */
+  etag: string | null;
+  /** Milliseconds; null while not readable. */
+  lastModified: number | null;
+  /** Digest of the whole file, where the client declared one and it was checked. */
+  reprDigest: Digest | null;
+  /** These bytes are verified and stored. */
+  covers(extent: Extent): boolean;
+  /** First byte at or after `position` that is not stored yet; grows while the upload goes on. */
+  committedUpTo(position: number): number;
+  /** How the upload stands now: `gone` when it was deleted, went stale or failed its digest. */
+  state(): 'open' | 'sealed' | 'gone';
+  reader: Reader;
+  release(): void;
+}
+
+export interface DownloadsDeps {
+  blobs: BlobStore;
+  catalog: Catalog;
+  uploads: Uploads;
+}
+
+export class Downloads {
+  readonly #deps: DownloadsDeps;
+
+  constructor(deps: DownloadsDeps) {
+    this.#deps = deps;
+  }
+
+  /** The complete file of a name, else what is there of its upload. Throws `not_found`. */
+  async open(owner: string, name: string): Promise<Representation> {
+    // Between the look-up and the opening the file may be replaced; then the second look finds its successor.
+    try {
+      return await this.#open(owner, name);
+    } catch (error) {
+      if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
+      return await this.#open(owner, name);
+    }
+  }
+
+  async #open(owner: string, name: string): Promise<Representation> {
+    const upload = this.#deps.uploads.findVisible(owner, name);
+    if (upload && upload.document.replaces === null) {
+      return ofUpload(upload, await this.#deps.blobs.openReader(upload.id));
+    }
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
+    return ofSealed(sealed, await this.#deps.blobs.openReader(sealed.id));
+  }
+}
+
+function ofSealed(document: FileDocument, reader: Reader): Representation {
+  const size = document.size ?? 0;
+  return {
+    id: document.id,
+    name: document.name,
+    contentType: document.contentType,
+    size,
+    readable: true,
+    etag: entityTag(document.id, size, document.crc32 ?? 0),
+    lastModified: document.completedAt,
+    reprDigest: digestOf(document),
+    covers: (extent) => extent.end < size,
+    committedUpTo: (position) => Math.max(position, size),
+    state: () => 'sealed',
+    reader,
+    release: () => reader.release(),
+  };
+}
+
+function ofUpload(upload: OpenUpload, reader: Reader): Representation {
+  const { stored, document } = upload;
+  const readable = upload.sealed || upload.coveredSoFar;
+  const size = readable ? stored.end : upload.size;
+  const crc32 = readable ? stored.whole(stored.end) : null;
+  return {
+    id: upload.id,
+    name: document.name,
+    contentType: document.contentType,
+    size,
+    readable,
+    etag: crc32 === null ? null : entityTag(upload.id, stored.end, crc32),
+    lastModified: readable ? upload.lastCommitAt : null,
+    reprDigest: upload.sealed ? digestOf(document) : null,
+    covers: (extent) => stored.covers(extent),
+    committedUpTo: (position) => stored.runEnd(position),
+    state: () => {
+      if (upload.over) return 'gone';
+      return upload.sealed ? 'sealed' : 'open';
+    },
+    reader,
+    release: () => reader.release(),
+  };
+}
+
+function digestOf(document: FileDocument): Digest | null {
+  const known = document.reprDigest;
+  return known && { algorithm: known.algorithm, value: new Uint8Array(Buffer.from(known.value, 'base64')) };
+}

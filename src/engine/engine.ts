@@ -1,0 +1,334 @@
+/**
+ * The core behind its doors: receives chunks, keeps uploads, seals files, reads them back. `http` calls it, `compose` builds it;
+ * it knows disks, databases and sockets only through `contracts.ts`.
+ */
+import type { Readable } from 'node:stream';
+import type { BlobStore, Catalog, Clock, Inspector, ManifestStore } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
+import { Committer, type Durability } from './committer.ts';
+import { Downloads, type Representation } from './downloads.ts';
+import { type ChunkIntent, checkSealedSize, Ingest } from './ingest.ts';
+import { type Recovered, recover } from './recover.ts';
+import { Sealer } from './seal.ts';
+import { SegmentPool } from './segments.ts';
+import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './status.ts';
+import { type Swept, settles, sweep } from './sweep.ts';
+import type { OpenUpload } from './upload.ts';
+import { Uploads } from './uploads.ts';
+import { Watchdog } from './watchdog.ts';
+import { Watchers } from './watchers.ts';
+
+/** How long a chunk waits for a buffer before it is refused with 503. */
+const BUFFER_PATIENCE_MS = 10_000;
+/** `setTimeout` takes no longer delay. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+export interface EngineDoors {
+  blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
+  inspector: Inspector;
+  clock: Clock;
+  /** The log, for what no request can be told. */
+  warn(message: string, details: object): void;
+}
+
+export interface EngineSettings {
+  durability: Durability;
+  bufferBytes: number;
+  maxChunkBytes: number;
+  maxFileBytes: number;
+  staleSeconds: number;
+  openEndedSeconds: number;
+  idleSeconds: number;
+  minBytesPerSecond: number;
+}
+
+export interface FileListQuery {
+  owner: string;
+  prefix: string;
+  /** The last name of the page before; null for the first page. */
+  cursor: string | null;
+  limit: number;
+  status: UploadStatus | null;
+}
+
+export interface Verified {
+  ok: boolean;
+  checked_bytes: number;
+  /** Inclusive ranges whose stored bytes no longer have the CRC-32 of their manifest record. */
+  bad: [number, number][];
+}
+
+export class Engine {
+  readonly #doors: EngineDoors;
+  readonly #settings: EngineSettings;
+  readonly #watchers = new Watchers();
+  readonly #uploads: Uploads;
+  readonly #committer: Committer;
+  readonly #sealer: Sealer;
+  readonly #segments: SegmentPool;
+  readonly #watchdog: Watchdog;
+  readonly #ingest: Ingest;
+  readonly #downloads: Downloads;
+  #receiving = 0;
+  #stopping = false;
+  #drained: (() => void) | null = null;
+
+  constructor(doors: EngineDoors, settings: EngineSettings) {
+    this.#doors = doors;
+    this.#settings = settings;
+    const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
+    const watchers = this.#watchers;
+    const uploads = new Uploads(doors);
+    const committer = new Committer({ ...doors, durability });
+    const warn = (message: string, error: unknown): void => doors.warn(message, { error });
+    const sealer = new Sealer({ ...doors, uploads, committer, watchers, warn });
+    const segments = new SegmentPool(bufferBytes, BUFFER_PATIENCE_MS);
+    const watchdog = new Watchdog(doors.clock, settings);
+    this.#uploads = uploads;
+    this.#committer = committer;
+    this.#sealer = sealer;
+    this.#segments = segments;
+    this.#watchdog = watchdog;
+    this.#downloads = new Downloads({ ...doors, uploads });
+    this.#ingest = new Ingest({
+      ...doors,
+      uploads,
+      committer,
+      sealer,
+      segments,
+      watchdog,
+      watchers,
+      limits: { maxChunkBytes, maxFileBytes, staleMs: this.#staleMs, openEndedMs: this.#openEndedMs },
+      settleLater: (upload) => this.#settleLater(upload),
+    });
+  }
+
+  get #staleMs(): number {
+    return this.#settings.staleSeconds * 1000;
+  }
+
+  get #openEndedMs(): number {
+    return this.#settings.openEndedSeconds * 1000;
+  }
+
+  /** Replays what the last run left, then ends what it left half-done. Before this resolves nothing may be served. */
+  async start(wasClean: boolean): Promise<Recovered> {
+    const recovered = await recover({ ...this.#doors, uploads: this.#uploads, wasClean });
+    for (const upload of [...this.#uploads.all()]) {
+      if (!upload.covered) {
+        this.#settleLater(upload);
+        continue;
+      }
+      const sealed = this.#sealer.seal(upload).catch((error: unknown) => {
+        this.#doors.warn('an interrupted seal could not be finished; the sweep tries again', { id: upload.id, error });
+      });
+      // A digest over a large file takes its time; the upload shows as whole but not complete meanwhile.
+      if (upload.document.reprDigest === null) await sealed;
+    }
+    return recovered;
+  }
+
+  /** Refusals that the headers alone justify. Call it before the body is read; `receive` checks all of it again. */
+  async admit(intent: ChunkIntent): Promise<void> {
+    if (this.#stopping) throw shuttingDown();
+    this.#ingest.checkIntent(intent);
+    const upload = this.#uploads.find(intent.owner, intent.name);
+    if (upload) {
+      const replaced = upload.visible && upload.coveredSoFar && intent.overwrite;
+      if (!replaced) upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null });
+      return;
+    }
+    if (intent.overwrite || intent.declaredSize === null) return;
+    const { sealed } = await this.#doors.catalog.find(intent.owner, intent.name);
+    if (sealed) checkSealedSize(sealed, intent.declaredSize);
+  }
+
+  /**
+   * Reads one chunk (header and data, to the end of `source`), verifies, stores and commits it. What it resolves with is the
+   * acknowledgement. Throws a LadingError of PROTOCOL §5; the caller then deals with what was not read.
+   * @param beforeCommit awaited when all bytes are verified and before they count (the end of a multipart message, say)
+   */
+  async receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
+    if (this.#stopping) throw shuttingDown();
+    this.#receiving += 1;
+    try {
+      return await this.#ingest.receive(source, intent, beforeCommit);
+    } finally {
+      this.#receiving -= 1;
+      if (this.#receiving === 0) this.#drained?.();
+    }
+  }
+
+  async status(owner: string, name: string): Promise<FileStatus> {
+    const upload = this.#uploads.findVisible(owner, name);
+    if (upload) return uploadStatus(upload, this.#staleMs);
+    const { sealed } = await this.#doors.catalog.find(owner, name);
+    return sealed ? sealedStatus(sealed) : pendingStatus(name);
+  }
+
+  /** Calls `listener` after every change of this name (a chunk, the seal, the deletion); the returned function ends that. */
+  watch(owner: string, name: string, listener: () => void): () => void {
+    return this.#watchers.watch(owner, name, listener);
+  }
+
+  /** A page of an owner's files, by name. A status filter may look at many names for few results, so pages are filled in steps. */
+  async list(query: FileListQuery): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
+    const { owner, prefix, limit, status } = query;
+    const files: FileStatus[] = [];
+    let after = query.cursor;
+    for (;;) {
+      const page = await this.#doors.catalog.list({ owner, prefix, after, limit: limit + 1 - files.length });
+      if (page.length === 0) return { files, next_cursor: null };
+      for (const { name, slot } of page) {
+        if (files.length === limit) return { files, next_cursor: after };
+        after = name;
+        const upload = this.#uploads.findVisible(owner, name);
+        const found = upload ? uploadStatus(upload, this.#staleMs) : slot.sealed && sealedStatus(slot.sealed);
+        if (found && (status === null || found.status === status)) files.push(found);
+      }
+    }
+  }
+
+  /** Removes the file of a name and its upload. Downloads that already run go on; uploads are ended. Throws `not_found`. */
+  async remove(owner: string, name: string): Promise<void> {
+    const upload = this.#uploads.findVisible(owner, name);
+    if (upload) {
+      // A seal that has begun is let finish: afterwards it is a complete file, and goes as one.
+      await upload.sealing?.catch(() => {});
+      if (!upload.sealed && !upload.over) {
+        const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
+        await this.#uploads.discard(upload, reason, () => this.#committer.idle(upload));
+      }
+    }
+    const { sealed } = await this.#doors.catalog.find(owner, name);
+    if (!upload && !sealed) throw new LadingError('not_found', 'There is no file of this name.');
+    if (sealed) {
+      await this.#doors.catalog.remove(sealed.id);
+      await this.#doors.blobs.remove(sealed.id);
+    }
+    this.#watchers.changed(owner, name);
+  }
+
+  /** Ends an upload of undeclared size now. A file already complete stays so. Throws `not_found`, `not_contiguous`. */
+  async complete(owner: string, name: string): Promise<FileStatus> {
+    const upload = this.#uploads.findVisible(owner, name);
+    if (upload) {
+      const { stored } = upload;
+      if (!upload.covered && !settles(upload)) {
+        const { gaps, more } = stored.gaps(upload.size ?? stored.end, MOST_GAPS);
+        throw new LadingError(
+          'not_contiguous',
+          'Bytes are missing. Send what `missing` lists, then complete the file.',
+          {
+            missing: gaps,
+            missing_more: more,
+          },
+        );
+      }
+      await this.#sealer.seal(upload);
+    }
+    const { sealed } = await this.#doors.catalog.find(owner, name);
+    if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
+    return sealedStatus(sealed);
+  }
+
+  /** Reads what is stored of a name again and compares it with its manifest. */
+  async verify(owner: string, name: string): Promise<Verified> {
+    const upload = this.#uploads.findVisible(owner, name);
+    const document = upload?.document ?? (await this.#doors.catalog.find(owner, name)).sealed;
+    if (!document) throw new LadingError('not_found', 'There is no file of this name.');
+    const records = await this.#doors.manifests.read(document.id);
+    const bad = await this.#doors.inspector.verify(document.id, records);
+    const ranges = bad.flatMap((index): [number, number][] => {
+      const record = records[index];
+      return record ? [[record.start, record.end]] : [];
+    });
+    const checked = records.reduce((sum, { start, end }) => sum + end - start + 1, 0);
+    return { ok: bad.length === 0, checked_bytes: checked, bad: ranges };
+  }
+
+  /** The file of a name for reading, complete or not. Throws `not_found`; the caller must `release` it. */
+  open(owner: string, name: string): Promise<Representation> {
+    return this.#downloads.open(owner, name);
+  }
+
+  sweep(): Promise<Swept> {
+    return sweep({
+      ...this.#doors,
+      uploads: this.#uploads,
+      committer: this.#committer,
+      sealer: this.#sealer,
+      watchers: this.#watchers,
+      staleMs: this.#staleMs,
+      openEndedMs: this.#openEndedMs,
+    });
+  }
+
+  /** An upload of undeclared size is sealed once nothing came for the set time. */
+  #settleLater(upload: OpenUpload): void {
+    if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
+    upload.openEndedTimer = null;
+    if (this.#stopping || upload.sealed || upload.over || !settles(upload)) return;
+    const left = Math.max(0, upload.lastCommitAt + this.#openEndedMs - this.#doors.clock.now());
+    upload.openEndedTimer = setTimeout(() => this.#settle(upload), Math.min(left, LONGEST_TIMER_MS)).unref();
+  }
+
+  #settle(upload: OpenUpload): void {
+    // A chunk on its way counts; its own end sets the timer anew.
+    if (upload.users > 0 || upload.over || upload.sealed) return;
+    if (this.#doors.clock.now() - upload.lastCommitAt < this.#openEndedMs) {
+      this.#settleLater(upload);
+      return;
+    }
+    this.#sealer.seal(upload).catch((error: unknown) => {
+      this.#doors.warn('an upload of undeclared size could not be sealed; the sweep tries again', {
+        id: upload.id,
+        error,
+      });
+    });
+  }
+
+  /** Numbers for the metrics page. */
+  gauges(): Record<string, number> {
+    return { open_uploads: this.#uploads.count, ...this.#segments.gauges() };
+  }
+
+  /** Totals since the start, for the metrics page. */
+  get totals(): { chunks: number; duplicates: number; bytes: number } {
+    return this.#ingest.totals;
+  }
+
+  /**
+   * Takes no new chunk, lets the running ones finish for up to `patienceMs`, ends the rest, and makes everything durable. After it
+   * resolves without error the stop was clean.
+   */
+  async stop(patienceMs: number): Promise<void> {
+    this.#stopping = true;
+    if (this.#receiving > 0) {
+      const drained = new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+      const patience = setTimeout(() => this.#watchdog.failAll(shuttingDown), patienceMs);
+      await drained;
+      clearTimeout(patience);
+    }
+    for (const upload of [...this.#uploads.all()]) {
+      if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
+      await upload.sealing?.catch(() => {});
+      if (!upload.unsynced || upload.sealed) continue;
+      await this.#uploads.using(upload, async ({ part, manifest }) => {
+        await part.sync();
+        await manifest.sync();
+      });
+    }
+  }
+}
+
+function shuttingDown(): LadingError {
+  return new LadingError('shutting_down', 'The server is stopping. Send the chunk again to the next one.', {
+    retry_after: 5,
+  });
+}

@@ -1,0 +1,144 @@
+/**
+ * The bytes of one request between the socket and a segment. It never holds more than its limit: then the socket waits, and
+ * through TCP the client.
+ */
+import type { Readable } from 'node:stream';
+import { LadingError } from '../errors.ts';
+
+/** More small pieces than this are put together, so that a client sending single bytes costs bytes and not objects. */
+const MOST_PIECES = 64;
+
+export class Inbox {
+  /** Bytes that arrived, whether taken or not. */
+  arrived = 0;
+  /** Bytes that are here now. */
+  bytes = 0;
+  ended = false;
+  failure: Error | null = null;
+  /** Rejects with the failure, for whoever waits for something else than bytes. */
+  readonly gone: Promise<never>;
+  readonly #source: Readable;
+  readonly #limit: () => number;
+  readonly #onBytes: (count: number) => void;
+  #pieces: Buffer[] = [];
+  #paused = false;
+  #wake: (() => void) | null = null;
+  #reject: (error: Error) => void = () => {};
+
+  constructor(source: Readable, limit: () => number, onBytes: (count: number) => void) {
+    this.#source = source;
+    this.#limit = limit;
+    this.#onBytes = onBytes;
+    this.gone = new Promise((_, reject) => {
+      this.#reject = reject;
+    });
+    // Most requests wait for nothing else, and then nobody listens.
+    this.gone.catch(() => {});
+    source.on('data', this.#take);
+    source.on('end', this.#end);
+    source.on('error', this.#broken);
+    source.on('close', this.#broken);
+  }
+
+  #take = (piece: Buffer): void => {
+    this.arrived += piece.length;
+    this.bytes += piece.length;
+    this.#pieces.push(piece);
+    this.#onBytes(piece.length);
+    if (this.#pieces.length > MOST_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
+    if (!this.#paused && this.bytes >= this.#limit()) {
+      this.#paused = true;
+      this.#source.pause();
+    }
+    this.#notify();
+  };
+
+  #end = (): void => {
+    this.ended = true;
+    this.#notify();
+  };
+
+  #broken = (): void => {
+    if (!this.ended)
+      this.fail(new LadingError('length_mismatch', 'The connection broke before the chunk was whole. Send it again.'));
+  };
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  /** Ends the waiting for more: the next look at the inbox finds this error. The first failure stays. */
+  fail(error: Error): void {
+    this.failure ??= error;
+    this.#reject(this.failure);
+    this.#notify();
+  }
+
+  /** True while this side keeps the client waiting, so that nobody blames the client for its silence. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /**
+   * Resolves when at least `count` bytes are here, the body ended, or `quietMs` passed (null: no limit). Throws the failure.
+   * The count is lowered to the inbox's own limit, for more would never come.
+   */
+  async until(count: number, quietMs: number | null): Promise<void> {
+    const enough = (): boolean => this.bytes >= Math.min(count, this.#limit()) || this.ended || this.failure !== null;
+    let quiet = false;
+    let timer: NodeJS.Timeout | null = null;
+    while (!enough() && !quiet) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        if (quietMs !== null && timer === null) {
+          timer = setTimeout(() => {
+            quiet = true;
+            this.#notify();
+          }, quietMs);
+        }
+      });
+    }
+    if (timer !== null) clearTimeout(timer);
+    if (this.failure) throw this.failure;
+  }
+
+  /** Moves up to `into.length` bytes out; the number moved. Lets the client go on. */
+  drainInto(into: Uint8Array): number {
+    let moved = 0;
+    let used = 0;
+    while (used < this.#pieces.length && moved < into.length) {
+      const piece = this.#pieces[used] as Buffer;
+      const room = into.length - moved;
+      if (piece.length <= room) {
+        into.set(piece, moved);
+        moved += piece.length;
+        used += 1;
+      } else {
+        into.set(piece.subarray(0, room), moved);
+        this.#pieces[used] = piece.subarray(room);
+        moved += room;
+      }
+    }
+    if (used > 0) this.#pieces.splice(0, used);
+    this.bytes -= moved;
+    if (this.#paused && this.bytes < this.#limit()) {
+      this.#paused = false;
+      this.#source.resume();
+    }
+    return moved;
+  }
+
+  /** Stops listening; what is unread stays with the source, which is left paused if it has not ended. */
+  detach(): void {
+    this.#source.off('data', this.#take);
+    this.#source.off('end', this.#end);
+    this.#source.off('error', this.#broken);
+    this.#source.off('close', this.#broken);
+    // Whoever owns the source may still see it break; without a listener that would be an uncaught error.
+    this.#source.on('error', () => {});
+    if (!this.ended) this.#source.pause();
+    this.#pieces = [];
+  }
+}

@@ -1,0 +1,386 @@
+/**
+ * One chunk, from its first byte to the acknowledgement:
+ *
+ *     header → where does it belong → reserve the range → segments → workers → checks → commit → seal if that was the last gap
+ *
+ * Whatever fails before the commit leaves what was stored untouched.
+ */
+import type { Readable } from 'node:stream';
+import type { BlobStore, Clock, FileDocument, Inspector, Part, Piece } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { CHUNK_HEADER_BYTES, type ChunkHeader, parseChunkHeader } from '../protocol/chunk.ts';
+import { hex32 } from '../protocol/crc32.ts';
+import type { Digest } from '../protocol/digests.ts';
+import { type Extent, type ExtentSet, lengthOf } from '../protocol/extents.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
+import type { Committer } from './committer.ts';
+import { Inbox } from './inbox.ts';
+import { type Received, Receiver } from './receiver.ts';
+import type { Sealer } from './seal.ts';
+import type { SegmentPool } from './segments.ts';
+import { sealedStatus, uploadStatus } from './status.ts';
+import { type Declaration, type Handles, type OpenUpload, outOfBounds } from './upload.ts';
+import type { Uploads } from './uploads.ts';
+import type { Watchdog } from './watchdog.ts';
+import type { Watchers } from './watchers.ts';
+
+/** What the request line and the headers say of a chunk; null where they say nothing. Sizes in bytes. */
+export interface ChunkIntent {
+  owner: string;
+  name: string;
+  /** `total_size`, or the N of `Content-Range: bytes START-END/N`. */
+  declaredSize: number | null;
+  /** START-END of `Content-Range`. */
+  range: Extent | null;
+  crc32: number | null;
+  /** Over header and data (RFC 9530). */
+  contentDigest: Digest | null;
+  /** Of the whole file. */
+  reprDigest: Digest | null;
+  overwrite: boolean;
+  contentType: string | null;
+  /** Bytes of header and data, when the sender said so beforehand. */
+  contentLength: number | null;
+}
+
+export interface IngestLimits {
+  maxChunkBytes: number;
+  maxFileBytes: number;
+  staleMs: number;
+  openEndedMs: number;
+}
+
+export interface IngestDeps {
+  blobs: BlobStore;
+  inspector: Inspector;
+  clock: Clock;
+  uploads: Uploads;
+  committer: Committer;
+  sealer: Sealer;
+  segments: SegmentPool;
+  watchdog: Watchdog;
+  watchers: Watchers;
+  limits: IngestLimits;
+  /** Looks after the seal of an upload of undeclared size once nothing more comes. */
+  settleLater(upload: OpenUpload): void;
+}
+
+/** A chunk whose header was read, on its way. */
+interface Arrival {
+  intent: ChunkIntent;
+  inbox: Inbox;
+  header: ChunkHeader;
+  headerBytes: Uint8Array;
+  beforeCommit: (() => Promise<void>) | undefined;
+  /** Set while this side, not the client, is what is waited for. */
+  held: () => boolean;
+  hold<T>(promise: Promise<T>): Promise<T>;
+  watchReceiver(receiver: Receiver): void;
+}
+
+export class Ingest {
+  readonly #deps: IngestDeps;
+  /** Totals since the start, for the metrics page. */
+  readonly totals = { chunks: 0, duplicates: 0, bytes: 0 };
+
+  constructor(deps: IngestDeps) {
+    this.#deps = deps;
+  }
+
+  /** Refuses what the headers alone show to be wrong. */
+  checkIntent(intent: ChunkIntent): void {
+    const { maxChunkBytes, maxFileBytes } = this.#deps.limits;
+    const { declaredSize, range, contentLength } = intent;
+    if (intent.overwrite && declaredSize === null) {
+      throw new LadingError('invalid_request', 'overwrite=true needs the new total_size.');
+    }
+    if (declaredSize !== null && declaredSize > maxFileBytes) throw fileTooLarge(declaredSize, maxFileBytes);
+    if (contentLength !== null && contentLength - CHUNK_HEADER_BYTES > maxChunkBytes) {
+      throw chunkTooLarge(contentLength - CHUNK_HEADER_BYTES, maxChunkBytes);
+    }
+    if (range) this.#checkExtent(intent, range);
+  }
+
+  #checkExtent({ declaredSize, contentLength }: ChunkIntent, extent: Extent): void {
+    const { maxChunkBytes, maxFileBytes } = this.#deps.limits;
+    const length = lengthOf(extent);
+    if (contentLength !== null && contentLength !== CHUNK_HEADER_BYTES + length) {
+      throw new LadingError(
+        'length_mismatch',
+        `The chunk announces ${length} data bytes, which with the header makes ${CHUNK_HEADER_BYTES + length}, but the body has ${contentLength}.`,
+        { expected: CHUNK_HEADER_BYTES + length, actual: contentLength },
+      );
+    }
+    if (length > maxChunkBytes) throw chunkTooLarge(length, maxChunkBytes);
+    if (declaredSize !== null && extent.end >= declaredSize) throw outOfBounds(extent.end, declaredSize);
+    if (extent.end >= maxFileBytes) throw fileTooLarge(extent.end + 1, maxFileBytes);
+  }
+
+  /** Reads one chunk from `source` to its end and resolves with the file's status once the chunk counts. */
+  async receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
+    const { segments, watchdog } = this.#deps;
+    let waits = 0;
+    let receiver: Receiver | null = null;
+    const held = (): boolean => waits > 0 || inbox.paused || (receiver?.waiting ?? false);
+    const hold = async <T>(promise: Promise<T>): Promise<T> => {
+      waits += 1;
+      try {
+        return await promise;
+      } finally {
+        waits -= 1;
+      }
+    };
+    segments.enter();
+    const inbox = new Inbox(
+      source,
+      () => segments.holdLimit(),
+      (bytes) => watch.seen(bytes),
+    );
+    const watch = watchdog.watch({
+      get held() {
+        return held();
+      },
+      fail: (error) => inbox.fail(error),
+    });
+    try {
+      await inbox.until(CHUNK_HEADER_BYTES, null);
+      if (inbox.ended && inbox.bytes === 0) return await this.#receiveEmpty(intent, beforeCommit);
+      const headerBytes = new Uint8Array(Math.min(CHUNK_HEADER_BYTES, inbox.bytes));
+      inbox.drainInto(headerBytes);
+      const header = parseChunkHeader(headerBytes);
+      const watchReceiver = (started: Receiver): void => {
+        receiver = started;
+      };
+      return await this.#receiveChunk({ intent, inbox, header, headerBytes, beforeCommit, held, hold, watchReceiver });
+    } finally {
+      watch.stop();
+      inbox.detach();
+      segments.leave();
+    }
+  }
+
+  async #receiveChunk(arrival: Arrival): Promise<FileStatus> {
+    const { intent, header } = arrival;
+    this.checkIntent(intent);
+    this.#checkExtent(intent, header);
+    if (intent.range && (intent.range.start !== header.start || intent.range.end !== header.end)) {
+      throw new LadingError(
+        'invalid_request',
+        `Content-Range says ${intent.range.start}-${intent.range.end}, but the chunk's header says ${header.start}-${header.end}.`,
+      );
+    }
+    const { upload, sealed, handles } = await arrival.hold(this.#enter(intent));
+    if (!upload) return await this.#compareWithSealed(arrival, sealed);
+    try {
+      return await this.#receiveInto(arrival, upload, handles);
+    } finally {
+      await this.#deps.uploads.leave(upload);
+      this.#deps.settleLater(upload);
+    }
+  }
+
+  /** Finds what the chunk belongs to; settles an upload of undeclared size first if its time is over or it is to be replaced. */
+  async #enter(
+    intent: ChunkIntent,
+  ): Promise<
+    { upload: OpenUpload; handles: Handles; sealed: null } | { upload: null; handles: null; sealed: FileDocument }
+  > {
+    const { uploads, clock, limits, sealer } = this.#deps;
+    for (;;) {
+      const { target, handles } = await uploads.enter(intent.owner, intent.name, intent.overwrite);
+      if (!handles || 'sealed' in target) {
+        if ('upload' in target) throw new Error('an upload without its files');
+        return { upload: null, handles: null, sealed: target.sealed };
+      }
+      const { upload } = target;
+      const overdue = clock.now() - upload.lastCommitAt >= limits.openEndedMs;
+      const settle = upload.visible && upload.coveredSoFar && upload.users === 1 && (overdue || intent.overwrite);
+      if (!settle && !upload.sealed) return { upload, handles, sealed: null };
+      try {
+        if (settle) await sealer.seal(upload);
+      } finally {
+        await uploads.leave(upload);
+      }
+    }
+  }
+
+  async #receiveInto(arrival: Arrival, upload: OpenUpload, handles: Handles): Promise<FileStatus> {
+    const { intent, header, inbox } = arrival;
+    const declaration: Declaration = {
+      size: intent.declaredSize,
+      reprDigest: intent.reprDigest,
+      contentType: intent.contentType,
+    };
+    upload.check(declaration);
+    if (upload.size !== null && header.end >= upload.size) throw outOfBounds(header.end, upload.size);
+    const release = await arrival.hold(upload.reserve(header, inbox.gone));
+    try {
+      upload.assertGoing();
+      const plan = planPieces(upload.stored, header);
+      const conflict = (): LadingError => (upload.closed ? upload.closedError() : chunkConflict());
+      const received = await this.#receiveBytes(arrival, upload.id, handles.part, plan, conflict);
+      await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
+      this.#count(header, received);
+      this.#deps.watchers.changed(intent.owner, intent.name);
+      return await this.#acknowledge(upload, receipt(header, received));
+    } finally {
+      release();
+    }
+  }
+
+  /** The bytes, and every check that the client asked for. */
+  async #receiveBytes(
+    arrival: Arrival,
+    id: string,
+    part: Part,
+    plan: Piece[],
+    conflict: () => LadingError,
+  ): Promise<Received> {
+    const { intent, inbox, header, headerBytes } = arrival;
+    const receiver = new Receiver(inbox, part, this.#deps.segments, header, plan, conflict);
+    arrival.watchReceiver(receiver);
+    const received = await receiver.receive();
+    if (received.sum !== header.checksum) {
+      throw checksumMismatch(
+        'The sum of the data bytes modulo 256 is not what the chunk header says.',
+        header.checksum,
+        received.sum,
+      );
+    }
+    if (intent.crc32 !== null && intent.crc32 !== received.crc32) {
+      throw checksumMismatch('The CRC-32 is not what X-Chunk-CRC32 says.', hex32(intent.crc32), hex32(received.crc32));
+    }
+    if (intent.contentDigest)
+      await arrival.hold(this.#checkContentDigest(id, intent.contentDigest, header, headerBytes));
+    if (arrival.beforeCommit) await arrival.beforeCommit();
+    return received;
+  }
+
+  /** Read back from what was stored, for a digest cannot travel between workers half-made as a CRC can. */
+  async #checkContentDigest(id: string, wanted: Digest, extent: Extent, prefix: Uint8Array): Promise<void> {
+    const actual = await this.#deps.inspector.digest(id, wanted.algorithm, extent, prefix);
+    if (Buffer.compare(actual, wanted.value) !== 0) {
+      throw checksumMismatch(
+        `The ${wanted.algorithm} is not what Content-Digest says.`,
+        Buffer.from(wanted.value).toString('base64'),
+        Buffer.from(actual).toString('base64'),
+      );
+    }
+  }
+
+  /** Seals if that was the last gap, and says how the file stands now. */
+  async #acknowledge(upload: OpenUpload, chunk: FileStatus['chunk']): Promise<FileStatus> {
+    if (upload.covered && !upload.sealed) await this.#deps.sealer.seal(upload);
+    const status = uploadStatus(upload, this.#deps.limits.staleMs);
+    return chunk ? { ...status, chunk } : status;
+  }
+
+  /** A complete file takes nothing new; a repeat of what it holds is welcome (the reply to the first may have been lost). */
+  async #compareWithSealed(arrival: Arrival, sealed: FileDocument): Promise<FileStatus> {
+    const { intent, header } = arrival;
+    const size = sealed.size ?? 0;
+    checkSealedSize(sealed, intent.declaredSize);
+    if (header.end >= size) throw fileComplete(size);
+    const part = await this.#deps.blobs.openPart(sealed.id);
+    try {
+      const plan: Piece[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];
+      const received = await this.#receiveBytes(arrival, sealed.id, part, plan, () => fileComplete(size));
+      this.#count(header, received);
+      return { ...sealedStatus(sealed), chunk: receipt(header, received) };
+    } finally {
+      part.release();
+    }
+  }
+
+  /** `total_size=0` with an empty body makes an empty file. */
+  async #receiveEmpty(intent: ChunkIntent, beforeCommit: (() => Promise<void>) | undefined): Promise<FileStatus> {
+    if (intent.declaredSize !== 0) {
+      throw new LadingError(
+        'malformed_header',
+        'The body is empty. An empty file is sent with total_size=0, anything else as a chunk.',
+        {
+          expected: CHUNK_HEADER_BYTES,
+          actual: 0,
+        },
+      );
+    }
+    this.checkIntent(intent);
+    const { upload, sealed, handles } = await this.#enter(intent);
+    if (!upload) {
+      checkSealedSize(sealed, 0);
+      return sealedStatus(sealed);
+    }
+    try {
+      const declaration: Declaration = { size: 0, reprDigest: intent.reprDigest, contentType: intent.contentType };
+      upload.check(declaration);
+      if (intent.contentDigest)
+        await this.#checkContentDigest(upload.id, intent.contentDigest, { start: 0, end: -1 }, new Uint8Array());
+      if (beforeCommit) await beforeCommit();
+      await this.#deps.committer.commit(upload, handles, [], declaration);
+      return await this.#acknowledge(upload, undefined);
+    } finally {
+      await this.#deps.uploads.leave(upload);
+    }
+  }
+
+  #count(extent: Extent, received: Received): void {
+    this.totals.chunks += 1;
+    this.totals.bytes += lengthOf(extent);
+    if (received.fresh.length === 0) this.totals.duplicates += 1;
+  }
+}
+
+/** New bytes are written, stored ones are compared: bytes that were committed are never written again. */
+function planPieces(stored: ExtentSet, extent: Extent): Piece[] {
+  return stored
+    .split({ start: extent.start, end: extent.end })
+    .map((slice) => ({ extent: slice.extent, action: slice.stored ? 'compare' : 'write' }));
+}
+
+function receipt({ start, end }: Extent, received: Received): NonNullable<FileStatus['chunk']> {
+  return { start, end, crc32: hex32(received.crc32), duplicate: received.fresh.length === 0 };
+}
+
+/** Throws when a declared size is not that of the complete file. */
+export function checkSealedSize(sealed: FileDocument, declaredSize: number | null): void {
+  const size = sealed.size ?? 0;
+  if (declaredSize === null || declaredSize === size) return;
+  throw new LadingError(
+    'size_conflict',
+    `A complete file of ${size} bytes has this name. Send overwrite=true to replace it by one of ${declaredSize} bytes.`,
+    { expected: size, actual: declaredSize },
+  );
+}
+
+function fileComplete(size: number): LadingError {
+  return new LadingError(
+    'file_complete',
+    `This file is complete with ${size} bytes and holds others than these. Send overwrite=true with a total_size to replace it.`,
+    { expected: size },
+  );
+}
+
+function chunkConflict(): LadingError {
+  return new LadingError(
+    'chunk_conflict',
+    'Some of these bytes are stored already and differ. What is stored stays; delete the file to start over.',
+  );
+}
+
+function checksumMismatch(what: string, expected: string | number, actual: string | number): LadingError {
+  return new LadingError('checksum_mismatch', `Checksum validation failed. ${what} Send the chunk again.`, {
+    expected,
+    actual,
+  });
+}
+
+function chunkTooLarge(length: number, most: number): LadingError {
+  return new LadingError('chunk_too_large', `A chunk may have ${most} data bytes at most. Send smaller chunks.`, {
+    expected: most,
+    actual: length,
+  });
+}
+
+function fileTooLarge(size: number, most: number): LadingError {
+  return new LadingError('file_too_large', `A file may have ${most} bytes at most.`, { expected: most, actual: size });
+}

@@ -1,0 +1,216 @@
+/**
+ * One chunk's bytes on their way from the socket through segments to the workers. A chunk may be far larger than a segment, so its
+ * bytes are written before its checksum is known; that is safe because the range is reserved and the manifest does not list it.
+ */
+import type { Part, Piece, SegmentResult } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { crc32Combine } from '../protocol/crc32.ts';
+import { type Extent, lengthOf } from '../protocol/extents.ts';
+import type { FreshExtent } from './committer.ts';
+import type { Inbox } from './inbox.ts';
+import { type SegmentPool, type SegmentSize, SMALL_SEGMENT_BYTES } from './segments.ts';
+
+/** A part-filled segment goes to a worker when its socket stays quiet for so long. */
+const QUIET_MS = 250;
+/** A sender that fills a small segment within this time is worth a large one. */
+const FAST_MS = 60;
+/** Segments of one chunk at the workers at one time. */
+const IN_FLIGHT = 2;
+
+export interface Received {
+  /** Sum of the data bytes modulo 256. */
+  sum: number;
+  crc32: number;
+  fresh: FreshExtent[];
+}
+
+interface Filling {
+  bytes: Uint8Array<ArrayBuffer>;
+  size: SegmentSize;
+  used: number;
+  start: number;
+}
+
+interface Job {
+  done: Promise<SegmentResult>;
+  pieces: Piece[];
+  length: number;
+}
+
+export class Receiver {
+  readonly #inbox: Inbox;
+  readonly #part: Part;
+  readonly #pool: SegmentPool;
+  readonly #plan: Piece[];
+  readonly #conflict: () => LadingError;
+  readonly #extent: Extent;
+  readonly #jobs: Job[] = [];
+  readonly #fresh: FreshExtent[] = [];
+  #next = 0;
+  #read = 0;
+  #sum = 0;
+  #crc = 0;
+  /** True while this side waits for a buffer, not for the client. */
+  waiting = false;
+
+  /**
+   * @param pieces what of the extent is written and what is compared, ascending, together the extent
+   * @param conflict the refusal when a compared byte differs
+   */
+  constructor(
+    inbox: Inbox,
+    part: Part,
+    pool: SegmentPool,
+    extent: Extent,
+    pieces: Piece[],
+    conflict: () => LadingError,
+  ) {
+    this.#inbox = inbox;
+    this.#part = part;
+    this.#pool = pool;
+    this.#extent = extent;
+    this.#plan = pieces;
+    this.#conflict = conflict;
+  }
+
+  /** Reads exactly the extent's bytes and then the end of the body. When it returns or throws, no write is under way. */
+  async receive(): Promise<Received> {
+    try {
+      await this.#readAll();
+      while (this.#jobs.length > 0) await this.#collect();
+      await this.#expectEnd();
+    } finally {
+      await Promise.allSettled(this.#jobs.map((job) => job.done));
+    }
+    return { sum: this.#sum, crc32: this.#crc, fresh: this.#fresh };
+  }
+
+  async #readAll(): Promise<void> {
+    let position = this.#extent.start;
+    while (position <= this.#extent.end) {
+      const filling = await this.#begin(position);
+      try {
+        await this.#fill(filling);
+      } catch (error) {
+        this.#pool.give(filling.bytes.buffer, filling.size);
+        throw error;
+      }
+      position += filling.used;
+      this.#dispatch(filling);
+    }
+  }
+
+  /** Waits until it is worth taking a segment, then takes the one that suits the sender's speed. */
+  async #begin(start: number): Promise<Filling> {
+    const remaining = this.#extent.end - start + 1;
+    const since = performance.now();
+    await this.#bytes(Math.min(remaining, SMALL_SEGMENT_BYTES), null);
+    const fast = performance.now() - since < FAST_MS && remaining > SMALL_SEGMENT_BYTES;
+    const size: SegmentSize = fast ? 'large' : 'small';
+    while (this.#jobs.length >= IN_FLIGHT) await this.#wait(this.#collect());
+    const taken = this.#pool.take(size);
+    const buffer = taken instanceof ArrayBuffer ? taken : await this.#wait(taken);
+    const bytes = new Uint8Array(buffer, 0, Math.min(buffer.byteLength, remaining));
+    return { bytes, size, used: 0, start };
+  }
+
+  /** Fills the segment until it is full, the chunk ends, or the sender goes quiet. */
+  async #fill(filling: Filling): Promise<void> {
+    const { bytes } = filling;
+    filling.used += this.#inbox.drainInto(bytes);
+    while (filling.used < bytes.length) {
+      await this.#bytes(1, QUIET_MS);
+      if (this.#inbox.bytes === 0 && filling.used > 0) return;
+      filling.used += this.#inbox.drainInto(filling.used === 0 ? bytes : bytes.subarray(filling.used));
+    }
+  }
+
+  /** Waits for bytes; a body that ends with none left is too short. */
+  async #bytes(count: number, quietMs: number | null): Promise<void> {
+    if (this.#inbox.bytes < count || this.#inbox.failure) await this.#inbox.until(count, quietMs);
+    if (this.#inbox.ended && this.#inbox.bytes === 0) throw this.#lengthMismatch();
+  }
+
+  async #wait<T>(promise: Promise<T>): Promise<T> {
+    this.waiting = true;
+    try {
+      return await promise;
+    } finally {
+      this.waiting = false;
+    }
+  }
+
+  #dispatch(filling: Filling): void {
+    const { bytes, used: length, start, size } = filling;
+    const buffer = bytes.buffer;
+    const pieces = this.#piecesUpTo(start + length - 1);
+    const done = this.#part.write({ buffer, length, start, pieces }).then(
+      (result) => {
+        this.#pool.give(result.buffer, size);
+        return result;
+      },
+      (error: unknown) => {
+        this.#pool.give(buffer, size);
+        throw error;
+      },
+    );
+    // Looked at in order by #collect; until then a failure must not count as unhandled.
+    done.catch(() => {});
+    this.#jobs.push({ done, pieces, length });
+  }
+
+  /** Cuts the next pieces off the plan, up to this byte. Segments come in order, so each piece is looked at once. */
+  #piecesUpTo(end: number): Piece[] {
+    const cut: Piece[] = [];
+    for (let piece = this.#plan[this.#next]; piece && piece.extent.start <= end; piece = this.#plan[this.#next]) {
+      if (piece.extent.end > end) {
+        cut.push({ action: piece.action, extent: { start: piece.extent.start, end } });
+        this.#plan[this.#next] = { action: piece.action, extent: { start: end + 1, end: piece.extent.end } };
+        break;
+      }
+      cut.push(piece);
+      this.#next += 1;
+    }
+    return cut;
+  }
+
+  /** Takes the oldest job's result into account; CRCs combine in the order of the bytes. */
+  async #collect(): Promise<void> {
+    const job = this.#jobs[0];
+    if (!job) return;
+    const result = await job.done;
+    this.#jobs.shift();
+    if (result.conflict) throw this.#conflict();
+    this.#sum = (this.#sum + result.sum) & 0xff;
+    this.#crc = this.#read === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
+    this.#read += job.length;
+    job.pieces.forEach((piece, index) => {
+      if (piece.action === 'write') this.#addFresh(piece.extent, result.pieceCrcs[index] ?? 0);
+    });
+  }
+
+  #addFresh({ start, end }: Extent, crc32: number): void {
+    const last = this.#fresh.at(-1);
+    if (last && last.end + 1 === start) {
+      last.crc32 = crc32Combine(last.crc32, crc32, end - start + 1);
+      last.end = end;
+    } else {
+      this.#fresh.push({ start, end, crc32 });
+    }
+  }
+
+  async #expectEnd(): Promise<void> {
+    if (!this.#inbox.ended || this.#inbox.bytes > 0) await this.#inbox.until(1, null);
+    if (this.#inbox.bytes > 0) throw this.#lengthMismatch();
+  }
+
+  #lengthMismatch(): LadingError {
+    const expected = lengthOf(this.#extent);
+    const { arrived } = this.#inbox;
+    return new LadingError(
+      'length_mismatch',
+      `The chunk header announces ${expected} data bytes, but the body has ${this.#inbox.ended ? 'fewer' : 'more'}.`,
+      this.#inbox.ended ? { expected: expected + 17, actual: arrived } : { expected: expected + 17 },
+    );
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * What a start does before anything is served: journals are replayed, uploads that a stop interrupted are taken up again, and what
+ * belongs to nobody is removed.
+ */
+import type { BlobStore, Catalog, FileDocument, Inspector, ManifestRecord, ManifestStore } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { OpenUpload } from './upload.ts';
+import type { Uploads } from './uploads.ts';
+
+/** Uploads replayed at one time: enough to keep the disk busy, few enough to stay within memory and open files. */
+const AT_ONCE = 32;
+
+export interface RecoverDeps {
+  blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
+  inspector: Inspector;
+  uploads: Uploads;
+  /** False after a crash or a power loss: then what no sync vouches for is compared with the disk. */
+  wasClean: boolean;
+  warn(message: string, details: object): void;
+}
+
+export interface Recovered {
+  uploads: number;
+  /** Chunks that were recorded but are not on the disk any more (durability `seal` and an unclean stop). */
+  forgotten: number;
+  /** Stored things without a document, removed. */
+  leftovers: number;
+}
+
+/** Rebuilds the table of uploads. Afterwards the caller seals those that are covered. */
+export async function recover(deps: RecoverDeps): Promise<Recovered> {
+  const recovered: Recovered = { uploads: 0, forgotten: 0, leftovers: 0 };
+  for (const id of await deps.blobs.list()) {
+    if (await deps.catalog.has(id)) continue;
+    await deps.blobs.remove(id);
+    recovered.leftovers += 1;
+  }
+  const documents = await deps.catalog.listOpen();
+  await eachOf(documents, AT_ONCE, async (document) => {
+    const { upload, forgotten } = await replay(deps, document);
+    recovered.forgotten += forgotten;
+    if (upload) recovered.uploads += 1;
+  });
+  return recovered;
+}
+
+async function replay(
+  deps: RecoverDeps,
+  document: FileDocument,
+): Promise<{ upload: OpenUpload | null; forgotten: number }> {
+  const { id } = document;
+  try {
+    const journaled = await readJournal(deps, id);
+    const kept = deps.wasClean ? journaled : await checkedRecords(deps, id, journaled);
+    if (kept.length < journaled.length) await deps.manifests.rewrite(id, kept);
+    return { upload: deps.uploads.adopt(document, kept), forgotten: journaled.length - kept.length };
+  } catch (error) {
+    // One damaged upload must not keep a thousand others from starting.
+    deps.warn('an upload could not be recovered and is left as it is', { id, error });
+    return { upload: null, forgotten: 0 };
+  }
+}
+
+/** A journal lost with a power cut (durability `seal`) means that nothing was received. */
+async function readJournal(deps: RecoverDeps, id: string): Promise<ManifestRecord[]> {
+  try {
+    return await deps.manifests.read(id);
+  } catch (error) {
+    if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
+    await deps.manifests.rewrite(id, []);
+    return [];
+  }
+}
+
+async function checkedRecords(deps: RecoverDeps, id: string, records: ManifestRecord[]): Promise<ManifestRecord[]> {
+  const doubtful = records.filter((record) => !record.synced);
+  if (doubtful.length === 0) return records;
+  const bad = new Set((await deps.inspector.verify(id, doubtful)).map((index) => doubtful[index]));
+  return records.filter((record) => !bad.has(record));
+}
+
+/** Runs `work` over all items, a few at a time. */
+export async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));
+}

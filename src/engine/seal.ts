@@ -1,0 +1,111 @@
+/**
+ * The commit point of a file: an upload whose bytes are all there becomes the file of its name.
+ *
+ *     covered? → digest agrees? → journal synced → cut, sync, rename, sync directory → sealed document  ← here it is complete
+ *
+ * Until the document is on disk the file is an upload; a crash in between is finished at the next start, for every step before
+ * can be done twice.
+ */
+import type { BlobStore, Catalog, Clock, Inspector, ManifestStore } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Committer } from './committer.ts';
+import type { OpenUpload } from './upload.ts';
+import type { Uploads } from './uploads.ts';
+import type { Watchers } from './watchers.ts';
+
+export interface SealerDeps {
+  blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
+  inspector: Inspector;
+  clock: Clock;
+  uploads: Uploads;
+  committer: Committer;
+  watchers: Watchers;
+  /** Told of what goes wrong after the seal, when it can no longer fail the request. */
+  warn(message: string, error: unknown): void;
+}
+
+export class Sealer {
+  readonly #deps: SealerDeps;
+
+  constructor(deps: SealerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves when the upload is the file of its name. The caller has made sure that it is covered. */
+  seal(upload: OpenUpload): Promise<void> {
+    upload.sealing ??= this.#run(upload).finally(() => {
+      upload.sealing = null;
+    });
+    return upload.sealing;
+  }
+
+  async #run(upload: OpenUpload): Promise<void> {
+    if (upload.sealed) return;
+    upload.closed = true;
+    try {
+      await this.#deps.committer.idle(upload);
+      upload.assertGoing();
+      await this.#checkDigest(upload);
+      await this.#storeSealed(upload);
+    } catch (error) {
+      upload.closed = false;
+      throw error;
+    }
+    this.#deps.uploads.drop(upload);
+    this.#deps.watchers.changed(upload.document.owner, upload.document.name);
+    const { replaces } = upload.document;
+    if (replaces === null) return;
+    await this.#deps.blobs.remove(replaces).catch((error: unknown) => {
+      this.#deps.warn('the bytes of a replaced file could not be removed; the next start tries again', error);
+    });
+  }
+
+  async #checkDigest(upload: OpenUpload): Promise<void> {
+    const declared = upload.document.reprDigest;
+    if (!declared) return;
+    const extent = { start: 0, end: upload.stored.end - 1 };
+    const actual = await this.#deps.inspector.digest(upload.id, declared.algorithm, extent);
+    if (Buffer.from(actual).toString('base64') === declared.value) return;
+    const mismatch = new LadingError(
+      'digest_mismatch',
+      `The whole file does not have the ${declared.algorithm} that Repr-Digest declared. The upload starts over from nothing.`,
+      { expected: declared.value, actual: Buffer.from(actual).toString('base64') },
+    );
+    const { owner, name } = upload.document;
+    await this.#deps.uploads.discard(upload, mismatch, async () => {});
+    this.#deps.watchers.changed(owner, name);
+    throw mismatch;
+  }
+
+  async #storeSealed(upload: OpenUpload): Promise<void> {
+    const size = upload.stored.end;
+    const crc32 = upload.stored.whole(size);
+    if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
+    await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
+    try {
+      await this.#deps.blobs.seal(upload.id, size);
+    } catch (error) {
+      if (upload.unsynced && !(error instanceof LadingError)) await this.#forgetUnsynced(upload);
+      throw error;
+    }
+    const completedAt = this.#deps.clock.now();
+    const document = { ...upload.document, state: 'sealed' as const, size, crc32, completedAt };
+    upload.assertGoing();
+    await this.#deps.catalog.put(document);
+    upload.document = document;
+    upload.visible = true;
+    upload.sealed = true;
+  }
+
+  /**
+   * A failed sync may have dropped written pages while a second sync would report success. So everything that no earlier sync
+   * vouches for is forgotten, and the client is asked for it again.
+   */
+  async #forgetUnsynced(upload: OpenUpload): Promise<void> {
+    const records = (await this.#deps.manifests.read(upload.id)).filter((record) => record.synced);
+    await this.#deps.manifests.rewrite(upload.id, records);
+    upload.forget(records);
+  }
+}

@@ -1,0 +1,90 @@
+/** What is known of a name, as the status object of PROTOCOL §3. */
+import type { FileDocument } from '../contracts.ts';
+import { hex32 } from '../protocol/crc32.ts';
+import { contentTypeFor } from '../protocol/media-types.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
+import type { OpenUpload } from './upload.ts';
+
+/** At most so many gaps are listed in one status object. */
+export const MOST_GAPS = 1000;
+
+export function iso(time: number): string {
+  return new Date(time).toISOString();
+}
+
+/** The strong entity tag of a readable file: other bytes have another id, another size or another CRC-32. */
+export function entityTag(id: string, size: number, crc32: number): string {
+  return `"${id}-${size}-${hex32(crc32)}"`;
+}
+
+export function pendingStatus(name: string): FileStatus {
+  return {
+    filename: name,
+    status: 'pending',
+    bytes_received: 0,
+    total_bytes: null,
+    next_expected_byte: 0,
+    id: null,
+    readable: false,
+    missing: [],
+    missing_more: false,
+    crc32: null,
+    etag: null,
+    content_type: null,
+    created_at: null,
+    updated_at: null,
+    completed_at: null,
+    expires_at: null,
+  };
+}
+
+export function sealedStatus(document: FileDocument): FileStatus {
+  const size = document.size ?? 0;
+  const crc32 = document.crc32 ?? 0;
+  return {
+    filename: document.name,
+    status: 'complete',
+    bytes_received: size,
+    total_bytes: size,
+    next_expected_byte: size,
+    id: document.id,
+    readable: true,
+    missing: [],
+    missing_more: false,
+    crc32: hex32(crc32),
+    etag: entityTag(document.id, size, crc32),
+    content_type: document.contentType ?? contentTypeFor(document.name),
+    created_at: iso(document.createdAt),
+    updated_at: iso(document.completedAt ?? document.updatedAt),
+    completed_at: document.completedAt === null ? null : iso(document.completedAt),
+    expires_at: null,
+  };
+}
+
+/** @param staleMs how long an upload may lie without a new chunk */
+export function uploadStatus(upload: OpenUpload, staleMs: number): FileStatus {
+  if (upload.sealed) return sealedStatus(upload.document);
+  const { document, stored } = upload;
+  const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);
+  const { gaps, more } = stored.gaps(total ?? 0, MOST_GAPS);
+  const complete = upload.coveredSoFar;
+  const crc32 = complete ? stored.whole(stored.end) : null;
+  return {
+    filename: document.name,
+    status: complete ? 'complete' : 'partial',
+    bytes_received: stored.bytes,
+    total_bytes: total,
+    next_expected_byte: stored.firstGap(),
+    id: document.id,
+    readable: complete || document.replaces !== null,
+    missing: gaps,
+    missing_more: more,
+    crc32: crc32 === null ? null : hex32(crc32),
+    etag: crc32 === null ? null : entityTag(document.id, stored.end, crc32),
+    content_type: document.contentType ?? contentTypeFor(document.name),
+    created_at: iso(document.createdAt),
+    updated_at: iso(upload.lastCommitAt),
+    completed_at: complete ? iso(upload.lastCommitAt) : null,
+    expires_at: complete ? null : iso(upload.lastCommitAt + staleMs),
+  };
+}

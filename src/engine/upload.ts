@@ -1,0 +1,224 @@
+/**
+ * One upload on its way: what is stored, what is being received right now, and what the client said about the whole file. The
+ * journal on disk is the truth; this is its picture in memory.
+ */
+import type { FileDocument, Manifest, ManifestRecord, Part } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Digest } from '../protocol/digests.ts';
+import { type Extent, ExtentSet } from '../protocol/extents.ts';
+
+/** What chunk requests may say about the whole file. Null: said nothing. */
+export interface Declaration {
+  size: number | null;
+  reprDigest: Digest | null;
+  contentType: string | null;
+}
+
+interface Reservation {
+  extent: Extent;
+  done: Promise<void>;
+}
+
+/** The doors that one upload writes through while requests run. */
+export interface Handles {
+  part: Part;
+  manifest: Manifest;
+}
+
+export class OpenUpload {
+  document: FileDocument;
+  stored = new ExtentSet();
+  /**
+   * False until the first chunk is committed: until then there is no catalog document, so nothing is visible and a crash leaves
+   * only a leftover.
+   */
+  visible = false;
+  /** Set once the upload is over: what requests that still run are told. */
+  over: LadingError | null = null;
+  /** True from the moment the seal begins: nothing can be added any more, unless the seal fails and opens it again. */
+  closed = false;
+  /** True once the sealed document is on disk. */
+  sealed = false;
+  /** Time of the last commit. */
+  lastCommitAt: number;
+  /** Records that are in the journal but perhaps not yet on stable storage. */
+  unsynced = false;
+  /** The seal under way, so that two last chunks make one. */
+  sealing: Promise<void> | null = null;
+  openEndedTimer: NodeJS.Timeout | null = null;
+  #reservations: Reservation[] = [];
+  #users = 0;
+  #handles: Promise<Handles> | null = null;
+
+  constructor(document: FileDocument) {
+    this.document = document;
+    this.lastCommitAt = document.updatedAt;
+  }
+
+  get id(): string {
+    return this.document.id;
+  }
+
+  get size(): number | null {
+    return this.document.size;
+  }
+
+  /** Requests that hold this upload now. */
+  get users(): number {
+    return this.#users;
+  }
+
+  /** Every byte of the declared size is stored; false while the size is not declared. */
+  get covered(): boolean {
+    return this.size !== null && this.stored.bytes === this.size;
+  }
+
+  /**
+   * Undeclared size, and 0..highest end is stored without a gap: reads as complete until more comes (PROTOCOL §3). Not so with a
+   * digest to be checked: then only the seal says it is complete.
+   */
+  get coveredSoFar(): boolean {
+    const { bytes, end } = this.stored;
+    return this.size === null && bytes > 0 && bytes === end && this.document.reprDigest === null;
+  }
+
+  /** Takes the upload for one request; opens its files for the first. */
+  async enter(open: () => Promise<Handles>): Promise<Handles> {
+    this.#users += 1;
+    this.#handles ??= open();
+    try {
+      return await this.#handles;
+    } catch (error) {
+      this.leave();
+      throw error;
+    }
+  }
+
+  leave(): void {
+    this.#users -= 1;
+    if (this.#users > 0 || !this.#handles) return;
+    const handles = this.#handles;
+    this.#handles = null;
+    handles.then(
+      ({ part, manifest }) => {
+        part.release();
+        manifest.release();
+      },
+      () => {},
+    );
+  }
+
+  /**
+   * Waits until nobody else receives bytes of this extent, then holds it until the returned function is called (PROTOCOL §4: the
+   * second of two requests for one range waits for the first). `gone` rejects when the waiting request itself is over.
+   */
+  async reserve(extent: Extent, gone: Promise<never>): Promise<() => void> {
+    for (;;) {
+      const blocker = this.#reservations.find(
+        (held) => held.extent.start <= extent.end && extent.start <= held.extent.end,
+      );
+      if (!blocker) break;
+      await Promise.race([blocker.done, gone]);
+    }
+    let finish = (): void => {};
+    const done = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const reservation: Reservation = { extent, done };
+    this.#reservations.push(reservation);
+    return () => {
+      this.#reservations.splice(this.#reservations.indexOf(reservation), 1);
+      finish();
+    };
+  }
+
+  /** Throws `size_conflict` or `invalid_request` when a declaration disagrees with what is known already. */
+  check(declaration: Declaration, storedEnd = this.stored.end): void {
+    const { size, reprDigest } = declaration;
+    if (size !== null && this.size !== null && size !== this.size) {
+      throw new LadingError('size_conflict', `The size of this file was declared as ${this.size}, not ${size}.`, {
+        expected: this.size,
+        actual: size,
+      });
+    }
+    if (size !== null && size < storedEnd) {
+      throw new LadingError(
+        'size_conflict',
+        `${storedEnd} bytes of this file are stored already; its size cannot be ${size}.`,
+        {
+          expected: storedEnd,
+          actual: size,
+        },
+      );
+    }
+    const known = this.document.reprDigest;
+    if (reprDigest && known && (known.algorithm !== reprDigest.algorithm || known.value !== encodeDigest(reprDigest))) {
+      throw new LadingError(
+        'invalid_request',
+        'Repr-Digest differs from the one that an earlier chunk of this file declared.',
+      );
+    }
+  }
+
+  /** Keeps only these records' bytes; the rest counts as never received. */
+  forget(kept: readonly ManifestRecord[]): void {
+    this.stored = new ExtentSet();
+    this.unsynced = false;
+    this.restore(kept);
+  }
+
+  /** Counts journaled records as stored. */
+  restore(records: readonly ManifestRecord[]): void {
+    for (const { start, end, crc32, synced, time } of records) {
+      // A range listed twice was journaled twice; the first record already stands for its bytes.
+      if (this.stored.overlaps({ start, end })) continue;
+      this.stored.add({ start, end }, crc32);
+      this.lastCommitAt = Math.max(this.lastCommitAt, time);
+      if (!synced) this.unsynced = true;
+    }
+  }
+
+  /** The document with the declaration added, or the same object when it says nothing new. */
+  declared(declaration: Declaration): FileDocument {
+    const { document } = this;
+    const size = document.size ?? declaration.size;
+    const contentType = declaration.contentType ?? document.contentType;
+    const reprDigest =
+      document.reprDigest ??
+      (declaration.reprDigest && {
+        algorithm: declaration.reprDigest.algorithm,
+        value: encodeDigest(declaration.reprDigest),
+      });
+    const same = size === document.size && contentType === document.contentType && reprDigest === document.reprDigest;
+    return same ? document : { ...document, size, contentType, reprDigest };
+  }
+
+  closedError(): LadingError {
+    return new LadingError(
+      'file_complete',
+      'This file is complete. Send it with overwrite=true and a total_size to replace it.',
+    );
+  }
+
+  /** Throws when the upload ended while a request was still at it. */
+  assertGoing(): void {
+    if (this.over) throw this.over;
+  }
+}
+
+/** A chunk whose last byte lies at or past the declared size. */
+export function outOfBounds(end: number, size: number): LadingError {
+  return new LadingError(
+    'out_of_bounds',
+    `The chunk ends at byte ${end}, but the file was declared as ${size} bytes.`,
+    {
+      expected: size - 1,
+      actual: end,
+    },
+  );
+}
+
+/** Digests are kept as base64 in documents. */
+export function encodeDigest(digest: Digest): string {
+  return Buffer.from(digest.value).toString('base64');
+}

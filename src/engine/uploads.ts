@@ -1,0 +1,155 @@
+/**
+ * The table of uploads under way: who is receiving into what. Every open upload is here, found by owner and name; sealed files are
+ * in the catalog alone.
+ */
+import { randomBytes } from 'node:crypto';
+import type { BlobStore, Catalog, Clock, FileDocument, ManifestRecord, ManifestStore } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { type Handles, OpenUpload } from './upload.ts';
+import { slotKey } from './watchers.ts';
+
+export interface UploadsDeps {
+  blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
+  clock: Clock;
+}
+
+/** What a chunk for a name goes to: an upload under way (created when need be) or a complete file to compare with. */
+export type Target = { upload: OpenUpload } | { sealed: FileDocument };
+
+export class Uploads {
+  readonly #deps: UploadsDeps;
+  readonly #live = new Map<string, OpenUpload>();
+  /** Names for which an upload is being made, so that two first chunks make one. */
+  readonly #making = new Map<string, Promise<unknown>>();
+
+  constructor(deps: UploadsDeps) {
+    this.#deps = deps;
+  }
+
+  get count(): number {
+    return this.#live.size;
+  }
+
+  all(): IterableIterator<OpenUpload> {
+    return this.#live.values();
+  }
+
+  /** The upload under way, visible or not. */
+  find(owner: string, name: string): OpenUpload | undefined {
+    return this.#live.get(slotKey(owner, name));
+  }
+
+  /** The upload under way that others may know of. */
+  findVisible(owner: string, name: string): OpenUpload | undefined {
+    const upload = this.find(owner, name);
+    return upload?.visible ? upload : undefined;
+  }
+
+  /**
+   * Finds where a chunk belongs, and makes the upload for a name that has none, or whose complete file is to be replaced. The upload
+   * comes back held for the caller, who must `leave` it.
+   */
+  async enter(owner: string, name: string, overwrite: boolean): Promise<{ target: Target; handles: Handles | null }> {
+    const key = slotKey(owner, name);
+    for (;;) {
+      const upload = this.#live.get(key);
+      if (upload) return { target: { upload }, handles: await upload.enter(() => this.#open(upload.id)) };
+      const making = this.#making.get(key);
+      if (making) {
+        await making.catch(() => {});
+        continue;
+      }
+      const made = this.#make(owner, name, overwrite).finally(() => this.#making.delete(key));
+      this.#making.set(key, made);
+      const sealed = await made;
+      if (sealed) return { target: { sealed }, handles: null };
+    }
+  }
+
+  /** Returns the complete file that is in the way, or null after an upload was put into the table. */
+  async #make(owner: string, name: string, overwrite: boolean): Promise<FileDocument | null> {
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    if (sealed && !overwrite) return sealed;
+    const now = this.#deps.clock.now();
+    const upload = new OpenUpload({
+      id: randomBytes(16).toString('hex'),
+      owner,
+      name,
+      state: 'open',
+      size: null,
+      contentType: null,
+      reprDigest: null,
+      crc32: null,
+      createdAt: now,
+      updatedAt: now,
+      completedAt: null,
+      replaces: sealed?.id ?? null,
+    });
+    try {
+      await this.#deps.blobs.create(upload.id);
+      await this.#deps.manifests.create(upload.id);
+    } catch (error) {
+      await this.#deps.blobs.remove(upload.id).catch(() => {});
+      throw error;
+    }
+    this.#live.set(slotKey(owner, name), upload);
+    return null;
+  }
+
+  async #open(id: string): Promise<Handles> {
+    const part = await this.#deps.blobs.openPart(id);
+    try {
+      return { part, manifest: await this.#deps.manifests.open(id) };
+    } catch (error) {
+      part.release();
+      throw error;
+    }
+  }
+
+  /** Puts a recovered upload into the table; its stored extents come from its journal. */
+  adopt(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
+    const upload = new OpenUpload(document);
+    upload.visible = true;
+    upload.restore(records);
+    this.#live.set(slotKey(document.owner, document.name), upload);
+    return upload;
+  }
+
+  /** Runs `work` while the upload's files are open. */
+  async using<T>(upload: OpenUpload, work: (handles: Handles) => Promise<T>): Promise<T> {
+    const handles = await upload.enter(() => this.#open(upload.id));
+    try {
+      return await work(handles);
+    } finally {
+      upload.leave();
+    }
+  }
+
+  /** Takes an upload out of the table, if it is still the one of its name. */
+  drop(upload: OpenUpload): void {
+    if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
+    upload.openEndedTimer = null;
+    const key = slotKey(upload.document.owner, upload.document.name);
+    if (this.#live.get(key) === upload) this.#live.delete(key);
+  }
+
+  /** Ends an upload and removes its bytes and its document. Requests that still run are told `reason`. */
+  async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>): Promise<void> {
+    upload.over = reason;
+    this.drop(upload);
+    await idle();
+    // The document first: without it the bytes are a leftover that the next start removes.
+    if (upload.visible) await this.#deps.catalog.remove(upload.id);
+    await this.#deps.blobs.remove(upload.id);
+  }
+
+  /** After a request: an upload that nobody uses and that never got its first chunk leaves no trace. */
+  async leave(upload: OpenUpload): Promise<void> {
+    upload.leave();
+    if (upload.users > 0 || upload.visible || upload.over) return;
+    const reason = new LadingError('not_found', 'The upload ended before its first chunk was stored.');
+    await this.discard(upload, reason, async () => {});
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6), and never one for its length. One
+ * timer looks at all of them, so a byte costs no timer.
+ */
+import type { Clock } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+
+const LOOK_MS = 500;
+const RATE_WINDOW_MS = 60_000;
+
+export interface Watched {
+  /** True while the server itself keeps the client waiting. */
+  readonly held: boolean;
+  fail(error: LadingError): void;
+}
+
+interface Entry {
+  watched: Watched;
+  lastByteAt: number;
+  windowStart: number;
+  windowBytes: number;
+}
+
+export interface WatchdogLimits {
+  idleSeconds: number;
+  minBytesPerSecond: number;
+}
+
+export class Watchdog {
+  readonly #clock: Clock;
+  readonly #limits: WatchdogLimits;
+  readonly #entries = new Set<Entry>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(clock: Clock, limits: WatchdogLimits) {
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  /** Starts watching; call `seen` for every arrival of bytes and `stop` in the end. */
+  watch(watched: Watched): { seen(bytes: number): void; stop(): void } {
+    const now = this.#clock.now();
+    const entry: Entry = { watched, lastByteAt: now, windowStart: now, windowBytes: 0 };
+    this.#entries.add(entry);
+    this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
+    return {
+      seen: (bytes) => {
+        entry.lastByteAt = this.#clock.now();
+        entry.windowBytes += bytes;
+      },
+      stop: () => {
+        this.#entries.delete(entry);
+        if (this.#entries.size === 0 && this.#timer) {
+          clearInterval(this.#timer);
+          this.#timer = null;
+        }
+      },
+    };
+  }
+
+  /** One look at every request. */
+  look(): void {
+    const now = this.#clock.now();
+    for (const entry of this.#entries) {
+      if (entry.watched.held) {
+        entry.lastByteAt = now;
+        entry.windowStart = now;
+        entry.windowBytes = 0;
+      } else if (now - entry.lastByteAt >= this.#limits.idleSeconds * 1000) {
+        entry.watched.fail(
+          new LadingError('request_timeout', `No byte came for ${this.#limits.idleSeconds} s. Send the chunk again.`),
+        );
+      } else if (now - entry.windowStart >= RATE_WINDOW_MS) {
+        const seconds = (now - entry.windowStart) / 1000;
+        if (entry.windowBytes < this.#limits.minBytesPerSecond * seconds) {
+          entry.watched.fail(
+            new LadingError(
+              'request_timeout',
+              `The chunk came slower than ${this.#limits.minBytesPerSecond} bytes a second. Send it again, in smaller chunks.`,
+            ),
+          );
+        }
+        entry.windowStart = now;
+        entry.windowBytes = 0;
+      }
+    }
+  }
+
+  /** Fails every request still running (the end of the shutdown's patience). */
+  failAll(error: () => LadingError): void {
+    for (const entry of this.#entries) entry.watched.fail(error());
+  }
+}

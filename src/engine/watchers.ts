@@ -1,0 +1,24 @@
+/** Tells whoever watches a name that something about it changed. */
+export class Watchers {
+  readonly #listeners = new Map<string, Set<() => void>>();
+
+  watch(owner: string, name: string, listener: () => void): () => void {
+    const key = slotKey(owner, name);
+    const set = this.#listeners.get(key) ?? new Set();
+    this.#listeners.set(key, set.add(listener));
+    return () => {
+      set.delete(listener);
+      if (set.size === 0 && this.#listeners.get(key) === set) this.#listeners.delete(key);
+    };
+  }
+
+  changed(owner: string, name: string): void {
+    const set = this.#listeners.get(slotKey(owner, name));
+    if (set) for (const listener of set) listener();
+  }
+}
+
+/** One key a name: an owner's id holds no control character, so the two parts cannot run into each other. */
+export function slotKey(owner: string, name: string): string {
+  return `${owner}\0${name}`;
+}
