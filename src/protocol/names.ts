@@ -1,0 +1,30 @@
+/** File names (PROTOCOL.md §2). A name is a label inside its owner's files, never a path on disk. */
+import { LadingError } from '../errors.ts';
+
+/** Longest name, in bytes of UTF-8. */
+export const MAX_NAME_BYTES = 1024;
+
+const encoder = new TextEncoder();
+
+/** Returns the decoded name as it is, or throws `invalid_name` with the rule that it breaks. */
+export function checkName(name: string): string {
+  const wrong = whatIsWrong(name);
+  if (wrong !== null) throw new LadingError('invalid_name', `${wrong} Choose another file name.`);
+  return name;
+}
+
+function whatIsWrong(name: string): string | null {
+  if (name === '') return 'The file name is empty.';
+  // UTF-8 never has fewer bytes than UTF-16 has units, so a huge name is refused before it is encoded.
+  if (name.length > MAX_NAME_BYTES || encoder.encode(name).length > MAX_NAME_BYTES) {
+    return `The file name is longer than ${MAX_NAME_BYTES} bytes of UTF-8.`;
+  }
+  if (/\p{Surrogate}/u.test(name)) return 'The file name is not valid Unicode.';
+  if (/\p{Control}/u.test(name)) return 'The file name has a control character.';
+  if (name.startsWith('/')) return 'The file name starts with "/".';
+  for (const segment of name.split('/')) {
+    if (segment === '') return 'The file name has an empty segment ("//" or a "/" at its end).';
+    if (segment === '.' || segment === '..') return 'The file name has a "." or ".." segment.';
+  }
+  return null;
+}

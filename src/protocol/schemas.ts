@@ -1,0 +1,234 @@
+/**
+ * Everything that travels as JSON, form or query, once: these schemas are the TypeScript types, validate requests, write replies
+ * and make the OpenAPI document. Keys and their order are the wire's (PROTOCOL.md §3, §5, §7).
+ */
+import Type, { type Static, type TSchema, type TSchemaOptions } from 'typebox';
+import { CATALOGUE, type ErrorCode } from '../errors.ts';
+import { MAX_OFFSET } from './chunk.ts';
+
+/** Gaps that a status object lists at most. */
+export const MAX_MISSING = 1000;
+
+/** A number of bytes or an offset. */
+const Bytes = (description: string) => Type.Integer({ minimum: 0, maximum: MAX_OFFSET, description });
+const Text = (description: string) => Type.String({ description });
+const Time = (description: string) =>
+  Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
+const Hex32 = (description: string) => Type.String({ pattern: '^[0-9a-f]{8}$', description });
+
+/** A list of words; `type` is there for readers of the OpenAPI document. */
+const Words = <const Values extends readonly [string, ...string[]]>(values: Values, options: TSchemaOptions = {}) =>
+  Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
+
+/** A simple type or null, as a list of types: unlike `anyOf` it needs no trial validation when a reply is written. */
+function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
+  return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });
+}
+
+/** Inclusive pairs. Neither `prefixItems` nor a list of `items`: every draft of JSON Schema reads this form. */
+const Extents = (options: TSchemaOptions) =>
+  Type.Unsafe<[number, number][]>({
+    type: 'array',
+    items: { type: 'array', items: { type: 'integer', minimum: 0 }, minItems: 2, maxItems: 2 },
+    ...options,
+  });
+
+// ---------------------------------------------------------------- files
+
+export const UploadStatus = Words(['pending', 'partial', 'complete'], {
+  description: 'pending: nothing is known of that name; partial: bytes are missing; complete: all bytes are there.',
+});
+export type UploadStatus = Static<typeof UploadStatus>;
+
+export const ChunkReceipt = Type.Object(
+  {
+    start: Bytes('Offset of the first byte of the chunk.'),
+    end: Bytes('Offset of its last byte, inclusive.'),
+    crc32: Hex32('CRC-32 of what is stored there, eight hexadecimal digits.'),
+    duplicate: Type.Boolean({ description: 'True when all of it was stored before and nothing was written.' }),
+  },
+  { title: 'ChunkReceipt', description: 'What became of the chunk in this request.' },
+);
+export type ChunkReceipt = Static<typeof ChunkReceipt>;
+
+export const FileStatus = Type.Object(
+  {
+    filename: Text('Name of the file.'),
+    status: UploadStatus,
+    bytes_received: Bytes('Bytes verified and stored.'),
+    total_bytes: Nullable(Bytes('Declared size; undeclared: highest end seen + 1; null before the first chunk.')),
+    next_expected_byte: Bytes('First gap counted from 0; the size when complete.'),
+    id: Nullable(Text("The file's id.")),
+    readable: Type.Boolean({
+      description: 'A whole download works now; also while a replacement is under way, which the rest then describes.',
+    }),
+    missing: Extents({ maxItems: MAX_MISSING, description: 'Gaps below total_bytes as [start, end], both inclusive.' }),
+    missing_more: Type.Boolean({ description: `True when missing was cut at ${MAX_MISSING} gaps.` }),
+    chunk: Type.Optional(ChunkReceipt),
+    crc32: Nullable(Hex32('CRC-32 of the whole file once complete, eight hexadecimal digits.')),
+    etag: Nullable(Text('Entity tag that downloads carry once the file is readable.')),
+    content_type: Nullable(Text('Media type that downloads carry.')),
+    created_at: Nullable(Time('First chunk.')),
+    updated_at: Nullable(Time('Last change.')),
+    completed_at: Nullable(Time('When it became complete.')),
+    expires_at: Nullable(Time('When the unfinished upload is removed if nothing more comes.')),
+  },
+  { title: 'FileStatus', description: 'What is known of a file. The first five keys are always there.' },
+);
+export type FileStatus = Static<typeof FileStatus>;
+
+export const FileList = Type.Object(
+  {
+    files: Type.Array(FileStatus),
+    next_cursor: Nullable(Text('Send it as cursor for the next page; null on the last one.')),
+  },
+  { title: 'FileList', description: 'Files and unfinished uploads, sorted by name.' },
+);
+export type FileList = Static<typeof FileList>;
+
+export const Deleted = Type.Object({ detail: Text('What was deleted.') }, { title: 'Deleted' });
+export type Deleted = Static<typeof Deleted>;
+
+// ---------------------------------------------------------------- queries
+
+const Owner = Type.Optional(Text('Whose file: the id of a client. Role admin only; oneself by default.'));
+
+export const UploadQuery = Type.Object(
+  {
+    filename: Text('Name of the file: 1 to 1024 bytes of UTF-8; "/" separates segments.'),
+    total_size: Type.Optional(Bytes('Size of the whole file. Fixed once known.')),
+    overwrite: Type.Optional(
+      Type.Boolean({ description: 'Replace a complete file; needs total_size. Readers get the old one until then.' }),
+    ),
+    content_type: Type.Optional(Text("What downloads send as Content-Type; by the name's extension by default.")),
+  },
+  { title: 'UploadQuery' },
+);
+export type UploadQuery = Static<typeof UploadQuery>;
+
+/** Of status and delete. */
+export const OwnerQuery = Type.Object({ owner: Owner }, { title: 'OwnerQuery' });
+export type OwnerQuery = Static<typeof OwnerQuery>;
+
+export const DownloadQuery = Type.Object(
+  {
+    owner: Owner,
+    follow: Type.Optional(
+      Type.Boolean({ description: 'Send an unfinished file from byte 0 and wait for what is missing.' }),
+    ),
+  },
+  { title: 'DownloadQuery' },
+);
+export type DownloadQuery = Static<typeof DownloadQuery>;
+
+export const ListQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Files on a page at most.' }),
+    ),
+    cursor: Type.Optional(Text('next_cursor of the page before.')),
+    status: Type.Optional(UploadStatus),
+    prefix: Type.Optional(Text('Only names that start with it.')),
+    owner: Owner,
+  },
+  { title: 'ListQuery' },
+);
+export type ListQuery = Static<typeof ListQuery>;
+
+// ---------------------------------------------------------------- errors
+
+export const Problem = Type.Object(
+  {
+    type: Text('URI of the kind of problem.'),
+    title: Text('The kind of problem in words.'),
+    status: Type.Integer({ minimum: 400, maximum: 599, description: 'The HTTP status.' }),
+    detail: Text('What happened and what to do next.'),
+    code: Type.Unsafe<ErrorCode>({
+      type: 'string',
+      enum: Object.keys(CATALOGUE),
+      description: 'The kind of problem for programs.',
+    }),
+    instance: Type.Optional(Text('Id of the request, to be found in the log.')),
+    missing: Type.Optional(Extents({ description: 'Gaps as [start, end], both inclusive.' })),
+    missing_more: Type.Optional(Type.Boolean({ description: `True when missing was cut at ${MAX_MISSING} gaps.` })),
+    expected: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
+    actual: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
+    retry_after: Type.Optional(Type.Number({ minimum: 0, description: 'Seconds to wait; as in Retry-After.' })),
+    total_bytes: Type.Optional(Bytes('Size of the file whose range was asked for.')),
+  },
+  { title: 'Problem', description: 'RFC 9457 problem details, application/problem+json.' },
+);
+export type Problem = Static<typeof Problem>;
+
+// ---------------------------------------------------------------- signing in
+
+export const TokenRequest = Type.Object(
+  {
+    username: Text("The client's id."),
+    password: Text("The client's secret."),
+    grant_type: Type.Optional(Words(['password'])),
+  },
+  { title: 'TokenRequest', description: 'Sent as application/x-www-form-urlencoded.' },
+);
+export type TokenRequest = Static<typeof TokenRequest>;
+
+export const TokenReply = Type.Object(
+  {
+    access_token: Text('Send it as Authorization: Bearer <token>.'),
+    token_type: Words(['bearer']),
+    expires_in: Type.Integer({ minimum: 0, description: 'Seconds that the token is good for.' }),
+  },
+  { title: 'TokenReply' },
+);
+export type TokenReply = Static<typeof TokenReply>;
+
+// ---------------------------------------------------------------- clients
+
+export const Role = Words(['admin', 'client'], { description: 'admin: may manage clients and read every file.' });
+export type Role = Static<typeof Role>;
+
+export const Client = Type.Object(
+  {
+    client_id: Text("The client's id, its username at /auth/token."),
+    role: Role,
+    created_at: Time('When it was enrolled.'),
+    last_used: Nullable(Time('When it last signed in.')),
+    name: Nullable(Text('What the administrator called it.')),
+  },
+  { title: 'Client' },
+);
+export type Client = Static<typeof Client>;
+
+export const ClientList = Type.Object(
+  { clients: Type.Array(Client), count: Type.Integer({ minimum: 0 }) },
+  { title: 'ClientList' },
+);
+export type ClientList = Static<typeof ClientList>;
+
+export const NewClient = Type.Object(
+  {
+    role: Role,
+    name: Type.Optional(Type.String({ maxLength: 200, description: 'A name to tell it from others.' })),
+  },
+  { title: 'NewClient' },
+);
+export type NewClient = Static<typeof NewClient>;
+
+export const ClientCreated = Type.Object(
+  {
+    message: Text('What was done.'),
+    client_id: Text("The client's id."),
+    client_secret: Text('Its secret, shown this once.'),
+    role: Role,
+  },
+  { title: 'ClientCreated' },
+);
+export type ClientCreated = Static<typeof ClientCreated>;
+
+export const Message = Type.Object({ message: Text('What was done.') }, { title: 'Message' });
+export type Message = Static<typeof Message>;
+
+// ---------------------------------------------------------------- health
+
+export const Health = Type.Object({ status: Words(['healthy']) }, { title: 'Health' });
+export type Health = Static<typeof Health>;

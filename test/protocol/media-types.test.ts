@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { LadingError } from '../../src/errors.ts';
+import { checkContentType, contentTypeFor } from '../../src/protocol/media-types.ts';
+
+test('content type by the extension of the name', () => {
+  const cases: [string, string][] = [
+    ['voice.opus', 'audio/ogg'],
+    ['voice.m4a', 'audio/mp4'],
+    ['a/b/report.PDF', 'application/pdf'],
+    ['notes.txt', 'text/plain'],
+    ['archive.tar.gz', 'application/gzip'],
+    ['firmware.bin', 'application/octet-stream'],
+    ['firmware', 'application/octet-stream'],
+    ['html', 'application/octet-stream'],
+    ['.html', 'application/octet-stream'],
+    ['a/.html', 'application/octet-stream'],
+    ['site.html/data', 'application/octet-stream'],
+    ['ends.with.', 'application/octet-stream'],
+    ['x.constructor', 'application/octet-stream'],
+    ['x.__proto__', 'application/octet-stream'],
+    ['x.unheard-of', 'application/octet-stream'],
+    ['x.html\\evil', 'application/octet-stream'],
+  ];
+  for (const [name, expected] of cases) assert.equal(contentTypeFor(name), expected, name);
+});
+
+test('a media type of the client is taken as it is', () => {
+  const good = [
+    'application/pdf',
+    'text/plain; charset=utf-8',
+    'text/plain;charset="utf-8"',
+    'audio/ogg; codecs="opus, vorbis"; x=1',
+    'application/vnd.oasis.opendocument.text',
+    'image/svg+xml',
+    'a/b; q="a \\" quoted \\\\ pair"',
+    `a/${'b'.repeat(253)}`,
+  ];
+  for (const value of good) assert.equal(checkContentType(value), value, value);
+  assert.equal(checkContentType(' text/plain '), 'text/plain');
+});
+
+test('what is no media type is refused', () => {
+  const bad = [
+    '',
+    'text',
+    'text/',
+    '/plain',
+    'text/plain/x',
+    'text plain',
+    'text/plain;',
+    'text/plain; charset',
+    'text/plain; charset=',
+    'text/plain; charset="utf-8',
+    'text/plain, text/html',
+    'text/plain\r\nX-Evil: 1',
+    'text/plain\n',
+    'text/plain; a="\r\n"',
+    'text/plain\0',
+    'text/plain; a=b\tc',
+    'text/plain\u0085',
+    'text/plän',
+    'text/plain; a="ü"',
+    '*/*;',
+    `a/${'b'.repeat(254)}`,
+    `a/b${' '.repeat(300)}`,
+    `a/b${'; '.repeat(120)}x`,
+  ];
+  for (const value of bad) {
+    const refused = (error: unknown) => error instanceof LadingError && error.code === 'invalid_request';
+    assert.throws(() => checkContentType(value), refused, JSON.stringify(value));
+  }
+});
+
+test('what passes can be sent as a header', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string({ unit: 'binary' }),
+        fc.string().map((s) => `a/b; c="${s}"`),
+      ),
+      (value) => {
+        try {
+          const headers = new Headers({ 'content-type': checkContentType(value) });
+          assert.match(headers.get('content-type') ?? '', /^[ -~]{3,255}$/);
+        } catch (error) {
+          assert.ok(error instanceof LadingError, String(error));
+        }
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
