@@ -1,0 +1,88 @@
+import { join } from 'node:path';
+import type { LoadGenerator } from './load/generator.ts';
+import type { LoadResult } from './load/plan.ts';
+import type { Options } from './options.ts';
+import { Lading } from './peers/lading.ts';
+import type { Job, Peer } from './peers/peer.ts';
+import { cpuSeconds, memory } from './process.ts';
+import type { Report } from './report.ts';
+
+/** What every question gets. */
+export interface Bench {
+  options: Options;
+  generator: LoadGenerator;
+  report: Report;
+  /** Folders of this run, removed at its end. */
+  memory: string;
+  disk: string;
+  /** Running servers; they are stopped when their question ends, however it ends. */
+  peers: Set<Peer>;
+}
+
+export interface Question {
+  name: string;
+  /** One line for the help and the heading. */
+  about: string;
+  /** Rounds stop when so much time is over. */
+  limitSeconds: number;
+  /** `deadline` as by performance.now(). */
+  run(bench: Bench, deadline: number): Promise<void>;
+}
+
+export const KIB = 1024;
+export const MIB = 1024 * KIB;
+
+export function sizeLabel(bytes: number): string {
+  return bytes >= MIB ? `${bytes / MIB} MiB` : `${bytes / KIB} KiB`;
+}
+
+export interface Run extends LoadResult {
+  /** Processor seconds of the server meanwhile. */
+  serverCpuSeconds: number;
+}
+
+/** Runs a job and tidies up after it, failed or not. */
+export async function runJob(bench: Bench, peer: Peer, job: Job): Promise<Run> {
+  const cpu = () => peer.pids().reduce((sum, pid) => sum + cpuSeconds(pid), 0);
+  const before = cpu();
+  const result = await bench.generator.run(job.plan);
+  const serverCpuSeconds = cpu() - before;
+  await job.clean();
+  return { ...result, serverCpuSeconds };
+}
+
+export function megabytesPerSecond({ bytes, seconds }: LoadResult): number {
+  return bytes / 1e6 / seconds;
+}
+
+/** Keeps a server with its question. */
+export async function joined<P extends Peer>(bench: Bench, starting: Promise<P>): Promise<P> {
+  const peer = await starting;
+  bench.peers.add(peer);
+  return peer;
+}
+
+let folders = 0;
+
+/** A Lading with a new data directory in memory, or on the disk, or on the given one. */
+export async function startLading(bench: Bench, durability: 'chunk' | 'seal', dataDir?: string): Promise<Lading> {
+  folders += 1;
+  const directory = dataDir ?? join(durability === 'chunk' ? bench.disk : bench.memory, `lading-${folders}`);
+  const { generator, options } = bench;
+  return joined(bench, Lading.start({ dataDir: directory, durability, cpuProfiles: options.cpuProfiles, generator }));
+}
+
+export function newFolder(bench: Bench, name: string): string {
+  folders += 1;
+  return join(bench.memory, `${name}-${folders}`);
+}
+
+/** The row about the most memory that a Lading server had so far; the limit holds throughout. */
+export function memoryRow(bench: Bench, question: string, label: string, lading: Lading): void {
+  const { resident, peak } = memory(lading.pids()[0] as number);
+  const samples = new Map([
+    ['lading peak', [peak / 1e6]],
+    ['lading now', [resident / 1e6]],
+  ]);
+  bench.report.add(question, label, 'MB', samples, [{ of: 'lading peak', to: null, sense: '<=', bound: 300 }]);
+}

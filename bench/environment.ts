@@ -1,0 +1,56 @@
+import { existsSync, mkdirSync, mkdtempSync, statfsSync } from 'node:fs';
+import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+
+const FILE_SYSTEMS: Record<number, string> = {
+  16914836: 'tmpfs',
+  61267: 'ext4',
+  1481003842: 'xfs',
+  2435016766: 'btrfs',
+  2035054128: 'overlay',
+  801189825: 'zfs',
+};
+
+export function fileSystem(path: string): string {
+  const { type } = statfsSync(path);
+  return FILE_SYSTEMS[type] ?? `0x${type.toString(16)}`;
+}
+
+/** A new folder in memory; what is there is removed by the caller. */
+export function memoryFolder(wanted: string | null): string {
+  const parent = wanted ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
+  mkdirSync(parent, { recursive: true });
+  return mkdtempSync(join(resolve(parent), 'lading-bench-'));
+}
+
+/** A new folder on the disk that holds the results. */
+export function diskFolder(out: string): string {
+  mkdirSync(out, { recursive: true });
+  return mkdtempSync(join(resolve(out), 'disk-'));
+}
+
+export interface Environment {
+  cpu: string;
+  cores: number;
+  memoryGiB: number;
+  node: string;
+  kernel: string;
+  memoryFileSystem: string;
+  diskFileSystem: string;
+}
+
+export function environment(memory: string, disk: string): Environment {
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    kernel: `${process.platform} ${release()}`,
+    memoryFileSystem: fileSystem(memory),
+    diskFileSystem: fileSystem(disk),
+  };
+}
+
+export function describe(e: Environment): string {
+  return `${e.cpu}, ${e.cores} cores, ${e.memoryGiB} GiB; ${e.kernel}; node ${e.node}; memory: ${e.memoryFileSystem}, disk: ${e.diskFileSystem}`;
+}

@@ -1,0 +1,67 @@
+/** A crowd of slow devices in a process of its own: each leaves one chunk open and sends a few bytes of it a second. */
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import type { SlowPlan, SlowState } from './plan.ts';
+import { HeadTemplate, writeFrame } from './template.ts';
+
+/** Every second each device sends; the crowd is spread over this many moments of it. */
+const TICKS = 20;
+const BATCH = 100;
+
+const state: SlowState = { connected: 0, lost: 0, firstReply: '' };
+const sockets: Socket[] = [];
+let timer: NodeJS.Timeout | undefined;
+
+async function join(plan: SlowPlan, index: number, head: HeadTemplate): Promise<void> {
+  const socket = connect({ port: plan.port, host: '127.0.0.1' });
+  await once(socket, 'connect');
+  let here = true;
+  const lose = (reply: string) => {
+    if (here) state.lost += 1;
+    here = false;
+    state.firstReply ||= reply;
+  };
+  socket.on('data', (bytes) => lose(bytes.toString('utf8', 0, 600)));
+  socket.on('error', () => lose(''));
+  socket.on('close', () => lose(''));
+  const frame = Buffer.alloc(17);
+  writeFrame(frame, 0, 0, plan.bytes, 0);
+  socket.write(head.render(index, plan.bytes), 'latin1');
+  socket.write(frame);
+  if (plan.burst > 0) socket.write(Buffer.alloc(plan.burst));
+  sockets.push(socket);
+  state.connected += 1;
+}
+
+async function start(plan: SlowPlan): Promise<void> {
+  const head = new HeadTemplate(plan.head);
+  for (let first = 0; first < plan.count; first += BATCH) {
+    const size = Math.min(BATCH, plan.count - first);
+    await Promise.all(Array.from({ length: size }, (_, i) => join(plan, first + i, head)));
+  }
+  const drop = Buffer.alloc(plan.bytesPerSecond);
+  let tick = 0;
+  timer = setInterval(() => {
+    for (let i = tick % TICKS; i < sockets.length; i += TICKS) {
+      const socket = sockets[i] as Socket;
+      if (!socket.destroyed) socket.write(drop);
+    }
+    tick += 1;
+  }, 1000 / TICKS);
+}
+
+process.on('message', (message: SlowPlan | 'state' | 'stop') => {
+  if (message === 'state') process.send?.({ result: state });
+  else if (message === 'stop') {
+    clearInterval(timer);
+    const last = { ...state };
+    for (const socket of sockets) socket.destroy();
+    process.send?.({ result: last }, () => process.exit(0));
+  } else
+    start(message).then(
+      () => process.send?.({ result: state }),
+      (error: unknown) => process.send?.({ error: String(error) }),
+    );
+});
+process.on('disconnect', () => process.exit(0));
+process.send?.({ result: 'ready' });

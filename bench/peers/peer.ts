@@ -1,0 +1,92 @@
+import type { Frame, Plan } from '../load/plan.ts';
+
+/** Chunks to send: `chunksEach` of `bytes` over each of `connections`. */
+export interface UploadWork {
+  bytes: number;
+  connections: number;
+  chunksEach: number;
+  /** `files`: a file a connection. `ranges`: one file, each connection its own contiguous part of it. */
+  layout: 'files' | 'ranges';
+}
+
+/** Requests to make: `requestsEach` over each of `connections`, every one for `bytes` of a file of `fileBytes`. */
+export interface DownloadWork {
+  bytes: number;
+  fileBytes: number;
+  connections: number;
+  requestsEach: number;
+}
+
+/** A prepared run: what comes before it and after it is off the clock. */
+export interface Job {
+  plan: Plan;
+  clean(): Promise<void>;
+}
+
+/** A server under measurement, running. */
+export interface Peer {
+  readonly name: string;
+  /** The processes whose memory and processor time count. */
+  pids(): number[];
+  upload(work: UploadWork): Promise<Job>;
+  stop(): Promise<void>;
+}
+
+/** A peer that serves files too. */
+export interface FilePeer extends Peer {
+  /** Puts a file of so many bytes where `download` finds it. */
+  store(fileBytes: number): Promise<void>;
+  download(work: DownloadWork): Promise<Job>;
+}
+
+/** No run of the benchmark takes longer than this unless something hangs. */
+export const RUN_LIMIT_SECONDS = 90;
+
+/** The parts of a download plan that do not depend on who is asked. `head` is the request without the Range field. */
+export function downloadPlan(port: number, head: string, work: DownloadWork): Plan {
+  const whole = work.bytes === work.fileBytes;
+  const slots = Math.max(1, Math.floor(work.fileBytes / work.bytes));
+  return {
+    port,
+    direction: 'download',
+    latencies: false,
+    limitSeconds: RUN_LIMIT_SECONDS,
+    connections: Array.from({ length: work.connections }, (_, i) => ({
+      head: whole ? head : `${head}\r\nRange: bytes={start}-{end}`,
+      bytes: work.bytes,
+      frame: 'none' as const,
+      expect: whole ? 200 : 206,
+      // Each connection starts elsewhere, as devices would.
+      order: {
+        kind: 'sequential' as const,
+        first: Math.floor((i * slots) / work.connections),
+        count: work.requestsEach,
+        slots,
+      },
+    })),
+  };
+}
+
+/** The parts of an upload plan that do not depend on who is asked. */
+export function uploadPlan(
+  port: number,
+  work: UploadWork,
+  series: (connection: number) => { head: string; frame: Frame; expect: number },
+): Plan {
+  return {
+    port,
+    direction: 'upload',
+    latencies: false,
+    limitSeconds: RUN_LIMIT_SECONDS,
+    connections: Array.from({ length: work.connections }, (_, connection) => {
+      const first = work.layout === 'ranges' ? connection * work.chunksEach : 0;
+      const order = {
+        kind: 'sequential' as const,
+        first,
+        count: work.chunksEach,
+        slots: first + work.chunksEach,
+      };
+      return { ...series(connection), bytes: work.bytes, order };
+    }),
+  };
+}

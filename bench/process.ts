@@ -1,0 +1,152 @@
+import { type ChildProcess, fork, type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+
+const running = new Set<ChildProcess>();
+
+/** A forked module that answers one message with one `{ result }` or `{ error }`. */
+export class Worker {
+  readonly child: ChildProcess;
+  /** What the module said when it was ready. */
+  hello: unknown;
+  private pending: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
+
+  private constructor(child: ChildProcess) {
+    this.child = child;
+    child.on('message', (message: { result?: unknown; error?: string }) => {
+      const pending = this.pending;
+      this.pending = undefined;
+      if (message.error !== undefined) pending?.reject(new Error(message.error));
+      else pending?.resolve(message.result);
+    });
+    child.on('exit', (code, signal) => {
+      this.pending?.reject(new Error(`process ended: ${signal ?? code}`));
+      this.pending = undefined;
+    });
+  }
+
+  /** `module` is relative to this file's folder in the build, such as `./load/worker.js`. */
+  static async start(module: string, args: string[] = []): Promise<Worker> {
+    const child = fork(fileURLToPath(new URL(module, import.meta.url)), args, { serialization: 'advanced' });
+    track(child);
+    const worker = new Worker(child);
+    worker.hello = await worker.answer();
+    return worker;
+  }
+
+  /** One question at a time. */
+  ask<Result>(message: unknown): Promise<Result> {
+    const answer = this.answer<Result>();
+    this.child.send(message as object);
+    return answer;
+  }
+
+  async stop(): Promise<void> {
+    await stopChild(this.child);
+  }
+
+  private answer<Result>(): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.pending = { resolve: (value) => resolve(value as Result), reject };
+    });
+  }
+}
+
+/** Starts a program that is ended with the benchmark, whatever happens. */
+export function start(command: string, args: string[], env: Record<string, string>, stdio: StdioOptions): ChildProcess {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio });
+  track(child);
+  return child;
+}
+
+function track(child: ChildProcess): void {
+  running.add(child);
+  child.once('exit', () => running.delete(child));
+}
+
+/** Ends a child: `signal`, then SIGKILL when it is still there after `patienceMs`. */
+export async function stopChild(
+  child: ChildProcess,
+  signal: NodeJS.Signals = 'SIGTERM',
+  patienceMs = 10_000,
+): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = once(child, 'exit');
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), patienceMs);
+  await exit;
+  clearTimeout(timer);
+}
+
+/** The last resort, when the benchmark itself ends: nothing that it started stays behind. */
+export function killAll(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+/** A port that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+/** Resident memory in bytes, now and at its highest; zeros where /proc does not tell. */
+export function memory(pid: number): { resident: number; peak: number } {
+  let status = '';
+  try {
+    status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  } catch {
+    return { resident: 0, peak: 0 };
+  }
+  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
+  return { resident: field('VmRSS'), peak: field('VmHWM') };
+}
+
+/** Starts a new peak from what is resident now; without the right to do so the peak stays the one of the whole life. */
+export function resetPeak(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  } catch {
+    // A container may forbid it; the peak is then an upper bound.
+  }
+}
+
+/** Seconds of processor time that a process used so far, with all its threads. */
+export function cpuSeconds(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // Fields 14 and 15 (utime, stime) in ticks of 1/100 s.
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return 0;
+  }
+}
+
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits until `probe` succeeds; rejects after `limitMs` or when the child ends first. */
+export async function waitUntil(
+  probe: () => Promise<boolean>,
+  child: ChildProcess,
+  limitMs: number,
+  everyMs = 10,
+): Promise<void> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    if (await probe().catch(() => false)) return;
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`${child.spawnargs.join(' ')} ended early: ${child.signalCode ?? child.exitCode}`);
+    if (performance.now() > deadline) throw new Error(`${child.spawnargs.join(' ')}: not ready after ${limitMs} ms`);
+    await sleep(everyMs);
+  }
+}

@@ -1,0 +1,85 @@
+import { join } from 'node:path';
+import { type Bench, KIB, MIB, megabytesPerSecond, type Question, runJob, sizeLabel, startLading } from '../bench.ts';
+import { fileSystem } from '../environment.ts';
+import { Dd } from '../peers/dd.ts';
+import type { Lading } from '../peers/lading.ts';
+import { interleave, shares } from '../rounds.ts';
+
+interface Size {
+  bytes: number;
+  /** Chunks of a sample, over all connections. */
+  count: number;
+  /** Separate `dd` runs of a sample. */
+  runs: number;
+}
+
+const SIZES: Size[] = [
+  { bytes: 8 * MIB, count: 32, runs: 16 },
+  { bytes: MIB, count: 192, runs: 48 },
+  { bytes: 64 * KIB, count: 1024, runs: 96 },
+];
+
+export const durability: Question = {
+  name: 'durability',
+  about:
+    'both durabilities on the real disk, one file over 1, 4 and 16 connections, beside dd writing and syncing the same sizes',
+  limitSeconds: 170,
+  async run(bench: Bench, deadline: number): Promise<void> {
+    const system = fileSystem(bench.disk);
+    if (system === 'tmpfs')
+      bench.report.remark('the results folder is in memory: durability says nothing about a disk');
+    const sizes = bench.options.quick ? [{ bytes: 64 * KIB, count: 16, runs: 2 }] : SIZES;
+    const most = Math.max(...sizes.map(({ bytes, count }) => bytes * count));
+    const dd = new Dd(join(bench.memory, 'dd'), join(bench.disk, 'dd'), most);
+    const chunk = await startLading(bench, 'chunk', join(bench.disk, 'chunk'));
+    const seal = await startLading(bench, 'seal', join(bench.disk, 'seal'));
+    const share = shares(deadline, sizes.length * 2);
+    for (const size of sizes) {
+      await chunkDurable(bench, chunk, dd, size, share());
+      await sealDurable(bench, seal, dd, size, share());
+    }
+  },
+};
+
+/** Every chunk on stable storage before its reply, against a dd that does the same for every block. */
+async function chunkDurable(bench: Bench, lading: Lading, dd: Dd, size: Size, deadline: number): Promise<void> {
+  const { bytes, count, runs } = size;
+  const contestants = [
+    ...[1, 4, 16].map((connections) => ({
+      name: `lading × ${connections}`,
+      sample: () => uploaded(bench, lading, size, connections),
+    })),
+    { name: 'dd conv=fdatasync', sample: () => dd.eachSynced(bytes, runs) },
+    { name: 'dd oflag=dsync', sample: () => dd.dsync(bytes, count) },
+  ];
+  for (const { sample } of contestants) if (!bench.options.quick) await sample();
+  const samples = await interleave(contestants, bench.options.rounds, deadline);
+  const targets = [1, 4, 16].flatMap((connections) =>
+    ['dd conv=fdatasync', 'dd oflag=dsync'].map((to) => ({
+      of: `lading × ${connections}`,
+      to,
+      sense: '>=' as const,
+      bound: 0.9,
+    })),
+  );
+  bench.report.add('durability', `chunk: ${sizeLabel(bytes)} synced each`, 'MB/s', samples, targets);
+}
+
+/** One sync at the end of the file on either side. */
+async function sealDurable(bench: Bench, lading: Lading, dd: Dd, size: Size, deadline: number): Promise<void> {
+  const { bytes, count } = size;
+  const contestants = [
+    { name: 'lading × 4', sample: () => uploaded(bench, lading, size, 4) },
+    { name: 'lading × 1', sample: () => uploaded(bench, lading, size, 1) },
+    { name: 'dd conv=fdatasync', sample: () => dd.syncedAtEnd(bytes, count) },
+  ];
+  const samples = await interleave(contestants, bench.options.rounds, deadline);
+  const label = `seal: ${sizeLabel(bytes)} × ${count}, synced at the end`;
+  bench.report.add('durability', label, 'MB/s', samples);
+}
+
+async function uploaded(bench: Bench, lading: Lading, size: Size, connections: number): Promise<number> {
+  const chunksEach = Math.max(1, Math.floor(size.count / connections));
+  const job = await lading.upload({ bytes: size.bytes, connections, chunksEach, layout: 'ranges' });
+  return megabytesPerSecond(await runJob(bench, lading, job));
+}

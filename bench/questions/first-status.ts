@@ -1,0 +1,95 @@
+import { connect } from 'node:net';
+import { type Bench, joined, MIB, newFolder, type Question, runJob, startLading } from '../bench.ts';
+import type { Lading } from '../peers/lading.ts';
+import { Tus } from '../peers/tus.ts';
+import { type Contestant, interleave, median, quantile } from '../rounds.ts';
+
+/** Connections a sample makes, one after the other. */
+const ASKS = 200;
+
+export const firstStatus: Question = {
+  name: 'first-status',
+  about:
+    'time from opening a connection to the first status of an upload: idle, as an event stream, and while others upload',
+  limitSeconds: 40,
+  async run(bench: Bench, deadline: number): Promise<void> {
+    const asks = bench.options.quick ? 10 : ASKS;
+    const lading = await startLading(bench, 'seal');
+    const tus = await joined(bench, Tus.start(newFolder(bench, 'tus')));
+    const { name, path } = await openUploads(bench, lading, tus);
+    const get = `GET /api/files/status/${name} HTTP/1.1\r\n${lading.fields()}`;
+    const head = `HEAD ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nTus-Resumable: 1.0.0\r\n\r\n`;
+    const poll = () => firstReply(lading.port, `${get}\r\n\r\n`, '"status":"partial"');
+    const stream = () => firstReply(lading.port, `${get}\r\nAccept: text/event-stream\r\n\r\n`, '"status":"partial"');
+    const peer = () => firstReply(tus.port, head, 'pload-');
+
+    const idle = [repeated('lading', asks, poll), repeated('tus', asks, peer)];
+    bench.report.add(this.name, 'poll, idle', 'ms', await interleave(idle, bench.options.rounds, deadline));
+    const events = [repeated('lading', asks, stream), repeated('tus', asks, peer)];
+    bench.report.add(this.name, 'event stream, idle', 'ms', await interleave(events, bench.options.rounds, deadline));
+    const worst: number[] = [];
+    const busy = { name: 'lading', sample: () => whileUploading(bench, lading, poll, worst) };
+    const note = () => `99 % within ${quantile(worst, 0.99).toFixed(1)} ms`;
+    const samples = await interleave([busy], bench.options.rounds, deadline);
+    bench.report.add(this.name, 'poll, while 4 connections upload 1 MiB chunks', 'ms', samples, [], note());
+  },
+};
+
+/** An upload with one chunk of two on each server. */
+async function openUploads(bench: Bench, lading: Lading, tus: Tus): Promise<{ name: string; path: string }> {
+  const name = 'first-status';
+  const order = { kind: 'sequential' as const, first: 0, count: 1, slots: 1 };
+  await bench.generator.run(lading.planOf([{ ...lading.series(name, 2 * MIB, MIB), bytes: MIB, order }]));
+  return { name, path: await tus.create(2 * MIB) };
+}
+
+function repeated(name: string, times: number, ask: () => Promise<number>): Contestant {
+  const sample = async () => {
+    const all: number[] = [];
+    for (let i = 0; i < times; i++) all.push(await ask());
+    return median(all);
+  };
+  return { name, sample };
+}
+
+/** Asks again and again as long as an upload runs; the median. */
+async function whileUploading(
+  bench: Bench,
+  lading: Lading,
+  ask: () => Promise<number>,
+  all: number[],
+): Promise<number> {
+  const chunksEach = bench.options.quick ? 8 : 256;
+  const job = await lading.upload({ bytes: MIB, connections: 4, chunksEach, layout: 'files' });
+  let uploading = true;
+  const upload = runJob(bench, lading, job).finally(() => {
+    uploading = false;
+  });
+  const mine: number[] = [];
+  while (uploading) mine.push(await ask());
+  await upload;
+  all.push(...mine);
+  return median(mine);
+}
+
+/** Milliseconds from opening a connection until `wanted` came; rejects when it does not within ten seconds. */
+function firstReply(port: number, request: string, wanted: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const began = performance.now();
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    let text = '';
+    const end = (error: Error | null) => {
+      socket.destroy();
+      if (error === null) resolve(performance.now() - began);
+      else reject(error);
+    };
+    socket.setTimeout(10_000, () => end(new Error(`no status after 10 s: ${text.slice(0, 300)}`)));
+    socket.on('error', end);
+    socket.on('end', () => end(new Error(`no status: ${text.slice(0, 300)}`)));
+    socket.on('connect', () => socket.write(request));
+    socket.on('data', (bytes) => {
+      text += bytes.toString('latin1');
+      if (text.includes(wanted)) end(null);
+    });
+  });
+}

@@ -1,0 +1,69 @@
+import { type Bench, KIB, MIB, megabytesPerSecond, type Question, runJob, startLading } from '../bench.ts';
+import { SlowCrowd } from '../load/generator.ts';
+import type { Lading } from '../peers/lading.ts';
+import { memory, resetPeak, sleep } from '../process.ts';
+
+const CHUNK_BYTES = MIB;
+const BYTES_PER_SECOND = 3;
+/** Seconds the crowd stays, the fast device's uploads included. */
+const STAY_SECONDS = 12;
+
+export const slowDevices: Question = {
+  name: 'slow-devices',
+  about:
+    'memory and the speed of a fast device with 2,000 slow ones connected, each with an open chunk and 3 bytes a second',
+  limitSeconds: 80,
+  async run(bench: Bench): Promise<void> {
+    const count = bench.options.quick ? 50 : 2000;
+    const lading = await startLading(bench, 'seal');
+    const alone = await fastDevice(bench, lading);
+    await crowded(bench, lading, { name: `${count} slow devices`, count, burst: 0 }, alone);
+    await crowded(bench, lading, { name: `${count} slow devices after 48 KiB each`, count, burst: 48 * KIB }, alone);
+  },
+};
+
+interface Crowd {
+  name: string;
+  count: number;
+  burst: number;
+}
+
+async function crowded(bench: Bench, lading: Lading, { name, count, burst }: Crowd, alone: number[]): Promise<void> {
+  const pid = lading.pids()[0] as number;
+  resetPeak(pid);
+  const before = memory(pid).resident;
+  const { head } = lading.series(`slow-${burst}-{index}`, CHUNK_BYTES, CHUNK_BYTES);
+  const bytesPerSecond = BYTES_PER_SECOND;
+  const crowd = await SlowCrowd.join({ port: lading.port, count, head, bytes: CHUNK_BYTES, burst, bytesPerSecond });
+  const until = performance.now() + (bench.options.quick ? 1 : STAY_SECONDS) * 1000;
+  const among = await fastDevice(bench, lading);
+  while (performance.now() < until) await sleep(100);
+  const { resident, peak } = memory(pid);
+  const { lost, firstReply } = await crowd.leave();
+  if (lost > 0) throw new Error(`${lost} of ${count} slow devices were sent away: ${firstReply}`);
+
+  const megabytes = new Map([
+    ['lading peak', [peak / 1e6]],
+    ['lading at the end', [resident / 1e6]],
+    ['lading before', [before / 1e6]],
+  ]);
+  bench.report.add('slow-devices', `memory, ${name}`, 'MB', megabytes, [
+    { of: 'lading peak', to: null, sense: '<=', bound: 300 },
+  ]);
+  const speeds = new Map([
+    ['among them', among],
+    ['alone', alone],
+  ]);
+  bench.report.add('slow-devices', `a fast device, ${name}`, 'MB/s', speeds);
+}
+
+/** A device that uploads 1 MiB chunks over one connection as fast as it can; a sample a round. */
+async function fastDevice(bench: Bench, lading: Lading): Promise<number[]> {
+  const chunksEach = bench.options.quick ? 8 : 256;
+  const samples: number[] = [];
+  for (let round = 0; round < bench.options.rounds; round++) {
+    const job = await lading.upload({ bytes: MIB, connections: 1, chunksEach, layout: 'files' });
+    samples.push(megabytesPerSecond(await runJob(bench, lading, job)));
+  }
+  return samples;
+}

@@ -1,0 +1,112 @@
+import type { Samples } from './rounds.ts';
+import { median, pairedRatio } from './rounds.ts';
+
+export type Unit = 'MB/s' | 'ms' | 'µs' | 'MB' | '×';
+
+/** What the measured number has to be. */
+export interface Target {
+  /** `ratio`: the contestant's number divided by that of `to`. `value`: the number itself. */
+  of: string;
+  to: string | null;
+  sense: '>=' | '<=';
+  bound: number;
+}
+
+export interface Value {
+  name: string;
+  median: number;
+  samples: number[];
+}
+
+export interface Judgement extends Target {
+  measured: number;
+  met: boolean;
+}
+
+export interface Row {
+  question: string;
+  label: string;
+  unit: Unit;
+  values: Value[];
+  /** The first contestant's number divided by each other's, median over the rounds. */
+  ratios: { to: string; value: number }[];
+  judgements: Judgement[];
+  note: string;
+}
+
+export class Report {
+  readonly rows: Row[] = [];
+  /** Lines worth knowing: what was skipped and why. */
+  readonly remarks: string[] = [];
+  private readonly print: (line: string) => void;
+
+  constructor(print: (line: string) => void) {
+    this.print = print;
+  }
+
+  remark(line: string): void {
+    if (this.remarks.includes(line)) return;
+    this.remarks.push(line);
+    this.print(`  (${line})`);
+  }
+
+  /** Adds a row and prints it. The first contestant in `samples` is the one the ratios are about. */
+  add(question: string, label: string, unit: Unit, samples: Samples, targets: Target[] = [], note = ''): void {
+    const values = [...samples].map(([name, all]) => ({ name, median: median(all), samples: all }));
+    const first = values[0]?.name ?? '';
+    const ratios = values.slice(1).map(({ name }) => ({ to: name, value: pairedRatio(samples, first, name) }));
+    const judgements = targets
+      .filter(({ of, to }) => samples.has(of) && (to === null || samples.has(to)))
+      .map((target) => judge(target, samples));
+    const row = { question, label, unit, values, ratios, judgements, note };
+    this.rows.push(row);
+    this.print(`  ${formatRow(row)}`);
+  }
+}
+
+function judge(target: Target, samples: Samples): Judgement {
+  const { of, to, sense, bound } = target;
+  const measured = to === null ? median(samples.get(of) ?? []) : pairedRatio(samples, of, to);
+  return { ...target, measured, met: sense === '>=' ? measured >= bound : measured <= bound };
+}
+
+export function formatNumber(value: number): string {
+  if (!Number.isFinite(value)) return '-';
+  if (value >= 100) return value.toFixed(0);
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+}
+
+export function formatRow(row: Row): string {
+  const values = row.values.map(({ name, median: value }) => `${name} ${formatNumber(value)}`).join(' · ');
+  const ratios = row.ratios.map(({ to, value }) => `${formatNumber(value)} × ${to}`).join(' · ');
+  return [`${row.label}: ${values} ${row.unit}`, ratios, row.note].filter((part) => part !== '').join('  |  ');
+}
+
+export function formatTarget({ of, to, sense, bound }: Target, unit: Unit): string {
+  const relation = sense === '>=' ? '≥' : '≤';
+  return to === null ? `${of} ${relation} ${bound} ${unit}` : `${of} ${relation} ${bound} × ${to}`;
+}
+
+/** The table at the end: every row that has a target. */
+export function targetTable(rows: Row[]): string[] {
+  const cells = rows.flatMap((row) =>
+    row.judgements.map((judgement) => [
+      row.question,
+      row.label,
+      formatTarget(judgement, row.unit),
+      formatNumber(judgement.measured),
+      judgement.met ? 'reached' : 'NOT reached',
+    ]),
+  );
+  return table([['question', 'case', 'target', 'measured', ''], ...cells]);
+}
+
+function table(cells: string[][]): string[] {
+  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  return cells.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
