@@ -79,6 +79,6 @@ test('for any name the header is ASCII, one line, safe, and gives the exact name
         assert.equal(exact, given);
       }
     }),
-    { numRuns: 1000 },
+    { numRuns: 300 },
   );
 });

@@ -51,6 +51,8 @@ function compare(set: ExtentSet, model: Model): void {
   assert.equal(set.runs, runs.length);
   assert.equal(set.end, model.flags.lastIndexOf(true) + 1);
   assert.equal(set.firstGap(), model.end(0));
+  const listed = runs.map(({ extent }) => ({ ...extent, crc32: crcOf(extent) }));
+  assert.deepEqual([...set.entries()], listed);
   for (const size of [0, set.bytes, set.end, FILE]) {
     const exactly = runs.length === 1 && runs[0]?.extent.start === 0 && runs[0].extent.end === size - 1;
     const expected = exactly ? zlib.crc32(CONTENT.subarray(0, size)) : size === 0 && runs.length === 0 ? 0 : null;
