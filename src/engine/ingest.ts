@@ -217,8 +217,9 @@ export class Ingest {
     try {
       upload.assertGoing();
       const plan = planPieces(upload.stored, header);
-      const conflict = (): LadingError => (upload.closed ? upload.closedError() : chunkConflict());
-      const received = await this.#receiveBytes(arrival, upload.id, handles.part, plan, conflict);
+      const received = await this.#receiveBytes(arrival, upload.id, handles.part, plan);
+      if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
+      if (arrival.beforeCommit) await arrival.beforeCommit();
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
       this.#count(header, received);
       this.#deps.watchers.changed(intent.owner, intent.name);
@@ -229,15 +230,9 @@ export class Ingest {
   }
 
   /** The bytes, and every check that the client asked for. */
-  async #receiveBytes(
-    arrival: Arrival,
-    id: string,
-    part: Part,
-    plan: Piece[],
-    conflict: () => LadingError,
-  ): Promise<Received> {
+  async #receiveBytes(arrival: Arrival, id: string, part: Part, plan: Piece[]): Promise<Received> {
     const { intent, inbox, header, headerBytes } = arrival;
-    const receiver = new Receiver(inbox, part, this.#deps.segments, header, plan, conflict);
+    const receiver = new Receiver(inbox, part, this.#deps.segments, header, plan);
     arrival.watchReceiver(receiver);
     const received = await receiver.receive();
     if (received.sum !== header.checksum) {
@@ -250,9 +245,10 @@ export class Ingest {
     if (intent.crc32 !== null && intent.crc32 !== received.crc32) {
       throw checksumMismatch('The CRC-32 is not what X-Chunk-CRC32 says.', hex32(intent.crc32), hex32(received.crc32));
     }
-    if (intent.contentDigest)
+    // The digest is read back from what is stored, which in a conflict is not what was sent.
+    if (intent.contentDigest && !received.conflict) {
       await arrival.hold(this.#checkContentDigest(id, intent.contentDigest, header, headerBytes));
-    if (arrival.beforeCommit) await arrival.beforeCommit();
+    }
     return received;
   }
 
@@ -284,7 +280,9 @@ export class Ingest {
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {
       const plan: Piece[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];
-      const received = await this.#receiveBytes(arrival, sealed.id, part, plan, () => fileComplete(size));
+      const received = await this.#receiveBytes(arrival, sealed.id, part, plan);
+      if (received.conflict) throw fileComplete(size);
+      if (arrival.beforeCommit) await arrival.beforeCommit();
       this.#count(header, received);
       return { ...sealedStatus(sealed), chunk: receipt(header, received) };
     } finally {

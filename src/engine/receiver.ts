@@ -22,6 +22,8 @@ export interface Received {
   sum: number;
   crc32: number;
   fresh: FreshExtent[];
+  /** A compared byte differs from what is stored. Only a chunk whose checksums are right can be said to conflict. */
+  conflict: boolean;
 }
 
 interface Filling {
@@ -42,7 +44,6 @@ export class Receiver {
   readonly #part: Part;
   readonly #pool: SegmentPool;
   readonly #plan: Piece[];
-  readonly #conflict: () => LadingError;
   readonly #extent: Extent;
   readonly #jobs: Job[] = [];
   readonly #fresh: FreshExtent[] = [];
@@ -50,27 +51,19 @@ export class Receiver {
   #read = 0;
   #sum = 0;
   #crc = 0;
+  #conflict = false;
   /** True while this side waits for a buffer, not for the client. */
   waiting = false;
 
   /**
    * @param pieces what of the extent is written and what is compared, ascending, together the extent
-   * @param conflict the refusal when a compared byte differs
    */
-  constructor(
-    inbox: Inbox,
-    part: Part,
-    pool: SegmentPool,
-    extent: Extent,
-    pieces: Piece[],
-    conflict: () => LadingError,
-  ) {
+  constructor(inbox: Inbox, part: Part, pool: SegmentPool, extent: Extent, pieces: Piece[]) {
     this.#inbox = inbox;
     this.#part = part;
     this.#pool = pool;
     this.#extent = extent;
     this.#plan = pieces;
-    this.#conflict = conflict;
   }
 
   /** Reads exactly the extent's bytes and then the end of the body. When it returns or throws, no write is under way. */
@@ -82,7 +75,7 @@ export class Receiver {
     } finally {
       await Promise.allSettled(this.#jobs.map((job) => job.done));
     }
-    return { sum: this.#sum, crc32: this.#crc, fresh: this.#fresh };
+    return { sum: this.#sum, crc32: this.#crc, fresh: this.#fresh, conflict: this.#conflict };
   }
 
   async #readAll(): Promise<void> {
@@ -180,7 +173,7 @@ export class Receiver {
     if (!job) return;
     const result = await job.done;
     this.#jobs.shift();
-    if (result.conflict) throw this.#conflict();
+    this.#conflict ||= result.conflict;
     this.#sum = (this.#sum + result.sum) & 0xff;
     this.#crc = this.#read === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
     this.#read += job.length;

@@ -1,0 +1,82 @@
+/**
+ * Process entry of the server: settings in, a running server out, a clean end on SIGTERM or SIGINT.
+ * Standard output is for what a person should see once; the log goes to standard error.
+ */
+import { realpathSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { type App, compose } from './compose.ts';
+import { type Config, ConfigError, loadConfig, parseFlags } from './config.ts';
+
+/** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
+export async function serve(argv: readonly string[]): Promise<void> {
+  let config: Config;
+  let warnings: string[];
+  try {
+    ({ config, warnings } = loadConfig(parseFlags(argv)));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(`lading: ${error.message}`);
+    process.exitCode = 2;
+    return;
+  }
+  let app: App;
+  try {
+    app = await compose(config);
+  } catch (error) {
+    console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
+    process.exitCode = 1;
+    return;
+  }
+  for (const warning of warnings) app.log.warn(warning);
+  stopOnSignals(app, config);
+  try {
+    const address = await app.start();
+    announce(app, address);
+  } catch (error) {
+    console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
+    await app.close().catch(() => {});
+    process.exitCode = 1;
+  }
+}
+
+function announce(app: App, address: string): void {
+  if (app.firstAdmin) {
+    console.log('First administrator (shown this once, keep it):');
+    console.log(`  client id      ${app.firstAdmin.id}`);
+    console.log(`  client secret  ${app.firstAdmin.secret}`);
+  }
+  console.log(`Lading listens on ${address}`);
+}
+
+/** The first signal stops in order, a second one at once. */
+function stopOnSignals(app: App, config: Config): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    app.log.info({ signal }, 'stopping');
+    // Beyond the patience for running requests there is only syncing left; whatever hangs then hangs for good.
+    const deadline = setTimeout(
+      () => {
+        app.log.error('the stop took too long; what was acknowledged is safe, the next start replays the journals');
+        process.exit(1);
+      },
+      (config.shutdownSeconds + 30) * 1000,
+    );
+    app.close().then(
+      () => {
+        clearTimeout(deadline);
+        process.exit(0);
+      },
+      (error: unknown) => {
+        app.log.error({ err: error }, 'the stop was not clean');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+const started = process.argv[1];
+if (started && realpathSync(started) === fileURLToPath(import.meta.url)) await serve(process.argv.slice(2));
