@@ -1,0 +1,69 @@
+/** Signs in and keeps a token fresh. However many requests need a new token at once, one sign-in is made. */
+import { LadingError } from '../errors.ts';
+import { NetworkError, parseObject, problemOf } from './failures.ts';
+import { readText, type Transport } from './transport.ts';
+
+export interface Credentials {
+  /** A token made elsewhere; used until it is refused. */
+  token?: string | undefined;
+  clientId?: string | undefined;
+  clientSecret?: string | undefined;
+}
+
+/** A token is renewed this long before its end, or at nine tenths of a shorter life. */
+const RENEW_EARLY_MS = 60_000;
+
+export class Session {
+  readonly #transport: Transport;
+  readonly #url: string;
+  readonly #credentials: Credentials;
+  readonly #idleMs: number;
+  #token: string | null;
+  #renewAt = Number.POSITIVE_INFINITY;
+  #signingIn: Promise<string> | null = null;
+
+  constructor(transport: Transport, url: string, credentials: Credentials, idleMs: number) {
+    this.#transport = transport;
+    this.#url = url;
+    this.#credentials = credentials;
+    this.#idleMs = idleMs;
+    this.#token = credentials.token ?? null;
+  }
+
+  /** A token that should be good now. Throws `unauthorized` when there is nothing to sign in with, or it is refused. */
+  async token(): Promise<string> {
+    if (this.#token !== null && Date.now() < this.#renewAt) return this.#token;
+    this.#signingIn ??= this.#signIn().finally(() => {
+      this.#signingIn = null;
+    });
+    return this.#signingIn;
+  }
+
+  /** Forgets a token that the server refused. False when there is no way to get another one. */
+  refused(token: string): boolean {
+    if (this.#token === token) this.#token = null;
+    return this.#credentials.clientId !== undefined && this.#credentials.clientSecret !== undefined;
+  }
+
+  async #signIn(): Promise<string> {
+    const { clientId, clientSecret } = this.#credentials;
+    if (clientId === undefined || clientSecret === undefined) {
+      throw new LadingError('unauthorized', 'A client id and its secret, or a token, are needed to sign in.');
+    }
+    const form = new URLSearchParams({ grant_type: 'password', username: clientId, password: clientSecret });
+    const response = await this.#transport.request({
+      method: 'POST',
+      url: this.#url,
+      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      body: [new TextEncoder().encode(form.toString())],
+      idleMs: this.#idleMs,
+    });
+    if (response.status !== 200) throw await problemOf(response);
+    const { access_token: token, expires_in: seconds } = parseObject(await readText(response));
+    if (typeof token !== 'string') throw new NetworkError('The answer to the sign-in is not that of a Lading server.');
+    const life = typeof seconds === 'number' ? seconds * 1000 : Number.POSITIVE_INFINITY;
+    this.#renewAt = Date.now() + Math.max(life - RENEW_EARLY_MS, life * 0.9);
+    this.#token = token;
+    return token;
+  }
+}

@@ -1,0 +1,101 @@
+/** The portable transport: browsers, and anything else that has `fetch`. It cannot tell how much of a body was sent. */
+import { NetworkError } from './failures.ts';
+import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
+
+/** A body gets this long on top of the idle limit, for `fetch` does not say whether bytes still move. */
+const SLOWEST_BYTES_PER_MS = 4;
+
+/** `send` is the `fetch` to use; by default the global one. */
+export function fetchTransport(send: typeof fetch = (...args) => fetch(...args)): Transport {
+  return {
+    request: (request) => request_(send, request),
+    close: async () => {},
+  };
+}
+
+async function request_(send: typeof fetch, request: TransportRequest): Promise<TransportResponse> {
+  request.signal?.throwIfAborted();
+  const controller = new AbortController();
+  const idle = new IdleTimer(controller, request.idleMs);
+  const abort = () => controller.abort(request.signal?.reason);
+  request.signal?.addEventListener('abort', abort, { once: true });
+  const done = () => {
+    idle.stop();
+    request.signal?.removeEventListener('abort', abort);
+  };
+  const parts = request.body;
+  const bytes = parts?.reduce((sum, part) => sum + part.length, 0) ?? 0;
+  const failed = (error: unknown): unknown => {
+    done();
+    if (request.signal?.aborted) return request.signal.reason;
+    return error instanceof NetworkError ? error : new NetworkError('The connection failed.', { cause: error });
+  };
+  idle.touch(bytes / SLOWEST_BYTES_PER_MS);
+  try {
+    const response = await send(request.url, {
+      method: request.method,
+      headers: request.headers,
+      signal: controller.signal,
+      redirect: 'error',
+      ...(parts === undefined ? {} : { body: new Blob([...parts]) }),
+    });
+    if (bytes > 0) request.onSent?.(bytes);
+    idle.touch();
+    return {
+      status: response.status,
+      header: (name) => response.headers.get(name),
+      body: read(response, idle, done, failed),
+      discard: () => {
+        done();
+        controller.abort();
+      },
+    };
+  } catch (error) {
+    throw failed(error);
+  }
+}
+
+async function* read(
+  response: Response,
+  idle: IdleTimer,
+  done: () => void,
+  failed: (error: unknown) => unknown,
+): AsyncGenerator<Uint8Array> {
+  const reader = response.body?.getReader();
+  try {
+    for (;;) {
+      idle.touch();
+      const next = await reader?.read();
+      if (next === undefined || next.done) break;
+      // While the reader of this generator is busy nobody waits for the network.
+      idle.stop();
+      yield next.value;
+    }
+  } catch (error) {
+    throw failed(error);
+  } finally {
+    done();
+    await reader?.cancel().catch(() => {});
+  }
+}
+
+class IdleTimer {
+  readonly #controller: AbortController;
+  readonly #idleMs: number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(controller: AbortController, idleMs: number) {
+    this.#controller = controller;
+    this.#idleMs = idleMs;
+  }
+
+  touch(extraMs = 0): void {
+    this.stop();
+    const late = () => this.#controller.abort(new NetworkError('Nothing came from the server for too long.'));
+    this.#timer = setTimeout(late, this.#idleMs + extraMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+}
