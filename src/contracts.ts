@@ -2,7 +2,9 @@
  * The doors: every interface between rooms, types only. `engine` asks, `storage` and `identity` answer, `compose` introduces
  * them to each other. Sizes and offsets are bytes, extents are inclusive `[start, end]`, times are milliseconds since the epoch.
  */
+import type { DigestAlgorithm } from './protocol/digests.ts';
 import type { Extent } from './protocol/extents.ts';
+import type { Role } from './protocol/schemas.ts';
 
 export interface Clock {
   now(): number;
@@ -38,8 +40,6 @@ export interface SegmentResult {
   /** True when a compared piece differs from what is stored. */
   conflict: boolean;
 }
-
-export type DigestAlgorithm = 'sha-256' | 'sha-512';
 
 /** The growing bytes of one open upload. Several may hold it at once; the handle lives until the last `release`. */
 export interface Part {
@@ -171,8 +171,6 @@ export interface Catalog {
 }
 
 // ---------------------------------------------------------------- identity
-
-export type Role = 'admin' | 'client';
 
 /** Who asks. Every way of signing in ends in one of these. */
 export interface Principal {
