@@ -1,0 +1,93 @@
+/**
+ * The operations that storage asks of a file system, few enough that a test can stand in for all of them: one that fails the
+ * n-th, one that forgets what was never synced. Descriptors are plain numbers because worker threads use them too.
+ */
+import * as fs from 'node:fs';
+
+/** `r` read, `r+` read and write, `wx+` make new, read and write (EEXIST when there). */
+export type OpenMode = 'r' | 'r+' | 'wx+';
+
+/** Operations on an open file. */
+export interface OpenFiles {
+  open(path: string, mode: OpenMode, permissions?: number): Promise<number>;
+  close(fd: number): Promise<void>;
+  /** Bytes read, possibly fewer than asked; 0 at the end. */
+  read(fd: number, into: Uint8Array, position: number): Promise<number>;
+  /** Bytes written, possibly fewer than asked. */
+  write(fd: number, bytes: Uint8Array, position: number): Promise<number>;
+  size(fd: number): Promise<number>;
+  truncate(fd: number, size: number): Promise<void>;
+  /** Content, and the metadata needed to read it again, are on stable storage when it resolves (fdatasync). */
+  datasync(fd: number): Promise<void>;
+}
+
+/** Operations on names. */
+export interface Names {
+  /** With the missing folders above it; no error when it is there. */
+  mkdir(path: string): Promise<void>;
+  readdir(path: string): Promise<string[]>;
+  rename(from: string, to: string): Promise<void>;
+  /** A second name for a file; EEXIST when `to` is there: the atomic "make if absent". */
+  link(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  /** A file or a whole folder; no error when there is nothing. */
+  rm(path: string): Promise<void>;
+  /** The entries of a folder (what was made, renamed, unlinked in it) are on stable storage when it resolves. */
+  syncDir(path: string): Promise<void>;
+}
+
+export interface Disk extends OpenFiles, Names {}
+
+type Callback<T> = (error: NodeJS.ErrnoException | null, value: T) => void;
+
+function ask<T>(call: (done: Callback<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    call((error, value) => (error ? reject(error) : resolve(value)));
+  });
+}
+
+function tell(call: (done: (error: NodeJS.ErrnoException | null) => void) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    call((error) => (error ? reject(error) : resolve()));
+  });
+}
+
+/** The real file system, through node:fs. */
+export const realDisk: Disk = {
+  open: (path, mode, permissions = 0o600) => ask((done) => fs.open(path, mode, permissions, done)),
+  close: (fd) => tell((done) => fs.close(fd, done)),
+  read: (fd, into, position) => ask((done) => fs.read(fd, into, 0, into.length, position, done)),
+  write: (fd, bytes, position) => ask((done) => fs.write(fd, bytes, 0, bytes.length, position, done)),
+  size: async (fd) => (await ask<fs.Stats>((done) => fs.fstat(fd, done))).size,
+  truncate: (fd, size) => tell((done) => fs.ftruncate(fd, size, done)),
+  datasync: (fd) => tell((done) => fs.fdatasync(fd, done)),
+  mkdir: async (path) => {
+    await ask((done) => fs.mkdir(path, { recursive: true, mode: 0o700 }, done));
+  },
+  readdir: (path) => ask((done) => fs.readdir(path, done)),
+  rename: (from, to) => tell((done) => fs.rename(from, to, done)),
+  link: (from, to) => tell((done) => fs.link(from, to, done)),
+  unlink: (path) => tell((done) => fs.unlink(path, done)),
+  rm: (path) => tell((done) => fs.rm(path, { recursive: true, force: true }, done)),
+  syncDir: syncRealDir,
+};
+
+async function syncRealDir(path: string): Promise<void> {
+  // Windows cannot open a folder and orders its entries itself.
+  if (process.platform === 'win32') return;
+  const fd = await realDisk.open(path, 'r');
+  try {
+    await tell((done) => fs.fsync(fd, done));
+  } catch (error) {
+    // Some network file systems have no sync of folders; there is nothing that could be done better on them.
+    if (codeOf(error) !== 'EINVAL' && codeOf(error) !== 'ENOTSUP') throw error;
+  } finally {
+    await realDisk.close(fd);
+  }
+}
+
+/** The system's code of an error (`ENOENT`…); empty when it has none. */
+export function codeOf(error: unknown): string {
+  const code: unknown = error instanceof Error ? Reflect.get(error, 'code') : undefined;
+  return typeof code === 'string' ? code : '';
+}

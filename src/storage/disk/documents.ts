@@ -1,0 +1,65 @@
+/**
+ * Small documents as text, each in a file of its own, written durably. Whoever keeps documents asks for a place like this one
+ * and never learns its paths.
+ */
+import * as path from 'node:path';
+import { codeOf, type Disk } from './disk.ts';
+import { readWhole, writeFileDurably } from './durable.ts';
+import { guarded } from './failures.ts';
+
+export interface DiskDocumentsOptions {
+  disk: Disk;
+  tmp: string;
+  pathOf(key: string): string;
+  /** Keys under which there may be a document. */
+  keys(): Promise<string[]>;
+  /** Makes the folder of a document, for the first one in it. Null when folders are there already. */
+  makeFolder: ((key: string) => Promise<void>) | null;
+  /** Makes the folder itself durable, once its document is. */
+  settle(key: string): Promise<void>;
+}
+
+export class DiskDocuments {
+  readonly #options: DiskDocumentsOptions;
+
+  constructor(options: DiskDocumentsOptions) {
+    this.#options = options;
+  }
+
+  /** Keys under which there may be a document. */
+  list(): Promise<string[]> {
+    return guarded(() => this.#options.keys());
+  }
+
+  /** Null when there is none. */
+  async read(key: string): Promise<string | null> {
+    const bytes = await guarded(() => readWhole(this.#options.disk, this.#options.pathOf(key)));
+    return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+  }
+
+  /** Atomic; durable when it resolves. */
+  async write(key: string, text: string): Promise<void> {
+    const { disk, tmp, pathOf, makeFolder, settle } = this.#options;
+    await guarded(async () => {
+      await makeFolder?.(key);
+      await writeFileDurably(disk, pathOf(key), Buffer.from(text, 'utf8'), { tmp });
+      await settle(key);
+    });
+  }
+
+  /** Durable when it resolves; false when there was none. */
+  async remove(key: string): Promise<boolean> {
+    const { disk, pathOf } = this.#options;
+    return guarded(async () => {
+      const file = pathOf(key);
+      try {
+        await disk.unlink(file);
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return false;
+        throw error;
+      }
+      await disk.syncDir(path.dirname(file));
+      return true;
+    });
+  }
+}

@@ -1,0 +1,126 @@
+/** Ways to put bytes and names on stable storage so that after a crash there is either the old state or the new one. */
+import { randomBytes } from 'node:crypto';
+import * as path from 'node:path';
+import { codeOf, type Disk } from './disk.ts';
+
+/** Writes all of `bytes`; a short write goes on where it stopped. */
+export async function writeFully(disk: Disk, fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  let done = 0;
+  while (done < bytes.length) {
+    const written = await disk.write(fd, done === 0 ? bytes : bytes.subarray(done), position + done);
+    if (written === 0) throw Object.assign(new Error('the system wrote nothing'), { code: 'EIO' });
+    done += written;
+  }
+}
+
+/** Fills `into`; the number of bytes read is less only at the end of the file. */
+export async function readFully(disk: Disk, fd: number, into: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const got = await disk.read(fd, done === 0 ? into : into.subarray(done), position + done);
+    if (got === 0) break;
+    done += got;
+  }
+  return done;
+}
+
+/** The content of a file that is small enough to hold; null when there is none. */
+export async function readWhole(disk: Disk, file: string): Promise<Uint8Array | null> {
+  let fd: number;
+  try {
+    fd = await disk.open(file, 'r');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  }
+  try {
+    const bytes = new Uint8Array(await disk.size(fd));
+    return bytes.subarray(0, await readFully(disk, fd, bytes, 0));
+  } finally {
+    await disk.close(fd);
+  }
+}
+
+/** A name in the temporary folder that nobody else has. */
+export function temporaryName(tmp: string, of: string): string {
+  return path.join(tmp, `${path.basename(of)}.${randomBytes(8).toString('hex')}`);
+}
+
+export interface DurableWrite {
+  /** On the same file system as the file; emptied at every start. */
+  tmp: string;
+  permissions?: number;
+}
+
+/**
+ * Makes or replaces a file, atomically and durably. The commit points in order: write, sync, rename, sync directory. Up to the
+ * rename the old content stays; after the last one the new content is certain. The temporary file is gone after a failure.
+ */
+export async function writeFileDurably(
+  disk: Disk,
+  file: string,
+  bytes: Uint8Array,
+  options: DurableWrite,
+): Promise<void> {
+  const temporary = temporaryName(options.tmp, file);
+  try {
+    const fd = await disk.open(temporary, 'wx+', options.permissions ?? 0o600);
+    try {
+      await writeFully(disk, fd, bytes, 0);
+      await disk.datasync(fd);
+    } finally {
+      await disk.close(fd);
+    }
+    await disk.rename(temporary, file);
+  } catch (error) {
+    // Best effort: what stays behind is removed at the next start.
+    await disk.rm(temporary).catch(() => undefined);
+    throw error;
+  }
+  await disk.syncDir(path.dirname(file));
+}
+
+/**
+ * Folders whose entries may not be on stable storage yet. Whoever makes a name says so with `changed`; whoever promises
+ * durability calls `settle`, which syncs only what needs it and lets callers that come at the same time share one sync.
+ */
+export class FolderSync {
+  readonly #disk: Disk;
+  /** Null: changed and no sync on its way. A promise: the sync that covers everything up to now. */
+  readonly #pending = new Map<string, Promise<void> | null>();
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  changed(folder: string): void {
+    this.#pending.set(folder, null);
+  }
+
+  /** The folder is gone, there is nothing left to sync. */
+  forget(folder: string): void {
+    this.#pending.delete(folder);
+  }
+
+  async settle(...folders: string[]): Promise<void> {
+    for (const folder of folders) await this.#settleOne(folder);
+  }
+
+  #settleOne(folder: string): Promise<void> | undefined {
+    const pending = this.#pending.get(folder);
+    if (pending === undefined) return undefined;
+    if (pending !== null) return pending;
+    const sync = this.#disk.syncDir(folder).then(
+      () => {
+        // A change that came meanwhile has put null here and needs a sync of its own.
+        if (this.#pending.get(folder) === sync) this.#pending.delete(folder);
+      },
+      (error: unknown) => {
+        if (this.#pending.get(folder) === sync) this.#pending.set(folder, null);
+        throw error;
+      },
+    );
+    this.#pending.set(folder, sync);
+    return sync;
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * Every path of the data directory, and nowhere else.
+ *
+ *     <data dir>/v1/                      the version of the format is in the path
+ *       lock                              who uses the directory
+ *       clean                             there after a clean stop only
+ *       tmp/                              what is being written or thrown away; emptied at every start
+ *       files/<aa>/<id>/                  one folder a file; <aa> is the first two digits of the id
+ *         file.json                       its document
+ *         part                            its bytes while they arrive
+ *         blob                            its bytes once sealed
+ *         manifest                        the journal of its chunks
+ *       clients/<client_id>.json
+ *       secrets/<name>                    mode 0600
+ */
+import * as path from 'node:path';
+
+const ID = /^[0-9a-f]{32}$/;
+const CLIENT_ID = /^[A-Za-z0-9._-]{1,128}$/;
+const SECRET = /^[a-z]{1,32}$/;
+
+/** The 256 folders that ids are spread over, so that no folder grows without bound. */
+export const SHARDS: readonly string[] = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, '0'));
+
+export interface FilePaths {
+  folder: string;
+  document: string;
+  part: string;
+  blob: string;
+  manifest: string;
+  /** The folder that holds `folder`. */
+  shard: string;
+}
+
+export class Layout {
+  readonly dataDir: string;
+  readonly root: string;
+  readonly lock: string;
+  readonly clean: string;
+  readonly tmp: string;
+  readonly files: string;
+  readonly clients: string;
+  readonly secrets: string;
+
+  constructor(dataDir: string) {
+    this.dataDir = path.resolve(dataDir);
+    this.root = path.join(this.dataDir, 'v1');
+    this.lock = path.join(this.root, 'lock');
+    this.clean = path.join(this.root, 'clean');
+    this.tmp = path.join(this.root, 'tmp');
+    this.files = path.join(this.root, 'files');
+    this.clients = path.join(this.root, 'clients');
+    this.secrets = path.join(this.root, 'secrets');
+  }
+
+  shard(name: string): string {
+    return path.join(this.files, name);
+  }
+
+  /** Throws a RangeError for what is not an id: ids are made here, a foreign one is a mistake of the program. */
+  file(id: string): FilePaths {
+    if (!isFileId(id)) throw new RangeError('a file id is 32 lower-case hexadecimal digits');
+    const shard = this.shard(id.slice(0, 2));
+    const folder = path.join(shard, id);
+    return {
+      folder,
+      document: path.join(folder, 'file.json'),
+      part: path.join(folder, 'part'),
+      blob: path.join(folder, 'blob'),
+      manifest: path.join(folder, 'manifest'),
+      shard,
+    };
+  }
+
+  client(clientId: string): string {
+    if (!CLIENT_ID.test(clientId)) throw new RangeError('a client id is 1 to 128 letters, digits, ".", "_" or "-"');
+    return path.join(this.clients, `${clientId}.json`);
+  }
+
+  secret(name: string): string {
+    if (!SECRET.test(name)) throw new RangeError('the name of a secret is 1 to 32 small letters');
+    return path.join(this.secrets, name);
+  }
+}
+
+export function isFileId(name: string): boolean {
+  return ID.test(name);
+}
+
+/** The client id that a file in `clients/` belongs to; null for anything else that lies there. */
+export function clientIdOf(fileName: string): string | null {
+  const id = fileName.endsWith('.json') ? fileName.slice(0, -'.json'.length) : '';
+  return CLIENT_ID.test(id) ? id : null;
+}

@@ -1,0 +1,197 @@
+/**
+ * One server a data directory.
+ *
+ * The lock is a file that names its holder. It comes into being by `link`, which is atomic and refuses when it is there. A holder
+ * that died leaves it behind; then it must be replaced, and by one newcomer only:
+ *
+ *     lock          { nonce N, holder dead }
+ *     lock.N        who may replace *that* lock: a lock itself, made in the same way
+ *
+ * Only who holds `lock.N` may replace a lock with nonce N, and after getting it looks again whether the lock still has it. So two
+ * newcomers who both saw the dead holder end with one replacing it and the other one finding a living holder.
+ *
+ * Is a holder alive? On the same machine since the same boot, in the same pid namespace: the process of that number with that
+ * start time. Otherwise (another host or container on shared storage, an earlier boot) nobody can ask, but a living holder
+ * changes the file every two seconds, so a newcomer watches it for a while.
+ */
+import { randomBytes } from 'node:crypto';
+import * as fs from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { codeOf, type Disk } from './disk.ts';
+import { readWhole, writeFully } from './durable.ts';
+
+const BEAT_MS = 2_000;
+const WATCH_MS = 7_000;
+/** Enough to get past holders that come and go; each turn ends in a lock or in a living holder. */
+const TURNS = 50;
+
+interface Holder {
+  nonce: string;
+  pid: number;
+  /** Start time of the process in the system's ticks; empty where the system does not say. */
+  started: string;
+  /** Which machine, boot and pid namespace the pid belongs to. */
+  world: string;
+}
+
+export interface Lock {
+  /** Lets another server in. */
+  release(): Promise<void>;
+}
+
+export interface LockOptions {
+  /** How long a holder that nobody can ask about is watched, in milliseconds. */
+  watchMs?: number;
+}
+
+/** Throws `data directory is in use by process N` while another server has it. */
+export async function acquireLock(disk: Disk, path: string, options: LockOptions = {}): Promise<Lock> {
+  const me = await describeMyself();
+  await take(disk, path, me, options.watchMs ?? WATCH_MS);
+  const fd = await disk.open(path, 'r+');
+  const beat = beating(disk, fd, me);
+  return {
+    release: async () => {
+      await beat.stop();
+      await disk.close(fd);
+      if ((await readHolder(disk, path))?.holder.nonce === me.nonce) await disk.unlink(path);
+    },
+  };
+}
+
+/** Makes `path` mine, or throws. */
+async function take(disk: Disk, path: string, me: Holder, watchMs: number): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn += 1) {
+    if (await makeIfAbsent(disk, path, me)) return;
+    const seen = await readHolder(disk, path);
+    if (seen === null) continue;
+    if (await isAlive(disk, path, seen, watchMs)) {
+      throw new Error(`data directory is in use by process ${seen.holder.pid}`);
+    }
+    const guard = `${path}.${seen.holder.nonce}`;
+    await take(disk, guard, me, watchMs);
+    try {
+      if ((await readHolder(disk, path))?.holder.nonce !== seen.holder.nonce) continue;
+      await replace(disk, path, me);
+      return;
+    } finally {
+      await disk.rm(guard);
+    }
+  }
+  throw new Error('data directory is in use: its lock changes hands all the time');
+}
+
+async function makeIfAbsent(disk: Disk, path: string, me: Holder): Promise<boolean> {
+  const temporary = await writeTemporary(disk, path, me);
+  try {
+    await disk.link(temporary, path);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false;
+    throw error;
+  } finally {
+    await disk.rm(temporary);
+  }
+}
+
+async function replace(disk: Disk, path: string, me: Holder): Promise<void> {
+  await disk.rename(await writeTemporary(disk, path, me), path);
+}
+
+async function writeTemporary(disk: Disk, path: string, me: Holder): Promise<string> {
+  const temporary = `${path}-${randomBytes(8).toString('hex')}.tmp`;
+  const fd = await disk.open(temporary, 'wx+');
+  try {
+    await writeFully(disk, fd, encode(me, 0), 0);
+  } finally {
+    await disk.close(fd);
+  }
+  return temporary;
+}
+
+/** Of the same length every time, so that a beat overwrites exactly the one before. */
+function encode(holder: Holder, beat: number): Uint8Array {
+  return Buffer.from(`${JSON.stringify({ ...holder, beat: String(beat).padStart(12, '0') })}\n`, 'utf8');
+}
+
+async function readHolder(disk: Disk, path: string): Promise<{ holder: Holder; text: string } | null> {
+  const bytes = await readWhole(disk, path);
+  if (bytes === null) return null;
+  const text = Buffer.from(bytes).toString('utf8');
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    parsed = null;
+  }
+  const field = (name: string): unknown =>
+    typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, name) : null;
+  const [nonce, pid, started, world] = [field('nonce'), field('pid'), field('started'), field('world')];
+  if (typeof nonce !== 'string' || !/^[0-9a-f]{16}$/.test(nonce) || typeof pid !== 'number') {
+    // Damaged by a crash of the machine: no process of this boot wrote it. Its length is as good a nonce as any.
+    return { holder: { nonce: `damaged${bytes.length}`, pid: 0, started: '', world: '' }, text };
+  }
+  return { holder: { nonce, pid, started: String(started), world: String(world) }, text };
+}
+
+async function isAlive(
+  disk: Disk,
+  path: string,
+  seen: { holder: Holder; text: string },
+  watchMs: number,
+): Promise<boolean> {
+  const { holder } = seen;
+  if (holder.world === (await myWorld())) {
+    return holder.started === '' ? isRunning(holder.pid) : (await startOf(holder.pid)) === holder.started;
+  }
+  // The file is made anew or changed in place while its holder lives.
+  await new Promise((resolve) => setTimeout(resolve, watchMs));
+  const later = await readHolder(disk, path);
+  return later !== null && later.text !== seen.text;
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return codeOf(error) === 'EPERM';
+  }
+}
+
+async function describeMyself(): Promise<Holder> {
+  const nonce = randomBytes(8).toString('hex');
+  return { nonce, pid: process.pid, started: await startOf(process.pid), world: await myWorld() };
+}
+
+async function myWorld(): Promise<string> {
+  const boot = await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  const namespace = await fs.readlink('/proc/self/ns/pid').catch(() => '');
+  return `${hostname()} ${boot.trim()} ${namespace}`;
+}
+
+/** Start time of a process; empty when there is no such process or no /proc. */
+async function startOf(pid: number): Promise<string> {
+  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // The name in parentheses may hold spaces and parentheses itself; field 22 is the 20th after it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // A zombie holds nothing any more.
+  return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
+}
+
+function beating(disk: Disk, fd: number, me: Holder): { stop(): Promise<void> } {
+  let count = 0;
+  let last: Promise<void> = Promise.resolve();
+  const timer = setInterval(() => {
+    count += 1;
+    // A missed beat is no harm, and a disk that fails is noticed by those who need it.
+    last = writeFully(disk, fd, encode(me, count), 0).catch(() => undefined);
+  }, BEAT_MS);
+  timer.unref();
+  return {
+    stop: async () => {
+      clearInterval(timer);
+      await last;
+    },
+  };
+}

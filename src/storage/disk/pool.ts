@@ -1,0 +1,113 @@
+/**
+ * The threads: a pool for segments, and one thread for long reads so that a digest over a terabyte never delays a chunk. Every
+ * option is stated; Piscina's own are an unbounded queue and one and a half threads a core. No job is ever aborted: Piscina
+ * would end the whole thread, and with it the other jobs in it.
+ */
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
+import type { InspectOutcome, InspectTask } from '../../../workers/inspect.ts';
+import type { SegmentOutcome, SegmentTask } from '../../../workers/segment.ts';
+import { LadingError } from '../../errors.ts';
+
+export interface PoolOptions {
+  /** Threads for segments; default one a core. */
+  workers?: number;
+  /** Jobs that may wait for a segment thread. The buffers bound them long before; this is the last fence. */
+  maxQueue?: number;
+}
+
+/** What storage asks of threads; tests put a failing one in between. */
+export interface Threads {
+  /** The task's buffer is transferred and comes back in the outcome. */
+  segment(task: SegmentTask): Promise<SegmentOutcome>;
+  inspect(task: InspectTask): Promise<InspectOutcome>;
+  /** Waits for running segments; long reads get `INSPECT_GRACE_MS`, they change nothing and can be done again. */
+  close(): Promise<void>;
+}
+
+/** Measured best for 64 KiB chunks: a thread finds its next job without waiting for the main thread. */
+const TASKS_PER_WORKER = 4;
+const MAX_QUEUE = 65_536;
+const MAX_INSPECTIONS = 16_384;
+const INSPECT_GRACE_MS = 5_000;
+
+export function startThreads(options: PoolOptions = {}): Threads {
+  const segments = pool(
+    'segment',
+    options.workers ?? availableParallelism(),
+    TASKS_PER_WORKER,
+    options.maxQueue ?? MAX_QUEUE,
+  );
+  const inspections = pool('inspect', 1, 1, MAX_INSPECTIONS);
+  const running = new Set<Promise<unknown>>();
+  const reading = new Set<Promise<unknown>>();
+  let closed: Promise<void> | null = null;
+
+  function track<T>(set: Set<Promise<unknown>>, job: Promise<T>): Promise<T> {
+    const settled: Promise<void> = job
+      .then(
+        () => undefined,
+        () => undefined,
+      )
+      .then(() => void set.delete(settled));
+    set.add(settled);
+    return job;
+  }
+
+  async function close(): Promise<void> {
+    await Promise.all(running);
+    await segments.destroy();
+    await Promise.race([Promise.all(reading), after(INSPECT_GRACE_MS)]);
+    await inspections.destroy();
+  }
+
+  return {
+    segment: (task) => {
+      refuseWhen(closed !== null, segments);
+      return track(running, segments.run(task, { transferList: [task.buffer] }));
+    },
+    inspect: (task) => {
+      refuseWhen(closed !== null, inspections);
+      return track(reading, inspections.run(task));
+    },
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
+  };
+}
+
+function pool(name: string, threads: number, tasksPerWorker: number, maxQueue: number): Piscina {
+  return new Piscina({
+    filename: fileURLToPath(new URL(`../../../workers/${name}.js`, import.meta.url)),
+    minThreads: threads,
+    maxThreads: threads,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    concurrentTasksPerWorker: tasksPerWorker,
+    maxQueue,
+    atomics: 'sync',
+    recordTiming: false,
+    // The jobs need nothing of the environment, and it holds secrets.
+    env: {},
+    execArgv: [],
+    // Descriptors belong to the main thread; workers only use them.
+    trackUnmanagedFds: false,
+  });
+}
+
+function refuseWhen(closed: boolean, pool: Piscina): void {
+  if (closed)
+    throw new LadingError('shutting_down', 'The server is stopping; send the chunk again when it is back.', {
+      retry_after: 5,
+    });
+  if (pool.queueSize >= pool.options.maxQueue) {
+    throw new LadingError('overloaded', 'The server has too much to do; try again soon.', { retry_after: 1 });
+  }
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms).unref();
+  });
+}

@@ -1,0 +1,197 @@
+/**
+ * The catalog: one document a file on disk, an index of all of them in memory.
+ *
+ *     byId     id → document
+ *     owners   owner → names, sorted        found by binary search: listing pages and prefixes
+ *                    → name → slot          at most one sealed and one open document
+ *     open     id → document                for the sweep
+ */
+import type { Catalog, FileDocument, ListQuery, Slot } from '../../contracts.ts';
+import { type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
+import { Fields } from './fields.ts';
+import { SortedNames } from './sorted-names.ts';
+
+export interface LowdbCatalogOptions {
+  files: DocumentFiles;
+  onDamaged: OnDamaged;
+}
+
+interface Owner {
+  names: SortedNames;
+  slots: Map<string, Slot>;
+}
+
+/** Reads every document; resolves when the catalog is ready. */
+export async function openLowdbCatalog(options: LowdbCatalogOptions): Promise<LowdbCatalog> {
+  const catalog = new LowdbCatalog(options);
+  await catalog.load();
+  return catalog;
+}
+
+export class LowdbCatalog implements Catalog {
+  readonly #documents: Documents<FileDocument>;
+  readonly #onDamaged: OnDamaged;
+  readonly #byId = new Map<string, FileDocument>();
+  readonly #open = new Map<string, FileDocument>();
+  readonly #owners = new Map<string, Owner>();
+  /** Ids of documents that exist and could not be understood: their bytes are nobody's leftovers. */
+  readonly #damaged = new Set<string>();
+  #obsolete: string[] = [];
+
+  constructor(options: LowdbCatalogOptions) {
+    this.#documents = new Documents(options.files, checkFileDocument);
+    this.#onDamaged = options.onDamaged;
+  }
+
+  async load(): Promise<void> {
+    const found: FileDocument[] = [];
+    await this.#documents.load(
+      (_, document) => found.push(document),
+      (id, error) => {
+        this.#damaged.add(id);
+        this.#onDamaged(id, error);
+      },
+    );
+    // In the order of the names, so that each goes to the end of its list.
+    const kept = this.#withoutObsolete(found).sort((a, b) => (a.name < b.name ? -1 : 1));
+    for (const document of kept) this.#index(document);
+  }
+
+  /**
+   * Ids of documents that a crash kept from disappearing: a newer one replaces them. Found at the start; the caller removes
+   * their bytes.
+   */
+  obsolete(): string[] {
+    return [...this.#obsolete];
+  }
+
+  find(owner: string, name: string): Promise<Slot> {
+    return Promise.resolve(this.#slot(owner, name));
+  }
+
+  list({ owner, prefix, after, limit }: ListQuery): Promise<{ name: string; slot: Slot }[]> {
+    const names = this.#owners.get(owner)?.names.page(prefix, after, limit) ?? [];
+    return Promise.resolve(names.map((name) => ({ name, slot: this.#slot(owner, name) })));
+  }
+
+  listOpen(): Promise<FileDocument[]> {
+    return Promise.resolve([...this.#open.values()]);
+  }
+
+  has(id: string): Promise<boolean> {
+    return Promise.resolve(this.#byId.has(id) || this.#damaged.has(id));
+  }
+
+  async put(document: FileDocument): Promise<void> {
+    const copy = Object.freeze({ ...document });
+    let replaced: FileDocument | undefined;
+    await this.#documents.put(copy.id, copy, () => {
+      replaced = this.#replacedBy(copy);
+      if (replaced !== undefined) this.#unindex(replaced);
+      this.#index(copy);
+    });
+    // The new document is the truth by now: a crash, or a failure here, leaves one that the next start finds obsolete.
+    if (replaced !== undefined) await this.#documents.remove(replaced.id, () => undefined).catch(() => undefined);
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#documents.remove(id, () => {
+      const document = this.#byId.get(id);
+      if (document !== undefined) this.#unindex(document);
+      this.#damaged.delete(id);
+      this.#obsolete = this.#obsolete.filter((other) => other !== id);
+    });
+  }
+
+  #slot(owner: string, name: string): Slot {
+    const slot = this.#owners.get(owner)?.slots.get(name);
+    return { sealed: slot?.sealed ?? null, open: slot?.open ?? null };
+  }
+
+  #replacedBy(document: FileDocument): FileDocument | undefined {
+    if (document.state !== 'sealed' || document.replaces === null) return undefined;
+    const old = this.#byId.get(document.replaces);
+    return old?.owner === document.owner && old.name === document.name && old.id !== document.id ? old : undefined;
+  }
+
+  #index(document: FileDocument): void {
+    const before = this.#byId.get(document.id);
+    if (before !== undefined) this.#unindex(before);
+    this.#byId.set(document.id, document);
+    if (document.state === 'open') this.#open.set(document.id, document);
+    let owner = this.#owners.get(document.owner);
+    if (owner === undefined) {
+      owner = { names: new SortedNames(), slots: new Map() };
+      this.#owners.set(document.owner, owner);
+    }
+    let slot = owner.slots.get(document.name);
+    if (slot === undefined) {
+      slot = { sealed: null, open: null };
+      owner.slots.set(document.name, slot);
+      owner.names.add(document.name);
+    }
+    slot[document.state] = document;
+  }
+
+  #unindex(document: FileDocument): void {
+    this.#byId.delete(document.id);
+    this.#open.delete(document.id);
+    const owner = this.#owners.get(document.owner);
+    const slot = owner?.slots.get(document.name);
+    if (owner === undefined || slot === undefined) return;
+    if (slot[document.state]?.id === document.id) slot[document.state] = null;
+    if (slot.sealed !== null || slot.open !== null) return;
+    owner.slots.delete(document.name);
+    owner.names.remove(document.name);
+    if (owner.slots.size === 0) this.#owners.delete(document.owner);
+  }
+
+  /** Leaves out what a crash kept from disappearing, and of two documents that claim one place the older. */
+  #withoutObsolete(found: FileDocument[]): FileDocument[] {
+    const replaced = new Set<string>();
+    for (const document of found)
+      if (document.state === 'sealed' && document.replaces !== null) replaced.add(document.replaces);
+    const places = new Map<string, FileDocument>();
+    for (const document of found.toSorted((a, b) => a.updatedAt - b.updatedAt || a.createdAt - b.createdAt)) {
+      if (document.state === 'sealed' && replaced.has(document.id)) {
+        this.#obsolete.push(document.id);
+        continue;
+      }
+      const place = JSON.stringify([document.owner, document.name, document.state]);
+      const other = places.get(place);
+      // Nothing says that it was replaced, so nobody may take it for a leftover: a person has to look.
+      if (other !== undefined) this.#setAside(other);
+      places.set(place, document);
+    }
+    return [...places.values()];
+  }
+
+  #setAside(document: FileDocument): void {
+    this.#damaged.add(document.id);
+    this.#onDamaged(document.id, new Error('another document claims the same name and is newer'));
+  }
+}
+
+/** Throws when `value` is not the document of file `id`. */
+export function checkFileDocument(value: unknown, id: string): FileDocument {
+  const fields = new Fields(value);
+  if (fields.text('id') !== id) throw new Error('"id" is another file\'s');
+  const reprDigest = fields.isNull('reprDigest') ? null : fields.fields('reprDigest');
+  return Object.freeze({
+    id,
+    owner: fields.text('owner'),
+    name: fields.text('name'),
+    state: fields.oneOf('state', ['open', 'sealed']),
+    size: fields.countOrNull('size'),
+    contentType: fields.textOrNull('contentType'),
+    reprDigest:
+      reprDigest === null
+        ? null
+        : { algorithm: reprDigest.oneOf('algorithm', ['sha-256', 'sha-512']), value: reprDigest.text('value') },
+    crc32: fields.countOrNull('crc32'),
+    createdAt: fields.count('createdAt'),
+    updatedAt: fields.count('updatedAt'),
+    completedAt: fields.countOrNull('completedAt'),
+    replaces: fields.textOrNull('replaces'),
+  });
+}

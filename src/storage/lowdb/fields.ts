@@ -1,0 +1,51 @@
+/** Reads fields of a parsed JSON document; throws an Error that names the field. */
+export class Fields {
+  readonly #value: object;
+
+  constructor(value: unknown) {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('not a JSON object');
+    this.#value = value;
+  }
+
+  text(name: string): string {
+    const value = this.#get(name);
+    if (typeof value !== 'string') throw new Error(`"${name}" is not a string`);
+    return value;
+  }
+
+  /** A whole number from 0. */
+  count(name: string): number {
+    const value = this.#get(name);
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+      throw new Error(`"${name}" is not a count`);
+    return value;
+  }
+
+  oneOf<const T extends string>(name: string, values: readonly T[]): T {
+    const value = this.#get(name);
+    const found = values.find((v) => v === value);
+    if (found === undefined) throw new Error(`"${name}" is none of ${values.join(', ')}`);
+    return found;
+  }
+
+  textOrNull(name: string): string | null {
+    return this.isNull(name) ? null : this.text(name);
+  }
+
+  countOrNull(name: string): number | null {
+    return this.isNull(name) ? null : this.count(name);
+  }
+
+  isNull(name: string): boolean {
+    return this.#get(name) === null;
+  }
+
+  fields(name: string): Fields {
+    return new Fields(this.#get(name));
+  }
+
+  #get(name: string): unknown {
+    if (!Object.hasOwn(this.#value, name)) throw new Error(`"${name}" is missing`);
+    return Reflect.get(this.#value, name);
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Names in the order of their UTF-16 code units. Finding is a binary search; adding at the end is free, else it moves the
+ * names behind in one go.
+ */
+export class SortedNames {
+  readonly #names: string[] = [];
+
+  /** `name` is not there yet. */
+  add(name: string): void {
+    const last = this.#names.at(-1);
+    if (last === undefined || last < name) this.#names.push(name);
+    else this.#names.splice(this.#lowerBound(name), 0, name);
+  }
+
+  remove(name: string): void {
+    const at = this.#lowerBound(name);
+    if (this.#names[at] === name) this.#names.splice(at, 1);
+  }
+
+  /** At most `limit` names that begin with `prefix` and come strictly after `after`. */
+  page(prefix: string, after: string | null, limit: number): string[] {
+    const from = after === null || after < prefix ? this.#lowerBound(prefix) : this.#lowerBound(after);
+    const page: string[] = [];
+    for (let at = from; at < this.#names.length && page.length < limit; at += 1) {
+      const name = this.#names[at];
+      if (name === undefined || !name.startsWith(prefix)) break;
+      if (name !== after) page.push(name);
+    }
+    return page;
+  }
+
+  /** The index of the first name that is not before `name`. */
+  #lowerBound(name: string): number {
+    let low = 0;
+    let high = this.#names.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#names[middle] ?? '') < name) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
