@@ -28,7 +28,7 @@ export interface Row {
   label: string;
   unit: Unit;
   values: Value[];
-  /** The first contestant's number divided by each other's, median over the rounds. */
+  /** The first contestant's number divided by each other's, median over the rounds; none for amounts of memory. */
   ratios: { to: string; value: number }[];
   judgements: Judgement[];
   note: string;
@@ -54,7 +54,8 @@ export class Report {
   add(question: string, label: string, unit: Unit, samples: Samples, targets: Target[] = [], note = ''): void {
     const values = [...samples].map(([name, all]) => ({ name, median: median(all), samples: all }));
     const first = values[0]?.name ?? '';
-    const ratios = values.slice(1).map(({ name }) => ({ to: name, value: pairedRatio(samples, first, name) }));
+    const comparable = unit === 'MB' ? [] : values.slice(1);
+    const ratios = comparable.map(({ name }) => ({ to: name, value: pairedRatio(samples, first, name) }));
     const judgements = targets
       .filter(({ of, to }) => samples.has(of) && (to === null || samples.has(to)))
       .map((target) => judge(target, samples));

@@ -4,8 +4,8 @@
 export type Order =
   /** `count` positions from `first` on; after `slots - 1` comes 0 again (a download reads its file more than once). */
   | { kind: 'sequential'; first: number; count: number; slots: number }
-  /** `count` different positions of 0..slots-1 in an order fixed by `seed`. */
-  | { kind: 'shuffled'; slots: number; count: number; seed: number };
+  /** 0..slots-1 in an order fixed by `seed`; of these the `count` that come after the first `first`. */
+  | { kind: 'shuffled'; first: number; count: number; slots: number; seed: number };
 
 export type Frame = 'none' | 'at-position' | 'at-zero';
 

@@ -44,7 +44,7 @@ export function positions({ order }: Series): Uint32Array {
     all[i] = all[j] as number;
     all[j] = swap;
   }
-  return all.subarray(0, order.count);
+  return all.subarray(order.first, order.first + order.count);
 }
 
 /** Writes the 17-byte chunk header: start, inclusive end, sum of the data modulo 256. */

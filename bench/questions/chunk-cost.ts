@@ -6,63 +6,115 @@ import { median } from '../rounds.ts';
 const CHUNK_BYTES = 4 * KIB;
 /** Chunks whose median stands for the one in their middle. */
 const WINDOW = 1000;
+/** The two files take turns of so many chunks: what disturbs the machine disturbs both. */
+const TURN = 100;
 
 interface Case {
   label: string;
-  order(count: number, round: number): Order;
+  fillConnections: number;
+  /** The nth to the (nth + count)th chunk of a file that in the end has `slots` places. */
+  order(nth: number, count: number, slots: number): Order;
 }
 
 const CASES: Case[] = [
-  { label: 'in order', order: (count) => ({ kind: 'sequential', first: 0, count, slots: count }) },
   {
-    // A fifth of the file never comes, so that it is in thousands of pieces to the end.
+    label: 'in order',
+    fillConnections: 1,
+    order: (first, count, slots) => ({ kind: 'sequential', first, count, slots }),
+  },
+  {
     label: 'shuffled',
-    order: (count, round) => ({ kind: 'shuffled', slots: Math.ceil(count * 1.2), count, seed: 7 + round }),
+    fillConnections: 4,
+    order: (first, count, slots) => ({ kind: 'shuffled', first, count, slots, seed: 7 }),
   },
 ];
 
 export const chunkCost: Question = {
   name: 'chunk-cost',
   about:
-    'time of the 100,000th chunk of a file beside the 1,000th: 4 KiB chunks over one connection, medians of 1,000 chunks',
-  limitSeconds: 170,
+    'time of the 100,000th chunk of a file beside the 1,000th of another one, in turns: 4 KiB chunks, one connection',
+  limitSeconds: 120,
   async run(bench: Bench, deadline: number): Promise<void> {
-    const last = bench.options.quick ? 2500 : 100_000;
+    const last = bench.options.quick ? 2000 : 100_000;
     const lading = await startLading(bench, 'seal');
-    const windows = CASES.map(() => new Map<string, number[]>());
-    const most: number[][] = CASES.map(() => []);
-    await warmUp(bench, lading);
-    for (let round = 0; round < bench.options.rounds && (round === 0 || performance.now() < deadline); round++)
-      for (const [i, { label, order }] of CASES.entries()) {
-        const count = last + WINDOW / 2;
-        const times = await chunkTimes(bench, lading, `cost-${i}-${round}`, order(count, round));
-        const at = (nth: number) => median(times.subarray(nth - WINDOW / 2, nth + WINDOW / 2)) * 1000;
-        const put = (name: string, value: number) => windows[i]?.set(name, [...(windows[i]?.get(name) ?? []), value]);
-        put(`${last}th`, at(last));
-        put('1000th', at(1000));
-        put('half way', at(Math.round(last / 2)));
-        const all = Array.from({ length: Math.floor(count / WINDOW) - 1 }, (_, w) => at((w + 1) * WINDOW));
-        most[i]?.push(Math.max(...all) / at(1000));
-        void label;
-      }
-    for (const [i, { label }] of CASES.entries()) {
-      const target = { of: `${last}th`, to: '1000th', sense: '<=' as const, bound: 1.3 };
-      const note = `worst window ${median(most[i] ?? []).toFixed(2)} × the 1000th; ${most[i]?.length} rounds`;
-      bench.report.add(this.name, label, 'µs', windows[i] ?? new Map(), [target], note);
+    for (const kind of CASES) {
+      const old = `${nth(last)} chunk`;
+      const times = new Map<string, number[]>([
+        [old, []],
+        ['1,000th chunk', []],
+      ]);
+      await measure(bench, lading, kind, last, deadline, (many, few) => {
+        times.get(old)?.push(many);
+        times.get('1,000th chunk')?.push(few);
+      });
+      const target = { of: old, to: '1,000th chunk', sense: '<=' as const, bound: 1.3 };
+      bench.report.add(this.name, kind.label, 'µs', times, [target]);
     }
   },
 };
 
-async function warmUp(bench: Bench, lading: Lading): Promise<void> {
-  const count = bench.options.quick ? 200 : 4000;
-  await chunkTimes(bench, lading, 'warm-up', { kind: 'shuffled', slots: count * 2, count, seed: 1 });
+/** Fills a file to its `last`th chunk, then compares it with a young file, a new one each round. */
+async function measure(
+  bench: Bench,
+  lading: Lading,
+  kind: Case,
+  last: number,
+  deadline: number,
+  report: (many: number, few: number) => void,
+): Promise<void> {
+  const rounds = bench.options.rounds;
+  // Twice as many places as chunks: shuffled, half of the file is missing when it is measured, in as many gaps as can be.
+  const slots = 2 * (last + rounds * WINDOW);
+  const big = new GrowingFile(bench, lading, kind, `big-${kind.fillConnections}`, slots);
+  await big.send(last - WINDOW / 2, kind.fillConnections);
+  for (let round = 0; round < rounds && (round === 0 || performance.now() < deadline); round++) {
+    const small = new GrowingFile(bench, lading, kind, `small-${kind.fillConnections}-${round}`, slots);
+    await small.send(1000 - WINDOW / 2, 1);
+    const many: number[] = [];
+    const few: number[] = [];
+    for (let turn = 0; turn < WINDOW; turn += TURN) {
+      many.push(...(await big.send(TURN, 1)));
+      few.push(...(await small.send(TURN, 1)));
+    }
+    report(median(many) * 1000, median(few) * 1000);
+    await small.remove();
+  }
+  await big.remove();
 }
 
-/** Milliseconds of each chunk, in the order sent. The file is removed afterwards. */
-async function chunkTimes(bench: Bench, lading: Lading, name: string, order: Order): Promise<Float64Array> {
-  const slots = order.slots;
-  const series = { ...lading.series(name, slots * CHUNK_BYTES, CHUNK_BYTES), bytes: CHUNK_BYTES, order };
-  const { latencies } = await bench.generator.run(lading.planOf([series], true));
-  await lading.remove([name]);
-  return latencies;
+class GrowingFile {
+  private readonly bench: Bench;
+  private readonly lading: Lading;
+  private readonly kind: Case;
+  private readonly name: string;
+  private readonly slots: number;
+  private sent = 0;
+
+  constructor(bench: Bench, lading: Lading, kind: Case, name: string, slots: number) {
+    this.bench = bench;
+    this.lading = lading;
+    this.kind = kind;
+    this.name = name;
+    this.slots = slots;
+  }
+
+  /** Sends the next `count` chunks of the order; milliseconds of each. */
+  async send(count: number, connections: number): Promise<Float64Array> {
+    const each = Math.ceil(count / connections);
+    const series = Array.from({ length: connections }, (_, i) => {
+      const order = this.kind.order(this.sent + i * each, Math.min(each, count - i * each), this.slots);
+      const size = this.slots * CHUNK_BYTES;
+      return { ...this.lading.series(this.name, size, CHUNK_BYTES), bytes: CHUNK_BYTES, order };
+    });
+    this.sent += count;
+    return (await this.bench.generator.run(this.lading.planOf(series, true))).latencies;
+  }
+
+  remove(): Promise<void> {
+    return this.lading.remove([this.name]);
+  }
+}
+
+function nth(n: number): string {
+  return `${n.toLocaleString('en')}th`;
 }
