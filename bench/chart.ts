@@ -1,22 +1,28 @@
-import { formatNumber, type Row } from './report.ts';
+import { formatNumber, formatTarget, type Row } from './report.ts';
 
-const WIDTH = 980;
-const LABEL_WIDTH = 270;
-const NAME_WIDTH = 80;
+const WIDTH = 1040;
+const LABEL_WIDTH = 350;
+const NAME_WIDTH = 120;
 const BAR_LEFT = LABEL_WIDTH + NAME_WIDTH;
 const BAR_WIDTH = WIDTH - BAR_LEFT - 120;
 const BAR_HEIGHT = 14;
-const COLOURS = ['#1f6feb', '#8b949e', '#2da44e', '#bf8700', '#8250df'];
+/** A peer keeps its colour through the whole chart; what is none of them is Lading in different states. */
+const COLOURS: [RegExp, string][] = [
+  [/^tus/, '#bf8700'],
+  [/^nginx/, '#2da44e'],
+  [/^(bare|sink)/, '#8b949e'],
+  [/^dd/, '#8250df'],
+];
+const LADING = ['#1f6feb', '#79a8f0', '#b6d0f7'];
 
 /**
  * A horizontal bar chart: a block a question, a group a row, a bar a contestant. Bars are to scale within their group only: a
  * group compares contestants, and groups have different units.
  */
-export function chart(rows: Row[], title: string, subtitle: string): string {
-  const names = [...new Set(rows.flatMap(({ values }) => values.map(({ name }) => name)))];
-  const colour = (name: string) => COLOURS[names.indexOf(name) % COLOURS.length] ?? '#888';
-  const body: string[] = [text(16, 30, title, 'title'), text(16, 50, subtitle, 'small')];
-  let y = 70;
+export function chart(rows: Row[], title: string, subtitle: string, judged: boolean): string {
+  const key = '“× n” after a size: over n connections. In brackets: the first bar of the group divided by this one.';
+  const body: string[] = [text(16, 30, title, 'title'), text(16, 50, subtitle, 'small'), text(16, 66, key, 'small')];
+  let y = 78;
   let question = '';
   for (const row of rows) {
     if (row.question !== question) {
@@ -25,15 +31,24 @@ export function chart(rows: Row[], title: string, subtitle: string): string {
       body.push(text(16, y, question, 'question'));
       y += 10;
     }
-    body.push(...group(row, y, colour));
-    y += row.values.length * (BAR_HEIGHT + 2) + 10;
+    body.push(...group(row, y, judged));
+    y += Math.max(row.values.length, judged ? row.judgements.length + 1 : 1) * (BAR_HEIGHT + 2) + 10;
   }
   return page(body, y + 16);
 }
 
-function group(row: Row, top: number, colour: (name: string) => string): string[] {
+function colour(name: string, position: number): string {
+  return COLOURS.find(([pattern]) => pattern.test(name))?.[1] ?? LADING[position % LADING.length] ?? '#888';
+}
+
+function group(row: Row, top: number, judged: boolean): string[] {
   const most = Math.max(...row.values.map(({ median }) => (Number.isFinite(median) ? median : 0)), Number.MIN_VALUE);
   const lines = [text(16, top + 12, `${row.label} (${row.unit})`, 'label')];
+  if (judged)
+    row.judgements.forEach((judgement, i) => {
+      const said = `${judgement.met ? '✓' : '✗'} ${formatTarget(judgement, row.unit)}: ${formatNumber(judgement.measured)}`;
+      lines.push(text(28, top + 12 + (i + 1) * (BAR_HEIGHT + 2), said, 'small'));
+    });
   row.values.forEach(({ name, median }, i) => {
     const y = top + i * (BAR_HEIGHT + 2);
     const width = Number.isFinite(median) ? Math.max(1, (median / most) * BAR_WIDTH) : 0;
@@ -41,7 +56,7 @@ function group(row: Row, top: number, colour: (name: string) => string): string[
     const behind = ratio === undefined ? '' : ` (${formatNumber(ratio.value)} ×)`;
     lines.push(text(LABEL_WIDTH, y + 11, name, 'small'));
     lines.push(
-      `<rect x="${BAR_LEFT}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2" fill="${colour(name)}"/>`,
+      `<rect x="${BAR_LEFT}" y="${y}" width="${width.toFixed(1)}" height="${BAR_HEIGHT}" rx="2" fill="${colour(name, i)}"/>`,
     );
     lines.push(text(BAR_LEFT + width + 6, y + 11, `${formatNumber(median)}${behind}`, 'small'));
   });

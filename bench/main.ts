@@ -99,7 +99,7 @@ function write(options: Options, place: Environment, report: Report, failed: str
   const json = join(options.out, `${name}.json`);
   const svg = join(options.out, `${name}.svg`);
   writeFileSync(json, `${JSON.stringify(result, null, 2)}\n`);
-  writeFileSync(svg, chart(rows, 'Lading beside its peers', describe(place)));
+  writeFileSync(svg, chart(rows, 'Lading beside its peers', describe(place), !quick));
   print(`\nwritten: ${json}, ${svg}`);
 }
 

@@ -1,4 +1,4 @@
-import { type Bench, KIB, type Question, startLading } from '../bench.ts';
+import { type Bench, KIB, memoryRow, type Question, startLading } from '../bench.ts';
 import type { Order } from '../load/plan.ts';
 import type { Lading } from '../peers/lading.ts';
 import { median } from '../rounds.ts';
@@ -50,6 +50,7 @@ export const chunkCost: Question = {
       const target = { of: old, to: '1,000th chunk', sense: '<=' as const, bound: 1.3 };
       bench.report.add(this.name, kind.label, 'µs', times, [target]);
     }
+    memoryRow(bench, this.name, 'server memory after all of it', lading);
   },
 };
 

@@ -1,5 +1,15 @@
 import { join } from 'node:path';
-import { type Bench, KIB, MIB, megabytesPerSecond, type Question, runJob, sizeLabel, startLading } from '../bench.ts';
+import {
+  type Bench,
+  KIB,
+  MIB,
+  megabytesPerSecond,
+  memoryRow,
+  type Question,
+  runJob,
+  sizeLabel,
+  startLading,
+} from '../bench.ts';
 import { fileSystem } from '../environment.ts';
 import { Dd } from '../peers/dd.ts';
 import type { Lading } from '../peers/lading.ts';
@@ -40,6 +50,7 @@ export const durability: Question = {
       await chunkDurable(bench, chunk, dd, size, share());
       await sealDurable(bench, seal, dd, size, share());
     }
+    memoryRow(bench, this.name, 'server memory after all of it', chunk);
   },
 };
 

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Bench, KIB, newFolder, type Question, startLading } from '../bench.ts';
+import { type Bench, KIB, memoryRow, newFolder, type Question, startLading } from '../bench.ts';
 import type { Series } from '../load/plan.ts';
 import type { Lading } from '../peers/lading.ts';
 import { interleave, type Samples } from '../rounds.ts';
@@ -47,6 +47,7 @@ export const recovery: Question = {
       [],
       `made in ${creating.toFixed(1)} s over ${CONNECTIONS} connections`,
     );
+    memoryRow(bench, this.name, 'server memory after the last restart', lading);
   },
 };
 
