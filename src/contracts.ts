@@ -62,10 +62,12 @@ export interface Reader {
 export interface BlobStore {
   /** Makes an empty part. It needs no durability: without a catalog document it is a leftover. */
   create(id: string): Promise<void>;
+  /** Of a sealed file too: then only `compare` pieces may be written. `not_found` when there is neither. */
   openPart(id: string): Promise<Part>;
   /**
    * The commit point of the bytes: cut to `size`, sync, rename part → blob, sync directory. Idempotent: a blob already sealed
-   * is left alone.
+   * is left alone. After a sync that failed before, everything the manifest lists is written again, for the system may have
+   * dropped it while a second sync reports success.
    */
   seal(id: string, size: number): Promise<void>;
   /** Opens the part or the sealed blob, whichever there is; `not_found` if neither. Stays readable after `remove`. */

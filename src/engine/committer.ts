@@ -84,7 +84,6 @@ export class Committer {
     );
     if (records.length > 0) {
       if (durable) await first.handles.part.sync();
-      else upload.unsynced = true;
       await first.handles.manifest.append(records, durable);
       // The journal has them, so they are stored, whatever happens to the document below.
       for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);

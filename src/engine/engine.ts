@@ -302,8 +302,8 @@ export class Engine {
   }
 
   /**
-   * Takes no new chunk, lets the running ones finish for up to `patienceMs`, ends the rest, and makes everything durable. After it
-   * resolves without error the stop was clean.
+   * Takes no new chunk, lets the running ones finish for up to `patienceMs` and ends the rest. When it resolves nothing is written
+   * any more; the storage then makes durable what is not yet.
    */
   async stop(patienceMs: number): Promise<void> {
     this.#stopping = true;
@@ -318,11 +318,6 @@ export class Engine {
     for (const upload of [...this.#uploads.all()]) {
       if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
       await upload.sealing?.catch(() => {});
-      if (!upload.unsynced || upload.sealed) continue;
-      await this.#uploads.using(upload, async ({ part, manifest }) => {
-        await part.sync();
-        await manifest.sync();
-      });
     }
   }
 }

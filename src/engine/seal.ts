@@ -84,12 +84,7 @@ export class Sealer {
     const crc32 = upload.stored.whole(size);
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
-    try {
-      await this.#deps.blobs.seal(upload.id, size);
-    } catch (error) {
-      if (upload.unsynced && !(error instanceof LadingError)) await this.#forgetUnsynced(upload);
-      throw error;
-    }
+    await this.#deps.blobs.seal(upload.id, size);
     const completedAt = this.#deps.clock.now();
     const document = { ...upload.document, state: 'sealed' as const, size, crc32, completedAt };
     upload.assertGoing();
@@ -97,15 +92,5 @@ export class Sealer {
     upload.document = document;
     upload.visible = true;
     upload.sealed = true;
-  }
-
-  /**
-   * A failed sync may have dropped written pages while a second sync would report success. So everything that no earlier sync
-   * vouches for is forgotten, and the client is asked for it again.
-   */
-  async #forgetUnsynced(upload: OpenUpload): Promise<void> {
-    const records = (await this.#deps.manifests.read(upload.id)).filter((record) => record.synced);
-    await this.#deps.manifests.rewrite(upload.id, records);
-    upload.forget(records);
   }
 }

@@ -27,7 +27,7 @@ export interface Handles {
 
 export class OpenUpload {
   document: FileDocument;
-  stored = new ExtentSet();
+  readonly stored = new ExtentSet();
   /**
    * False until the first chunk is committed: until then there is no catalog document, so nothing is visible and a crash leaves
    * only a leftover.
@@ -41,8 +41,6 @@ export class OpenUpload {
   sealed = false;
   /** Time of the last commit. */
   lastCommitAt: number;
-  /** Records that are in the journal but perhaps not yet on stable storage. */
-  unsynced = false;
   /** The seal under way, so that two last chunks make one. */
   sealing: Promise<void> | null = null;
   openEndedTimer: NodeJS.Timeout | null = null;
@@ -160,21 +158,13 @@ export class OpenUpload {
     }
   }
 
-  /** Keeps only these records' bytes; the rest counts as never received. */
-  forget(kept: readonly ManifestRecord[]): void {
-    this.stored = new ExtentSet();
-    this.unsynced = false;
-    this.restore(kept);
-  }
-
   /** Counts journaled records as stored. */
   restore(records: readonly ManifestRecord[]): void {
-    for (const { start, end, crc32, synced, time } of records) {
+    for (const { start, end, crc32, time } of records) {
       // A range listed twice was journaled twice; the first record already stands for its bytes.
       if (this.stored.overlaps({ start, end })) continue;
       this.stored.add({ start, end }, crc32);
       this.lastCommitAt = Math.max(this.lastCommitAt, time);
-      if (!synced) this.unsynced = true;
     }
   }
 

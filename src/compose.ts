@@ -1,0 +1,124 @@
+/** The only place that wires rooms together; it opens them in order and closes them in reverse. */
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { schedule } from 'node-cron';
+import type { Logger } from 'pino';
+import type { Config } from './config.ts';
+import type { Clock } from './contracts.ts';
+import { Engine } from './engine/engine.ts';
+import type { ServerState } from './http/deps.ts';
+import { createLog } from './http/log.ts';
+import { buildServer } from './http/server.ts';
+import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
+import { Credentials } from './identity/credentials.ts';
+import { type DiskStore, type DiskStoreOptions, openDiskStore } from './storage/disk/store.ts';
+import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
+import { openLowdbCredentials } from './storage/lowdb/credentials.ts';
+
+/** A whole server. */
+export interface App {
+  server: FastifyInstance;
+  engine: Engine;
+  log: Logger;
+  /** Made by `start` because there was no administrator; its secret is known only now. */
+  readonly firstAdmin: FirstAdmin | null;
+  /** Listens, then recovers; resolves with the address once everything is served. Until then every route but `/health` is 503. */
+  start(): Promise<string>;
+  /** Stops in order: no new requests, running chunks finish within the patience, everything durable. Once. */
+  close(): Promise<void>;
+}
+
+/** What tests put in place of the real thing. */
+export interface Substitutes {
+  clock?: Clock;
+  disk?: DiskStoreOptions['disk'];
+  log?: Logger;
+}
+
+/** Opens the data directory and builds the server; nothing listens yet. */
+export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
+  const clock = substitutes.clock ?? { now: () => Date.now() };
+  const log = substitutes.log ?? createLog(config.logLevel);
+  const store = await openDiskStore({
+    dataDir: config.dataDir,
+    workers: config.workers,
+    ...(substitutes.disk ? { disk: substitutes.disk } : {}),
+  });
+  try {
+    return await assemble(config, store, clock, log);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+async function assemble(config: Config, store: DiskStore, clock: Clock, log: Logger): Promise<App> {
+  const onDamaged = (key: string, error: Error): void => {
+    log.error({ key, err: error }, 'a damaged document was passed over; the rest is served');
+  };
+  const clients = await openLowdbCredentials({ files: store.clientDocuments, onDamaged });
+  const credentials = await Credentials.open(clients, clock);
+  const jwtSecret = config.jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
+  const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
+  const warn = (message: string, details: object): void => log.warn(details, message);
+  const engine = new Engine({ ...store, catalog, clock, warn }, config);
+  let state: ServerState = 'starting';
+  let firstAdmin: FirstAdmin | null = null;
+  const gauges = (): Record<string, number> => engine.gauges();
+  const server = buildServer({ config, engine, credentials, jwtSecret, clock, log, state: () => state, gauges });
+  const sweeper = schedule(config.cleanupCron, () => sweep(engine, log), { noOverlap: true });
+  await sweeper.stop();
+
+  async function start(): Promise<string> {
+    await server.listen({ host: config.host, port: config.port });
+    // Not before the address is known to be free: the secret is shown once, and a start that fails shows nothing.
+    firstAdmin = await ensureAdmin(credentials, configuredAdmin(config));
+    const began = clock.now();
+    const recovered = await engine.start(store.wasClean);
+    log.info({ ...recovered, clean: store.wasClean, ms: clock.now() - began }, 'recovered');
+    if (state === 'starting') state = 'ready';
+    void sweep(engine, log);
+    await sweeper.start();
+    return addressOf(server, config);
+  }
+
+  async function close(): Promise<void> {
+    state = 'stopping';
+    await sweeper.destroy();
+    const patience = config.shutdownSeconds * 1000;
+    // Downloads have the same patience as chunks; what is left of either then is cut.
+    const cut = setTimeout(() => server.server.closeAllConnections?.(), patience);
+    const closed = server.close();
+    await engine.stop(patience);
+    await closed;
+    clearTimeout(cut);
+    await credentials.close();
+    await store.close({ clean: true });
+  }
+
+  return {
+    server,
+    engine,
+    log,
+    get firstAdmin() {
+      return firstAdmin;
+    },
+    start,
+    close,
+  };
+}
+
+function configuredAdmin({ adminId, adminSecret }: Config): FirstAdmin | null {
+  return adminId !== null && adminSecret !== null ? { id: adminId, secret: adminSecret } : null;
+}
+
+async function sweep(engine: Engine, log: Logger): Promise<void> {
+  const swept = await engine.sweep();
+  if (swept.removed > 0 || swept.sealed > 0) log.info(swept, 'swept');
+}
+
+function addressOf(server: FastifyInstance, config: Config): string {
+  const { address, family, port } = server.server.address() as AddressInfo;
+  const host = family === 'IPv6' ? `[${address}]` : address;
+  return `${config.tls ? 'https' : 'http'}://${host}:${port}`;
+}

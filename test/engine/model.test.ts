@@ -1,0 +1,181 @@
+/**
+ * The core against a plain model: whatever chunks come, in any order, size and overlap, repeated, corrupt, cut short, several at a
+ * time, with restarts in between, the stored bytes are those of the model, or the refusal is the documented one.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { sum256 } from '../../src/protocol/chunk.ts';
+import { crc32, hex32 } from '../../src/protocol/crc32.ts';
+import { type EngineUnderTest, startEngine } from '../support/engine.ts';
+import { type ChunkToSend, readBack, sendChunk } from '../support/chunks.ts';
+
+const OWNER = 'device';
+const NAME = 'some/file.bin';
+const MOST_BYTES = 400;
+
+type Fault = 'none' | 'checksum' | 'crc' | 'bytes' | 'short' | 'long' | 'broken';
+
+interface Send {
+  kind: 'send';
+  start: number;
+  length: number;
+  fault: Fault;
+  declare: number | null;
+}
+type Step = Send | { kind: 'together'; sends: Send[] } | { kind: 'complete' | 'delete' | 'restart' | 'crash' | 'sweep' };
+
+/** The file as a child would keep it: one cell a byte. */
+class Model {
+  cells: (number | null)[] = [];
+  size: number | null = null;
+  sealed = false;
+  visible = false;
+
+  reset(): void {
+    this.cells = [];
+    this.size = null;
+    this.sealed = false;
+    this.visible = false;
+  }
+
+  get received(): number {
+    return this.cells.filter((cell) => cell !== null).length;
+  }
+
+  get end(): number {
+    return this.cells.length;
+  }
+
+  get gapless(): boolean {
+    return this.received === this.end;
+  }
+
+  /** The code that this chunk must be refused with, or null; does not change the model. */
+  refusal(send: Send, bytes: Uint8Array): string | null {
+    const last = send.start + send.length - 1;
+    if (send.declare !== null && last >= send.declare) return 'out_of_bounds';
+    const size = this.sealed ? this.end : this.size;
+    if (send.declare !== null && size !== null && send.declare !== size) return 'size_conflict';
+    if (send.declare !== null && send.declare < this.end) return 'size_conflict';
+    if (this.sealed && last >= this.end) return 'file_complete';
+    if (!this.sealed && this.size !== null && last >= this.size) return 'out_of_bounds';
+    if (send.fault === 'short' || send.fault === 'long' || send.fault === 'broken') return 'length_mismatch';
+    if (send.fault === 'checksum' || send.fault === 'crc') return 'checksum_mismatch';
+    const differs = bytes.some((byte, i) => (this.cells[send.start + i] ?? byte) !== byte);
+    if (differs) return this.sealed ? 'file_complete' : 'chunk_conflict';
+    return null;
+  }
+
+  store(send: Send, bytes: Uint8Array): void {
+    this.visible = true;
+    this.size ??= send.declare;
+    while (this.cells.length < send.start + send.length) this.cells.push(null);
+    bytes.forEach((byte, i) => {
+      this.cells[send.start + i] = byte;
+    });
+    if (this.size !== null && this.received === this.size) this.sealed = true;
+  }
+}
+
+/** The true content of the file; a chunk with the fault `bytes` carries other bytes than these. */
+function truth(start: number, length: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => ((start + i) * 31 + 7) & 0xff);
+}
+
+function chunkOf(send: Send): { chunk: ChunkToSend; bytes: Uint8Array } {
+  const bytes = truth(send.start, send.length);
+  if (send.fault === 'bytes') bytes[0] = (bytes[0] ?? 0) ^ 0x55;
+  const checksum = send.fault === 'checksum' ? (sum256(bytes) + 1) & 0xff : sum256(bytes);
+  const chunk: ChunkToSend = {
+    owner: OWNER,
+    name: NAME,
+    start: send.start,
+    bytes,
+    checksum,
+    crc32: send.fault === 'crc' ? crc32(bytes) ^ 1 : crc32(bytes),
+    declaredSize: send.declare,
+    cut: send.fault === 'short' || send.fault === 'broken' ? 1 : 0,
+    extra: send.fault === 'long' ? 1 : 0,
+    breaks: send.fault === 'broken',
+  };
+  return { chunk, bytes };
+}
+
+const send = fc.record({
+  kind: fc.constant('send' as const),
+  start: fc.nat({ max: MOST_BYTES - 1 }),
+  length: fc.integer({ min: 1, max: 120 }),
+  fault: fc.oneof(
+    { weight: 8, arbitrary: fc.constant('none' as const) },
+    { weight: 3, arbitrary: fc.constantFrom<Fault>('checksum', 'crc', 'bytes', 'short', 'long', 'broken') },
+  ),
+  declare: fc.oneof(
+    { weight: 6, arbitrary: fc.constant(null) },
+    { weight: 1, arbitrary: fc.constantFrom(MOST_BYTES, MOST_BYTES + 120, 50) },
+  ),
+});
+const plain = send.map((one) => ({ ...one, fault: 'none' as const, declare: null }));
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: send },
+  { weight: 4, arbitrary: fc.array(plain, { minLength: 2, maxLength: 6 }).map((sends) => ({ kind: 'together' as const, sends })) },
+  { weight: 3, arbitrary: fc.constantFrom({ kind: 'restart' as const }, { kind: 'crash' as const }, { kind: 'sweep' as const }) },
+  { weight: 1, arbitrary: fc.constantFrom({ kind: 'complete' as const }, { kind: 'delete' as const }) },
+);
+
+async function apply(run: EngineUnderTest, model: Model, sends: Send[]): Promise<void> {
+  const results = await Promise.all(sends.map((one) => sendChunk(run.engine, chunkOf(one).chunk)));
+  // Chunks sent together may be taken in any order; their bytes agree, so only the sealing of a whole file orders them.
+  for (const [i, one] of sends.entries()) {
+    const { bytes } = chunkOf(one);
+    const expected = model.refusal(one, bytes);
+    const result = results[i];
+    assert.equal(result?.code ?? null, expected, `${JSON.stringify(one)} of ${JSON.stringify(sends)}`);
+    if (expected === null) {
+      assert.equal(result?.status?.chunk?.crc32, hex32(crc32(bytes)));
+      if (!model.sealed) model.store(one, bytes);
+    }
+  }
+}
+
+async function compare(run: EngineUnderTest, model: Model): Promise<void> {
+  const status = await run.engine.status(OWNER, NAME);
+  const complete = model.sealed || (model.visible && model.size === null && model.gapless);
+  assert.equal(status.status, complete ? 'complete' : model.visible ? 'partial' : 'pending');
+  assert.equal(status.bytes_received, model.received);
+  const stored = await readBack(run.engine, OWNER, NAME, Math.max(model.end, 1));
+  assert.deepEqual(stored, model.cells);
+  if (complete) assert.equal(status.crc32, hex32(crc32(Uint8Array.from(model.cells, (cell) => cell ?? 0))));
+}
+
+test('any chunks in any order end in the bytes of the model or in the documented refusal', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
+      const run = await startEngine(t, { openEndedSeconds: 3600 });
+      const model = new Model();
+      try {
+        for (const one of steps) {
+          if (one.kind === 'send') await apply(run, model, [one]);
+          else if (one.kind === 'together') await apply(run, model, one.sends);
+          else if (one.kind === 'restart') await run.restart();
+          else if (one.kind === 'crash') await run.crash();
+          else if (one.kind === 'sweep') await run.engine.sweep();
+          else if (one.kind === 'delete') {
+            const code = await run.engine.remove(OWNER, NAME).then(() => null, (error) => error.code);
+            assert.equal(code, model.visible ? null : 'not_found');
+            model.reset();
+          } else {
+            const code = await run.engine.complete(OWNER, NAME).then(() => null, (error) => error.code);
+            const whole = model.sealed || (model.size === null && model.gapless);
+            assert.equal(code, !model.visible ? 'not_found' : whole ? null : 'not_contiguous');
+            if (code === null) model.sealed = true;
+          }
+          await compare(run, model);
+        }
+      } finally {
+        await run.close();
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
