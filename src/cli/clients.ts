@@ -1,0 +1,65 @@
+/** `lading clients list|create|delete` */
+import { type Command, Option } from 'commander';
+import { run } from './command.ts';
+import { table } from './values.ts';
+
+const HELP = `
+Examples:
+  $ lading clients create --name camera-7
+  $ lading clients create --role admin --json
+  $ lading clients list
+  $ lading clients delete 5d41402abc4b2a76`;
+
+export function addClients(root: Command): void {
+  const clients = root
+    .command('clients')
+    .description('enrol and remove devices and administrators; for administrators')
+    .addHelpText('after', HELP);
+  addList(clients);
+  addCreate(clients);
+  clients
+    .command('delete')
+    .description('remove a client; its tokens are refused at once')
+    .argument('<client>', 'id of the client')
+    .action((clientId: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        await client.clients.remove(clientId, { signal });
+        out.result({ deleted: clientId }, '');
+        return undefined;
+      }),
+    );
+}
+
+function addList(clients: Command): void {
+  clients
+    .command('list')
+    .description('list all clients')
+    .action((_: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const list = await client.clients.list({ signal });
+        const rows = list.map((one) => [one.client_id, one.role, one.last_used ?? 'never', one.name ?? '']);
+        out.result({ clients: list }, table([['CLIENT', 'ROLE', 'LAST USED', 'NAME'], ...rows]));
+        return undefined;
+      }),
+    );
+}
+
+function addCreate(clients: Command): void {
+  clients
+    .command('create')
+    .description('enrol a client; its secret is shown this once')
+    .option('--name <name>', 'a name to tell it from others')
+    .addOption(new Option('--role <role>', 'what it may do').choices(['client', 'admin']).default('client'))
+    .action((options: { role: 'client' | 'admin'; name?: string }, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const made = await client.clients.create(options, { signal });
+        const rows = [
+          ['client id', made.client_id],
+          ['client secret', made.client_secret],
+          ['role', made.role],
+        ];
+        out.result(made, `${table(rows)}\nThe secret is not shown again.`);
+        return undefined;
+      }),
+    );
+}

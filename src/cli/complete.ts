@@ -1,0 +1,19 @@
+/** `lading complete NAME` */
+import type { Command } from 'commander';
+import { run } from './command.ts';
+import { formatSize } from './values.ts';
+
+export function addComplete(root: Command): void {
+  root
+    .command('complete')
+    .description('end an upload whose size was never declared')
+    .argument('<name>', 'name on the server')
+    .addHelpText('after', '\nExample:\n  $ lading complete sensor.log')
+    .action((name: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const status = await client.complete(name, { signal });
+        out.result(status, `${name}: complete, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`);
+        return undefined;
+      }),
+    );
+}

@@ -1,0 +1,70 @@
+/** Exit codes that scripts can use, and how an error becomes one. */
+import { LadingError, NetworkError, VerificationError } from '../client/client.ts';
+
+export const EXIT = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  denied: 3,
+  notFound: 4,
+  conflict: 5,
+  verification: 6,
+  unavailable: 7,
+  interrupted: 130,
+  terminated: 143,
+} as const;
+
+export const EXIT_HELP = `Exit codes:
+  0  done                       5  conflict with what the server has
+  1  other failure              6  verification failed
+  2  wrong usage or settings    7  network or server unavailable
+  3  not signed in, forbidden   130  stopped by Ctrl-C; run it again to go on
+  4  not found`;
+
+/** Something that the person who typed the command has to change. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** The signal that ended the command. */
+export class Stopped extends Error {
+  override readonly name = 'Stopped';
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super('stopped; run the same command again to go on');
+    this.exitCode = exitCode;
+  }
+}
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof Stopped) return error.exitCode;
+  if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof NetworkError) return EXIT.unavailable;
+  if (error instanceof VerificationError) return EXIT.verification;
+  if (!(error instanceof LadingError)) return EXIT.failure;
+  const { code, status } = error;
+  if (code === 'checksum_mismatch' || code === 'digest_mismatch') return EXIT.verification;
+  if (code === 'invalid_name') return EXIT.usage;
+  if (status === 401 || status === 403) return EXIT.denied;
+  if (status === 404) return EXIT.notFound;
+  if (status === 409 || status === 412) return EXIT.conflict;
+  if (status >= 500 || status === 408 || status === 429) return EXIT.unavailable;
+  return EXIT.failure;
+}
+
+/** An error for programs: a code, a sentence, and what else is known. */
+export function describeError(error: unknown): Record<string, unknown> {
+  if (error instanceof LadingError) {
+    return { code: error.code, detail: error.message, status: error.status, ...error.members };
+  }
+  const codes: Record<string, string> = {
+    NetworkError: 'network',
+    VerificationError: 'verification_failed',
+    SourceChangedError: 'source_changed',
+    UsageError: 'usage',
+    Stopped: 'stopped',
+  };
+  if (!(error instanceof Error)) return { code: 'failure', detail: String(error) };
+  return { code: codes[error.name] ?? 'failure', detail: error.message };
+}

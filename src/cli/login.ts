@@ -1,0 +1,64 @@
+/** `lading login`: checks credentials and stores them in a private file. */
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import type { Command } from 'commander';
+import { connect } from '../client/node.ts';
+import { EXIT, exitCodeOf, UsageError } from './exit.ts';
+import { Output } from './output.ts';
+import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from './settings.ts';
+
+const HELP = `
+What is not given is asked for. The file is readable by you alone.
+
+Examples:
+  $ lading login --server https://files.example.org --client-id camera-7
+  $ lading login --server https://files.example.org --client-id camera-7 --client-secret-file /run/secrets/lading`;
+
+export function addLogin(root: Command): void {
+  root
+    .command('login')
+    .description('check credentials and store them for the other commands')
+    .addHelpText('after', HELP)
+    .action(async (_: object, command: Command) => {
+      const globals = command.optsWithGlobals<GlobalOptions>();
+      const out = new Output(globals);
+      try {
+        await login(globals, out);
+      } catch (error) {
+        out.error(error);
+        process.exitCode = exitCodeOf(error);
+      }
+    });
+}
+
+async function login(globals: GlobalOptions, out: Output): Promise<void> {
+  const { server, credentials } = await loginSettings(globals);
+  const clientId = credentials.clientId ?? (await ask('Client id: ', '--client-id'));
+  const clientSecret =
+    credentials.clientSecret ?? (await ask('Client secret (not shown): ', '--client-secret-file', true));
+  const client = connect({ server, clientId, clientSecret });
+  try {
+    await client.token();
+  } finally {
+    await client.close();
+  }
+  const path = configPathOf(globals);
+  await writeConfig(path, { server, clientId, clientSecret });
+  out.result({ server, client_id: clientId, config: path }, `Signed in to ${server} as ${clientId}; kept in ${path}`);
+  process.exitCode = EXIT.ok;
+}
+
+async function ask(question: string, option: string, hidden = false): Promise<string> {
+  if (!process.stdin.isTTY) throw new UsageError(`There is nobody to ask; use ${option} or the environment.`);
+  process.stderr.write(question);
+  const output = hidden ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
+  const lines = createInterface({ input: process.stdin, output, terminal: true });
+  try {
+    const answer = (await lines.question('')).trim();
+    if (answer === '') throw new UsageError('Nothing was entered.');
+    return answer;
+  } finally {
+    lines.close();
+    if (hidden) process.stderr.write('\n');
+  }
+}

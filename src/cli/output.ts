@@ -1,0 +1,70 @@
+/**
+ * What a command says. Results go to standard output, everything else to standard error. With `--json` standard output is one JSON
+ * object, or for a transfer one a line, the last of which is the result.
+ */
+import { describeError } from './exit.ts';
+
+export class Output {
+  readonly json: boolean;
+  readonly quiet: boolean;
+  /** The progress line that stands on the terminal, to be wiped before anything else is written. */
+  #line: { wipe(): void } | null = null;
+  #results: NodeJS.WritableStream = process.stdout;
+
+  constructor(options: { json?: boolean | undefined; quiet?: boolean | undefined }) {
+    this.json = options.json ?? false;
+    this.quiet = options.quiet ?? false;
+  }
+
+  /** A progress line can be drawn and redrawn. */
+  get interactive(): boolean {
+    return process.stderr.isTTY === true && !this.json && !this.quiet;
+  }
+
+  /** Standard output carries the file itself: what else there is to say goes to standard error. */
+  contentOnStdout(): void {
+    this.#results = process.stderr;
+  }
+
+  /** The result: `value` for programs, `text` for people (nothing when empty). */
+  result(value: object, text: string): void {
+    this.#line?.wipe();
+    if (this.json) this.#results.write(`${JSON.stringify(value)}\n`);
+    else if (text !== '') this.#results.write(`${text}\n`);
+  }
+
+  /** One line of a longer story, for programs only. */
+  event(value: object): void {
+    if (this.json && !this.quiet) this.#results.write(`${JSON.stringify(value)}\n`);
+  }
+
+  /** Something worth knowing while the command goes on. */
+  note(text: string): void {
+    if (this.quiet) return;
+    this.#line?.wipe();
+    process.stderr.write(`${text}\n`);
+  }
+
+  error(error: unknown, file?: string): void {
+    this.#line?.wipe();
+    const described = describeError(error);
+    if (this.json) {
+      this.#results.write(
+        `${JSON.stringify(file === undefined ? { error: described } : { event: 'error', file, error: described })}\n`,
+      );
+      return;
+    }
+    process.stderr.write(`lading: ${file === undefined ? '' : `${file}: `}${described.detail}\n`);
+  }
+
+  /** Draws over the last line of the terminal. */
+  draw(line: string, owner: { wipe(): void }): void {
+    this.#line = owner;
+    process.stderr.write(`\r\x1b[K${line}`);
+  }
+
+  wipe(): void {
+    this.#line = null;
+    process.stderr.write('\r\x1b[K');
+  }
+}

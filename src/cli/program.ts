@@ -1,0 +1,93 @@
+/** All commands, in the order of `lading --help`. */
+import { readFileSync } from 'node:fs';
+import { Command, type CommanderError, Option } from 'commander';
+import { addClients } from './clients.ts';
+import { addComplete } from './complete.ts';
+import { addCompletion } from './completion.ts';
+import { addDownload } from './download.ts';
+import { EXIT, EXIT_HELP } from './exit.ts';
+import { addLogin } from './login.ts';
+import { addLs } from './ls.ts';
+import { addRm } from './rm.ts';
+import { addServe } from './serve.ts';
+import { DEFAULT_SERVER } from './settings.ts';
+import { addStatus } from './status.ts';
+import { addSweep } from './sweep.ts';
+import { addUpload } from './upload.ts';
+import { addVerify } from './verify.ts';
+
+const HELP = `
+Settings come from the options above, then from the environment (LADING_SERVER, LADING_CLIENT_ID, LADING_CLIENT_SECRET,
+LADING_TOKEN, LADING_CONFIG), then from the file that "lading login" writes. Other users of the machine can read
+options, so prefer login, the environment or --client-secret-file for secrets.
+
+${EXIT_HELP}
+
+Examples:
+  $ lading serve --data-dir /srv/lading
+  $ lading login --server https://files.example.org --client-id camera-7
+  $ lading upload recording.wav --name camera-7/monday.wav
+  $ lading status camera-7/monday.wav --watch
+  $ lading download camera-7/monday.wav -o monday.wav
+  $ lading ls --prefix camera-7/ --json
+`;
+
+/** A fresh program: commander keeps what it parsed. */
+export function program(): Command {
+  const root = new Command('lading')
+    .description(
+      'Resumable chunked file transfer: serve files, send and fetch them over bad links, go on after any interruption.',
+    )
+    .version(version(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help for a command')
+    .option('--server <url>', `the server (default: ${DEFAULT_SERVER})`)
+    .option('--client-id <id>', 'who signs in')
+    .addOption(new Option('--client-secret <secret>', 'its secret; visible to other users of this machine'))
+    .option('--client-secret-file <file>', 'read the secret from a file, "-" for standard input')
+    .option('--token <token>', 'use this token instead of signing in')
+    .option('--config <file>', 'settings file, which nobody else may read (default: ~/.config/lading/config.json)')
+    .option('--json', 'results for programs: one JSON object, for transfers one a line')
+    .option('-q, --quiet', 'no progress and no notes, results and errors only')
+    .addHelpText('after', HELP)
+    .showHelpAfterError('(lading --help tells more)')
+    .exitOverride(leave);
+  const adders = [
+    ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
+    ...[addComplete, addVerify, addClients, addSweep, addLogin, addCompletion],
+  ];
+  for (const add of adders) add(root);
+  for (const command of root.commands) inherit(command);
+  return root;
+}
+
+/** Commands made by `.command()` copy the settings of their parent at that time; commander has no way to say it for the whole tree. */
+function inherit(command: Command): void {
+  command
+    .exitOverride(leave)
+    .showHelpAfterError(`(${pathOf(command)} --help tells more)`)
+    .configureHelp({ showGlobalOptions: true });
+  for (const child of command.commands) inherit(child);
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}
+
+/** Commander has said what was wrong; help and version that were asked for are no error. */
+function leave(error: CommanderError): never {
+  process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
+}
+
+function version(): string {
+  for (let folder = new URL('.', import.meta.url); folder.pathname !== '/'; folder = new URL('..', folder)) {
+    try {
+      const text = readFileSync(new URL('package.json', folder), 'utf8');
+      const { name, version: found }: { name?: unknown; version?: unknown } = JSON.parse(text);
+      if (name === 'lading' && typeof found === 'string') return found;
+    } catch {
+      // Further up.
+    }
+  }
+  return 'unknown';
+}

@@ -1,0 +1,100 @@
+/** The progress of a transfer: a line that redraws itself on a terminal, otherwise a plain line every few seconds. */
+
+import type { Progress } from '../client/meter.ts';
+import type { RetryNotice } from '../client/patience.ts';
+import { describeError } from './exit.ts';
+import type { Output } from './output.ts';
+import { formatSeconds, formatSize } from './values.ts';
+
+const REDRAW_MS = 100;
+
+export class ProgressView {
+  readonly #out: Output;
+  readonly #file: string;
+  readonly #everyMs: number;
+  #last: Progress | null = null;
+  #shownAt = performance.now();
+
+  /** `everyMs`: between plain lines, and between JSON events. */
+  constructor(out: Output, file: string, everyMs: number) {
+    this.#out = out;
+    this.#file = file;
+    this.#everyMs = everyMs;
+  }
+
+  update(progress: Progress): void {
+    this.#last = progress;
+    const now = performance.now();
+    if (now - this.#shownAt < (this.#out.interactive ? REDRAW_MS : this.#everyMs)) return;
+    this.#shownAt = now;
+    this.#show(progress);
+  }
+
+  retry({ error, attempt, delayMs }: RetryNotice): void {
+    const described = describeError(error);
+    const seconds = Math.round(delayMs / 100) / 10;
+    this.#out.event({ event: 'retry', file: this.#file, attempt, delay_seconds: seconds, error: described });
+    if (!this.#out.json) this.#out.note(`${this.#file}: ${described.detail} Trying again in ${seconds} s.`);
+  }
+
+  restart(why: string): void {
+    this.#out.event({ event: 'restart', file: this.#file, detail: why });
+    if (!this.#out.json) this.#out.note(`${this.#file}: ${why}`);
+  }
+
+  wipe(): void {
+    this.#out.wipe();
+  }
+
+  /** Leaves a clean line; what there is to say at the end is the result. */
+  end(): void {
+    if (this.#out.interactive && this.#last !== null) this.#out.wipe();
+  }
+
+  #show(progress: Progress): void {
+    const { done, moving, total, rate, left } = progress;
+    if (this.#out.json) {
+      this.#out.event({
+        event: 'progress',
+        file: this.#file,
+        done_bytes: done,
+        moving_bytes: moving,
+        total_bytes: total,
+        bytes_per_second: Math.round(rate),
+        seconds_left: left === null ? null : Math.ceil(left),
+      });
+    } else if (this.#out.interactive) {
+      this.#out.draw(progressLine(this.#file, progress, process.stderr.columns ?? 80), this);
+    } else {
+      this.#out.note(`${this.#file}: ${numbers(progress)}`);
+    }
+  }
+}
+
+/** `movie.mkv [######>      ]  45 %  1.2 GiB of 2.7 GiB  85 MiB/s  0:18 left`, cut to the width of the terminal. */
+export function progressLine(file: string, progress: Progress, columns: number): string {
+  const text = numbers(progress);
+  const room = columns - 1 - text.length - 2;
+  const name = shorten(file, Math.max(8, Math.min(file.length, Math.floor(room / 2))));
+  const width = Math.min(40, room - name.length - 3);
+  if (width < 5) return shorten(text, columns - 1);
+  const filled = Math.round(fraction(progress) * width);
+  const bar = filled >= width ? '='.repeat(width) : `${'='.repeat(filled)}>${' '.repeat(width - filled - 1)}`;
+  return `${name} [${bar}] ${text}`;
+}
+
+function numbers(progress: Progress): string {
+  const { done, moving, total, rate, left } = progress;
+  const percent = Math.floor(fraction(progress) * 100);
+  const time = left === null ? 'waiting' : `${formatSeconds(left)} left`;
+  const here = Math.min(total, done + moving);
+  return `${String(percent).padStart(3)} %  ${formatSize(here)} of ${formatSize(total)}  ${formatSize(rate)}/s  ${time}`;
+}
+
+function fraction({ done, moving, total }: Progress): number {
+  return total === 0 ? 1 : Math.min(1, (done + moving) / total);
+}
+
+function shorten(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1))}…`;
+}

@@ -1,0 +1,178 @@
+/** Where the server is and who asks: flags, then environment, then a private file. The command line's only reader of `process.env`. */
+import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import type { Credentials } from '../client/session.ts';
+import { UsageError } from './exit.ts';
+
+/** The options that every command has. */
+export interface GlobalOptions {
+  server?: string;
+  clientId?: string;
+  clientSecret?: string;
+  clientSecretFile?: string;
+  token?: string;
+  config?: string;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+export interface Settings {
+  server: string;
+  credentials: Credentials;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What one place (flags, environment, file) says. */
+interface Said extends Credentials {
+  server?: string | undefined;
+}
+
+export const DEFAULT_SERVER = 'http://localhost:8005';
+
+/** Throws `UsageError` for a file that others can read, or that is no settings file. */
+export async function loadSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
+  const path = configPathOf(options, env);
+  return choose(
+    [await saidByFlags(options), saidByEnvironment(env)],
+    await readConfig(path, options.config !== undefined),
+  );
+}
+
+/** For `login`, which replaces the file and so does not mind what is in it. */
+export async function loginSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
+  return choose([await saidByFlags(options), saidByEnvironment(env)], {});
+}
+
+function choose(places: readonly Said[], stored: Said): Settings {
+  const said = places.find((place) => place.server !== undefined) ?? stored;
+  const server = checkServer(said.server ?? DEFAULT_SERVER);
+  // What was stored for one server is no business of another.
+  const own = stored.server === undefined || checkServer(stored.server) === server ? stored : {};
+  return { server, credentials: chooseCredentials([...places, own]) };
+}
+
+async function saidByFlags(options: GlobalOptions): Promise<Said> {
+  const { server, token, clientId, clientSecret, clientSecretFile } = options;
+  return { server, token, clientId, clientSecret: clientSecret ?? (await secretFrom(clientSecretFile)) };
+}
+
+function saidByEnvironment(env: Environment): Said {
+  // An empty variable counts as absent.
+  return {
+    server: env.LADING_SERVER || undefined,
+    token: env.LADING_TOKEN || undefined,
+    clientId: env.LADING_CLIENT_ID || undefined,
+    clientSecret: env.LADING_CLIENT_SECRET || undefined,
+  };
+}
+
+/** The settings file, whether it is there or not. */
+export function configPathOf(options: GlobalOptions, env: Environment = process.env): string {
+  const folder = env.XDG_CONFIG_HOME || join(homedir(), '.config');
+  return options.config ?? (env.LADING_CONFIG || join(folder, 'lading', 'config.json'));
+}
+
+/**
+ * The first place that names a token or a client decides who asks; a secret may come from a place after it, so that
+ * `--client-id` goes with `LADING_CLIENT_SECRET`.
+ */
+function chooseCredentials(places: readonly Said[]): Credentials {
+  const first = places.findIndex(({ token, clientId }) => token !== undefined || clientId !== undefined);
+  const place = places[first];
+  if (place === undefined) return {};
+  const { token, clientId } = place;
+  if (clientId === undefined) return { token };
+  const withSecret = places
+    .slice(first)
+    .find((later) => later.clientSecret !== undefined && (later.clientId === undefined || later.clientId === clientId));
+  const before = places.slice(0, first).find(({ clientSecret }) => clientSecret !== undefined);
+  return { token, clientId, clientSecret: before?.clientSecret ?? withSecret?.clientSecret };
+}
+
+/** Stores what `login` found out, readable by its owner alone, whole or not at all. */
+export async function writeConfig(
+  path: string,
+  config: { server: string; clientId: string; clientSecret: string },
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const next = `${path}.${process.pid}.new`;
+  const file = await open(next, 'wx', 0o600);
+  try {
+    const { server, clientId, clientSecret } = config;
+    await file.chmod(0o600);
+    await file.writeFile(`${JSON.stringify({ server, client_id: clientId, client_secret: clientSecret }, null, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(next, path);
+}
+
+async function readConfig(path: string, named: boolean): Promise<Said> {
+  const text = await readPrivate(path).catch((error: unknown) => {
+    if (error instanceof UsageError) throw error;
+    if (!named && error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw new UsageError(`The settings file ${path} cannot be read: ${error instanceof Error ? error.message : error}`);
+  });
+  if (text === null) return {};
+  const config = parse(path, text);
+  const field = (key: string): string | undefined => {
+    const value = config[key];
+    if (value === undefined || typeof value === 'string') return value;
+    throw new UsageError(`In ${path}, ${key} must be a text.`);
+  };
+  return {
+    server: field('server'),
+    token: field('token'),
+    clientId: field('client_id'),
+    clientSecret: field('client_secret'),
+  };
+}
+
+async function readPrivate(path: string): Promise<string> {
+  const { mode } = await stat(path);
+  // Windows has no such bits.
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    const shown = (mode & 0o777).toString(8).padStart(4, '0');
+    throw new UsageError(
+      `${path} holds a secret and others may read or change it (mode ${shown}). Run: chmod 600 ${path}`,
+    );
+  }
+  return readFile(path, 'utf8');
+}
+
+function parse(path: string, text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(`${path} is not a JSON object with server, client_id and client_secret.`);
+}
+
+async function secretFrom(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  const text =
+    path === '-'
+      ? await readAll(process.stdin)
+      : await readFile(path, 'utf8').catch((error: Error) => {
+          throw new UsageError(`The secret cannot be read: ${error.message}`);
+        });
+  return text.replace(/\r?\n$/, '');
+}
+
+function checkServer(server: string): string {
+  let url: URL;
+  try {
+    url = new URL(server.endsWith('/') ? server : `${server}/`);
+  } catch {
+    throw new UsageError(`${server} is not the address of a server; write something like https://files.example.org`);
+  }
+  if (!/^https?:$/.test(url.protocol))
+    throw new UsageError('The address of the server starts with http:// or https://');
+  return url.href;
+}

@@ -1,0 +1,99 @@
+/** `lading status NAME` */
+import type { Command } from 'commander';
+import type { FileStatus } from '../client/client.ts';
+import { Patience } from '../client/patience.ts';
+import { type Context, run } from './command.ts';
+import { ProgressView } from './progress-view.ts';
+import { formatSize, parseDuration, table } from './values.ts';
+
+interface Options {
+  watch?: boolean;
+  owner?: string;
+  retryFor: number;
+}
+
+const HELP = `
+Examples:
+  $ lading status camera-7/monday.wav
+  $ lading status camera-7/monday.wav --watch
+  $ lading status camera-7/monday.wav --json | jq .bytes_received`;
+
+export function addStatus(root: Command): void {
+  root
+    .command('status')
+    .description('show what the server has of a file')
+    .argument('<name>', 'name on the server')
+    .option('-w, --watch', 'go on until the file is complete')
+    .option('--owner <client>', 'whose file it is; for administrators')
+    .option('--retry-for <time>', 'with --watch: give up after so long without the server', parseDuration, 3_600_000)
+    .addHelpText('after', HELP)
+    .action((name: string, options: Options, command: Command) =>
+      run(command, async (context) => {
+        if (options.watch) await watch(context, name, options);
+        else {
+          const status = await context.client.status(name, { owner: options.owner, signal: context.signal });
+          context.out.result(status, describe(status));
+        }
+        return undefined;
+      }),
+    );
+}
+
+/** One line a change; the stream is opened again when it breaks. */
+async function watch({ client, out, signal }: Context, name: string, { owner, retryFor }: Options): Promise<void> {
+  const view = new ProgressView(out, name, 0);
+  const patience = new Patience({ retryForMs: retryFor }, signal, (notice) => view.retry(notice));
+  let shown = '';
+  const show = (status: FileStatus) => {
+    patience.progress();
+    const text = oneLine(status);
+    if (text === shown) return;
+    shown = text;
+    if (out.json) out.result(status, '');
+    else if (out.interactive) out.draw(text.slice(0, (process.stderr.columns ?? 80) - 1), view);
+    else out.result(status, text);
+  };
+  for (;;) {
+    try {
+      for await (const status of client.watch(name, { owner, signal })) {
+        show(status);
+        if (status.status !== 'complete') continue;
+        if (out.interactive) out.result(status, shown);
+        return;
+      }
+      // The stream ended before its time, as it does when the server restarts.
+      await patience.persist(async () => client.status(name, { owner, signal }));
+    } catch (error) {
+      await patience.wait(error);
+    }
+  }
+}
+
+function oneLine(status: FileStatus): string {
+  const { filename, total_bytes: total, bytes_received: received } = status;
+  const percent = total === null || total === 0 ? '' : `  ${Math.floor((received / total) * 100)} %`;
+  const of = total === null ? '' : ` of ${formatSize(total)}`;
+  return `${filename}: ${status.status}${percent}  ${formatSize(received)}${of}`;
+}
+
+function describe(status: FileStatus): string {
+  const gaps = status.missing.map(([start, end]) => `${start}-${end}`);
+  const shown =
+    gaps.length > 5 ? [...gaps.slice(0, 5), `… (${gaps.length}${status.missing_more ? '+' : ''} gaps)`] : gaps;
+  const rows: [string, string | null][] = [
+    ['name', status.filename],
+    ['status', status.status],
+    ['received', `${status.bytes_received} bytes (${formatSize(status.bytes_received)})`],
+    ['size', status.total_bytes === null ? null : `${status.total_bytes} bytes (${formatSize(status.total_bytes)})`],
+    ['readable', status.readable ? 'yes' : 'no'],
+    ['missing', shown.length === 0 ? null : shown.join(', ')],
+    ['type', status.content_type],
+    ['crc-32', status.crc32],
+    ['id', status.id],
+    ['created', status.created_at],
+    ['updated', status.updated_at],
+    ['completed', status.completed_at],
+    ['expires', status.expires_at],
+  ];
+  return table(rows.flatMap(([key, value]) => (value === null ? [] : [[key, value]])));
+}

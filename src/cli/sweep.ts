@@ -1,0 +1,16 @@
+/** `lading sweep` */
+import type { Command } from 'commander';
+import { run } from './command.ts';
+
+export function addSweep(root: Command): void {
+  root
+    .command('sweep')
+    .description('have the server remove stale uploads now; for administrators')
+    .action((_: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const result = await client.sweep({ signal });
+        out.result(result, `${result.removed} stale uploads removed, ${result.sealed} open-ended ones sealed`);
+        return undefined;
+      }),
+    );
+}

@@ -1,0 +1,136 @@
+/** `lading upload FILE…` */
+import { basename } from 'node:path';
+import { type Command, InvalidArgumentError } from 'commander';
+import type { FileStatus } from '../client/client.ts';
+import { LadingError } from '../client/client.ts';
+import { uploadFile } from '../client/node.ts';
+import type { UploadResult } from '../client/upload.ts';
+import { type Context, run } from './command.ts';
+import { EXIT, exitCodeOf, UsageError } from './exit.ts';
+import { ProgressView } from './progress-view.ts';
+import { formatSeconds, formatSize, parseCount, parseDuration, parseSize } from './values.ts';
+
+interface Options {
+  name?: string;
+  chunkSize: number;
+  parallel: number;
+  /** Absent: only when an earlier upload goes on. */
+  sha256?: boolean;
+  overwrite?: boolean;
+  contentType?: string;
+  retryFor: number;
+  progressEvery: number;
+}
+
+/** A chunk is held in memory while it is sent, `--parallel` of them at once. */
+const LARGEST_CHUNK = 256 * 1024 * 1024;
+
+const HELP = `
+An interrupted upload goes on where it stopped: run the same command again. When an earlier upload goes on, the server
+compares the digest of the whole file at the end, so that two versions never mix; --sha256 asks for that always.
+
+Examples:
+  $ lading upload recording.wav
+  $ lading upload *.wav --parallel 2
+  $ lading upload build.img --name firmware/latest.img --sha256 --overwrite
+  $ lading upload big.bin --retry-for 2d --json`;
+
+export function addUpload(root: Command): void {
+  root
+    .command('upload')
+    .description('send files, or what the server does not have of them yet')
+    .argument('<file...>', 'files to send')
+    .option('--name <name>', 'name on the server (default: the last part of the path); for a single file')
+    .option('--chunk-size <size>', 'bytes a request', parseChunkSize, 8 * 1024 * 1024)
+    .option('--parallel <n>', 'requests at once', parseCount, 4)
+    .option('--sha256', 'have the server compare the SHA-256 of the whole file')
+    .option('--no-sha256', 'never read the file twice for its SHA-256')
+    .option('--overwrite', 'replace a complete file of that name that has other content')
+    .option('--content-type <type>', 'what downloads are labelled as (default: by the extension)')
+    .option('--retry-for <time>', 'give up after so long without progress', parseDuration, 3_600_000)
+    .option('--progress-every <time>', 'between progress lines when not on a terminal', parseDuration, 5_000)
+    .addHelpText('after', HELP)
+    .action((files: string[], options: Options, command: Command) =>
+      run(command, (context) => uploadAll(context, files, options), { connections: options.parallel + 2 }),
+    );
+}
+
+function parseChunkSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes > LARGEST_CHUNK) throw new InvalidArgumentError(`At most ${formatSize(LARGEST_CHUNK)}.`);
+  return bytes;
+}
+
+async function uploadAll(context: Context, files: string[], options: Options): Promise<number> {
+  if (options.name !== undefined && files.length > 1) throw new UsageError('--name goes with a single file.');
+  let exitCode: number = EXIT.ok;
+  for (const path of files) {
+    const name = options.name ?? basename(path);
+    try {
+      await uploadOne(context, path, name, options);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      context.out.error(error, name);
+      if (exitCode === EXIT.ok) exitCode = exitCodeOf(error);
+      // Who is not let in for one file is not for the next either.
+      if (error instanceof LadingError && error.status === 401) break;
+    }
+  }
+  return exitCode;
+}
+
+async function uploadOne(
+  { client, out, signal }: Context,
+  path: string,
+  name: string,
+  options: Options,
+): Promise<void> {
+  const view = new ProgressView(out, name, options.progressEvery);
+  const started = performance.now();
+  try {
+    const result = await uploadFile(client, path, {
+      name,
+      chunkSize: options.chunkSize,
+      parallel: options.parallel,
+      digest: options.sha256 === undefined ? 'resume' : options.sha256 ? 'always' : 'never',
+      overwrite: options.overwrite,
+      contentType: options.contentType,
+      retryForMs: options.retryFor,
+      signal,
+      onProgress: (progress) => view.update(progress),
+      onRetry: (notice) => view.retry(notice),
+      onRestart: () => view.restart('The server had bytes of another version of this file; starting over.'),
+    });
+    const seconds = (performance.now() - started) / 1000;
+    out.result(forPrograms(name, path, result, seconds), forPeople(name, result, seconds));
+  } finally {
+    view.end();
+  }
+}
+
+function forPrograms(name: string, path: string, result: UploadResult, seconds: number): object {
+  const { already, resumed, sent, digest, status } = result;
+  return {
+    event: 'done',
+    file: name,
+    path,
+    already,
+    resumed_bytes: resumed,
+    sent_bytes: sent,
+    seconds: Math.round(seconds * 1000) / 1000,
+    sha256: digest === null ? null : Buffer.from(digest.value).toString('hex'),
+    status: withoutChunk(status),
+  };
+}
+
+function withoutChunk({ chunk: _, ...status }: FileStatus): Omit<FileStatus, 'chunk'> {
+  return status;
+}
+
+function forPeople(name: string, { already, resumed, sent, status, digest }: UploadResult, seconds: number): string {
+  if (already) return `${name}: already there, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`;
+  const rate = formatSize(seconds > 0 ? sent / seconds : 0);
+  const before = resumed > 0 ? ` (${formatSize(resumed)} were there before)` : '';
+  const checked = digest === null ? `CRC-32 ${status.crc32}` : 'SHA-256 verified by the server';
+  return `${name}: sent ${formatSize(sent)} in ${formatSeconds(seconds)}, ${rate}/s${before}, ${checked}`;
+}

@@ -1,0 +1,79 @@
+/** How values are written on the command line, and shown to people. */
+import { InvalidArgumentError } from 'commander';
+import type { RangeRequest } from '../client/client.ts';
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** Bytes from `1048576`, `512K`, `8MiB` or `5MB`: `K`, `M`, `G` and `KiB`, … are powers of 1024, `KB`, … of 1000. */
+export function parseSize(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?$/i.exec(text.trim());
+  const step = match?.[3]?.toLowerCase() === 'b' ? 1000 : 1024;
+  const bytes = Math.round(Number(match?.[1]) * step ** ' kmgt'.indexOf(match?.[2]?.toLowerCase() ?? ' '));
+  if (!Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new InvalidArgumentError('Write a size such as 1048576, 512K, 8MiB or 5MB.');
+  }
+  return bytes;
+}
+
+export function parseCount(text: string): number {
+  const count = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (count < 1) throw new InvalidArgumentError('Write a whole number from 1.');
+  return count;
+}
+
+/** Milliseconds from `90`, `90s`, `15m`, `1h`, `2d`; 0 is allowed. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim());
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? 's'];
+  if (match === null || unit === undefined) throw new InvalidArgumentError('Write a time such as 90s, 15m, 1h or 2d.');
+  return Number(match[1]) * unit;
+}
+
+/** `100-199` (inclusive), `100-` (to the end) or `-100` (the last 100 bytes). */
+export function parseRange(text: string): RangeRequest {
+  const match = /^(\d{0,15})-(\d{0,15})$/.exec(text.trim());
+  const [first = '', last = ''] = match?.slice(1) ?? [];
+  if (first !== '' && last === '') return { start: Number(first) };
+  if (first === '' && last !== '' && Number(last) > 0) return { suffix: Number(last) };
+  if (first !== '' && last !== '' && Number(first) <= Number(last)) return { start: Number(first), end: Number(last) };
+  throw new InvalidArgumentError(
+    'Write a range such as 0-99 (the first 100 bytes), 100- (from there on) or -100 (the last 100).',
+  );
+}
+
+/** `7 B`, `1.5 MiB`, `312 GiB`. */
+export function formatSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** `0:07`, `12:40`, `3:05:00`. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  const pad = (n: number) => String(n).padStart(2, '0');
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60
+    ? `${minutes}:${pad(whole % 60)}`
+    : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
+}
+
+/** Rows with their columns aligned; `right` lists the columns of numbers. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
+  }
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, i) => (right.includes(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return rows.map(line).join('\n');
+}

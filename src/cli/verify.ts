@@ -1,0 +1,28 @@
+/** `lading verify NAME` */
+import type { Command } from 'commander';
+import { run } from './command.ts';
+import { EXIT } from './exit.ts';
+import { formatSize } from './values.ts';
+
+export function addVerify(root: Command): void {
+  root
+    .command('verify')
+    .description('have the server read a stored file again and compare it with its checksums')
+    .argument('<name>', 'name on the server')
+    .addHelpText(
+      'after',
+      '\nExits with 6 when bytes are not what they were.\n\nExample:\n  $ lading verify camera-7/monday.wav',
+    )
+    .action((name: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const result = await client.verify(name, { signal });
+        const { ok, checked_bytes: checked, bad } = result;
+        const where = bad.map(([start, end]) => `${start}-${end}`).join(', ');
+        out.result(
+          result,
+          `${name}: ${formatSize(checked)} read, ${ok ? 'all as recorded' : `damaged at bytes ${where}`}`,
+        );
+        return ok ? EXIT.ok : EXIT.verification;
+      }),
+    );
+}
