@@ -1,0 +1,468 @@
+/**
+ * Every setting of the server, in one table: parsing, `--help` and the README's list come from it. The only reader of process.env.
+ */
+import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { validate as isCron } from 'node-cron';
+
+/** A setting that the server cannot start with; the message is one line that names it. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+const TIB = 1024 ** 4;
+const SECONDS_A_YEAR = 366 * 24 * 3600;
+
+/** How the text of a setting is read, and what type it becomes. */
+export interface KindTypes {
+  text: string;
+  secret: string | null;
+  path: string;
+  file: string | null;
+  id: string | null;
+  int: number;
+  size: number;
+  cron: string;
+  durability: 'chunk' | 'seal';
+  level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  proxies: readonly string[];
+}
+
+export type Kind = keyof KindTypes;
+
+export interface Setting {
+  /** Key in `Config`. */
+  readonly name: string;
+  readonly env: string;
+  /** Without the dashes. */
+  readonly flag: string;
+  readonly kind: Kind;
+  /** As a person would write it; null: none. */
+  readonly default: string | null;
+  readonly help: string;
+  /** Bounds of the kinds `int` and `size`, inclusive. */
+  readonly min?: number;
+  readonly max?: number;
+}
+
+export const SETTINGS = [
+  { name: 'host', env: 'LADING_HOST', flag: 'host', kind: 'text', default: '0.0.0.0', help: 'Address to listen on' },
+  {
+    name: 'port',
+    env: 'LADING_PORT',
+    flag: 'port',
+    kind: 'int',
+    default: '8005',
+    help: 'Port to listen on; 0 takes a free one',
+    min: 0,
+    max: 65535,
+  },
+  {
+    name: 'dataDir',
+    env: 'LADING_DATA_DIR',
+    flag: 'data-dir',
+    kind: 'path',
+    default: './data',
+    help: 'Where everything is stored; made when absent',
+  },
+  {
+    name: 'adminId',
+    env: 'LADING_ADMIN_ID',
+    flag: 'admin-id',
+    kind: 'id',
+    default: null,
+    help: 'Id of the first administrator; without it one is made on first start and shown once',
+  },
+  {
+    name: 'adminSecret',
+    env: 'LADING_ADMIN_SECRET',
+    flag: 'admin-secret',
+    kind: 'secret',
+    default: null,
+    help: 'Secret of the first administrator; other users of the machine can read flags, so prefer the environment',
+  },
+  {
+    name: 'jwtSecret',
+    env: 'LADING_JWT_SECRET',
+    flag: 'jwt-secret',
+    kind: 'secret',
+    default: null,
+    help: 'Key that signs tokens; made and kept in the data directory when absent',
+  },
+  {
+    name: 'tokenMinutes',
+    env: 'LADING_TOKEN_MINUTES',
+    flag: 'token-minutes',
+    kind: 'int',
+    default: '30',
+    help: 'How long a token is good',
+    min: 1,
+    max: 525_600,
+  },
+  {
+    name: 'staleSeconds',
+    env: 'LADING_STALE_SECONDS',
+    flag: 'stale-seconds',
+    kind: 'int',
+    default: '86400',
+    help: 'An upload that got nothing for so long is removed',
+    min: 1,
+    max: 10 * SECONDS_A_YEAR,
+  },
+  {
+    name: 'cleanupCron',
+    env: 'LADING_CLEANUP_CRON',
+    flag: 'cleanup-cron',
+    kind: 'cron',
+    default: '0 * * * *',
+    help: 'When stale uploads are looked for, besides at start',
+  },
+  {
+    name: 'openEndedSeconds',
+    env: 'LADING_OPEN_ENDED_SECONDS',
+    flag: 'open-ended-seconds',
+    kind: 'int',
+    default: '900',
+    help: 'A covered file of undeclared size is sealed when nothing came for so long',
+    min: 1,
+    max: SECONDS_A_YEAR,
+  },
+  {
+    name: 'maxChunkBytes',
+    env: 'LADING_MAX_CHUNK_BYTES',
+    flag: 'max-chunk-bytes',
+    kind: 'size',
+    default: '1GiB',
+    help: 'Largest chunk, data alone',
+    min: 1,
+  },
+  {
+    name: 'maxFileBytes',
+    env: 'LADING_MAX_FILE_BYTES',
+    flag: 'max-file-bytes',
+    kind: 'size',
+    default: '1TiB',
+    help: 'Largest file',
+    min: 1,
+  },
+  {
+    name: 'workers',
+    env: 'LADING_WORKERS',
+    flag: 'workers',
+    kind: 'int',
+    default: String(availableParallelism()),
+    help: 'Threads that checksum and write (default: one a core)',
+    min: 1,
+    max: 256,
+  },
+  {
+    name: 'bufferBytes',
+    env: 'LADING_BUFFER_BYTES',
+    flag: 'buffer-bytes',
+    kind: 'size',
+    default: '64MiB',
+    help: 'Memory for bytes on their way from sockets to disk',
+    min: 8 * MIB,
+    max: TIB,
+  },
+  {
+    name: 'durability',
+    env: 'LADING_DURABILITY',
+    flag: 'durability',
+    kind: 'durability',
+    default: 'chunk',
+    help: 'chunk: every acknowledged chunk is on stable storage; seal: complete files are',
+  },
+  {
+    name: 'idleSeconds',
+    env: 'LADING_IDLE_SECONDS',
+    flag: 'idle-seconds',
+    kind: 'int',
+    default: '120',
+    help: 'A request that brings no byte for so long is ended',
+    min: 1,
+    max: 86_400,
+  },
+  {
+    name: 'minBytesPerSecond',
+    env: 'LADING_MIN_BYTES_PER_SECOND',
+    flag: 'min-bytes-per-second',
+    kind: 'size',
+    default: '1',
+    help: 'A slower upload, averaged over a minute, is ended; 0 allows any',
+    min: 0,
+    max: GIB,
+  },
+  {
+    name: 'trustProxy',
+    env: 'LADING_TRUST_PROXY',
+    flag: 'trust-proxy',
+    kind: 'proxies',
+    default: 'none',
+    help: 'Proxies whose X-Forwarded-For is believed: none, or a list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
+  },
+  {
+    name: 'tlsCert',
+    env: 'LADING_TLS_CERT',
+    flag: 'tls-cert',
+    kind: 'file',
+    default: null,
+    help: 'PEM file with the certificate chain; with the key it turns on HTTPS and HTTP/2',
+  },
+  {
+    name: 'tlsKey',
+    env: 'LADING_TLS_KEY',
+    flag: 'tls-key',
+    kind: 'file',
+    default: null,
+    help: 'PEM file with the private key',
+  },
+  {
+    name: 'logLevel',
+    env: 'LADING_LOG_LEVEL',
+    flag: 'log-level',
+    kind: 'level',
+    default: 'info',
+    help: 'fatal, error, warn, info, debug, trace or silent; chunk uploads are logged at debug',
+  },
+  {
+    name: 'shutdownSeconds',
+    env: 'LADING_SHUTDOWN_SECONDS',
+    flag: 'shutdown-seconds',
+    kind: 'int',
+    default: '20',
+    help: 'How long running requests may go on after SIGTERM',
+    min: 0,
+    max: 3600,
+  },
+] as const satisfies readonly Setting[];
+
+type Table = (typeof SETTINGS)[number];
+export type SettingName = Table['name'];
+
+/** The server's settings: sizes in bytes, `dataDir` absolute. */
+export type Config = { readonly [S in Table as S['name']]: KindTypes[S['kind']] } & {
+  /** Contents of `tlsCert` and `tlsKey`; null: plain HTTP. */
+  readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
+};
+
+export interface Loaded {
+  config: Config;
+  /** Lines for the log: things that are allowed and probably not meant. */
+  warnings: string[];
+}
+
+const UNITS: Record<string, number> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  k: 1024,
+  m: MIB,
+  g: GIB,
+  t: TIB,
+  kib: 1024,
+  mib: MIB,
+  gib: GIB,
+  tib: TIB,
+};
+
+/** Bytes from `1048576`, `64MiB`, `1 GiB`, `5MB`; `K`, `M`, `G`, `T` alone are binary. Null when it is none of these. */
+export function parseSize(text: string): number | null {
+  const match = /^(\d{1,16}(?:\.\d{1,6})?) ?([a-z]{0,3})$/i.exec(text.trim());
+  const unit = UNITS[match?.[2]?.toLowerCase() ?? '?'];
+  if (!match || unit === undefined) return null;
+  const bytes = Number(match[1]) * unit;
+  return Number.isSafeInteger(bytes) ? bytes : null;
+}
+
+/** What is wrong with a value, in words that complete "NAME …". */
+class Refused extends Error {}
+
+function bounded(value: number | null, setting: Setting, what: string): number {
+  const min = setting.min ?? 0;
+  const max = setting.max ?? Number.MAX_SAFE_INTEGER;
+  if (value === null || value < min || value > max) {
+    throw new Refused(
+      `must be ${what} ${max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`}`,
+    );
+  }
+  return value;
+}
+
+function oneOf<T extends string>(text: string, allowed: readonly T[]): T {
+  const found = allowed.find((value) => value === text.toLowerCase());
+  if (found === undefined) throw new Refused(`must be one of ${allowed.join(', ')}`);
+  return found;
+}
+
+function parseProxies(text: string): readonly string[] {
+  if (text.toLowerCase() === 'none') return [];
+  const list = text.split(',').map((part) => part.trim());
+  for (const part of list) {
+    const [address = '', bits, more] = part.split('/');
+    const version = isIP(address);
+    const range = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 6 ? 128 : 32));
+    const known = ['loopback', 'linklocal', 'uniquelocal'].includes(part);
+    if (!known && (version === 0 || !range || more !== undefined)) {
+      throw new Refused(
+        'must be none, or a comma-separated list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
+      );
+    }
+  }
+  return list;
+}
+
+const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] } = {
+  text: (text) => text,
+  secret: (text) => text,
+  path: (text) => resolve(text),
+  file: (text) => resolve(text),
+  id: (text) => {
+    if (!/^[A-Za-z0-9._@-]{1,64}$/.test(text)) throw new Refused('must be 1 to 64 letters, digits or any of . _ @ -');
+    return text;
+  },
+  int: (text, setting) => bounded(/^\d{1,15}$/.test(text) ? Number(text) : null, setting, 'a whole number'),
+  size: (text, setting) => bounded(parseSize(text), setting, 'a size in bytes (64MiB, 1GiB, 5MB or a plain number)'),
+  cron: (text) => {
+    if (!isCron(text)) throw new Refused('must be a cron expression like "0 * * * *"');
+    return text;
+  },
+  durability: (text) => oneOf(text, ['chunk', 'seal']),
+  level: (text) => oneOf(text, ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  proxies: parseProxies,
+};
+
+interface Source {
+  text: string;
+  /** How the person wrote it: `LADING_PORT` or `--port`. */
+  label: string;
+}
+
+function sourceOf(setting: Setting, env: Environment, flags: Flags): Source | null {
+  const flag = flags[setting.flag];
+  if (flag !== undefined) return { text: flag.trim(), label: `--${setting.flag}` };
+  const text = env[setting.env]?.trim();
+  // An empty variable counts as absent: that is how container files and unit files unset one.
+  if (text !== undefined && text !== '') return { text, label: setting.env };
+  return setting.default === null ? null : { text: setting.default, label: setting.env };
+}
+
+function read(setting: Setting, source: Source): unknown {
+  try {
+    if (source.text === '') throw new Refused('must not be empty');
+    return PARSERS[setting.kind](source.text, setting);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    const shown = setting.kind === 'secret' ? '' : `, not ${JSON.stringify(source.text.slice(0, 80))}`;
+    throw new ConfigError(`${source.label} ${error.message}${shown}`);
+  }
+}
+
+function readPem(path: string, label: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    throw new ConfigError(`${label} names a file that cannot be read (${code}): ${JSON.stringify(path)}`);
+  }
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+/** By the flag's name without dashes, as the person wrote the value. */
+export type Flags = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads and checks every setting; a flag wins over the environment.
+ * @throws ConfigError with one line that names the bad setting
+ */
+export function loadConfig(flags: Flags = {}, env: Environment = process.env): Loaded {
+  const values: Record<string, unknown> = {};
+  for (const setting of SETTINGS) {
+    const source = sourceOf(setting, env, flags);
+    values[setting.name] = source === null ? null : read(setting, source);
+  }
+  // The table is what ties names to kinds; each value was made by the parser of its kind just above.
+  const config = values as Omit<Config, 'tls'>;
+  const tls = checkTogether(config);
+  return { config: Object.freeze({ ...config, tls }), warnings: warningsOf(config, env) };
+}
+
+function checkTogether(config: Omit<Config, 'tls'>): Config['tls'] {
+  if ((config.adminId === null) !== (config.adminSecret === null)) {
+    const [absent, given] = config.adminId === null ? ['ID', 'SECRET'] : ['SECRET', 'ID'];
+    throw new ConfigError(`LADING_ADMIN_${absent} must be set together with LADING_ADMIN_${given}`);
+  }
+  if ((config.tlsCert === null) !== (config.tlsKey === null)) {
+    const [absent, given] = config.tlsCert === null ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
+    throw new ConfigError(`LADING_TLS_${absent} must be set together with LADING_TLS_${given}`);
+  }
+  if (config.tlsCert === null || config.tlsKey === null) return null;
+  return { cert: readPem(config.tlsCert, 'LADING_TLS_CERT'), key: readPem(config.tlsKey, 'LADING_TLS_KEY') };
+}
+
+function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
+  const known = new Set<string>(SETTINGS.map((setting) => setting.env));
+  const warnings = Object.keys(env)
+    .filter((name) => name.startsWith('LADING_') && !known.has(name) && !CLIENT_VARIABLES.has(name))
+    .sort()
+    .map((name) => `${name} is not a setting of the server; it was ignored`);
+  if (config.jwtSecret !== null && Buffer.byteLength(config.jwtSecret) < 32) {
+    warnings.push(
+      'LADING_JWT_SECRET is shorter than 32 bytes, too short for HS256 (RFC 7518 §3.2): tokens can be forged by guessing it',
+    );
+  }
+  return warnings;
+}
+
+/** Read by the command-line client; no reason to warn when they are set in the same shell. */
+const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
+  'LADING_URL',
+  'LADING_TOKEN',
+  'LADING_CLIENT_ID',
+  'LADING_CLIENT_SECRET',
+  'LADING_CONFIG',
+]);
+
+/**
+ * Flags of `lading serve` from an argument vector (without node and script).
+ * @throws ConfigError for an unknown flag, a flag without value, or a stray word
+ */
+export function parseFlags(argv: readonly string[]): Flags {
+  const options = Object.fromEntries(SETTINGS.map((setting) => [setting.flag, { type: 'string' as const }]));
+  try {
+    const { values } = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false });
+    return Object.fromEntries(
+      Object.entries(values).map(([flag, value]) => [flag, typeof value === 'string' ? value : undefined]),
+    );
+  } catch (error) {
+    const [line = 'bad flags'] = error instanceof Error ? error.message.split('\n') : [];
+    throw new ConfigError(line);
+  }
+}
+
+/** The flags with their defaults, as `lading serve --help` prints them. */
+export function helpText(): string {
+  const rows = SETTINGS.map((setting: Setting) => {
+    const shown = setting.default === null ? '' : ` (${setting.name === 'workers' ? 'cores' : setting.default})`;
+    return [`  --${setting.flag} <${setting.kind}>`, `${setting.help}${shown} [${setting.env}]`] as const;
+  });
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return rows.map(([left, right]) => `${left.padEnd(width)}${right}`).join('\n');
+}
+
+/** The settings as a Markdown table, as the README shows them. */
+export function settingsTable(): string {
+  const rows = SETTINGS.map((setting: Setting) => {
+    const shown = setting.name === 'workers' ? 'cores' : setting.default === null ? '' : `\`${setting.default}\``;
+    return `| \`${setting.env}\` | \`--${setting.flag}\` | ${shown} | ${setting.help} |`;
+  });
+  return ['| Variable | Flag | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n');
+}

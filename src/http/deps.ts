@@ -1,0 +1,32 @@
+/** What the HTTP side needs to be given. A route file is a function of the application and these doors. */
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import type { Clock } from '../contracts.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Credentials } from '../identity/credentials.ts';
+import type { Throttle } from '../identity/throttle.ts';
+import type { Tokens } from '../identity/tokens.ts';
+import type { Metrics } from './metrics.ts';
+
+/** `starting`: recovery is under way; `stopping`: what runs may end, nothing new begins. */
+export type ServerState = 'starting' | 'ready' | 'stopping';
+
+export interface ServerDeps {
+  config: Pick<Config, 'tokenMinutes' | 'trustProxy' | 'tls' | 'idleSeconds'>;
+  engine: Engine;
+  credentials: Credentials;
+  /** Key of the tokens' signatures. */
+  jwtSecret: string;
+  clock: Clock;
+  log: Logger;
+  state(): ServerState;
+  /** Numbers that the rooms below want on the metrics page, by name; `…_total` only ever grow. */
+  gauges(): Record<string, number>;
+}
+
+/** `ServerDeps` and what the server made of them. */
+export interface RouteDeps extends ServerDeps {
+  tokens: Tokens;
+  throttle: Throttle;
+  metrics: Metrics;
+}

@@ -1,0 +1,140 @@
+/** Status objects as server-sent events (the format is WHATWG's, "Server-sent events"). */
+import { Readable } from 'node:stream';
+import type { Engine } from '../engine/engine.ts';
+import { LadingError } from '../errors.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
+
+/** At most four events a second (PROTOCOL §2). */
+const SPACING_MS = 250;
+/** A comment now and then keeps proxies from closing a quiet stream, and finds out about clients that are gone. */
+const HEARTBEAT_MS = 15_000;
+/** A stream costs a socket and a timer; so many may be open. */
+const MOST_STREAMS = 4096;
+
+/** True when an `Accept` field names the type of event streams, and not with weight 0. */
+export function wantsEvents(accept: string | undefined): boolean {
+  return (
+    accept?.split(',').some((range) => /^\s*text\/event-stream\s*(;(?!\s*q\s*=\s*0(\.0*)?\s*$).*)?$/i.test(range)) ??
+    false
+  );
+}
+
+class StatusStream extends Readable {
+  readonly #engine: Engine;
+  readonly #owner: string;
+  readonly #name: string;
+  readonly #unwatch: () => void;
+  readonly #heartbeat: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | null = null;
+  /** Something changed since the last event. */
+  #changed = false;
+  /** The client's socket takes no more for now; only the newest status will matter then. */
+  #full = false;
+  #sentAt = 0;
+
+  constructor(engine: Engine, owner: string, name: string) {
+    super({ highWaterMark: 16 * 1024 });
+    this.#engine = engine;
+    this.#owner = owner;
+    this.#name = name;
+    this.#unwatch = engine.watch(owner, name, () => this.#change());
+    this.#heartbeat = setInterval(() => {
+      if (!this.#full) this.#full = !this.push(':\n\n');
+    }, HEARTBEAT_MS);
+  }
+
+  /** Sends the first status; the stream ends with the first that is complete. */
+  start(status: FileStatus): void {
+    this.#send(status);
+  }
+
+  override _read(): void {
+    this.#full = false;
+    if (this.#changed) this.#later();
+  }
+
+  #change(): void {
+    this.#changed = true;
+    if (!this.#full) this.#later();
+  }
+
+  #later(): void {
+    if (this.destroyed) return;
+    this.#timer ??= setTimeout(() => void this.#next(), Math.max(0, this.#sentAt + SPACING_MS - Date.now()));
+  }
+
+  async #next(): Promise<void> {
+    this.#changed = false;
+    try {
+      const status = await this.#engine.status(this.#owner, this.#name);
+      this.#timer = null;
+      this.#send(status);
+      if (this.#changed && !this.#full) this.#later();
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : undefined);
+    }
+  }
+
+  #send(status: FileStatus): void {
+    if (this.destroyed || this.readableEnded) return;
+    this.#sentAt = Date.now();
+    this.#full = !this.push(`event: status\ndata: ${JSON.stringify(status)}\n\n`);
+    if (status.status === 'complete') this.finish();
+  }
+
+  /** Ends the stream after what was sent. */
+  finish(): void {
+    this.#release();
+    if (!this.destroyed) this.push(null);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#release();
+    done(error);
+  }
+
+  #release(): void {
+    this.#unwatch();
+    clearInterval(this.#heartbeat);
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}
+
+/** The streams that are open now. */
+export class StatusStreams {
+  readonly #engine: Engine;
+  readonly #open = new Set<StatusStream>();
+  #closed = false;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** @throws LadingError `overloaded` when too many are open */
+  async open(owner: string, name: string): Promise<Readable> {
+    if (this.#open.size >= MOST_STREAMS) {
+      throw new LadingError('overloaded', 'Too many status streams are open; ask without text/event-stream.', {
+        retry_after: 10,
+      });
+    }
+    const stream = new StatusStream(this.#engine, owner, name);
+    this.#open.add(stream);
+    stream.once('close', () => this.#open.delete(stream));
+    try {
+      // Watched first, asked then: a change in between is not missed.
+      stream.start(await this.#engine.status(owner, name));
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
+    if (this.#closed) stream.finish();
+    return stream;
+  }
+
+  /** Ends all of them, for a server that stops; clients come back and ask again. */
+  close(): void {
+    this.#closed = true;
+    for (const stream of this.#open) stream.finish();
+  }
+}

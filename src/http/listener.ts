@@ -1,0 +1,143 @@
+/** The sockets: plain HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1. */
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import { LadingError } from '../errors.ts';
+import type { Metrics } from './metrics.ts';
+import { problemReply } from './problems.ts';
+
+/** Longest time from the first byte of a request to the end of its header section. */
+const HEADERS_MS = 60_000;
+/** Longer than the 60 s for which nginx and most load balancers keep an unused connection, so that they close it and not we. */
+const KEEP_ALIVE_MS = 72_000;
+const LOOK_FOR_TIMEOUTS_MS = 5_000;
+/** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
+const HEADER_BYTES = 32 * 1024;
+/** HTTP/2 streams of one connection at one time. */
+const STREAMS = 128;
+
+export interface ListenerDeps {
+  tls: Config['tls'];
+  metrics: Metrics;
+  log: Logger;
+}
+
+/** For Fastify's `serverFactory`. No limit on the length of a request: a large chunk on a slow line takes its time. */
+export function createListener({ tls, metrics, log }: ListenerDeps, handler: RequestListener): Server {
+  if (tls) return createSecureListener(tls, metrics, log, handler);
+  const server = createServer(
+    {
+      requestTimeout: 0,
+      headersTimeout: HEADERS_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionsCheckingInterval: LOOK_FOR_TIMEOUTS_MS,
+      maxHeaderSize: HEADER_BYTES,
+      // Checked by ourselves, so that this refusal too is a problem document.
+      requireHostHeader: false,
+      noDelay: true,
+    },
+    handler,
+  );
+  server.timeout = 0;
+  expectToContinue(server, handler);
+  server.on('connection', (socket) => metrics.connection(socket));
+  return server;
+}
+
+function createSecureListener(
+  { cert, key }: NonNullable<Config['tls']>,
+  metrics: Metrics,
+  log: Logger,
+  handler: RequestListener,
+): Server {
+  const server = createSecureServer({
+    cert,
+    key,
+    allowHTTP1: true,
+    maxHeaderListPairs: 256,
+    settings: { maxConcurrentStreams: STREAMS, initialWindowSize: 1024 ** 2, maxHeaderListSize: HEADER_BYTES },
+  });
+  // Of the HTTP/1.1 side, which takes them from here (node has no options for it).
+  Object.assign(server, { requestTimeout: 0, headersTimeout: HEADERS_MS, keepAliveTimeout: KEEP_ALIVE_MS, timeout: 0 });
+  // Node's HTTP/2 requests and responses have the interface of the HTTP/1.1 ones, as far as Fastify and the routes use it.
+  const both = server as unknown as Server;
+  both.on('request', handler);
+  expectToContinue(both, handler);
+  server.on('connection', (socket: Socket) => metrics.connection(socket));
+  server.on('sessionError', (error) => log.debug({ err: error }, 'http2 session'));
+  closeSessionsWith(server);
+  return both;
+}
+
+/** Node answers `Expect: 100-continue` by itself unless it is asked not to; here the routes decide (see `wantBody`). */
+function expectToContinue(server: Server, handler: RequestListener): void {
+  server.on('checkContinue', handler);
+  // RFC 9110 §10.1.1: an expectation that is not understood may be ignored.
+  server.on('checkExpectation', handler);
+}
+
+/** `close()` of an HTTP/2 server waits for its sessions, which clients keep open; each is told to end after its running streams. */
+function closeSessionsWith(server: Http2SecureServer): void {
+  const sessions = new Set<ServerHttp2Session>();
+  server.on('session', (session) => {
+    session.setTimeout(KEEP_ALIVE_MS, () => session.close());
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  const close = server.close.bind(server);
+  server.close = (done) => {
+    close(done);
+    for (const session of sessions) session.close();
+    return server;
+  };
+}
+
+/** Refuses a request without exactly one Host, as RFC 9112 §3.2 demands. */
+export function checkHost({ headers, httpVersion }: IncomingMessage): LadingError | null {
+  if (headers.host !== undefined || httpVersion !== '1.1') return null;
+  return new LadingError('invalid_request', 'The Host field is missing.');
+}
+
+/** What node could not even parse. */
+interface ParseError extends Error {
+  code?: string;
+}
+
+function errorOf(error: ParseError): LadingError {
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    return new LadingError('headers_too_large', `The header section is longer than ${HEADER_BYTES} bytes.`);
+  }
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new LadingError('request_timeout', 'The header section did not arrive in time.');
+  }
+  return new LadingError('invalid_request', 'This is not a valid HTTP request.');
+}
+
+/** For Fastify's `clientErrorHandler`: there is no request, so the answer is written by hand. */
+export function answerParseError(error: ParseError, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  // A response that has begun (the body of its request turned out to be malformed) must not be followed by a second one.
+  const { _httpMessage: begun } = socket as Socket & { _httpMessage?: ServerResponse | null };
+  if (begun?.headersSent === true) {
+    socket.destroy();
+    return;
+  }
+  const { status, headers, body } = problemReply(errorOf(error), null, false);
+  const fields = Object.entries({ ...headers, connection: 'close', date: new Date().toUTCString() });
+  const head = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  socket.write(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\n${head}\r\n`);
+  socket.end(body);
+  // Closing at once would reset the connection, and the reset might overtake the answer.
+  setTimeout(() => socket.destroy(), 1000).unref();
+}
+
+const REASONS: Record<number, string> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+};

@@ -1,0 +1,121 @@
+/** The numbers behind `/metrics`. What a request costs is an addition to a number in memory; text is made when somebody asks. */
+
+import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** Seconds; from a small chunk on a fast disk to a large one on a slow line. */
+const CHUNK_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+
+/** Requests counted by status, for one route and method. */
+interface RouteCount {
+  method: string;
+  route: string;
+  byStatus: Map<number, number>;
+}
+
+export class Metrics {
+  readonly registry = new Registry();
+  readonly #chunkSeconds: Histogram;
+  readonly #routes = new Map<string, RouteCount>();
+  readonly #sockets = new Set<Socket>();
+  /** Of connections that are closed; open ones are asked. */
+  readonly #closed = { received: 0, sent: 0 };
+  #chunks = 0;
+  #chunkBytes = 0;
+
+  /** @param gauges numbers from other rooms by name; names ending in `_total` only ever grow */
+  constructor(gauges: () => Record<string, number>) {
+    collectDefaultMetrics({ register: this.registry, prefix: 'lading_' });
+    this.#chunkSeconds = new Histogram({
+      name: 'lading_chunk_duration_seconds',
+      help: 'From the request of an accepted chunk to its acknowledgement.',
+      buckets: CHUNK_SECONDS,
+      registers: [this.registry],
+    });
+    this.#requests();
+    this.#total('lading_chunks_total', 'Chunks acknowledged.', () => this.#chunks);
+    this.#total('lading_chunk_bytes_total', 'Data bytes of acknowledged chunks.', () => this.#chunkBytes);
+    this.#total('lading_received_bytes_total', 'Bytes received on all connections.', () => this.#bytes('received'));
+    this.#total('lading_sent_bytes_total', 'Bytes sent on all connections.', () => this.#bytes('sent'));
+    this.#gauge('lading_connections', 'Open connections.', () => this.#sockets.size);
+    for (const name of Object.keys(gauges())) {
+      const read = (): number => gauges()[name] ?? 0;
+      const help = `${name.replaceAll('_', ' ')}.`;
+      if (name.endsWith('_total')) this.#total(`lading_${name}`, help, read);
+      else this.#gauge(`lading_${name}`, help, read);
+    }
+  }
+
+  request(method: string, route: string, status: number): void {
+    const key = `${method} ${route}`;
+    let count = this.#routes.get(key);
+    if (!count) {
+      count = { method, route, byStatus: new Map() };
+      this.#routes.set(key, count);
+    }
+    count.byStatus.set(status, (count.byStatus.get(status) ?? 0) + 1);
+  }
+
+  /** @param since `performance.now()` when the request came */
+  chunk(bytes: number, since: number): void {
+    this.#chunks += 1;
+    this.#chunkBytes += bytes;
+    this.#chunkSeconds.observe((performance.now() - since) / 1000);
+  }
+
+  /** Counts the socket's bytes until it is closed. */
+  connection(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#closed.received += socket.bytesRead;
+      this.#closed.sent += socket.bytesWritten;
+    });
+  }
+
+  #bytes(direction: 'received' | 'sent'): number {
+    let sum = this.#closed[direction];
+    for (const socket of this.#sockets) sum += direction === 'received' ? socket.bytesRead : socket.bytesWritten;
+    return sum;
+  }
+
+  #requests(): void {
+    const routes = this.#routes;
+    new Counter({
+      name: 'lading_requests_total',
+      help: 'Requests answered.',
+      labelNames: ['method', 'route', 'status'],
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { method, route, byStatus } of routes.values()) {
+          for (const [status, count] of byStatus) this.inc({ method, route, status }, count);
+        }
+      },
+    });
+  }
+
+  #total(name: string, help: string, read: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(Math.max(0, read()));
+      },
+    });
+  }
+
+  #gauge(name: string, help: string, read: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(read());
+      },
+    });
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * How fast one connection takes bytes, and so how much memory its next block is worth: what it takes in 50 ms, and never more
+ * than it has taken altogether, so that a client must show that it reads before it may hold much.
+ */
+const BLOCK_MS = 50;
+const FIRST_BLOCK = 64 * 1024;
+/** Older times count half after so long; a client that stops and goes is judged by its average. */
+const MEMORY_MS = 2_000;
+/** Blocks of a client this fast are worth reading ahead. */
+const QUICK_BLOCK = 128 * 1024;
+
+export class Pace {
+  readonly #most: number;
+  #total = 0;
+  #bytes = 0;
+  #ms = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** So many bytes were accepted within so much time. */
+  accepted(bytes: number, ms: number): void {
+    this.#total += bytes;
+    this.#bytes += bytes;
+    this.#ms += ms;
+    if (this.#ms > MEMORY_MS) {
+      this.#bytes /= 2;
+      this.#ms /= 2;
+    }
+  }
+
+  /** Bytes of the next block. */
+  get block(): number {
+    if (this.#total === 0) return Math.min(FIRST_BLOCK, this.#most);
+    const perBlock = (this.#bytes / Math.max(this.#ms, 0.001)) * BLOCK_MS;
+    return Math.min(perBlock, Math.max(this.#total, FIRST_BLOCK), this.#most);
+  }
+
+  get quick(): boolean {
+    return this.block >= QUICK_BLOCK;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The query of a request target, strictly: percent-encoded UTF-8, every parameter once. The router calls the parser in a place where
+ * nothing may be thrown, so what is wrong travels to the validator as the query itself.
+ */
+
+import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import type { FastifySchemaCompiler } from 'fastify';
+import type { TSchema } from 'typebox';
+import { LadingError } from '../errors.ts';
+
+type Query = Record<string, unknown>;
+
+class Malformed {
+  readonly error: LadingError;
+
+  constructor(error: LadingError) {
+    this.error = error;
+  }
+}
+
+/** Fastify's `querystringParser`. */
+export function parseQuery(text: string): Query {
+  const query: Query = Object.create(null) as Query;
+  if (text === '') return query;
+  for (const pair of text.split('&')) {
+    if (pair === '') continue;
+    const equals = pair.indexOf('=');
+    const key = decode(equals === -1 ? pair : pair.slice(0, equals));
+    const value = equals === -1 ? '' : decode(pair.slice(equals + 1));
+    if (key === null || value === null) return malformed(encodingError(key));
+    if (key in query) {
+      return malformed(
+        new LadingError('invalid_request', `The parameter ${JSON.stringify(key.slice(0, 40))} is there twice.`),
+      );
+    }
+    query[key] = value;
+  }
+  return query;
+}
+
+/** As a query, so that it passes through the router; only `queryValidator` looks into it. */
+function malformed(error: LadingError): Query {
+  return new Malformed(error) as unknown as Query;
+}
+
+function encodingError(key: string | null): LadingError {
+  const what = 'is not percent-encoded UTF-8.';
+  if (key === 'filename') return new LadingError('invalid_name', `The file name ${what}`);
+  return new LadingError('invalid_request', key === null ? `The query ${what}` : `A parameter ${what}`);
+}
+
+/** Percent-decoding with `+` as a space (the form encoding, as clients' libraries write it); null when it is no UTF-8. */
+function decode(text: string): string | null {
+  const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
+  if (!spaced.includes('%')) return spaced;
+  try {
+    return decodeURIComponent(spaced);
+  } catch {
+    return null;
+  }
+}
+
+type Check = (text: string) => unknown;
+
+interface Property {
+  type?: string;
+  enum?: readonly string[];
+  minimum?: number;
+  maximum?: number;
+  default?: unknown;
+}
+
+/** Reads one parameter, or throws what is wrong with it. */
+function checkOf(name: string, property: Property): Check {
+  const wrong = (what: string): LadingError =>
+    new LadingError('invalid_request', `The parameter ${name} must be ${what}.`);
+  const { minimum = 0, maximum = Number.MAX_SAFE_INTEGER, enum: words } = property;
+  if (property.type === 'integer') {
+    return (text) => {
+      const number = /^\d{1,16}$/.test(text) ? Number(text) : -1;
+      if (number < minimum || number > maximum) throw wrong(`a whole number from ${minimum} to ${maximum}`);
+      return number;
+    };
+  }
+  if (property.type === 'boolean') {
+    return (text) => {
+      if (text !== 'true' && text !== 'false') throw wrong('true or false');
+      return text === 'true';
+    };
+  }
+  return (text) => {
+    if (words && !words.includes(text)) throw wrong(`one of ${words.join(', ')}`);
+    return text;
+  };
+}
+
+interface ObjectSchema {
+  properties?: Record<string, Property>;
+  required?: readonly string[];
+}
+
+/**
+ * A validator for a query from its schema. No coercion by guess: `1e3`, `0x10`, `" 5"` and the empty text are no integers. Parameters
+ * that the schema does not know are dropped.
+ */
+function queryValidator(schema: ObjectSchema): (query: unknown) => { value: Query } | { error: LadingError } {
+  const required = new Set(schema.required);
+  const checks = Object.entries(schema.properties ?? {}).map(([name, property]) => ({
+    name,
+    check: checkOf(name, property),
+    fallback: property.default,
+    required: required.has(name),
+  }));
+  return (query) => {
+    if (query instanceof Malformed) return { error: query.error };
+    const given = query as Query;
+    const value: Query = {};
+    try {
+      for (const { name, check, fallback, required } of checks) {
+        const text = given[name];
+        if (typeof text === 'string') value[name] = check(text);
+        else if (required) throw new LadingError('validation_failed', `The query parameter ${name} is missing.`);
+        else if (fallback !== undefined) value[name] = fallback;
+      }
+    } catch (error) {
+      if (error instanceof LadingError) return { error };
+      throw error;
+    }
+    return { value };
+  };
+}
+
+/** Queries by `queryValidator`, everything else by TypeBox. */
+export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) =>
+  route.httpPart === 'querystring' ? queryValidator(route.schema as ObjectSchema) : TypeBoxValidatorCompiler(route);

@@ -1,0 +1,123 @@
+/**
+ * How an error is answered while the client may still be sending its body.
+ *
+ * Closing a TCP connection with unread bytes sends a reset, and the reset may overtake the answer: the client sees a broken pipe
+ * instead of why. So the whole answer goes out at once, but the connection stays for a while during which what still comes in is read
+ * and thrown away. A client that looks at the connection while it sends sees the answer within a round trip; one that writes its
+ * whole body first and reads then, as simple HTTP libraries do, gets through if the body is not larger than the bound.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2ServerResponse } from 'node:http2';
+import { constants } from 'node:http2';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ProblemReply } from './problems.ts';
+
+/**
+ * A rest of at most so much is read to its end and the connection kept: cheaper for both sides than a new one, and the common case (a
+ * fleet whose tokens ran out).
+ */
+const KEEP_ALIVE_BYTES = 1024 ** 2;
+/**
+ * At most so much of a longer rest is thrown away. Discarding is cheap (over 1 GB/s) and no more than the sender could do to a good
+ * upload; the bound ends the connection of one that never stops.
+ */
+const DISCARD_BYTES = 128 * 1024 ** 2;
+/** A sender that pauses for so long has had time to read the answer. */
+const QUIET_MS = 5_000;
+const LONGEST_MS = 30_000;
+
+/** True when this message brings a body, which may not have arrived. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
+}
+
+/** Reads and discards what still comes; calls back once, at the end of the body or when a bound is reached. */
+function discard(message: IncomingMessage, mostBytes: number, done: (whole: boolean) => void): void {
+  let left = mostBytes;
+  const finish = (): void => {
+    clearTimeout(longest);
+    clearTimeout(quiet);
+    message.off('data', take);
+    message.off('end', finish);
+    message.off('close', finish);
+    if (!message.readableEnded) message.pause();
+    done(message.readableEnded);
+  };
+  const take = (piece: Buffer): void => {
+    left -= piece.length;
+    quiet.refresh();
+    if (left < 0) finish();
+  };
+  const longest = setTimeout(finish, LONGEST_MS).unref();
+  const quiet = setTimeout(finish, QUIET_MS).unref();
+  message.unpipe();
+  message.on('data', take);
+  message.on('end', finish);
+  message.on('close', finish);
+  message.resume();
+}
+
+/** Sends an error as the answer to a request, whatever became of the request's body. */
+export function refuse(request: FastifyRequest, reply: FastifyReply, problem: ProblemReply): void {
+  const message = request.raw;
+  const response = reply.raw;
+  if (response.headersSent || response.destroyed || message.socket?.destroyed === true) {
+    // Nothing can be said any more; an answer that has begun must not look complete.
+    reply.hijack();
+    response.destroy();
+    return;
+  }
+  reply.code(problem.status).headers(problem.headers);
+  if (message.httpVersionMajor >= 2) {
+    refuseStream(reply, problem);
+    return;
+  }
+  if (!hasBody(message) || message.complete) {
+    // What arrived and was not looked at must not block the connection's next request.
+    message.unpipe();
+    message.resume();
+    reply.send(problem.body);
+    return;
+  }
+  const length = Number(message.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+  const unasked = message.headers.expect !== undefined && !continued.has(message);
+  if (length <= KEEP_ALIVE_BYTES && !unasked) {
+    discard(message, KEEP_ALIVE_BYTES, (whole) => {
+      if (!whole) message.destroy();
+    });
+    reply.send(problem.body);
+    return;
+  }
+  reply.header('connection', 'close').hijack();
+  for (const [name, value] of Object.entries(reply.getHeaders())) {
+    if (value !== undefined) response.setHeader(name, value);
+  }
+  response.write(problem.body);
+  // With `Connection: close` node destroys the socket as soon as the response ends, so its end waits.
+  discard(message, DISCARD_BYTES, () => response.end());
+}
+
+/** HTTP/2 (RFC 9113 §8.1): a complete response, then RST_STREAM(NO_ERROR) tells the client to stop sending. */
+function refuseStream(reply: FastifyReply, problem: ProblemReply): void {
+  const response = reply.raw as ServerResponse | Http2ServerResponse;
+  if ('stream' in response) {
+    const { stream } = response;
+    response.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+  }
+  reply.send(problem.body);
+}
+
+/** Requests that were told to go on (`100 Continue`). */
+const continued = new WeakSet<IncomingMessage>();
+
+/**
+ * Call it when the body is wanted: a client that sent `Expect: 100-continue` waits for it (RFC 9110 §10.1.1). Refusals that come
+ * before spare it the sending.
+ */
+export function wantBody(request: FastifyRequest, reply: FastifyReply): void {
+  const message = request.raw;
+  if (message.headers.expect === undefined || continued.has(message)) return;
+  if (message.headers.expect.toLowerCase() !== '100-continue') return;
+  continued.add(message);
+  reply.raw.writeContinue();
+}

@@ -1,0 +1,29 @@
+/** POST /api/sweep: what the clock does every hour, now. For administrators. */
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { requireAdmin } from '../../identity/policy.ts';
+import { Problem } from '../../protocol/schemas.ts';
+import type { RouteDeps } from '../deps.ts';
+
+const Swept = Type.Object(
+  {
+    removed: Type.Integer({ minimum: 0, description: 'Stale uploads removed.' }),
+    sealed: Type.Integer({ minimum: 0, description: 'Covered files of undeclared size that were sealed.' }),
+  },
+  { title: 'Swept' },
+);
+type Swept = Static<typeof Swept>;
+
+export function adminRoutes(app: FastifyInstance, { engine }: RouteDeps): void {
+  app.post('/api/sweep', {
+    schema: {
+      tags: ['Administration'],
+      summary: 'Removes stale uploads and seals finished ones of undeclared size now.',
+      response: { 200: Swept, 401: Problem, 403: Problem },
+    },
+    handler: async (request): Promise<Swept> => {
+      requireAdmin(request.principal);
+      return engine.sweep();
+    },
+  });
+}

@@ -1,0 +1,119 @@
+/** Listing, deleting, completing and verifying files. */
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/policy.ts';
+import { checkName } from '../../protocol/names.ts';
+import { Deleted, FileList, FileStatus, ListQuery, OwnerQuery, Problem } from '../../protocol/schemas.ts';
+import type { RouteDeps } from '../deps.ts';
+import { nameParameter } from './parameters.ts';
+
+const tags = ['Files'];
+
+interface Named {
+  Params: { '*': string };
+  Querystring: OwnerQuery;
+}
+
+const Verified = Type.Object(
+  {
+    ok: Type.Boolean({ description: 'Every stored byte has the CRC-32 that was recorded when it came.' }),
+    checked_bytes: Type.Integer({ minimum: 0 }),
+    bad: Type.Unsafe<[number, number][]>({
+      type: 'array',
+      items: { type: 'array', items: { type: 'integer', minimum: 0 }, minItems: 2, maxItems: 2 },
+      description: 'Ranges that do not, as [start, end], both inclusive.',
+    }),
+  },
+  { title: 'Verified' },
+);
+type Verified = Static<typeof Verified>;
+
+/** A cursor is the last name of the page before; in base64url nobody mistakes it for something to be made up. */
+function encodeCursor(name: string | null): string | null {
+  return name === null ? null : Buffer.from(name).toString('base64url');
+}
+
+function decodeCursor(cursor: string | undefined): string | null {
+  if (cursor === undefined) return null;
+  const name = Buffer.from(cursor, 'base64url').toString();
+  if (name === '' || encodeCursor(name) !== cursor) {
+    throw new LadingError('invalid_request', 'The cursor is not one that came as next_cursor.');
+  }
+  return name;
+}
+
+export function fileRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  listRoute(app, deps);
+  deleteRoute(app, deps);
+  completeRoute(app, deps);
+  verifyRoute(app, deps);
+}
+
+function listRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+  app.get<{ Querystring: ListQuery }>('/api/files', {
+    schema: {
+      tags,
+      summary: 'Files and unfinished uploads, sorted by name, a page at a time.',
+      querystring: ListQuery,
+      response: { 200: FileList, 400: Problem, 401: Problem, 403: Problem },
+    },
+    handler: async (request, reply) => {
+      const { limit = 100, cursor, status = null, prefix = '', owner } = request.query;
+      reply.header('cache-control', 'no-store');
+      const page = await engine.list({
+        owner: ownerOf(request.principal, owner),
+        prefix,
+        cursor: decodeCursor(cursor),
+        limit,
+        status,
+      });
+      return { files: page.files, next_cursor: encodeCursor(page.next_cursor) };
+    },
+  });
+}
+
+function deleteRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+  app.delete<Named>('/api/files/*', {
+    schema: {
+      tags,
+      summary: 'Deletes a file, or cancels its upload.',
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: { 200: Deleted, 400: Problem, 401: Problem, 403: Problem, 404: Problem },
+    },
+    handler: async (request): Promise<Deleted> => {
+      const name = checkName(request.params['*']);
+      await engine.remove(ownerOf(request.principal, request.query.owner), name);
+      return { detail: `Deleted ${name}.` };
+    },
+  });
+}
+
+function completeRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+  app.post<Named>('/api/files/complete/*', {
+    schema: {
+      tags,
+      summary: 'Ends an upload of undeclared size now.',
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: { 200: FileStatus, 400: Problem, 401: Problem, 404: Problem, 409: Problem },
+    },
+    handler: async (request): Promise<FileStatus> =>
+      engine.complete(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),
+  });
+}
+
+function verifyRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+  app.post<Named>('/api/files/verify/*', {
+    schema: {
+      tags,
+      summary: 'Reads a stored file again and compares it with what was recorded when it came.',
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: { 200: Verified, 400: Problem, 401: Problem, 404: Problem },
+    },
+    handler: async (request): Promise<Verified> =>
+      engine.verify(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),
+  });
+}

@@ -1,0 +1,39 @@
+/** GET /metrics for Prometheus, which cannot ask for a token first: an administrator's id and secret by Basic will do. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { Principal } from '../../contracts.ts';
+import { requireAdmin } from '../../identity/policy.ts';
+import { Problem } from '../../protocol/schemas.ts';
+import { basicCredentials, bearerToken, missingToken, signIn } from '../auth.ts';
+import type { RouteDeps } from '../deps.ts';
+
+export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { registry } = deps.metrics;
+  app.get('/metrics', {
+    schema: {
+      tags: ['Administration'],
+      summary: 'Numbers for Prometheus.',
+      security: [{ bearer: [] }, { basic: [] }],
+      response: {
+        200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },
+        401: Problem,
+        403: Problem,
+      },
+    },
+    config: { frequent: true },
+    handler: async (request, reply) => {
+      requireAdmin(await whoAsks(deps, request));
+      // Sent as bytes: the text is the registry's, no serializer has a say in it.
+      return reply.type(registry.contentType).send(Buffer.from(await registry.metrics()));
+    },
+  });
+}
+
+async function whoAsks(deps: RouteDeps, request: FastifyRequest): Promise<Principal> {
+  const { authorization } = request.headers;
+  const basic = basicCredentials(authorization);
+  if (basic) return signIn(deps, request, basic.id, basic.secret);
+  const token = bearerToken(authorization);
+  if (token === null) throw missingToken();
+  return deps.tokens.verify(token);
+}

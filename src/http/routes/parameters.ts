@@ -1,0 +1,7 @@
+/** Parts of schemas that several routes share. */
+import Type from 'typebox';
+
+/** The rest of the path is the file's name. */
+export const nameParameter = Type.Object({
+  '*': Type.String({ description: "The file's name, percent-encoded; %2F makes a /." }),
+});

@@ -1,0 +1,35 @@
+/** GET /api/files/status/{filename}: how far a file is, once or as a stream of events. */
+import type { FastifyInstance } from 'fastify';
+import { ownerOf } from '../../identity/policy.ts';
+import { checkName } from '../../protocol/names.ts';
+import { FileStatus, OwnerQuery, Problem } from '../../protocol/schemas.ts';
+import type { RouteDeps } from '../deps.ts';
+import { StatusStreams, wantsEvents } from '../events.ts';
+import { nameParameter } from './parameters.ts';
+
+export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void {
+  const streams = new StatusStreams(engine);
+  app.addHook('preClose', async () => streams.close());
+  app.get<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/status/*', {
+    schema: {
+      tags: ['Files'],
+      summary: 'How far a file is; also for an unknown name (pending).',
+      description:
+        'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete.',
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: { 200: FileStatus, 400: Problem, 401: Problem },
+    },
+    config: { frequent: true },
+    handler: async (request, reply) => {
+      const owner = ownerOf(request.principal, request.query.owner);
+      const name = checkName(request.params['*']);
+      reply.header('cache-control', 'no-store');
+      if (!wantsEvents(request.headers.accept)) return engine.status(owner, name);
+      const events = await streams.open(owner, name);
+      // For proxies that would otherwise collect the events (nginx).
+      reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
+      return reply.send(events);
+    },
+  });
+}

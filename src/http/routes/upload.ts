@@ -1,0 +1,142 @@
+/** POST /api/files/upload: one chunk, raw or as a form. The hot path of the server. */
+import { performance } from 'node:perf_hooks';
+import multipart from '@fastify/multipart';
+import type { FastifyInstance, FastifyRequest, FastifySchemaCompiler } from 'fastify';
+import Type, { type TSchema } from 'typebox';
+import type { ChunkIntent } from '../../engine/ingest.ts';
+import { LadingError } from '../../errors.ts';
+import { FileStatus, Problem, UploadQuery } from '../../protocol/schemas.ts';
+import { chunkIntent } from '../chunk-intent.ts';
+import type { RouteDeps } from '../deps.ts';
+import { MultipartChunk, multipartOptions } from '../multipart.ts';
+import { unsupportedMediaType } from '../problems.ts';
+import { validatorCompiler } from '../query.ts';
+import { wantBody } from '../refuse.ts';
+
+interface Upload {
+  Querystring: UploadQuery;
+}
+
+const URL = '/api/files/upload';
+
+/** Tells forms from other bodies while routing, so that raw chunks, by far the most, pay nothing for what forms need. */
+export const multipartConstraint = {
+  name: 'multipart',
+  storage: () => {
+    // What the router keeps here is its own; nothing of it is looked at.
+    const stored = new Map<unknown, never>();
+    return {
+      get: (key: unknown) => stored.get(key) ?? null,
+      set: (key: unknown, value: unknown) => void stored.set(key, value as never),
+    };
+  },
+  deriveConstraint: ({ headers }: { headers: Record<string, string | string[] | undefined> }) => {
+    const type = headers['content-type'];
+    return typeof type === 'string' && /^\s*multipart\/form-data\s*(;|$)/i.test(type) ? 'yes' : 'no';
+  },
+};
+
+const Chunk = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
+
+const schema = {
+  tags: ['Files'],
+  summary: 'Stores one chunk: a 17-byte header and data, as the raw body or as the part "file" of a form.',
+  querystring: UploadQuery,
+  response: {
+    200: FileStatus,
+    400: Problem,
+    401: Problem,
+    403: Problem,
+    409: Problem,
+    413: Problem,
+    415: Problem,
+    422: Problem,
+    503: Problem,
+    507: Problem,
+  },
+};
+
+export function uploadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (scope) => rawRoute(scope, deps));
+  app.register(async (scope) => formRoute(scope, deps));
+}
+
+function rawRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
+  app.removeAllContentTypeParsers();
+  // The body stays a stream: whoever fills the buffers counts.
+  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
+  app.post<Upload>(URL, {
+    schema: { ...schema, ...documentedBody },
+    validatorCompiler: bodyUnseen,
+    config: { frequent: true },
+    handler: async (request, reply): Promise<FileStatus> => {
+      const since = performance.now();
+      checkRawType(request);
+      const intent = chunkIntent(request.principal.id, request.query, request.headers);
+      await engine.admit(intent);
+      wantBody(request, reply);
+      assertConnected(request);
+      const status = await engine.receive(request.raw, intent);
+      if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);
+      return status;
+    },
+  });
+}
+
+function formRoute(app: FastifyInstance, { engine, metrics, config }: RouteDeps): void {
+  app.register(multipart, multipartOptions);
+  app.post<Upload>(URL, {
+    constraints: { multipart: 'yes' },
+    // Documented with the raw route: both are one operation.
+    schema: { ...schema, hide: true },
+    config: { frequent: true },
+    handler: async (request, reply): Promise<FileStatus> => {
+      const since = performance.now();
+      const { contentDigest, ...rest } = chunkIntent(request.principal.id, request.query, request.headers);
+      // Length and digest of a form are not those of its chunk.
+      const intent: ChunkIntent = { ...rest, contentDigest: null, contentLength: null };
+      await engine.admit(intent);
+      wantBody(request, reply);
+      assertConnected(request);
+      const form = new MultipartChunk(request, contentDigest, config.idleSeconds * 1000);
+      try {
+        const status = await engine.receive(await form.file(), intent, () => form.finish());
+        if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);
+        return status;
+      } finally {
+        form.release();
+      }
+    },
+  });
+}
+
+/** How the two kinds of bodies look in the OpenAPI document. */
+const documentedBody = {
+  body: {
+    content: {
+      'application/octet-stream': { schema: Chunk },
+      'multipart/form-data': { schema: Type.Object({ file: Chunk }) },
+    },
+  },
+};
+
+/** The body is a stream, which no schema can look into. */
+const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
+  route.httpPart === 'body' ? () => true : validatorCompiler(route);
+
+function checkRawType({ headers }: FastifyRequest): void {
+  const type = headers['content-type'];
+  const coding = headers['content-encoding'];
+  if (type !== undefined && type !== 'application/octet-stream') {
+    const [essence = ''] = type.split(';');
+    if (essence.trim().toLowerCase() !== 'application/octet-stream') throw unsupportedMediaType();
+  }
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'identity') {
+    throw new LadingError('unsupported_media_type', 'A chunk is sent as it is, without Content-Encoding.');
+  }
+}
+
+/** The client may have gone while its headers were looked at; then no event will tell. */
+function assertConnected({ raw }: FastifyRequest): void {
+  if (raw.destroyed) throw new LadingError('length_mismatch', 'The connection broke before the chunk was whole.');
+}

@@ -1,0 +1,163 @@
+/** The HTTP server: everything registered in the order in which a request meets it. */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, Server } from 'node:http';
+import jwt from '@fastify/jwt';
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyHttpOptions,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import { LadingError } from '../errors.ts';
+import { Throttle } from '../identity/throttle.ts';
+import { ALGORITHM, ISSUER, Tokens } from '../identity/tokens.ts';
+import { bearerAuth } from './auth.ts';
+import type { RouteDeps, ServerDeps } from './deps.ts';
+import { answerParseError, checkHost, createListener } from './listener.ts';
+import { RequestLog } from './log.ts';
+import { Metrics } from './metrics.ts';
+import { notFound } from './not-found.ts';
+import { asLadingError, internalError, problemReply } from './problems.ts';
+import { parseQuery, validatorCompiler } from './query.ts';
+import { refuse } from './refuse.ts';
+import { adminRoutes } from './routes/admin.ts';
+import { clientRoutes } from './routes/clients.ts';
+import { docRoutes, openapi } from './routes/docs.ts';
+import { fileRoutes } from './routes/files.ts';
+import { healthRoutes } from './routes/health.ts';
+import { metricsRoutes } from './routes/metrics.ts';
+import { statusRoutes } from './routes/status.ts';
+import { tokenRoutes } from './routes/token.ts';
+import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
+
+/** Bodies that are read whole are forms and small JSON documents. */
+const BODY_BYTES = 64 * 1024;
+/** 1024 bytes of a name, percent-encoded. */
+const PARAMETER_CHARACTERS = 3 * 1024;
+
+export function buildServer(deps: ServerDeps): FastifyInstance {
+  const metrics = new Metrics(deps.gauges);
+  const log = new RequestLog(deps.log, metrics);
+  const app = createApp(deps, metrics, log);
+  const tokens = tokensOf(app, deps);
+  const routeDeps: RouteDeps = { ...deps, metrics, tokens, throttle: new Throttle(deps.clock) };
+
+  app.setValidatorCompiler(validatorCompiler);
+  app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
+  app.addHook('onRequest', (request, reply, next) => {
+    reply.header('x-request-id', request.id);
+    next(checkHost(request.raw) ?? undefined);
+  });
+  notFound(app);
+  app.register(jwt, {
+    secret: deps.jwtSecret,
+    sign: { algorithm: ALGORITHM },
+    verify: { algorithms: [ALGORITHM], allowedIss: ISSUER, requiredClaims: ['sub', 'iss', 'iat', 'exp'] },
+  });
+  app.register(openapi);
+
+  app.register(async (open) => {
+    healthRoutes(open, routeDeps);
+    docRoutes(open);
+  });
+  app.register(async (working) => {
+    working.addHook('onRequest', (_request, _reply, next) => next(unavailable(deps)));
+    tokenRoutes(working, routeDeps);
+    metricsRoutes(working, routeDeps);
+    working.register(async (signedIn) => {
+      signedIn.register(bearerAuth, { tokens });
+      signedIn.register(async (api) => {
+        uploadRoutes(api, routeDeps);
+        statusRoutes(api, routeDeps);
+        fileRoutes(api, routeDeps);
+        clientRoutes(api, routeDeps);
+        adminRoutes(api, routeDeps);
+      });
+    });
+  });
+  return app;
+}
+
+function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): FastifyInstance {
+  const options: FastifyHttpOptions<Server, FastifyBaseLogger> = {
+    serverFactory: (handler) => createListener({ tls: deps.config.tls, metrics, log: deps.log }, handler),
+    loggerInstance: deps.log,
+    // One logger for all: a child for every request costs more than it says, for our lines carry the request's id anyway.
+    childLoggerFactory: (logger) => logger,
+    logController: log,
+    genReqId: requestId,
+    bodyLimit: BODY_BYTES,
+    trustProxy: deps.config.trustProxy.length === 0 ? false : [...deps.config.trustProxy],
+    // While closing, requests on connections that are still open get our own answer and not Fastify's.
+    return503OnClosing: false,
+    clientErrorHandler: answerParseError,
+    frameworkErrors: (error, request, reply) =>
+      answerError(deps, log, badTarget(error, request.raw.url ?? ''), request as FastifyRequest, reply as FastifyReply),
+    routerOptions: {
+      maxParamLength: PARAMETER_CHARACTERS,
+      querystringParser: parseQuery,
+      constraints: { multipart: multipartConstraint },
+    },
+  };
+  return fastify(options);
+}
+
+function tokensOf(app: FastifyInstance, { credentials, clock, config }: ServerDeps): Tokens {
+  return new Tokens({
+    sign: (claims) => app.jwt.sign(claims),
+    verify: (token) => app.jwt.verify(token),
+    credentials,
+    clock,
+    seconds: config.tokenMinutes * 60,
+  });
+}
+
+const PROCESS_ID = randomBytes(6).toString('base64url');
+let requests = 0;
+
+/** The sender's own id if it can do no harm in a log, else one that no other process makes. */
+function requestId({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id'];
+  if (typeof given === 'string' && /^[\w.:+/=-]{1,128}$/.test(given)) return given;
+  requests += 1;
+  return `${PROCESS_ID}-${requests.toString(36)}`;
+}
+
+function unavailable({ state }: ServerDeps): LadingError | undefined {
+  const now = state();
+  if (now === 'ready') return undefined;
+  if (now === 'starting')
+    return new LadingError('overloaded', 'The server is starting; try again in a moment.', { retry_after: 1 });
+  return new LadingError('shutting_down', 'The server is shutting down; try again in a moment.', { retry_after: 5 });
+}
+
+/** A path that cannot be decoded: where a name belongs, the name is what is wrong. */
+function badTarget(error: FastifyError, url: string): Error {
+  if (error.code === 'FST_ERR_BAD_URL' && /^\/api\/files\/[a-z]+\//.test(url)) {
+    return new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.');
+  }
+  return error;
+}
+
+function answerError(
+  deps: ServerDeps,
+  log: RequestLog,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  if (request.raw.socket?.destroyed === true) {
+    reply.hijack();
+    log.clientLeft(request, reply);
+    return;
+  }
+  const known = asLadingError(error);
+  if (!known || known.code === 'internal') {
+    deps.log.error({ request_id: request.id, err: error }, 'unexpected error');
+  }
+  const problem = known ?? internalError(error);
+  if (problem.code === 'shutting_down') reply.header('connection', 'close');
+  refuse(request, reply, problemReply(problem, request.id, request.headers.authorization !== undefined));
+}
