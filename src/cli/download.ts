@@ -3,7 +3,7 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { RangeRequest } from '../client/client.ts';
 import { downloadFile } from '../client/node.ts';
 import { type Context, run } from './command.ts';
@@ -46,8 +46,16 @@ export function addDownload(root: Command): void {
     .option('--parallel <n>', 'requests at once', parseCount, 4)
     .option('--chunk-size <size>', 'bytes a request, at most (default: up to 32 MiB)', parseSize)
     .option('--owner <client>', 'whose file it is; for administrators')
-    .option('--retry-for <time>', 'give up after so long without progress', parseDuration, 3_600_000)
-    .option('--progress-every <time>', 'between progress lines when not on a terminal', parseDuration, 5_000)
+    .addOption(
+      new Option('--retry-for <time>', 'give up after so long without progress')
+        .argParser(parseDuration)
+        .default(3_600_000, '1h'),
+    )
+    .addOption(
+      new Option('--progress-every <time>', 'between progress lines when not on a terminal')
+        .argParser(parseDuration)
+        .default(5_000, '5s'),
+    )
     .addHelpText('after', HELP)
     .action((name: string, options: Options, command: Command) =>
       run(command, (context) => download(context, name, options), { connections: options.parallel + 2 }),

@@ -1,5 +1,5 @@
 /** `lading status NAME` */
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { FileStatus } from '../client/client.ts';
 import { Patience } from '../client/patience.ts';
 import { type Context, run } from './command.ts';
@@ -25,7 +25,11 @@ export function addStatus(root: Command): void {
     .argument('<name>', 'name on the server')
     .option('-w, --watch', 'go on until the file is complete')
     .option('--owner <client>', 'whose file it is; for administrators')
-    .option('--retry-for <time>', 'with --watch: give up after so long without the server', parseDuration, 3_600_000)
+    .addOption(
+      new Option('--retry-for <time>', 'with --watch: give up after so long without the server')
+        .argParser(parseDuration)
+        .default(3_600_000, '1h'),
+    )
     .addHelpText('after', HELP)
     .action((name: string, options: Options, command: Command) =>
       run(command, async (context) => {

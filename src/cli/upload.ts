@@ -1,6 +1,6 @@
 /** `lading upload FILE…` */
 import { basename } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { FileStatus } from '../client/client.ts';
 import { LadingError } from '../client/client.ts';
 import { uploadFile } from '../client/node.ts';
@@ -41,14 +41,24 @@ export function addUpload(root: Command): void {
     .description('send files, or what the server does not have of them yet')
     .argument('<file...>', 'files to send')
     .option('--name <name>', 'name on the server (default: the last part of the path); for a single file')
-    .option('--chunk-size <size>', 'bytes a request', parseChunkSize, 8 * 1024 * 1024)
+    .addOption(
+      new Option('--chunk-size <size>', 'bytes a request').argParser(parseChunkSize).default(8 * 1024 * 1024, '8 MiB'),
+    )
     .option('--parallel <n>', 'requests at once', parseCount, 4)
     .option('--sha256', 'have the server compare the SHA-256 of the whole file')
     .option('--no-sha256', 'never read the file twice for its SHA-256')
     .option('--overwrite', 'replace a complete file of that name that has other content')
     .option('--content-type <type>', 'what downloads are labelled as (default: by the extension)')
-    .option('--retry-for <time>', 'give up after so long without progress', parseDuration, 3_600_000)
-    .option('--progress-every <time>', 'between progress lines when not on a terminal', parseDuration, 5_000)
+    .addOption(
+      new Option('--retry-for <time>', 'give up after so long without progress')
+        .argParser(parseDuration)
+        .default(3_600_000, '1h'),
+    )
+    .addOption(
+      new Option('--progress-every <time>', 'between progress lines when not on a terminal')
+        .argParser(parseDuration)
+        .default(5_000, '5s'),
+    )
     .addHelpText('after', HELP)
     .action((files: string[], options: Options, command: Command) =>
       run(command, (context) => uploadAll(context, files, options), { connections: options.parallel + 2 }),
