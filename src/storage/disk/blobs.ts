@@ -1,13 +1,12 @@
 /** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
-import { LadingError } from '../../errors.ts';
 import { codeOf, type Disk } from './disk.ts';
 import { type FolderSync, readFully, temporaryName } from './durable.ts';
-import { guarded, toLadingError } from './failures.ts';
+import { guarded } from './failures.ts';
 import { Handles, type Lease } from './handles.ts';
 import { isFileId, type Layout, SHARDS } from './layout.ts';
 import type { Threads } from './pool.ts';
-import { type FileStates, Shared } from './states.ts';
+import { beginSync, type FileStates, Shared, standing, type WrittenExtent } from './states.ts';
 
 export interface DiskBlobsOptions {
   disk: Disk;
@@ -17,8 +16,11 @@ export interface DiskBlobsOptions {
   threads: Threads;
   /** Descriptors kept open unused, for parts and for blobs each. */
   idleHandles: number;
-  /** Writes everything that the manifest lists again, after the system lost a sync. */
-  rewriteAll(id: string, fd: number): Promise<void>;
+  /**
+   * Writes bytes again that the system may wrongly hold for stored: those of `extents`, or of the whole manifest for null.
+   * Throws when it does not hold them any more.
+   */
+  rewrite(id: string, fd: number, extents: readonly WrittenExtent[] | null): Promise<void>;
   /** Called when a file is removed, so that other holders of descriptors let go. */
   onRemove(id: string): void;
 }
@@ -49,49 +51,32 @@ export class DiskBlobs implements BlobStore {
   }
 
   async openPart(id: string): Promise<Part> {
-    const { states } = this.#options;
     // A name that is not there is refused now, not at the first write.
-    (await guarded(() => this.#parts.acquire(id))).release();
-    const { epoch } = states.of(id);
+    (await guarded(() => this.lease(id))).release();
     return {
-      write: (job) => this.#write(id, job),
-      sync: async () => {
-        refuseOld(epoch, states.get(id)?.epoch);
-        await guarded(() => this.#sync(id));
-        refuseOld(epoch, states.get(id)?.epoch);
-      },
-      read: (into, position) =>
-        guarded(async () => {
-          const lease = await this.#acquire(id);
-          try {
-            return await readFully(this.#options.disk, lease.fd, into, position);
-          } finally {
-            lease.release();
-          }
-        }),
+      write: (job) => guarded(() => this.#write(id, job)),
+      sync: () => guarded(() => this.sync(id)),
+      read: (into, position) => guarded(() => this.#using(this.lease(id), (fd) => this.#fill(fd, into, position))),
       // Descriptors are taken for each operation; there is nothing to let go.
       release: () => undefined,
     };
   }
 
   async openReader(id: string): Promise<Reader> {
-    const lease = await guarded(() => this.#acquire(id));
+    const lease = await guarded(() => this.lease(id));
     return {
-      read: (into, position) => guarded(() => readFully(this.#options.disk, lease.fd, into, position)),
+      read: (into, position) => guarded(() => this.#fill(lease.fd, into, position)),
       release: () => lease.release(),
     };
-  }
-
-  /** A descriptor of the part or the blob, whichever there is. */
-  lease(id: string): Promise<Lease> {
-    return this.#acquire(id);
   }
 
   async seal(id: string, size: number): Promise<void> {
     await guarded(async () => {
       const { disk, layout, folders, states } = this.#options;
       const { folder, part, blob, shard } = layout.file(id);
-      if (await this.#cutAndSync(id, size)) {
+      const lease = await orAbsent(this.#parts.acquire(id));
+      if (lease !== null) {
+        await this.#using(Promise.resolve(lease), (fd) => this.#cutAndSync(id, fd, size));
         await disk.rename(part, blob);
         this.#parts.drop(id);
         states.forget(id);
@@ -111,7 +96,7 @@ export class DiskBlobs implements BlobStore {
       const { folder, shard } = layout.file(id);
       const trash = temporaryName(layout.tmp, folder);
       // The commit point: one rename takes everything away, what follows only makes room.
-      if (!(await renamed(disk, folder, trash))) return;
+      if ((await orAbsent(disk.rename(folder, trash).then(() => true))) === null) return;
       this.#parts.drop(id);
       this.#blobs.drop(id);
       this.#options.onRemove(id);
@@ -136,9 +121,21 @@ export class DiskBlobs implements BlobStore {
     });
   }
 
-  /** Makes durable what was written to the part of `id`; nothing when there is none any more. */
-  async syncPart(id: string): Promise<void> {
-    await this.#sync(id);
+  /** A descriptor of the part or the blob, whichever there is. */
+  async lease(id: string): Promise<Lease> {
+    if (this.#blobs.has(id)) return this.#blobs.acquire(id);
+    // The part first: a seal in between turns it into the blob.
+    return (await orAbsent(this.#parts.acquire(id))) ?? this.#blobs.acquire(id);
+  }
+
+  /** Makes durable what was written to the part; callers that come while one sync runs share the next. */
+  sync(id: string): Promise<void> {
+    let sync = this.#syncs.get(id);
+    if (sync === undefined) {
+      sync = new Shared(() => this.#using(this.#parts.acquire(id), (fd) => this.#syncNow(id, fd)));
+      this.#syncs.set(id, sync);
+    }
+    return sync.request();
   }
 
   async close(): Promise<void> {
@@ -147,104 +144,89 @@ export class DiskBlobs implements BlobStore {
   }
 
   async #write(id: string, job: SegmentJob): Promise<SegmentResult> {
-    return guarded(async () => {
-      const { states, threads } = this.#options;
-      // A record that should not be on the disk may claim these very bytes; first it must go.
-      await states.get(id)?.undo?.();
-      const lease = await this.#parts.acquire(id);
-      const state = states.of(id);
-      try {
-        const { buffer, length, start, pieces } = job;
-        const outcome = await threads.segment({ fd: lease.fd, buffer, length, start, pieces });
-        const { failure, ...result } = outcome;
-        if (failure !== null) throw toLadingError(Object.assign(new Error(failure.message), { code: failure.code }));
-        return result;
-      } finally {
-        state.written += 1;
-        lease.release();
-      }
+    const { states, threads } = this.#options;
+    const { buffer, length, start, pieces } = job;
+    const writes = pieces.some((piece) => piece.action === 'write');
+    // A record that should not be on the disk may claim these very bytes; first it must go.
+    if (writes) await states.get(id)?.undo?.();
+    const leased = writes ? this.#acquirePart(id) : this.lease(id);
+    return this.#using(leased, async (fd) => {
+      const { failure, ...result } = await threads.segment({ fd, buffer, length, start, pieces });
+      const written = pieces.map(({ extent, action }, index) => ({
+        ...extent,
+        action,
+        crc32: result.pieceCrcs[index] ?? 0,
+      }));
+      if (writes)
+        states.wrote(
+          id,
+          written.filter(({ action }) => action === 'write'),
+        );
+      if (failure !== null) throw Object.assign(new Error(failure.message), { code: failure.code });
+      return result;
     });
   }
 
-  #sync(id: string): Promise<void> {
-    let sync = this.#syncs.get(id);
-    if (sync === undefined) {
-      sync = new Shared(() => this.#syncNow(id));
-      this.#syncs.set(id, sync);
-    }
-    return sync.request();
+  /** The part for writing. One whose seal was interrupted after the rename, and that goes on growing, becomes a part again. */
+  async #acquirePart(id: string): Promise<Lease> {
+    const part = await orAbsent(this.#parts.acquire(id));
+    if (part !== null) return part;
+    const { disk, layout, folders } = this.#options;
+    const paths = layout.file(id);
+    await disk.rename(paths.blob, paths.part);
+    this.#blobs.drop(id);
+    folders.changed(paths.folder);
+    return this.#parts.acquire(id);
   }
 
-  async #syncNow(id: string): Promise<void> {
+  async #syncNow(id: string, fd: number): Promise<void> {
     const { disk, layout, folders, states } = this.#options;
-    const { folder, shard } = layout.file(id);
-    const lease = await this.#parts.acquire(id);
     const state = states.of(id);
-    try {
-      const { written } = state;
-      await disk.datasync(lease.fd).catch((error: unknown) => {
-        state.epoch += 1;
-        state.doubtful = true;
-        throw error;
-      });
-      await folders.settle(folder, shard);
-      state.synced = written;
-    } finally {
-      lease.release();
+    const sync = beginSync(state);
+    if (state.doubtful) {
+      await this.#options.rewrite(id, fd, state.fresh === null ? null : standing(state.fresh));
     }
-  }
-
-  /** False when there is no part. */
-  async #cutAndSync(id: string, size: number): Promise<boolean> {
-    const { disk, states } = this.#options;
-    const lease = await this.#parts.acquire(id).catch((error: unknown) => {
-      if (codeOf(error) === 'ENOENT') return null;
-      throw error;
-    });
-    if (lease === null) return false;
-    const state = states.of(id);
     try {
-      await state.undo?.();
-      if (state.doubtful) await this.#options.rewriteAll(id, lease.fd);
-      if ((await disk.size(lease.fd)) !== size) await disk.truncate(lease.fd, size);
-      await disk.datasync(lease.fd).catch((error: unknown) => {
-        state.doubtful = true;
-        throw error;
-      });
-      return true;
-    } finally {
-      lease.release();
-    }
-  }
-
-  async #acquire(id: string): Promise<Lease> {
-    // The part first: a seal in between turns it into the blob, never the other way round.
-    if (this.#blobs.has(id)) return this.#blobs.acquire(id);
-    try {
-      return await this.#parts.acquire(id);
+      await disk.datasync(fd);
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw error;
-      return this.#blobs.acquire(id);
+      // The system may now take the bytes for stored all the same, and the next sync would say nothing about them.
+      state.doubtful = true;
+      throw error;
+    }
+    sync.done();
+    const { folder, shard } = layout.file(id);
+    await folders.settle(folder, shard);
+  }
+
+  async #cutAndSync(id: string, fd: number, size: number): Promise<void> {
+    const { disk, states } = this.#options;
+    const state = states.of(id);
+    await state.undo?.();
+    const cut = (await disk.size(fd)) !== size;
+    if (cut) await disk.truncate(fd, size);
+    if (cut || state.synced < state.written) await this.#syncNow(id, fd);
+  }
+
+  #fill(fd: number, into: Uint8Array, position: number): Promise<number> {
+    return readFully(this.#options.disk, fd, into, position);
+  }
+
+  async #using<T>(leased: Promise<Lease>, work: (fd: number) => Promise<T>): Promise<T> {
+    const lease = await leased;
+    try {
+      return await work(lease.fd);
+    } finally {
+      lease.release();
     }
   }
 }
 
-/** False when there was nothing to rename. */
-async function renamed(disk: Disk, from: string, to: string): Promise<boolean> {
+/** Null for what is not there. */
+async function orAbsent<T>(asked: Promise<T>): Promise<T | null> {
   try {
-    await disk.rename(from, to);
-    return true;
+    return await asked;
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false;
+    if (codeOf(error) === 'ENOENT') return null;
     throw error;
   }
-}
-
-/**
- * After a failed sync the system counts bytes as stored that may not be, and the next sync says nothing about them. So whoever
- * wrote before it must write again, through a part opened after it.
- */
-function refuseOld(mine: number, current: number | undefined): void {
-  if (current === undefined || mine === current) return;
-  throw new LadingError('internal', 'The server could not store these bytes safely. Send the chunk again.');
 }

@@ -42,15 +42,20 @@ export class DiskInspector implements Inspector {
   }
 }
 
-/** Stores again what `records` list, from what the system still holds; throws when some of it is lost. */
-export async function rewriteRecords(threads: Threads, fd: number, records: readonly ManifestRecord[]): Promise<void> {
-  const bad = badOf(unwrap(await threads.inspect(verifyTask(fd, records, true))));
-  if (bad.length > 0) throw new Error(`${bad.length} chunks were lost by a failed sync`);
+/** Bytes and how they check. */
+interface CheckedExtent extends Extent {
+  crc32: number;
 }
 
-function verifyTask(fd: number, records: readonly ManifestRecord[], rewrite: boolean): InspectTask {
-  const packed = new Float64Array(records.length * 3);
-  for (const [index, { start, end, crc32 }] of records.entries()) packed.set([start, end, crc32], index * 3);
+/** Stores again the bytes of `extents` from what the system still holds; throws when some of it is lost. */
+export async function rewriteExtents(threads: Threads, fd: number, extents: readonly CheckedExtent[]): Promise<void> {
+  const bad = badOf(unwrap(await threads.inspect(verifyTask(fd, extents, true))));
+  if (bad.length > 0) throw new Error(`${bad.length} written ranges were lost by a failed sync`);
+}
+
+function verifyTask(fd: number, extents: readonly CheckedExtent[], rewrite: boolean): InspectTask {
+  const packed = new Float64Array(extents.length * 3);
+  for (const [index, { start, end, crc32 }] of extents.entries()) packed.set([start, end, crc32], index * 3);
   return { kind: 'verify', fd, records: packed, rewrite };
 }
 

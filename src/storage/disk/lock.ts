@@ -10,9 +10,9 @@
  * Only who holds `lock.N` may replace a lock with nonce N, and after getting it looks again whether the lock still has it. So two
  * newcomers who both saw the dead holder end with one replacing it and the other one finding a living holder.
  *
- * Is a holder alive? On the same machine since the same boot, in the same pid namespace: the process of that number with that
- * start time. Otherwise (another host or container on shared storage, an earlier boot) nobody can ask, but a living holder
- * changes the file every two seconds, so a newcomer watches it for a while.
+ * Is a holder alive? In the same boot and pid namespace: if the process of that number has that start time. From an earlier boot
+ * of the same machine: no. Otherwise (another host or container on shared storage) nobody can ask, but a living holder changes
+ * the file every two seconds, so a newcomer watches it for a while.
  */
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
@@ -30,8 +30,10 @@ interface Holder {
   pid: number;
   /** Start time of the process in the system's ticks; empty where the system does not say. */
   started: string;
-  /** Which machine, boot and pid namespace the pid belongs to. */
-  world: string;
+  /** Where the pid means something; each empty where the system does not say. */
+  machine: string;
+  boot: string;
+  namespace: string;
 }
 
 export interface Lock {
@@ -59,13 +61,21 @@ export async function acquireLock(disk: Disk, path: string, options: LockOptions
   };
 }
 
+/**
+ * What crashed newcomers left beside the lock. Only for its holder: the nonces that those guards speak of never come back, so
+ * whoever finds one gone, or gets one anew, finds the lock changed as well.
+ */
+export function isLockLeftover(name: string): boolean {
+  return /^lock([.]|.*[.]tmp$)/.test(name);
+}
+
 /** Makes `path` mine, or throws. */
 async function take(disk: Disk, path: string, me: Holder, watchMs: number): Promise<void> {
   for (let turn = 0; turn < TURNS; turn += 1) {
     if (await makeIfAbsent(disk, path, me)) return;
     const seen = await readHolder(disk, path);
     if (seen === null) continue;
-    if (await isAlive(disk, path, seen, watchMs)) {
+    if (await isAlive(disk, path, seen, me, watchMs)) {
       throw new Error(`data directory is in use by process ${seen.holder.pid}`);
     }
     const guard = `${path}.${seen.holder.nonce}`;
@@ -87,7 +97,8 @@ async function makeIfAbsent(disk: Disk, path: string, me: Holder): Promise<boole
     await disk.link(temporary, path);
     return true;
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
+    // ENOENT: a server that got the lock meanwhile tidies up.
+    if (codeOf(error) === 'EEXIST' || codeOf(error) === 'ENOENT') return false;
     throw error;
   } finally {
     await disk.rm(temporary);
@@ -103,6 +114,8 @@ async function writeTemporary(disk: Disk, path: string, me: Holder): Promise<str
   const fd = await disk.open(temporary, 'wx+');
   try {
     await writeFully(disk, fd, encode(me, 0), 0);
+    // A power loss must not leave a lock that names nobody.
+    await disk.datasync(fd);
   } finally {
     await disk.close(fd);
   }
@@ -118,33 +131,44 @@ async function readHolder(disk: Disk, path: string): Promise<{ holder: Holder; t
   const bytes = await readWhole(disk, path);
   if (bytes === null) return null;
   const text = Buffer.from(bytes).toString('utf8');
+  return { holder: parseHolder(text), text };
+}
+
+function parseHolder(text: string): Holder {
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);
   } catch {
     parsed = null;
   }
-  const field = (name: string): unknown =>
-    typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, name) : null;
-  const [nonce, pid, started, world] = [field('nonce'), field('pid'), field('started'), field('world')];
-  if (typeof nonce !== 'string' || !/^[0-9a-f]{16}$/.test(nonce) || typeof pid !== 'number') {
-    // Damaged by a crash of the machine: no process of this boot wrote it. Its length is as good a nonce as any.
-    return { holder: { nonce: `damaged${bytes.length}`, pid: 0, started: '', world: '' }, text };
-  }
-  return { holder: { nonce, pid, started: String(started), world: String(world) }, text };
+  const field = (name: string): string => {
+    const value: unknown = typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, name) : '';
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+  };
+  const nonce = field('nonce');
+  return {
+    // One that cannot be read is nobody's; it gets watched, and then replaced.
+    nonce: /^[0-9a-f]{16}$/.test(nonce) ? nonce : 'damaged',
+    pid: Number(field('pid')),
+    started: field('started'),
+    machine: field('machine'),
+    boot: field('boot'),
+    namespace: field('namespace'),
+  };
 }
 
 async function isAlive(
   disk: Disk,
   path: string,
   seen: { holder: Holder; text: string },
+  me: Holder,
   watchMs: number,
 ): Promise<boolean> {
   const { holder } = seen;
-  if (holder.world === (await myWorld())) {
+  if (holder.boot === me.boot && holder.namespace === me.namespace && holder.machine === me.machine) {
     return holder.started === '' ? isRunning(holder.pid) : (await startOf(holder.pid)) === holder.started;
   }
-  // The file is made anew or changed in place while its holder lives.
+  if (holder.machine === me.machine && holder.boot !== me.boot && (await machineId()) !== '') return false;
   await new Promise((resolve) => setTimeout(resolve, watchMs));
   const later = await readHolder(disk, path);
   return later !== null && later.text !== seen.text;
@@ -160,14 +184,18 @@ function isRunning(pid: number): boolean {
 }
 
 async function describeMyself(): Promise<Holder> {
-  const nonce = randomBytes(8).toString('hex');
-  return { nonce, pid: process.pid, started: await startOf(process.pid), world: await myWorld() };
+  return {
+    nonce: randomBytes(8).toString('hex'),
+    pid: process.pid,
+    started: await startOf(process.pid),
+    machine: `${hostname()} ${await machineId()}`,
+    boot: (await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '')).trim(),
+    namespace: await fs.readlink('/proc/self/ns/pid').catch(() => ''),
+  };
 }
 
-async function myWorld(): Promise<string> {
-  const boot = await fs.readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
-  const namespace = await fs.readlink('/proc/self/ns/pid').catch(() => '');
-  return `${hostname()} ${boot.trim()} ${namespace}`;
+async function machineId(): Promise<string> {
+  return (await fs.readFile('/etc/machine-id', 'utf8').catch(() => '')).trim();
 }
 
 /** Start time of a process; empty when there is no such process or no /proc. */

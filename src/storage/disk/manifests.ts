@@ -1,6 +1,6 @@
 /** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
 import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts.ts';
-import type { Disk } from './disk.ts';
+import { codeOf, type Disk } from './disk.ts';
 import { type FolderSync, readFully, writeFileDurably, writeFully } from './durable.ts';
 import { guarded } from './failures.ts';
 import { Handles, type Lease } from './handles.ts';
@@ -18,6 +18,9 @@ export interface DiskManifestsOptions {
   /** The last stop was not clean: what is read may not be on stable storage and is put there first. */
   distrust: boolean;
 }
+
+/** A sync failed, which is worse than a write that did. */
+class LostSync extends Error {}
 
 export class DiskManifests implements ManifestStore {
   readonly #disk: Disk;
@@ -85,33 +88,32 @@ export class DiskManifests implements ManifestStore {
 
   async rewrite(id: string, records: readonly ManifestRecord[]): Promise<void> {
     await guarded(async () => {
-      const { manifest } = this.#layout.file(id);
-      const length = HEADER_BYTES + records.length * RECORD_BYTES;
-      const allocated = roomFor(length, 0);
-      const bytes = new Uint8Array(allocated);
-      bytes.set(encodeHeader(id));
-      bytes.set(encodeRecords(id, records), HEADER_BYTES);
+      await this.#states.get(id)?.undo?.();
       try {
-        await writeFileDurably(this.#disk, manifest, bytes, { tmp: this.#layout.tmp });
-      } finally {
-        // Even after a failure: the name may stand for the new file already.
-        this.#handles.drop(id);
-        const state = this.#states.of(id);
-        state.journal = null;
-        state.undo = null;
+        await this.#replace(id, records);
+      } catch (error) {
+        // The name may stand for the one or the other; the next use finds out.
+        this.#states.of(id).journal = null;
+        throw error;
       }
     });
   }
 
   /** Makes the journal and its name durable. */
   async sync(id: string): Promise<void> {
+    await this.#states.get(id)?.undo?.();
     await this.#withHandle(id, async (fd) => {
       const journal = await this.#journal(id, fd);
-      await this.#disk.datasync(fd);
+      if (!journal.unsynced) return;
+      try {
+        await this.#datasync(fd);
+      } catch (error) {
+        await this.#takeBack(id, error);
+        throw error;
+      }
       journal.unsynced = false;
     });
-    const { folder, shard } = this.#layout.file(id);
-    await this.#folders.settle(folder, shard);
+    await this.#settle(id);
   }
 
   /** The file is removed: who holds the journal now writes into nothing. */
@@ -132,16 +134,41 @@ export class DiskManifests implements ManifestStore {
       const padding = allocated > journal.allocated ? allocated - end : 0;
       try {
         await writeFully(this.#disk, fd, encodeRecords(id, records, padding), journal.length);
-        if (durable) await this.#disk.datasync(fd);
-        if (durable) await this.#settle(id);
+        if (durable) {
+          await this.#datasync(fd);
+          await this.#settle(id);
+        }
       } catch (error) {
-        await this.#takeBack(id);
+        await this.#takeBack(id, error);
         throw error;
       }
       journal.length = end;
       journal.allocated = allocated;
       journal.unsynced = !durable;
     });
+  }
+
+  async #replace(id: string, records: readonly ManifestRecord[]): Promise<void> {
+    const { manifest } = this.#layout.file(id);
+    const length = HEADER_BYTES + records.length * RECORD_BYTES;
+    const bytes = new Uint8Array(roomFor(length, 0));
+    bytes.set(encodeHeader(id));
+    bytes.set(encodeRecords(id, records), HEADER_BYTES);
+    try {
+      await writeFileDurably(this.#disk, manifest, bytes, { tmp: this.#layout.tmp });
+    } finally {
+      // Even after a failure: the name may stand for the new file already.
+      this.#handles.drop(id);
+    }
+    this.#states.of(id).journal = { length, allocated: bytes.length, unsynced: false };
+  }
+
+  async #datasync(fd: number): Promise<void> {
+    try {
+      await this.#disk.datasync(fd);
+    } catch (error) {
+      throw Object.assign(new LostSync('a journal could not be synced', { cause: error }), { code: codeOf(error) });
+    }
   }
 
   async #settle(id: string): Promise<void> {
@@ -153,19 +180,29 @@ export class DiskManifests implements ManifestStore {
    * A record whose append failed may be on the disk all the same. It must not be found at the next start: other bytes may have
    * come for its range by then. While that cannot be made sure, nothing is written to this upload.
    */
-  async #takeBack(id: string): Promise<void> {
+  async #takeBack(id: string, error: unknown): Promise<void> {
     const state = this.#states.of(id);
-    const undo = (): Promise<void> =>
-      this.#withHandle(id, async (fd) => {
-        const { journal } = state;
-        if (journal === null) return;
-        await this.#disk.truncate(fd, journal.length);
-        journal.allocated = journal.length;
-        await this.#disk.datasync(fd);
-        state.undo = null;
-      });
-    state.undo = undo;
-    await undo().catch(() => undefined);
+    // After a failed sync the system may take for stored what is not, the records before included: those need new ground.
+    const undo = error instanceof LostSync ? () => this.#rewriteKnown(id) : () => this.#cut(id);
+    state.undo = async () => {
+      await undo();
+      state.undo = null;
+    };
+    await state.undo().catch(() => undefined);
+  }
+
+  #cut(id: string): Promise<void> {
+    return this.#withHandle(id, async (fd) => {
+      const journal = await this.#journal(id, fd);
+      await this.#disk.truncate(fd, journal.length);
+      journal.allocated = journal.length;
+      await this.#datasync(fd);
+    });
+  }
+
+  async #rewriteKnown(id: string): Promise<void> {
+    const records = await this.#withHandle(id, async (fd) => (await this.#load(id, fd)).records);
+    await this.#replace(id, records);
   }
 
   /** What is known of the journal; read from the disk the first time. */
@@ -186,11 +223,8 @@ export class DiskManifests implements ManifestStore {
       journal.allocated = decoded.length;
     }
     if (decoded.headerDamaged) await writeFully(this.#disk, fd, encodeHeader(id), 0);
-    if (decoded.trailing || decoded.headerDamaged || this.#distrust) await this.#disk.datasync(fd);
-    const state = this.#states.of(id);
-    state.journal = journal;
-    // Nor may the bytes that the records speak of be: a clean stop has to sync the part too.
-    if (this.#distrust) state.written += 1;
+    if (decoded.trailing || decoded.headerDamaged || this.#distrust) await this.#datasync(fd);
+    this.#states.of(id).journal = journal;
     return { records: decoded.records, journal };
   }
 

@@ -5,9 +5,9 @@ import { DiskBlobs } from './blobs.ts';
 import { codeOf, type Disk, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
 import { FolderSync, readWhole, writeFileDurably } from './durable.ts';
-import { DiskInspector, rewriteRecords } from './inspector.ts';
+import { DiskInspector, rewriteExtents } from './inspector.ts';
 import { clientIdOf, isFileId, Layout, SHARDS } from './layout.ts';
-import { acquireLock, type Lock } from './lock.ts';
+import { acquireLock, isLockLeftover, type Lock } from './lock.ts';
 import { DiskManifests } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
 import { FileStates } from './states.ts';
@@ -78,6 +78,7 @@ async function prepare(disk: Disk, layout: Layout): Promise<boolean> {
     await disk.unlink(layout.clean);
     await disk.syncDir(layout.root);
   }
+  for (const name of known) if (isLockLeftover(name)) await disk.rm(path.join(layout.root, name));
   for (const name of await disk.readdir(layout.tmp)) await disk.rm(path.join(layout.tmp, name));
   return wasClean;
 }
@@ -104,7 +105,7 @@ function assemble(
   const { disk } = options;
   const idleHandles = options.idleHandles ?? IDLE_HANDLES;
   const folders = new FolderSync(disk);
-  const states = new FileStates();
+  const states = new FileStates(!wasClean);
   const threads = options.threads ?? startThreads(options.workers === undefined ? {} : { workers: options.workers });
   const manifests = new DiskManifests({ disk, layout, folders, states, idleHandles, distrust: !wasClean });
   const blobs = new DiskBlobs({
@@ -114,7 +115,7 @@ function assemble(
     states,
     threads,
     idleHandles,
-    rewriteAll: async (id, fd) => rewriteRecords(threads, fd, await manifests.read(id)),
+    rewrite: async (id, fd, extents) => rewriteExtents(threads, fd, extents ?? (await manifests.read(id))),
     onRemove: (id) => manifests.forget(id),
   });
 
@@ -123,7 +124,7 @@ function assemble(
     try {
       if (clean) {
         await inParallel(states.unsynced(), async (id) => {
-          await ignoringAbsent(() => blobs.syncPart(id));
+          await ignoringAbsent(() => blobs.sync(id));
           await ignoringAbsent(() => manifests.sync(id));
         });
         await writeFileDurably(disk, layout.clean, new Uint8Array(0), { tmp: layout.tmp });

@@ -36,7 +36,8 @@ export class LowdbCatalog implements Catalog {
   readonly #owners = new Map<string, Owner>();
   /** Ids of documents that exist and could not be understood: their bytes are nobody's leftovers. */
   readonly #damaged = new Set<string>();
-  #obsolete: string[] = [];
+  /** Newer id → older id: documents replaced by another one that are still there. */
+  readonly #lingering = new Map<string, string>();
 
   constructor(options: LowdbCatalogOptions) {
     this.#documents = new Documents(options.files, checkFileDocument);
@@ -62,7 +63,7 @@ export class LowdbCatalog implements Catalog {
    * their bytes.
    */
   obsolete(): string[] {
-    return [...this.#obsolete];
+    return [...this.#lingering.values()];
   }
 
   find(owner: string, name: string): Promise<Slot> {
@@ -84,23 +85,33 @@ export class LowdbCatalog implements Catalog {
 
   async put(document: FileDocument): Promise<void> {
     const copy = Object.freeze({ ...document });
-    let replaced: FileDocument | undefined;
     await this.#documents.put(copy.id, copy, () => {
-      replaced = this.#replacedBy(copy);
-      if (replaced !== undefined) this.#unindex(replaced);
+      const replaced = this.#replacedBy(copy);
+      if (replaced !== undefined) {
+        this.#unindex(replaced);
+        this.#lingering.set(copy.id, replaced.id);
+      }
       this.#index(copy);
     });
-    // The new document is the truth by now: a crash, or a failure here, leaves one that the next start finds obsolete.
-    if (replaced !== undefined) await this.#documents.remove(replaced.id, () => undefined).catch(() => undefined);
+    // The new document is the truth by now, and says itself that the old one is not.
+    await this.#removeReplacedBy(copy.id).catch(() => undefined);
   }
 
   async remove(id: string): Promise<void> {
+    // Before the document that says they are obsolete: otherwise they would come back.
+    await this.#removeReplacedBy(id);
     await this.#documents.remove(id, () => {
       const document = this.#byId.get(id);
       if (document !== undefined) this.#unindex(document);
       this.#damaged.delete(id);
-      this.#obsolete = this.#obsolete.filter((other) => other !== id);
     });
+  }
+
+  async #removeReplacedBy(id: string): Promise<void> {
+    const older = this.#lingering.get(id);
+    if (older === undefined) return;
+    await this.#removeReplacedBy(older);
+    await this.#documents.remove(older, () => this.#lingering.delete(id));
   }
 
   #slot(owner: string, name: string): Slot {
@@ -111,7 +122,7 @@ export class LowdbCatalog implements Catalog {
   #replacedBy(document: FileDocument): FileDocument | undefined {
     if (document.state !== 'sealed' || document.replaces === null) return undefined;
     const old = this.#byId.get(document.replaces);
-    return old?.owner === document.owner && old.name === document.name && old.id !== document.id ? old : undefined;
+    return old !== undefined && samePlace(old, document) ? old : undefined;
   }
 
   #index(document: FileDocument): void {
@@ -148,13 +159,15 @@ export class LowdbCatalog implements Catalog {
 
   /** Leaves out what a crash kept from disappearing, and of two documents that claim one place the older. */
   #withoutObsolete(found: FileDocument[]): FileDocument[] {
-    const replaced = new Set<string>();
-    for (const document of found)
-      if (document.state === 'sealed' && document.replaces !== null) replaced.add(document.replaces);
+    const replacedBy = new Map<string, FileDocument>();
+    for (const document of found) {
+      if (document.state === 'sealed' && document.replaces !== null) replacedBy.set(document.replaces, document);
+    }
     const places = new Map<string, FileDocument>();
     for (const document of found.toSorted((a, b) => a.updatedAt - b.updatedAt || a.createdAt - b.createdAt)) {
-      if (document.state === 'sealed' && replaced.has(document.id)) {
-        this.#obsolete.push(document.id);
+      const newer = replacedBy.get(document.id);
+      if (newer !== undefined && document.state === 'sealed' && samePlace(newer, document)) {
+        this.#lingering.set(newer.id, document.id);
         continue;
       }
       const place = JSON.stringify([document.owner, document.name, document.state]);
@@ -170,6 +183,11 @@ export class LowdbCatalog implements Catalog {
     this.#damaged.add(document.id);
     this.#onDamaged(document.id, new Error('another document claims the same name and is newer'));
   }
+}
+
+/** Two files that claim one name. */
+function samePlace(a: FileDocument, b: FileDocument): boolean {
+  return a.id !== b.id && a.owner === b.owner && a.name === b.name;
 }
 
 /** Throws when `value` is not the document of file `id`. */
