@@ -130,6 +130,9 @@ function queryValidator(schema: ObjectSchema): (query: unknown) => { value: Quer
   };
 }
 
-/** Queries by `queryValidator`, everything else by TypeBox. */
-export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) =>
-  route.httpPart === 'querystring' ? queryValidator(route.schema as ObjectSchema) : TypeBoxValidatorCompiler(route);
+/** Queries by `queryValidator`; parameters of the path are text, which the routes check by what they mean; the rest by TypeBox. */
+export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) => {
+  if (route.httpPart === 'querystring') return queryValidator(route.schema as ObjectSchema);
+  if (route.httpPart === 'params') return (value) => ({ value });
+  return TypeBoxValidatorCompiler(route);
+};
