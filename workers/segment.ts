@@ -9,14 +9,45 @@ import { crc32Combine } from '../src/protocol/crc32.ts';
 import { checksum } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';
 
-/** `fd` is open for reading and writing and stays so until the outcome is back. */
-export interface SegmentTask extends SegmentJob {
+/**
+ * A segment on its way to a worker. Flat, for copying nested objects from thread to thread costs as much as the checksums of a
+ * small segment.
+ */
+export interface SegmentTask {
+  /** Open for reading and, when there is something to write, writing; stays so until the outcome is back. */
   fd: number;
+  buffer: ArrayBuffer;
+  length: number;
+  start: number;
+  /** Three numbers a piece: start, end, and 1 for a piece to write or 0 for one to compare. */
+  plan: number[];
 }
 
 /** The buffer comes back whatever happened. */
-export interface SegmentOutcome extends SegmentResult {
+export interface SegmentOutcome {
+  buffer: ArrayBuffer;
+  /** The sum, the segment's CRC-32, 1 for a conflict or else 0, then the CRC-32 of each piece. */
+  sums: number[];
   failure: Failure | null;
+}
+
+export function packJob(fd: number, { buffer, length, start, pieces }: SegmentJob): SegmentTask {
+  const plan = pieces.flatMap(({ extent, action }) => [extent.start, extent.end, action === 'write' ? 1 : 0]);
+  return { fd, buffer, length, start, plan };
+}
+
+export function unpackOutcome({ buffer, sums }: SegmentOutcome): SegmentResult {
+  const [sum = 0, crc32 = 0, conflict = 0, ...pieceCrcs] = sums;
+  return { buffer, sum, crc32, conflict: conflict === 1, pieceCrcs };
+}
+
+function unpackPlan(plan: readonly number[]): Piece[] {
+  const pieces: Piece[] = [];
+  for (let at = 0; at < plan.length; at += 3) {
+    const [start = 0, end = -1, write = 0] = plan.slice(at, at + 3);
+    pieces.push({ extent: { start, end }, action: write === 1 ? 'write' : 'compare' });
+  }
+  return pieces;
 }
 
 /** Stored bytes are compared in slices of this size, through one buffer a thread. */
@@ -30,27 +61,31 @@ export default function run(task: SegmentTask): unknown {
 }
 
 export function writeSegment(task: SegmentTask): SegmentOutcome {
-  const { fd, buffer, length, start, pieces } = task;
+  const { fd, buffer, length, start } = task;
   const bytes = new Uint8Array(buffer, 0, length);
-  const outcome: SegmentOutcome = { buffer, sum: 0, crc32: 0, pieceCrcs: [], conflict: false, failure: null };
-  const sliceOf = ({ extent }: Piece): Uint8Array => bytes.subarray(extent.start - start, extent.end - start + 1);
+  const pieces = unpackPlan(task.plan).map(({ extent, action }) => {
+    return { action, position: extent.start, bytes: bytes.subarray(extent.start - start, extent.end - start + 1) };
+  });
   // Every byte is checksummed once: the segment's CRC-32 is combined from those of its pieces.
+  let sum = 0;
+  let crc32 = 0;
+  const pieceCrcs: number[] = [];
   for (const piece of pieces) {
-    const slice = sliceOf(piece);
-    const sums = checksum(slice);
-    outcome.sum = (outcome.sum + sums.sum) & 0xff;
-    outcome.crc32 = crc32Combine(outcome.crc32, sums.crc32, slice.length);
-    outcome.pieceCrcs.push(sums.crc32);
+    const sums = checksum(piece.bytes);
+    sum = (sum + sums.sum) & 0xff;
+    crc32 = crc32Combine(crc32, sums.crc32, piece.bytes.length);
+    pieceCrcs.push(sums.crc32);
   }
+  let conflict = false;
+  let failure: Failure | null = null;
   try {
-    outcome.conflict = pieces.some((p) => p.action === 'compare' && !equalsStored(fd, sliceOf(p), p.extent.start));
+    conflict = pieces.some((piece) => piece.action === 'compare' && !equalsStored(fd, piece.bytes, piece.position));
     // A conflict refuses the whole chunk: nothing of it need be written.
-    if (outcome.conflict) return outcome;
-    for (const piece of pieces) if (piece.action === 'write') writeFully(fd, sliceOf(piece), piece.extent.start);
+    for (const piece of pieces) if (piece.action === 'write' && !conflict) writeFully(fd, piece.bytes, piece.position);
   } catch (error) {
-    outcome.failure = describeFailure(error);
+    failure = describeFailure(error);
   }
-  return outcome;
+  return { buffer, sums: [sum, crc32, conflict ? 1 : 0, ...pieceCrcs], failure };
 }
 
 /** A write may be short (a full disk, a signal); what is left is written again until the system says why not. */

@@ -1,4 +1,5 @@
 /** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
+import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
 import { codeOf, type Disk } from './disk.ts';
 import { type FolderSync, readFully, temporaryName } from './durable.ts';
@@ -6,7 +7,7 @@ import { guarded } from './failures.ts';
 import { Handles, type Lease } from './handles.ts';
 import { isFileId, type Layout, SHARDS } from './layout.ts';
 import type { Threads } from './pool.ts';
-import { beginSync, type FileStates, Shared, standing, type WrittenExtent } from './states.ts';
+import { beginSync, type FileStates, Shared, type WrittenExtent } from './states.ts';
 
 export interface DiskBlobsOptions {
   disk: Disk;
@@ -132,7 +133,7 @@ export class DiskBlobs implements BlobStore {
   sync(id: string): Promise<void> {
     let sync = this.#syncs.get(id);
     if (sync === undefined) {
-      sync = new Shared(() => this.#using(this.#parts.acquire(id), (fd) => this.#syncNow(id, fd)));
+      sync = new Shared(() => this.#using(this.#parts.acquire(id), (fd) => this.#syncNow(id, fd, false)));
       this.#syncs.set(id, sync);
     }
     return sync.request();
@@ -145,23 +146,15 @@ export class DiskBlobs implements BlobStore {
 
   async #write(id: string, job: SegmentJob): Promise<SegmentResult> {
     const { states, threads } = this.#options;
-    const { buffer, length, start, pieces } = job;
-    const writes = pieces.some((piece) => piece.action === 'write');
+    const writes = job.pieces.some((piece) => piece.action === 'write');
     // A record that should not be on the disk may claim these very bytes; first it must go.
     if (writes) await states.get(id)?.undo?.();
     const leased = writes ? this.#acquirePart(id) : this.lease(id);
     return this.#using(leased, async (fd) => {
-      const { failure, ...result } = await threads.segment({ fd, buffer, length, start, pieces });
-      const written = pieces.map(({ extent, action }, index) => ({
-        ...extent,
-        action,
-        crc32: result.pieceCrcs[index] ?? 0,
-      }));
-      if (writes)
-        states.wrote(
-          id,
-          written.filter(({ action }) => action === 'write'),
-        );
+      const outcome = await threads.segment(packJob(fd, job));
+      const result = unpackOutcome(outcome);
+      const { failure } = outcome;
+      if (writes) states.wrote(id, failure === null ? writtenExtents(job, result) : []);
       if (failure !== null) throw Object.assign(new Error(failure.message), { code: failure.code });
       return result;
     });
@@ -179,12 +172,18 @@ export class DiskBlobs implements BlobStore {
     return this.#parts.acquire(id);
   }
 
-  async #syncNow(id: string, fd: number): Promise<void> {
+  /**
+   * @param listed true when only what the manifest lists matters, as for the seal; else also what a chunk wrote that waits for
+   * this sync to be listed
+   */
+  async #syncNow(id: string, fd: number, listed: boolean): Promise<void> {
     const { disk, layout, folders, states } = this.#options;
     const state = states.of(id);
     const sync = beginSync(state);
     if (state.doubtful) {
-      await this.#options.rewrite(id, fd, state.fresh === null ? null : standing(state.fresh));
+      if (!listed && state.fresh === null)
+        throw new Error('bytes lost by a failed sync cannot be told from the others');
+      await this.#options.rewrite(id, fd, listed ? null : state.fresh);
     }
     try {
       await disk.datasync(fd);
@@ -204,7 +203,7 @@ export class DiskBlobs implements BlobStore {
     await state.undo?.();
     const cut = (await disk.size(fd)) !== size;
     if (cut) await disk.truncate(fd, size);
-    if (cut || state.synced < state.written) await this.#syncNow(id, fd);
+    if (cut || state.synced < state.written) await this.#syncNow(id, fd, true);
   }
 
   #fill(fd: number, into: Uint8Array, position: number): Promise<number> {
@@ -219,6 +218,14 @@ export class DiskBlobs implements BlobStore {
       lease.release();
     }
   }
+}
+
+function writtenExtents({ pieces }: SegmentJob, { pieceCrcs }: SegmentResult): WrittenExtent[] {
+  const extents: WrittenExtent[] = [];
+  for (const [index, { extent, action }] of pieces.entries()) {
+    if (action === 'write') extents.push({ start: extent.start, end: extent.end, crc32: pieceCrcs[index] ?? 0 });
+  }
+  return extents;
 }
 
 /** Null for what is not there. */

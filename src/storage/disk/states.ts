@@ -1,4 +1,5 @@
 /** What this process knows about a stored file and no stat() tells. Small, kept only for files that are being written. */
+import { crc32Combine } from '../../protocol/crc32.ts';
 import type { Extent } from '../../protocol/extents.ts';
 
 /** Bytes that went to the part and how they check. */
@@ -6,12 +7,17 @@ export interface WrittenExtent extends Extent {
   crc32: number;
 }
 
+/** Of all writes to the part, the last that added to this extent. */
+interface FreshExtent extends WrittenExtent {
+  turn: number;
+}
+
 export interface FileState {
   /** Writes that went to the part, and how many of them the last good sync covered. */
   written: number;
   synced: number;
-  /** What was written since the last good sync, in that order; null when that became too much to remember. */
-  fresh: WrittenExtent[] | null;
+  /** What was written since the last good sync, disjoint; null when it cannot be told any more. */
+  fresh: FreshExtent[] | null;
   /** A sync failed: the system may hold bytes for stored that are not. They are written again before the next one. */
   doubtful: boolean;
   /** Takes back a journal append that failed half way; set only while that is not done. */
@@ -28,8 +34,8 @@ export interface JournalState {
   unsynced: boolean;
 }
 
-/** Extents remembered a file; beyond it (nothing is synced before the seal, say) the journal has to tell. */
-const MOST_FRESH = 4096;
+/** Extents remembered a file; chunks that follow each other are one. */
+const MOST_FRESH = 256;
 
 export class FileStates {
   readonly #states = new Map<string, FileState>();
@@ -56,9 +62,7 @@ export class FileStates {
   wrote(id: string, extents: readonly WrittenExtent[]): void {
     const state = this.of(id);
     state.written += 1;
-    if (state.fresh === null) return;
-    state.fresh.push(...extents);
-    if (state.fresh.length > MOST_FRESH) state.fresh = null;
+    for (const extent of extents) remember(state, extent);
   }
 
   get(id: string): FileState | undefined {
@@ -75,36 +79,40 @@ export class FileStates {
   }
 }
 
-/** What a good sync covers: everything that `states` knew of when it began. */
+function remember(state: FileState, { start, end, crc32 }: WrittenExtent): void {
+  const { written: turn, fresh } = state;
+  if (fresh === null) return;
+  // Bytes that count are never written twice: what lies under these belonged to a chunk that was refused.
+  const others = fresh.filter((other) => other.end < start || other.start > end);
+  const under = fresh.length - others.length;
+  // Some of it may belong to another chunk, and a CRC-32 cannot be cut in two.
+  const partly = under > 0 && fresh.some((f) => f.start <= end && f.end >= start && (f.start < start || f.end > end));
+  if (partly || others.length >= MOST_FRESH) {
+    state.fresh = null;
+    return;
+  }
+  const before = others.find((other) => other.end + 1 === start);
+  if (before === undefined) {
+    others.push({ start, end, crc32, turn });
+  } else {
+    before.crc32 = crc32Combine(before.crc32, crc32, end - start + 1);
+    before.end = end;
+    before.turn = turn;
+  }
+  state.fresh = others;
+}
+
+/** What a good sync covers: everything that was written before it began. */
 export function beginSync(state: FileState): { done(): void } {
   const { written } = state;
-  const remembered = state.fresh?.length ?? 0;
   return {
     done: () => {
       state.synced = Math.max(state.synced, written);
       state.doubtful = false;
       if (state.synced === state.written) state.fresh = [];
-      else state.fresh?.splice(0, remembered);
+      else state.fresh = state.fresh?.filter(({ turn }) => turn > written) ?? null;
     },
   };
-}
-
-/**
- * The extents of `fresh` that still hold what was written: one that a later one overlaps belonged to a chunk that was refused,
- * for bytes that count are never written twice.
- */
-export function standing(fresh: readonly WrittenExtent[]): WrittenExtent[] {
-  const ascending = fresh.map((extent, turn) => ({ ...extent, turn })).sort((a, b) => a.start - b.start);
-  const kept: typeof ascending = [];
-  for (const extent of ascending) {
-    let last = kept.at(-1);
-    while (last !== undefined && last.end >= extent.start && last.turn < extent.turn) {
-      kept.pop();
-      last = kept.at(-1);
-    }
-    if (last === undefined || last.end < extent.start) kept.push(extent);
-  }
-  return kept.map(({ start, end, crc32 }) => ({ start, end, crc32 }));
 }
 
 /**
