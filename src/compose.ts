@@ -8,6 +8,7 @@ import type { Clock } from './contracts.ts';
 import { Engine } from './engine/engine.ts';
 import type { ServerState } from './http/deps.ts';
 import { createLog } from './http/log.ts';
+import { Pump } from './http/pump.ts';
 import { buildServer } from './http/server.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
 import { Credentials } from './identity/credentials.ts';
@@ -33,7 +34,11 @@ export interface Substitutes {
   clock?: Clock;
   disk?: DiskStoreOptions['disk'];
   log?: Logger;
+  /** How long a followed download waits for the next change of its file. */
+  followSilenceMs?: number;
 }
+
+const FOLLOW_SILENCE_MS = 60_000;
 
 /** Opens the data directory and builds the server; nothing listens yet. */
 export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
@@ -45,14 +50,19 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
     ...(substitutes.disk ? { disk: substitutes.disk } : {}),
   });
   try {
-    return await assemble(config, store, clock, log);
+    return await assemble(config, store, { ...substitutes, clock, log });
   } catch (error) {
     await store.close();
     throw error;
   }
 }
 
-async function assemble(config: Config, store: DiskStore, clock: Clock, log: Logger): Promise<App> {
+async function assemble(
+  config: Config,
+  store: DiskStore,
+  outside: Substitutes & { clock: Clock; log: Logger },
+): Promise<App> {
+  const { clock, log, followSilenceMs = FOLLOW_SILENCE_MS } = outside;
   const onDamaged = (key: string, error: Error): void => {
     log.error({ key, err: error }, 'a damaged document was passed over; the rest is served');
   };
@@ -64,8 +74,25 @@ async function assemble(config: Config, store: DiskStore, clock: Clock, log: Log
   const engine = new Engine({ ...store, catalog, clock, warn }, config);
   let state: ServerState = 'starting';
   let firstAdmin: FirstAdmin | null = null;
-  const gauges = (): Record<string, number> => engine.gauges();
-  const server = buildServer({ config, engine, credentials, jwtSecret, clock, log, state: () => state, gauges });
+  // As much again as half of what uploads may hold, so that neither side can starve the other.
+  const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
+  const gauges = (): Record<string, number> => ({
+    ...engine.gauges(),
+    downloads: downloads.active,
+    download_buffer_bytes: downloads.pool.lent,
+  });
+  const server = buildServer({
+    config,
+    engine,
+    downloads,
+    followSilenceMs,
+    credentials,
+    jwtSecret,
+    clock,
+    log,
+    state: () => state,
+    gauges,
+  });
   const sweeper = schedule(config.cleanupCron, () => sweep(engine, log), { noOverlap: true });
   await sweeper.stop();
 

@@ -7,6 +7,7 @@ import type { Credentials } from '../identity/credentials.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { Metrics } from './metrics.ts';
+import type { Pump } from './pump.ts';
 
 /** `starting`: recovery is under way; `stopping`: what runs may end, nothing new begins. */
 export type ServerState = 'starting' | 'ready' | 'stopping';
@@ -14,6 +15,9 @@ export type ServerState = 'starting' | 'ready' | 'stopping';
 export interface ServerDeps {
   config: Pick<Config, 'tokenMinutes' | 'trustProxy' | 'tls' | 'idleSeconds'>;
   engine: Engine;
+  downloads: Pump;
+  /** A followed download ends when nothing of the file came for so long, in milliseconds. */
+  followSilenceMs: number;
   credentials: Credentials;
   /** Key of the tokens' signatures. */
   jwtSecret: string;

@@ -25,6 +25,7 @@ import { refuse } from './refuse.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { docRoutes, openapi } from './routes/docs.ts';
+import { downloadRoutes } from './routes/download.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
@@ -71,6 +72,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
       signedIn.register(async (api) => {
         uploadRoutes(api, routeDeps);
         statusRoutes(api, routeDeps);
+        downloadRoutes(api, routeDeps);
         fileRoutes(api, routeDeps);
         clientRoutes(api, routeDeps);
         adminRoutes(api, routeDeps);

@@ -95,6 +95,7 @@ export class FollowSource implements Source {
   #cancelled = false;
   #lastChange = performance.now();
   #wake: (() => void) | null = null;
+  #waiting: Promise<void> | null = null;
 
   constructor(representation: Representation, options: FollowOptions) {
     this.#representation = representation;
@@ -111,7 +112,11 @@ export class FollowSource implements Source {
   }
 
   ready(): Promise<void> | null {
-    return this.#mustWait() ? this.#wait() : null;
+    if (!this.#mustWait()) return null;
+    this.#waiting ??= this.#wait().finally(() => {
+      this.#waiting = null;
+    });
+    return this.#waiting;
   }
 
   async fill(into: Uint8Array): Promise<number> {

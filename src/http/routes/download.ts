@@ -1,0 +1,219 @@
+/** GET and HEAD /api/files/download/{filename}: RFC 9110 §13 and §14 over what is stored, or as it arrives. */
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { Representation } from '../../engine/downloads.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/policy.ts';
+import { checkPreconditions, ifRangeHolds, type Validators } from '../../protocol/conditionals.ts';
+import { type Extent, lengthOf } from '../../protocol/extents.ts';
+import { checkName } from '../../protocol/names.ts';
+import { formatContentRange, parseRange } from '../../protocol/ranges.ts';
+import { DownloadQuery, Problem } from '../../protocol/schemas.ts';
+import { multipartByteranges } from '../byteranges.ts';
+import type { RouteDeps } from '../deps.ts';
+import { digestFields, representationFields } from '../representation.ts';
+import { FollowSource, PiecesSource, type Source } from '../sources.ts';
+import { nameParameter } from './parameters.ts';
+
+interface Download {
+  Params: { '*': string };
+  Querystring: DownloadQuery;
+}
+
+type Fields = Record<string, string | number>;
+
+/** What is sent of a representation. */
+type Selection =
+  | { kind: 'whole' }
+  /** From the first byte on, waiting for what has not arrived. */
+  | { kind: 'follow' }
+  | { kind: 'parts'; extents: [Extent, ...Extent[]] };
+
+/** A response that is to be sent. */
+interface Answer {
+  status: 200 | 206;
+  fields: Fields;
+  source: Source;
+}
+
+const binary = { 'application/octet-stream': { schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) } };
+
+const schema = {
+  tags: ['Files'],
+  summary: 'The bytes of a file, whole or by ranges; also of one that is still arriving.',
+  description:
+    'Range (one, several, open, suffix), If-Range, If-Match, If-None-Match, If-Modified-Since and If-Unmodified-Since as in RFC 9110. ' +
+    'Of an unfinished file a range is sent when all of it was received; with follow=true the whole file is sent as it arrives.',
+  params: nameParameter,
+  querystring: DownloadQuery,
+  response: {
+    200: { description: 'The whole file', content: binary },
+    206: { description: 'The range, or several as multipart/byteranges', content: binary },
+    304: { description: 'Not modified', type: 'null' },
+    400: Problem,
+    401: Problem,
+    403: Problem,
+    404: Problem,
+    412: Problem,
+    416: Problem,
+    503: Problem,
+  },
+};
+
+export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.route<Download>({
+    method: ['GET', 'HEAD'],
+    url: '/api/files/download/*',
+    schema,
+    config: { frequent: true },
+    handler: async (request, reply) => {
+      const owner = ownerOf(request.principal, request.query.owner);
+      const name = checkName(request.params['*']);
+      const representation = await deps.engine.open(owner, name);
+      try {
+        // Awaited here, so that the file stays open as long as anything is read from it, and no longer.
+        return await answer(deps, owner, representation, request, reply);
+      } finally {
+        representation.release();
+      }
+    },
+  });
+}
+
+async function answer(
+  deps: RouteDeps,
+  owner: string,
+  representation: Representation,
+  request: FastifyRequest<Download>,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { headers, method } = request;
+  const ranged = method === 'GET' && headers.range !== undefined;
+  const follow = request.query.follow === true && representation.state() === 'open';
+  // RFC 9110 §13.2.1: preconditions count only where the answer would be a success without them.
+  if (!representation.readable && !follow && !ranged) throw notComplete();
+  const { etag, lastModified } = representation;
+  const verdict = checkPreconditions(method, headers, { etag, lastModified, exists: true });
+  if (verdict === 'failed') {
+    throw new LadingError('precondition_failed', 'The file is not the one that the precondition asks for.');
+  }
+  const common = representationFields(representation);
+  if (verdict === 'not_modified') {
+    const { 'content-type': _type, 'content-disposition': _disposition, ...kept } = common;
+    return reply.code(304).headers(kept).send();
+  }
+  const selection: Selection = follow ? { kind: 'follow' } : select(request, representation);
+  const { status, fields, source } = compose(deps, owner, representation, selection, common);
+  Object.assign(fields, await digestFields(representation, contentExtent(representation, selection), headers));
+  if (method === 'HEAD') {
+    source.cancel();
+    return reply.code(status).headers(fields).send();
+  }
+  await send(deps, { status, fields, source }, request, reply);
+  return reply;
+}
+
+/** What the `Range` of the request selects, once the preconditions let it through. Throws 416, and 404 for what is not there yet. */
+function select({ headers, method }: FastifyRequest, representation: Representation): Selection {
+  const { size, readable, etag, lastModified } = representation;
+  const validators: Validators = { etag, lastModified, exists: true };
+  const ifRange = headers['if-range'];
+  const honoured = method === 'GET' && (typeof ifRange !== 'string' || ifRangeHolds(ifRange, validators));
+  const selection =
+    honoured && headers.range !== undefined ? parseRange(headers.range, size) : { kind: 'whole' as const };
+  switch (selection.kind) {
+    case 'whole':
+      if (!readable) throw notComplete();
+      return selection;
+    case 'size_needed':
+      throw notComplete();
+    case 'unsatisfiable':
+      throw new LadingError('range_not_satisfiable', `The file has ${size} bytes; the range lies behind its end.`, {
+        ...(size === null ? {} : { total_bytes: size }),
+      });
+    case 'parts':
+      if (!selection.extents.every((extent) => representation.covers(extent))) throw notComplete();
+      return selection;
+  }
+}
+
+function notComplete(): LadingError {
+  return new LadingError(
+    'not_complete',
+    'The file is still arriving. Ask for a Range that was received (see its status), or follow=true to get it as it comes.',
+  );
+}
+
+/** Status, fields and bytes of what was selected. */
+function compose(
+  { engine, followSilenceMs }: RouteDeps,
+  owner: string,
+  representation: Representation,
+  selection: Selection,
+  common: Fields,
+): Answer {
+  const { name, size, reader } = representation;
+  if (selection.kind === 'follow') {
+    // Of an undeclared size the end so far is not the end.
+    const declared = representation.readable ? null : size;
+    const source = new FollowSource(representation, {
+      size: declared,
+      watch: (listener) => engine.watch(owner, name, listener),
+      silenceMs: followSilenceMs,
+      isWhole: async (bytes) => {
+        const { id, total_bytes: total, bytes_received: received } = await engine.status(owner, name);
+        return id === representation.id && total === bytes && received === bytes;
+      },
+    });
+    const { etag: _etag, 'last-modified': _modified, ...rest } = common;
+    const fields: Fields = { ...rest, 'cache-control': 'no-store' };
+    return { status: 200, fields: declared === null ? fields : { ...fields, 'content-length': declared }, source };
+  }
+  if (selection.kind === 'whole') {
+    const bytes = size ?? 0;
+    const pieces = bytes === 0 ? [] : [{ start: 0, end: bytes - 1 }];
+    return { status: 200, fields: { ...common, 'content-length': bytes }, source: new PiecesSource(reader, pieces) };
+  }
+  const [extent, ...others] = selection.extents;
+  if (others.length === 0) {
+    const fields = { ...common, 'content-range': formatContentRange(extent, size), 'content-length': lengthOf(extent) };
+    return { status: 206, fields, source: new PiecesSource(reader, [extent]) };
+  }
+  const { contentType, length, pieces } = multipartByteranges(selection.extents, size, String(common['content-type']));
+  const fields = { ...common, 'content-type': contentType, 'content-length': length };
+  return { status: 206, fields, source: new PiecesSource(reader, pieces) };
+}
+
+/** The extent that is the whole content of the answer; null when there is no such single one. */
+function contentExtent({ size }: Representation, selection: Selection): Extent | null {
+  if (selection.kind === 'whole') return { start: 0, end: (size ?? 0) - 1 };
+  return selection.kind === 'parts' && selection.extents.length === 1 ? selection.extents[0] : null;
+}
+
+async function send(
+  { downloads, log }: RouteDeps,
+  { status, fields, source }: Answer,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  try {
+    const transfer = await downloads.begin(reply.raw, source);
+    reply.hijack();
+    const outcome = await transfer.send(status, headOf(reply, fields));
+    if (outcome.kind === 'failed') {
+      log.error({ request_id: request.id, err: outcome.error }, 'a download was cut because bytes were missing');
+    } else if (outcome.kind === 'idle') {
+      log.info({ request_id: request.id }, 'a download was cut because nothing of it was taken');
+    }
+  } finally {
+    source.cancel();
+  }
+}
+
+/** What hooks have set on the reply, and the fields of this answer. */
+function headOf(reply: FastifyReply, fields: Fields): OutgoingHttpHeaders {
+  const head: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(reply.getHeaders())) head[name] = value;
+  return Object.assign(head, fields);
+}
