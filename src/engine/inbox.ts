@@ -38,6 +38,11 @@ export class Inbox {
     source.on('end', this.#end);
     source.on('error', this.#broken);
     source.on('close', this.#broken);
+    // What broke before anybody listened says nothing any more.
+    if (source.destroyed) {
+      this.ended = source.readableEnded;
+      this.#broken();
+    }
   }
 
   #take = (piece: Buffer): void => {
@@ -82,14 +87,30 @@ export class Inbox {
   }
 
   /**
-   * Resolves when at least `count` bytes are here, the body ended, or `quietMs` passed (null: no limit). Throws the failure.
-   * The count is lowered to the inbox's own limit, for more would never come.
+   * The limit moves with the number of requests: lets a stopped sender go on after it rose, serves who waits after it fell. Called
+   * now and then, for no event tells.
    */
-  async until(count: number, quietMs: number | null): Promise<void> {
+  look(): void {
+    this.#goOn();
+    if (this.bytes >= this.#limit()) this.#notify();
+  }
+
+  #goOn(): void {
+    if (!this.#paused || this.bytes >= this.#limit()) return;
+    this.#paused = false;
+    this.#source.resume();
+  }
+
+  /**
+   * Resolves when at least `count` bytes are here, the body ended, or `quietMs` passed (null: no limit); true when it was not the
+   * quiet. Throws the failure. The count is lowered to the inbox's own limit, for more would never come.
+   */
+  async until(count: number, quietMs: number | null): Promise<boolean> {
     const enough = (): boolean => this.bytes >= Math.min(count, this.#limit()) || this.ended || this.failure !== null;
     let quiet = false;
     let timer: NodeJS.Timeout | null = null;
     while (!enough() && !quiet) {
+      this.#goOn();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         if (quietMs !== null && timer === null) {
@@ -102,6 +123,7 @@ export class Inbox {
     }
     if (timer !== null) clearTimeout(timer);
     if (this.failure) throw this.failure;
+    return !quiet;
   }
 
   /** Moves up to `into.length` bytes out; the number moved. Lets the client go on. */
@@ -123,10 +145,7 @@ export class Inbox {
     }
     if (used > 0) this.#pieces.splice(0, used);
     this.bytes -= moved;
-    if (this.#paused && this.bytes < this.#limit()) {
-      this.#paused = false;
-      this.#source.resume();
-    }
+    this.#goOn();
     return moved;
   }
 

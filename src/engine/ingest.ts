@@ -140,6 +140,7 @@ export class Ingest {
       get held() {
         return held();
       },
+      look: () => inbox.look(),
       fail: (error) => inbox.fail(error),
     });
     try {

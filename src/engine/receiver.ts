@@ -10,7 +10,7 @@ import type { FreshExtent } from './committer.ts';
 import type { Inbox } from './inbox.ts';
 import { type SegmentPool, type SegmentSize, SMALL_SEGMENT_BYTES } from './segments.ts';
 
-/** A part-filled segment goes to a worker when its socket stays quiet for so long. */
+/** A part-filled segment goes to a worker when its socket does not fill the inbox within this time. */
 const QUIET_MS = 250;
 /** A sender that fills a small segment within this time is worth a large one. */
 const FAST_MS = 60;
@@ -107,21 +107,23 @@ export class Receiver {
     return { bytes, size, used: 0, start };
   }
 
-  /** Fills the segment until it is full, the chunk ends, or the sender goes quiet. */
+  /** Fills the segment until it is full, the chunk ends, or the sender falls below what is worth a segment. */
   async #fill(filling: Filling): Promise<void> {
     const { bytes } = filling;
     filling.used += this.#inbox.drainInto(bytes);
     while (filling.used < bytes.length) {
-      await this.#bytes(1, QUIET_MS);
-      if (this.#inbox.bytes === 0 && filling.used > 0) return;
-      filling.used += this.#inbox.drainInto(filling.used === 0 ? bytes : bytes.subarray(filling.used));
+      const came = await this.#bytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), QUIET_MS);
+      filling.used += this.#inbox.drainInto(bytes.subarray(filling.used));
+      if (!came) return;
     }
   }
 
-  /** Waits for bytes; a body that ends with none left is too short. */
-  async #bytes(count: number, quietMs: number | null): Promise<void> {
-    if (this.#inbox.bytes < count || this.#inbox.failure) await this.#inbox.until(count, quietMs);
+  /** Waits for bytes; false when they did not come in time. A body that ends with none left is too short. */
+  async #bytes(count: number, quietMs: number | null): Promise<boolean> {
+    const here = this.#inbox.bytes >= count && !this.#inbox.failure;
+    const came = here || (await this.#inbox.until(count, quietMs));
     if (this.#inbox.ended && this.#inbox.bytes === 0) throw this.#lengthMismatch();
+    return came;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {

@@ -11,6 +11,8 @@ const RATE_WINDOW_MS = 60_000;
 export interface Watched {
   /** True while the server itself keeps the client waiting. */
   readonly held: boolean;
+  /** Called with every look of the watchdog. */
+  look(): void;
   fail(error: LadingError): void;
 }
 
@@ -62,6 +64,7 @@ export class Watchdog {
   look(): void {
     const now = this.#clock.now();
     for (const entry of this.#entries) {
+      entry.watched.look();
       if (entry.watched.held) {
         entry.lastByteAt = now;
         entry.windowStart = now;

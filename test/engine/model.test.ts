@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
-import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { type ChunkToSend, readBack, sendChunk } from '../support/chunks.ts';
+import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 
 const OWNER = 'device';
 const NAME = 'some/file.bin';
@@ -23,7 +23,10 @@ interface Send {
   fault: Fault;
   declare: number | null;
 }
-type Step = Send | { kind: 'together'; sends: Send[] } | { kind: 'complete' | 'delete' | 'restart' | 'crash' | 'sweep' };
+type Step =
+  | Send
+  | { kind: 'together'; sends: Send[] }
+  | { kind: 'complete' | 'delete' | 'restart' | 'crash' | 'sweep' };
 
 /** The file as a child would keep it: one cell a byte. */
 class Model {
@@ -118,8 +121,14 @@ const send = fc.record({
 const plain = send.map((one) => ({ ...one, fault: 'none' as const, declare: null }));
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 12, arbitrary: send },
-  { weight: 4, arbitrary: fc.array(plain, { minLength: 2, maxLength: 6 }).map((sends) => ({ kind: 'together' as const, sends })) },
-  { weight: 3, arbitrary: fc.constantFrom({ kind: 'restart' as const }, { kind: 'crash' as const }, { kind: 'sweep' as const }) },
+  {
+    weight: 4,
+    arbitrary: fc.array(plain, { minLength: 2, maxLength: 6 }).map((sends) => ({ kind: 'together' as const, sends })),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.constantFrom({ kind: 'restart' as const }, { kind: 'crash' as const }, { kind: 'sweep' as const }),
+  },
   { weight: 1, arbitrary: fc.constantFrom({ kind: 'complete' as const }, { kind: 'delete' as const }) },
 );
 
@@ -161,11 +170,17 @@ test('any chunks in any order end in the bytes of the model or in the documented
           else if (one.kind === 'crash') await run.crash();
           else if (one.kind === 'sweep') await run.engine.sweep();
           else if (one.kind === 'delete') {
-            const code = await run.engine.remove(OWNER, NAME).then(() => null, (error) => error.code);
+            const code = await run.engine.remove(OWNER, NAME).then(
+              () => null,
+              (error) => error.code,
+            );
             assert.equal(code, model.visible ? null : 'not_found');
             model.reset();
           } else {
-            const code = await run.engine.complete(OWNER, NAME).then(() => null, (error) => error.code);
+            const code = await run.engine.complete(OWNER, NAME).then(
+              () => null,
+              (error) => error.code,
+            );
             const whole = model.sealed || (model.size === null && model.gapless);
             assert.equal(code, !model.visible ? 'not_found' : whole ? null : 'not_contiguous');
             if (code === null) model.sealed = true;

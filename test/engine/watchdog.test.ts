@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Watchdog } from '../../src/engine/watchdog.ts';
+import { LadingError } from '../../src/errors.ts';
+
+interface Rig {
+  watchdog: Watchdog;
+  /** Moves the clock, looking every half second as the timer does. */
+  pass(seconds: number, each?: () => void): void;
+}
+
+function rig(limits: { idleSeconds: number; minBytesPerSecond: number }): Rig {
+  let now = 1_700_000_000_000;
+  const watchdog = new Watchdog({ now: () => now }, limits);
+  return {
+    watchdog,
+    pass: (seconds, each) => {
+      for (let tick = 0; tick < seconds * 2; tick += 1) {
+        now += 500;
+        if (tick % 2 === 1) each?.();
+        watchdog.look();
+      }
+    },
+  };
+}
+
+class Request {
+  held = false;
+  looks = 0;
+  failures: LadingError[] = [];
+
+  fail(error: LadingError): void {
+    this.failures.push(error);
+  }
+
+  look(): void {
+    this.looks += 1;
+  }
+
+  get codes(): string[] {
+    return this.failures.map((error) => error.code);
+  }
+}
+
+test('a request that brings no byte for the idle time is ended, and not before', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 0 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(9.5);
+  assert.deepEqual(request.codes, []);
+  watch.seen(1);
+  pass(9.5);
+  assert.deepEqual(request.codes, [], 'a byte starts the time anew');
+  pass(0.5);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  assert.match(request.failures[0]?.message ?? '', /No byte came for 10 s/);
+  watch.stop();
+});
+
+test('a request slower than the minimum rate over a minute is ended', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 100 });
+  const slow = new Request();
+  const fast = new Request();
+  const watches = [watchdog.watch(slow), watchdog.watch(fast)] as const;
+  pass(59, () => {
+    watches[0].seen(99);
+    watches[1].seen(100);
+  });
+  assert.deepEqual(slow.codes, [], 'a minute is given to everybody');
+  pass(1, () => {
+    watches[0].seen(99);
+    watches[1].seen(100);
+  });
+  assert.deepEqual(slow.codes, ['request_timeout']);
+  assert.match(slow.failures[0]?.message ?? '', /slower than 100 bytes a second/);
+  assert.deepEqual(fast.codes, []);
+  for (const watch of watches) watch.stop();
+});
+
+test('a burst does not pay for a later minute: each is averaged by itself', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 100 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  watch.seen(1_000_000);
+  pass(60);
+  assert.deepEqual(request.codes, []);
+  pass(59.5, () => watch.seen(1));
+  assert.deepEqual(request.codes, []);
+  pass(0.5);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  watch.stop();
+});
+
+test('one byte a second is enough at the default rate, for ever', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 1 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(24 * 3600, () => watch.seen(1));
+  assert.deepEqual(request.codes, []);
+  watch.stop();
+});
+
+test('a request that the server itself keeps waiting is never blamed, neither for idleness nor for its rate', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 100 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(5);
+  request.held = true;
+  pass(3600);
+  assert.deepEqual(request.codes, []);
+  request.held = false;
+  pass(9.5);
+  assert.deepEqual(request.codes, [], 'its times start anew when it is let go');
+  pass(0.5);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  watch.stop();
+});
+
+test('a minimum rate of 0 allows any', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 3600, minBytesPerSecond: 0 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(3599);
+  assert.deepEqual(request.codes, []);
+  watch.stop();
+});
+
+test('nobody is blamed after the end of his request', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 1, minBytesPerSecond: 1 });
+  const request = new Request();
+  watchdog.watch(request).stop();
+  pass(120);
+  assert.deepEqual(request.codes, []);
+});
+
+test('every look reaches every request, so that it can adapt to a changed limit', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 1 });
+  const requests = [new Request(), new Request()];
+  const watches = requests.map((request) => watchdog.watch(request));
+  pass(1);
+  assert.deepEqual(
+    requests.map((request) => request.looks),
+    [2, 2],
+  );
+  for (const watch of watches) watch.stop();
+});
+
+test('the timer looks by itself while there is somebody to look at', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  let now = 0;
+  const watchdog = new Watchdog({ now: () => now }, { idleSeconds: 1, minBytesPerSecond: 0 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  now = 1_000;
+  t.mock.timers.tick(500);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  watch.stop();
+  watchdog.watch(request);
+  now = 3_000;
+  t.mock.timers.tick(500);
+  assert.equal(request.failures.length, 2, 'also after it stopped for want of requests');
+});
+
+test('all running requests can be ended at once', () => {
+  const { watchdog } = rig({ idleSeconds: 10, minBytesPerSecond: 1 });
+  const requests = [new Request(), new Request(), new Request()];
+  const watches = requests.map((request) => watchdog.watch(request));
+  watches[1]?.stop();
+  watchdog.failAll(() => new LadingError('shutting_down', 'stopping'));
+  assert.deepEqual(
+    requests.map((request) => request.codes),
+    [['shutting_down'], [], ['shutting_down']],
+  );
+  watches[0]?.stop();
+  watches[2]?.stop();
+});

@@ -1,0 +1,163 @@
+/** An engine over the real disk storage in a folder of its own, that can be stopped, crashed and started again. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, type TestContext } from 'node:test';
+import { Engine, type EngineDoors, type EngineSettings } from '../../src/engine/engine.ts';
+import type { Recovered } from '../../src/engine/recover.ts';
+import { type Disk, realDisk } from '../../src/storage/disk/disk.ts';
+import { startThreads, type Threads } from '../../src/storage/disk/pool.ts';
+import { type DiskStore, openDiskStore } from '../../src/storage/disk/store.ts';
+import { openLowdbCatalog } from '../../src/storage/lowdb/catalog.ts';
+import { CutDisk } from './cut-disk.ts';
+
+const MIB = 1024 ** 2;
+
+export const DEFAULTS: EngineSettings = {
+  durability: 'chunk',
+  bufferBytes: 16 * MIB,
+  maxChunkBytes: 64 * MIB,
+  maxFileBytes: 1024 * MIB,
+  staleSeconds: 86_400,
+  openEndedSeconds: 900,
+  idleSeconds: 120,
+  minBytesPerSecond: 1,
+};
+
+/** What a test puts in place of the usual. */
+export interface Rigging {
+  clock?: { now(): number };
+  disk?: Disk;
+  /** In an existing folder, which is then left alone. */
+  dataDir?: string;
+  /** Puts something of the test's own between the engine and a door. Called anew at every start. */
+  wrap?: (doors: EngineDoors) => EngineDoors;
+}
+
+export interface EngineUnderTest {
+  /** The one that runs now. */
+  readonly engine: Engine;
+  /** Its doors, without what `wrap` put in between. */
+  readonly doors: EngineDoors;
+  /** What its start found. */
+  readonly recovered: Recovered;
+  readonly dataDir: string;
+  /** What went to the log, of all engines so far. */
+  readonly warnings: { message: string; details: object }[];
+  /** A clean stop and a start on the same directory, with other settings if given. */
+  restart(settings?: Partial<EngineSettings>): Promise<void>;
+  /** The process dies as it stands, then a start on what is on the disk. `between` runs while nothing runs. */
+  crash(between?: () => Promise<void>): Promise<void>;
+  /** A clean stop for good; `between` the stops of other calls nothing happens. */
+  close(): Promise<void>;
+}
+
+let shared: Threads | null = null;
+
+/** One pair of threads for all tests of a file: starting them takes longer than most tests. */
+export function testThreads(): Threads {
+  shared ??= startThreads({ workers: 1 });
+  return shared;
+}
+
+after(async () => {
+  await shared?.close();
+});
+
+interface Running {
+  engine: Engine;
+  doors: EngineDoors;
+  store: DiskStore;
+  cut: CutDisk;
+  recovered: Recovered;
+}
+
+export async function startEngine(
+  t: TestContext,
+  settings: Partial<EngineSettings> = {},
+  rigging: Rigging = {},
+): Promise<EngineUnderTest> {
+  const dataDir = rigging.dataDir ?? (await mkdtemp(join(tmpdir(), 'lading-engine-')));
+  const warnings: { message: string; details: object }[] = [];
+  let present = { ...DEFAULTS, ...settings };
+  const start = (): Promise<Running> => run(dataDir, present, rigging, warnings);
+  let running: Running | null = await start();
+
+  const current = (): Running => {
+    if (!running) throw new Error('the engine was closed');
+    return running;
+  };
+  const close = async (): Promise<void> => {
+    const last = running;
+    running = null;
+    if (last) await stop(last);
+    if (rigging.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
+  };
+  t.after(close);
+
+  return {
+    get engine() {
+      return current().engine;
+    },
+    get doors() {
+      return current().doors;
+    },
+    get recovered() {
+      return current().recovered;
+    },
+    dataDir,
+    warnings,
+    restart: async (changed = {}) => {
+      await stop(current());
+      present = { ...present, ...changed };
+      running = await start();
+    },
+    crash: async (between) => {
+      await kill(current());
+      await between?.();
+      running = await start();
+    },
+    close,
+  };
+}
+
+async function run(
+  dataDir: string,
+  settings: EngineSettings,
+  rigging: Rigging,
+  warnings: { message: string; details: object }[],
+): Promise<Running> {
+  const cut = new CutDisk(rigging.disk ?? realDisk, testThreads());
+  const store = await openDiskStore({ dataDir, disk: cut, threads: cut.threads });
+  try {
+    const onDamaged = (key: string, error: Error): void => {
+      warnings.push({ message: 'damaged document', details: { key, error } });
+    };
+    const doors: EngineDoors = {
+      ...store,
+      catalog: await openLowdbCatalog({ files: store.fileDocuments, onDamaged }),
+      clock: rigging.clock ?? { now: () => Date.now() },
+      warn: (message, details) => warnings.push({ message, details }),
+    };
+    const engine = new Engine(rigging.wrap?.(doors) ?? doors, settings);
+    const recovered = await engine.start(store.wasClean);
+    return { engine, doors, store, cut, recovered };
+  } catch (error) {
+    await cut.cut();
+    await store.close();
+    throw error;
+  }
+}
+
+/** In the order of a server that ends well. */
+async function stop({ engine, store }: Running): Promise<void> {
+  await engine.stop(0);
+  await store.close({ clean: true });
+}
+
+async function kill({ engine, store, cut }: Running): Promise<void> {
+  await cut.cut();
+  await store.close();
+  // Only its timers are left, and requests that hang; they end here without touching the disk.
+  await engine.stop(0);
+}
