@@ -48,10 +48,7 @@ export class Committer {
       const queue = this.#pending.get(upload);
       if (queue) queue.push(pending);
       else this.#pending.set(upload, [pending]);
-      if (!this.#rounds.has(upload)) {
-        const rounds = this.#run(upload).finally(() => this.#rounds.delete(upload));
-        this.#rounds.set(upload, rounds);
-      }
+      if (!this.#rounds.has(upload)) this.#rounds.set(upload, this.#run(upload));
     });
   }
 
@@ -71,6 +68,8 @@ export class Committer {
         for (const pending of batch) pending.reject(error);
       }
     }
+    // In the same step as the last look: whoever comes after it starts rounds of his own.
+    this.#rounds.delete(upload);
   }
 
   async #round(upload: OpenUpload, batch: Pending[]): Promise<void> {

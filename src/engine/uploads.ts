@@ -55,7 +55,7 @@ export class Uploads {
     const key = slotKey(owner, name);
     for (;;) {
       const upload = this.#live.get(key);
-      if (upload) return { target: { upload }, handles: await upload.enter(() => this.#open(upload.id)) };
+      if (upload) return { target: { upload }, handles: await this.#hold(upload) };
       const making = this.#making.get(key);
       if (making) {
         await making.catch(() => {});
@@ -65,6 +65,15 @@ export class Uploads {
       this.#making.set(key, made);
       const sealed = await made;
       if (sealed) return { target: { sealed }, handles: null };
+    }
+  }
+
+  async #hold(upload: OpenUpload): Promise<Handles> {
+    try {
+      return await upload.enter(() => this.#open(upload.id));
+    } catch (error) {
+      await this.#discardUnused(upload);
+      throw error;
     }
   }
 
@@ -148,6 +157,10 @@ export class Uploads {
   /** After a request: an upload that nobody uses and that never got its first chunk leaves no trace. */
   async leave(upload: OpenUpload): Promise<void> {
     upload.leave();
+    await this.#discardUnused(upload);
+  }
+
+  async #discardUnused(upload: OpenUpload): Promise<void> {
     if (upload.users > 0 || upload.visible || upload.over) return;
     const reason = new LadingError('not_found', 'The upload ended before its first chunk was stored.');
     await this.discard(upload, reason, async () => {});

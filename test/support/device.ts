@@ -154,3 +154,24 @@ export function progress(
   const { bytes_received, total_bytes, next_expected_byte, missing, readable } = status;
   return { status: status.status, bytes_received, total_bytes, next_expected_byte, missing, readable };
 }
+
+/** A chunk that tells when all its bytes are verified and it is about to be committed. */
+export function sendAndTell(
+  engine: Engine,
+  name: string,
+  start: number,
+  bytes: Uint8Array,
+  said: Said = {},
+): { reply: Promise<FileStatus>; verified: Promise<void> } {
+  let tell = (): void => {};
+  const verified = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
+  const source = Readable.from([Buffer.from(encodeChunk(start, bytes))]);
+  const reply = engine.receive(source, intent(name, said), () => {
+    tell();
+    return Promise.resolve();
+  });
+  reply.catch(() => {});
+  return { reply, verified };
+}
