@@ -68,7 +68,7 @@ async function prepare(disk: Disk, layout: Layout): Promise<boolean> {
   for (const folder of [layout.tmp, layout.clients, layout.secrets, layout.files]) await disk.mkdir(folder);
   const shards = new Set(await disk.readdir(layout.files));
   for (const shard of SHARDS) if (!shards.has(shard)) await disk.mkdir(layout.shard(shard));
-  if (fresh || shards.size < SHARDS.length) {
+  if (!known.has('clean') || shards.size < SHARDS.length) {
     for (const folder of [layout.files, layout.root, layout.dataDir, path.dirname(layout.dataDir)])
       await disk.syncDir(folder);
   }

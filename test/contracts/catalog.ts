@@ -1,0 +1,176 @@
+/** What every catalog must do. Run by each implementation's own tests. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import type { Catalog, FileDocument } from '../../src/contracts.ts';
+import { documentOf, newId } from '../support/storage.ts';
+
+export function catalogContract(
+  name: string,
+  /** `reopen` gives a catalog over the same documents that remembers nothing. */
+  make: (t: TestContext) => Promise<{ catalog: Catalog; reopen(): Promise<Catalog> }>,
+): void {
+  const nothing = { sealed: null, open: null };
+  const sealed = (members: Partial<FileDocument>): FileDocument =>
+    documentOf({ state: 'sealed', size: 10, crc32: 0xdeadbeef, completedAt: 1_700_000_001_000, ...members });
+
+  test(`${name}: what was put is found, by a catalog that remembers nothing too`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const document = documentOf({
+      name: 'Ünïcödé/ファイル.bin',
+      size: Number.MAX_SAFE_INTEGER,
+      contentType: 'text/plain; charset="utf-8"',
+      reprDigest: { algorithm: 'sha-512', value: 'AA==' },
+      replaces: newId(),
+    });
+    await catalog.put(document);
+    for (const one of [catalog, await reopen()]) {
+      assert.deepEqual(await one.find(document.owner, document.name), { sealed: null, open: document });
+      assert.deepEqual(await one.listOpen(), [document]);
+      assert.equal(await one.has(document.id), true);
+      assert.equal(await one.has(newId()), false);
+      assert.deepEqual(await one.find(document.owner, 'other'), nothing);
+      assert.deepEqual(await one.find('other', document.name), nothing);
+    }
+  });
+
+  test(`${name}: changing what was put, or what was found, changes nothing stored`, async (t) => {
+    const { catalog } = await make(t);
+    const document = documentOf();
+    await catalog.put(document);
+    document.size = 99;
+    assert.equal((await catalog.find(document.owner, document.name)).open?.size, null);
+    const slot = await catalog.find(document.owner, document.name);
+    slot.open = null;
+    assert.notEqual((await catalog.find(document.owner, document.name)).open, null);
+  });
+
+  test(`${name}: putting again replaces, and an upload that is sealed is open no more`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const document = documentOf();
+    await catalog.put(document);
+    await catalog.put({ ...document, size: 5 });
+    const complete = sealed({ ...document, state: 'sealed', size: 5 });
+    await catalog.put(complete);
+    for (const one of [catalog, await reopen()]) {
+      assert.deepEqual(await one.find(document.owner, document.name), { sealed: complete, open: null });
+      assert.deepEqual(await one.listOpen(), []);
+    }
+  });
+
+  test(`${name}: a replacement stands beside the file until it is sealed, then the old one is gone`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const old = sealed({});
+    const next = documentOf({ replaces: old.id });
+    await catalog.put(old);
+    await catalog.put(next);
+    for (const one of [catalog, await reopen()]) {
+      assert.deepEqual(await one.find(old.owner, old.name), { sealed: old, open: next });
+    }
+    const complete = sealed({ ...next, state: 'sealed', size: 7 });
+    await catalog.put(complete);
+    for (const one of [catalog, await reopen()]) {
+      assert.deepEqual(await one.find(old.owner, old.name), { sealed: complete, open: null });
+      assert.equal(await one.has(old.id), false);
+      assert.equal(await one.has(complete.id), true);
+    }
+  });
+
+  test(`${name}: removing one of two leaves the other`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const old = sealed({});
+    const next = documentOf({ replaces: old.id });
+    await catalog.put(old);
+    await catalog.put(next);
+    await catalog.remove(next.id);
+    for (const one of [catalog, await reopen()]) {
+      assert.deepEqual(await one.find(old.owner, old.name), { sealed: old, open: null });
+      assert.deepEqual(await one.listOpen(), []);
+    }
+    await catalog.remove(old.id);
+    await catalog.remove(old.id);
+    for (const one of [catalog, await reopen()]) {
+      assert.deepEqual(await one.find(old.owner, old.name), nothing);
+      assert.equal(await one.has(old.id), false);
+      assert.deepEqual(await one.list({ owner: old.owner, prefix: '', after: null, limit: 10 }), []);
+    }
+  });
+
+  test(`${name}: writes of one document at the same time end with the last`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const document = documentOf();
+    await Promise.all(Array.from({ length: 20 }, (_, n) => catalog.put({ ...document, updatedAt: n })));
+    for (const one of [catalog, await reopen()]) {
+      assert.equal((await one.find(document.owner, document.name)).open?.updatedAt, 19);
+    }
+  });
+
+  test(`${name}: pages of names in the order of their code units, of one owner, under a prefix`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const names = ['a', 'a/b', 'a/c', 'a0', 'b', 'B', 'Z', 'é', '\u{1F600}', '\uffee', '_'];
+    for (const each of names) await catalog.put(documentOf({ name: each, owner: 'one' }));
+    await catalog.put(documentOf({ name: 'foreign', owner: 'two' }));
+    const expected = names.toSorted();
+    for (const one of [catalog, await reopen()]) {
+      const page = async (prefix: string, after: string | null, limit: number): Promise<string[]> =>
+        (await one.list({ owner: 'one', prefix, after, limit })).map((entry) => entry.name);
+      assert.deepEqual(await page('', null, 100), expected);
+      assert.deepEqual(await page('a/', null, 100), ['a/b', 'a/c']);
+      assert.deepEqual(await page('a/', 'a/b', 100), ['a/c']);
+      assert.deepEqual(await page('a/', 'Z', 1), ['a/b']);
+      assert.deepEqual(await page('a', 'b', 100), []);
+      assert.deepEqual(await page('x', null, 100), []);
+      assert.deepEqual(await one.list({ owner: 'nobody', prefix: '', after: null, limit: 9 }), []);
+      const paged: string[] = [];
+      for (let after: string | null = null; ; ) {
+        const some: string[] = await page('', after, 3);
+        paged.push(...some);
+        if (some.length < 3) break;
+        after = some.at(-1) ?? null;
+      }
+      assert.deepEqual(paged, expected);
+    }
+  });
+
+  test(`${name}: any puts and removes end as in a plain map`, async (t) => {
+    const step = fc.record({
+      owner: fc.constantFrom('one', 'two'),
+      name: fc.constantFrom('a', 'b', 'c/d', 'e'),
+      act: fc.constantFrom('open', 'seal', 'remove'),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
+        const { catalog, reopen } = await make(t);
+        const model = new Map<string, { sealed: FileDocument | null; open: FileDocument | null }>();
+        let time = 1;
+        for (const { owner, name: of, act } of steps) {
+          const key = `${owner} ${of}`;
+          const slot = model.get(key) ?? { sealed: null, open: null };
+          model.set(key, slot);
+          time += 1;
+          if (act === 'open') {
+            slot.open ??= documentOf({ owner, name: of, replaces: slot.sealed?.id ?? null, createdAt: time });
+            slot.open = { ...slot.open, updatedAt: time };
+            await catalog.put(slot.open);
+          } else if (act === 'seal' && slot.open !== null) {
+            slot.sealed = sealed({ ...slot.open, state: 'sealed', updatedAt: time });
+            slot.open = null;
+            await catalog.put(slot.sealed);
+          } else if (act === 'remove') {
+            for (const document of [slot.open, slot.sealed]) if (document !== null) await catalog.remove(document.id);
+            model.set(key, { sealed: null, open: null });
+          }
+        }
+        for (const one of [catalog, await reopen()]) {
+          for (const [key, slot] of model) {
+            const [owner = '', of = ''] = key.split(' ');
+            assert.deepEqual(await one.find(owner, of), slot);
+          }
+          const open = [...model.values()].flatMap((slot) => slot.open ?? []);
+          assert.deepEqual(new Set((await one.listOpen()).map(({ id }) => id)), new Set(open.map(({ id }) => id)));
+        }
+      }),
+      { numRuns: 15 },
+    );
+  });
+}

@@ -1,0 +1,69 @@
+/** What every credential store must do. Run by each implementation's own tests. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { ClientDocument, CredentialStore } from '../../src/contracts.ts';
+
+export function credentialStoreContract(
+  name: string,
+  /** `reopen` gives a store over the same documents that remembers nothing. */
+  make: (t: TestContext) => Promise<{ credentials: CredentialStore; reopen(): Promise<CredentialStore> }>,
+): void {
+  const client = (clientId: string, members: Partial<ClientDocument> = {}): ClientDocument => ({
+    clientId,
+    role: 'client',
+    name: null,
+    secretHash: 'scrypt$16384$8$1$c2FsdA==$aGFzaA==',
+    createdAt: 1_700_000_000_000,
+    lastUsed: null,
+    ...members,
+  });
+
+  test(`${name}: what was put is found, by a store that remembers nothing too`, async (t) => {
+    const { credentials, reopen } = await make(t);
+    const device = client('dev_A-1.b', { name: 'Pumpe 7 — Dach', lastUsed: 5 });
+    const admin = client('admin', { role: 'admin' });
+    await credentials.put(device);
+    await credentials.put(admin);
+    for (const one of [credentials, await reopen()]) {
+      assert.deepEqual(await one.find('dev_A-1.b'), device);
+      assert.deepEqual(await one.find('admin'), admin);
+      assert.equal(await one.find('nobody'), null);
+      assert.deepEqual(await one.list(), [admin, device]);
+    }
+  });
+
+  test(`${name}: putting again replaces; the last of several at once wins`, async (t) => {
+    const { credentials, reopen } = await make(t);
+    await Promise.all(Array.from({ length: 10 }, (_, n) => credentials.put(client('one', { lastUsed: n }))));
+    for (const one of [credentials, await reopen()]) {
+      assert.equal((await one.find('one'))?.lastUsed, 9);
+      assert.equal((await one.list()).length, 1);
+    }
+  });
+
+  test(`${name}: removing says whether there was one`, async (t) => {
+    const { credentials, reopen } = await make(t);
+    await credentials.put(client('one'));
+    await credentials.put(client('two'));
+    assert.equal(await credentials.remove('one'), true);
+    assert.equal(await credentials.remove('one'), false);
+    assert.equal(await credentials.remove('../two'), false);
+    for (const one of [credentials, await reopen()]) {
+      assert.equal(await one.find('one'), null);
+      assert.deepEqual(await one.list(), [client('two')]);
+    }
+  });
+
+  test(`${name}: looking up any string is harmless`, async (t) => {
+    const { credentials } = await make(t);
+    for (const odd of ['', '..', '../../etc/passwd', 'a/b', '__proto__', 'constructor', 'x'.repeat(10_000), '\0']) {
+      assert.equal(await credentials.find(odd), null);
+    }
+  });
+
+  test(`${name}: an id that could not be a file's name is refused, and nothing is kept`, async (t) => {
+    const { credentials } = await make(t);
+    for (const odd of ['', '../x', 'a/b', 'ü', 'x'.repeat(129)]) await assert.rejects(credentials.put(client(odd)));
+    assert.deepEqual(await credentials.list(), []);
+  });
+}
