@@ -70,15 +70,18 @@ export class MultipartChunk {
       throw new LadingError('validation_failed', 'The form has no part named "file"; the chunk is expected there.');
     }
     this.#inFile = true;
+    part.file.once('end', () => {
+      this.#inFile = false;
+    });
     this.#message.setTimeout(0);
     return part.file;
   }
 
   /** Reads the message to its end and compares it with its digest. For the moment before the chunk is committed. */
   async finish(): Promise<void> {
-    this.#inFile = false;
     if (await this.#nextFile())
       throw new LadingError('invalid_request', 'The form has more than one part named "file".');
+    await this.#toTheEnd();
     this.release();
     if (!this.#digest || !this.#hash) return;
     const actual = this.#hash.digest();
@@ -104,6 +107,19 @@ export class MultipartChunk {
       this.#refuse(new LadingError('invalid_request', 'The form has too much in it besides the part named "file".'));
     }
   };
+
+  /** What follows the last boundary belongs to the message (RFC 2046 calls it the epilogue) although the parser stops there. */
+  async #toTheEnd(): Promise<void> {
+    const message = this.#message;
+    if (message.readableEnded) return;
+    const ended = new Promise<void>((resolve, reject) => {
+      message.once('end', resolve);
+      message.once('close', () => reject(malformed('closed')));
+      if (message.destroyed) reject(malformed('closed'));
+    });
+    message.resume();
+    await Promise.race([ended, this.#refused]);
+  }
 
   /** The next part named `file`, past any others; null at the end of the message. */
   async #nextFile(): Promise<MultipartFile | null> {

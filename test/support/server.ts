@@ -34,6 +34,22 @@ export interface TestServer {
 /** Settings by their variable's name; of all others the default, whatever the environment says. */
 export type TestSettings = Record<string, string>;
 
+const endings = new WeakMap<TestContext, (() => Promise<void>)[]>();
+
+/** Runs after the test in reverse order, as `t.after` does not: what was started last ends first. */
+function atEnd(t: TestContext, end: () => Promise<void>): void {
+  const known = endings.get(t);
+  if (known) {
+    known.push(end);
+    return;
+  }
+  const list = [end];
+  endings.set(t, list);
+  t.after(async () => {
+    for (const next of list.reverse()) await next();
+  });
+}
+
 const ADMIN = { id: 'test-admin', secret: 'the-secret-of-the-test-administrator' };
 
 /** @param dataDir an existing folder to start on, which is then left alone; by default a new one that is removed */
@@ -64,10 +80,8 @@ export async function startServer(
     closed ??= app.close();
     return closed;
   };
-  t.after(async () => {
-    await close();
-    if (dataDir === undefined) await rm(folder, { recursive: true, force: true });
-  });
+  if (dataDir === undefined) atEnd(t, () => rm(folder, { recursive: true, force: true }));
+  atEnd(t, close);
   const origin = await app.start();
   const { port } = app.server.server.address() as AddressInfo;
   const admin = { ...ADMIN, ...sign(app, ADMIN.id, 'admin') };

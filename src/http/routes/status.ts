@@ -1,5 +1,6 @@
 /** GET /api/files/status/{filename}: how far a file is, once or as a stream of events. */
 import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
 import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { FileStatus, OwnerQuery, Problem } from '../../protocol/schemas.ts';
@@ -18,7 +19,18 @@ export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void 
         'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete.',
       params: nameParameter,
       querystring: OwnerQuery,
-      response: { 200: FileStatus, 400: Problem, 401: Problem },
+      response: {
+        200: {
+          description: 'One status object, or a stream of them as events named "status"',
+          content: {
+            'application/json': { schema: FileStatus },
+            'text/event-stream': { schema: Type.String() },
+          },
+        },
+        400: Problem,
+        401: Problem,
+        403: Problem,
+      },
     },
     config: { frequent: true },
     handler: async (request, reply) => {
