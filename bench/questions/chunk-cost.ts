@@ -4,10 +4,19 @@ import type { Lading } from '../peers/lading.ts';
 import { median } from '../rounds.ts';
 
 const CHUNK_BYTES = 4 * KIB;
-/** Chunks whose median stands for the one in their middle. */
-const WINDOW = 1000;
-/** The two files take turns of so many chunks: what disturbs the machine disturbs both. */
-const TURN = 100;
+/** The two files take so many turns a round: what disturbs the machine disturbs both. */
+const TURNS = 10;
+
+interface Scale {
+  /** Which chunk's cost is asked for, and which one's it is compared with. */
+  last: number;
+  first: number;
+  /** Chunks whose median stands for the one in their middle. */
+  window: number;
+}
+
+const FULL: Scale = { last: 100_000, first: 1000, window: 1000 };
+const QUICK: Scale = { last: 400, first: 100, window: 100 };
 
 interface Case {
   label: string;
@@ -35,19 +44,21 @@ export const chunkCost: Question = {
     'time of the 100,000th chunk of a file beside the 1,000th of another one, in turns: 4 KiB chunks, one connection',
   limitSeconds: 120,
   async run(bench: Bench, deadline: number): Promise<void> {
-    const last = bench.options.quick ? 2000 : 100_000;
+    const scale = bench.options.quick ? QUICK : FULL;
+    const { last, first } = scale;
     const lading = await startLading(bench, 'seal');
     for (const kind of CASES) {
       const old = `${nth(last)} chunk`;
+      const young = `${nth(first)} chunk`;
       const times = new Map<string, number[]>([
         [old, []],
-        ['1,000th chunk', []],
+        [young, []],
       ]);
-      await measure(bench, lading, kind, last, deadline, (many, few) => {
+      await measure(bench, lading, kind, scale, deadline, (many, few) => {
         times.get(old)?.push(many);
-        times.get('1,000th chunk')?.push(few);
+        times.get(young)?.push(few);
       });
-      const target = { of: old, to: '1,000th chunk', sense: '<=' as const, bound: 1.3 };
+      const target = { of: old, to: young, sense: '<=' as const, bound: 1.3 };
       bench.report.add(this.name, kind.label, 'µs', times, [target]);
     }
     memoryRow(bench, this.name, 'server memory after all of it', lading);
@@ -59,23 +70,23 @@ async function measure(
   bench: Bench,
   lading: Lading,
   kind: Case,
-  last: number,
+  { last, first, window }: Scale,
   deadline: number,
   report: (many: number, few: number) => void,
 ): Promise<void> {
   const rounds = bench.options.rounds;
   // Twice as many places as chunks: shuffled, half of the file is missing when it is measured, in as many gaps as can be.
-  const slots = 2 * (last + rounds * WINDOW);
+  const slots = 2 * (last + rounds * window);
   const big = new GrowingFile(bench, lading, kind, `big-${kind.fillConnections}`, slots);
-  await big.send(last - WINDOW / 2, kind.fillConnections);
+  await big.send(last - window / 2, kind.fillConnections);
   for (let round = 0; round < rounds && (round === 0 || performance.now() < deadline); round++) {
     const small = new GrowingFile(bench, lading, kind, `small-${kind.fillConnections}-${round}`, slots);
-    await small.send(1000 - WINDOW / 2, 1);
+    await small.send(first - window / 2, 1);
     const many: number[] = [];
     const few: number[] = [];
-    for (let turn = 0; turn < WINDOW; turn += TURN) {
-      many.push(...(await big.send(TURN, 1)));
-      few.push(...(await small.send(TURN, 1)));
+    for (let turn = 0; turn < TURNS; turn++) {
+      many.push(...(await big.send(window / TURNS, 1)));
+      few.push(...(await small.send(window / TURNS, 1)));
     }
     report(median(many) * 1000, median(few) * 1000);
     await small.remove();
