@@ -61,7 +61,7 @@ export class PowerLossDisk implements Disk {
 
   async open(file: string, mode: OpenMode, permissions?: number): Promise<number> {
     const fd = await realDisk.open(file, mode, permissions);
-    if (mode === 'wx+') await this.#changed(path.dirname(file));
+    if (mode === 'wx+') await this.#changed(file);
     return fd;
   }
 
@@ -100,7 +100,7 @@ export class PowerLossDisk implements Disk {
   async mkdir(folder: string): Promise<void> {
     const made = await fs.mkdir(folder, { recursive: true });
     for (let at = folder; made !== undefined && at.length >= made.length; at = path.dirname(at)) {
-      await this.#changed(path.dirname(at));
+      await this.#changed(at);
     }
   }
 
@@ -111,18 +111,18 @@ export class PowerLossDisk implements Disk {
   async rename(from: string, to: string): Promise<void> {
     await fs.link(to, this.#grave()).catch(() => undefined);
     await realDisk.rename(from, to);
-    await this.#changed(path.dirname(to));
-    await this.#changed(path.dirname(from));
+    await this.#changed(to);
+    await this.#changed(from);
   }
 
   async link(from: string, to: string): Promise<void> {
     await realDisk.link(from, to);
-    await this.#changed(path.dirname(to));
+    await this.#changed(to);
   }
 
   async unlink(file: string): Promise<void> {
     await realDisk.rename(file, this.#grave());
-    await this.#changed(path.dirname(file));
+    await this.#changed(file);
   }
 
   async rm(target: string): Promise<void> {
@@ -131,7 +131,7 @@ export class PowerLossDisk implements Disk {
     } catch {
       return;
     }
-    await this.#changed(path.dirname(target));
+    await this.#changed(target);
   }
 
   async syncDir(folder: string): Promise<void> {
@@ -144,11 +144,16 @@ export class PowerLossDisk implements Disk {
     return path.join(this.#graveyard, String(this.#buried));
   }
 
-  async #changed(folder: string): Promise<void> {
-    const inode = await inodeOf(folder);
+  /** An entry was made, changed or removed. */
+  async #changed(entry: string): Promise<void> {
+    const inode = await inodeOf(path.dirname(entry));
     const states = this.#folders.get(inode) ?? [new Map()];
-    states.push(await entriesOf(folder));
     this.#folders.set(inode, states);
+    const present = new Map(states.at(-1));
+    const stat = await fs.stat(entry, { bigint: true }).catch(() => null);
+    if (stat === null) present.delete(path.basename(entry));
+    else present.set(path.basename(entry), { inode: stat.ino, folder: stat.isDirectory() });
+    states.push(present);
   }
 
   async #trust(folder: string): Promise<void> {

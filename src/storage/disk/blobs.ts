@@ -2,17 +2,18 @@
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
 import { codeOf, type Disk } from './disk.ts';
-import { type FolderSync, readFully, temporaryName } from './durable.ts';
+import { readFully, temporaryName } from './durable.ts';
 import { guarded } from './failures.ts';
+import type { FileFolders } from './folders.ts';
 import { Handles, type Lease } from './handles.ts';
-import { isFileId, type Layout, SHARDS } from './layout.ts';
+import type { Layout } from './layout.ts';
 import type { Threads } from './pool.ts';
 import { beginSync, type FileStates, Shared, type WrittenExtent } from './states.ts';
 
 export interface DiskBlobsOptions {
   disk: Disk;
   layout: Layout;
-  folders: FolderSync;
+  folders: FileFolders;
   states: FileStates;
   threads: Threads;
   /** Descriptors kept open unused, for parts and for blobs each. */
@@ -43,11 +44,9 @@ export class DiskBlobs implements BlobStore {
   async create(id: string): Promise<void> {
     const { disk, layout, folders } = this.#options;
     await guarded(async () => {
-      const { folder, part, shard } = layout.file(id);
-      await disk.mkdir(folder);
-      this.#parts.adopt(id, await disk.open(part, 'wx+'));
-      folders.changed(folder);
-      folders.changed(shard);
+      await folders.make(id);
+      this.#parts.adopt(id, await disk.open(layout.file(id).part, 'wx+'));
+      folders.changed(id);
     });
   }
 
@@ -74,7 +73,7 @@ export class DiskBlobs implements BlobStore {
   async seal(id: string, size: number): Promise<void> {
     await guarded(async () => {
       const { disk, layout, folders, states } = this.#options;
-      const { folder, part, blob, shard } = layout.file(id);
+      const { part, blob } = layout.file(id);
       const lease = await orAbsent(this.#parts.acquire(id));
       if (lease !== null) {
         await this.#using(Promise.resolve(lease), (fd) => this.#cutAndSync(id, fd, size));
@@ -86,15 +85,15 @@ export class DiskBlobs implements BlobStore {
         // Renamed before, perhaps without the sync that makes it last. Refuses when there is no blob either.
         (await this.#blobs.acquire(id)).release();
       }
-      folders.changed(folder);
-      await folders.settle(folder, shard);
+      folders.changed(id);
+      await folders.settle(id);
     });
   }
 
   async remove(id: string): Promise<void> {
     await guarded(async () => {
       const { disk, layout, folders, states } = this.#options;
-      const { folder, shard } = layout.file(id);
+      const { folder } = layout.file(id);
       const trash = temporaryName(layout.tmp, folder);
       // The commit point: one rename takes everything away, what follows only makes room.
       if ((await orAbsent(disk.rename(folder, trash).then(() => true))) === null) return;
@@ -103,23 +102,15 @@ export class DiskBlobs implements BlobStore {
       this.#options.onRemove(id);
       states.forget(id);
       this.#syncs.delete(id);
-      folders.forget(folder);
-      folders.changed(shard);
-      await folders.settle(shard);
+      folders.removed(id);
+      await folders.settle(id);
       // Best effort: what stays behind is removed at the next start.
       await disk.rm(trash).catch(() => undefined);
     });
   }
 
   async list(): Promise<string[]> {
-    return guarded(async () => {
-      const { disk, layout } = this.#options;
-      const ids: string[] = [];
-      for (const shard of SHARDS) {
-        for (const name of await disk.readdir(layout.shard(shard))) if (isFileId(name)) ids.push(name);
-      }
-      return ids;
-    });
+    return guarded(() => this.#options.folders.ids());
   }
 
   /** A descriptor of the part or the blob, whichever there is. */
@@ -168,7 +159,7 @@ export class DiskBlobs implements BlobStore {
     const paths = layout.file(id);
     await disk.rename(paths.blob, paths.part);
     this.#blobs.drop(id);
-    folders.changed(paths.folder);
+    folders.changed(id);
     return this.#parts.acquire(id);
   }
 
@@ -177,7 +168,7 @@ export class DiskBlobs implements BlobStore {
    * this sync to be listed
    */
   async #syncNow(id: string, fd: number, listed: boolean): Promise<void> {
-    const { disk, layout, folders, states } = this.#options;
+    const { disk, folders, states } = this.#options;
     const state = states.of(id);
     const sync = beginSync(state);
     if (state.doubtful) {
@@ -193,8 +184,7 @@ export class DiskBlobs implements BlobStore {
       throw error;
     }
     sync.done();
-    const { folder, shard } = layout.file(id);
-    await folders.settle(folder, shard);
+    await folders.settle(id);
   }
 
   async #cutAndSync(id: string, fd: number, size: number): Promise<void> {

@@ -13,10 +13,8 @@ export interface DiskDocumentsOptions {
   pathOf(key: string): string;
   /** Keys under which there may be a document. */
   keys(): Promise<string[]>;
-  /** Makes the folder of a document, for the first one in it. Null when folders are there already. */
-  makeFolder: ((key: string) => Promise<void>) | null;
-  /** Makes the folder itself durable, once its document is. */
-  settle(key: string): Promise<void>;
+  /** Makes the folder of a document, and the folder itself durable once its document is. Null when folders last already. */
+  folder: { make(key: string): Promise<void>; settle(key: string): Promise<void> } | null;
 }
 
 export class DiskDocuments {
@@ -39,11 +37,11 @@ export class DiskDocuments {
 
   /** Atomic; durable when it resolves. */
   async write(key: string, text: string): Promise<void> {
-    const { disk, tmp, pathOf, makeFolder, settle } = this.#options;
+    const { disk, tmp, pathOf, folder } = this.#options;
     await guarded(async () => {
-      await makeFolder?.(key);
+      await folder?.make(key);
       await writeFileDurably(disk, pathOf(key), Buffer.from(text, 'utf8'), { tmp });
-      await settle(key);
+      await folder?.settle(key);
     });
   }
 

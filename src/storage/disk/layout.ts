@@ -19,8 +19,7 @@ const ID = /^[0-9a-f]{32}$/;
 const CLIENT_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const SECRET = /^[a-z]{1,32}$/;
 
-/** The 256 folders that ids are spread over, so that no folder grows without bound. */
-export const SHARDS: readonly string[] = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, '0'));
+const SHARD = /^[0-9a-f]{2}$/;
 
 export interface FilePaths {
   folder: string;
@@ -85,6 +84,11 @@ export class Layout {
 
 export function isFileId(name: string): boolean {
   return ID.test(name);
+}
+
+/** True for the name of one of the 256 folders that ids are spread over, so that no folder grows without bound. */
+export function isShard(name: string): boolean {
+  return SHARD.test(name);
 }
 
 /** The client id that a file in `clients/` belongs to; null for anything else that lies there. */

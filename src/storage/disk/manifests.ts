@@ -1,8 +1,9 @@
 /** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
 import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts.ts';
 import { codeOf, type Disk } from './disk.ts';
-import { type FolderSync, readFully, writeFileDurably, writeFully } from './durable.ts';
+import { readFully, writeFileDurably, writeFully } from './durable.ts';
 import { guarded } from './failures.ts';
+import type { FileFolders } from './folders.ts';
 import { Handles, type Lease } from './handles.ts';
 import { decodeJournal, encodeHeader, encodeRecords, HEADER_BYTES, RECORD_BYTES, roomFor } from './journal.ts';
 import type { Layout } from './layout.ts';
@@ -11,7 +12,7 @@ import type { FileStates, JournalState } from './states.ts';
 export interface DiskManifestsOptions {
   disk: Disk;
   layout: Layout;
-  folders: FolderSync;
+  folders: FileFolders;
   states: FileStates;
   /** Descriptors kept open unused. */
   idleHandles: number;
@@ -25,7 +26,7 @@ class LostSync extends Error {}
 export class DiskManifests implements ManifestStore {
   readonly #disk: Disk;
   readonly #layout: Layout;
-  readonly #folders: FolderSync;
+  readonly #folders: FileFolders;
   readonly #states: FileStates;
   readonly #handles: Handles;
   readonly #distrust: boolean;
@@ -43,8 +44,8 @@ export class DiskManifests implements ManifestStore {
 
   async create(id: string): Promise<void> {
     await guarded(async () => {
-      const { folder, manifest, shard } = this.#layout.file(id);
-      await this.#disk.mkdir(folder);
+      const { manifest } = this.#layout.file(id);
+      await this.#folders.make(id);
       const fd = await this.#disk.open(manifest, 'wx+');
       try {
         const allocated = roomFor(HEADER_BYTES, 0);
@@ -58,8 +59,7 @@ export class DiskManifests implements ManifestStore {
         throw error;
       }
       this.#handles.adopt(id, fd);
-      this.#folders.changed(folder);
-      this.#folders.changed(shard);
+      this.#folders.changed(id);
     });
   }
 
@@ -113,7 +113,7 @@ export class DiskManifests implements ManifestStore {
       }
       journal.unsynced = false;
     });
-    await this.#settle(id);
+    await this.#folders.settle(id);
   }
 
   /** The file is removed: who holds the journal now writes into nothing. */
@@ -136,7 +136,7 @@ export class DiskManifests implements ManifestStore {
         await writeFully(this.#disk, fd, encodeRecords(id, records, padding), journal.length);
         if (durable) {
           await this.#datasync(fd);
-          await this.#settle(id);
+          await this.#folders.settle(id);
         }
       } catch (error) {
         await this.#takeBack(id, error);
@@ -169,11 +169,6 @@ export class DiskManifests implements ManifestStore {
     } catch (error) {
       throw Object.assign(new LostSync('a journal could not be synced', { cause: error }), { code: codeOf(error) });
     }
-  }
-
-  async #settle(id: string): Promise<void> {
-    const { folder, shard } = this.#layout.file(id);
-    await this.#folders.settle(folder, shard);
   }
 
   /**

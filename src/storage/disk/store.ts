@@ -4,9 +4,10 @@ import type { BlobStore, Inspector, ManifestStore } from '../../contracts.ts';
 import { DiskBlobs } from './blobs.ts';
 import { codeOf, type Disk, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
-import { FolderSync, readWhole, writeFileDurably } from './durable.ts';
+import { readWhole, writeFileDurably } from './durable.ts';
+import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
-import { clientIdOf, isFileId, Layout, SHARDS } from './layout.ts';
+import { clientIdOf, Layout } from './layout.ts';
 import { acquireLock, isLockLeftover, type Lock } from './lock.ts';
 import { DiskManifests } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
@@ -52,27 +53,27 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   await disk.mkdir(layout.root);
   const lock = await acquireLock(disk, layout.lock);
   try {
-    const wasClean = await prepare(disk, layout);
-    return assemble({ ...options, disk }, layout, lock, wasClean);
+    const folders = new FileFolders(disk, layout);
+    const wasClean = await prepare(disk, layout, folders);
+    return assemble({ ...options, disk }, layout, folders, lock, wasClean);
   } catch (error) {
     await lock.release();
     throw error;
   }
 }
 
-/** Makes the folders that are missing and removes what a crash left behind; true when there was no crash. */
-async function prepare(disk: Disk, layout: Layout): Promise<boolean> {
+/** Makes the folders that are missing and puts in order what a crash left behind; true when there was no crash. */
+async function prepare(disk: Disk, layout: Layout, folders: FileFolders): Promise<boolean> {
   const known = new Set(await disk.readdir(layout.root));
-  const fresh = !known.has('files');
-  const wasClean = fresh || known.has('clean');
+  const wasClean = !known.has('files') || known.has('clean');
   for (const folder of [layout.tmp, layout.clients, layout.secrets, layout.files]) await disk.mkdir(folder);
-  const shards = new Set(await disk.readdir(layout.files));
-  for (const shard of SHARDS) if (!shards.has(shard)) await disk.mkdir(layout.shard(shard));
-  if (!known.has('clean') || shards.size < SHARDS.length) {
-    for (const folder of [layout.files, layout.root, layout.dataDir, path.dirname(layout.dataDir)])
-      await disk.syncDir(folder);
+  if (!known.has('clean')) {
+    for (const folder of [layout.root, layout.dataDir, path.dirname(layout.dataDir)]) await disk.syncDir(folder);
   }
-  if (!wasClean) await settleNames(disk, layout);
+  if (!wasClean) {
+    await folders.settleAll();
+    await disk.syncDir(layout.clients);
+  }
   if (known.has('clean')) {
     // From here on the directory is in use: a crash before the next clean stop must show.
     await disk.unlink(layout.clean);
@@ -83,28 +84,15 @@ async function prepare(disk: Disk, layout: Layout): Promise<boolean> {
   return wasClean;
 }
 
-/**
- * After a crash of the process alone everything it did is visible, also what was never synced. Before anybody builds on what
- * he sees (removes a replaced file, say), it must be there to stay.
- */
-async function settleNames(disk: Disk, layout: Layout): Promise<void> {
-  await inParallel(SHARDS, async (name) => {
-    const shard = layout.shard(name);
-    for (const id of await disk.readdir(shard)) if (isFileId(id)) await disk.syncDir(layout.file(id).folder);
-    await disk.syncDir(shard);
-  });
-  await disk.syncDir(layout.clients);
-}
-
 function assemble(
   options: DiskStoreOptions & { disk: Disk },
   layout: Layout,
+  folders: FileFolders,
   lock: Lock,
   wasClean: boolean,
 ): DiskStore {
   const { disk } = options;
   const idleHandles = options.idleHandles ?? IDLE_HANDLES;
-  const folders = new FolderSync(disk);
   const states = new FileStates(!wasClean);
   const threads = options.threads ?? startThreads(options.workers === undefined ? {} : { workers: options.workers });
   const manifests = new DiskManifests({ disk, layout, folders, states, idleHandles, distrust: !wasClean });
@@ -140,7 +128,7 @@ function assemble(
     blobs,
     manifests,
     inspector: new DiskInspector(threads, (id) => blobs.lease(id)),
-    fileDocuments: fileDocuments(disk, layout, folders, blobs),
+    fileDocuments: fileDocuments(disk, layout, folders),
     clientDocuments: clientDocuments(disk, layout),
     wasClean,
     secret: (name, make) => secret(disk, layout, name, make),
@@ -148,18 +136,13 @@ function assemble(
   };
 }
 
-function fileDocuments(disk: Disk, layout: Layout, folders: FolderSync, blobs: DiskBlobs): DiskDocuments {
+function fileDocuments(disk: Disk, layout: Layout, folders: FileFolders): DiskDocuments {
   return new DiskDocuments({
     disk,
     tmp: layout.tmp,
     pathOf: (id) => layout.file(id).document,
-    keys: () => blobs.list(),
-    makeFolder: async (id) => {
-      const { folder, shard } = layout.file(id);
-      await disk.mkdir(folder);
-      folders.changed(shard);
-    },
-    settle: (id) => folders.settle(layout.file(id).shard),
+    keys: () => folders.ids(),
+    folder: folders,
   });
 }
 
@@ -172,8 +155,7 @@ function clientDocuments(disk: Disk, layout: Layout): DiskDocuments {
       const names = await disk.readdir(layout.clients);
       return names.map(clientIdOf).filter((id) => id !== null);
     },
-    makeFolder: null,
-    settle: () => Promise.resolve(),
+    folder: null,
   });
 }
 
@@ -184,15 +166,6 @@ async function secret(disk: Disk, layout: Layout, name: string, make: () => Uint
   const made = make();
   await writeFileDurably(disk, file, made, { tmp: layout.tmp, permissions: 0o600 });
   return made;
-}
-
-/** Eight at a time: twice what Node's own threads can do, so that none of them waits. */
-async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const waiting = [...items].reverse();
-  const worker = async (): Promise<void> => {
-    for (let item = waiting.pop(); item !== undefined; item = waiting.pop()) await work(item);
-  };
-  await Promise.all(Array.from({ length: 8 }, worker));
 }
 
 async function ignoringAbsent(work: () => Promise<void>): Promise<void> {

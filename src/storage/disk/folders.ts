@@ -1,0 +1,126 @@
+/**
+ * The folders of stored files, and which of their entries are on stable storage.
+ *
+ *     files/ → <aa>/ → <id>/ → part, manifest, …      a name lasts when the folder it is in was synced, all the way up
+ */
+import type { Disk } from './disk.ts';
+import { isFileId, isShard, type Layout } from './layout.ts';
+
+/**
+ * Folders whose entries may not be on stable storage yet. Whoever makes a name says so with `changed`; whoever promises
+ * durability calls `settle`, which syncs only what needs it and lets callers that come at the same time share one sync.
+ */
+export class FolderSync {
+  readonly #disk: Disk;
+  /** Null: changed and no sync on its way. A promise: the sync that covers everything up to now. */
+  readonly #pending = new Map<string, Promise<void> | null>();
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  changed(folder: string): void {
+    this.#pending.set(folder, null);
+  }
+
+  /** The folder is gone, there is nothing left to sync. */
+  forget(folder: string): void {
+    this.#pending.delete(folder);
+  }
+
+  async settle(...folders: string[]): Promise<void> {
+    for (const folder of folders) await this.#settleOne(folder);
+  }
+
+  #settleOne(folder: string): Promise<void> | undefined {
+    const pending = this.#pending.get(folder);
+    if (pending === undefined) return undefined;
+    if (pending !== null) return pending;
+    const sync = this.#disk.syncDir(folder).then(
+      () => {
+        // A change that came meanwhile has put null here and needs a sync of its own.
+        if (this.#pending.get(folder) === sync) this.#pending.delete(folder);
+      },
+      (error: unknown) => {
+        if (this.#pending.get(folder) === sync) this.#pending.set(folder, null);
+        throw error;
+      },
+    );
+    this.#pending.set(folder, sync);
+    return sync;
+  }
+}
+
+export class FileFolders {
+  readonly #disk: Disk;
+  readonly #layout: Layout;
+  readonly #sync: FolderSync;
+  /** Those that are there; the others are made when they are needed first. */
+  readonly #shards = new Set<string>();
+
+  constructor(disk: Disk, layout: Layout) {
+    this.#disk = disk;
+    this.#layout = layout;
+    this.#sync = new FolderSync(disk);
+  }
+
+  /** The ids of all folders. */
+  async ids(): Promise<string[]> {
+    const ids: string[] = [];
+    for (const shard of await this.#disk.readdir(this.#layout.files)) {
+      if (!isShard(shard)) continue;
+      for (const name of await this.#disk.readdir(this.#layout.shard(shard))) if (isFileId(name)) ids.push(name);
+    }
+    return ids;
+  }
+
+  /** Makes the folder of `id` if need be. */
+  async make(id: string): Promise<void> {
+    const { folder, shard } = this.#layout.file(id);
+    if (!this.#shards.has(shard)) {
+      await this.#disk.mkdir(shard);
+      this.#sync.changed(this.#layout.files);
+      this.#shards.add(shard);
+    }
+    await this.#disk.mkdir(folder);
+    this.#sync.changed(shard);
+  }
+
+  /** A name in the folder of `id` was made or changed. */
+  changed(id: string): void {
+    this.#sync.changed(this.#layout.file(id).folder);
+  }
+
+  /** The folder of `id` was moved away. */
+  removed(id: string): void {
+    const { folder, shard } = this.#layout.file(id);
+    this.#sync.forget(folder);
+    this.#sync.changed(shard);
+  }
+
+  /** Resolves when every name that leads to the files of `id` is on stable storage. */
+  async settle(id: string): Promise<void> {
+    const { folder, shard } = this.#layout.file(id);
+    await this.#sync.settle(folder, shard, this.#layout.files);
+  }
+
+  /**
+   * After a crash of the process alone everything it did is visible, also what was never synced. Before anybody builds on what he
+   * sees (removes a replaced file, say), it must be there to stay.
+   */
+  async settleAll(): Promise<void> {
+    await inParallel(await this.ids(), (id) => this.#disk.syncDir(this.#layout.file(id).folder));
+    const shards = (await this.#disk.readdir(this.#layout.files)).filter(isShard);
+    await inParallel(shards, (shard) => this.#disk.syncDir(this.#layout.shard(shard)));
+    await this.#disk.syncDir(this.#layout.files);
+  }
+}
+
+/** Eight at a time: twice what Node's own threads can do, so that none of them waits. */
+export async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
+  };
+  await Promise.all(Array.from({ length: 8 }, lane));
+}
