@@ -161,6 +161,6 @@ function answerError(
     deps.log.error({ request_id: request.id, err: error }, 'unexpected error');
   }
   const problem = known ?? internalError(error);
-  if (problem.code === 'shutting_down') reply.header('connection', 'close');
+  if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   refuse(request, reply, problemReply(problem, request.id, request.headers.authorization !== undefined));
 }

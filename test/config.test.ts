@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  ConfigError,
+  type Environment,
+  type Flags,
+  helpText,
+  loadConfig,
+  parseFlags,
+  parseSize,
+  SETTINGS,
+  settingsTable,
+} from '../src/config.ts';
+import { tlsSettings } from './support/tls.ts';
+
+/** The one line with which a start is refused. */
+function refusal(env: Environment, flags: Flags = {}): string {
+  try {
+    loadConfig(flags, env);
+  } catch (error) {
+    assert.ok(error instanceof ConfigError, String(error));
+    assert.doesNotMatch(error.message, /\n/);
+    return error.message;
+  }
+  throw new assert.AssertionError({ message: `accepted: ${JSON.stringify({ env, flags })}` });
+}
+
+test('the defaults are those of the protocol', () => {
+  const { config, warnings } = loadConfig({}, {});
+  assert.deepEqual(warnings, []);
+  assert.ok(Object.isFrozen(config));
+  assert.ok(config.workers >= 1);
+  const { workers: _, ...rest } = config;
+  assert.deepEqual(rest, {
+    host: '0.0.0.0',
+    port: 8005,
+    dataDir: resolve('data'),
+    adminId: null,
+    adminSecret: null,
+    jwtSecret: null,
+    tokenMinutes: 30,
+    staleSeconds: 86400,
+    cleanupCron: '0 * * * *',
+    openEndedSeconds: 900,
+    maxChunkBytes: 1024 ** 3,
+    maxFileBytes: 1024 ** 4,
+    bufferBytes: 64 * 1024 ** 2,
+    durability: 'chunk',
+    idleSeconds: 120,
+    minBytesPerSecond: 1,
+    trustProxy: [],
+    tlsCert: null,
+    tlsKey: null,
+    tls: null,
+    logLevel: 'info',
+    shutdownSeconds: 20,
+  });
+});
+
+test('the environment sets, a flag wins, an empty variable is none', () => {
+  const env = { LADING_PORT: '1', LADING_HOST: ' ::1 ', LADING_MAX_FILE_BYTES: '', LADING_MAX_CHUNK_BYTES: '5MB' };
+  const { config } = loadConfig(
+    parseFlags(['--port', '2', '--durability=seal', '--trust-proxy', 'loopback, 10.0.0.0/8']),
+    env,
+  );
+  assert.deepEqual(
+    [config.port, config.host, config.maxFileBytes, config.maxChunkBytes],
+    [2, '::1', 1024 ** 4, 5_000_000],
+  );
+  assert.deepEqual([config.durability, config.trustProxy], ['seal', ['loopback', '10.0.0.0/8']]);
+});
+
+test('a bad value is refused in one line that names it as it was given', () => {
+  const bad: [string, string][] = [
+    ['LADING_PORT', '65536'],
+    ['LADING_PORT', '-1'],
+    ['LADING_PORT', '80a'],
+    ['LADING_PORT', '8e3'],
+    ['LADING_TOKEN_MINUTES', '0'],
+    ['LADING_TOKEN_MINUTES', '1.5'],
+    ['LADING_STALE_SECONDS', 'a day'],
+    ['LADING_CLEANUP_CRON', 'every hour'],
+    ['LADING_OPEN_ENDED_SECONDS', '0'],
+    ['LADING_MAX_CHUNK_BYTES', '1 chunk'],
+    ['LADING_MAX_FILE_BYTES', '0'],
+    ['LADING_WORKERS', '0'],
+    ['LADING_BUFFER_BYTES', '1MiB'],
+    ['LADING_DURABILITY', 'none'],
+    ['LADING_IDLE_SECONDS', ' x\ny'],
+    ['LADING_MIN_BYTES_PER_SECOND', '-1'],
+    ['LADING_TRUST_PROXY', 'yes'],
+    ['LADING_TRUST_PROXY', '10.0.0.0/33'],
+    ['LADING_TRUST_PROXY', '10.0.0.1,,'],
+    ['LADING_LOG_LEVEL', 'loud'],
+    ['LADING_SHUTDOWN_SECONDS', 'soon'],
+    ['LADING_ADMIN_ID', 'a b'],
+  ];
+  for (const [name, value] of bad) {
+    assert.ok(refusal({ [name]: value }).startsWith(`${name} `), name);
+    const flag = SETTINGS.find((setting) => setting.env === name)?.flag ?? '';
+    assert.ok(refusal({}, { [flag]: value }).startsWith(`--${flag} `), flag);
+  }
+  assert.match(refusal({}, { port: '' }), /^--port must not be empty/);
+});
+
+test('settings that belong together', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lading-config-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  assert.match(refusal({ LADING_ADMIN_ID: 'a' }), /LADING_ADMIN_SECRET/);
+  assert.match(refusal({ LADING_ADMIN_SECRET: 'hush-hush' }), /LADING_ADMIN_ID/);
+  assert.doesNotMatch(refusal({ LADING_ADMIN_SECRET: 'hush-hush' }), /hush/);
+  const files = await tlsSettings(folder);
+  assert.match(refusal({ LADING_TLS_CERT: files.LADING_TLS_CERT }), /LADING_TLS_KEY/);
+  assert.match(refusal({ ...files, LADING_TLS_KEY: join(folder, 'none.pem') }), /^LADING_TLS_KEY .*ENOENT/);
+  const { config } = loadConfig({}, files);
+  assert.match(config.tls?.cert.toString() ?? '', /BEGIN CERTIFICATE/);
+});
+
+test('what is probably not meant is warned about', () => {
+  const warned = loadConfig({}, { LADING_PROT: '80', LADING_JWT_SECRET: 'short', OTHER: 'x' }).warnings;
+  assert.equal(warned.length, 2);
+  assert.match(warned.join('\n'), /LADING_PROT .*\n.*LADING_JWT_SECRET/);
+});
+
+test('flags: unknown ones, stray words and missing values are refused', () => {
+  for (const argv of [['--prot', '1'], ['start'], ['--port'], ['-p', '1']]) {
+    assert.throws(() => parseFlags(argv), ConfigError, argv.join(' '));
+  }
+});
+
+test('sizes', () => {
+  const sizes: [string, number | null][] = [
+    ['0', 0],
+    ['1048576', 1048576],
+    ['64MiB', 64 * 1024 ** 2],
+    ['64 mib', 64 * 1024 ** 2],
+    ['1GiB', 1024 ** 3],
+    ['2TB', 2e12],
+    ['5KB', 5000],
+    ['8k', 8192],
+    ['1.5GiB', 1.5 * 1024 ** 3],
+    ['10B', 10],
+    ['', null],
+    ['MiB', null],
+    ['-1', null],
+    ['1.5', null],
+    ['0x10', null],
+    ['1e3', null],
+    ['1XiB', null],
+    ['99999TiB', null],
+  ];
+  for (const [text, bytes] of sizes) assert.equal(parseSize(text), bytes, text);
+});
+
+test('whatever a variable holds, the answer is a setting or one line', () => {
+  const names = SETTINGS.filter(({ kind }) => kind !== 'file').map(({ env }) => env);
+  fc.assert(
+    fc.property(fc.constantFrom(...names), fc.string(), (name, value) => {
+      try {
+        loadConfig({}, { [name]: value });
+      } catch (error) {
+        assert.ok(error instanceof ConfigError, String(error));
+        assert.doesNotMatch(error.message, /\n/);
+      }
+    }),
+  );
+});
+
+test('help and README name every setting', () => {
+  for (const { env, flag, help } of SETTINGS) {
+    for (const text of [helpText(), settingsTable()]) {
+      assert.ok(text.includes(env) && text.includes(`--${flag}`) && text.includes(help), env);
+    }
+  }
+  assert.equal(new Set(SETTINGS.map(({ env }) => env)).size, SETTINGS.length);
+  assert.equal(new Set(SETTINGS.map(({ flag }) => flag)).size, SETTINGS.length);
+});
