@@ -195,21 +195,25 @@ export class Engine {
   /** Removes the file of a name and its upload. Downloads that already run go on; uploads are ended. Throws `not_found`. */
   async remove(owner: string, name: string): Promise<void> {
     const upload = this.#uploads.findVisible(owner, name);
-    if (upload) {
-      // A seal that has begun is let finish: afterwards it is a complete file, and goes as one.
-      await upload.sealing?.catch(() => {});
-      if (!upload.sealed && !upload.over) {
-        const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
-        await this.#uploads.discard(upload, reason, () => this.#committer.idle(upload));
-      }
-    }
+    if (upload) await this.#cancel(upload);
     const { sealed } = await this.#doors.catalog.find(owner, name);
     if (!upload && !sealed) throw new LadingError('not_found', 'There is no file of this name.');
     if (sealed) {
       await this.#doors.catalog.remove(sealed.id);
+      // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
+      const replacement = await this.#uploads.findMade(owner, name);
+      if (replacement?.document.replaces === sealed.id) await this.#cancel(replacement);
       await this.#doors.blobs.remove(sealed.id);
     }
     this.#watchers.changed(owner, name);
+  }
+
+  async #cancel(upload: OpenUpload): Promise<void> {
+    // A seal that has begun is let finish: afterwards it is a complete file, and goes as one.
+    await upload.sealing?.catch(() => {});
+    if (upload.sealed || upload.over) return;
+    const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
+    await this.#uploads.discard(upload, reason, () => this.#committer.idle(upload));
   }
 
   /** Ends an upload of undeclared size now. A file already complete stays so. Throws `not_found`, `not_contiguous`. */

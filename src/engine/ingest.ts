@@ -6,7 +6,7 @@
  * Whatever fails before the commit leaves what was stored untouched.
  */
 import type { Readable } from 'node:stream';
-import type { BlobStore, Clock, FileDocument, Inspector, Part, Piece } from '../contracts.ts';
+import type { BlobStore, Clock, FileDocument, Inspector, Piece, SegmentJob, SegmentResult } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { CHUNK_HEADER_BYTES, type ChunkHeader, parseChunkHeader } from '../protocol/chunk.ts';
 import { hex32 } from '../protocol/crc32.ts';
@@ -77,6 +77,8 @@ interface Arrival {
   hold<T>(promise: Promise<T>): Promise<T>;
   watchReceiver(receiver: Receiver): void;
 }
+
+type Write = (job: SegmentJob) => Promise<SegmentResult>;
 
 export class Ingest {
   readonly #deps: IngestDeps;
@@ -218,7 +220,8 @@ export class Ingest {
     try {
       upload.assertGoing();
       const plan = planPieces(upload.stored, header);
-      const received = await this.#receiveBytes(arrival, upload.id, handles.part, plan);
+      const write: Write = (job) => upload.write(handles.part, job);
+      const received = await this.#receiveBytes(arrival, upload.id, write, plan);
       if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
       if (arrival.beforeCommit) await arrival.beforeCommit();
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
@@ -231,9 +234,9 @@ export class Ingest {
   }
 
   /** The bytes, and every check that the client asked for. */
-  async #receiveBytes(arrival: Arrival, id: string, part: Part, plan: Piece[]): Promise<Received> {
+  async #receiveBytes(arrival: Arrival, id: string, write: Write, plan: Piece[]): Promise<Received> {
     const { intent, inbox, header, headerBytes } = arrival;
-    const receiver = new Receiver(inbox, part, this.#deps.segments, header, plan);
+    const receiver = new Receiver(inbox, write, this.#deps.segments, header, plan);
     arrival.watchReceiver(receiver);
     const received = await receiver.receive();
     if (received.sum !== header.checksum) {
@@ -281,7 +284,7 @@ export class Ingest {
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {
       const plan: Piece[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];
-      const received = await this.#receiveBytes(arrival, sealed.id, part, plan);
+      const received = await this.#receiveBytes(arrival, sealed.id, (job) => part.write(job), plan);
       if (received.conflict) throw fileComplete(size);
       if (arrival.beforeCommit) await arrival.beforeCommit();
       this.#count(header, received);

@@ -2,7 +2,7 @@
  * One chunk's bytes on their way from the socket through segments to the workers. A chunk may be far larger than a segment, so its
  * bytes are written before its checksum is known; that is safe because the range is reserved and the manifest does not list it.
  */
-import type { Part, Piece, SegmentResult } from '../contracts.ts';
+import type { Piece, SegmentJob, SegmentResult } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { crc32Combine } from '../protocol/crc32.ts';
 import { type Extent, lengthOf } from '../protocol/extents.ts';
@@ -41,7 +41,7 @@ interface Job {
 
 export class Receiver {
   readonly #inbox: Inbox;
-  readonly #part: Part;
+  readonly #write: (job: SegmentJob) => Promise<SegmentResult>;
   readonly #pool: SegmentPool;
   readonly #plan: Piece[];
   readonly #extent: Extent;
@@ -56,11 +56,18 @@ export class Receiver {
   waiting = false;
 
   /**
+   * @param write hands a segment to a worker
    * @param pieces what of the extent is written and what is compared, ascending, together the extent
    */
-  constructor(inbox: Inbox, part: Part, pool: SegmentPool, extent: Extent, pieces: Piece[]) {
+  constructor(
+    inbox: Inbox,
+    write: (job: SegmentJob) => Promise<SegmentResult>,
+    pool: SegmentPool,
+    extent: Extent,
+    pieces: Piece[],
+  ) {
     this.#inbox = inbox;
-    this.#part = part;
+    this.#write = write;
     this.#pool = pool;
     this.#extent = extent;
     this.#plan = pieces;
@@ -139,7 +146,7 @@ export class Receiver {
     const { bytes, used: length, start, size } = filling;
     const buffer = bytes.buffer;
     const pieces = this.#piecesUpTo(start + length - 1);
-    const done = this.#part.write({ buffer, length, start, pieces }).then(
+    const done = this.#write({ buffer, length, start, pieces }).then(
       (result) => {
         this.#pool.give(result.buffer, size);
         return result;

@@ -46,6 +46,8 @@ export class Sealer {
     upload.closed = true;
     try {
       await this.#deps.committer.idle(upload);
+      // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
+      await upload.quiet();
       upload.assertGoing();
       await this.#checkDigest(upload);
       await this.#storeSealed(upload);

@@ -2,7 +2,7 @@
  * One upload on its way: what is stored, what is being received right now, and what the client said about the whole file. The
  * journal on disk is the truth; this is its picture in memory.
  */
-import type { FileDocument, Manifest, ManifestRecord, Part } from '../contracts.ts';
+import type { FileDocument, Manifest, ManifestRecord, Part, SegmentJob, SegmentResult } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import { type Extent, ExtentSet } from '../protocol/extents.ts';
@@ -45,6 +45,7 @@ export class OpenUpload {
   sealing: Promise<void> | null = null;
   openEndedTimer: NodeJS.Timeout | null = null;
   #reservations: Reservation[] = [];
+  readonly #writes = new Set<Promise<unknown>>();
   #users = 0;
   #handles: Promise<Handles> | null = null;
 
@@ -128,6 +129,24 @@ export class OpenUpload {
       this.#reservations.splice(this.#reservations.indexOf(reservation), 1);
       finish();
     };
+  }
+
+  /** Hands a segment to a worker, unless the seal has begun: then nothing may be written any more, only compared. */
+  async write(part: Part, job: SegmentJob): Promise<SegmentResult> {
+    this.assertGoing();
+    if (this.closed && job.pieces.some(({ action }) => action === 'write')) throw this.closedError();
+    const written = part.write(job);
+    this.#writes.add(written);
+    try {
+      return await written;
+    } finally {
+      this.#writes.delete(written);
+    }
+  }
+
+  /** Resolves when none of the segments that are at the workers now is any more. */
+  async quiet(): Promise<void> {
+    await Promise.allSettled(this.#writes);
   }
 
   /** Throws `size_conflict` or `invalid_request` when a declaration disagrees with what is known already. */

@@ -47,6 +47,12 @@ export class Uploads {
     return upload?.visible ? upload : undefined;
   }
 
+  /** The upload under way, visible or not, also when it is only being made. */
+  async findMade(owner: string, name: string): Promise<OpenUpload | undefined> {
+    await this.#making.get(slotKey(owner, name))?.catch(() => {});
+    return this.find(owner, name);
+  }
+
   /**
    * Finds where a chunk belongs, and makes the upload for a name that has none, or whose complete file is to be replaced. The upload
    * comes back held for the caller, who must `leave` it.
