@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { LadingClient, LadingError, NetworkError } from '../../src/client/client.ts';
+import type { Transport } from '../../src/client/transport.ts';
+import { fetchTransport } from '../../src/client/transport-fetch.ts';
+import { undiciTransport } from '../../src/client/transport-undici.ts';
+import { crc32, hex32 } from '../../src/protocol/crc32.ts';
+import { bytesOf, clientOf, collect, deviceOf } from '../support/fixtures.ts';
+import { startServer } from '../support/server.ts';
+
+const refusedWith = (code: string) => (error: unknown) => error instanceof LadingError && error.code === code;
+const NAME = 'a folder/ünïcode & more?#%.bin';
+
+for (const [kind, transport] of Object.entries({ fetch: fetchTransport, undici: undiciTransport })) {
+  test(`${kind}: a file's whole life`, async (t) => {
+    const server = await startServer(t);
+    const client = clientOf(t, { server: server.origin, token: server.client.token, transport: transport() });
+    const bytes = bytesOf(1000);
+    assert.equal((await client.status(NAME)).status, 'pending');
+    const partial = await client.uploadChunk(NAME, { start: 600, data: bytes.slice(600), totalSize: 1000 });
+    assert.deepEqual(partial.missing, [[0, 599]]);
+    assert.deepEqual(partial.chunk, {
+      start: 600,
+      end: 999,
+      crc32: hex32(crc32(bytes.subarray(600))),
+      duplicate: false,
+    });
+    const early = await client.download(NAME, { range: { start: 700, end: 799 } });
+    assert.deepEqual([early.extent, early.size], [{ start: 700, end: 799 }, 1000]);
+    assert.deepEqual(await collect(early.body), Buffer.from(bytes.subarray(700, 800)));
+    await assert.rejects(client.download(NAME), refusedWith('not_complete'));
+    await assert.rejects(client.head(NAME), refusedWith('not_found'));
+
+    const complete = await client.uploadChunk(NAME, { start: 0, data: bytes.slice(0, 600), contentType: 'image/png' });
+    assert.deepEqual([complete.status, complete.crc32], ['complete', hex32(crc32(bytes))]);
+    const head = await client.head(NAME);
+    assert.deepEqual([head.size, head.etag, head.contentType], [1000, complete.etag, complete.content_type]);
+    const whole = await client.download(NAME);
+    assert.deepEqual([whole.extent, whole.size, whole.etag], [null, 1000, head.etag]);
+    assert.deepEqual(await collect(whole.body), Buffer.from(bytes));
+    const suffix = await client.download(NAME, { range: { suffix: 10 } });
+    assert.deepEqual(await collect(suffix.body), Buffer.from(bytes.subarray(990)));
+    await assert.rejects(client.download(NAME, { range: { start: 1000 } }), refusedWith('range_not_satisfiable'));
+    await assert.rejects(client.download(NAME, { ifMatch: '"other"' }), refusedWith('precondition_failed'));
+    assert.deepEqual(await client.verify(NAME), { ok: true, checked_bytes: 1000, bad: [] });
+
+    const other = client.uploadChunk(NAME, { start: 0, data: bytesOf(1000, 2), totalSize: 1000 });
+    await assert.rejects(other, refusedWith('file_complete'));
+    await client.remove(NAME);
+    await assert.rejects(client.remove(NAME), refusedWith('not_found'));
+  });
+}
+
+test('an empty file is one request without a chunk', async (t) => {
+  const client = deviceOf(t, await startServer(t));
+  const status = await client.uploadChunk('empty', { start: 0, data: new Uint8Array(), totalSize: 0 });
+  assert.deepEqual([status.status, status.total_bytes], ['complete', 0]);
+});
+
+test('an upload of undeclared size is ended, or told what is missing', async (t) => {
+  const client = deviceOf(t, await startServer(t));
+  await client.uploadChunk('log', { start: 5, data: bytesOf(5) });
+  await assert.rejects(client.complete('log'), (error: unknown) => {
+    assert.ok(error instanceof LadingError);
+    assert.deepEqual([error.code, error.members.missing], ['not_contiguous', [[0, 4]]]);
+    return true;
+  });
+  await client.uploadChunk('log', { start: 0, data: bytesOf(5) });
+  assert.equal((await client.complete('log')).status, 'complete');
+});
+
+test('a list goes over all pages', async (t) => {
+  const client = deviceOf(t, await startServer(t));
+  const names = ['a/1', 'a/2', 'a/3', 'a/4', 'b/1'];
+  for (const name of names)
+    await client.uploadChunk(name, { start: 0, data: bytesOf(3), totalSize: name === 'a/2' ? 9 : 3 });
+  const listed = async (options: Parameters<LadingClient['list']>[0]) => {
+    const found: string[] = [];
+    for await (const file of client.list(options)) found.push(file.filename);
+    return found;
+  };
+  assert.deepEqual(await listed({ limit: 2 }), names);
+  assert.deepEqual(await listed({ limit: 1, prefix: 'a/', status: 'complete' }), ['a/1', 'a/3', 'a/4']);
+  const first = await client.listPage({ limit: 2 });
+  assert.equal(first.files.length, 2);
+  assert.notEqual(first.next_cursor, null);
+});
+
+test('watching follows an upload to its end', async (t) => {
+  const client = deviceOf(t, await startServer(t));
+  const seen: string[] = [];
+  for await (const status of client.watch('live')) {
+    seen.push(`${status.status} ${status.bytes_received}`);
+    if (status.bytes_received === 0) await client.uploadChunk('live', { start: 0, data: bytesOf(10), totalSize: 20 });
+    if (status.bytes_received === 10) await client.uploadChunk('live', { start: 10, data: bytesOf(10), totalSize: 20 });
+  }
+  assert.deepEqual(seen, ['pending 0', 'partial 10', 'complete 20']);
+});
+
+test('following a download starts before the rest is there', async (t) => {
+  const client = deviceOf(t, await startServer(t));
+  const bytes = bytesOf(20);
+  await client.uploadChunk('live', { start: 0, data: bytes.slice(0, 10), totalSize: 20 });
+  const { body } = await client.download('live', { follow: true });
+  const got: Uint8Array[] = [];
+  for await (const piece of body) {
+    got.push(piece);
+    if (Buffer.concat(got).length === 10) await client.uploadChunk('live', { start: 10, data: bytes.slice(10) });
+  }
+  assert.deepEqual(Buffer.concat(got), Buffer.from(bytes));
+});
+
+test('administration: clients come and go, and a sweep runs', async (t) => {
+  const server = await startServer(t);
+  const admin = clientOf(t, { server: server.origin, token: server.admin.token });
+  const made = await admin.clients.create({ role: 'client', name: 'camera 7' });
+  const device = clientOf(t, { server: server.origin, clientId: made.client_id, clientSecret: made.client_secret });
+  await device.uploadChunk('mine', { start: 0, data: bytesOf(3), totalSize: 3 });
+  assert.equal((await admin.status('mine')).status, 'pending');
+  assert.equal((await admin.status('mine', { owner: made.client_id })).status, 'complete');
+  const listed = (await admin.clients.list()).find(({ client_id }) => client_id === made.client_id);
+  assert.equal(listed?.name, 'camera 7');
+  await assert.rejects(device.clients.list(), (error: unknown) => error instanceof LadingError && error.status === 403);
+  await assert.rejects(device.sweep(), (error: unknown) => error instanceof LadingError && error.status === 403);
+  assert.deepEqual(await admin.sweep(), { removed: 0, sealed: 0 });
+  await admin.clients.remove(made.client_id);
+  await assert.rejects(device.status('mine'), refusedWith('unauthorized'));
+});
+
+test('however many requests find their token refused at once, one sign-in renews it', async (t) => {
+  const server = await startServer(t);
+  const { transport, signIns } = counting();
+  const { id: clientId, secret: clientSecret } = server.client;
+  const client = clientOf(t, { server: server.origin, token: 'refused', clientId, clientSecret, transport });
+  await Promise.all(Array.from({ length: 12 }, (_, i) => client.status(`f${i}`)));
+  assert.equal(signIns(), 1);
+});
+
+test('a token is used until its life is nearly over, then renewed before it is refused', async (t) => {
+  for (const [expiresIn, expected] of [
+    [0, 3],
+    [1800, 1],
+  ] as const) {
+    const origin = await listen(t, (url) =>
+      url === '/auth/token' ? { access_token: 'x', token_type: 'bearer', expires_in: expiresIn } : { filename: 'f' },
+    );
+    const { transport, signIns } = counting();
+    const client = clientOf(t, { server: origin, clientId: 'a', clientSecret: 'b', transport });
+    for (let i = 0; i < 3; i += 1) await client.status('f');
+    assert.equal(signIns(), expected);
+  }
+});
+
+test('without a way to sign in again a refused token is final, and so is a wrong secret', async (t) => {
+  const server = await startServer(t);
+  await assert.rejects(
+    clientOf(t, { server: server.origin, token: 'nonsense' }).status('f'),
+    refusedWith('unauthorized'),
+  );
+  await assert.rejects(clientOf(t, { server: server.origin }).status('f'), refusedWith('unauthorized'));
+  const wrong = clientOf(t, { server: server.origin, clientId: server.client.id, clientSecret: 'wrong' });
+  await assert.rejects(wrong.status('f'), refusedWith('unauthorized'));
+});
+
+test('the server may live under a path, and a name never leads out of its route', async (t) => {
+  const urls: string[] = [];
+  const request: Transport['request'] = async ({ url }) => {
+    urls.push(url);
+    throw new NetworkError('not there');
+  };
+  const transport = { ...undiciTransport(), request };
+  const client = clientOf(t, { server: 'https://example.org/lading', token: 'x', transport });
+  await assert.rejects(client.status('a/b c'), NetworkError);
+  assert.deepEqual(urls, ['https://example.org/lading/api/files/status/a%2Fb%20c']);
+  for (const name of ['..', '.', '', 'a/../b', '/a'])
+    await assert.rejects(client.remove(name), refusedWith('invalid_name'));
+  assert.equal(urls.length, 1);
+  assert.throws(() => new LadingClient({ server: 'ftp://example.org' }), TypeError);
+});
+
+test('something that is no Lading server is told apart from one that refuses', async (t) => {
+  const origin = await listen(t, () => 'Welcome to the hotel');
+  await assert.rejects(clientOf(t, { server: origin, token: 'x' }).status('f'), NetworkError);
+  await assert.rejects(clientOf(t, { server: origin, clientId: 'x', clientSecret: 'y' }).status('f'), NetworkError);
+});
+
+/** A transport that counts how often it carried a sign-in. */
+function counting(): { transport: Transport; signIns: () => number } {
+  const { request, close } = undiciTransport();
+  let count = 0;
+  const counted: Transport['request'] = (call) => {
+    if (call.url.endsWith('/auth/token')) count += 1;
+    return request(call);
+  };
+  return { transport: { request: counted, close }, signIns: () => count };
+}
+
+/** A server that answers every request with some JSON. */
+async function listen(t: TestContext, answer: (url: string) => unknown): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume();
+    response.end(JSON.stringify(answer(request.url ?? '')));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => server.close());
+  const address = server.address();
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`;
+}
