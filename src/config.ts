@@ -326,7 +326,9 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
   path: (text) => resolve(text),
   file: (text) => resolve(text),
   id: (text) => {
-    if (!/^[A-Za-z0-9._@-]{1,64}$/.test(text)) throw new Refused('must be 1 to 64 letters, digits or any of . _ @ -');
+    if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) {
+      throw new Refused('must be 1 to 64 letters, digits or any of . _ - and begin with a letter or digit');
+    }
     return text;
   },
   int: (text, setting) => bounded(/^\d{1,15}$/.test(text) ? Number(text) : null, setting, 'a whole number'),

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LadingError } from '../../src/errors.ts';
+import { generateSecret, Secrets } from '../../src/identity/secrets.ts';
+
+test('a generated secret has 256 bits and is never the same', () => {
+  const made = new Set(Array.from({ length: 100 }, generateSecret));
+  assert.equal(made.size, 100);
+  for (const secret of made) assert.equal(Buffer.from(secret, 'base64url').length, 32);
+});
+
+test('a hash names its parameters, is salted, and knows its secret alone', async () => {
+  const secrets = new Secrets();
+  const [one, two] = await Promise.all([secrets.hash('hush'), secrets.hash('hush')]);
+  assert.match(one, /^scrypt\$ln=14,r=8,p=1\$[\w-]{22}\$[\w-]{43}$/);
+  assert.notEqual(one, two);
+  assert.ok(!one.includes('hush'));
+  assert.equal(await secrets.verify('hush', one), true);
+  assert.equal(await secrets.verify('hush', two), true);
+  assert.equal(await secrets.verify('Hush', one), false);
+  assert.equal(await secrets.verify('', one), false);
+  assert.equal(await secrets.verify('hush', null), false);
+});
+
+test('hashes with other parameters still count; unknown formats are an error, not a match', async () => {
+  const secrets = new Secrets();
+  const salt = Buffer.from('salt').toString('base64url');
+  // scrypt('hush', 'salt', N=2^4, r=1, p=2, 32 bytes)
+  const { scryptSync } = await import('node:crypto');
+  const hash = scryptSync('hush', 'salt', 32, { N: 16, r: 1, p: 2 }).toString('base64url');
+  assert.equal(await secrets.verify('hush', `scrypt$ln=4,r=1,p=2$${salt}$${hash}`), true);
+  await assert.rejects(secrets.verify('hush', 'plain$hush'), /format/);
+});
+
+test('a composed and a decomposed letter are the same secret; an endless one is wrong without being hashed', async () => {
+  const secrets = new Secrets();
+  const hash = await secrets.hash('caf\u00e9');
+  assert.equal(await secrets.verify('cafe\u0301', hash), true);
+  assert.equal(await secrets.verify('x'.repeat(1_000_000), hash), false);
+});
+
+test('so many may wait, the rest is sent away; those who wait are served', async () => {
+  const secrets = new Secrets();
+  const results = await Promise.allSettled(Array.from({ length: 300 }, () => secrets.verify('x', null)));
+  const refused = results.filter((result) => result.status === 'rejected');
+  assert.equal(refused.length, 300 - 256 - 2);
+  for (const { reason } of refused) {
+    assert.ok(reason instanceof LadingError);
+    assert.equal(reason.code, 'overloaded');
+    assert.ok((reason.members.retry_after ?? 0) > 0);
+  }
+  assert.equal(await secrets.verify('x', null), false);
+});
