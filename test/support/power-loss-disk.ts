@@ -17,6 +17,7 @@
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { type Disk, type OpenMode, realDisk } from '../../src/storage/disk/disk.ts';
+import { Layout } from '../../src/storage/disk/layout.ts';
 
 const SECTOR = 512;
 
@@ -52,6 +53,8 @@ export class PowerLossDisk implements Disk {
   /** Makes the folder `into` with what a loss of power now would leave; `random` gives numbers from 0 to 1. */
   async crash(into: string, random: (() => number) | null = null): Promise<void> {
     await this.#materialise(await inodeOf(this.#root), into, random);
+    // With the power its holder went; but in a test that is this process, and it looks alive.
+    await fs.rm(new Layout(into).lock, { force: true });
   }
 
   /** Removes what the disk kept for itself. */

@@ -1,7 +1,7 @@
 /** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
-import { codeOf, type Disk } from './disk.ts';
+import { type Disk, orAbsent } from './disk.ts';
 import { readFully, temporaryName } from './durable.ts';
 import { guarded } from './failures.ts';
 import type { FileFolders } from './folders.ts';
@@ -45,8 +45,8 @@ export class DiskBlobs implements BlobStore {
     const { disk, layout, folders } = this.#options;
     await guarded(async () => {
       await folders.make(id);
-      this.#parts.adopt(id, await disk.open(layout.file(id).part, 'wx+'));
       folders.changed(id);
+      this.#parts.adopt(id, await disk.open(layout.file(id).part, 'wx+'));
     });
   }
 
@@ -77,6 +77,7 @@ export class DiskBlobs implements BlobStore {
       const lease = await orAbsent(this.#parts.acquire(id));
       if (lease !== null) {
         await this.#using(Promise.resolve(lease), (fd) => this.#cutAndSync(id, fd, size));
+        folders.changed(id);
         await disk.rename(part, blob);
         this.#parts.drop(id);
         states.forget(id);
@@ -84,8 +85,8 @@ export class DiskBlobs implements BlobStore {
       } else {
         // Renamed before, perhaps without the sync that makes it last. Refuses when there is no blob either.
         (await this.#blobs.acquire(id)).release();
+        folders.changed(id);
       }
-      folders.changed(id);
       await folders.settle(id);
     });
   }
@@ -95,17 +96,17 @@ export class DiskBlobs implements BlobStore {
       const { disk, layout, folders, states } = this.#options;
       const { folder } = layout.file(id);
       const trash = temporaryName(layout.tmp, folder);
+      folders.removed(id);
       // The commit point: one rename takes everything away, what follows only makes room.
-      if ((await orAbsent(disk.rename(folder, trash).then(() => true))) === null) return;
+      const there = await orAbsent(disk.rename(folder, trash).then(() => true));
       this.#parts.drop(id);
       this.#blobs.drop(id);
       this.#options.onRemove(id);
       states.forget(id);
       this.#syncs.delete(id);
-      folders.removed(id);
       await folders.settle(id);
       // Best effort: what stays behind is removed at the next start.
-      await disk.rm(trash).catch(() => undefined);
+      if (there !== null) await disk.rm(trash).catch(() => undefined);
     });
   }
 
@@ -157,9 +158,9 @@ export class DiskBlobs implements BlobStore {
     if (part !== null) return part;
     const { disk, layout, folders } = this.#options;
     const paths = layout.file(id);
+    folders.changed(id);
     await disk.rename(paths.blob, paths.part);
     this.#blobs.drop(id);
-    folders.changed(id);
     return this.#parts.acquire(id);
   }
 
@@ -191,9 +192,11 @@ export class DiskBlobs implements BlobStore {
     const { disk, states } = this.#options;
     const state = states.of(id);
     await state.undo?.();
-    const cut = (await disk.size(fd)) !== size;
-    if (cut) await disk.truncate(fd, size);
-    if (cut || state.synced < state.written) await this.#syncNow(id, fd, true);
+    if ((await disk.size(fd)) !== size) {
+      states.wrote(id, []);
+      await disk.truncate(fd, size);
+    }
+    if (state.synced < state.written) await this.#syncNow(id, fd, true);
   }
 
   #fill(fd: number, into: Uint8Array, position: number): Promise<number> {
@@ -216,14 +219,4 @@ function writtenExtents({ pieces }: SegmentJob, { pieceCrcs }: SegmentResult): W
     if (action === 'write') extents.push({ start: extent.start, end: extent.end, crc32: pieceCrcs[index] ?? 0 });
   }
   return extents;
-}
-
-/** Null for what is not there. */
-async function orAbsent<T>(asked: Promise<T>): Promise<T | null> {
-  try {
-    return await asked;
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null;
-    throw error;
-  }
 }

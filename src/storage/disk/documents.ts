@@ -3,7 +3,7 @@
  * and never learns its paths.
  */
 import * as path from 'node:path';
-import { codeOf, type Disk } from './disk.ts';
+import { type Disk, orAbsent } from './disk.ts';
 import { readWhole, writeFileDurably } from './durable.ts';
 import { guarded } from './failures.ts';
 
@@ -50,14 +50,10 @@ export class DiskDocuments {
     const { disk, pathOf } = this.#options;
     return guarded(async () => {
       const file = pathOf(key);
-      try {
-        await disk.unlink(file);
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') return false;
-        throw error;
-      }
-      await disk.syncDir(path.dirname(file));
-      return true;
+      const existed = (await orAbsent(disk.unlink(file).then(() => true))) ?? false;
+      // Also when it is gone already: the removal before may have ended without its sync.
+      await orAbsent(disk.syncDir(path.dirname(file)));
+      return existed;
     });
   }
 }

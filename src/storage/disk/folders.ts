@@ -3,7 +3,7 @@
  *
  *     files/ → <aa>/ → <id>/ → part, manifest, …      a name lasts when the folder it is in was synced, all the way up
  */
-import type { Disk } from './disk.ts';
+import { type Disk, orAbsent } from './disk.ts';
 import { isFileId, isShard, type Layout } from './layout.ts';
 
 /**
@@ -36,9 +36,9 @@ export class FolderSync {
     const pending = this.#pending.get(folder);
     if (pending === undefined) return undefined;
     if (pending !== null) return pending;
-    const sync = this.#disk.syncDir(folder).then(
+    const sync = orAbsent(this.#disk.syncDir(folder)).then(
       () => {
-        // A change that came meanwhile has put null here and needs a sync of its own.
+        // A folder that is gone has nothing to lose. A change that came meanwhile has put null here and needs a sync of its own.
         if (this.#pending.get(folder) === sync) this.#pending.delete(folder);
       },
       (error: unknown) => {
@@ -86,12 +86,12 @@ export class FileFolders {
     this.#sync.changed(shard);
   }
 
-  /** A name in the folder of `id` was made or changed. */
+  /** A name in the folder of `id` is made or changed. Said before it is: a failure may come after the fact. */
   changed(id: string): void {
     this.#sync.changed(this.#layout.file(id).folder);
   }
 
-  /** The folder of `id` was moved away. */
+  /** The folder of `id` is moved away. */
   removed(id: string): void {
     const { folder, shard } = this.#layout.file(id);
     this.#sync.forget(folder);

@@ -46,6 +46,7 @@ export class DiskManifests implements ManifestStore {
     await guarded(async () => {
       const { manifest } = this.#layout.file(id);
       await this.#folders.make(id);
+      this.#folders.changed(id);
       const fd = await this.#disk.open(manifest, 'wx+');
       try {
         const allocated = roomFor(HEADER_BYTES, 0);
@@ -59,7 +60,6 @@ export class DiskManifests implements ManifestStore {
         throw error;
       }
       this.#handles.adopt(id, fd);
-      this.#folders.changed(id);
     });
   }
 

@@ -2,7 +2,7 @@
 import * as path from 'node:path';
 import type { BlobStore, Inspector, ManifestStore } from '../../contracts.ts';
 import { DiskBlobs } from './blobs.ts';
-import { codeOf, type Disk, realDisk } from './disk.ts';
+import { type Disk, orAbsent, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
 import { readWhole, writeFileDurably } from './durable.ts';
 import { FileFolders, inParallel } from './folders.ts';
@@ -112,8 +112,8 @@ function assemble(
     try {
       if (clean) {
         await inParallel(states.unsynced(), async (id) => {
-          await ignoringAbsent(() => blobs.sync(id));
-          await ignoringAbsent(() => manifests.sync(id));
+          await orAbsent(blobs.sync(id));
+          await orAbsent(manifests.sync(id));
         });
         await writeFileDurably(disk, layout.clean, new Uint8Array(0), { tmp: layout.tmp });
       }
@@ -162,16 +162,12 @@ function clientDocuments(disk: Disk, layout: Layout): DiskDocuments {
 async function secret(disk: Disk, layout: Layout, name: string, make: () => Uint8Array): Promise<Uint8Array> {
   const file = layout.secret(name);
   const stored = await readWhole(disk, file);
-  if (stored !== null && stored.length > 0) return stored;
+  if (stored !== null && stored.length > 0) {
+    // What it signs must outlive the power, also when the process that made it did not come to this.
+    await disk.syncDir(layout.secrets);
+    return stored;
+  }
   const made = make();
   await writeFileDurably(disk, file, made, { tmp: layout.tmp, permissions: 0o600 });
   return made;
-}
-
-async function ignoringAbsent(work: () => Promise<void>): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
-  }
 }

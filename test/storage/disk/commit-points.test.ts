@@ -1,0 +1,332 @@
+/**
+ * Every commit point interrupted in turn, in two ways: the power goes (what was not synced may be gone), and the disk refuses one
+ * operation and goes on working. Whatever happens, there is the old state or the new one, never neither; and once a call has
+ * resolved, there is the new one.
+ */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { ManifestRecord } from '../../../src/contracts.ts';
+import { realDisk } from '../../../src/storage/disk/disk.ts';
+import type { DiskStore } from '../../../src/storage/disk/store.ts';
+import { deadFrom, FaultyDisk, failAt, type Plan } from '../../support/faulty-disk.ts';
+import { PowerLossDisk } from '../../support/power-loss-disk.ts';
+import { newId, openTestStore, recordOf, sharedThreads, temporaryFolder, writeAt } from '../../support/storage.ts';
+
+interface Scenario<C> {
+  /** Reaches the old state, durably. */
+  before(store: DiskStore): Promise<C>;
+  /** Goes from the old state to the new one. */
+  act(store: DiskStore, context: C): Promise<void>;
+  /** `old`, `new`, or an assertion that fails. */
+  look(store: DiskStore, context: C): Promise<'old' | 'new'>;
+}
+
+/** Small pseudo-random numbers from 0 to 1, the same in every run. */
+function dice(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+const MOST_STEPS = 200;
+
+/** The power goes at the n-th operation, for every n; then a start on what stable storage holds at least, and at random more. */
+async function powerGoes<C>(t: TestContext, scenario: Scenario<C>): Promise<void> {
+  for (let n = 0; n < MOST_STEPS; n += 1) {
+    const { folder, disk, faulty, store } = await machine(t);
+    const context = await scenario.before(store);
+    faulty.arm(deadFrom(n));
+    const done = await resolves(scenario.act(store, context));
+    const faults = faulty.disarm();
+    assert.ok(done || faults > 0, `step ${n} fails only by an injected fault`);
+    for (const seed of [null, 1, 2, 3]) {
+      const survivor = join(folder, `survivor-${seed}`);
+      await disk.crash(survivor, seed === null ? null : dice(seed * 1000 + n));
+      const after = await openTestStore(t, { dataDir: survivor });
+      const found = await scenario.look(after, context);
+      if (done) assert.equal(found, 'new', `what was done before the power went at step ${n} is there, seed ${seed}`);
+      await after.close();
+    }
+    await store.close().catch(() => undefined);
+    if (faults === 0) return;
+  }
+  assert.fail('the action never comes to an end');
+}
+
+/** The n-th operation fails, for every n and every kind of failure; then the same process does it again. */
+async function diskRefuses<C>(t: TestContext, scenario: Scenario<C>): Promise<void> {
+  const kinds: ((n: number) => Plan)[] = [
+    (n) => failAt(n, { code: 'EIO' }),
+    (n) => failAt(n, { code: 'ENOSPC', when: 'half' }),
+    (n) => failAt(n, { code: 'EIO', when: 'after' }),
+  ];
+  for (const [kind, plan] of kinds.entries()) {
+    for (let n = 0; n < MOST_STEPS; n += 1) {
+      const { folder, disk, faulty, store } = await machine(t);
+      const context = await scenario.before(store);
+      faulty.arm(plan(n));
+      const done = await resolves(scenario.act(store, context));
+      const faults = faulty.disarm();
+      if (!done) {
+        await scenario.look(store, context);
+        await scenario.act(store, context);
+      }
+      assert.equal(await scenario.look(store, context), 'new', `kind ${kind}, step ${n}`);
+      const survivor = join(folder, 'survivor');
+      await disk.crash(survivor);
+      const after = await openTestStore(t, { dataDir: survivor });
+      assert.equal(await scenario.look(after, context), 'new', `kind ${kind}, step ${n}, after a loss of power`);
+      await after.close();
+      await store.close();
+      if (faults === 0) break;
+    }
+  }
+}
+
+async function machine(t: TestContext) {
+  const folder = await temporaryFolder(t);
+  const dataDir = join(folder, 'data');
+  await realDisk.mkdir(dataDir);
+  const disk = await PowerLossDisk.over(dataDir);
+  t.after(() => disk.dispose());
+  const faulty = new FaultyDisk(disk);
+  // No idle descriptors: every operation opens its own, and every open is a step that can fail.
+  const store = await openTestStore(t, {
+    dataDir,
+    disk: faulty,
+    threads: faulty.threads(sharedThreads()),
+    idleHandles: 0,
+  });
+  return { folder, disk, faulty, store };
+}
+
+async function resolves(work: Promise<void>): Promise<boolean> {
+  try {
+    await work;
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function contentOf(store: DiskStore, id: string): Promise<string> {
+  const reader = await store.blobs.openReader(id);
+  const bytes = Buffer.alloc(1000);
+  const size = await reader.read(bytes, 0);
+  reader.release();
+  return bytes.subarray(0, size).toString();
+}
+
+/** Both ways for one scenario. */
+function interrupted<C>(name: string, scenario: Scenario<C>): void {
+  test(`${name}: the power goes at each step`, (t) => powerGoes(t, scenario));
+  test(`${name}: each step fails once`, (t) => diskRefuses(t, scenario));
+}
+
+interrupted('a new document', {
+  before: async () => newId(),
+  act: (store, id) => store.fileDocuments.write(id, 'new'),
+  look: async (store, id) => {
+    const text = await store.fileDocuments.read(id);
+    assert.ok(text === null || text === 'new', `${text}`);
+    return text === 'new' ? 'new' : 'old';
+  },
+});
+
+interrupted('a document that is replaced', {
+  before: async (store) => {
+    const id = newId();
+    await store.fileDocuments.write(id, 'old');
+    return id;
+  },
+  act: (store, id) => store.fileDocuments.write(id, 'new'),
+  look: async (store, id) => {
+    const text = await store.fileDocuments.read(id);
+    assert.ok(text === 'old' || text === 'new', `${text}`);
+    return text;
+  },
+});
+
+interrupted('a document that is removed', {
+  before: async (store) => {
+    await store.clientDocuments.write('device', 'old');
+  },
+  act: async (store) => {
+    await store.clientDocuments.remove('device');
+  },
+  look: async (store) => {
+    const text = await store.clientDocuments.read('device');
+    assert.ok(text === null || text === 'old', `${text}`);
+    return text === null ? 'new' : 'old';
+  },
+});
+
+const first = recordOf(0, Buffer.from('01234'));
+const second = recordOf(5, Buffer.from('56789'));
+
+/** A chunk as the engine commits it: write, sync the bytes, append the record durably. */
+async function commit(store: DiskStore, id: string, record: ManifestRecord, text: string): Promise<void> {
+  const part = await store.blobs.openPart(id);
+  await writeAt(part, record.start, Buffer.from(text));
+  await part.sync();
+  const manifest = await store.manifests.open(id);
+  await manifest.append([record], true);
+  part.release();
+  manifest.release();
+}
+
+/** What is recorded must be there: the records verify. */
+async function recorded(store: DiskStore, id: string): Promise<ManifestRecord[]> {
+  const records = await store.manifests.read(id);
+  assert.deepEqual(await store.inspector.verify(id, records), []);
+  return records;
+}
+
+interrupted('the first chunk', {
+  before: async (store) => {
+    const id = newId();
+    await store.blobs.create(id);
+    await store.manifests.create(id);
+    return id;
+  },
+  act: (store, id) => commit(store, id, first, '01234'),
+  look: async (store, id) => {
+    // An upload that nobody was told of may be gone altogether.
+    if (!(await store.blobs.list()).includes(id)) return 'old';
+    const records = await recorded(store, id).catch((error: unknown) => {
+      if (error instanceof Error && error.message.includes('no such file')) return [];
+      throw error;
+    });
+    assert.ok(records.length === 0 || records.length === 1);
+    return records.length === 1 ? 'new' : 'old';
+  },
+});
+
+interrupted('another chunk', {
+  before: async (store) => {
+    const id = newId();
+    await store.blobs.create(id);
+    await store.manifests.create(id);
+    await commit(store, id, first, '01234');
+    return id;
+  },
+  act: (store, id) => commit(store, id, second, '56789'),
+  look: async (store, id) => {
+    const records = await recorded(store, id);
+    assert.deepEqual(records.slice(0, 1), [first]);
+    if (records.length > 1) assert.deepEqual(records, [first, second]);
+    return records.length > 1 ? 'new' : 'old';
+  },
+});
+
+interrupted('a journal that is rewritten', {
+  before: async (store) => {
+    const id = newId();
+    await store.blobs.create(id);
+    await store.manifests.create(id);
+    await commit(store, id, first, '01234');
+    await commit(store, id, second, '56789');
+    return id;
+  },
+  act: (store, id) => store.manifests.rewrite(id, [second]),
+  look: async (store, id) => {
+    const records = await recorded(store, id);
+    if (records.length === 1) assert.deepEqual(records, [second]);
+    else assert.deepEqual(records, [first, second]);
+    return records.length === 1 ? 'new' : 'old';
+  },
+});
+
+interrupted('a seal', {
+  before: async (store) => {
+    const id = newId();
+    await store.blobs.create(id);
+    await store.manifests.create(id);
+    await commit(store, id, first, '01234');
+    const part = await store.blobs.openPart(id);
+    // Beyond the size: bytes of a chunk that was refused, for the seal to cut.
+    await writeAt(part, 5, Buffer.from('refused'));
+    await part.sync();
+    part.release();
+    return id;
+  },
+  act: (store, id) => store.blobs.seal(id, 5),
+  look: async (store, id) => {
+    const content = await contentOf(store, id);
+    assert.equal(content.slice(0, 5), '01234');
+    assert.deepEqual(await recorded(store, id), [first]);
+    return content === '01234' ? 'new' : 'old';
+  },
+});
+
+interrupted('a seal of bytes that were never synced', {
+  before: async (store) => {
+    const id = newId();
+    await store.fileDocuments.write(id, 'open');
+    await store.blobs.create(id);
+    await store.manifests.create(id);
+    const part = await store.blobs.openPart(id);
+    await writeAt(part, 0, Buffer.from('01234'));
+    part.release();
+    const manifest = await store.manifests.open(id);
+    await manifest.append([{ ...first, synced: false }], false);
+    manifest.release();
+    return id;
+  },
+  act: async (store, id) => {
+    const manifest = await store.manifests.open(id);
+    await manifest.sync();
+    manifest.release();
+    await store.blobs.seal(id, 5);
+    await store.fileDocuments.write(id, 'sealed');
+  },
+  look: async (store, id) => {
+    const text = await store.fileDocuments.read(id);
+    if (text === 'open') return 'old';
+    assert.equal(text, 'sealed');
+    assert.equal(await contentOf(store, id), '01234');
+    assert.equal((await recorded(store, id)).length, 1);
+    return 'new';
+  },
+});
+
+interrupted('a removal', {
+  before: async (store) => {
+    const id = newId();
+    await store.blobs.create(id);
+    await store.manifests.create(id);
+    await commit(store, id, first, '01234');
+    await store.blobs.seal(id, 5);
+    await store.fileDocuments.write(id, 'sealed');
+    return id;
+  },
+  act: (store, id) => store.blobs.remove(id),
+  look: async (store, id) => {
+    if (!(await store.blobs.list()).includes(id)) return 'new';
+    assert.equal(await contentOf(store, id), '01234');
+    assert.deepEqual(await recorded(store, id), [first]);
+    assert.equal(await store.fileDocuments.read(id), 'sealed');
+    return 'old';
+  },
+});
+
+interrupted('a secret', {
+  before: async () => Buffer.from('of this run'),
+  act: async (store, made) => {
+    await store.secret('jwt', () => made);
+  },
+  look: async (store, made) => {
+    const absent = new Error('none is kept');
+    const secret = await store
+      .secret('jwt', () => {
+        throw absent;
+      })
+      .catch((error: unknown) => assert.equal(error, absent));
+    if (secret === undefined) return 'old';
+    assert.deepEqual(Buffer.from(secret), made);
+    return 'new';
+  },
+});
