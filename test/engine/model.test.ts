@@ -5,13 +5,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { LadingError } from '../../src/errors.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
 import { type ChunkToSend, readBack, sendChunk } from '../support/chunks.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 
 const OWNER = 'device';
-const NAME = 'some/file.bin';
 const MOST_BYTES = 400;
 
 type Fault = 'none' | 'checksum' | 'crc' | 'bytes' | 'short' | 'long' | 'broken';
@@ -86,13 +86,13 @@ function truth(start: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => ((start + i) * 31 + 7) & 0xff);
 }
 
-function chunkOf(send: Send): { chunk: ChunkToSend; bytes: Uint8Array } {
+function chunkOf(name: string, send: Send): { chunk: ChunkToSend; bytes: Uint8Array } {
   const bytes = truth(send.start, send.length);
   if (send.fault === 'bytes') bytes[0] = (bytes[0] ?? 0) ^ 0x55;
   const checksum = send.fault === 'checksum' ? (sum256(bytes) + 1) & 0xff : sum256(bytes);
   const chunk: ChunkToSend = {
     owner: OWNER,
-    name: NAME,
+    name,
     start: send.start,
     bytes,
     checksum,
@@ -132,11 +132,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom({ kind: 'complete' as const }, { kind: 'delete' as const }) },
 );
 
-async function apply(run: EngineUnderTest, model: Model, sends: Send[]): Promise<void> {
-  const results = await Promise.all(sends.map((one) => sendChunk(run.engine, chunkOf(one).chunk)));
+async function apply({ run, name }: Device, model: Model, sends: Send[]): Promise<void> {
+  const results = await Promise.all(sends.map((one) => sendChunk(run.engine, chunkOf(name, one).chunk)));
   // Chunks sent together may be taken in any order; their bytes agree, so only the sealing of a whole file orders them.
   for (const [i, one] of sends.entries()) {
-    const { bytes } = chunkOf(one);
+    const { bytes } = chunkOf(name, one);
     const expected = model.refusal(one, bytes);
     const result = results[i];
     assert.equal(result?.code ?? null, expected, `${JSON.stringify(one)} of ${JSON.stringify(sends)}`);
@@ -147,50 +147,64 @@ async function apply(run: EngineUnderTest, model: Model, sends: Send[]): Promise
   }
 }
 
-async function compare(run: EngineUnderTest, model: Model): Promise<void> {
-  const status = await run.engine.status(OWNER, NAME);
+async function compare({ run, name }: Device, model: Model): Promise<void> {
+  const status = await run.engine.status(OWNER, name);
   const complete = model.sealed || (model.visible && model.size === null && model.gapless);
   assert.equal(status.status, complete ? 'complete' : model.visible ? 'partial' : 'pending');
   assert.equal(status.bytes_received, model.received);
-  const stored = await readBack(run.engine, OWNER, NAME, Math.max(model.end, 1));
+  const stored = await readBack(run.engine, OWNER, name, Math.max(model.end, 1));
   assert.deepEqual(stored, model.cells);
   if (complete) assert.equal(status.crc32, hex32(crc32(Uint8Array.from(model.cells, (cell) => cell ?? 0))));
 }
 
-test('any chunks in any order end in the bytes of the model or in the documented refusal', async (t) => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
-      const run = await startEngine(t, { openEndedSeconds: 3600 });
-      const model = new Model();
-      try {
-        for (const one of steps) {
-          if (one.kind === 'send') await apply(run, model, [one]);
-          else if (one.kind === 'together') await apply(run, model, one.sends);
-          else if (one.kind === 'restart') await run.restart();
-          else if (one.kind === 'crash') await run.crash();
-          else if (one.kind === 'sweep') await run.engine.sweep();
-          else if (one.kind === 'delete') {
-            const code = await run.engine.remove(OWNER, NAME).then(
-              () => null,
-              (error) => error.code,
-            );
-            assert.equal(code, model.visible ? null : 'not_found');
-            model.reset();
-          } else {
-            const code = await run.engine.complete(OWNER, NAME).then(
-              () => null,
-              (error) => error.code,
-            );
-            const whole = model.sealed || (model.size === null && model.gapless);
-            assert.equal(code, !model.visible ? 'not_found' : whole ? null : 'not_contiguous');
-            if (code === null) model.sealed = true;
-          }
-          await compare(run, model);
-        }
-      } finally {
-        await run.close();
-      }
-    }),
-    { numRuns: 150 },
-  );
-});
+/** Each run has a name of its own, so that one engine, and one start, serves them all. */
+interface Device {
+  run: EngineUnderTest;
+  name: string;
+}
+
+async function take(device: Device, model: Model, one: Step): Promise<void> {
+  const { run, name } = device;
+  if (one.kind === 'send') await apply(device, model, [one]);
+  else if (one.kind === 'together') await apply(device, model, one.sends);
+  else if (one.kind === 'restart') await run.restart();
+  else if (one.kind === 'crash') await run.crash();
+  else if (one.kind === 'sweep') await run.engine.sweep();
+  else if (one.kind === 'delete') {
+    assert.equal(await codeOf(run.engine.remove(OWNER, name)), model.visible ? null : 'not_found');
+    model.reset();
+  } else {
+    const code = await codeOf(run.engine.complete(OWNER, name));
+    const whole = model.sealed || (model.size === null && model.gapless);
+    assert.equal(code, !model.visible ? 'not_found' : whole ? null : 'not_contiguous');
+    if (code === null) model.sealed = true;
+  }
+  await compare(device, model);
+}
+
+async function codeOf(request: Promise<unknown>): Promise<string | null> {
+  try {
+    await request;
+    return null;
+  } catch (error) {
+    if (error instanceof LadingError) return error.code;
+    throw error;
+  }
+}
+
+for (const durability of ['chunk', 'seal'] as const) {
+  test(`durability ${durability}: any chunks in any order end in the bytes of the model or in the documented refusal`, async (t) => {
+    const run = await startEngine(t, { durability, openEndedSeconds: 3600 });
+    let runs = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
+        runs += 1;
+        const device: Device = { run, name: `some/file-${runs}.bin` };
+        const model = new Model();
+        for (const one of steps) await take(device, model, one);
+        if (model.visible) await run.engine.remove(OWNER, device.name);
+      }),
+      { numRuns: 100 },
+    );
+  });
+}

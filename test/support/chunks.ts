@@ -81,11 +81,14 @@ export async function readBack(engine: Engine, owner: string, name: string, upTo
   }
   try {
     const cells: (number | null)[] = [];
-    for (let at = 0; at < upTo; at += 1) {
-      const byte = new Uint8Array(1);
-      const stored = file.covers({ start: at, end: at });
-      if (stored) await file.reader.read(byte, at);
-      cells.push(stored ? (byte[0] ?? null) : null);
+    while (cells.length < upTo) {
+      const at = cells.length;
+      const end = Math.min(file.committedUpTo(at), upTo);
+      const bytes = new Uint8Array(end - at);
+      if (end > at) await file.reader.read(bytes, at);
+      if (bytes.some((_, i) => !file.covers({ start: at + i, end: at + i }))) throw new Error('covers disagrees');
+      cells.push(...bytes);
+      if (end < upTo) cells.push(null);
     }
     while (cells.length > 0 && cells.at(-1) === null) cells.pop();
     return cells;
