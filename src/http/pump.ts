@@ -20,11 +20,12 @@ export interface PumpOptions {
   patienceMs?: number;
   /** Largest block of one client; at most 1 MiB. */
   mostBlock?: number;
+  /** While others wait for memory, a block may be held for so long and what a line of 32 KiB/s needs for it. */
+  heldMs?: number;
 }
 
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1_000;
-/** While memory is short, a block may be held for 5 s and what a line of 32 KiB/s needs for it. */
 const HELD_MS = 5_000;
 const HELD_BYTES_PER_MS = 32;
 
@@ -46,7 +47,7 @@ export class Pump {
   #ticking: NodeJS.Timeout | null = null;
 
   constructor(options: PumpOptions) {
-    this.#options = { patienceMs: PATIENCE_MS, mostBlock: SLAB_BYTES, ...options };
+    this.#options = { patienceMs: PATIENCE_MS, mostBlock: SLAB_BYTES, heldMs: HELD_MS, ...options };
     this.pool = new BlockPool(options.bytes);
   }
 
@@ -86,8 +87,9 @@ export class Pump {
 
   /** Cuts those that have held memory too long while others wait for it, the worst first. */
   #relieve(most: number): void {
+    const { heldMs } = this.#options;
     const overdue = [...this.#transfers]
-      .map((transfer) => ({ transfer, ms: transfer.heldMs - HELD_MS - transfer.heldBytes / HELD_BYTES_PER_MS }))
+      .map((transfer) => ({ transfer, ms: transfer.heldMs - heldMs - transfer.heldBytes / HELD_BYTES_PER_MS }))
       .filter(({ ms }) => ms > 0)
       .sort((a, b) => b.ms - a.ms);
     for (const { transfer } of overdue.slice(0, most)) transfer.cut('idle');

@@ -46,8 +46,13 @@ export class Transfer {
     this.#pool = pool;
     this.#onEnd = onEnd;
     if ('stream' in response) {
-      this.#closed = response.stream.destroyed;
-      response.stream.on('close', this.#onClose);
+      this.#closed = response.stream.destroyed || response.stream.closed;
+      const { stream } = response;
+      // Node keeps a stream that the client reset without an error, and with it what was still to be sent.
+      stream.once('aborted', () => {
+        if (stream.rstCode === constants.NGHTTP2_NO_ERROR) stream.destroy();
+      });
+      stream.on('close', this.#onClose);
     } else {
       // Its end is told by the connection: a response that waits behind another one hears nothing itself.
       this.#closed = response.req.socket.destroyed;
@@ -239,8 +244,9 @@ export class Transfer {
   /** Closes the connection, or the stream of one, so that the client sees that something is missing. */
   #destroy(): void {
     const response = this.#response;
-    if ('stream' in response) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
-    else response.req.socket.destroy();
+    if (!('stream' in response)) response.req.socket.destroy();
+    else if (response.stream.closed) response.stream.destroy();
+    else response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
   #give(filled: Filled | null | undefined): void {
