@@ -63,6 +63,9 @@ function fastFolder(): string {
   }
 }
 
+/** The real one: tests put other timers in place of the global ones. */
+const { setInterval: realInterval, clearInterval: clearRealInterval } = globalThis;
+
 let shared: Threads | null = null;
 
 /** One pair of threads for all tests of a file: starting them takes longer than most tests. */
@@ -92,6 +95,8 @@ export async function startEngine(
   const warnings: { message: string; details: object }[] = [];
   let present = { ...DEFAULTS, ...settings };
   const start = (): Promise<Running> => run(dataDir, present, rigging, warnings);
+  // Threads at work do not keep a process alive, as a server's socket does.
+  const alive = realInterval(() => {}, 60_000);
   let running: Running | null = await start();
 
   const current = (): Running => {
@@ -101,6 +106,7 @@ export async function startEngine(
   const close = async (): Promise<void> => {
     const last = running;
     running = null;
+    clearRealInterval(alive);
     if (last) await stop(last);
     if (rigging.dataDir === undefined) await rm(dataDir, { recursive: true, force: true });
   };

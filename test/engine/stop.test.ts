@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { realDisk } from '../../src/storage/disk/disk.ts';
+import { content, OWNER, refused, send, settle, slowly, text, turnsUntil } from '../support/device.ts';
+import { startEngine } from '../support/engine.ts';
+import { FaultyDisk } from '../support/faulty-disk.ts';
+import { Tap } from '../support/tap.ts';
+
+const LONG = 2 ** 31 - 1;
+
+test('a stop lets running chunks finish, and takes no new ones', async (t) => {
+  const run = await startEngine(t);
+  const running = slowly(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  running.push(5);
+  await running.taken();
+  let stopped = false;
+  const stop = run.engine.stop(LONG).then(() => {
+    stopped = true;
+  });
+  const error = await refused(send(run.engine, 'f', 10, content(10, 10)), 'shutting_down');
+  assert.ok((error.members.retry_after ?? 0) > 0);
+  await refused(run.engine.admit({ ...said, name: 'g' }), 'shutting_down');
+  await settle();
+  assert.ok(!stopped);
+  running.push();
+  running.end();
+  assert.equal((await running.reply).bytes_received, 10);
+  await stop;
+  await run.restart();
+  assert.equal((await run.engine.status(OWNER, 'f')).bytes_received, 10);
+});
+
+const said = {
+  owner: OWNER,
+  name: 'f',
+  declaredSize: null,
+  range: null,
+  crc32: null,
+  contentDigest: null,
+  reprDigest: null,
+  overwrite: false,
+  contentType: null,
+  contentLength: null,
+};
+
+test('a stop without anything running resolves at once', async (t) => {
+  const run = await startEngine(t);
+  await run.engine.stop(LONG);
+});
+
+test('when the patience is over, running chunks are refused with shutting_down and nothing of them counts', async (t) => {
+  const run = await startEngine(t);
+  await send(run.engine, 'f', 0, content(0, 10));
+  const header = slowly(run.engine, 'g', 0, content(0, 10));
+  const middle = slowly(run.engine, 'f', 10, content(10, 200_000));
+  middle.push(100_000);
+  const waiting = slowly(run.engine, 'f', 10, content(10, 200_000));
+  waiting.push();
+  waiting.end();
+  await middle.taken();
+  await header.taken();
+  await settle();
+  await run.engine.stop(0);
+  for (const { reply } of [header, middle, waiting]) await refused(reply, 'shutting_down');
+  await run.restart();
+  assert.equal((await run.engine.status(OWNER, 'f')).bytes_received, 10);
+  assert.equal((await run.engine.status(OWNER, 'g')).status, 'pending');
+});
+
+test('a chunk that is being committed when the patience is over is finished', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const gate = tap.hold('part.sync');
+  const reply = send(run.engine, 'f', 0, content(0, 10));
+  await gate.reached;
+  const stop = run.engine.stop(0);
+  await settle();
+  gate.open();
+  assert.equal((await reply).bytes_received, 10);
+  await stop;
+});
+
+test('a stop waits for a seal under way', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  await send(run.engine, 'f', 0, text('abc'));
+  const gate = tap.hold('blobs.seal');
+  const completing = run.engine.complete(OWNER, 'f');
+  await gate.reached;
+  let stopped = false;
+  const stop = run.engine.stop(0).then(() => {
+    stopped = true;
+  });
+  await settle();
+  assert.ok(!stopped);
+  gate.open();
+  await stop;
+  assert.equal((await completing).status, 'complete');
+});
+
+test('durability seal: a clean stop syncs what no seal has synced yet', async (t) => {
+  const disk = new FaultyDisk(realDisk);
+  const run = await startEngine(t, { durability: 'seal' }, { disk });
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  const synced: string[] = [];
+  disk.arm(({ op, path }) => {
+    if (op === 'datasync') synced.push(path);
+    return null;
+  });
+  await run.restart();
+  disk.disarm();
+  for (const name of ['part', 'manifest']) {
+    assert.ok(
+      synced.some((path) => path.includes(id ?? '') && path.endsWith(name)),
+      `${name} is synced`,
+    );
+  }
+});
+
+test('the timers of open-ended files end with the engine', async (t) => {
+  let now = Date.now();
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const tap = new Tap();
+  const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now }, wrap: tap.wrap });
+  await send(run.engine, 'f', 0, text('abc'));
+  await run.engine.stop(LONG);
+  now += 3_600_000;
+  t.mock.timers.tick(3_600_000);
+  await settle();
+  assert.equal(tap.count('blobs.seal'), 0);
+});
+
+test('a silent request is ended by the watchdog, and its range is free again', async (t) => {
+  let now = Date.now();
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const run = await startEngine(t, { idleSeconds: 10 }, { clock: { now: () => now } });
+  const silent = slowly(run.engine, 'f', 0, content(0, 100));
+  silent.push(50);
+  await silent.taken();
+  await settle();
+  now += 10_000;
+  t.mock.timers.tick(1000);
+  await refused(silent.reply, 'request_timeout');
+  assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
+  assert.equal((await send(run.engine, 'f', 0, content(0, 100))).bytes_received, 100);
+});
+
+test('a request that waits for the disk or for another request is not blamed for its silence', async (t) => {
+  let now = Date.now();
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const tap = new Tap();
+  const run = await startEngine(t, { idleSeconds: 10 }, { clock: { now: () => now }, wrap: tap.wrap });
+  const gate = tap.hold('part.write');
+  const first = slowly(run.engine, 'f', 0, content(0, 100));
+  first.push();
+  first.end();
+  await gate.reached;
+  const second = slowly(run.engine, 'f', 0, content(0, 100));
+  second.push(50);
+  await second.taken();
+  await settle();
+  for (let i = 0; i < 100; i += 1) {
+    now += 1000;
+    t.mock.timers.tick(1000);
+  }
+  gate.open();
+  assert.equal((await first.reply).bytes_received, 100);
+  second.push();
+  second.end();
+  assert.equal((await second.reply).chunk?.duplicate, true);
+  await turnsUntil(() => run.engine.gauges().receiving === 0);
+});
