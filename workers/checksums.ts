@@ -38,7 +38,10 @@ export function crc32Candidates(): { name: string; crc32: Crc32 }[] {
   if (native !== null) found.push({ name: '@node-rs/crc32', crc32: native });
   // Absent before Node 20.15 and in other runtimes.
   const builtIn: unknown = Reflect.get(zlib, 'crc32');
-  if (typeof builtIn === 'function') found.push({ name: 'zlib', crc32: (bytes, seed) => zlib.crc32(bytes, seed) });
+  if (typeof builtIn === 'function') {
+    // zlib takes no bytes for a question about the initial value, and answers 0.
+    found.push({ name: 'zlib', crc32: (bytes, seed) => (bytes.length === 0 ? seed : zlib.crc32(bytes, seed)) });
+  }
   found.push({ name: 'crc-32', crc32: portableCrc32 });
   return found;
 }

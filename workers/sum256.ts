@@ -105,7 +105,9 @@ export function portableSum256(bytes: Uint8Array): number {
   let at = 0;
   const head = Math.min(bytes.length, (4 - (bytes.byteOffset & 3)) & 3);
   for (; at < head; at += 1) sum += bytes[at] ?? 0;
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset + head, (bytes.length - head) >>> 2);
+  // A view of no words must begin at a word too.
+  const aligned = head < bytes.length ? bytes.byteOffset + head : 0;
+  const words = new Uint32Array(bytes.buffer, aligned, (bytes.length - head) >>> 2);
   for (let from = 0; from < words.length; from += WORDS) {
     const to = Math.min(words.length, from + WORDS);
     let lanes = 0;

@@ -22,9 +22,9 @@ after(async () => {
   await shared?.close();
 });
 
-/** An empty folder, removed after the test. */
-export async function temporaryFolder(t: TestContext): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'lading-storage-'));
+/** An empty folder, removed after the test; `under` another parent than the system's folder for temporary files. */
+export async function temporaryFolder(t: TestContext, under: string = tmpdir()): Promise<string> {
+  const folder = await mkdtemp(join(under, 'lading-storage-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }

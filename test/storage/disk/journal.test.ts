@@ -1,0 +1,190 @@
+/** The journal's bytes: what is damaged is cut, and what stays is a prefix of what was written. */
+import assert from 'node:assert/strict';
+import { readFile, stat, writeFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { ManifestRecord } from '../../../src/contracts.ts';
+import {
+  decodeJournal,
+  encodeHeader,
+  encodeRecords,
+  HEADER_BYTES,
+  RECORD_BYTES,
+  roomFor,
+} from '../../../src/storage/disk/journal.ts';
+import { Layout } from '../../../src/storage/disk/layout.ts';
+import { anyRecord } from '../../contracts/manifest-store.ts';
+import { newId, openTestStore, temporaryFolder, withCode } from '../../support/storage.ts';
+
+const ID = '00112233445566778899aabbccddeeff';
+const RECORDS: ManifestRecord[] = Array.from({ length: 5 }, (_, n) => ({
+  start: n * 1000,
+  end: n * 1000 + 999,
+  crc32: 0x01020304 * (n + 1),
+  synced: n % 2 === 0,
+  time: 1_700_000_000_000 + n,
+}));
+
+function journal(id: string, records: readonly ManifestRecord[], padding = 0): Uint8Array {
+  return Buffer.concat([encodeHeader(id), encodeRecords(id, records, padding)]);
+}
+
+/** True when `part` is `whole` up to some point. */
+function isPrefix(part: readonly ManifestRecord[], whole: readonly ManifestRecord[]): boolean {
+  try {
+    assert.deepEqual(part, whole.slice(0, part.length));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+test('the format: header and record, byte by byte', () => {
+  const bytes = Buffer.from(
+    journal(ID, [{ start: 1, end: 2 ** 40, crc32: 0xdeadbeef, synced: true, time: 0x0102030405 }]),
+  );
+  assert.equal(bytes.length, HEADER_BYTES + RECORD_BYTES);
+  assert.equal(bytes.subarray(0, 8).toString('latin1'), 'LADINGMF');
+  assert.equal(bytes.readUInt32BE(8), 1);
+  assert.equal(bytes.subarray(12, 28).toString('hex'), ID);
+  const record = bytes.subarray(HEADER_BYTES);
+  assert.equal(record.readBigUInt64BE(0), 1n);
+  assert.equal(record.readBigUInt64BE(8), 1n << 40n);
+  assert.equal(record.readUInt32BE(16), 0xdeadbeef);
+  assert.equal(record.readUInt32BE(20), 1);
+  assert.equal(record.readBigUInt64BE(24), 0x0102030405n);
+  assert.equal(record.readUInt32BE(36), 0);
+});
+
+test('a journal cut at every byte opens to a valid prefix', () => {
+  const bytes = journal(ID, RECORDS);
+  for (let length = 0; length <= bytes.length; length += 1) {
+    const { records, length: valid } = decodeJournal(ID, bytes.subarray(0, length));
+    const whole = Math.max(0, Math.floor((length - HEADER_BYTES) / RECORD_BYTES));
+    assert.deepEqual(records, RECORDS.slice(0, whole), `cut at ${length}`);
+    assert.equal(valid, HEADER_BYTES + whole * RECORD_BYTES);
+  }
+});
+
+test('a journal with any bit of any byte flipped opens to a valid prefix, and loses nothing before the damage', () => {
+  const bytes = journal(ID, RECORDS, 80);
+  for (let at = 0; at < bytes.length; at += 1) {
+    for (let bit = 0; bit < 8; bit += 1) {
+      const damaged = Uint8Array.from(bytes);
+      damaged[at] = (damaged[at] ?? 0) ^ (1 << bit);
+      const { records, headerDamaged, trailing } = decodeJournal(ID, damaged);
+      assert.ok(isPrefix(records, RECORDS), `byte ${at}, bit ${bit}`);
+      const intact =
+        at < HEADER_BYTES ? RECORDS.length : Math.min(RECORDS.length, Math.floor((at - HEADER_BYTES) / RECORD_BYTES));
+      assert.equal(records.length, intact, `byte ${at}, bit ${bit}`);
+      assert.equal(headerDamaged, at < HEADER_BYTES);
+      assert.equal(trailing, at >= HEADER_BYTES);
+    }
+  }
+});
+
+test('any damage to any journal opens to a prefix', () => {
+  const damage = fc.array(fc.tuple(fc.nat({ max: 1000 }), fc.nat({ max: 255 })), { maxLength: 10 });
+  fc.assert(
+    fc.property(fc.array(anyRecord, { maxLength: 12 }), damage, fc.nat({ max: 600 }), (records, changes, cut) => {
+      const bytes = Uint8Array.from(journal(ID, records, 100));
+      for (const [at, value] of changes) bytes[at % bytes.length] = value;
+      const decoded = decodeJournal(ID, bytes.subarray(0, bytes.length - (cut % bytes.length)));
+      assert.ok(isPrefix(decoded.records, records));
+    }),
+  );
+});
+
+test('records of another upload, or in another place of the file, are none', () => {
+  const foreign = encodeRecords(newId(), RECORDS);
+  assert.deepEqual(decodeJournal(ID, Buffer.concat([encodeHeader(ID), foreign])).records, []);
+  const shifted = Buffer.concat([encodeHeader(ID), Buffer.alloc(8), encodeRecords(ID, RECORDS)]);
+  assert.deepEqual(decodeJournal(ID, shifted).records, []);
+});
+
+test('zeros are room, not records', () => {
+  const decoded = decodeJournal(ID, journal(ID, RECORDS, 4096));
+  assert.equal(decoded.records.length, RECORDS.length);
+  assert.equal(decoded.trailing, false);
+});
+
+test('room grows from a block to 64 KiB at a time and always fits', () => {
+  let allocated = 0;
+  const steps: number[] = [];
+  for (let length = HEADER_BYTES; length < 1_000_000; length += RECORD_BYTES) {
+    const room = roomFor(length, allocated);
+    assert.ok(room >= length);
+    if (room !== allocated) steps.push(room - allocated);
+    allocated = room;
+  }
+  assert.equal(steps[0], 4096);
+  assert.equal(steps.at(-1), 65_536);
+  assert.ok(steps.length < 30);
+});
+
+/** Puts `bytes` where the journal of a new upload is; gives a store that has never seen it. */
+async function planted(t: Parameters<typeof temporaryFolder>[0], bytes: (id: string) => Uint8Array) {
+  const dataDir = await temporaryFolder(t);
+  const before = await openTestStore(t, { dataDir });
+  const id = newId();
+  await before.manifests.create(id);
+  await before.close();
+  const file = new Layout(dataDir).file(id).manifest;
+  await writeFile(file, bytes(id));
+  return { store: await openTestStore(t, { dataDir }), id, file, dataDir };
+}
+
+test('on disk, what follows the valid prefix is cut before anything is appended', async (t) => {
+  // The second record is damaged, the third is valid: it must never come back behind a new second one.
+  const { store, id, file, dataDir } = await planted(t, (id) => {
+    const bytes = journal(id, RECORDS.slice(0, 3), 400);
+    bytes[HEADER_BYTES + RECORD_BYTES + 3] = 0xff;
+    return bytes;
+  });
+  assert.deepEqual(await store.manifests.read(id), RECORDS.slice(0, 1));
+  assert.equal((await stat(file)).size, HEADER_BYTES + RECORD_BYTES);
+  const manifest = await store.manifests.open(id);
+  await manifest.append(RECORDS.slice(4), true);
+  await store.close();
+  const again = await openTestStore(t, { dataDir });
+  assert.deepEqual(await again.manifests.read(id), [...RECORDS.slice(0, 1), ...RECORDS.slice(4)]);
+});
+
+test('on disk, a journal that a crash left empty or without a whole header can be used', async (t) => {
+  for (const length of [0, 1, HEADER_BYTES - 1]) {
+    const { store, id, dataDir } = await planted(t, (id) => encodeHeader(id).subarray(0, length));
+    assert.deepEqual(await store.manifests.read(id), []);
+    const manifest = await store.manifests.open(id);
+    await manifest.append(RECORDS, true);
+    await store.close();
+    assert.deepEqual(
+      await (await openTestStore(t, { dataDir })).manifests.read(id),
+      RECORDS,
+      `header of ${length} bytes`,
+    );
+  }
+});
+
+test('on disk, a damaged header is written again and costs no record', async (t) => {
+  const { store, id, file } = await planted(t, (id) => {
+    const bytes = journal(id, RECORDS);
+    bytes[3] = 0;
+    return bytes;
+  });
+  assert.deepEqual(await store.manifests.read(id), RECORDS);
+  assert.deepEqual(new Uint8Array((await readFile(file)).subarray(0, HEADER_BYTES)), encodeHeader(id));
+});
+
+test('on disk, a journal of a later format or of another upload is refused and left as it is', async (t) => {
+  const later = (id: string): Uint8Array => {
+    const bytes = encodeHeader(id);
+    new DataView(bytes.buffer).setUint32(8, 2);
+    return bytes;
+  };
+  // Another version has another checksum; both kinds must be intact to be believed.
+  const { store, id, file } = await planted(t, () => journal(newId(), RECORDS));
+  const before = await readFile(file);
+  await assert.rejects(store.manifests.read(id), withCode('internal'));
+  assert.deepEqual(await readFile(file), before);
+  assert.deepEqual(decodeJournal(ID, later(ID)).headerDamaged, true, 'a version whose checksum is wrong is damage');
+});

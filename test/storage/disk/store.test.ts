@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { realDisk } from '../../../src/storage/disk/disk.ts';
+import { Layout } from '../../../src/storage/disk/layout.ts';
+import { FaultyDisk } from '../../support/faulty-disk.ts';
+import { newId, openTestStore, recordOf, sharedThreads, temporaryFolder, writeAt } from '../../support/storage.ts';
+
+test('a new directory is clean, one that was not closed cleanly is not, one that was is', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const first = await openTestStore(t, { dataDir });
+  assert.equal(first.wasClean, true);
+  await first.close();
+  const second = await openTestStore(t, { dataDir });
+  assert.equal(second.wasClean, false);
+  await second.close({ clean: true });
+  const third = await openTestStore(t, { dataDir });
+  assert.equal(third.wasClean, true);
+  await third.close();
+  assert.equal(
+    (await openTestStore(t, { dataDir })).wasClean,
+    false,
+    'the marker goes when the directory is used again',
+  );
+});
+
+test('a clean stop syncs what was not synced yet', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const disk = new FaultyDisk(realDisk);
+  const store = await openTestStore(t, { dataDir, disk });
+  const id = newId();
+  await store.blobs.create(id);
+  await store.manifests.create(id);
+  const part = await store.blobs.openPart(id);
+  await writeAt(part, 0, Buffer.from('01234'));
+  const manifest = await store.manifests.open(id);
+  await manifest.append([recordOf(0, Buffer.from('01234'), { synced: false })], false);
+  const synced: string[] = [];
+  disk.arm(({ op, path }) => {
+    if (op === 'datasync') synced.push(path);
+    return null;
+  });
+  await store.close({ clean: true });
+  const paths = new Layout(dataDir).file(id);
+  assert.ok(synced.includes(paths.part));
+  assert.ok(synced.includes(paths.manifest));
+  assert.ok(
+    synced.some((path) => dirname(path) === new Layout(dataDir).tmp),
+    'the marker',
+  );
+  assert.ok(synced.indexOf(paths.part) < synced.length - 1, 'the marker comes last');
+});
+
+test('a stop whose sync fails is not clean', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const disk = new FaultyDisk(realDisk);
+  const store = await openTestStore(t, { dataDir, disk });
+  const id = newId();
+  await store.blobs.create(id);
+  const part = await store.blobs.openPart(id);
+  await writeAt(part, 0, Buffer.from('01234'));
+  disk.arm(({ op, path }) => (op === 'datasync' && path.endsWith('part') ? { code: 'EIO' } : null));
+  await assert.rejects(store.close({ clean: true }));
+  disk.disarm();
+  assert.equal((await openTestStore(t, { dataDir })).wasClean, false);
+});
+
+test('what a crash left in the temporary folder is gone after the start, other files are untouched', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const layout = new Layout(dataDir);
+  await mkdir(join(layout.tmp, 'half-removed'), { recursive: true });
+  await writeFile(join(layout.tmp, 'half-removed', 'blob'), 'x');
+  await writeFile(join(layout.tmp, 'file.json.0011'), 'x');
+  await writeFile(join(layout.root, 'lock-0011.tmp'), 'x');
+  await writeFile(join(layout.root, 'lock.0123456789abcdef'), 'x');
+  await mkdir(join(layout.files, 'README'), { recursive: true });
+  await mkdir(join(layout.files, 'ab', 'not-an-id'), { recursive: true });
+  await mkdir(layout.clients, { recursive: true });
+  await writeFile(join(layout.clients, 'notes.txt'), 'x');
+  await writeFile(join(layout.clients, 'ü.json'), 'x');
+  const store = await openTestStore(t, { dataDir });
+  assert.deepEqual(await readdir(layout.tmp), []);
+  assert.deepEqual((await readdir(layout.root)).sort(), ['clients', 'files', 'lock', 'secrets', 'tmp']);
+  assert.deepEqual(await store.blobs.list(), []);
+  assert.deepEqual(await store.fileDocuments.list(), []);
+  assert.deepEqual(await store.clientDocuments.list(), []);
+  assert.equal((await stat(join(layout.clients, 'notes.txt'))).size, 1);
+});
+
+test('a secret is made once, kept, and readable by the owner alone', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const store = await openTestStore(t, { dataDir });
+  const made = await store.secret('jwt', () => Buffer.from('secret of thirty-two bytes......'));
+  const again = await store.secret('jwt', () => assert.fail('there is one'));
+  assert.deepEqual(Buffer.from(again), Buffer.from(made));
+  const layout = new Layout(dataDir);
+  assert.equal((await stat(layout.secret('jwt'))).mode & 0o777, 0o600);
+  for (const folder of [layout.root, layout.secrets, layout.clients])
+    assert.equal((await stat(folder)).mode & 0o077, 0);
+});
+
+test('stored files are readable by the owner alone', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const store = await openTestStore(t, { dataDir });
+  const id = newId();
+  await store.blobs.create(id);
+  await store.manifests.create(id);
+  await store.fileDocuments.write(id, '{}');
+  const { part, manifest, document } = new Layout(dataDir).file(id);
+  for (const file of [part, manifest, document]) assert.equal((await stat(file)).mode & 0o777, 0o600);
+});
+
+test('ids, client ids and names of secrets that could leave their folder are refused', () => {
+  const layout = new Layout('/data');
+  for (const id of ['', '..', '../..', 'A'.repeat(32), 'a'.repeat(31), 'a'.repeat(33), `${'a'.repeat(31)}/`]) {
+    assert.throws(() => layout.file(id), RangeError);
+  }
+  for (const id of ['', '../x', 'a/b', 'a\\b', 'a\0', 'x'.repeat(129)])
+    assert.throws(() => layout.client(id), RangeError);
+  for (const name of ['', '..', 'jwt.old', 'a/b']) assert.throws(() => layout.secret(name), RangeError);
+  assert.equal(layout.client('..'), '/data/v1/clients/...json');
+});
+
+test('two thousand open uploads need no more descriptors than the limit', async (t) => {
+  if (!existsSync('/proc/self/fd')) return t.skip('this system does not tell which descriptors are open');
+  const dataDir = await temporaryFolder(t);
+  const store = await openTestStore(t, { dataDir, idleHandles: 50 });
+  const ids = Array.from({ length: 2_000 }, newId);
+  const before = (await readdir('/proc/self/fd')).length;
+  for (const id of ids) {
+    await store.blobs.create(id);
+    await store.manifests.create(id);
+  }
+  const parts = await Promise.all(ids.map((id) => store.blobs.openPart(id)));
+  await Promise.all(parts.map((part) => writeAt(part, 0, Buffer.from('x'))));
+  assert.ok((await readdir('/proc/self/fd')).length <= before + 2 * 50 + 10);
+  for (const part of parts) part.release();
+});
+
+test('a disk that loses a sync: what was written is stored again before anybody is told that it is', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const disk = new FaultyDisk(realDisk);
+  const store = await openTestStore(t, { dataDir, disk, threads: disk.threads(sharedThreads()) });
+  const id = newId();
+  await store.blobs.create(id);
+  await store.manifests.create(id);
+  const part = await store.blobs.openPart(id);
+  await writeAt(part, 0, Buffer.from('01234'));
+  disk.arm(({ op, path }) => (op === 'datasync' && path.endsWith('part') ? { code: 'EIO' } : null));
+  await assert.rejects(part.sync());
+  const steps: string[] = [];
+  disk.arm(({ op, path }) => {
+    if (path.endsWith('part')) steps.push(op);
+    return null;
+  });
+  await part.sync();
+  assert.deepEqual(steps, ['inspect', 'datasync'], 'written again, then synced');
+  steps.length = 0;
+  await part.sync();
+  assert.deepEqual(steps, ['datasync'], 'once');
+});
+
+test('bytes that a lost sync took with it are never said to be stored', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const disk = new FaultyDisk(realDisk);
+  const store = await openTestStore(t, { dataDir, disk });
+  const id = newId();
+  await store.blobs.create(id);
+  await store.manifests.create(id);
+  const part = await store.blobs.openPart(id);
+  await writeAt(part, 0, Buffer.from('01234'));
+  const manifest = await store.manifests.open(id);
+  await manifest.append([recordOf(0, Buffer.from('01234'), { synced: false })], false);
+  disk.arm(({ op }) => (op === 'datasync' ? { code: 'EIO' } : null));
+  await assert.rejects(store.blobs.seal(id, 5));
+  disk.disarm();
+  // The system has let go of the pages, and reads what was there before.
+  await writeFile(new Layout(dataDir).file(id).part, '\0\0\0\0\0');
+  await assert.rejects(part.sync());
+  await assert.rejects(store.blobs.seal(id, 5));
+  await writeAt(part, 0, Buffer.from('01234'));
+  await part.sync();
+  await store.blobs.seal(id, 5);
+});
