@@ -133,9 +133,14 @@ export class UploadRun {
     } catch (error) {
       moving.delete(piece);
       this.#stop.signal.throwIfAborted();
-      if (restarts !== this.#restarts) return true;
       plan.put(piece);
-      await this.#recover(error, piece);
+      // What happened to the upload before this one says nothing about this one.
+      if (restarts !== this.#restarts) return true;
+      // One for all workers: they fail together, and what is done about it must be done once.
+      this.#recovery ??= this.#recover(error, piece).finally(() => {
+        this.#recovery = null;
+      });
+      await this.#recovery;
     }
     return true;
   }
@@ -186,12 +191,7 @@ export class UploadRun {
 
   /** Throws what is final; returns when the upload may go on. */
   async #recover(error: unknown, piece: Extent): Promise<void> {
-    if (isTransient(error)) {
-      this.#recovery ??= this.#heal(error).finally(() => {
-        this.#recovery = null;
-      });
-      return this.#recovery;
-    }
+    if (isTransient(error)) return this.#heal(error);
     if (!(error instanceof LadingError)) throw error;
     switch (error.code) {
       case 'chunk_too_large':
@@ -215,7 +215,7 @@ export class UploadRun {
     }
   }
 
-  /** One for all workers: waits, finds out what did arrive, plans the rest. */
+  /** Waits, finds out what did arrive, plans the rest. */
   async #heal(error: unknown): Promise<void> {
     if (this.#patience.failures > 0 && error instanceof NetworkError) this.#stride.failed();
     await this.#patience.wait(error);
@@ -238,7 +238,13 @@ export class UploadRun {
   /** With `overwrite`, removes an unfinished upload that is in the way, unless a readable file would go with it. */
   async #cancel(error: LadingError, status: FileStatus): Promise<void> {
     if (!this.#options.overwrite || this.#restarts > 0 || status.status !== 'partial' || status.readable) throw error;
-    await this.#patience.persist(async () => this.#client.remove(this.#options.name, { signal: this.#stop.signal }));
+    const { signal } = this.#stop;
+    await this.#patience.persist(async () =>
+      this.#client.remove(this.#options.name, { signal }).catch((reason: unknown) => {
+        // Somebody was faster, or the reply to an earlier try was lost.
+        if (!(reason instanceof LadingError) || reason.code !== 'not_found') throw reason;
+      }),
+    );
   }
 
   async #restart(): Promise<void> {
