@@ -10,7 +10,7 @@ import type { FreshExtent } from './committer.ts';
 import type { Inbox } from './inbox.ts';
 import { type SegmentPool, type SegmentSize, SMALL_SEGMENT_BYTES } from './segments.ts';
 
-/** A part-filled segment goes to a worker when its socket does not fill the inbox within this time. */
+/** A large segment goes to a worker part-filled when its socket does not bring a small one's worth within this time. */
 const QUIET_MS = 250;
 /** A sender that fills a small segment within this time is worth a large one. */
 const FAST_MS = 60;
@@ -105,7 +105,9 @@ export class Receiver {
     const remaining = this.#extent.end - start + 1;
     const since = performance.now();
     await this.#bytes(Math.min(remaining, SMALL_SEGMENT_BYTES), null);
-    const fast = performance.now() - since < FAST_MS && remaining > SMALL_SEGMENT_BYTES;
+    // Where many share the inboxes' memory, less than a small segment may have come; that is no reason for a large one.
+    const here = Math.min(this.#inbox.bytes, remaining);
+    const fast = performance.now() - since < FAST_MS && here >= SMALL_SEGMENT_BYTES && remaining > SMALL_SEGMENT_BYTES;
     const size: SegmentSize = fast ? 'large' : 'small';
     while (this.#jobs.length >= IN_FLIGHT) await this.#wait(this.#collect());
     const taken = this.#pool.take(size);
@@ -114,15 +116,29 @@ export class Receiver {
     return { bytes, size, used: 0, start };
   }
 
-  /** Fills the segment until it is full, the chunk ends, or the sender falls below what is worth a segment. */
+  /**
+   * Fills a large segment until it is full, the chunk ends, or the sender brings less than a small one within the time. A small one
+   * takes what is here and goes: what it is worth was waited for before it was taken.
+   */
   async #fill(filling: Filling): Promise<void> {
-    const { bytes } = filling;
-    filling.used += this.#inbox.drainInto(bytes);
-    while (filling.used < bytes.length) {
-      const came = await this.#bytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), QUIET_MS);
-      filling.used += this.#inbox.drainInto(bytes.subarray(filling.used));
+    const { bytes, size } = filling;
+    this.#drain(filling);
+    let since = performance.now();
+    let worth = filling.used + SMALL_SEGMENT_BYTES;
+    while (size === 'large' && filling.used < bytes.length) {
+      const left = since + QUIET_MS - performance.now();
+      if (left <= 0) return;
+      const came = await this.#bytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), left);
+      this.#drain(filling);
       if (!came) return;
+      if (filling.used < worth) continue;
+      since = performance.now();
+      worth = filling.used + SMALL_SEGMENT_BYTES;
     }
+  }
+
+  #drain(filling: Filling): void {
+    filling.used += this.#inbox.drainInto(filling.bytes.subarray(filling.used));
   }
 
   /** Waits for bytes; false when they did not come in time. A body that ends with none left is too short. */
