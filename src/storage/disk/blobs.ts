@@ -80,7 +80,7 @@ export class DiskBlobs implements BlobStore {
         folders.changed(id);
         await disk.rename(part, blob);
         this.#parts.drop(id);
-        states.forget(id);
+        states.sealed(id);
         this.#syncs.delete(id);
       } else {
         // Renamed before, perhaps without the sync that makes it last. Refuses when there is no blob either.

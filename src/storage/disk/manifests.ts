@@ -20,6 +20,11 @@ export interface DiskManifestsOptions {
   distrust: boolean;
 }
 
+interface Loaded {
+  records: ManifestRecord[];
+  journal: JournalState;
+}
+
 /** A sync failed, which is worse than a write that did. */
 class LostSync extends Error {}
 
@@ -30,6 +35,7 @@ export class DiskManifests implements ManifestStore {
   readonly #states: FileStates;
   readonly #handles: Handles;
   readonly #distrust: boolean;
+  readonly #loading = new Map<string, Promise<Loaded>>();
 
   constructor(options: DiskManifestsOptions) {
     this.#disk = options.disk;
@@ -64,7 +70,7 @@ export class DiskManifests implements ManifestStore {
   }
 
   async read(id: string): Promise<ManifestRecord[]> {
-    return guarded(() => this.#withHandle(id, async (fd) => (await this.#load(id, fd)).records));
+    return guarded(() => this.#withHandle(id, (fd) => this.#records(id, fd)));
   }
 
   async open(id: string): Promise<Manifest> {
@@ -105,13 +111,15 @@ export class DiskManifests implements ManifestStore {
     await this.#withHandle(id, async (fd) => {
       const journal = await this.#journal(id, fd);
       if (!journal.unsynced) return;
+      // Before the sync: what is appended while it runs needs another one.
+      journal.unsynced = false;
       try {
         await this.#datasync(fd);
       } catch (error) {
+        journal.unsynced = true;
         await this.#takeBack(id, error);
         throw error;
       }
-      journal.unsynced = false;
     });
     await this.#folders.settle(id);
   }
@@ -196,7 +204,7 @@ export class DiskManifests implements ManifestStore {
   }
 
   async #rewriteKnown(id: string): Promise<void> {
-    const records = await this.#withHandle(id, async (fd) => (await this.#load(id, fd)).records);
+    const records = await this.#withHandle(id, (fd) => this.#records(id, fd));
     await this.#replace(id, records);
   }
 
@@ -205,22 +213,34 @@ export class DiskManifests implements ManifestStore {
     return this.#states.get(id)?.journal ?? (await this.#load(id, fd)).journal;
   }
 
-  /** Reads and validates; the first time in this process it also repairs, and no append can be under way then. */
-  async #load(id: string, fd: number): Promise<{ records: ManifestRecord[]; journal: JournalState }> {
+  async #records(id: string, fd: number): Promise<ManifestRecord[]> {
     const known = this.#states.get(id)?.journal ?? null;
-    const bytes = new Uint8Array(known?.length ?? (await this.#disk.size(fd)));
+    if (known === null) return (await this.#load(id, fd)).records;
+    const bytes = new Uint8Array(known.length);
     const got = await readFully(this.#disk, fd, bytes, 0);
-    const decoded = decodeJournal(id, bytes.subarray(0, got));
-    if (known !== null) return { records: decoded.records, journal: known };
-    const journal = { length: decoded.length, allocated: Math.max(got, decoded.length), unsynced: false };
-    if (decoded.trailing) {
-      await this.#disk.truncate(fd, decoded.length);
-      journal.allocated = decoded.length;
+    return decodeJournal(id, bytes.subarray(0, got)).records;
+  }
+
+  /** Once for all who ask at the same time: an append must not find the journal being repaired by somebody else. */
+  #load(id: string, fd: number): Promise<Loaded> {
+    let loading = this.#loading.get(id);
+    if (loading === undefined) {
+      loading = this.#loadNow(id, fd).finally(() => this.#loading.delete(id));
+      this.#loading.set(id, loading);
     }
-    if (decoded.headerDamaged) await writeFully(this.#disk, fd, encodeHeader(id), 0);
-    if (decoded.trailing || decoded.headerDamaged || this.#distrust) await this.#datasync(fd);
+    return loading;
+  }
+
+  async #loadNow(id: string, fd: number): Promise<Loaded> {
+    const bytes = new Uint8Array(await this.#disk.size(fd));
+    const got = await readFully(this.#disk, fd, bytes, 0);
+    const { records, length, trailing, headerDamaged } = decodeJournal(id, bytes.subarray(0, got));
+    if (trailing) await this.#disk.truncate(fd, length);
+    if (headerDamaged) await writeFully(this.#disk, fd, encodeHeader(id), 0);
+    if (trailing || headerDamaged || this.#distrust) await this.#datasync(fd);
+    const journal = { length, allocated: trailing ? length : Math.max(got, length), unsynced: false };
     this.#states.of(id).journal = journal;
-    return { records: decoded.records, journal };
+    return { records, journal };
   }
 
   async #withHandle<T>(id: string, work: (fd: number) => Promise<T>): Promise<T> {

@@ -69,6 +69,13 @@ export class FileStates {
     return this.#states.get(id);
   }
 
+  /** There is no part any more; what is known of the journal matters only while it waits for a sync. */
+  sealed(id: string): void {
+    const journal = this.#states.get(id)?.journal ?? null;
+    this.#states.delete(id);
+    if (journal?.unsynced === true) this.of(id).journal = journal;
+  }
+
   forget(id: string): void {
     this.#states.delete(id);
   }
