@@ -426,7 +426,7 @@ function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
 
 /** Read by the command-line client; no reason to warn when they are set in the same shell. */
 const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
-  'LADING_URL',
+  'LADING_SERVER',
   'LADING_TOKEN',
   'LADING_CLIENT_ID',
   'LADING_CLIENT_SECRET',
