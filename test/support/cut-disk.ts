@@ -3,117 +3,51 @@
  * is on the disk stays for its successor. Only the lock can still be let go, for the process that holds it is this one.
  */
 import { sep } from 'node:path';
-import type { Disk, OpenMode } from '../../src/storage/disk/disk.ts';
+import type { Disk } from '../../src/storage/disk/disk.ts';
 import type { Threads } from '../../src/storage/disk/pool.ts';
-
-function dead(): Error {
-  return Object.assign(new Error('the process is dead'), { code: 'EIO' });
-}
+import { through } from './through.ts';
 
 const LOCK = `${sep}lock`;
 
-export class CutDisk implements Disk {
-  readonly #disk: Disk;
-  readonly #threads: Threads;
-  readonly #lockFds = new Set<number>();
-  readonly #running = new Set<Promise<unknown>>();
-  #cut = false;
-
-  constructor(disk: Disk, threads: Threads) {
-    this.#disk = disk;
-    this.#threads = threads;
-  }
-
+export interface CutDisk {
+  disk: Disk;
+  threads: Threads;
   /** Refuses everything from now on; resolves when what ran already has ended. */
-  async cut(): Promise<void> {
-    this.#cut = true;
-    await Promise.allSettled(this.#running);
-  }
+  cut(): Promise<void>;
+}
 
-  /** The threads, cut off together with the disk. */
-  get threads(): Threads {
-    return {
-      segment: (task) => this.#run(() => this.#threads.segment(task)),
-      inspect: (task) => this.#run(() => this.#threads.inspect(task)),
-      close: () => this.#threads.close(),
-    };
-  }
+export function cuttable(disk: Disk, threads: Threads): CutDisk {
+  const running = new Set<Promise<unknown>>();
+  const lockFds = new Set<unknown>();
+  let dead = false;
 
-  async #run<T>(work: () => Promise<T>, always = false): Promise<T> {
-    if (this.#cut && !always) throw dead();
-    const running = work();
-    this.#running.add(running);
+  async function run<T>(always: boolean, work: () => Promise<T>): Promise<T> {
+    if (dead && !always) throw Object.assign(new Error('the process is dead'), { code: 'EIO' });
+    const job = work();
+    running.add(job);
     try {
-      return await running;
+      return await job;
     } finally {
-      this.#running.delete(running);
+      running.delete(job);
     }
   }
 
-  #onFd<T>(fd: number, work: () => Promise<T>): Promise<T> {
-    return this.#run(work, this.#lockFds.has(fd));
-  }
-
-  #onPath<T>(path: string, work: () => Promise<T>): Promise<T> {
-    return this.#run(work, path.includes(LOCK));
-  }
-
-  async open(path: string, mode: OpenMode, permissions?: number): Promise<number> {
-    const fd = await this.#onPath(path, () => this.#disk.open(path, mode, permissions));
-    if (path.includes(LOCK)) this.#lockFds.add(fd);
-    return fd;
-  }
-
-  close(fd: number): Promise<void> {
-    this.#lockFds.delete(fd);
-    return this.#run(() => this.#disk.close(fd), true);
-  }
-
-  read(fd: number, into: Uint8Array, position: number): Promise<number> {
-    return this.#onFd(fd, () => this.#disk.read(fd, into, position));
-  }
-
-  write(fd: number, bytes: Uint8Array, position: number): Promise<number> {
-    return this.#onFd(fd, () => this.#disk.write(fd, bytes, position));
-  }
-
-  size(fd: number): Promise<number> {
-    return this.#onFd(fd, () => this.#disk.size(fd));
-  }
-
-  truncate(fd: number, size: number): Promise<void> {
-    return this.#onFd(fd, () => this.#disk.truncate(fd, size));
-  }
-
-  datasync(fd: number): Promise<void> {
-    return this.#onFd(fd, () => this.#disk.datasync(fd));
-  }
-
-  mkdir(path: string): Promise<void> {
-    return this.#onPath(path, () => this.#disk.mkdir(path));
-  }
-
-  readdir(path: string): Promise<string[]> {
-    return this.#onPath(path, () => this.#disk.readdir(path));
-  }
-
-  rename(from: string, to: string): Promise<void> {
-    return this.#onPath(from, () => this.#disk.rename(from, to));
-  }
-
-  link(from: string, to: string): Promise<void> {
-    return this.#onPath(from, () => this.#disk.link(from, to));
-  }
-
-  unlink(path: string): Promise<void> {
-    return this.#onPath(path, () => this.#disk.unlink(path));
-  }
-
-  rm(path: string): Promise<void> {
-    return this.#onPath(path, () => this.#disk.rm(path));
-  }
-
-  syncDir(path: string): Promise<void> {
-    return this.#onPath(path, () => this.#disk.syncDir(path));
-  }
+  return {
+    disk: through(disk, async (operation, target, work) => {
+      const lock = typeof target === 'string' ? target.includes(LOCK) : lockFds.has(target);
+      const result = await run(lock || operation === 'close', work);
+      if (operation === 'open' && lock) lockFds.add(result);
+      if (operation === 'close') lockFds.delete(target);
+      return result;
+    }),
+    threads: {
+      segment: (task) => run(false, () => threads.segment(task)),
+      inspect: (task) => run(false, () => threads.inspect(task)),
+      close: () => threads.close(),
+    },
+    cut: async () => {
+      dead = true;
+      await Promise.allSettled(running);
+    },
+  };
 }

@@ -10,7 +10,7 @@ import { type Disk, realDisk } from '../../src/storage/disk/disk.ts';
 import { startThreads, type Threads } from '../../src/storage/disk/pool.ts';
 import { type DiskStore, openDiskStore } from '../../src/storage/disk/store.ts';
 import { openLowdbCatalog } from '../../src/storage/lowdb/catalog.ts';
-import { CutDisk } from './cut-disk.ts';
+import { type CutDisk, cuttable } from './cut-disk.ts';
 
 const MIB = 1024 ** 2;
 
@@ -29,6 +29,8 @@ export const DEFAULTS: EngineSettings = {
 export interface Rigging {
   clock?: { now(): number };
   disk?: Disk;
+  /** Whose owner closes them. */
+  threads?: Threads;
   /** In an existing folder, which is then left alone. */
   dataDir?: string;
   /** Puts something of the test's own between the engine and a door. Called anew at every start. */
@@ -54,7 +56,7 @@ export interface EngineUnderTest {
 }
 
 /** In memory where the system has such a place: these tests sync thousands of times, and none of them cuts the real power. */
-function fastFolder(): string {
+export function fastFolder(): string {
   try {
     accessSync('/dev/shm', constants.W_OK);
     return '/dev/shm';
@@ -144,8 +146,8 @@ async function run(
   rigging: Rigging,
   warnings: { message: string; details: object }[],
 ): Promise<Running> {
-  const cut = new CutDisk(rigging.disk ?? realDisk, testThreads());
-  const store = await openDiskStore({ dataDir, disk: cut, threads: cut.threads });
+  const cut = cuttable(rigging.disk ?? realDisk, rigging.threads ?? testThreads());
+  const store = await openDiskStore({ dataDir, disk: cut.disk, threads: cut.threads });
   try {
     const onDamaged = (key: string, error: Error): void => {
       warnings.push({ message: 'damaged document', details: { key, error } });
