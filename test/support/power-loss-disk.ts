@@ -114,8 +114,7 @@ export class PowerLossDisk implements Disk {
   async rename(from: string, to: string): Promise<void> {
     await fs.link(to, this.#grave()).catch(() => undefined);
     await realDisk.rename(from, to);
-    await this.#changed(to);
-    await this.#changed(from);
+    await this.#changed(to, from);
   }
 
   async link(from: string, to: string): Promise<void> {
@@ -147,16 +146,21 @@ export class PowerLossDisk implements Disk {
     return path.join(this.#graveyard, String(this.#buried));
   }
 
-  /** An entry was made, changed or removed. */
-  async #changed(entry: string): Promise<void> {
-    const inode = await inodeOf(path.dirname(entry));
-    const states = this.#folders.get(inode) ?? [new Map()];
-    this.#folders.set(inode, states);
-    const present = new Map(states.at(-1));
-    const stat = await fs.stat(entry, { bigint: true }).catch(() => null);
-    if (stat === null) present.delete(path.basename(entry));
-    else present.set(path.basename(entry), { inode: stat.ino, folder: stat.isDirectory() });
-    states.push(present);
+  /** Entries were made, changed or removed; those in one folder all at once. */
+  async #changed(...entries: string[]): Promise<void> {
+    const folders = new Set(entries.map((entry) => path.dirname(entry)));
+    for (const folder of folders) {
+      const inode = await inodeOf(folder);
+      const states = this.#folders.get(inode) ?? [new Map()];
+      this.#folders.set(inode, states);
+      const present = new Map(states.at(-1));
+      for (const entry of entries.filter((one) => path.dirname(one) === folder)) {
+        const stat = await fs.stat(entry, { bigint: true }).catch(() => null);
+        if (stat === null) present.delete(path.basename(entry));
+        else present.set(path.basename(entry), { inode: stat.ino, folder: stat.isDirectory() });
+      }
+      states.push(present);
+    }
   }
 
   async #trust(folder: string): Promise<void> {
