@@ -31,6 +31,8 @@ export interface Representation {
   committedUpTo(position: number): number;
   /** How the upload stands now: `gone` when it was deleted, went stale or failed its digest. */
   state(): 'open' | 'sealed' | 'gone';
+  /** True while a chunk of it is on its way. */
+  arriving(): boolean;
   reader: Reader;
   release(): void;
 }
@@ -84,6 +86,7 @@ function ofSealed(document: FileDocument, reader: Reader): Representation {
     covers: (extent) => extent.end < size,
     committedUpTo: (position) => Math.max(position, size),
     state: () => 'sealed',
+    arriving: () => false,
     reader,
     release: () => reader.release(),
   };
@@ -109,6 +112,7 @@ function ofUpload(upload: OpenUpload, reader: Reader): Representation {
       if (upload.over) return 'gone';
       return upload.sealed ? 'sealed' : 'open';
     },
+    arriving: () => upload.users > 0,
     reader,
     release: () => reader.release(),
   };

@@ -152,8 +152,10 @@ export class FollowSource implements Source {
     while (this.#mustWait()) {
       const left = this.#lastChange + this.#options.silenceMs - performance.now();
       if (left <= 0) {
-        this.#silent = true;
-        return;
+        // A large chunk on a slow line is something that comes, too.
+        this.#silent = !this.#representation.arriving();
+        this.#lastChange = performance.now();
+        continue;
       }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, Math.ceil(left));

@@ -190,6 +190,8 @@ test('a client that leaves mid-way, or before its turn, frees everything', async
 test('HTTP/2: whole files side by side, and a stream that is reset frees everything', async (t) => {
   const bench = await startBench(t, { http2: true });
   const session = connectHttp2(`http://127.0.0.1:${bench.port}`);
+  // The server's sockets are closed first when the test ends.
+  session.on('error', () => undefined);
   t.after(() => session.destroy());
   const ask = async (): Promise<Buffer> => {
     const stream = session.request({ ':path': '/' });
@@ -219,6 +221,7 @@ test('a client that takes nothing is cut, and knows that bytes are missing', asy
     const bench = await startBench(t, { bytesOfFile: 32 * MIB, idleMs: 200, http2 });
     if (http2) {
       const session = connectHttp2(`http://127.0.0.1:${bench.port}`);
+      session.on('error', () => undefined);
       t.after(() => session.destroy());
       const stream = session.request({ ':path': '/' });
       stream.on('error', () => undefined);
