@@ -62,7 +62,10 @@ export interface Reader {
 export interface BlobStore {
   /** Makes an empty part. It needs no durability: without a catalog document it is a leftover. */
   create(id: string): Promise<void>;
-  /** Of a sealed file too: then only `compare` pieces may be written. `not_found` when there is neither. */
+  /**
+   * Of a sealed file too, for `compare` pieces; a `write` piece opens a seal again that no document speaks of yet. `not_found`
+   * when there is neither.
+   */
   openPart(id: string): Promise<Part>;
   /**
    * The commit point of the bytes: cut to `size`, sync, rename part → blob, sync directory. Idempotent: a blob already sealed

@@ -159,7 +159,8 @@ export class DiskBlobs implements BlobStore {
     const { disk, layout, folders } = this.#options;
     const paths = layout.file(id);
     folders.changed(id);
-    await disk.rename(paths.blob, paths.part);
+    // Absent: another write was quicker, or there is nothing, which the next line finds out.
+    await orAbsent(disk.rename(paths.blob, paths.part));
     this.#blobs.drop(id);
     return this.#parts.acquire(id);
   }

@@ -38,9 +38,13 @@ export class DiskDocuments {
   /** Atomic; durable when it resolves. */
   async write(key: string, text: string): Promise<void> {
     const { disk, tmp, pathOf, folder } = this.#options;
+    const write = (): Promise<void> => writeFileDurably(disk, pathOf(key), Buffer.from(text, 'utf8'), { tmp });
     await guarded(async () => {
-      await folder?.make(key);
-      await writeFileDurably(disk, pathOf(key), Buffer.from(text, 'utf8'), { tmp });
+      if ((await orAbsent(write().then(() => true))) === null) {
+        // The folder is missing; mostly it is there, for the bytes come first.
+        await folder?.make(key);
+        await write();
+      }
       await folder?.settle(key);
     });
   }

@@ -23,11 +23,6 @@ export class FolderSync {
     this.#pending.set(folder, null);
   }
 
-  /** The folder is gone, there is nothing left to sync. */
-  forget(folder: string): void {
-    this.#pending.delete(folder);
-  }
-
   async settle(...folders: string[]): Promise<void> {
     for (const folder of folders) await this.#settleOne(folder);
   }
@@ -78,12 +73,12 @@ export class FileFolders {
   async make(id: string): Promise<void> {
     const { folder, shard } = this.#layout.file(id);
     if (!this.#shards.has(shard)) {
-      await this.#disk.mkdir(shard);
       this.#sync.changed(this.#layout.files);
+      await this.#disk.mkdir(shard);
       this.#shards.add(shard);
     }
-    await this.#disk.mkdir(folder);
     this.#sync.changed(shard);
+    await this.#disk.mkdir(folder);
   }
 
   /** A name in the folder of `id` is made or changed. Said before it is: a failure may come after the fact. */
@@ -93,9 +88,7 @@ export class FileFolders {
 
   /** The folder of `id` is moved away. */
   removed(id: string): void {
-    const { folder, shard } = this.#layout.file(id);
-    this.#sync.forget(folder);
-    this.#sync.changed(shard);
+    this.#sync.changed(this.#layout.file(id).shard);
   }
 
   /** Resolves when every name that leads to the files of `id` is on stable storage. */
