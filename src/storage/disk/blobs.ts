@@ -45,8 +45,7 @@ export class DiskBlobs implements BlobStore {
     const { disk, layout, folders } = this.#options;
     await guarded(async () => {
       await folders.make(id);
-      folders.changed(id);
-      this.#parts.adopt(id, await disk.open(layout.file(id).part, 'wx+'));
+      this.#parts.adopt(id, await folders.change(id, () => disk.open(layout.file(id).part, 'wx+')));
     });
   }
 
@@ -77,15 +76,13 @@ export class DiskBlobs implements BlobStore {
       const lease = await orAbsent(this.#parts.acquire(id));
       if (lease !== null) {
         await this.#using(Promise.resolve(lease), (fd) => this.#cutAndSync(id, fd, size));
-        folders.changed(id);
-        await disk.rename(part, blob);
+        await folders.change(id, () => disk.rename(part, blob));
         this.#parts.drop(id);
         states.sealed(id);
         this.#syncs.delete(id);
       } else {
         // Renamed before, perhaps without the sync that makes it last. Refuses when there is no blob either.
-        (await this.#blobs.acquire(id)).release();
-        folders.changed(id);
+        (await folders.change(id, () => this.#blobs.acquire(id))).release();
       }
       await folders.settle(id);
     });
@@ -96,9 +93,8 @@ export class DiskBlobs implements BlobStore {
       const { disk, layout, folders, states } = this.#options;
       const { folder } = layout.file(id);
       const trash = temporaryName(layout.tmp, folder);
-      folders.removed(id);
       // The commit point: one rename takes everything away, what follows only makes room.
-      const there = await orAbsent(disk.rename(folder, trash).then(() => true));
+      const there = await orAbsent(folders.remove(id, () => disk.rename(folder, trash).then(() => true)));
       this.#parts.drop(id);
       this.#blobs.drop(id);
       this.#options.onRemove(id);
@@ -158,9 +154,8 @@ export class DiskBlobs implements BlobStore {
     if (part !== null) return part;
     const { disk, layout, folders } = this.#options;
     const paths = layout.file(id);
-    folders.changed(id);
-    // Absent: another write was quicker, or there is nothing, which the next line finds out.
-    await orAbsent(disk.rename(paths.blob, paths.part));
+    // Absent: another write was quicker, or there is nothing, which the last line finds out.
+    await orAbsent(folders.change(id, () => disk.rename(paths.blob, paths.part)));
     this.#blobs.drop(id);
     return this.#parts.acquire(id);
   }

@@ -7,7 +7,7 @@ import { type Disk, orAbsent } from './disk.ts';
 import { isFileId, isShard, type Layout } from './layout.ts';
 
 /**
- * Folders whose entries may not be on stable storage yet. Whoever makes a name says so with `changed`; whoever promises
+ * Folders whose entries may not be on stable storage yet. Whoever makes a name does it within `change`; whoever promises
  * durability calls `settle`, which syncs only what needs it and lets callers that come at the same time share one sync.
  */
 export class FolderSync {
@@ -19,8 +19,14 @@ export class FolderSync {
     this.#disk = disk;
   }
 
-  changed(folder: string): void {
-    this.#pending.set(folder, null);
+  /** Runs `work`, which changes entries of `folder`. */
+  async change<T>(folder: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } finally {
+      // Not before: a sync that somebody else begins meanwhile may miss it. Also after a failure: that may come after the fact.
+      this.#pending.set(folder, null);
+    }
   }
 
   async settle(...folders: string[]): Promise<void> {
@@ -73,22 +79,20 @@ export class FileFolders {
   async make(id: string): Promise<void> {
     const { folder, shard } = this.#layout.file(id);
     if (!this.#shards.has(shard)) {
-      this.#sync.changed(this.#layout.files);
-      await this.#disk.mkdir(shard);
+      await this.#sync.change(this.#layout.files, () => this.#disk.mkdir(shard));
       this.#shards.add(shard);
     }
-    this.#sync.changed(shard);
-    await this.#disk.mkdir(folder);
+    await this.#sync.change(shard, () => this.#disk.mkdir(folder));
   }
 
-  /** A name in the folder of `id` is made or changed. Said before it is: a failure may come after the fact. */
-  changed(id: string): void {
-    this.#sync.changed(this.#layout.file(id).folder);
+  /** Runs `work`, which makes or changes a name in the folder of `id`. */
+  change<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return this.#sync.change(this.#layout.file(id).folder, work);
   }
 
-  /** The folder of `id` is moved away. */
-  removed(id: string): void {
-    this.#sync.changed(this.#layout.file(id).shard);
+  /** Runs `work`, which moves the folder of `id` away. */
+  remove<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return this.#sync.change(this.#layout.file(id).shard, work);
   }
 
   /** Resolves when every name that leads to the files of `id` is on stable storage. */

@@ -52,8 +52,7 @@ export class DiskManifests implements ManifestStore {
     await guarded(async () => {
       const { manifest } = this.#layout.file(id);
       await this.#folders.make(id);
-      this.#folders.changed(id);
-      const fd = await this.#disk.open(manifest, 'wx+');
+      const fd = await this.#folders.change(id, () => this.#disk.open(manifest, 'wx+'));
       try {
         const allocated = roomFor(HEADER_BYTES, 0);
         const bytes = new Uint8Array(allocated);

@@ -66,10 +66,12 @@ function heldSyncs() {
   return { sync: new FolderSync(disk), waiting };
 }
 
+const nothing = (): Promise<void> => Promise.resolve();
+
 test('a folder is synced only after a change, once for all who wait', async () => {
   const { sync, waiting } = heldSyncs();
   await sync.settle('a');
-  sync.changed('a');
+  await sync.change('a', nothing);
   const both = Promise.all([sync.settle('a'), sync.settle('a')]);
   assert.equal(waiting.length, 1);
   waiting[0]?.end();
@@ -80,9 +82,9 @@ test('a folder is synced only after a change, once for all who wait', async () =
 
 test('a change during a sync needs another one, a failed sync too', async () => {
   const { sync, waiting } = heldSyncs();
-  sync.changed('a');
+  await sync.change('a', nothing);
   const first = sync.settle('a');
-  sync.changed('a');
+  await sync.change('a', nothing);
   const second = sync.settle('a');
   assert.equal(waiting.length, 2);
   waiting[0]?.end();
@@ -93,4 +95,23 @@ test('a change during a sync needs another one, a failed sync too', async () => 
   assert.equal(waiting.length, 3);
   waiting[2]?.end();
   await third;
+});
+
+test('a change that ends while somebody else’s sync runs is not covered by it, nor is one that fails', async () => {
+  const { sync, waiting } = heldSyncs();
+  await sync.change('a', nothing);
+  let end = (): void => undefined;
+  const change = sync.change('a', () => new Promise<void>((resolve) => (end = resolve)));
+  const others = sync.settle('a');
+  end();
+  await change;
+  waiting[0]?.end();
+  await others;
+  const mine = sync.settle('a');
+  assert.equal(waiting.length, 2);
+  waiting[1]?.end();
+  await mine;
+  await assert.rejects(sync.change('a', () => Promise.reject(new Error('EIO, after the fact'))));
+  void sync.settle('a');
+  assert.equal(waiting.length, 3);
 });
