@@ -8,6 +8,7 @@ import { type DigestAlgorithm, formatDigestField, preferredDigest } from '../pro
 import { contentDisposition } from '../protocol/disposition.ts';
 import { type Extent, lengthOf } from '../protocol/extents.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
+import { Truncated } from './sources.ts';
 
 /** A digest that nobody recorded is made on demand for so much: a few milliseconds of reading. */
 const DIGESTED_BYTES = 1024 ** 2;
@@ -65,7 +66,7 @@ async function digest(reader: Reader, { start, end }: Extent, algorithm: DigestA
   const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, end - start + 1));
   for (let at = start; at <= end; ) {
     const read = await reader.read(buffer.subarray(0, Math.min(buffer.length, end - at + 1)), at);
-    if (read === 0) throw new Error('the stored file is shorter than it was when it was completed');
+    if (read === 0) throw new Truncated('The stored file is shorter than it was.');
     hash.update(buffer.subarray(0, read));
     at += read;
   }

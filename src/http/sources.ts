@@ -9,15 +9,20 @@ export interface Source {
   readonly remaining: number | null;
   /** Null when `fill` has something to give at once, or the end; else resolves when it has. */
   ready(): Promise<void> | null;
-  /** Puts bytes into the buffer from its start; how many. 0 only at the end. Throws `Incomplete` when bytes are missing for good. */
+  /** Puts bytes into the buffer from its start; how many. 0 only at the end. Throws `Incomplete` or `Truncated` when bytes are missing. */
   fill(into: Uint8Array): Promise<number>;
   /** Ends what `ready` waits for: the client is gone. */
   cancel(): void;
 }
 
-/** The bytes that were promised will not come; what was sent of them must not look whole. */
+/** The file that is followed will not become whole, or not soon; what was sent of it must not look whole. */
 export class Incomplete extends Error {
   override readonly name = 'Incomplete';
+}
+
+/** Stored bytes are gone: the disk lost them, or somebody else changed the file. */
+export class Truncated extends Error {
+  override readonly name = 'Truncated';
 }
 
 /** Bytes as they are, or an extent of the file. */
@@ -71,7 +76,7 @@ function bytesOf(piece: Piece): number {
 
 async function readExactly(reader: Reader, into: Uint8Array, position: number): Promise<void> {
   const read = await reader.read(into, position);
-  if (read < into.length) throw new Incomplete('The stored file is shorter than it was when it was completed.');
+  if (read < into.length) throw new Truncated('The stored file is shorter than it was.');
 }
 
 export interface FollowOptions {
@@ -131,6 +136,12 @@ export class FollowSource implements Source {
     await readExactly(this.#representation.reader, into.subarray(0, length), this.#position);
     this.#position += length;
     return length;
+  }
+
+  /** Waits no longer: what is there is sent, and then it is over. */
+  stop(): void {
+    this.#silent = true;
+    this.#wake?.();
   }
 
   cancel(): void {

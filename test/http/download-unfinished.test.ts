@@ -271,3 +271,13 @@ test('follow: the client leaves', async (t) => {
   following.leave();
   await assertQuiet(server);
 });
+
+test('follow: a server that stops waits for nothing more', async (t) => {
+  const server = await startServer(t, { LADING_SHUTDOWN_SECONDS: '600' });
+  await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
+  const following = await follow(server, NAME);
+  await eventually(() => following.text() === 'abcde', 'the first bytes');
+  await server.close();
+  await eventually(() => following.end() !== null, 'the end');
+  assert.equal(following.end(), 'cut');
+});

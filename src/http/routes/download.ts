@@ -13,7 +13,7 @@ import { DownloadQuery, Problem } from '../../protocol/schemas.ts';
 import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
 import { digestFields, representationFields } from '../representation.ts';
-import { FollowSource, PiecesSource, type Source } from '../sources.ts';
+import { FollowSource, Incomplete, PiecesSource, type Source } from '../sources.ts';
 import { nameParameter } from './parameters.ts';
 
 interface Download {
@@ -61,7 +61,17 @@ const schema = {
   },
 };
 
+interface Doors extends RouteDeps {
+  /** Downloads that may be waiting for bytes. */
+  followers: Set<FollowSource>;
+}
+
 export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const doors: Doors = { ...deps, followers: new Set() };
+  // A server that stops sends what it has, but waits for nothing more.
+  app.addHook('preClose', async () => {
+    for (const source of doors.followers) source.stop();
+  });
   app.route<Download>({
     method: ['GET', 'HEAD'],
     url: '/api/files/download/*',
@@ -70,10 +80,10 @@ export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply) => {
       const owner = ownerOf(request.principal, request.query.owner);
       const name = checkName(request.params['*']);
-      const representation = await deps.engine.open(owner, name);
+      const representation = await doors.engine.open(owner, name);
       try {
         // Awaited here, so that the file stays open as long as anything is read from it, and no longer.
-        return await answer(deps, owner, representation, request, reply);
+        return await answer(doors, owner, representation, request, reply);
       } finally {
         representation.release();
       }
@@ -82,7 +92,7 @@ export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 async function answer(
-  deps: RouteDeps,
+  doors: Doors,
   owner: string,
   representation: Representation,
   request: FastifyRequest<Download>,
@@ -104,13 +114,14 @@ async function answer(
     return reply.code(304).headers(kept).send();
   }
   const selection: Selection = follow ? { kind: 'follow' } : select(request, representation);
-  const { status, fields, source } = compose(deps, owner, representation, selection, common);
-  Object.assign(fields, await digestFields(representation, contentExtent(representation, selection), headers));
+  // Of a file that grows while it is sent nobody knows the digest.
+  const digests = follow ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
+  const { status, fields, source } = compose(doors, owner, representation, selection, { ...common, ...digests });
   if (method === 'HEAD') {
     source.cancel();
     return reply.code(status).headers(fields).send();
   }
-  await send(deps, { status, fields, source }, request, reply);
+  await send(doors, { status, fields, source }, request, reply);
   return reply;
 }
 
@@ -147,7 +158,7 @@ function notComplete(): LadingError {
 
 /** Status, fields and bytes of what was selected. */
 function compose(
-  { engine, followSilenceMs }: RouteDeps,
+  { engine, followSilenceMs }: Doors,
   owner: string,
   representation: Representation,
   selection: Selection,
@@ -192,22 +203,26 @@ function contentExtent({ size }: Representation, selection: Selection): Extent |
 }
 
 async function send(
-  { downloads, log }: RouteDeps,
+  { downloads, followers, log }: Doors,
   { status, fields, source }: Answer,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
+  if (source instanceof FollowSource) followers.add(source);
   try {
     const transfer = await downloads.begin(reply.raw, source);
     reply.hijack();
     const outcome = await transfer.send(status, headOf(reply, fields));
-    if (outcome.kind === 'failed') {
+    if (outcome.kind === 'failed' && outcome.error instanceof Incomplete) {
+      log.info({ request_id: request.id }, 'a followed download was cut because its file did not become whole');
+    } else if (outcome.kind === 'failed') {
       log.error({ request_id: request.id, err: outcome.error }, 'a download was cut because bytes were missing');
     } else if (outcome.kind === 'idle') {
       log.info({ request_id: request.id }, 'a download was cut because nothing of it was taken');
     }
   } finally {
     source.cancel();
+    if (source instanceof FollowSource) followers.delete(source);
   }
 }
 
