@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, mkdtempSync, statfsSync } from 'node:fs';
-import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, tmpdir, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 
 const FILE_SYSTEMS: Record<number, string> = {
@@ -37,6 +37,8 @@ export interface Environment {
   kernel: string;
   memoryFileSystem: string;
   diskFileSystem: string;
+  /** Average of processes that wanted to run in the minute before: what else the machine did. */
+  load: number;
 }
 
 export function environment(memory: string, disk: string): Environment {
@@ -48,6 +50,7 @@ export function environment(memory: string, disk: string): Environment {
     kernel: `${process.platform} ${release()}`,
     memoryFileSystem: fileSystem(memory),
     diskFileSystem: fileSystem(disk),
+    load: loadavg()[0] ?? 0,
   };
 }
 

@@ -1,6 +1,6 @@
 import { type Bench, megabytesPerSecond, type Run, runJob } from '../bench.ts';
 import type { Job, Peer } from '../peers/peer.ts';
-import type { Target } from '../report.ts';
+import { formatNumber, type Target } from '../report.ts';
 import { type Contestant, interleave, median } from '../rounds.ts';
 
 /** One cell of a throughput question: the same work for every contestant. */
@@ -36,13 +36,16 @@ export async function measureCell(bench: Bench, cell: Cell, deadline: number): P
     contestants.push({ name, sample });
   }
   const samples = await interleave(contestants, bench.options.rounds, deadline);
-  const first = runs.get(cell.contestants[0]?.name ?? '') ?? [];
-  bench.report.add(cell.question, cell.label, 'MB/s', samples, cell.targets, note(first));
+  bench.report.add(cell.question, cell.label, 'MB/s', samples, cell.targets, note(runs));
 }
 
-/** How busy the generator was in the first contestant's runs, and what the server needed. */
-function note(runs: Run[]): string {
-  const generator = median(runs.map(({ cpuSeconds, seconds }) => cpuSeconds / seconds));
-  const perGigabyte = median(runs.map(({ serverCpuSeconds, bytes }) => serverCpuSeconds / (bytes / 1e9)));
-  return `generator ${Math.round(generator * 100)} % of a core, server ${perGigabyte.toFixed(2)} CPU s/GB`;
+/** What each server's processors did for a gigabyte, and how busy the generator was with the first contestant. */
+function note(runs: Map<string, Run[]>): string {
+  const costs = [...runs].map(([name, all]) => {
+    const cost = median(all.map(({ serverCpuSeconds, bytes }) => serverCpuSeconds / (bytes / 1e9)));
+    return `${name} ${formatNumber(cost)}`;
+  });
+  const [first = []] = runs.values();
+  const busy = median(first.map(({ cpuSeconds, seconds }) => cpuSeconds / seconds));
+  return `CPU s/GB: ${costs.join(' · ')}; generator at ${Math.round(busy * 100)} % of a core`;
 }
