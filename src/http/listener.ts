@@ -17,6 +17,11 @@ const LOOK_FOR_TIMEOUTS_MS = 5_000;
 const HEADER_BYTES = 32 * 1024;
 /** HTTP/2 streams of one connection at one time. */
 const STREAMS = 128;
+/**
+ * Unread bytes that node may hold for one HTTP/2 connection, all its streams together: enough for 20 Mbit/s over 100 ms. Beyond that
+ * the client waits until the engine has read.
+ */
+const WINDOW_BYTES = 256 * 1024;
 
 export interface ListenerDeps {
   tls: Config['tls'];
@@ -57,7 +62,7 @@ function createSecureListener(
     key,
     allowHTTP1: true,
     maxHeaderListPairs: 256,
-    settings: { maxConcurrentStreams: STREAMS, initialWindowSize: 1024 ** 2, maxHeaderListSize: HEADER_BYTES },
+    settings: { maxConcurrentStreams: STREAMS, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: HEADER_BYTES },
   });
   // Of the HTTP/1.1 side, which takes them from here (node has no options for it).
   Object.assign(server, { requestTimeout: 0, headersTimeout: HEADERS_MS, keepAliveTimeout: KEEP_ALIVE_MS, timeout: 0 });
@@ -82,6 +87,7 @@ function expectToContinue(server: Server, handler: RequestListener): void {
 function closeSessionsWith(server: Http2SecureServer): void {
   const sessions = new Set<ServerHttp2Session>();
   server.on('session', (session) => {
+    session.setLocalWindowSize(WINDOW_BYTES);
     session.setTimeout(KEEP_ALIVE_MS, () => session.close());
     sessions.add(session);
     session.once('close', () => sessions.delete(session));

@@ -37,6 +37,9 @@ export function pathOf(url: string | undefined): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
+/** Longer than any name; what else a path may be is not worth a longer line. */
+const MOST_PATH = 4096;
+
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Requests that go well are logged at debug: there are thousands a second of them. */
@@ -69,7 +72,7 @@ export class RequestLog extends LogController {
   }
 
   #finished(request: FastifyRequest, reply: FastifyReply, status: number, error: Error | undefined): void {
-    const { url: route = 'unknown', config } = request.routeOptions;
+    const { url: route = null, config } = request.routeOptions;
     this.#metrics.request(request.method, route, status);
     const level = status >= 500 ? 'error' : config.frequent === true && status < 400 ? 'debug' : 'info';
     if (!this.#log.isLevelEnabled(level)) return;
@@ -77,7 +80,7 @@ export class RequestLog extends LogController {
       {
         request_id: request.id,
         method: request.method,
-        path: pathOf(request.raw.url),
+        path: pathOf(request.raw.url).slice(0, MOST_PATH),
         status,
         ms: Math.round(reply.elapsedTime * 10) / 10,
         address: request.ip,

@@ -47,7 +47,13 @@ export class Metrics {
     }
   }
 
-  request(method: string, route: string, status: number): void {
+  /** @param route its pattern; null when none matched, and then the method may be any word */
+  request(method: string, route: string | null, status: number): void {
+    if (route === null) this.#count('other', 'none', status);
+    else this.#count(method, route, status);
+  }
+
+  #count(method: string, route: string, status: number): void {
     const key = `${method} ${route}`;
     let count = this.#routes.get(key);
     if (!count) {

@@ -9,7 +9,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import { constants } from 'node:http2';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply, FastifyRequest, preParsingHookHandler } from 'fastify';
+import { LadingError } from '../errors.ts';
 import type { ProblemReply } from './problems.ts';
 
 /**
@@ -73,18 +74,13 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
     return;
   }
   if (!hasBody(message) || message.complete) {
-    // What arrived and was not looked at must not block the connection's next request.
-    message.unpipe();
-    message.resume();
     reply.send(problem.body);
     return;
   }
   const length = Number(message.headers['content-length'] ?? Number.POSITIVE_INFINITY);
   const unasked = message.headers.expect !== undefined && !continued.has(message);
   if (length <= KEEP_ALIVE_BYTES && !unasked) {
-    discard(message, KEEP_ALIVE_BYTES, (whole) => {
-      if (!whole) message.destroy();
-    });
+    // `readRest` sees to the body afterwards.
     reply.send(problem.body);
     return;
   }
@@ -95,6 +91,22 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
   response.write(problem.body);
   // With `Connection: close` node destroys the socket as soon as the response ends, so its end waits.
   discard(message, DISCARD_BYTES, () => response.end());
+}
+
+/**
+ * Before anything else: a body of which nobody has read anything when the answer is out is discarded by node itself, without any
+ * bound. One that was touched is left to `readRest`.
+ */
+export function claimBody(message: IncomingMessage): void {
+  if (hasBody(message)) message.read(0);
+}
+
+/** After an answer: what of the body nobody read must not block the connection's next request, nor go on for ever. */
+export function readRest(message: IncomingMessage): void {
+  if (message.httpVersionMajor >= 2 || message.readableEnded || message.destroyed || !hasBody(message)) return;
+  discard(message, KEEP_ALIVE_BYTES, (whole) => {
+    if (!whole) message.destroy();
+  });
 }
 
 /** HTTP/2 (RFC 9113 §8.1): a complete response, then RST_STREAM(NO_ERROR) tells the client to stop sending. */
@@ -120,4 +132,22 @@ export function wantBody(request: FastifyRequest, reply: FastifyReply): void {
   if (message.headers.expect.toLowerCase() !== '100-continue') return;
   continued.add(message);
   reply.raw.writeContinue();
+}
+
+/**
+ * For routes that read their small body whole: asks for it, and refuses it when it is not there after so long. What it may weigh is
+ * the business of the parser.
+ */
+export function smallBody(seconds: number): preParsingHookHandler {
+  return (request, reply, _payload, next) => {
+    wantBody(request, reply);
+    const { raw } = request;
+    const timer = setTimeout(() => {
+      if (!raw.complete && !reply.sent)
+        reply.send(new LadingError('request_timeout', 'The body did not arrive in time.'));
+    }, seconds * 1000).unref();
+    const arrived = (): void => clearTimeout(timer);
+    raw.once('end', arrived).once('close', arrived);
+    next();
+  };
 }

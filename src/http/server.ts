@@ -22,7 +22,7 @@ import { notFound } from './not-found.ts';
 import { openapi } from './openapi.ts';
 import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
-import { refuse } from './refuse.ts';
+import { claimBody, readRest, refuse } from './refuse.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { docRoutes } from './routes/docs.ts';
@@ -50,7 +50,12 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
+    claimBody(request.raw);
     next(checkHost(request.raw) ?? undefined);
+  });
+  app.addHook('onResponse', (request, _reply, done) => {
+    if (!request.raw.readableEnded) readRest(request.raw);
+    done();
   });
   notFound(app);
   app.register(jwt, {
@@ -70,6 +75,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     metricsRoutes(working, routeDeps);
     working.register(async (signedIn) => {
       signedIn.register(bearerAuth, { tokens });
+      // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
+      signedIn.removeAllContentTypeParsers();
+      signedIn.addContentTypeParser('*', (_request, _payload, done) => done(null));
       signedIn.register(async (api) => {
         uploadRoutes(api, routeDeps);
         statusRoutes(api, routeDeps);
@@ -144,6 +152,11 @@ function badTarget(error: FastifyError, url: string): Error {
   return error;
 }
 
+/** The connection, or of HTTP/2 the stream (which then has no socket any more), is gone: nobody will read an answer. */
+function isGone(message: IncomingMessage): boolean {
+  return message.aborted || message.socket?.destroyed === true;
+}
+
 function answerError(
   deps: ServerDeps,
   log: RequestLog,
@@ -151,7 +164,7 @@ function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  if (request.raw.socket?.destroyed === true) {
+  if (isGone(request.raw)) {
     reply.hijack();
     log.clientLeft(request, reply);
     return;

@@ -124,3 +124,34 @@ test('another expectation is no obstacle', async (t) => {
   const { port } = await startServer(t);
   assert.equal((await exchange(port, 'GET /health HTTP/1.1', HOST, 'Expect: the-unexpected')).status, 200);
 });
+
+test('a body that nobody asked for ends with the answer, however long it claims to be', async (t) => {
+  const { port, client } = await startServer(t);
+  const wire = await Wire.open(port);
+  wire.head('GET /health HTTP/1.1', HOST, `Content-Length: ${1024 ** 4}`).send(Buffer.alloc(1000));
+  assert.equal((await wire.response()).status, 200);
+  let sent = 0;
+  while (!wire.socket.destroyed && sent < 256) {
+    sent += 1;
+    await new Promise<void>((written) => wire.socket.write(Buffer.alloc(MIB), () => written()));
+  }
+  assert.ok(sent < 256, 'it went on taking bytes');
+
+  const other = await Wire.open(port);
+  const auth = `Authorization: ${client.headers.authorization}`;
+  other
+    .head('DELETE /api/files/a HTTP/1.1', HOST, auth, 'Content-Type: application/json', 'Content-Length: 2')
+    .send('{}');
+  assertProblem(await other.response(), 'not_found');
+  assert.equal((await other.head('GET /health HTTP/1.1', HOST).response()).status, 200);
+  other.destroy();
+});
+
+test('a form that does not arrive is given up', async (t) => {
+  const { port } = await startServer(t, { LADING_IDLE_SECONDS: '1' });
+  const form = 'Content-Type: application/x-www-form-urlencoded';
+  const wire = await Wire.open(port);
+  wire.head('POST /auth/token HTTP/1.1', HOST, form, 'Content-Length: 100').send('username=a');
+  assertProblem(await wire.response(), 'request_timeout');
+  wire.destroy();
+});

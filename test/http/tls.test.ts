@@ -12,7 +12,9 @@ import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Logger } from 'pino';
 import type { ErrorCode } from '../../src/errors.ts';
+import { createLog } from '../../src/http/log.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -21,9 +23,9 @@ import { assertProblem } from '../support/wire.ts';
 
 const MIB = 1024 ** 2;
 
-async function startSecure(t: TestContext): Promise<TestServer & { session: ClientHttp2Session }> {
+async function startSecure(t: TestContext, log?: Logger): Promise<TestServer & { session: ClientHttp2Session }> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-tls-'));
-  const server = await startServer(t, await tlsSettings(folder));
+  const server = await startServer(t, await tlsSettings(folder), log ? { log } : {});
   t.after(() => rm(folder, { recursive: true, force: true }));
   const session = connect(server.origin, { rejectUnauthorized: false });
   await once(session, 'connect');
@@ -99,6 +101,21 @@ test('HTTP/2: a refusal is complete, then the stream is told to stop; the connec
   assert.equal(stream.rstCode, constants.NGHTTP2_NO_ERROR);
   const next = session.request({ ':path': '/api/files', ...client.headers });
   assert.equal((await answerOf(next)).status, 200);
+});
+
+test('HTTP/2: a client that gives up a chunk is noticed, logged, and leaves nothing', async (t) => {
+  const lines: string[] = [];
+  const { session, client, app } = await startSecure(t, createLog('info', { write: (line) => void lines.push(line) }));
+  const path = '/api/files/upload?filename=a';
+  const type = { 'content-type': 'application/octet-stream' };
+  const stream = session.request({ ':method': 'POST', ':path': path, ...type, ...client.headers });
+  stream.on('error', () => {});
+  await new Promise<void>((sent) => stream.write(encodeChunk(0, Buffer.alloc(MIB)).subarray(0, MIB / 2), () => sent()));
+  while (app.engine.gauges().open_uploads === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  stream.close(constants.NGHTTP2_CANCEL);
+  while (!lines.some((line) => line.includes('"status":499'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  const status = await answerOf(session.request({ ':path': '/api/files/status/a', ...client.headers }));
+  assert.match(status.body, /"status":"pending"/);
 });
 
 test('HTTP/2: unknown paths, other methods, events', async (t) => {

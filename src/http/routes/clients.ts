@@ -5,7 +5,7 @@ import { LadingError } from '../../errors.ts';
 import { requireAdmin } from '../../identity/policy.ts';
 import { type Client, ClientCreated, ClientList, Message, NewClient, Problem } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
-import { wantBody } from '../refuse.ts';
+import { smallBody } from '../refuse.ts';
 
 const tags = ['Clients'];
 
@@ -24,7 +24,7 @@ export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
       }
     });
     listRoute(scope, deps);
-    createRoute(scope, deps);
+    scope.register(async (json) => createRoute(json, deps));
     deleteRoute(scope, deps);
   });
 }
@@ -51,7 +51,9 @@ function listRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
   });
 }
 
-function createRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
+function createRoute(app: FastifyInstance, { credentials, config }: RouteDeps): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
   app.post<{ Body: NewClient }>('/api/clients', {
     schema: {
       tags,
@@ -59,10 +61,7 @@ function createRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
       body: NewClient,
       response: { 201: ClientCreated, 400: Problem, 401: Problem, 403: Problem, 422: Problem },
     },
-    preParsing: (request, reply, _payload, next) => {
-      wantBody(request, reply);
-      next();
-    },
+    preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<ClientCreated> => {
       const { role, name = null } = request.body;
       const made = await credentials.create({ role, name });

@@ -4,7 +4,7 @@ import { Problem, TokenReply, TokenRequest } from '../../protocol/schemas.ts';
 import { signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { parseForm } from '../form.ts';
-import { wantBody } from '../refuse.ts';
+import { smallBody } from '../refuse.ts';
 
 /** Longer than any id, secret and their encoding. */
 const FORM_BYTES = 16 * 1024;
@@ -32,10 +32,7 @@ export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
         body: TokenRequest,
         response: { 200: TokenReply, 400: Problem, 401: Problem, 422: Problem, 429: Problem },
       },
-      preParsing: (request, reply, _payload, next) => {
-        wantBody(request, reply);
-        next();
-      },
+      preParsing: smallBody(deps.config.idleSeconds),
       handler: async (request, reply) => {
         // RFC 6749 §5.1: on every answer with a token.
         reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache' });

@@ -62,9 +62,6 @@ export function uploadRoutes(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function rawRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
-  app.removeAllContentTypeParsers();
-  // The body stays a stream: whoever fills the buffers counts.
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null));
   app.post<Upload>(URL, {
     schema: { ...schema, ...documentedBody },
     validatorCompiler: bodyUnseen,
