@@ -50,6 +50,10 @@ async function main(): Promise<number> {
     report: new Report(print),
     generator: await LoadGenerator.start(),
   };
+  if (place.load > place.cores / 2) {
+    const load = `the machine is busy with something else (load ${place.load.toFixed(1)})`;
+    bench.report.remark(`${load}: only ratios mean anything, and they less than usual`);
+  }
   const failed = await ask(bench, asked);
   await bench.generator.stop();
   write(options, place, bench.report, failed);
