@@ -4,17 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import {
-  ConfigError,
-  type Environment,
-  type Flags,
-  helpText,
-  loadConfig,
-  parseFlags,
-  parseSize,
-  SETTINGS,
-  settingsTable,
-} from '../src/config.ts';
+import { ConfigError, type Environment, type Flags, loadConfig, parseFlags, parseSize } from '../src/config.ts';
+import { helpText, SETTINGS, settingsTable } from '../src/settings.ts';
 import { tlsSettings } from './support/tls.ts';
 
 /** The one line with which a start is refused. */

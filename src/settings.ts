@@ -1,0 +1,250 @@
+/** Every setting of the server, in one table: parsing, `--help` and the README's list come from it. */
+import { availableParallelism } from 'node:os';
+
+const MIB = 1024 ** 2;
+const GIB = 1024 ** 3;
+const TIB = 1024 ** 4;
+const SECONDS_A_YEAR = 366 * 24 * 3600;
+
+/** How the text of a setting is read, and what type it becomes. */
+export interface KindTypes {
+  text: string;
+  secret: string | null;
+  path: string;
+  file: string | null;
+  id: string | null;
+  int: number;
+  size: number;
+  cron: string;
+  durability: 'chunk' | 'seal';
+  level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+  proxies: readonly string[];
+}
+
+export type Kind = keyof KindTypes;
+
+export interface Setting {
+  /** Key in `Config`. */
+  readonly name: string;
+  readonly env: string;
+  /** Without the dashes. */
+  readonly flag: string;
+  readonly kind: Kind;
+  /** As a person would write it; null: none. */
+  readonly default: string | null;
+  readonly help: string;
+  /** Bounds of the kinds `int` and `size`, inclusive. */
+  readonly min?: number;
+  readonly max?: number;
+}
+
+export const SETTINGS = [
+  { name: 'host', env: 'LADING_HOST', flag: 'host', kind: 'text', default: '0.0.0.0', help: 'Address to listen on' },
+  {
+    name: 'port',
+    env: 'LADING_PORT',
+    flag: 'port',
+    kind: 'int',
+    default: '8005',
+    help: 'Port to listen on; 0 takes a free one',
+    min: 0,
+    max: 65535,
+  },
+  {
+    name: 'dataDir',
+    env: 'LADING_DATA_DIR',
+    flag: 'data-dir',
+    kind: 'path',
+    default: './data',
+    help: 'Where everything is stored; made when absent',
+  },
+  {
+    name: 'adminId',
+    env: 'LADING_ADMIN_ID',
+    flag: 'admin-id',
+    kind: 'id',
+    default: null,
+    help: 'Id of the first administrator; without it one is made on first start and shown once',
+  },
+  {
+    name: 'adminSecret',
+    env: 'LADING_ADMIN_SECRET',
+    flag: 'admin-secret',
+    kind: 'secret',
+    default: null,
+    help: 'Secret of the first administrator; other users of the machine can read flags, so prefer the environment',
+  },
+  {
+    name: 'jwtSecret',
+    env: 'LADING_JWT_SECRET',
+    flag: 'jwt-secret',
+    kind: 'secret',
+    default: null,
+    help: 'Key that signs tokens; made and kept in the data directory when absent',
+  },
+  {
+    name: 'tokenMinutes',
+    env: 'LADING_TOKEN_MINUTES',
+    flag: 'token-minutes',
+    kind: 'int',
+    default: '30',
+    help: 'How long a token is good',
+    min: 1,
+    max: 525_600,
+  },
+  {
+    name: 'staleSeconds',
+    env: 'LADING_STALE_SECONDS',
+    flag: 'stale-seconds',
+    kind: 'int',
+    default: '86400',
+    help: 'An upload that got nothing for so long is removed',
+    min: 1,
+    max: 10 * SECONDS_A_YEAR,
+  },
+  {
+    name: 'cleanupCron',
+    env: 'LADING_CLEANUP_CRON',
+    flag: 'cleanup-cron',
+    kind: 'cron',
+    default: '0 * * * *',
+    help: 'When stale uploads are looked for, besides at start',
+  },
+  {
+    name: 'openEndedSeconds',
+    env: 'LADING_OPEN_ENDED_SECONDS',
+    flag: 'open-ended-seconds',
+    kind: 'int',
+    default: '900',
+    help: 'A covered file of undeclared size is sealed when nothing came for so long',
+    min: 1,
+    max: SECONDS_A_YEAR,
+  },
+  {
+    name: 'maxChunkBytes',
+    env: 'LADING_MAX_CHUNK_BYTES',
+    flag: 'max-chunk-bytes',
+    kind: 'size',
+    default: '1GiB',
+    help: 'Largest chunk, data alone',
+    min: 1,
+  },
+  {
+    name: 'maxFileBytes',
+    env: 'LADING_MAX_FILE_BYTES',
+    flag: 'max-file-bytes',
+    kind: 'size',
+    default: '1TiB',
+    help: 'Largest file',
+    min: 1,
+  },
+  {
+    name: 'workers',
+    env: 'LADING_WORKERS',
+    flag: 'workers',
+    kind: 'int',
+    default: String(availableParallelism()),
+    help: 'Threads that checksum and write (default: one a core)',
+    min: 1,
+    max: 256,
+  },
+  {
+    name: 'bufferBytes',
+    env: 'LADING_BUFFER_BYTES',
+    flag: 'buffer-bytes',
+    kind: 'size',
+    default: '64MiB',
+    help: 'Memory for bytes on their way from sockets to disk',
+    min: 8 * MIB,
+    max: TIB,
+  },
+  {
+    name: 'durability',
+    env: 'LADING_DURABILITY',
+    flag: 'durability',
+    kind: 'durability',
+    default: 'chunk',
+    help: 'chunk: every acknowledged chunk is on stable storage; seal: complete files are',
+  },
+  {
+    name: 'idleSeconds',
+    env: 'LADING_IDLE_SECONDS',
+    flag: 'idle-seconds',
+    kind: 'int',
+    default: '120',
+    help: 'A request that brings no byte for so long is ended',
+    min: 1,
+    max: 86_400,
+  },
+  {
+    name: 'minBytesPerSecond',
+    env: 'LADING_MIN_BYTES_PER_SECOND',
+    flag: 'min-bytes-per-second',
+    kind: 'size',
+    default: '1',
+    help: 'A slower upload, averaged over a minute, is ended; 0 allows any',
+    min: 0,
+    max: GIB,
+  },
+  {
+    name: 'trustProxy',
+    env: 'LADING_TRUST_PROXY',
+    flag: 'trust-proxy',
+    kind: 'proxies',
+    default: 'none',
+    help: 'Proxies whose X-Forwarded-For is believed: none, or a list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
+  },
+  {
+    name: 'tlsCert',
+    env: 'LADING_TLS_CERT',
+    flag: 'tls-cert',
+    kind: 'file',
+    default: null,
+    help: 'PEM file with the certificate chain; with the key it turns on HTTPS and HTTP/2',
+  },
+  {
+    name: 'tlsKey',
+    env: 'LADING_TLS_KEY',
+    flag: 'tls-key',
+    kind: 'file',
+    default: null,
+    help: 'PEM file with the private key',
+  },
+  {
+    name: 'logLevel',
+    env: 'LADING_LOG_LEVEL',
+    flag: 'log-level',
+    kind: 'level',
+    default: 'info',
+    help: 'fatal, error, warn, info, debug, trace or silent; chunk uploads are logged at debug',
+  },
+  {
+    name: 'shutdownSeconds',
+    env: 'LADING_SHUTDOWN_SECONDS',
+    flag: 'shutdown-seconds',
+    kind: 'int',
+    default: '20',
+    help: 'How long running requests may go on after SIGTERM',
+    min: 0,
+    max: 3600,
+  },
+] as const satisfies readonly Setting[];
+
+/** The flags with their defaults, as `lading serve --help` prints them. */
+export function helpText(): string {
+  const rows = SETTINGS.map((setting: Setting) => {
+    const shown = setting.default === null ? '' : ` (${setting.name === 'workers' ? 'cores' : setting.default})`;
+    return [`  --${setting.flag} <${setting.kind}>`, `${setting.help}${shown} [${setting.env}]`] as const;
+  });
+  const width = Math.max(...rows.map(([left]) => left.length)) + 2;
+  return rows.map(([left, right]) => `${left.padEnd(width)}${right}`).join('\n');
+}
+
+/** The settings as a Markdown table, as the README shows them. */
+export function settingsTable(): string {
+  const rows = SETTINGS.map((setting: Setting) => {
+    const shown = setting.name === 'workers' ? 'cores' : setting.default === null ? '' : `\`${setting.default}\``;
+    return `| \`${setting.env}\` | \`--${setting.flag}\` | ${shown} | ${setting.help} |`;
+  });
+  return ['| Variable | Flag | Default | Meaning |', '|---|---|---|---|', ...rows].join('\n');
+}
