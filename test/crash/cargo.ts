@@ -4,6 +4,7 @@
  * what it said before.
  */
 import assert from 'node:assert/strict';
+import { crc32, hex32 } from '../../src/protocol/crc32.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
 import { content } from '../support/device.ts';
 import type { Random } from '../support/random.ts';
@@ -13,7 +14,12 @@ export interface Sending {
   overwrite: boolean;
 }
 
-/** The server as a device sees it. Whatever a dead server does not answer rejects. */
+/** There was no answer: the server died, and nobody knows what it still did. */
+export class Lost extends Error {
+  override readonly name = 'Lost';
+}
+
+/** The server as a device sees it. What a dead server does not answer rejects with `Lost`. */
 export interface Remote {
   send(name: string, start: number, bytes: Uint8Array, sending: Sending): Promise<FileStatus>;
   status(name: string): Promise<FileStatus>;
@@ -107,6 +113,7 @@ export class Cargo {
     const status = await remote.status(this.name);
     assert.equal(status.status, 'complete', this.name);
     assert.equal(status.total_bytes, size, this.name);
+    assert.equal(status.crc32, hex32(crc32(content(0, size, seed))), this.name);
     assert.deepEqual(await remote.read(this.name, 0, size - 1), Buffer.from(content(0, size, seed)), this.name);
   }
 
@@ -128,7 +135,9 @@ export class Cargo {
         await this.#send(remote, start, Math.min(to, start + this.#random.int(1, most) - 1));
       }),
     );
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []));
+    // Whatever the server said that it should not have said counts more than that it died.
+    if (failures.length > 0) throw failures.find((failure) => !(failure instanceof Lost)) ?? failures[0];
   }
 
   async #send(remote: Remote, start: number, end: number): Promise<void> {

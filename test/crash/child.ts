@@ -1,0 +1,168 @@
+/** A server as a process of its own, and the way to it over HTTP. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { Agent, type Dispatcher } from 'undici';
+import { encodeChunk } from '../../src/protocol/chunk.ts';
+import { crc32, hex32 } from '../../src/protocol/crc32.ts';
+import type { FileStatus } from '../../src/protocol/schemas.ts';
+import { Lost, type Remote } from './cargo.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/main.js');
+const ADMIN = { id: 'crash-admin', secret: 'secret-of-the-administrator-of-crashes' };
+
+/** A refusal. No device of these tests does anything that a server may refuse, unless the disk is full. */
+export class Refusal extends Error {
+  readonly status: number;
+  readonly code: string;
+
+  constructor(status: number, code: string, detail: string) {
+    super(`${status} ${code}: ${detail}`);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+export class Child {
+  readonly process: ChildProcess;
+  /** Resolves with the address when it serves; rejects when it ends before. */
+  readonly origin: Promise<string>;
+  #errors = '';
+
+  constructor(dataDir: string, settings: Record<string, string>) {
+    const env = {
+      PATH: process.env.PATH ?? '',
+      LADING_HOST: '127.0.0.1',
+      LADING_PORT: '0',
+      LADING_DATA_DIR: dataDir,
+      LADING_ADMIN_ID: ADMIN.id,
+      LADING_ADMIN_SECRET: ADMIN.secret,
+      LADING_LOG_LEVEL: 'warn',
+      LADING_WORKERS: '1',
+      ...settings,
+    };
+    this.process = spawn(process.execPath, [MAIN], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.process.stderr?.on('data', (bytes: Buffer) => {
+      this.#errors += bytes.toString();
+    });
+    this.origin = new Promise((resolve, reject) => {
+      let said = '';
+      this.process.stdout?.on('data', (bytes: Buffer) => {
+        said += bytes.toString();
+        const found = /listens on (http:\S+)/.exec(said);
+        if (found?.[1]) resolve(found[1]);
+      });
+      this.process.once('close', () => reject(new Lost(`it ended before it served: ${this.#errors}`)));
+    });
+    this.origin.catch(() => {});
+  }
+
+  /** What it wrote to its log: with `LADING_LOG_LEVEL=warn` nothing, unless something is wrong. */
+  get errors(): string {
+    return this.#errors;
+  }
+
+  /** Ends it at once, and waits until it is gone. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const closed = once(this.process, 'close');
+    this.process.kill(signal);
+    await closed;
+  }
+}
+
+/** A device with several connections. */
+export class Device implements Remote {
+  readonly #origin: string;
+  readonly #agent = new Agent({ connections: 8, pipelining: 1 });
+  readonly #answered: () => void;
+  #token = '';
+
+  /** @param answered called with every answer */
+  constructor(origin: string, answered: () => void = () => {}) {
+    this.#origin = origin;
+    this.#answered = answered;
+  }
+
+  async signIn(): Promise<void> {
+    const reply = await this.#ask<{ access_token: string }>('POST', '/auth/token', {
+      headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      body: new URLSearchParams({ username: ADMIN.id, password: ADMIN.secret }).toString(),
+    });
+    this.#token = reply.access_token;
+  }
+
+  send(
+    name: string,
+    start: number,
+    bytes: Uint8Array,
+    { declaredSize, overwrite }: { declaredSize: number | null; overwrite: boolean },
+  ): Promise<FileStatus> {
+    const query = new URLSearchParams({ filename: name });
+    if (declaredSize !== null) query.set('total_size', String(declaredSize));
+    if (overwrite) query.set('overwrite', 'true');
+    const headers = { 'content-type': 'application/octet-stream', 'x-chunk-crc32': hex32(crc32(bytes)) };
+    return this.#ask('POST', `/api/files/upload?${query}`, { headers, body: Buffer.from(encodeChunk(start, bytes)) });
+  }
+
+  status(name: string): Promise<FileStatus> {
+    return this.#ask('GET', `/api/files/status/${name}`);
+  }
+
+  complete(name: string): Promise<FileStatus> {
+    return this.#ask('POST', `/api/files/complete/${name}`);
+  }
+
+  async remove(name: string): Promise<boolean> {
+    try {
+      await this.#ask('DELETE', `/api/files/${name}`);
+      return true;
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 404) return false;
+      throw error;
+    }
+  }
+
+  async read(name: string, start: number, end: number): Promise<Buffer | null> {
+    const { status, bytes } = await this.#request('GET', `/api/files/download/${name}`, {
+      headers: { range: `bytes=${start}-${end}` },
+    });
+    if (status !== 206) return null;
+    assert.equal(bytes.length, end - start + 1);
+    return bytes;
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #ask<T>(method: Dispatcher.HttpMethod, path: string, options: Asked = {}): Promise<T> {
+    const { status, bytes } = await this.#request(method, path, options);
+    const body = JSON.parse(bytes.toString());
+    if (status >= 400) throw new Refusal(status, body.code, body.detail);
+    return body;
+  }
+
+  async #request(
+    method: Dispatcher.HttpMethod,
+    path: string,
+    options: Asked,
+  ): Promise<{ status: number; bytes: Buffer }> {
+    const headers = { ...options.headers, ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}) };
+    const body = options.body ?? null;
+    try {
+      const reply = await this.#agent.request({ origin: this.#origin, path, method, headers, body });
+      const bytes = Buffer.from(await reply.body.arrayBuffer());
+      this.#answered();
+      return { status: reply.statusCode, bytes };
+    } catch (error) {
+      throw new Lost('no answer', { cause: error });
+    }
+  }
+}
+
+interface Asked {
+  headers?: Record<string, string>;
+  body?: Buffer | string;
+}

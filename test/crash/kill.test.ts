@@ -1,0 +1,89 @@
+/**
+ * Server processes that are killed while several devices send over several connections, and started again on what they left. After
+ * each start everything that was acknowledged is there and right, whichever the durability: only a loss of power takes what the
+ * system has not written yet.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fastFolder } from '../support/engine.ts';
+import { type Random, seeded } from '../support/random.ts';
+import { Cargo, Lost } from './cargo.ts';
+import { Child, Device } from './child.ts';
+
+const ROUNDS = 50;
+/** Declared sizes, which are also replaced, and undeclared ones. */
+const DECLARED = [true, true, true, true, false, false];
+
+async function startChild(t: TestContext, dataDir: string, round: number): Promise<Child> {
+  const child = new Child(dataDir, { LADING_DURABILITY: round % 2 === 0 ? 'chunk' : 'seal' });
+  t.after(() => child.kill());
+  return child;
+}
+
+/** Sends until the server is gone. */
+async function sendUntilLost(cargo: Cargo, device: Device): Promise<void> {
+  try {
+    for (;;) await cargo.step(device);
+  } catch (error) {
+    if (!(error instanceof Lost)) throw error;
+  }
+}
+
+/** One life of a server: what it was left with is inspected, then it gets work, and is killed somewhere in it. */
+async function live(child: Child, cargos: Cargo[], random: Random): Promise<void> {
+  let answers = random.int(1, 60);
+  let killed: Promise<void> | null = null;
+  const device = new Device(await child.origin, () => {
+    answers -= 1;
+    if (answers === 0)
+      setTimeout(
+        () => {
+          killed = child.kill();
+        },
+        random.int(0, 10),
+      );
+  });
+  try {
+    const inspector = new Device(await child.origin);
+    await inspector.signIn();
+    for (const cargo of cargos) await cargo.inspect(inspector, true);
+    await inspector.close();
+    await device.signIn();
+    await Promise.all(cargos.map((cargo) => sendUntilLost(cargo, device)));
+    await killed;
+  } finally {
+    await device.close();
+  }
+}
+
+test(`killed ${ROUNDS} times under load: every acknowledged chunk is there and right, and every upload ends whole`, async (t) => {
+  const random = seeded(t);
+  const dataDir = await mkdtemp(join(fastFolder(), 'lading-kill-'));
+  t.after(() => rm(dataDir, { recursive: true, force: true }));
+  const cargos = DECLARED.map((declared, i) => new Cargo(`f${i}`, declared, random.fork()));
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const child = await startChild(t, dataDir, round);
+    if (random.once(8)) {
+      // Also in the middle of a start.
+      await new Promise((resolve) => setTimeout(resolve, random.int(50, 500)));
+      await child.kill();
+      continue;
+    }
+    await live(child, cargos, random).catch((error: unknown) => {
+      if (error instanceof Error) error.message = `round ${round}: ${error.message}`;
+      throw error;
+    });
+    assert.equal(child.errors, '', `round ${round}`);
+  }
+  const child = await startChild(t, dataDir, 0);
+  const device = new Device(await child.origin);
+  await device.signIn();
+  for (const cargo of cargos) {
+    await cargo.inspect(device, true);
+    await cargo.finish(device);
+  }
+  await device.close();
+  assert.equal(child.errors, '');
+});
