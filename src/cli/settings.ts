@@ -162,7 +162,9 @@ async function secretFrom(path: string | undefined): Promise<string | undefined>
       : await readFile(path, 'utf8').catch((error: Error) => {
           throw new UsageError(`The secret cannot be read: ${error.message}`);
         });
-  return text.replace(/\r?\n$/, '');
+  const secret = text.replace(/\r?\n$/, '');
+  if (secret === '') throw new UsageError('The file of the secret is empty.');
+  return secret;
 }
 
 function checkServer(server: string): string {

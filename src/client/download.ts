@@ -143,7 +143,7 @@ class VersionDownload {
   readonly #plan = new Plan();
   readonly #stored = new ExtentSet();
   #resumed = 0;
-  #savedAt = performance.now();
+  #savedBytes = 0;
   #saving: Promise<void> = Promise.resolve();
 
   constructor(client: LadingClient, name: string, sink: DownloadSink, version: Version, options: DownloadOptions) {
@@ -161,6 +161,7 @@ class VersionDownload {
     const abort = () => this.#stop.abort(signal?.reason);
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
+    const saving = setInterval(() => void this.#save().catch((error) => this.#stop.abort(error)), SAVE_EVERY_MS);
     try {
       await this.#begin();
       const parallel = this.#options.parallel ?? DEFAULT_PARALLEL;
@@ -168,6 +169,7 @@ class VersionDownload {
       this.#stop.signal.throwIfAborted();
     } finally {
       signal?.removeEventListener('abort', abort);
+      clearInterval(saving);
       await this.#save();
     }
     return this.#finish();
@@ -266,12 +268,15 @@ class VersionDownload {
     this.#patience.progress();
     this.#meter.confirmed(this.#stored.bytes);
     this.#report();
-    if (performance.now() - this.#savedAt >= SAVE_EVERY_MS) void this.#save().catch((error) => this.#stop.abort(error));
   }
 
+  /** One at a time, and only when there is something new. */
   #save(): Promise<void> {
-    this.#savedAt = performance.now();
-    this.#saving = this.#saving.then(() => this.#sink.save([...this.#stored.entries()].map((run) => ({ ...run }))));
+    this.#saving = this.#saving.then(async () => {
+      if (this.#savedBytes === this.#stored.bytes) return;
+      this.#savedBytes = this.#stored.bytes;
+      await this.#sink.save([...this.#stored.entries()].map((run) => ({ ...run })));
+    });
     return this.#saving;
   }
 

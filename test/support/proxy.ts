@@ -8,7 +8,7 @@ export interface Rule {
   cutAfterSent?: number;
   /** Reset both sides once so many bytes came from the server; 0: the request arrives and the reply is lost. */
   cutAfterReceived?: number;
-  /** Pass on no more than so many bytes to the server, and keep the connection open in silence. */
+  /** Pass on no more than so many bytes to the server, and keep the connection open: the rest is lost in silence. */
   stallAfterSent?: number;
   /** The same towards the client. */
   stallAfterReceived?: number;
@@ -108,10 +108,10 @@ function pass(from: Socket, to: Socket, limits: Limits, cut: () => void, count: 
       from.pause();
       to.once('drain', () => from.resume());
     }
-    if (passed < most) return;
-    if (limits.stall !== undefined) from.pause();
+    // A stalled side goes on being read, so that its end is noticed; what it says is lost.
+    if (passed < most || limits.stall !== undefined) return;
     // What was passed on must be on its way before the reset throws it away.
-    else setImmediate(() => to.write('', cut));
+    setImmediate(() => to.write('', cut));
   });
   from.on('end', () => to.end());
 }

@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { Value } from 'typebox/value';
+import { FileStatus } from '../../src/protocol/schemas.ts';
+import { bytesOf, deviceOf } from '../support/fixtures.ts';
+import { jsonLines, runCli, temporaryFolder } from '../support/processes.ts';
+import { type Account, startServer, type TestServer } from '../support/server.ts';
+
+interface Place {
+  server: TestServer;
+  folder: string;
+  /** Runs `lading ARGS…` in the folder, as the ordinary client unless said otherwise. */
+  lading: (args: readonly string[], env?: Record<string, string>, input?: string) => ReturnType<typeof runCli>;
+  /** The same for a command whose result is one JSON object. */
+  json: (args: readonly string[], env?: Record<string, string>) => Promise<Record<string, unknown>>;
+}
+
+async function place(t: TestContext): Promise<Place> {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const lading: Place['lading'] = (args, env = envOf(server, server.client), input = '') =>
+    runCli(t, args, { cwd: folder, env: { XDG_CONFIG_HOME: folder, ...env }, input });
+  const json: Place['json'] = async (args, env) => {
+    const { code, stdout, stderr } = await lading([...args, '--json'], env);
+    assert.equal(code, 0, stderr + stdout);
+    const [value, ...more] = jsonLines(stdout);
+    assert.ok(value !== undefined && more.length === 0, stdout);
+    return value;
+  };
+  return { server, folder, lading, json };
+}
+
+function envOf(server: TestServer, account: Account): Record<string, string> {
+  return { LADING_SERVER: server.origin, LADING_TOKEN: account.token };
+}
+
+test('upload, status, ls, download, verify, rm: what they print and return', async (t) => {
+  const { server, folder, lading, json } = await place(t);
+  const bytes = bytesOf(300_000);
+  await writeFile(join(folder, 'a.wav'), bytes);
+
+  const sent = await json(['upload', 'a.wav', '--name', 'tapes/a.wav', '--sha256', '--chunk-size', '64K']);
+  const { event, file, path, already, resumed_bytes, sent_bytes, sha256, status } = sent;
+  assert.deepEqual(
+    [event, file, path, already, resumed_bytes, sent_bytes],
+    ['done', 'tapes/a.wav', 'a.wav', false, 0, 300_000],
+  );
+  assert.match(String(sha256), /^[0-9a-f]{64}$/);
+  assert.ok(Value.Check(FileStatus, status));
+  assert.equal(status.content_type, 'audio/wav');
+  assert.equal((await json(['upload', 'a.wav', '--name', 'tapes/a.wav'])).already, true);
+
+  const shown = await json(['status', 'tapes/a.wav']);
+  assert.deepEqual(shown, status);
+  const { stdout } = await lading(['status', 'tapes/a.wav']);
+  assert.match(stdout, /^status +complete$/m);
+  assert.match(stdout, /^size +300000 bytes \(293 KiB\)$/m);
+
+  assert.deepEqual(await json(['ls', '--prefix', 'tapes/']), { files: [status] });
+  assert.deepEqual(await json(['ls', '--prefix', 'other']), { files: [] });
+  assert.match((await lading(['ls'])).stdout, /^293 KiB {2}complete {2}\S+Z {2}tapes\/a\.wav\n$/);
+
+  const got = await json(['download', 'tapes/a.wav', '-o', 'b.wav']);
+  assert.deepEqual([got.event, got.path, got.total_bytes, got.received_bytes], ['done', 'b.wav', 300_000, 300_000]);
+  assert.equal(got.crc32, shown.crc32);
+  assert.deepEqual(await readFile(join(folder, 'b.wav')), Buffer.from(bytes));
+  assert.equal((await json(['download', 'tapes/a.wav'])).path, 'a.wav');
+
+  assert.deepEqual(await json(['verify', 'tapes/a.wav']), { ok: true, checked_bytes: 300_000, bad: [] });
+  const admin = envOf(server, server.admin);
+  assert.deepEqual(await json(['ls', '--owner', server.client.id], admin), { files: [status] });
+  assert.deepEqual(await json(['rm', 'tapes/a.wav']), { removed: ['tapes/a.wav'] });
+  assert.equal((await json(['status', 'tapes/a.wav'])).status, 'pending');
+});
+
+test('ranges and streams go to standard output or a file', async (t) => {
+  const { folder, lading } = await place(t);
+  await writeFile(join(folder, 'alphabet'), 'abcdefghijklmnopqrstuvwxyz');
+  assert.equal((await lading(['upload', 'alphabet', '-q'])).code, 0);
+  const out = async (...args: string[]) => (await lading(['download', 'alphabet', ...args])).stdout;
+  assert.equal(await out('--range', '5-15', '-o', '-'), 'fghijklmnop');
+  assert.equal(await out('--range', '20-', '-o', '-'), 'uvwxyz');
+  assert.equal(await out('--range', '-3', '-o', '-'), 'xyz');
+  assert.equal(await out('-o', '-'), 'abcdefghijklmnopqrstuvwxyz');
+  assert.equal(await out('--follow', '-o', '-'), 'abcdefghijklmnopqrstuvwxyz');
+  const mixed = await lading(['download', 'alphabet', '-o', '-', '--json']);
+  assert.equal(mixed.stdout, 'abcdefghijklmnopqrstuvwxyz');
+  assert.equal(jsonLines(mixed.stderr)[0]?.received_bytes, 26);
+  await out('--range', '0-4', '-o', 'part');
+  assert.equal(await readFile(join(folder, 'part'), 'utf8'), 'abcde');
+  assert.equal((await lading(['download', 'alphabet', '--range', '26-', '-o', '-'])).code, 1);
+});
+
+test('exit codes tell scripts what happened', async (t) => {
+  const { server, folder, lading } = await place(t);
+  await writeFile(join(folder, 'f'), 'first');
+  await writeFile(join(folder, 'g'), 'other');
+  const code = async (args: string[], env?: Record<string, string>) => (await lading(args, env)).code;
+  assert.equal(await code(['upload', 'f']), 0);
+  assert.equal(await code(['upload', 'absent']), 1);
+  assert.equal(await code(['upload']), 2);
+  assert.equal(await code(['upload', 'f', 'g', '--name', 'one']), 2);
+  assert.equal(await code(['upload', 'f', '--chunk-size', '1T']), 2);
+  assert.equal(await code(['nonsense']), 2);
+  assert.equal(await code([]), 2);
+  assert.equal(await code(['ls', '--nonsense']), 2);
+  assert.equal(await code(['ls'], { LADING_SERVER: server.origin, LADING_TOKEN: 'wrong' }), 3);
+  assert.equal(await code(['ls'], { LADING_SERVER: server.origin }), 3);
+  assert.equal(await code(['clients', 'list']), 3);
+  assert.equal(await code(['download', 'absent', '-o', '-']), 4);
+  assert.equal(await code(['rm', 'absent']), 4);
+  assert.equal(await code(['rm', 'absent', '--force']), 0);
+  assert.equal(await code(['upload', 'g', '--name', 'f']), 5);
+  assert.equal(await code(['upload', 'g', '--name', 'f', '--overwrite']), 0);
+  const nobody = { LADING_SERVER: 'http://127.0.0.1:9', LADING_TOKEN: 'x' };
+  assert.equal(await code(['ls'], nobody), 7);
+  assert.equal(await code(['upload', 'f', '--retry-for', '1ms'], nobody), 7);
+  assert.equal(await code(['--help']), 0);
+  assert.equal(await code(['upload', '--help']), 0);
+  assert.equal(await code(['--version']), 0);
+});
+
+test('a damaged stored file makes verify exit with 6 and say where', async (t) => {
+  const { server, folder, lading } = await place(t);
+  await writeFile(join(folder, 'f'), bytesOf(5000));
+  assert.equal((await lading(['upload', 'f'])).code, 0);
+  const stored: string[] = [];
+  for (const entry of await readdir(server.dataDir, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && (await stat(path)).size === 5000) stored.push(path);
+  }
+  assert.equal(stored.length, 1);
+  const [path = ''] = stored;
+  await writeFile(path, (await readFile(path)).fill(0, 100, 110));
+  const { code, stdout } = await lading(['verify', 'f', '--json']);
+  assert.equal(code, 6);
+  assert.deepEqual(jsonLines(stdout), [{ ok: false, checked_bytes: 5000, bad: [[0, 4999]] }]);
+});
+
+test('errors are one line for people and one object for programs', async (t) => {
+  const { lading } = await place(t);
+  const people = await lading(['rm', 'absent']);
+  assert.deepEqual([people.stdout, people.stderr.split('\n').length], ['', 2]);
+  assert.match(people.stderr, /^lading: \S.*\n$/);
+  const programs = await lading(['rm', 'absent', '--json']);
+  const [line] = jsonLines(programs.stdout);
+  assert.deepEqual(Object.keys(line ?? {}), ['error']);
+  assert.match(programs.stdout, /"code":"not_found"/);
+});
+
+test('several files go in one command; one that fails does not stop the others', async (t) => {
+  const { folder, lading, json } = await place(t);
+  for (const name of ['1', '2', '3']) await writeFile(join(folder, name), name);
+  const { code, stdout } = await lading(['upload', '1', 'absent', '2', '3', '--json']);
+  assert.equal(code, 1);
+  assert.deepEqual(
+    jsonLines(stdout).map(({ event, file }) => `${event} ${file}`),
+    ['done 1', 'error absent', 'done 2', 'done 3'],
+  );
+  assert.deepEqual(await json(['rm', '1', '2', '3']), { removed: ['1', '2', '3'] });
+});
+
+test('progress is plain lines without a terminal, JSON lines with --json, nothing with --quiet', async (t) => {
+  const { folder, lading } = await place(t);
+  await writeFile(join(folder, 'f'), bytesOf(200_000));
+  const every = ['--chunk-size', '16K', '--progress-every', '0'];
+  const plain = await lading(['upload', 'f', ...every]);
+  assert.match(plain.stderr, /^f: +\d+ % {2}\S+ \S?i?B of 195 KiB {2}.*(left|waiting)$/m);
+  assert.ok(!plain.stderr.includes('\r'), 'nothing is redrawn');
+  assert.match(plain.stdout, /^f: sent 195 KiB in 0:\d\d, .*\/s, CRC-32 [0-9a-f]{8}\n$/);
+  const lines = jsonLines((await lading(['download', 'f', '-o', 'g', '--json', ...every])).stdout);
+  const progress = lines.filter(({ event }) => event === 'progress');
+  assert.ok(progress.length > 2);
+  const keys = ['event', 'file', 'done_bytes', 'moving_bytes', 'total_bytes', 'bytes_per_second', 'seconds_left'];
+  for (const line of progress) assert.deepEqual(Object.keys(line), keys);
+  assert.equal(lines.at(-1)?.event, 'done');
+  const quiet = await lading(['download', 'f', '-o', 'h', '--quiet', ...every]);
+  assert.equal(quiet.stderr, '');
+});
+
+test('administration from the command line', async (t) => {
+  const { server, json, lading } = await place(t);
+  const admin = envOf(server, server.admin);
+  const made = await json(['clients', 'create', '--name', 'camera 7'], admin);
+  assert.equal(made.role, 'client');
+  const list = await json(['clients', 'list'], admin);
+  assert.match(JSON.stringify(list), /"name":"camera 7"/);
+  const device = {
+    LADING_SERVER: server.origin,
+    LADING_CLIENT_ID: String(made.client_id),
+    LADING_CLIENT_SECRET: String(made.client_secret),
+  };
+  assert.deepEqual(await json(['ls'], device), { files: [] });
+  assert.deepEqual(await json(['clients', 'delete', String(made.client_id)], admin), { deleted: made.client_id });
+  assert.equal((await lading(['ls'], device)).code, 3);
+  assert.deepEqual(await json(['sweep'], admin), { removed: 0, sealed: 0 });
+  assert.equal((await lading(['clients', 'create', '--role', 'king'], admin)).code, 2);
+});
+
+test('an upload of undeclared size is watched and completed', async (t) => {
+  const { server, json, lading } = await place(t);
+  const client = deviceOf(t, server);
+  await client.uploadChunk('log', { start: 5, data: bytesOf(5) });
+  assert.equal((await lading(['complete', 'log'])).code, 5);
+  const watching = lading(['status', 'log', '--watch', '--json']);
+  await client.uploadChunk('log', { start: 0, data: bytesOf(5) });
+  assert.equal((await json(['complete', 'log'])).status, 'complete');
+  const { code, stdout } = await watching;
+  assert.equal(code, 0);
+  assert.equal(jsonLines(stdout).at(-1)?.status, 'complete');
+});
+
+test('login checks, stores privately, and the other commands use it', async (t) => {
+  const { server, folder, lading, json } = await place(t);
+  const { id, secret } = server.client;
+  const config = join(folder, 'lading', 'config.json');
+  const login = ['login', '--server', server.origin, '--client-id', id, '--client-secret-file', '-'];
+  assert.equal((await lading(login, {}, 'wrong')).code, 3);
+  await assert.rejects(stat(config), /ENOENT/);
+  assert.equal((await lading(login, {}, '')).code, 2);
+  const { code, stdout } = await lading(login, {}, `${secret}\n`);
+  assert.equal(code, 0);
+  assert.ok(stdout.includes(config) && !stdout.includes(secret));
+  assert.equal((await stat(config)).mode & 0o777, 0o600);
+  assert.deepEqual(await json(['ls'], {}), { files: [] });
+  await chmod(config, 0o644);
+  const refused = await lading(['ls'], {});
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /chmod 600/);
+});
+
+test('downloads without a target never lead out of the folder', async (t) => {
+  const { folder, lading } = await place(t);
+  await writeFile(join(folder, 'f'), 'x');
+  assert.equal((await lading(['upload', 'f', '--name', 'a/..b/c\\..\\d'])).code, 0);
+  const { stdout } = await lading(['download', 'a/..b/c\\..\\d', '--json']);
+  assert.equal(jsonLines(stdout)[0]?.path, 'c_.._d');
+});
