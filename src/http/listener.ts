@@ -47,7 +47,10 @@ export function createListener({ tls, metrics, log }: ListenerDeps, handler: Req
   );
   server.timeout = 0;
   expectToContinue(server, handler);
-  server.on('connection', (socket) => metrics.connection(socket));
+  server.on('connection', (socket) => {
+    metrics.connection(socket);
+    rememberAddress(socket);
+  });
   return server;
 }
 
@@ -71,9 +74,15 @@ function createSecureListener(
   both.on('request', handler);
   expectToContinue(both, handler);
   server.on('connection', (socket: Socket) => metrics.connection(socket));
+  server.on('secureConnection', rememberAddress);
   server.on('sessionError', (error) => log.debug({ err: error }, 'http2 session'));
   closeSessionsWith(server);
   return both;
+}
+
+/** Node forgets the address of a closed socket that was never asked for it; the log wants to know who left. */
+function rememberAddress(socket: Socket): void {
+  void socket.remoteAddress;
 }
 
 /** Node answers `Expect: 100-continue` by itself unless it is asked not to; here the routes decide (see `wantBody`). */

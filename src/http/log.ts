@@ -51,6 +51,7 @@ declare module 'fastify' {
 export class RequestLog extends LogController {
   readonly #log: Logger;
   readonly #metrics: Metrics;
+  readonly #answered = new WeakSet<FastifyRequest>();
 
   constructor(log: Logger, metrics: Metrics) {
     super();
@@ -63,7 +64,13 @@ export class RequestLog extends LogController {
   override routeNotFound(): void {}
 
   override requestCompleted(error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
-    this.#finished(request, reply, reply.statusCode, error ?? undefined);
+    if (!this.#answered.has(request)) this.#finished(request, reply, reply.statusCode, error ?? undefined);
+  }
+
+  /** A request whose answer is out although the response does not end yet; it may never do, when its client leaves with the answer. */
+  answered(request: FastifyRequest, reply: FastifyReply): void {
+    this.#answered.add(request);
+    this.#finished(request, reply, reply.statusCode, undefined);
   }
 
   /** A request whose client went away before the answer; 499 as proxies write it. */

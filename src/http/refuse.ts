@@ -58,31 +58,41 @@ function discard(message: IncomingMessage, mostBytes: number, done: (whole: bool
   message.resume();
 }
 
-/** Sends an error as the answer to a request, whatever became of the request's body. */
-export function refuse(request: FastifyRequest, reply: FastifyReply, problem: ProblemReply): void {
+/** True when the rest of the body is so small that the connection is worth keeping, and neither side wants it closed. */
+function mayGoOn(message: IncomingMessage, reply: FastifyReply): boolean {
+  const { expect, 'content-length': length = Number.POSITIVE_INFINITY } = message.headers;
+  // Whoever waits for `100 Continue` and gets a refusal may send the body or not (RFC 9110 §10.1.1): nobody knows what comes next.
+  const unasked = expect !== undefined && !continued.has(message);
+  const closing = reply.getHeader('connection') === 'close' || !reply.raw.shouldKeepAlive;
+  return Number(length) <= KEEP_ALIVE_BYTES && !unasked && !closing;
+}
+
+/**
+ * Sends an error as the answer to a request, whatever became of the request's body.
+ * @returns true when the answer is out and the connection only waits for the rest of the body
+ */
+export function refuse(request: FastifyRequest, reply: FastifyReply, problem: ProblemReply): boolean {
   const message = request.raw;
   const response = reply.raw;
   if (response.headersSent || response.destroyed || message.socket?.destroyed === true) {
     // Nothing can be said any more; an answer that has begun must not look complete.
     reply.hijack();
     response.destroy();
-    return;
+    return false;
   }
   reply.code(problem.status).headers(problem.headers);
   if (message.httpVersionMajor >= 2) {
     refuseStream(reply, problem);
-    return;
+    return false;
   }
   if (!hasBody(message) || message.complete) {
     reply.send(problem.body);
-    return;
+    return false;
   }
-  const length = Number(message.headers['content-length'] ?? Number.POSITIVE_INFINITY);
-  const unasked = message.headers.expect !== undefined && !continued.has(message);
-  if (length <= KEEP_ALIVE_BYTES && !unasked) {
+  if (mayGoOn(message, reply)) {
     // `readRest` sees to the body afterwards.
     reply.send(problem.body);
-    return;
+    return false;
   }
   reply.header('connection', 'close').hijack();
   for (const [name, value] of Object.entries(reply.getHeaders())) {
@@ -91,6 +101,7 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
   response.write(problem.body);
   // With `Connection: close` node destroys the socket as soon as the response ends, so its end waits.
   discard(message, DISCARD_BYTES, () => response.end());
+  return true;
 }
 
 /**

@@ -175,5 +175,10 @@ function answerError(
   }
   const problem = known ?? internalError(error);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
-  refuse(request, reply, problemReply(problem, request.id, request.headers.authorization !== undefined));
+  const lingers = refuse(
+    request,
+    reply,
+    problemReply(problem, request.id, request.headers.authorization !== undefined),
+  );
+  if (lingers) log.answered(request, reply);
 }

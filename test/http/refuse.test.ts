@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { test } from 'node:test';
+import { createLog } from '../../src/http/log.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { startServer } from '../support/server.ts';
 import { assertProblem, exchange, Wire } from '../support/wire.ts';
@@ -123,6 +124,38 @@ test('with Expect: 100-continue a body that is wanted is asked for', async (t) =
 test('another expectation is no obstacle', async (t) => {
   const { port } = await startServer(t);
   assert.equal((await exchange(port, 'GET /health HTTP/1.1', HOST, 'Expect: the-unexpected')).status, 200);
+});
+
+test('a client that wants the connection closed after a small body still reads its refusal', async (t) => {
+  const { port } = await startServer(t);
+  const wire = await Wire.open(port);
+  wire.head(UPLOAD, HOST, OCTETS, 'Connection: close', 'Content-Length: 900000').send(Buffer.alloc(1000));
+  assertProblem(await wire.response(), 'unauthorized');
+  // The connection is still there: what comes in is taken, and only then it is closed.
+  wire.send(Buffer.alloc(400_000));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(wire.socket.destroyed, false);
+  wire.send(Buffer.alloc(499_000));
+  await wire.closed();
+});
+
+test('a refusal is logged once, whether its client stays or leaves', async (t) => {
+  const lines: string[] = [];
+  const log = createLog('info', { write: (line) => void lines.push(line) });
+  const { port } = await startServer(t, {}, { log });
+  for (const [i, length] of [1000, 100 * MIB].entries()) {
+    const wire = await Wire.open(port);
+    wire.head(UPLOAD, HOST, OCTETS, `X-Request-Id: request-${i}`, `Content-Length: ${length}`).send(Buffer.alloc(1000));
+    assertProblem(await wire.response(), 'unauthorized');
+    wire.destroy();
+    await wire.closed();
+    const about = (): string[] => lines.filter((line) => line.includes(`request-${i}`));
+    while (about().length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.equal(about().length, 1, about().join(''));
+    const { status, address } = JSON.parse(about()[0] ?? '{}') as Record<string, unknown>;
+    assert.deepEqual([status, address], [401, '127.0.0.1']);
+  }
 });
 
 test('a body that nobody asked for ends with the answer, however long it claims to be', async (t) => {

@@ -172,6 +172,15 @@ test('a stream that its client left is let go', async (t) => {
   assert.equal(watching, 0);
 });
 
+test('HEAD opens no stream', async (t) => {
+  const { origin, client, app } = await startServer(t);
+  app.engine.watch = () => assert.fail('a stream was opened');
+  const headers = { ...client.headers, accept: 'text/event-stream' };
+  const reply = await fetch(`${origin}/api/files/status/a`, { method: 'HEAD', headers });
+  assert.equal(reply.status, 200);
+  assert.match(reply.headers.get('content-type') ?? '', /^application\/json/);
+});
+
 test('a server that stops ends its streams', async (t) => {
   const server = await startServer(t);
   const events = await Events.open(t, server, 'a');

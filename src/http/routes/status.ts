@@ -37,7 +37,8 @@ export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void 
       const owner = ownerOf(request.principal, request.query.owner);
       const name = checkName(request.params['*']);
       reply.header('cache-control', 'no-store');
-      if (!wantsEvents(request.headers.accept)) return engine.status(owner, name);
+      // A HEAD has no body for events to go into.
+      if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) return engine.status(owner, name);
       const events = await streams.open(owner, name);
       // For proxies that would otherwise collect the events (nginx).
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
