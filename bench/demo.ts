@@ -126,7 +126,7 @@ async function startServer(): Promise<ChildProcess> {
     LADING_LOG_LEVEL: 'fatal',
   };
   const server = start(process.execPath, [SERVER], settings, ['ignore', 'ignore', 'inherit']);
-  await waitUntil(async () => (await fetch(`${url}/ready`)).ok, server, 30_000);
+  await waitUntil(async () => (await fetch(`${url}/ready`)).ok, server, 120_000);
   say(`process ${server.pid} listens on ${url}, ready after ${seconds(began)}`);
   return server;
 }
