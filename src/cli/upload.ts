@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { FileStatus } from '../client/client.ts';
 import { LadingError } from '../client/client.ts';
 import { uploadFile } from '../client/node.ts';
-import type { UploadResult } from '../client/upload.ts';
+import type { RestartReason, UploadResult } from '../client/upload.ts';
 import { type Context, run } from './command.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
@@ -21,6 +21,11 @@ interface Options {
   retryFor: number;
   progressEvery: number;
 }
+
+const RESTARTS: Record<RestartReason, string> = {
+  'other-version': 'The server had bytes of another version of this file; starting over.',
+  removed: 'The unfinished upload was removed on the server; starting over.',
+};
 
 /** A chunk is held in memory while it is sent, `--parallel` of them at once. */
 const LARGEST_CHUNK = 256 * 1024 * 1024;
@@ -109,7 +114,7 @@ async function uploadOne(
       signal,
       onProgress: (progress) => view.update(progress),
       onRetry: (notice) => view.retry(notice),
-      onRestart: () => view.restart('The server had bytes of another version of this file; starting over.'),
+      onRestart: (why) => view.restart(RESTARTS[why]),
     });
     const seconds = (performance.now() - started) / 1000;
     out.result(forPrograms(name, path, result, seconds), forPeople(name, result, seconds));

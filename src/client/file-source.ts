@@ -26,8 +26,10 @@ export async function fileSource(path: string): Promise<FileSource> {
     return {
       size,
       check,
-      read: async (start, end) => {
-        const bytes = new Uint8Array(new ArrayBuffer(end - start + 1));
+      read: async (start, end, memory) => {
+        const length = end - start + 1;
+        const enough = memory !== undefined && memory.byteLength >= length;
+        const bytes = new Uint8Array(enough ? memory : new ArrayBuffer(length), 0, length);
         await fill(handle, bytes, start, check);
         return bytes;
       },

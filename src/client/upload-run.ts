@@ -8,15 +8,22 @@ import { isTransient, NetworkError, VerificationError } from './failures.ts';
 import { Meter } from './meter.ts';
 import { Patience } from './patience.ts';
 import { Stride } from './plan.ts';
-import type { UploadOptions, UploadResult, UploadSource } from './upload.ts';
+import type { RestartReason, UploadOptions, UploadResult, UploadSource } from './upload.ts';
 import { Ledger, occupied } from './upload-ledger.ts';
 
 const DEFAULT_CHUNK = 8 * 1024 * 1024;
 const DEFAULT_PARALLEL = 4;
 /** Checksum failures in a row before the memory or the link is taken for broken. */
 const MOST_CORRUPTIONS = 3;
+/** Somebody who removes the upload again and again does not want it. */
+const MOST_RESTARTS = 3;
 /** The server reads the whole file before it answers the last chunk of one with a digest. */
 const DIGEST_IDLE_MS = 15 * 60_000;
+
+/** What a worker reads its chunks into, one after the other: a new buffer each would cost more than the rest of the work. */
+interface Memory {
+  buffer: ArrayBuffer | undefined;
+}
 
 export class UploadRun {
   readonly #client: LadingClient;
@@ -107,8 +114,9 @@ export class UploadRun {
 
   async #sendAll(): Promise<void> {
     const worker = async () => {
+      const memory: Memory = { buffer: undefined };
       try {
-        while (this.#ledger.complete === null && (await this.#next())) {
+        while (this.#ledger.complete === null && (await this.#next(memory))) {
           // Each worker sends one chunk at a time until none is left.
         }
       } catch (error) {
@@ -120,7 +128,7 @@ export class UploadRun {
   }
 
   /** Sends the next chunk, or finds out why that failed and plans anew. False when nothing is left to send. */
-  async #next(): Promise<boolean> {
+  async #next(memory: Memory = { buffer: undefined }): Promise<boolean> {
     this.#stop.signal.throwIfAborted();
     const { plan, moving, size } = this.#ledger;
     if (size === 0) return this.#sendEmpty();
@@ -129,7 +137,7 @@ export class UploadRun {
     const restarts = this.#restarts;
     moving.add(piece);
     try {
-      await this.#send(piece);
+      await this.#send(piece, memory);
     } catch (error) {
       moving.delete(piece);
       this.#stop.signal.throwIfAborted();
@@ -145,8 +153,10 @@ export class UploadRun {
     return true;
   }
 
-  async #send(piece: Extent): Promise<void> {
-    const data = await this.#source.read(piece.start, piece.end);
+  async #send(piece: Extent, memory: Memory): Promise<void> {
+    const data = await this.#source.read(piece.start, piece.end, memory.buffer);
+    // After a failure the network may still be reading these bytes: then they are left to it.
+    memory.buffer = undefined;
     await this.#source.check?.();
     const crc32 = this.#client.crc32(data);
     const reprDigest = await this.#digestToSend();
@@ -159,6 +169,7 @@ export class UploadRun {
     try {
       const chunk = { ...this.#declarations(), start: piece.start, data, crc32, reprDigest, onSent };
       const status = await this.#client.uploadChunk(this.#options.name, chunk);
+      memory.buffer = data.buffer;
       this.#ledger.moving.delete(piece);
       this.#ledger.acknowledged(piece, crc32, status);
     } finally {
@@ -205,7 +216,11 @@ export class UploadRun {
       case 'digest_mismatch':
         // The bytes of an earlier run were of another version of this file. Once may be chance, twice is not.
         if (this.#resumed === 0 || this.#restarts > 0) throw error;
-        return this.#restart();
+        return this.#restart('other-version');
+      case 'not_found':
+        // Removed while this chunk was on its way. Had it come a moment later, it would simply have begun a new upload.
+        if (this.#restarts >= MOST_RESTARTS) throw error;
+        return this.#restart('removed');
       case 'file_complete':
       case 'size_conflict':
       case 'chunk_conflict':
@@ -232,7 +247,7 @@ export class UploadRun {
       return;
     }
     await this.#cancel(error, status);
-    return this.#restart();
+    return this.#restart('removed');
   }
 
   /** With `overwrite`, removes an unfinished upload that is in the way, unless a readable file would go with it. */
@@ -247,9 +262,9 @@ export class UploadRun {
     );
   }
 
-  async #restart(): Promise<void> {
+  async #restart(why: RestartReason): Promise<void> {
     this.#restarts += 1;
-    this.#options.onRestart?.();
+    this.#options.onRestart?.(why);
     this.#ledger.forget();
     const status = await this.#askStatus();
     if (status.status === 'complete') {

@@ -12,8 +12,11 @@ import { UploadRun } from './upload-run.ts';
 /** Where the bytes come from. */
 export interface UploadSource {
   size: number;
-  /** The bytes `start` to `end`, inclusive; always all of them. */
-  read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * The bytes `start` to `end`, inclusive; always all of them. They may be put into `memory` when that is large enough: nobody else
+   * uses it until the next read.
+   */
+  read(start: number, end: number, memory?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>>;
   /** Digest of the whole content, when it can be had without holding it in memory. */
   digest?(signal: AbortSignal): Promise<Digest>;
   /** Throws `SourceChangedError` when the content is no longer what it was at the start. */
@@ -37,9 +40,12 @@ export interface UploadOptions extends RetryOptions {
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: Progress) => void) | undefined;
   onRetry?: ((notice: RetryNotice) => void) | undefined;
-  /** The server held bytes of another version of the file, and the upload starts over. */
-  onRestart?: (() => void) | undefined;
+  /** The upload starts over with the first byte. */
+  onRestart?: ((why: RestartReason) => void) | undefined;
 }
+
+/** The server held bytes of another version of the file; or what it held was removed. */
+export type RestartReason = 'other-version' | 'removed';
 
 export interface UploadResult {
   status: FileStatus;
