@@ -24,6 +24,8 @@ export interface PumpOptions {
   heldMs?: number;
 }
 
+/** With more transfers than this, their reads and writes overlap without reading ahead. */
+const READ_AHEAD_MOST = 2;
 const PATIENCE_MS = 10_000;
 const TICK_MS = 1_000;
 const HELD_MS = 5_000;
@@ -63,9 +65,14 @@ export class Pump {
    */
   async begin(response: Response, source: Source): Promise<Transfer> {
     const connection = this.#connectionOf(response);
-    const transfer = new Transfer(response, source, connection.pace, this.pool, () => {
-      this.#transfers.delete(transfer);
-      connection.transfers.delete(transfer);
+    const transfer = new Transfer(response, source, {
+      pool: this.pool,
+      pace: connection.pace,
+      fewAreActive: () => this.#transfers.size <= READ_AHEAD_MOST,
+      onEnd: () => {
+        this.#transfers.delete(transfer);
+        connection.transfers.delete(transfer);
+      },
     });
     this.#transfers.add(transfer);
     connection.transfers.add(transfer);

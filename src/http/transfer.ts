@@ -3,6 +3,9 @@
  *
  *     file    read A      read B      read A'     …
  *     socket         write A     write B     …          the next read runs while the write before it is under way
+ *
+ * Reading ahead is for one or two fast clients. Of more, one's reads run beside another's writes anyway, and a block that is read
+ * just before it is written is still in the processor's cache.
  */
 import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { constants, type Http2ServerResponse } from 'node:http2';
@@ -22,12 +25,22 @@ interface Filled {
   length: number;
 }
 
+/** What transfers share. */
+export interface Shared {
+  pool: BlockPool;
+  /** Of the connection. */
+  pace: Pace;
+  fewAreActive(): boolean;
+  /** The transfer holds nothing any more. */
+  onEnd(): void;
+}
+
 export class Transfer {
   readonly #response: Response;
   readonly #source: Source;
   readonly #pace: Pace;
   readonly #pool: BlockPool;
-  readonly #onEnd: () => void;
+  readonly #shared: Shared;
   readonly #onClose = (): void => this.close();
   #first: Filled | null = null;
   #wait: Wait | null = null;
@@ -39,12 +52,12 @@ export class Transfer {
   #closed: boolean;
   #cutAs: 'idle' | null = null;
 
-  constructor(response: Response, source: Source, pace: Pace, pool: BlockPool, onEnd: () => void) {
+  constructor(response: Response, source: Source, shared: Shared) {
     this.#response = response;
     this.#source = source;
-    this.#pace = pace;
-    this.#pool = pool;
-    this.#onEnd = onEnd;
+    this.#shared = shared;
+    this.#pace = shared.pace;
+    this.#pool = shared.pool;
     if ('stream' in response) {
       this.#closed = response.stream.destroyed || response.stream.closed;
       const { stream } = response;
@@ -155,9 +168,9 @@ export class Transfer {
     return this.#fill(block);
   }
 
-  /** As `next` when a client takes much and there is memory and something to be read; else null at once. */
+  /** As `next` when it is worth it and there is memory and something to be read; else null at once. */
   #readAhead(): Promise<Filled | null> | null {
-    if (!this.#pace.quick || this.#source.ready() !== null) return null;
+    if (!this.#shared.fewAreActive() || !this.#pace.quick || this.#source.ready() !== null) return null;
     const block = this.#pool.take(this.#wanted);
     if (block === null) return null;
     const ahead = this.#fill(block);
@@ -257,7 +270,7 @@ export class Transfer {
     this.#give(this.#first);
     this.#first = null;
     if ('stream' in this.#response) this.#response.stream.off('close', this.#onClose);
-    this.#onEnd();
+    this.#shared.onEnd();
   }
 }
 
