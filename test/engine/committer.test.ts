@@ -19,7 +19,7 @@ async function rig(
   settings: Partial<EngineSettings> = {},
 ): Promise<{ run: EngineUnderTest; tap: Tap }> {
   const tap = new Tap();
-  return { run: await startEngine(t, settings, { wrap: tap.wrap }), tap };
+  return { run: await startEngine(t, settings, { tap }), tap };
 }
 
 /** Ids of everything that lies on disk. */
@@ -39,7 +39,7 @@ test('chunks that finish while a sync runs share the next one: ten chunks, two s
     return sendAndTell(run.engine, 'f', start, content(start, 10));
   });
   await Promise.all(others.map((other) => other.verified));
-  await settle();
+  await run.quiet();
   gate.open();
   const last = (await Promise.all([first.reply, ...others.map((other) => other.reply)])).at(-1);
   assert.equal(last?.bytes_received, 100);
@@ -91,7 +91,7 @@ test('a failed sync refuses every chunk of its round, and none of them counts', 
   tap.fail('part.sync', FULL());
   const others = [20, 30].map((start) => sendAndTell(run.engine, 'f', start, content(start, 10)));
   await Promise.all(others.map((other) => other.verified));
-  await settle();
+  await run.quiet();
   gate.open();
   await first.reply;
   for (const other of others) await refused(other.reply, 'insufficient_storage');
@@ -154,7 +154,7 @@ test('chunks of one round are looked at again in the light of each other: the si
   await contradicts.verified;
   const fits = sendAndTell(run.engine, 'f', 30, content(30, 10), { declaredSize: 40 });
   await fits.verified;
-  await settle();
+  await run.quiet();
   gate.open();
   await Promise.all([first.reply, declares.reply, fits.reply]);
   await refused(past.reply, 'out_of_bounds');
@@ -178,7 +178,7 @@ test('a declared size smaller than what another chunk of the round stores is ref
   await far.verified;
   const small = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 50 });
   await small.verified;
-  await settle();
+  await run.quiet();
   gate.open();
   await Promise.all([first.reply, far.reply]);
   await refused(small.reply, 'size_conflict');

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { Digest, DigestAlgorithm } from '../../src/protocol/digests.ts';
-import { content, download, OWNER, refused, send, sendRaw, settle, text, turnsUntil } from '../support/device.ts';
+import { content, download, OWNER, refused, send, sendRaw, text, turnsUntil } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
 
@@ -138,7 +138,7 @@ test('a replacement whose digest differs leaves the file that was there', async 
 
 test('repeats that come while the digest is computed are answered with its outcome', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   const bytes = content(0, 100);
   for (const [name, reprDigest, status] of [
     ['good', digest(bytes), 'complete'],
@@ -152,7 +152,7 @@ test('repeats that come while the digest is computed are answered with its outco
     await assert.rejects(download(run.engine, name), /not readable/);
     const repeat = send(run.engine, name, 0, bytes);
     repeat.catch(() => {});
-    await settle();
+    await run.quiet();
     gate.open();
     const outcomes = await Promise.allSettled([last, repeat]);
     assert.deepEqual(
@@ -167,7 +167,7 @@ test('repeats that come while the digest is computed are answered with its outco
 
 test('a digest that a crash interrupted is computed at the next start, while the rest is served', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   const bytes = content(0, 100);
   for (const [name, reprDigest] of [
     ['good', digest(bytes)],

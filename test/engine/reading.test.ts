@@ -69,11 +69,12 @@ test('who follows an upload sees it grow, and be sealed', async (t) => {
 });
 
 test('bytes of a chunk that is not verified yet are not readable', async (t) => {
-  const { engine } = await startEngine(t);
+  const { engine, quiet } = await startEngine(t);
   await send(engine, 'f', 0, content(0, 10));
   const slow = slowly(engine, 'f', 10, content(10, 200_000));
   slow.push(150_000);
   await slow.taken();
+  await quiet();
   const file = await engine.open(OWNER, 'f');
   assert.equal(file.committedUpTo(0), 10);
   assert.equal(file.size, 10);

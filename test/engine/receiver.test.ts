@@ -25,7 +25,7 @@ async function rig(
   settings: Partial<EngineSettings> = {},
 ): Promise<{ run: EngineUnderTest; tap: Tap }> {
   const tap = new Tap();
-  return { run: await startEngine(t, settings, { wrap: tap.wrap }), tap };
+  return { run: await startEngine(t, settings, { tap }), tap };
 }
 
 function inUse({ engine }: EngineUnderTest): { large: number; small: number } {

@@ -70,7 +70,7 @@ test('durability seal: after a crash a part cut short is asked for again from th
 
 test('durability seal: a covered file that is not right on the disk is not sealed by the next start', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, { durability: 'seal' }, { wrap: tap.wrap });
+  const run = await startEngine(t, { durability: 'seal' }, { tap });
   const gate = tap.hold('blobs.seal');
   const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   const last = send(run.engine, 'f', 10, content(10, 10));
@@ -101,7 +101,7 @@ test('durability seal: the journal that a power cut took with it means that noth
 
 test('after a clean stop nothing is read again, even of unsynced records', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, { durability: 'seal' }, { wrap: tap.wrap });
+  const run = await startEngine(t, { durability: 'seal' }, { tap });
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   tap.reset();
   await run.restart();
@@ -112,7 +112,7 @@ test('after a clean stop nothing is read again, even of unsynced records', async
 
 test('durability chunk: after a crash nothing is read again, for it was synced', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   tap.reset();
   await run.crash();
@@ -169,7 +169,7 @@ test('what belongs to nobody is removed, what somebody has is left', async (t) =
 
 test('an upload whose first chunk was never acknowledged leaves nothing after a crash', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   const gate = tap.hold('catalog.put');
   const first = send(run.engine, 'f', 0, text('abc'));
   first.catch(() => {});

@@ -12,7 +12,6 @@ import {
   send,
   sendAndTell,
   sendRaw,
-  settle,
   slowly,
   text,
 } from '../support/device.ts';
@@ -21,7 +20,7 @@ import { Tap } from '../support/tap.ts';
 
 async function rig(t: TestContext): Promise<{ run: EngineUnderTest; tap: Tap }> {
   const tap = new Tap();
-  return { run: await startEngine(t, {}, { wrap: tap.wrap }), tap };
+  return { run: await startEngine(t, {}, { tap }), tap };
 }
 
 /** Extents that went to the workers to be written. */
@@ -95,12 +94,12 @@ test('two requests for one range at the same time: the second waits for the firs
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
-  await settle();
+  await run.quiet();
   let secondDone = false;
   const second = send(run.engine, 'f', 0, content(0, 100)).finally(() => {
     secondDone = true;
   });
-  await settle();
+  await run.quiet();
   assert.ok(!secondDone, 'it waits');
   first.push();
   first.end();
@@ -117,7 +116,7 @@ test('two requests for one range at the same time, the first breaks: the second 
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
-  await settle();
+  await run.quiet();
   const second = send(run.engine, 'f', 50, content(50, 100));
   first.sever();
   await refused(first.reply, 'length_mismatch');
@@ -131,7 +130,7 @@ test('two requests for one range at the same time, other bytes: the second is re
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
-  await settle();
+  await run.quiet();
   const second = send(run.engine, 'f', 50, content(50, 100, 7));
   first.push();
   first.end();
@@ -144,10 +143,10 @@ test('a request that waits for another one ends when its own client goes away', 
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push(50);
   await first.taken();
-  await settle();
+  await run.quiet();
   const second = slowly(run.engine, 'f', 0, content(0, 100));
   await second.taken();
-  await settle();
+  await run.quiet();
   second.sever();
   await refused(second.reply, 'length_mismatch');
   first.push();
@@ -160,6 +159,7 @@ test('requests for other ranges do not wait', async (t) => {
   const first = slowly(run.engine, 'f', 10, content(10, 10));
   first.push(5);
   await first.taken();
+  await run.quiet();
   assert.equal((await send(run.engine, 'f', 0, content(0, 10))).bytes_received, 10);
   assert.equal((await send(run.engine, 'f', 20, content(20, 10))).bytes_received, 20);
   first.push();
@@ -188,6 +188,7 @@ test('a chunk past the declared size: 400 out_of_bounds', async (t) => {
   assert.equal(error.status, 400);
   assert.deepEqual({ ...error.members }, { expected: 19, actual: 20 });
   await refused(send(run.engine, 'other', 0, content(0, 21), { declaredSize: 20 }), 'out_of_bounds');
+  await refused(slowly(run.engine, 'f', 15, content(15, 6)).reply, 'out_of_bounds');
   assert.equal((await run.engine.status(OWNER, 'other')).status, 'pending');
   assert.equal((await send(run.engine, 'f', 15, content(15, 5))).bytes_received, 15);
 });
@@ -197,7 +198,7 @@ test('a chunk past a size that was declared while it was on its way: 400 out_of_
   const early = slowly(run.engine, 'f', 15, content(15, 10));
   early.push(5);
   await early.taken();
-  await settle();
+  await run.quiet();
   await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   early.push();
   early.end();
@@ -250,6 +251,7 @@ test('the connection breaks mid-chunk: nothing of that chunk counts', async (t) 
   const broken = slowly(run.engine, 'f', 10, content(10, 200_000));
   broken.push(150_000);
   await broken.taken();
+  await run.quiet();
   broken.sever();
   await refused(broken.reply, 'length_mismatch');
   assert.deepEqual(await run.engine.status(OWNER, 'f'), before);

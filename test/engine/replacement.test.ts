@@ -1,18 +1,7 @@
 /** Replacing a complete file (overwrite=true) and deleting, while others read and write. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  content,
-  download,
-  OWNER,
-  refused,
-  send,
-  sendAndTell,
-  sendRaw,
-  settle,
-  slowly,
-  text,
-} from '../support/device.ts';
+import { content, download, OWNER, refused, send, sendAndTell, sendRaw, slowly, text } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
 
@@ -49,7 +38,7 @@ test('every moment of a replacement: a reader finds either the old file or the n
   for (const operation of ['blobs.seal', 'catalog.put', 'blobs.remove'] as const) {
     for (const moment of ['before', 'after'] as const) {
       const tap = new Tap();
-      const { engine } = await startEngine(t, {}, { wrap: tap.wrap });
+      const { engine } = await startEngine(t, {}, { tap });
       await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
       await send(engine, 'f', 0, text('the'), OVER);
       const gate = tap.hold(operation, moment);
@@ -70,7 +59,7 @@ test('a crash at every moment of a replacement: the old file or the new one, who
   for (const operation of ['manifest.append', 'blobs.seal', 'catalog.put', 'blobs.remove'] as const) {
     for (const moment of ['before', 'after'] as const) {
       const tap = new Tap();
-      const run = await startEngine(t, {}, { wrap: tap.wrap });
+      const run = await startEngine(t, {}, { tap });
       const old = await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
       const { id } = await send(run.engine, 'f', 0, text('the'), OVER);
       const gate = tap.hold(operation, moment);
@@ -172,6 +161,7 @@ test('deleting an upload: what is on its way is refused with not_found, and noth
   const slow = slowly(engine, 'f', 10, content(10, 200_000));
   slow.push(100_000);
   await slow.taken();
+  await run.quiet();
   const reading = await engine.open(OWNER, 'f');
   assert.equal(reading.state(), 'open');
   await engine.remove(OWNER, 'f');
@@ -190,14 +180,15 @@ test('deleting an upload: what is on its way is refused with not_found, and noth
 });
 
 test('deleting while a request waits for the range of another: both are refused', async (t) => {
-  const { engine } = await startEngine(t);
+  const { engine, quiet } = await startEngine(t);
   await send(engine, 'f', 0, content(0, 10));
   const slow = slowly(engine, 'f', 10, content(10, 10));
   slow.push(5);
   await slow.taken();
+  await quiet();
   const waiting = send(engine, 'f', 10, content(10, 10));
   waiting.catch(() => {});
-  await settle();
+  await quiet();
   await engine.remove(OWNER, 'f');
   slow.push();
   slow.end();
@@ -209,14 +200,14 @@ for (const operation of ['part.write', 'part.sync', 'manifest.append', 'catalog.
   for (const moment of ['before', 'after'] as const) {
     test(`deleting while a chunk stands ${moment} ${operation} never brings the document back`, async (t) => {
       const tap = new Tap();
-      const run = await startEngine(t, {}, { wrap: tap.wrap });
+      const run = await startEngine(t, {}, { tap });
       await send(run.engine, 'f', 0, content(0, 10));
       const gate = tap.hold(operation, moment);
       // It declares something, so that its commit writes the document.
       const late = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 30 });
       await gate.reached;
       const removed = run.engine.remove(OWNER, 'f');
-      await settle();
+      await run.quiet();
       gate.open();
       await removed;
       // Either it counted before the deletion or it was refused by it.
@@ -235,13 +226,13 @@ for (const operation of ['manifest.sync', 'blobs.seal', 'catalog.put'] as const)
   for (const moment of ['before', 'after'] as const) {
     test(`deleting while the seal stands ${moment} ${operation} deletes the complete file`, async (t) => {
       const tap = new Tap();
-      const run = await startEngine(t, {}, { wrap: tap.wrap });
+      const run = await startEngine(t, {}, { tap });
       await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
       const gate = tap.hold(operation, moment);
       const last = send(run.engine, 'f', 10, content(10, 10));
       await gate.reached;
       const removed = run.engine.remove(OWNER, 'f');
-      await settle();
+      await run.quiet();
       gate.open();
       await removed;
       assert.equal((await last).status, 'complete');
@@ -267,7 +258,7 @@ test('deleting a file while the first chunk of its replacement is on its way', a
   const slow = slowly(engine, 'f', 0, text('the'), OVER);
   slow.push(1);
   await slow.taken();
-  await settle();
+  await run.quiet();
   await engine.remove(OWNER, 'f');
   slow.push();
   slow.end();
@@ -280,14 +271,14 @@ test('deleting a file while the first chunk of its replacement is on its way', a
 
 test('deleting a file while its replacement is being made', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
   const gate = tap.hold('blobs.create');
   const first = send(run.engine, 'f', 0, text('the'), OVER);
   first.catch(() => {});
   await gate.reached;
   const removed = run.engine.remove(OWNER, 'f');
-  await settle();
+  await run.quiet();
   gate.open();
   await removed;
   const status = await first.catch((error: { code: string }) => error.code);
@@ -301,7 +292,7 @@ test('deleting a file while its replacement is being made', async (t) => {
 
 test('a deletion that the disk refuses leaves the file', async (t) => {
   const tap = new Tap();
-  const { engine } = await startEngine(t, {}, { wrap: tap.wrap });
+  const { engine } = await startEngine(t, {}, { tap });
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
   tap.fail('catalog.remove', new Error('EIO'));
   await assert.rejects(engine.remove(OWNER, 'f'), /EIO/);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../src/errors.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
-import { content, download, OWNER, refused, send, settle, text } from '../support/device.ts';
+import { content, download, OWNER, refused, send, text } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 import { type Moment, type Operation, Tap } from '../support/tap.ts';
 
@@ -12,7 +12,7 @@ const FULL = (): LadingError => new LadingError('insufficient_storage', 'no room
 
 test('the steps in their order: journal synced, bytes sealed, document written; then complete', async (t) => {
   const tap = new Tap();
-  const { engine } = await startEngine(t, {}, { wrap: tap.wrap });
+  const { engine } = await startEngine(t, {}, { tap });
   await send(engine, 'f', 0, content(0, 50), { declaredSize: 100 });
   tap.reset();
   const status = await send(engine, 'f', 50, content(50, 50));
@@ -42,7 +42,7 @@ for (const operation of STEPS) {
   for (const moment of ['before', 'after'] as const satisfies Moment[]) {
     test(`a failure ${moment} ${operation}: the chunk counts, the file is not complete, the next repeat seals it`, async (t) => {
       const tap = new Tap();
-      const { engine } = await startEngine(t, {}, { wrap: tap.wrap });
+      const { engine } = await startEngine(t, {}, { tap });
       await send(engine, 'f', 0, content(0, 50), { declaredSize: 100 });
       tap.fail(operation, FULL(), moment);
       await refused(send(engine, 'f', 50, content(50, 50)), 'insufficient_storage');
@@ -55,7 +55,7 @@ for (const operation of STEPS) {
 
     test(`a failure ${moment} ${operation}: the sweep seals it`, async (t) => {
       const tap = new Tap();
-      const { engine } = await startEngine(t, {}, { wrap: tap.wrap });
+      const { engine } = await startEngine(t, {}, { tap });
       await send(engine, 'f', 0, content(0, 50), { declaredSize: 100 });
       tap.fail(operation, FULL(), moment);
       await refused(send(engine, 'f', 50, content(50, 50)), 'insufficient_storage');
@@ -65,7 +65,7 @@ for (const operation of STEPS) {
 
     test(`a failure ${moment} ${operation}: complete seals it`, async (t) => {
       const tap = new Tap();
-      const { engine } = await startEngine(t, {}, { wrap: tap.wrap });
+      const { engine } = await startEngine(t, {}, { tap });
       await send(engine, 'f', 0, content(0, 100));
       tap.fail(operation, FULL(), moment);
       await refused(engine.complete(OWNER, 'f'), 'insufficient_storage');
@@ -77,7 +77,7 @@ for (const operation of STEPS) {
     for (const durability of ['chunk', 'seal'] as const) {
       test(`durability ${durability}: a crash ${moment} ${operation}: the next start seals it`, async (t) => {
         const tap = new Tap();
-        const run = await startEngine(t, { durability }, { wrap: tap.wrap });
+        const run = await startEngine(t, { durability }, { tap });
         await send(run.engine, 'f', 0, content(0, 50), { declaredSize: 100 });
         const gate = tap.hold(operation, moment);
         const last = send(run.engine, 'f', 50, content(50, 50));
@@ -96,7 +96,7 @@ for (const operation of STEPS) {
 
     test(`an open-ended file whose completion crashed ${moment} ${operation} can grow or be completed`, async (t) => {
       const tap = new Tap();
-      const run = await startEngine(t, {}, { wrap: tap.wrap });
+      const run = await startEngine(t, {}, { tap });
       for (const name of ['grown', 'completed']) {
         await send(run.engine, name, 0, content(0, 50));
         const gate = tap.hold(operation, moment);
@@ -126,12 +126,12 @@ for (const operation of STEPS) {
 
 test('chunks that complete the file together make one seal', async (t) => {
   const tap = new Tap();
-  const { engine } = await startEngine(t, {}, { wrap: tap.wrap });
+  const { engine, quiet } = await startEngine(t, {}, { tap });
   await send(engine, 'f', 0, content(0, 1), { declaredSize: 41 });
   const gate = tap.hold('part.sync');
   const replies = [1, 11, 21, 31].map((start) => send(engine, 'f', start, content(start, 10)));
   await gate.reached;
-  await settle();
+  await quiet();
   gate.open();
   const statuses = await Promise.all(replies);
   assert.equal(tap.count('blobs.seal'), 1);
@@ -141,7 +141,7 @@ test('chunks that complete the file together make one seal', async (t) => {
 
 test('a failed removal of the replaced bytes is no failure of the seal, and the next start removes them', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
   tap.fail('blobs.remove', FULL());
   const status = await send(run.engine, 'f', 0, text('new!'), { declaredSize: 4, overwrite: true });

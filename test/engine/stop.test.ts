@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { realDisk } from '../../src/storage/disk/disk.ts';
-import { content, OWNER, refused, send, settle, slowly, text, turnsUntil } from '../support/device.ts';
+import { content, OWNER, refused, send, slowly, text, turnsUntil } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 import { FaultyDisk } from '../support/faulty-disk.ts';
 import { Tap } from '../support/tap.ts';
@@ -13,6 +13,7 @@ test('a stop lets running chunks finish, and takes no new ones', async (t) => {
   const running = slowly(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
   running.push(5);
   await running.taken();
+  await run.quiet();
   let stopped = false;
   const stop = run.engine.stop(LONG).then(() => {
     stopped = true;
@@ -20,7 +21,7 @@ test('a stop lets running chunks finish, and takes no new ones', async (t) => {
   const error = await refused(send(run.engine, 'f', 10, content(10, 10)), 'shutting_down');
   assert.ok((error.members.retry_after ?? 0) > 0);
   await refused(run.engine.admit({ ...said, name: 'g' }), 'shutting_down');
-  await settle();
+  await run.quiet();
   assert.ok(!stopped);
   running.push();
   running.end();
@@ -58,8 +59,9 @@ test('when the patience is over, running chunks are refused with shutting_down a
   waiting.push();
   waiting.end();
   await middle.taken();
+  await run.quiet();
   await header.taken();
-  await settle();
+  await run.quiet();
   await run.engine.stop(0);
   for (const { reply } of [header, middle, waiting]) await refused(reply, 'shutting_down');
   await run.restart();
@@ -69,12 +71,12 @@ test('when the patience is over, running chunks are refused with shutting_down a
 
 test('a chunk that is being committed when the patience is over is finished', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   const gate = tap.hold('part.sync');
   const reply = send(run.engine, 'f', 0, content(0, 10));
   await gate.reached;
   const stop = run.engine.stop(0);
-  await settle();
+  await run.quiet();
   gate.open();
   assert.equal((await reply).bytes_received, 10);
   await stop;
@@ -82,7 +84,7 @@ test('a chunk that is being committed when the patience is over is finished', as
 
 test('a stop waits for a seal under way', async (t) => {
   const tap = new Tap();
-  const run = await startEngine(t, {}, { wrap: tap.wrap });
+  const run = await startEngine(t, {}, { tap });
   await send(run.engine, 'f', 0, text('abc'));
   const gate = tap.hold('blobs.seal');
   const completing = run.engine.complete(OWNER, 'f');
@@ -91,7 +93,7 @@ test('a stop waits for a seal under way', async (t) => {
   const stop = run.engine.stop(0).then(() => {
     stopped = true;
   });
-  await settle();
+  await run.quiet();
   assert.ok(!stopped);
   gate.open();
   await stop;
@@ -121,12 +123,12 @@ test('the timers of open-ended files end with the engine', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const tap = new Tap();
-  const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now }, wrap: tap.wrap });
+  const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now }, tap });
   await send(run.engine, 'f', 0, text('abc'));
   await run.engine.stop(LONG);
   now += 3_600_000;
   t.mock.timers.tick(3_600_000);
-  await settle();
+  await run.quiet();
   assert.equal(tap.count('blobs.seal'), 0);
 });
 
@@ -137,7 +139,7 @@ test('a silent request is ended by the watchdog, and its range is free again', a
   const silent = slowly(run.engine, 'f', 0, content(0, 100));
   silent.push(50);
   await silent.taken();
-  await settle();
+  await run.quiet();
   now += 10_000;
   t.mock.timers.tick(1000);
   await refused(silent.reply, 'request_timeout');
@@ -149,7 +151,7 @@ test('a request that waits for the disk or for another request is not blamed for
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
   const tap = new Tap();
-  const run = await startEngine(t, { idleSeconds: 10 }, { clock: { now: () => now }, wrap: tap.wrap });
+  const run = await startEngine(t, { idleSeconds: 10 }, { clock: { now: () => now }, tap });
   const gate = tap.hold('part.write');
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push();
@@ -158,7 +160,7 @@ test('a request that waits for the disk or for another request is not blamed for
   const second = slowly(run.engine, 'f', 0, content(0, 100));
   second.push(50);
   await second.taken();
-  await settle();
+  await run.quiet();
   for (let i = 0; i < 100; i += 1) {
     now += 1000;
     t.mock.timers.tick(1000);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { content, download, OWNER, refused, send, settle, slowly, text } from '../support/device.ts';
+import { content, download, OWNER, refused, send, slowly, text } from '../support/device.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
 
@@ -15,7 +15,7 @@ async function timed(t: Parameters<typeof startEngine>[0], tap?: Tap): Promise<T
   let now = Date.UTC(2030, 0, 1);
   // The engine's own timers stand still: here only the sweep ends anything.
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const rigging = { clock: { now: () => now }, ...(tap ? { wrap: tap.wrap } : {}) };
+  const rigging = { clock: { now: () => now }, ...(tap ? { tap } : {}) };
   const run = await startEngine(t, { staleSeconds: 86_400, openEndedSeconds: 900 }, rigging);
   return {
     run,
@@ -75,7 +75,7 @@ test('an upload with a chunk on its way is not stale, however long that takes', 
   const slow = slowly(run.engine, 'f', 10, content(10, 10));
   slow.push(5);
   await slow.taken();
-  await settle();
+  await run.quiet();
   pass(48 * HOUR);
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0 });
   slow.push();

@@ -13,9 +13,9 @@ import {
   refused,
   send,
   sendRaw,
-  settle,
   slowly,
   text,
+  turnsUntil,
 } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 
@@ -120,11 +120,11 @@ test('status of an unknown name: pending, and asking makes nothing', async (t) =
 });
 
 test('while the first chunk is on its way the name is pending; refused, it leaves no folder on disk', async (t) => {
-  const { engine, dataDir } = await startEngine(t);
+  const { engine, dataDir, quiet } = await startEngine(t);
   const first = slowly(engine, 'f', 0, content(0, 100_000), { declaredSize: 200_000, contentType: 'text/plain' });
   first.push(70_000);
   await first.taken();
-  await settle();
+  await quiet();
   assert.equal((await engine.status(OWNER, 'f')).status, 'pending');
   await refused(engine.open(OWNER, 'f'), 'not_found');
   await refused(engine.complete(OWNER, 'f'), 'not_found');
@@ -193,21 +193,22 @@ test('a file of declared size can be completed: it is already', async (t) => {
 test('sealed for good when nothing came for the set time, by its timer', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { engine, warnings } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
+  const { engine, warnings, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
   await send(engine, 'f', 0, text('01234'));
   now += 10 * MINUTE;
   t.mock.timers.tick(10 * MINUTE);
   await send(engine, 'f', 5, text('5'));
   now += 15 * MINUTE - 1;
   t.mock.timers.tick(15 * MINUTE - 1);
-  await settle();
+  await quiet();
   assert.equal((await send(engine, 'f', 6, text('6'))).total_bytes, 7, 'every chunk starts the time anew');
-  const sealed = new Promise<void>((resolve) => {
-    engine.watch(OWNER, 'f', resolve);
+  let sealed = false;
+  engine.watch(OWNER, 'f', () => {
+    sealed = true;
   });
   now += 15 * MINUTE;
   t.mock.timers.tick(15 * MINUTE);
-  await sealed;
+  await turnsUntil(() => sealed);
   await refused(send(engine, 'f', 7, text('7')), 'file_complete');
   assert.deepEqual(await download(engine, 'f'), Buffer.from('0123456'));
   assert.deepEqual(warnings, []);
@@ -216,12 +217,12 @@ test('sealed for good when nothing came for the set time, by its timer', async (
 test('a chunk on its way keeps an open-ended file open, however long it takes', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { engine } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
+  const { engine, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
   await send(engine, 'f', 0, text('01234'));
   const slow = slowly(engine, 'f', 5, text('56789'));
   slow.push(2);
   await slow.taken();
-  await settle();
+  await quiet();
   now += 60 * MINUTE;
   t.mock.timers.tick(60 * MINUTE);
   assert.deepEqual(await engine.sweep(), { removed: 0, sealed: 0 });
@@ -259,12 +260,13 @@ test('the time goes on over a restart', async (t) => {
   now += 10 * MINUTE;
   await run.restart();
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'complete');
-  const sealed = new Promise<void>((resolve) => {
-    run.engine.watch(OWNER, 'f', resolve);
+  let sealed = false;
+  run.engine.watch(OWNER, 'f', () => {
+    sealed = true;
   });
   now += 5 * MINUTE;
   t.mock.timers.tick(5 * MINUTE);
-  await sealed;
+  await turnsUntil(() => sealed);
   await refused(send(run.engine, 'f', 5, text('5')), 'file_complete');
 });
 
@@ -347,11 +349,11 @@ test('an empty body for a file that has bytes: 409 size_conflict', async (t) => 
 });
 
 test('an empty file while a first chunk of that name is on its way: the chunk is refused', async (t) => {
-  const { engine } = await startEngine(t);
+  const { engine, quiet } = await startEngine(t);
   const slow = slowly(engine, 'f', 0, text('01234'));
   slow.push(2);
   await slow.taken();
-  await settle();
+  await quiet();
   assert.equal((await sendRaw(engine, 'f', new Uint8Array(), { declaredSize: 0 })).status, 'complete');
   slow.push();
   slow.end();
@@ -379,11 +381,12 @@ test('missing lists at most 1000 gaps and says that there are more', async (t) =
 });
 
 test('completing while a chunk past the end is on its way: the chunk is refused, the file is what it was', async (t) => {
-  const { engine, dataDir } = await startEngine(t);
+  const { engine, dataDir, quiet } = await startEngine(t);
   const { id } = await send(engine, 'f', 0, text('01234'));
   const slow = slowly(engine, 'f', 5, content(5, 200_000));
   slow.push(100_000);
   await slow.taken();
+  await quiet();
   assert.equal((await engine.complete(OWNER, 'f')).total_bytes, 5);
   slow.push();
   slow.end();

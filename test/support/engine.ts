@@ -11,6 +11,7 @@ import { startThreads, type Threads } from '../../src/storage/disk/pool.ts';
 import { type DiskStore, openDiskStore } from '../../src/storage/disk/store.ts';
 import { openLowdbCatalog } from '../../src/storage/lowdb/catalog.ts';
 import { type CutDisk, cuttable } from './cut-disk.ts';
+import { Tap } from './tap.ts';
 
 const MIB = 1024 ** 2;
 
@@ -33,14 +34,14 @@ export interface Rigging {
   threads?: Threads;
   /** In an existing folder, which is then left alone. */
   dataDir?: string;
-  /** Puts something of the test's own between the engine and a door. Called anew at every start. */
-  wrap?: (doors: EngineDoors) => EngineDoors;
+  /** Sits on the doors, of every start; default one of its own. */
+  tap?: Tap;
 }
 
 export interface EngineUnderTest {
   /** The one that runs now. */
   readonly engine: Engine;
-  /** Its doors, without what `wrap` put in between. */
+  /** Its doors, without the tap. */
   readonly doors: EngineDoors;
   /** What its start found. */
   readonly recovered: Recovered;
@@ -51,8 +52,10 @@ export interface EngineUnderTest {
   restart(settings?: Partial<EngineSettings>): Promise<void>;
   /** The process dies as it stands, then a start on what is on the disk. `between` runs while nothing runs. */
   crash(between?: () => Promise<void>): Promise<void>;
-  /** A clean stop for good; `between` the stops of other calls nothing happens. */
+  /** A clean stop for good. */
   close(): Promise<void>;
+  /** Resolves when the engine has done all it can for now: whatever it waits for is outside. */
+  quiet(): Promise<void>;
 }
 
 /** In memory where the system has such a place: these tests sync thousands of times, and none of them cuts the real power. */
@@ -95,8 +98,9 @@ export async function startEngine(
 ): Promise<EngineUnderTest> {
   const dataDir = rigging.dataDir ?? (await mkdtemp(join(fastFolder(), 'lading-engine-')));
   const warnings: { message: string; details: object }[] = [];
+  const tap = rigging.tap ?? new Tap();
   let present = { ...DEFAULTS, ...settings };
-  const start = (): Promise<Running> => run(dataDir, present, rigging, warnings);
+  const start = (): Promise<Running> => run(dataDir, present, rigging, tap, warnings);
   // Threads at work do not keep a process alive, as a server's socket does.
   const alive = realInterval(() => {}, 60_000);
   let running: Running | null = await start();
@@ -137,6 +141,7 @@ export async function startEngine(
       running = await start();
     },
     close,
+    quiet: () => tap.quiet(),
   };
 }
 
@@ -144,6 +149,7 @@ async function run(
   dataDir: string,
   settings: EngineSettings,
   rigging: Rigging,
+  tap: Tap,
   warnings: { message: string; details: object }[],
 ): Promise<Running> {
   const cut = cuttable(rigging.disk ?? realDisk, rigging.threads ?? testThreads());
@@ -158,7 +164,7 @@ async function run(
       clock: rigging.clock ?? { now: () => Date.now() },
       warn: (message, details) => warnings.push({ message, details }),
     };
-    const engine = new Engine(rigging.wrap?.(doors) ?? doors, settings);
+    const engine = new Engine(tap.wrap(doors), settings);
     const recovered = await engine.start(store.wasClean);
     return { engine, doors, store, cut, recovered };
   } catch (error) {

@@ -1,6 +1,7 @@
 /** A tap on the engine's doors: everything still happens for real, but it is counted, and can be held up or made to fail. */
 import type { Manifest, ManifestRecord, Part, SegmentJob } from '../../src/contracts.ts';
 import type { EngineDoors } from '../../src/engine/engine.ts';
+import { settle } from './device.ts';
 
 export type Operation =
   | 'blobs.create'
@@ -10,6 +11,7 @@ export type Operation =
   | 'part.write'
   | 'part.sync'
   | 'manifests.create'
+  | 'manifests.open'
   | 'manifests.read'
   | 'manifests.rewrite'
   | 'manifest.append'
@@ -42,6 +44,16 @@ export class Tap {
   readonly jobs: SegmentJob[] = [];
   readonly appended: ManifestRecord[][] = [];
   #holds: Hold[] = [];
+  /** Operations under way that do not stand at a gate. */
+  #running = 0;
+
+  /** Resolves when nothing is under way at the doors, and nothing begins though everything was given the time to. */
+  async quiet(): Promise<void> {
+    for (let before = -1; before !== this.calls.length || this.#running > 0; ) {
+      before = this.calls.length;
+      await settle();
+    }
+  }
 
   count(operation: Operation): number {
     return this.calls.filter((call) => call === operation).length;
@@ -75,10 +87,15 @@ export class Tap {
 
   async run<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
     this.calls.push(operation);
-    await this.#at(operation, 'before');
-    const result = await work();
-    await this.#at(operation, 'after');
-    return result;
+    this.#running += 1;
+    try {
+      await this.#at(operation, 'before');
+      const result = await work();
+      await this.#at(operation, 'after');
+      return result;
+    } finally {
+      this.#running -= 1;
+    }
   }
 
   async #at(operation: Operation, moment: Moment): Promise<void> {
@@ -86,10 +103,15 @@ export class Tap {
     if (!hold) return;
     this.#holds = this.#holds.filter((one) => one !== hold);
     hold.arrive();
-    await hold.pass;
+    this.#running -= 1;
+    try {
+      await hold.pass;
+    } finally {
+      this.#running += 1;
+    }
   }
 
-  /** The doors with this tap on them; for `Rigging.wrap`. */
+  /** The doors with this tap on them. */
   readonly wrap = (doors: EngineDoors): EngineDoors => {
     const { blobs, manifests, catalog, inspector } = doors;
     const run = this.run.bind(this);
@@ -106,7 +128,7 @@ export class Tap {
       manifests: {
         create: (id) => run('manifests.create', () => manifests.create(id)),
         read: (id) => run('manifests.read', () => manifests.read(id)),
-        open: async (id) => this.#manifest(await manifests.open(id)),
+        open: (id) => run('manifests.open', async () => this.#manifest(await manifests.open(id))),
         rewrite: (id, records) => run('manifests.rewrite', () => manifests.rewrite(id, records)),
       },
       catalog: {
