@@ -4,17 +4,21 @@
  *     slab of 1 MiB    [ 256K        | 64K | 64K | 4K 4K … |           512K              ]
  *                        lent          lent  free
  *
- * However many clients there are, no more than the budget is ever held. What is left decides how large a block may still be: the
- * last quarter is kept for the smallest, so that those who read fast and hold much leave room for thousands who read slowly and
- * hold little.
+ * However many clients there are, no more than the budget is ever held:
+ *
+ *     proven: half          those who have shown that they read, in blocks of any size
+ *     new: a quarter        everybody, up to 64 KiB
+ *     small: a quarter      everybody, 4 KiB
+ *
+ * So thousands who ask and then do not read leave the fast ones room, and the other way round.
  */
 
 const SMALLEST = 4 * 1024;
+/** Largest block of the share `new`. */
+const NEW_BYTES = 64 * 1024;
 /** 4 KiB × 2^8. */
 const TOP_ORDER = 8;
 export const SLAB_BYTES = SMALLEST << TOP_ORDER;
-/** Blocks above this size are only lent while half of the budget is free. */
-const MIDDLE = 64 * 1024;
 
 export interface Block {
   readonly bytes: Buffer;
@@ -22,7 +26,10 @@ export interface Block {
   readonly place: number;
   /** 4 KiB × 2^order. */
   readonly order: number;
+  readonly share: Share;
 }
+
+type Share = 'proven' | 'new' | 'small';
 
 /** A place in the queue for memory. */
 export interface Wait {
@@ -41,8 +48,10 @@ export class BlockPool {
   readonly #slabs: Buffer[] = [];
   /** By order: the places of free blocks. */
   readonly #free: Set<number>[] = Array.from({ length: TOP_ORDER + 1 }, () => new Set());
-  readonly #waiters = new Set<Waiter>();
+  /** Each kind has its own queue: the proven do not wait for newcomers. */
+  readonly #queues = { proven: new Set<Waiter>(), new: new Set<Waiter>() };
   #lent = 0;
+  readonly #lentOf: Record<Share, number> = { proven: 0, new: 0, small: 0 };
 
   /** @param bytes the budget, rounded down to whole slabs, at least one */
   constructor(bytes: number) {
@@ -60,31 +69,35 @@ export class BlockPool {
 
   /** How many wait for a block. */
   get waiting(): number {
-    return this.#waiters.size;
+    return this.#queues.proven.size + this.#queues.new.size;
   }
 
-  /** A block for up to `bytes`; a smaller one when memory is short; null when there is none or others wait for it. */
-  take(bytes: number): Block | null {
-    return this.#waiters.size > 0 ? null : this.#lend(bytes);
+  /**
+   * A block for up to `bytes`; a smaller one when memory is short; null when there is none or others of its kind wait.
+   * @param proven the client has shown that it reads
+   */
+  take(bytes: number, proven: boolean): Block | null {
+    return this.#queues[proven ? 'proven' : 'new'].size > 0 ? null : this.#lend(bytes, proven);
   }
 
   /** As `take`, in turn. */
-  wait(bytes: number): Wait {
+  wait(bytes: number, proven: boolean): Wait {
     const { promise, resolve } = deferred<Block | null>();
     const waiter = { bytes, resolve };
-    this.#waiters.add(waiter);
+    const queue = this.#queues[proven ? 'proven' : 'new'];
+    queue.add(waiter);
     this.#serve();
     return {
       block: promise,
       leave: () => {
-        if (this.#waiters.delete(waiter)) resolve(null);
+        if (queue.delete(waiter)) resolve(null);
       },
     };
   }
 
   /** Exactly once for each block; nobody may touch its bytes afterwards. */
   give(block: Block): void {
-    this.#lent -= block.bytes.length;
+    this.#count(block, -1);
     let { place, order } = block;
     for (; order < TOP_ORDER; order += 1) {
       // The other half of what this was cut from differs in one bit of its place.
@@ -96,32 +109,44 @@ export class BlockPool {
   }
 
   #serve(): void {
-    for (const waiter of this.#waiters) {
-      const block = this.#lend(waiter.bytes);
+    this.#serveQueue(this.#queues.proven, true);
+    this.#serveQueue(this.#queues.new, false);
+  }
+
+  #serveQueue(queue: Set<Waiter>, proven: boolean): void {
+    for (const waiter of queue) {
+      const block = this.#lend(waiter.bytes, proven);
       if (block === null) return;
-      this.#waiters.delete(waiter);
+      queue.delete(waiter);
       waiter.resolve(block);
     }
   }
 
-  #lend(bytes: number): Block | null {
+  #lend(bytes: number, proven: boolean): Block | null {
     for (let order = orderFor(bytes); order >= 0; order -= 1) {
       const size = SMALLEST << order;
-      if (this.#lent + size > this.budget - this.#reserve(size)) continue;
-      const place = this.#cut(order);
-      if (place === null) continue;
-      this.#lent += size;
+      const share = this.#shareFor(size, proven);
+      const place = share && this.#cut(order);
+      if (share === null || place === null) continue;
       const at = (place % (1 << TOP_ORDER)) * SMALLEST;
       const slab = this.#slabs[place >> TOP_ORDER] as Buffer;
-      return { bytes: slab.subarray(at, at + size), place, order };
+      const block = { bytes: slab.subarray(at, at + size), place, order, share };
+      this.#count(block, 1);
+      return block;
     }
     return null;
   }
 
-  /** What must stay free when a block of this size is lent. */
-  #reserve(size: number): number {
-    if (size > MIDDLE) return this.budget / 2;
-    return size > SMALLEST ? this.budget / 4 : 0;
+  #shareFor(size: number, proven: boolean): Share | null {
+    const { budget } = this;
+    if (proven && this.#lentOf.proven + size <= budget / 2) return 'proven';
+    if (size <= NEW_BYTES && this.#lentOf.new + size <= budget / 4) return 'new';
+    return size === SMALLEST && this.#lentOf.small + size <= budget / 4 ? 'small' : null;
+  }
+
+  #count({ bytes, share }: Block, sign: 1 | -1): void {
+    this.#lent += sign * bytes.length;
+    this.#lentOf[share] += sign * bytes.length;
   }
 
   /** The place of a free block of this order, cut out of a larger one if need be. */

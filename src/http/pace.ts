@@ -1,9 +1,10 @@
-/**
- * How fast one connection takes bytes, and so how much memory its next block is worth: what it takes in 50 ms, and never more
- * than it has taken altogether, so that a client must show that it reads before it may hold much.
- */
+/** How fast one connection takes bytes, and so how much memory its next block is worth: what it takes in 50 ms. */
 const BLOCK_MS = 50;
 const FIRST_BLOCK = 64 * 1024;
+/**
+ * The systems of both sides take a few MiB for a client that reads nothing. Only one that took more has shown that it reads.
+ */
+const PROOF_BYTES = 8 * 1024 ** 2;
 /** Older times count half after so long; a client that stops and goes is judged by its average. */
 const MEMORY_MS = 2_000;
 /** Blocks of a client this fast are worth reading ahead. */
@@ -30,11 +31,16 @@ export class Pace {
     }
   }
 
+  /** It has shown that it reads. */
+  get proven(): boolean {
+    return this.#total >= PROOF_BYTES;
+  }
+
   /** Bytes of the next block. */
   get block(): number {
-    if (this.#total === 0) return Math.min(FIRST_BLOCK, this.#most);
-    const perBlock = (this.#bytes / Math.max(this.#ms, 0.001)) * BLOCK_MS;
-    return Math.min(perBlock, Math.max(this.#total, FIRST_BLOCK), this.#most);
+    const most = this.proven ? this.#most : Math.min(FIRST_BLOCK, this.#most);
+    if (this.#total === 0) return most;
+    return Math.min((this.#bytes / Math.max(this.#ms, 0.001)) * BLOCK_MS, most);
   }
 
   get quick(): boolean {

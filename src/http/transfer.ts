@@ -163,7 +163,7 @@ export class Transfer {
     if (this.#source.remaining === 0) return null;
     await this.#source.ready();
     if (this.#closed) return null;
-    const block = this.#pool.take(this.#wanted) ?? (await this.#queue());
+    const block = this.#pool.take(this.#wanted, this.#pace.proven) ?? (await this.#queue());
     if (block === null) return null;
     return this.#fill(block);
   }
@@ -171,7 +171,7 @@ export class Transfer {
   /** As `next` when it is worth it and there is memory and something to be read; else null at once. */
   #readAhead(): Promise<Filled | null> | null {
     if (!this.#shared.fewAreActive() || !this.#pace.quick || this.#source.ready() !== null) return null;
-    const block = this.#pool.take(this.#wanted);
+    const block = this.#pool.take(this.#wanted, this.#pace.proven);
     if (block === null) return null;
     const ahead = this.#fill(block);
     // What fails is told when it is its turn.
@@ -184,7 +184,7 @@ export class Transfer {
   }
 
   async #queue(): Promise<Block | null> {
-    this.#wait = this.#pool.wait(this.#wanted);
+    this.#wait = this.#pool.wait(this.#wanted, this.#pace.proven);
     const block = await this.#wait.block;
     this.#wait = null;
     return block;

@@ -7,7 +7,7 @@ const KIB = 1024;
 
 test('blocks never share a byte, never exceed the budget, and put together again when given back', () => {
   const action = fc.oneof(
-    fc.record({ take: fc.integer({ min: 1, max: 2 * SLAB_BYTES }) }, { noNullPrototype: true }),
+    fc.record({ take: fc.integer({ min: 1, max: 2 * SLAB_BYTES }), proven: fc.boolean() }, { noNullPrototype: true }),
     fc.record({ give: fc.nat() }, { noNullPrototype: true }),
   );
   fc.assert(
@@ -16,7 +16,7 @@ test('blocks never share a byte, never exceed the budget, and put together again
       const held: Block[] = [];
       for (const each of actions) {
         if ('take' in each) {
-          const block = pool.take(each.take);
+          const block = pool.take(each.take, each.proven);
           if (block) held.push(block);
         } else if (held.length > 0) {
           pool.give(held.splice(each.give % held.length, 1)[0] as Block);
@@ -28,7 +28,7 @@ test('blocks never share a byte, never exceed the budget, and put together again
       for (const block of held) pool.give(block);
       assert.equal(pool.lent, 0);
       // Whole again: half of the budget can be lent in the largest blocks there are.
-      const whole = Array.from({ length: Math.floor(slabs / 2) }, () => pool.take(SLAB_BYTES));
+      const whole = Array.from({ length: Math.floor(slabs / 2) }, () => pool.take(SLAB_BYTES, true));
       for (const block of whole) assert.equal(block?.bytes.length, SLAB_BYTES);
     }),
   );
@@ -51,40 +51,56 @@ test('a block is as large as asked for, rounded up, at most 1 MiB', () => {
   const pool = new BlockPool(8 * SLAB_BYTES);
   const sizes = [1, 4 * KIB, 4 * KIB + 1, 60 * KIB, SLAB_BYTES, 3 * SLAB_BYTES];
   assert.deepEqual(
-    sizes.map((bytes) => pool.take(bytes)?.bytes.length),
+    sizes.map((bytes) => pool.take(bytes, true)?.bytes.length),
     [4 * KIB, 4 * KIB, 8 * KIB, 64 * KIB, SLAB_BYTES, SLAB_BYTES],
   );
 });
 
-test('large blocks leave half of the budget, middle ones a quarter, and the smallest take all', () => {
+/** Takes until there is nothing; the blocks by their size in KiB. */
+function takeAll(pool: BlockPool, bytes: number, proven: boolean): Record<number, number> {
+  const counts: Record<number, number> = {};
+  for (let block = pool.take(bytes, proven); block; block = pool.take(bytes, proven)) {
+    const size = block.bytes.length / KIB;
+    counts[size] = (counts[size] ?? 0) + 1;
+  }
+  return counts;
+}
+
+test('half is for the proven, a quarter for blocks up to 64 KiB, a quarter for the smallest; whoever comes first', () => {
+  const one = new BlockPool(4 * SLAB_BYTES);
+  assert.deepEqual(takeAll(one, 64 * KIB, false), { 64: 16, 4: 256 });
+  assert.deepEqual(takeAll(one, SLAB_BYTES, true), { 1024: 2 });
+  const two = new BlockPool(4 * SLAB_BYTES);
+  assert.deepEqual(takeAll(two, SLAB_BYTES, true), { 1024: 2, 64: 16, 4: 256 });
+  assert.deepEqual(takeAll(two, 64 * KIB, false), {});
+  assert.equal(one.lent + two.lent, 2 * one.budget);
+});
+
+test('the proven do not queue behind newcomers', async () => {
   const pool = new BlockPool(4 * SLAB_BYTES);
-  const taken = (bytes: number): number => {
-    let count = 0;
-    for (let size = bytes; size === bytes; count += 1) size = pool.take(bytes)?.bytes.length ?? 0;
-    return count;
-  };
-  // The last of each kind was a smaller one.
-  assert.equal(taken(SLAB_BYTES) - 1, 2);
-  assert.equal(pool.lent, 2 * SLAB_BYTES + 64 * KIB);
-  taken(64 * KIB);
-  assert.equal(pool.lent, 3 * SLAB_BYTES + 4 * KIB);
-  taken(4 * KIB);
-  assert.equal(pool.lent, pool.budget);
-  assert.equal(pool.take(1), null);
+  takeAll(pool, 64 * KIB, false);
+  const newcomer = pool.wait(1, false);
+  assert.equal(pool.waiting, 1);
+  assert.equal(pool.take(SLAB_BYTES, true)?.bytes.length, SLAB_BYTES);
+  assert.equal((await pool.wait(SLAB_BYTES, true).block)?.bytes.length, SLAB_BYTES);
+  assert.equal(pool.waiting, 1);
+  newcomer.leave();
 });
 
 test('who waits is served in turn, and who leaves gets nothing', async () => {
   const pool = new BlockPool(SLAB_BYTES);
   const all: Block[] = [];
-  for (let block = pool.take(1); block; block = pool.take(1)) all.push(block);
-  const waits = [pool.wait(1), pool.wait(1), pool.wait(1)];
+  for (const proven of [true, false]) {
+    for (let block = pool.take(1, proven); block; block = pool.take(1, proven)) all.push(block);
+  }
+  const waits = [pool.wait(1, false), pool.wait(1, false), pool.wait(1, false)];
   assert.equal(pool.waiting, 3);
   waits[1]?.leave();
   assert.equal(await waits[1]?.block, null);
   pool.give(all.pop() as Block);
   assert.ok(await waits[0]?.block);
   assert.equal(pool.waiting, 1);
-  assert.equal(pool.take(1), null, 'not past the queue');
+  assert.equal(pool.take(1, false), null, 'not past the queue');
   pool.give(all.pop() as Block);
   assert.ok(await waits[2]?.block);
   assert.equal(pool.waiting, 0);

@@ -274,10 +274,10 @@ test('stalled clients hold at most the budget, and a fast one still gets everyth
   assertIdle(bench);
 });
 
-/** Takes all memory but so much. */
+/** Takes all memory that newcomers may have but so much. */
 function drain({ pool }: Pump, leave: number): Block[] {
   const taken: Block[] = [];
-  while (pool.budget - pool.lent > leave) taken.push(pool.take(1) as Block);
+  while (pool.budget / 2 - pool.lent > leave) taken.push(pool.take(1, false) as Block);
   return taken;
 }
 
@@ -297,7 +297,7 @@ test('while others wait for memory, who holds it without moving is cut', async (
   const taken = drain(bench.pump, 8 * 1024);
   await stalled(bench.port);
   await stalled(bench.port);
-  await eventually(() => bench.pump.pool.lent === MIB, 'the stall');
+  await eventually(() => bench.pump.pool.lent === MIB / 2, 'the stall');
   // Nobody waits: nobody is cut.
   assert.equal(bench.outcomes.length, 0);
   assert.deepEqual(await download(bench.port), Buffer.from(bench.bytes));
