@@ -153,7 +153,7 @@ export const SETTINGS = [
     env: 'LADING_BUFFER_BYTES',
     flag: 'buffer-bytes',
     kind: 'size',
-    default: '64MiB',
+    default: '32MiB',
     help: 'Memory for bytes on their way from sockets to disk',
     min: 8 * MIB,
     max: TIB,

@@ -7,7 +7,8 @@
  * after an unclean stop.
  */
 import type { Catalog, Clock, FileDocument, ManifestRecord } from '../contracts.ts';
-import { type Declaration, type Handles, type OpenUpload, outOfBounds } from './upload.ts';
+import { outOfBounds } from './refusals.ts';
+import type { Declaration, Handles, OpenUpload } from './upload.ts';
 
 export type Durability = 'chunk' | 'seal';
 

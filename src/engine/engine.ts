@@ -8,8 +8,9 @@ import { LadingError } from '../errors.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
 import { Committer, type Durability } from './committer.ts';
 import { Downloads, type Representation } from './downloads.ts';
-import { type ChunkIntent, checkSealedSize, Ingest } from './ingest.ts';
+import { type ChunkIntent, Ingest } from './ingest.ts';
 import { type Recovered, recover } from './recover.ts';
+import { checkSealedSize } from './refusals.ts';
 import { Sealer } from './seal.ts';
 import { SegmentPool } from './segments.ts';
 import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './status.ts';
@@ -102,6 +103,7 @@ export class Engine {
       watchdog,
       watchers,
       limits: { maxChunkBytes, maxFileBytes, staleMs: this.#staleMs, openEndedMs: this.#openEndedMs },
+      syncEarly: durability === 'chunk',
       settleLater: (upload) => this.#settleLater(upload),
     });
   }

@@ -6,7 +6,16 @@
  * Whatever fails before the commit leaves what was stored untouched.
  */
 import type { Readable } from 'node:stream';
-import type { BlobStore, Clock, FileDocument, Inspector, Piece, SegmentJob, SegmentResult } from '../contracts.ts';
+import type {
+  BlobStore,
+  Clock,
+  FileDocument,
+  Inspector,
+  Part,
+  Piece,
+  SegmentJob,
+  SegmentResult,
+} from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { CHUNK_HEADER_BYTES, type ChunkHeader, parseChunkHeader } from '../protocol/chunk.ts';
 import { hex32 } from '../protocol/crc32.ts';
@@ -16,10 +25,19 @@ import type { FileStatus } from '../protocol/schemas.ts';
 import type { Committer } from './committer.ts';
 import { Inbox } from './inbox.ts';
 import { type Received, Receiver } from './receiver.ts';
+import {
+  checkSealedSize,
+  checksumMismatch,
+  chunkConflict,
+  chunkTooLarge,
+  fileComplete,
+  fileTooLarge,
+  outOfBounds,
+} from './refusals.ts';
 import type { Sealer } from './seal.ts';
-import type { SegmentPool } from './segments.ts';
+import { LARGE_SEGMENT_BYTES, type SegmentPool } from './segments.ts';
 import { sealedStatus, uploadStatus } from './status.ts';
-import { type Declaration, type Handles, type OpenUpload, outOfBounds } from './upload.ts';
+import type { Declaration, Handles, OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Watchdog } from './watchdog.ts';
 import type { Watchers } from './watchers.ts';
@@ -61,6 +79,8 @@ export interface IngestDeps {
   watchdog: Watchdog;
   watchers: Watchers;
   limits: IngestLimits;
+  /** Durability `chunk`. */
+  syncEarly: boolean;
   /** Looks after the seal of an upload of undeclared size once nothing more comes. */
   settleLater(upload: OpenUpload): void;
 }
@@ -220,7 +240,7 @@ export class Ingest {
     try {
       upload.assertGoing();
       const plan = planPieces(upload.stored, header);
-      const write: Write = (job) => upload.write(handles.part, job);
+      const write = this.#writeInto(upload, handles.part, header);
       const received = await this.#receiveBytes(arrival, upload.id, write, plan);
       if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
       if (arrival.beforeCommit) await arrival.beforeCommit();
@@ -231,6 +251,19 @@ export class Ingest {
     } finally {
       release();
     }
+  }
+
+  /**
+   * With durability `chunk` the bytes of a large chunk begin to go to stable storage while the rest still comes, so that the commit
+   * has little left to wait for. A sync that fails here changes nothing: the one of the commit makes good for it or fails too.
+   */
+  #writeInto(upload: OpenUpload, part: Part, extent: Extent): Write {
+    if (!this.#deps.syncEarly || lengthOf(extent) <= LARGE_SEGMENT_BYTES) return (job) => upload.write(part, job);
+    return async (job) => {
+      const result = await upload.write(part, job);
+      part.sync().catch(() => {});
+      return result;
+    };
   }
 
   /** The bytes, and every check that the client asked for. */
@@ -341,48 +374,4 @@ function planPieces(stored: ExtentSet, extent: Extent): Piece[] {
 
 function receipt({ start, end }: Extent, received: Received): NonNullable<FileStatus['chunk']> {
   return { start, end, crc32: hex32(received.crc32), duplicate: received.fresh.length === 0 };
-}
-
-/** Throws when a declared size is not that of the complete file. */
-export function checkSealedSize(sealed: FileDocument, declaredSize: number | null): void {
-  const size = sealed.size ?? 0;
-  if (declaredSize === null || declaredSize === size) return;
-  throw new LadingError(
-    'size_conflict',
-    `A complete file of ${size} bytes has this name. Send overwrite=true to replace it by one of ${declaredSize} bytes.`,
-    { expected: size, actual: declaredSize },
-  );
-}
-
-function fileComplete(size: number): LadingError {
-  return new LadingError(
-    'file_complete',
-    `This file is complete with ${size} bytes and holds others than these. Send overwrite=true with a total_size to replace it.`,
-    { expected: size },
-  );
-}
-
-function chunkConflict(): LadingError {
-  return new LadingError(
-    'chunk_conflict',
-    'Some of these bytes are stored already and differ. What is stored stays; delete the file to start over.',
-  );
-}
-
-function checksumMismatch(what: string, expected: string | number, actual: string | number): LadingError {
-  return new LadingError('checksum_mismatch', `Checksum validation failed. ${what} Send the chunk again.`, {
-    expected,
-    actual,
-  });
-}
-
-function chunkTooLarge(length: number, most: number): LadingError {
-  return new LadingError('chunk_too_large', `A chunk may have ${most} data bytes at most. Send smaller chunks.`, {
-    expected: most,
-    actual: length,
-  });
-}
-
-function fileTooLarge(size: number, most: number): LadingError {
-  return new LadingError('file_too_large', `A file may have ${most} bytes at most.`, { expected: most, actual: size });
 }

@@ -13,7 +13,7 @@ import { LadingError } from '../errors.ts';
 
 export const SMALL_SEGMENT_BYTES = 64 * 1024;
 export const LARGE_SEGMENT_BYTES = 2 * 1024 * 1024;
-/** Less than this is not worth a job for a worker. Reached with 16,000 requests at 64 MiB. */
+/** Less than this is not worth a job for a worker. Reached with 8,000 requests at 32 MiB. */
 const LEAST_HELD_BYTES = 1024;
 
 interface Waiter {

@@ -215,18 +215,6 @@ export class OpenUpload {
   }
 }
 
-/** A chunk whose last byte lies at or past the declared size. */
-export function outOfBounds(end: number, size: number): LadingError {
-  return new LadingError(
-    'out_of_bounds',
-    `The chunk ends at byte ${end}, but the file was declared as ${size} bytes.`,
-    {
-      expected: size - 1,
-      actual: end,
-    },
-  );
-}
-
 /** Digests are kept as base64 in documents. */
 export function encodeDigest(digest: Digest): string {
   return Buffer.from(digest.value).toString('base64');

@@ -8,7 +8,7 @@ import type { EngineSettings } from '../../src/engine/engine.ts';
 import { OpenUpload } from '../../src/engine/upload.ts';
 import { LadingError } from '../../src/errors.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
-import { content, OWNER, progress, readRange, refused, send, sendAndTell, settle } from '../support/device.ts';
+import { content, OWNER, progress, readRange, refused, send, sendAndTell, settle, slowly } from '../support/device.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
 
@@ -60,6 +60,30 @@ test('durability chunk: data synced, then the record appended and synced, then t
   assert.deepEqual(commit, ['part.sync', 'manifest.append', 'catalog.put']);
   const [record] = tap.appended[0] ?? [];
   assert.deepEqual({ ...record, time: 0 }, { start: 0, end: 9, crc32: crc32(content(0, 10)), synced: true, time: 0 });
+});
+
+test('durability chunk: the bytes of a large chunk go to stable storage while the rest still comes', async (t) => {
+  const { run, tap } = await rig(t);
+  const bytes = content(0, 5 * 1024 ** 2);
+  const sending = slowly(run.engine, 'f', 0, bytes, { declaredSize: bytes.length });
+  const early = tap.hold('part.sync');
+  sending.push(4 * 1024 ** 2);
+  await early.reached;
+  early.open(new Error('a failure that the sync of the commit makes good'));
+  sending.push();
+  sending.end();
+  const status = await sending.reply;
+  assert.equal(status.status, 'complete');
+  assert.ok(
+    tap.calls.lastIndexOf('part.sync') > tap.calls.lastIndexOf('part.write'),
+    'the commit still syncs all of it',
+  );
+});
+
+test('durability seal: not even a large chunk is synced', async (t) => {
+  const { run, tap } = await rig(t, { durability: 'seal' });
+  await send(run.engine, 'f', 0, content(0, 5 * 1024 ** 2));
+  assert.equal(tap.count('part.sync'), 0);
 });
 
 test('durability seal: nothing is synced for a chunk, and its record says so', async (t) => {

@@ -1,0 +1,64 @@
+/** What the engine refuses a chunk with: the codes of PROTOCOL §5 in words that say what to do next. */
+import type { FileDocument } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+
+/** A chunk whose last byte lies at or past the declared size. */
+export function outOfBounds(end: number, size: number): LadingError {
+  return new LadingError(
+    'out_of_bounds',
+    `The chunk ends at byte ${end}, but the file was declared as ${size} bytes.`,
+    {
+      expected: size - 1,
+      actual: end,
+    },
+  );
+}
+
+/** Throws when a declared size is not that of the complete file. */
+export function checkSealedSize(sealed: FileDocument, declaredSize: number | null): void {
+  const size = sealed.size ?? 0;
+  if (declaredSize === null || declaredSize === size) return;
+  throw new LadingError(
+    'size_conflict',
+    `A complete file of ${size} bytes has this name. Send overwrite=true to replace it by one of ${declaredSize} bytes.`,
+    { expected: size, actual: declaredSize },
+  );
+}
+
+/** Other bytes than those of a complete file. */
+export function fileComplete(size: number): LadingError {
+  return new LadingError(
+    'file_complete',
+    `This file is complete with ${size} bytes and holds others than these. Send overwrite=true with a total_size to replace it.`,
+    { expected: size },
+  );
+}
+
+/** Other bytes than those stored in an unfinished file. */
+export function chunkConflict(): LadingError {
+  return new LadingError(
+    'chunk_conflict',
+    'Some of these bytes are stored already and differ. What is stored stays; delete the file to start over.',
+  );
+}
+
+/** @param what which checksum, in a sentence */
+export function checksumMismatch(what: string, expected: string | number, actual: string | number): LadingError {
+  return new LadingError('checksum_mismatch', `Checksum validation failed. ${what} Send the chunk again.`, {
+    expected,
+    actual,
+  });
+}
+
+/** Sizes in bytes, the header not counted. */
+export function chunkTooLarge(length: number, most: number): LadingError {
+  return new LadingError('chunk_too_large', `A chunk may have ${most} data bytes at most. Send smaller chunks.`, {
+    expected: most,
+    actual: length,
+  });
+}
+
+/** Sizes in bytes. */
+export function fileTooLarge(size: number, most: number): LadingError {
+  return new LadingError('file_too_large', `A file may have ${most} bytes at most.`, { expected: most, actual: size });
+}
