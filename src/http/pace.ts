@@ -2,7 +2,7 @@
 const BLOCK_MS = 50;
 const FIRST_BLOCK = 64 * 1024;
 /**
- * The systems of both sides take a few MiB for a client that reads nothing. Only one that took more has shown that it reads.
+ * The systems of both sides may take some MiB for a client that reads nothing. Only one that took more has shown that it reads.
  */
 const PROOF_BYTES = 8 * 1024 ** 2;
 /** Older times count half after so long; a client that stops and goes is judged by its average. */
