@@ -1,7 +1,6 @@
 /** What every command needs: a client, a way to say things, and a signal that Ctrl-C raises. */
 import type { Command } from 'commander';
 import type { LadingClient } from '../client/client.ts';
-import { connect } from '../client/node.ts';
 import { EXIT, exitCodeOf, Stopped } from './exit.ts';
 import { Output } from './output.ts';
 import { type GlobalOptions, loadSettings, type Settings } from './settings.ts';
@@ -25,6 +24,8 @@ export async function run(
   let client: LadingClient | null = null;
   try {
     const settings = await loadSettings(globals);
+    // Loaded only when there is something to ask the network: help and wrong usage answer at once.
+    const { connect } = await import('../client/node.ts');
     client = connect({ server: settings.server, ...settings.credentials, ...options });
     process.exitCode = (await body({ client, settings, out, signal: stop.signal })) ?? EXIT.ok;
   } catch (error) {

@@ -5,7 +5,6 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Command, Option } from 'commander';
 import type { RangeRequest } from '../client/client.ts';
-import { downloadFile } from '../client/node.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
@@ -71,6 +70,7 @@ async function download(context: Context, name: string, options: Options): Promi
   const view = new ProgressView(out, name, options.progressEvery);
   const started = performance.now();
   try {
+    const { downloadFile } = await import('../client/node.ts');
     const result = await downloadFile(client, name, path, {
       parallel: options.parallel,
       chunkSize: options.chunkSize,

@@ -2,8 +2,7 @@
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import type { Command } from 'commander';
-import { connect } from '../client/node.ts';
-import { EXIT, exitCodeOf, UsageError } from './exit.ts';
+import { EXIT, exitCodeOf, Stopped, UsageError } from './exit.ts';
 import { Output } from './output.ts';
 import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from './settings.ts';
 
@@ -36,6 +35,7 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
   const clientId = credentials.clientId ?? (await ask('Client id: ', '--client-id'));
   const clientSecret =
     credentials.clientSecret ?? (await ask('Client secret (not shown): ', '--client-secret-file', true));
+  const { connect } = await import('../client/node.ts');
   const client = connect({ server, clientId, clientSecret });
   try {
     await client.token();
@@ -50,13 +50,19 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
 
 async function ask(question: string, option: string, hidden = false): Promise<string> {
   if (!process.stdin.isTTY) throw new UsageError(`There is nobody to ask; use ${option} or the environment.`);
-  process.stderr.write(question);
-  const output = hidden ? new Writable({ write: (_chunk, _encoding, done) => done() }) : process.stderr;
-  const lines = createInterface({ input: process.stdin, output, terminal: true });
+  const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
+  // From here on the terminal echoes nothing by itself, so the question comes after.
+  const lines = createInterface({ input: process.stdin, output: hidden ? mute : process.stderr, terminal: true });
+  const given = new AbortController();
+  lines.on('SIGINT', () => given.abort(new Stopped(EXIT.interrupted)));
+  lines.on('close', () => given.abort(new UsageError('Nothing was entered.')));
+  if (hidden) process.stderr.write(question);
   try {
-    const answer = (await lines.question('')).trim();
+    const answer = (await lines.question(hidden ? '' : question, { signal: given.signal })).trim();
     if (answer === '') throw new UsageError('Nothing was entered.');
     return answer;
+  } catch (error) {
+    throw given.signal.aborted ? given.signal.reason : error;
   } finally {
     lines.close();
     if (hidden) process.stderr.write('\n');

@@ -8,7 +8,7 @@ export class Output {
   readonly json: boolean;
   readonly quiet: boolean;
   /** The progress line that stands on the terminal, to be wiped before anything else is written. */
-  #line: { wipe(): void } | null = null;
+  #drawn = false;
   #results: NodeJS.WritableStream = process.stdout;
 
   constructor(options: { json?: boolean | undefined; quiet?: boolean | undefined }) {
@@ -28,7 +28,7 @@ export class Output {
 
   /** The result: `value` for programs, `text` for people (nothing when empty). */
   result(value: object, text: string): void {
-    this.#line?.wipe();
+    this.wipe();
     if (this.json) this.#results.write(`${JSON.stringify(value)}\n`);
     else if (text !== '') this.#results.write(`${text}\n`);
   }
@@ -41,12 +41,12 @@ export class Output {
   /** Something worth knowing while the command goes on. */
   note(text: string): void {
     if (this.quiet) return;
-    this.#line?.wipe();
+    this.wipe();
     process.stderr.write(`${text}\n`);
   }
 
   error(error: unknown, file?: string): void {
-    this.#line?.wipe();
+    this.wipe();
     const described = describeError(error);
     if (this.json) {
       this.#results.write(
@@ -57,14 +57,20 @@ export class Output {
     process.stderr.write(`lading: ${file === undefined ? '' : `${file}: `}${described.detail}\n`);
   }
 
-  /** Draws over the last line of the terminal. */
-  draw(line: string, owner: { wipe(): void }): void {
-    this.#line = owner;
-    process.stderr.write(`\r\x1b[K${line}`);
+  /** Draws over the last line of the terminal; what does not fit is cut. */
+  draw(line: string): void {
+    this.#drawn = true;
+    process.stderr.write(`\r\x1b[K${line.slice(0, this.columns - 1)}`);
   }
 
+  /** Takes away the line that stands there, if one does. */
   wipe(): void {
-    this.#line = null;
-    process.stderr.write('\r\x1b[K');
+    if (this.#drawn) process.stderr.write('\r\x1b[K');
+    this.#drawn = false;
+  }
+
+  /** Width of the terminal; some do not know theirs. */
+  get columns(): number {
+    return process.stderr.columns || 80;
   }
 }

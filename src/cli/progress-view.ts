@@ -12,7 +12,6 @@ export class ProgressView {
   readonly #out: Output;
   readonly #file: string;
   readonly #everyMs: number;
-  #last: Progress | null = null;
   #shownAt = performance.now();
 
   /** `everyMs`: between plain lines, and between JSON events. */
@@ -23,7 +22,6 @@ export class ProgressView {
   }
 
   update(progress: Progress): void {
-    this.#last = progress;
     const now = performance.now();
     if (now - this.#shownAt < (this.#out.interactive ? REDRAW_MS : this.#everyMs)) return;
     this.#shownAt = now;
@@ -42,13 +40,9 @@ export class ProgressView {
     if (!this.#out.json) this.#out.note(`${this.#file}: ${why}`);
   }
 
-  wipe(): void {
-    this.#out.wipe();
-  }
-
   /** Leaves a clean line; what there is to say at the end is the result. */
   end(): void {
-    if (this.#out.interactive && this.#last !== null) this.#out.wipe();
+    this.#out.wipe();
   }
 
   #show(progress: Progress): void {
@@ -64,7 +58,7 @@ export class ProgressView {
         seconds_left: left === null ? null : Math.ceil(left),
       });
     } else if (this.#out.interactive) {
-      this.#out.draw(progressLine(this.#file, progress, process.stderr.columns ?? 80), this);
+      this.#out.draw(progressLine(this.#file, progress, this.#out.columns));
     } else {
       this.#out.note(`${this.#file}: ${numbers(progress)}`);
     }

@@ -54,7 +54,7 @@ async function watch({ client, out, signal }: Context, name: string, { owner, re
     if (text === shown) return;
     shown = text;
     if (out.json) out.result(status, '');
-    else if (out.interactive) out.draw(text.slice(0, (process.stderr.columns ?? 80) - 1), view);
+    else if (out.interactive) out.draw(text);
     else out.result(status, text);
   };
   for (;;) {

@@ -3,7 +3,6 @@ import { basename } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { FileStatus } from '../client/client.ts';
 import { LadingError } from '../client/client.ts';
-import { uploadFile } from '../client/node.ts';
 import type { RestartReason, UploadResult } from '../client/upload.ts';
 import { type Context, run } from './command.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
@@ -103,6 +102,7 @@ async function uploadOne(
   const view = new ProgressView(out, name, options.progressEvery);
   const started = performance.now();
   try {
+    const { uploadFile } = await import('../client/node.ts');
     const result = await uploadFile(client, path, {
       name,
       chunkSize: options.chunkSize,
