@@ -11,4 +11,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 
 const [command, ...flags] = process.argv.slice(2);
 if (command === 'serve') await serve(flags);
-else await program().parseAsync();
+else {
+  await program().parseAsync();
+  // What the network layer still holds (a socket half closed, say) must not keep a finished command from ending.
+  process.stdout.write('', () => process.exit());
+}

@@ -51,7 +51,26 @@ export function createListener({ tls, metrics, log }: ListenerDeps, handler: Req
     metrics.connection(socket);
     rememberAddress(socket);
   });
+  closeSilentWith(server);
   return server;
+}
+
+/** `close()` ends idle connections, but would wait for those that never sent a request. */
+function closeSilentWith(server: Server): void {
+  const silent = new Set<Socket>();
+  server.on('connection', (socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+  });
+  for (const event of ['request', 'checkContinue', 'checkExpectation']) {
+    server.on(event, ({ socket }: IncomingMessage) => silent.delete(socket));
+  }
+  const close = server.close.bind(server);
+  server.close = (done) => {
+    close(done);
+    for (const socket of silent) socket.destroy();
+    return server;
+  };
 }
 
 function createSecureListener(

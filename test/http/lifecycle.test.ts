@@ -64,3 +64,10 @@ test('while it stops a server finishes what runs and refuses what comes', async 
   await closed;
   await assert.rejects(Wire.open(port), /ECONNREFUSED/);
 });
+
+test('a connection that never sent a request does not hold up the stop', { timeout: 60_000 }, async (t) => {
+  const { port, close } = await startServer(t, { LADING_SHUTDOWN_SECONDS: '3600' });
+  const silent = await Wire.open(port);
+  await close();
+  await silent.closed();
+});
