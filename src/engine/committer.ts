@@ -82,8 +82,13 @@ export class Committer {
     const records: ManifestRecord[] = accepted.flatMap((pending) =>
       pending.fresh.map((fresh) => ({ ...fresh, synced: durable, time })),
     );
+    // A repeat is a promise too, whoever stored the bytes.
+    if (durable && (records.length > 0 || upload.unsynced)) await first.handles.part.sync();
+    if (durable && upload.unsynced) {
+      await first.handles.manifest.sync();
+      upload.unsynced = false;
+    }
     if (records.length > 0) {
-      if (durable) await first.handles.part.sync();
       await first.handles.manifest.append(records, durable);
       // The journal has them, so they are stored, whatever happens to the document below.
       for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);

@@ -39,6 +39,8 @@ export class OpenUpload {
   closed = false;
   /** True once the sealed document is on disk. */
   sealed = false;
+  /** There are journaled records that no sync vouches for: a run with durability `seal` left them. */
+  unsynced = false;
   /** Time of the last commit. */
   lastCommitAt: number;
   /** The seal under way, so that two last chunks make one. */
@@ -179,11 +181,12 @@ export class OpenUpload {
 
   /** Counts journaled records as stored. */
   restore(records: readonly ManifestRecord[]): void {
-    for (const { start, end, crc32, time } of records) {
+    for (const { start, end, crc32, synced, time } of records) {
       // A range listed twice was journaled twice; the first record already stands for its bytes.
       if (this.stored.overlaps({ start, end })) continue;
       this.stored.add({ start, end }, crc32);
       this.lastCommitAt = Math.max(this.lastCommitAt, time);
+      this.unsynced ||= !synced;
     }
   }
 

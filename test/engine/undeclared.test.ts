@@ -1,8 +1,9 @@
-/** PROTOCOL §3, files whose size nobody declared, and the declarations that make it known. */
+/** PROTOCOL §3, files whose size nobody declared. */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { LadingError } from '../../src/errors.ts';
 import { Layout } from '../../src/storage/disk/layout.ts';
 import {
   content,
@@ -12,12 +13,12 @@ import {
   readRange,
   refused,
   send,
-  sendRaw,
   slowly,
   text,
   turnsUntil,
 } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
+import { Tap } from '../support/tap.ts';
 
 const MINUTE = 60_000;
 
@@ -139,20 +140,6 @@ test('while the first chunk is on its way the name is pending; refused, it leave
   assert.equal(status.content_type, 'application/octet-stream', 'nothing that the refused chunk declared sticks');
 });
 
-test('a refused chunk of an upload under way declares nothing', async (t) => {
-  const { engine } = await startEngine(t);
-  await send(engine, 'f', 0, text('abc'));
-  const declared = {
-    declaredSize: 10,
-    contentType: 'text/plain',
-    reprDigest: { algorithm: 'sha-256' as const, value: new Uint8Array(32) },
-  };
-  await refused(send(engine, 'f', 3, text('def'), { ...declared, crc32: 0 }), 'checksum_mismatch');
-  const status = await send(engine, 'f', 3, text('defg'), { declaredSize: 7 });
-  assert.equal(status.status, 'complete');
-  assert.equal(status.content_type, 'application/octet-stream');
-});
-
 test('complete seals at once: what goes on past the end is refused from then on, what is equal is a duplicate', async (t) => {
   const run = await startEngine(t);
   await send(run.engine, 'f', 0, text('01234'));
@@ -270,98 +257,6 @@ test('the time goes on over a restart', async (t) => {
   await refused(send(run.engine, 'f', 5, text('5')), 'file_complete');
 });
 
-test('a size declared late: fixed from then on, and complete when it is reached', async (t) => {
-  const { engine } = await startEngine(t);
-  await send(engine, 'f', 0, text('01234'));
-  const late = await send(engine, 'f', 5, text('56'), { declaredSize: 9 });
-  assert.deepEqual(progress(late), {
-    status: 'partial',
-    bytes_received: 7,
-    total_bytes: 9,
-    next_expected_byte: 7,
-    missing: [[7, 8]],
-    readable: false,
-  });
-  const error = await refused(send(engine, 'f', 7, text('78'), { declaredSize: 10 }), 'size_conflict');
-  assert.deepEqual({ ...error.members }, { expected: 9, actual: 10 });
-  await refused(send(engine, 'f', 7, text('789')), 'out_of_bounds');
-  assert.equal((await send(engine, 'f', 7, text('78'))).status, 'complete');
-});
-
-test('a size declared late by a repeat, exactly what is there: sealed at once', async (t) => {
-  const { engine } = await startEngine(t);
-  await send(engine, 'f', 0, text('01234'));
-  const status = await send(engine, 'f', 0, text('012'), { declaredSize: 5 });
-  assert.equal(status.status, 'complete');
-  assert.equal(status.chunk?.duplicate, true);
-  await refused(send(engine, 'f', 5, text('5')), 'file_complete');
-});
-
-test('a size declared late that is less than what is stored: 409 size_conflict', async (t) => {
-  const { engine } = await startEngine(t);
-  await send(engine, 'f', 5, text('56789'));
-  const error = await refused(send(engine, 'f', 0, text('01'), { declaredSize: 9 }), 'size_conflict');
-  assert.deepEqual({ ...error.members }, { expected: 10, actual: 9 });
-  assert.equal((await engine.status(OWNER, 'f')).bytes_received, 5);
-});
-
-test('what was declared survives a restart and a crash', async (t) => {
-  const run = await startEngine(t);
-  await send(run.engine, 'f', 0, text('01'), { declaredSize: 4, contentType: 'text/x-log' });
-  for (const again of [run.restart, run.crash]) {
-    await again();
-    const status = await run.engine.status(OWNER, 'f');
-    assert.equal(status.total_bytes, 4);
-    assert.equal(status.content_type, 'text/x-log');
-    await refused(send(run.engine, 'f', 4, text('4')), 'out_of_bounds');
-  }
-});
-
-test('an empty file: total_size=0 with an empty body', async (t) => {
-  const run = await startEngine(t);
-  const status = await sendRaw(run.engine, 'f', new Uint8Array(), { declaredSize: 0 });
-  assert.deepEqual(progress(status), {
-    status: 'complete',
-    bytes_received: 0,
-    total_bytes: 0,
-    next_expected_byte: 0,
-    missing: [],
-    readable: true,
-  });
-  assert.equal(status.chunk, undefined);
-  assert.equal(status.crc32, '00000000');
-  assert.equal((await download(run.engine, 'f')).length, 0);
-  assert.equal((await sendRaw(run.engine, 'f', new Uint8Array(), { declaredSize: 0 })).status, 'complete', 'again');
-  await refused(send(run.engine, 'f', 0, text('a')), 'file_complete');
-  await refused(send(run.engine, 'f', 0, text('a'), { declaredSize: 1 }), 'size_conflict');
-  await run.crash();
-  assert.equal((await run.engine.status(OWNER, 'f')).status, 'complete');
-  assert.equal((await download(run.engine, 'f')).length, 0);
-});
-
-test('an empty body for a file that has bytes: 409 size_conflict', async (t) => {
-  const { engine } = await startEngine(t);
-  await send(engine, 'open', 0, text('01234'));
-  await refused(sendRaw(engine, 'open', new Uint8Array(), { declaredSize: 0 }), 'size_conflict');
-  await send(engine, 'whole', 0, text('01234'), { declaredSize: 5 });
-  await refused(sendRaw(engine, 'whole', new Uint8Array(), { declaredSize: 0 }), 'size_conflict');
-  assert.equal((await engine.status(OWNER, 'open')).bytes_received, 5);
-});
-
-test('an empty file while a first chunk of that name is on its way: the chunk is refused', async (t) => {
-  const { engine, quiet } = await startEngine(t);
-  const slow = slowly(engine, 'f', 0, text('01234'));
-  slow.push(2);
-  await slow.taken();
-  await quiet();
-  assert.equal((await sendRaw(engine, 'f', new Uint8Array(), { declaredSize: 0 })).status, 'complete');
-  slow.push();
-  slow.end();
-  const error = await slow.reply.catch((reason: { code: string }) => reason.code);
-  assert.equal(error, 'file_complete');
-  assert.equal((await download(engine, 'f')).length, 0);
-});
-
 test('two first chunks at the same time make one upload', async (t) => {
   const { engine, dataDir } = await startEngine(t);
   const statuses = await Promise.all([0, 1, 2, 3, 4].map((i) => send(engine, 'f', i * 2, content(i * 2, 2))));
@@ -394,4 +289,34 @@ test('completing while a chunk past the end is on its way: the chunk is refused,
   assert.deepEqual(await download(engine, 'f'), Buffer.from('01234'));
   const blob = new Layout(dataDir).file(id ?? '').blob;
   assert.deepEqual(await readFile(blob), Buffer.from('01234'), 'and nothing of the chunk lies behind its end');
+});
+
+test('completing waits for what a chunk past the end is writing at that moment', async (t) => {
+  const tap = new Tap();
+  const { engine, dataDir, quiet } = await startEngine(t, {}, { tap });
+  const { id } = await send(engine, 'f', 0, text('01234'));
+  const gate = tap.hold('part.write');
+  const past = send(engine, 'f', 5, text('56789'));
+  past.catch(() => {});
+  await gate.reached;
+  const completing = engine.complete(OWNER, 'f');
+  await quiet();
+  assert.equal(tap.count('blobs.seal'), 0);
+  gate.open();
+  assert.equal((await completing).total_bytes, 5);
+  await refused(past, 'file_complete');
+  assert.deepEqual(await readFile(new Layout(dataDir).file(id ?? '').blob), Buffer.from('01234'));
+});
+
+test('a completion that failed leaves the file open: it can grow', async (t) => {
+  for (const operation of ['manifest.sync', 'blobs.seal', 'catalog.put'] as const) {
+    const tap = new Tap();
+    const { engine } = await startEngine(t, {}, { tap });
+    await send(engine, 'f', 0, text('01234'));
+    tap.fail(operation, new LadingError('insufficient_storage', 'no room'));
+    await refused(engine.complete(OWNER, 'f'), 'insufficient_storage');
+    assert.equal((await send(engine, 'f', 5, text('56789'))).total_bytes, 10, operation);
+    assert.deepEqual(await download(engine, 'f'), Buffer.from('0123456789'));
+    assert.equal((await engine.complete(OWNER, 'f')).total_bytes, 10);
+  }
 });

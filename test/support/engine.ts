@@ -51,7 +51,7 @@ export interface EngineUnderTest {
   /** A clean stop and a start on the same directory, with other settings if given. */
   restart(settings?: Partial<EngineSettings>): Promise<void>;
   /** The process dies as it stands, then a start on what is on the disk. `between` runs while nothing runs. */
-  crash(between?: () => Promise<void>): Promise<void>;
+  crash(between?: () => Promise<void>, settings?: Partial<EngineSettings>): Promise<void>;
   /** A clean stop for good. */
   close(): Promise<void>;
   /** Resolves when the engine has done all it can for now: whatever it waits for is outside. */
@@ -135,9 +135,10 @@ export async function startEngine(
       present = { ...present, ...changed };
       running = await start();
     },
-    crash: async (between) => {
+    crash: async (between, changed = {}) => {
       await kill(current());
       await between?.();
+      present = { ...present, ...changed };
       running = await start();
     },
     close,
