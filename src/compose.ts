@@ -1,7 +1,7 @@
 /** The only place that wires rooms together; it opens them in order and closes them in reverse. */
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { schedule } from 'node-cron';
+import { type ScheduledTask, schedule } from 'node-cron';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
 import type { Clock } from './contracts.ts';
@@ -25,7 +25,7 @@ export interface App {
   readonly firstAdmin: FirstAdmin | null;
   /** Listens, then recovers; resolves with the address once everything is served. Until then every route but `/health` is 503. */
   start(): Promise<string>;
-  /** Stops in order: no new requests, running chunks finish within the patience, everything durable. Once. */
+  /** Stops in order: no new requests, running chunks finish within the patience, everything durable. Also in the middle of a start. */
   close(): Promise<void>;
 }
 
@@ -73,7 +73,6 @@ async function assemble(
   const warn = (message: string, details: object): void => log.warn(details, message);
   const engine = new Engine({ ...store, catalog, clock, warn }, config);
   let state: ServerState = 'starting';
-  let firstAdmin: FirstAdmin | null = null;
   // As much again as half of what uploads may hold, so that neither side can starve the other.
   const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
   const gauges = (): Record<string, number> => ({
@@ -95,32 +94,60 @@ async function assemble(
   });
   const sweeper = schedule(config.cleanupCron, () => sweep(engine, log), { noOverlap: true });
   await sweeper.stop();
+  const enter = (next: ServerState): void => {
+    state = next;
+  };
+  return lifecycle({ config, store, clock, log, credentials, engine, server, sweeper, enter });
+}
+
+interface Parts {
+  config: Config;
+  store: DiskStore;
+  clock: Clock;
+  log: Logger;
+  credentials: Credentials;
+  engine: Engine;
+  server: FastifyInstance;
+  sweeper: ScheduledTask;
+  enter(state: ServerState): void;
+}
+
+/** The start in order, and the stop in reverse. */
+function lifecycle({ config, store, clock, log, credentials, engine, server, sweeper, enter }: Parts): App {
+  let firstAdmin: FirstAdmin | null = null;
+  /** True once recovery has looked at everything that an unclean stop may have left. */
+  let recovered = false;
+  let closing: Promise<void> | null = null;
 
   async function start(): Promise<string> {
     await server.listen({ host: config.host, port: config.port });
     // Not before the address is known to be free: the secret is shown once, and a start that fails shows nothing.
     firstAdmin = await ensureAdmin(credentials, configuredAdmin(config));
     const began = clock.now();
-    const recovered = await engine.start(store.wasClean);
-    log.info({ ...recovered, clean: store.wasClean, ms: clock.now() - began }, 'recovered');
-    if (state === 'starting') state = 'ready';
-    void sweep(engine, log);
-    await sweeper.start();
+    const found = await engine.start(store.wasClean);
+    recovered = true;
+    log.info({ ...found, clean: store.wasClean, ms: clock.now() - began }, 'recovered');
+    if (closing === null) {
+      enter('ready');
+      void sweep(engine, log);
+      await sweeper.start();
+    }
     return addressOf(server, config);
   }
 
   async function close(): Promise<void> {
-    state = 'stopping';
+    enter('stopping');
     await sweeper.destroy();
     const patience = config.shutdownSeconds * 1000;
     // Downloads have the same patience as chunks; what is left of either then is cut.
-    const cut = setTimeout(() => server.server.closeAllConnections?.(), patience);
+    const cut = setTimeout(() => server.server.closeAllConnections(), patience);
     const closed = server.close();
-    await engine.stop(patience);
+    const ended = await engine.stop(patience);
     await closed;
     clearTimeout(cut);
     await credentials.close();
-    await store.close({ clean: true });
+    // A start that did not come so far as to check what an unclean stop left must not vouch for it.
+    await store.close({ clean: ended && (recovered || store.wasClean) });
   }
 
   return {
@@ -131,7 +158,10 @@ async function assemble(
       return firstAdmin;
     },
     start,
-    close,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
   };
 }
 

@@ -28,14 +28,16 @@ export async function serve(argv: readonly string[]): Promise<void> {
     return;
   }
   for (const warning of warnings) app.log.warn(warning);
-  stopOnSignals(app, config);
+  const stopping = stopOnSignals(app, config);
   try {
     const address = await app.start();
     announce(app, address);
   } catch (error) {
+    // A start that a signal broke off is no failure; whoever stops it also ends the process.
+    if (stopping()) return;
     console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
     await app.close().catch(() => {});
-    process.exitCode = 1;
+    process.exit(1);
   }
 }
 
@@ -48,8 +50,8 @@ function announce(app: App, address: string): void {
   console.log(`Lading listens on ${address}`);
 }
 
-/** The first signal stops in order, a second one at once. */
-function stopOnSignals(app: App, config: Config): void {
+/** The first signal stops in order, a second one at once. The returned function tells whether one came. */
+function stopOnSignals(app: App, config: Config): () => boolean {
   let stopping = false;
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) process.exit(130);
@@ -76,6 +78,7 @@ function stopOnSignals(app: App, config: Config): void {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  return () => stopping;
 }
 
 const started = process.argv[1];

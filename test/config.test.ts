@@ -39,7 +39,7 @@ test('the defaults are those of the protocol', () => {
     openEndedSeconds: 900,
     maxChunkBytes: 1024 ** 3,
     maxFileBytes: 1024 ** 4,
-    bufferBytes: 64 * 1024 ** 2,
+    bufferBytes: 32 * 1024 ** 2,
     durability: 'chunk',
     idleSeconds: 120,
     minBytesPerSecond: 1,

@@ -22,6 +22,8 @@ import { Watchers } from './watchers.ts';
 
 /** How long a chunk waits for a buffer before it is refused with 503. */
 const BUFFER_PATIENCE_MS = 10_000;
+/** After the patience of a stop: how long what was told to end may take to do so. */
+const STOP_GRACE_MS = 5_000;
 /** `setTimeout` takes no longer delay. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -73,6 +75,7 @@ export class Engine {
   readonly #watchdog: Watchdog;
   readonly #ingest: Ingest;
   readonly #downloads: Downloads;
+  #starting: Promise<Recovered> | null = null;
   #receiving = 0;
   #stopping = false;
   #drained: (() => void) | null = null;
@@ -116,10 +119,23 @@ export class Engine {
     return this.#settings.openEndedSeconds * 1000;
   }
 
-  /** Replays what the last run left, then ends what it left half-done. Before this resolves nothing may be served. */
-  async start(wasClean: boolean): Promise<Recovered> {
-    const recovered = await recover({ ...this.#doors, uploads: this.#uploads, wasClean });
+  /**
+   * Replays what the last run left, then ends what it left half-done. Before this resolves nothing may be served. Rejects when `stop`
+   * comes before it is done.
+   */
+  start(wasClean: boolean): Promise<Recovered> {
+    const starting = this.#start(wasClean);
+    this.#starting = starting;
+    return starting;
+  }
+
+  async #start(wasClean: boolean): Promise<Recovered> {
+    const assertGoing = (): void => {
+      if (this.#stopping) throw shuttingDown();
+    };
+    const recovered = await recover({ ...this.#doors, uploads: this.#uploads, wasClean, assertGoing });
     for (const upload of [...this.#uploads.all()]) {
+      assertGoing();
       if (!upload.covered) {
         this.#settleLater(upload);
         continue;
@@ -308,18 +324,29 @@ export class Engine {
   }
 
   /**
-   * Takes no new chunk, lets the running ones finish for up to `patienceMs` and ends the rest. When it resolves nothing is written
-   * any more; the storage then makes durable what is not yet.
+   * Takes no new chunk, lets the running ones finish for up to `patienceMs` and ends the rest. Resolves with true when nothing is
+   * written any more; with false when something could not be ended in time (a digest over a very large file, say): then the stop is
+   * not clean, and the next start finishes or undoes it.
    */
-  async stop(patienceMs: number): Promise<void> {
+  async stop(patienceMs: number): Promise<boolean> {
     this.#stopping = true;
+    const over = setTimeout(() => this.#watchdog.failAll(shuttingDown), patienceMs);
+    let grace: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<false>((resolve) => {
+      grace = setTimeout(() => resolve(false), patienceMs + STOP_GRACE_MS);
+    });
+    const ended = await Promise.race([this.#ended().then(() => true), tooLong]);
+    clearTimeout(over);
+    clearTimeout(grace);
+    return ended;
+  }
+
+  async #ended(): Promise<void> {
+    await this.#starting?.catch(() => {});
     if (this.#receiving > 0) {
-      const drained = new Promise<void>((resolve) => {
+      await new Promise<void>((resolve) => {
         this.#drained = resolve;
       });
-      const patience = setTimeout(() => this.#watchdog.failAll(shuttingDown), patienceMs);
-      await drained;
-      clearTimeout(patience);
     }
     for (const upload of [...this.#uploads.all()]) {
       if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);

@@ -19,6 +19,8 @@ export interface RecoverDeps {
   /** False after a crash or a power loss: then what no sync vouches for is compared with the disk. */
   wasClean: boolean;
   warn(message: string, details: object): void;
+  /** Throws once the start is to be given up. */
+  assertGoing(): void;
 }
 
 export interface Recovered {
@@ -33,12 +35,14 @@ export interface Recovered {
 export async function recover(deps: RecoverDeps): Promise<Recovered> {
   const recovered: Recovered = { uploads: 0, forgotten: 0, leftovers: 0 };
   for (const id of await deps.blobs.list()) {
+    deps.assertGoing();
     if (await deps.catalog.has(id)) continue;
     await deps.blobs.remove(id);
     recovered.leftovers += 1;
   }
   const documents = await deps.catalog.listOpen();
   await eachOf(documents, AT_ONCE, async (document) => {
+    deps.assertGoing();
     const { upload, forgotten } = await replay(deps, document);
     recovered.forgotten += forgotten;
     if (upload) recovered.uploads += 1;
@@ -81,11 +85,15 @@ async function checkedRecords(deps: RecoverDeps, id: string, records: ManifestRe
   return records.filter((record) => !bad.has(record));
 }
 
-/** Runs `work` over all items, a few at a time. */
+/** Runs `work` over all items, a few at a time. After a failure none is begun any more; it is thrown when all that run have ended. */
 export async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
   let next = 0;
+  const failures: unknown[] = [];
   const lane = async (): Promise<void> => {
-    for (let item = items[next++]; item !== undefined; item = items[next++]) await work(item);
+    for (let item = items[next++]; item !== undefined && failures.length === 0; item = items[next++]) {
+      await work(item).catch((error: unknown) => failures.push(error));
+    }
   };
   await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));
+  if (failures.length > 0) throw failures[0];
 }

@@ -15,6 +15,8 @@ const KEEP_ALIVE_MS = 72_000;
 const LOOK_FOR_TIMEOUTS_MS = 5_000;
 /** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
 const HEADER_BYTES = 32 * 1024;
+/** How long a connection without a request may still send one after the stop began. */
+const LAST_WORD_MS = 1_000;
 /** HTTP/2 streams of one connection at one time. */
 const STREAMS = 128;
 /**
@@ -68,7 +70,10 @@ function closeSilentWith(server: Server): void {
   const close = server.close.bind(server);
   server.close = (done) => {
     close(done);
-    for (const socket of silent) socket.destroy();
+    // A request may be on its way: it still gets its refusal.
+    setTimeout(() => {
+      for (const socket of silent) socket.destroy();
+    }, LAST_WORD_MS).unref();
     return server;
   };
 }
@@ -93,6 +98,7 @@ function createSecureListener(
   both.on('request', handler);
   expectToContinue(both, handler);
   server.on('connection', (socket: Socket) => metrics.connection(socket));
+  closeAllOf(server, both);
   server.on('secureConnection', rememberAddress);
   server.on('sessionError', (error) => log.debug({ err: error }, 'http2 session'));
   closeSessionsWith(server);
@@ -109,6 +115,18 @@ function expectToContinue(server: Server, handler: RequestListener): void {
   server.on('checkContinue', handler);
   // RFC 9110 §10.1.1: an expectation that is not understood may be ignored.
   server.on('checkExpectation', handler);
+}
+
+/** Node has `closeAllConnections` only for servers that speak nothing but HTTP/1.1. */
+function closeAllOf(server: Http2SecureServer, both: Server): void {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  both.closeAllConnections = () => {
+    for (const socket of sockets) socket.destroy();
+  };
 }
 
 /** `close()` of an HTTP/2 server waits for its sessions, which clients keep open; each is told to end after its running streams. */

@@ -146,7 +146,7 @@ function unavailable({ state }: ServerDeps): LadingError | undefined {
 
 /** A path that cannot be decoded: where a name belongs, the name is what is wrong. */
 function badTarget(error: FastifyError, url: string): Error {
-  if (error.code === 'FST_ERR_BAD_URL' && /^\/api\/files\/[a-z]+\//.test(url)) {
+  if (error.code === 'FST_ERR_BAD_URL' && /^\/api\/files\//.test(url)) {
     return new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.');
   }
   return error;

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdtemp, open, readdir, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { compose } from '../../src/compose.ts';
+import { type TestContext, test } from 'node:test';
+import { type App, compose } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { startServer } from '../support/server.ts';
@@ -71,3 +73,69 @@ test('a connection that never sent a request does not hold up the stop', { timeo
   await close();
   await silent.closed();
 });
+
+/** A folder as a power cut leaves it: a chunk that was recorded with durability `seal`, and whose bytes are not what was recorded. */
+async function afterPowerCut(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'lading-cut-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const { origin, client, close } = await startServer(t, SEAL, {}, folder);
+  const url = `${origin}/api/files/upload?filename=f&total_size=100`;
+  const headers = { ...client.headers, 'content-type': 'application/octet-stream' };
+  const reply = await fetch(url, { method: 'POST', headers, body: encodeChunk(0, Buffer.from('hello')) });
+  assert.equal(reply.status, 200);
+  await close();
+  await rm(join(folder, 'v1', 'clean'));
+  const files = join(folder, 'v1', 'files');
+  for (const name of await readdir(files, { recursive: true })) {
+    if (!name.endsWith('part')) continue;
+    const part = await open(join(files, name), 'r+');
+    await part.write('HELLO', 0);
+    await part.close();
+  }
+  return folder;
+}
+
+const SEAL = { LADING_DURABILITY: 'seal' };
+
+/** The uploads of all owners must hold nothing: the chunk failed its check. */
+async function assertForgotten(t: TestContext, folder: string): Promise<void> {
+  const { app, close } = await startServer(t, SEAL, {}, folder);
+  const metrics = app.engine.gauges();
+  assert.equal(metrics.open_uploads, 1);
+  const [owner = ''] = await ownersOf(folder);
+  assert.equal((await app.engine.status(owner, 'f')).bytes_received, 0);
+  await close();
+}
+
+async function ownersOf(folder: string): Promise<string[]> {
+  const clients = await readdir(join(folder, 'v1', 'clients'));
+  return clients.map((name) => name.replace('.json', '')).filter((id) => id !== 'test-admin');
+}
+
+test('a start that finds its address taken vouches for nothing that an unclean stop left', async (t) => {
+  const folder = await afterPowerCut(t);
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  t.after(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const app = await composeOn(folder, String(port));
+  await assert.rejects(app.start(), /EADDRINUSE/);
+  await app.close();
+  await assertForgotten(t, folder);
+});
+
+test('a start that is stopped half way vouches for nothing that an unclean stop left', async (t) => {
+  const folder = await afterPowerCut(t);
+  const app = await composeOn(folder, '0');
+  const starting = app.start();
+  starting.catch(() => {});
+  await app.server.ready();
+  await app.close();
+  await starting.catch(() => {});
+  await assertForgotten(t, folder);
+});
+
+function composeOn(folder: string, port: string): Promise<App> {
+  const env = { LADING_HOST: '127.0.0.1', LADING_PORT: port, LADING_DATA_DIR: folder, LADING_LOG_LEVEL: 'silent' };
+  return compose(loadConfig({}, { ...env, ...SEAL, LADING_WORKERS: '1' }).config);
+}
