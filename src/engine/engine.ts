@@ -333,7 +333,7 @@ export class Engine {
     const over = setTimeout(() => this.#watchdog.failAll(shuttingDown), patienceMs);
     let grace: NodeJS.Timeout | undefined;
     const tooLong = new Promise<false>((resolve) => {
-      grace = setTimeout(() => resolve(false), patienceMs + STOP_GRACE_MS);
+      grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, LONGEST_TIMER_MS));
     });
     const ended = await Promise.race([this.#ended().then(() => true), tooLong]);
     clearTimeout(over);

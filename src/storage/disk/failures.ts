@@ -2,7 +2,8 @@
 import { LadingError } from '../../errors.ts';
 import { codeOf } from './disk.ts';
 
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+/** The system's codes for a disk, a quota or a file that can take no more. */
+export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
 
 export function toLadingError(error: unknown): LadingError {

@@ -1,10 +1,12 @@
 /** Opens a data directory: the lock first, then what a crash left is put in order, then the doors. */
+import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
 import type { BlobStore, Inspector, ManifestStore } from '../../contracts.ts';
 import { DiskBlobs } from './blobs.ts';
-import { type Disk, orAbsent, realDisk } from './disk.ts';
+import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
 import { readWhole, writeFileDurably } from './durable.ts';
+import { FULL } from './failures.ts';
 import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
 import { clientIdOf, Layout } from './layout.ts';
@@ -51,15 +53,39 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   const disk = options.disk ?? realDisk;
   const layout = new Layout(options.dataDir);
   await disk.mkdir(layout.root);
-  const lock = await acquireLock(disk, layout.lock);
+  const lock = await lockEvenWhenFull(disk, layout);
   try {
     const folders = new FileFolders(disk, layout);
     const wasClean = await prepare(disk, layout, folders);
+    await setSpareAside(disk, layout);
     return assemble({ ...options, disk }, layout, folders, lock, wasClean);
   } catch (error) {
     await lock.release();
     throw error;
   }
+}
+
+/** A few blocks: a start writes a lock, and perhaps a journal that recovery corrects. */
+const SPARE_BYTES = 64 * 1024;
+
+/**
+ * A server whose disk is full must still start, or nobody could delete anything. So a little room is set aside while there is some, and
+ * given up when there is none.
+ */
+async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
+  try {
+    return await acquireLock(disk, layout.lock);
+  } catch (error) {
+    if (!FULL.has(codeOf(error))) throw error;
+    await disk.rm(layout.spare);
+    return await acquireLock(disk, layout.lock);
+  }
+}
+
+/** Best effort: on a full disk there is none until the next start. Zeros would do on any file system that does not compress. */
+async function setSpareAside(disk: Disk, layout: Layout): Promise<void> {
+  if ((await readWhole(disk, layout.spare).catch(() => null))?.length === SPARE_BYTES) return;
+  await writeFileDurably(disk, layout.spare, randomBytes(SPARE_BYTES), { tmp: layout.tmp }).catch(() => undefined);
 }
 
 /** Makes the folders that are missing and puts in order what a crash left behind; true when there was no crash. */

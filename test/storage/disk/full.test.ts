@@ -83,3 +83,13 @@ test('on a full disk files can be deleted, which makes the room', async (t) => {
   await store.blobs.remove(document.id);
   await catalog.put(documentOf({ name: 'other' }));
 });
+
+test('a server starts on a full disk, so that something can be deleted', async (t) => {
+  const dataDir = await smallDisk(t, 4 * MIB);
+  if (dataDir === null) return t.skip('only root may mount the small file system that this needs');
+  await (await openTestStore(t, { dataDir })).close({ clean: false });
+  execFileSync('sh', ['-c', `cat /dev/zero > ${join(dataDir, 'filler')} || true`], { stdio: 'ignore' });
+  await assert.rejects(writeFile(join(dataDir, 'more'), 'x'), { code: 'ENOSPC' });
+  const store = await openTestStore(t, { dataDir });
+  assert.deepEqual(await store.blobs.list(), []);
+});

@@ -82,7 +82,7 @@ test('what a crash left in the temporary folder is gone after the start, other f
   await writeFile(join(layout.clients, 'ü.json'), 'x');
   const store = await openTestStore(t, { dataDir });
   assert.deepEqual(await readdir(layout.tmp), []);
-  assert.deepEqual((await readdir(layout.root)).sort(), ['clients', 'files', 'lock', 'secrets', 'tmp']);
+  assert.deepEqual((await readdir(layout.root)).sort(), ['clients', 'files', 'lock', 'secrets', 'spare', 'tmp']);
   assert.deepEqual(await store.blobs.list(), []);
   assert.deepEqual(await store.fileDocuments.list(), []);
   assert.deepEqual(await store.clientDocuments.list(), []);
