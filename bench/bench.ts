@@ -51,6 +51,14 @@ export async function runJob(bench: Bench, peer: Peer, job: Job): Promise<Run> {
   return { ...result, serverCpuSeconds };
 }
 
+/**
+ * Runs jobs for a while without counting: a program that compiles itself as it goes is measured when it has. Never in a quick run.
+ */
+export async function warmUp(bench: Bench, peer: Peer, seconds: number, job: () => Promise<Job>): Promise<void> {
+  const until = performance.now() + seconds * 1000;
+  while (!bench.options.quick && performance.now() < until) await runJob(bench, peer, await job());
+}
+
 export function megabytesPerSecond({ bytes, seconds }: LoadResult): number {
   return bytes / 1e6 / seconds;
 }

@@ -1,10 +1,23 @@
-import { type Bench, joined, KIB, MIB, memoryRow, newFolder, type Question, sizeLabel, startLading } from '../bench.ts';
+import {
+  type Bench,
+  joined,
+  KIB,
+  MIB,
+  memoryRow,
+  newFolder,
+  type Question,
+  sizeLabel,
+  startLading,
+  warmUp,
+} from '../bench.ts';
 import { Bare } from '../peers/bare.ts';
 import { Nginx } from '../peers/nginx.ts';
 import type { DownloadWork, Job, Peer } from '../peers/peer.ts';
 import type { Target } from '../report.ts';
 import { shares } from '../rounds.ts';
 import { type Cell, measureCell } from './throughput.ts';
+
+const WARM_UP_SECONDS = 3;
 
 type Server = Peer & { download(work: DownloadWork): Promise<Job> };
 
@@ -25,6 +38,8 @@ export const download: Question = {
       servers.push(nginx);
     }
     servers.push(await joined(bench, Bare.start()));
+    const small = { bytes: 64 * KIB, fileBytes, connections: 4, requestsEach: 500 };
+    for (const server of servers) await warmUp(bench, server, WARM_UP_SECONDS, () => server.download(small));
     const sizes = [fileBytes, MIB, 64 * KIB];
     const connections = bench.options.quick ? [4] : [1, 4, 16];
     const share = shares(deadline, sizes.length * connections.length);

@@ -1,4 +1,4 @@
-import { type Bench, KIB, MIB, megabytesPerSecond, type Question, runJob, startLading } from '../bench.ts';
+import { type Bench, KIB, MIB, megabytesPerSecond, type Question, runJob, startLading, warmUp } from '../bench.ts';
 import { SlowCrowd } from '../load/generator.ts';
 import type { Lading } from '../peers/lading.ts';
 import { memory, resetPeak, sleep } from '../process.ts';
@@ -16,6 +16,8 @@ export const slowDevices: Question = {
   async run(bench: Bench): Promise<void> {
     const count = bench.options.quick ? 50 : 2000;
     const lading = await startLading(bench, 'seal');
+    const small = { bytes: 64 * KIB, connections: 1, chunksEach: 500, layout: 'files' as const };
+    await warmUp(bench, lading, 3, () => lading.upload(small));
     const alone = await fastDevice(bench, lading);
     await crowded(bench, lading, { name: `${count} slow devices`, count, burst: 0 }, alone);
     await crowded(bench, lading, { name: `${count} slow devices after 48 KiB each`, count, burst: 48 * KIB }, alone);
