@@ -154,7 +154,7 @@ export const SETTINGS = [
     flag: 'buffer-bytes',
     kind: 'size',
     default: '32MiB',
-    help: 'Memory for bytes on their way from sockets to disk',
+    help: 'Memory for bytes on their way from sockets to disk; downloads have half as much besides',
     min: 8 * MIB,
     max: TIB,
   },
