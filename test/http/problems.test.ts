@@ -178,7 +178,7 @@ test('what nobody expected is a 500 that says nothing, and stands in the log wit
   const lines: string[] = [];
   const log = createLog('info', { write: (line) => void lines.push(line) });
   const { app, origin, client } = await startServer(t, {}, { log });
-  app.engine.status = () => Promise.reject(new TypeError("ENOENT: no such file, open '/work/data/v1/secret'"));
+  app.engine.status = () => Promise.reject(new TypeError("ENOENT: no such file, open '/srv/data/v1/secret'"));
   const headers = { ...client.headers, 'x-request-id': 'my-request.1' };
   const reply = await fetch(`${origin}/api/files/status/a`, { headers });
   assert.equal(reply.headers.get('x-request-id'), 'my-request.1');
