@@ -3,8 +3,8 @@
  *
  *     sync data → append manifest records (one write) → sync manifest → catalog document if something was declared → reply
  *
- * With durability `seal` both syncs are left to the seal; the records then lack the `synced` flag and are checked against the disk
- * after an unclean stop.
+ * With durability `seal` both syncs are left to the moment in which the file reads as complete, as a rule the seal; the records then
+ * lack the `synced` flag and are checked against the disk after an unclean stop.
  */
 import type { Catalog, Clock, FileDocument, ManifestRecord } from '../contracts.ts';
 import { outOfBounds } from './refusals.ts';
@@ -77,11 +77,11 @@ export class Committer {
     const { accepted, document } = this.#admit(upload, batch);
     const first = accepted[0];
     if (!first) return;
-    const durable = this.#deps.durability === 'chunk';
+    const fresh = accepted.flatMap((pending) => pending.fresh);
+    // What reads as complete is promised to be durable (PROTOCOL §3), whatever the durability.
+    const durable = this.#deps.durability === 'chunk' || upload.completeWith(fresh, document);
     const time = this.#deps.clock.now();
-    const records: ManifestRecord[] = accepted.flatMap((pending) =>
-      pending.fresh.map((fresh) => ({ ...fresh, synced: durable, time })),
-    );
+    const records: ManifestRecord[] = fresh.map((extent) => ({ ...extent, synced: durable, time }));
     // A repeat is a promise too, whoever stored the bytes.
     if (durable && (records.length > 0 || upload.unsynced)) await first.handles.part.sync();
     if (durable && upload.unsynced) {

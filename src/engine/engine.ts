@@ -318,11 +318,6 @@ export class Engine {
     return { open_uploads: this.#uploads.count, ...this.#segments.gauges() };
   }
 
-  /** Totals since the start, for the metrics page. */
-  get totals(): { chunks: number; duplicates: number; bytes: number } {
-    return this.#ingest.totals;
-  }
-
   /**
    * Takes no new chunk, lets the running ones finish for up to `patienceMs` and ends the rest. Resolves with true when nothing is
    * written any more; with false when something could not be ended in time (a digest over a very large file, say): then the stop is

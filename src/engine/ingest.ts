@@ -8,9 +8,11 @@
 import type { Readable } from 'node:stream';
 import type {
   BlobStore,
+  Catalog,
   Clock,
   FileDocument,
   Inspector,
+  ManifestStore,
   Part,
   Piece,
   SegmentJob,
@@ -34,6 +36,7 @@ import {
   fileTooLarge,
   outOfBounds,
 } from './refusals.ts';
+import { completedBy } from './repeat.ts';
 import type { Sealer } from './seal.ts';
 import { LARGE_SEGMENT_BYTES, type SegmentPool } from './segments.ts';
 import { sealedStatus, uploadStatus } from './status.ts';
@@ -70,6 +73,8 @@ export interface IngestLimits {
 
 export interface IngestDeps {
   blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
   inspector: Inspector;
   clock: Clock;
   uploads: Uploads;
@@ -102,8 +107,6 @@ type Write = (job: SegmentJob) => Promise<SegmentResult>;
 
 export class Ingest {
   readonly #deps: IngestDeps;
-  /** Totals since the start, for the metrics page. */
-  readonly totals = { chunks: 0, duplicates: 0, bytes: 0 };
 
   constructor(deps: IngestDeps) {
     this.#deps = deps;
@@ -244,10 +247,13 @@ export class Ingest {
       const received = await this.#receiveBytes(arrival, upload.id, write, plan);
       if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
       if (arrival.beforeCommit) await arrival.beforeCommit();
+      const chunk = receipt(header, received);
+      const said = { ...header, crc32: received.crc32 };
+      const held = upload.visible ? null : await completedBy(this.#deps, upload, declaration, said);
+      if (held) return { ...sealedStatus(held), chunk: { ...chunk, duplicate: true } };
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
-      this.#count(header, received);
       this.#deps.watchers.changed(intent.owner, intent.name);
-      return await this.#acknowledge(upload, receipt(header, received));
+      return await this.#acknowledge(upload, chunk);
     } finally {
       release();
     }
@@ -320,7 +326,6 @@ export class Ingest {
       const received = await this.#receiveBytes(arrival, sealed.id, (job) => part.write(job), plan);
       if (received.conflict) throw fileComplete(size);
       if (arrival.beforeCommit) await arrival.beforeCommit();
-      this.#count(header, received);
       return { ...sealedStatus(sealed), chunk: receipt(header, received) };
     } finally {
       part.release();
@@ -356,12 +361,6 @@ export class Ingest {
     } finally {
       await this.#deps.uploads.leave(upload);
     }
-  }
-
-  #count(extent: Extent, received: Received): void {
-    this.totals.chunks += 1;
-    this.totals.bytes += lengthOf(extent);
-    if (received.fresh.length === 0) this.totals.duplicates += 1;
   }
 }
 

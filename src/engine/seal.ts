@@ -6,7 +6,7 @@
  * Until the document is on disk the file is an upload; a crash in between is finished at the next start, for every step before
  * can be done twice.
  */
-import type { BlobStore, Catalog, Clock, Inspector, ManifestStore } from '../contracts.ts';
+import type { BlobStore, Catalog, Clock, FileDocument, Inspector, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Committer } from './committer.ts';
 import type { OpenUpload } from './upload.ts';
@@ -87,12 +87,20 @@ export class Sealer {
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
     await this.#deps.blobs.seal(upload.id, size);
-    const completedAt = this.#deps.clock.now();
+    const completedAt = await this.#completionTime(upload.document);
     const document = { ...upload.document, state: 'sealed' as const, size, crc32, completedAt };
     upload.assertGoing();
     await this.#deps.catalog.put(document);
     upload.document = document;
     upload.visible = true;
     upload.sealed = true;
+  }
+
+  /** Last-Modified has whole seconds: a replacement falls into a later one than what it replaces, so that If-Range can tell them apart. */
+  async #completionTime({ owner, name, replaces }: FileDocument): Promise<number> {
+    const now = this.#deps.clock.now();
+    if (replaces === null) return now;
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    return Math.max(now, (Math.floor((sealed?.completedAt ?? 0) / 1000) + 1) * 1000);
   }
 }

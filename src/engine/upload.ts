@@ -5,7 +5,7 @@
 import type { FileDocument, Manifest, ManifestRecord, Part, SegmentJob, SegmentResult } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
-import { type Extent, ExtentSet } from '../protocol/extents.ts';
+import { type Extent, ExtentSet, lengthOf } from '../protocol/extents.ts';
 
 /** What chunk requests may say about the whole file. Null: said nothing. */
 export interface Declaration {
@@ -79,8 +79,18 @@ export class OpenUpload {
    * digest to be checked: then only the seal says it is complete.
    */
   get coveredSoFar(): boolean {
-    const { bytes, end } = this.stored;
-    return this.size === null && bytes > 0 && bytes === end && this.document.reprDigest === null;
+    return this.completeWith([], this.document);
+  }
+
+  /** `coveredSoFar` once these disjoint extents and this document are stored too. */
+  completeWith(fresh: readonly Extent[], { size, reprDigest }: FileDocument): boolean {
+    if (size !== null || reprDigest !== null) return false;
+    let { bytes, end } = this.stored;
+    for (const extent of fresh) {
+      bytes += lengthOf(extent);
+      end = Math.max(end, extent.end + 1);
+    }
+    return bytes > 0 && bytes === end;
   }
 
   /** Takes the upload for one request; opens its files for the first. */

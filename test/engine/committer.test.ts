@@ -82,16 +82,32 @@ test('durability chunk: the bytes of a large chunk go to stable storage while th
 
 test('durability seal: not even a large chunk is synced', async (t) => {
   const { run, tap } = await rig(t, { durability: 'seal' });
-  await send(run.engine, 'f', 0, content(0, 5 * 1024 ** 2));
+  await send(run.engine, 'f', 0, content(0, 5 * 1024 ** 2), { declaredSize: 6 * 1024 ** 2 });
   assert.equal(tap.count('part.sync'), 0);
 });
 
 test('durability seal: nothing is synced for a chunk, and its record says so', async (t) => {
   const { run, tap } = await rig(t, { durability: 'seal' });
   tap.reset();
-  await send(run.engine, 'f', 0, content(0, 10));
+  await send(run.engine, 'f', 10, content(10, 10));
   assert.equal(tap.count('part.sync') + tap.count('manifest.sync'), 0);
   assert.equal(tap.appended[0]?.[0]?.synced, false);
+});
+
+test('durability seal: what makes a file of undeclared size read as complete is synced before it says so', async (t) => {
+  const { run, tap } = await rig(t, { durability: 'seal' });
+  await send(run.engine, 'f', 10, content(10, 10));
+  tap.reset();
+  const gate = tap.hold('part.sync');
+  const closing = send(run.engine, 'f', 0, content(0, 10));
+  await gate.reached;
+  assert.equal((await run.engine.status(OWNER, 'f')).status, 'partial');
+  gate.open();
+  assert.equal((await closing).status, 'complete');
+  assert.equal(tap.appended[0]?.[0]?.synced, true);
+  tap.reset();
+  await send(run.engine, 'f', 30, content(30, 10));
+  assert.equal(tap.count('part.sync'), 0, 'a chunk behind a gap is left to the seal');
 });
 
 test('a duplicate costs no sync, no record and no document', async (t) => {

@@ -192,11 +192,3 @@ test('watchers of one name are told each, one that stops while told included', (
   watchers.changed('o\0n', '');
   assert.deepEqual(told, ['a', 'b', 'b']);
 });
-
-test('totals count chunks, repeats and bytes', async (t) => {
-  const { engine } = await startEngine(t);
-  await send(engine, 'f', 0, text('abc'));
-  await send(engine, 'f', 0, text('abc'));
-  await refused(send(engine, 'f', 0, text('abc'), { crc32: 0 }), 'checksum_mismatch');
-  assert.deepEqual(engine.totals, { chunks: 2, duplicates: 1, bytes: 6 });
-});

@@ -299,3 +299,52 @@ test('a deletion that the disk refuses leaves the file', async (t) => {
   assert.equal((await download(engine, 'f')).toString(), 'old');
   await engine.remove(OWNER, 'f');
 });
+
+test('a late repeat of the chunk that completed a replacement is a duplicate, not the next replacement', async (t) => {
+  const run = await startEngine(t);
+  await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
+  await send(run.engine, 'f', 0, text('the'), OVER);
+  const complete = await send(run.engine, 'f', 3, text('new'), OVER);
+  const again = await send(run.engine, 'f', 3, text('new'), OVER);
+  assert.deepEqual(again, { ...complete, chunk: { ...complete.chunk, duplicate: true } });
+  assert.deepEqual(await run.doors.blobs.list(), [complete.id], 'nothing is left of what was written to compare it');
+  await run.restart();
+  assert.equal((await send(run.engine, 'f', 3, text('new'), OVER)).chunk?.duplicate, true, 'after a restart too');
+});
+
+test('what is not exactly that repeat begins the next replacement', async (t) => {
+  const { engine } = await startEngine(t);
+  await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
+  await send(engine, 'f', 0, text('the'), OVER);
+  await send(engine, 'f', 3, text('new'), OVER);
+  const differing: [number, string, object][] = [
+    [3, 'neW', OVER],
+    [0, 'the', OVER],
+    [2, 'enew', OVER],
+    [3, 'new', { ...OVER, declaredSize: 7 }],
+    [3, 'new', { ...OVER, contentType: 'text/plain' }],
+    [3, 'new', { ...OVER, reprDigest: { algorithm: 'sha-256', value: new Uint8Array(32) } }],
+  ];
+  for (const [start, data, said] of differing) {
+    const begun = await send(engine, 'f', start, text(data), said);
+    assert.deepEqual([begun.status, begun.chunk?.duplicate], ['partial', false], `${start} ${data}`);
+    await engine.remove(OWNER, 'f');
+    await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
+    await send(engine, 'f', 0, text('the'), OVER);
+    await send(engine, 'f', 3, text('new'), OVER);
+  }
+});
+
+test('a replacement is completed in a later second than the file it replaces, so that a date tells them apart', async (t) => {
+  let now = 1_700_000_000_400;
+  const { engine } = await startEngine(t, {}, { clock: { now: () => now } });
+  const times: (string | null)[] = [];
+  for (const data of ['one', 'two', 'six']) {
+    times.push((await send(engine, 'f', 0, text(data), { overwrite: true, declaredSize: 3 })).completed_at);
+    now += 10;
+  }
+  assert.deepEqual(
+    times.map((time) => Date.parse(time ?? '')),
+    [1_700_000_000_400, 1_700_000_001_000, 1_700_000_002_000],
+  );
+});
