@@ -78,6 +78,8 @@ export class Device implements Remote {
   readonly #agent = new Agent({ connections: 8, pipelining: 1 });
   readonly #answered: () => void;
   #token = '';
+  /** Requests that wait for their answer. */
+  inFlight = 0;
 
   /** @param answered called with every answer */
   constructor(origin: string, answered: () => void = () => {}) {
@@ -151,6 +153,7 @@ export class Device implements Remote {
   ): Promise<{ status: number; bytes: Buffer }> {
     const headers = { ...options.headers, ...(this.#token ? { authorization: `Bearer ${this.#token}` } : {}) };
     const body = options.body ?? null;
+    this.inFlight += 1;
     try {
       const reply = await this.#agent.request({ origin: this.#origin, path, method, headers, body });
       const bytes = Buffer.from(await reply.body.arrayBuffer());
@@ -158,6 +161,8 @@ export class Device implements Remote {
       return { status: reply.statusCode, bytes };
     } catch (error) {
       throw new Lost('no answer', { cause: error });
+    } finally {
+      this.inFlight -= 1;
     }
   }
 }
