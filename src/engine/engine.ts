@@ -17,7 +17,7 @@ import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './status.t
 import { type Swept, settles, sweep } from './sweep.ts';
 import type { OpenUpload } from './upload.ts';
 import { Uploads } from './uploads.ts';
-import { Watchdog } from './watchdog.ts';
+import { type Watch, Watchdog, type Watched } from './watchdog.ts';
 import { Watchers } from './watchers.ts';
 
 /** How long a chunk waits for a buffer before it is refused with 503. */
@@ -178,6 +178,11 @@ export class Engine {
       this.#receiving -= 1;
       if (this.#receiving === 0) this.#drained?.();
     }
+  }
+
+  /** Has an eye on a client that sends what is not a chunk, as `receive` has on the chunks. */
+  guard(watched: Watched): Watch {
+    return this.#watchdog.watch(watched);
   }
 
   async status(owner: string, name: string): Promise<FileStatus> {

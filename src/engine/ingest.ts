@@ -162,9 +162,7 @@ export class Ingest {
       (bytes) => watch.seen(bytes),
     );
     const watch = watchdog.watch({
-      get held() {
-        return held();
-      },
+      held,
       look: () => inbox.look(),
       fail: (error) => inbox.fail(error),
     });

@@ -10,10 +10,17 @@ const RATE_WINDOW_MS = 60_000;
 
 export interface Watched {
   /** True while the server itself keeps the client waiting. */
-  readonly held: boolean;
+  held(): boolean;
   /** Called with every look of the watchdog. */
   look(): void;
   fail(error: LadingError): void;
+}
+
+/** One client under the watchdog's eye. */
+export interface Watch {
+  /** To be called for every arrival of bytes. */
+  seen(bytes: number): void;
+  stop(): void;
 }
 
 interface Entry {
@@ -39,8 +46,8 @@ export class Watchdog {
     this.#limits = limits;
   }
 
-  /** Starts watching; call `seen` for every arrival of bytes and `stop` in the end. */
-  watch(watched: Watched): { seen(bytes: number): void; stop(): void } {
+  /** Starts watching; call `stop` in the end. */
+  watch(watched: Watched): Watch {
     const now = this.#clock.now();
     const entry: Entry = { watched, lastByteAt: now, windowStart: now, windowBytes: 0 };
     this.#entries.add(entry);
@@ -65,7 +72,7 @@ export class Watchdog {
     const now = this.#clock.now();
     for (const entry of this.#entries) {
       entry.watched.look();
-      if (entry.watched.held) {
+      if (entry.watched.held()) {
         entry.lastByteAt = now;
         entry.windowStart = now;
         entry.windowBytes = 0;

@@ -8,7 +8,7 @@ import { LadingError } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 import { problemReply } from './problems.ts';
 
-/** Longest time from the first byte of a request to the end of its header section. */
+/** Longest time from the first byte of a request, or from the opening of a connection, to the end of its header section. */
 const HEADERS_MS = 60_000;
 /** Longer than the 60 s for which nginx and most load balancers keep an unused connection, so that they close it and not we. */
 const KEEP_ALIVE_MS = 72_000;
@@ -27,17 +27,20 @@ const WINDOW_BYTES = 256 * 1024;
 
 export interface ListenerDeps {
   tls: Config['tls'];
+  idleSeconds: number;
   metrics: Metrics;
   log: Logger;
 }
 
 /** For Fastify's `serverFactory`. No limit on the length of a request: a large chunk on a slow line takes its time. */
-export function createListener({ tls, metrics, log }: ListenerDeps, handler: RequestListener): Server {
-  if (tls) return createSecureListener(tls, metrics, log, handler);
+export function createListener({ tls, idleSeconds, metrics, log }: ListenerDeps, handle: RequestListener): Server {
+  const handler = inTurn(handle);
+  const headersTimeout = Math.min(HEADERS_MS, idleSeconds * 1000);
+  if (tls) return createSecureListener(tls, headersTimeout, metrics, log, handler);
   const server = createServer(
     {
       requestTimeout: 0,
-      headersTimeout: HEADERS_MS,
+      headersTimeout,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionsCheckingInterval: LOOK_FOR_TIMEOUTS_MS,
       maxHeaderSize: HEADER_BYTES,
@@ -55,6 +58,32 @@ export function createListener({ tls, metrics, log }: ListenerDeps, handler: Req
   });
   closeSilentWith(server);
   return server;
+}
+
+/**
+ * A request that was sent before the answer to the one before it waits for that answer, for it may depend on what the other does
+ * (RFC 9112 §9.3.2). Node gives a response its socket when its turn comes. Meanwhile no more is read than what came along.
+ */
+function inTurn(handler: RequestListener): RequestListener {
+  const waiting = new WeakMap<Socket, number>();
+  return (request, response) => {
+    const { socket } = request;
+    if (response.socket !== null || request.httpVersionMajor !== 1) {
+      handler(request, response);
+      return;
+    }
+    waiting.set(socket, (waiting.get(socket) ?? 0) + 1);
+    // Not at once: at the end of each request that node parses it starts to read again.
+    setImmediate(() => {
+      if (waiting.get(socket)) socket.pause();
+    });
+    response.once('socket', () => {
+      const left = (waiting.get(socket) ?? 1) - 1;
+      waiting.set(socket, left);
+      if (left === 0) socket.resume();
+      handler(request, response);
+    });
+  };
 }
 
 /** `close()` ends idle connections, but would wait for those that never sent a request. */
@@ -80,6 +109,7 @@ function closeSilentWith(server: Server): void {
 
 function createSecureListener(
   { cert, key }: NonNullable<Config['tls']>,
+  headersTimeout: number,
   metrics: Metrics,
   log: Logger,
   handler: RequestListener,
@@ -88,11 +118,12 @@ function createSecureListener(
     cert,
     key,
     allowHTTP1: true,
+    handshakeTimeout: headersTimeout,
     maxHeaderListPairs: 256,
     settings: { maxConcurrentStreams: STREAMS, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: HEADER_BYTES },
   });
   // Of the HTTP/1.1 side, which takes them from here (node has no options for it).
-  Object.assign(server, { requestTimeout: 0, headersTimeout: HEADERS_MS, keepAliveTimeout: KEEP_ALIVE_MS, timeout: 0 });
+  Object.assign(server, { requestTimeout: 0, headersTimeout, keepAliveTimeout: KEEP_ALIVE_MS, timeout: 0 });
   // Node's HTTP/2 requests and responses have the interface of the HTTP/1.1 ones, as far as Fastify and the routes use it.
   const both = server as unknown as Server;
   both.on('request', handler);

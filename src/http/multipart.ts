@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Multipart, MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
+import type { Watch, Watched } from '../engine/watchdog.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 
@@ -35,7 +36,7 @@ export class MultipartChunk {
   readonly #parts: AsyncIterator<Multipart>;
   readonly #digest: Digest | null;
   readonly #hash: Hash | null;
-  readonly #idleMs: number;
+  readonly #watch: Watch;
   /** Rejects when the message breaks a bound outside the part `file`. */
   readonly #refused: Promise<never>;
   #refuse: (error: LadingError) => void = () => {};
@@ -45,17 +46,17 @@ export class MultipartChunk {
   /**
    * Starts to read the message.
    * @param digest of the whole message's content (RFC 9530), as the client gave it
-   * @param idleMs how long the client may be silent outside the part, which the engine watches itself
+   * @param watch has an eye on the client outside the part, which the engine watches itself
    */
-  constructor(request: FastifyRequest, digest: Digest | null, idleMs: number) {
+  constructor(request: FastifyRequest, digest: Digest | null, watch: (watched: Watched) => Watch) {
     this.#message = request.raw;
     this.#digest = digest;
-    this.#idleMs = idleMs;
     this.#hash = digest ? createHash(digest.algorithm.replace('-', '')) : null;
     this.#refused = new Promise((_, reject) => {
       this.#refuse = reject;
     });
     this.#refused.catch(() => {});
+    this.#watch = watch({ held: () => this.#inFile || this.#message.complete, look: () => {}, fail: this.#refuse });
     this.#message.on('data', this.#tap);
     this.#parts = request.parts();
   }
@@ -73,7 +74,6 @@ export class MultipartChunk {
     part.file.once('end', () => {
       this.#inFile = false;
     });
-    this.#message.setTimeout(0);
     return part.file;
   }
 
@@ -95,12 +95,13 @@ export class MultipartChunk {
 
   release(): void {
     this.#message.off('data', this.#tap);
-    this.#message.setTimeout(0);
+    this.#watch.stop();
   }
 
   #tap = (piece: Buffer): void => {
     this.#hash?.update(piece);
     if (this.#inFile) return;
+    this.#watch.seen(piece.length);
     this.#otherBytes += piece.length;
     // The piece in which the part begins or ends counts too, hence the bound is generous.
     if (this.#otherBytes > MOST_OTHER_BYTES) {
@@ -123,9 +124,6 @@ export class MultipartChunk {
 
   /** The next part named `file`, past any others; null at the end of the message. */
   async #nextFile(): Promise<MultipartFile | null> {
-    this.#message.setTimeout(this.#idleMs, () => {
-      this.#refuse(new LadingError('request_timeout', 'Nothing came for too long.'));
-    });
     for (;;) {
       const next = await Promise.race([this.#parts.next(), this.#refused]).catch((error: unknown) => {
         throw error instanceof LadingError ? error : malformed(error);

@@ -92,8 +92,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
 }
 
 function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): FastifyInstance {
+  const { tls, idleSeconds } = deps.config;
   const options: FastifyHttpOptions<Server, FastifyBaseLogger> = {
-    serverFactory: (handler) => createListener({ tls: deps.config.tls, metrics, log: deps.log }, handler),
+    serverFactory: (handler) => createListener({ tls, idleSeconds, metrics, log: deps.log }, handler),
     loggerInstance: deps.log,
     // One logger for all: a child for every request costs more than it says, for our lines carry the request's id anyway.
     childLoggerFactory: (logger) => logger,

@@ -152,6 +152,34 @@ test('a silent form is ended', async (t) => {
   wire.destroy();
 });
 
+test('a form that trickles outside its part is ended by the minimum rate, not by its length', async (t) => {
+  let now = Date.now();
+  const clock = { now: () => now };
+  const server = await startServer(t, { LADING_MIN_BYTES_PER_SECOND: '100', LADING_IDLE_SECONDS: '120' }, { clock });
+  const wire = await Wire.open(server.port);
+  wire.head(
+    'POST /api/files/upload?filename=a.txt HTTP/1.1',
+    'Host: localhost',
+    `Authorization: ${server.client.headers.authorization}`,
+    `Content-Type: multipart/form-data; boundary=${BOUNDARY}`,
+    'Content-Length: 100000',
+  );
+  wire.send(`--${BOUNDARY}\r\nContent-Disposition: form-data; name="note"\r\n\r\n`);
+  const answer = wire.response();
+  let answered = false;
+  answer.finally(() => {
+    answered = true;
+  });
+  while (!answered) {
+    await new Promise<void>((sent) => wire.socket.write('x', () => sent()));
+    // Five seconds a look: slower than the rate, never silent for the idle time.
+    now += 5_000;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  assertProblem(await answer, 'request_timeout');
+  wire.destroy();
+});
+
 test('a client that leaves in the middle of a form leaves nothing behind', async (t) => {
   const server = await startServer(t);
   const body = form({ name: 'file', body: encodeChunk(0, Buffer.alloc(1_000_000)) });

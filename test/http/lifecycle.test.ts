@@ -74,6 +74,14 @@ test('a connection that never sent a request does not hold up the stop', { timeo
   await silent.closed();
 });
 
+test('a connection that sends no request, or only half a head, is ended after the idle time', async (t) => {
+  const { port } = await startServer(t, { LADING_IDLE_SECONDS: '1' });
+  const [silent, half] = await Promise.all([Wire.open(port), Wire.open(port)]);
+  half.send('GET /health HTTP/1.1\r\nHost:');
+  assertProblem(await half.response(), 'request_timeout');
+  await Promise.all([silent.closed(), half.closed()]);
+});
+
 /** A folder as a power cut leaves it: a chunk that was recorded with durability `seal`, and whose bytes are not what was recorded. */
 async function afterPowerCut(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-cut-'));

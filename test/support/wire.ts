@@ -72,6 +72,21 @@ export class Wire {
     return { status, headers, body };
   }
 
+  /** The body that follows a head with `Transfer-Encoding: chunked`. */
+  async chunkedBody(): Promise<string> {
+    let body = '';
+    for (;;) {
+      const line = await this.#until((received) => {
+        const end = received.indexOf('\r\n');
+        return end === -1 ? null : end + 2;
+      });
+      const length = Number.parseInt(line.toString('latin1'), 16);
+      const data = await this.#until((received) => (received.length < length + 2 ? null : length + 2));
+      body += data.toString('utf8', 0, length);
+      if (length === 0) return body;
+    }
+  }
+
   /** Resolves when the server has closed the connection. */
   async closed(): Promise<void> {
     while (!this.#ended) await this.#more();

@@ -1,13 +1,14 @@
 /** POST /api/files/upload: one chunk, raw or as a form. The hot path of the server. */
 import { performance } from 'node:perf_hooks';
 import multipart from '@fastify/multipart';
-import type { FastifyInstance, FastifyRequest, FastifySchemaCompiler } from 'fastify';
+import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
 import Type, { type TSchema } from 'typebox';
 import type { ChunkIntent } from '../../engine/ingest.ts';
 import { LadingError } from '../../errors.ts';
-import { FileStatus, Problem, UploadQuery } from '../../protocol/schemas.ts';
+import { FileStatus, UploadQuery } from '../../protocol/schemas.ts';
 import { chunkIntent } from '../chunk-intent.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
 import { MultipartChunk, multipartOptions } from '../multipart.ts';
 import { unsupportedMediaType } from '../problems.ts';
 import { validatorCompiler } from '../query.ts';
@@ -42,19 +43,31 @@ const schema = {
   tags: ['Files'],
   summary: 'Stores one chunk: a 17-byte header and data, as the raw body or as the part "file" of a form.',
   querystring: UploadQuery,
-  response: {
-    200: FileStatus,
-    400: Problem,
-    401: Problem,
-    403: Problem,
-    409: Problem,
-    413: Problem,
-    415: Problem,
-    422: Problem,
-    503: Problem,
-    507: Problem,
+  response: { 200: FileStatus },
+  documented: {
+    request: ['Content-Range', 'X-Chunk-CRC32', 'Content-Digest', 'Repr-Digest'],
+    errors: [
+      ...SIGNED_IN,
+      'malformed_header',
+      'length_mismatch',
+      'checksum_mismatch',
+      'digest_mismatch',
+      'out_of_bounds',
+      'invalid_name',
+      // Deleted while the chunk was on its way.
+      'not_found',
+      'size_conflict',
+      'chunk_conflict',
+      'file_complete',
+      'chunk_too_large',
+      'file_too_large',
+      'quota_exceeded',
+      'unsupported_media_type',
+      'validation_failed',
+      'insufficient_storage',
+    ],
   },
-};
+} satisfies FastifySchema;
 
 export function uploadRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (scope) => rawRoute(scope, deps));
@@ -80,7 +93,7 @@ function rawRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
   });
 }
 
-function formRoute(app: FastifyInstance, { engine, metrics, config }: RouteDeps): void {
+function formRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
   app.register(multipart, multipartOptions);
   app.post<Upload>(URL, {
     constraints: { multipart: 'yes' },
@@ -95,7 +108,7 @@ function formRoute(app: FastifyInstance, { engine, metrics, config }: RouteDeps)
       await engine.admit(intent);
       wantBody(request, reply);
       assertConnected(request);
-      const form = new MultipartChunk(request, contentDigest, config.idleSeconds * 1000);
+      const form = new MultipartChunk(request, contentDigest, (watched) => engine.guard(watched));
       try {
         const status = await engine.receive(await form.file(), intent, () => form.finish());
         if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);

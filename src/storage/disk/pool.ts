@@ -1,5 +1,6 @@
 /**
- * The threads: a pool for segments, and one thread for long reads so that a digest over a terabyte never delays a chunk. Every
+ * The threads: a pool for segments, one thread for long reads so that a digest over a terabyte never delays a chunk, and one for
+ * short reads, begun when first needed, so that the Content-Digest of a chunk does not wait for that terabyte either. Every
  * option is stated; Piscina's own are an unbounded queue and one and a half threads a core. No job is ever aborted: Piscina
  * would end the whole thread, and with it the other jobs in it.
  */
@@ -9,6 +10,7 @@ import { Piscina } from 'piscina';
 import type { InspectOutcome, InspectTask } from '../../../workers/inspect.ts';
 import type { SegmentOutcome, SegmentTask } from '../../../workers/segment.ts';
 import { LadingError } from '../../errors.ts';
+import { lengthOf } from '../../protocol/extents.ts';
 
 export interface PoolOptions {
   /** Threads for segments; default one a core. */
@@ -31,6 +33,9 @@ const TASKS_PER_WORKER = 4;
 const MAX_QUEUE = 65_536;
 const MAX_INSPECTIONS = 16_384;
 const INSPECT_GRACE_MS = 5_000;
+/** Reads up to so much are short. */
+const SHORT_READ_BYTES = 64 * 1024 ** 2;
+const IDLE_THREAD_MS = 60_000;
 
 export function startThreads(options: PoolOptions = {}): Threads {
   const segments = pool(
@@ -39,7 +44,8 @@ export function startThreads(options: PoolOptions = {}): Threads {
     TASKS_PER_WORKER,
     options.maxQueue ?? MAX_QUEUE,
   );
-  const inspections = pool('inspect', 1, 1, MAX_INSPECTIONS);
+  const longReads = pool('inspect', 1, 1, MAX_INSPECTIONS);
+  const shortReads = pool('inspect', 1, 1, MAX_INSPECTIONS, 0);
   const running = new Set<Promise<unknown>>();
   const reading = new Set<Promise<unknown>>();
   let closed: Promise<void> | null = null;
@@ -59,7 +65,7 @@ export function startThreads(options: PoolOptions = {}): Threads {
     await Promise.all(running);
     await segments.destroy();
     await Promise.race([Promise.all(reading), after(INSPECT_GRACE_MS)]);
-    await inspections.destroy();
+    await Promise.all([longReads.destroy(), shortReads.destroy()]);
   }
 
   return {
@@ -68,8 +74,9 @@ export function startThreads(options: PoolOptions = {}): Threads {
       return track(running, segments.run(task, { transferList: [task.buffer] }));
     },
     inspect: (task) => {
-      refuseWhen(closed !== null, inspections);
-      return track(reading, inspections.run(task));
+      const lane = isShort(task) ? shortReads : longReads;
+      refuseWhen(closed !== null, lane);
+      return track(reading, lane.run(task));
     },
     close: () => {
       closed ??= close();
@@ -78,12 +85,16 @@ export function startThreads(options: PoolOptions = {}): Threads {
   };
 }
 
-function pool(name: string, threads: number, tasksPerWorker: number, maxQueue: number): Piscina {
+function isShort(task: InspectTask): boolean {
+  return task.kind === 'digest' && lengthOf(task.extent) <= SHORT_READ_BYTES;
+}
+
+function pool(name: string, threads: number, tasksPerWorker: number, maxQueue: number, minThreads = threads): Piscina {
   return new Piscina({
     filename: fileURLToPath(new URL(`../../../workers/${name}.js`, import.meta.url)),
-    minThreads: threads,
+    minThreads,
     maxThreads: threads,
-    idleTimeout: Number.POSITIVE_INFINITY,
+    idleTimeout: minThreads === threads ? Number.POSITIVE_INFINITY : IDLE_THREAD_MS,
     concurrentTasksPerWorker: tasksPerWorker,
     maxQueue,
     atomics: 'sync',
