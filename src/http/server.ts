@@ -51,6 +51,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
+    log.began(request);
     next(checkHost(request.raw) ?? undefined);
   });
   app.addHook('onResponse', (request, _reply, done) => {

@@ -113,7 +113,9 @@ test('HTTP/2: a client that gives up a chunk is noticed, logged, and leaves noth
   await new Promise<void>((sent) => stream.write(encodeChunk(0, Buffer.alloc(MIB)).subarray(0, MIB / 2), () => sent()));
   while (app.engine.gauges().open_uploads === 0) await new Promise((resolve) => setTimeout(resolve, 5));
   stream.close(constants.NGHTTP2_CANCEL);
-  while (!lines.some((line) => line.includes('"status":499'))) await new Promise((resolve) => setTimeout(resolve, 5));
+  const left = (): string | undefined => lines.find((line) => line.includes('"status":499'));
+  while (!left()) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.match(left() ?? '', /"address":"127\.0\.0\.1"/);
   const status = await answerOf(session.request({ ':path': '/api/files/status/a', ...client.headers }));
   assert.match(status.body, /"status":"pending"/);
 });
