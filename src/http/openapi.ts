@@ -5,6 +5,9 @@
 import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
+import { CATALOGUE, type ErrorCode } from '../errors.ts';
+import { Problem } from '../protocol/schemas.ts';
+import { type Documented, type Field, REPLY_FIELDS, REQUEST_FIELDS, type ReplyField } from './documented.ts';
 import { PROBLEM_TYPE } from './problems.ts';
 
 type Json = Record<string, unknown>;
@@ -13,24 +16,100 @@ function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Responses with a schema alone get a description, and those with a problem their media type. */
-function describedResponses(response: unknown): Json {
-  if (!isObject(response)) return {};
+/** What any request may be refused by, mostly before it is known what it asks for. */
+const EVERYWHERE: readonly ErrorCode[] = ['invalid_request', 'request_timeout', 'headers_too_large', 'internal'];
+
+/** Fields that go with a refusal, by its code. */
+const REFUSAL_FIELDS: { readonly [Code in ErrorCode]?: ReplyField } = {
+  unauthorized: 'WWW-Authenticate',
+  insufficient_scope: 'WWW-Authenticate',
+  range_not_satisfiable: 'Content-Range',
+  rate_limited: 'Retry-After',
+  overloaded: 'Retry-After',
+  shutting_down: 'Retry-After',
+};
+
+/** Fields of a header section as schemas by name. */
+function fieldSchemas<Name extends string>(all: Record<Name, Field>, names: readonly Name[]): Record<string, Json> {
   return Object.fromEntries(
-    Object.entries(response).map(([status, schema]) => {
-      if (!isObject(schema) || schema.title !== 'Problem') return [status, schema];
-      return [status, { description: 'A problem (RFC 9457)', content: { [PROBLEM_TYPE]: { schema } } }];
+    names.map((name) => {
+      const { example, ...rest } = all[name];
+      return [name, { type: 'string', ...rest, examples: [example] }];
     }),
   );
 }
 
-/** The wildcard at the end of a path is the file's name. */
-function named(schema: FastifySchema, url: string): { schema: FastifySchema; url: string } {
-  const response = describedResponses(schema.response);
-  if (!url.endsWith('/*')) return { schema: { ...schema, response }, url };
+function replyFields(names: readonly ReplyField[]): Record<string, Json> {
+  return fieldSchemas(REPLY_FIELDS, [...new Set<ReplyField>([...names, 'X-Request-Id'])].sort());
+}
+
+/** A refusal with one of these codes, which are of one status. */
+function refusal(codes: readonly ErrorCode[]): Json {
+  const names = codes.flatMap((code) => REFUSAL_FIELDS[code] ?? []);
+  const schema = { allOf: [Problem, { type: 'object', properties: { code: { type: 'string', enum: codes } } }] };
+  return {
+    description: `${codes.map((code) => CATALOGUE[code].title).join('; ')}.`,
+    headers: replyFields(names),
+    content: { [PROBLEM_TYPE]: { schema } },
+  };
+}
+
+function refusals(errors: readonly ErrorCode[]): Json {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of [...new Set([...EVERYWHERE, ...errors])].sort()) {
+    const { status } = CATALOGUE[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, refusal(codes)]));
+}
+
+/** Successes with their fields; those with a schema alone are JSON. */
+function successes(response: unknown, replies: Documented['replies'] = {}): Json {
+  if (!isObject(response)) return {};
+  return Object.fromEntries(
+    Object.entries(response).map(([status, reply]) => {
+      if (!isObject(reply)) return [status, reply];
+      const headers = replyFields(replies[Number(status)] ?? []);
+      if (isObject(reply.content) || reply.type === 'null') return [status, { ...reply, headers }];
+      const description = reply.description ?? 'Done';
+      return [status, { description, headers, content: { 'application/json': { schema: reply } } }];
+    }),
+  );
+}
+
+/** A route's schema with what is documented beside it; the wildcard at the end of a path is the file's name. */
+function documented(given: FastifySchema, url: string): { schema: FastifySchema; url: string } {
+  const { documented: extra = {}, ...rest } = given;
+  const response = { ...successes(rest.response, extra.replies), ...refusals(extra.errors ?? []) };
+  const schema: FastifySchema = { ...rest, response };
+  if (extra.request) schema.headers = { type: 'object', properties: fieldSchemas(REQUEST_FIELDS, extra.request) };
+  if (!url.endsWith('/*')) return { schema, url };
   const filename = { type: 'string', description: "The file's name, percent-encoded; %2F makes a / in it." };
   const params = { type: 'object', properties: { filename }, required: ['filename'] };
-  return { schema: { ...schema, params, response }, url: `${url.slice(0, -1)}:filename` };
+  return { schema: { ...schema, params }, url: `${url.slice(0, -1)}:filename` };
+}
+
+/** RFC 9110 §14.2 knows Range with GET alone, and the answer to a HEAD has no content. */
+function headless(path: unknown): unknown {
+  if (!isObject(path) || !isObject(path.head)) return path;
+  const { parameters, responses, ...head } = path.head;
+  const kept = Array.isArray(parameters)
+    ? parameters.filter((parameter) => !isObject(parameter) || !['Range', 'If-Range'].includes(String(parameter.name)))
+    : [];
+  const replies = Object.entries(isObject(responses) ? responses : {}).flatMap(([status, reply]) => {
+    if (status === '206' || status === '416' || !isObject(reply)) return [];
+    const { content: _content, ...rest } = reply;
+    return [[status, rest]];
+  });
+  return { ...path, head: { ...head, parameters: kept, responses: Object.fromEntries(replies) } };
+}
+
+/** What no operation answers, but every path: another method. */
+function methodNotAllowed(): Json {
+  const fields = Object.entries(replyFields(['Allow'])).map(([name, { description, ...schema }]) => {
+    return [name, { description, schema }];
+  });
+  return { ...refusal(['method_not_allowed']), headers: Object.fromEntries(fields) };
 }
 
 /** Moves every schema with a title to `components` and leaves a reference. */
@@ -52,7 +131,9 @@ export const openapi = fp(
         openapi: '3.1.0',
         info: {
           title: 'Lading',
-          description: 'Resumable chunked file transfer. Errors are application/problem+json (RFC 9457).',
+          description:
+            'Resumable chunked file transfer. Errors are application/problem+json (RFC 9457). X-Request-Id is taken from any request. ' +
+            'OPTIONS tells the methods of a path (204 with Allow); any other method is answered as MethodNotAllowed.',
           version: '1',
         },
         components: {
@@ -63,13 +144,15 @@ export const openapi = fp(
         },
         security: [{ bearer: [] }],
       },
-      transform: ({ schema, url }) => named(schema ?? {}, url),
+      transform: ({ schema, url }) => documented(schema ?? {}, url),
       transformObject: (documentObject) => {
         if (!('openapiObject' in documentObject)) return documentObject.swaggerObject;
         const { openapiObject: document } = documentObject;
         const schemas: Json = {};
-        const paths = hoist(document.paths, schemas);
-        return Object.assign(document, { paths, components: { ...document.components, schemas } });
+        const heads = Object.entries(document.paths ?? {}).map(([path, item]) => [path, headless(item)]);
+        const paths = hoist(Object.fromEntries(heads), schemas);
+        const responses = hoist({ MethodNotAllowed: methodNotAllowed() }, schemas);
+        return Object.assign(document, { paths, components: { ...document.components, schemas, responses } });
       },
     });
   },

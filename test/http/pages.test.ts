@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { CATALOGUE } from '../../src/errors.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
@@ -17,18 +18,40 @@ test('health, the document and its page are open', async (t) => {
   assert.match(await page.text(), /swagger-ui/);
 });
 
+interface Described {
+  description: string;
+  schema: Record<string, unknown>;
+}
+
+interface Reply {
+  description: string;
+  content?: Record<string, { schema: { allOf?: { properties?: { code?: { enum: string[] } } }[] } }>;
+  headers: Record<string, Described>;
+}
+
 interface Operation {
-  responses: Record<string, { content?: Record<string, unknown> }>;
+  responses: Record<string, Reply>;
   requestBody?: { content: Record<string, unknown> };
-  parameters?: { name: string; in: string; required?: boolean }[];
+  parameters?: (Described & { name: string; in: string; required?: boolean; example?: unknown })[];
   security?: unknown[];
+}
+
+interface Document {
+  openapi: string;
+  paths: Record<string, Record<string, Operation>>;
+  components: { schemas: Record<string, unknown>; responses: Record<string, Reply> };
+}
+
+async function documentOf(t: TestContext): Promise<Document> {
+  const { origin } = await startServer(t);
+  return (await (await fetch(`${origin}/openapi.json`)).json()) as Document;
 }
 
 test('the OpenAPI document has every route with its parameters, bodies and replies', async (t) => {
   const { origin } = await startServer(t);
   const reply = await fetch(`${origin}/openapi.json`);
   assert.match(reply.headers.get('content-type') ?? '', /^application\/json/);
-  const document = (await reply.json()) as { openapi: string; paths: Record<string, Record<string, Operation>> };
+  const document = (await reply.json()) as Document;
   assert.match(document.openapi, /^3\.1/);
   const { paths } = document;
   const expected: Record<string, string[]> = {
@@ -64,6 +87,175 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
   const status = paths['/api/files/status/{filename}']?.get;
   assert.ok(status?.parameters?.some(({ name, in: where }) => name === 'filename' && where === 'path'));
   assert.ok(status?.responses['200']?.content?.['text/event-stream'], 'the stream of events is described');
+});
+
+/** Fields of requests, statuses, and the fields of the success besides X-Request-Id, as the document has them. */
+const CONDITIONS = ['If-Match', 'If-Modified-Since', 'If-None-Match', 'If-Unmodified-Since'];
+const WANTED = ['Want-Content-Digest', 'Want-Repr-Digest'];
+const FILE_FIELDS = [
+  'Accept-Ranges',
+  'Cache-Control',
+  'Content-Digest',
+  'Content-Disposition',
+  'Content-Length',
+  'ETag',
+];
+const OPERATIONS: [method: string, path: string, request: string[], statuses: string, reply: string[]][] = [
+  ['post', '/auth/token', [], '200 400 401 408 413 415 422 429 431 500 503', ['Cache-Control']],
+  [
+    'post',
+    '/api/files/upload',
+    ['Content-Digest', 'Content-Range', 'Repr-Digest', 'X-Chunk-CRC32'],
+    '200 400 401 404 408 409 413 415 422 431 500 503 507',
+    [],
+  ],
+  ['get', '/api/files/status/{filename}', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
+  [
+    'get',
+    '/api/files/download/{filename}',
+    [...CONDITIONS, 'If-Range', 'Range', ...WANTED],
+    '200 206 304 400 401 403 404 408 412 416 431 500 503',
+    [...FILE_FIELDS, 'Last-Modified', 'Repr-Digest'],
+  ],
+  [
+    'head',
+    '/api/files/download/{filename}',
+    [...CONDITIONS, ...WANTED],
+    '200 304 400 401 403 404 408 412 431 500 503',
+    [...FILE_FIELDS, 'Last-Modified', 'Repr-Digest'],
+  ],
+  ['post', '/api/files/complete/{filename}', [], '200 400 401 403 404 408 409 431 500 503 507', []],
+  ['post', '/api/files/verify/{filename}', [], '200 400 401 403 404 408 431 500 503', []],
+  ['get', '/api/files', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
+  ['delete', '/api/files/{filename}', [], '200 400 401 403 404 408 431 500 503', []],
+  ['get', '/api/clients', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
+  ['post', '/api/clients', [], '201 400 401 403 408 413 415 422 431 500 503 507', ['Cache-Control', 'Location']],
+  ['delete', '/api/clients/{client_id}', [], '200 400 401 403 404 408 431 500 503', []],
+  ['post', '/api/sweep', [], '200 400 401 403 408 431 500 503', []],
+  ['get', '/metrics', [], '200 400 401 403 408 429 431 500 503', []],
+  ['get', '/health', [], '200 400 408 431 500', []],
+  ['get', '/ready', [], '200 400 408 431 500 503', []],
+];
+
+test('the OpenAPI document lists the header fields and the statuses of every operation', async (t) => {
+  const { paths } = await documentOf(t);
+  const listed = Object.entries(paths).flatMap(([path, item]) =>
+    Object.keys(item).map((method) => `${method} ${path}`),
+  );
+  assert.deepEqual(listed.sort(), OPERATIONS.map(([method, path]) => `${method} ${path}`).sort());
+  for (const [method, path, request, statuses, fields] of OPERATIONS) {
+    const operation = paths[path]?.[method];
+    assert.ok(operation, `${method} ${path}`);
+    const { parameters = [], responses } = operation;
+    const headers = parameters.filter((parameter) => parameter.in === 'header');
+    assert.deepEqual(headers.map(({ name }) => name).sort(), [...request].sort(), `${method} ${path}`);
+    for (const { name, description, schema, example, required } of headers) {
+      assert.ok(description && schema.type === 'string' && typeof example === 'string' && !required, name);
+    }
+    assert.equal(Object.keys(responses).join(' '), statuses, `${method} ${path}`);
+    const [success = ''] = statuses.split(' ');
+    const expected = [...fields, 'X-Request-Id'].sort();
+    assert.deepEqual(Object.keys(responses[success]?.headers ?? {}), expected, `${method} ${path}`);
+  }
+});
+
+test('the OpenAPI document has the fields of partial, unchanged and refused downloads', async (t) => {
+  const { paths } = await documentOf(t);
+  const { responses = {} } = paths['/api/files/download/{filename}']?.get ?? {};
+  const fields = (status: string): string[] => Object.keys(responses[status]?.headers ?? {});
+  assert.ok(fields('206').includes('Content-Range'));
+  assert.ok(!fields('200').includes('Content-Range'));
+  assert.deepEqual(fields('304'), ['Accept-Ranges', 'Cache-Control', 'ETag', 'Last-Modified', 'X-Request-Id']);
+  assert.deepEqual(fields('401'), ['WWW-Authenticate', 'X-Request-Id']);
+  assert.deepEqual(fields('416'), ['Content-Range', 'X-Request-Id']);
+  assert.deepEqual(fields('503'), ['Retry-After', 'X-Request-Id']);
+  assert.equal(responses['304']?.content, undefined);
+});
+
+test('every code of the catalogue stands under its status', async (t) => {
+  const { paths, components } = await documentOf(t);
+  const listed = new Map<string, Set<string>>();
+  const look = (status: string, { content }: Reply): void => {
+    for (const code of content?.['application/problem+json']?.schema.allOf?.[1]?.properties?.code?.enum ?? []) {
+      listed.set(code, (listed.get(code) ?? new Set()).add(status));
+    }
+  };
+  for (const { responses } of Object.values(paths).flatMap((item) => Object.values(item))) {
+    for (const [status, reply] of Object.entries(responses)) look(status, reply);
+  }
+  // No operation answers with it: it is the answer to a method that is none.
+  assert.ok(!listed.has('method_not_allowed'));
+  const { MethodNotAllowed } = components.responses;
+  assert.ok(MethodNotAllowed);
+  assert.deepEqual(Object.keys(MethodNotAllowed.headers), ['Allow', 'X-Request-Id']);
+  look('405', MethodNotAllowed);
+  for (const [code, { status }] of Object.entries(CATALOGUE)) {
+    assert.deepEqual([...(listed.get(code) ?? [])], [String(status)], code);
+  }
+  assert.equal(listed.size, Object.keys(CATALOGUE).length);
+});
+
+/** Every object in a JSON value, with where it stands. */
+function* objectsIn(value: unknown, at = '#'): Generator<[at: string, object: Record<string, unknown>]> {
+  if (typeof value !== 'object' || value === null) return;
+  if (!Array.isArray(value)) yield [at, value as Record<string, unknown>];
+  for (const [key, child] of Object.entries(value)) yield* objectsIn(child, `${at}/${key}`);
+}
+
+test('the OpenAPI document keeps the rules of OpenAPI 3.1', async (t) => {
+  const document = await documentOf(t);
+  for (const [at, { $ref, nullable, documented }] of objectsIn(document)) {
+    assert.equal(nullable, undefined, `${at}: 3.1 has no nullable`);
+    assert.equal(documented, undefined, `${at}: a property of the source`);
+    if (typeof $ref !== 'string') continue;
+    let target: unknown = document;
+    for (const key of $ref.split('/').slice(1)) target = (target as Record<string, unknown> | undefined)?.[key];
+    assert.ok(target, `${at}: nothing at ${$ref}`);
+  }
+  for (const [path, item] of Object.entries(document.paths)) {
+    const wanted = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+    for (const [method, { parameters = [], responses }] of Object.entries(item)) {
+      const at = `${method} ${path}`;
+      const keys = parameters.map((parameter) => `${parameter.in} ${parameter.name.toLowerCase()}`);
+      assert.equal(new Set(keys).size, keys.length, `${at}: a parameter is there twice`);
+      const inPath = parameters.filter((parameter) => parameter.in === 'path');
+      assert.deepEqual(
+        inPath.map(({ name, required }) => [name, required]),
+        wanted.map((name) => [name, true]),
+        at,
+      );
+      for (const { name, in: where, schema } of parameters) {
+        assert.ok(['query', 'header', 'path'].includes(where) && typeof schema === 'object', `${at}: ${name}`);
+        // The specification has other places for these three.
+        if (where === 'header') assert.doesNotMatch(name, /^(accept|content-type|authorization)$/i);
+      }
+      for (const [status, { description, headers, content = {} }] of Object.entries(responses)) {
+        assert.match(status, /^[1-5]\d\d$/, at);
+        assert.ok(description, `${at} ${status}`);
+        for (const field of Object.values(headers)) assert.ok(field.description && typeof field.schema === 'object');
+        for (const { schema } of Object.values(content)) assert.equal(typeof schema, 'object', `${at} ${status}`);
+      }
+    }
+  }
+});
+
+test('what the document says of header fields refuses nothing at run time', async (t) => {
+  const { origin, client } = await startServer(t);
+  const send = async (fields: Record<string, string>): Promise<Response> =>
+    fetch(`${origin}/api/files/upload?filename=h&total_size=5`, {
+      method: 'POST',
+      headers: { ...client.headers, 'content-type': 'application/octet-stream', ...fields },
+      body: encodeChunk(0, Buffer.from('hello')),
+    });
+  for (const field of ['content-range', 'x-chunk-crc32', 'content-digest', 'repr-digest']) {
+    await assertProblemReply(await send({ [field]: 'nonsense' }), 'invalid_request');
+  }
+  assert.equal((await send({ 'x-chunk-crc32': ' 3610A686 ' })).status, 200);
+  // RFC 9110 §13.1, §14.2: what cannot be read is left out of account.
+  for (const field of ['range', 'if-range', 'if-modified-since', 'if-unmodified-since', 'want-repr-digest']) {
+    const headers = { ...client.headers, [field]: 'nonsense' };
+    assert.equal((await fetch(`${origin}/api/files/download/h`, { headers })).status, 200, field);
+  }
 });
 
 test('the metrics are for administrators, by token or by Basic', async (t) => {

@@ -2,8 +2,8 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { requireAdmin } from '../../identity/policy.ts';
-import { Problem } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
 
 const Swept = Type.Object(
   {
@@ -19,7 +19,8 @@ export function adminRoutes(app: FastifyInstance, { engine }: RouteDeps): void {
     schema: {
       tags: ['Administration'],
       summary: 'Removes stale uploads and seals finished ones of undeclared size now.',
-      response: { 200: Swept, 401: Problem, 403: Problem },
+      response: { 200: Swept },
+      documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },
     handler: async (request): Promise<Swept> => {
       requireAdmin(request.principal);

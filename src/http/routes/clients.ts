@@ -3,11 +3,13 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
 import { requireAdmin } from '../../identity/policy.ts';
-import { type Client, ClientCreated, ClientList, Message, NewClient, Problem } from '../../protocol/schemas.ts';
+import { type Client, ClientCreated, ClientList, Message, NewClient } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
 
 const tags = ['Clients'];
+const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;
 
 function iso(time: number): string {
   return new Date(time).toISOString();
@@ -31,7 +33,12 @@ export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
 
 function listRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
   app.get('/api/clients', {
-    schema: { tags, summary: 'Who may sign in.', response: { 200: ClientList, 401: Problem, 403: Problem } },
+    schema: {
+      tags,
+      summary: 'Who may sign in.',
+      response: { 200: ClientList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ADMINISTRATOR },
+    },
     handler: async (_request, reply): Promise<ClientList> => {
       reply.header('cache-control', 'no-store');
       const clients = credentials
@@ -59,7 +66,11 @@ function createRoute(app: FastifyInstance, { credentials, config }: RouteDeps): 
       tags,
       summary: 'Enrols a client. Its secret is shown this once.',
       body: NewClient,
-      response: { 201: ClientCreated, 400: Problem, 401: Problem, 403: Problem, 422: Problem },
+      response: { 201: ClientCreated },
+      documented: {
+        replies: { 201: ['Cache-Control', 'Location'] },
+        errors: [...ADMINISTRATOR, ...SMALL_BODY, 'insufficient_storage'],
+      },
     },
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<ClientCreated> => {
@@ -82,7 +93,8 @@ function deleteRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
       tags,
       summary: 'Deletes a client; its tokens are worthless at once. Its files stay.',
       params: Type.Object({ client_id: Type.String() }),
-      response: { 200: Message, 400: Problem, 401: Problem, 403: Problem, 404: Problem },
+      response: { 200: Message },
+      documented: { errors: [...ADMINISTRATOR, 'not_found'] },
     },
     handler: async (request): Promise<Message> => {
       const { client_id: id } = request.params;

@@ -1,6 +1,6 @@
 /** GET and HEAD /api/files/download/{filename}: RFC 9110 §13 and §14 over what is stored, or as it arrives. */
 import type { OutgoingHttpHeaders } from 'node:http';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
 import Type from 'typebox';
 import type { Representation } from '../../engine/downloads.ts';
 import { LadingError } from '../../errors.ts';
@@ -9,9 +9,10 @@ import { checkPreconditions, ifRangeHolds, type Validators } from '../../protoco
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkName } from '../../protocol/names.ts';
 import { formatContentRange, parseRange } from '../../protocol/ranges.ts';
-import { DownloadQuery, Problem } from '../../protocol/schemas.ts';
+import { DownloadQuery } from '../../protocol/schemas.ts';
 import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
 import { digestFields, representationFields } from '../representation.ts';
 import { FollowSource, Incomplete, PiecesSource, type Source } from '../sources.ts';
 import { nameParameter } from './parameters.ts';
@@ -39,6 +40,10 @@ interface Answer {
 
 const binary = { 'application/octet-stream': { schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) } };
 
+/** Of a 304 too. */
+const validatorFields = ['Accept-Ranges', 'Cache-Control', 'ETag', 'Last-Modified'] as const;
+const contentFields = [...validatorFields, 'Content-Disposition', 'Content-Length'] as const;
+
 const schema = {
   tags: ['Files'],
   summary: 'The bytes of a file, whole or by ranges; also of one that is still arriving.',
@@ -51,15 +56,34 @@ const schema = {
     200: { description: 'The whole file', content: binary },
     206: { description: 'The range, or several as multipart/byteranges', content: binary },
     304: { description: 'Not modified', type: 'null' },
-    400: Problem,
-    401: Problem,
-    403: Problem,
-    404: Problem,
-    412: Problem,
-    416: Problem,
-    503: Problem,
   },
-};
+  documented: {
+    request: [
+      'Range',
+      'If-Range',
+      'If-Match',
+      'If-None-Match',
+      'If-Modified-Since',
+      'If-Unmodified-Since',
+      'Want-Repr-Digest',
+      'Want-Content-Digest',
+    ],
+    replies: {
+      200: [...contentFields, 'Repr-Digest', 'Content-Digest'],
+      206: [...contentFields, 'Content-Range', 'Repr-Digest', 'Content-Digest'],
+      304: validatorFields,
+    },
+    errors: [
+      ...SIGNED_IN,
+      'forbidden',
+      'invalid_name',
+      'not_found',
+      'not_complete',
+      'precondition_failed',
+      'range_not_satisfiable',
+    ],
+  },
+} satisfies FastifySchema;
 
 interface Doors extends RouteDeps {
   /** Downloads that may be waiting for bytes. */

@@ -4,11 +4,13 @@ import Type, { type Static } from 'typebox';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
-import { Deleted, FileList, FileStatus, ListQuery, OwnerQuery, Problem } from '../../protocol/schemas.ts';
+import { Deleted, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
 import { nameParameter } from './parameters.ts';
 
 const tags = ['Files'];
+const OF_A_NAME = [...SIGNED_IN, 'forbidden', 'invalid_name', 'not_found'] as const;
 
 interface Named {
   Params: { '*': string };
@@ -56,7 +58,8 @@ function listRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       tags,
       summary: 'Files and unfinished uploads, sorted by name, a page at a time.',
       querystring: ListQuery,
-      response: { 200: FileList, 400: Problem, 401: Problem, 403: Problem },
+      response: { 200: FileList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
     },
     handler: async (request, reply) => {
       const { limit = 100, cursor, status = null, prefix = '', owner } = request.query;
@@ -80,7 +83,8 @@ function deleteRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       summary: 'Deletes a file, or cancels its upload.',
       params: nameParameter,
       querystring: OwnerQuery,
-      response: { 200: Deleted, 400: Problem, 401: Problem, 403: Problem, 404: Problem },
+      response: { 200: Deleted },
+      documented: { errors: OF_A_NAME },
     },
     handler: async (request): Promise<Deleted> => {
       const name = checkName(request.params['*']);
@@ -97,7 +101,8 @@ function completeRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       summary: 'Ends an upload of undeclared size now.',
       params: nameParameter,
       querystring: OwnerQuery,
-      response: { 200: FileStatus, 400: Problem, 401: Problem, 404: Problem, 409: Problem },
+      response: { 200: FileStatus },
+      documented: { errors: [...OF_A_NAME, 'not_contiguous', 'digest_mismatch', 'insufficient_storage'] },
     },
     handler: async (request): Promise<FileStatus> =>
       engine.complete(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),
@@ -111,7 +116,8 @@ function verifyRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       summary: 'Reads a stored file again and compares it with what was recorded when it came.',
       params: nameParameter,
       querystring: OwnerQuery,
-      response: { 200: Verified, 400: Problem, 401: Problem, 404: Problem },
+      response: { 200: Verified },
+      documented: { errors: OF_A_NAME },
     },
     handler: async (request): Promise<Verified> =>
       engine.verify(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),

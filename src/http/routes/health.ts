@@ -1,8 +1,9 @@
 /** Is the process alive, and may it be sent work. Both open and cheap, for load balancers ask every second. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { Health, Problem } from '../../protocol/schemas.ts';
+import { Health } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
+import { WORKING } from '../documented.ts';
 
 export function healthRoutes(app: FastifyInstance, { state }: RouteDeps): void {
   const tags = ['Health'];
@@ -12,7 +13,13 @@ export function healthRoutes(app: FastifyInstance, { state }: RouteDeps): void {
     handler: async () => ({ status: 'healthy' }),
   });
   app.get('/ready', {
-    schema: { tags, summary: 'The server takes requests.', security: [], response: { 200: Health, 503: Problem } },
+    schema: {
+      tags,
+      summary: 'The server takes requests.',
+      security: [],
+      response: { 200: Health },
+      documented: { errors: WORKING },
+    },
     config: { frequent: true },
     handler: async () => {
       const now = state();

@@ -3,9 +3,9 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Principal } from '../../contracts.ts';
 import { requireAdmin } from '../../identity/policy.ts';
-import { Problem } from '../../protocol/schemas.ts';
 import { basicCredentials, bearerToken, missingToken, signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
 
 export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { registry } = deps.metrics;
@@ -16,9 +16,8 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
       security: [{ bearer: [] }, { basic: [] }],
       response: {
         200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },
-        401: Problem,
-        403: Problem,
       },
+      documented: { errors: [...SIGNED_IN, 'insufficient_scope', 'rate_limited'] },
     },
     config: { frequent: true },
     handler: async (request, reply) => {

@@ -3,8 +3,9 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
-import { FileStatus, OwnerQuery, Problem } from '../../protocol/schemas.ts';
+import { FileStatus, OwnerQuery } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
 import { StatusStreams, wantsEvents } from '../events.ts';
 import { nameParameter } from './parameters.ts';
 
@@ -27,10 +28,8 @@ export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void 
             'text/event-stream': { schema: Type.String() },
           },
         },
-        400: Problem,
-        401: Problem,
-        403: Problem,
       },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden', 'invalid_name'] },
     },
     config: { frequent: true },
     handler: async (request, reply) => {

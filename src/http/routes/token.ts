@@ -1,8 +1,9 @@
 /** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3). */
 import type { FastifyInstance } from 'fastify';
-import { Problem, TokenReply, TokenRequest } from '../../protocol/schemas.ts';
+import { TokenReply, TokenRequest } from '../../protocol/schemas.ts';
 import { signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { parseForm } from '../form.ts';
 import { smallBody } from '../refuse.ts';
 
@@ -30,7 +31,8 @@ export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
         security: [],
         consumes: ['application/x-www-form-urlencoded'],
         body: TokenRequest,
-        response: { 200: TokenReply, 400: Problem, 401: Problem, 422: Problem, 429: Problem },
+        response: { 200: TokenReply },
+        documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, ...SMALL_BODY, 'rate_limited'] },
       },
       preParsing: smallBody(deps.config.idleSeconds),
       handler: async (request, reply) => {

@@ -1,0 +1,118 @@
+/**
+ * What the OpenAPI document says beyond the schemas that validate and serialise: header fields and refusals. It is read only when the
+ * document is made. As `schema.headers` the fields would be checked once more on every request, in other words than the parsers' own.
+ */
+import type { ErrorCode } from '../errors.ts';
+
+declare module 'fastify' {
+  interface FastifySchema {
+    documented?: Documented;
+  }
+}
+
+export interface Documented {
+  /** Fields of the request that have a meaning. */
+  request?: readonly (keyof typeof REQUEST_FIELDS)[];
+  /** Fields of a success, by status; `X-Request-Id` is everywhere. */
+  replies?: Readonly<Record<number, readonly ReplyField[]>>;
+  /** What the route refuses by, besides what any route does. */
+  errors?: readonly ErrorCode[];
+}
+
+export interface Field {
+  description: string;
+  example: string;
+  /** Of the value, as JSON Schema; any text by default. */
+  pattern?: string;
+}
+
+const fields = <const Names extends string>(all: Record<Names, Field>): Record<Names, Field> => all;
+
+export const REQUEST_FIELDS = fields({
+  'Content-Range': {
+    description:
+      "Where the chunk lies, as in its header, and the file's size or *. bytes */SIZE says the size alone (RFC 9110 §14.4).",
+    example: 'bytes 0-4/10',
+  },
+  'X-Chunk-CRC32': {
+    description: "CRC-32 (IETF) of the chunk's data, compared before anything is stored.",
+    example: '3610a686',
+    pattern: '^[0-9A-Fa-f]{8}$',
+  },
+  'Content-Digest': {
+    description: 'sha-256 or sha-512 of the whole body of this request, chunk header included (RFC 9530).',
+    example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
+  },
+  'Repr-Digest': {
+    description: 'sha-256 or sha-512 of the whole file, compared before it becomes complete (RFC 9530).',
+    example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
+  },
+  Range: {
+    description: 'One range or several; open and suffix ranges too (RFC 9110 §14.2). Of GET only.',
+    example: 'bytes=0-1023',
+  },
+  'If-Range': {
+    description: 'ETag or Last-Modified of what is there already: Range counts only if the file is still that one.',
+    example: '"f1-5-3610a686"',
+  },
+  'If-Match': { description: 'Entity tags or *: 412 unless the file has one of them.', example: '"f1-5-3610a686"' },
+  'If-None-Match': { description: 'Entity tags or *: 304 if the file has one of them.', example: '"f1-5-3610a686"' },
+  'If-Modified-Since': {
+    description: 'HTTP date: 304 if the file is not newer. Without If-None-Match only.',
+    example: 'Wed, 21 Oct 2026 07:28:00 GMT',
+  },
+  'If-Unmodified-Since': {
+    description: 'HTTP date: 412 if the file is newer. Without If-Match only.',
+    example: 'Wed, 21 Oct 2026 07:28:00 GMT',
+  },
+  'Want-Repr-Digest': {
+    description: 'Asks for Repr-Digest by algorithm and preference (RFC 9530); a small file has it made if need be.',
+    example: 'sha-256=10, sha-512=3',
+  },
+  'Want-Content-Digest': {
+    description: 'Asks for Content-Digest by algorithm and preference (RFC 9530); sent with small contents.',
+    example: 'sha-256=10',
+  },
+});
+
+export const REPLY_FIELDS = fields({
+  'X-Request-Id': {
+    description: "The request's id, to be found in the log; its own if it sent one.",
+    example: 'k3Xq-1f',
+  },
+  'Accept-Ranges': { description: 'Ranges of bytes may be asked for.', example: 'bytes' },
+  Allow: { description: 'The methods that are answered here.', example: 'GET, HEAD, OPTIONS' },
+  'Cache-Control': { description: 'What caches may do.', example: 'no-store' },
+  'Content-Digest': {
+    description: 'Digest of this content, where it was wanted of a small one (RFC 9530).',
+    example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
+  },
+  'Content-Disposition': { description: 'Under which name to save the file.', example: 'attachment; filename="a.bin"' },
+  'Content-Length': { description: 'Bytes of the content, where they are known.', example: '5', pattern: '^[0-9]+$' },
+  'Content-Range': {
+    description: 'Which bytes these are and of how many, unless there are several parts; of a 416 bytes */SIZE.',
+    example: 'bytes 0-4/10',
+  },
+  ETag: { description: 'Strong entity tag of the file once it is readable.', example: '"f1-5-3610a686"' },
+  'Last-Modified': { description: 'When the file became complete.', example: 'Wed, 21 Oct 2026 07:28:00 GMT' },
+  Location: { description: 'The client that was made.', example: '/api/clients/c1' },
+  'Repr-Digest': {
+    description: 'Digest of the whole file: the one it was uploaded with, or one that was wanted (RFC 9530).',
+    example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
+  },
+  'Retry-After': { description: 'Seconds to wait before the next try.', example: '5', pattern: '^[0-9]+$' },
+  'WWW-Authenticate': { description: 'How to sign in (RFC 6750).', example: 'Bearer error="invalid_token"' },
+});
+export type ReplyField = keyof typeof REPLY_FIELDS;
+
+/** Refusals of every route that works only while the server takes requests. */
+export const WORKING = ['overloaded', 'shutting_down'] as const satisfies readonly ErrorCode[];
+/** …and only for those who have signed in. */
+export const SIGNED_IN = ['unauthorized', ...WORKING] as const satisfies readonly ErrorCode[];
+/** Of a route that reads a small body whole, for bodies that it cannot take. */
+export const SMALL_BODY = [
+  'length_mismatch',
+  'chunk_too_large',
+  'unsupported_media_type',
+  'validation_failed',
+] as const satisfies readonly ErrorCode[];
