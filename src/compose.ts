@@ -1,4 +1,5 @@
 /** The only place that wires rooms together; it opens them in order and closes them in reverse. */
+import { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type ScheduledTask, schedule } from 'node-cron';
@@ -39,6 +40,8 @@ export interface Substitutes {
 }
 
 const FOLLOW_SILENCE_MS = 60_000;
+/** While a stop waits for running requests: how often connections without one are closed. */
+const IDLE_LOOK_MS = 100;
 
 /** Opens the data directory and builds the server; nothing listens yet. */
 export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
@@ -142,8 +145,11 @@ function lifecycle({ config, store, clock, log, credentials, engine, server, swe
     // Downloads have the same patience as chunks; what is left of either then is cut.
     const cut = setTimeout(() => server.server.closeAllConnections(), patience);
     const closed = server.close();
+    // Node closes the idle connections of now; one whose last answer is still to come would be kept for another request.
+    const idle = setInterval(() => Server.prototype.closeIdleConnections.call(server.server), IDLE_LOOK_MS);
     const ended = await engine.stop(patience);
     await closed;
+    clearInterval(idle);
     clearTimeout(cut);
     await credentials.close();
     // A start that did not come so far as to check what an unclean stop left must not vouch for it.
