@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { validate as isCron } from 'node-cron';
+import { bytesOf } from './protocol/sizes.ts';
 import { type Kind, type KindTypes, SETTINGS, type Setting } from './settings.ts';
 
 /** A setting that the server cannot start with; the message is one line that names it. */
@@ -11,12 +12,7 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-const MIB = 1024 ** 2;
-const GIB = 1024 ** 3;
-const TIB = 1024 ** 4;
-
 type Table = (typeof SETTINGS)[number];
-export type SettingName = Table['name'];
 
 /** The server's settings: sizes in bytes, `dataDir` absolute. */
 export type Config = { readonly [S in Table as S['name']]: KindTypes[S['kind']] } & {
@@ -30,29 +26,9 @@ export interface Loaded {
   warnings: string[];
 }
 
-const UNITS: Record<string, number> = {
-  '': 1,
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  k: 1024,
-  m: MIB,
-  g: GIB,
-  t: TIB,
-  kib: 1024,
-  mib: MIB,
-  gib: GIB,
-  tib: TIB,
-};
-
-/** Bytes from `1048576`, `64MiB`, `1 GiB`, `5MB`; `K`, `M`, `G`, `T` alone are binary. Null when it is none of these. */
+/** As `bytesOf`; null also for what is no whole number of bytes. */
 export function parseSize(text: string): number | null {
-  const match = /^(\d{1,16}(?:\.\d{1,6})?) ?([a-z]{0,3})$/i.exec(text.trim());
-  const unit = UNITS[match?.[2]?.toLowerCase() ?? '?'];
-  if (!match || unit === undefined) return null;
-  const bytes = Number(match[1]) * unit;
+  const bytes = bytesOf(text);
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 

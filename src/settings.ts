@@ -1,9 +1,8 @@
 /** Every setting of the server, in one table: parsing, `--help` and the README's list come from it. */
 import { availableParallelism } from 'node:os';
 
-const MIB = 1024 ** 2;
-const GIB = 1024 ** 3;
-const TIB = 1024 ** 4;
+import { GIB, MIB, TIB } from './protocol/sizes.ts';
+
 const SECONDS_A_YEAR = 366 * 24 * 3600;
 
 /** How the text of a setting is read, and what type it becomes. */

@@ -1,14 +1,13 @@
 /** How values are written on the command line, and shown to people. */
 import { InvalidArgumentError } from 'commander';
 import type { RangeRequest } from '../client/client.ts';
+import { bytesOf } from '../protocol/sizes.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** Bytes from `1048576`, `512K`, `8MiB` or `5MB`: `K`, `M`, `G` and `KiB`, … are powers of 1024, `KB`, … of 1000. */
+/** As `bytesOf`, to the next whole byte; at least one. */
 export function parseSize(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?$/i.exec(text.trim());
-  const step = match?.[3]?.toLowerCase() === 'b' ? 1000 : 1024;
-  const bytes = Math.round(Number(match?.[1]) * step ** ' kmgt'.indexOf(match?.[2]?.toLowerCase() ?? ' '));
+  const bytes = Math.round(bytesOf(text) ?? 0);
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
     throw new InvalidArgumentError('Write a size such as 1048576, 512K, 8MiB or 5MB.');
   }

@@ -2,15 +2,12 @@
 import type { FileDocument } from '../contracts.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
-import type { FileStatus } from '../protocol/schemas.ts';
+import { type FileStatus, MAX_MISSING } from '../protocol/schemas.ts';
+import { iso } from '../protocol/times.ts';
 import type { OpenUpload } from './upload.ts';
 
-/** At most so many gaps are listed in one status object. */
-export const MOST_GAPS = 1000;
-
-export function iso(time: number): string {
-  return new Date(time).toISOString();
-}
+/** At most so many gaps are listed, in a status object and in a refusal alike. */
+export const MOST_GAPS = MAX_MISSING;
 
 /** The strong entity tag of a readable file: other bytes have another id, another size or another CRC-32. */
 export function entityTag(id: string, size: number, crc32: number): string {

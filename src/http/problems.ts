@@ -20,7 +20,7 @@ export interface ProblemReply {
 }
 
 /** RFC 9457 §3.1.1 wants an absolute URI; a name promises no page to go to. */
-export function problemType(code: string): string {
+function problemType(code: string): string {
   return `urn:problem:lading:${code}`;
 }
 

@@ -90,12 +90,12 @@ export function parseEntityTags(value: string): '*' | EntityTag[] | null {
 }
 
 /** §8.8.3.2: equal and neither weak. */
-export function strongMatch(a: EntityTag, b: EntityTag): boolean {
+function strongMatch(a: EntityTag, b: EntityTag): boolean {
   return !a.weak && !b.weak && a.opaque === b.opaque;
 }
 
 /** §8.8.3.2: equal, weak or not. */
-export function weakMatch(a: EntityTag, b: EntityTag): boolean {
+function weakMatch(a: EntityTag, b: EntityTag): boolean {
   return a.opaque === b.opaque;
 }
 

@@ -2,7 +2,7 @@
 import { LadingError } from '../errors.ts';
 
 /** Longest name, in bytes of UTF-8. */
-export const MAX_NAME_BYTES = 1024;
+const MAX_NAME_BYTES = 1024;
 
 const encoder = new TextEncoder();
 

@@ -6,7 +6,7 @@ import Type, { type Static, type TSchema, type TSchemaOptions } from 'typebox';
 import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { MAX_OFFSET } from './chunk.ts';
 
-/** Gaps that a status object lists at most. */
+/** Gaps that a status object and a refusal list at most. */
 export const MAX_MISSING = 1000;
 
 /** A number of bytes or an offset. */
@@ -40,7 +40,7 @@ export const UploadStatus = Words(['pending', 'partial', 'complete'], {
 });
 export type UploadStatus = Static<typeof UploadStatus>;
 
-export const ChunkReceipt = Type.Object(
+const ChunkReceipt = Type.Object(
   {
     start: Bytes('Offset of the first byte of the chunk.'),
     end: Bytes('Offset of its last byte, inclusive.'),
@@ -49,7 +49,6 @@ export const ChunkReceipt = Type.Object(
   },
   { title: 'ChunkReceipt', description: 'What became of the chunk in this request.' },
 );
-export type ChunkReceipt = Static<typeof ChunkReceipt>;
 
 export const FileStatus = Type.Object(
   {

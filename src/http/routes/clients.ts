@@ -4,16 +4,13 @@ import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
 import { requireAdmin } from '../../identity/policy.ts';
 import { type Client, ClientCreated, ClientList, Message, NewClient } from '../../protocol/schemas.ts';
+import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
 
 const tags = ['Clients'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;
-
-function iso(time: number): string {
-  return new Date(time).toISOString();
-}
 
 export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (scope) => {

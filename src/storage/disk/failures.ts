@@ -6,7 +6,7 @@ import { codeOf } from './disk.ts';
 export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
 
-export function toLadingError(error: unknown): LadingError {
+function toLadingError(error: unknown): LadingError {
   if (error instanceof LadingError) return error;
   const code = codeOf(error);
   if (FULL.has(code)) {

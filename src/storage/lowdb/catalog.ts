@@ -191,7 +191,7 @@ function samePlace(a: FileDocument, b: FileDocument): boolean {
 }
 
 /** Throws when `value` is not the document of file `id`. */
-export function checkFileDocument(value: unknown, id: string): FileDocument {
+function checkFileDocument(value: unknown, id: string): FileDocument {
   const fields = new Fields(value);
   if (fields.text('id') !== id) throw new Error('"id" is another file\'s');
   const reprDigest = fields.isNull('reprDigest') ? null : fields.fields('reprDigest');

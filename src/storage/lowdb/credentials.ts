@@ -46,7 +46,7 @@ export class LowdbCredentials implements CredentialStore {
 }
 
 /** Throws when `value` is not the document of client `clientId`. */
-export function checkClientDocument(value: unknown, clientId: string): ClientDocument {
+function checkClientDocument(value: unknown, clientId: string): ClientDocument {
   const fields = new Fields(value);
   if (fields.text('clientId') !== clientId) throw new Error('"clientId" is another client\'s');
   return Object.freeze({
