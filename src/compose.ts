@@ -34,6 +34,7 @@ export interface App {
 export interface Substitutes {
   clock?: Clock;
   disk?: DiskStoreOptions['disk'];
+  threads?: DiskStoreOptions['threads'];
   log?: Logger;
   /** How long a followed download waits for the next change of its file. */
   followSilenceMs?: number;
@@ -51,6 +52,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
     dataDir: config.dataDir,
     workers: config.workers,
     ...(substitutes.disk ? { disk: substitutes.disk } : {}),
+    ...(substitutes.threads ? { threads: substitutes.threads } : {}),
   });
   try {
     return await assemble(config, store, { ...substitutes, clock, log });
