@@ -3,27 +3,31 @@ import { open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { RangeRequest } from '../client/client.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
-import { formatSeconds, formatSize, parseCount, parseDuration, parseRange, parseSize } from './values.ts';
+import { addTransferOptions, formatSeconds, formatSize, parseCount, parseRange, parseSize } from './values.ts';
 
 interface Options {
   output?: string;
   range?: RangeRequest;
   follow?: boolean;
-  parallel: number;
+  /** Absent, as `chunkSize`: not asked for. */
+  parallel?: number;
   chunkSize?: number;
   owner?: string;
   retryFor: number;
   progressEvery: number;
 }
 
+const DEFAULT_PARALLEL = 4;
+
 const HELP = `
-A whole file is fetched into NAME.lading-part and gets its name when it is complete and its checksum agrees. An
-interrupted download goes on where it stopped: run the same command again.
+A file, or a range into a file, is fetched into NAME.lading-part and gets its name when it is complete and checked. An
+interrupted download goes on where it stopped: run the same command again. A stream ("-o -", --follow) goes on by itself
+after a broken connection; nothing of it is kept for a later run.
 
 Examples:
   $ lading download camera-7/monday.wav
@@ -32,7 +36,7 @@ Examples:
   $ lading download live.ts --follow -o - | player`;
 
 export function addDownload(root: Command): void {
-  root
+  const command = root
     .command('download')
     .description('fetch a file, or what is not here of it yet')
     .argument('<name>', 'name on the server')
@@ -42,37 +46,33 @@ export function addDownload(root: Command): void {
     )
     .option('--range <range>', 'only these bytes: 0-99, 100- or -100; they may be of an unfinished file', parseRange)
     .option('--follow', 'start with the first byte and wait for what is still arriving')
-    .option('--parallel <n>', 'requests at once', parseCount, 4)
-    .option('--chunk-size <size>', 'bytes a request, at most (default: up to 32 MiB)', parseSize)
-    .option('--owner <client>', 'whose file it is; for administrators')
-    .addOption(
-      new Option('--retry-for <time>', 'give up after so long without progress')
-        .argParser(parseDuration)
-        .default(3_600_000, '1h'),
-    )
-    .addOption(
-      new Option('--progress-every <time>', 'between progress lines when not on a terminal')
-        .argParser(parseDuration)
-        .default(5_000, '5s'),
-    )
+    .option('--parallel <n>', `requests at once, into a file (default: ${DEFAULT_PARALLEL})`, parseCount)
+    .option('--chunk-size <size>', 'bytes a request, at most, into a file (default: up to 32 MiB)', parseSize)
+    .option('--owner <client>', 'whose file it is; for administrators');
+  addTransferOptions(command)
     .addHelpText('after', HELP)
     .action((name: string, options: Options, command: Command) =>
-      run(command, (context) => download(context, name, options), { connections: options.parallel + 2 }),
+      run(command, (context) => download(context, name, options), {
+        connections: (options.parallel ?? DEFAULT_PARALLEL) + 2,
+      }),
     );
 }
 
 async function download(context: Context, name: string, options: Options): Promise<undefined> {
   if (options.follow && options.range)
     throw new UsageError('--follow starts with the first byte; it does not go with --range.');
-  if (options.output === '-' || options.range || options.follow) return streamed(context, name, options);
+  const target = options.output === '-' ? null : await targetOf(name, options.output);
+  if (target === null || target.special || options.follow)
+    return streamed(context, name, target?.path ?? null, options);
+  const { path } = target;
   const { client, out, signal } = context;
-  const path = await targetOf(name, options.output);
   const view = new ProgressView(out, name, options.progressEvery);
   const started = performance.now();
   try {
     const { downloadFile } = await import('../client/node.ts');
     const result = await downloadFile(client, name, path, {
-      parallel: options.parallel,
+      range: options.range,
+      parallel: options.parallel ?? DEFAULT_PARALLEL,
       chunkSize: options.chunkSize,
       owner: options.owner,
       retryForMs: options.retryFor,
@@ -96,44 +96,66 @@ async function download(context: Context, name: string, options: Options): Promi
   }
 }
 
-/** Bytes in order, to standard output or into a file; nothing is kept for a later run. */
-async function streamed({ client, out, signal }: Context, name: string, options: Options): Promise<undefined> {
-  const path = options.output === '-' ? null : await targetOf(name, options.output);
+/** Bytes in order, to standard output (`path` null) or into a file; nothing is kept for a later run. */
+async function streamed(context: Context, name: string, path: string | null, options: Options): Promise<undefined> {
+  const { client, out, signal } = context;
+  const { range, follow, owner, retryFor, parallel, chunkSize } = options;
+  if (parallel !== undefined || chunkSize !== undefined) {
+    const option = parallel === undefined ? '--chunk-size' : '--parallel';
+    throw new UsageError(`${option} is for downloads into a file without --follow; a stream is one request at a time.`);
+  }
   if (path === null) out.contentOnStdout();
   const view = new ProgressView(out, name, options.progressEvery);
+  // A line that redraws itself would run through a text that is read on the same terminal.
+  const shown = path !== null || process.stdout.isTTY !== true || !out.interactive;
   const started = performance.now();
-  const { range, owner } = options;
-  const source = options.follow
-    ? (await client.download(name, { follow: true, owner, signal })).body
-    : client.read(name, {
-        range,
-        owner,
-        signal,
-        retryForMs: options.retryFor,
-        onRetry: (notice) => view.retry(notice),
-      });
   let received = 0;
-  const counted = async function* (): AsyncGenerator<Uint8Array> {
-    for await (const bytes of source) {
-      received += bytes.length;
-      yield bytes;
-    }
-  };
-  const target = path === null ? process.stdout : (await open(path, 'w')).createWriteStream();
-  await pipeline(Readable.from(counted(), { objectMode: false }), target, { signal, end: path !== null });
-  const seconds = (performance.now() - started) / 1000;
-  const shown = path === null ? '' : `${path}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
-  out.result({ event: 'done', file: name, path, received_bytes: received, seconds: round(seconds) }, shown);
+  try {
+    const source = client.read(name, {
+      range,
+      follow,
+      owner,
+      signal,
+      retryForMs: retryFor,
+      onProgress: (progress) => {
+        received = progress.done;
+        if (shown) view.update(progress);
+      },
+      onRetry: (notice) => view.retry(notice),
+    });
+    // What cannot be read leaves the target as it is: it is opened when the first bytes are here.
+    const first = await source.next();
+    const target = path === null ? process.stdout : (await open(path, 'w')).createWriteStream();
+    await pipeline(Readable.from(from(first, source), { objectMode: false }), target, { signal, end: path !== null });
+    const seconds = (performance.now() - started) / 1000;
+    const text = path === null ? '' : `${path}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
+    out.result({ event: 'done', file: name, path, received_bytes: received, seconds: round(seconds) }, text);
+  } finally {
+    view.end();
+  }
+}
+
+async function* from<T>(first: IteratorResult<T, unknown>, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
 }
 
 function round(seconds: number): number {
   return Math.round(seconds * 1000) / 1000;
 }
 
-/** The file to write: a folder means the last part of the name in it. A name from elsewhere never leads out of the folder. */
-async function targetOf(name: string, output: string | undefined): Promise<string> {
+interface Target {
+  path: string;
+  /** A pipe or a device, which takes bytes in order and nothing else. */
+  special: boolean;
+}
+
+/** What to write: a folder means the last part of the name in it. A name from elsewhere never leads out of the folder. */
+async function targetOf(name: string, output: string | undefined): Promise<Target> {
   const last = name.slice(name.lastIndexOf('/') + 1).replaceAll('\\', '_');
-  if (output === undefined) return last;
+  if (output === undefined) return { path: last, special: false };
   const found = await stat(output).catch(() => null);
-  return output.endsWith('/') || found?.isDirectory() ? join(output, last) : output;
+  if (output.endsWith('/') || found?.isDirectory()) return { path: join(output, last), special: false };
+  return { path: output, special: found !== null && !found.isFile() };
 }

@@ -19,7 +19,7 @@ export const EXIT_HELP = `Exit codes:
   1  other failure              6  verification failed
   2  wrong usage or settings    7  network or server unavailable
   3  not signed in, forbidden   130  stopped by Ctrl-C; run it again to go on
-  4  not found`;
+  4  not found                  143  ended by SIGTERM; the same`;
 
 /** Something that the person who typed the command has to change. */
 export class UsageError extends Error {

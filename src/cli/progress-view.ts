@@ -1,7 +1,7 @@
 /** The progress of a transfer: a line that redraws itself on a terminal, otherwise a plain line every few seconds. */
 
-import type { Progress } from '../client/meter.ts';
 import type { RetryNotice } from '../client/patience.ts';
+import type { StreamProgress } from '../client/stream.ts';
 import { describeError } from './exit.ts';
 import type { Output } from './output.ts';
 import { formatSeconds, formatSize } from './values.ts';
@@ -21,7 +21,7 @@ export class ProgressView {
     this.#everyMs = everyMs;
   }
 
-  update(progress: Progress): void {
+  update(progress: StreamProgress): void {
     const now = performance.now();
     if (now - this.#shownAt < (this.#out.interactive ? REDRAW_MS : this.#everyMs)) return;
     this.#shownAt = now;
@@ -45,7 +45,7 @@ export class ProgressView {
     this.#out.wipe();
   }
 
-  #show(progress: Progress): void {
+  #show(progress: StreamProgress): void {
     const { done, moving, total, rate, left } = progress;
     if (this.#out.json) {
       this.#out.event({
@@ -65,27 +65,36 @@ export class ProgressView {
   }
 }
 
-/** `movie.mkv [######>      ]  45 %  1.2 GiB of 2.7 GiB  85 MiB/s  0:18 left`, cut to the width of the terminal. */
-export function progressLine(file: string, progress: Progress, columns: number): string {
+/**
+ * `movie.mkv [======>      ]  45 %  1.2 GiB of 2.7 GiB  85 MiB/s  0:18 left`, cut to the width of the terminal. While nobody knows the
+ * size: `live.ts  1.2 GiB  85 MiB/s`.
+ */
+export function progressLine(file: string, progress: StreamProgress, columns: number): string {
   const text = numbers(progress);
   const room = columns - 1 - text.length - 2;
   const name = shorten(file, Math.max(8, Math.min(file.length, Math.floor(room / 2))));
+  const share = fraction(progress);
   const width = Math.min(40, room - name.length - 3);
   if (width < 5) return shorten(text, columns - 1);
-  const filled = Math.round(fraction(progress) * width);
+  if (share === null) return `${name}  ${text}`;
+  const filled = Math.round(share * width);
   const bar = filled >= width ? '='.repeat(width) : `${'='.repeat(filled)}>${' '.repeat(width - filled - 1)}`;
   return `${name} [${bar}] ${text}`;
 }
 
-function numbers(progress: Progress): string {
+function numbers(progress: StreamProgress): string {
   const { done, moving, total, rate, left } = progress;
-  const percent = Math.floor(fraction(progress) * 100);
+  const share = fraction(progress);
+  if (total === null || share === null) return `${formatSize(done + moving)}  ${formatSize(rate)}/s`;
   const time = left === null ? 'waiting' : `${formatSeconds(left)} left`;
+  const percent = String(Math.floor(share * 100)).padStart(3);
   const here = Math.min(total, done + moving);
-  return `${String(percent).padStart(3)} %  ${formatSize(here)} of ${formatSize(total)}  ${formatSize(rate)}/s  ${time}`;
+  return `${percent} %  ${formatSize(here)} of ${formatSize(total)}  ${formatSize(rate)}/s  ${time}`;
 }
 
-function fraction({ done, moving, total }: Progress): number {
+/** Null while the size is not known. */
+function fraction({ done, moving, total }: StreamProgress): number | null {
+  if (total === null) return null;
   return total === 0 ? 1 : Math.min(1, (done + moving) / total);
 }
 

@@ -7,7 +7,7 @@ import type { RestartReason, UploadResult } from '../client/upload.ts';
 import { type Context, run } from './command.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
-import { formatSeconds, formatSize, parseCount, parseDuration, parseSize } from './values.ts';
+import { addTransferOptions, formatSeconds, formatSize, parseCount, parseSize } from './values.ts';
 
 interface Options {
   name?: string;
@@ -40,7 +40,7 @@ Examples:
   $ lading upload big.bin --retry-for 2d --json`;
 
 export function addUpload(root: Command): void {
-  root
+  const command = root
     .command('upload')
     .description('send files, or what the server does not have of them yet')
     .argument('<file...>', 'files to send')
@@ -52,17 +52,8 @@ export function addUpload(root: Command): void {
     .option('--sha256', 'have the server compare the SHA-256 of the whole file')
     .option('--no-sha256', 'never read the file twice for its SHA-256')
     .option('--overwrite', 'replace a complete file of that name that has other content')
-    .option('--content-type <type>', 'what downloads are labelled as (default: by the extension)')
-    .addOption(
-      new Option('--retry-for <time>', 'give up after so long without progress')
-        .argParser(parseDuration)
-        .default(3_600_000, '1h'),
-    )
-    .addOption(
-      new Option('--progress-every <time>', 'between progress lines when not on a terminal')
-        .argParser(parseDuration)
-        .default(5_000, '5s'),
-    )
+    .option('--content-type <type>', 'what downloads are labelled as (default: by the extension)');
+  addTransferOptions(command)
     .addHelpText('after', HELP)
     .action((files: string[], options: Options, command: Command) =>
       run(command, (context) => uploadAll(context, files, options), { connections: options.parallel + 2 }),

@@ -1,5 +1,5 @@
 /** How values are written on the command line, and shown to people. */
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { RangeRequest } from '../client/client.ts';
 import { bytesOf } from '../protocol/sizes.ts';
 
@@ -26,6 +26,15 @@ export function parseDuration(text: string): number {
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? 's'];
   if (match === null || unit === undefined) throw new InvalidArgumentError('Write a time such as 90s, 15m, 1h or 2d.');
   return Number(match[1]) * unit;
+}
+
+/** The options of every transfer; in the values they are `retryFor` and `progressEvery`, both milliseconds. */
+export function addTransferOptions(command: Command): Command {
+  const time = (flags: string, help: string, ms: number, shown: string) =>
+    new Option(`${flags} <time>`, help).argParser(parseDuration).default(ms, shown);
+  return command
+    .addOption(time('--retry-for', 'give up after so long without progress', 3_600_000, '1h'))
+    .addOption(time('--progress-every', 'between progress lines when not on a terminal', 5_000, '5s'));
 }
 
 /** `100-199` (inclusive), `100-` (to the end) or `-100` (the last 100 bytes). */

@@ -9,13 +9,14 @@ export function addVerify(root: Command): void {
     .command('verify')
     .description('have the server read a stored file again and compare it with its checksums')
     .argument('<name>', 'name on the server')
+    .option('--owner <client>', 'whose file it is; for administrators')
     .addHelpText(
       'after',
       '\nExits with 6 when bytes are not what they were.\n\nExample:\n  $ lading verify camera-7/monday.wav',
     )
-    .action((name: string, _: object, command: Command) =>
+    .action((name: string, { owner }: { owner?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const result = await client.verify(name, { signal });
+        const result = await client.verify(name, { owner, signal });
         const { ok, checked_bytes: checked, bad } = result;
         const where = bad.map(([start, end]) => `${start}-${end}`).join(', ');
         out.result(

@@ -201,8 +201,9 @@ export class LadingClient {
   }
 
   /** Ends an upload of undeclared size. Throws `not_contiguous` with `missing`. */
-  async complete(name: string, { signal }: CallOptions = {}): Promise<FileStatus> {
-    return json(await this.#call('POST', `api/files/complete/${encode(name)}`, { body: [], signal }));
+  async complete(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
+    const path = `api/files/complete/${encode(name)}`;
+    return json(await this.#call('POST', path, { query: { owner }, body: [], signal }));
   }
 
   /** Has the server read the stored bytes again and compare them with their manifest. May take as long as reading the file. */
@@ -220,10 +221,14 @@ export class LadingClient {
    * What a whole download would say of the file, without its bytes. An unfinished file is `not_found` like an unknown one: the
    * answer to HEAD has no content that could tell them apart; `status` does.
    */
-  async head(name: string, { signal, owner }: CallOptions = {}): Promise<DownloadInfo> {
+  async head(
+    name: string,
+    { signal, owner, follow }: CallOptions & Pick<DownloadRequest, 'follow'> = {},
+  ): Promise<DownloadInfo> {
     const headers = { 'want-repr-digest': 'sha-256=5' };
     const path = `api/files/download/${encode(name)}`;
-    const response = await this.#call('HEAD', path, { query: { owner }, headers, signal });
+    const query = { owner, follow: follow || undefined };
+    const response = await this.#call('HEAD', path, { query, headers, signal });
     response.discard();
     return { ...infoOf(response), size: wholeNumber(response.header('content-length')) };
   }

@@ -1,30 +1,21 @@
 /**
  * The download that goes on after any interruption: ranges in parallel into a sink that remembers what it has, all of one version of
- * the file (its ETag). A file that is replaced meanwhile starts over; two versions never mix.
+ * the file (its ETag, for a part its id). A file that is replaced meanwhile starts over; two versions never mix.
  */
-import { LadingError } from '../errors.ts';
-import { parseHex32 } from '../protocol/crc32.ts';
 import { type Extent, ExtentSet, lengthOf } from '../protocol/extents.ts';
-import type { LadingClient } from './client.ts';
+import type { LadingClient, RangeRequest } from './client.ts';
 import { isTransient, NetworkError, VerificationError } from './failures.ts';
 import { Meter, type Progress } from './meter.ts';
 import { Patience, type RetryNotice, type RetryOptions } from './patience.ts';
 import { Plan } from './plan.ts';
+import { describe, isOf, isReplaced, locate, replaced, unasked, type Version } from './versions.ts';
 
 /** Bytes that a sink holds, with the CRC-32 of exactly these. */
 export interface StoredRun extends Extent {
   crc32: number;
 }
 
-/** One version of a file on the server. */
-export interface Version {
-  etag: string;
-  size: number;
-  /** CRC-32 of the whole, null when the server does not say. */
-  crc32: number | null;
-}
-
-/** Where the bytes go. Calls of `write` overlap, for different bytes. */
+/** Where the bytes go. Calls of `write` overlap, for different bytes. Positions count from the first byte that is wanted. */
 export interface DownloadSink {
   /** True when the finished file is there already and is this version. */
   has(version: Version): Promise<boolean>;
@@ -42,6 +33,8 @@ export interface DownloadSink {
 }
 
 export interface DownloadOptions extends RetryOptions {
+  /** Only these bytes, also of a file that is still arriving; the target then begins with the first of them. */
+  range?: RangeRequest | undefined;
   /** Bytes a request, at most; default 32 MiB. */
   chunkSize?: number | undefined;
   /** Requests at once; default 4. */
@@ -81,9 +74,12 @@ export async function downloadTo(
   options: DownloadOptions,
 ): Promise<DownloadResult> {
   const patience = new Patience(options, options.signal, options.onRetry);
+  const { range } = options;
   try {
     for (let versions = 1; ; versions += 1) {
-      const version = await patience.persist(async () => describe(client, name, options));
+      const version = await patience.persist(async () =>
+        range ? locate(client, name, range, options) : describe(client, name, options),
+      );
       if (await sink.has(version)) return { ...version, already: true, resumed: 0, received: 0 };
       try {
         return await new VersionDownload(client, name, sink, version, options).run();
@@ -95,40 +91,6 @@ export async function downloadTo(
   } finally {
     await sink.close();
   }
-}
-
-/** The version of a file that a download would get now. Throws `not_found`, `not_complete`. */
-export async function describe(
-  client: LadingClient,
-  name: string,
-  options: { owner?: string | undefined; signal?: AbortSignal | undefined },
-): Promise<Version> {
-  const info = await client.head(name, options).catch(async (error: unknown) => {
-    if (!(error instanceof LadingError) || error.status !== 404) throw error;
-    const status = await client.status(name, options);
-    if (status.status === 'pending') throw new LadingError('not_found', `There is no file named ${name}.`);
-    const members = { missing: status.missing, missing_more: status.missing_more };
-    throw new LadingError(
-      'not_complete',
-      `${name} is not complete yet; ranges that have arrived can be read.`,
-      members,
-    );
-  });
-  if (info.size === null || info.etag === null)
-    throw new NetworkError('The server does not say which version of the file this is.');
-  const { size, etag } = info;
-  const status = await client.status(name, options);
-  // While a replacement is under way the status describes that; the ETag of ours ends in the CRC-32 too.
-  const crc32 = status.etag === etag ? status.crc32 : (/-([0-9a-f]{8})"$/.exec(etag)?.[1] ?? null);
-  return { etag, size, crc32: crc32 === null ? null : parseHex32(crc32) };
-}
-
-function isReplaced(error: unknown): boolean {
-  return error instanceof LadingError && error.code === 'precondition_failed';
-}
-
-function replaced(): LadingError {
-  return new LadingError('precondition_failed', 'The file was replaced on the server while it was being read.');
 }
 
 class VersionDownload {
@@ -196,7 +158,7 @@ class VersionDownload {
       throw new VerificationError('What arrived does not have the checksum of the file. Download it again.');
     }
     await this.#sink.finish();
-    return { ...this.#version, already: false, resumed: this.#resumed, received: size - this.#resumed };
+    return { ...this.#version, crc32: whole, already: false, resumed: this.#resumed, received: size - this.#resumed };
   }
 
   async #work(): Promise<void> {
@@ -225,21 +187,27 @@ class VersionDownload {
 
   /** Fetches `rest` and writes it; whatever happens, `rest` then says what is still to be fetched. */
   async #fetch(rest: Extent): Promise<void> {
-    const { etag } = this.#version;
+    const { etag, part } = this.#version;
     const { owner } = this.#options;
+    const offset = part?.extent.start ?? 0;
+    const { signal } = this.#stop;
     const download = await this.#client.download(this.#name, {
-      range: rest,
+      range: { start: rest.start + offset, end: rest.end + offset },
       // A weak ETag (some proxies weaken it) never matches; then the answer's own is compared below.
-      ifMatch: etag.startsWith('"') ? etag : undefined,
+      ifMatch: part === undefined && etag?.startsWith('"') ? etag : undefined,
       owner,
-      signal: this.#stop.signal,
+      signal,
     });
-    const { extent } = download;
-    if (download.etag !== etag || extent === null || extent.start !== rest.start || extent.end > rest.end) {
+    try {
+      const ours = part
+        ? await isOf(this.#client, this.#name, part.id, download.etag, { owner, signal })
+        : download.etag === etag;
+      if (!ours) throw replaced();
+      const { extent } = download;
+      if (extent === null || extent.start !== rest.start + offset || extent.end > rest.end + offset) throw unasked();
+    } catch (error) {
       download.discard();
-      throw download.etag === etag
-        ? new VerificationError('The server does not send the range that was asked for.')
-        : replaced();
+      throw error;
     }
     const batch = new Batch(this.#client.crc32);
     try {

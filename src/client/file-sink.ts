@@ -2,7 +2,7 @@
  * A local file as the target of a download.
  *
  *     NAME                     appears when everything is there, checked and durable
- *     NAME.lading-part         the bytes, each at its own offset
+ *     NAME.lading-part         the bytes, each at its own offset (from the first one that is wanted)
  *     NAME.lading-part.json    which version they are of, and which of them are there with which CRC-32
  *
  * After a kill or a power cut the state may name bytes that never reached the disk: they are read and compared before they count.
@@ -11,8 +11,9 @@ import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/
 import { dirname } from 'node:path';
 import { hex32, parseHex32 } from '../protocol/crc32.ts';
 import type { Crc32 } from './client.ts';
-import type { DownloadSink, StoredRun, Version } from './download.ts';
+import type { DownloadSink, StoredRun } from './download.ts';
 import { parseObject } from './failures.ts';
+import type { Version } from './versions.ts';
 
 const READ_PIECE = 1024 * 1024;
 
@@ -71,8 +72,12 @@ export class FileSink implements DownloadSink {
 
   async save(runs: readonly StoredRun[]): Promise<void> {
     if (this.#handle === null || this.#version === null) return;
-    const { etag, size } = this.#version;
-    const state = { etag, size, runs: runs.map(({ start, end, crc32 }) => [start, end, hex32(crc32)]) };
+    const { size } = this.#version;
+    const state = {
+      etag: keyOf(this.#version),
+      size,
+      runs: runs.map(({ start, end, crc32 }) => [start, end, hex32(crc32)]),
+    };
     const next = `${this.#state}.new`;
     await writeFile(next, `${JSON.stringify(state)}\n`);
     await rename(next, this.#state);
@@ -111,7 +116,7 @@ export class FileSink implements DownloadSink {
       throw error;
     });
     const { etag, size, runs } = parseObject(text);
-    if (etag !== version.etag || size !== version.size || !Array.isArray(runs)) return [];
+    if (etag !== keyOf(version) || size !== version.size || !Array.isArray(runs)) return [];
     return soundRuns(runs, version.size);
   }
 
@@ -126,6 +131,11 @@ export class FileSink implements DownloadSink {
     }
     return crc;
   }
+}
+
+/** What a state file must say for its bytes to be of this version: the ETag, of a part the file's id and which bytes. */
+function keyOf({ etag, part }: Version): string | null {
+  return part ? `${part.id} ${part.extent.start}-${part.extent.end}` : etag;
 }
 
 /** The runs of a state file as far as they make sense: ascending, disjoint, inside the file. */
