@@ -27,3 +27,10 @@ test('nothing moving means waiting, and the end is a full bar', () => {
   assert.match(progressLine('f', { ...half, done: 100 * MIB, moving: 0, left: 0 }, 100), /\[=+\] 100 %/);
   assert.match(progressLine('f', { ...half, done: 0, moving: 0, total: 0 }, 100), /\[=+\] 100 %/);
 });
+
+test('while nobody knows the size there is no bar and no time left', () => {
+  assert.equal(
+    progressLine('live.ts', { ...half, moving: 0, total: null, left: null }, 100),
+    'live.ts  40.0 MiB  5.0 MiB/s',
+  );
+});
