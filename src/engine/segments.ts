@@ -3,7 +3,7 @@
  * (`LADING_BUFFER_BYTES`), never from how many clients are connected:
  *
  *     |<------------------ LADING_BUFFER_BYTES ------------------>|
- *     | large segments, 2 MiB      | small, 64 KiB | held in inboxes |
+ *     | large segments, 1 MiB      | small, 64 KiB | held in inboxes |
  *     |            1/2             |      1/4      |       1/4       |
  *
  * A fast sender fills large segments. A slow one holds its few bytes in its inbox and passes through a small segment, so any
@@ -12,7 +12,7 @@
 import { LadingError } from '../errors.ts';
 
 export const SMALL_SEGMENT_BYTES = 64 * 1024;
-export const LARGE_SEGMENT_BYTES = 2 * 1024 * 1024;
+export const LARGE_SEGMENT_BYTES = 1024 * 1024;
 /** Less than this is not worth a job for a worker. Reached with 8,000 requests at 32 MiB. */
 const LEAST_HELD_BYTES = 1024;
 

@@ -19,6 +19,8 @@ import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
 
 const MIB = 1024 ** 2;
+/** Buffer memory with two large segments. */
+const TWO_LARGE = 4 * LARGE_SEGMENT_BYTES;
 
 async function rig(
   t: TestContext,
@@ -56,11 +58,11 @@ test('a sender of one byte at a time holds no segment, up to 64 KiB', async (t) 
 
 test('a fast sender fills large segments', async (t) => {
   const { run, tap } = await rig(t);
-  const bytes = content(0, 5 * MIB);
+  const bytes = content(0, 2.5 * LARGE_SEGMENT_BYTES);
   await send(run.engine, 'f', 0, bytes, { declaredSize: bytes.length });
   assert.deepEqual(
     tap.jobs.map((job) => job.length),
-    [LARGE_SEGMENT_BYTES, LARGE_SEGMENT_BYTES, MIB],
+    [LARGE_SEGMENT_BYTES, LARGE_SEGMENT_BYTES, LARGE_SEGMENT_BYTES / 2],
   );
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from(bytes));
 });
@@ -122,7 +124,7 @@ test('at most two segments of one chunk are at the workers', async (t) => {
 
 test('no segment free for too long: 503 overloaded with retry_after; small chunks still go through', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { run, tap } = await rig(t, { bufferBytes: 8 * MIB });
+  const { run, tap } = await rig(t, { bufferBytes: TWO_LARGE });
   const gates = [tap.hold('part.write'), tap.hold('part.write')];
   const first = send(run.engine, 'f', 0, content(0, 6 * MIB));
   await Promise.all(gates.map((gate) => gate.reached));
@@ -141,7 +143,7 @@ test('no segment free for too long: 503 overloaded with retry_after; small chunk
 });
 
 test('a buffer that a worker took with it is replaced: the next chunks find all segments', async (t) => {
-  const { run, tap } = await rig(t, { bufferBytes: 8 * MIB });
+  const { run, tap } = await rig(t, { bufferBytes: TWO_LARGE });
   for (let i = 0; i < 6; i += 1) {
     tap.fail('part.write', new LadingError('insufficient_storage', 'no room'), 'after');
     await refused(send(run.engine, 'f', 0, content(0, 3 * MIB)), 'insufficient_storage');
@@ -163,7 +165,7 @@ test('every way in which a chunk can fail gives its segments back', async (t) =>
   await refused(send(engine, 'f', 0, bytes), 'insufficient_storage');
   // Not larger than a segment: a failure of the early sync of a larger one would not be the commit's.
   tap.fail('part.sync', new LadingError('insufficient_storage', 'no room'));
-  await refused(send(engine, 'f', 0, content(0, 2 * MIB)), 'insufficient_storage');
+  await refused(send(engine, 'f', 0, content(0, LARGE_SEGMENT_BYTES)), 'insufficient_storage');
   for (const sent of [0, 1, SMALL_SEGMENT_BYTES, 2 * MIB, 3 * MIB - 1]) {
     const broken = slowly(engine, 'f', 0, bytes);
     broken.push(sent);
@@ -200,7 +202,7 @@ test('10,000 slow senders stay within the budget and take no segment from a fast
   assert.ok(held(senders, senders.length * 1600, tap) <= 16 * MIB);
   assert.deepEqual(inUse(run), NONE);
   const before = tap.jobs.length;
-  const fast = content(0, 8 * MIB);
+  const fast = content(0, 4 * LARGE_SEGMENT_BYTES);
   assert.equal((await send(engine, 'fast', 0, fast, { declaredSize: fast.length })).status, 'complete');
   const lengths = tap.jobs.slice(before).map((job) => job.length);
   assert.deepEqual(

@@ -4,6 +4,8 @@ import { LARGE_SEGMENT_BYTES, SegmentPool, SMALL_SEGMENT_BYTES } from '../../src
 import { refused } from '../support/device.ts';
 
 const MIB = 1024 ** 2;
+/** A pool with two large segments. */
+const TWO_LARGE = 4 * LARGE_SEGMENT_BYTES;
 const FOREVER_MS = 2 ** 31 - 1;
 
 /** Takes all segments of a size; then the next one has to wait. */
@@ -16,22 +18,22 @@ function exhaust(pool: SegmentPool, size: 'small' | 'large', count: number): Arr
 }
 
 test('half of the buffer memory is large segments, a quarter small ones', () => {
-  const pool = new SegmentPool(16 * MIB, FOREVER_MS);
-  const large = exhaust(pool, 'large', (8 * MIB) / LARGE_SEGMENT_BYTES);
-  const small = exhaust(pool, 'small', (4 * MIB) / SMALL_SEGMENT_BYTES);
+  const pool = new SegmentPool(8 * LARGE_SEGMENT_BYTES, FOREVER_MS);
+  const large = exhaust(pool, 'large', 4);
+  const small = exhaust(pool, 'small', (2 * LARGE_SEGMENT_BYTES) / SMALL_SEGMENT_BYTES);
   assert.ok(large.every((buffer) => buffer.byteLength === LARGE_SEGMENT_BYTES));
   assert.ok(small.every((buffer) => buffer.byteLength === SMALL_SEGMENT_BYTES));
   const waiting = [pool.take('large'), pool.take('small')];
   assert.ok(waiting.every((taken) => taken instanceof Promise));
   assert.equal(pool.gauges().segments_large_in_use, 4);
-  assert.equal(pool.gauges().segments_small_in_use, 64);
+  assert.equal(pool.gauges().segments_small_in_use, small.length);
   assert.equal(pool.gauges().segments_waiting, 2);
   for (const buffer of large) pool.give(buffer, 'large');
   for (const buffer of small) pool.give(buffer, 'small');
 });
 
 test('a segment that nobody gives back is refused as overloaded, with a time to come again', async () => {
-  const pool = new SegmentPool(8 * MIB, 1);
+  const pool = new SegmentPool(TWO_LARGE, 1);
   exhaust(pool, 'large', 2);
   const error = await refused(Promise.resolve(pool.take('large')), 'overloaded');
   assert.equal(error.members.retry_after, 1);
@@ -41,7 +43,7 @@ test('a segment that nobody gives back is refused as overloaded, with a time to 
 
 test('retry_after is the patience in whole seconds', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const pool = new SegmentPool(8 * MIB, 9_500);
+  const pool = new SegmentPool(TWO_LARGE, 9_500);
   exhaust(pool, 'large', 2);
   const request = refused(Promise.resolve(pool.take('large')), 'overloaded');
   t.mock.timers.tick(9_499);
@@ -51,7 +53,7 @@ test('retry_after is the patience in whole seconds', async (t) => {
 });
 
 test('who waits longest is served first', async () => {
-  const pool = new SegmentPool(8 * MIB, FOREVER_MS);
+  const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
   const taken = exhaust(pool, 'large', 2);
   const order: string[] = [];
   const waiting = ['first', 'second', 'third'].map(async (name) => {
@@ -70,13 +72,13 @@ test('who waits longest is served first', async () => {
 });
 
 test('the sizes do not take from each other', () => {
-  const pool = new SegmentPool(8 * MIB, FOREVER_MS);
-  exhaust(pool, 'small', (2 * MIB) / SMALL_SEGMENT_BYTES);
+  const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
+  exhaust(pool, 'small', TWO_LARGE / 4 / SMALL_SEGMENT_BYTES);
   assert.ok(pool.take('large') instanceof ArrayBuffer);
 });
 
 test('a segment given back is the one that the next gets: no memory is added', () => {
-  const pool = new SegmentPool(8 * MIB, FOREVER_MS);
+  const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
   const [first] = exhaust(pool, 'large', 1) as [ArrayBuffer];
   pool.give(first, 'large');
   assert.equal(pool.take('large'), first);
@@ -84,9 +86,9 @@ test('a segment given back is the one that the next gets: no memory is added', (
 
 test('a buffer that comes back detached is replaced by a whole one', async () => {
   for (const size of ['small', 'large'] as const) {
-    const pool = new SegmentPool(8 * MIB, FOREVER_MS);
+    const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
     const bytes = size === 'large' ? LARGE_SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
-    const count = size === 'large' ? 2 : 32;
+    const count = size === 'large' ? 2 : TWO_LARGE / 4 / SMALL_SEGMENT_BYTES;
     const [lost] = exhaust(pool, size, count) as [ArrayBuffer];
     const waiting = pool.take(size);
     structuredClone(lost, { transfer: [lost] });
