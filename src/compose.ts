@@ -5,17 +5,27 @@ import type { FastifyInstance } from 'fastify';
 import { type ScheduledTask, schedule } from 'node-cron';
 import type { Logger } from 'pino';
 import type { Config } from './config.ts';
-import type { Clock } from './contracts.ts';
+import type { Clock, Collection } from './contracts.ts';
 import { Engine } from './engine/engine.ts';
 import type { ServerState } from './http/deps.ts';
 import { createLog } from './http/log.ts';
 import { Pump } from './http/pump.ts';
 import { buildServer } from './http/server.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
-import { Credentials } from './identity/credentials.ts';
+import { Identity, type IdentityStores } from './identity/identity.ts';
+import type { CollectionName } from './storage/disk/layout.ts';
 import { type DiskStore, type DiskStoreOptions, openDiskStore } from './storage/disk/store.ts';
 import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
-import { openLowdbCredentials } from './storage/lowdb/credentials.ts';
+import { openLowdbCollection } from './storage/lowdb/collection.ts';
+import type { Check, OnDamaged } from './storage/lowdb/documents.ts';
+import {
+  checkApiToken,
+  checkClient,
+  checkPerson,
+  checkRevocation,
+  checkSignIn,
+  checkTenant,
+} from './storage/lowdb/identity-documents.ts';
 
 /** A whole server. */
 export interface App {
@@ -71,8 +81,9 @@ async function assemble(
   const onDamaged = (key: string, error: Error): void => {
     log.error({ key, err: error }, 'a damaged document was passed over; the rest is served');
   };
-  const clients = await openLowdbCredentials({ files: store.clientDocuments, onDamaged });
-  const credentials = await Credentials.open(clients, clock);
+  const identity = await Identity.open(await identityStores(store, onDamaged), clock, {
+    refreshSeconds: config.refreshDays * 24 * 3600,
+  });
   const jwtSecret = config.jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
   const warn = (message: string, details: object): void => log.warn(details, message);
@@ -90,7 +101,7 @@ async function assemble(
     engine,
     downloads,
     followSilenceMs,
-    credentials,
+    identity,
     jwtSecret,
     clock,
     log,
@@ -102,7 +113,26 @@ async function assemble(
   const enter = (next: ServerState): void => {
     state = next;
   };
-  return lifecycle({ config, store, clock, log, credentials, engine, server, sweeper, enter });
+  return lifecycle({ config, store, clock, log, identity, engine, server, sweeper, enter });
+}
+
+async function identityStores(store: DiskStore, onDamaged: OnDamaged): Promise<IdentityStores> {
+  const open = <T extends { id: string }>(name: CollectionName, check: Check<T>): Promise<Collection<T>> =>
+    openLowdbCollection({ files: store.documents(name), check, idOf: ({ id }: T) => id, onDamaged });
+  const clients = openLowdbCollection({
+    files: store.documents('clients'),
+    check: checkClient,
+    idOf: ({ clientId }) => clientId,
+    onDamaged,
+  });
+  return {
+    clients: await clients,
+    people: await open('people', checkPerson),
+    signIns: await open('sign-ins', checkSignIn),
+    apiTokens: await open('api-tokens', checkApiToken),
+    revocations: await open('revocations', checkRevocation),
+    tenants: await open('tenants', checkTenant),
+  };
 }
 
 interface Parts {
@@ -110,7 +140,7 @@ interface Parts {
   store: DiskStore;
   clock: Clock;
   log: Logger;
-  credentials: Credentials;
+  identity: Identity;
   engine: Engine;
   server: FastifyInstance;
   sweeper: ScheduledTask;
@@ -118,7 +148,7 @@ interface Parts {
 }
 
 /** The start in order, and the stop in reverse. */
-function lifecycle({ config, store, clock, log, credentials, engine, server, sweeper, enter }: Parts): App {
+function lifecycle({ config, store, clock, log, identity, engine, server, sweeper, enter }: Parts): App {
   let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
   let recovered = false;
@@ -127,7 +157,7 @@ function lifecycle({ config, store, clock, log, credentials, engine, server, swe
   async function start(): Promise<string> {
     await server.listen({ host: config.host, port: config.port });
     // Not before the address is known to be free: the secret is shown once, and a start that fails shows nothing.
-    firstAdmin = await ensureAdmin(credentials, configuredAdmin(config));
+    firstAdmin = await ensureAdmin(identity.clients, configuredAdmin(config));
     const began = clock.now();
     const found = await engine.start(store.wasClean);
     recovered = true;
@@ -153,7 +183,7 @@ function lifecycle({ config, store, clock, log, credentials, engine, server, swe
     await closed;
     clearInterval(idle);
     clearTimeout(cut);
-    await credentials.close();
+    await identity.close();
     // A start that did not come so far as to check what an unclean stop left must not vouch for it.
     await store.close({ clean: ended && (recovered || store.wasClean) });
   }

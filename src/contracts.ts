@@ -5,6 +5,7 @@
 import type { DigestAlgorithm } from './protocol/digests.ts';
 import type { Extent } from './protocol/extents.ts';
 import type { Role } from './protocol/schemas.ts';
+import type { Scope } from './protocol/scopes.ts';
 
 export interface Clock {
   now(): number;
@@ -177,14 +178,40 @@ export interface Catalog {
 
 // ---------------------------------------------------------------- identity
 
-/** Who asks. Every way of signing in ends in one of these. */
-export interface Principal {
+/** What sort of being asks: a machine with a secret of its own, a person, or a program with an API token of either. */
+export type PrincipalKind = 'device' | 'person' | 'token';
+
+/** Somebody who can own things: a client or a person. */
+export interface Subject {
   id: string;
-  role: Role;
+  kind: 'device' | 'person';
 }
 
+/** Who asks. Every way of signing in ends in one of these. */
+export interface Principal {
+  /** Of the client or the person; of an API token that of its owner, whose files it works on. */
+  readonly id: string;
+  readonly tenant: string;
+  readonly kind: PrincipalKind;
+  readonly role: Role;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+/** Small documents of one kind by their id, all of them read at the start. Implementations: `storage/lowdb`. */
+export interface Collection<T> {
+  find(id: string): Promise<T | null>;
+  /** In the order of their ids. */
+  list(): Promise<T[]>;
+  /** Durable when it resolves, atomic always. */
+  put(document: T): Promise<void>;
+  /** Durable when it resolves; false when there was none. */
+  remove(id: string): Promise<boolean>;
+}
+
+/** A machine that may sign in. */
 export interface ClientDocument {
   clientId: string;
+  tenant: string;
   role: Role;
   name: string | null;
   /** A salted hash that names its own parameters; never leaves `identity`. */
@@ -193,11 +220,70 @@ export interface ClientDocument {
   lastUsed: number | null;
 }
 
-/** Implementations: `storage/lowdb`. */
-export interface CredentialStore {
-  find(clientId: string): Promise<ClientDocument | null>;
-  list(): Promise<ClientDocument[]>;
-  /** Durable when it resolves. */
-  put(document: ClientDocument): Promise<void>;
-  remove(clientId: string): Promise<boolean>;
+export type CredentialStore = Collection<ClientDocument>;
+
+/** An account at an outside provider that signs a person in. */
+export interface OutsideAccount {
+  /** Issuer of an OpenID provider, or the provider's name. */
+  issuer: string;
+  subject: string;
+}
+
+/** A person who may sign in. */
+export interface PersonDocument {
+  id: string;
+  tenant: string;
+  role: Role;
+  /** In lower case; unique in a tenant. */
+  email: string;
+  name: string;
+  surname: string;
+  /** Null: signs in through an outside provider only. */
+  passwordHash: string | null;
+  outside: OutsideAccount[];
+  createdAt: number;
+  lastUsed: number | null;
+}
+
+/** A sign-in that can be renewed: a family of refresh tokens. */
+export interface SignInDocument {
+  id: string;
+  subject: string;
+  kind: Subject['kind'];
+  /** SHA-256 of the youngest refresh token, in hex. */
+  hash: string;
+  createdAt: number;
+  expiresAt: number;
+}
+
+export interface ApiTokenDocument {
+  id: string;
+  tenant: string;
+  /** Who it acts for. */
+  owner: string;
+  ownerKind: Subject['kind'];
+  name: string | null;
+  scopes: Scope[];
+  /** SHA-256 of the token, in hex. */
+  hash: string;
+  createdAt: number;
+  /** Null: good until it is revoked. */
+  expiresAt: number | null;
+  lastUsed: number | null;
+  uses: number;
+}
+
+/** An access token that was revoked before its time. */
+export interface RevocationDocument {
+  /** `jti` of the token. */
+  id: string;
+  /** When it would have expired. */
+  until: number;
+}
+
+/** Those who share nothing with the others: files, names, listings, people and clients of their own. */
+export interface TenantDocument {
+  id: string;
+  name: string;
+  createdAt: number;
 }

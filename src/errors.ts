@@ -17,6 +17,7 @@ export const CATALOGUE = {
   not_complete: { status: 404, title: 'Not complete yet' },
   method_not_allowed: { status: 405, title: 'Method not allowed' },
   request_timeout: { status: 408, title: 'Request timeout' },
+  already_exists: { status: 409, title: 'Already exists' },
   size_conflict: { status: 409, title: 'Size conflict' },
   chunk_conflict: { status: 409, title: 'Chunk conflict' },
   file_complete: { status: 409, title: 'File is complete' },
@@ -46,6 +47,8 @@ export interface ProblemMembers {
   actual?: string | number;
   /** Seconds; also sent as `Retry-After`. */
   retry_after?: number;
+  /** The scope that is missing. */
+  scope?: string;
   /** Total size for the `Content-Range` of a 416. */
   total_bytes?: number;
 }

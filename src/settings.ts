@@ -92,6 +92,16 @@ export const SETTINGS = [
     max: 525_600,
   },
   {
+    name: 'refreshDays',
+    env: 'LADING_REFRESH_DAYS',
+    flag: 'refresh-days',
+    kind: 'int',
+    default: '30',
+    help: 'How long a refresh token is good; each use gives a new one',
+    min: 1,
+    max: 3650,
+  },
+  {
     name: 'staleSeconds',
     env: 'LADING_STALE_SECONDS',
     flag: 'stale-seconds',

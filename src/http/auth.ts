@@ -1,16 +1,25 @@
-/** Who asks. Registered around every route but the open ones; runs before anything of a body is read. */
+/** Who asks, and whether they may. Registered around every route but the open ones; runs before anything of a body is read. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
 import type { Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import type { Credentials } from '../identity/credentials.ts';
+import type { Access } from '../identity/access.ts';
+import type { Clients } from '../identity/clients.ts';
+import { requireRole, requireScope } from '../identity/policy.ts';
 import type { Throttle } from '../identity/throttle.ts';
-import type { Tokens } from '../identity/tokens.ts';
+import type { Role } from '../protocol/schemas.ts';
+import type { Scope } from '../protocol/scopes.ts';
+
+/** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
+export type Needs = Scope | `role:${Exclude<Role, 'client'>}` | 'sign-in';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Who asks; set by `auth` on every route that is not open. */
+    /** Who asks; set on every route that is not open. */
     principal: Principal;
+  }
+  interface FastifyContextConfig {
+    needs?: Needs;
   }
 }
 
@@ -26,19 +35,32 @@ export function bearerToken(authorization: string | undefined): string | null {
   return authorization.slice(7).trim();
 }
 
-export interface BearerOptions {
-  tokens: Tokens;
+/** @throws LadingError `insufficient_scope` */
+export function requireNeeds(principal: Principal, needs: Needs): void {
+  if (needs === 'sign-in') return;
+  if (needs === 'role:ops' || needs === 'role:admin' || needs === 'role:root') {
+    requireRole(principal, needs.slice('role:'.length) as Role);
+  } else requireScope(principal, needs);
 }
 
-/** Every route of the scope it is registered in wants a good token. */
+export interface BearerOptions {
+  access: Access;
+}
+
+/** Every route of the scope it is registered in wants a good token, and says what else it needs. */
 export const bearerAuth = fp<BearerOptions>(
-  (scope: FastifyInstance, { tokens }, done) => {
+  (scope: FastifyInstance, { access }, done) => {
     scope.decorateRequest('principal');
+    scope.addHook('onRoute', ({ url, config }) => {
+      // A route that forgot to say so would be open to everybody who can sign in.
+      if (config?.needs === undefined) throw new Error(`the route ${url} does not say what it needs`);
+    });
     scope.addHook('onRequest', (request, _reply, next) => {
       const token = bearerToken(request.headers.authorization);
       if (token === null) return next(missingToken());
       try {
-        request.principal = tokens.verify(token);
+        request.principal = access.bearer(token);
+        requireNeeds(request.principal, request.routeOptions.config.needs ?? 'role:root');
       } catch (error) {
         return next(error instanceof Error ? error : missingToken());
       }
@@ -50,7 +72,7 @@ export const bearerAuth = fp<BearerOptions>(
 );
 
 export interface SignInDeps {
-  credentials: Credentials;
+  clients: Clients;
   throttle: Throttle;
 }
 
@@ -64,9 +86,9 @@ export async function signIn(
   clientId: string,
   secret: string,
 ): Promise<Principal> {
-  const { credentials, throttle } = deps;
+  const { clients, throttle } = deps;
   throttle.check(clientId, request.ip);
-  const principal = await credentials.authenticate(clientId, secret);
+  const principal = await clients.authenticate(clientId, secret);
   if (!principal) {
     throttle.failed(clientId, request.ip);
     throw new LadingError('unauthorized', 'The client id or the secret is wrong.');

@@ -3,7 +3,9 @@ import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Credentials } from '../identity/credentials.ts';
+import type { Access } from '../identity/access.ts';
+import type { Clients } from '../identity/clients.ts';
+import type { Identity } from '../identity/identity.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { Metrics } from './metrics.ts';
@@ -18,7 +20,7 @@ export interface ServerDeps {
   downloads: Pump;
   /** A followed download ends when nothing of the file came for so long, in milliseconds. */
   followSilenceMs: number;
-  credentials: Credentials;
+  identity: Identity;
   /** Key of the tokens' signatures. */
   jwtSecret: string;
   clock: Clock;
@@ -30,6 +32,9 @@ export interface ServerDeps {
 
 /** `ServerDeps` and what the server made of them. */
 export interface RouteDeps extends ServerDeps {
+  /** Of `identity`, for the doors that sign clients in. */
+  clients: Clients;
+  access: Access;
   tokens: Tokens;
   throttle: Throttle;
   metrics: Metrics;

@@ -7,6 +7,7 @@ import type { FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { Problem } from '../protocol/schemas.ts';
+import type { Needs } from './auth.ts';
 import { type Documented, type Field, REPLY_FIELDS, REQUEST_FIELDS, type ReplyField } from './documented.ts';
 import { PROBLEM_TYPE } from './problems.ts';
 
@@ -78,10 +79,16 @@ function successes(response: unknown, replies: Documented['replies'] = {}): Json
 }
 
 /** A route's schema with what is documented beside it; the wildcard at the end of a path is the file's name. */
-function documented(given: FastifySchema, url: string): { schema: FastifySchema; url: string } {
+function documented(
+  given: FastifySchema,
+  url: string,
+  needs: Needs | undefined,
+): { schema: FastifySchema; url: string } {
   const { documented: extra = {}, ...rest } = given;
   const response = { ...successes(rest.response, extra.replies), ...refusals(extra.errors ?? []) };
-  const schema: FastifySchema = { ...rest, response };
+  // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for `http`).
+  const security = needs === undefined || needs === 'sign-in' ? {} : { security: [{ bearer: [needs] }] };
+  const schema: FastifySchema = { ...security, ...rest, response };
   if (extra.request) schema.headers = { type: 'object', properties: fieldSchemas(REQUEST_FIELDS, extra.request) };
   if (!url.endsWith('/*')) return { schema, url };
   const filename = { type: 'string', description: "The file's name, percent-encoded; %2F makes a / in it." };
@@ -144,7 +151,7 @@ export const openapi = fp(
         },
         security: [{ bearer: [] }],
       },
-      transform: ({ schema, url }) => documented(schema ?? {}, url),
+      transform: ({ schema, url, route }) => documented(schema ?? {}, url, route.config?.needs),
       transformObject: (documentObject) => {
         if (!('openapiObject' in documentObject)) return documentObject.swaggerObject;
         const { openapiObject: document } = documentObject;

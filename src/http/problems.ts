@@ -43,7 +43,7 @@ export function problemReply(error: LadingError, requestId: string | null, crede
   if (error.code === 'range_not_satisfiable') headers['content-range'] = `bytes */${total ?? '*'}`;
   if (error.code === 'unauthorized') headers['www-authenticate'] = challenge(credentials);
   if (error.code === 'insufficient_scope')
-    headers['www-authenticate'] = 'Bearer error="insufficient_scope", scope="admin"';
+    headers['www-authenticate'] = `Bearer error="insufficient_scope", scope="${error.members.scope ?? 'admin'}"`;
   return { status, headers, body };
 }
 

@@ -11,8 +11,9 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify';
 import { LadingError } from '../errors.ts';
+import { Access } from '../identity/access.ts';
 import { Throttle } from '../identity/throttle.ts';
-import { ALGORITHM, ISSUER, Tokens } from '../identity/tokens.ts';
+import { AUDIENCE, Tokens } from '../identity/tokens.ts';
 import { bearerAuth } from './auth.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
 import { answerParseError, checkHost, createListener } from './listener.ts';
@@ -31,9 +32,12 @@ import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { statusRoutes } from './routes/status.ts';
+import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
 import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
 
+const ISSUER = 'lading';
+const ALGORITHM = 'HS256';
 /** Bodies that are read whole are forms and small JSON documents. */
 const BODY_BYTES = 64 * 1024;
 /** 1024 bytes of a name, percent-encoded. */
@@ -44,7 +48,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const log = new RequestLog(deps.log, metrics);
   const app = createApp(deps, metrics, log);
   const tokens = tokensOf(app, deps);
-  const routeDeps: RouteDeps = { ...deps, metrics, tokens, throttle: new Throttle(deps.clock) };
+  const access = new Access(deps.identity, tokens);
+  const { clients } = deps.identity;
+  const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle: new Throttle(deps.clock) };
 
   app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
@@ -62,7 +68,12 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   app.register(jwt, {
     secret: deps.jwtSecret,
     sign: { algorithm: ALGORITHM },
-    verify: { algorithms: [ALGORITHM], allowedIss: ISSUER, requiredClaims: ['sub', 'iss', 'iat', 'exp'] },
+    verify: {
+      algorithms: [ALGORITHM],
+      allowedIss: ISSUER,
+      allowedAud: AUDIENCE,
+      requiredClaims: ['sub', 'iss', 'aud', 'jti', 'iat', 'exp'],
+    },
   });
   app.register(openapi);
 
@@ -75,7 +86,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     tokenRoutes(working, routeDeps);
     metricsRoutes(working, routeDeps);
     working.register(async (signedIn) => {
-      signedIn.register(bearerAuth, { tokens });
+      signedIn.register(bearerAuth, { access });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
       signedIn.removeAllContentTypeParsers();
       signedIn.addContentTypeParser('*', (_request, _payload, done) => done(null));
@@ -86,6 +97,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         fileRoutes(api, routeDeps);
         clientRoutes(api, routeDeps);
         adminRoutes(api, routeDeps);
+        tenantRoutes(api, routeDeps);
       });
     });
   });
@@ -117,14 +129,19 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
   return fastify(options);
 }
 
-function tokensOf(app: FastifyInstance, { credentials, clock, config }: ServerDeps): Tokens {
-  return new Tokens({
-    sign: (claims) => app.jwt.sign(claims),
-    verify: (token) => app.jwt.verify(token),
-    credentials,
-    clock,
-    seconds: config.tokenMinutes * 60,
-  });
+function tokensOf(app: FastifyInstance, { identity, clock, config }: ServerDeps): Tokens {
+  return new Tokens(
+    {
+      issuer: ISSUER,
+      sign: (claims) => app.jwt.sign(claims),
+      verify: (token) => app.jwt.verify(token),
+      subject: (kind, id) => identity.subject(kind, id),
+      isAlive: (signIn) => identity.signIns.isAlive(signIn),
+      clock,
+      seconds: config.tokenMinutes * 60,
+    },
+    identity.revoked,
+  );
 }
 
 const PROCESS_ID = randomBytes(6).toString('base64url');

@@ -1,6 +1,9 @@
 /** What must exist before anybody can sign in: an administrator and the key that signs tokens. */
 import { randomBytes } from 'node:crypto';
-import type { Credentials } from './credentials.ts';
+import type { Role } from '../protocol/schemas.ts';
+import type { Clients } from './clients.ts';
+
+const ADMINISTRATORS: ReadonlySet<Role> = new Set(['admin', 'root']);
 
 export interface FirstAdmin {
   id: string;
@@ -12,15 +15,15 @@ export interface FirstAdmin {
  * when there is none at all.
  * @returns what has to be shown once, or null when nothing was made up
  */
-export async function ensureAdmin(credentials: Credentials, configured: FirstAdmin | null): Promise<FirstAdmin | null> {
+export async function ensureAdmin(clients: Clients, configured: FirstAdmin | null): Promise<FirstAdmin | null> {
   if (configured === null) {
-    if (credentials.list().some((client) => client.role === 'admin')) return null;
-    const { clientId, secret } = await credentials.create({ role: 'admin', name: 'first administrator' });
+    if (clients.list(null).some(({ role }) => role === 'admin' || role === 'root')) return null;
+    const { clientId, secret } = await clients.create({ role: 'admin', name: 'first administrator' });
     return { id: clientId, secret };
   }
   const { id, secret } = configured;
-  const known = credentials.find(id)?.role === 'admin' && (await credentials.isSecretOf(id, secret));
-  if (!known) await credentials.create({ role: 'admin', name: 'configured administrator', id, secret });
+  const known = ADMINISTRATORS.has(clients.find(id)?.role ?? 'client') && (await clients.isSecretOf(id, secret));
+  if (!known) await clients.create({ role: 'admin', name: 'configured administrator', id, secret });
   return null;
 }
 

@@ -1,18 +1,82 @@
-/** Who may do what (PROTOCOL §2, §7). */
+/** Who may do what: roles and scopes in, a refusal or nothing out. Everything that is decided about a principal is decided here. */
 import type { Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import type { Role } from '../protocol/schemas.ts';
+import { SCOPES, type Scope } from '../protocol/scopes.ts';
+
+export const DEFAULT_TENANT = 'default';
+
+const FILES: readonly Scope[] = ['files:read', 'files:write', 'files:delete'];
+
+/** What a role may do at most. */
+export const SCOPES_OF_ROLE: Readonly<Record<Role, ReadonlySet<Scope>>> = {
+  client: new Set(FILES),
+  ops: new Set(FILES),
+  admin: new Set(SCOPES),
+  root: new Set(SCOPES),
+};
+
+/** From least to most: nobody makes a principal that may more than they do. */
+const RANK: Readonly<Record<Role, number>> = { client: 0, ops: 1, admin: 2, root: 3 };
+
+/** @throws LadingError `insufficient_scope` */
+export function requireScope(principal: Principal, scope: Scope): void {
+  if (principal.scopes.has(scope)) return;
+  throw new LadingError('insufficient_scope', `This needs the scope ${scope}.`, { scope });
+}
 
 /**
- * Whose files a request is about: one's own, or with `owner=` anyone's for an administrator.
+ * For what a role may do and no scope grants: an API token does not have it, whoever it belongs to.
+ * @throws LadingError `insufficient_scope`
+ */
+export function requireRole(principal: Principal, least: Role): void {
+  if (principal.kind !== 'token' && RANK[principal.role] >= RANK[least]) return;
+  throw new LadingError('insufficient_scope', `This needs the role ${least}.`);
+}
+
+/** True when the principal may hand out this role. */
+export function mayGrantRole(principal: Principal, role: Role): boolean {
+  return RANK[principal.role] >= RANK[role];
+}
+
+/**
+ * Nobody grants more than they have.
+ * @throws LadingError `insufficient_scope` that names what is missing
+ */
+export function checkGrant(principal: Principal, scopes: readonly Scope[]): void {
+  const missing = scopes.filter((scope) => !principal.scopes.has(scope));
+  if (missing.length === 0) return;
+  throw new LadingError('insufficient_scope', `You cannot grant ${missing.join(', ')}: you do not have it yourself.`);
+}
+
+/**
+ * The tenant that a request is about: one's own, or for `root` any.
+ * @throws LadingError `forbidden`
+ */
+export function tenantOf(principal: Principal, asked: string | undefined): string {
+  if (asked === undefined || asked === principal.tenant) return principal.tenant;
+  if (principal.role === 'root' && principal.kind !== 'token') return asked;
+  throw new LadingError('forbidden', 'Only root may name another tenant.');
+}
+
+/**
+ * Whose files a request is about: one's own, or with `owner=` anyone's in the tenant for `admin`, and for reading for `ops`. The key is
+ * what the engine knows: ids hold no slash, so that no owner of one tenant can be taken for one of another.
  * @throws LadingError `forbidden`, the same whether that owner or file exists or not
  */
-export function ownerOf(principal: Principal, asked: string | undefined): string {
-  if (asked === undefined || asked === principal.id) return principal.id;
-  if (principal.role === 'admin') return asked;
+export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'files:read'): string {
+  if (asked === undefined || asked === principal.id) return ownerKey(principal.tenant, principal.id);
+  const { role } = principal;
+  if (role === 'admin' || (role === 'ops' && scope === 'files:read')) return ownerKey(principal.tenant, asked);
+  if (role === 'root') {
+    const slash = asked.indexOf('/');
+    return slash === -1 ? ownerKey(principal.tenant, asked) : ownerKey(asked.slice(0, slash), asked.slice(slash + 1));
+  }
   throw new LadingError('forbidden', 'Only an administrator may name another owner.');
 }
 
-/** @throws LadingError `insufficient_scope` */
-export function requireAdmin(principal: Principal): void {
-  if (principal.role !== 'admin') throw new LadingError('insufficient_scope', 'This needs the role admin.');
+/** Files of the default tenant are kept under the bare id, as they were before there were tenants. */
+export function ownerKey(tenant: string, id: string): string {
+  if (id.includes('/')) throw new LadingError('forbidden', 'Only an administrator may name another owner.');
+  return tenant === DEFAULT_TENANT ? id : `${tenant}/${id}`;
 }

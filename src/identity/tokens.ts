@@ -1,28 +1,42 @@
 /**
- * Bearer tokens. How one is signed and verified is handed in (JWT, HS256); what it is worth is decided here: a token says who it was
- * given to, and that client must still exist.
+ * Access tokens. How one is signed and verified is handed in (JWT); what it is worth is decided here: it names who it was given to and
+ * the sign-in it came of, and both must still be there.
  */
-import type { Clock, Principal } from '../contracts.ts';
+import { randomBytes } from 'node:crypto';
+import type { Clock, Principal, RevocationDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import type { Credentials } from './credentials.ts';
+import { parseScopes, type Scope } from '../protocol/scopes.ts';
+import type { Kept } from './kept.ts';
+import { principalOf } from './principals.ts';
 
-export const ISSUER = 'lading';
-export const ALGORITHM = 'HS256';
+export const AUDIENCE = 'lading';
 
 /** What a token says; times are seconds since the epoch (RFC 7519). */
 export interface Claims {
   sub: string;
+  /** Of the subject. */
+  kind: Subject['kind'];
   role: string;
   iss: string;
+  aud: string;
+  jti: string;
   iat: number;
   exp: number;
+  /** Id of the sign-in that it came of, if that one can be renewed. */
+  sid?: string;
+  /** Only if it may do less than its subject. */
+  scope?: string;
 }
 
 export interface TokenDeps {
+  issuer: string;
   sign(claims: Claims): string;
-  /** The claims of a token whose signature, algorithm, issuer and dates are right; throws for any other. */
+  /** The claims of a token whose signature, algorithm, issuer, audience and dates are right; throws for any other. */
   verify(token: string): unknown;
-  credentials: Credentials;
+  /** The subject as it is now; null: it is gone. */
+  subject(kind: Subject['kind'], id: string): Principal | null;
+  /** False once the sign-in was ended. */
+  isAlive(signIn: string): boolean;
   clock: Clock;
   /** How long a token is good. */
   seconds: number;
@@ -35,21 +49,49 @@ export interface IssuedToken {
   expires_in: number;
 }
 
+/** A token that is good now. */
+export interface GoodToken {
+  claims: Claims;
+  principal: Principal;
+}
+
+interface Known {
+  claims: Claims;
+  until: number;
+  /** What the subject was when `principal` was made of it. */
+  subject: Principal | null;
+  principal: Principal | null;
+}
+
 /** Tokens verified lately. A device sends the same one with every chunk, and a map is much faster than a signature. */
-const MOST_VERIFIED = 10_000;
+const MOST_VERIFIED = 20_000;
 
 export class Tokens {
   readonly #deps: TokenDeps;
-  readonly #verified = new Map<string, { clientId: string; until: number }>();
+  readonly #revoked: Kept<RevocationDocument>;
+  readonly #verified = new Map<string, Known>();
 
-  constructor(deps: TokenDeps) {
+  constructor(deps: TokenDeps, revoked: Kept<RevocationDocument>) {
     this.#deps = deps;
+    this.#revoked = revoked;
   }
 
-  issue(principal: Principal): IssuedToken {
-    const { clock, seconds, sign } = this.#deps;
+  /** @param of the sign-in that it comes of, and what it is limited to */
+  issue(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[] } = {}): IssuedToken {
+    const { clock, seconds, sign, issuer } = this.#deps;
     const iat = Math.floor(clock.now() / 1000);
-    const claims: Claims = { sub: principal.id, role: principal.role, iss: ISSUER, iat, exp: iat + seconds };
+    const claims: Claims = {
+      sub: principal.id,
+      kind: principal.kind === 'person' ? 'person' : 'device',
+      role: principal.role,
+      iss: issuer,
+      aud: AUDIENCE,
+      jti: randomBytes(12).toString('base64url'),
+      iat,
+      exp: iat + seconds,
+      ...(of.signIn === undefined ? {} : { sid: of.signIn }),
+      ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),
+    };
     return { access_token: sign(claims), token_type: 'bearer', expires_in: seconds };
   }
 
@@ -58,25 +100,50 @@ export class Tokens {
    * @throws LadingError `unauthorized`
    */
   verify(token: string): Principal {
-    const known = this.#verified.get(token) ?? this.#verifyAnew(token);
-    if (known.until <= this.#deps.clock.now()) {
-      this.#verified.delete(token);
-      throw unauthorized();
-    }
-    const principal = this.#deps.credentials.principal(known.clientId);
-    if (!principal) throw unauthorized();
-    return principal;
+    return this.inspect(token).principal;
   }
 
-  #verifyAnew(token: string): { clientId: string; until: number } {
+  /** @throws LadingError `unauthorized` */
+  inspect(token: string): GoodToken {
+    const known = this.#verified.get(token) ?? this.#verifyAnew(token);
+    const { claims } = known;
+    if (known.until <= this.#deps.clock.now()) {
+      this.#verified.delete(token);
+      throw badToken();
+    }
+    if (claims.sid !== undefined && !this.#deps.isAlive(claims.sid)) throw badToken();
+    if (this.#revoked.get(claims.jti)) throw badToken();
+    const subject = this.#deps.subject(claims.kind, claims.sub);
+    if (!subject) throw badToken();
+    if (known.subject !== subject || !known.principal) {
+      known.subject = subject;
+      known.principal = claims.scope === undefined ? subject : principalOf(subject, parseScopes(claims.scope));
+    }
+    return { claims, principal: known.principal };
+  }
+
+  /** This one token is worthless from this moment; durable when it resolves. */
+  async revoke({ jti, exp }: Claims): Promise<void> {
+    await this.#revoked.put({ id: jti, until: exp * 1000 });
+  }
+
+  /** Forgets revocations of tokens that have expired by now; the number of them. */
+  async sweep(): Promise<number> {
+    const now = this.#deps.clock.now();
+    const over = [...this.#revoked.values()].filter(({ until }) => until <= now);
+    for (const { id } of over) await this.#revoked.remove(id);
+    return over.length;
+  }
+
+  #verifyAnew(token: string): Known {
     let claims: unknown;
     try {
       claims = this.#deps.verify(token);
     } catch {
-      throw unauthorized();
+      throw badToken();
     }
-    if (!isClaims(claims)) throw unauthorized();
-    const known = { clientId: claims.sub, until: claims.exp * 1000 };
+    if (!isClaims(claims)) throw badToken();
+    const known: Known = { claims, until: claims.exp * 1000, subject: null, principal: null };
     if (this.#verified.size >= MOST_VERIFIED) this.#verified.clear();
     this.#verified.set(token, known);
     return known;
@@ -85,10 +152,12 @@ export class Tokens {
 
 function isClaims(value: unknown): value is Claims {
   if (typeof value !== 'object' || value === null) return false;
-  const { sub, exp } = value as Partial<Claims>;
-  return typeof sub === 'string' && typeof exp === 'number';
+  const { sub, exp, jti, kind, sid, scope } = value as Partial<Record<keyof Claims, unknown>>;
+  const optional = [sid, scope].every((claim) => claim === undefined || typeof claim === 'string');
+  const kinds = kind === 'device' || kind === 'person';
+  return typeof sub === 'string' && typeof exp === 'number' && typeof jti === 'string' && kinds && optional;
 }
 
-function unauthorized(): LadingError {
-  return new LadingError('unauthorized', 'The token is invalid or expired; get a new one from /auth/token.');
+function badToken(): LadingError {
+  return new LadingError('unauthorized', 'The token is invalid, expired or revoked; sign in again.');
 }

@@ -153,6 +153,7 @@ export const Problem = Type.Object(
     expected: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
     actual: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
     retry_after: Type.Optional(Type.Number({ minimum: 0, description: 'Seconds to wait; as in Retry-After.' })),
+    scope: Type.Optional(Text('The scope that is missing.')),
     total_bytes: Type.Optional(Bytes('Size of the file whose range was asked for.')),
   },
   { title: 'Problem', description: 'RFC 9457 problem details, application/problem+json.' },
@@ -183,8 +184,18 @@ export type TokenReply = Static<typeof TokenReply>;
 
 // ---------------------------------------------------------------- clients
 
-export const Role = Words(['admin', 'client'], { description: 'admin: may manage clients and read every file.' });
+export const ROLES = ['admin', 'ops', 'client', 'root'] as const;
+export const Role = Words(ROLES, {
+  description:
+    'client: its own files; ops: reads every file of its tenant; admin: manages its tenant; root: manages all tenants.',
+});
 export type Role = Static<typeof Role>;
+
+export const TenantQuery = Type.Object(
+  { tenant: Type.Optional(Type.String({ maxLength: 63, description: 'Another tenant; for root.' })) },
+  { title: 'TenantQuery' },
+);
+export type TenantQuery = Static<typeof TenantQuery>;
 
 export const Client = Type.Object(
   {
@@ -223,6 +234,33 @@ export const ClientCreated = Type.Object(
   { title: 'ClientCreated' },
 );
 export type ClientCreated = Static<typeof ClientCreated>;
+
+// ---------------------------------------------------------------- tenants
+
+export const Tenant = Type.Object(
+  {
+    tenant_id: Text("The tenant's id."),
+    name: Text('What it is called.'),
+    created_at: Time('When it was made.'),
+  },
+  { title: 'Tenant' },
+);
+export type Tenant = Static<typeof Tenant>;
+
+export const TenantList = Type.Object({ tenants: Type.Array(Tenant) }, { title: 'TenantList' });
+export type TenantList = Static<typeof TenantList>;
+
+export const NewTenant = Type.Object(
+  {
+    tenant_id: Type.String({
+      pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
+      description: '1 to 63 small letters, digits and hyphens.',
+    }),
+    name: Type.Optional(Type.String({ maxLength: 200, description: 'What it is called; the id by default.' })),
+  },
+  { title: 'NewTenant' },
+);
+export type NewTenant = Static<typeof NewTenant>;
 
 export const Message = Type.Object({ message: Text('What was done.') }, { title: 'Message' });
 export type Message = Static<typeof Message>;

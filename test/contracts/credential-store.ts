@@ -10,6 +10,7 @@ export function credentialStoreContract(
 ): void {
   const client = (clientId: string, members: Partial<ClientDocument> = {}): ClientDocument => ({
     clientId,
+    tenant: 'default',
     role: 'client',
     name: null,
     secretHash: 'scrypt$16384$8$1$c2FsdA==$aGFzaA==',

@@ -19,7 +19,16 @@ test('only a token of ours, unchanged and in time, opens anything', async (t) =>
   const { origin, client, admin } = await startServer(t, { LADING_JWT_SECRET: KEY });
   const now = Math.floor(Date.now() / 1000);
   const HS256 = { alg: 'HS256', typ: 'JWT' };
-  const good = { sub: client.id, role: 'client', iss: 'lading', iat: now, exp: now + 60 };
+  const good = {
+    sub: client.id,
+    kind: 'device',
+    role: 'client',
+    iss: 'lading',
+    aud: 'lading',
+    jti: 'forged',
+    iat: now,
+    exp: now + 60,
+  };
   const ask = (authorization: string): Promise<Response> =>
     fetch(`${origin}/api/files`, { headers: { authorization } });
 
@@ -39,6 +48,12 @@ test('only a token of ours, unchanged and in time, opens anything', async (t) =>
     'not yet good': forge(HS256, { ...good, nbf: now + 60 }, KEY),
     'without end': forge(HS256, endless, KEY),
     'an end in words': forge(HS256, { ...good, exp: 'never' }, KEY),
+    'another audience': forge(HS256, { ...good, aud: 'other' }, KEY),
+    'no audience': forge(HS256, { ...good, aud: undefined }, KEY),
+    'no id': forge(HS256, { ...good, jti: undefined }, KEY),
+    'no sort of subject': forge(HS256, { ...good, kind: 'king' }, KEY),
+    'a person of that id': forge(HS256, { ...good, kind: 'person' }, KEY),
+    'a sign-in that never was': forge(HS256, { ...good, sid: 'f'.repeat(32) }, KEY),
     'another issuer': forge(HS256, { ...good, iss: 'other' }, KEY),
     'an unknown client': forge(HS256, { ...good, sub: 'nobody' }, KEY),
     'a client from the prototype': forge(HS256, { ...good, sub: '__proto__' }, KEY),

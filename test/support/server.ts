@@ -1,4 +1,5 @@
 /** A whole server on a folder of its own and a free port, with an administrator and a client signed in; closed after the test. */
+import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -101,7 +102,17 @@ export async function startServer(
 /** A token as `/auth/token` gives it, without the wait for a password hash. */
 function sign(app: App, id: string, role: Role): Pick<Account, 'token' | 'headers'> {
   const iat = Math.floor(Date.now() / 1000);
-  const token = app.server.jwt.sign({ sub: id, role, iss: 'lading', iat, exp: iat + 3600 });
+  const claims = {
+    sub: id,
+    kind: 'device',
+    role,
+    iss: 'lading',
+    aud: 'lading',
+    jti: randomUUID(),
+    iat,
+    exp: iat + 3600,
+  };
+  const token = app.server.jwt.sign(claims);
   return { token, headers: { authorization: `Bearer ${token}` } };
 }
 

@@ -1,7 +1,6 @@
 /** POST /api/sweep: what the clock does every hour, now. For administrators. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import { requireAdmin } from '../../identity/policy.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 
@@ -22,9 +21,7 @@ export function adminRoutes(app: FastifyInstance, { engine }: RouteDeps): void {
       response: { 200: Swept },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },
-    handler: async (request): Promise<Swept> => {
-      requireAdmin(request.principal);
-      return engine.sweep();
-    },
+    config: { needs: 'role:admin' },
+    handler: async (): Promise<Swept> => engine.sweep(),
   });
 }

@@ -2,44 +2,37 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
-import { requireAdmin } from '../../identity/policy.ts';
-import { type Client, ClientCreated, ClientList, Message, NewClient } from '../../protocol/schemas.ts';
+import { mayGrantRole, tenantOf } from '../../identity/policy.ts';
+import { type Client, ClientCreated, ClientList, Message, NewClient, TenantQuery } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
+import { jsonBodies } from './json.ts';
 
 const tags = ['Clients'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;
 
 export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  app.register(async (scope) => {
-    scope.addHook('onRequest', (request, _reply, next) => {
-      try {
-        requireAdmin(request.principal);
-        next();
-      } catch (error) {
-        next(error instanceof Error ? error : undefined);
-      }
-    });
-    listRoute(scope, deps);
-    scope.register(async (json) => createRoute(json, deps));
-    deleteRoute(scope, deps);
-  });
+  listRoute(app, deps);
+  app.register(async (json) => createRoute(json, deps));
+  deleteRoute(app, deps);
 }
 
-function listRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
-  app.get('/api/clients', {
+function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
+  app.get<{ Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
       summary: 'Who may sign in.',
+      querystring: TenantQuery,
       response: { 200: ClientList },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: ADMINISTRATOR },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'forbidden'] },
     },
-    handler: async (_request, reply): Promise<ClientList> => {
+    config: { needs: 'clients:admin' },
+    handler: async (request, reply): Promise<ClientList> => {
       reply.header('cache-control', 'no-store');
-      const clients = credentials
-        .list()
+      const clients = known
+        .list(tenantOf(request.principal, request.query.tenant))
         .sort((a, b) => a.createdAt - b.createdAt)
         .map(
           (client): Client => ({
@@ -55,24 +48,31 @@ function listRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
   });
 }
 
-function createRoute(app: FastifyInstance, { credentials, config }: RouteDeps): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
-  app.post<{ Body: NewClient }>('/api/clients', {
+function createRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
+  jsonBodies(app);
+  app.post<{ Body: NewClient; Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
       summary: 'Enrols a client. Its secret is shown this once.',
+      querystring: TenantQuery,
       body: NewClient,
       response: { 201: ClientCreated },
       documented: {
         replies: { 201: ['Cache-Control', 'Location'] },
-        errors: [...ADMINISTRATOR, ...SMALL_BODY, 'insufficient_storage'],
+        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
       },
     },
     preParsing: smallBody(config.idleSeconds),
+    config: { needs: 'clients:admin' },
     handler: async (request, reply): Promise<ClientCreated> => {
       const { role, name = null } = request.body;
-      const made = await credentials.create({ role, name });
+      const { principal } = request;
+      const tenant = tenantOf(principal, request.query.tenant);
+      if (!mayGrantRole(principal, role)) {
+        throw new LadingError('insufficient_scope', `You cannot make a client with the role ${role}.`);
+      }
+      if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
+      const made = await clients.create({ role, name, tenant });
       reply.code(201).headers({ 'cache-control': 'no-store', location: `/api/clients/${made.clientId}` });
       return {
         message: 'Client created. Keep the secret now: it is not shown again.',
@@ -84,7 +84,7 @@ function createRoute(app: FastifyInstance, { credentials, config }: RouteDeps): 
   });
 }
 
-function deleteRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
+function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): void {
   app.delete<{ Params: { client_id: string } }>('/api/clients/:client_id', {
     schema: {
       tags,
@@ -93,10 +93,18 @@ function deleteRoute(app: FastifyInstance, { credentials }: RouteDeps): void {
       response: { 200: Message },
       documented: { errors: [...ADMINISTRATOR, 'not_found'] },
     },
+    config: { needs: 'clients:admin' },
     handler: async (request): Promise<Message> => {
       const { client_id: id } = request.params;
-      if (id === request.principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
-      if (!(await credentials.remove(id))) throw new LadingError('not_found', 'There is no client with this id.');
+      const { principal } = request;
+      if (id === principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
+      const client = clients.find(id);
+      // Of another tenant, or above oneself: not a hint that it exists.
+      const theirs = client && (principal.role === 'root' || client.tenant === principal.tenant);
+      const removable = theirs && mayGrantRole(principal, client.role);
+      if (!removable || !(await identity.remove({ kind: 'device', id }))) {
+        throw new LadingError('not_found', 'There is no client with this id.');
+      }
       return { message: `Client ${id} deleted.` };
     },
   });

@@ -100,7 +100,7 @@ export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
     method: ['GET', 'HEAD'],
     url: '/api/files/download/*',
     schema,
-    config: { frequent: true },
+    config: { frequent: true, needs: 'files:read' },
     handler: async (request, reply) => {
       const owner = ownerOf(request.principal, request.query.owner);
       const name = checkName(request.params['*']);

@@ -61,6 +61,7 @@ function listRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       response: { 200: FileList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
     },
+    config: { needs: 'files:read' },
     handler: async (request, reply) => {
       const { limit = 100, cursor, status = null, prefix = '', owner } = request.query;
       reply.header('cache-control', 'no-store');
@@ -86,9 +87,10 @@ function deleteRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       response: { 200: Deleted },
       documented: { errors: OF_A_NAME },
     },
+    config: { needs: 'files:delete' },
     handler: async (request): Promise<Deleted> => {
       const name = checkName(request.params['*']);
-      await engine.remove(ownerOf(request.principal, request.query.owner), name);
+      await engine.remove(ownerOf(request.principal, request.query.owner, 'files:delete'), name);
       return { detail: `Deleted ${name}.` };
     },
   });
@@ -104,8 +106,9 @@ function completeRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       response: { 200: FileStatus },
       documented: { errors: [...OF_A_NAME, 'not_contiguous', 'digest_mismatch', 'insufficient_storage'] },
     },
+    config: { needs: 'files:write' },
     handler: async (request): Promise<FileStatus> =>
-      engine.complete(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),
+      engine.complete(ownerOf(request.principal, request.query.owner, 'files:write'), checkName(request.params['*'])),
   });
 }
 
@@ -119,6 +122,7 @@ function verifyRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       response: { 200: Verified },
       documented: { errors: OF_A_NAME },
     },
+    config: { needs: 'files:read' },
     handler: async (request): Promise<Verified> =>
       engine.verify(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),
   });

@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Principal } from '../../contracts.ts';
-import { requireAdmin } from '../../identity/policy.ts';
+import { requireRole } from '../../identity/policy.ts';
 import { basicCredentials, bearerToken, missingToken, signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
@@ -21,7 +21,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
     },
     config: { frequent: true },
     handler: async (request, reply) => {
-      requireAdmin(await whoAsks(deps, request));
+      requireRole(await whoAsks(deps, request), 'ops');
       // Sent as bytes: the text is the registry's, no serializer has a say in it.
       return reply.type(registry.contentType).send(Buffer.from(await registry.metrics()));
     },
@@ -34,5 +34,5 @@ async function whoAsks(deps: RouteDeps, request: FastifyRequest): Promise<Princi
   if (basic) return signIn(deps, request, basic.id, basic.secret);
   const token = bearerToken(authorization);
   if (token === null) throw missingToken();
-  return deps.tokens.verify(token);
+  return deps.access.bearer(token);
 }

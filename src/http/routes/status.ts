@@ -31,7 +31,7 @@ export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void 
       },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden', 'invalid_name'] },
     },
-    config: { frequent: true },
+    config: { frequent: true, needs: 'files:read' },
     handler: async (request, reply) => {
       const owner = ownerOf(request.principal, request.query.owner);
       const name = checkName(request.params['*']);

@@ -5,6 +5,7 @@ import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompi
 import Type, { type TSchema } from 'typebox';
 import type { ChunkIntent } from '../../engine/ingest.ts';
 import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/policy.ts';
 import { FileStatus, UploadQuery } from '../../protocol/schemas.ts';
 import { chunkIntent } from '../chunk-intent.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -78,11 +79,11 @@ function rawRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
   app.post<Upload>(URL, {
     schema: { ...schema, ...documentedBody },
     validatorCompiler: bodyUnseen,
-    config: { frequent: true },
+    config: { frequent: true, needs: 'files:write' },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
       checkRawType(request);
-      const intent = chunkIntent(request.principal.id, request.query, request.headers);
+      const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
       await engine.admit(intent);
       wantBody(request, reply);
       assertConnected(request);
@@ -99,10 +100,10 @@ function formRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
     constraints: { multipart: 'yes' },
     // Documented with the raw route: both are one operation.
     schema: { ...schema, hide: true },
-    config: { frequent: true },
+    config: { frequent: true, needs: 'files:write' },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
-      const { contentDigest, ...rest } = chunkIntent(request.principal.id, request.query, request.headers);
+      const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, request.headers);
       // Length and digest of a form are not those of its chunk.
       const intent: ChunkIntent = { ...rest, contentDigest: null, contentLength: null };
       await engine.admit(intent);

@@ -11,16 +11,20 @@
  *         part                            its bytes while they arrive
  *         blob                            its bytes once sealed
  *         manifest                        the journal of its chunks
- *       clients/<client_id>.json
+ *       <collection>/<id>.json            small documents: clients, people, sign-ins, …
  *       secrets/<name>                    mode 0600
  */
 import * as path from 'node:path';
 
 const ID = /^[0-9a-f]{32}$/;
-const CLIENT_ID = /^[A-Za-z0-9._-]{1,128}$/;
+const DOCUMENT_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const SECRET = /^[a-z]{1,32}$/;
 
 const SHARD = /^[0-9a-f]{2}$/;
+
+/** Folders of small documents. */
+export const COLLECTIONS = ['clients', 'people', 'sign-ins', 'api-tokens', 'revocations', 'tenants'] as const;
+export type CollectionName = (typeof COLLECTIONS)[number];
 
 export interface FilePaths {
   folder: string;
@@ -40,7 +44,6 @@ export class Layout {
   readonly spare: string;
   readonly tmp: string;
   readonly files: string;
-  readonly clients: string;
   readonly secrets: string;
 
   constructor(dataDir: string) {
@@ -51,7 +54,6 @@ export class Layout {
     this.spare = path.join(this.root, 'spare');
     this.tmp = path.join(this.root, 'tmp');
     this.files = path.join(this.root, 'files');
-    this.clients = path.join(this.root, 'clients');
     this.secrets = path.join(this.root, 'secrets');
   }
 
@@ -74,9 +76,14 @@ export class Layout {
     };
   }
 
-  client(clientId: string): string {
-    if (!CLIENT_ID.test(clientId)) throw new RangeError('a client id is 1 to 128 letters, digits, ".", "_" or "-"');
-    return path.join(this.clients, `${clientId}.json`);
+  collection(name: CollectionName): string {
+    return path.join(this.root, name);
+  }
+
+  document(collection: CollectionName, id: string): string {
+    if (!DOCUMENT_ID.test(id))
+      throw new RangeError('the id of a document is 1 to 128 letters, digits, ".", "_" or "-"');
+    return path.join(this.collection(collection), `${id}.json`);
   }
 
   secret(name: string): string {
@@ -94,8 +101,8 @@ export function isShard(name: string): boolean {
   return SHARD.test(name);
 }
 
-/** The client id that a file in `clients/` belongs to; null for anything else that lies there. */
-export function clientIdOf(fileName: string): string | null {
+/** The id of the document that a file of a collection is; null for anything else that lies there. */
+export function documentIdOf(fileName: string): string | null {
   const id = fileName.endsWith('.json') ? fileName.slice(0, -'.json'.length) : '';
-  return CLIENT_ID.test(id) ? id : null;
+  return DOCUMENT_ID.test(id) ? id : null;
 }

@@ -9,7 +9,7 @@ import { readWhole, writeFileDurably } from './durable.ts';
 import { FULL } from './failures.ts';
 import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
-import { clientIdOf, Layout } from './layout.ts';
+import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './layout.ts';
 import { acquireLock, isLockLeftover, type Lock } from './lock.ts';
 import { DiskManifests } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
@@ -33,8 +33,8 @@ export interface DiskStore {
   inspector: Inspector;
   /** Where the catalog keeps its documents, by file id. */
   fileDocuments: DiskDocuments;
-  /** Where the credential store keeps its documents, by client id. */
-  clientDocuments: DiskDocuments;
+  /** Where the small documents of a collection are kept, by their id. */
+  documents(collection: CollectionName): DiskDocuments;
   /** False: the last process did not stop cleanly, or the directory is new and there is nothing to distrust. */
   wasClean: boolean;
   /** The secret of that name (small letters); made by `make` and kept with mode 0600 when there is none. */
@@ -92,13 +92,14 @@ async function setSpareAside(disk: Disk, layout: Layout): Promise<void> {
 async function prepare(disk: Disk, layout: Layout, folders: FileFolders): Promise<boolean> {
   const known = new Set(await disk.readdir(layout.root));
   const wasClean = !known.has('files') || known.has('clean');
-  for (const folder of [layout.tmp, layout.clients, layout.secrets, layout.files]) await disk.mkdir(folder);
+  const collections = COLLECTIONS.map((name) => layout.collection(name));
+  for (const folder of [layout.tmp, ...collections, layout.secrets, layout.files]) await disk.mkdir(folder);
   if (!known.has('clean')) {
     for (const folder of [layout.root, layout.dataDir, path.dirname(layout.dataDir)]) await disk.syncDir(folder);
   }
   if (!wasClean) {
     await folders.settleAll();
-    await disk.syncDir(layout.clients);
+    for (const folder of collections) await disk.syncDir(folder);
   }
   if (known.has('clean')) {
     // From here on the directory is in use: a crash before the next clean stop must show.
@@ -155,7 +156,7 @@ function assemble(
     manifests,
     inspector: new DiskInspector(threads, (id) => blobs.lease(id)),
     fileDocuments: fileDocuments(disk, layout, folders),
-    clientDocuments: clientDocuments(disk, layout),
+    documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
     secret: (name, make) => secret(disk, layout, name, make),
     close,
@@ -172,14 +173,14 @@ function fileDocuments(disk: Disk, layout: Layout, folders: FileFolders): DiskDo
   });
 }
 
-function clientDocuments(disk: Disk, layout: Layout): DiskDocuments {
+function collectionDocuments(disk: Disk, layout: Layout, collection: CollectionName): DiskDocuments {
   return new DiskDocuments({
     disk,
     tmp: layout.tmp,
-    pathOf: (clientId) => layout.client(clientId),
+    pathOf: (id) => layout.document(collection, id),
     keys: async () => {
-      const names = await disk.readdir(layout.clients);
-      return names.map(clientIdOf).filter((id) => id !== null);
+      const names = await disk.readdir(layout.collection(collection));
+      return names.map(documentIdOf).filter((id) => id !== null);
     },
     folder: null,
   });

@@ -40,8 +40,32 @@ export class Fields {
     return this.#get(name) === null;
   }
 
+  has(name: string): boolean {
+    return Object.hasOwn(this.#value, name);
+  }
+
+  /** A list of words, each of them known. */
+  words<const T extends string>(name: string, known: readonly T[]): T[] {
+    return this.#array(name).map((value) => {
+      const found = known.find((word) => word === value);
+      if (found === undefined) throw new Error(`"${name}" holds something else than ${known.join(', ')}`);
+      return found;
+    });
+  }
+
+  /** A list of objects. */
+  list(name: string): Fields[] {
+    return this.#array(name).map((value) => new Fields(value));
+  }
+
   fields(name: string): Fields {
     return new Fields(this.#get(name));
+  }
+
+  #array(name: string): unknown[] {
+    const value = this.#get(name);
+    if (!Array.isArray(value)) throw new Error(`"${name}" is not a list`);
+    return value;
   }
 
   #get(name: string): unknown {

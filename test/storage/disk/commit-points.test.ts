@@ -46,13 +46,13 @@ interrupted('a document that is replaced', {
 
 interrupted('a document that is removed', {
   before: async (store) => {
-    await store.clientDocuments.write('device', 'old');
+    await store.documents('clients').write('device', 'old');
   },
   act: async (store) => {
-    await store.clientDocuments.remove('device');
+    await store.documents('clients').remove('device');
   },
   look: async (store) => {
-    const text = await store.clientDocuments.read('device');
+    const text = await store.documents('clients').read('device');
     assert.ok(text === null || text === 'old', `${text}`);
     return text === null ? 'new' : 'old';
   },

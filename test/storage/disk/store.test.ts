@@ -77,16 +77,16 @@ test('what a crash left in the temporary folder is gone after the start, other f
   await writeFile(join(layout.root, 'lock.0123456789abcdef'), 'x');
   await mkdir(join(layout.files, 'README'), { recursive: true });
   await mkdir(join(layout.files, 'ab', 'not-an-id'), { recursive: true });
-  await mkdir(layout.clients, { recursive: true });
-  await writeFile(join(layout.clients, 'notes.txt'), 'x');
-  await writeFile(join(layout.clients, 'ü.json'), 'x');
+  await mkdir(layout.collection('clients'), { recursive: true });
+  await writeFile(join(layout.collection('clients'), 'notes.txt'), 'x');
+  await writeFile(join(layout.collection('clients'), 'ü.json'), 'x');
   const store = await openTestStore(t, { dataDir });
   assert.deepEqual(await readdir(layout.tmp), []);
   assert.deepEqual((await readdir(layout.root)).sort(), ['clients', 'files', 'lock', 'secrets', 'spare', 'tmp']);
   assert.deepEqual(await store.blobs.list(), []);
   assert.deepEqual(await store.fileDocuments.list(), []);
-  assert.deepEqual(await store.clientDocuments.list(), []);
-  assert.equal((await stat(join(layout.clients, 'notes.txt'))).size, 1);
+  assert.deepEqual(await store.documents('clients').list(), []);
+  assert.equal((await stat(join(layout.collection('clients'), 'notes.txt'))).size, 1);
 });
 
 test('a secret is made once, kept, and readable by the owner alone', async (t) => {
@@ -97,7 +97,7 @@ test('a secret is made once, kept, and readable by the owner alone', async (t) =
   assert.deepEqual(Buffer.from(again), Buffer.from(made));
   const layout = new Layout(dataDir);
   assert.equal((await stat(layout.secret('jwt'))).mode & 0o777, 0o600);
-  for (const folder of [layout.root, layout.secrets, layout.clients])
+  for (const folder of [layout.root, layout.secrets, layout.collection('clients')])
     assert.equal((await stat(folder)).mode & 0o077, 0);
 });
 
@@ -118,9 +118,9 @@ test('ids, client ids and names of secrets that could leave their folder are ref
     assert.throws(() => layout.file(id), RangeError);
   }
   for (const id of ['', '../x', 'a/b', 'a\\b', 'a\0', 'x'.repeat(129)])
-    assert.throws(() => layout.client(id), RangeError);
+    assert.throws(() => layout.document('clients', id), RangeError);
   for (const name of ['', '..', 'jwt.old', 'a/b']) assert.throws(() => layout.secret(name), RangeError);
-  assert.equal(layout.client('..'), '/data/v1/clients/...json');
+  assert.equal(layout.document('clients', '..'), '/data/v1/clients/...json');
 });
 
 test('two thousand open uploads need no more descriptors than the limit', async (t) => {

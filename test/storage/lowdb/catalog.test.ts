@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openLowdbCatalog } from '../../../src/storage/lowdb/catalog.ts';
-import { openLowdbCredentials } from '../../../src/storage/lowdb/credentials.ts';
+import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import type { DocumentFiles } from '../../../src/storage/lowdb/documents.ts';
+import { checkClient } from '../../../src/storage/lowdb/identity-documents.ts';
 import { SortedNames } from '../../../src/storage/lowdb/sorted-names.ts';
 import { documentOf, newId } from '../../support/storage.ts';
 
@@ -164,10 +165,15 @@ test('damaged client documents are reported and nobody can sign in with them', a
   const client = { clientId: 'a', role: 'admin', name: null, secretHash: 'x', createdAt: 1, lastUsed: null };
   files.texts.set('a', JSON.stringify(client));
   files.texts.set('b', JSON.stringify(client));
-  files.texts.set('c', JSON.stringify({ ...client, clientId: 'c', role: 'root' }));
+  files.texts.set('c', JSON.stringify({ ...client, clientId: 'c', role: 'king' }));
   files.texts.set('d', '{');
   const damaged: string[] = [];
-  const credentials = await openLowdbCredentials({ files, onDamaged: (id) => damaged.push(id) });
+  const credentials = await openLowdbCollection({
+    files,
+    check: checkClient,
+    idOf: ({ clientId }) => clientId,
+    onDamaged: (id) => damaged.push(id),
+  });
   assert.deepEqual(damaged.sort(), ['b', 'c', 'd']);
   assert.deepEqual(
     (await credentials.list()).map(({ clientId }) => clientId),

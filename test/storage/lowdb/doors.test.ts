@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { openLowdbCatalog } from '../../../src/storage/lowdb/catalog.ts';
-import { openLowdbCredentials } from '../../../src/storage/lowdb/credentials.ts';
+import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
+import { checkClient } from '../../../src/storage/lowdb/identity-documents.ts';
 import { catalogContract } from '../../contracts/catalog.ts';
 import { credentialStoreContract } from '../../contracts/credential-store.ts';
 import { documentOf, openTestStore } from '../../support/storage.ts';
@@ -20,7 +21,13 @@ catalogContract('lowdb catalog', async (t) => {
 
 credentialStoreContract('lowdb credentials', async (t) => {
   const store = await openTestStore(t);
-  const reopen = () => openLowdbCredentials({ files: store.clientDocuments, onDamaged: neverDamaged });
+  const reopen = () =>
+    openLowdbCollection({
+      files: store.documents('clients'),
+      check: checkClient,
+      idOf: ({ clientId }) => clientId,
+      onDamaged: neverDamaged,
+    });
   return { credentials: await reopen(), reopen };
 });
 

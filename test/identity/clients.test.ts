@@ -1,15 +1,26 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { ClientDocument, CredentialStore } from '../../src/contracts.ts';
+import type {
+  ClientDocument,
+  Collection,
+  CredentialStore,
+  Principal,
+  RevocationDocument,
+} from '../../src/contracts.ts';
 import { ensureAdmin, makeSigningKey } from '../../src/identity/bootstrap.ts';
-import { Credentials } from '../../src/identity/credentials.ts';
-import { ownerOf, requireAdmin } from '../../src/identity/policy.ts';
-import { Tokens } from '../../src/identity/tokens.ts';
-import { openLowdbCredentials } from '../../src/storage/lowdb/credentials.ts';
+import { Clients } from '../../src/identity/clients.ts';
+import { Kept } from '../../src/identity/kept.ts';
+import { checkGrant, ownerOf, requireRole, requireScope, tenantOf } from '../../src/identity/policy.ts';
+import { principalOf } from '../../src/identity/principals.ts';
+import { type TokenDeps, Tokens } from '../../src/identity/tokens.ts';
+import type { Role } from '../../src/protocol/schemas.ts';
+import { openLowdbCollection } from '../../src/storage/lowdb/collection.ts';
+import { checkClient, checkRevocation } from '../../src/storage/lowdb/identity-documents.ts';
 import { openTestStore } from '../support/storage.ts';
 
 interface Bench {
-  credentials: Credentials;
+  credentials: Clients;
+  revocations: Collection<RevocationDocument>;
   /** The real store, with a record of what was written. */
   store: CredentialStore;
   written: ClientDocument[];
@@ -17,8 +28,20 @@ interface Bench {
 }
 
 async function bench(t: TestContext): Promise<Bench> {
-  const { clientDocuments: files } = await openTestStore(t);
-  const store = await openLowdbCredentials({ files, onDamaged: (key) => assert.fail(key) });
+  const { documents } = await openTestStore(t);
+  const onDamaged = (key: string) => assert.fail(key);
+  const store: CredentialStore = await openLowdbCollection({
+    files: documents('clients'),
+    check: checkClient,
+    idOf: ({ clientId }) => clientId,
+    onDamaged,
+  });
+  const revocations = await openLowdbCollection<RevocationDocument>({
+    files: documents('revocations'),
+    check: checkRevocation,
+    idOf: ({ id }) => id,
+    onDamaged,
+  });
   const written: ClientDocument[] = [];
   const put = store.put.bind(store);
   store.put = async (document) => {
@@ -32,14 +55,17 @@ async function bench(t: TestContext): Promise<Bench> {
       now += ms;
     },
   };
-  return { credentials: await Credentials.open(store, clock), store, written, clock };
+  return { credentials: await Clients.open(store, clock), revocations, store, written, clock };
 }
 
 test('a client made is known to the next run, by its secret alone', async (t) => {
   const { credentials, store, clock } = await bench(t);
   const { clientId, secret } = await credentials.create({ role: 'client', name: 'device' });
-  for (const known of [credentials, await Credentials.open(store, clock)]) {
-    assert.deepEqual(await known.authenticate(clientId, secret), { id: clientId, role: 'client' });
+  for (const known of [credentials, await Clients.open(store, clock)]) {
+    assert.deepEqual(
+      await known.authenticate(clientId, secret),
+      principalOf({ id: clientId, tenant: 'default', kind: 'device', role: 'client' }),
+    );
     assert.equal(await known.authenticate(clientId, `${secret}x`), null);
     assert.equal(await known.authenticate('nobody', secret), null);
   }
@@ -57,22 +83,22 @@ test('last use is written down once a minute at most, and at the end', async (t)
     assert.equal(written.length, count);
   };
   credentials.principal(clientId);
-  await settled(1);
+  await settled(0);
   for (let i = 0; i < 599; i += 1) {
     clock.pass(100);
     credentials.principal(clientId);
   }
+  await settled(0);
+  clock.pass(100);
+  credentials.principal(clientId);
   await settled(1);
   clock.pass(100);
   credentials.principal(clientId);
-  await settled(2);
-  clock.pass(100);
-  credentials.principal(clientId);
   await credentials.close();
-  assert.equal(written.length, 3);
+  assert.equal(written.length, 2);
   assert.equal((await store.find(clientId))?.lastUsed, clock.now());
   await credentials.close();
-  assert.equal(written.length, 3, 'nothing new, nothing written');
+  assert.equal(written.length, 2, 'nothing new, nothing written');
 });
 
 test('a deleted client is gone at once and is not written back by its last use', async (t) => {
@@ -111,33 +137,74 @@ test('signing keys are long and new', () => {
   assert.notDeepEqual(makeSigningKey(), makeSigningKey());
 });
 
+function device(id: string, role: Role, tenant = 'default'): Principal {
+  return principalOf({ id, tenant, kind: 'device', role });
+}
+
 test('who may do what', () => {
-  const client = { id: 'c', role: 'client' } as const;
-  const admin = { id: 'a', role: 'admin' } as const;
+  const client = device('c', 'client');
+  const ops = device('o', 'ops');
+  const admin = device('a', 'admin');
   assert.equal(ownerOf(client, undefined), 'c');
   assert.equal(ownerOf(client, 'c'), 'c');
   assert.equal(ownerOf(admin, undefined), 'a');
-  assert.equal(ownerOf(admin, 'c'), 'c');
+  assert.equal(ownerOf(admin, 'c', 'files:delete'), 'c');
+  assert.equal(ownerOf(ops, 'c'), 'c');
+  assert.throws(() => ownerOf(ops, 'c', 'files:delete'), { code: 'forbidden' });
   for (const other of ['a', '', 'C']) assert.throws(() => ownerOf(client, other), { code: 'forbidden' });
-  assert.throws(() => requireAdmin(client), { code: 'insufficient_scope' });
-  requireAdmin(admin);
+  assert.throws(() => requireRole(client, 'ops'), { code: 'insufficient_scope' });
+  assert.throws(() => requireRole(ops, 'admin'), { code: 'insufficient_scope' });
+  assert.throws(() => requireRole(admin, 'root'), { code: 'insufficient_scope' });
+  requireRole(admin, 'ops');
+  requireScope(client, 'files:write');
+  assert.throws(() => requireScope(client, 'clients:admin'), { code: 'insufficient_scope' });
+});
+
+test('tenants: the files of one are never those of another, whatever is asked for', () => {
+  const here = device('c', 'admin', 'acme');
+  assert.equal(ownerOf(here), 'acme/c');
+  assert.equal(ownerOf(here, 'd'), 'acme/d');
+  for (const other of ['../c', 'default/c', '/c', 'other/c']) {
+    assert.throws(() => ownerOf(here, other), { code: 'forbidden' });
+  }
+  assert.throws(() => tenantOf(here, 'other'), { code: 'forbidden' });
+  assert.equal(tenantOf(here, 'acme'), 'acme');
+  const root = device('r', 'root');
+  assert.equal(ownerOf(root, 'acme/c'), 'acme/c');
+  assert.equal(ownerOf(root, 'c'), 'c');
+  assert.equal(tenantOf(root, 'acme'), 'acme');
+});
+
+test('an API token has the scopes it was made with, its owner has now, and no role', () => {
+  const owner = device('a', 'admin');
+  const token = principalOf({ ...owner, kind: 'token' }, ['files:read', 'clients:admin']);
+  requireScope(token, 'clients:admin');
+  assert.throws(() => requireScope(token, 'files:write'), { code: 'insufficient_scope' });
+  assert.throws(() => requireRole(token, 'ops'), { code: 'insufficient_scope' });
+  const ofClient = principalOf({ ...device('c', 'client'), kind: 'token' }, ['files:read', 'clients:admin']);
+  assert.throws(() => requireScope(ofClient, 'clients:admin'), { code: 'insufficient_scope' });
+  assert.throws(() => checkGrant(token, ['files:write']), { code: 'insufficient_scope' });
+  checkGrant(token, ['files:read']);
 });
 
 test('a token is looked at again when it runs out and when its client goes, however often it was good', async (t) => {
-  const { credentials, clock } = await bench(t);
+  const { credentials, revocations, clock } = await bench(t);
   const { clientId } = await credentials.create({ role: 'client', name: null });
   let verified = 0;
-  const tokens = new Tokens({
+  const deps: TokenDeps = {
+    issuer: 'lading',
     sign: (claims) => JSON.stringify(claims),
     verify: (token) => {
       verified += 1;
       return JSON.parse(token) as unknown;
     },
-    credentials,
+    subject: (_kind, id) => credentials.principal(id),
+    isAlive: () => true,
     clock,
     seconds: 60,
-  });
-  const principal = { id: clientId, role: 'client' } as const;
+  };
+  const tokens = new Tokens(deps, await Kept.open(revocations, ({ id }) => id));
+  const principal = device(clientId, 'client');
   const { access_token: token, expires_in: seconds } = tokens.issue(principal);
   assert.equal(seconds, 60);
   for (let i = 0; i < 10; i += 1) assert.deepEqual(tokens.verify(token), principal);

@@ -1,0 +1,45 @@
+/** Every way in that a request can show in its header ends here in the same `Principal`. Nothing on this path touches a disk. */
+import type { Principal } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { ApiTokens } from './api-tokens.ts';
+import type { Identity } from './identity.ts';
+import { principalOf } from './principals.ts';
+import type { Tokens } from './tokens.ts';
+
+interface TokenPrincipal {
+  /** What its owner was, and what the token may, when the principal was made of them. */
+  owner: Principal;
+  scopes: readonly string[];
+  principal: Principal;
+}
+
+export class Access {
+  readonly #identity: Identity;
+  readonly #tokens: Tokens;
+  readonly #byApiToken = new Map<string, TokenPrincipal>();
+
+  constructor(identity: Identity, tokens: Tokens) {
+    this.#identity = identity;
+    this.#tokens = tokens;
+  }
+
+  /**
+   * Who sent this token, an access token or an API token.
+   * @throws LadingError `unauthorized`
+   */
+  bearer(token: string): Principal {
+    return ApiTokens.looksLike(token) ? this.#apiToken(token) : this.#tokens.verify(token);
+  }
+
+  #apiToken(token: string): Principal {
+    const document = this.#identity.apiTokens.use(token);
+    const owner = document && this.#identity.subject(document.ownerKind, document.owner);
+    if (!document || !owner) throw new LadingError('unauthorized', 'The API token is invalid, expired or revoked.');
+    const known = this.#byApiToken.get(document.id);
+    if (known?.owner === owner && known.scopes === document.scopes) return known.principal;
+    const principal = principalOf({ ...owner, kind: 'token' }, document.scopes);
+    if (this.#byApiToken.size > 20_000) this.#byApiToken.clear();
+    this.#byApiToken.set(document.id, { owner, scopes: document.scopes, principal });
+    return principal;
+  }
+}

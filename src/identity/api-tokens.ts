@@ -1,0 +1,142 @@
+/**
+ * API tokens: long-lived, for programs, with the scopes they were made with and never more than their owner has now. Kept as SHA-256
+ * of 256 random bits, which nobody can guess and nothing need slow down.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { ApiTokenDocument, Clock, Collection, Subject } from '../contracts.ts';
+import type { Scope } from '../protocol/scopes.ts';
+import { Kept } from './kept.ts';
+
+const PREFIX = 'lat_';
+const TOKEN = /^lat_([0-9a-f]{16})_[\w-]{43}$/;
+
+/** A token that was just made; the only time that it is known. */
+export interface NewApiToken {
+  document: ApiTokenDocument;
+  token: string;
+}
+
+export interface ApiTokenRequest {
+  owner: Subject & { tenant: string };
+  name: string | null;
+  scopes: readonly Scope[];
+  /** Milliseconds since the epoch; null: until it is revoked. */
+  expiresAt: number | null;
+}
+
+export class ApiTokens {
+  readonly #kept: Kept<ApiTokenDocument>;
+  readonly #clock: Clock;
+  /** Hashes of tokens by the token itself, so that a program that sends one with every chunk has it hashed once. */
+  readonly #hashed = new Map<string, string>();
+
+  private constructor(kept: Kept<ApiTokenDocument>, clock: Clock) {
+    this.#kept = kept;
+    this.#clock = clock;
+  }
+
+  static async open(store: Collection<ApiTokenDocument>, clock: Clock): Promise<ApiTokens> {
+    return new ApiTokens(await Kept.open(store, ({ id }) => id), clock);
+  }
+
+  /** True for what looks like a token of this kind, so that no other door need look at it. */
+  static looksLike(token: string): boolean {
+    return token.startsWith(PREFIX);
+  }
+
+  /** Durable when it resolves. */
+  async create({ owner, name, scopes, expiresAt }: ApiTokenRequest): Promise<NewApiToken> {
+    const id = randomBytes(8).toString('hex');
+    const token = makeToken(id);
+    const document: ApiTokenDocument = {
+      id,
+      tenant: owner.tenant,
+      owner: owner.id,
+      ownerKind: owner.kind,
+      name,
+      scopes: [...scopes],
+      hash: hashOf(token),
+      createdAt: this.#clock.now(),
+      expiresAt,
+      lastUsed: null,
+      uses: 0,
+    };
+    await this.#kept.put(document);
+    return { document, token };
+  }
+
+  /** The token of this text if it is good now, or null; counts the use. */
+  use(token: string): ApiTokenDocument | null {
+    const document = this.#find(token);
+    const now = this.#clock.now();
+    if (document === null || (document.expiresAt !== null && document.expiresAt <= now)) return null;
+    const used = { ...document, lastUsed: now, uses: document.uses + 1 };
+    this.#kept.use(used, now);
+    return used;
+  }
+
+  get(id: string): ApiTokenDocument | undefined {
+    return this.#kept.get(id);
+  }
+
+  /** Of one owner, or of a whole tenant for null; oldest first. */
+  list(tenant: string, owner: string | null): ApiTokenDocument[] {
+    return [...this.#kept.values()]
+      .filter((document) => document.tenant === tenant && (owner === null || document.owner === owner))
+      .sort((a, b) => a.createdAt - b.createdAt);
+  }
+
+  /** The same token with a new secret; the old one is worthless from this moment. Undefined when there is none of this id. */
+  async rotate(id: string): Promise<NewApiToken | undefined> {
+    const before = this.#kept.get(id);
+    if (!before) return undefined;
+    const token = makeToken(id);
+    const document = { ...before, hash: hashOf(token) };
+    await this.#kept.replace(before, document);
+    return { document, token };
+  }
+
+  /** Worthless from this moment; false when there is none of this id. */
+  revoke(id: string): Promise<boolean> {
+    return this.#kept.remove(id);
+  }
+
+  async revokeAllOf(owner: Subject): Promise<void> {
+    const theirs = [...this.#kept.values()].filter(
+      ({ owner: id, ownerKind }) => id === owner.id && ownerKind === owner.kind,
+    );
+    await Promise.all(theirs.map(({ id }) => this.revoke(id)));
+  }
+
+  /** Removes what expired; the number of them. */
+  async sweep(): Promise<number> {
+    const now = this.#clock.now();
+    const expired = [...this.#kept.values()].filter(({ expiresAt }) => expiresAt !== null && expiresAt <= now);
+    for (const { id } of expired) await this.revoke(id);
+    return expired.length;
+  }
+
+  close(): Promise<void> {
+    return this.#kept.close();
+  }
+
+  #find(token: string): ApiTokenDocument | null {
+    const id = TOKEN.exec(token)?.[1];
+    const document = id === undefined ? undefined : this.#kept.get(id);
+    if (!document) return null;
+    const hash = this.#hashed.get(token) ?? hashOf(token);
+    if (!timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hash, 'hex'))) return null;
+    // Only good ones are remembered, so that guesses take no room; rotated and revoked ones go with the next clearing.
+    if (this.#hashed.size > 2 * this.#kept.size + 1000) this.#hashed.clear();
+    this.#hashed.set(token, hash);
+    return document;
+  }
+}
+
+function makeToken(id: string): string {
+  return `${PREFIX}${id}_${randomBytes(32).toString('base64url')}`;
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}

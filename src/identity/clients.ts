@@ -1,0 +1,101 @@
+/** Machines that sign in with an id and a secret of their own. */
+import { randomBytes } from 'node:crypto';
+import type { ClientDocument, Clock, Collection, Principal } from '../contracts.ts';
+import type { Role } from '../protocol/schemas.ts';
+import { Kept } from './kept.ts';
+import { DEFAULT_TENANT } from './policy.ts';
+import { principalOf } from './principals.ts';
+import { generateSecret, Secrets } from './secrets.ts';
+
+/** A new client; the only time that its secret is known. */
+export interface Enrolled {
+  clientId: string;
+  secret: string;
+  role: Role;
+}
+
+export interface NewClient {
+  role: Role;
+  name: string | null;
+  tenant?: string;
+  id?: string;
+  secret?: string;
+}
+
+export class Clients {
+  readonly #kept: Kept<ClientDocument>;
+  readonly #clock: Clock;
+  readonly #secrets: Secrets;
+  /** Principals by client id, made anew when the document says something else. */
+  readonly #principals = new Map<string, Principal>();
+
+  private constructor(kept: Kept<ClientDocument>, clock: Clock, secrets: Secrets) {
+    this.#kept = kept;
+    this.#clock = clock;
+    this.#secrets = secrets;
+  }
+
+  static async open(store: Collection<ClientDocument>, clock: Clock, secrets = new Secrets()): Promise<Clients> {
+    return new Clients(await Kept.open(store, ({ clientId }) => clientId), clock, secrets);
+  }
+
+  /** Durable when it resolves. Without `id` and `secret` both are made up. */
+  async create(client: NewClient): Promise<Enrolled> {
+    const clientId = client.id ?? randomBytes(12).toString('hex');
+    const secret = client.secret ?? generateSecret();
+    await this.#kept.put({
+      clientId,
+      tenant: client.tenant ?? DEFAULT_TENANT,
+      role: client.role,
+      name: client.name,
+      secretHash: await this.#secrets.hash(secret),
+      createdAt: this.#clock.now(),
+      lastUsed: null,
+    });
+    this.#principals.delete(clientId);
+    return { clientId, secret, role: client.role };
+  }
+
+  /** Who this is, or null: unknown id and wrong secret take the same time. */
+  async authenticate(clientId: string, secret: string): Promise<Principal | null> {
+    // Looked up again after the check: the client may have been deleted meanwhile.
+    return (await this.isSecretOf(clientId, secret)) ? this.principal(clientId) : null;
+  }
+
+  isSecretOf(clientId: string, secret: string): Promise<boolean> {
+    return this.#secrets.verify(secret, this.#kept.get(clientId)?.secretHash ?? null);
+  }
+
+  /** The client as it is now, or null when it is gone; remembers that it was used. */
+  principal(clientId: string): Principal | null {
+    const document = this.#kept.get(clientId);
+    if (!document) return null;
+    const now = this.#clock.now();
+    this.#kept.use({ ...document, lastUsed: now }, now);
+    let principal = this.#principals.get(clientId);
+    if (!principal) {
+      principal = principalOf({ id: clientId, kind: 'device', tenant: document.tenant, role: document.role });
+      this.#principals.set(clientId, principal);
+    }
+    return principal;
+  }
+
+  /** Of one tenant, or all for null. */
+  list(tenant: string | null): ClientDocument[] {
+    return [...this.#kept.values()].filter((client) => tenant === null || client.tenant === tenant);
+  }
+
+  find(clientId: string): ClientDocument | null {
+    return this.#kept.get(clientId) ?? null;
+  }
+
+  /** Its tokens are worthless from this moment; false when there is no such client. */
+  async remove(clientId: string): Promise<boolean> {
+    this.#principals.delete(clientId);
+    return this.#kept.remove(clientId);
+  }
+
+  close(): Promise<void> {
+    return this.#kept.close();
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * Everything that is known of who may sign in, opened together and closed together.
+ *
+ *     clients, people             those who own files
+ *     signIns, apiTokens          what they were given to show who they are
+ *     revoked                     access tokens that were revoked before their time
+ *     tenants                     those who share nothing with each other
+ */
+import type {
+  ApiTokenDocument,
+  ClientDocument,
+  Clock,
+  Collection,
+  PersonDocument,
+  Principal,
+  RevocationDocument,
+  SignInDocument,
+  Subject,
+  TenantDocument,
+} from '../contracts.ts';
+import { ApiTokens } from './api-tokens.ts';
+import { Clients } from './clients.ts';
+import { Kept } from './kept.ts';
+import { People } from './people.ts';
+import { Secrets } from './secrets.ts';
+import { SignIns } from './sign-ins.ts';
+import { Tenants } from './tenants.ts';
+
+/** Where the documents are kept. */
+export interface IdentityStores {
+  clients: Collection<ClientDocument>;
+  people: Collection<PersonDocument>;
+  signIns: Collection<SignInDocument>;
+  apiTokens: Collection<ApiTokenDocument>;
+  revocations: Collection<RevocationDocument>;
+  tenants: Collection<TenantDocument>;
+}
+
+export interface IdentitySettings {
+  /** How long a refresh token is good. */
+  refreshSeconds: number;
+}
+
+export class Identity {
+  readonly clients: Clients;
+  readonly people: People;
+  readonly signIns: SignIns;
+  readonly apiTokens: ApiTokens;
+  readonly revoked: Kept<RevocationDocument>;
+  readonly tenants: Tenants;
+
+  private constructor(parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'tenants'>) {
+    this.clients = parts.clients;
+    this.people = parts.people;
+    this.signIns = parts.signIns;
+    this.apiTokens = parts.apiTokens;
+    this.revoked = parts.revoked;
+    this.tenants = parts.tenants;
+  }
+
+  /** Reads everything. */
+  static async open(stores: IdentityStores, clock: Clock, settings: IdentitySettings): Promise<Identity> {
+    // One limit on the memory and threads of password hashes for all doors.
+    const secrets = new Secrets();
+    return new Identity({
+      clients: await Clients.open(stores.clients, clock, secrets),
+      people: await People.open(stores.people, clock, secrets),
+      signIns: await SignIns.open(stores.signIns, clock, settings.refreshSeconds),
+      apiTokens: await ApiTokens.open(stores.apiTokens, clock),
+      revoked: await Kept.open(stores.revocations, ({ id }) => id),
+      tenants: await Tenants.open(stores.tenants, clock),
+    });
+  }
+
+  /** The client or the person as they are now, or null when they are gone or their tenant is. */
+  subject(kind: Subject['kind'], id: string): Principal | null {
+    const principal = kind === 'device' ? this.clients.principal(id) : this.people.principal(id);
+    return principal && this.tenants.has(principal.tenant) ? principal : null;
+  }
+
+  /** Deletes a client or a person with everything they were given; false when there is none. Their files stay. */
+  async remove(subject: Subject): Promise<boolean> {
+    const there = subject.kind === 'device' ? this.clients.find(subject.id) : this.people.get(subject.id);
+    if (!there) return false;
+    await Promise.all([this.signIns.endAllOf(subject), this.apiTokens.revokeAllOf(subject)]);
+    return subject.kind === 'device' ? this.clients.remove(subject.id) : this.people.remove(subject.id);
+  }
+
+  /** Removes what lapsed. */
+  async sweep(): Promise<void> {
+    await this.signIns.sweep();
+    await this.apiTokens.sweep();
+  }
+
+  /** Writes down what is still only in memory. */
+  async close(): Promise<void> {
+    await Promise.all([this.clients.close(), this.people.close(), this.apiTokens.close()]);
+  }
+}

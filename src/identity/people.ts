@@ -1,0 +1,187 @@
+/** People: an e-mail address and a password, or an account at an outside provider. */
+import { randomBytes } from 'node:crypto';
+import type { Clock, Collection, OutsideAccount, PersonDocument, Principal } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Role } from '../protocol/schemas.ts';
+import { Kept } from './kept.ts';
+import { principalOf } from './principals.ts';
+import { Secrets } from './secrets.ts';
+
+export interface NewPerson {
+  tenant: string;
+  role: Role;
+  email: string;
+  name: string;
+  surname: string;
+  /** Null: signs in by `outside` only. */
+  password: string | null;
+  outside?: OutsideAccount[];
+}
+
+/** What may be changed of a person; absent: stays. */
+export type PersonChange = Partial<Pick<PersonDocument, 'email' | 'name' | 'surname' | 'role'>> & {
+  password?: string;
+  outside?: OutsideAccount[];
+};
+
+export class People {
+  readonly #kept: Kept<PersonDocument>;
+  readonly #clock: Clock;
+  readonly #secrets: Secrets;
+  /** E-mail address (with its tenant) → id; addresses being registered right now included, so that two sign-ups make one person. */
+  readonly #byEmail = new Map<string, string>();
+  readonly #byOutside = new Map<string, string>();
+  readonly #principals = new Map<string, Principal>();
+
+  private constructor(kept: Kept<PersonDocument>, clock: Clock, secrets: Secrets) {
+    this.#kept = kept;
+    this.#clock = clock;
+    this.#secrets = secrets;
+    for (const person of kept.values()) this.#index(person);
+  }
+
+  static async open(store: Collection<PersonDocument>, clock: Clock, secrets = new Secrets()): Promise<People> {
+    return new People(await Kept.open(store, ({ id }) => id), clock, secrets);
+  }
+
+  /**
+   * Durable when it resolves.
+   * @throws LadingError `already_exists` when the address or the outside account is somebody's
+   */
+  async create(person: NewPerson): Promise<PersonDocument> {
+    const id = randomBytes(12).toString('hex');
+    const email = normalizeEmail(person.email);
+    const { tenant, role, name, surname, outside = [] } = person;
+    const release = this.#claim(id, tenant, email, outside);
+    try {
+      const passwordHash = person.password === null ? null : await this.#secrets.hash(person.password);
+      const createdAt = this.#clock.now();
+      const document = { id, tenant, role, email, name, surname, passwordHash, outside, createdAt, lastUsed: null };
+      await this.#kept.put(document);
+      return document;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** Who this is, or null: an unknown address and a wrong password take the same time. */
+  async authenticate(tenant: string, email: string, password: string): Promise<PersonDocument | null> {
+    const person = this.byEmail(tenant, email);
+    const right = await this.#secrets.verify(password, person?.passwordHash ?? null);
+    // Looked up again: the person may have been deleted meanwhile.
+    return right && person ? (this.#kept.get(person.id) ?? null) : null;
+  }
+
+  isPasswordOf(id: string, password: string): Promise<boolean> {
+    return this.#secrets.verify(password, this.#kept.get(id)?.passwordHash ?? null);
+  }
+
+  get(id: string): PersonDocument | null {
+    return this.#kept.get(id) ?? null;
+  }
+
+  byEmail(tenant: string, email: string): PersonDocument | null {
+    return this.get(this.#byEmail.get(emailKey(tenant, normalizeEmail(email))) ?? '');
+  }
+
+  /** The person who signs in with this account. */
+  byOutside(tenant: string, account: OutsideAccount): PersonDocument | null {
+    return this.get(this.#byOutside.get(outsideKey(tenant, account)) ?? '');
+  }
+
+  /** The person as they are now, or null when they are gone; remembers that they were here. */
+  principal(id: string): Principal | null {
+    const document = this.#kept.get(id);
+    if (!document) return null;
+    const now = this.#clock.now();
+    this.#kept.use({ ...document, lastUsed: now }, now);
+    let principal = this.#principals.get(id);
+    if (!principal) {
+      principal = principalOf({ id, kind: 'person', tenant: document.tenant, role: document.role });
+      this.#principals.set(id, principal);
+    }
+    return principal;
+  }
+
+  /** Of one tenant, or all for null; oldest first. */
+  list(tenant: string | null): PersonDocument[] {
+    return [...this.#kept.values()]
+      .filter((person) => tenant === null || person.tenant === tenant)
+      .sort((a, b) => a.createdAt - b.createdAt);
+  }
+
+  /**
+   * Durable when it resolves; null when there is no such person.
+   * @throws LadingError `already_exists`
+   */
+  async update(id: string, change: PersonChange): Promise<PersonDocument | null> {
+    const { password, ...rest } = change;
+    const passwordHash = password === undefined ? undefined : await this.#secrets.hash(password);
+    const before = this.#kept.get(id);
+    if (!before) return null;
+    const after: PersonDocument = { ...before, ...rest, ...(passwordHash === undefined ? {} : { passwordHash }) };
+    after.email = normalizeEmail(after.email);
+    const release = this.#claim(id, after.tenant, after.email, after.outside);
+    try {
+      await this.#kept.replace(before, after);
+    } catch (error) {
+      release();
+      throw error;
+    }
+    this.#unindex(before);
+    this.#index(after);
+    return after;
+  }
+
+  /** Their tokens are worthless from this moment; false when there is no such person. */
+  async remove(id: string): Promise<boolean> {
+    const person = this.#kept.get(id);
+    if (!person || !(await this.#kept.remove(id))) return false;
+    this.#unindex(person);
+    return true;
+  }
+
+  close(): Promise<void> {
+    return this.#kept.close();
+  }
+
+  /** Takes the address and the accounts for this person; the returned function gives back what was free before. */
+  #claim(id: string, tenant: string, email: string, outside: readonly OutsideAccount[]): () => void {
+    const wanted: [Map<string, string>, string][] = [[this.#byEmail, emailKey(tenant, email)]];
+    for (const account of outside) wanted.push([this.#byOutside, outsideKey(tenant, account)]);
+    if (wanted.some(([map, key]) => (map.get(key) ?? id) !== id)) {
+      throw new LadingError('already_exists', 'There is an account with this address already; sign in instead.');
+    }
+    const fresh = wanted.filter(([map, key]) => !map.has(key));
+    for (const [map, key] of fresh) map.set(key, id);
+    return () => {
+      for (const [map, key] of fresh) map.delete(key);
+    };
+  }
+
+  #index(person: PersonDocument): void {
+    this.#principals.delete(person.id);
+    this.#byEmail.set(emailKey(person.tenant, person.email), person.id);
+    for (const account of person.outside) this.#byOutside.set(outsideKey(person.tenant, account), person.id);
+  }
+
+  #unindex(person: PersonDocument): void {
+    this.#principals.delete(person.id);
+    this.#byEmail.delete(emailKey(person.tenant, person.email));
+    for (const account of person.outside) this.#byOutside.delete(outsideKey(person.tenant, account));
+  }
+}
+
+/** Addresses are compared without regard to case and to how Unicode composes letters. */
+export function normalizeEmail(email: string): string {
+  return email.trim().normalize('NFC').toLowerCase();
+}
+
+function emailKey(tenant: string, email: string): string {
+  return `${tenant} ${email}`;
+}
+
+function outsideKey(tenant: string, { issuer, subject }: OutsideAccount): string {
+  return JSON.stringify([tenant, issuer, subject]);
+}

@@ -1,0 +1,149 @@
+/**
+ * Sign-ins that can be renewed: each is a family of refresh tokens of which only the youngest counts. An older one that comes again
+ * was stolen, or its thief was quicker: the whole sign-in ends, and with it every access token that came of it (RFC 9700 §4.14.2).
+ *
+ *     begin → token 1 → refresh → token 2 → refresh → token 3 …      one document, which knows the hash of the last
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Clock, Collection, SignInDocument, Subject } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { Kept } from './kept.ts';
+
+const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
+/** Of one subject; whoever begins more ends the oldest. A device that signs in anew every half hour leaves no heap of documents. */
+const MOST_EACH = 16;
+
+/** A refresh token that was just made; the only time that it is known. Times in milliseconds since the epoch. */
+export interface Renewable {
+  signIn: SignInDocument;
+  refreshToken: string;
+}
+
+export class SignIns {
+  readonly #kept: Kept<SignInDocument>;
+  readonly #clock: Clock;
+  readonly #lifeMs: number;
+  /** Subject → ids of its sign-ins, oldest first. */
+  readonly #bySubject = new Map<string, Set<string>>();
+
+  private constructor(kept: Kept<SignInDocument>, clock: Clock, lifeSeconds: number) {
+    this.#kept = kept;
+    this.#clock = clock;
+    this.#lifeMs = lifeSeconds * 1000;
+    for (const signIn of [...kept.values()].sort((a, b) => a.createdAt - b.createdAt)) this.#index(signIn);
+  }
+
+  /** @param lifeSeconds how long a refresh token is good */
+  static async open(store: Collection<SignInDocument>, clock: Clock, lifeSeconds: number): Promise<SignIns> {
+    return new SignIns(await Kept.open(store, ({ id }) => id), clock, lifeSeconds);
+  }
+
+  /** Durable when it resolves. */
+  async begin(subject: Subject): Promise<Renewable> {
+    const now = this.#clock.now();
+    const id = randomBytes(16).toString('hex');
+    const refreshToken = makeToken(id);
+    const signIn: SignInDocument = {
+      id,
+      subject: subject.id,
+      kind: subject.kind,
+      hash: hashOf(refreshToken),
+      createdAt: now,
+      expiresAt: now + this.#lifeMs,
+    };
+    await this.#kept.put(signIn);
+    this.#index(signIn);
+    const ids = this.#bySubject.get(subjectKey(signIn)) ?? new Set();
+    const [oldest] = ids;
+    if (ids.size > MOST_EACH && oldest !== undefined) await this.end(oldest);
+    return { signIn, refreshToken };
+  }
+
+  /**
+   * The next token of the family.
+   * @throws LadingError `unauthorized`; for a token used before the family has ended by then
+   */
+  async refresh(refreshToken: string): Promise<Renewable> {
+    const before = this.#find(refreshToken);
+    if (before === null) throw badToken();
+    if (!isHashOf(before.hash, refreshToken)) {
+      await this.end(before.id);
+      throw badToken();
+    }
+    const next = makeToken(before.id);
+    const signIn = { ...before, hash: hashOf(next), expiresAt: this.#clock.now() + this.#lifeMs };
+    await this.#kept.replace(before, signIn);
+    // A second use of the same token, or the end of the subject, may have come in between.
+    if (!this.isAlive(signIn.id)) throw badToken();
+    return { signIn, refreshToken: next };
+  }
+
+  /** The sign-in that this token is the youngest of, or null. */
+  ofToken(refreshToken: string): SignInDocument | null {
+    const signIn = this.#find(refreshToken);
+    return signIn !== null && isHashOf(signIn.hash, refreshToken) ? signIn : null;
+  }
+
+  /** False once it was ended, was let lapse, or never was: its access tokens are worthless then. */
+  isAlive(id: string): boolean {
+    const signIn = this.#kept.get(id);
+    return signIn !== undefined && signIn.expiresAt > this.#clock.now();
+  }
+
+  /** Its tokens are worthless from this moment; durable when it resolves. */
+  async end(id: string): Promise<void> {
+    const signIn = this.#kept.get(id);
+    if (!signIn) return;
+    const key = subjectKey(signIn);
+    const ids = this.#bySubject.get(key);
+    ids?.delete(id);
+    if (ids?.size === 0) this.#bySubject.delete(key);
+    await this.#kept.remove(id);
+  }
+
+  /** Ends all sign-ins of a subject: it was deleted, or its password changed. */
+  async endAllOf(subject: Subject): Promise<void> {
+    const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
+    await Promise.all([...ids].map((id) => this.end(id)));
+  }
+
+  /** Removes what lapsed; the number of them. */
+  async sweep(): Promise<number> {
+    const lapsed = [...this.#kept.values()].filter(({ id }) => !this.isAlive(id));
+    for (const { id } of lapsed) await this.end(id);
+    return lapsed.length;
+  }
+
+  #find(refreshToken: string): SignInDocument | null {
+    const id = TOKEN.exec(refreshToken)?.[1];
+    const signIn = id === undefined ? undefined : this.#kept.get(id);
+    return signIn !== undefined && this.isAlive(signIn.id) ? signIn : null;
+  }
+
+  #index(signIn: SignInDocument): void {
+    const key = subjectKey(signIn);
+    const ids = this.#bySubject.get(key);
+    if (ids) ids.add(signIn.id);
+    else this.#bySubject.set(key, new Set([signIn.id]));
+  }
+}
+
+function subjectKey({ kind, subject }: SignInDocument): string {
+  return `${kind} ${subject}`;
+}
+
+function makeToken(id: string): string {
+  return `lrt_${id}_${randomBytes(32).toString('base64url')}`;
+}
+
+function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+function isHashOf(hash: string, token: string): boolean {
+  return timingSafeEqual(Buffer.from(hash, 'hex'), createHash('sha256').update(token).digest());
+}
+
+function badToken(): LadingError {
+  return new LadingError('unauthorized', 'The refresh token is invalid, expired or was used before; sign in again.');
+}

@@ -1,0 +1,56 @@
+/** Tenants: those who share nothing with each other. The default one is always there and is nobody's to delete. */
+import type { Clock, Collection, TenantDocument } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { Kept } from './kept.ts';
+import { DEFAULT_TENANT } from './policy.ts';
+
+const ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
+
+export class Tenants {
+  readonly #kept: Kept<TenantDocument>;
+  readonly #clock: Clock;
+
+  private constructor(kept: Kept<TenantDocument>, clock: Clock) {
+    this.#kept = kept;
+    this.#clock = clock;
+  }
+
+  static async open(store: Collection<TenantDocument>, clock: Clock): Promise<Tenants> {
+    return new Tenants(await Kept.open(store, ({ id }) => id), clock);
+  }
+
+  has(id: string): boolean {
+    return id === DEFAULT_TENANT || this.#kept.get(id) !== undefined;
+  }
+
+  get(id: string): TenantDocument | null {
+    return this.#kept.get(id) ?? (id === DEFAULT_TENANT ? { id, name: 'Default', createdAt: 0 } : null);
+  }
+
+  /** The default one first, then by their ids. */
+  list(): TenantDocument[] {
+    const others = [...this.#kept.values()].filter(({ id }) => id !== DEFAULT_TENANT);
+    const first = this.get(DEFAULT_TENANT);
+    return [...(first ? [first] : []), ...others.sort((a, b) => (a.id < b.id ? -1 : 1))];
+  }
+
+  /**
+   * Durable when it resolves.
+   * @throws LadingError `validation_failed`, `already_exists`
+   */
+  async create(id: string, name: string): Promise<TenantDocument> {
+    if (!ID.test(id)) {
+      throw new LadingError('validation_failed', 'The id of a tenant is 1 to 63 small letters, digits and hyphens.');
+    }
+    if (this.has(id)) throw new LadingError('already_exists', 'There is a tenant with this id already.');
+    const document: TenantDocument = { id, name, createdAt: this.#clock.now() };
+    await this.#kept.put(document);
+    return document;
+  }
+
+  /** Nobody of it can sign in from this moment; its files stay until they are deleted. False when there is none of this id. */
+  async remove(id: string): Promise<boolean> {
+    if (id === DEFAULT_TENANT) throw new LadingError('invalid_request', 'The default tenant cannot be deleted.');
+    return this.#kept.remove(id);
+  }
+}

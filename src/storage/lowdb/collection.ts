@@ -1,0 +1,55 @@
+/** Small documents of one kind: one file each on disk, all of them in memory. */
+import type { Collection } from '../../contracts.ts';
+import { type Check, type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
+
+export interface LowdbCollectionOptions<T> {
+  files: DocumentFiles;
+  /** Reads a document's fields; throws an Error that names the bad one. */
+  check: Check<T>;
+  idOf(document: T): string;
+  onDamaged: OnDamaged;
+}
+
+/** Reads every document; resolves when the collection is ready. */
+export async function openLowdbCollection<T extends object>(
+  options: LowdbCollectionOptions<T>,
+): Promise<LowdbCollection<T>> {
+  const collection = new LowdbCollection(options);
+  await collection.load();
+  return collection;
+}
+
+export class LowdbCollection<T extends object> implements Collection<T> {
+  readonly #options: LowdbCollectionOptions<T>;
+  readonly #files: Documents<T>;
+  readonly #documents = new Map<string, T>();
+
+  constructor(options: LowdbCollectionOptions<T>) {
+    this.#options = options;
+    this.#files = new Documents(options.files, options.check);
+  }
+
+  async load(): Promise<void> {
+    await this.#files.load((id, document) => this.#documents.set(id, document), this.#options.onDamaged);
+  }
+
+  find(id: string): Promise<T | null> {
+    return Promise.resolve(this.#documents.get(id) ?? null);
+  }
+
+  list(): Promise<T[]> {
+    const byId = [...this.#documents].sort(([a], [b]) => (a < b ? -1 : 1));
+    return Promise.resolve(byId.map(([, document]) => document));
+  }
+
+  async put(document: T): Promise<void> {
+    const copy = Object.freeze({ ...document });
+    const id = this.#options.idOf(copy);
+    await this.#files.put(id, copy, () => this.#documents.set(id, copy));
+  }
+
+  async remove(id: string): Promise<boolean> {
+    if (!this.#documents.has(id)) return false;
+    return this.#files.remove(id, () => this.#documents.delete(id));
+  }
+}

@@ -1,0 +1,91 @@
+/** How the documents of `identity` are read back: each field is checked, and what older versions did not write has a default. */
+import type {
+  ApiTokenDocument,
+  ClientDocument,
+  PersonDocument,
+  RevocationDocument,
+  SignInDocument,
+  TenantDocument,
+} from '../../contracts.ts';
+import { ROLES } from '../../protocol/schemas.ts';
+import { SCOPES } from '../../protocol/scopes.ts';
+import { Fields } from './fields.ts';
+
+const DEFAULT_TENANT = 'default';
+const SUBJECTS = ['device', 'person'] as const;
+
+function fieldsOf(value: unknown, name: string, id: string): Fields {
+  const fields = new Fields(value);
+  if (fields.text(name) !== id) throw new Error(`"${name}" is another document's`);
+  return fields;
+}
+
+export function checkClient(value: unknown, clientId: string): ClientDocument {
+  const fields = fieldsOf(value, 'clientId', clientId);
+  return Object.freeze({
+    clientId,
+    tenant: fields.has('tenant') ? fields.text('tenant') : DEFAULT_TENANT,
+    role: fields.oneOf('role', ROLES),
+    name: fields.textOrNull('name'),
+    secretHash: fields.text('secretHash'),
+    createdAt: fields.count('createdAt'),
+    lastUsed: fields.countOrNull('lastUsed'),
+  });
+}
+
+export function checkPerson(value: unknown, id: string): PersonDocument {
+  const fields = fieldsOf(value, 'id', id);
+  const outside = fields.list('outside').map((account) => {
+    return { issuer: account.text('issuer'), subject: account.text('subject') };
+  });
+  return Object.freeze({
+    id,
+    tenant: fields.text('tenant'),
+    role: fields.oneOf('role', ROLES),
+    email: fields.text('email'),
+    name: fields.text('name'),
+    surname: fields.text('surname'),
+    passwordHash: fields.textOrNull('passwordHash'),
+    outside,
+    createdAt: fields.count('createdAt'),
+    lastUsed: fields.countOrNull('lastUsed'),
+  });
+}
+
+export function checkSignIn(value: unknown, id: string): SignInDocument {
+  const fields = fieldsOf(value, 'id', id);
+  return Object.freeze({
+    id,
+    subject: fields.text('subject'),
+    kind: fields.oneOf('kind', SUBJECTS),
+    hash: fields.text('hash'),
+    createdAt: fields.count('createdAt'),
+    expiresAt: fields.count('expiresAt'),
+  });
+}
+
+export function checkApiToken(value: unknown, id: string): ApiTokenDocument {
+  const fields = fieldsOf(value, 'id', id);
+  return Object.freeze({
+    id,
+    tenant: fields.text('tenant'),
+    owner: fields.text('owner'),
+    ownerKind: fields.oneOf('ownerKind', SUBJECTS),
+    name: fields.textOrNull('name'),
+    scopes: fields.words('scopes', SCOPES),
+    hash: fields.text('hash'),
+    createdAt: fields.count('createdAt'),
+    expiresAt: fields.countOrNull('expiresAt'),
+    lastUsed: fields.countOrNull('lastUsed'),
+    uses: fields.count('uses'),
+  });
+}
+
+export function checkRevocation(value: unknown, id: string): RevocationDocument {
+  return Object.freeze({ id, until: fieldsOf(value, 'id', id).count('until') });
+}
+
+export function checkTenant(value: unknown, id: string): TenantDocument {
+  const fields = fieldsOf(value, 'id', id);
+  return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt') });
+}
