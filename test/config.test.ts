@@ -34,6 +34,7 @@ test('the defaults are those of the protocol', () => {
     adminSecret: null,
     jwtSecret: null,
     tokenMinutes: 30,
+    refreshDays: 30,
     staleSeconds: 86400,
     cleanupCron: '0 * * * *',
     openEndedSeconds: 900,

@@ -132,7 +132,7 @@ test('whatever is asked wrongly is answered with a problem document', async (t) 
     [
       'an unknown role',
       'validation_failed',
-      ['POST /api/clients HTTP/1.1', HOST, adminAuth, json, 'Content-Length: 15', '', '{"role":"root"}'],
+      ['POST /api/clients HTTP/1.1', HOST, adminAuth, json, 'Content-Length: 15', '', '{"role":"king"}'],
     ],
     [
       'a poisoned prototype',

@@ -4,7 +4,7 @@ import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { realDisk } from '../../../src/storage/disk/disk.ts';
-import { Layout } from '../../../src/storage/disk/layout.ts';
+import { COLLECTIONS, Layout } from '../../../src/storage/disk/layout.ts';
 import { FaultyDisk } from '../../support/faulty-disk.ts';
 import { newId, openTestStore, recordOf, sharedThreads, temporaryFolder, writeAt } from '../../support/storage.ts';
 
@@ -82,7 +82,10 @@ test('what a crash left in the temporary folder is gone after the start, other f
   await writeFile(join(layout.collection('clients'), 'ü.json'), 'x');
   const store = await openTestStore(t, { dataDir });
   assert.deepEqual(await readdir(layout.tmp), []);
-  assert.deepEqual((await readdir(layout.root)).sort(), ['clients', 'files', 'lock', 'secrets', 'spare', 'tmp']);
+  assert.deepEqual(
+    (await readdir(layout.root)).sort(),
+    [...COLLECTIONS, 'files', 'lock', 'secrets', 'spare', 'tmp'].sort(),
+  );
   assert.deepEqual(await store.blobs.list(), []);
   assert.deepEqual(await store.fileDocuments.list(), []);
   assert.deepEqual(await store.documents('clients').list(), []);
