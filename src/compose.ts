@@ -11,6 +11,7 @@ import type { ServerState } from './http/deps.ts';
 import { createLog } from './http/log.ts';
 import { Pump } from './http/pump.ts';
 import { buildServer } from './http/server.ts';
+import { Audit } from './identity/audit.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
 import { Identity, type IdentityStores } from './identity/identity.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
@@ -84,6 +85,11 @@ async function assemble(
   const identity = await Identity.open(await identityStores(store, onDamaged), clock, {
     refreshSeconds: config.refreshDays * 24 * 3600,
   });
+  const audit = new Audit({
+    log: store.auditLog,
+    clock,
+    failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
+  });
   const jwtSecret = config.jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
   const warn = (message: string, details: object): void => log.warn(details, message);
@@ -102,6 +108,7 @@ async function assemble(
     downloads,
     followSilenceMs,
     identity,
+    audit,
     jwtSecret,
     clock,
     log,
@@ -113,7 +120,31 @@ async function assemble(
   const enter = (next: ServerState): void => {
     state = next;
   };
-  return lifecycle({ config, store, clock, log, identity, engine, server, sweeper, enter });
+  return lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, enter });
+}
+
+/**
+ * What is known of who may sign in, of a data directory that no server uses; it is locked meanwhile. Damaged documents are passed over,
+ * as the server does.
+ */
+export async function openIdentity(
+  config: Pick<Config, 'dataDir' | 'refreshDays'>,
+): Promise<{ identity: Identity; close(): Promise<void> }> {
+  const store = await openDiskStore({ dataDir: config.dataDir, workers: 1 });
+  try {
+    const stores = await identityStores(store, () => {});
+    const clock = { now: () => Date.now() };
+    const identity = await Identity.open(stores, clock, { refreshSeconds: config.refreshDays * 24 * 3600 });
+    const close = async (): Promise<void> => {
+      await identity.close();
+      // Nothing was recovered here, so an unclean stop stays one.
+      await store.close({ clean: store.wasClean });
+    };
+    return { identity, close };
+  } catch (error) {
+    await store.close({ clean: store.wasClean });
+    throw error;
+  }
 }
 
 async function identityStores(store: DiskStore, onDamaged: OnDamaged): Promise<IdentityStores> {
@@ -141,6 +172,7 @@ interface Parts {
   clock: Clock;
   log: Logger;
   identity: Identity;
+  audit: Audit;
   engine: Engine;
   server: FastifyInstance;
   sweeper: ScheduledTask;
@@ -148,7 +180,7 @@ interface Parts {
 }
 
 /** The start in order, and the stop in reverse. */
-function lifecycle({ config, store, clock, log, identity, engine, server, sweeper, enter }: Parts): App {
+function lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, enter }: Parts): App {
   let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
   let recovered = false;
@@ -184,6 +216,7 @@ function lifecycle({ config, store, clock, log, identity, engine, server, sweepe
     clearInterval(idle);
     clearTimeout(cut);
     await identity.close();
+    await audit.close();
     // A start that did not come so far as to check what an unclean stop left must not vouch for it.
     await store.close({ clean: ended && (recovered || store.wasClean) });
   }

@@ -250,6 +250,8 @@ export interface SignInDocument {
   id: string;
   subject: string;
   kind: Subject['kind'];
+  /** What it was limited to when it began; null: whatever its subject may. */
+  scopes: Scope[] | null;
   /** SHA-256 of the youngest refresh token, in hex. */
   hash: string;
   createdAt: number;
@@ -286,4 +288,54 @@ export interface TenantDocument {
   id: string;
   name: string;
   createdAt: number;
+}
+
+// ---------------------------------------------------------------- audit
+
+/** One thing that somebody did or was refused. Nothing in it is secret. */
+export interface AuditEntry {
+  time: number;
+  /** What was done: `sign_in`, `client_created`, …; `refusal` for what was not. */
+  action: string;
+  outcome: 'ok' | 'refused';
+  /** Who; null: nobody knows. */
+  principal: string | null;
+  kind: PrincipalKind | null;
+  tenant: string | null;
+  address: string | null;
+  /** What it was done to. */
+  target: string | null;
+  detail: string | null;
+  requestId: string | null;
+  /** How often, since `time`: what repeats itself is one entry. */
+  count: number;
+}
+
+export interface AuditQuery {
+  /** Entries of this tenant; null: of all, and those of nobody's. */
+  tenant: string | null;
+  /** With a tenant: those of nobody's too. */
+  nobodys: boolean;
+  /** `nextCursor` of the page before; null for the youngest. */
+  before: string | null;
+  /** At most so many. */
+  limit: number;
+  action: string | null;
+  principal: string | null;
+}
+
+export interface AuditPage {
+  /** Youngest first; a page may hold fewer than asked for, none even, while there are more. */
+  entries: AuditEntry[];
+  nextCursor: string | null;
+}
+
+/** What happened, in the order in which it did; nothing in it is ever changed. Implementations: `storage/disk`. */
+export interface AuditLog {
+  /** Durable when it resolves. `insufficient_storage`; `overloaded` when too much waits to be written. */
+  append(entry: AuditEntry): Promise<void>;
+  /** Throws `invalid_request` for a cursor that is none. */
+  page(query: AuditQuery): Promise<AuditPage>;
+  /** When all that was appended is written. */
+  close(): Promise<void>;
 }

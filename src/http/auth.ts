@@ -87,6 +87,9 @@ export async function signIn(
   secret: string,
 ): Promise<Principal> {
   const { clients, throttle } = deps;
+  const claimed = clients.find(clientId);
+  // Of unknown ids nothing is remembered: people type secrets into the wrong field.
+  if (claimed) request.audited = { target: clientId, tenant: claimed.tenant };
   throttle.check(clientId, request.ip);
   const principal = await clients.authenticate(clientId, secret);
   if (!principal) {
@@ -94,6 +97,7 @@ export async function signIn(
     throw new LadingError('unauthorized', 'The client id or the secret is wrong.');
   }
   throttle.succeeded(clientId);
+  request.audited = { principal };
   return principal;
 }
 

@@ -4,6 +4,7 @@ import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Access } from '../identity/access.ts';
+import type { Audit } from '../identity/audit.ts';
 import type { Clients } from '../identity/clients.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { Throttle } from '../identity/throttle.ts';
@@ -21,6 +22,7 @@ export interface ServerDeps {
   /** A followed download ends when nothing of the file came for so long, in milliseconds. */
   followSilenceMs: number;
   identity: Identity;
+  audit: Audit;
   /** Key of the tokens' signatures. */
   jwtSecret: string;
   clock: Clock;

@@ -14,6 +14,7 @@ import { LadingError } from '../errors.ts';
 import { Access } from '../identity/access.ts';
 import { Throttle } from '../identity/throttle.ts';
 import { AUDIENCE, Tokens } from '../identity/tokens.ts';
+import { auditHooks, auditRefusal } from './audit.ts';
 import { bearerAuth } from './auth.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
 import { answerParseError, checkHost, createListener } from './listener.ts';
@@ -25,6 +26,7 @@ import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
 import { claimBody, readRest, refuse } from './refuse.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { auditRoutes } from './routes/audit.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { docRoutes } from './routes/docs.ts';
 import { downloadRoutes } from './routes/download.ts';
@@ -64,6 +66,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     if (!request.raw.readableEnded) readRest(request.raw);
     done();
   });
+  auditHooks(app, deps.audit);
   notFound(app);
   app.register(jwt, {
     secret: deps.jwtSecret,
@@ -98,6 +101,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         clientRoutes(api, routeDeps);
         adminRoutes(api, routeDeps);
         tenantRoutes(api, routeDeps);
+        auditRoutes(api, routeDeps);
       });
     });
   });
@@ -193,6 +197,7 @@ function answerError(
     deps.log.error({ request_id: request.id, err: error }, 'unexpected error');
   }
   const problem = known ?? internalError(error);
+  auditRefusal(deps.audit, request, problem);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   const lingers = refuse(
     request,

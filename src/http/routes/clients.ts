@@ -63,7 +63,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       },
     },
     preParsing: smallBody(config.idleSeconds),
-    config: { needs: 'clients:admin' },
+    config: { needs: 'clients:admin', audit: 'client_created' },
     handler: async (request, reply): Promise<ClientCreated> => {
       const { role, name = null } = request.body;
       const { principal } = request;
@@ -93,7 +93,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): vo
       response: { 200: Message },
       documented: { errors: [...ADMINISTRATOR, 'not_found'] },
     },
-    config: { needs: 'clients:admin' },
+    config: { needs: 'clients:admin', audit: 'client_deleted' },
     handler: async (request): Promise<Message> => {
       const { client_id: id } = request.params;
       const { principal } = request;

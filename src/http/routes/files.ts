@@ -87,7 +87,7 @@ function deleteRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       response: { 200: Deleted },
       documented: { errors: OF_A_NAME },
     },
-    config: { needs: 'files:delete' },
+    config: { needs: 'files:delete', audit: 'file_deleted' },
     handler: async (request): Promise<Deleted> => {
       const name = checkName(request.params['*']);
       await engine.remove(ownerOf(request.principal, request.query.owner, 'files:delete'), name);

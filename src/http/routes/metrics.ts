@@ -19,7 +19,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
       },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope', 'rate_limited'] },
     },
-    config: { frequent: true },
+    config: { frequent: true, audit: 'sign_in' },
     handler: async (request, reply) => {
       requireRole(await whoAsks(deps, request), 'ops');
       // Sent as bytes: the text is the registry's, no serializer has a say in it.

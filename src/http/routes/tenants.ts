@@ -40,7 +40,7 @@ export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
       response: { 200: Message },
       documented: { errors: [...ROOT, 'not_found'] },
     },
-    config: { needs: 'role:root' },
+    config: { needs: 'role:root', audit: 'tenant_deleted' },
     handler: async (request): Promise<Message> => {
       const { tenant_id: id } = request.params;
       if (!(await tenants.remove(id))) throw new LadingError('not_found', 'There is no tenant with this id.');
@@ -60,7 +60,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
       response: { 201: Tenant },
       documented: { errors: [...ROOT, ...SMALL_BODY, 'already_exists', 'insufficient_storage'] },
     },
-    config: { needs: 'role:root' },
+    config: { needs: 'role:root', audit: 'tenant_created' },
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Tenant> => {
       const { tenant_id: id, name = id } = request.body;

@@ -1,29 +1,16 @@
 /** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3). */
 import type { FastifyInstance } from 'fastify';
+import { LadingError } from '../../errors.ts';
 import { TokenReply, TokenRequest } from '../../protocol/schemas.ts';
 import { signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
-import { parseForm } from '../form.ts';
+import { type Form, formBodies, parseForm } from '../form.ts';
 import { smallBody } from '../refuse.ts';
-
-/** Longer than any id, secret and their encoding. */
-const FORM_BYTES = 16 * 1024;
 
 export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (scope) => {
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser(
-      'application/x-www-form-urlencoded',
-      { parseAs: 'buffer', bodyLimit: FORM_BYTES },
-      (_request, body, done) => {
-        try {
-          done(null, parseForm(body));
-        } catch (error) {
-          done(error instanceof Error ? error : null);
-        }
-      },
-    );
+    formBodies(scope, passwordForm);
     scope.post<{ Body: TokenRequest }>('/auth/token', {
       schema: {
         tags: ['Signing in'],
@@ -34,6 +21,7 @@ export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
         response: { 200: TokenReply },
         documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, ...SMALL_BODY, 'rate_limited'] },
       },
+      config: { audit: 'sign_in' },
       preParsing: smallBody(deps.config.idleSeconds),
       handler: async (request, reply) => {
         // RFC 6749 §5.1: on every answer with a token.
@@ -43,4 +31,13 @@ export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
       },
     });
   });
+}
+
+function passwordForm(body: Buffer): Form {
+  const form = parseForm(body);
+  // RFC 6749 §4.3.2 demands it of clients; the older devices leave it out.
+  if ((form.grant_type ?? 'password') !== 'password') {
+    throw new LadingError('invalid_request', 'The grant_type must be password.');
+  }
+  return form;
 }

@@ -12,6 +12,7 @@
  *         blob                            its bytes once sealed
  *         manifest                        the journal of its chunks
  *       <collection>/<id>.json            small documents: clients, people, sign-ins, …
+ *       audit/<YYYY-MM>.jsonl             what happened in that month, a line each
  *       secrets/<name>                    mode 0600
  */
 import * as path from 'node:path';
@@ -19,6 +20,8 @@ import * as path from 'node:path';
 const ID = /^[0-9a-f]{32}$/;
 const DOCUMENT_ID = /^[A-Za-z0-9._-]{1,128}$/;
 const SECRET = /^[a-z]{1,32}$/;
+
+const AUDIT_FILE = /^(\d{4}-(?:0[1-9]|1[0-2]))\.jsonl$/;
 
 const SHARD = /^[0-9a-f]{2}$/;
 
@@ -45,6 +48,7 @@ export class Layout {
   readonly tmp: string;
   readonly files: string;
   readonly secrets: string;
+  readonly audit: string;
 
   constructor(dataDir: string) {
     this.dataDir = path.resolve(dataDir);
@@ -55,6 +59,7 @@ export class Layout {
     this.tmp = path.join(this.root, 'tmp');
     this.files = path.join(this.root, 'files');
     this.secrets = path.join(this.root, 'secrets');
+    this.audit = path.join(this.root, 'audit');
   }
 
   shard(name: string): string {
@@ -86,10 +91,20 @@ export class Layout {
     return path.join(this.collection(collection), `${id}.json`);
   }
 
+  /** @param month `YYYY-MM` */
+  auditFile(month: string): string {
+    return path.join(this.audit, `${month}.jsonl`);
+  }
+
   secret(name: string): string {
     if (!SECRET.test(name)) throw new RangeError('the name of a secret is 1 to 32 small letters');
     return path.join(this.secrets, name);
   }
+}
+
+/** The month (`YYYY-MM`) of a file of the audit log; null for anything else that lies there. */
+export function auditMonthOf(fileName: string): string | null {
+  return AUDIT_FILE.exec(fileName)?.[1] ?? null;
 }
 
 export function isFileId(name: string): boolean {

@@ -1,7 +1,8 @@
 /** Opens a data directory: the lock first, then what a crash left is put in order, then the doors. */
 import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
-import type { BlobStore, Inspector, ManifestStore } from '../../contracts.ts';
+import type { AuditLog, BlobStore, Inspector, ManifestStore } from '../../contracts.ts';
+import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
 import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
@@ -33,6 +34,7 @@ export interface DiskStore {
   inspector: Inspector;
   /** Where the catalog keeps its documents, by file id. */
   fileDocuments: DiskDocuments;
+  auditLog: AuditLog;
   /** Where the small documents of a collection are kept, by their id. */
   documents(collection: CollectionName): DiskDocuments;
   /** False: the last process did not stop cleanly, or the directory is new and there is nothing to distrust. */
@@ -58,7 +60,8 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     const folders = new FileFolders(disk, layout);
     const wasClean = await prepare(disk, layout, folders);
     await setSpareAside(disk, layout);
-    return assemble({ ...options, disk }, layout, folders, lock, wasClean);
+    const auditLog = await DiskAuditLog.open(disk, layout);
+    return assemble({ ...options, disk }, layout, folders, lock, { wasClean, auditLog });
   } catch (error) {
     await lock.release();
     throw error;
@@ -93,13 +96,13 @@ async function prepare(disk: Disk, layout: Layout, folders: FileFolders): Promis
   const known = new Set(await disk.readdir(layout.root));
   const wasClean = !known.has('files') || known.has('clean');
   const collections = COLLECTIONS.map((name) => layout.collection(name));
-  for (const folder of [layout.tmp, ...collections, layout.secrets, layout.files]) await disk.mkdir(folder);
+  for (const folder of [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files]) await disk.mkdir(folder);
   if (!known.has('clean')) {
     for (const folder of [layout.root, layout.dataDir, path.dirname(layout.dataDir)]) await disk.syncDir(folder);
   }
   if (!wasClean) {
     await folders.settleAll();
-    for (const folder of collections) await disk.syncDir(folder);
+    for (const folder of [...collections, layout.audit]) await disk.syncDir(folder);
   }
   if (known.has('clean')) {
     // From here on the directory is in use: a crash before the next clean stop must show.
@@ -116,7 +119,7 @@ function assemble(
   layout: Layout,
   folders: FileFolders,
   lock: Lock,
-  wasClean: boolean,
+  { wasClean, auditLog }: { wasClean: boolean; auditLog: DiskAuditLog },
 ): DiskStore {
   const { disk } = options;
   const idleHandles = options.idleHandles ?? IDLE_HANDLES;
@@ -147,6 +150,7 @@ function assemble(
     } finally {
       await blobs.close();
       await manifests.close();
+      await auditLog.close();
       await lock.release();
     }
   }
@@ -156,6 +160,7 @@ function assemble(
     manifests,
     inspector: new DiskInspector(threads, (id) => blobs.lease(id)),
     fileDocuments: fileDocuments(disk, layout, folders),
+    auditLog,
     documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
     secret: (name, make) => secret(disk, layout, name, make),

@@ -1,0 +1,119 @@
+/**
+ * What the audit log is told, in one place: a route says `config: { audit: 'client_created' }`, and a request to it that went well is
+ * on stable storage before its answer is sent. Refusals are noted where errors are answered.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Principal } from '../contracts.ts';
+import type { LadingError } from '../errors.ts';
+import type { Audit, Happening } from '../identity/audit.ts';
+import type { AuditAction } from '../protocol/audit-schemas.ts';
+import { pathOf } from './log.ts';
+
+/** What only the handler knows. */
+export interface Audited {
+  /** Who signed in, on routes that need no sign-in. */
+  principal?: Principal;
+  /** What it was done to, if neither the path nor the reply says so. On a refused sign-in: as whom. */
+  target?: string;
+  /** Of the target. */
+  tenant?: string;
+  detail?: string;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a request to this route that goes well does. */
+    audit?: Exclude<AuditAction, 'refusal'>;
+  }
+  interface FastifyRequest {
+    audited: Audited | null;
+  }
+}
+
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 429]);
+/** Longer than any name, its owner and their encoding is none that we know. */
+const MOST_TARGET = 3 * 1024;
+/** What replies call the id of what was made. */
+const IDS = ['client_id', 'token_id', 'user_id', 'tenant_id', 'id'] as const;
+
+/** To be called before any route is made. Routes that are not audited do not pay for it. */
+export function auditHooks(app: FastifyInstance, audit: Audit): void {
+  app.decorateRequest('audited', null);
+  app.addHook('onRoute', (route) => {
+    const action = route.config?.audit;
+    if (action === undefined) return;
+    const frequent = route.config?.frequent === true;
+    const before = route.onSend === undefined ? [] : [route.onSend].flat();
+    route.onSend = [
+      ...before,
+      async (request: FastifyRequest, reply: FastifyReply, payload: unknown) => {
+        const { principal = null } = request.audited ?? request;
+        // Some routes take a token as well as a secret; only the latter is a sign-in.
+        if (reply.statusCode >= 400 || (action === 'sign_in' && request.audited === null)) return payload;
+        const happening = {
+          ...happeningOf(request, action, principal ?? request.principal ?? null),
+          outcome: 'ok' as const,
+        };
+        happening.target ??= action === 'sign_in' ? null : idIn(payload);
+        if (frequent) audit.note(happening);
+        else await audit.record(happening);
+        return payload;
+      },
+    ];
+  });
+}
+
+/** Notes an error that refuses. */
+export function auditRefusal(audit: Audit, request: FastifyRequest, error: LadingError): void {
+  if (!REFUSALS.has(error.status)) return;
+  const { method, routeOptions } = request;
+  const action = routeOptions.config.audit === 'sign_in' ? 'sign_in' : 'refusal';
+  const happening = happeningOf(request, action, request.principal ?? null);
+  audit.note({
+    ...happening,
+    outcome: 'refused',
+    target: action === 'sign_in' ? (request.audited?.target ?? null) : pathOf(request.raw.url).slice(0, MOST_TARGET),
+    detail: `${error.code}: ${method} ${routeOptions.url ?? 'elsewhere'}`,
+  });
+}
+
+function happeningOf(
+  request: FastifyRequest,
+  action: AuditAction,
+  principal: Principal | null,
+): Omit<Happening, 'outcome'> {
+  const { audited } = request;
+  const owner = queryOf(request, 'owner');
+  const named = Object.values((request.params ?? {}) as Record<string, string>).join('/') || queryOf(request, 'pk');
+  return {
+    action,
+    principal: principal && { id: principal.id, kind: principal.kind },
+    // Only root may have named another one and not have been refused.
+    tenant:
+      audited?.tenant ?? (principal?.role === 'root' ? queryOf(request, 'tenant') : null) ?? principal?.tenant ?? null,
+    address: request.ip ?? null,
+    target: audited?.target ?? named?.slice(0, MOST_TARGET) ?? null,
+    detail: audited?.detail ?? (owner === null ? null : `owner ${owner}`),
+    requestId: request.id,
+  };
+}
+
+function queryOf({ query }: FastifyRequest, name: string): string | null {
+  const value: unknown = typeof query === 'object' && query !== null ? Reflect.get(query, name) : null;
+  return typeof value === 'string' ? value : null;
+}
+
+/** The id of what was made; nothing else of a reply is looked at, for it may hold what is secret. */
+function idIn(payload: unknown): string | null {
+  if (typeof payload !== 'string') return null;
+  try {
+    const reply = JSON.parse(payload) as Record<string, unknown> | null;
+    for (const key of IDS) {
+      const id = reply?.[key];
+      if (typeof id === 'string') return id;
+    }
+  } catch {
+    // Not every reply is JSON.
+  }
+  return null;
+}

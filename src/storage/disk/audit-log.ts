@@ -1,0 +1,263 @@
+/**
+ * The audit log: lines of JSON in one file a month, only ever added to.
+ *
+ * Entries that wait share one write and one sync (group commit). What a crash left of an entry that nobody was told is durable is cut
+ * off before the next one is added. Pages are read backwards from the end, a block at a time, so that a month may be of any size.
+ */
+import type { AuditEntry, AuditLog, AuditPage, AuditQuery } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { codeOf, type Disk } from './disk.ts';
+import { readFully, writeFully } from './durable.ts';
+import { guarded } from './failures.ts';
+import { auditMonthOf, type Layout } from './layout.ts';
+
+const NEWLINE = 0x0a;
+const BLOCK_BYTES = 64 * 1024;
+/** A page ends after so many bytes although it is not full: a filter that fits nothing must not read years in one request. */
+const LOOK_BYTES = 8 * 1024 * 1024;
+/** No entry comes near; a longer line is damage and not worth keeping in memory. */
+const LINE_BYTES = 64 * 1024;
+/** Entries that may wait to be written. */
+const MOST_WAITING = 10_000;
+const CURSOR = /^(\d{4}-(?:0[1-9]|1[0-2]))\.(\d{1,15})$/;
+
+interface Waiting {
+  month: string;
+  line: Buffer;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+interface MonthFile {
+  month: string;
+  fd: number;
+  /** Bytes of whole entries that are on stable storage. */
+  end: number;
+}
+
+/** The rest of a page that is being filled. */
+interface Filling {
+  query: AuditQuery;
+  entries: AuditEntry[];
+  /** Bytes that may still be looked at. */
+  left: number;
+}
+
+export class DiskAuditLog implements AuditLog {
+  readonly #disk: Disk;
+  readonly #layout: Layout;
+  /** The month that is written to; null: opened with the next entry. */
+  #file: MonthFile | null = null;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | null = null;
+  /** Resolves when everything appended so far is stored or refused. */
+  #settled: Promise<unknown> = Promise.resolve();
+
+  private constructor(disk: Disk, layout: Layout) {
+    this.#disk = disk;
+    this.#layout = layout;
+  }
+
+  /** The folder exists already. Cuts off what a crash left of the last entry. */
+  static async open(disk: Disk, layout: Layout): Promise<DiskAuditLog> {
+    const log = new DiskAuditLog(disk, layout);
+    const [youngest] = await log.#months();
+    if (youngest !== undefined) log.#file = await log.#openMonth(youngest);
+    return log;
+  }
+
+  append(entry: AuditEntry): Promise<void> {
+    if (this.#waiting.length >= MOST_WAITING) {
+      return Promise.reject(
+        new LadingError('overloaded', 'Too much waits to be written down; try again soon.', { retry_after: 1 }),
+      );
+    }
+    const written = new Promise<void>((resolve, reject) => {
+      const line = Buffer.from(`${JSON.stringify(entry)}\n`);
+      this.#waiting.push({ month: new Date(entry.time).toISOString().slice(0, 7), line, resolve, reject });
+    });
+    this.#settled = written.catch(() => undefined);
+    this.#writing ??= this.#write();
+    return guarded(() => written);
+  }
+
+  async page(query: AuditQuery): Promise<AuditPage> {
+    const from = query.before === null ? null : parseCursor(query.before);
+    const filling: Filling = { query, entries: [], left: LOOK_BYTES };
+    await this.#settled;
+    const months = await guarded(() => this.#months());
+    for (const month of months) {
+      if (from !== null && month > from.month) continue;
+      const below = from?.month === month ? from.offset : Number.MAX_SAFE_INTEGER;
+      const offset = await guarded(() => this.#readMonth(month, below, filling));
+      if (offset === 0 && month === months.at(-1)) break;
+      if (offset !== null) return { entries: filling.entries, nextCursor: `${month}.${offset}` };
+    }
+    return { entries: filling.entries, nextCursor: null };
+  }
+
+  async close(): Promise<void> {
+    await this.#writing;
+    await this.#letGo();
+  }
+
+  /** Youngest first. */
+  async #months(): Promise<string[]> {
+    const names = await this.#disk.readdir(this.#layout.audit);
+    return names
+      .map(auditMonthOf)
+      .filter((month) => month !== null)
+      .sort()
+      .reverse();
+  }
+
+  async #write(): Promise<void> {
+    // What happens in the same turn of the event loop is written together.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const month = this.#monthFor(this.#waiting[0]?.month ?? '');
+      const next = this.#waiting.findIndex((waiting) => this.#monthFor(waiting.month) !== month);
+      const batch = this.#waiting.splice(0, next === -1 ? this.#waiting.length : next);
+      try {
+        await this.#writeBatch(month, Buffer.concat(batch.map(({ line }) => line)));
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#writing = null;
+  }
+
+  /** A clock that was set back does not reopen a month that is over. */
+  #monthFor(month: string): string {
+    return this.#file !== null && this.#file.month > month ? this.#file.month : month;
+  }
+
+  async #writeBatch(month: string, bytes: Buffer): Promise<void> {
+    if (this.#file?.month !== month) {
+      await this.#letGo();
+      this.#file = await this.#openMonth(month);
+    }
+    const { fd, end } = this.#file;
+    try {
+      await writeFully(this.#disk, fd, bytes, end);
+      await this.#disk.datasync(fd);
+    } catch (error) {
+      // Nobody was told of these entries. If even this fails, the next one opens the file anew, which cuts what is not whole.
+      await this.#disk.truncate(fd, end).catch(() => this.#letGo());
+      throw error;
+    }
+    this.#file.end = end + bytes.length;
+  }
+
+  async #letGo(): Promise<void> {
+    const file = this.#file;
+    this.#file = null;
+    if (file) await this.#disk.close(file.fd).catch(() => undefined);
+  }
+
+  async #openMonth(month: string): Promise<MonthFile> {
+    const path = this.#layout.auditFile(month);
+    let fd: number;
+    try {
+      fd = await this.#disk.open(path, 'r+');
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      fd = await this.#disk.open(path, 'wx+');
+      await this.#disk.syncDir(this.#layout.audit);
+      return { month, fd, end: 0 };
+    }
+    try {
+      const size = await this.#disk.size(fd);
+      const end = await this.#wholeLines(fd, size);
+      if (end < size) await this.#disk.truncate(fd, end);
+      // A process that died may have written lines that are not durable yet, and their file's name neither.
+      await this.#disk.datasync(fd);
+      await this.#disk.syncDir(this.#layout.audit);
+      return { month, fd, end };
+    } catch (error) {
+      await this.#disk.close(fd).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Bytes up to and with the last newline. */
+  async #wholeLines(fd: number, size: number): Promise<number> {
+    const block = Buffer.allocUnsafe(BLOCK_BYTES);
+    for (let end = size; end > 0; ) {
+      const start = Math.max(0, end - BLOCK_BYTES);
+      const part = block.subarray(0, end - start);
+      const got = await readFully(this.#disk, fd, part, start);
+      const at = part.subarray(0, got).lastIndexOf(NEWLINE);
+      if (at !== -1) return start + at + 1;
+      end = start;
+    }
+    return 0;
+  }
+
+  /** Adds to the page what fits of the entries before `below`; where to go on if the page is over before the month is. */
+  async #readMonth(month: string, below: number, filling: Filling): Promise<number | null> {
+    const fd = await this.#disk.open(this.#layout.auditFile(month), 'r');
+    try {
+      const size = this.#file?.month === month ? this.#file.end : await this.#disk.size(fd);
+      return await this.#readBackwards(fd, Math.min(below, size), filling);
+    } finally {
+      await this.#disk.close(fd);
+    }
+  }
+
+  async #readBackwards(fd: number, below: number, filling: Filling): Promise<number | null> {
+    /** The beginning of a line whose end was in the block after, and where it ends. */
+    let tail = Buffer.alloc(0);
+    let end = below;
+    while (end > 0) {
+      const start = Math.max(0, end - BLOCK_BYTES);
+      const block = Buffer.allocUnsafe(end - start);
+      const got = await readFully(this.#disk, fd, block, start);
+      const bytes = Buffer.concat([block.subarray(0, got), tail]);
+      let lineEnd = bytes.length;
+      while (lineEnd > 0) {
+        const lineStart = lineEnd < 2 ? 0 : bytes.lastIndexOf(NEWLINE, lineEnd - 2) + 1;
+        if (lineStart === 0 && start > 0) break;
+        take(bytes.subarray(lineStart, lineEnd), filling);
+        lineEnd = lineStart;
+        if (filling.entries.length >= filling.query.limit) return start + lineStart;
+      }
+      tail = lineEnd > LINE_BYTES ? Buffer.alloc(0) : Buffer.from(bytes.subarray(0, lineEnd));
+      filling.left -= end - start;
+      end = start;
+      if (filling.left <= 0 && end > 0) return end + tail.length;
+    }
+    return null;
+  }
+}
+
+function parseCursor(cursor: string): { month: string; offset: number } {
+  const [, month, offset] = CURSOR.exec(cursor) ?? [];
+  if (month === undefined) {
+    throw new LadingError('invalid_request', 'The cursor is not one that came as next_cursor.');
+  }
+  return { month, offset: Number(offset) };
+}
+
+function take(line: Buffer, { query, entries }: Filling): void {
+  const entry = parseEntry(line);
+  if (entry === null) return;
+  if (query.action !== null && entry.action !== query.action) return;
+  if (query.principal !== null && entry.principal !== query.principal) return;
+  const theirs = query.tenant === null || entry.tenant === query.tenant || (query.nobodys && entry.tenant === null);
+  if (theirs) entries.push(entry);
+}
+
+/** Null for what is no entry: damage to one line is no reason to keep the others from being read. */
+function parseEntry(line: Buffer): AuditEntry | null {
+  try {
+    const value = JSON.parse(line.toString('utf8')) as Partial<AuditEntry> | null;
+    if (typeof value?.time !== 'number' || typeof value.action !== 'string') return null;
+    const { time, action, outcome = 'ok', principal = null, kind = null, tenant = null, address = null } = value;
+    const { target = null, detail = null, requestId = null, count = 1 } = value;
+    return { time, action, outcome, principal, kind, tenant, address, target, detail, requestId, count };
+  } catch {
+    return null;
+  }
+}

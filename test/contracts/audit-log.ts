@@ -1,0 +1,123 @@
+/** What every audit log must do. Run by each implementation's own tests. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { AuditEntry, AuditLog, AuditQuery } from '../../src/contracts.ts';
+import { LadingError } from '../../src/errors.ts';
+
+export const DECEMBER = Date.UTC(2026, 11, 5);
+
+export function entryOf(members: Partial<AuditEntry> = {}): AuditEntry {
+  return {
+    time: DECEMBER,
+    action: 'sign_in',
+    outcome: 'ok',
+    principal: 'p1',
+    kind: 'device',
+    tenant: 'default',
+    address: '192.0.2.1',
+    target: null,
+    detail: null,
+    requestId: 'r1',
+    count: 1,
+    ...members,
+  };
+}
+
+export function queryOf(members: Partial<AuditQuery> = {}): AuditQuery {
+  return { tenant: null, nobodys: false, before: null, limit: 100, action: null, principal: null, ...members };
+}
+
+/** The details of all entries, a page after the other; no page may be larger than asked for. */
+export async function detailsOf(log: AuditLog, members: Partial<AuditQuery> = {}): Promise<(string | null)[]> {
+  const query = queryOf(members);
+  const details: (string | null)[] = [];
+  for (let before: string | null = query.before; ; ) {
+    const { entries, nextCursor } = await log.page({ ...query, before });
+    assert.ok(entries.length <= query.limit);
+    details.push(...entries.map(({ detail }) => detail));
+    if (nextCursor === null) return details;
+    assert.notEqual(nextCursor, before, 'a cursor leads on');
+    before = nextCursor;
+  }
+}
+
+export function auditLogContract(
+  name: string,
+  /** `reopen` closes the log and gives one that remembers nothing. */
+  make: (t: TestContext) => Promise<{ log: AuditLog; reopen(): Promise<AuditLog> }>,
+): void {
+  test(`${name}: entries come back as they were, youngest first, after a restart too`, async (t) => {
+    const { log, reopen } = await make(t);
+    const full = entryOf({ target: 'Überwachung "1"\nzwei', detail: 'of somebody', count: 7, outcome: 'refused' });
+    const bare = entryOf({ principal: null, kind: null, tenant: null, address: null, requestId: null });
+    await log.append(full);
+    await log.append(bare);
+    assert.deepEqual((await log.page(queryOf())).entries, [bare, full]);
+    const again = await reopen();
+    assert.deepEqual((await again.page(queryOf())).entries, [bare, full]);
+    await again.append(entryOf({ detail: 'later' }));
+    assert.deepEqual(await detailsOf(again), ['later', null, 'of somebody']);
+  });
+
+  test(`${name}: an empty log has one empty page`, async (t) => {
+    const { log } = await make(t);
+    assert.deepEqual(await log.page(queryOf()), { entries: [], nextCursor: null });
+  });
+
+  test(`${name}: what is appended at once keeps its order, over months`, async (t) => {
+    const { log } = await make(t);
+    const days = Array.from({ length: 60 }, (_, day) => day);
+    await Promise.all(
+      days.map((day) => log.append(entryOf({ time: DECEMBER + day * 86_400_000, detail: String(day) }))),
+    );
+    const expected = days.map(String).reverse();
+    for (const limit of [1, 7, 60, 1000]) assert.deepEqual(await detailsOf(log, { limit }), expected);
+  });
+
+  test(`${name}: a clock that was set back changes no order`, async (t) => {
+    const { log, reopen } = await make(t);
+    await log.append(entryOf({ time: DECEMBER + 40 * 86_400_000, detail: 'first' }));
+    await log.append(entryOf({ detail: 'second' }));
+    await log.append(entryOf({ time: DECEMBER + 41 * 86_400_000, detail: 'third' }));
+    assert.deepEqual(await detailsOf(log), ['third', 'second', 'first']);
+    assert.deepEqual(await detailsOf(await reopen(), { limit: 1 }), ['third', 'second', 'first']);
+  });
+
+  test(`${name}: filters by action, principal and tenant; nobody's only where asked for`, async (t) => {
+    const { log } = await make(t);
+    await log.append(entryOf({ detail: 'a' }));
+    await log.append(entryOf({ detail: 'b', action: 'refusal' }));
+    await log.append(entryOf({ detail: 'c', principal: 'p2' }));
+    await log.append(entryOf({ detail: 'd', tenant: 'other' }));
+    await log.append(entryOf({ detail: 'e', tenant: null }));
+    assert.deepEqual(await detailsOf(log, { action: 'refusal' }), ['b']);
+    assert.deepEqual(await detailsOf(log, { principal: 'p2' }), ['c']);
+    assert.deepEqual(await detailsOf(log, { tenant: 'other' }), ['d']);
+    assert.deepEqual(await detailsOf(log, { tenant: 'default' }), ['c', 'b', 'a']);
+    assert.deepEqual(await detailsOf(log, { tenant: 'default', nobodys: true }), ['e', 'c', 'b', 'a']);
+    assert.deepEqual(await detailsOf(log, { tenant: 'default', principal: 'p1', limit: 1 }), ['b', 'a']);
+  });
+
+  test(`${name}: pages do not shift while entries are added`, async (t) => {
+    const { log } = await make(t);
+    for (const detail of ['1', '2', '3', '4']) await log.append(entryOf({ detail }));
+    const first = await log.page(queryOf({ limit: 2 }));
+    await log.append(entryOf({ detail: '5' }));
+    assert.deepEqual(await detailsOf(log, { before: first.nextCursor }), ['2', '1']);
+  });
+
+  test(`${name}: a cursor that is none is refused; one of somewhere else harms nothing`, async (t) => {
+    const { log } = await make(t);
+    await log.append(entryOf({ detail: 'x'.repeat(50) }));
+    for (const before of ['', 'x', '2026-13.1', '2026-12', '../../etc/passwd', '2026-12.-1']) {
+      await assert.rejects(
+        log.page(queryOf({ before })),
+        (error) => error instanceof LadingError && error.code === 'invalid_request',
+      );
+    }
+    for (const before of ['2026-12.20', '2019-01.5']) {
+      assert.deepEqual(await detailsOf(log, { before }), []);
+    }
+    assert.equal((await detailsOf(log, { before: '2030-01.999999' })).length, 1);
+  });
+}

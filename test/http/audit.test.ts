@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { AuditPage, AuditRecord } from '../../src/protocol/audit-schemas.ts';
+import { encodeChunk } from '../../src/protocol/chunk.ts';
+import { type Account, signIn, startServer, type TestServer } from '../support/server.ts';
+import { assertProblemReply } from '../support/wire.ts';
+
+async function auditOf({ origin }: TestServer, who: Account, query = ''): Promise<AuditPage> {
+  const reply = await fetch(`${origin}/api/audit${query}`, { headers: who.headers });
+  assert.equal(reply.status, 200);
+  assert.equal(reply.headers.get('cache-control'), 'no-store');
+  return (await reply.json()) as AuditPage;
+}
+
+const brief = ({ action, outcome, principal, target, detail }: AuditRecord) => [
+  action,
+  outcome,
+  principal,
+  target,
+  detail,
+];
+
+const json = { 'content-type': 'application/json' };
+
+test('what was made, signed in, deleted and refused stands in the audit log', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin, client } = server;
+  await signIn(origin, client.id, client.secret);
+  await assert.rejects(signIn(origin, client.id, 'a-wrong-secret'));
+  await assert.rejects(signIn(origin, 'my-password-by-mistake', 'x'));
+  const upload = await fetch(`${origin}/api/files/upload?filename=a/b.bin&total_size=5`, {
+    method: 'POST',
+    headers: { ...client.headers, 'content-type': 'application/octet-stream' },
+    body: encodeChunk(0, Buffer.from('hello')),
+  });
+  assert.equal(upload.status, 200);
+  await fetch(`${origin}/api/files/a%2Fb.bin?x=secret-in-query`, { method: 'DELETE', headers: client.headers });
+  await fetch(`${origin}/api/clients?x=secret-in-query`, { headers: client.headers });
+  await fetch(`${origin}/api/clients/${client.id}`, { method: 'DELETE', headers: admin.headers });
+  const { entries, next_cursor } = await auditOf(server, admin);
+  assert.equal(next_cursor, null);
+  assert.deepEqual(entries.map(brief).reverse(), [
+    ['client_created', 'ok', admin.id, client.id, null],
+    ['sign_in', 'ok', client.id, null, null],
+    ['sign_in', 'refused', null, client.id, 'unauthorized: POST /auth/token'],
+    ['file_deleted', 'ok', client.id, 'a/b.bin', null],
+    ['refusal', 'refused', client.id, '/api/clients', 'insufficient_scope: GET /api/clients'],
+    ['client_deleted', 'ok', admin.id, client.id, null],
+  ]);
+  const made = entries.at(-1);
+  assert.ok(made);
+  assert.deepEqual(Object.keys(made), [
+    'time',
+    'action',
+    'outcome',
+    'principal',
+    'kind',
+    'tenant',
+    'address',
+    'target',
+    'detail',
+    'request_id',
+    'count',
+  ]);
+  assert.equal(made.kind, 'device');
+  assert.equal(made.tenant, 'default');
+  assert.equal(made.address, '127.0.0.1');
+  assert.ok(Math.abs(Date.parse(made.time) - Date.now()) < 60_000);
+});
+
+test('an entry is durable before the answer is out, and holds no secret', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin, dataDir } = server;
+  const folder = join(dataDir, 'v1', 'audit');
+  const text = async (): Promise<string> => {
+    const files = await readdir(folder);
+    return (await Promise.all(files.map((file) => readFile(join(folder, file), 'utf8')))).join('');
+  };
+  const made = await fetch(`${origin}/api/clients`, {
+    method: 'POST',
+    headers: { ...admin.headers, ...json },
+    body: JSON.stringify({ role: 'ops' }),
+  });
+  const { client_id: id, client_secret: secret } = (await made.json()) as Record<string, string>;
+  assert.ok(id && secret);
+  assert.match(await text(), new RegExp(`"client_created".*"target":"${id}"`));
+  const { access_token: token } = await signIn(origin, id, secret);
+  assert.match(await text(), new RegExp(`"sign_in".*"principal":"${id}"`));
+  await assert.rejects(signIn(origin, secret, secret));
+  await fetch(`${origin}/api/files?token=${token}`);
+  await server.close();
+  const stored = await text();
+  assert.match(stored, /"outcome":"refused"/);
+  assert.ok(!stored.includes(secret));
+  assert.ok(!stored.includes(token));
+});
+
+test('a flood of refusals is a few entries with a count', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin } = server;
+  for (let n = 0; n < 30; n += 1) assert.equal((await fetch(`${origin}/api/files/status/${n}`)).status, 401);
+  const { entries } = await auditOf(server, admin, '?action=refusal');
+  assert.equal(entries.length, 1);
+  assert.equal(entries[0]?.target, '/api/files/status/0');
+});
+
+test('a scrape by Basic is a sign-in, one by token is none', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin } = server;
+  const basic = `Basic ${Buffer.from(`${admin.id}:${admin.secret}`).toString('base64')}`;
+  assert.equal((await fetch(`${origin}/metrics`, { headers: admin.headers })).status, 200);
+  assert.equal((await fetch(`${origin}/metrics`, { headers: { authorization: basic } })).status, 200);
+  const { entries } = await auditOf(server, admin, '?action=sign_in');
+  assert.deepEqual(entries.map(brief), [['sign_in', 'ok', admin.id, null, null]]);
+});
+
+test('pages and filters; what is no cursor is refused', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin, enrol } = server;
+  const ids = [server.client.id];
+  for (let n = 0; n < 4; n += 1) ids.push((await enrol()).id);
+  const seen: (string | null)[] = [];
+  let cursor: string | null = null;
+  do {
+    const after: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const page: AuditPage = await auditOf(server, admin, `?limit=2&action=client_created${after}`);
+    seen.push(...page.entries.map(({ target }) => target));
+    cursor = page.next_cursor;
+  } while (cursor !== null);
+  assert.deepEqual(seen, ids.reverse());
+  assert.deepEqual((await auditOf(server, admin, '?principal=nobody')).entries, []);
+  const refused = (query: string) => fetch(`${origin}/api/audit${query}`, { headers: admin.headers });
+  await assertProblemReply(await refused('?cursor=x'), 'invalid_request');
+  await assertProblemReply(await refused('?action=x'), 'invalid_request');
+  await assertProblemReply(await refused('?limit=0'), 'invalid_request');
+});
+
+test('administrators see their own tenant and what nobody did, others nothing', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin, client } = server;
+  await assertProblemReply(await fetch(`${origin}/api/audit`, { headers: client.headers }), 'insufficient_scope');
+  await assertProblemReply(await fetch(`${origin}/api/audit`), 'unauthorized');
+  await assertProblemReply(await fetch(`${origin}/api/audit?tenant=other`, { headers: admin.headers }), 'forbidden');
+  const { entries } = await auditOf(server, admin, '?action=refusal');
+  assert.deepEqual(
+    entries.map(({ tenant }) => tenant),
+    ['default', null, 'default'],
+  );
+});

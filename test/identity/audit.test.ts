@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { AuditEntry, AuditLog } from '../../src/contracts.ts';
+import { Audit, type Happening } from '../../src/identity/audit.ts';
+
+const refusal = (members: Partial<Happening> = {}): Happening => ({
+  action: 'refusal',
+  outcome: 'refused',
+  principal: null,
+  tenant: null,
+  address: '192.0.2.1',
+  target: '/api/files/a',
+  detail: 'unauthorized',
+  requestId: 'r',
+  ...members,
+});
+
+/** An audit over a log in memory. Its window ends with it, or when the timers of the test say so. */
+function auditOf(failure: Error | null = null) {
+  const stored: AuditEntry[] = [];
+  const failed: AuditEntry[] = [];
+  const log: AuditLog = {
+    append: async (entry) => {
+      if (failure) throw failure;
+      stored.push(entry);
+    },
+    page: async () => ({ entries: [], nextCursor: null }),
+    close: async () => {},
+  };
+  let now = 1_000;
+  const clock = { now: () => now++ };
+  return { audit: new Audit({ log, clock, failed: (entry) => failed.push(entry) }), stored, failed };
+}
+
+test('what was recorded is stored with its time and who it was', async () => {
+  const { audit, stored } = auditOf();
+  await audit.record(refusal({ action: 'client_created', outcome: 'ok', principal: { id: 'p', kind: 'person' } }));
+  assert.deepEqual(stored, [
+    {
+      time: 1000,
+      action: 'client_created',
+      outcome: 'ok',
+      principal: 'p',
+      kind: 'person',
+      tenant: null,
+      address: '192.0.2.1',
+      target: '/api/files/a',
+      detail: 'unauthorized',
+      requestId: 'r',
+      count: 1,
+    },
+  ]);
+  await audit.close();
+});
+
+test('a flood of one sort is its first entry and a count', async () => {
+  const { audit, stored } = auditOf();
+  for (let n = 0; n < 5000; n += 1) audit.note(refusal({ target: `/api/files/${n}`, requestId: String(n) }));
+  audit.note(refusal({ address: '192.0.2.2' }));
+  audit.note(refusal({ detail: 'forbidden' }));
+  await audit.close();
+  assert.deepEqual(
+    stored.map(({ address, detail, count, time }) => [address, detail, count, time]),
+    [
+      ['192.0.2.1', 'unauthorized', 1, 1000],
+      ['192.0.2.2', 'unauthorized', 1, 6000],
+      ['192.0.2.1', 'forbidden', 1, 6001],
+      ['192.0.2.1', 'unauthorized', 4999, 1001],
+    ],
+  );
+});
+
+test('a new window begins with an entry of its own', async (t: TestContext) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const { audit, stored } = auditOf();
+  for (let n = 0; n < 3; n += 1) audit.note(refusal());
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(
+    stored.map(({ count }) => count),
+    [1, 2],
+  );
+  audit.note(refusal());
+  assert.deepEqual(
+    stored.map(({ count }) => count),
+    [1, 2, 1],
+  );
+  t.mock.timers.tick(10_000);
+  assert.equal(stored.length, 3, 'nothing followed, so nothing is counted');
+  await audit.close();
+});
+
+test('a flood from everywhere takes bounded room and is not lost', async () => {
+  const { audit, stored } = auditOf();
+  for (let n = 0; n < 50_000; n += 1) audit.note(refusal({ address: `10.0.${n >> 8}.${n & 255}` }));
+  await audit.close();
+  assert.equal(stored.length, 1002);
+  assert.equal(
+    stored.reduce((sum, { count }) => sum + count, 0),
+    50_000,
+  );
+  assert.deepEqual(stored.at(-1)?.address, null);
+});
+
+test('what cannot be stored is told and stops nobody', async () => {
+  const { audit, failed } = auditOf(new Error('full'));
+  await audit.record(refusal());
+  audit.note(refusal());
+  await audit.close();
+  assert.equal(failed.length, 2);
+});

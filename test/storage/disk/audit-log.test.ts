@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import { appendFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { LadingError } from '../../../src/errors.ts';
+import { DiskAuditLog } from '../../../src/storage/disk/audit-log.ts';
+import { type Disk, realDisk } from '../../../src/storage/disk/disk.ts';
+import { Layout } from '../../../src/storage/disk/layout.ts';
+import { auditLogContract, detailsOf, entryOf, queryOf } from '../../contracts/audit-log.ts';
+import { temporaryFolder } from '../../support/storage.ts';
+
+async function layoutIn(t: TestContext): Promise<Layout> {
+  const layout = new Layout(await temporaryFolder(t));
+  await mkdir(layout.audit, { recursive: true });
+  return layout;
+}
+
+auditLogContract('disk audit log', async (t) => {
+  const layout = await layoutIn(t);
+  let log = await DiskAuditLog.open(realDisk, layout);
+  t.after(() => log.close());
+  const reopen = async (): Promise<DiskAuditLog> => {
+    await log.close();
+    log = await DiskAuditLog.open(realDisk, layout);
+    return log;
+  };
+  return { log, reopen };
+});
+
+test('a torn last entry is cut off at start, wherever it was torn', async (t) => {
+  const layout = await layoutIn(t);
+  const log = await DiskAuditLog.open(realDisk, layout);
+  for (const detail of ['one', 'two', 'three']) await log.append(entryOf({ detail }));
+  await log.close();
+  const file = layout.auditFile('2026-12');
+  const whole = await readFile(file);
+  const kept = whole.lastIndexOf('\n', whole.length - 2) + 1;
+  for (const cut of [kept + 1, kept + 40, whole.length - 1]) {
+    await writeFile(file, whole.subarray(0, cut));
+    const again = await DiskAuditLog.open(realDisk, layout);
+    assert.deepEqual(await detailsOf(again), ['two', 'one']);
+    await again.append(entryOf({ detail: 'four' }));
+    await again.close();
+    assert.equal((await readFile(file, 'utf8')).split('\n').length, 4);
+    assert.deepEqual(await detailsOf(again), ['four', 'two', 'one']);
+  }
+});
+
+test('a torn end of any length, without a line, is cut off too', async (t) => {
+  const layout = await layoutIn(t);
+  const log = await DiskAuditLog.open(realDisk, layout);
+  await log.append(entryOf({ detail: 'one' }));
+  await log.close();
+  await appendFile(layout.auditFile('2026-12'), Buffer.alloc(200_000));
+  const again = await DiskAuditLog.open(realDisk, layout);
+  assert.deepEqual(await detailsOf(again), ['one']);
+  await again.append(entryOf({ detail: 'two' }));
+  assert.deepEqual(await detailsOf(again), ['two', 'one']);
+  await again.close();
+});
+
+test('damage in the middle hides the entries it hit and no others', async (t) => {
+  const layout = await layoutIn(t);
+  const log = await DiskAuditLog.open(realDisk, layout);
+  await log.append(entryOf({ detail: 'one' }));
+  await log.close();
+  await appendFile(layout.auditFile('2026-12'), `\n\n{"time":1}\nnull\n[]\n${'x'.repeat(300_000)}\n`);
+  await writeFile(join(layout.audit, 'notes.txt'), 'not a month');
+  const again = await DiskAuditLog.open(realDisk, layout);
+  await again.append(entryOf({ detail: 'two' }));
+  assert.deepEqual(await detailsOf(again), ['two', 'one']);
+  await again.close();
+});
+
+test('pages are the same however long entries are, around the edges of blocks too', async (t) => {
+  const lengths = fc.array(fc.oneof(fc.integer({ min: 0, max: 300 }), fc.integer({ min: 20_000, max: 40_000 })), {
+    maxLength: 40,
+  });
+  await fc.assert(
+    fc.asyncProperty(lengths, fc.integer({ min: 1, max: 50 }), async (all, limit) => {
+      const layout = await layoutIn(t);
+      const log = await DiskAuditLog.open(realDisk, layout);
+      const details = all.map((length, index) => `${index}${'.'.repeat(length)}`);
+      await Promise.all(details.map((detail) => log.append(entryOf({ detail }))));
+      assert.deepEqual(await detailsOf(log, { limit }), details.reverse());
+      await log.close();
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('a filter that fits nothing gives pages without entries and goes on', async (t) => {
+  const layout = await layoutIn(t);
+  const log = await DiskAuditLog.open(realDisk, layout);
+  await log.append(entryOf({ action: 'config', detail: 'found' }));
+  const long = 'x'.repeat(30_000);
+  for (let n = 0; n < 6; n += 1) {
+    await Promise.all(Array.from({ length: 100 }, () => log.append(entryOf({ detail: long }))));
+  }
+  const first = await log.page(queryOf({ action: 'config' }));
+  assert.deepEqual(first.entries, []);
+  assert.ok(first.nextCursor);
+  assert.deepEqual(await detailsOf(log, { action: 'config' }), ['found']);
+  await log.close();
+});
+
+test('entries that wait share one write and one sync', async (t) => {
+  const layout = await layoutIn(t);
+  let syncs = 0;
+  const disk: Disk = {
+    ...realDisk,
+    datasync: (fd) => {
+      syncs += 1;
+      return realDisk.datasync(fd);
+    },
+  };
+  const log = await DiskAuditLog.open(disk, layout);
+  await log.append(entryOf());
+  syncs = 0;
+  await Promise.all(Array.from({ length: 500 }, () => log.append(entryOf())));
+  assert.equal(syncs, 1);
+  await log.close();
+});
+
+test('a full disk refuses the entry and nothing of it stays; the next one is stored', async (t) => {
+  const layout = await layoutIn(t);
+  let full = false;
+  const disk: Disk = {
+    ...realDisk,
+    write: async (fd, bytes, position) => {
+      if (!full) return realDisk.write(fd, bytes, position);
+      await realDisk.write(fd, bytes.subarray(0, 10), position);
+      throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    },
+  };
+  const log = await DiskAuditLog.open(disk, layout);
+  await log.append(entryOf({ detail: 'one' }));
+  full = true;
+  await assert.rejects(
+    log.append(entryOf({ detail: 'two' })),
+    (error) => error instanceof LadingError && error.code === 'insufficient_storage',
+  );
+  full = false;
+  await log.append(entryOf({ detail: 'three' }));
+  assert.deepEqual(await detailsOf(log), ['three', 'one']);
+  await log.close();
+  assert.deepEqual(await readdir(layout.audit), ['2026-12.jsonl']);
+});
+
+test('more than may wait is refused, and what waits is stored', async (t) => {
+  const layout = await layoutIn(t);
+  const log = await DiskAuditLog.open(realDisk, layout);
+  const results = await Promise.allSettled(Array.from({ length: 10_010 }, () => log.append(entryOf())));
+  const refused = results.filter(({ status }) => status === 'rejected');
+  assert.equal(refused.length, 10);
+  assert.equal((await detailsOf(log, { limit: 1000 })).length, 10_000);
+  await log.close();
+});
