@@ -47,8 +47,12 @@ export interface ProblemMembers {
   actual?: string | number;
   /** Seconds; also sent as `Retry-After`. */
   retry_after?: number;
+  /** Names of the rate limits that were exceeded, as in the `RateLimit-Policy` field. */
+  'violated-policies'?: string[];
   /** The scope that is missing. */
   scope?: string;
+  /** The same in the fixed words of /api/tokens. */
+  error?: string;
   /** Total size for the `Content-Range` of a 416. */
   total_bytes?: number;
 }

@@ -26,6 +26,7 @@ import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
 import { claimBody, readRest, refuse } from './refuse.ts';
 import { adminRoutes } from './routes/admin.ts';
+import { apiTokenRoutes } from './routes/api-tokens.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { docRoutes } from './routes/docs.ts';
@@ -101,6 +102,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         clientRoutes(api, routeDeps);
         adminRoutes(api, routeDeps);
         tenantRoutes(api, routeDeps);
+        apiTokenRoutes(api, routeDeps);
         auditRoutes(api, routeDeps);
       });
     });

@@ -4,10 +4,13 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ApiTokenDocument, Clock, Collection, Subject } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { Kept } from './kept.ts';
 
 const PREFIX = 'lat_';
+/** Live ones of one owner. */
+const MOST_EACH = 100;
 const TOKEN = /^lat_([0-9a-f]{16})_[\w-]{43}$/;
 
 /** A token that was just made; the only time that it is known. */
@@ -20,8 +23,8 @@ export interface ApiTokenRequest {
   owner: Subject & { tenant: string };
   name: string | null;
   scopes: readonly Scope[];
-  /** Milliseconds since the epoch; null: until it is revoked. */
-  expiresAt: number | null;
+  /** Milliseconds; null: until it is revoked. */
+  lifeMs: number | null;
 }
 
 export class ApiTokens {
@@ -29,6 +32,8 @@ export class ApiTokens {
   readonly #clock: Clock;
   /** Hashes of tokens by the token itself, so that a program that sends one with every chunk has it hashed once. */
   readonly #hashed = new Map<string, string>();
+  /** Owners of tokens that are being written right now. */
+  readonly #making: Subject[] = [];
 
   private constructor(kept: Kept<ApiTokenDocument>, clock: Clock) {
     this.#kept = kept;
@@ -44,10 +49,17 @@ export class ApiTokens {
     return token.startsWith(PREFIX);
   }
 
-  /** Durable when it resolves. */
-  async create({ owner, name, scopes, expiresAt }: ApiTokenRequest): Promise<NewApiToken> {
+  /**
+   * Durable when it resolves.
+   * @throws LadingError `quota_exceeded` when the owner has as many as there may be
+   */
+  async create({ owner, name, scopes, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
+    if (this.#countOf(owner) >= MOST_EACH) {
+      throw new LadingError('quota_exceeded', `There are ${MOST_EACH} API tokens of this owner; revoke one first.`);
+    }
     const id = randomBytes(8).toString('hex');
     const token = makeToken(id);
+    const createdAt = this.#clock.now();
     const document: ApiTokenDocument = {
       id,
       tenant: owner.tenant,
@@ -56,12 +68,17 @@ export class ApiTokens {
       name,
       scopes: [...scopes],
       hash: hashOf(token),
-      createdAt: this.#clock.now(),
-      expiresAt,
+      createdAt,
+      expiresAt: lifeMs === null ? null : createdAt + lifeMs,
       lastUsed: null,
       uses: 0,
     };
-    await this.#kept.put(document);
+    this.#making.push(owner);
+    try {
+      await this.#kept.put(document);
+    } finally {
+      this.#making.splice(this.#making.indexOf(owner), 1);
+    }
     return { document, token };
   }
 
@@ -118,6 +135,15 @@ export class ApiTokens {
 
   close(): Promise<void> {
     return this.#kept.close();
+  }
+
+  #countOf({ id, kind }: Subject): number {
+    const now = this.#clock.now();
+    let count = this.#making.filter((owner) => owner.id === id && owner.kind === kind).length;
+    for (const { owner, ownerKind, expiresAt } of this.#kept.values()) {
+      if (owner === id && ownerKind === kind && (expiresAt === null || expiresAt > now)) count += 1;
+    }
+    return count;
   }
 
   #find(token: string): ApiTokenDocument | null {

@@ -1,5 +1,5 @@
 /** Who may do what: roles and scopes in, a refusal or nothing out. Everything that is decided about a principal is decided here. */
-import type { Principal } from '../contracts.ts';
+import type { Principal, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas.ts';
 import { SCOPES, type Scope } from '../protocol/scopes.ts';
@@ -43,10 +43,27 @@ export function mayGrantRole(principal: Principal, role: Role): boolean {
  * Nobody grants more than they have.
  * @throws LadingError `insufficient_scope` that names what is missing
  */
-export function checkGrant(principal: Principal, scopes: readonly Scope[]): void {
+export function checkGrant(principal: Principal, scopes: readonly Scope[], why = 'you do not have it yourself'): void {
   const missing = scopes.filter((scope) => !principal.scopes.has(scope));
   if (missing.length === 0) return;
-  throw new LadingError('insufficient_scope', `You cannot grant ${missing.join(', ')}: you do not have it yourself.`);
+  throw new LadingError('insufficient_scope', `You cannot grant ${missing.join(', ')}: ${why}.`);
+}
+
+/** Whom an API token acts for. */
+export interface TokenOwner extends Subject {
+  tenant: string;
+  role: Role;
+}
+
+/**
+ * True for one's own API tokens, unless one is such a token oneself; with `tokens:admin` for those of everybody in the tenant who is not
+ * above oneself, and of other tenants for `root`.
+ */
+export function managesTokensOf(principal: Principal, owner: TokenOwner): boolean {
+  const { kind, tenant, role, scopes } = principal;
+  if (kind === owner.kind && principal.id === owner.id) return true;
+  const near = tenant === owner.tenant || (role === 'root' && kind !== 'token');
+  return near && scopes.has('tokens:admin') && mayGrantRole(principal, owner.role);
 }
 
 /**

@@ -154,6 +154,7 @@ export const Problem = Type.Object(
     actual: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
     retry_after: Type.Optional(Type.Number({ minimum: 0, description: 'Seconds to wait; as in Retry-After.' })),
     scope: Type.Optional(Text('The scope that is missing.')),
+    error: Type.Optional(Text('The same in the fixed words of /api/tokens.')),
     total_bytes: Type.Optional(Bytes('Size of the file whose range was asked for.')),
   },
   { title: 'Problem', description: 'RFC 9457 problem details, application/problem+json.' },

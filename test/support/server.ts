@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, compose, type Substitutes } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
-
+import type { Subject } from '../../src/contracts.ts';
 import type { Role, TokenReply } from '../../src/protocol/schemas.ts';
 
 export interface Account {
@@ -38,7 +38,7 @@ export type TestSettings = Record<string, string>;
 const endings = new WeakMap<TestContext, (() => Promise<void>)[]>();
 
 /** Runs after the test in reverse order, as `t.after` does not: what was started last ends first. */
-function atEnd(t: TestContext, end: () => Promise<void>): void {
+export function atEnd(t: TestContext, end: () => Promise<void>): void {
   const known = endings.get(t);
   if (known) {
     known.push(end);
@@ -100,11 +100,16 @@ export async function startServer(
 }
 
 /** A token as `/auth/token` gives it, without the wait for a password hash. */
-function sign(app: App, id: string, role: Role): Pick<Account, 'token' | 'headers'> {
+export function sign(
+  app: App,
+  id: string,
+  role: Role,
+  kind: Subject['kind'] = 'device',
+): Pick<Account, 'token' | 'headers'> {
   const iat = Math.floor(Date.now() / 1000);
   const claims = {
     sub: id,
-    kind: 'device',
+    kind,
     role,
     iss: 'lading',
     aud: 'lading',
