@@ -89,6 +89,13 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
   durability: (text) => oneOf(text, ['chunk', 'seal']),
   level: (text) => oneOf(text, ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   proxies: parseProxies,
+  registration: (text) => oneOf(text, ['open', 'closed']),
+  origin: (text) => {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+    if (!bare) throw new Refused('must be http:// or https:// with a host, a port if need be, and no path');
+    return url.origin;
+  },
 };
 
 interface Source {

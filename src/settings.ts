@@ -18,6 +18,9 @@ export interface KindTypes {
   durability: 'chunk' | 'seal';
   level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   proxies: readonly string[];
+  /** Scheme, host and port. */
+  origin: string | null;
+  registration: 'open' | 'closed';
 }
 
 export type Kind = keyof KindTypes;
@@ -196,12 +199,48 @@ export const SETTINGS = [
     max: GIB,
   },
   {
+    name: 'ratePrincipal',
+    env: 'LADING_RATE_PRINCIPAL',
+    flag: 'rate-principal',
+    kind: 'int',
+    default: '600000',
+    help: 'Requests a minute of one client or person, with all its tokens; 0 allows any',
+    min: 0,
+    max: 1_000_000_000,
+  },
+  {
+    name: 'rateAddress',
+    env: 'LADING_RATE_ADDRESS',
+    flag: 'rate-address',
+    kind: 'int',
+    default: '1200000',
+    help: 'Requests a minute from one address, or one IPv6 network of 64 bits; 0 allows any',
+    min: 0,
+    max: 1_000_000_000,
+  },
+  {
     name: 'trustProxy',
     env: 'LADING_TRUST_PROXY',
     flag: 'trust-proxy',
     kind: 'proxies',
     default: 'none',
     help: 'Proxies whose X-Forwarded-For is believed: none, or a list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
+  },
+  {
+    name: 'publicUrl',
+    env: 'LADING_PUBLIC_URL',
+    flag: 'public-url',
+    kind: 'origin',
+    default: null,
+    help: 'Where people reach the server, as https://files.example.org; needed when a proxy hides it',
+  },
+  {
+    name: 'registration',
+    env: 'LADING_REGISTRATION',
+    flag: 'registration',
+    kind: 'registration',
+    default: 'closed',
+    help: 'closed: administrators make the accounts of people; open: anybody who reaches the server may make one',
   },
   {
     name: 'tlsCert',

@@ -9,6 +9,9 @@ import { requireRole, requireScope } from '../identity/policy.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Role } from '../protocol/schemas.ts';
 import type { Scope } from '../protocol/scopes.ts';
+import { ACCESS_COOKIE, cookieOf } from './cookies.ts';
+import { type PublicUrl, requireSameOrigin } from './csrf.ts';
+import type { RateLimits } from './rate-limit.ts';
 
 /** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
 export type Needs = Scope | `role:${Exclude<Role, 'client'>}` | 'sign-in';
@@ -45,21 +48,23 @@ export function requireNeeds(principal: Principal, needs: Needs): void {
 
 export interface BearerOptions {
   access: Access;
+  limits: RateLimits;
 }
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */
 export const bearerAuth = fp<BearerOptions>(
-  (scope: FastifyInstance, { access }, done) => {
+  (scope: FastifyInstance, { access, limits }, done) => {
     scope.decorateRequest('principal');
     scope.addHook('onRoute', ({ url, config }) => {
       // A route that forgot to say so would be open to everybody who can sign in.
       if (config?.needs === undefined) throw new Error(`the route ${url} does not say what it needs`);
     });
-    scope.addHook('onRequest', (request, _reply, next) => {
-      const token = bearerToken(request.headers.authorization);
-      if (token === null) return next(missingToken());
+    scope.addHook('onRequest', (request, reply, next) => {
       try {
+        const token = credentialOf(request, publicUrl);
+        if (token === null) return next(missingToken());
         request.principal = access.bearer(token);
+        limits.principal(request, reply, request.principal);
         requireNeeds(request.principal, request.routeOptions.config.needs ?? 'role:root');
       } catch (error) {
         return next(error instanceof Error ? error : missingToken());

@@ -16,7 +16,17 @@ import type { Pump } from './pump.ts';
 export type ServerState = 'starting' | 'ready' | 'stopping';
 
 export interface ServerDeps {
-  config: Pick<Config, 'tokenMinutes' | 'trustProxy' | 'tls' | 'idleSeconds'>;
+  config: Pick<
+    Config,
+    | 'tokenMinutes'
+    | 'trustProxy'
+    | 'tls'
+    | 'idleSeconds'
+    | 'publicUrl'
+    | 'registration'
+    | 'ratePrincipal'
+    | 'rateAddress'
+  >;
   engine: Engine;
   downloads: Pump;
   /** A followed download ends when nothing of the file came for so long, in milliseconds. */

@@ -2,6 +2,7 @@
  * What the OpenAPI document says beyond the schemas that validate and serialise: header fields and refusals. It is read only when the
  * document is made. As `schema.headers` the fields would be checked once more on every request, in other words than the parsers' own.
  */
+import type { TSchema } from 'typebox';
 import type { ErrorCode } from '../errors.ts';
 
 declare module 'fastify' {
@@ -17,6 +18,8 @@ export interface Documented {
   replies?: Readonly<Record<number, readonly ReplyField[]>>;
   /** What the route refuses by, besides what any route does. */
   errors?: readonly ErrorCode[];
+  /** How it writes them, if not as problem documents. */
+  refusal?: TSchema;
 }
 
 export interface Field {
@@ -101,6 +104,10 @@ export const REPLY_FIELDS = fields({
     example: 'sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:',
   },
   'Retry-After': { description: 'Seconds to wait before the next try.', example: '5', pattern: '^[0-9]+$' },
+  'Set-Cookie': {
+    description: 'The cookies access_token and refresh_token, a field each; out of date when the sign-in has ended.',
+    example: 'access_token=…; Max-Age=1800; Path=/; HttpOnly; Secure; SameSite=Lax',
+  },
   'WWW-Authenticate': { description: 'How to sign in (RFC 6750).', example: 'Bearer error="invalid_token"' },
 });
 export type ReplyField = keyof typeof REPLY_FIELDS;
@@ -108,7 +115,7 @@ export type ReplyField = keyof typeof REPLY_FIELDS;
 /** Refusals of every route that works only while the server takes requests. */
 export const WORKING = ['overloaded', 'shutting_down'] as const satisfies readonly ErrorCode[];
 /** …and only for those who have signed in. */
-export const SIGNED_IN = ['unauthorized', ...WORKING] as const satisfies readonly ErrorCode[];
+export const SIGNED_IN = ['unauthorized', 'rate_limited', ...WORKING] as const satisfies readonly ErrorCode[];
 /** Of a route that reads a small body whole, for bodies that it cannot take. */
 export const SMALL_BODY = [
   'length_mismatch',

@@ -24,6 +24,7 @@ import { notFound } from './not-found.ts';
 import { openapi } from './openapi.ts';
 import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
+import { limitAddresses, rateLimits } from './rate-limit.ts';
 import { claimBody, readRest, refuse } from './refuse.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { apiTokenRoutes } from './routes/api-tokens.ts';
@@ -67,6 +68,8 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     if (!request.raw.readableEnded) readRest(request.raw);
     done();
   });
+  const limits = rateLimits(deps.config, deps.clock);
+  limitAddresses(app, limits);
   auditHooks(app, deps.audit);
   notFound(app);
   app.register(jwt, {
@@ -90,7 +93,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     tokenRoutes(working, routeDeps);
     metricsRoutes(working, routeDeps);
     working.register(async (signedIn) => {
-      signedIn.register(bearerAuth, { access });
+      signedIn.register(bearerAuth, { access, limits });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
       signedIn.removeAllContentTypeParsers();
       signedIn.addContentTypeParser('*', (_request, _payload, done) => done(null));

@@ -99,9 +99,9 @@ function clientKey(clientId: string): string {
   return clientId.slice(0, 64);
 }
 
-/** An IPv6 host has a whole /64 to choose addresses from. */
-function network(address: string): string {
-  if (!isIPv6(address) || address.startsWith('::ffff:')) return address;
+/** What counts as one address: an IPv6 host has a whole /64 to choose from. */
+export function network(address: string): string {
+  if (!address.includes(':') || !isIPv6(address) || address.startsWith('::ffff:')) return address;
   const [head = '', tail = ''] = address.split('::');
   const left = head === '' ? [] : head.split(':');
   const right = tail === '' ? [] : tail.split(':');

@@ -153,6 +153,9 @@ export const Problem = Type.Object(
     expected: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
     actual: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
     retry_after: Type.Optional(Type.Number({ minimum: 0, description: 'Seconds to wait; as in Retry-After.' })),
+    'violated-policies': Type.Optional(
+      Type.Array(Type.String(), { description: 'The rate limits that were exceeded, as RateLimit-Policy names them.' }),
+    ),
     scope: Type.Optional(Text('The scope that is missing.')),
     error: Type.Optional(Text('The same in the fixed words of /api/tokens.')),
     total_bytes: Type.Optional(Bytes('Size of the file whose range was asked for.')),

@@ -9,7 +9,7 @@ export function healthRoutes(app: FastifyInstance, { state }: RouteDeps): void {
   const tags = ['Health'];
   app.get('/health', {
     schema: { tags, summary: 'The process is alive.', security: [], response: { 200: Health } },
-    config: { frequent: true },
+    config: { frequent: true, unlimited: true },
     handler: async () => ({ status: 'healthy' }),
   });
   app.get('/ready', {
@@ -20,7 +20,7 @@ export function healthRoutes(app: FastifyInstance, { state }: RouteDeps): void {
       response: { 200: Health },
       documented: { errors: WORKING },
     },
-    config: { frequent: true },
+    config: { frequent: true, unlimited: true },
     handler: async () => {
       const now = state();
       if (now === 'ready') return { status: 'healthy' };

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseList } from 'structured-headers';
+import { encodeChunk } from '../../src/protocol/chunk.ts';
+import { startServer } from '../support/server.ts';
+import { assertProblemReply } from '../support/wire.ts';
+
+/** `{ name: { q, w } }` of a field. */
+function membersOf(field: string | null): Record<string, Record<string, unknown>> {
+  assert.ok(field !== null);
+  return Object.fromEntries(
+    parseList(field).map(([name, parameters]) => [String(name), Object.fromEntries(parameters)]),
+  );
+}
+
+test('a principal over its rate is told when to come back, another one is served', async (t) => {
+  const { origin, client, enrol } = await startServer(t, { LADING_RATE_PRINCIPAL: '3' });
+  const other = await enrol();
+  const ask = (headers: Record<string, string>) => fetch(`${origin}/api/files`, { headers });
+  const first = await ask(client.headers);
+  assert.deepEqual(membersOf(first.headers.get('ratelimit-policy')), {
+    address: { q: 1200000, w: 60 },
+    principal: { q: 3, w: 60 },
+  });
+  assert.deepEqual(membersOf(first.headers.get('ratelimit')).principal, { r: 2, t: 20 });
+  await ask(client.headers);
+  await ask(client.headers);
+  const refused = await ask(client.headers);
+  const wait = Number(refused.headers.get('retry-after'));
+  assert.ok(wait >= 19 && wait <= 20);
+  assert.deepEqual(membersOf(refused.headers.get('ratelimit')), { principal: { r: 0, t: wait } });
+  const problem = await assertProblemReply(refused, 'rate_limited');
+  assert.deepEqual(problem['violated-policies'], ['principal']);
+  assert.equal((await ask(other.headers)).status, 200);
+});
+
+test('an address over its rate is refused before anything is asked; health is not', async (t) => {
+  const { origin, client } = await startServer(t, { LADING_RATE_ADDRESS: '2' });
+  for (let n = 0; n < 2; n += 1) assert.equal((await fetch(`${origin}/api/files`)).status, 401);
+  for (const headers of [{}, client.headers]) {
+    await assertProblemReply(await fetch(`${origin}/api/files`, { headers }), 'rate_limited');
+  }
+  await assertProblemReply(await fetch(`${origin}/nowhere`), 'rate_limited');
+  for (const path of ['/health', '/ready']) {
+    const reply = await fetch(`${origin}${path}`);
+    assert.equal(reply.status, 200);
+    assert.equal(reply.headers.get('ratelimit'), null);
+  }
+});
+
+test('whoever asks how far an upload is hears of an overload, for a 4xx would end the upload', async (t) => {
+  const { origin, client } = await startServer(t, { LADING_RATE_PRINCIPAL: '1' });
+  const ask = (method: string, more: Record<string, string> = {}) =>
+    fetch(`${origin}/api/files/download/a`, { method, headers: { ...client.headers, ...more } });
+  assert.equal((await ask('GET')).status, 404);
+  const head = await ask('HEAD');
+  assert.equal(head.status, 503);
+  assert.ok(Number(head.headers.get('retry-after')) >= 1);
+  await assertProblemReply(await ask('GET', { 'tus-resumable': '1.0.0' }), 'overloaded');
+  await assertProblemReply(await ask('GET'), 'rate_limited');
+});
+
+test('chunks hear of the limit once half of it is used', async (t) => {
+  const { origin, client } = await startServer(t, { LADING_RATE_PRINCIPAL: '6', LADING_RATE_ADDRESS: '0' });
+  const fields: (string | null)[] = [];
+  for (let n = 0; n < 6; n += 1) {
+    const reply = await fetch(`${origin}/api/files/upload?filename=a&total_size=6`, {
+      method: 'POST',
+      headers: { ...client.headers, 'content-type': 'application/octet-stream' },
+      body: encodeChunk(n, Buffer.from('x')),
+    });
+    assert.equal(reply.status, 200);
+    fields.push(reply.headers.get('ratelimit')?.replace(/;t=\d+/, '') ?? null);
+  }
+  assert.deepEqual(fields, [null, null, '"principal";r=3', '"principal";r=2', '"principal";r=1', '"principal";r=0']);
+});
+
+test('0 turns the limits off', async (t) => {
+  const { origin, client } = await startServer(t, { LADING_RATE_PRINCIPAL: '0', LADING_RATE_ADDRESS: '0' });
+  const reply = await fetch(`${origin}/api/files`, { headers: client.headers });
+  assert.equal(reply.headers.get('ratelimit'), null);
+  assert.equal(reply.headers.get('ratelimit-policy'), null);
+});
