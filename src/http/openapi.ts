@@ -5,6 +5,7 @@
 import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
+import type { TSchema } from 'typebox';
 import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { Problem } from '../protocol/schemas.ts';
 import type { Needs } from './auth.ts';
@@ -44,24 +45,27 @@ function replyFields(names: readonly ReplyField[]): Record<string, Json> {
   return fieldSchemas(REPLY_FIELDS, [...new Set<ReplyField>([...names, 'X-Request-Id'])].sort());
 }
 
-/** A refusal with one of these codes, which are of one status. */
-function refusal(codes: readonly ErrorCode[]): Json {
+/**
+ * A refusal with one of these codes, which are of one status.
+ * @param form another one than that of a problem document
+ */
+function refusal(codes: readonly ErrorCode[], form?: TSchema): Json {
   const names = codes.flatMap((code) => REFUSAL_FIELDS[code] ?? []);
   const schema = { allOf: [Problem, { type: 'object', properties: { code: { type: 'string', enum: codes } } }] };
   return {
     description: `${codes.map((code) => CATALOGUE[code].title).join('; ')}.`,
     headers: replyFields(names),
-    content: { [PROBLEM_TYPE]: { schema } },
+    content: form ? { 'application/json': { schema: form } } : { [PROBLEM_TYPE]: { schema } },
   };
 }
 
-function refusals(errors: readonly ErrorCode[]): Json {
+function refusals(errors: readonly ErrorCode[], form?: TSchema): Json {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of [...new Set([...EVERYWHERE, ...errors])].sort()) {
     const { status } = CATALOGUE[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
-  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, refusal(codes)]));
+  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, refusal(codes, form)]));
 }
 
 /** Successes with their fields; those with a schema alone are JSON. */
@@ -85,7 +89,7 @@ function documented(
   needs: Needs | undefined,
 ): { schema: FastifySchema; url: string } {
   const { documented: extra = {}, ...rest } = given;
-  const response = { ...successes(rest.response, extra.replies), ...refusals(extra.errors ?? []) };
+  const response = { ...successes(rest.response, extra.replies), ...refusals(extra.errors ?? [], extra.refusal) };
   // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for `http`).
   const security = needs === undefined || needs === 'sign-in' ? {} : { security: [{ bearer: [needs] }] };
   const schema: FastifySchema = { ...security, ...rest, response };

@@ -19,6 +19,16 @@ export interface ProblemReply {
   body: Buffer;
 }
 
+/** How a refusal is written. */
+export type Refusal = typeof problemReply;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** On routes whose specification has another form than a problem document. */
+    refusal?: Refusal;
+  }
+}
+
 /** RFC 9457 §3.1.1 wants an absolute URI; a name promises no page to go to. */
 function problemType(code: string): string {
   return `urn:problem:lading:${code}`;

@@ -35,6 +35,7 @@ import { downloadRoutes } from './routes/download.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
+import { oauthRoutes } from './routes/oauth.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
@@ -91,6 +92,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   app.register(async (working) => {
     working.addHook('onRequest', (_request, _reply, next) => next(unavailable(deps)));
     tokenRoutes(working, routeDeps);
+    oauthRoutes(working, routeDeps);
     metricsRoutes(working, routeDeps);
     working.register(async (signedIn) => {
       signedIn.register(bearerAuth, { access, limits });
@@ -204,10 +206,7 @@ function answerError(
   const problem = known ?? internalError(error);
   auditRefusal(deps.audit, request, problem);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
-  const lingers = refuse(
-    request,
-    reply,
-    problemReply(problem, request.id, request.headers.authorization !== undefined),
-  );
+  const write = request.routeOptions.config?.refusal ?? problemReply;
+  const lingers = refuse(request, reply, write(problem, request.id, request.headers.authorization !== undefined));
   if (lingers) log.answered(request, reply);
 }

@@ -25,12 +25,17 @@ export function requireScope(principal: Principal, scope: Scope): void {
   throw new LadingError('insufficient_scope', `This needs the scope ${scope}.`, { scope });
 }
 
+/** False for API tokens, and for whoever signed in for less than they may: what a role may do and no scope grants is not theirs. */
+function hasRole({ kind, role, scopes }: Principal): boolean {
+  return kind !== 'token' && scopes.size === SCOPES_OF_ROLE[role].size;
+}
+
 /**
  * For what a role may do and no scope grants: an API token does not have it, whoever it belongs to.
  * @throws LadingError `insufficient_scope`
  */
 export function requireRole(principal: Principal, least: Role): void {
-  if (principal.kind !== 'token' && RANK[principal.role] >= RANK[least]) return;
+  if (hasRole(principal) && RANK[principal.role] >= RANK[least]) return;
   throw new LadingError('insufficient_scope', `This needs the role ${least}.`);
 }
 
@@ -62,7 +67,7 @@ export interface TokenOwner extends Subject {
 export function managesTokensOf(principal: Principal, owner: TokenOwner): boolean {
   const { kind, tenant, role, scopes } = principal;
   if (kind === owner.kind && principal.id === owner.id) return true;
-  const near = tenant === owner.tenant || (role === 'root' && kind !== 'token');
+  const near = tenant === owner.tenant || (role === 'root' && hasRole(principal));
   return near && scopes.has('tokens:admin') && mayGrantRole(principal, owner.role);
 }
 
@@ -72,7 +77,7 @@ export function managesTokensOf(principal: Principal, owner: TokenOwner): boolea
  */
 export function tenantOf(principal: Principal, asked: string | undefined): string {
   if (asked === undefined || asked === principal.tenant) return principal.tenant;
-  if (principal.role === 'root' && principal.kind !== 'token') return asked;
+  if (principal.role === 'root' && hasRole(principal)) return asked;
   throw new LadingError('forbidden', 'Only root may name another tenant.');
 }
 

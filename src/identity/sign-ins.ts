@@ -7,6 +7,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock, Collection, SignInDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import type { Scope } from '../protocol/scopes.ts';
 import { Kept } from './kept.ts';
 
 const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
@@ -38,8 +39,11 @@ export class SignIns {
     return new SignIns(await Kept.open(store, ({ id }) => id), clock, lifeSeconds);
   }
 
-  /** Durable when it resolves. */
-  async begin(subject: Subject): Promise<Renewable> {
+  /**
+   * Durable when it resolves.
+   * @param scopes what every token of it is limited to; null: whatever the subject may
+   */
+  async begin(subject: Subject, scopes: readonly Scope[] | null = null): Promise<Renewable> {
     const now = this.#clock.now();
     const id = randomBytes(16).toString('hex');
     const refreshToken = makeToken(id);
@@ -47,6 +51,7 @@ export class SignIns {
       id,
       subject: subject.id,
       kind: subject.kind,
+      scopes: scopes === null ? null : [...scopes],
       hash: hashOf(refreshToken),
       createdAt: now,
       expiresAt: now + this.#lifeMs,
@@ -76,6 +81,14 @@ export class SignIns {
     // A second use of the same token, or the end of the subject, may have come in between.
     if (!this.isAlive(signIn.id)) throw badToken();
     return { signIn, refreshToken: next };
+  }
+
+  /**
+   * The sign-in that this token has the form of, used before or not, or null. To look at before `refresh`: whose it is, and what it
+   * may.
+   */
+  familyOf(refreshToken: string): SignInDocument | null {
+    return this.#find(refreshToken);
   }
 
   /** The sign-in that this token is the youngest of, or null. */

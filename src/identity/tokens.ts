@@ -49,6 +49,12 @@ export interface IssuedToken {
   expires_in: number;
 }
 
+/** A token that was just made, and what it says. */
+export interface GrantedToken {
+  token: string;
+  claims: Claims;
+}
+
 /** A token that is good now. */
 export interface GoodToken {
   claims: Claims;
@@ -76,8 +82,14 @@ export class Tokens {
     this.#revoked = revoked;
   }
 
-  /** @param of the sign-in that it comes of, and what it is limited to */
+  /** As `grant`, in the words of the wire. */
   issue(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[] } = {}): IssuedToken {
+    const { token, claims } = this.grant(principal, of);
+    return { access_token: token, token_type: 'bearer', expires_in: claims.exp - claims.iat };
+  }
+
+  /** @param of the sign-in that it comes of, and what it is limited to */
+  grant(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[] } = {}): GrantedToken {
     const { clock, seconds, sign, issuer } = this.#deps;
     const iat = Math.floor(clock.now() / 1000);
     const claims: Claims = {
@@ -92,7 +104,7 @@ export class Tokens {
       ...(of.signIn === undefined ? {} : { sid: of.signIn }),
       ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),
     };
-    return { access_token: sign(claims), token_type: 'bearer', expires_in: seconds };
+    return { token: sign(claims), claims };
   }
 
   /**

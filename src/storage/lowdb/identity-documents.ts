@@ -58,6 +58,7 @@ export function checkSignIn(value: unknown, id: string): SignInDocument {
     id,
     subject: fields.text('subject'),
     kind: fields.oneOf('kind', SUBJECTS),
+    scopes: fields.has('scopes') && !fields.isNull('scopes') ? fields.words('scopes', SCOPES) : null,
     hash: fields.text('hash'),
     createdAt: fields.count('createdAt'),
     expiresAt: fields.count('expiresAt'),

@@ -1,0 +1,69 @@
+/** OAuth 2.0 for clients on the wire: RFC 6749 (tokens), 7009 (revocation), 7662 (introspection). */
+import Type, { type Static, type TSchemaOptions } from 'typebox';
+
+const Text = (description: string) => Type.String({ description });
+const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
+const Time = (description: string) =>
+  Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
+const Words = <const Values extends readonly [string, ...string[]]>(values: Values, options: TSchemaOptions = {}) =>
+  Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
+
+export const OAUTH_ERRORS = [
+  'invalid_request',
+  'invalid_client',
+  'invalid_grant',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'temporarily_unavailable',
+  'server_error',
+] as const;
+export type OAuthErrorCode = (typeof OAUTH_ERRORS)[number];
+
+export const OAuthRefusal = Type.Object(
+  {
+    error: Words(OAUTH_ERRORS, {
+      description:
+        'RFC 6749 §5.2. temporarily_unavailable: try again after Retry-After (429: too many failed sign-ins; 503: too busy).',
+    }),
+    error_description: Text('What is wrong, in words.'),
+  },
+  { title: 'OAuthRefusal', description: 'RFC 6749 §5.2.' },
+);
+export type OAuthRefusal = Static<typeof OAuthRefusal>;
+
+/** A client says who it is by these or by HTTP Basic, never by both (RFC 6749 §2.3). */
+const CREDENTIALS = {
+  client_id: Type.Optional(Text("The client's id, unless it is in Authorization: Basic.")),
+  client_secret: Type.Optional(Text("The client's secret, unless it is in Authorization: Basic.")),
+};
+
+export const GRANT_TYPES = ['client_credentials', 'refresh_token'] as const;
+
+export const GrantRequest = Type.Object(
+  {
+    // Not an enumeration: an unknown one has an answer of its own.
+    grant_type: Type.Optional(Text(`${GRANT_TYPES.join(' or ')}.`)),
+    refresh_token: Type.Optional(Text('For grant_type=refresh_token; works once.')),
+    scope: Type.Optional(
+      Text('What the tokens shall be limited to, with spaces between; read and write are short for those of files.'),
+    ),
+    ...CREDENTIALS,
+  },
+  { title: 'GrantRequest', description: 'Sent as application/x-www-form-urlencoded.' },
+);
+export type GrantRequest = Static<typeof GrantRequest>;
+
+export const GrantReply = Type.Object(
+  {
+    access_token: Text('Send it as Authorization: Bearer <token>.'),
+    refresh_token: Text('For the next tokens; works once. Using it a second time ends the sign-in.'),
+    token_type: Words(['bearer']),
+    expires_in: Seconds('Seconds that the access token is good for.'),
+    refresh_expires_in: Seconds('Seconds that the refresh token is good for.'),
+    access_token_expires_at: Time('When the access token expires.'),
+    refresh_token_expires_at: Time('When the refresh token expires.'),
+    scope: Type.Optional(Text('What the access token is limited to; absent: whatever the client may do.')),
+  },
+  { title: 'GrantReply' },
+);
+export type GrantReply = Static<typeof GrantReply>;
