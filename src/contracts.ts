@@ -252,8 +252,6 @@ export interface SignInDocument {
   kind: Subject['kind'];
   /** What it was limited to when it began; null: whatever its subject may. */
   scopes: Scope[] | null;
-  /** What it was limited to when it began; null: whatever its subject may. */
-  scopes: Scope[] | null;
   /** SHA-256 of the youngest refresh token, in hex. */
   hash: string;
   createdAt: number;

@@ -57,7 +57,6 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
   const expected: Record<string, string[]> = {
     '/auth/token': ['post'],
     '/api/oauth/token': ['post'],
-    '/api/oauth/token': ['post'],
     '/api/files/upload': ['post'],
     '/api/files/status/{filename}': ['get'],
     '/api/files/download/{filename}': ['get', 'head'],

@@ -41,12 +41,3 @@ function passwordForm(body: Buffer): Form {
   }
   return form;
 }
-
-function passwordForm(body: Buffer): Form {
-  const form = parseForm(body);
-  // RFC 6749 §4.3.2 demands it of clients; the older devices leave it out.
-  if ((form.grant_type ?? 'password') !== 'password') {
-    throw new LadingError('invalid_request', 'The grant_type must be password.');
-  }
-  return form;
-}
