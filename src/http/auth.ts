@@ -49,11 +49,24 @@ export function requireNeeds(principal: Principal, needs: Needs): void {
 export interface BearerOptions {
   access: Access;
   limits: RateLimits;
+  publicUrl: PublicUrl;
+}
+
+/**
+ * The token that shows who asks: of the header, or without one the browser's cookie. Null when there is none.
+ * @throws LadingError `forbidden` when the cookie may have come along without the person's knowledge
+ */
+export function credentialOf(request: FastifyRequest, publicUrl: PublicUrl): string | null {
+  const { authorization, cookie } = request.headers;
+  if (authorization !== undefined || cookie === undefined) return bearerToken(authorization);
+  const token = cookieOf(cookie, ACCESS_COOKIE);
+  if (token !== null) requireSameOrigin(request, publicUrl);
+  return token;
 }
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */
 export const bearerAuth = fp<BearerOptions>(
-  (scope: FastifyInstance, { access, limits }, done) => {
+  (scope: FastifyInstance, { access, limits, publicUrl }, done) => {
     scope.decorateRequest('principal');
     scope.addHook('onRoute', ({ url, config }) => {
       // A route that forgot to say so would be open to everybody who can sign in.

@@ -9,6 +9,7 @@ import type { TSchema } from 'typebox';
 import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { Problem } from '../protocol/schemas.ts';
 import type { Needs } from './auth.ts';
+import { ACCESS_COOKIE } from './cookies.ts';
 import { type Documented, type Field, REPLY_FIELDS, REQUEST_FIELDS, type ReplyField } from './documented.ts';
 import { PROBLEM_TYPE } from './problems.ts';
 
@@ -86,12 +87,17 @@ function successes(response: unknown, replies: Documented['replies'] = {}): Json
 function documented(
   given: FastifySchema,
   url: string,
-  needs: Needs | undefined,
+  { needs, safe }: { needs: Needs | undefined; safe: boolean },
 ): { schema: FastifySchema; url: string } {
   const { documented: extra = {}, ...rest } = given;
-  const response = { ...successes(rest.response, extra.replies), ...refusals(extra.errors ?? [], extra.refusal) };
-  // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for `http`).
-  const security = needs === undefined || needs === 'sign-in' ? {} : { security: [{ bearer: [needs] }] };
+  const errors = [...(extra.errors ?? [])];
+  // A token may have been made for less than the route needs; a cookie may come along with another site's request.
+  if (needs !== undefined && needs !== 'sign-in') errors.push('insufficient_scope');
+  if (needs !== undefined && !safe) errors.push('forbidden');
+  const response = { ...successes(rest.response, extra.replies), ...refusals(errors, extra.refusal) };
+  // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for every scheme).
+  const security =
+    needs === undefined || needs === 'sign-in' ? {} : { security: [{ bearer: [needs] }, { cookie: [needs] }] };
   const schema: FastifySchema = { ...security, ...rest, response };
   if (extra.request) schema.headers = { type: 'object', properties: fieldSchemas(REQUEST_FIELDS, extra.request) };
   if (!url.endsWith('/*')) return { schema, url };
@@ -151,11 +157,15 @@ export const openapi = fp(
           securitySchemes: {
             bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
             basic: { type: 'http', scheme: 'basic' },
+            cookie: { type: 'apiKey', in: 'cookie', name: ACCESS_COOKIE },
           },
         },
-        security: [{ bearer: [] }],
+        security: [{ bearer: [] }, { cookie: [] }],
       },
-      transform: ({ schema, url, route }) => documented(schema ?? {}, url, route.config?.needs),
+      transform: ({ schema, url, route }) => {
+        const safe = [route.method].flat().every((method) => method === 'GET' || method === 'HEAD');
+        return documented(schema ?? {}, url, { needs: route.config?.needs, safe });
+      },
       transformObject: (documentObject) => {
         if (!('openapiObject' in documentObject)) return documentObject.swaggerObject;
         const { openapiObject: document } = documentObject;

@@ -36,10 +36,13 @@ import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { oauthRoutes } from './routes/oauth.ts';
+import { outsideRoutes } from './routes/outside.ts';
+import { ownAccountRoutes, signInRoutes } from './routes/people.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
 import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
+import { userRoutes } from './routes/users.ts';
 
 const ISSUER = 'lading';
 const ALGORITHM = 'HS256';
@@ -94,8 +97,10 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     tokenRoutes(working, routeDeps);
     oauthRoutes(working, routeDeps);
     metricsRoutes(working, routeDeps);
+    signInRoutes(working, routeDeps);
+    outsideRoutes(working, routeDeps);
     working.register(async (signedIn) => {
-      signedIn.register(bearerAuth, { access, limits });
+      signedIn.register(bearerAuth, { access, limits, publicUrl: deps.config.publicUrl });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
       signedIn.removeAllContentTypeParsers();
       signedIn.addContentTypeParser('*', (_request, _payload, done) => done(null));
@@ -107,6 +112,8 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         clientRoutes(api, routeDeps);
         adminRoutes(api, routeDeps);
         tenantRoutes(api, routeDeps);
+        ownAccountRoutes(api, routeDeps);
+        userRoutes(api, routeDeps);
         apiTokenRoutes(api, routeDeps);
         auditRoutes(api, routeDeps);
       });

@@ -45,6 +45,15 @@ export function mayGrantRole(principal: Principal, role: Role): boolean {
 }
 
 /**
+ * True when the principal may make, change and delete somebody of this role, and so sign in as them: they must not be able to do
+ * anything then that they cannot do already.
+ */
+export function mayManage(principal: Principal, role: Role): boolean {
+  if (!mayGrantRole(principal, role) || (role === 'root' && principal.kind === 'token')) return false;
+  return [...SCOPES_OF_ROLE[role]].every((scope) => principal.scopes.has(scope));
+}
+
+/**
  * Nobody grants more than they have.
  * @throws LadingError `insufficient_scope` that names what is missing
  */

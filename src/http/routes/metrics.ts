@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Principal } from '../../contracts.ts';
 import { requireRole } from '../../identity/policy.ts';
-import { basicCredentials, bearerToken, missingToken, signIn } from '../auth.ts';
+import { basicCredentials, credentialOf, missingToken, signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 
@@ -13,7 +13,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
     schema: {
       tags: ['Administration'],
       summary: 'Numbers for Prometheus.',
-      security: [{ bearer: [] }, { basic: [] }],
+      security: [{ bearer: [] }, { cookie: [] }, { basic: [] }],
       response: {
         200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },
       },
@@ -29,10 +29,9 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 async function whoAsks(deps: RouteDeps, request: FastifyRequest): Promise<Principal> {
-  const { authorization } = request.headers;
-  const basic = basicCredentials(authorization);
+  const basic = basicCredentials(request.headers.authorization);
   if (basic) return signIn(deps, request, basic.id, basic.secret);
-  const token = bearerToken(authorization);
+  const token = credentialOf(request, deps.config.publicUrl);
   if (token === null) throw missingToken();
   return deps.access.bearer(token);
 }

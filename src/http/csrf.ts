@@ -1,0 +1,63 @@
+/**
+ * Who made the browser send this. A browser adds its cookies to requests that any page on the web makes it send, so a request that
+ * counts by its cookie must say that it comes from a page of ours: by `Sec-Fetch-Site`, which no page can set, or by `Origin` in
+ * browsers that do not know the former (W3C Fetch Metadata; RFC 6265 §8.2).
+ */
+import type { FastifyRequest } from 'fastify';
+import { LadingError } from '../errors.ts';
+
+/** Where people reach the server; null: wherever requests say. */
+export type PublicUrl = string | null;
+
+/** Methods that change nothing (RFC 9110 §9.2.1). */
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+type Sender = 'same' | 'foreign' | 'unknown';
+
+/**
+ * For requests that count by a cookie: those that change something must come from a page of this server.
+ * @throws LadingError `forbidden`
+ */
+export function requireSameOrigin(request: FastifyRequest, publicUrl: PublicUrl): void {
+  if (SAFE.has(request.method) || senderOf(request, publicUrl) === 'same') return;
+  throw new LadingError(
+    'forbidden',
+    'A request with a cookie must come from a page of this server; programs send Authorization: Bearer <token>.',
+  );
+}
+
+/**
+ * For requests that make the browser keep a cookie: another site must not sign its visitors in as somebody of its choice. Programs, which
+ * say nothing of where they come from, keep no cookies for others.
+ * @throws LadingError `forbidden`
+ */
+export function refuseForeign(request: FastifyRequest, publicUrl: PublicUrl): void {
+  if (senderOf(request, publicUrl) !== 'foreign') return;
+  throw new LadingError('forbidden', 'A page of another site cannot do this; go to the page of this server.');
+}
+
+function senderOf(request: FastifyRequest, publicUrl: PublicUrl): Sender {
+  const { origin, 'sec-fetch-site': site } = request.headers;
+  if (site === 'same-origin') return 'same';
+  // "none" is the person themselves, by the address bar or a tool; what Origin says counts then.
+  if (site !== undefined && site !== 'none') return 'foreign';
+  if (origin === undefined) return 'unknown';
+  return origin === publicUrl || origin === originOf(request) ? 'same' : 'foreign';
+}
+
+/** Of the server as this request sees it, proxies that are trusted included. */
+function originOf({ protocol, host }: FastifyRequest): string | null {
+  return URL.canParse(`${protocol}://${host}`) ? new URL(`${protocol}://${host}`).origin : null;
+}
+
+const LOOPBACK = /^(?:localhost|[a-z0-9-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+/**
+ * Whether cookies are to be sent over TLS alone. Always, but for plain HTTP to the machine itself, as one develops: a proxy that does not
+ * tell of its TLS must not cost the cookies their protection.
+ */
+export function wantsSecureCookies(request: FastifyRequest, publicUrl: PublicUrl): boolean {
+  const origin = originOf(request);
+  if (origin === null || origin.startsWith('https:') || publicUrl?.startsWith('https:') === true) return true;
+  return !LOOPBACK.test(new URL(origin).hostname);
+}

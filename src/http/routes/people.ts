@@ -1,0 +1,341 @@
+/** /v1/auth: people make an account, sign in and out, and look after what is kept of them. */
+import { createHash } from 'node:crypto';
+import { fastifyCookie } from '@fastify/cookie';
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
+import type { PersonDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { checkPassword } from '../../identity/passwords.ts';
+import { normalizeEmail, type PersonChange } from '../../identity/people.ts';
+import { checkEmail, checkPersonalName } from '../../identity/personal.ts';
+import { DEFAULT_TENANT } from '../../identity/policy.ts';
+import { Login, OwnChange, Person, RefreshToken, Registration, SignedIn } from '../../protocol/people-schemas.ts';
+import { Message } from '../../protocol/schemas.ts';
+import { bearerToken } from '../auth.ts';
+import { ACCESS_COOKIE, cookieOf, REFRESH_COOKIE } from '../cookies.ts';
+import { refuseForeign, requireSameOrigin } from '../csrf.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
+import { formBodies } from '../form.ts';
+import { smallBody } from '../refuse.ts';
+import { beginSession, dropCookies, renewSession, shownPerson, wrongCredentials } from '../sessions.ts';
+import { jsonBodies } from './json.ts';
+
+const tags = ['People'];
+const TOKENS = { 200: ['Cache-Control', 'Set-Cookie'], 201: ['Cache-Control', 'Set-Cookie'] } as const;
+
+/** The doors that need no sign-in. */
+export function signInRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (scope) => {
+    // For what parses and writes cookies; which requests need that is known to the routes.
+    await scope.register(fastifyCookie, { hook: false });
+    scope.register(async (json) => {
+      jsonBodies(json);
+      registrationRoute(json, deps);
+      refreshRoute(json, deps);
+      logoutRoute(json, deps);
+    });
+    scope.register(async (either) => {
+      formBodies(either);
+      either.addContentTypeParser(
+        'application/json',
+        { parseAs: 'string' },
+        either.getDefaultJsonParser('error', 'error'),
+      );
+      loginRoute(either, deps);
+    });
+  });
+}
+
+/** Before the body: another site's page gets no further. */
+function ownPages({ config }: RouteDeps): onRequestHookHandler {
+  return (request, _reply, next) => {
+    refuseForeign(request, config.publicUrl);
+    next();
+  };
+}
+
+/** Buckets of failures by e-mail address, of equal length and apart from those of clients. */
+function throttleKey(tenant: string, email: string): string {
+  const hash = createHash('sha256').update(`${tenant} ${normalizeEmail(email)}`);
+  return `person:${hash.digest('base64url')}`;
+}
+
+function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { config, identity, throttle } = deps;
+  app.post<{ Body: Registration }>('/v1/auth/registration', {
+    schema: {
+      tags,
+      summary: 'Makes an account of the role client and signs it in. Closed unless LADING_REGISTRATION is open.',
+      security: [],
+      body: Registration,
+      response: { 201: SignedIn },
+      documented: {
+        replies: TOKENS,
+        errors: ['forbidden', 'already_exists', 'rate_limited', ...SMALL_BODY, ...WORKING, 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'user_created' },
+    onRequest: [
+      ownPages(deps),
+      (_request, _reply, next) => {
+        if (config.registration === 'open') return next();
+        next(new LadingError('forbidden', 'Accounts are made by the administrator here; ask for one.'));
+      },
+    ],
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<SignedIn> => {
+      const { password, password2, ...given } = request.body;
+      const person = {
+        email: checkEmail(given.email),
+        name: checkPersonalName(given.name, 'name'),
+        surname: checkPersonalName(given.surname, 'surname'),
+      };
+      sameTwice(password, password2);
+      checkPassword(password, person);
+      const key = throttleKey('', person.email);
+      throttle.check(key, request.ip);
+      // Each try counts, good or not: an account costs room, and a refused one tells that the address is known.
+      throttle.failed(key, request.ip);
+      const made = await identity.people.create({ ...person, password, tenant: DEFAULT_TENANT, role: 'client' });
+      request.audited = { target: made.id, tenant: made.tenant };
+      const signedIn = await beginSession(deps, request, reply, made);
+      reply.code(201);
+      return signedIn;
+    },
+  });
+}
+
+function loginRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.post<{ Body: Login }>('/v1/auth/login', {
+    schema: {
+      tags,
+      summary: 'Signs a person in by e-mail address and password.',
+      security: [],
+      consumes: ['application/json', 'application/x-www-form-urlencoded'],
+      body: Login,
+      response: { 200: SignedIn },
+      documented: {
+        replies: TOKENS,
+        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'sign_in' },
+    onRequest: ownPages(deps),
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<SignedIn> => {
+      const { tenant = DEFAULT_TENANT, email, password } = request.body;
+      const person = await authenticate(deps, request, { tenant, email, password });
+      return beginSession(deps, request, reply, person);
+    },
+  });
+}
+
+/** @throws LadingError `unauthorized`, the same for an unknown address and a wrong password; `rate_limited` */
+async function authenticate(
+  { identity, throttle }: RouteDeps,
+  request: FastifyRequest,
+  { tenant, email, password }: { tenant: string; email: string; password: string },
+): Promise<PersonDocument> {
+  const key = throttleKey(tenant, email);
+  const claimed = identity.people.byEmail(tenant, email);
+  if (claimed) request.audited = { target: claimed.id, tenant };
+  throttle.check(key, request.ip);
+  const person = await identity.people.authenticate(tenant, email, password);
+  if (!person) {
+    throttle.failed(key, request.ip);
+    throw wrongCredentials();
+  }
+  throttle.succeeded(key);
+  const principal = identity.subject('person', person.id);
+  if (principal) request.audited = { principal };
+  return person;
+}
+
+function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.post<{ Body: RefreshToken }>('/v1/auth/refresh', {
+    schema: {
+      tags,
+      summary: 'New tokens for a refresh token, which is worthless then. One that comes twice ends the sign-in.',
+      security: [],
+      body: RefreshToken,
+      response: { 200: SignedIn },
+      documented: {
+        replies: TOKENS,
+        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    onRequest: ownPages(deps),
+    preParsing: smallBody(deps.config.idleSeconds),
+    preValidation: emptyBody,
+    handler: async (request, reply): Promise<SignedIn> => {
+      const token = request.body.refresh_token ?? refreshCookie(deps, request);
+      if (token === null) throw new LadingError('unauthorized', 'There is no refresh token; sign in.');
+      try {
+        return await renewSession(deps, request, reply, token);
+      } catch (error) {
+        // What is worthless is not kept, or the browser sends it for ever.
+        if (error instanceof LadingError && error.code === 'unauthorized') dropCookies(deps, request, reply);
+        throw error;
+      }
+    },
+  });
+}
+
+/** The body of these may be left out: the cookie says it all. */
+function emptyBody(request: FastifyRequest, _reply: unknown, next: () => void): void {
+  request.body ??= {};
+  next();
+}
+
+function refreshCookie({ config }: RouteDeps, request: FastifyRequest): string | null {
+  const token = cookieOf(request.headers.cookie, REFRESH_COOKIE);
+  if (token !== null) requireSameOrigin(request, config.publicUrl);
+  return token;
+}
+
+function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { config, identity, tokens } = deps;
+  app.post<{ Body: RefreshToken }>('/v1/auth/logout', {
+    schema: {
+      tags,
+      summary: 'Ends the sign-in that the token or the cookies are of; all its tokens are worthless at once.',
+      security: [{ bearer: [] }, { cookie: [] }, {}],
+      body: RefreshToken,
+      response: { 200: Message },
+      documented: {
+        replies: { 200: ['Set-Cookie'] },
+        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'sign_out' },
+    onRequest: ownPages(deps),
+    preParsing: smallBody(config.idleSeconds),
+    preValidation: emptyBody,
+    handler: async (request, reply): Promise<Message> => {
+      const { authorization, cookie } = request.headers;
+      const shown = { bearer: bearerToken(authorization), refresh: request.body.refresh_token ?? null };
+      const kept = { access: cookieOf(cookie, ACCESS_COOKIE), refresh: cookieOf(cookie, REFRESH_COOKIE) };
+      if (kept.access !== null || kept.refresh !== null) requireSameOrigin(request, config.publicUrl);
+      const access = [shown.bearer, kept.access].filter((token) => token !== null);
+      const refresh = [shown.refresh, kept.refresh].filter((token) => token !== null);
+      if (access.length + refresh.length === 0) {
+        throw new LadingError('unauthorized', 'There is nobody to sign out; send a token or the cookies.');
+      }
+      const families = refresh.map((token) => identity.signIns.ofToken(token)?.id);
+      for (const token of access) {
+        const good = inspect(deps, token);
+        if (good && good.claims.sid === undefined) await tokens.revoke(good.claims);
+        families.push(good?.claims.sid);
+        if (good) request.audited = { principal: good.principal };
+      }
+      for (const id of families) if (id !== undefined) await identity.signIns.end(id);
+      dropCookies(deps, request, reply);
+      return { message: 'Signed out.' };
+    },
+  });
+}
+
+/** A token that has run out signs nobody out, which is no error. */
+function inspect({ tokens }: RouteDeps, token: string): ReturnType<RouteDeps['tokens']['inspect']> | null {
+  try {
+    return tokens.inspect(token);
+  } catch {
+    return null;
+  }
+}
+
+/** What people who signed in do with their own account. */
+export function ownAccountRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.get('/v1/auth/me', {
+    schema: {
+      tags,
+      summary: 'The person who asks.',
+      response: { 200: Person },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ['forbidden', ...SIGNED_IN] },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (request, reply): Promise<Person> => {
+      reply.header('cache-control', 'no-store');
+      return shownPerson(whoAsks(deps, request));
+    },
+  });
+  app.register(async (json) => ownChangeRoute(json, deps));
+}
+
+function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  jsonBodies(app);
+  app.put<{ Body: OwnChange }>('/v1/auth/me', {
+    schema: {
+      tags,
+      summary: 'Changes the name or, with the old one, the password of the person who asks.',
+      body: OwnChange,
+      response: { 200: Person },
+      documented: {
+        replies: TOKENS,
+        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'sign-in', audit: 'user_updated' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      const person = whoAsks(deps, request);
+      const change = changeOf(person, request.body);
+      if (change.password !== undefined) await proveOldPassword(deps, request, person);
+      const after = await identity.people.update(person.id, change);
+      if (!after) throw wrongCredentials();
+      if (change.password !== undefined) {
+        await identity.signIns.endAllOf({ kind: 'person', id: person.id });
+        dropCookies(deps, request, reply);
+      }
+      request.audited = { principal: request.principal, target: person.id };
+      reply.header('cache-control', 'no-store');
+      return shownPerson(after);
+    },
+  });
+}
+
+/** @throws LadingError `forbidden` for what is no person: a device, or a program with an API token */
+function whoAsks({ identity }: RouteDeps, { principal }: FastifyRequest): PersonDocument {
+  const person = principal.kind === 'person' ? identity.people.get(principal.id) : null;
+  if (person) return person;
+  throw new LadingError('forbidden', 'This is for people who have signed in themselves.');
+}
+
+async function proveOldPassword(
+  { identity, throttle }: RouteDeps,
+  request: FastifyRequest<{ Body: OwnChange }>,
+  person: PersonDocument,
+): Promise<void> {
+  const key = throttleKey(person.tenant, person.email);
+  throttle.check(key, request.ip);
+  if (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) return throttle.succeeded(key);
+  throttle.failed(key, request.ip);
+  throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
+}
+
+/**
+ * What is to be changed of a person, checked and in one form; the password is checked against what the person is called then.
+ * @throws LadingError `validation_failed`
+ */
+export function changeOf(
+  person: PersonDocument,
+  asked: Pick<OwnChange, 'name' | 'surname' | 'password' | 'password2'> & { email?: string },
+): PersonChange {
+  const { name, surname, email, password, password2 } = asked;
+  const change: PersonChange = {
+    ...(name === undefined ? {} : { name: checkPersonalName(name, 'name') }),
+    ...(surname === undefined ? {} : { surname: checkPersonalName(surname, 'surname') }),
+    ...(email === undefined ? {} : { email: checkEmail(email) }),
+  };
+  if (password === undefined) return change;
+  sameTwice(password, password2);
+  checkPassword(password, { ...person, ...change });
+  return { ...change, password };
+}
+
+/** @throws LadingError `validation_failed` */
+export function sameTwice(password: string, again: string | undefined): void {
+  if (again === undefined || again === password) return;
+  throw new LadingError('validation_failed', 'The two passwords are not the same.');
+}

@@ -1,0 +1,215 @@
+/** /v1/user: administrators look after the people of their tenant. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { PersonDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { checkPassword } from '../../identity/passwords.ts';
+import { checkEmail, checkPersonalName } from '../../identity/personal.ts';
+import { mayManage, tenantOf } from '../../identity/policy.ts';
+import {
+  NewPerson,
+  PeopleList,
+  PeopleQuery,
+  Person,
+  PersonChange,
+  PersonKey,
+  WhichPerson,
+} from '../../protocol/people-schemas.ts';
+import { Message, type Role, TenantQuery } from '../../protocol/schemas.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { smallBody } from '../refuse.ts';
+import { shownPerson } from '../sessions.ts';
+import { jsonBodies } from './json.ts';
+import { changeOf, sameTwice } from './people.ts';
+
+const tags = ['People'];
+const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope', 'forbidden'] as const;
+
+export function userRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  listRoute(app, deps);
+  deleteRoute(app, deps);
+  app.register(async (json) => {
+    jsonBodies(json);
+    createRoute(json, deps);
+    findRoute(json, deps);
+    updateRoute(json, deps);
+  });
+}
+
+function listRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+  app.get<{ Querystring: PeopleQuery }>('/v1/user', {
+    schema: {
+      tags,
+      summary: 'The people of the tenant.',
+      querystring: PeopleQuery,
+      response: { 200: PeopleList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ADMINISTRATOR },
+    },
+    config: { needs: 'users:admin' },
+    handler: async (request, reply): Promise<PeopleList> => {
+      reply.header('cache-control', 'no-store');
+      const { limit = 100, cursor, tenant } = request.query;
+      const people = identity.people.list(tenantOf(request.principal, tenant)).sort(byAge);
+      const begin = cursor === undefined ? 0 : firstAfter(people, cursor);
+      const page = people.slice(begin, begin + limit);
+      const last = page.at(-1);
+      const more = last !== undefined && begin + limit < people.length;
+      return { users: page.map(shownPerson), next_cursor: more ? cursorOf(last) : null };
+    },
+  });
+}
+
+function byAge(a: PersonDocument, b: PersonDocument): number {
+  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+}
+
+/** The place of a person in the list, which stays when the person goes. */
+function cursorOf({ createdAt, id }: PersonDocument): string {
+  return `${createdAt}-${id}`;
+}
+
+function firstAfter(people: readonly PersonDocument[], cursor: string): number {
+  const [, time, id] = /^(\d{1,16})-([0-9a-f]{1,40})$/.exec(cursor) ?? [];
+  if (id === undefined) throw new LadingError('invalid_request', 'The cursor is not one that was given out here.');
+  const createdAt = Number(time);
+  const index = people.findIndex(
+    (person) => person.createdAt > createdAt || (person.createdAt === createdAt && person.id > id),
+  );
+  return index === -1 ? people.length : index;
+}
+
+function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): void {
+  app.post<{ Body: NewPerson; Querystring: TenantQuery }>('/v1/user', {
+    schema: {
+      tags,
+      summary: 'Makes the account of a person.',
+      querystring: TenantQuery,
+      body: NewPerson,
+      response: { 201: Person },
+      documented: {
+        replies: { 201: ['Cache-Control'] },
+        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'users:admin', audit: 'user_created' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      const { password, password2, role = 'client', ...given } = request.body;
+      const tenant = tenantOf(request.principal, request.query.tenant);
+      requireRank(request, role);
+      if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
+      const person = {
+        email: checkEmail(given.email),
+        name: checkPersonalName(given.name, 'name'),
+        surname: checkPersonalName(given.surname, 'surname'),
+      };
+      sameTwice(password, password2);
+      checkPassword(password, person);
+      const made = await identity.people.create({ ...person, password, tenant, role });
+      reply.code(201).header('cache-control', 'no-store');
+      return shownPerson(made);
+    },
+  });
+}
+
+function findRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  app.post<{ Body: WhichPerson; Querystring: TenantQuery }>('/v1/user/get_user', {
+    schema: {
+      tags,
+      summary: 'A person by id or by e-mail address.',
+      querystring: TenantQuery,
+      body: WhichPerson,
+      response: { 200: Person },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'not_found', ...SMALL_BODY] },
+    },
+    config: { needs: 'users:admin' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      reply.header('cache-control', 'no-store');
+      const { id, email } = request.body;
+      const tenant = tenantOf(request.principal, request.query.tenant);
+      if ((id === undefined) === (email === undefined)) {
+        throw new LadingError('validation_failed', 'Send either the id or the e-mail address of the person.');
+      }
+      if (id !== undefined) return shownPerson(personOf(deps, request, id));
+      const person = identity.people.byEmail(tenant, email ?? '');
+      if (!person) throw nobody();
+      return shownPerson(person);
+    },
+  });
+}
+
+function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  app.put<{ Body: PersonChange; Querystring: PersonKey }>('/v1/user/update_user', {
+    schema: {
+      tags,
+      summary: 'Changes a person.',
+      querystring: PersonKey,
+      body: PersonChange,
+      response: { 200: Person },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'users:admin', audit: 'user_updated' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      reply.header('cache-control', 'no-store');
+      const person = personOf(deps, request, request.query.pk);
+      const { role, password } = request.body;
+      requireRank(request, person.role);
+      if (role !== undefined) requireRank(request, role);
+      if (person.id === request.principal.id && (role ?? password) !== undefined) {
+        throw new LadingError('forbidden', 'Nobody changes their own role; one’s own password by PUT /v1/auth/me.');
+      }
+      const change = { ...changeOf(person, request.body), ...(role === undefined ? {} : { role }) };
+      const after = await identity.people.update(person.id, change);
+      if (!after) throw nobody();
+      if (password !== undefined || after.role !== person.role) {
+        await identity.signIns.endAllOf({ kind: 'person', id: person.id });
+      }
+      return shownPerson(after);
+    },
+  });
+}
+
+function deleteRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.delete<{ Querystring: PersonKey }>('/v1/user/delete_user', {
+    schema: {
+      tags,
+      summary: 'Deletes a person; their tokens are worthless at once. Their files stay.',
+      querystring: PersonKey,
+      response: { 200: Message },
+      documented: { errors: [...ADMINISTRATOR, 'not_found', 'insufficient_storage'] },
+    },
+    config: { needs: 'users:admin', audit: 'user_deleted' },
+    handler: async (request): Promise<Message> => {
+      const { id, role } = personOf(deps, request, request.query.pk);
+      if (id === request.principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
+      requireRank(request, role);
+      if (!(await deps.identity.remove({ kind: 'person', id }))) throw nobody();
+      return { message: `Person ${id} deleted.` };
+    },
+  });
+}
+
+/** @throws LadingError `not_found`, the same for somebody of another tenant */
+function personOf({ identity }: RouteDeps, { principal }: FastifyRequest, id: string): PersonDocument {
+  const person = identity.people.get(id);
+  const near = person?.tenant === principal.tenant || (principal.role === 'root' && principal.kind !== 'token');
+  if (!person || !near) throw nobody();
+  return person;
+}
+
+/** @throws LadingError `insufficient_scope` */
+function requireRank({ principal }: FastifyRequest, role: Role): void {
+  if (mayManage(principal, role)) return;
+  throw new LadingError('insufficient_scope', `You cannot make, change or delete people with the role ${role}.`);
+}
+
+function nobody(): LadingError {
+  return new LadingError('not_found', 'There is no such person.');
+}
