@@ -14,6 +14,8 @@ export class Kept<T extends object> {
   /** Ids of documents whose use was not written down yet, and when that use was. */
   readonly #used = new Map<string, number>();
   readonly #writes = new Set<Promise<unknown>>();
+  /** By id, the last document that is being written by `replace`; the one in memory may be the same after some uses. */
+  readonly #replacing = new Map<string, T>();
 
   private constructor(store: Collection<T>, idOf: (document: T) => string) {
     this.#store = store;
@@ -52,11 +54,14 @@ export class Kept<T extends object> {
   async replace(before: T, after: T): Promise<void> {
     const id = this.#idOf(after);
     this.#documents.set(id, after);
+    this.#replacing.set(id, after);
     try {
       await this.#store.put(after);
     } catch (error) {
-      if (this.#documents.get(id) === after) this.#documents.set(id, before);
+      if (this.#replacing.get(id) === after && this.#documents.has(id)) this.#documents.set(id, before);
       throw error;
+    } finally {
+      if (this.#replacing.get(id) === after) this.#replacing.delete(id);
     }
     // Removed while it was written: the removal waits in the store behind the write.
   }

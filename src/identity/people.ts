@@ -126,12 +126,17 @@ export class People {
     try {
       await this.#kept.replace(before, after);
     } catch (error) {
+      // Somebody may have asked meanwhile who they are.
+      this.#principals.delete(id);
       release();
       throw error;
     }
     this.#unindex(before);
-    this.#index(after);
-    return after;
+    const now = this.#kept.get(id);
+    // Removed while it was written: its address is free again.
+    if (now === undefined) this.#unindex(after);
+    else this.#index(now);
+    return now ?? null;
   }
 
   /** Their tokens are worthless from this moment; false when there is no such person. */
@@ -168,8 +173,10 @@ export class People {
 
   #unindex(person: PersonDocument): void {
     this.#principals.delete(person.id);
-    this.#byEmail.delete(emailKey(person.tenant, person.email));
-    for (const account of person.outside) this.#byOutside.delete(outsideKey(person.tenant, account));
+    const theirs: [Map<string, string>, string][] = [[this.#byEmail, emailKey(person.tenant, person.email)]];
+    for (const account of person.outside) theirs.push([this.#byOutside, outsideKey(person.tenant, account)]);
+    // What was freed may be somebody else's by now.
+    for (const [map, key] of theirs) if (map.get(key) === person.id) map.delete(key);
   }
 }
 

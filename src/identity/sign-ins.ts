@@ -111,7 +111,13 @@ export class SignIns {
     const ids = this.#bySubject.get(key);
     ids?.delete(id);
     if (ids?.size === 0) this.#bySubject.delete(key);
-    await this.#kept.remove(id);
+    try {
+      await this.#kept.remove(id);
+    } catch (error) {
+      // It is alive still, and whoever ends all of the subject must find it.
+      this.#index(signIn);
+      throw error;
+    }
   }
 
   /** Ends all sign-ins of a subject: it was deleted, or its password changed. */
