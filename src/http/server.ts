@@ -35,7 +35,7 @@ import { downloadRoutes } from './routes/download.ts';
 import { fileRoutes } from './routes/files.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
-import { oauthRoutes } from './routes/oauth.ts';
+import { oauthRoutes, verifyRoute } from './routes/oauth.ts';
 import { outsideRoutes } from './routes/outside.ts';
 import { ownAccountRoutes, signInRoutes } from './routes/people.ts';
 import { statusRoutes } from './routes/status.ts';
@@ -114,6 +114,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         tenantRoutes(api, routeDeps);
         ownAccountRoutes(api, routeDeps);
         userRoutes(api, routeDeps);
+        verifyRoute(api);
         apiTokenRoutes(api, routeDeps);
         auditRoutes(api, routeDeps);
       });

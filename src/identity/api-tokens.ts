@@ -82,11 +82,18 @@ export class ApiTokens {
     return { document, token };
   }
 
-  /** The token of this text if it is good now, or null; counts the use. */
-  use(token: string): ApiTokenDocument | null {
+  /** The token of this text if it is good now, or null. */
+  ofToken(token: string): ApiTokenDocument | null {
     const document = this.#find(token);
+    if (document === null || (document.expiresAt !== null && document.expiresAt <= this.#clock.now())) return null;
+    return document;
+  }
+
+  /** As `ofToken`; counts the use. */
+  use(token: string): ApiTokenDocument | null {
+    const document = this.ofToken(token);
+    if (document === null) return null;
     const now = this.#clock.now();
-    if (document === null || (document.expiresAt !== null && document.expiresAt <= now)) return null;
     const used = { ...document, lastUsed: now, uses: document.uses + 1 };
     this.#kept.use(used, now);
     return used;

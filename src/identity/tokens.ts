@@ -135,7 +135,7 @@ export class Tokens {
   }
 
   /** This one token is worthless from this moment; durable when it resolves. */
-  async revoke({ jti, exp }: Claims): Promise<void> {
+  async revoke({ jti, exp }: Pick<Claims, 'jti' | 'exp'>): Promise<void> {
     await this.#revoked.put({ id: jti, until: exp * 1000 });
   }
 

@@ -1,5 +1,6 @@
 /** OAuth 2.0 for clients on the wire: RFC 6749 (tokens), 7009 (revocation), 7662 (introspection). */
 import Type, { type Static, type TSchemaOptions } from 'typebox';
+import { Role } from './schemas.ts';
 
 const Text = (description: string) => Type.String({ description });
 const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
@@ -67,3 +68,45 @@ export const GrantReply = Type.Object(
   { title: 'GrantReply' },
 );
 export type GrantReply = Static<typeof GrantReply>;
+
+/** Of revocation and introspection. The hint is looked at by nobody: a token shows what it is. */
+export const TokenQuestion = Type.Object(
+  {
+    token: Type.Optional(Text('An access token, a refresh token or an API token. Required.')),
+    token_type_hint: Type.Optional(Text('access_token or refresh_token; of no consequence.')),
+    ...CREDENTIALS,
+  },
+  { title: 'TokenQuestion', description: 'Sent as application/x-www-form-urlencoded.' },
+);
+export type TokenQuestion = Static<typeof TokenQuestion>;
+
+export const Introspection = Type.Object(
+  {
+    active: Type.Boolean({
+      description: 'False, and nothing else, for what is no good token or not yours to know of.',
+    }),
+    scope: Type.Optional(Text('What it may do now.')),
+    client_id: Type.Optional(Text('The client that it was given to, if not to a person.')),
+    username: Type.Optional(Text("The client's id, or the person's e-mail address.")),
+    token_type: Type.Optional(Text('bearer, of what opens something: access tokens and API tokens.')),
+    exp: Type.Optional(Seconds('When it expires, since the epoch; absent: when it is revoked.')),
+    iat: Type.Optional(Seconds('When it was made, since the epoch.')),
+    sub: Type.Optional(Text('Id of the client or the person.')),
+    aud: Type.Optional(Text('Of an access token.')),
+    iss: Type.Optional(Text('Of an access token.')),
+    jti: Type.Optional(Text('Id of an access token or an API token.')),
+  },
+  { title: 'Introspection', description: 'RFC 7662 §2.2.' },
+);
+export type Introspection = Static<typeof Introspection>;
+
+export const Verified = Type.Object(
+  {
+    status: Words(['success']),
+    message: Text('The same in words.'),
+    client_id: Text('Id of the client, or of the person, whom the token was given to.'),
+    role: Role,
+  },
+  { title: 'Verified' },
+);
+export type Verified = Static<typeof Verified>;

@@ -132,6 +132,8 @@ test('every documented route but the open ones wants a token', async (t) => {
   }
   assert.ok(asked >= 14, `only ${asked} operations are documented`);
   assert.deepEqual([...open].sort(), [
+    '/api/oauth/introspect',
+    '/api/oauth/revoke',
     '/api/oauth/token',
     '/auth/token',
     '/health',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GrantReply } from '../../src/protocol/oauth-schemas.ts';
+import { eventually } from '../support/eventually.ts';
 import { seededFolder } from '../support/identity.ts';
 import { basic, type Fields, form, grant, granted, refused, works } from '../support/oauth.ts';
 import { type Account, startServer } from '../support/server.ts';
@@ -220,6 +221,21 @@ test('a refresh token works once; used twice it ends the sign-in with its access
   const second = await startServer(t, {}, {}, dataDir);
   await ended(second.origin);
   assert.equal((await refresh(second.origin, other)).status, 200);
+});
+
+test('a refresh token that is used twice is told to administrators', async (t) => {
+  const { origin, client, admin } = await startServer(t);
+  const { refresh_token } = await granted(await grant(origin, client, CREDENTIALS));
+  const fields = { grant_type: 'refresh_token', refresh_token };
+  await granted(await grant(origin, client, fields));
+  await refused(await grant(origin, client, fields), 400, 'invalid_grant');
+  const [, family] = refresh_token.split('_');
+  await eventually(async () => {
+    const reply = await fetch(`${origin}/api/audit?action=refusal`, { headers: admin.headers });
+    const { entries } = (await reply.json()) as { entries: { principal: string; target: string; detail: string }[] };
+    const [found] = entries.filter(({ target }) => target === family);
+    return found?.principal === client.id && /used twice/.test(found.detail);
+  }, 'the entry of the audit log');
 });
 
 test('one refresh token used by two at one time: at most one gets tokens, and none of them lasts', async (t) => {

@@ -57,6 +57,9 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
   const expected: Record<string, string[]> = {
     '/auth/token': ['post'],
     '/api/oauth/token': ['post'],
+    '/api/oauth/revoke': ['post'],
+    '/api/oauth/introspect': ['post'],
+    '/api/token/verify': ['get'],
     '/api/files/upload': ['post'],
     '/api/files/status/{filename}': ['get'],
     '/api/files/download/{filename}': ['get', 'head'],
@@ -119,6 +122,9 @@ const FILE_FIELDS = [
 const OPERATIONS: [method: string, path: string, request: string[], statuses: string, reply: string[]][] = [
   ['post', '/auth/token', [], '200 400 401 408 413 415 422 429 431 500 503', ['Cache-Control']],
   ['post', '/api/oauth/token', [], '200 400 401 408 413 415 429 431 500 503 507', ['Cache-Control']],
+  ['post', '/api/oauth/revoke', [], '200 400 401 408 413 415 429 431 500 503 507', ['Cache-Control']],
+  ['post', '/api/oauth/introspect', [], '200 400 401 408 413 415 429 431 500 503', ['Cache-Control']],
+  ['get', '/api/token/verify', [], '200 400 401 408 431 500 503', ['Cache-Control']],
   [
     'post',
     '/api/files/upload',

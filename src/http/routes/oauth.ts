@@ -1,10 +1,23 @@
-/** OAuth 2.0 for clients, machine to machine: POST /api/oauth/token (RFC 6749 §4.4 and §6). */
-import type { FastifyInstance } from 'fastify';
+/**
+ * OAuth 2.0 for clients, machine to machine: tokens (RFC 6749 §4.4 and §6), their revocation (RFC 7009) and what they are worth
+ * (RFC 7662).
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
 import type { Principal } from '../../contracts.ts';
-import type { ErrorCode } from '../../errors.ts';
-import { LadingError } from '../../errors.ts';
+import { type ErrorCode, LadingError } from '../../errors.ts';
+import { type Issued, issuedToken } from '../../identity/issued.ts';
+import { managesTokensOf } from '../../identity/policy.ts';
 import type { Renewable } from '../../identity/sign-ins.ts';
-import { GRANT_TYPES, GrantReply, GrantRequest, OAuthRefusal } from '../../protocol/oauth-schemas.ts';
+import {
+  GRANT_TYPES,
+  GrantReply,
+  GrantRequest,
+  Introspection,
+  OAuthRefusal,
+  TokenQuestion,
+  Verified,
+} from '../../protocol/oauth-schemas.ts';
 import { parseScopes, type Scope } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -29,6 +42,8 @@ export function oauthRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (scope) => {
     formBodies(scope);
     tokenRoute(scope, deps);
+    revokeRoute(scope, deps);
+    introspectRoute(scope, deps);
   });
 }
 
@@ -47,7 +62,7 @@ function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
         refusal: OAuthRefusal,
       },
     },
-    config: { refusal: oauthRefusal },
+    config: { refusal: oauthRefusal, audit: 'sign_in' },
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<GrantReply> => {
       const { body } = request;
@@ -57,7 +72,7 @@ function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
       if (!grant) throw new OAuthError('unsupported_grant_type', `There are ${GRANT_TYPES.join(' and ')}.`);
       const client = await authenticateClient(deps, request, body);
       reply.headers(NO_STORE);
-      return grant === 'client_credentials' ? begin(deps, client, body) : refresh(deps, client, body);
+      return grant === 'client_credentials' ? begin(deps, client, body) : refresh(deps, request, client);
     },
   });
 }
@@ -69,20 +84,45 @@ async function begin(deps: RouteDeps, client: Principal, { scope }: GrantRequest
 }
 
 /** RFC 6749 §6. A narrower scope is the access token's alone: the refresh token may ask for all of its own again. */
-async function refresh(deps: RouteDeps, client: Principal, body: GrantRequest): Promise<GrantReply> {
+async function refresh(
+  deps: RouteDeps,
+  request: FastifyRequest<{ Body: GrantRequest }>,
+  client: Principal,
+): Promise<GrantReply> {
   const { signIns } = deps.identity;
-  const { refresh_token: token, scope } = body;
+  const { refresh_token: token, scope } = request.body;
   if (token === undefined) throw new OAuthError('invalid_request', 'refresh_token is missing.');
   const family = signIns.familyOf(token);
   // Of another client: nothing happens to it, as if it were unknown here.
   if (family?.kind !== 'device' || family.subject !== client.id) throw badRefreshToken();
   const allowed = family.scopes === null ? client.scopes : new Set(family.scopes);
   // One that was used before has to end its family, whatever is asked for besides.
-  const scopes = signIns.ofToken(token) ? (narrowed(scope, allowed) ?? family.scopes) : null;
+  const fresh = signIns.ofToken(token) !== null;
+  const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
+  if (!fresh) noteReuse(deps, request, client, family.id);
   const renewable = await signIns.refresh(token).catch((error: unknown) => {
     throw error instanceof LadingError && error.code === 'unauthorized' ? badRefreshToken() : error;
   });
   return replyOf(deps, client, renewable, scopes);
+}
+
+/** It was stolen, or its thief was quicker: somebody ought to know. */
+function noteReuse(
+  { audit }: RouteDeps,
+  { ip, id: requestId }: FastifyRequest,
+  { id, kind, tenant }: Principal,
+  signIn: string,
+): void {
+  audit.note({
+    action: 'refusal',
+    outcome: 'refused',
+    principal: { id, kind },
+    tenant,
+    address: ip,
+    target: signIn,
+    detail: 'a refresh token was used twice: its sign-in ended',
+    requestId,
+  });
 }
 
 /**
@@ -123,4 +163,112 @@ function replyOf(deps: RouteDeps, client: Principal, renewable: Renewable, scope
 
 function badRefreshToken(): OAuthError {
   return new OAuthError('invalid_grant', 'The refresh token is invalid, expired, revoked, or was used before.');
+}
+
+function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.post<{ Body: TokenQuestion }>('/api/oauth/revoke', {
+    schema: {
+      tags,
+      summary: "Revokes a token of the client's own. A refresh token ends its sign-in with all its access tokens.",
+      security,
+      consumes,
+      body: TokenQuestion,
+      response: { 200: Type.Null({ description: 'It is worthless now, or was before.' }) },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ERRORS, 'insufficient_storage'],
+        refusal: OAuthRefusal,
+      },
+    },
+    config: { refusal: oauthRefusal, audit: 'token_revoked' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply) => {
+      const client = await authenticateClient(deps, request, request.body);
+      const target = await revoke(deps, client, tokenOf(request.body));
+      request.audited = {
+        principal: client,
+        ...(target === null ? { detail: 'no token of this client' } : { target }),
+      };
+      return reply.headers(NO_STORE).send();
+    },
+  });
+}
+
+/** What was revoked; null for a token that is unknown or somebody else's: then nothing happens (RFC 7009 §2.2). */
+async function revoke({ identity, tokens }: RouteDeps, client: Principal, token: string): Promise<string | null> {
+  const family = identity.signIns.familyOf(token);
+  if (family) {
+    // One that was used before ends it too: whoever wants it gone has no use for what came after it.
+    if (family.kind !== 'device' || family.subject !== client.id) return null;
+    await identity.signIns.end(family.id);
+    return family.id;
+  }
+  const issued = issuedToken(identity, tokens, token);
+  if (issued?.owner.kind !== 'device' || issued.owner.id !== client.id) return null;
+  if (issued.claims) await tokens.revoke(issued.claims);
+  else await identity.apiTokens.revoke(issued.id);
+  return issued.id;
+}
+
+function introspectRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, tokens } = deps;
+  app.post<{ Body: TokenQuestion }>('/api/oauth/introspect', {
+    schema: {
+      tags,
+      summary: "What a token of the client's own is worth; administrators may ask about any of their tenant.",
+      security,
+      consumes,
+      body: TokenQuestion,
+      response: { 200: Introspection },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ERRORS, refusal: OAuthRefusal },
+    },
+    config: { refusal: oauthRefusal },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<Introspection> => {
+      const client = await authenticateClient(deps, request, request.body);
+      const issued = issuedToken(identity, tokens, tokenOf(request.body));
+      reply.headers(NO_STORE);
+      return issued && managesTokensOf(client, issued.owner) ? shown(deps, issued) : { active: false };
+    },
+  });
+}
+
+function shown(
+  { identity }: RouteDeps,
+  { sort, id, owner, scopes, issuedAt, expiresAt, claims }: Issued,
+): Introspection {
+  const person = owner.kind === 'person' ? identity.people.get(owner.id) : null;
+  return {
+    active: true,
+    scope: scopes.join(' '),
+    ...(owner.kind === 'device' ? { client_id: owner.id } : {}),
+    username: person?.email ?? owner.id,
+    ...(sort === 'refresh' ? {} : { token_type: 'bearer', jti: id }),
+    ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),
+    iat: Math.floor(issuedAt / 1000),
+    sub: owner.id,
+    ...(claims ? { aud: claims.aud, iss: claims.iss } : {}),
+  };
+}
+
+function tokenOf({ token }: TokenQuestion): string {
+  if (token === undefined) throw new OAuthError('invalid_request', 'token is missing.');
+  return token;
+}
+
+/** GET /api/token/verify, for those who have the token itself. */
+export function verifyRoute(app: FastifyInstance): void {
+  app.get('/api/token/verify', {
+    schema: {
+      tags,
+      summary: 'Whose token this is, if it is good.',
+      response: { 200: Verified },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in' },
+    handler: async ({ principal }, reply): Promise<Verified> => {
+      reply.header('cache-control', 'no-store');
+      return { status: 'success', message: 'The token is good.', client_id: principal.id, role: principal.role };
+    },
+  });
 }
