@@ -15,6 +15,7 @@ import { Audit } from './identity/audit.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
 import { Identity, type IdentityStores } from './identity/identity.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
+import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
 import { type DiskStore, type DiskStoreOptions, openDiskStore } from './storage/disk/store.ts';
 import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
 import { openLowdbCollection } from './storage/lowdb/collection.ts';
@@ -108,6 +109,7 @@ async function assemble(
     downloads,
     followSilenceMs,
     identity,
+    outside: outsideProviders(config),
     audit,
     jwtSecret,
     clock,
@@ -164,6 +166,20 @@ async function identityStores(store: DiskStore, onDamaged: OnDamaged): Promise<I
     revocations: await open('revocations', checkRevocation),
     tenants: await open('tenants', checkTenant),
   };
+}
+
+function outsideProviders(config: Config): OutsideProvider[] {
+  const { oidcIssuer: issuer, oidcClientId, oidcClientSecret, yandexClientId, yandexClientSecret } = config;
+  const { yandexOauthUrl: oauthUrl, yandexLoginUrl: loginUrl } = config;
+  const found: OutsideProvider[] = [];
+  if (issuer !== null && oidcClientId !== null && oidcClientSecret !== null) {
+    found.push(openIdProvider(issuer, { clientId: oidcClientId, clientSecret: oidcClientSecret }));
+  }
+  if (yandexClientId !== null && yandexClientSecret !== null && oauthUrl !== null && loginUrl !== null) {
+    const client = { clientId: yandexClientId, clientSecret: yandexClientSecret };
+    found.push(yandexProvider({ oauthUrl, loginUrl }, client));
+  }
+  return found;
 }
 
 interface Parts {

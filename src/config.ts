@@ -71,6 +71,7 @@ function parseProxies(text: string): readonly string[] {
 
 const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] } = {
   text: (text) => text,
+  name: (text) => text,
   secret: (text) => text,
   path: (text) => resolve(text),
   file: (text) => resolve(text),
@@ -90,6 +91,19 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
   level: (text) => oneOf(text, ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   proxies: parseProxies,
   registration: (text) => oneOf(text, ['open', 'closed']),
+  url: (text) => {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    if (
+      url === null ||
+      !/^https?:$/.test(url.protocol) ||
+      url.username !== '' ||
+      url.search !== '' ||
+      url.hash !== ''
+    ) {
+      throw new Refused('must be an address like https://login.example.org/realm');
+    }
+    return text;
+  },
   origin: (text) => {
     const url = URL.canParse(text) ? new URL(text) : null;
     const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
@@ -157,6 +171,19 @@ function checkTogether(config: Omit<Config, 'tls'>): Config['tls'] {
   if ((config.adminId === null) !== (config.adminSecret === null)) {
     const [absent, given] = config.adminId === null ? ['ID', 'SECRET'] : ['SECRET', 'ID'];
     throw new ConfigError(`LADING_ADMIN_${absent} must be set together with LADING_ADMIN_${given}`);
+  }
+  for (const [who, issuer, secret] of [
+    ['OIDC', config.oidcIssuer, config.oidcClientSecret],
+    ['YANDEX', config.yandexClientId, config.yandexClientSecret],
+  ] as const) {
+    if ((issuer === null) !== (secret === null)) {
+      throw new ConfigError(
+        `LADING_${who}_CLIENT_SECRET must be set together with LADING_${who}_${who === 'OIDC' ? 'ISSUER' : 'CLIENT_ID'}`,
+      );
+    }
+  }
+  if ((config.oidcIssuer === null) !== (config.oidcClientId === null)) {
+    throw new ConfigError('LADING_OIDC_CLIENT_ID must be set together with LADING_OIDC_ISSUER');
   }
   if ((config.tlsCert === null) !== (config.tlsKey === null)) {
     const [absent, given] = config.tlsCert === null ? ['CERT', 'KEY'] : ['KEY', 'CERT'];

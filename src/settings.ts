@@ -8,6 +8,7 @@ const SECONDS_A_YEAR = 366 * 24 * 3600;
 /** How the text of a setting is read, and what type it becomes. */
 export interface KindTypes {
   text: string;
+  name: string | null;
   secret: string | null;
   path: string;
   file: string | null;
@@ -20,6 +21,7 @@ export interface KindTypes {
   proxies: readonly string[];
   /** Scheme, host and port. */
   origin: string | null;
+  url: string | null;
   registration: 'open' | 'closed';
 }
 
@@ -219,6 +221,34 @@ export const SETTINGS = [
     max: 1_000_000_000,
   },
   {
+    name: 'quotaBytes',
+    env: 'LADING_QUOTA_BYTES',
+    flag: 'quota-bytes',
+    kind: 'size',
+    default: '0',
+    help: 'Bytes that one client or person may have stored; 0 allows any',
+    min: 0,
+  },
+  {
+    name: 'quotaOpenUploads',
+    env: 'LADING_QUOTA_OPEN_UPLOADS',
+    flag: 'quota-open-uploads',
+    kind: 'int',
+    default: '10000',
+    help: 'Unfinished uploads that one client or person may have; 0 allows any',
+    min: 0,
+    max: 1_000_000_000,
+  },
+  {
+    name: 'quotaDayBytes',
+    env: 'LADING_QUOTA_DAY_BYTES',
+    flag: 'quota-day-bytes',
+    kind: 'size',
+    default: '0',
+    help: 'Bytes that one client or person may upload between midnight and midnight UTC; 0 allows any',
+    min: 0,
+  },
+  {
     name: 'trustProxy',
     env: 'LADING_TRUST_PROXY',
     flag: 'trust-proxy',
@@ -241,6 +271,62 @@ export const SETTINGS = [
     kind: 'registration',
     default: 'closed',
     help: 'closed: administrators make the accounts of people; open: anybody who reaches the server may make one',
+  },
+  {
+    name: 'oidcIssuer',
+    env: 'LADING_OIDC_ISSUER',
+    flag: 'oidc-issuer',
+    kind: 'url',
+    default: null,
+    help: 'An OpenID provider through which people may sign in, as https://login.example.org/realm; register PUBLIC_URL/v1/auth/oidc/callback there',
+  },
+  {
+    name: 'oidcClientId',
+    env: 'LADING_OIDC_CLIENT_ID',
+    flag: 'oidc-client-id',
+    kind: 'name',
+    default: null,
+    help: 'Id of this server at the OpenID provider',
+  },
+  {
+    name: 'oidcClientSecret',
+    env: 'LADING_OIDC_CLIENT_SECRET',
+    flag: 'oidc-client-secret',
+    kind: 'secret',
+    default: null,
+    help: 'Its secret there',
+  },
+  {
+    name: 'yandexClientId',
+    env: 'LADING_YANDEX_CLIENT_ID',
+    flag: 'yandex-client-id',
+    kind: 'name',
+    default: null,
+    help: 'Id of this server at Yandex, through which people may sign in; register PUBLIC_URL/v1/auth/yandex/callback there',
+  },
+  {
+    name: 'yandexClientSecret',
+    env: 'LADING_YANDEX_CLIENT_SECRET',
+    flag: 'yandex-client-secret',
+    kind: 'secret',
+    default: null,
+    help: 'Its secret there',
+  },
+  {
+    name: 'yandexOauthUrl',
+    env: 'LADING_YANDEX_OAUTH_URL',
+    flag: 'yandex-oauth-url',
+    kind: 'origin',
+    default: 'https://oauth.yandex.ru',
+    help: 'Where Yandex signs people in',
+  },
+  {
+    name: 'yandexLoginUrl',
+    env: 'LADING_YANDEX_LOGIN_URL',
+    flag: 'yandex-login-url',
+    kind: 'origin',
+    default: 'https://login.yandex.ru',
+    help: 'Where Yandex tells who somebody is',
   },
   {
     name: 'tlsCert',

@@ -7,6 +7,8 @@ import type { Access } from '../identity/access.ts';
 import type { Audit } from '../identity/audit.ts';
 import type { Clients } from '../identity/clients.ts';
 import type { Identity } from '../identity/identity.ts';
+import type { OutsideProvider } from '../identity/outside.ts';
+import type { Quotas } from '../identity/quotas.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { Metrics } from './metrics.ts';
@@ -33,6 +35,9 @@ export interface ServerDeps {
   followSilenceMs: number;
   identity: Identity;
   audit: Audit;
+  quotas: Quotas;
+  /** Providers outside through which people may sign in. */
+  outside: readonly OutsideProvider[];
   /** Key of the tokens' signatures. */
   jwtSecret: string;
   clock: Clock;

@@ -1,0 +1,62 @@
+/** As much of a browser as signing in at a provider takes: cookies by host, redirects one at a time, forms that are sent. */
+import assert from 'node:assert/strict';
+
+export interface Page {
+  status: number;
+  url: string;
+  headers: Headers;
+  body: string;
+}
+
+export class Browser {
+  /** By origin: name → value. */
+  readonly cookies = new Map<string, Map<string, string>>();
+
+  /** One request; a redirect is an answer like any other. */
+  async ask(url: string, init: RequestInit = {}): Promise<Page> {
+    const { origin } = new URL(url);
+    const jar = this.cookies.get(origin) ?? new Map<string, string>();
+    this.cookies.set(origin, jar);
+    const headers = new Headers(init.headers);
+    if (jar.size > 0) headers.set('cookie', [...jar].map(([name, value]) => `${name}=${value}`).join('; '));
+    const reply = await fetch(url, { ...init, headers, redirect: 'manual' });
+    for (const line of reply.headers.getSetCookie()) {
+      const [pair = '', ...attributes] = line.split(/; */);
+      const [name = '', value = ''] = pair.split('=');
+      const gone = attributes.some(
+        (attribute) => /^max-age=0$/i.test(attribute) || /^expires=thu, 01 jan 1970/i.test(attribute),
+      );
+      if (gone) jar.delete(name);
+      else jar.set(name, value);
+    }
+    return { status: reply.status, url, headers: reply.headers, body: await reply.text() };
+  }
+
+  /** Follows redirects until there is none, or one leads to what `stop` names; that one is not asked for. */
+  async go(url: string, stop: (url: string) => boolean = () => false): Promise<Page> {
+    let page = await this.ask(url);
+    for (let hops = 0; hops < 20; hops += 1) {
+      const location = page.headers.get('location');
+      if (location === null) return page;
+      const next = new URL(location, page.url).href;
+      if (stop(next)) return { ...page, url: next };
+      page = await this.ask(next);
+    }
+    throw new Error('too many redirects');
+  }
+
+  /** Sends the first form of a page with these fields and its hidden ones, and follows. */
+  async submit(page: Page, fields: Record<string, string>, stop?: (url: string) => boolean): Promise<Page> {
+    const action = /<form[^>]* action="([^"]*)"/.exec(page.body)?.[1];
+    assert.ok(action !== undefined, `no form: ${page.status} ${page.body.slice(0, 300)}`);
+    const hidden = [...page.body.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)];
+    const body = new URLSearchParams();
+    for (const [, name = '', value = ''] of hidden) body.append(name, value);
+    for (const [name, value] of Object.entries(fields)) body.set(name, value);
+    const sent = await this.ask(new URL(action, page.url).href, { method: 'POST', body });
+    const location = sent.headers.get('location');
+    if (location === null) return sent;
+    const next = new URL(location, sent.url).href;
+    return stop?.(next) ? { ...sent, url: next } : this.go(next, stop);
+  }
+}
