@@ -174,6 +174,35 @@ export interface Catalog {
    */
   put(document: FileDocument): Promise<void>;
   remove(id: string): Promise<void>;
+  /** Tells of every sealed document that comes (`there`) and goes, in the very step in which it does; first of all that are there. */
+  follow(listener: (document: FileDocument, there: boolean) => void): void;
+}
+
+/** What somebody uses. */
+export interface Use {
+  /** Bytes stored: of complete files, and of uploads as far as they have come. */
+  bytes: number;
+  openUploads: number;
+  /** Bytes that were stored since midnight UTC, whatever became of them. */
+  dayBytes: number;
+}
+
+/** Who may use how much. Implementations: `identity`. Nothing here may wait: it is asked for every chunk. */
+export interface Quota {
+  /** Those whose use counts together with this owner's: its tenant. */
+  groupOf(owner: string): string;
+  /**
+   * Asked before an owner uses `more`; what it and its group use now does not include that.
+   * @throws LadingError `quota_exceeded` with `expected` (the limit) and `actual` (what it would be)
+   */
+  admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void;
+}
+
+/** Null: the server's own limit; 0: none. */
+export interface QuotaLimits {
+  bytes: number | null;
+  openUploads: number | null;
+  dayBytes: number | null;
 }
 
 // ---------------------------------------------------------------- identity
@@ -218,6 +247,8 @@ export interface ClientDocument {
   secretHash: string;
   createdAt: number;
   lastUsed: number | null;
+  /** Absent: the server's own limits. */
+  quota?: QuotaLimits;
 }
 
 export type CredentialStore = Collection<ClientDocument>;
@@ -243,6 +274,8 @@ export interface PersonDocument {
   outside: OutsideAccount[];
   createdAt: number;
   lastUsed: number | null;
+  /** Absent: the server's own limits. */
+  quota?: QuotaLimits;
 }
 
 /** A sign-in that can be renewed: a family of refresh tokens. */
@@ -288,6 +321,8 @@ export interface TenantDocument {
   id: string;
   name: string;
   createdAt: number;
+  /** Absent: the server's own limits. */
+  quota?: QuotaLimits;
 }
 
 // ---------------------------------------------------------------- audit

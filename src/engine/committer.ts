@@ -9,6 +9,7 @@
 import type { Catalog, Clock, FileDocument, ManifestRecord } from '../contracts.ts';
 import { outOfBounds } from './refusals.ts';
 import type { Declaration, Handles, OpenUpload } from './upload.ts';
+import type { Usage } from './usage.ts';
 
 export type Durability = 'chunk' | 'seal';
 
@@ -30,6 +31,7 @@ interface Pending {
 export interface CommitterDeps {
   catalog: Catalog;
   clock: Clock;
+  usage: Usage;
   durability: Durability;
 }
 
@@ -92,6 +94,7 @@ export class Committer {
       await first.handles.manifest.append(records, durable);
       // The journal has them, so they are stored, whatever happens to the document below.
       for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);
+      this.#deps.usage.committed(upload, fresh, time);
       upload.lastCommitAt = time;
     }
     await this.#writeDocument(upload, document, time);

@@ -3,7 +3,7 @@
  * it knows disks, databases and sockets only through `contracts.ts`.
  */
 import type { Readable } from 'node:stream';
-import type { BlobStore, Catalog, Clock, Inspector, ManifestStore } from '../contracts.ts';
+import type { BlobStore, Catalog, Clock, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
 import { Committer, type Durability } from './committer.ts';
@@ -17,6 +17,7 @@ import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './status.t
 import { type Swept, settles, sweep } from './sweep.ts';
 import type { OpenUpload } from './upload.ts';
 import { Uploads } from './uploads.ts';
+import { NO_QUOTA, Usage } from './usage.ts';
 import { type Watch, Watchdog, type Watched } from './watchdog.ts';
 import { Watchers } from './watchers.ts';
 
@@ -33,6 +34,8 @@ export interface EngineDoors {
   catalog: Catalog;
   inspector: Inspector;
   clock: Clock;
+  /** Who may use how much; default: everybody any. */
+  quota?: Quota;
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
 }
@@ -68,6 +71,7 @@ export class Engine {
   readonly #doors: EngineDoors;
   readonly #settings: EngineSettings;
   readonly #watchers = new Watchers();
+  readonly #usage: Usage;
   readonly #uploads: Uploads;
   readonly #committer: Committer;
   readonly #sealer: Sealer;
@@ -85,12 +89,14 @@ export class Engine {
     this.#settings = settings;
     const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
     const watchers = this.#watchers;
-    const uploads = new Uploads(doors);
-    const committer = new Committer({ ...doors, durability });
+    const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
+    const uploads = new Uploads({ ...doors, usage });
+    const committer = new Committer({ ...doors, usage, durability });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
     const sealer = new Sealer({ ...doors, uploads, committer, watchers, warn });
     const segments = new SegmentPool(bufferBytes, BUFFER_PATIENCE_MS);
     const watchdog = new Watchdog(doors.clock, settings);
+    this.#usage = usage;
     this.#uploads = uploads;
     this.#committer = committer;
     this.#sealer = sealer;
@@ -100,6 +106,7 @@ export class Engine {
     this.#ingest = new Ingest({
       ...doors,
       uploads,
+      usage,
       committer,
       sealer,
       segments,
@@ -133,7 +140,13 @@ export class Engine {
     const assertGoing = (): void => {
       if (this.#stopping) throw shuttingDown();
     };
-    const recovered = await recover({ ...this.#doors, uploads: this.#uploads, wasClean, assertGoing });
+    const recovered = await recover({
+      ...this.#doors,
+      uploads: this.#uploads,
+      usage: this.#usage,
+      wasClean,
+      assertGoing,
+    });
     for (const upload of [...this.#uploads.all()]) {
       assertGoing();
       if (!upload.covered) {
@@ -159,9 +172,14 @@ export class Engine {
       if (!replaced) upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null });
       return;
     }
-    if (intent.overwrite || intent.declaredSize === null) return;
     const { sealed } = await this.#doors.catalog.find(intent.owner, intent.name);
-    if (sealed) checkSealedSize(sealed, intent.declaredSize);
+    if (sealed && !intent.overwrite) checkSealedSize(sealed, intent.declaredSize);
+    else this.#usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
+  }
+
+  /** What an owner uses now; with `group` what all of its group do together. */
+  usage(owner: string, group = false): Use {
+    return this.#usage.of(owner, group);
   }
 
   /**

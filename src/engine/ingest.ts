@@ -42,6 +42,7 @@ import { LARGE_SEGMENT_BYTES, type SegmentPool } from './segments.ts';
 import { sealedStatus, uploadStatus } from './status.ts';
 import type { Declaration, Handles, OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
+import type { Usage } from './usage.ts';
 import type { Watchdog } from './watchdog.ts';
 import type { Watchers } from './watchers.ts';
 
@@ -78,6 +79,7 @@ export interface IngestDeps {
   inspector: Inspector;
   clock: Clock;
   uploads: Uploads;
+  usage: Usage;
   committer: Committer;
   sealer: Sealer;
   segments: SegmentPool;
@@ -238,9 +240,11 @@ export class Ingest {
     upload.check(declaration);
     if (upload.size !== null && header.end >= upload.size) throw outOfBounds(header.end, upload.size);
     const release = await arrival.hold(upload.reserve(header, inbox.gone));
+    let giveBack = (): void => {};
     try {
       upload.assertGoing();
       const plan = planPieces(upload.stored, header);
+      giveBack = this.#deps.usage.reserve(upload, plan, intent.declaredSize);
       const write = this.#writeInto(upload, handles.part, header);
       const received = await this.#receiveBytes(arrival, upload.id, write, plan);
       if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
@@ -250,9 +254,11 @@ export class Ingest {
       const held = upload.visible ? null : await completedBy(this.#deps, upload, declaration, said);
       if (held) return { ...sealedStatus(held), chunk: { ...chunk, duplicate: true } };
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
+      giveBack();
       this.#deps.watchers.changed(intent.owner, intent.name);
       return await this.#acknowledge(upload, chunk);
     } finally {
+      giveBack();
       release();
     }
   }

@@ -6,6 +6,7 @@ import type { BlobStore, Catalog, FileDocument, Inspector, ManifestRecord, Manif
 import { LadingError } from '../errors.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
+import type { Usage } from './usage.ts';
 
 /** Uploads replayed at one time: enough to keep the disk busy, few enough to stay within memory and open files. */
 const AT_ONCE = 32;
@@ -16,6 +17,7 @@ export interface RecoverDeps {
   catalog: Catalog;
   inspector: Inspector;
   uploads: Uploads;
+  usage: Usage;
   /** False after a crash or a power loss: then what no sync vouches for is compared with the disk. */
   wasClean: boolean;
   warn(message: string, details: object): void;
@@ -46,6 +48,11 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     const { upload, forgotten } = await replay(deps, document);
     recovered.forgotten += forgotten;
     if (upload) recovered.uploads += 1;
+  });
+  await eachOf(deps.usage.begunBefore(), AT_ONCE, async ({ id, owner }) => {
+    deps.assertGoing();
+    const records = await deps.manifests.read(id).catch(() => []);
+    deps.usage.received(owner, records);
   });
   return recovered;
 }

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { BlobStore, Catalog, Clock, FileDocument, ManifestRecord, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { type Handles, OpenUpload } from './upload.ts';
+import type { Usage } from './usage.ts';
 import { slotKey } from './watchers.ts';
 
 export interface UploadsDeps {
@@ -13,6 +14,7 @@ export interface UploadsDeps {
   manifests: ManifestStore;
   catalog: Catalog;
   clock: Clock;
+  usage: Usage;
 }
 
 /** What a chunk for a name goes to: an upload under way (created when need be) or a complete file to compare with. */
@@ -87,6 +89,7 @@ export class Uploads {
   async #make(owner: string, name: string, overwrite: boolean): Promise<FileDocument | null> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (sealed && !overwrite) return sealed;
+    this.#deps.usage.began(owner);
     const now = this.#deps.clock.now();
     const upload = new OpenUpload({
       id: randomBytes(16).toString('hex'),
@@ -106,6 +109,7 @@ export class Uploads {
       await this.#deps.blobs.create(upload.id);
       await this.#deps.manifests.create(upload.id);
     } catch (error) {
+      this.#deps.usage.ended(upload);
       await this.#deps.blobs.remove(upload.id).catch(() => {});
       throw error;
     }
@@ -128,6 +132,7 @@ export class Uploads {
     const upload = new OpenUpload(document);
     upload.visible = true;
     upload.restore(records);
+    this.#deps.usage.adopted(upload, records);
     this.#live.set(slotKey(document.owner, document.name), upload);
     return upload;
   }
@@ -147,7 +152,9 @@ export class Uploads {
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
     const key = slotKey(upload.document.owner, upload.document.name);
-    if (this.#live.get(key) === upload) this.#live.delete(key);
+    if (this.#live.get(key) !== upload) return;
+    this.#live.delete(key);
+    this.#deps.usage.ended(upload);
   }
 
   /** Ends an upload and removes its bytes and its document. Requests that still run are told `reason`. */

@@ -173,4 +173,27 @@ export function catalogContract(
       { numRuns: 15 },
     );
   });
+
+  test(`${name}: a follower hears of every sealed document that comes and goes, and of those that are there`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const heard: string[] = [];
+    const follower = (who: string) => (document: FileDocument, there: boolean) => {
+      heard.push(`${who} ${there ? '+' : '-'}${document.name} ${document.size}`);
+    };
+    catalog.follow(follower('first'));
+    const open = documentOf({ name: 'f' });
+    await catalog.put(open);
+    assert.deepEqual(heard.splice(0), []);
+    const sealed: FileDocument = { ...open, state: 'sealed', size: 3, crc32: 1, completedAt: 5 };
+    await catalog.put(sealed);
+    assert.deepEqual(heard.splice(0), ['first +f 3']);
+    const newer = documentOf({ name: 'f', state: 'sealed', size: 7, crc32: 1, completedAt: 9, replaces: sealed.id });
+    await catalog.put(newer);
+    assert.deepEqual(heard.splice(0), ['first -f 3', 'first +f 7']);
+    (await reopen()).follow(follower('second'));
+    assert.deepEqual(heard.splice(0), ['second +f 7']);
+    await catalog.remove(newer.id);
+    await catalog.remove(newer.id);
+    assert.deepEqual(heard.splice(0), ['first -f 7']);
+  });
 }

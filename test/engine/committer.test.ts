@@ -6,6 +6,7 @@ import type { FileDocument } from '../../src/contracts.ts';
 import { Committer } from '../../src/engine/committer.ts';
 import type { EngineSettings } from '../../src/engine/engine.ts';
 import { OpenUpload } from '../../src/engine/upload.ts';
+import { NO_QUOTA, Usage } from '../../src/engine/usage.ts';
 import { LadingError } from '../../src/errors.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { content, OWNER, progress, readRange, refused, send, sendAndTell, settle, slowly } from '../support/device.ts';
@@ -248,7 +249,10 @@ test('a commit asked for at any moment of another round is carried out', async (
     has: () => Promise.resolve(true),
     put: done,
     remove: done,
+    follow: () => {},
   };
+  const clock = { now: () => 1 };
+  const usage = new Usage({ catalog, clock, quota: NO_QUOTA });
   const part = {
     write: () => Promise.reject(new Error('unused')),
     sync: done,
@@ -258,7 +262,7 @@ test('a commit asked for at any moment of another round is carried out', async (
   const handles = { part, manifest: { append: done, sync: done, release: () => {} } };
   const nothing = { size: null, reprDigest: null, contentType: null };
   for (let steps = 0; steps < 30; steps += 1) {
-    const committer = new Committer({ catalog, clock: { now: () => 1 }, durability: 'chunk' });
+    const committer = new Committer({ catalog, clock, usage, durability: 'chunk' });
     const upload = new OpenUpload(document);
     const first = committer.commit(upload, handles, [{ start: 0, end: 0, crc32: 0 }], nothing);
     for (let step = 0; step < steps; step += 1) await Promise.resolve();

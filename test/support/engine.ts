@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
+import type { Quota } from '../../src/contracts.ts';
 import { Engine, type EngineDoors, type EngineSettings } from '../../src/engine/engine.ts';
 import type { Recovered } from '../../src/engine/recover.ts';
 import { type Disk, realDisk } from '../../src/storage/disk/disk.ts';
@@ -32,6 +33,7 @@ export interface Rigging {
   disk?: Disk;
   /** Whose owner closes them. */
   threads?: Threads;
+  quota?: Quota;
   /** In an existing folder, which is then left alone. */
   dataDir?: string;
   /** Sits on the doors, of every start; default one of its own. */
@@ -163,6 +165,7 @@ async function run(
       ...store,
       catalog: await openLowdbCatalog({ files: store.fileDocuments, onDamaged }),
       clock: rigging.clock ?? { now: () => Date.now() },
+      ...(rigging.quota ? { quota: rigging.quota } : {}),
       warn: (message, details) => warnings.push({ message, details }),
     };
     const engine = new Engine(tap.wrap(doors), settings);

@@ -138,6 +138,7 @@ export class Tap {
         has: (id) => catalog.has(id),
         put: (document) => run('catalog.put', () => catalog.put(document)),
         remove: (id) => run('catalog.remove', () => catalog.remove(id)),
+        follow: (listener) => catalog.follow(listener),
       },
       inspector: {
         digest: (id, algorithm, extent, prefix) =>

@@ -38,6 +38,7 @@ export class LowdbCatalog implements Catalog {
   readonly #damaged = new Set<string>();
   /** Newer id → older id: documents replaced by another one that are still there. */
   readonly #lingering = new Map<string, string>();
+  readonly #followers: ((document: FileDocument, there: boolean) => void)[] = [];
 
   constructor(options: LowdbCatalogOptions) {
     this.#documents = new Documents(options.files, checkFileDocument);
@@ -107,6 +108,15 @@ export class LowdbCatalog implements Catalog {
     });
   }
 
+  follow(listener: (document: FileDocument, there: boolean) => void): void {
+    for (const document of this.#byId.values()) if (document.state === 'sealed') listener(document, true);
+    this.#followers.push(listener);
+  }
+
+  #tell(document: FileDocument, there: boolean): void {
+    if (document.state === 'sealed') for (const listener of this.#followers) listener(document, there);
+  }
+
   async #removeReplacedBy(id: string): Promise<void> {
     const older = this.#lingering.get(id);
     if (older === undefined) return;
@@ -142,10 +152,12 @@ export class LowdbCatalog implements Catalog {
       owner.names.add(document.name);
     }
     slot[document.state] = document;
+    this.#tell(document, true);
   }
 
   #unindex(document: FileDocument): void {
     this.#byId.delete(document.id);
+    this.#tell(document, false);
     this.#open.delete(document.id);
     const owner = this.#owners.get(document.owner);
     const slot = owner?.slots.get(document.name);
