@@ -14,6 +14,7 @@ import { buildServer } from './http/server.ts';
 import { Audit } from './identity/audit.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
 import { Identity, type IdentityStores } from './identity/identity.ts';
+import { Quotas } from './identity/quotas.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
 import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
 import { type DiskStore, type DiskStoreOptions, openDiskStore } from './storage/disk/store.ts';
@@ -93,8 +94,13 @@ async function assemble(
   });
   const jwtSecret = config.jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
+  const quotas = new Quotas(identity, {
+    bytes: config.quotaBytes,
+    openUploads: config.quotaOpenUploads,
+    dayBytes: config.quotaDayBytes,
+  });
   const warn = (message: string, details: object): void => log.warn(details, message);
-  const engine = new Engine({ ...store, catalog, clock, warn }, config);
+  const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas }, config);
   let state: ServerState = 'starting';
   // As much again as half of what uploads may hold, so that neither side can starve the other.
   const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
@@ -111,6 +117,7 @@ async function assemble(
     identity,
     outside: outsideProviders(config),
     audit,
+    quotas,
     jwtSecret,
     clock,
     log,

@@ -38,6 +38,7 @@ import { metricsRoutes } from './routes/metrics.ts';
 import { oauthRoutes, verifyRoute } from './routes/oauth.ts';
 import { outsideRoutes } from './routes/outside.ts';
 import { ownAccountRoutes, signInRoutes } from './routes/people.ts';
+import { quotaRoutes } from './routes/quotas.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
@@ -117,6 +118,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         verifyRoute(api);
         apiTokenRoutes(api, routeDeps);
         auditRoutes(api, routeDeps);
+        quotaRoutes(api, routeDeps);
       });
     });
   });

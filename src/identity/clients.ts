@@ -1,6 +1,6 @@
 /** Machines that sign in with an id and a secret of their own. */
 import { randomBytes } from 'node:crypto';
-import type { ClientDocument, Clock, Collection, Principal } from '../contracts.ts';
+import type { ClientDocument, Clock, Collection, Principal, QuotaLimits } from '../contracts.ts';
 import type { Role } from '../protocol/schemas.ts';
 import { Kept } from './kept.ts';
 import { DEFAULT_TENANT } from './policy.ts';
@@ -87,6 +87,11 @@ export class Clients {
 
   find(clientId: string): ClientDocument | null {
     return this.#kept.get(clientId) ?? null;
+  }
+
+  /** Durable when it resolves; false when there is no such client. */
+  setQuota(clientId: string, quota: QuotaLimits): Promise<boolean> {
+    return this.#kept.change(clientId, { quota });
   }
 
   /** Its tokens are worthless from this moment; false when there is no such client. */

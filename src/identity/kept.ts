@@ -66,6 +66,14 @@ export class Kept<T extends object> {
     // Removed while it was written: the removal waits in the store behind the write.
   }
 
+  /** Replaces a part of a document, as `replace`; false when there is none. */
+  async change(id: string, part: Partial<T>): Promise<boolean> {
+    const before = this.#documents.get(id);
+    if (before === undefined) return false;
+    await this.replace(before, { ...before, ...part });
+    return true;
+  }
+
   /** Gone at once, for good when it resolves; false when there is none. A failed removal takes it back. */
   async remove(id: string): Promise<boolean> {
     const document = this.#documents.get(id);

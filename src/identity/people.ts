@@ -1,6 +1,6 @@
 /** People: an e-mail address and a password, or an account at an outside provider. */
 import { randomBytes } from 'node:crypto';
-import type { Clock, Collection, OutsideAccount, PersonDocument, Principal } from '../contracts.ts';
+import type { Clock, Collection, OutsideAccount, PersonDocument, Principal, QuotaLimits } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas.ts';
 import { Kept } from './kept.ts';
@@ -137,6 +137,11 @@ export class People {
     if (now === undefined) this.#unindex(after);
     else this.#index(now);
     return now ?? null;
+  }
+
+  /** Durable when it resolves; false when there is no such person. */
+  setQuota(id: string, quota: QuotaLimits): Promise<boolean> {
+    return this.#kept.change(id, { quota });
   }
 
   /** Their tokens are worthless from this moment; false when there is no such person. */

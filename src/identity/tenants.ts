@@ -1,5 +1,5 @@
 /** Tenants: those who share nothing with each other. The default one is always there and is nobody's to delete. */
-import type { Clock, Collection, TenantDocument } from '../contracts.ts';
+import type { Clock, Collection, QuotaLimits, TenantDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { Kept } from './kept.ts';
 import { DEFAULT_TENANT } from './policy.ts';
@@ -46,6 +46,15 @@ export class Tenants {
     const document: TenantDocument = { id, name, createdAt: this.#clock.now() };
     await this.#kept.put(document);
     return document;
+  }
+
+  /** Durable when it resolves; false when there is no such tenant. */
+  async setQuota(id: string, quota: QuotaLimits): Promise<boolean> {
+    const tenant = this.get(id);
+    if (!tenant) return false;
+    // The default one has no document until something is to be remembered of it.
+    if (!(await this.#kept.change(id, { quota }))) await this.#kept.put({ ...tenant, quota });
+    return true;
   }
 
   /** Nobody of it can sign in from this moment; its files stay until they are deleted. False when there is none of this id. */

@@ -16,6 +16,7 @@ export const AUDIT_ACTIONS = [
   'tenant_created',
   'tenant_deleted',
   'file_deleted',
+  'quota_set',
   'config',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

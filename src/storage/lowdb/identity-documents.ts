@@ -3,6 +3,7 @@ import type {
   ApiTokenDocument,
   ClientDocument,
   PersonDocument,
+  QuotaLimits,
   RevocationDocument,
   SignInDocument,
   TenantDocument,
@@ -20,6 +21,13 @@ function fieldsOf(value: unknown, name: string, id: string): Fields {
   return fields;
 }
 
+function quotaOf(fields: Fields): { quota?: QuotaLimits } {
+  if (!fields.has('quota')) return {};
+  const quota = fields.fields('quota');
+  const [bytes, openUploads, dayBytes] = ['bytes', 'openUploads', 'dayBytes'].map((name) => quota.countOrNull(name));
+  return { quota: { bytes: bytes ?? null, openUploads: openUploads ?? null, dayBytes: dayBytes ?? null } };
+}
+
 export function checkClient(value: unknown, clientId: string): ClientDocument {
   const fields = fieldsOf(value, 'clientId', clientId);
   return Object.freeze({
@@ -30,6 +38,7 @@ export function checkClient(value: unknown, clientId: string): ClientDocument {
     secretHash: fields.text('secretHash'),
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
+    ...quotaOf(fields),
   });
 }
 
@@ -49,6 +58,7 @@ export function checkPerson(value: unknown, id: string): PersonDocument {
     outside,
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
+    ...quotaOf(fields),
   });
 }
 
@@ -88,5 +98,5 @@ export function checkRevocation(value: unknown, id: string): RevocationDocument 
 
 export function checkTenant(value: unknown, id: string): TenantDocument {
   const fields = fieldsOf(value, 'id', id);
-  return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt') });
+  return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt'), ...quotaOf(fields) });
 }

@@ -1,0 +1,102 @@
+/** /api/quotas: what may be stored and what is. */
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import type { Principal, Use } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerKey, requireRole } from '../../identity/policy.ts';
+import { type Limits, QUOTA_KINDS, type QuotaKind } from '../../identity/quotas.ts';
+import { NewQuota, QuotaReport } from '../../protocol/quota-schemas.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { smallBody } from '../refuse.ts';
+import { jsonBodies } from './json.ts';
+
+const tags = ['Quotas'];
+
+const Whose = Type.Object({
+  kind: Type.Unsafe<QuotaKind>({ type: 'string', enum: QUOTA_KINDS }),
+  id: Type.String({ maxLength: 128 }),
+});
+type Whose = Static<typeof Whose>;
+
+function report(limits: Limits, used: Use): QuotaReport {
+  const shown = ({ bytes, openUploads, dayBytes }: Use) => ({ bytes, open_uploads: openUploads, day_bytes: dayBytes });
+  const { bytes, open_uploads, day_bytes } = shown(limits);
+  return {
+    limits: { bytes: bytes || null, open_uploads: open_uploads || null, day_bytes: day_bytes || null },
+    used: shown(used),
+  };
+}
+
+export function quotaRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { quotas, engine } = deps;
+  app.get('/api/quotas/me', {
+    schema: {
+      tags,
+      summary: 'What one may use and does use.',
+      response: { 200: QuotaReport },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in' },
+    handler: async ({ principal: { tenant, id } }, reply): Promise<QuotaReport> => {
+      reply.header('cache-control', 'no-store');
+      return report(quotas.ofPrincipal(tenant, id), engine.usage(ownerKey(tenant, id)));
+    },
+  });
+  app.get<{ Params: Whose }>('/api/quotas/:kind/:id', {
+    schema: {
+      tags,
+      summary: 'What a client, a person or a tenant may use and does use.',
+      params: Whose,
+      response: { 200: QuotaReport },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...SIGNED_IN, 'insufficient_scope', 'not_found'],
+      },
+    },
+    config: { needs: 'role:admin' },
+    handler: async (request, reply): Promise<QuotaReport> => {
+      reply.header('cache-control', 'no-store');
+      return reportOf(deps, request.principal, request.params);
+    },
+  });
+  app.register(async (json) => setRoute(json, deps));
+}
+
+function setRoute(app: FastifyInstance, deps: RouteDeps): void {
+  jsonBodies(app);
+  app.put<{ Params: Whose; Body: NewQuota }>('/api/quotas/:kind/:id', {
+    schema: {
+      tags,
+      summary: 'Sets what a client, a person or (for root) a tenant may use. What is stored stays.',
+      params: Whose,
+      body: NewQuota,
+      response: { 200: QuotaReport },
+      documented: {
+        errors: [...SIGNED_IN, 'insufficient_scope', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'role:admin', audit: 'quota_set' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request): Promise<QuotaReport> => {
+      const { principal, params } = request;
+      // What a tenant may is not for its own administrators to say.
+      if (params.kind === 'tenant') requireRole(principal, 'root');
+      reportOf(deps, principal, params);
+      const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
+      if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
+      return reportOf(deps, principal, params);
+    },
+  });
+}
+
+function reportOf({ quotas, engine }: RouteDeps, principal: Principal, { kind, id }: Whose): QuotaReport {
+  const found = quotas.find(kind, id, principal.role === 'root' ? null : principal.tenant);
+  if (!found) throw nobody();
+  return report(found.limits, engine.usage(found.owner, kind === 'tenant'));
+}
+
+/** The same for somebody of another tenant. */
+function nobody(): LadingError {
+  return new LadingError('not_found', 'There is nobody with this id.');
+}

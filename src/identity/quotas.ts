@@ -1,0 +1,96 @@
+/** Who may store how much: the server's own limits for everybody, others for a client, a person or a whole tenant. */
+import type { Quota, QuotaLimits, Use } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Identity } from './identity.ts';
+import { DEFAULT_TENANT, ownerKey } from './policy.ts';
+
+export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
+export type QuotaKind = (typeof QUOTA_KINDS)[number];
+
+/** 0: none. */
+export type Limits = Readonly<Use>;
+
+const UNLIMITED: Limits = { bytes: 0, openUploads: 0, dayBytes: 0 };
+
+const WORDS: Readonly<Record<keyof Use, { of: string; advice: string }>> = {
+  bytes: { of: 'stored bytes', advice: 'delete something first.' },
+  openUploads: { of: 'unfinished uploads', advice: 'finish or delete some of them first.' },
+  dayBytes: { of: 'uploaded bytes a day', advice: 'go on after midnight UTC.' },
+};
+
+export class Quotas implements Quota {
+  readonly #identity: Identity;
+  readonly #defaults: Limits;
+
+  /** @param defaults of every client and person; tenants have none but their own */
+  constructor(identity: Identity, defaults: Limits) {
+    this.#identity = identity;
+    this.#defaults = defaults;
+  }
+
+  /** The tenant. */
+  groupOf(owner: string): string {
+    const slash = owner.indexOf('/');
+    return slash === -1 ? DEFAULT_TENANT : owner.slice(0, slash);
+  }
+
+  admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void {
+    const tenant = this.groupOf(owner);
+    const id = owner.slice(owner.indexOf('/') + 1);
+    refuseOver(this.ofPrincipal(tenant, id), now.own, more, 'You have');
+    refuseOver(this.ofTenant(tenant), now.group, more, 'Your tenant has');
+  }
+
+  /** What a client or a person may use; of one who is gone what anybody may. */
+  ofPrincipal(tenant: string, id: string): Limits {
+    const { clients, people } = this.#identity;
+    const document = clients.find(id) ?? people.get(id);
+    return document?.tenant === tenant ? limitsOf(document.quota, this.#defaults) : this.#defaults;
+  }
+
+  ofTenant(tenant: string): Limits {
+    return limitsOf(this.#identity.tenants.get(tenant)?.quota, UNLIMITED);
+  }
+
+  /** Where the engine counts the use of a client, a person or a tenant; null when there is none of this id in `tenant`. */
+  find(kind: QuotaKind, id: string, tenant: string | null): { owner: string; limits: Limits } | null {
+    const { clients, people, tenants } = this.#identity;
+    if (kind === 'tenant') {
+      const there = tenants.has(id) && (tenant === null || tenant === id);
+      return there ? { owner: ownerKey(id, ''), limits: this.ofTenant(id) } : null;
+    }
+    const document = kind === 'client' ? clients.find(id) : people.get(id);
+    if (!document || (tenant !== null && document.tenant !== tenant)) return null;
+    return { owner: ownerKey(document.tenant, id), limits: this.ofPrincipal(document.tenant, id) };
+  }
+
+  /** Counts from the next chunk on, durable when it resolves; false when there is none of this id. */
+  set(kind: QuotaKind, id: string, quota: QuotaLimits): Promise<boolean> {
+    const { clients, people, tenants } = this.#identity;
+    if (kind === 'tenant') return tenants.setQuota(id, quota);
+    return kind === 'client' ? clients.setQuota(id, quota) : people.setQuota(id, quota);
+  }
+}
+
+function limitsOf(quota: QuotaLimits | undefined, otherwise: Limits): Limits {
+  if (quota === undefined) return otherwise;
+  return {
+    bytes: quota.bytes ?? otherwise.bytes,
+    openUploads: quota.openUploads ?? otherwise.openUploads,
+    dayBytes: quota.dayBytes ?? otherwise.dayBytes,
+  };
+}
+
+function refuseOver(limits: Limits, now: Readonly<Use>, more: Partial<Use>, who: string): void {
+  for (const key of ['bytes', 'openUploads', 'dayBytes'] as const) {
+    const limit = limits[key];
+    const added = more[key] ?? 0;
+    if (limit === 0 || added === 0 || now[key] + added <= limit) continue;
+    const { of, advice } = WORDS[key];
+    throw new LadingError(
+      'quota_exceeded',
+      `${who} ${now[key]} of at most ${limit} ${of}, and this would add ${added}; ${advice}`,
+      { expected: limit, actual: now[key] + added },
+    );
+  }
+}
