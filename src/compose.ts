@@ -14,10 +14,10 @@ import { buildServer } from './http/server.ts';
 import { Audit } from './identity/audit.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
 import { Identity, type IdentityStores } from './identity/identity.ts';
+import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
 import { Quotas } from './identity/quotas.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
-import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
-import { type DiskStore, type DiskStoreOptions, openDiskStore } from './storage/disk/store.ts';
+import { type DiskStore, type DiskStoreOptions, hasData, openDiskStore } from './storage/disk/store.ts';
 import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
 import { openLowdbCollection } from './storage/lowdb/collection.ts';
 import type { Check, OnDamaged } from './storage/lowdb/documents.ts';
@@ -132,26 +132,42 @@ async function assemble(
   return lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, enter });
 }
 
+/** What is known of who may sign in, without a server. */
+export interface OfflineIdentity {
+  identity: Identity;
+  audit: Audit;
+  close(): Promise<void>;
+}
+
 /**
- * What is known of who may sign in, of a data directory that no server uses; it is locked meanwhile. Damaged documents are passed over,
- * as the server does.
+ * Opens it in a data directory that no server uses, and locks that meanwhile. Damaged documents are passed over, as the server does.
+ * @returns null when there is no data of a server; with `make` an empty directory is begun instead
+ * @throws Error that says so while a server uses the directory
  */
 export async function openIdentity(
-  config: Pick<Config, 'dataDir' | 'refreshDays'>,
-): Promise<{ identity: Identity; close(): Promise<void> }> {
-  const store = await openDiskStore({ dataDir: config.dataDir, workers: 1 });
+  { dataDir, refreshDays }: Pick<Config, 'dataDir' | 'refreshDays'>,
+  { make = false }: { make?: boolean } = {},
+): Promise<OfflineIdentity | null> {
+  if (!make && !(await hasData(dataDir))) return null;
+  const store = await openDiskStore({ dataDir, workers: 1 });
+  // Nothing is recovered here, so an unclean stop stays one.
+  const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
     const stores = await identityStores(store, () => {});
     const clock = { now: () => Date.now() };
-    const identity = await Identity.open(stores, clock, { refreshSeconds: config.refreshDays * 24 * 3600 });
+    const identity = await Identity.open(stores, clock, { refreshSeconds: refreshDays * 24 * 3600 });
+    const failed = (_entry: object, error: unknown): void => {
+      throw error;
+    };
+    const audit = new Audit({ log: store.auditLog, clock, failed });
     const close = async (): Promise<void> => {
       await identity.close();
-      // Nothing was recovered here, so an unclean stop stays one.
-      await store.close({ clean: store.wasClean });
+      await audit.close();
+      await closeStore();
     };
-    return { identity, close };
+    return { identity, audit, close };
   } catch (error) {
-    await store.close({ clean: store.wasClean });
+    await closeStore();
     throw error;
   }
 }

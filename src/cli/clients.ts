@@ -1,11 +1,13 @@
 /** `lading clients list|create|delete` */
 import { type Command, Option } from 'commander';
+import type { Role } from '../client/client.ts';
 import { run } from './command.ts';
-import { table } from './values.ts';
+import { ROLES, table } from './values.ts';
 
 const HELP = `
 Examples:
   $ lading clients create --name camera-7
+  $ lading clients create --role ops --name backup
   $ lading clients create --role admin --json
   $ lading clients list
   $ lading clients delete 5d41402abc4b2a76`;
@@ -34,9 +36,10 @@ function addList(clients: Command): void {
   clients
     .command('list')
     .description('list all clients')
-    .action((_: object, command: Command) =>
+    .option('--tenant <id>', 'of another tenant; for root')
+    .action(({ tenant }: { tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const list = await client.clients.list({ signal });
+        const list = await client.clients.list({ tenant, signal });
         const rows = list.map((one) => [one.client_id, one.role, one.last_used ?? 'never', one.name ?? '']);
         out.result({ clients: list }, table([['CLIENT', 'ROLE', 'LAST USED', 'NAME'], ...rows]));
         return undefined;
@@ -49,10 +52,11 @@ function addCreate(clients: Command): void {
     .command('create')
     .description('enrol a client; its secret is shown this once')
     .option('--name <name>', 'a name to tell it from others')
-    .addOption(new Option('--role <role>', 'what it may do').choices(['client', 'admin']).default('client'))
-    .action((options: { role: 'client' | 'admin'; name?: string }, command: Command) =>
+    .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('client'))
+    .option('--tenant <id>', 'in another tenant; for root')
+    .action(({ tenant, ...options }: { role: Role; name?: string; tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const made = await client.clients.create(options, { signal });
+        const made = await client.clients.create(options, { tenant, signal });
         const rows = [
           ['client id', made.client_id],
           ['client secret', made.client_secret],

@@ -1,8 +1,7 @@
 /** `lading login`: checks credentials and stores them in a private file. */
-import { createInterface } from 'node:readline/promises';
-import { Writable } from 'node:stream';
 import type { Command } from 'commander';
-import { EXIT, exitCodeOf, Stopped, UsageError } from './exit.ts';
+import { ask } from './ask.ts';
+import { EXIT, exitCodeOf } from './exit.ts';
 import { Output } from './output.ts';
 import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from './settings.ts';
 
@@ -34,7 +33,7 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
   const { server, credentials } = await loginSettings(globals);
   const clientId = credentials.clientId ?? (await ask('Client id: ', '--client-id'));
   const clientSecret =
-    credentials.clientSecret ?? (await ask('Client secret (not shown): ', '--client-secret-file', true));
+    credentials.clientSecret ?? (await ask('Client secret (not shown): ', '--client-secret-file', { hidden: true }));
   const { connect } = await import('../client/node.ts');
   const client = connect({ server, clientId, clientSecret });
   try {
@@ -46,25 +45,4 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
   await writeConfig(path, { server, clientId, clientSecret });
   out.result({ server, client_id: clientId, config: path }, `Signed in to ${server} as ${clientId}; kept in ${path}`);
   process.exitCode = EXIT.ok;
-}
-
-async function ask(question: string, option: string, hidden = false): Promise<string> {
-  if (!process.stdin.isTTY) throw new UsageError(`There is nobody to ask; use ${option} or the environment.`);
-  const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
-  // From here on the terminal echoes nothing by itself, so the question comes after.
-  const lines = createInterface({ input: process.stdin, output: hidden ? mute : process.stderr, terminal: true });
-  const given = new AbortController();
-  lines.on('SIGINT', () => given.abort(new Stopped(EXIT.interrupted)));
-  lines.on('close', () => given.abort(new UsageError('Nothing was entered.')));
-  if (hidden) process.stderr.write(question);
-  try {
-    const answer = (await lines.question(hidden ? '' : question, { signal: given.signal })).trim();
-    if (answer === '') throw new UsageError('Nothing was entered.');
-    return answer;
-  } catch (error) {
-    throw given.signal.aborted ? given.signal.reason : error;
-  } finally {
-    lines.close();
-    if (hidden) process.stderr.write('\n');
-  }
 }

@@ -1,6 +1,8 @@
 /** All commands, in the order of `lading --help`. */
 import { readFileSync } from 'node:fs';
 import { Command, type CommanderError, Option } from 'commander';
+import { addAdmin } from './admin.ts';
+import { addAudit } from './audit.ts';
 import { addClients } from './clients.ts';
 import { addComplete } from './complete.ts';
 import { addCompletion } from './completion.ts';
@@ -13,7 +15,10 @@ import { addServe } from './serve.ts';
 import { DEFAULT_SERVER } from './settings.ts';
 import { addStatus } from './status.ts';
 import { addSweep } from './sweep.ts';
+import { addTenants } from './tenants.ts';
+import { addTokens } from './tokens.ts';
 import { addUpload } from './upload.ts';
+import { addUsers } from './users.ts';
 import { addVerify } from './verify.ts';
 
 const HELP = `
@@ -54,7 +59,8 @@ export function program(): Command {
     .exitOverride(leave);
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
-    ...[addComplete, addVerify, addClients, addSweep, addLogin, addCompletion],
+    ...[addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants, addAudit, addSweep],
+    ...[addAdmin, addCompletion],
   ];
   for (const add of adders) add(root);
   for (const command of root.commands) inherit(command);

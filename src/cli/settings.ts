@@ -154,7 +154,8 @@ function parse(path: string, text: string): Record<string, unknown> {
   throw new UsageError(`${path} is not a JSON object with server, client_id and client_secret.`);
 }
 
-async function secretFrom(path: string | undefined): Promise<string | undefined> {
+/** Reads a secret from a file, or from standard input for `-`; one line end after it is not part of it. */
+export async function secretFrom(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;
   const text =
     path === '-'

@@ -1,7 +1,10 @@
 /** How values are written on the command line, and shown to people. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { RangeRequest } from '../client/client.ts';
+import type { RangeRequest, Role } from '../client/client.ts';
 import { bytesOf } from '../protocol/sizes.ts';
+
+/** From least to most. The server decides who may hand them out. */
+export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies readonly Role[];
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -16,6 +19,13 @@ export function parseSize(text: string): number {
 
 export function parseCount(text: string): number {
   const count = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (count < 1) throw new InvalidArgumentError('Write a whole number from 1.');
+  return count;
+}
+
+/** As `parseCount`, for numbers of things that are cheap. */
+export function parseMany(text: string): number {
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
   if (count < 1) throw new InvalidArgumentError('Write a whole number from 1.');
   return count;
 }

@@ -3,12 +3,23 @@
  * go on after any interruption are in `upload.ts` and `download.ts`, started by `upload` and `downloadTo` below.
  */
 import { LadingError } from '../errors.ts';
+import type { AuditRecord } from '../protocol/audit-schemas.ts';
 import { CHUNK_HEADER_BYTES, encodeChunkHeader, sum256 } from '../protocol/chunk.ts';
 import { hex32, crc32 as portableCrc32 } from '../protocol/crc32.ts';
 import { type Digest, formatDigestField, parseDigestField } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
 import { checkName } from '../protocol/names.ts';
-import type { Client, ClientCreated, FileList, FileStatus, NewClient, UploadStatus } from '../protocol/schemas.ts';
+import type { Person } from '../protocol/people-schemas.ts';
+import type { Client, ClientCreated, FileList, FileStatus, Role, UploadStatus } from '../protocol/schemas.ts';
+import {
+  type Ask,
+  type AuditOptions,
+  auditOf,
+  ClientCalls,
+  TenantCalls,
+  TokenCalls,
+  UserCalls,
+} from './administration.ts';
 import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './download.ts';
 import { NetworkError, parseObject, problemOf } from './failures.ts';
 import { type Credentials, Session } from './session.ts';
@@ -19,9 +30,10 @@ import { fetchTransport } from './transport-fetch.ts';
 import { type UploadOptions, type UploadResult, type UploadSource, upload } from './upload.ts';
 
 export { LadingError } from '../errors.ts';
+export type { ApiToken, ApiTokenCreated } from '../protocol/token-schemas.ts';
 export { blobSource } from './blob-source.ts';
 export { NetworkError, SourceChangedError, VerificationError } from './failures.ts';
-export type { Client, ClientCreated, FileList, FileStatus };
+export type { AuditRecord, Client, ClientCreated, FileList, FileStatus, Person, Role };
 
 /** CRC-32 (IETF) of `bytes`; `seed` is that of the bytes before them. */
 export type Crc32 = (bytes: Uint8Array, seed?: number) => number;
@@ -107,6 +119,10 @@ interface Call extends Partial<Omit<TransportRequest, 'url' | 'method'>> {
 
 export class LadingClient {
   readonly crc32: Crc32;
+  readonly clients: ClientCalls;
+  readonly tokens: TokenCalls;
+  readonly users: UserCalls;
+  readonly tenants: TenantCalls;
   readonly #base: URL;
   readonly #transport: Transport;
   readonly #session: Session;
@@ -120,6 +136,10 @@ export class LadingClient {
     this.#idleMs = options.idleMs ?? 60_000;
     this.crc32 = options.crc32 ?? portableCrc32;
     this.#session = new Session(this.#transport, this.#url('auth/token'), options, this.#idleMs);
+    this.clients = new ClientCalls(this.#ask);
+    this.tokens = new TokenCalls(this.#ask);
+    this.users = new UserCalls(this.#ask);
+    this.tenants = new TenantCalls(this.#ask);
   }
 
   /** Signs in when there is no good token yet. Throws `unauthorized`. */
@@ -217,6 +237,11 @@ export class LadingClient {
     return json(await this.#call('POST', 'api/sweep', { body: [], signal, idleMs: 3_600_000 }));
   }
 
+  /** Administrators: who did what and who was refused, youngest first. */
+  audit(options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
+    return auditOf(this.#ask, options);
+  }
+
   /**
    * What a whole download would say of the file, without its bytes. An unfinished file is `not_found` like an unknown one: the
    * answer to HEAD has no content that could tell them apart; `status` does.
@@ -270,23 +295,6 @@ export class LadingClient {
     return stream(this, name, options);
   }
 
-  /** Administration of the clients (devices and administrators). */
-  readonly clients = {
-    list: async ({ signal }: CallOptions = {}): Promise<Client[]> => {
-      const { clients } = await json<{ clients: Client[] }>(await this.#call('GET', 'api/clients', { signal }));
-      return clients;
-    },
-    /** The secret in the answer is shown once, and never again. */
-    create: async (client: NewClient, { signal }: CallOptions = {}): Promise<ClientCreated> => {
-      const body = [new TextEncoder().encode(JSON.stringify(client))];
-      const headers = { 'content-type': 'application/json' };
-      return json(await this.#call('POST', 'api/clients', { headers, body, signal }));
-    },
-    remove: async (clientId: string, { signal }: CallOptions = {}): Promise<void> => {
-      (await this.#call('DELETE', `api/clients/${encode(clientId)}`, { signal })).discard();
-    },
-  };
-
   /** Closes the connections. */
   async close(): Promise<void> {
     await this.#transport.close();
@@ -299,6 +307,14 @@ export class LadingClient {
     }
     return url.href;
   }
+
+  /** The calls of administration are short messages of JSON, both ways. */
+  readonly #ask: Ask = async (method, path, { query, body, signal }) => {
+    const sent = body === undefined ? [] : [new TextEncoder().encode(JSON.stringify(body))];
+    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
+    const call = { headers, signal, ...(query ? { query } : {}), ...(method === 'POST' ? { body: sent } : {}) };
+    return json(await this.#call(method, path, call));
+  };
 
   /** One signed request. A refused token is renewed once. Everything but 2xx is thrown as a `LadingError`. */
   async #call(method: TransportRequest['method'], path: string, call: Call): Promise<TransportResponse> {

@@ -56,6 +56,17 @@ export class Clients {
     return { clientId, secret, role: client.role };
   }
 
+  /** The same client with a new secret, made up, and the role; null when there is none. Durable when it resolves. */
+  async renew(clientId: string, role: Role): Promise<Enrolled | null> {
+    const secret = generateSecret();
+    const secretHash = await this.#secrets.hash(secret);
+    const before = this.#kept.get(clientId);
+    if (!before) return null;
+    await this.#kept.put({ ...before, role, secretHash });
+    this.#principals.delete(clientId);
+    return { clientId, secret, role };
+  }
+
   /** Who this is, or null: unknown id and wrong secret take the same time. */
   async authenticate(clientId: string, secret: string): Promise<Principal | null> {
     // Looked up again after the check: the client may have been deleted meanwhile.

@@ -6,6 +6,7 @@ export const AUDIT_ACTIONS = [
   'sign_out',
   'refusal',
   'client_created',
+  'client_renewed',
   'client_deleted',
   'token_created',
   'token_rotated',

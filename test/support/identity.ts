@@ -1,4 +1,5 @@
 /** Who may sign in, put into a data directory before a server starts on it. */
+import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,11 +21,12 @@ export async function seededFolder<T>(
 
 /** Works on the documents of a directory that no server uses. */
 export async function withIdentity<T>(dataDir: string, work: (identity: Identity) => Promise<T>): Promise<T> {
-  const { identity, close } = await openIdentity({ dataDir, refreshDays: 30 });
+  const opened = await openIdentity({ dataDir, refreshDays: 30 }, { make: true });
+  assert.ok(opened);
   try {
-    return await work(identity);
+    return await work(opened.identity);
   } finally {
-    await close();
+    await opened.close();
   }
 }
 

@@ -7,7 +7,7 @@ import { DiskBlobs } from './blobs.ts';
 import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
 import { readWhole, writeFileDurably } from './durable.ts';
-import { FULL } from './failures.ts';
+import { FULL, guarded } from './failures.ts';
 import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
 import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './layout.ts';
@@ -41,6 +41,8 @@ export interface DiskStore {
   wasClean: boolean;
   /** The secret of that name (small letters); made by `make` and kept with mode 0600 when there is none. */
   secret(name: string, make: () => Uint8Array): Promise<Uint8Array>;
+  /** Where a secret that changes is kept, with mode 0600. The name: small letters. */
+  secretBox(name: string): SecretBox;
   /**
    * Lets go of everything. With `clean`, first makes durable what is not yet and leaves word for the next start; callers have
    * finished all their writes by then.
@@ -49,6 +51,12 @@ export interface DiskStore {
 }
 
 const IDLE_HANDLES = 256;
+
+/** True when a server has kept its data there. */
+export async function hasData(dataDir: string, disk = realDisk): Promise<boolean> {
+  const found = await orAbsent(disk.readdir(new Layout(dataDir).files));
+  return found !== null;
+}
 
 /** Throws a plain Error when another server uses the directory; the message is for whoever started this one. */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
@@ -96,7 +104,8 @@ async function prepare(disk: Disk, layout: Layout, folders: FileFolders): Promis
   const known = new Set(await disk.readdir(layout.root));
   const wasClean = !known.has('files') || known.has('clean');
   const collections = COLLECTIONS.map((name) => layout.collection(name));
-  for (const folder of [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files]) await disk.mkdir(folder);
+  for (const folder of [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files])
+    await disk.mkdir(folder);
   if (!known.has('clean')) {
     for (const folder of [layout.root, layout.dataDir, path.dirname(layout.dataDir)]) await disk.syncDir(folder);
   }
@@ -164,6 +173,7 @@ function assemble(
     documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
     secret: (name, make) => secret(disk, layout, name, make),
+    secretBox: (name) => secretBox(disk, layout, name),
     close,
   };
 }
@@ -189,6 +199,14 @@ function collectionDocuments(disk: Disk, layout: Layout, collection: CollectionN
     },
     folder: null,
   });
+}
+
+function secretBox(disk: Disk, layout: Layout, name: string): SecretBox {
+  const file = layout.secret(name);
+  return {
+    read: () => guarded(() => readWhole(disk, file)),
+    write: (bytes) => guarded(() => writeFileDurably(disk, file, bytes, { tmp: layout.tmp, permissions: 0o600 })),
+  };
 }
 
 async function secret(disk: Disk, layout: Layout, name: string, make: () => Uint8Array): Promise<Uint8Array> {

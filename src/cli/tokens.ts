@@ -1,0 +1,112 @@
+/** `lading tokens list|create|rotate|revoke` */
+import type { Command } from 'commander';
+import type { ApiTokenCreated } from '../client/client.ts';
+import { run } from './command.ts';
+import type { Output } from './output.ts';
+import { parseDuration, table } from './values.ts';
+
+const HELP = `
+A token is for programs: it goes with every request as "Authorization: Bearer …", and to these commands as LADING_TOKEN.
+It may do what it was made for and never more than its owner.
+
+Examples:
+  $ lading tokens create --name backup --scope read
+  $ lading tokens create --scope files:read files:write --expires-in 30d --json | jq -r .token
+  $ lading tokens create --user camera-7 --scope write
+  $ lading tokens list
+  $ lading tokens rotate 5d41402abc4b2a76
+  $ lading tokens revoke 5d41402abc4b2a76`;
+
+interface NewToken {
+  user?: string;
+  scope?: string[];
+  /** Milliseconds. */
+  expiresIn?: number;
+  name?: string;
+}
+
+export function addTokens(root: Command): void {
+  const tokens = root
+    .command('tokens')
+    .description('make, list, renew and revoke API tokens for programs')
+    .addHelpText('after', HELP);
+  addList(tokens);
+  addCreate(tokens);
+  tokens
+    .command('rotate')
+    .description('give a token a new secret; the old one is refused at once')
+    .argument('<token-id>', 'id of the token, not the token itself')
+    .action((id: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        show(out, await client.tokens.rotate(id, { signal }));
+        return undefined;
+      }),
+    );
+  tokens
+    .command('revoke')
+    .description('revoke a token; it is refused at once')
+    .argument('<token-id>', 'id of the token, not the token itself')
+    .action((id: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        await client.tokens.revoke(id, { signal });
+        out.result({ revoked: id }, '');
+        return undefined;
+      }),
+    );
+}
+
+function addList(tokens: Command): void {
+  tokens
+    .command('list')
+    .description('list the tokens that are good now: your own, for administrators those of the tenant')
+    .option('--user <id>', 'only those of this client or person')
+    .action(({ user }: { user?: string }, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const list = await client.tokens.list(user, { signal });
+        const rows = list.map((one) => [
+          one.token_id,
+          one.user_id,
+          one.scopes.join(' '),
+          String(one.uses),
+          one.last_used ?? 'never',
+          one.expires_at ?? 'never',
+          one.name ?? '',
+        ]);
+        const head = ['TOKEN', 'OWNER', 'SCOPES', 'USES', 'LAST USED', 'EXPIRES', 'NAME'];
+        out.result({ tokens: list }, table([head, ...rows], [3]));
+        return undefined;
+      }),
+    );
+}
+
+function addCreate(tokens: Command): void {
+  tokens
+    .command('create')
+    .description('make a token; it is shown this once')
+    .option('--scope <scope...>', 'what it may do: read, write, or scopes as files:read (default: files:read)')
+    .option('--expires-in <time>', 'how long it is good, as 12h or 30d (default: until it is revoked)', parseDuration)
+    .option('--name <name>', 'a name to tell it from others')
+    .option('--user <id>', 'the client or person that it acts for; for administrators')
+    .action(({ user, scope, expiresIn, name }: NewToken, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const wanted = {
+          ...(user === undefined ? {} : { user_id: user }),
+          ...(scope === undefined ? {} : { scopes: scope }),
+          ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),
+          ...(name === undefined ? {} : { name }),
+        };
+        show(out, await client.tokens.create(wanted, { signal }));
+        return undefined;
+      }),
+    );
+}
+
+function show(out: Output, made: ApiTokenCreated): void {
+  const rows = [
+    ['token id', made.token_id],
+    ['token', made.token],
+    ['scopes', made.scopes.join(' ')],
+    ['expires', made.expires_at ?? 'never'],
+  ];
+  out.result(made, `${table(rows)}\nThe token is not shown again.`);
+}

@@ -1,0 +1,157 @@
+/** The calls of those who look after a server: who may sign in, with what, and what they did. */
+import type { AuditPage, AuditRecord } from '../protocol/audit-schemas.ts';
+import { checkName } from '../protocol/names.ts';
+import type { NewPerson, PeopleList, Person } from '../protocol/people-schemas.ts';
+import type { Client, ClientCreated, NewClient, NewTenant, Tenant } from '../protocol/schemas.ts';
+import type { ApiToken, ApiTokenCreated, NewApiToken } from '../protocol/token-schemas.ts';
+
+export interface AdminOptions {
+  signal?: AbortSignal | undefined;
+  /** Of which tenant; for root. */
+  tenant?: string | undefined;
+}
+
+export interface AuditOptions extends AdminOptions {
+  action?: string | undefined;
+  /** Only what this one did. */
+  principal?: string | undefined;
+  /** Entries at most; all without it. */
+  limit?: number | undefined;
+}
+
+/** One signed request; `body` travels as JSON, and so does the answer. */
+export type Ask = <T>(
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  options: {
+    query?: Record<string, string | number | undefined>;
+    body?: object;
+    signal?: AbortSignal | undefined;
+  },
+) => Promise<T>;
+
+/** Most entries that a page of the audit log or of people may have. */
+const PAGE = 1000;
+
+/** Devices and administrators. */
+export class ClientCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  async list({ tenant, signal }: AdminOptions = {}): Promise<Client[]> {
+    return (await this.#ask<{ clients: Client[] }>('GET', 'api/clients', { query: { tenant }, signal })).clients;
+  }
+
+  /** The secret in the answer is shown once, and never again. */
+  create(client: NewClient, { tenant, signal }: AdminOptions = {}): Promise<ClientCreated> {
+    return this.#ask('POST', 'api/clients', { query: { tenant }, body: client, signal });
+  }
+
+  async remove(clientId: string, { signal }: AdminOptions = {}): Promise<void> {
+    await this.#ask('DELETE', `api/clients/${segment(clientId)}`, { signal });
+  }
+}
+
+/** API tokens: one's own, and for administrators those of others. */
+export class TokenCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  /** @param userId whose; without it all that one may manage */
+  async list(userId?: string, { signal }: AdminOptions = {}): Promise<ApiToken[]> {
+    const query = { user_id: userId };
+    return (await this.#ask<{ tokens: ApiToken[] }>('GET', 'api/tokens', { query, signal })).tokens;
+  }
+
+  /** The token in the answer is shown once, and never again. */
+  create(token: NewApiToken = {}, { signal }: AdminOptions = {}): Promise<ApiTokenCreated> {
+    return this.#ask('POST', 'api/tokens', { body: token, signal });
+  }
+
+  /** The same token with a new secret, shown this once; the old one is refused from now on. */
+  rotate(tokenId: string, { signal }: AdminOptions = {}): Promise<ApiTokenCreated> {
+    return this.#ask('POST', `api/tokens/${segment(tokenId)}/rotate`, { signal });
+  }
+
+  async revoke(tokenId: string, { signal }: AdminOptions = {}): Promise<void> {
+    await this.#ask('DELETE', `api/tokens/${segment(tokenId)}`, { signal });
+  }
+}
+
+/** People, by their id. */
+export class UserCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  /** All of them; pages are asked for as they are needed. */
+  async *list({ tenant, signal }: AdminOptions = {}): AsyncGenerator<Person> {
+    let cursor: string | undefined;
+    do {
+      const page: PeopleList = await this.#ask('GET', 'v1/user', { query: { tenant, cursor, limit: PAGE }, signal });
+      yield* page.users;
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  create(person: NewPerson, { tenant, signal }: AdminOptions = {}): Promise<Person> {
+    return this.#ask('POST', 'v1/user', { query: { tenant }, body: person, signal });
+  }
+
+  /** By id or by e-mail address. Throws `not_found`. */
+  find(who: { id: string } | { email: string }, { tenant, signal }: AdminOptions = {}): Promise<Person> {
+    return this.#ask('POST', 'v1/user/get_user', { query: { tenant }, body: who, signal });
+  }
+
+  async remove(id: string, { signal }: AdminOptions = {}): Promise<void> {
+    await this.#ask('DELETE', 'v1/user/delete_user', { query: { pk: id }, signal });
+  }
+}
+
+/** For root. */
+export class TenantCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  async list({ signal }: AdminOptions = {}): Promise<Tenant[]> {
+    return (await this.#ask<{ tenants: Tenant[] }>('GET', 'api/tenants', { signal })).tenants;
+  }
+
+  create(tenant: NewTenant, { signal }: AdminOptions = {}): Promise<Tenant> {
+    return this.#ask('POST', 'api/tenants', { body: tenant, signal });
+  }
+
+  async remove(tenantId: string, { signal }: AdminOptions = {}): Promise<void> {
+    await this.#ask('DELETE', `api/tenants/${segment(tenantId)}`, { signal });
+  }
+}
+
+/** What happened, youngest first; pages are asked for as they are needed. */
+export async function* auditOf(ask: Ask, options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
+  const { signal, limit = Number.POSITIVE_INFINITY, ...which } = options;
+  let left = limit;
+  let cursor: string | undefined;
+  do {
+    const query = { ...which, cursor, limit: Math.min(PAGE, left) };
+    const page: AuditPage = await ask('GET', 'api/audit', { query, signal });
+    yield* page.entries.slice(0, left);
+    left -= page.entries.length;
+    cursor = page.next_cursor ?? undefined;
+  } while (cursor !== undefined && left > 0);
+}
+
+/** An id as one path segment. Checked here too, because a URL would resolve `..` away and mean something else. */
+function segment(id: string): string {
+  return encodeURIComponent(checkName(id));
+}
