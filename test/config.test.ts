@@ -33,6 +33,8 @@ test('the defaults are those of the protocol', () => {
     adminId: null,
     adminSecret: null,
     jwtSecret: null,
+    jwtAlgorithm: 'HS256',
+    jwtRotateDays: 90,
     tokenMinutes: 30,
     refreshDays: 30,
     staleSeconds: 86400,
@@ -47,6 +49,9 @@ test('the defaults are those of the protocol', () => {
     trustProxy: [],
     ratePrincipal: 600_000,
     rateAddress: 1_200_000,
+    quotaBytes: 0,
+    quotaOpenUploads: 10_000,
+    quotaDayBytes: 0,
     publicUrl: null,
     registration: 'closed',
     oidcIssuer: null,
@@ -85,6 +90,8 @@ test('a bad value is refused in one line that names it as it was given', () => {
     ['LADING_PORT', '8e3'],
     ['LADING_TOKEN_MINUTES', '0'],
     ['LADING_TOKEN_MINUTES', '1.5'],
+    ['LADING_JWT_ALGORITHM', 'none'],
+    ['LADING_JWT_ROTATE_DAYS', '0'],
     ['LADING_STALE_SECONDS', 'a day'],
     ['LADING_CLEANUP_CRON', 'every hour'],
     ['LADING_OPEN_ENDED_SECONDS', '0'],
@@ -124,6 +131,8 @@ test('settings that belong together', async (t) => {
 });
 
 test('what is probably not meant is warned about', () => {
+  const useless = { LADING_JWT_ALGORITHM: 'eddsa', LADING_JWT_SECRET: 'x'.repeat(32) };
+  assert.match(loadConfig({}, useless).warnings.join('\n'), /^LADING_JWT_SECRET .*EdDSA$/);
   const warned = loadConfig({}, { LADING_PROT: '80', LADING_JWT_SECRET: 'short', OTHER: 'x' }).warnings;
   assert.equal(warned.length, 2);
   assert.match(warned.join('\n'), /LADING_PROT .*\n.*LADING_JWT_SECRET/);

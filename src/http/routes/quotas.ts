@@ -91,7 +91,8 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function reportOf({ quotas, engine }: RouteDeps, principal: Principal, { kind, id }: Whose): QuotaReport {
-  const found = quotas.find(kind, id, principal.role === 'root' ? null : principal.tenant);
+  const known = QUOTA_KINDS.includes(kind);
+  const found = known && quotas.find(kind, id, principal.role === 'root' ? null : principal.tenant);
   if (!found) throw nobody();
   return report(found.limits, engine.usage(found.owner, kind === 'tenant'));
 }
