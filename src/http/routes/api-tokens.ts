@@ -40,11 +40,13 @@ export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
 /** Refusals of this family say what is wrong in the member `error` too, in these words and no others. */
 function plainErrors(app: FastifyInstance): void {
   app.setErrorHandler((error, request) => {
-    if (!(error instanceof LadingError) || (error.status !== 401 && error.status !== 403)) throw error;
-    const shown = !bearerToken(request.headers.authorization);
-    const unauthorized = shown ? 'Missing or invalid authorization header' : 'Invalid or revoked token';
-    const words = error.status === 401 ? unauthorized : 'Insufficient scopes';
-    throw new LadingError(error.code, error.message, { ...error.members, error: words }, { cause: error });
+    if (!(error instanceof LadingError)) throw error;
+    const { code, message, members } = error;
+    if (code !== 'unauthorized' && code !== 'insufficient_scope') throw error;
+    const shown = Boolean(bearerToken(request.headers.authorization));
+    const unauthorized = shown ? 'Invalid or revoked token' : 'Missing or invalid authorization header';
+    const words = code === 'unauthorized' ? unauthorized : 'Insufficient scopes';
+    throw new LadingError(code, message, { ...members, error: words }, { cause: error });
   });
 }
 
