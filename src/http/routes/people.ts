@@ -316,13 +316,14 @@ async function proveOldPassword(
 
 /**
  * What is to be changed of a person, checked and in one form; the password is checked against what the person is called then.
+ * @param email only if whoever asks may change it: nobody has shown that the new one is theirs
  * @throws LadingError `validation_failed`
  */
 export function changeOf(
   person: PersonDocument,
-  asked: Pick<OwnChange, 'name' | 'surname' | 'password' | 'password2'> & { email?: string },
+  { name, surname, password, password2 }: OwnChange,
+  email?: string,
 ): PersonChange {
-  const { name, surname, email, password, password2 } = asked;
   const change: PersonChange = {
     ...(name === undefined ? {} : { name: checkPersonalName(name, 'name') }),
     ...(surname === undefined ? {} : { surname: checkPersonalName(surname, 'surname') }),

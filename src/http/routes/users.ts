@@ -165,7 +165,7 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
       if (person.id === request.principal.id && (role ?? password) !== undefined) {
         throw new LadingError('forbidden', 'Nobody changes their own role; one’s own password by PUT /v1/auth/me.');
       }
-      const change = { ...changeOf(person, request.body), ...(role === undefined ? {} : { role }) };
+      const change = { ...changeOf(person, request.body, request.body.email), ...(role === undefined ? {} : { role }) };
       const after = await identity.people.update(person.id, change);
       if (!after) throw nobody();
       if (password !== undefined || after.role !== person.role) {
