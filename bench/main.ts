@@ -7,6 +7,7 @@ import { describe, diskFolder, type Environment, environment, memoryFolder } fro
 import { LoadGenerator } from './load/generator.ts';
 import { type Options, readOptions, USAGE } from './options.ts';
 import { killAll } from './process.ts';
+import { authorise } from './questions/authorise.ts';
 import { chunkCost } from './questions/chunk-cost.ts';
 import { download } from './questions/download.ts';
 import { durability } from './questions/durability.ts';
@@ -17,7 +18,17 @@ import { slowDevices } from './questions/slow-devices.ts';
 import { upload } from './questions/upload.ts';
 import { Report, targetTable } from './report.ts';
 
-const QUESTIONS: Question[] = [generator, upload, download, firstStatus, slowDevices, recovery, chunkCost, durability];
+const QUESTIONS: Question[] = [
+  generator,
+  upload,
+  download,
+  firstStatus,
+  slowDevices,
+  recovery,
+  chunkCost,
+  durability,
+  authorise,
+];
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
