@@ -1,0 +1,105 @@
+/** What stays when the server ends, and what must not be found in what stays. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { SignedIn } from '../../src/protocol/people-schemas.ts';
+import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
+import { atEnd, startServer } from '../support/server.ts';
+import { assertProblemReply } from '../support/wire.ts';
+
+const OPEN = { LADING_REGISTRATION: 'open' };
+
+async function folder(t: TestContext): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'lading-people-'));
+  atEnd(t, () => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+test('a restart keeps people, sign-ins, and what was ended', async (t) => {
+  const dataDir = await folder(t);
+  const before = await startServer(t, OPEN, {}, dataDir);
+  const kept = await register(before.origin);
+  const ended = await login(before.origin);
+  const used = await login(before.origin);
+  assert.equal((await ask(before.origin, '/v1/auth/logout', { method: 'POST', headers: ended.headers })).status, 200);
+  const body = { refresh_token: used.signedIn.refresh_token };
+  const renewed = (await (await ask(before.origin, '/v1/auth/refresh', { body })).json()) as SignedIn;
+  const gone = await register(before.origin, { email: 'gone@x.example' });
+  const { headers } = before.admin;
+  const deleted = await ask(before.origin, `/v1/user/delete_user?pk=${gone.person.id}`, { method: 'DELETE', headers });
+  assert.equal(deleted.status, 200);
+  await before.close();
+
+  const { origin } = await startServer(t, {}, {}, dataDir);
+  const me = await ask(origin, '/v1/auth/me', { headers: kept.headers });
+  assert.equal(me.status, 200);
+  assert.equal(((await me.json()) as { id: string }).id, kept.person.id);
+  assert.equal((await login(origin)).person.id, kept.person.id);
+  for (const { headers: old } of [ended, gone]) {
+    await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: old }), 'unauthorized');
+  }
+  await assertProblemReply(
+    await ask(origin, '/v1/auth/login', { body: { ...anna, email: 'gone@x.example' } }),
+    'unauthorized',
+  );
+  const fresh = await ask(origin, '/v1/auth/refresh', { body: { refresh_token: kept.signedIn.refresh_token } });
+  assert.equal(fresh.status, 200);
+  // A token that was used before the restart still ends its sign-in.
+  await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body }), 'unauthorized');
+  const last = { refresh_token: renewed.refresh_token };
+  await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body: last }), 'unauthorized');
+});
+
+/** The bytes of every file below. */
+async function* filesOf(path: string): AsyncGenerator<[name: string, bytes: Buffer]> {
+  for (const entry of await readdir(path, { withFileTypes: true })) {
+    const inside = join(path, entry.name);
+    if (entry.isDirectory()) yield* filesOf(inside);
+    else if (entry.isFile()) yield [inside, await readFile(inside)];
+  }
+}
+
+test('the data directory holds no password and no token, in no file', async (t) => {
+  const dataDir = await folder(t);
+  const { origin, admin, close } = await startServer(t, OPEN, {}, dataDir);
+  const member = await register(origin);
+  const again = await login(origin);
+  const wrong = 'a wrong guess of somebody else';
+  await ask(origin, '/v1/auth/login', { body: { email: anna.email, password: wrong } });
+  await ask(origin, '/v1/auth/login', { body: { email: wrong, password: wrong } });
+  const body = { refresh_token: member.signedIn.refresh_token };
+  const renewed = (await (await ask(origin, '/v1/auth/refresh', { body })).json()) as SignedIn;
+  const change = { password: NEW_PASSWORD, old_password: PASSWORD };
+  assert.equal((await ask(origin, '/v1/auth/me', { method: 'PUT', headers: again.headers, body: change })).status, 200);
+  const made = { ...anna, email: 'ben@x.example', password: `${PASSWORD} 3`, password2: `${PASSWORD} 3` };
+  assert.equal((await ask(origin, '/v1/user', { headers: admin.headers, body: made })).status, 201);
+  const late = await login(origin, anna.email, NEW_PASSWORD);
+  const secrets = [PASSWORD, NEW_PASSWORD, wrong];
+  for (const { access_token, refresh_token } of [member.signedIn, again.signedIn, renewed, late.signedIn]) {
+    const [, claims = '', signature = ''] = access_token.split('.');
+    secrets.push(access_token, claims, signature, refresh_token, refresh_token.slice(-43));
+  }
+  const forms = secrets.flatMap((secret) => [
+    secret,
+    encodeURIComponent(secret),
+    Buffer.from(secret).toString('base64').replaceAll('=', ''),
+    Buffer.from(secret).toString('hex'),
+  ]);
+  const look = async (): Promise<number> => {
+    let files = 0;
+    for await (const [name, bytes] of filesOf(dataDir)) {
+      files += 1;
+      for (const form of forms) assert.ok(!bytes.includes(form), `${name} holds ${form}`);
+    }
+    return files;
+  };
+  assert.ok((await look()) > 5);
+  await close();
+  assert.ok((await look()) > 5);
+  let documents = '';
+  for await (const [, bytes] of filesOf(dataDir)) documents += bytes.toString('latin1');
+  // The search would find what is there.
+  assert.ok(documents.includes(anna.email) && documents.includes('scrypt$'));
+});
