@@ -1,0 +1,258 @@
+/**
+ * Who may do what, for every operation of the OpenAPI document and every sort of principal. The table says it in words of its own and
+ * shares nothing with the code: a route that is not in it fails the test, and so does a line without a route.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Role } from '../../src/protocol/schemas.ts';
+import type { ApiTokenCreated } from '../../src/protocol/token-schemas.ts';
+import { addPerson, seededFolder } from '../support/identity.ts';
+import { sign, startServer } from '../support/server.ts';
+
+/**
+ * open        everybody, without credentials too
+ * secret      who shows an id and a secret or a token of another sort; an access token or an API token opens nothing
+ * signed-in   everybody who is known
+ * person      people who signed in as such
+ * tokens      clients and people for themselves; API tokens with tokens:admin
+ * ops, admin, root
+ *             who has that role or more; never an API token
+ * a scope     who has it by role or, for API tokens, by the token
+ */
+type Rule =
+  | 'open'
+  | 'secret'
+  | 'signed-in'
+  | 'person'
+  | 'tokens'
+  | 'ops'
+  | 'admin'
+  | 'root'
+  | 'files:read'
+  | 'files:write'
+  | 'files:delete'
+  | 'clients:admin'
+  | 'tokens:admin'
+  | 'users:admin';
+
+const SCOPES = ['files:read', 'files:write', 'files:delete', 'clients:admin', 'tokens:admin', 'users:admin'] as const;
+type OneScope = (typeof SCOPES)[number];
+
+interface Line {
+  operation: string;
+  rule: Rule;
+  /** What is sent; without it nothing is, which a route that was let through refuses in another way. */
+  body?: (who: Who) => object;
+  form?: string;
+  /** Besides what the path needs. */
+  query?: string;
+}
+
+/** Parameters of paths stand for nothing that exists: whoever is let through gets a 404. */
+const LINES: Line[] = [
+  { operation: 'GET /health', rule: 'open' },
+  { operation: 'GET /ready', rule: 'open' },
+  { operation: 'GET /metrics', rule: 'ops' },
+  { operation: 'POST /auth/token', rule: 'open' },
+
+  { operation: 'POST /api/oauth/token', rule: 'open' },
+  { operation: 'POST /api/oauth/revoke', rule: 'secret', form: 'token=none' },
+  { operation: 'POST /api/oauth/introspect', rule: 'secret', form: 'token=none' },
+  { operation: 'GET /api/token/verify', rule: 'signed-in' },
+
+  { operation: 'POST /v1/auth/registration', rule: 'open' },
+  { operation: 'POST /v1/auth/login', rule: 'open' },
+  { operation: 'POST /v1/auth/refresh', rule: 'secret' },
+  { operation: 'POST /v1/auth/logout', rule: 'signed-in' },
+  { operation: 'GET /v1/auth/me', rule: 'person' },
+  { operation: 'PUT /v1/auth/me', rule: 'person', body: () => ({ name: 'Ada' }) },
+  { operation: 'GET /v1/auth/providers', rule: 'open' },
+  { operation: 'GET /v1/auth/oidc/login', rule: 'open' },
+  { operation: 'GET /v1/auth/oidc/callback', rule: 'open' },
+  { operation: 'GET /v1/auth/yandex/login', rule: 'open' },
+  { operation: 'POST /v1/auth/yandex/login', rule: 'open' },
+  { operation: 'GET /v1/auth/yandex/callback', rule: 'open' },
+
+  { operation: 'POST /api/files/upload', rule: 'files:write', query: 'filename=none&total_size=5' },
+  { operation: 'GET /api/files/status/{filename}', rule: 'files:read' },
+  { operation: 'GET /api/files/download/{filename}', rule: 'files:read' },
+  { operation: 'HEAD /api/files/download/{filename}', rule: 'files:read' },
+  { operation: 'POST /api/files/complete/{filename}', rule: 'files:write' },
+  { operation: 'POST /api/files/verify/{filename}', rule: 'files:read' },
+  { operation: 'GET /api/files', rule: 'files:read' },
+  { operation: 'DELETE /api/files/{filename}', rule: 'files:delete' },
+
+  { operation: 'GET /api/tokens', rule: 'tokens' },
+  { operation: 'POST /api/tokens', rule: 'tokens', body: ({ scope }) => ({ scopes: [scope ?? 'files:read'] }) },
+  { operation: 'DELETE /api/tokens/{token_id}', rule: 'tokens' },
+  { operation: 'POST /api/tokens/{token_id}/rotate', rule: 'tokens' },
+
+  { operation: 'GET /api/clients', rule: 'clients:admin' },
+  { operation: 'POST /api/clients', rule: 'clients:admin' },
+  { operation: 'DELETE /api/clients/{client_id}', rule: 'clients:admin' },
+
+  { operation: 'GET /v1/user', rule: 'users:admin' },
+  { operation: 'POST /v1/user', rule: 'users:admin' },
+  { operation: 'POST /v1/user/get_user', rule: 'users:admin' },
+  { operation: 'PUT /v1/user/update_user', rule: 'users:admin', query: 'pk=none' },
+  { operation: 'DELETE /v1/user/delete_user', rule: 'users:admin', query: 'pk=none' },
+
+  { operation: 'GET /api/quotas/me', rule: 'signed-in' },
+  { operation: 'GET /api/quotas/{kind}/{id}', rule: 'admin' },
+  { operation: 'PUT /api/quotas/{kind}/{id}', rule: 'admin' },
+  { operation: 'POST /api/sweep', rule: 'admin' },
+  { operation: 'GET /api/audit', rule: 'admin' },
+
+  { operation: 'GET /api/tenants', rule: 'root' },
+  { operation: 'POST /api/tenants', rule: 'root' },
+  { operation: 'DELETE /api/tenants/{tenant_id}', rule: 'root' },
+];
+
+interface Who {
+  name: string;
+  /** Absent: no credentials. */
+  role?: Role;
+  person?: boolean;
+  /** Of an API token, whose owner is root. */
+  scope?: OneScope;
+  /** New ones for every request: some of these end what they were sent with. */
+  headers(): Record<string, string>;
+}
+
+type Outcome = 'let through' | 'refused 401' | 'refused 403';
+
+const ADMINISTRATORS = ['admin', 'root'];
+
+function isLetIn(rule: Rule, who: Who): boolean {
+  const { role = 'nobody', scope } = who;
+  switch (rule) {
+    case 'open':
+    case 'signed-in':
+      return true;
+    case 'secret':
+      return false;
+    case 'person':
+      return who.person === true;
+    case 'tokens':
+      return scope === undefined || scope === 'tokens:admin';
+    case 'ops':
+      return scope === undefined && [...ADMINISTRATORS, 'ops'].includes(role);
+    case 'admin':
+      return scope === undefined && ADMINISTRATORS.includes(role);
+    case 'root':
+      return scope === undefined && role === 'root';
+    case 'files:read':
+    case 'files:write':
+    case 'files:delete':
+      return scope === undefined || scope === rule;
+    default:
+      return scope === undefined ? ADMINISTRATORS.includes(role) : scope === rule;
+  }
+}
+
+function expected(rule: Rule, who: Who): Outcome {
+  if (rule === 'secret' || (who.role === undefined && rule !== 'open')) return 'refused 401';
+  return isLetIn(rule, who) ? 'let through' : 'refused 403';
+}
+
+function outcomeOf(status: number): Outcome {
+  if (status === 401) return 'refused 401';
+  return status === 403 ? 'refused 403' : 'let through';
+}
+
+/** A server with everybody on it. No limit on how often one may ask. */
+async function everybody(t: Parameters<typeof startServer>[0]) {
+  const { dataDir, seeded } = await seededFolder(t, async (identity) => {
+    for (const role of ['client', 'ops', 'root'] as const) {
+      await identity.clients.create({ id: role, secret: `the-secret-of-${role}`, role, name: null });
+    }
+    return {
+      person: await addPerson(identity, 'ada@example.org'),
+      boss: await addPerson(identity, 'boss@example.org', 'admin'),
+    };
+  });
+  const settings = { LADING_REGISTRATION: 'open', LADING_RATE_PRINCIPAL: '0', LADING_RATE_ADDRESS: '0' };
+  const { origin, app, admin, client } = await startServer(t, settings, {}, dataDir);
+  const who = (name: string, id: string, role: Role, kind: 'device' | 'person' = 'device'): Who => {
+    return { name, role, person: kind === 'person', headers: () => sign(app, id, role, kind).headers };
+  };
+  const root = who('root', 'root', 'root');
+  const tokens: Who[] = [];
+  for (const scope of SCOPES) {
+    const headers = { ...root.headers(), 'content-type': 'application/json' };
+    const body = JSON.stringify({ scopes: [scope] });
+    const reply = await fetch(`${origin}/api/tokens`, { method: 'POST', headers, body });
+    const { token } = (await reply.json()) as ApiTokenCreated;
+    const own = { authorization: `Bearer ${token}` };
+    tokens.push({ name: `token ${scope}`, role: 'root', scope, headers: () => own });
+  }
+  const all: Who[] = [
+    { name: 'nobody', headers: () => ({}) },
+    who('client', 'client', 'client'),
+    who('person', seeded.person, 'client', 'person'),
+    who('ops', 'ops', 'ops'),
+    who('admin', admin.id, 'admin'),
+    who('person who is an administrator', seeded.boss, 'admin', 'person'),
+    root,
+    ...tokens,
+  ];
+  return { origin, all, client };
+}
+
+async function ask(origin: string, { operation, query = '', body, form }: Line, who: Who): Promise<number> {
+  const [method = '', path = ''] = operation.split(' ');
+  const url = `${origin}${path.replaceAll(/\{[^}]*\}/g, 'none')}${query === '' ? '' : `?${query}`}`;
+  const headers = who.headers();
+  if (body) headers['content-type'] = 'application/json';
+  const content = body ? JSON.stringify(body(who)) : form === undefined ? null : new URLSearchParams(form);
+  const reply = await fetch(url, { method, headers, redirect: 'manual', body: content });
+  await reply.arrayBuffer();
+  return reply.status;
+}
+
+test('every operation lets in whom the table says, and nobody else', async (t) => {
+  const { origin, all } = await everybody(t);
+  const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: Record<string, object> };
+  const served = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  assert.deepEqual(LINES.map(({ operation }) => operation).sort(), served.sort(), 'the table has every operation once');
+  const wrong: string[] = [];
+  for (const line of LINES) {
+    for (const who of all) {
+      const status = await ask(origin, line, who);
+      const wanted = expected(line.rule, who);
+      if (outcomeOf(status) !== wanted) wrong.push(`${line.operation} by ${who.name}: ${status}, not ${wanted}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+/** Operations on the files of others with `owner=`. `reads`: ops may as well. */
+const OF_OTHERS: [operation: string, scope: OneScope, reads: boolean][] = [
+  ['GET /api/files/status/{filename}', 'files:read', true],
+  ['GET /api/files/download/{filename}', 'files:read', true],
+  ['HEAD /api/files/download/{filename}', 'files:read', true],
+  ['POST /api/files/verify/{filename}', 'files:read', true],
+  ['GET /api/files', 'files:read', true],
+  ['POST /api/files/complete/{filename}', 'files:write', false],
+  ['DELETE /api/files/{filename}', 'files:delete', false],
+];
+
+test('the files of others: administrators by their scope, ops for reading, nobody else', async (t) => {
+  const { origin, all, client } = await everybody(t);
+  const wrong: string[] = [];
+  for (const [operation, needed, reads] of OF_OTHERS) {
+    for (const who of all) {
+      const { role, scope } = who;
+      const may = ADMINISTRATORS.includes(role ?? '') || (role === 'ops' && reads);
+      const allowed = may && (scope === undefined || scope === needed);
+      const wanted: Outcome = role === undefined ? 'refused 401' : allowed ? 'let through' : 'refused 403';
+      for (const owner of [client.id, 'nobody-of-this-name']) {
+        const status = await ask(origin, { operation, rule: needed, query: `owner=${owner}` }, who);
+        if (outcomeOf(status) !== wanted) wrong.push(`${operation} by ${who.name}: ${status}, not ${wanted}`);
+      }
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
