@@ -11,9 +11,11 @@ import type { ServerState } from './http/deps.ts';
 import { createLog } from './http/log.ts';
 import { Pump } from './http/pump.ts';
 import { buildServer } from './http/server.ts';
+import type { JwtKeys } from './http/signatures.ts';
 import { Audit } from './identity/audit.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstrap.ts';
 import { Identity, type IdentityStores } from './identity/identity.ts';
+import { KeyRing } from './identity/keys.ts';
 import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
 import { Quotas } from './identity/quotas.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
@@ -92,7 +94,7 @@ async function assemble(
     clock,
     failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
   });
-  const jwtSecret = config.jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
+  const keys = await jwtKeys(config, store, clock);
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
   const quotas = new Quotas(identity, {
     bytes: config.quotaBytes,
@@ -118,18 +120,29 @@ async function assemble(
     outside: outsideProviders(config),
     audit,
     quotas,
-    jwtSecret,
+    keys,
     clock,
     log,
     state: () => state,
     gauges,
   });
-  const sweeper = schedule(config.cleanupCron, () => sweep(engine, log), { noOverlap: true });
+  const sweepAll = (): Promise<void> => sweep({ engine, identity, keys, log });
+  const sweeper = schedule(config.cleanupCron, sweepAll, { noOverlap: true });
   await sweeper.stop();
   const enter = (next: ServerState): void => {
     state = next;
   };
-  return lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, enter });
+  return lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, sweepAll, enter });
+}
+
+async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<JwtKeys> {
+  const { jwtAlgorithm: algorithm, jwtRotateDays: rotateDays, jwtSecret, tokenMinutes } = config;
+  if (algorithm !== 'HS256') {
+    const box = store.secretBox('signingkeys');
+    return KeyRing.open({ box, clock, algorithm, rotateDays, tokenSeconds: tokenMinutes * 60 });
+  }
+  const secret = jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
+  return { algorithm, secret };
 }
 
 /** What is known of who may sign in, without a server. */
@@ -215,11 +228,13 @@ interface Parts {
   engine: Engine;
   server: FastifyInstance;
   sweeper: ScheduledTask;
+  sweepAll(): Promise<void>;
   enter(state: ServerState): void;
 }
 
 /** The start in order, and the stop in reverse. */
-function lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, enter }: Parts): App {
+function lifecycle(parts: Parts): App {
+  const { config, store, clock, log, identity, audit, engine, server, sweeper, sweepAll, enter } = parts;
   let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
   let recovered = false;
@@ -235,7 +250,7 @@ function lifecycle({ config, store, clock, log, identity, audit, engine, server,
     log.info({ ...found, clean: store.wasClean, ms: clock.now() - began }, 'recovered');
     if (closing === null) {
       enter('ready');
-      void sweep(engine, log);
+      void sweepAll();
       await sweeper.start();
     }
     return addressOf(server, config);
@@ -279,9 +294,15 @@ function configuredAdmin({ adminId, adminSecret }: Config): FirstAdmin | null {
   return adminId !== null && adminSecret !== null ? { id: adminId, secret: adminSecret } : null;
 }
 
-async function sweep(engine: Engine, log: Logger): Promise<void> {
+async function sweep({ engine, identity, keys, log }: Pick<Parts, 'engine' | 'identity' | 'log'> & { keys: JwtKeys }) {
   const swept = await engine.sweep();
   if (swept.removed > 0 || swept.sealed > 0) log.info(swept, 'swept');
+  try {
+    await identity.sweep();
+    if (keys instanceof KeyRing) await keys.sweep();
+  } catch (error) {
+    log.error({ err: error }, 'what has lapsed of sign-ins and keys could not be put away; the next sweep tries again');
+  }
 }
 
 function addressOf(server: FastifyInstance, config: Config): string {

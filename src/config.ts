@@ -47,7 +47,7 @@ function bounded(value: number | null, setting: Setting, what: string): number {
 }
 
 function oneOf<T extends string>(text: string, allowed: readonly T[]): T {
-  const found = allowed.find((value) => value === text.toLowerCase());
+  const found = allowed.find((value) => value.toLowerCase() === text.toLowerCase());
   if (found === undefined) throw new Refused(`must be one of ${allowed.join(', ')}`);
   return found;
 }
@@ -91,6 +91,7 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
   level: (text) => oneOf(text, ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   proxies: parseProxies,
   registration: (text) => oneOf(text, ['open', 'closed']),
+  algorithm: (text) => oneOf(text, ['HS256', 'EdDSA', 'RS256']),
   url: (text) => {
     const url = URL.canParse(text) ? new URL(text) : null;
     if (
@@ -203,6 +204,9 @@ function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
     warnings.push(
       'LADING_JWT_SECRET is shorter than 32 bytes, too short for HS256 (RFC 7518 §3.2): tokens can be forged by guessing it',
     );
+  }
+  if (config.jwtSecret !== null && config.jwtAlgorithm !== 'HS256') {
+    warnings.push(`LADING_JWT_SECRET is of no use with LADING_JWT_ALGORITHM=${config.jwtAlgorithm}`);
   }
   return warnings;
 }

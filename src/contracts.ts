@@ -237,6 +237,14 @@ export interface Collection<T> {
   remove(id: string): Promise<boolean>;
 }
 
+/** A secret of the server's own, readable by nobody else on the machine. Implementations: `storage/disk`. */
+export interface SecretBox {
+  /** Null when nothing was ever put in. */
+  read(): Promise<Uint8Array | null>;
+  /** Durable when it resolves, atomic always. `insufficient_storage`. */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
 /** A machine that may sign in. */
 export interface ClientDocument {
   clientId: string;

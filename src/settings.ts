@@ -23,6 +23,7 @@ export interface KindTypes {
   origin: string | null;
   url: string | null;
   registration: 'open' | 'closed';
+  algorithm: 'HS256' | 'EdDSA' | 'RS256';
 }
 
 export type Kind = keyof KindTypes;
@@ -85,6 +86,24 @@ export const SETTINGS = [
     kind: 'secret',
     default: null,
     help: 'Key that signs tokens; made and kept in the data directory when absent',
+  },
+  {
+    name: 'jwtAlgorithm',
+    env: 'LADING_JWT_ALGORITHM',
+    flag: 'jwt-algorithm',
+    kind: 'algorithm',
+    default: 'HS256',
+    help: 'What tokens are signed by: HS256 with the key above, or EdDSA or RS256 with keys that rotate and are published',
+  },
+  {
+    name: 'jwtRotateDays',
+    env: 'LADING_JWT_ROTATE_DAYS',
+    flag: 'jwt-rotate-days',
+    kind: 'int',
+    default: '90',
+    help: 'How long a key of EdDSA or RS256 signs before a new one does',
+    min: 1,
+    max: 3650,
   },
   {
     name: 'tokenMinutes',

@@ -46,7 +46,7 @@ function senderOf(request: FastifyRequest, publicUrl: PublicUrl): Sender {
 }
 
 /** Of the server as this request sees it, proxies that are trusted included. */
-function originOf({ protocol, host }: FastifyRequest): string | null {
+export function originOf({ protocol, host }: FastifyRequest): string | null {
   return URL.canParse(`${protocol}://${host}`) ? new URL(`${protocol}://${host}`).origin : null;
 }
 

@@ -13,6 +13,7 @@ import type { Throttle } from '../identity/throttle.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { Metrics } from './metrics.ts';
 import type { Pump } from './pump.ts';
+import type { JwtKeys } from './signatures.ts';
 
 /** `starting`: recovery is under way; `stopping`: what runs may end, nothing new begins. */
 export type ServerState = 'starting' | 'ready' | 'stopping';
@@ -38,8 +39,8 @@ export interface ServerDeps {
   quotas: Quotas;
   /** Providers outside through which people may sign in. */
   outside: readonly OutsideProvider[];
-  /** Key of the tokens' signatures. */
-  jwtSecret: string;
+  /** What signs and verifies tokens. */
+  keys: JwtKeys;
   clock: Clock;
   log: Logger;
   state(): ServerState;

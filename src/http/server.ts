@@ -1,7 +1,6 @@
 /** The HTTP server: everything registered in the order in which a request meets it. */
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
-import jwt from '@fastify/jwt';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyError,
@@ -13,7 +12,7 @@ import fastify, {
 import { LadingError } from '../errors.ts';
 import { Access } from '../identity/access.ts';
 import { Throttle } from '../identity/throttle.ts';
-import { AUDIENCE, Tokens } from '../identity/tokens.ts';
+import { Tokens } from '../identity/tokens.ts';
 import { auditHooks, auditRefusal } from './audit.ts';
 import { bearerAuth } from './auth.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
@@ -44,9 +43,9 @@ import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
 import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
 import { userRoutes } from './routes/users.ts';
+import { wellKnownRoutes } from './routes/well-known.ts';
+import { ISSUER, registerSignatures } from './signatures.ts';
 
-const ISSUER = 'lading';
-const ALGORITHM = 'HS256';
 /** Bodies that are read whole are forms and small JSON documents. */
 const BODY_BYTES = 64 * 1024;
 /** 1024 bytes of a name, percent-encoded. */
@@ -91,6 +90,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
 
   app.register(async (open) => {
     healthRoutes(open, routeDeps);
+    wellKnownRoutes(open, routeDeps);
     docRoutes(open);
   });
   app.register(async (working) => {
@@ -150,12 +150,11 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
   return fastify(options);
 }
 
-function tokensOf(app: FastifyInstance, { identity, clock, config }: ServerDeps): Tokens {
+function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: ServerDeps): Tokens {
   return new Tokens(
     {
       issuer: ISSUER,
-      sign: (claims) => app.jwt.sign(claims),
-      verify: (token) => app.jwt.verify(token),
+      ...registerSignatures(app, keys, clock),
       subject: (kind, id) => identity.subject(kind, id),
       isAlive: (signIn) => identity.signIns.isAlive(signIn),
       clock,

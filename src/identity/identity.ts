@@ -48,8 +48,13 @@ export class Identity {
   readonly apiTokens: ApiTokens;
   readonly revoked: Kept<RevocationDocument>;
   readonly tenants: Tenants;
+  readonly #clock: Clock;
 
-  private constructor(parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'tenants'>) {
+  private constructor(
+    clock: Clock,
+    parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'tenants'>,
+  ) {
+    this.#clock = clock;
     this.clients = parts.clients;
     this.people = parts.people;
     this.signIns = parts.signIns;
@@ -62,7 +67,7 @@ export class Identity {
   static async open(stores: IdentityStores, clock: Clock, settings: IdentitySettings): Promise<Identity> {
     // One limit on the memory and threads of password hashes for all doors.
     const secrets = new Secrets();
-    return new Identity({
+    return new Identity(clock, {
       clients: await Clients.open(stores.clients, clock, secrets),
       people: await People.open(stores.people, clock, secrets),
       signIns: await SignIns.open(stores.signIns, clock, settings.refreshSeconds),
@@ -86,10 +91,13 @@ export class Identity {
     return subject.kind === 'device' ? this.clients.remove(subject.id) : this.people.remove(subject.id);
   }
 
-  /** Removes what lapsed. */
+  /** Removes what lapsed, and revocations of tokens that have expired by now. */
   async sweep(): Promise<void> {
     await this.signIns.sweep();
     await this.apiTokens.sweep();
+    const now = this.#clock.now();
+    const over = [...this.revoked.values()].filter(({ until }) => until <= now);
+    for (const { id } of over) await this.revoked.remove(id);
   }
 
   /** Writes down what is still only in memory. */

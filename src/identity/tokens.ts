@@ -139,14 +139,6 @@ export class Tokens {
     await this.#revoked.put({ id: jti, until: exp * 1000 });
   }
 
-  /** Forgets revocations of tokens that have expired by now; the number of them. */
-  async sweep(): Promise<number> {
-    const now = this.#deps.clock.now();
-    const over = [...this.#revoked.values()].filter(({ until }) => until <= now);
-    for (const { id } of over) await this.#revoked.remove(id);
-    return over.length;
-  }
-
   #verifyAnew(token: string): Known {
     let claims: unknown;
     try {

@@ -110,3 +110,55 @@ export const Verified = Type.Object(
   { title: 'Verified' },
 );
 export type Verified = Static<typeof Verified>;
+
+const List = (description: string) => Type.Array(Type.String(), { description });
+
+export const AuthorizationServer = Type.Object(
+  {
+    issuer: Text('This server.'),
+    token_endpoint: Text('For tokens.'),
+    revocation_endpoint: Text('To revoke them (RFC 7009).'),
+    introspection_endpoint: Text('To ask what they are worth (RFC 7662).'),
+    jwks_uri: Text('The public keys that verify access tokens.'),
+    scopes_supported: List('What tokens can be limited to.'),
+    response_types_supported: List('None: there is no authorization endpoint.'),
+    grant_types_supported: List('At the token endpoint.'),
+    token_endpoint_auth_methods_supported: List('How clients say who they are.'),
+    revocation_endpoint_auth_methods_supported: List('How clients say who they are.'),
+    introspection_endpoint_auth_methods_supported: List('How clients say who they are.'),
+    service_documentation: Text('For people.'),
+  },
+  { title: 'AuthorizationServer', description: 'RFC 8414 §2.' },
+);
+export type AuthorizationServer = Static<typeof AuthorizationServer>;
+
+export const ProtectedResource = Type.Object(
+  {
+    resource: Text('This server.'),
+    authorization_servers: List('Who gives tokens for it: itself.'),
+    scopes_supported: List('What tokens can be limited to.'),
+    bearer_methods_supported: List('Where tokens are looked for.'),
+    resource_documentation: Text('For people.'),
+  },
+  { title: 'ProtectedResource', description: 'RFC 9728 §2.' },
+);
+export type ProtectedResource = Static<typeof ProtectedResource>;
+
+export const JwkSet = Type.Object(
+  {
+    keys: Type.Array(
+      Type.Object({
+        kty: Text('OKP or RSA.'),
+        kid: Text('Stands in the header of the tokens that it verifies.'),
+        alg: Words(['EdDSA', 'RS256']),
+        use: Words(['sig']),
+        crv: Type.Optional(Text('Ed25519, of an OKP key.')),
+        x: Type.Optional(Text('Of an OKP key.')),
+        n: Type.Optional(Text('Of an RSA key.')),
+        e: Type.Optional(Text('Of an RSA key.')),
+      }),
+    ),
+  },
+  { title: 'JwkSet', description: 'RFC 7517 §5.' },
+);
+export type JwkSet = Static<typeof JwkSet>;

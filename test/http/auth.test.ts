@@ -132,6 +132,9 @@ test('every documented route but the open ones wants a token', async (t) => {
   }
   assert.ok(asked >= 14, `only ${asked} operations are documented`);
   assert.deepEqual([...open].sort(), [
+    '/.well-known/jwks.json',
+    '/.well-known/oauth-authorization-server',
+    '/.well-known/oauth-protected-resource',
     '/api/oauth/introspect',
     '/api/oauth/revoke',
     '/api/oauth/token',

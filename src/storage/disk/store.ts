@@ -1,7 +1,7 @@
 /** Opens a data directory: the lock first, then what a crash left is put in order, then the doors. */
 import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
-import type { AuditLog, BlobStore, Inspector, ManifestStore } from '../../contracts.ts';
+import type { AuditLog, BlobStore, Inspector, ManifestStore, SecretBox } from '../../contracts.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
 import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';

@@ -1,0 +1,61 @@
+/** How access tokens are signed and verified: JWT (RFC 7519) by one algorithm, and no other. */
+import jwt from '@fastify/jwt';
+import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../contracts.ts';
+import type { KeyRing } from '../identity/keys.ts';
+import { AUDIENCE, type Claims } from '../identity/tokens.ts';
+
+export const ISSUER = 'lading';
+
+/** One secret for both, or keys that rotate. */
+export type JwtKeys = { algorithm: 'HS256'; secret: string } | KeyRing;
+
+export interface Signatures {
+  sign(claims: Claims): string;
+  /** The claims; throws for a token of another algorithm, an unknown key, issuer or audience, a wrong signature, or out of its time. */
+  verify(token: string): unknown;
+}
+
+/** To be called once, while the application is built. */
+export function registerSignatures(app: FastifyInstance, keys: JwtKeys, clock: Clock): Signatures {
+  const { algorithm } = keys;
+  const rules = {
+    algorithms: [algorithm],
+    allowedIss: ISSUER,
+    allowedAud: AUDIENCE,
+    requiredClaims: ['sub', 'iss', 'aud', 'jti', 'iat', 'exp'],
+  };
+  // The clock is the server's, which tokens are issued by.
+  const now = () => ({ clockTimestamp: clock.now() });
+  if ('secret' in keys) {
+    app.register(jwt, { secret: keys.secret, sign: { algorithm }, verify: rules });
+    return {
+      sign: (claims) => app.jwt.sign(claims),
+      verify: (token) => app.jwt.verify(token, now()),
+    };
+  }
+  const { privateKey, publicKey, kid } = keys.current;
+  app.register(jwt, {
+    secret: { private: privateKey, public: publicKey },
+    sign: { algorithm, kid },
+    verify: rules,
+  });
+  return {
+    sign: (claims) => {
+      const key = keys.current;
+      return app.jwt.sign(claims, { algorithm, kid: key.kid, key: key.privateKey });
+    },
+    verify: (token) => {
+      const key = keys.find(kidOf(app, token));
+      if (!key) throw new Error('unknown key');
+      return app.jwt.verify(token, { ...now(), key: key.publicKey });
+    },
+  };
+}
+
+/** What the token says that it was signed by; nothing of it is believed yet. */
+function kidOf(app: FastifyInstance, token: string): string {
+  const decoded: { header?: { kid?: unknown } } | null = app.jwt.decode(token, { complete: true });
+  const kid = decoded?.header?.kid;
+  return typeof kid === 'string' ? kid : '';
+}
