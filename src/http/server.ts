@@ -76,16 +76,6 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   limitAddresses(app, limits);
   auditHooks(app, deps.audit);
   notFound(app);
-  app.register(jwt, {
-    secret: deps.jwtSecret,
-    sign: { algorithm: ALGORITHM },
-    verify: {
-      algorithms: [ALGORITHM],
-      allowedIss: ISSUER,
-      allowedAud: AUDIENCE,
-      requiredClaims: ['sub', 'iss', 'aud', 'jti', 'iat', 'exp'],
-    },
-  });
   app.register(openapi);
 
   app.register(async (open) => {
