@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { connect, type OutgoingHttpHeaders } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -284,6 +286,35 @@ test('a browser renews by its cookie, and loses cookies that are worth nothing a
   await assertProblemReply(replayed, 'unauthorized');
   await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: { cookie: fresh } }), 'unauthorized');
   await assertProblemReply(await refresh({}), 'unauthorized');
+});
+
+test('HTTP/2: a cookie for each, as browsers send them, and a page of its own origin', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'lading-tls-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const { origin } = await startServer(t, { ...OPEN, ...(await tlsSettings(folder)) });
+  const session = connect(origin, { rejectUnauthorized: false });
+  await once(session, 'connect');
+  t.after(() => session.destroy());
+  const send2 = async (path: string, headers: OutgoingHttpHeaders, body: unknown = {}) => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': path,
+      'content-type': 'application/json',
+      ...headers,
+    });
+    stream.end(JSON.stringify(body));
+    const [reply] = (await once(stream, 'response')) as [IncomingHttpHeaders & { ':status': number }];
+    stream.resume();
+    await once(stream, 'end');
+    return { status: reply[':status'], cookies: reply['set-cookie'] ?? [] };
+  };
+  const made = await send2('/v1/auth/registration', { origin }, anna);
+  assert.equal(made.status, 201);
+  assert.match(made.cookies[0] ?? '', /; HttpOnly; Secure; SameSite=Lax$/);
+  const cookie = made.cookies.map((line) => line.split(';')[0] ?? '');
+  assert.equal((await send2('/v1/auth/refresh', { cookie })).status, 403);
+  assert.equal((await send2('/v1/auth/refresh', { cookie, origin: EVIL })).status, 403);
+  assert.equal((await send2('/v1/auth/refresh', { cookie, origin })).status, 200);
 });
 
 test('HTTPS with HTTP/1.1 and a page of its own origin', async (t) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { AuditPage } from '../../src/protocol/audit-schemas.ts';
 import type { Person, SignedIn } from '../../src/protocol/people-schemas.ts';
 import { anna, ask, cookiesOf, login, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
 import { startServer } from '../support/server.ts';
@@ -306,4 +307,36 @@ test('the old password is not to be guessed by whoever holds a token', async (t)
   const change = () => ask(origin, '/v1/auth/me', { method: 'PUT', headers, body });
   for (let i = 0; i < 10; i += 1) await assertProblemReply(await change(), 'forbidden');
   await assertProblemReply(await change(), 'rate_limited');
+});
+
+test('the audit log has who made an account, signed in and out, and whose password was guessed', async (t) => {
+  const { origin, admin } = await startServer(t, OPEN);
+  const member = await register(origin);
+  const { id } = member.person;
+  await login(origin);
+  await ask(origin, '/v1/auth/login', { body: { ...anna, password: 'a wrong guess' } });
+  await ask(origin, '/v1/auth/login', { body: { ...anna, email: 'my-password-by-mistake' } });
+  await ask(origin, '/v1/auth/me', { method: 'PUT', headers: member.headers, body: { name: 'Ann' } });
+  await ask(origin, '/v1/auth/logout', { method: 'POST', headers: member.headers });
+  await ask(origin, `/v1/user/update_user?pk=${id}`, { method: 'PUT', headers: admin.headers, body: { role: 'ops' } });
+  await ask(origin, `/v1/user/delete_user?pk=${id}`, { method: 'DELETE', headers: admin.headers });
+  const reply = await ask(origin, '/api/audit', { headers: admin.headers });
+  const text = await reply.text();
+  assert.doesNotMatch(text, /guess|by-mistake|violet/);
+  const { entries } = JSON.parse(text) as AuditPage;
+  const seen = entries.map(({ action, outcome, principal, target }) => [action, outcome, principal, target]);
+  for (const expected of [
+    ['user_created', 'ok', null, id],
+    ['sign_in', 'ok', id, null],
+    ['sign_in', 'refused', null, id],
+    ['user_updated', 'ok', id, id],
+    ['sign_out', 'ok', id, null],
+    ['user_updated', 'ok', admin.id, id],
+    ['user_deleted', 'ok', admin.id, id],
+  ]) {
+    assert.ok(
+      seen.some((entry) => JSON.stringify(entry) === JSON.stringify(expected)),
+      `${JSON.stringify(expected)} is not in ${JSON.stringify(seen)}`,
+    );
+  }
 });
