@@ -91,11 +91,20 @@ function happeningOf(
     // Only root may have named another one and not have been refused.
     tenant:
       audited?.tenant ?? (principal?.role === 'root' ? queryOf(request, 'tenant') : null) ?? principal?.tenant ?? null,
-    address: request.ip ?? null,
+    address: addressOf(request),
     target: audited?.target ?? named?.slice(0, MOST_TARGET) ?? null,
     detail: audited?.detail ?? (owner === null ? null : `owner ${owner}`),
     requestId: request.id,
   };
+}
+
+/** Null when an HTTP/2 stream that its client gave up has no socket to ask any more. */
+function addressOf(request: FastifyRequest): string | null {
+  try {
+    return request.ip ?? null;
+  } catch {
+    return null;
+  }
 }
 
 function queryOf({ query }: FastifyRequest, name: string): string | null {

@@ -8,6 +8,8 @@ import { DiskAuditLog } from '../../../src/storage/disk/audit-log.ts';
 import { type Disk, realDisk } from '../../../src/storage/disk/disk.ts';
 import { Layout } from '../../../src/storage/disk/layout.ts';
 import { auditLogContract, detailsOf, entryOf, queryOf } from '../../contracts/audit-log.ts';
+import { PowerLossDisk } from '../../support/power-loss-disk.ts';
+import { seeded } from '../../support/random.ts';
 import { temporaryFolder } from '../../support/storage.ts';
 
 async function layoutIn(t: TestContext): Promise<Layout> {
@@ -156,4 +158,41 @@ test('more than may wait is refused, and what waits is stored', async (t) => {
   assert.equal(refused.length, 10);
   assert.equal((await detailsOf(log, { limit: 1000 })).length, 10_000);
   await log.close();
+});
+
+test('after a loss of power at any moment everything that was promised is there, in order, and the log goes on', async (t) => {
+  const random = seeded(t);
+  for (let round = 0; round < 12; round += 1) {
+    const root = await temporaryFolder(t);
+    const disk = await PowerLossDisk.over(root);
+    const layout = new Layout(root);
+    await disk.mkdir(layout.audit);
+    for (const folder of [layout.root, layout.dataDir]) await disk.syncDir(folder);
+    const log = await DiskAuditLog.open(disk, layout);
+    let promised = 0;
+    const appended = Array.from({ length: 20 }, async (_, n) => {
+      // A new month now and then: its file has a name to lose too.
+      const time = Date.UTC(2026, Math.floor(n / 7), 1);
+      for (let turns = 0; turns < n * 3; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+      await log.append(entryOf({ time, detail: String(n) }));
+      promised = Math.max(promised, n + 1);
+    });
+    await Promise.race([Promise.all(appended), appended[random.int(0, 18)]]);
+    const sure = promised;
+    const left = await temporaryFolder(t);
+    await disk.crash(left, round % 2 === 0 ? null : random.unit);
+    await Promise.all(appended);
+    await log.close();
+    await disk.dispose();
+    const again = await DiskAuditLog.open(realDisk, new Layout(left));
+    const kept = (await detailsOf(again, { limit: 3 })).reverse();
+    assert.ok(kept.length >= sure, `${kept.length} of ${sure}`);
+    assert.deepEqual(
+      kept,
+      Array.from({ length: kept.length }, (_, n) => String(n)),
+    );
+    await again.append(entryOf({ time: Date.UTC(2026, 11, 1), detail: 'next' }));
+    assert.deepEqual((await detailsOf(again))[0], 'next');
+    await again.close();
+  }
 });
