@@ -1,6 +1,6 @@
 /** All commands, in the order of `lading --help`. */
-import { readFileSync } from 'node:fs';
 import { Command, type CommanderError, Option } from 'commander';
+import { version } from '../version.ts';
 import { addAdmin } from './admin.ts';
 import { addAudit } from './audit.ts';
 import { addClients } from './clients.ts';
@@ -83,17 +83,4 @@ function pathOf(command: Command): string {
 /** Commander has said what was wrong; help and version that were asked for are no error. */
 function leave(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
-}
-
-function version(): string {
-  for (let folder = new URL('.', import.meta.url); folder.pathname !== '/'; folder = new URL('..', folder)) {
-    try {
-      const text = readFileSync(new URL('package.json', folder), 'utf8');
-      const { name, version: found }: { name?: unknown; version?: unknown } = JSON.parse(text);
-      if (name === 'lading' && typeof found === 'string') return found;
-    } catch {
-      // Further up.
-    }
-  }
-  return 'unknown';
 }

@@ -29,6 +29,7 @@ import { adminRoutes } from './routes/admin.ts';
 import { apiTokenRoutes } from './routes/api-tokens.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { clientRoutes } from './routes/clients.ts';
+import { configRoute } from './routes/config.ts';
 import { docRoutes } from './routes/docs.ts';
 import { downloadRoutes } from './routes/download.ts';
 import { fileRoutes } from './routes/files.ts';
@@ -106,6 +107,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         ownAccountRoutes(api, routeDeps);
         userRoutes(api, routeDeps);
         verifyRoute(api);
+        configRoute(api, routeDeps);
         apiTokenRoutes(api, routeDeps);
         auditRoutes(api, routeDeps);
         quotaRoutes(api, routeDeps);

@@ -135,6 +135,7 @@ test('every documented route but the open ones wants a token', async (t) => {
     '/.well-known/jwks.json',
     '/.well-known/oauth-authorization-server',
     '/.well-known/oauth-protected-resource',
+    '/api/health',
     '/api/oauth/introspect',
     '/api/oauth/revoke',
     '/api/oauth/token',

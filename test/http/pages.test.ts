@@ -7,7 +7,7 @@ import { assertProblemReply } from '../support/wire.ts';
 
 test('health, the document and its page are open', async (t) => {
   const { origin } = await startServer(t);
-  for (const path of ['/health', '/ready']) {
+  for (const path of ['/health', '/api/health', '/ready']) {
     const reply = await fetch(`${origin}${path}`);
     assert.equal(reply.status, 200);
     assert.deepEqual(await reply.json(), { status: 'healthy' });
@@ -95,6 +95,8 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
     '/v1/user/get_user': ['post'],
     '/v1/user/update_user': ['put'],
     '/v1/user/delete_user': ['delete'],
+    '/api/config': ['get'],
+    '/api/health': ['get'],
     '/health': ['get'],
     '/ready': ['get'],
     '/metrics': ['get'],
@@ -208,6 +210,8 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ['put', '/v1/user/update_user', [], '200 400 401 403 404 408 409 413 415 422 431 500 503 507', ['Cache-Control']],
   ['delete', '/v1/user/delete_user', [], '200 400 401 403 404 408 431 500 503 507', []],
   ['get', '/metrics', [], '200 400 401 403 408 429 431 500 503', []],
+  ['get', '/api/config', [], '200 400 401 408 431 500 503', ['Cache-Control']],
+  ['get', '/api/health', [], '200 400 408 431 500', []],
   ['get', '/health', [], '200 400 408 431 500', []],
   ['get', '/ready', [], '200 400 408 431 500 503', []],
 ];

@@ -7,11 +7,13 @@ import { WORKING } from '../documented.ts';
 
 export function healthRoutes(app: FastifyInstance, { state }: RouteDeps): void {
   const tags = ['Health'];
-  app.get('/health', {
-    schema: { tags, summary: 'The process is alive.', security: [], response: { 200: Health } },
-    config: { frequent: true, unlimited: true },
-    handler: async () => ({ status: 'healthy' }),
-  });
+  for (const path of ['/health', '/api/health']) {
+    app.get(path, {
+      schema: { tags, summary: 'The process is alive.', security: [], response: { 200: Health } },
+      config: { frequent: true, unlimited: true },
+      handler: async () => ({ status: 'healthy' }),
+    });
+  }
   app.get('/ready', {
     schema: {
       tags,

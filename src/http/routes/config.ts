@@ -1,0 +1,59 @@
+/** GET /api/config: what clients may want to know of the server's settings. */
+import type { FastifyInstance } from 'fastify';
+import { ServerConfig } from '../../protocol/config-schemas.ts';
+import { SETTINGS, type Setting } from '../../settings.ts';
+import { version } from '../../version.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
+
+type Shown = keyof RouteDeps['config'] & (typeof SETTINGS)[number]['name'];
+type Section = Exclude<keyof ServerConfig, 'version'>;
+type Values = ServerConfig[Section];
+
+/** What is shown, and where; whether it is a secret is known to the table of settings. */
+const SECTIONS = {
+  server: ['publicUrl', 'registration'],
+  limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateAddress'],
+  durations: ['tokenMinutes', 'refreshDays', 'staleSeconds', 'openEndedSeconds', 'idleSeconds'],
+  signing: ['jwtAlgorithm', 'jwtRotateDays', 'jwtSecret'],
+  delivery: [],
+} as const satisfies Record<Section, readonly Shown[]>;
+
+const MASK = '*'.repeat(8);
+
+export function configRoute(app: FastifyInstance, { config }: RouteDeps): void {
+  const section = (name: Section): Values => valuesOf(config, SECTIONS[name]);
+  // None of it changes while the server runs.
+  const shown: ServerConfig = {
+    version: version(),
+    server: section('server'),
+    limits: section('limits'),
+    durations: section('durations'),
+    signing: section('signing'),
+    delivery: section('delivery'),
+  };
+  app.get('/api/config', {
+    schema: {
+      tags: ['Administration'],
+      summary: 'Limits, durations and other settings of the server; secrets are masked.',
+      response: { 200: ServerConfig },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (_request, reply): Promise<ServerConfig> => {
+      reply.header('cache-control', 'no-store');
+      return shown;
+    },
+  });
+}
+
+function valuesOf(config: RouteDeps['config'], names: readonly string[]): Values {
+  const settings: readonly Setting[] = SETTINGS.filter(({ name }) => names.includes(name));
+  return Object.fromEntries(
+    settings.map(({ name, env, kind }) => {
+      const value: unknown = Reflect.get(config, name);
+      const plain = typeof value === 'string' || typeof value === 'number' ? value : null;
+      return [env.replace('LADING_', '').toLowerCase(), kind === 'secret' && plain !== null ? MASK : plain];
+    }),
+  );
+}

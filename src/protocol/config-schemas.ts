@@ -1,0 +1,19 @@
+/** What the server tells clients of its settings. */
+import Type, { type Static } from 'typebox';
+
+const Value = Type.Unsafe<string | number | null>({ type: ['string', 'number', 'null'] });
+/** By the names of the variables, without LADING_ and in small letters. */
+const Section = (description: string) => Type.Record(Type.String(), Value, { description });
+
+export const ServerConfig = Type.Object(
+  {
+    version: Type.String({ description: 'Of the server.' }),
+    server: Section('Where it is reached, and whether people may register.'),
+    limits: Section('Bytes, and requests a minute.'),
+    durations: Section('In the unit that the name ends in.'),
+    signing: Section('How access tokens are signed.'),
+    delivery: Section('Settings of delivery.'),
+  },
+  { title: 'ServerConfig', description: 'Secrets that are set are shown as eight asterisks.' },
+);
+export type ServerConfig = Static<typeof ServerConfig>;

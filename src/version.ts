@@ -1,0 +1,16 @@
+/** Which Lading this is. */
+import { readFileSync } from 'node:fs';
+
+/** As package.json says it; `unknown` where there is none. */
+export function version(): string {
+  for (let folder = new URL('.', import.meta.url); folder.pathname !== '/'; folder = new URL('..', folder)) {
+    try {
+      const text = readFileSync(new URL('package.json', folder), 'utf8');
+      const { name, version: found }: { name?: unknown; version?: unknown } = JSON.parse(text);
+      if (name === 'lading' && typeof found === 'string') return found;
+    } catch {
+      // Further up.
+    }
+  }
+  return 'unknown';
+}
