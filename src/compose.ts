@@ -88,6 +88,7 @@ async function assemble(
   };
   const identity = await Identity.open(await identityStores(store, onDamaged), clock, {
     refreshSeconds: config.refreshDays * 24 * 3600,
+    accessSeconds: config.tokenMinutes * 60,
   });
   const audit = new Audit({
     log: store.auditLog,

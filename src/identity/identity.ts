@@ -39,6 +39,8 @@ export interface IdentityStores {
 export interface IdentitySettings {
   /** How long a refresh token is good. */
   refreshSeconds: number;
+  /** How long an access token is; nothing is issued by those who do not say. */
+  accessSeconds?: number;
 }
 
 export class Identity {
@@ -70,7 +72,7 @@ export class Identity {
     return new Identity(clock, {
       clients: await Clients.open(stores.clients, clock, secrets),
       people: await People.open(stores.people, clock, secrets),
-      signIns: await SignIns.open(stores.signIns, clock, settings.refreshSeconds),
+      signIns: await SignIns.open(stores.signIns, clock, settings.refreshSeconds, settings.accessSeconds),
       apiTokens: await ApiTokens.open(stores.apiTokens, clock),
       revoked: await Kept.open(stores.revocations, ({ id }) => id),
       tenants: await Tenants.open(stores.tenants, clock),

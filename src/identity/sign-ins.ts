@@ -11,8 +11,13 @@ import type { Scope } from '../protocol/scopes.ts';
 import { Kept } from './kept.ts';
 
 const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
-/** Of one subject; whoever begins more ends the oldest. A device that signs in anew every half hour leaves no heap of documents. */
+/**
+ * Of one subject; whoever begins more ends the one used longest ago. A device that signs in anew every half hour leaves no heap of
+ * documents.
+ */
 const MOST_EACH = 16;
+/** The same while access tokens that came of them may be in use: many programs may share one client. */
+const MOST_IN_USE = 1000;
 
 /** A refresh token that was just made; the only time that it is known. Times in milliseconds since the epoch. */
 export interface Renewable {
@@ -24,19 +29,29 @@ export class SignIns {
   readonly #kept: Kept<SignInDocument>;
   readonly #clock: Clock;
   readonly #lifeMs: number;
-  /** Subject → ids of its sign-ins, oldest first. */
+  readonly #accessMs: number;
+  /** Subject → ids of its sign-ins, the one used longest ago first. */
   readonly #bySubject = new Map<string, Set<string>>();
 
-  private constructor(kept: Kept<SignInDocument>, clock: Clock, lifeSeconds: number) {
+  private constructor(kept: Kept<SignInDocument>, clock: Clock, lifeSeconds: number, accessSeconds: number) {
     this.#kept = kept;
     this.#clock = clock;
     this.#lifeMs = lifeSeconds * 1000;
-    for (const signIn of [...kept.values()].sort((a, b) => a.createdAt - b.createdAt)) this.#index(signIn);
+    this.#accessMs = accessSeconds * 1000;
+    for (const signIn of [...kept.values()].sort((a, b) => a.expiresAt - b.expiresAt)) this.#index(signIn);
   }
 
-  /** @param lifeSeconds how long a refresh token is good */
-  static async open(store: Collection<SignInDocument>, clock: Clock, lifeSeconds: number): Promise<SignIns> {
-    return new SignIns(await Kept.open(store, ({ id }) => id), clock, lifeSeconds);
+  /**
+   * @param lifeSeconds how long a refresh token is good
+   * @param accessSeconds how long an access token is
+   */
+  static async open(
+    store: Collection<SignInDocument>,
+    clock: Clock,
+    lifeSeconds: number,
+    accessSeconds = 0,
+  ): Promise<SignIns> {
+    return new SignIns(await Kept.open(store, ({ id }) => id), clock, lifeSeconds, accessSeconds);
   }
 
   /**
@@ -58,9 +73,8 @@ export class SignIns {
     };
     await this.#kept.put(signIn);
     this.#index(signIn);
-    const ids = this.#bySubject.get(subjectKey(signIn)) ?? new Set();
-    const [oldest] = ids;
-    if (ids.size > MOST_EACH && oldest !== undefined) await this.end(oldest);
+    // Two, so that what was too many at one time becomes fewer.
+    for (let n = 0; n < 2; n += 1) await this.#endSuperfluous(subjectKey(signIn));
     return { signIn, refreshToken };
   }
 
@@ -80,6 +94,7 @@ export class SignIns {
     await this.#kept.replace(before, signIn);
     // A second use of the same token, or the end of the subject, may have come in between.
     if (!this.isAlive(signIn.id)) throw badToken();
+    this.#index(signIn);
     return { signIn, refreshToken: next };
   }
 
@@ -139,11 +154,22 @@ export class SignIns {
     return signIn !== undefined && this.isAlive(signIn.id) ? signIn : null;
   }
 
+  async #endSuperfluous(key: string): Promise<void> {
+    const ids = this.#bySubject.get(key) ?? new Set();
+    const [oldest = ''] = ids;
+    const signIn = this.#kept.get(oldest);
+    if (ids.size <= MOST_EACH || !signIn) return;
+    const lastAccess = signIn.expiresAt - this.#lifeMs + this.#accessMs;
+    if (lastAccess <= this.#clock.now() || ids.size > MOST_IN_USE) await this.end(signIn.id);
+  }
+
+  /** As the one used last. */
   #index(signIn: SignInDocument): void {
     const key = subjectKey(signIn);
-    const ids = this.#bySubject.get(key);
-    if (ids) ids.add(signIn.id);
-    else this.#bySubject.set(key, new Set([signIn.id]));
+    const ids = this.#bySubject.get(key) ?? new Set<string>();
+    ids.delete(signIn.id);
+    ids.add(signIn.id);
+    this.#bySubject.set(key, ids);
   }
 }
 

@@ -126,6 +126,24 @@ test('of one subject the youngest sixteen live, after a restart too; others have
   assert.equal((await store.list()).length, 17);
 });
 
+test('while access tokens may be in use no sign-in ends for another; who was used longest ago ends first', async (t) => {
+  const { store, clock } = await bench(t);
+  const signIns = await SignIns.open(store, clock, LIFE, 60);
+  const begun: Renewable[] = [];
+  for (let i = 0; i < 20; i += 1) {
+    begun.push(await signIns.begin(anna));
+    clock.pass(1);
+  }
+  const alive = (): boolean[] => begun.map(({ signIn }) => signIns.isAlive(signIn.id));
+  assert.deepEqual(alive(), Array(20).fill(true));
+  const [first] = begun;
+  assert.ok(first);
+  await signIns.refresh(first.refreshToken);
+  clock.pass(60_000);
+  await signIns.begin(anna);
+  assert.deepEqual(alive(), [true, false, false, ...Array(17).fill(true)]);
+});
+
 test('many that begin at one time are not more than the most either', async (t) => {
   const { signIns, store } = await bench(t);
   await Promise.all(Array.from({ length: 40 }, () => signIns.begin(anna)));
