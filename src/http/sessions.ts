@@ -1,7 +1,9 @@
 /** Signing people in: what every way of doing so, with a password or through a provider, ends in. Tokens in the reply and in cookies. */
+import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PersonDocument, Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { normalizeEmail } from '../identity/people.ts';
 import type { Renewable } from '../identity/sign-ins.ts';
 import type { Person, SignedIn } from '../protocol/people-schemas.ts';
 import { iso } from '../protocol/times.ts';
@@ -51,6 +53,12 @@ export async function renewSession(
   // A device's is for another door; it is not used up here.
   if (signIns.ofToken(refreshToken)?.kind === 'device') throw wrongCredentials();
   return answer(deps, request, reply, await signIns.refresh(refreshToken));
+}
+
+/** Buckets of failures by e-mail address, of equal length and apart from those of clients. */
+export function personKey(tenant: string, email: string): string {
+  const hash = createHash('sha256').update(`${tenant} ${normalizeEmail(email)}`);
+  return `person:${hash.digest('base64url')}`;
 }
 
 /** Takes the cookies from the browser. */

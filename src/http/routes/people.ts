@@ -1,14 +1,10 @@
-/** /v1/auth: people make an account, sign in and out, and look after what is kept of them. */
-import { createHash } from 'node:crypto';
+/** /v1/auth: people make an account, sign in and out. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { checkPassword } from '../../identity/passwords.ts';
-import { normalizeEmail, type PersonChange } from '../../identity/people.ts';
-import { checkEmail, checkPersonalName } from '../../identity/personal.ts';
 import { DEFAULT_TENANT } from '../../identity/policy.ts';
-import { Login, OwnChange, Person, RefreshToken, Registration, SignedIn } from '../../protocol/people-schemas.ts';
+import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/people-schemas.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { bearerToken } from '../auth.ts';
 import { ACCESS_COOKIE, cookieOf, REFRESH_COOKIE } from '../cookies.ts';
@@ -16,8 +12,9 @@ import { refuseForeign, requireSameOrigin } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { formBodies } from '../form.ts';
+import { newPersonOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
-import { beginSession, dropCookies, renewSession, shownPerson, wrongCredentials } from '../sessions.ts';
+import { beginSession, dropCookies, personKey, renewSession, wrongCredentials } from '../sessions.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['People'];
@@ -54,12 +51,6 @@ function ownPages({ config }: RouteDeps): onRequestHookHandler {
   };
 }
 
-/** Buckets of failures by e-mail address, of equal length and apart from those of clients. */
-function throttleKey(tenant: string, email: string): string {
-  const hash = createHash('sha256').update(`${tenant} ${normalizeEmail(email)}`);
-  return `person:${hash.digest('base64url')}`;
-}
-
 function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { config, identity, throttle } = deps;
   app.post<{ Body: Registration }>('/v1/auth/registration', {
@@ -84,19 +75,12 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
     ],
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
-      const { password, password2, ...given } = request.body;
-      const person = {
-        email: checkEmail(given.email),
-        name: checkPersonalName(given.name, 'name'),
-        surname: checkPersonalName(given.surname, 'surname'),
-      };
-      sameTwice(password, password2);
-      checkPassword(password, person);
-      const key = throttleKey('', person.email);
+      const person = newPersonOf(request.body);
+      const key = personKey('', person.email);
       throttle.check(key, request.ip);
       // Each try counts, good or not: an account costs room, and a refused one tells that the address is known.
       throttle.failed(key, request.ip);
-      const made = await identity.people.create({ ...person, password, tenant: DEFAULT_TENANT, role: 'client' });
+      const made = await identity.people.create({ ...person, tenant: DEFAULT_TENANT, role: 'client' });
       request.audited = { target: made.id, tenant: made.tenant };
       const signedIn = await beginSession(deps, request, reply, made);
       reply.code(201);
@@ -136,7 +120,7 @@ async function authenticate(
   request: FastifyRequest,
   { tenant, email, password }: { tenant: string; email: string; password: string },
 ): Promise<PersonDocument> {
-  const key = throttleKey(tenant, email);
+  const key = personKey(tenant, email);
   const claimed = identity.people.byEmail(tenant, email);
   if (claimed) request.audited = { target: claimed.id, tenant };
   throttle.check(key, request.ip);
@@ -242,101 +226,4 @@ function inspect({ tokens }: RouteDeps, token: string): ReturnType<RouteDeps['to
   } catch {
     return null;
   }
-}
-
-/** What people who signed in do with their own account. */
-export function ownAccountRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  app.get('/v1/auth/me', {
-    schema: {
-      tags,
-      summary: 'The person who asks.',
-      response: { 200: Person },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: ['forbidden', ...SIGNED_IN] },
-    },
-    config: { needs: 'sign-in' },
-    handler: async (request, reply): Promise<Person> => {
-      reply.header('cache-control', 'no-store');
-      return shownPerson(whoAsks(deps, request));
-    },
-  });
-  app.register(async (json) => ownChangeRoute(json, deps));
-}
-
-function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
-  const { identity, config } = deps;
-  jsonBodies(app);
-  app.put<{ Body: OwnChange }>('/v1/auth/me', {
-    schema: {
-      tags,
-      summary: 'Changes the name or, with the old one, the password of the person who asks.',
-      body: OwnChange,
-      response: { 200: Person },
-      documented: {
-        replies: TOKENS,
-        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
-      },
-    },
-    config: { needs: 'sign-in', audit: 'user_updated' },
-    preParsing: smallBody(config.idleSeconds),
-    handler: async (request, reply): Promise<Person> => {
-      const person = whoAsks(deps, request);
-      const change = changeOf(person, request.body);
-      if (change.password !== undefined) await proveOldPassword(deps, request, person);
-      const after = await identity.people.update(person.id, change);
-      if (!after) throw wrongCredentials();
-      if (change.password !== undefined) {
-        await identity.signIns.endAllOf({ kind: 'person', id: person.id });
-        dropCookies(deps, request, reply);
-      }
-      request.audited = { principal: request.principal, target: person.id };
-      reply.header('cache-control', 'no-store');
-      return shownPerson(after);
-    },
-  });
-}
-
-/** @throws LadingError `forbidden` for what is no person: a device, or a program with an API token */
-function whoAsks({ identity }: RouteDeps, { principal }: FastifyRequest): PersonDocument {
-  const person = principal.kind === 'person' ? identity.people.get(principal.id) : null;
-  if (person) return person;
-  throw new LadingError('forbidden', 'This is for people who have signed in themselves.');
-}
-
-async function proveOldPassword(
-  { identity, throttle }: RouteDeps,
-  request: FastifyRequest<{ Body: OwnChange }>,
-  person: PersonDocument,
-): Promise<void> {
-  const key = throttleKey(person.tenant, person.email);
-  throttle.check(key, request.ip);
-  if (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) return throttle.succeeded(key);
-  throttle.failed(key, request.ip);
-  throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
-}
-
-/**
- * What is to be changed of a person, checked and in one form; the password is checked against what the person is called then.
- * @param email only if whoever asks may change it: nobody has shown that the new one is theirs
- * @throws LadingError `validation_failed`
- */
-export function changeOf(
-  person: PersonDocument,
-  { name, surname, password, password2 }: OwnChange,
-  email?: string,
-): PersonChange {
-  const change: PersonChange = {
-    ...(name === undefined ? {} : { name: checkPersonalName(name, 'name') }),
-    ...(surname === undefined ? {} : { surname: checkPersonalName(surname, 'surname') }),
-    ...(email === undefined ? {} : { email: checkEmail(email) }),
-  };
-  if (password === undefined) return change;
-  sameTwice(password, password2);
-  checkPassword(password, { ...person, ...change });
-  return { ...change, password };
-}
-
-/** @throws LadingError `validation_failed` */
-export function sameTwice(password: string, again: string | undefined): void {
-  if (again === undefined || again === password) return;
-  throw new LadingError('validation_failed', 'The two passwords are not the same.');
 }

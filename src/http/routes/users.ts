@@ -2,8 +2,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { checkPassword } from '../../identity/passwords.ts';
-import { checkEmail, checkPersonalName } from '../../identity/personal.ts';
 import { mayManage, tenantOf } from '../../identity/policy.ts';
 import {
   NewPerson,
@@ -17,10 +15,10 @@ import {
 import { Message, type Role, TenantQuery } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { changeOf, newPersonOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
 import { shownPerson } from '../sessions.ts';
 import { jsonBodies } from './json.ts';
-import { changeOf, sameTwice } from './people.ts';
 
 const tags = ['People'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope', 'forbidden'] as const;
@@ -94,18 +92,11 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
     config: { needs: 'users:admin', audit: 'user_created' },
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Person> => {
-      const { password, password2, role = 'client', ...given } = request.body;
+      const { role = 'client' } = request.body;
       const tenant = tenantOf(request.principal, request.query.tenant);
       requireRank(request, role);
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
-      const person = {
-        email: checkEmail(given.email),
-        name: checkPersonalName(given.name, 'name'),
-        surname: checkPersonalName(given.surname, 'surname'),
-      };
-      sameTwice(password, password2);
-      checkPassword(password, person);
-      const made = await identity.people.create({ ...person, password, tenant, role });
+      const made = await identity.people.create({ ...newPersonOf(request.body), tenant, role });
       reply.code(201).header('cache-control', 'no-store');
       return shownPerson(made);
     },

@@ -1,0 +1,46 @@
+/** What is sent of a person, checked and in one form. */
+import type { PersonDocument } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { checkPassword } from '../identity/passwords.ts';
+import type { PersonChange } from '../identity/people.ts';
+import { checkEmail, checkPersonalName } from '../identity/personal.ts';
+import type { NewPerson, OwnChange } from '../protocol/people-schemas.ts';
+
+/** @throws LadingError `validation_failed` */
+export function newPersonOf(given: Omit<NewPerson, 'role'>): Omit<NewPerson, 'role' | 'password2'> {
+  const person = {
+    email: checkEmail(given.email),
+    name: checkPersonalName(given.name, 'name'),
+    surname: checkPersonalName(given.surname, 'surname'),
+  };
+  sameTwice(given.password, given.password2);
+  checkPassword(given.password, person);
+  return { ...person, password: given.password };
+}
+
+/**
+ * What is to be changed of a person, checked and in one form; the password is checked against what the person is called then.
+ * @param email only if whoever asks may change it: nobody has shown that the new one is theirs
+ * @throws LadingError `validation_failed`
+ */
+export function changeOf(
+  person: PersonDocument,
+  { name, surname, password, password2 }: OwnChange,
+  email?: string,
+): PersonChange {
+  const change: PersonChange = {
+    ...(name === undefined ? {} : { name: checkPersonalName(name, 'name') }),
+    ...(surname === undefined ? {} : { surname: checkPersonalName(surname, 'surname') }),
+    ...(email === undefined ? {} : { email: checkEmail(email) }),
+  };
+  if (password === undefined) return change;
+  sameTwice(password, password2);
+  checkPassword(password, { ...person, ...change });
+  return { ...change, password };
+}
+
+/** @throws LadingError `validation_failed` */
+function sameTwice(password: string, again: string | undefined): void {
+  if (again === undefined || again === password) return;
+  throw new LadingError('validation_failed', 'The two passwords are not the same.');
+}

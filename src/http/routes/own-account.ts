@@ -1,0 +1,82 @@
+/** /v1/auth/me: people look after what is kept of them. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { PersonDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { OwnChange, Person } from '../../protocol/people-schemas.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { changeOf } from '../person-input.ts';
+import { smallBody } from '../refuse.ts';
+import { dropCookies, personKey, shownPerson, wrongCredentials } from '../sessions.ts';
+import { jsonBodies } from './json.ts';
+
+const tags = ['People'];
+
+export function ownAccountRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.get('/v1/auth/me', {
+    schema: {
+      tags,
+      summary: 'The person who asks.',
+      response: { 200: Person },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ['forbidden', ...SIGNED_IN] },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (request, reply): Promise<Person> => {
+      reply.header('cache-control', 'no-store');
+      return shownPerson(whoAsks(deps, request));
+    },
+  });
+  app.register(async (json) => ownChangeRoute(json, deps));
+}
+
+function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  jsonBodies(app);
+  app.put<{ Body: OwnChange }>('/v1/auth/me', {
+    schema: {
+      tags,
+      summary: 'Changes the name or, with the old one, the password of the person who asks.',
+      body: OwnChange,
+      response: { 200: Person },
+      documented: {
+        replies: { 200: ['Cache-Control', 'Set-Cookie'] },
+        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'sign-in', audit: 'user_updated' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      const person = whoAsks(deps, request);
+      const change = changeOf(person, request.body);
+      if (change.password !== undefined) await proveOldPassword(deps, request, person);
+      const after = await identity.people.update(person.id, change);
+      if (!after) throw wrongCredentials();
+      if (change.password !== undefined) {
+        await identity.signIns.endAllOf({ kind: 'person', id: person.id });
+        dropCookies(deps, request, reply);
+      }
+      request.audited = { principal: request.principal, target: person.id };
+      reply.header('cache-control', 'no-store');
+      return shownPerson(after);
+    },
+  });
+}
+
+/** @throws LadingError `forbidden` for what is no person: a device, or a program with an API token */
+function whoAsks({ identity }: RouteDeps, { principal }: FastifyRequest): PersonDocument {
+  const person = principal.kind === 'person' ? identity.people.get(principal.id) : null;
+  if (person) return person;
+  throw new LadingError('forbidden', 'This is for people who have signed in themselves.');
+}
+
+async function proveOldPassword(
+  { identity, throttle }: RouteDeps,
+  request: FastifyRequest<{ Body: OwnChange }>,
+  person: PersonDocument,
+): Promise<void> {
+  const key = personKey(person.tenant, person.email);
+  throttle.check(key, request.ip);
+  if (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) return throttle.succeeded(key);
+  throttle.failed(key, request.ip);
+  throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
+}
