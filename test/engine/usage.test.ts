@@ -7,6 +7,7 @@ import { LadingError } from '../../src/errors.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { type ChunkToSend, intentOf, sendChunk } from '../support/chunks.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
+import { Tap } from '../support/tap.ts';
 
 const OWNERS = ['a/1', 'a/2', 'b/1'];
 const NAMES = ['x', 'y'];
@@ -214,4 +215,40 @@ test("a day's bytes are those since midnight UTC, of deleted files too", async (
   clock.time += 60_000;
   assert.equal((await put('y', 100)).code, null);
   assert.equal((await put('x2', 1)).code, 'quota_exceeded');
+});
+
+test('a chunk whose upload is deleted while it is committed is not counted', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, {}, { tap, quota: quotaOf({}) });
+  const chunk = (start: number) =>
+    chunkOf({ owner: 'a/1', name: 'x', start, length: 10, declare: null, overwrite: false, cut: false });
+  await sendChunk(run.engine, chunk(0));
+  const gate = tap.hold('manifest.append', 'after');
+  const second = sendChunk(run.engine, chunk(20));
+  await gate.reached;
+  const removed = run.engine.remove('a/1', 'x');
+  await run.quiet();
+  assert.deepEqual(run.engine.usage('a/1'), { bytes: 0, openUploads: 0, dayBytes: 10 });
+  gate.open();
+  await removed;
+  await second;
+  assert.deepEqual(run.engine.usage('a/1'), { bytes: 0, openUploads: 0, dayBytes: 20 });
+});
+
+test('a chunk that fails gives back what was set aside for it', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, {}, { tap, quota: quotaOf({ bytes: 100, openUploads: 1 }) });
+  const chunk = (length: number, cut = false) =>
+    chunkOf({ owner: 'a/1', name: 'x', start: 0, length, declare: null, overwrite: false, cut });
+  assert.equal((await sendChunk(run.engine, chunk(100, true))).code, 'length_mismatch');
+  for (const operation of ['blobs.create', 'manifests.create', 'manifest.append', 'catalog.put'] as const) {
+    tap.fail(operation, new LadingError('insufficient_storage', 'Full.'));
+    assert.equal((await sendChunk(run.engine, chunk(100))).code, 'insufficient_storage', operation);
+    assert.deepEqual(
+      { ...run.engine.usage('a/1'), dayBytes: 0 },
+      { bytes: 0, openUploads: 0, dayBytes: 0 },
+      `after a failure of ${operation}`,
+    );
+  }
+  assert.equal((await sendChunk(run.engine, chunk(100))).code, null);
 });

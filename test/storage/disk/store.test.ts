@@ -84,12 +84,20 @@ test('what a crash left in the temporary folder is gone after the start, other f
   assert.deepEqual(await readdir(layout.tmp), []);
   assert.deepEqual(
     (await readdir(layout.root)).sort(),
-    [...COLLECTIONS, 'files', 'lock', 'secrets', 'spare', 'tmp'].sort(),
+    [...COLLECTIONS, 'audit', 'files', 'lock', 'secrets', 'spare', 'tmp'].sort(),
   );
   assert.deepEqual(await store.blobs.list(), []);
   assert.deepEqual(await store.fileDocuments.list(), []);
   assert.deepEqual(await store.documents('clients').list(), []);
   assert.equal((await stat(join(layout.collection('clients'), 'notes.txt'))).size, 1);
+});
+
+test('a data directory that cannot be made is refused at once, with what to do', async (t) => {
+  const file = join(await temporaryFolder(t), 'file');
+  await writeFile(file, 'x');
+  for (const dataDir of ['/proc/nope', '/proc/nope/deeper', file]) {
+    await assert.rejects(openTestStore(t, { dataDir }), /the data directory ".*" cannot be used \(E[A-Z]+\); choose/);
+  }
 });
 
 test('a secret is made once, kept, and readable by the owner alone', async (t) => {
