@@ -52,9 +52,14 @@ interface Line {
 const LINES: Line[] = [
   { operation: 'GET /health', rule: 'open' },
   { operation: 'GET /ready', rule: 'open' },
+  { operation: 'GET /api/health', rule: 'open' },
+  { operation: 'GET /api/config', rule: 'signed-in' },
   { operation: 'GET /metrics', rule: 'ops' },
   { operation: 'POST /auth/token', rule: 'open' },
 
+  { operation: 'GET /.well-known/jwks.json', rule: 'open' },
+  { operation: 'GET /.well-known/oauth-authorization-server', rule: 'open' },
+  { operation: 'GET /.well-known/oauth-protected-resource', rule: 'open' },
   { operation: 'POST /api/oauth/token', rule: 'open' },
   { operation: 'POST /api/oauth/revoke', rule: 'secret', form: 'token=none' },
   { operation: 'POST /api/oauth/introspect', rule: 'secret', form: 'token=none' },
