@@ -220,6 +220,17 @@ const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
   'LADING_CONFIG',
 ]);
 
+/** `--flag -1` as `--flag=-1`: a negative number is a value, and a bad one is told as such. */
+function withValues(argv: readonly string[]): string[] {
+  const joined: string[] = [];
+  for (const word of argv) {
+    const last = joined.at(-1);
+    if (/^-\d/.test(word) && last !== undefined && /^--[^=]+$/.test(last)) joined.push(`${joined.pop()}=${word}`);
+    else joined.push(word);
+  }
+  return joined;
+}
+
 /**
  * Flags of `lading serve` from an argument vector (without node and script).
  * @throws ConfigError for an unknown flag, a flag without value, or a stray word
@@ -227,7 +238,7 @@ const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
 export function parseFlags(argv: readonly string[]): Flags {
   const options = Object.fromEntries(SETTINGS.map((setting) => [setting.flag, { type: 'string' as const }]));
   try {
-    const { values } = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false });
+    const { values } = parseArgs({ args: withValues(argv), options, strict: true, allowPositionals: false });
     return Object.fromEntries(
       Object.entries(values).map(([flag, value]) => [flag, typeof value === 'string' ? value : undefined]),
     );

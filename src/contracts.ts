@@ -50,6 +50,8 @@ export interface Part {
   sync(): Promise<void>;
   /** Fills `into` from `position`; the number of bytes read, less than asked only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>;
+  /** Gives the room behind `size` back. Callers make sure that nothing there counts, and that nobody writes there meanwhile. */
+  cut(size: number): Promise<void>;
   release(): void;
 }
 

@@ -82,6 +82,14 @@ test('the environment sets, a flag wins, an empty variable is none', () => {
   assert.deepEqual([config.durability, config.trustProxy], ['seal', ['loopback', '10.0.0.0/8']]);
 });
 
+test('a negative number is a value, and a bad one', () => {
+  assert.throws(
+    () => loadConfig(parseFlags(['--max-chunk-bytes', '-1', '--port', '0']), {}),
+    /^ConfigError: --max-chunk-bytes must be/,
+  );
+  assert.throws(() => parseFlags(['--port', '-x']), ConfigError);
+});
+
 test('a bad value is refused in one line that names it as it was given', () => {
   const bad: [string, string][] = [
     ['LADING_PORT', '65536'],

@@ -19,7 +19,7 @@ import type {
   SegmentResult,
 } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import { CHUNK_HEADER_BYTES, type ChunkHeader, parseChunkHeader } from '../protocol/chunk.ts';
+import { CHUNK_HEADER_BYTES, type ChunkHeader, MAX_OFFSET, parseChunkHeader } from '../protocol/chunk.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import type { Digest } from '../protocol/digests.ts';
 import { type Extent, type ExtentSet, lengthOf } from '../protocol/extents.ts';
@@ -28,6 +28,7 @@ import type { Committer } from './committer.ts';
 import { Inbox } from './inbox.ts';
 import { type Received, Receiver } from './receiver.ts';
 import {
+  checkSealedDigest,
   checkSealedSize,
   checksumMismatch,
   chunkConflict,
@@ -199,9 +200,27 @@ export class Ingest {
     if (!upload) return await this.#compareWithSealed(arrival, sealed);
     try {
       return await this.#receiveInto(arrival, upload, handles);
+    } catch (error) {
+      if (error instanceof LadingError && error.code === 'insufficient_storage')
+        await this.#makeRoom(upload, handles.part);
+      throw error;
     } finally {
       await this.#deps.uploads.leave(upload);
       this.#deps.settleLater(upload);
+    }
+  }
+
+  /** The disk is full: what a refused chunk left behind all that counts goes, or smaller ones would find no room either. */
+  async #makeRoom(upload: OpenUpload, part: Part): Promise<void> {
+    const { end } = upload.stored;
+    const release = upload.tryReserve({ start: end, end: MAX_OFFSET });
+    if (!release) return;
+    try {
+      if (!upload.closed && !upload.over) await part.cut(end);
+    } catch {
+      // It was an offer; the refusal stands.
+    } finally {
+      release();
     }
   }
 
@@ -323,6 +342,7 @@ export class Ingest {
     const { intent, header } = arrival;
     const size = sealed.size ?? 0;
     checkSealedSize(sealed, intent.declaredSize);
+    checkSealedDigest(sealed, intent.reprDigest);
     if (header.end >= size) throw fileComplete(size);
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {

@@ -1,6 +1,7 @@
 /** What the engine refuses a chunk with: the codes of PROTOCOL §5 in words that say what to do next. */
 import type { FileDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import type { Digest } from '../protocol/digests.ts';
 
 /** A chunk whose last byte lies at or past the declared size. */
 export function outOfBounds(end: number, size: number): LadingError {
@@ -22,6 +23,18 @@ export function checkSealedSize(sealed: FileDocument, declaredSize: number | nul
     'size_conflict',
     `A complete file of ${size} bytes has this name. Send overwrite=true to replace it by one of ${declaredSize} bytes.`,
     { expected: size, actual: declaredSize },
+  );
+}
+
+/** Throws when the complete file is known to have another digest than the sender says. */
+export function checkSealedDigest({ reprDigest: known }: FileDocument, said: Digest | null): void {
+  if (!known || !said || known.algorithm !== said.algorithm) return;
+  const value = Buffer.from(said.value).toString('base64');
+  if (value === known.value) return;
+  throw new LadingError(
+    'file_complete',
+    'A complete file of this name has another digest. Send overwrite=true with a total_size to replace it.',
+    { expected: known.value, actual: value },
   );
 }
 

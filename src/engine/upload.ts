@@ -125,12 +125,15 @@ export class OpenUpload {
    */
   async reserve(extent: Extent, gone: Promise<never>): Promise<() => void> {
     for (;;) {
-      const blocker = this.#reservations.find(
-        (held) => held.extent.start <= extent.end && extent.start <= held.extent.end,
-      );
-      if (!blocker) break;
-      await Promise.race([blocker.done, gone]);
+      const release = this.tryReserve(extent);
+      if (release) return release;
+      await Promise.race([this.#blocker(extent)?.done, gone]);
     }
+  }
+
+  /** Holds the extent if nobody receives bytes of it now; else null. */
+  tryReserve(extent: Extent): (() => void) | null {
+    if (this.#blocker(extent)) return null;
     let finish = (): void => {};
     const done = new Promise<void>((resolve) => {
       finish = resolve;
@@ -141,6 +144,10 @@ export class OpenUpload {
       this.#reservations.splice(this.#reservations.indexOf(reservation), 1);
       finish();
     };
+  }
+
+  #blocker(extent: Extent): Reservation | undefined {
+    return this.#reservations.find((held) => held.extent.start <= extent.end && extent.start <= held.extent.end);
   }
 
   /** Hands a segment to a worker, unless the seal has begun: then nothing may be written any more, only compared. */

@@ -257,6 +257,7 @@ test('a commit asked for at any moment of another round is carried out', async (
     write: () => Promise.reject(new Error('unused')),
     sync: done,
     read: () => Promise.resolve(0),
+    cut: done,
     release: () => {},
   };
   const handles = { part, manifest: { append: done, sync: done, release: () => {} } };

@@ -51,6 +51,16 @@ test('a Content-Digest of a repeat for a complete file is checked too', async (t
   await refused(send(engine, 'f', 0, bytes, { contentDigest: digest(bytes) }), 'checksum_mismatch');
 });
 
+test('a repeat for a complete file that says it has another Repr-Digest: 409 file_complete', async (t) => {
+  const { engine } = await startEngine(t);
+  const said = { declaredSize: 5, reprDigest: digest(text('01234')) };
+  await send(engine, 'f', 0, text('01234'), said);
+  assert.equal((await send(engine, 'f', 0, text('01234'), said)).chunk?.duplicate, true);
+  const other = { ...said, reprDigest: digest(text('56789')) };
+  const error = await refused(send(engine, 'f', 0, text('01234'), other), 'file_complete');
+  assert.equal(error.members.expected, base64(said.reprDigest));
+});
+
 test('a Content-Digest of an empty body', async (t) => {
   const { engine } = await startEngine(t);
   const empty = new Uint8Array();

@@ -1,13 +1,16 @@
 /** How bytes get from senders of every speed through a fixed number of segments. */
 import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import type { EngineSettings } from '../../src/engine/engine.ts';
 import { LARGE_SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from '../../src/engine/segments.ts';
 import { LadingError } from '../../src/errors.ts';
+import { Layout } from '../../src/storage/disk/layout.ts';
 import {
   content,
   download,
   OWNER,
+  readRange,
   refused,
   type SlowSend,
   send,
@@ -152,6 +155,28 @@ test('a buffer that a worker took with it is replaced: the next chunks find all 
   const bytes = content(0, 9 * MIB);
   await send(run.engine, 'f', 0, bytes, { declaredSize: bytes.length });
   assert.deepEqual(await download(run.engine, 'f'), Buffer.from(bytes));
+});
+
+test('a full disk: what a refused chunk left behind the stored bytes is given back, unless somebody writes there', async (t) => {
+  const { run, tap } = await rig(t);
+  const { engine } = run;
+  const stored = content(0, 1000);
+  const { id } = await send(engine, 'f', 0, stored, { declaredSize: 10 * MIB });
+  const size = async (): Promise<number> => (await stat(new Layout(run.dataDir).file(id ?? '').part)).size;
+  tap.fail('part.write', new LadingError('insufficient_storage', 'no room'), 'after');
+  await refused(send(engine, 'f', 5000, content(5000, MIB)), 'insufficient_storage');
+  assert.equal(await size(), 1000);
+  const other = slowly(engine, 'f', 4 * MIB, content(4 * MIB, MIB));
+  other.push(MIB / 2);
+  await other.taken();
+  await run.quiet();
+  tap.fail('part.write', new LadingError('insufficient_storage', 'no room'), 'after');
+  await refused(send(engine, 'f', 5000, content(5000, 100)), 'insufficient_storage');
+  other.push();
+  other.end();
+  assert.equal((await other.reply).bytes_received, 1000 + MIB);
+  assert.deepEqual(await readRange(engine, 'f', 4 * MIB, 5 * MIB - 1), Buffer.from(content(4 * MIB, MIB)));
+  assert.deepEqual(await readRange(engine, 'f', 0, 999), Buffer.from(stored));
 });
 
 test('every way in which a chunk can fail gives its segments back', async (t) => {

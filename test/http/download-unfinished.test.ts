@@ -17,6 +17,20 @@ function slice(start: number, end: number): Buffer {
   return ALPHABET.subarray(start, end + 1);
 }
 
+test('with follow=true a range that was received is sent at once; one that was not is no reason to refuse', async (t) => {
+  const server = await startServer(t);
+  await put(server, NAME, 0, slice(0, 9), { total_size: '26' });
+  assert.equal(
+    told(await get(server, NAME, { range: 'bytes=2-4' }, { query: '?follow=true' })),
+    '206 bytes 2-4/26 cde',
+  );
+  const waiting = get(server, NAME, { range: 'bytes=8-12' }, { query: '?follow=true' });
+  await put(server, NAME, 10, slice(10, 25));
+  const whole = await waiting;
+  assert.equal(whole.status, 200);
+  assert.deepEqual(whole.body, ALPHABET);
+});
+
 test('a range wholly received of an unfinished file is sent, with the size or /*', async (t) => {
   const server = await startServer(t);
   await put(server, 'declared', 10, slice(10, 19), { total_size: '26' });

@@ -156,6 +156,7 @@ export class Tap {
       },
       sync: () => this.run('part.sync', () => part.sync()),
       read: (into, position) => part.read(into, position),
+      cut: (size) => part.cut(size),
       release: () => part.release(),
     };
   }

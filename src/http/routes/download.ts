@@ -137,9 +137,11 @@ async function answer(
     const { 'content-type': _type, 'content-disposition': _disposition, ...kept } = common;
     return reply.code(304).headers(kept).send();
   }
-  const selection: Selection = follow ? { kind: 'follow' } : select(request, representation);
+  // A range that was received already need not be waited for.
+  const waits = follow && !(ranged && isReceived(request, representation));
+  const selection: Selection = waits ? { kind: 'follow' } : select(request, representation);
   // Of a file that grows while it is sent nobody knows the digest.
-  const digests = follow ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
+  const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
   const { status, fields, source } = compose(doors, owner, representation, selection, { ...common, ...digests });
   if (method === 'HEAD') {
     source.cancel();
@@ -170,6 +172,15 @@ function select({ headers, method }: FastifyRequest, representation: Representat
     case 'parts':
       if (!selection.extents.every((extent) => representation.covers(extent))) throw notComplete();
       return selection;
+  }
+}
+
+/** True when the request selects ranges of which every byte is there. */
+function isReceived(request: FastifyRequest, representation: Representation): boolean {
+  try {
+    return select(request, representation).kind === 'parts';
+  } catch {
+    return false;
   }
 }
 

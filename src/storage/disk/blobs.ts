@@ -56,6 +56,7 @@ export class DiskBlobs implements BlobStore {
       write: (job) => guarded(() => this.#write(id, job)),
       sync: () => guarded(() => this.sync(id)),
       read: (into, position) => guarded(() => this.#using(this.lease(id), (fd) => this.#fill(fd, into, position))),
+      cut: (size) => guarded(() => this.#cut(id, size)),
       // Descriptors are taken for each operation; there is nothing to let go.
       release: () => undefined,
     };
@@ -182,6 +183,15 @@ export class DiskBlobs implements BlobStore {
     }
     sync.done();
     await folders.settle(id);
+  }
+
+  async #cut(id: string, size: number): Promise<void> {
+    const { disk, states } = this.#options;
+    await this.#using(this.#parts.acquire(id), async (fd) => {
+      if ((await disk.size(fd)) <= size) return;
+      await disk.truncate(fd, size);
+      states.cut(id, size);
+    });
   }
 
   async #cutAndSync(id: string, fd: number, size: number): Promise<void> {

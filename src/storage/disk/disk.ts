@@ -3,6 +3,7 @@
  * n-th, one that forgets what was never synced. Descriptors are plain numbers because worker threads use them too.
  */
 import * as fs from 'node:fs';
+import * as path from 'node:path';
 
 /** `r` read, `r+` read and write, `wx+` make new, read and write (EEXIST when there). */
 export type OpenMode = 'r' | 'r+' | 'wx+';
@@ -52,6 +53,22 @@ function tell(call: (done: (error: NodeJS.ErrnoException | null) => void) => voi
   });
 }
 
+/** With the missing folders above it. Node's own recursive way never ends where the system says "no such folder" of one that it has. */
+async function makeFolder(folder: string): Promise<void> {
+  const make = (): Promise<void> =>
+    tell((done) => fs.mkdir(folder, 0o700, done)).catch((error: unknown) => {
+      if (codeOf(error) !== 'EEXIST') throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    const above = path.dirname(folder);
+    if (codeOf(error) !== 'ENOENT' || above === folder) throw error;
+    await makeFolder(above);
+    await make();
+  }
+}
+
 /** The real file system, through node:fs. */
 export const realDisk: Disk = {
   open: (path, mode, permissions = 0o600) => ask((done) => fs.open(path, mode, permissions, done)),
@@ -61,8 +78,8 @@ export const realDisk: Disk = {
   size: async (fd) => (await ask<fs.Stats>((done) => fs.fstat(fd, done))).size,
   truncate: (fd, size) => tell((done) => fs.ftruncate(fd, size, done)),
   datasync: (fd) => tell((done) => fs.fdatasync(fd, done)),
-  mkdir: async (path) => {
-    await ask((done) => fs.mkdir(path, { recursive: true, mode: 0o700 }, done));
+  mkdir: async (folder) => {
+    await makeFolder(folder);
   },
   readdir: (path) => ask((done) => fs.readdir(path, done)),
   rename: (from, to) => tell((done) => fs.rename(from, to, done)),

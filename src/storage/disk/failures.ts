@@ -12,7 +12,7 @@ function toLadingError(error: unknown): LadingError {
   if (FULL.has(code)) {
     return new LadingError(
       'insufficient_storage',
-      'The server has no room for these bytes; what was stored before is safe. Send the chunk again when space was made.',
+      'The server has no room for these bytes; what was stored before is safe. Try again when space was made.',
       {},
       { cause: error },
     );

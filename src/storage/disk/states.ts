@@ -65,6 +65,15 @@ export class FileStates {
     for (const extent of extents) remember(state, extent);
   }
 
+  /** Notes that nothing lies behind `size` any more. */
+  cut(id: string, size: number): void {
+    const state = this.of(id);
+    state.written += 1;
+    const kept = state.fresh?.filter(({ start }) => start < size) ?? null;
+    // Part of an extent went, and a CRC-32 cannot be cut in two.
+    state.fresh = kept?.some(({ end }) => end >= size) ? null : kept;
+  }
+
   get(id: string): FileState | undefined {
     return this.#states.get(id);
   }

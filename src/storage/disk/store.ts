@@ -62,7 +62,12 @@ export async function hasData(dataDir: string, disk = realDisk): Promise<boolean
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const disk = options.disk ?? realDisk;
   const layout = new Layout(options.dataDir);
-  await disk.mkdir(layout.root);
+  await disk.mkdir(layout.root).catch((error: unknown) => {
+    const where = JSON.stringify(options.dataDir);
+    throw new Error(`the data directory ${where} cannot be used (${codeOf(error)}); choose another LADING_DATA_DIR`, {
+      cause: error,
+    });
+  });
   const lock = await lockEvenWhenFull(disk, layout);
   try {
     const folders = new FileFolders(disk, layout);
