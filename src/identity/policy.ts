@@ -45,6 +45,14 @@ export function mayGrantRole(principal: Principal, role: Role): boolean {
 }
 
 /**
+ * True when the principal may enrol and delete clients of this role. A new client has files of its own and nothing else, so the scope
+ * is enough; one that sees what others have takes the role.
+ */
+export function mayEnrol(principal: Principal, role: Role): boolean {
+  return role === 'client' || (hasRole(principal) && mayGrantRole(principal, role));
+}
+
+/**
  * True when the principal may make, change and delete somebody of this role, and so sign in as them: they must not be able to do
  * anything then that they cannot do already.
  */
@@ -101,7 +109,8 @@ export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'fi
   if (role === 'admin' || (role === 'ops' && scope === 'files:read')) return ownerKey(principal.tenant, asked);
   if (role === 'root') {
     const slash = asked.indexOf('/');
-    return slash === -1 ? ownerKey(principal.tenant, asked) : ownerKey(asked.slice(0, slash), asked.slice(slash + 1));
+    if (slash === -1) return ownerKey(principal.tenant, asked);
+    return ownerKey(tenantOf(principal, asked.slice(0, slash)), asked.slice(slash + 1));
   }
   throw new LadingError('forbidden', 'Only an administrator may name another owner.');
 }

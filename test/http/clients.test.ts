@@ -56,3 +56,29 @@ test('clients and their last use outlive the server', async (t) => {
   const reply = await fetch(`${second.origin}/api/files`, { headers: client.headers });
   assert.equal(reply.status, 200, 'a token of the first run is good in the second: the key was kept');
 });
+
+test('a credential with clients:admin alone enrols and deletes clients, and nobody who may more', async (t) => {
+  const { origin, admin, enrol } = await startServer(t);
+  const json = { 'content-type': 'application/json' };
+  const made = await fetch(`${origin}/api/tokens`, {
+    method: 'POST',
+    headers: { ...admin.headers, ...json },
+    body: JSON.stringify({ scopes: ['clients:admin'] }),
+  });
+  const { token } = (await made.json()) as { token: string };
+  const authorization = `Bearer ${token}`;
+  const create = (role: string): Promise<Response> =>
+    fetch(`${origin}/api/clients`, {
+      method: 'POST',
+      headers: { authorization, ...json },
+      body: JSON.stringify({ role }),
+    });
+  for (const role of ['ops', 'admin', 'root']) await assertProblemReply(await create(role), 'insufficient_scope');
+  const reply = await create('client');
+  assert.equal(reply.status, 201);
+  const { client_id: id } = (await reply.json()) as ClientCreated;
+  const remove = (client: string): Promise<Response> =>
+    fetch(`${origin}/api/clients/${client}`, { method: 'DELETE', headers: { authorization } });
+  await assertProblemReply(await remove((await enrol('ops')).id), 'not_found');
+  assert.equal((await remove(id)).status, 200);
+});

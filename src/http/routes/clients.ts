@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
-import { mayGrantRole, tenantOf } from '../../identity/policy.ts';
+import { mayEnrol, tenantOf } from '../../identity/policy.ts';
 import { type Client, ClientCreated, ClientList, Message, NewClient, TenantQuery } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -68,7 +68,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       const { role, name = null } = request.body;
       const { principal } = request;
       const tenant = tenantOf(principal, request.query.tenant);
-      if (!mayGrantRole(principal, role)) {
+      if (!mayEnrol(principal, role)) {
         throw new LadingError('insufficient_scope', `You cannot make a client with the role ${role}.`);
       }
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
@@ -100,8 +100,8 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): vo
       if (id === principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
       const client = clients.find(id);
       // Of another tenant, or above oneself: not a hint that it exists.
-      const theirs = client && (principal.role === 'root' || client.tenant === principal.tenant);
-      const removable = theirs && mayGrantRole(principal, client.role);
+      const theirs = client && (client.tenant === principal.tenant || mayEnrol(principal, 'root'));
+      const removable = theirs && mayEnrol(principal, client.role);
       if (!removable || !(await identity.remove({ kind: 'device', id }))) {
         throw new LadingError('not_found', 'There is no client with this id.');
       }
