@@ -10,6 +10,7 @@ import { addDownload } from './download.ts';
 import { EXIT, EXIT_HELP } from './exit.ts';
 import { addLogin } from './login.ts';
 import { addLs } from './ls.ts';
+import { addQuotas } from './quotas.ts';
 import { addRm } from './rm.ts';
 import { addServe } from './serve.ts';
 import { DEFAULT_SERVER } from './settings.ts';
@@ -59,7 +60,8 @@ export function program(): Command {
     .exitOverride(leave);
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
-    ...[addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants, addAudit, addSweep],
+    ...[addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants],
+    ...[addQuotas, addAudit, addSweep],
     ...[addAdmin, addCompletion],
   ];
   for (const add of adders) add(root);

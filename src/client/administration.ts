@@ -2,6 +2,7 @@
 import type { AuditPage, AuditRecord } from '../protocol/audit-schemas.ts';
 import { checkName } from '../protocol/names.ts';
 import type { NewPerson, PeopleList, Person } from '../protocol/people-schemas.ts';
+import type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
 import type { Client, ClientCreated, NewClient, NewTenant, Tenant } from '../protocol/schemas.ts';
 import type { ApiToken, ApiTokenCreated, NewApiToken } from '../protocol/token-schemas.ts';
 
@@ -21,7 +22,7 @@ export interface AuditOptions extends AdminOptions {
 
 /** One signed request; `body` travels as JSON, and so does the answer. */
 export type Ask = <T>(
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   options: {
     query?: Record<string, string | number | undefined>;
@@ -134,6 +135,31 @@ export class TenantCalls {
 
   async remove(tenantId: string, { signal }: AdminOptions = {}): Promise<void> {
     await this.#ask('DELETE', `api/tenants/${segment(tenantId)}`, { signal });
+  }
+}
+
+export type QuotaKind = 'client' | 'person' | 'tenant';
+
+/** What may be stored and what is. */
+export class QuotaCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  own({ signal }: AdminOptions = {}): Promise<QuotaReport> {
+    return this.#ask('GET', 'api/quotas/me', { signal });
+  }
+
+  /** Of somebody, or of a whole tenant; for administrators. Throws `not_found`. */
+  get(kind: QuotaKind, id: string, { signal }: AdminOptions = {}): Promise<QuotaReport> {
+    return this.#ask('GET', `api/quotas/${kind}/${segment(id)}`, { signal });
+  }
+
+  /** Replaces all limits of their own; those of tenants are for root to set. Answers with what holds now. */
+  set(kind: QuotaKind, id: string, quota: NewQuota, { signal }: AdminOptions = {}): Promise<QuotaReport> {
+    return this.#ask('PUT', `api/quotas/${kind}/${segment(id)}`, { body: quota, signal });
   }
 }
 

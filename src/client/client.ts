@@ -16,6 +16,7 @@ import {
   type AuditOptions,
   auditOf,
   ClientCalls,
+  QuotaCalls,
   TenantCalls,
   TokenCalls,
   UserCalls,
@@ -30,6 +31,7 @@ import { fetchTransport } from './transport-fetch.ts';
 import { type UploadOptions, type UploadResult, type UploadSource, upload } from './upload.ts';
 
 export { LadingError } from '../errors.ts';
+export type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
 export type { ApiToken, ApiTokenCreated } from '../protocol/token-schemas.ts';
 export { blobSource } from './blob-source.ts';
 export { NetworkError, SourceChangedError, VerificationError } from './failures.ts';
@@ -123,6 +125,7 @@ export class LadingClient {
   readonly tokens: TokenCalls;
   readonly users: UserCalls;
   readonly tenants: TenantCalls;
+  readonly quotas: QuotaCalls;
   readonly #base: URL;
   readonly #transport: Transport;
   readonly #session: Session;
@@ -140,6 +143,7 @@ export class LadingClient {
     this.tokens = new TokenCalls(this.#ask);
     this.users = new UserCalls(this.#ask);
     this.tenants = new TenantCalls(this.#ask);
+    this.quotas = new QuotaCalls(this.#ask);
   }
 
   /** Signs in when there is no good token yet. Throws `unauthorized`. */
@@ -312,7 +316,12 @@ export class LadingClient {
   readonly #ask: Ask = async (method, path, { query, body, signal }) => {
     const sent = body === undefined ? [] : [new TextEncoder().encode(JSON.stringify(body))];
     const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
-    const call = { headers, signal, ...(query ? { query } : {}), ...(method === 'POST' ? { body: sent } : {}) };
+    const call = {
+      headers,
+      signal,
+      ...(query ? { query } : {}),
+      ...(method === 'POST' || method === 'PUT' ? { body: sent } : {}),
+    };
     return json(await this.#call(method, path, call));
   };
 

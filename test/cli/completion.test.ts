@@ -24,6 +24,8 @@ test('bash completes commands, their options and the words below them', async (t
   for (const word of ['list', 'create', 'delete']) assert.ok(complete('clients', '').includes(word));
   assert.deepEqual(complete('clients', 'cr'), ['create']);
   assert.deepEqual(complete('clients', 'create', '--ro'), ['--role']);
+  assert.deepEqual(complete('quotas', 's'), ['show', 'set']);
+  assert.deepEqual(complete('quotas', 'set', '--open'), ['--open-uploads']);
   assert.deepEqual(complete('--json', 'sw'), ['sweep']);
   assert.deepEqual(complete('ls', '--serv'), ['--server']);
 });
