@@ -18,7 +18,7 @@ export const OutsideQuery = Type.Object(
   {
     return_to: Type.Optional(
       Type.String({
-        maxLength: 2000,
+        maxLength: 1000,
         description: 'A path of this server to go to afterwards; without it the callback answers with the tokens.',
       }),
     ),

@@ -108,7 +108,14 @@ test('OpenID Connect: return_to leads back to a page, and nowhere else', async (
   assert.equal(back.status, 302);
   assert.equal(back.headers.get('location'), '/docs?a=b#c');
   assert.equal((await browser.ask(`${server.origin}/v1/auth/me`)).status, 200);
-  for (const evil of ['//evil.example', 'https://evil.example', '/\\evil.example', 'evil', 'javascript:alert(1)']) {
+  for (const evil of [
+    '//evil.example',
+    'https://evil.example',
+    '/\\evil.example',
+    'evil',
+    'javascript:alert(1)',
+    `/${'ü'.repeat(500)}`,
+  ]) {
     const url = `${server.origin}/v1/auth/oidc/login?return_to=${encodeURIComponent(evil)}`;
     refused(await browser.ask(url), 400, 'invalid_request');
   }

@@ -25,9 +25,11 @@ const tags = ['People'];
 const NAMES = ['oidc', 'yandex'] as const;
 type Name = (typeof NAMES)[number];
 
-/** Knows which browser began a sign-in; `lax`, for the provider's page sends the browser back here. */
+/** What the browser that began a sign-in knows of it; `lax`, for the provider's page sends the browser back here. */
 const COOKIE = 'outside_sign_in';
 const COOKIE_PATH = '/v1/auth';
+/** Percent-encoded; browsers keep 4 KiB a cookie. */
+const MOST_RETURN = 1000;
 
 interface Doors extends RouteDeps {
   departures: Departures;
@@ -105,7 +107,7 @@ async function begin(
   const handshake = newHandshake();
   const redirectUri = `${originOf(request, config.publicUrl)}/v1/auth/${name}/callback`;
   const url = await provider.begin(redirectUri, handshake);
-  const id = departures.add({
+  const sealed = departures.seal({
     provider: name,
     handshake,
     redirectUri,
@@ -114,7 +116,7 @@ async function begin(
     linkTo,
   });
   reply.header('cache-control', 'no-store');
-  setCookie(doors, request, reply, id, DEPARTURE_SECONDS);
+  setCookie(doors, request, reply, sealed, DEPARTURE_SECONDS);
   return url.href;
 }
 
@@ -136,8 +138,8 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
     config: { audit: 'sign_in' },
     handler: async (request, reply) => {
       const provider = providerOf(doors, name);
-      const id = fastifyCookie.parse(request.headers.cookie ?? '')[COOKIE];
-      const departure = id === undefined ? null : doors.departures.take(id);
+      const sealed = fastifyCookie.parse(request.headers.cookie ?? '')[COOKIE];
+      const departure = sealed === undefined ? null : doors.departures.open(sealed);
       setCookie(doors, request, reply, '', 0);
       if (departure?.provider !== name) {
         throw new LadingError(
@@ -223,8 +225,12 @@ function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
 function localPath(path: string): string {
   const base = 'http://here.invalid';
   const url = path.startsWith('/') && URL.canParse(path, base) ? new URL(path, base) : null;
-  if (url?.origin === base) return `${url.pathname}${url.search}${url.hash}`;
-  throw new LadingError('invalid_request', 'return_to must be a path of this server, like /files.');
+  const local = url?.origin === base ? `${url.pathname}${url.search}${url.hash}` : '';
+  if (local !== '' && local.length <= MOST_RETURN) return local;
+  throw new LadingError(
+    'invalid_request',
+    `return_to must be a path of this server, like /docs, of ${MOST_RETURN} characters at most.`,
+  );
 }
 
 function originOf({ protocol, host }: FastifyRequest, publicUrl: string | null): string {
