@@ -92,6 +92,7 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
   proxies: parseProxies,
   registration: (text) => oneOf(text, ['open', 'closed']),
   algorithm: (text) => oneOf(text, ['HS256', 'EdDSA', 'RS256']),
+  switch: (text) => oneOf(text, ['on', 'off']),
   url: (text) => {
     const url = URL.canParse(text) ? new URL(text) : null;
     if (

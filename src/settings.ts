@@ -24,6 +24,7 @@ export interface KindTypes {
   url: string | null;
   registration: 'open' | 'closed';
   algorithm: 'HS256' | 'EdDSA' | 'RS256';
+  switch: 'on' | 'off';
 }
 
 export type Kind = keyof KindTypes;
@@ -124,6 +125,14 @@ export const SETTINGS = [
     help: 'How long a refresh token is good; each use gives a new one',
     min: 1,
     max: 3650,
+  },
+  {
+    name: 'passwordGrant',
+    env: 'LADING_PASSWORD_GRANT',
+    flag: 'password-grant',
+    kind: 'switch',
+    default: 'on',
+    help: 'on: POST /auth/token takes the id and secret of a client, as older devices send them; off: only POST /api/oauth/token does, as RFC 9700 wants it',
   },
   {
     name: 'staleSeconds',

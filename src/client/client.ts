@@ -138,7 +138,7 @@ export class LadingClient {
     this.#transport = options.transport ?? fetchTransport();
     this.#idleMs = options.idleMs ?? 60_000;
     this.crc32 = options.crc32 ?? portableCrc32;
-    this.#session = new Session(this.#transport, this.#url('auth/token'), options, this.#idleMs);
+    this.#session = new Session(this.#transport, (path) => this.#url(path), options, this.#idleMs);
     this.clients = new ClientCalls(this.#ask);
     this.tokens = new TokenCalls(this.#ask);
     this.users = new UserCalls(this.#ask);

@@ -39,7 +39,9 @@ export async function problemOf(response: TransportResponse): Promise<LadingErro
   const wait = parseRetryAfter(response.header('retry-after'));
   if (wait !== null) members.retry_after = wait;
   const code = problem.code;
-  const detail = typeof problem.detail === 'string' ? problem.detail : `The server answered ${response.status}.`;
+  // The second is what OAuth says it with (RFC 6749 §5.2).
+  const said = [problem.detail, problem.error_description].find((text) => typeof text === 'string');
+  const detail = said ?? `The server answered ${response.status}.`;
   return new LadingError(isCode(code) ? code : codeOfStatus(response.status), detail, members);
 }
 

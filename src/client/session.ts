@@ -1,7 +1,7 @@
 /** Signs in and keeps a token fresh. However many requests need a new token at once, one sign-in is made. */
 import { LadingError } from '../errors.ts';
 import { NetworkError, parseObject, problemOf } from './failures.ts';
-import { readText, type Transport } from './transport.ts';
+import { readText, type Transport, type TransportResponse } from './transport.ts';
 
 export interface Credentials {
   /** A token made elsewhere; used until it is refused. */
@@ -15,16 +15,17 @@ const RENEW_EARLY_MS = 60_000;
 
 export class Session {
   readonly #transport: Transport;
-  readonly #url: string;
+  readonly #urlOf: (path: string) => string;
   readonly #credentials: Credentials;
   readonly #idleMs: number;
   #token: string | null;
   #renewAt = Number.POSITIVE_INFINITY;
   #signingIn: Promise<string> | null = null;
 
-  constructor(transport: Transport, url: string, credentials: Credentials, idleMs: number) {
+  /** @param urlOf the address of a path on the server */
+  constructor(transport: Transport, urlOf: (path: string) => string, credentials: Credentials, idleMs: number) {
     this.#transport = transport;
-    this.#url = url;
+    this.#urlOf = urlOf;
     this.#credentials = credentials;
     this.#idleMs = idleMs;
     this.#token = credentials.token ?? null;
@@ -50,14 +51,17 @@ export class Session {
     if (clientId === undefined || clientSecret === undefined) {
       throw new LadingError('unauthorized', 'A client id and its secret, or a token, are needed to sign in.');
     }
-    const form = new URLSearchParams({ grant_type: 'password', username: clientId, password: clientSecret });
-    const response = await this.#transport.request({
-      method: 'POST',
-      url: this.#url,
-      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
-      body: [new TextEncoder().encode(form.toString())],
-      idleMs: this.#idleMs,
+    let response = await this.#post('auth/token', {
+      grant_type: 'password',
+      username: clientId,
+      password: clientSecret,
     });
+    if (response.status === 404) {
+      // The password grant may be turned off. It comes first because older servers have no other.
+      response.discard();
+      const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret };
+      response = await this.#post('api/oauth/token', form);
+    }
     if (response.status !== 200) throw await problemOf(response);
     const { access_token: token, expires_in: seconds } = parseObject(await readText(response));
     if (typeof token !== 'string') throw new NetworkError('The answer to the sign-in is not that of a Lading server.');
@@ -65,5 +69,15 @@ export class Session {
     this.#renewAt = Date.now() + Math.max(life - RENEW_EARLY_MS, life * 0.9);
     this.#token = token;
     return token;
+  }
+
+  #post(path: string, form: Record<string, string>): Promise<TransportResponse> {
+    return this.#transport.request({
+      method: 'POST',
+      url: this.#urlOf(path),
+      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      body: [new TextEncoder().encode(new URLSearchParams(form).toString())],
+      idleMs: this.#idleMs,
+    });
   }
 }

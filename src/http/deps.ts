@@ -30,6 +30,7 @@ export interface ServerDeps {
     | 'maxChunkBytes'
     | 'maxFileBytes'
     | 'refreshDays'
+    | 'passwordGrant'
     | 'staleSeconds'
     | 'openEndedSeconds'
     | 'jwtAlgorithm'

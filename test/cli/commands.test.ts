@@ -224,6 +224,19 @@ test('login checks, stores privately, and the other commands use it', async (t) 
   assert.match(refused.stderr, /chmod 600/);
 });
 
+test('commands sign in by id and secret where the password grant is off', async (t) => {
+  const server = await startServer(t, { LADING_PASSWORD_GRANT: 'off' });
+  const { id, secret } = server.client;
+  const ls = (given: string) =>
+    runCli(t, ['ls', '--json'], {
+      env: { LADING_SERVER: server.origin, LADING_CLIENT_ID: id, LADING_CLIENT_SECRET: given },
+    });
+  assert.deepEqual(jsonLines((await ls(secret)).stdout), [{ files: [] }]);
+  const refused = await ls('wrong');
+  assert.equal(refused.code, 3);
+  assert.match(refused.stdout, /"unauthorized".*secret is wrong/);
+});
+
 test('downloads without a target never lead out of the folder', async (t) => {
   const { folder, lading } = await place(t);
   await writeFile(join(folder, 'f'), 'x');

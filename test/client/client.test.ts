@@ -152,6 +152,20 @@ test('a token is used until its life is nearly over, then renewed before it is r
   }
 });
 
+test('where the password grant is off, signing in goes by the client credentials of OAuth', async (t) => {
+  const server = await startServer(t, { LADING_PASSWORD_GRANT: 'off' });
+  const { id: clientId, secret: clientSecret } = server.client;
+  const client = clientOf(t, { server: server.origin, token: 'refused', clientId, clientSecret });
+  await client.uploadChunk('f', { start: 0, data: bytesOf(3), totalSize: 3 });
+  assert.equal((await client.status('f')).status, 'complete');
+  const wrong = clientOf(t, { server: server.origin, clientId, clientSecret: 'wrong' });
+  await assert.rejects(wrong.token(), (error: unknown) => {
+    assert.ok(error instanceof LadingError && error.code === 'unauthorized');
+    assert.match(error.message, /secret/);
+    return true;
+  });
+});
+
 test('without a way to sign in again a refused token is final, and so is a wrong secret', async (t) => {
   const server = await startServer(t);
   await assert.rejects(

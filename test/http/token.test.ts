@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { grant, granted, works } from '../support/oauth.ts';
 import { signIn, startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
@@ -57,4 +58,16 @@ test('guessing is slowed down, with the time to wait, and the right secret has t
   assert.ok((await signIn(origin, admin.id, admin.secret)).access_token, 'another client is not held up');
   now += wait * 1000;
   assert.ok((await signIn(origin, client.id, client.secret)).access_token);
+});
+
+test('turned off it is not there, and everything else is', async (t) => {
+  const { origin, client } = await startServer(t, { LADING_PASSWORD_GRANT: 'off' });
+  const form = `username=${client.id}&password=${client.secret}`;
+  await assertProblemReply(await post(origin, form), 'not_found');
+  await assertProblemReply(await post(origin, `grant_type=password&${form}`), 'not_found');
+  for (const path of ['/health', '/ready']) assert.equal((await fetch(`${origin}${path}`)).status, 200);
+  const document = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: object };
+  assert.ok(!('/auth/token' in document.paths) && '/api/oauth/token' in document.paths);
+  const { access_token: token } = await granted(await grant(origin, client, { grant_type: 'client_credentials' }));
+  assert.ok(await works(origin, token));
 });

@@ -1,4 +1,4 @@
-/** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3). */
+/** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3, which RFC 9700 §2.4 forbids; so it can be off). */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { TokenReply, TokenRequest } from '../../protocol/schemas.ts';
@@ -9,6 +9,7 @@ import { type Form, formBodies, parseForm } from '../form.ts';
 import { smallBody } from '../refuse.ts';
 
 export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  if (deps.config.passwordGrant === 'off') return;
   app.register(async (scope) => {
     formBodies(scope, passwordForm);
     scope.post<{ Body: TokenRequest }>('/auth/token', {
