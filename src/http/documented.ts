@@ -112,6 +112,20 @@ export const REPLY_FIELDS = fields({
 });
 export type ReplyField = keyof typeof REPLY_FIELDS;
 
+/** Fields of every reply of the routes that have rate limits, those of one that is refused before it is routed excepted. */
+export const RATE_FIELDS = fields({
+  RateLimit: {
+    description:
+      'How many requests (r) the address and whoever asks have left, and in how many seconds (t) more of them ' +
+      '(draft-ietf-httpapi-ratelimit-headers-10). Chunks, status, downloads and metrics say so once half are used.',
+    example: '"address";r=1199998;t=1, "principal";r=599998;t=1',
+  },
+  'RateLimit-Policy': {
+    description: 'How many requests (q) each may send in so many seconds (w); sent with RateLimit.',
+    example: '"address";q=1200000;w=60, "principal";q=600000;w=60',
+  },
+});
+
 /** Refusals of every route that works only while the server takes requests. */
 export const WORKING = ['overloaded', 'shutting_down'] as const satisfies readonly ErrorCode[];
 /** …and only for those who have signed in. */

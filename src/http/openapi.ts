@@ -10,7 +10,14 @@ import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { Problem } from '../protocol/schemas.ts';
 import type { Needs } from './auth.ts';
 import { ACCESS_COOKIE } from './cookies.ts';
-import { type Documented, type Field, REPLY_FIELDS, REQUEST_FIELDS, type ReplyField } from './documented.ts';
+import {
+  type Documented,
+  type Field,
+  RATE_FIELDS,
+  REPLY_FIELDS,
+  REQUEST_FIELDS,
+  type ReplyField,
+} from './documented.ts';
 import { PROBLEM_TYPE } from './problems.ts';
 
 type Json = Record<string, unknown>;
@@ -87,13 +94,14 @@ function successes(response: unknown, replies: Documented['replies'] = {}): Json
 function documented(
   given: FastifySchema,
   url: string,
-  { needs, safe }: { needs: Needs | undefined; safe: boolean },
+  { needs, safe, limited }: { needs: Needs | undefined; safe: boolean; limited: boolean },
 ): { schema: FastifySchema; url: string } {
   const { documented: extra = {}, ...rest } = given;
   const errors = [...(extra.errors ?? [])];
   // A token may have been made for less than the route needs; a cookie may come along with another site's request.
   if (needs !== undefined && needs !== 'sign-in') errors.push('insufficient_scope');
   if (needs !== undefined && !safe) errors.push('forbidden');
+  if (limited) errors.push('rate_limited');
   const response = { ...successes(rest.response, extra.replies), ...refusals(errors, extra.refusal) };
   // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for every scheme).
   const security =
@@ -121,12 +129,36 @@ function headless(path: unknown): unknown {
   return { ...path, head: { ...head, parameters: kept, responses: Object.fromEntries(replies) } };
 }
 
+/** Fields as OpenAPI has them, where nothing else brings them into that form. */
+function asHeaders(schemas: Record<string, Json>): Json {
+  const fields = Object.entries(schemas).map(([name, { description, ...schema }]) => [name, { description, schema }]);
+  return Object.fromEntries(fields);
+}
+
+/** They stand there once: of thousands of copies the document would be several times as long. */
+const RATE_NAMES = ['RateLimit', 'RateLimit-Policy'] as const;
+const RATE_REFERENCES = Object.fromEntries(RATE_NAMES.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+
+/** Operations that refuse whoever comes too often tell in every reply how it stands, if they got as far as to look. */
+function withRates(path: unknown): unknown {
+  if (!isObject(path)) return path;
+  const operations = Object.entries(path).map(([method, operation]) => {
+    if (!isObject(operation) || !isObject(operation.responses) || !('429' in operation.responses)) {
+      return [method, operation];
+    }
+    const responses = Object.entries(operation.responses).map(([status, reply]) => {
+      if (!isObject(reply) || status === String(CATALOGUE.headers_too_large.status)) return [status, reply];
+      return [status, { ...reply, headers: { ...(isObject(reply.headers) ? reply.headers : {}), ...RATE_REFERENCES } }];
+    });
+    return [method, { ...operation, responses: Object.fromEntries(responses) }];
+  });
+  return Object.fromEntries(operations);
+}
+
 /** What no operation answers, but every path: another method. */
 function methodNotAllowed(): Json {
-  const fields = Object.entries(replyFields(['Allow'])).map(([name, { description, ...schema }]) => {
-    return [name, { description, schema }];
-  });
-  return { ...refusal(['method_not_allowed']), headers: Object.fromEntries(fields) };
+  const headers = { ...asHeaders(replyFields(['Allow'])), ...RATE_REFERENCES };
+  return { ...refusal(['method_not_allowed']), headers };
 }
 
 /** Moves every schema with a title to `components` and leaves a reference. */
@@ -164,16 +196,18 @@ export const openapi = fp(
       },
       transform: ({ schema, url, route }) => {
         const safe = [route.method].flat().every((method) => method === 'GET' || method === 'HEAD');
-        return documented(schema ?? {}, url, { needs: route.config?.needs, safe });
+        const { needs, unlimited } = route.config ?? {};
+        return documented(schema ?? {}, url, { needs, safe, limited: unlimited !== true });
       },
       transformObject: (documentObject) => {
         if (!('openapiObject' in documentObject)) return documentObject.swaggerObject;
         const { openapiObject: document } = documentObject;
         const schemas: Json = {};
-        const heads = Object.entries(document.paths ?? {}).map(([path, item]) => [path, headless(item)]);
-        const paths = hoist(Object.fromEntries(heads), schemas);
+        const items = Object.entries(document.paths ?? {}).map(([path, item]) => [path, withRates(headless(item))]);
+        const paths = hoist(Object.fromEntries(items), schemas);
+        const headers = asHeaders(fieldSchemas(RATE_FIELDS, RATE_NAMES));
         const responses = hoist({ MethodNotAllowed: methodNotAllowed() }, schemas);
-        return Object.assign(document, { paths, components: { ...document.components, schemas, responses } });
+        return Object.assign(document, { paths, components: { ...document.components, headers, schemas, responses } });
       },
     });
   },

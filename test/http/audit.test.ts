@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { AuditPage, AuditRecord } from '../../src/protocol/audit-schemas.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import { type Account, signIn, startServer, type TestServer } from '../support/server.ts';
+import { seededFolder } from '../support/identity.ts';
+import { type Account, sign, signIn, startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
 async function auditOf({ origin }: TestServer, who: Account, query = ''): Promise<AuditPage> {
@@ -148,4 +149,54 @@ test('administrators see their own tenant and what nobody did, others nothing', 
     entries.map(({ tenant }) => tenant),
     ['default', null, 'default'],
   );
+});
+
+test('root sees every tenant together, one after the other in pages, or one of them', async (t) => {
+  const { dataDir } = await seededFolder(t, async ({ clients, tenants }) => {
+    await tenants.create('acme', 'Acme');
+    await clients.create({ id: 'top', secret: 'the-secret-of-a-root', role: 'root', name: null });
+    const boss = { id: 'boss', secret: 'the-secret-of-the-boss', role: 'admin', name: null, tenant: 'acme' } as const;
+    await clients.create(boss);
+  });
+  const server = await startServer(t, {}, {}, dataDir);
+  const { origin, admin, client, app } = server;
+  const as = (id: string, role: 'root' | 'admin'): Account => ({ id, secret: '', ...sign(app, id, role) });
+  const [top, boss] = [as('top', 'root'), as('boss', 'admin')];
+  const enrolled = await fetch(`${origin}/api/clients`, {
+    method: 'POST',
+    headers: { ...boss.headers, ...json },
+    body: JSON.stringify({ role: 'client' }),
+  });
+  const { client_id: device } = (await enrolled.json()) as { client_id: string };
+  await fetch(`${origin}/api/clients/${device}`, { headers: boss.headers, method: 'DELETE' });
+  await fetch(`${origin}/api/files`);
+  const seen = async (who: Account, query = ''): Promise<(string | null)[][]> =>
+    (await auditOf(server, who, query)).entries.map(({ tenant, action, target }) => [tenant, action, target]).reverse();
+
+  const ours = [['default', 'client_created', client.id]];
+  const acmes = [
+    ['acme', 'client_created', device],
+    ['acme', 'client_deleted', device],
+  ];
+  const nobodys = [[null, 'refusal', '/api/files']];
+  assert.deepEqual(await seen(top), [...ours, ...acmes, ...nobodys]);
+  assert.deepEqual(await seen(top, '?tenant=acme'), acmes);
+  assert.deepEqual(await seen(top, '?tenant=default'), [...ours, ...nobodys]);
+  assert.deepEqual(await seen(top, '?action=client_created'), [...ours, ...acmes.slice(0, 1)]);
+  assert.deepEqual(await seen(top, '?principal=boss'), acmes);
+  assert.deepEqual(await seen(boss), acmes);
+  assert.deepEqual(await seen(boss, '?principal=test-admin'), [], 'nothing of another tenant by asking for its people');
+  assert.deepEqual(await seen(admin), [...ours, ...nobodys]);
+  await assertProblemReply(await fetch(`${origin}/api/audit?tenant=default`, { headers: boss.headers }), 'forbidden');
+
+  const paged: (string | null)[] = [];
+  let cursor: string | null = null;
+  do {
+    const after: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`;
+    const page: AuditPage = await auditOf(server, top, `?limit=1${after}`);
+    paged.push(...page.entries.map(({ tenant }) => tenant));
+    cursor = page.next_cursor;
+  } while (cursor !== null);
+  // Youngest first, with the refusal of the administrator of acme just now.
+  assert.deepEqual(paged, ['acme', null, 'acme', 'acme', 'default']);
 });

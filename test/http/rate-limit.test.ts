@@ -84,3 +84,43 @@ test('0 turns the limits off', async (t) => {
   assert.equal(reply.headers.get('ratelimit'), null);
   assert.equal(reply.headers.get('ratelimit-policy'), null);
 });
+
+const RATES = ['RateLimit', 'RateLimit-Policy'];
+
+/** What is looked at of the OpenAPI document. */
+interface Document {
+  paths: Record<string, { get?: { responses: Record<string, { headers?: object }> } }>;
+  components: { headers: Record<string, { description: string; schema: { examples: string[] } }> };
+}
+
+test('the OpenAPI document has the fields of rate limits where they are sent', async (t) => {
+  const server = await startServer(t);
+  const document = (await (await fetch(`${server.origin}/openapi.json`)).json()) as Document;
+  const { paths, components } = document;
+  assert.deepEqual(Object.keys(components.headers).sort(), RATES);
+  for (const { description, schema } of Object.values(components.headers)) {
+    assert.match(description, /requests/);
+    assert.ok(parseList(schema.examples[0] ?? '').length > 0, 'the example is a list (RFC 9651)');
+  }
+  const documented = (path: string, status: number): string[] =>
+    RATES.filter((name) => name in (paths[path]?.get?.responses[status]?.headers ?? {}));
+  for (const [path, headers, status] of [
+    ['/api/files', server.client.headers, 200],
+    ['/api/files', {}, 401],
+    ['/api/audit', server.client.headers, 403],
+    ['/api/quotas/{kind}/{id}', server.admin.headers, 404],
+    ['/v1/auth/providers', {}, 200],
+    ['/.well-known/jwks.json', {}, 200],
+    ['/health', {}, 200],
+    ['/ready', {}, 200],
+  ] as const) {
+    const reply = await fetch(server.origin + path.replace('{kind}/{id}', 'client/nobody'), { headers });
+    assert.equal(reply.status, status, path);
+    const sent = RATES.filter((name) => reply.headers.has(name));
+    assert.deepEqual(documented(path, status), sent, `${path} ${status}`);
+    assert.equal(sent.length, path === '/health' || path === '/ready' ? 0 : 2, path);
+  }
+  assert.deepEqual(documented('/api/files', 431), [], 'it is refused before its address is looked at');
+  const { responses = {} } = paths['/api/files']?.get ?? {};
+  for (const status of ['429', '503']) assert.ok('Retry-After' in (responses[status]?.headers ?? {}), status);
+});
