@@ -10,16 +10,19 @@ export const EXIT = {
   conflict: 5,
   verification: 6,
   unavailable: 7,
+  range: 8,
+  localFile: 9,
   interrupted: 130,
   terminated: 143,
 } as const;
 
 export const EXIT_HELP = `Exit codes:
-  0  done                       5  conflict with what the server has
-  1  other failure              6  verification failed
-  2  wrong usage or settings    7  network or server unavailable
-  3  not signed in, forbidden   130  stopped by Ctrl-C; run it again to go on
-  4  not found                  143  ended by SIGTERM; the same`;
+  0  done                       6  verification failed
+  1  other failure              7  network or server unavailable
+  2  wrong usage or settings    8  the file does not reach to the range that is wanted
+  3  not signed in, forbidden   9  a local file is not there or cannot be opened
+  4  not found on the server    130  stopped by Ctrl-C; run it again to go on
+  5  conflict with the server   143  ended by SIGTERM; the same`;
 
 /** Something that the person who typed the command has to change. */
 export class UsageError extends Error {
@@ -42,15 +45,22 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT.usage;
   if (error instanceof NetworkError) return EXIT.unavailable;
   if (error instanceof VerificationError) return EXIT.verification;
-  if (!(error instanceof LadingError)) return EXIT.failure;
+  if (!(error instanceof LadingError)) return isUnopened(error) ? EXIT.localFile : EXIT.failure;
   const { code, status } = error;
   if (code === 'checksum_mismatch' || code === 'digest_mismatch') return EXIT.verification;
   if (code === 'invalid_name') return EXIT.usage;
   if (status === 401 || status === 403) return EXIT.denied;
   if (status === 404) return EXIT.notFound;
   if (status === 409 || status === 412) return EXIT.conflict;
+  if (status === 416) return EXIT.range;
   if (status >= 500 || status === 408 || status === 429) return EXIT.unavailable;
   return EXIT.failure;
+}
+
+/** The system's error when a file or its folder is not there, or not for us. */
+function isUnopened(error: unknown): boolean {
+  if (!(error instanceof Error && 'code' in error && 'syscall' in error) || error.syscall !== 'open') return false;
+  return ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EISDIR'].includes(String(error.code));
 }
 
 /** An error for programs: a code, a sentence, and what else is known. */
@@ -66,5 +76,6 @@ export function describeError(error: unknown): Record<string, unknown> {
     Stopped: 'stopped',
   };
   if (!(error instanceof Error)) return { code: 'failure', detail: String(error) };
+  if (isUnopened(error)) return { code: 'local_file', detail: error.message };
   return { code: codes[error.name] ?? 'failure', detail: error.message };
 }

@@ -90,7 +90,9 @@ test('ranges and streams go to standard output or a file', async (t) => {
   assert.equal(jsonLines(mixed.stderr)[0]?.received_bytes, 26);
   await out('--range', '0-4', '-o', 'part');
   assert.equal(await readFile(join(folder, 'part'), 'utf8'), 'abcde');
-  assert.equal((await lading(['download', 'alphabet', '--range', '26-', '-o', '-'])).code, 1);
+  for (const target of ['-', 'beyond']) {
+    assert.equal((await lading(['download', 'alphabet', '--range', '26-', '-o', target])).code, 8, target);
+  }
 });
 
 test('exit codes tell scripts what happened', async (t) => {
@@ -99,7 +101,8 @@ test('exit codes tell scripts what happened', async (t) => {
   await writeFile(join(folder, 'g'), 'other');
   const code = async (args: string[], env?: Record<string, string>) => (await lading(args, env)).code;
   assert.equal(await code(['upload', 'f']), 0);
-  assert.equal(await code(['upload', 'absent']), 1);
+  assert.equal(await code(['upload', 'absent']), 9);
+  assert.equal(await code(['upload', 'absent/file']), 9);
   assert.equal(await code(['upload', 'f', 'g', '--name', 'one']), 2);
   assert.equal(await code(['upload', 'f', '--chunk-size', '1T']), 2);
   assert.equal(await code(['ls', '--nonsense']), 2);
@@ -147,7 +150,7 @@ test('several files go in one command; one that fails does not stop the others',
   const { folder, lading, json } = await place(t);
   for (const name of ['1', '2', '3']) await writeFile(join(folder, name), name);
   const { code, stdout } = await lading(['upload', '1', 'absent', '2', '3', '--json']);
-  assert.equal(code, 1);
+  assert.equal(code, 9);
   assert.deepEqual(
     jsonLines(stdout).map(({ event, file }) => `${event} ${file}`),
     ['done 1', 'error absent', 'done 2', 'done 3'],

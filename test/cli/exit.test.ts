@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
 import { test } from 'node:test';
 import { describeError, EXIT, EXIT_HELP, exitCodeOf, Stopped, UsageError } from '../../src/cli/exit.ts';
 import { NetworkError, SourceChangedError, VerificationError } from '../../src/client/client.ts';
@@ -30,7 +31,7 @@ test('every error of the server has its exit code', () => {
     file_too_large: 1,
     quota_exceeded: 1,
     unsupported_media_type: 1,
-    range_not_satisfiable: 1,
+    range_not_satisfiable: 8,
     validation_failed: 1,
     rate_limited: 7,
     headers_too_large: 1,
@@ -53,6 +54,7 @@ test('errors of this side have theirs', () => {
   assert.equal(exitCodeOf(new Stopped(EXIT.interrupted)), 130);
   assert.equal(exitCodeOf(new Error('no space left')), EXIT.failure);
   assert.equal(exitCodeOf('odd'), EXIT.failure);
+  assert.equal(exitCodeOf(Object.assign(new Error('ENOENT'), { code: 'ENOENT' })), EXIT.failure, 'not of a file');
 });
 
 test('the help lists every code', () => {
@@ -64,4 +66,12 @@ test('errors for programs name a code and keep the members', () => {
   assert.deepEqual(describeError(error), { code: 'not_contiguous', detail: 'gaps', status: 409, missing: [[1, 2]] });
   assert.deepEqual(describeError(new NetworkError('gone')), { code: 'network', detail: 'gone' });
   assert.deepEqual(describeError(new TypeError('no')), { code: 'failure', detail: 'no' });
+});
+
+test('a local file that is not there is told apart from other failures of the disk', async () => {
+  const error: unknown = await open('/nonexistent/file').catch((cause: unknown) => cause);
+  assert.equal(exitCodeOf(error), EXIT.localFile);
+  assert.equal(describeError(error).code, 'local_file');
+  const full = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'open' });
+  assert.equal(exitCodeOf(full), EXIT.failure);
 });
