@@ -108,14 +108,19 @@ class Follower {
       }
       // A replacement is on its way, which the status describes; ours may be there until that is complete.
       const { etag, size } = known.readable
-        ? await this.#client.head(this.#name, this.#options)
+        ? await unlessGone(this.#client.head(this.#name, this.#options))
         : { etag: null, size: 0 };
       if (etag === null || size === null || idOf(etag) !== id) throw replaced();
       this.#size = size;
       stop = size;
     }
     if (stop > this.#at) {
-      yield* readPart(this.#client, this.#name, { id, extent: { start: this.#at, end: stop - 1 } }, this.#options);
+      const part = { id, extent: { start: this.#at, end: stop - 1 } };
+      try {
+        yield* readPart(this.#client, this.#name, part, this.#options);
+      } catch (error) {
+        throw asChanged(error);
+      }
     } else if (known.id === id && known.status === 'partial') {
       await this.#waitForMore(id);
     }
@@ -143,7 +148,7 @@ class Follower {
     const known = await this.#client.status(this.#name, { owner, signal });
     if (known.id !== id || known.status !== 'complete' || known.next_expected_byte > this.#at) return false;
     // While more may be added, an answer to follow has no ETag.
-    const { etag, size } = await this.#client.head(this.#name, { owner, signal, follow: true });
+    const { etag, size } = await unlessGone(this.#client.head(this.#name, { owner, signal, follow: true }));
     if (etag !== null && size !== null && idOf(etag) === id) {
       // Bytes that a server lost with its power are to be sent again; sealed without them it is another file.
       if (size < this.#at) throw replaced();
@@ -161,4 +166,19 @@ class Follower {
     const left = this.#size !== null && rate > 0 ? (this.#size - this.#at) / rate : null;
     this.#options.onProgress?.({ ...progress, rate, total: this.#size, left });
   }
+}
+
+/**
+ * What the status told just now was not there any more when it was asked for. Whether it was removed or replaced only the next
+ * status can tell, so this one is worth another try.
+ */
+function asChanged(error: unknown): unknown {
+  if (!(error instanceof LadingError) || error.status !== 404) return error;
+  return new NetworkError('The file changed on the server just now.', { cause: error });
+}
+
+function unlessGone<T>(answer: Promise<T>): Promise<T> {
+  return answer.catch((error: unknown) => {
+    throw asChanged(error);
+  });
 }

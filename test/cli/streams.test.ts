@@ -110,9 +110,15 @@ test('following ends with an error when the file is removed or replaced meanwhil
     await direct.uploadChunk('f', { start: 0, data: bytesOf(10, 3).fill(65), totalSize: 20 });
     const following = startCli(t, ['download', 'f', '--follow', '-o', '-'], options);
     await until(following, /A{10}/);
+    if (replacement) {
+      // In between there is no file at all: whoever asks then is told that it was removed.
+      proxy.rule = () => ({ refuse: true });
+      proxy.sever();
+    }
     await direct.remove('f');
     if (replacement) await direct.upload(sourceOf(bytesOf(20)), { name: 'f' });
-    proxy.sever();
+    proxy.rule = () => ({});
+    if (!replacement) proxy.sever();
     const { code, stdout } = await following.finished;
     assert.deepEqual([code, stdout], [replacement ? 5 : 4, 'A'.repeat(10)]);
     if (replacement) await direct.remove('f');
