@@ -5,6 +5,7 @@ import type { Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Access } from '../identity/access.ts';
 import type { Clients } from '../identity/clients.ts';
+import type { Identity } from '../identity/identity.ts';
 import { requireRole, requireScope } from '../identity/policy.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Role } from '../protocol/schemas.ts';
@@ -91,6 +92,7 @@ export const bearerAuth = fp<BearerOptions>(
 
 export interface SignInDeps {
   clients: Clients;
+  identity: Identity;
   throttle: Throttle;
 }
 
@@ -104,17 +106,14 @@ export async function signIn(
   clientId: string,
   secret: string,
 ): Promise<Principal> {
-  const { clients, throttle } = deps;
+  const { clients, identity, throttle } = deps;
   const claimed = clients.find(clientId);
   // Of unknown ids nothing is remembered: people type secrets into the wrong field.
   if (claimed) request.audited = { target: clientId, tenant: claimed.tenant };
-  throttle.check(clientId, request.ip);
-  const principal = await clients.authenticate(clientId, secret);
-  if (!principal) {
-    throttle.failed(clientId, request.ip);
-    throw new LadingError('unauthorized', 'The client id or the secret is wrong.');
-  }
-  throttle.succeeded(clientId);
+  const right = await throttle.attempt(clientId, request.ip, () => clients.authenticate(clientId, secret));
+  // Its tenant may be gone.
+  const principal = right && identity.subject('device', clientId);
+  if (!principal) throw new LadingError('unauthorized', 'The client id or the secret is wrong.');
   request.audited = { principal };
   return principal;
 }

@@ -67,6 +67,8 @@ interface Property {
   enum?: readonly string[];
   minimum?: number;
   maximum?: number;
+  minLength?: number;
+  maxLength?: number;
   default?: unknown;
 }
 
@@ -88,7 +90,9 @@ function checkOf(name: string, property: Property): Check {
       return text === 'true';
     };
   }
+  const { minLength = 0, maxLength = Number.POSITIVE_INFINITY } = property;
   return (text) => {
+    if (text.length < minLength || text.length > maxLength) throw wrong(`${minLength} to ${maxLength} characters`);
     if (words && !words.includes(text)) throw wrong(`one of ${words.join(', ')}`);
     return text;
   };

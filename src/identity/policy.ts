@@ -57,7 +57,8 @@ export function mayEnrol(principal: Principal, role: Role): boolean {
  * anything then that they cannot do already.
  */
 export function mayManage(principal: Principal, role: Role): boolean {
-  if (!mayGrantRole(principal, role) || (role === 'root' && principal.kind === 'token')) return false;
+  // Who signs in with a password has the whole role, which no API token and no narrowed sign-in has.
+  if (!mayGrantRole(principal, role) || (role !== 'client' && !hasRole(principal))) return false;
   return [...SCOPES_OF_ROLE[role]].every((scope) => principal.scopes.has(scope));
 }
 
@@ -106,6 +107,8 @@ export function tenantOf(principal: Principal, asked: string | undefined): strin
 export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'files:read'): string {
   if (asked === undefined || asked === principal.id) return ownerKey(principal.tenant, principal.id);
   const { role } = principal;
+  // An API token works on the files of its owner, and a sign-in for less is no administrator's.
+  if (!hasRole(principal)) throw new LadingError('forbidden', 'Only an administrator may name another owner.');
   if (role === 'admin' || (role === 'ops' && scope === 'files:read')) return ownerKey(principal.tenant, asked);
   if (role === 'root') {
     const slash = asked.indexOf('/');

@@ -1,6 +1,7 @@
 /**
- * Slows the guessing of secrets. A leaky bucket counts the failures of each client id and of each address: a full one lets the next
- * attempt in when it has leaked. An address may hold a whole fleet behind a proxy, so its bucket is larger and leaks faster.
+ * Slows the guessing of secrets. Leaky buckets count the failures of each id from each network, of each id from everywhere, and of each
+ * address: a full one lets the next attempt in when it has leaked. An address may hold a whole fleet behind a proxy, so its bucket is
+ * larger and leaks faster.
  */
 import { isIPv6 } from 'node:net';
 import type { Clock } from '../contracts.ts';
@@ -8,6 +9,7 @@ import { LadingError } from '../errors.ts';
 
 /** Failures at once that are forgiven, and how long one of them is remembered beyond that. */
 const CLIENT = { burst: 10, leakMs: 10_000 };
+const EVERYWHERE = { burst: 100, leakMs: 1_000 };
 const ADDRESS = { burst: 50, leakMs: 2_000 };
 /** Buckets kept of each sort; beyond that the one that failed longest ago is forgotten. */
 const MOST_KEPT = 10_000;
@@ -38,7 +40,8 @@ class Buckets {
 
   fail(key: string, now: number): void {
     const bucket = this.#kept.get(key);
-    const level = (bucket ? this.#levelAt(bucket, now) : 0) + 1;
+    // Never above the burst: whoever guesses on must not make the owner wait for hours.
+    const level = Math.min(this.#burst, (bucket ? this.#levelAt(bucket, now) : 0) + 1);
     // Taken out and put back, so that the map's order is that of the last failure.
     this.#kept.delete(key);
     this.#kept.set(key, { level, at: now });
@@ -57,23 +60,71 @@ class Buckets {
   }
 }
 
+/** Checks of one id from one network that run or wait at one time. */
+const MOST_AT_ONCE = CLIENT.burst;
+const MOST_WAITING = 64;
+
+/** Those who check a secret of one id from one network right now. */
+interface Line {
+  running: number;
+  waiting: (() => void)[];
+}
+
 export class Throttle {
   readonly #clock: Clock;
-  readonly #clients = new Buckets(CLIENT);
+  /** By id and network: whoever guesses does not lock out the owner, who is elsewhere. */
+  readonly #near = new Buckets(CLIENT);
+  /** By id alone, for guesses from everywhere. */
+  readonly #clients = new Buckets(EVERYWHERE);
   readonly #addresses = new Buckets(ADDRESS);
+  readonly #lines = new Map<string, Line>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /**
-   * To be asked before a secret is looked at.
+   * Checks a secret, unless too many were wrong lately. Of one id from one network only a few are checked at one time, the others wait: a
+   * thousand guesses at once get no further than a thousand one after the other, and nobody takes all the hashing there is.
+   * @param check null when the secret was wrong
+   * @throws LadingError `rate_limited` with the seconds to wait, `overloaded`
+   */
+  async attempt<T>(id: string, address: string, check: () => Promise<T | null>): Promise<T | null> {
+    const key = nearKey(id, address);
+    const line = this.#lines.get(key) ?? { running: 0, waiting: [] };
+    this.#lines.set(key, line);
+    if (line.running >= MOST_AT_ONCE) {
+      if (line.waiting.length >= MOST_WAITING) {
+        throw new LadingError('overloaded', 'Too many sign-ins at one time; try again shortly.', { retry_after: 5 });
+      }
+      // The place is handed on, never free in between.
+      await new Promise<void>((go) => line.waiting.push(go));
+    } else line.running += 1;
+    try {
+      this.check(id, address);
+      const found = await check();
+      if (found === null) this.failed(id, address);
+      else this.succeeded(id, address);
+      return found;
+    } finally {
+      const next = line.waiting.shift();
+      if (next) next();
+      else {
+        line.running -= 1;
+        if (line.running === 0) this.#lines.delete(key);
+      }
+    }
+  }
+
+  /**
+   * To be asked before what counts as a try.
    * @throws LadingError `rate_limited` with the seconds to wait
    */
-  check(clientId: string, address: string): void {
+  check(id: string, address: string): void {
     const now = this.#clock.now();
     const wait = Math.max(
-      this.#clients.waitMs(clientKey(clientId), now),
+      this.#near.waitMs(nearKey(id, address), now),
+      this.#clients.waitMs(idKey(id), now),
       this.#addresses.waitMs(network(address), now),
     );
     if (wait === 0) return;
@@ -82,20 +133,25 @@ export class Throttle {
     });
   }
 
-  failed(clientId: string, address: string): void {
+  failed(id: string, address: string): void {
     const now = this.#clock.now();
-    this.#clients.fail(clientKey(clientId), now);
+    this.#near.fail(nearKey(id, address), now);
+    this.#clients.fail(idKey(id), now);
     this.#addresses.fail(network(address), now);
   }
 
-  /** Clears the client's failures; the address keeps its own, or one good credential would allow endless guessing of others. */
-  succeeded(clientId: string): void {
-    this.#clients.forget(clientKey(clientId));
+  /** Clears the failures from there; the address keeps its own, or one good credential would allow endless guessing of others. */
+  succeeded(id: string, address: string): void {
+    this.#near.forget(nearKey(id, address));
   }
 }
 
+function nearKey(id: string, address: string): string {
+  return `${idKey(id)} ${network(address)}`;
+}
+
 /** Ids are at most 64 characters; what is longer is nobody's and shares buckets by its beginning. */
-function clientKey(clientId: string): string {
+function idKey(clientId: string): string {
   return clientId.slice(0, 64);
 }
 

@@ -12,10 +12,10 @@ export const SCOPES = [
 export type Scope = (typeof SCOPES)[number];
 
 /** What `read` and `write` are short for: whoever may write a file may also read it back and delete it. */
-const SHORT: Readonly<Record<string, readonly Scope[]>> = {
-  read: ['files:read'],
-  write: ['files:write', 'files:delete'],
-};
+const SHORT: ReadonlyMap<string, readonly Scope[]> = new Map<string, readonly Scope[]>([
+  ['read', ['files:read']],
+  ['write', ['files:write', 'files:delete']],
+]);
 
 function isScope(word: string): word is Scope {
   return (SCOPES as readonly string[]).includes(word);
@@ -30,9 +30,9 @@ export function parseScopes(asked: string | readonly string[]): Scope[] {
   const words = typeof asked === 'string' ? asked.split(/ +/).filter((word) => word !== '') : asked;
   const found = new Set<Scope>();
   for (const word of words) {
-    const meant = SHORT[word] ?? (isScope(word) ? [word] : null);
+    const meant = SHORT.get(word) ?? (isScope(word) ? [word] : null);
     if (meant === null) {
-      const known = [...Object.keys(SHORT), ...SCOPES].join(', ');
+      const known = [...SHORT.keys(), ...SCOPES].join(', ');
       throw new LadingError(
         'validation_failed',
         `${JSON.stringify(word.slice(0, 40))} is no scope; there are ${known}.`,

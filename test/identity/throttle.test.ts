@@ -24,35 +24,89 @@ function clocked(): { throttle: Throttle; pass(ms: number): void; wait(id: strin
   };
 }
 
-test('ten failures of a client are free, then one every ten seconds', () => {
+test('ten failures of a client from one network are free, then one every ten seconds; the owner elsewhere need not wait', () => {
   const { throttle, pass, wait } = clocked();
   for (let i = 0; i < 10; i += 1) {
     assert.equal(wait('a', '10.0.0.1'), 0);
-    throttle.failed('a', `10.0.${i}.1`);
+    throttle.failed('a', '10.0.0.1');
   }
-  assert.equal(wait('a', '10.1.1.1'), 10);
-  assert.equal(wait('b', '10.1.1.1'), 0);
-  pass(9_999);
-  assert.equal(wait('a', '10.1.1.1'), 1);
-  pass(1);
+  assert.equal(wait('a', '10.0.0.1'), 10);
+  assert.equal(wait('b', '10.0.0.1'), 0);
   assert.equal(wait('a', '10.1.1.1'), 0);
-  throttle.failed('a', '10.1.1.1');
-  assert.equal(wait('a', '10.1.1.1'), 10);
+  pass(9_999);
+  assert.equal(wait('a', '10.0.0.1'), 1);
+  pass(1);
+  assert.equal(wait('a', '10.0.0.1'), 0);
+  for (let i = 0; i < 1000; i += 1) throttle.failed('a', '10.0.0.1');
+  assert.equal(wait('a', '10.0.0.1'), 10, 'however often: the wait does not grow');
   pass(3_600_000);
-  for (let i = 0; i < 9; i += 1) throttle.failed('a', '10.1.1.1');
-  assert.equal(wait('a', '10.1.1.1'), 0, 'everything was forgiven meanwhile');
+  for (let i = 0; i < 9; i += 1) throttle.failed('a', '10.0.0.1');
+  assert.equal(wait('a', '10.0.0.1'), 0, 'everything was forgiven meanwhile');
 });
 
-test('a success clears the client but not the address', () => {
+test('guesses of one client from everywhere: a hundred are free, then one a second', () => {
+  const { throttle, wait } = clocked();
+  for (let i = 0; i < 100; i += 1) {
+    assert.equal(wait('a', '10.9.9.9'), 0);
+    throttle.failed('a', `10.0.${i}.1`);
+  }
+  assert.equal(wait('a', '10.9.9.9'), 1);
+  assert.equal(wait('b', '10.9.9.9'), 0);
+});
+
+test('a success clears the client there but not the address', () => {
   const { throttle, wait } = clocked();
   for (let i = 0; i < 50; i += 1) throttle.failed(`guess-${i}`, '10.0.0.1');
-  throttle.succeeded('guess-1');
+  throttle.succeeded('guess-1', '10.0.0.1');
   assert.equal(wait('new', '10.0.0.1'), 2);
   assert.equal(wait('new', '10.0.0.2'), 0);
   for (let i = 0; i < 10; i += 1) throttle.failed('a', '10.0.1.1');
   assert.notEqual(wait('a', '10.0.1.1'), 0);
-  throttle.succeeded('a');
+  throttle.succeeded('a', '10.0.1.1');
   assert.equal(wait('a', '10.0.1.1'), 0);
+});
+
+test('guesses at the same time get no further than one after the other', async () => {
+  const { throttle } = clocked();
+  let checked = 0;
+  const guess = (): Promise<string> =>
+    throttle
+      .attempt('a', '10.0.0.1', async () => {
+        checked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return null;
+      })
+      .then(
+        () => 'wrong',
+        (error: LadingError) => error.code,
+      );
+  const outcomes = await Promise.all(Array.from({ length: 200 }, guess));
+  assert.ok(checked <= 19, `${checked} guesses were checked`);
+  assert.equal(outcomes.filter((outcome) => outcome === 'wrong').length, checked);
+  assert.ok(outcomes.includes('rate_limited'));
+  assert.ok(outcomes.includes('overloaded'), 'and not everybody may wait');
+});
+
+test('many good sign-ins of one client at the same time all get through, a few at one time', async () => {
+  const { throttle } = clocked();
+  let running = 0;
+  let most = 0;
+  const signIn = (): Promise<string | null> =>
+    throttle.attempt('a', '10.0.0.1', async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return 'a';
+    });
+  const found = await Promise.all(Array.from({ length: 60 }, signIn));
+  assert.ok(found.every((one) => one === 'a'));
+  assert.ok(most <= 10);
+  await assert.rejects(
+    throttle.attempt('a', '10.0.0.1', () => Promise.reject(new Error('the store'))),
+    /the store/,
+  );
+  assert.equal(await signIn(), 'a', 'a failure of ours gives the place back');
 });
 
 test('an IPv6 host is its /64', () => {

@@ -23,11 +23,7 @@ export async function authenticateClient(
   fields: ClientFields,
 ): Promise<Principal> {
   const { id, secret } = credentialsOf(request.headers.authorization, fields);
-  const known = await signIn(deps, request, id, secret);
-  // Its tenant may be gone.
-  const client = deps.identity.subject('device', known.id);
-  if (!client) throw wrongClient();
-  return client;
+  return signIn(deps, request, id, secret);
 }
 
 function credentialsOf(authorization: string | undefined, fields: ClientFields): Credentials {
@@ -59,8 +55,4 @@ function decoded(text: string): string | null {
   } catch {
     return null;
   }
-}
-
-function wrongClient(): LadingError {
-  return new LadingError('unauthorized', 'The client id or the secret is wrong.');
 }

@@ -75,8 +75,9 @@ async function proveOldPassword(
   person: PersonDocument,
 ): Promise<void> {
   const key = personKey(person.tenant, person.email);
-  throttle.check(key, request.ip);
-  if (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) return throttle.succeeded(key);
-  throttle.failed(key, request.ip);
+  const right = await throttle.attempt(key, request.ip, async () => {
+    return (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) ? person : null;
+  });
+  if (right) return;
   throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
 }

@@ -123,15 +123,11 @@ async function authenticate(
   const key = personKey(tenant, email);
   const claimed = identity.people.byEmail(tenant, email);
   if (claimed) request.audited = { target: claimed.id, tenant };
-  throttle.check(key, request.ip);
-  const person = await identity.people.authenticate(tenant, email, password);
-  if (!person) {
-    throttle.failed(key, request.ip);
-    throw wrongCredentials();
-  }
-  throttle.succeeded(key);
-  const principal = identity.subject('person', person.id);
-  if (principal) request.audited = { principal };
+  const person = await throttle.attempt(key, request.ip, () => identity.people.authenticate(tenant, email, password));
+  // Their tenant may be gone.
+  const principal = person && identity.subject('person', person.id);
+  if (!principal) throw wrongCredentials();
+  request.audited = { principal };
   return person;
 }
 
