@@ -93,6 +93,29 @@ export class Identity {
     return subject.kind === 'device' ? this.clients.remove(subject.id) : this.people.remove(subject.id);
   }
 
+  /**
+   * Makes a tenant in which nobody is, durable when it resolves.
+   * @throws LadingError `validation_failed`, `already_exists`
+   */
+  createTenant(id: string, name: string): Promise<TenantDocument> {
+    return this.tenants.create(id, name, () => this.#removeAllIn(id));
+  }
+
+  /**
+   * Deletes a tenant with everybody in it and everything they were given; false when there is none. From the moment of asking nobody of
+   * it is let in. Files stay. What an interruption leaves goes when it is asked for again, or when a tenant of the id is made.
+   * @throws LadingError `invalid_request` for the default one
+   */
+  removeTenant(id: string): Promise<boolean> {
+    return this.tenants.remove(id, () => this.#removeAllIn(id));
+  }
+
+  async #removeAllIn(tenant: string): Promise<void> {
+    for (const { clientId: id } of this.clients.list(tenant)) await this.remove({ kind: 'device', id });
+    for (const { id } of this.people.list(tenant)) await this.remove({ kind: 'person', id });
+    for (const { id } of this.apiTokens.list(tenant, null)) await this.apiTokens.revoke(id);
+  }
+
   /** Removes what lapsed, and revocations of tokens that have expired by now. */
   async sweep(): Promise<void> {
     await this.signIns.sweep();

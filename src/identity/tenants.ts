@@ -9,6 +9,8 @@ const ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 export class Tenants {
   readonly #kept: Kept<TenantDocument>;
   readonly #clock: Clock;
+  /** Ids of those that are being made or deleted. */
+  readonly #busy = new Set<string>();
 
   private constructor(kept: Kept<TenantDocument>, clock: Clock) {
     this.#kept = kept;
@@ -19,8 +21,9 @@ export class Tenants {
     return new Tenants(await Kept.open(store, ({ id }) => id), clock);
   }
 
+  /** False from the moment in which its deletion begins. */
   has(id: string): boolean {
-    return id === DEFAULT_TENANT || this.#kept.get(id) !== undefined;
+    return id === DEFAULT_TENANT || (this.#kept.get(id) !== undefined && !this.#busy.has(id));
   }
 
   get(id: string): TenantDocument | null {
@@ -36,16 +39,25 @@ export class Tenants {
 
   /**
    * Durable when it resolves.
+   * @param sweep removes whoever was left of an earlier tenant with this id
    * @throws LadingError `validation_failed`, `already_exists`
    */
-  async create(id: string, name: string): Promise<TenantDocument> {
+  async create(id: string, name: string, sweep = async (): Promise<void> => {}): Promise<TenantDocument> {
     if (!ID.test(id)) {
       throw new LadingError('validation_failed', 'The id of a tenant is 1 to 63 small letters, digits and hyphens.');
     }
-    if (this.has(id)) throw new LadingError('already_exists', 'There is a tenant with this id already.');
-    const document: TenantDocument = { id, name, createdAt: this.#clock.now() };
-    await this.#kept.put(document);
-    return document;
+    if (this.#kept.get(id) || id === DEFAULT_TENANT || this.#busy.has(id)) {
+      throw new LadingError('already_exists', 'There is a tenant with this id already.');
+    }
+    this.#busy.add(id);
+    try {
+      await sweep();
+      const document: TenantDocument = { id, name, createdAt: this.#clock.now() };
+      await this.#kept.put(document);
+      return document;
+    } finally {
+      this.#busy.delete(id);
+    }
   }
 
   /** Durable when it resolves; false when there is no such tenant. */
@@ -57,9 +69,20 @@ export class Tenants {
     return true;
   }
 
-  /** Nobody of it can sign in from this moment; its files stay until they are deleted. False when there is none of this id. */
-  async remove(id: string): Promise<boolean> {
+  /**
+   * Nobody of it can sign in from this moment; gone for good when it resolves. False when there is none of this id. Its document goes
+   * last, so that a deletion that was interrupted can be asked for again.
+   * @param sweep removes whoever is in it
+   */
+  async remove(id: string, sweep: () => Promise<void>): Promise<boolean> {
     if (id === DEFAULT_TENANT) throw new LadingError('invalid_request', 'The default tenant cannot be deleted.');
-    return this.#kept.remove(id);
+    if (!this.has(id)) return false;
+    this.#busy.add(id);
+    try {
+      await sweep();
+      return await this.#kept.remove(id);
+    } finally {
+      this.#busy.delete(id);
+    }
   }
 }

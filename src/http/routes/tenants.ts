@@ -18,7 +18,8 @@ function shown({ id, name, createdAt }: TenantDocument): Tenant {
 }
 
 export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  const { tenants } = deps.identity;
+  const { identity } = deps;
+  const { tenants } = identity;
   app.get('/api/tenants', {
     schema: {
       tags,
@@ -35,7 +36,7 @@ export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.delete<{ Params: { tenant_id: string } }>('/api/tenants/:tenant_id', {
     schema: {
       tags,
-      summary: 'Deletes a tenant: nobody of it can sign in any more. Its files stay where they are.',
+      summary: 'Deletes a tenant with its clients, people and tokens. Its files stay where they are.',
       params: Type.Object({ tenant_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: [...ROOT, 'not_found'] },
@@ -43,7 +44,10 @@ export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
     config: { needs: 'role:root', audit: 'tenant_deleted' },
     handler: async (request): Promise<Message> => {
       const { tenant_id: id } = request.params;
-      if (!(await tenants.remove(id))) throw new LadingError('not_found', 'There is no tenant with this id.');
+      if (id === request.principal.tenant) {
+        throw new LadingError('invalid_request', 'Nobody can delete the tenant that they are in.');
+      }
+      if (!(await identity.removeTenant(id))) throw new LadingError('not_found', 'There is no tenant with this id.');
       return { message: `Tenant ${id} deleted.` };
     },
   });
@@ -64,7 +68,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Tenant> => {
       const { tenant_id: id, name = id } = request.body;
-      const made = await identity.tenants.create(id, name);
+      const made = await identity.createTenant(id, name);
       reply.code(201);
       return shown(made);
     },
