@@ -33,7 +33,7 @@ export class ApiTokens {
   /** Hashes of tokens by the token itself, so that a program that sends one with every chunk has it hashed once. */
   readonly #hashed = new Map<string, string>();
   /** Owners of tokens that are being written right now. */
-  readonly #making: Subject[] = [];
+  readonly #making = new Set<{ owner: Subject; revoked: boolean }>();
 
   private constructor(kept: Kept<ApiTokenDocument>, clock: Clock) {
     this.#kept = kept;
@@ -51,7 +51,7 @@ export class ApiTokens {
 
   /**
    * Durable when it resolves.
-   * @throws LadingError `quota_exceeded` when the owner has as many as there may be
+   * @throws LadingError `quota_exceeded` when the owner has as many as there may be; `unauthorized` when all were revoked meanwhile
    */
   async create({ owner, name, scopes, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
     if (this.#countOf(owner) >= MOST_EACH) {
@@ -73,11 +73,16 @@ export class ApiTokens {
       lastUsed: null,
       uses: 0,
     };
-    this.#making.push(owner);
+    const making = { owner, revoked: false };
+    this.#making.add(making);
     try {
       await this.#kept.put(document);
     } finally {
-      this.#making.splice(this.#making.indexOf(owner), 1);
+      this.#making.delete(making);
+    }
+    if (making.revoked) {
+      await this.revoke(id);
+      throw new LadingError('unauthorized', 'The API tokens of this owner were revoked meanwhile; sign in again.');
     }
     return { document, token };
   }
@@ -125,7 +130,9 @@ export class ApiTokens {
     return this.#kept.remove(id);
   }
 
+  /** Those too that are being made. */
   async revokeAllOf(owner: Subject): Promise<void> {
+    for (const making of this.#making) making.revoked ||= isSame(making.owner, owner);
     const theirs = [...this.#kept.values()].filter(
       ({ owner: id, ownerKind }) => id === owner.id && ownerKind === owner.kind,
     );
@@ -146,7 +153,7 @@ export class ApiTokens {
 
   #countOf({ id, kind }: Subject): number {
     const now = this.#clock.now();
-    let count = this.#making.filter((owner) => owner.id === id && owner.kind === kind).length;
+    let count = [...this.#making].filter(({ owner }) => isSame(owner, { id, kind })).length;
     for (const { owner, ownerKind, expiresAt } of this.#kept.values()) {
       if (owner === id && ownerKind === kind && (expiresAt === null || expiresAt > now)) count += 1;
     }
@@ -164,6 +171,10 @@ export class ApiTokens {
     this.#hashed.set(token, hash);
     return document;
   }
+}
+
+function isSame(a: Subject, b: Subject): boolean {
+  return a.id === b.id && a.kind === b.kind;
 }
 
 function makeToken(id: string): string {

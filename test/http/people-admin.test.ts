@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { PeopleList, Person } from '../../src/protocol/people-schemas.ts';
 import type { Role } from '../../src/protocol/schemas.ts';
+import { make, reads } from '../support/api-tokens.ts';
 import { addPerson, seededFolder } from '../support/identity.ts';
 import { type Ask, anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
 import { sign, startServer } from '../support/server.ts';
@@ -99,10 +100,13 @@ test('only administrators, and programs of theirs with the scope, manage people'
     await assertProblemReply(await ask(origin, path, { ...what, headers: manager }), 'insufficient_scope');
   }
   const whole = await token(['read', 'write', 'clients:admin', 'tokens:admin', 'users:admin']);
-  const made = await ask(origin, '/v1/user', { headers: whole, body: { ...anna, role: 'admin' } });
+  const made = await ask(origin, '/v1/user', { headers: whole, body: { ...anna, role: 'client' } });
   assert.equal(made.status, 201);
-  const root = await ask(origin, '/v1/user', { headers: whole, body: { ...anna, email: 'r@x.example', role: 'root' } });
-  await assertProblemReply(root, 'insufficient_scope');
+  // With a password they would have the role, which no API token has.
+  for (const role of ['ops', 'admin', 'root']) {
+    const body = { ...anna, email: `${role}@x.example`, role };
+    await assertProblemReply(await ask(origin, '/v1/user', { headers: whole, body }), 'insufficient_scope');
+  }
 });
 
 test('a device of the role admin manages people as well', async (t) => {
@@ -186,6 +190,23 @@ test('a new password or role ends all sign-ins of the person; a new name does no
     const what = method === 'PUT' ? { method, body: { name: 'X' } } : { method };
     await assertProblemReply(await as('default admin', path, what), 'validation_failed');
   }
+});
+
+test('a new password by an administrator revokes the API tokens of the person; a new role and one’s own password do not', async (t) => {
+  const server = await staffed(t, { LADING_REGISTRATION: 'open' });
+  const { origin, as } = server;
+  const member = await register(origin);
+  const change = (body: object) => as('default admin', update(member.person.id), { method: 'PUT', body });
+  const { token } = await make(server, member);
+  const device = await make(server, server.client);
+  await personOf(await change({ role: 'ops' }));
+  const second = await login(origin);
+  const own = { password: NEW_PASSWORD, password2: NEW_PASSWORD, old_password: PASSWORD };
+  assert.equal((await ask(origin, '/v1/auth/me', { method: 'PUT', headers: second.headers, body: own })).status, 200);
+  assert.equal(await reads(server, token), 200);
+  await personOf(await change({ password: PASSWORD, password2: PASSWORD }));
+  assert.equal(await reads(server, token), 401);
+  assert.equal(await reads(server, device.token), 200, 'those of others stay');
 });
 
 test('an administrator makes people, also while registration is closed', async (t) => {

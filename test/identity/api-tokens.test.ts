@@ -66,6 +66,18 @@ test('the use of a token is counted in memory and written once a minute, and by 
   assert.deepEqual([uses, lastUsed], [1000, clock.now() - 100]);
 });
 
+test('when all of an owner are revoked, so is one that is being made', async (t) => {
+  const { tokens } = await bench(t);
+  const other = { ...READ, owner: { ...OWNER, id: 'device-2' } };
+  const making = [tokens.create(READ), tokens.create(other)];
+  await tokens.revokeAllOf(OWNER);
+  const [mine, theirs] = await Promise.allSettled(making);
+  assert.equal(mine?.status, 'rejected');
+  assert.equal(theirs?.status, 'fulfilled');
+  assert.deepEqual(tokens.list('default', OWNER.id), []);
+  assert.equal(tokens.list('default', 'device-2').length, 1);
+});
+
 test('what does not fit exactly is nobody’s token', async (t) => {
   const { tokens } = await bench(t);
   const { token, document } = await tokens.create(READ);

@@ -136,7 +136,8 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
   app.put<{ Body: PersonChange; Querystring: PersonKey }>('/v1/user/update_user', {
     schema: {
       tags,
-      summary: 'Changes a person.',
+      summary:
+        'Changes a person. A new password or role ends their sign-ins, a new password revokes their API tokens too.',
       querystring: PersonKey,
       body: PersonChange,
       response: { 200: Person },
@@ -159,9 +160,10 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
       const change = { ...changeOf(person, request.body, request.body.email), ...(role === undefined ? {} : { role }) };
       const after = await identity.people.update(person.id, change);
       if (!after) throw nobody();
-      if (password !== undefined || after.role !== person.role) {
-        await identity.signIns.endAllOf({ kind: 'person', id: person.id });
-      }
+      const subject = { kind: 'person' as const, id: person.id };
+      if (password !== undefined || after.role !== person.role) await identity.signIns.endAllOf(subject);
+      // Whoever knew the old one may have made tokens for themselves with it.
+      if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
       return shownPerson(after);
     },
   });
