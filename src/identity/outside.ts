@@ -89,8 +89,13 @@ export function openIdProvider(issuer: string, { clientId, clientSecret }: Outsi
         const claims = tokens.claims();
         if (!claims) throw new Error('no ID token');
         const asked = config.serverMetadata().userinfo_endpoint !== undefined;
-        const more = asked ? await oauth.fetchUserInfo(config, tokens.access_token, claims.sub) : {};
-        return personOf(claims.iss, claims.sub, { ...claims, ...more });
+        const more: Partial<oauth.UserInfoResponse> = asked
+          ? await oauth.fetchUserInfo(config, tokens.access_token, claims.sub)
+          : {};
+        // Together or not at all: what one of the two says of an address is not said of the other's.
+        const address = claims.email === undefined ? more : claims;
+        const { email, email_verified } = address;
+        return personOf(claims.iss, claims.sub, { ...claims, ...more, email, email_verified });
       } catch (error) {
         throw refusal(error);
       }

@@ -186,7 +186,7 @@ test('a token may at once no more than its owner, whose role shrinks, and nothin
     for (const path of paths) found.push(await get(port, agent, path, token));
     return found;
   };
-  assert.deepEqual(await statuses(), [200, 200, 200]);
+  assert.deepEqual(await statuses(), [200, 200, 403]);
   const shrunk = await ask(origin, 'PUT', `/v1/user/update_user?pk=${person}`, admin.headers, { role: 'client' });
   assert.equal(shrunk.status, 200, await shrunk.text());
   assert.deepEqual(await statuses(), [403, 200, 403]);

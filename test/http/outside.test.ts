@@ -172,17 +172,43 @@ test('where anybody may register, an account with a password is only linked by w
   const id = await makePerson(server, 'alice@example.org');
   const browser = new Browser();
   refused(await browser.ask(await throughOidc(server, browser, 'alice')), 409, 'already_exists');
-  refused(await browser.ask(`${server.origin}/v1/auth/oidc/login?link=true`), 401, 'unauthorized');
+  const link = `${server.origin}/v1/auth/oidc/login?link=true`;
+  const ours = { method: 'POST', headers: { origin: PUBLIC } };
+  refused(await browser.ask(link, ours), 401, 'unauthorized');
+  refused(await browser.ask(link), 400, 'invalid_request');
   const login = await browser.ask(`${server.origin}/v1/auth/login`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ email: 'alice@example.org', password: 'correct horse battery 9' }),
   });
   assert.equal(login.status, 200, login.body);
-  const linked = signedIn(await browser.ask(await throughOidc(server, browser, 'alice', '?link=true')));
+  refused(await browser.ask(link, { method: 'POST' }), 403, 'forbidden');
+  const begun = await browser.ask(link, ours);
+  assert.equal(begun.status, 200, begun.body);
+  const back = await browser.go((JSON.parse(begun.body) as OutsideBegun).authorization_url, isBack);
+  const linked = signedIn(await browser.ask(here(server, back.url)));
   assert.equal(linked.user.id, id);
   const later = new Browser();
   assert.equal(signedIn(await later.ask(await throughOidc(server, later, 'alice'))).user.id, id);
+});
+
+test('an address that the provider vouches for in one place does not vouch for another one elsewhere', async (t) => {
+  const accounts = { mallory: { email: 'mallory@example.org', email_verified: true } };
+  const server = await withOidc(t, accounts, { LADING_REGISTRATION: 'closed' });
+  const boss = await fetch(`${server.origin}/v1/user`, {
+    method: 'POST',
+    headers: { ...server.admin.headers, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      name: 'The',
+      surname: 'Boss',
+      email: 'mallory@example.org',
+      password: 'correct horse battery 9',
+      role: 'admin',
+    }),
+  });
+  assert.equal(boss.status, 201, await boss.clone().text());
+  const browser = new Browser();
+  refused(await browser.ask(await throughOidc(server, browser, 'mallory')), 409, 'already_exists');
 });
 
 test('Yandex: by GET and by POST, and the same person each time', async (t) => {

@@ -90,7 +90,7 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
     '/v1/auth/refresh': ['post'],
     '/v1/auth/logout': ['post'],
     '/v1/auth/providers': ['get'],
-    '/v1/auth/oidc/login': ['get'],
+    '/v1/auth/oidc/login': ['get', 'post'],
     '/v1/auth/oidc/callback': ['get'],
     '/v1/auth/yandex/login': ['get', 'post'],
     '/v1/auth/yandex/callback': ['get'],
@@ -154,6 +154,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ['get', '/v1/auth/providers', [], '200 400 408 431 500', []],
   ['get', '/v1/auth/oidc/login', [], '302 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
   ['get', '/v1/auth/yandex/login', [], '302 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
+  ['post', '/v1/auth/oidc/login', [], '200 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
   ['post', '/v1/auth/yandex/login', [], '200 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
   ...['oidc', 'yandex'].map((name): (typeof OPERATIONS)[number] => [
     'get',

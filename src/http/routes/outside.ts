@@ -16,7 +16,7 @@ import {
 } from '../../protocol/outside-schemas.ts';
 import { SignedIn } from '../../protocol/people-schemas.ts';
 import { ACCESS_COOKIE, cookieOf } from '../cookies.ts';
-import { refuseForeign, wantsSecureCookies } from '../csrf.ts';
+import { originOf, refuseForeign, requireSameOrigin, wantsSecureCookies } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { beginSession } from '../sessions.ts';
@@ -45,9 +45,9 @@ export function outsideRoutes(app: FastifyInstance, deps: RouteDeps): void {
     listRoute(scope, doors);
     for (const name of NAMES) {
       loginRoute(scope, doors, name, 'GET');
+      loginRoute(scope, doors, name, 'POST');
       callbackRoute(scope, doors, name);
     }
-    loginRoute(scope, doors, 'yandex', 'POST');
   });
 }
 
@@ -102,10 +102,12 @@ async function begin(
   const { config, departures } = doors;
   const provider = providerOf(doors, name);
   const { return_to: returnTo = null, link = false } = request.query;
-  if (request.method !== 'GET' || link) refuseForeign(request, config.publicUrl);
+  if (request.method !== 'GET') refuseForeign(request, config.publicUrl);
   const linkTo = link ? signedInPerson(doors, request) : null;
   const handshake = newHandshake();
-  const redirectUri = `${originOf(request, config.publicUrl)}/v1/auth/${name}/callback`;
+  const origin = config.publicUrl ?? originOf(request);
+  if (origin === null) throw new LadingError('invalid_request', 'The Host field is not valid.');
+  const redirectUri = `${origin}/v1/auth/${name}/callback`;
   const url = await provider.begin(redirectUri, handshake);
   const sealed = departures.seal({
     provider: name,
@@ -149,7 +151,8 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
       }
       const callback = new URL(departure.redirectUri);
       callback.search = request.raw.url?.split('?')[1] ?? '';
-      const person = await personFor(doors, departure, await provider.finish(callback, departure.handshake));
+      const found = await provider.finish(callback, departure.handshake);
+      const person = await personFor(doors, request, departure, found);
       request.audited = { target: person.id, tenant: person.tenant };
       const principal = doors.identity.subject('person', person.id);
       if (principal) request.audited = { principal };
@@ -163,14 +166,19 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
  * Whose account it is; made or added when it is nobody's yet.
  * @throws LadingError `forbidden`, `already_exists`
  */
-async function personFor(doors: Doors, { tenant, linkTo }: Departure, who: OutsidePerson): Promise<PersonDocument> {
+async function personFor(
+  doors: Doors,
+  request: FastifyRequest,
+  { tenant, linkTo }: Departure,
+  who: OutsidePerson,
+): Promise<PersonDocument> {
   const { people } = doors.identity;
   const known = people.byOutside(tenant, who.account);
   if (linkTo !== null) {
     if (known && known.id !== linkTo) {
       throw new LadingError('already_exists', 'This account at the provider belongs to another person here.');
     }
-    return known ?? (await addAccount(doors, linkTo, who.account));
+    return known ?? (await addAccount(doors, request, linkTo, who.account));
   }
   if (known) return known;
   const email = who.email === null ? null : checkEmail(who.email);
@@ -178,7 +186,9 @@ async function personFor(doors: Doors, { tenant, linkTo }: Departure, who: Outsi
   const closed = doors.config.registration === 'closed';
   if (same) {
     // Where anybody may register, somebody else may have done so with this address, waiting for its owner to come by this way.
-    if (closed || same.passwordHash === null) return addAccount(doors, same.id, who.account);
+    // Whoever may more than others is not made over to a provider by an address alone.
+    if (same.role === 'client' && (closed || same.passwordHash === null))
+      return addAccount(doors, request, same.id, who.account);
     throw new LadingError(
       'already_exists',
       'This address has an account here: sign in with its password, then link them.',
@@ -186,7 +196,7 @@ async function personFor(doors: Doors, { tenant, linkTo }: Departure, who: Outsi
   }
   if (closed) throw new LadingError('forbidden', 'Accounts are made by the administrator here; ask for one.');
   if (email === null) throw new LadingError('forbidden', 'The provider did not tell a verified e-mail address.');
-  return people.create({
+  const made = await people.create({
     tenant,
     role: 'client',
     email,
@@ -195,13 +205,42 @@ async function personFor(doors: Doors, { tenant, linkTo }: Departure, who: Outsi
     password: null,
     outside: [who.account],
   });
+  await audited(doors, request, 'user_created', made, who.account);
+  return made;
 }
 
-async function addAccount({ identity }: Doors, id: string, account: OutsideAccount): Promise<PersonDocument> {
+async function addAccount(
+  doors: Doors,
+  request: FastifyRequest,
+  id: string,
+  account: OutsideAccount,
+): Promise<PersonDocument> {
+  const { identity } = doors;
   const person = identity.people.get(id);
   const changed = person && (await identity.people.update(id, { outside: [...person.outside, account] }));
   if (!changed) throw new LadingError('unauthorized', 'The account that was signed in is gone; sign in again.');
+  await audited(doors, request, 'user_updated', changed, account);
   return changed;
+}
+
+/** Besides the sign-in, which is an entry of its own. */
+function audited(
+  { audit }: Doors,
+  request: FastifyRequest,
+  action: 'user_created' | 'user_updated',
+  person: PersonDocument,
+  { issuer }: OutsideAccount,
+): Promise<void> {
+  return audit.record({
+    action,
+    outcome: 'ok',
+    principal: { id: person.id, kind: 'person' },
+    tenant: person.tenant,
+    address: request.ip,
+    target: person.id,
+    detail: `account at ${issuer}`,
+    requestId: request.id,
+  });
 }
 
 function providerOf({ outside }: Doors, name: Name): OutsideProvider {
@@ -210,8 +249,13 @@ function providerOf({ outside }: Doors, name: Name): OutsideProvider {
   return found;
 }
 
-/** @throws LadingError `unauthorized` */
-function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
+/**
+ * Linking changes an account, so a page of ours must ask for it: a link that somebody was sent does not.
+ * @throws LadingError `invalid_request`, `forbidden`, `unauthorized`
+ */
+function signedInPerson({ tokens, config }: Doors, request: FastifyRequest): string {
+  if (request.method === 'GET') throw new LadingError('invalid_request', 'link=true is for POST.');
+  requireSameOrigin(request, config.publicUrl);
   const token = cookieOf(request.headers.cookie, ACCESS_COOKIE);
   const principal = token === null ? null : tokens.verify(token);
   if (principal?.kind !== 'person') throw new LadingError('unauthorized', 'Sign in first to link an account.');
@@ -225,16 +269,13 @@ function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
 function localPath(path: string): string {
   const base = 'http://here.invalid';
   const url = path.startsWith('/') && URL.canParse(path, base) ? new URL(path, base) : null;
-  const local = url?.origin === base ? `${url.pathname}${url.search}${url.hash}` : '';
+  // Browsers take what begins with two slashes for another host.
+  const local = url?.origin === base && !url.pathname.startsWith('//') ? `${url.pathname}${url.search}${url.hash}` : '';
   if (local !== '' && local.length <= MOST_RETURN) return local;
   throw new LadingError(
     'invalid_request',
     `return_to must be a path of this server, like /docs, of ${MOST_RETURN} characters at most.`,
   );
-}
-
-function originOf({ protocol, host }: FastifyRequest, publicUrl: string | null): string {
-  return publicUrl ?? `${protocol}://${host}`;
 }
 
 function setCookie(doors: Doors, request: FastifyRequest, reply: FastifyReply, value: string, maxAge: number): void {
