@@ -244,7 +244,7 @@ function lifecycle(parts: Parts): App {
   async function start(): Promise<string> {
     await server.listen({ host: config.host, port: config.port });
     // Not before the address is known to be free: the secret is shown once, and a start that fails shows nothing.
-    firstAdmin = await ensureAdmin(identity.clients, configuredAdmin(config));
+    firstAdmin = await ensureAdmin(identity, configuredAdmin(config));
     const began = clock.now();
     const found = await engine.start(store.wasClean);
     recovered = true;

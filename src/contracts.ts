@@ -257,6 +257,8 @@ export interface ClientDocument {
   secretHash: string;
   createdAt: number;
   lastUsed: number | null;
+  /** Access tokens issued before are refused: the secret was another one then. */
+  notBefore: number | null;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
 }

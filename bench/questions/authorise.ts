@@ -120,6 +120,7 @@ class Stores {
         secretHash: '',
         createdAt: n,
         lastUsed: null,
+        notBefore: null,
       });
       const id = randomBytes(8).toString('hex');
       const token = `lat_${id}_${randomBytes(32).toString('base64url')}`;

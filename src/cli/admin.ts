@@ -24,7 +24,7 @@ interface Reset {
 
 const HELP = `
 Works on the data directory itself, so stop the server first. Without --id it makes one more administrator; with the id of
-a known one it gives that a new secret and ends its sign-ins. The secret is shown this once.
+a known one it gives that a new secret; its sign-ins end and its tokens are revoked. The secret is shown this once.
 
 Examples:
   $ sudo systemctl stop lading
@@ -107,11 +107,10 @@ async function resetIn(
   }
   const role = asked ?? (known ? administrator(known.clientId, known.role) : 'admin');
   const made = known
-    ? await clients.renew(known.clientId, role)
+    ? await identity.renewClient(known.clientId, role)
     : await clients.create({ role, name: 'made by lading admin reset', ...(id === undefined ? {} : { id }) });
   if (!made) throw new Error('The client is gone.');
   const { clientId, secret } = made;
-  if (known) await identity.signIns.endAllOf({ kind: 'device', id: clientId });
   await audit.record({
     action: known ? 'client_renewed' : 'client_created',
     outcome: 'ok',

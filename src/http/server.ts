@@ -148,7 +148,7 @@ function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: Serve
     {
       issuer: ISSUER,
       ...registerSignatures(app, keys, clock),
-      subject: (kind, id) => identity.subject(kind, id),
+      subject: (kind, id, issuedAt) => identity.subject(kind, id, issuedAt),
       isAlive: (signIn) => identity.signIns.isAlive(signIn),
       clock,
       seconds: config.tokenMinutes * 60,

@@ -1,7 +1,7 @@
 /** What must exist before anybody can sign in: an administrator and the key that signs tokens. */
 import { randomBytes } from 'node:crypto';
 import type { Role } from '../protocol/schemas.ts';
-import type { Clients } from './clients.ts';
+import type { Identity } from './identity.ts';
 
 const ADMINISTRATORS: ReadonlySet<Role> = new Set(['admin', 'root']);
 
@@ -11,19 +11,29 @@ export interface FirstAdmin {
 }
 
 /**
- * Makes sure that there is an administrator. With a configured one its secret is the configured one from now on. Otherwise one is made
+ * Makes sure that there is an administrator. With a configured one its secret is the configured one from now on; what it was given for
+ * another one before is worthless then, and its role, if it is an administrator's, its tenant and its quota stay. Otherwise one is made
  * when there is none at all.
  * @returns what has to be shown once, or null when nothing was made up
  */
-export async function ensureAdmin(clients: Clients, configured: FirstAdmin | null): Promise<FirstAdmin | null> {
+export async function ensureAdmin(identity: Identity, configured: FirstAdmin | null): Promise<FirstAdmin | null> {
+  const { clients, tenants } = identity;
   if (configured === null) {
-    if (clients.list(null).some(({ role }) => role === 'admin' || role === 'root')) return null;
+    if (clients.list(null).some(({ role, tenant }) => ADMINISTRATORS.has(role) && tenants.has(tenant))) return null;
     const { clientId, secret } = await clients.create({ role: 'admin', name: 'first administrator' });
     return { id: clientId, secret };
   }
   const { id, secret } = configured;
-  const known = ADMINISTRATORS.has(clients.find(id)?.role ?? 'client') && (await clients.isSecretOf(id, secret));
-  if (!known) await clients.create({ role: 'admin', name: 'configured administrator', id, secret });
+  const known = clients.find(id);
+  if (!known || !tenants.has(known.tenant)) {
+    // In a tenant that is gone it administers nothing.
+    await identity.remove({ kind: 'device', id });
+    await clients.create({ role: 'admin', name: 'configured administrator', id, secret });
+  } else if (!ADMINISTRATORS.has(known.role)) {
+    await identity.renewClient(id, 'admin', secret);
+  } else if (!(await clients.isSecretOf(id, secret))) {
+    await identity.renewClient(id, known.role, secret);
+  }
   return null;
 }
 

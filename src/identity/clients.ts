@@ -51,18 +51,22 @@ export class Clients {
       secretHash: await this.#secrets.hash(secret),
       createdAt: this.#clock.now(),
       lastUsed: null,
+      notBefore: null,
     });
     this.#principals.delete(clientId);
     return { clientId, secret, role: client.role };
   }
 
-  /** The same client with a new secret, made up, and the role; null when there is none. Durable when it resolves. */
-  async renew(clientId: string, role: Role): Promise<Enrolled | null> {
-    const secret = generateSecret();
+  /**
+   * The same client with a new secret and the role; null when there is none. Its access tokens of before are worthless. Durable when it
+   * resolves.
+   * @param secret made up if it is not given
+   */
+  async renew(clientId: string, role: Role, secret = generateSecret()): Promise<Enrolled | null> {
     const secretHash = await this.#secrets.hash(secret);
     const before = this.#kept.get(clientId);
     if (!before) return null;
-    await this.#kept.put({ ...before, role, secretHash });
+    await this.#kept.put({ ...before, role, secretHash, notBefore: this.#clock.now() });
     this.#principals.delete(clientId);
     return { clientId, secret, role };
   }

@@ -18,8 +18,9 @@ import type {
   Subject,
   TenantDocument,
 } from '../contracts.ts';
+import type { Role } from '../protocol/schemas.ts';
 import { ApiTokens } from './api-tokens.ts';
-import { Clients } from './clients.ts';
+import { Clients, type Enrolled } from './clients.ts';
 import { Kept } from './kept.ts';
 import { People } from './people.ts';
 import { Secrets } from './secrets.ts';
@@ -79,10 +80,25 @@ export class Identity {
     });
   }
 
-  /** The client or the person as they are now, or null when they are gone or their tenant is. */
-  subject(kind: Subject['kind'], id: string): Principal | null {
+  /**
+   * The client or the person as they are now, or null when they are gone or their tenant is.
+   * @param issuedAt of the access token that names them, in milliseconds since the epoch; null for one of before they were renewed
+   */
+  subject(kind: Subject['kind'], id: string, issuedAt?: number): Principal | null {
+    if (kind === 'device' && issuedAt !== undefined && issuedAt < (this.clients.find(id)?.notBefore ?? 0)) return null;
     const principal = kind === 'device' ? this.clients.principal(id) : this.people.principal(id);
     return principal && this.tenants.has(principal.tenant) ? principal : null;
+  }
+
+  /**
+   * A client's new secret and role: what it was given before is worthless. Null when there is none.
+   * @param secret made up if it is not given
+   */
+  async renewClient(id: string, role: Role, secret?: string): Promise<Enrolled | null> {
+    const subject: Subject = { kind: 'device', id };
+    // The secret last: when this is interrupted, the old one still shows that it is to be done.
+    await Promise.all([this.signIns.endAllOf(subject), this.apiTokens.revokeAllOf(subject)]);
+    return this.clients.renew(id, role, secret);
   }
 
   /** Deletes a client or a person with everything they were given; false when there is none. Their files stay. */

@@ -22,6 +22,8 @@ export interface Claims {
   jti: string;
   iat: number;
   exp: number;
+  /** Milliseconds of the second `iat`. */
+  ms?: number;
   /** Id of the sign-in that it came of, if that one can be renewed. */
   sid?: string;
   /** Only if it may do less than its subject. */
@@ -33,8 +35,11 @@ export interface TokenDeps {
   sign(claims: Claims): string;
   /** The claims of a token whose signature, algorithm, issuer, audience and dates are right; throws for any other. */
   verify(token: string): unknown;
-  /** The subject as it is now; null: it is gone. */
-  subject(kind: Subject['kind'], id: string): Principal | null;
+  /**
+   * The subject as it is now; null: it is gone, or was given new credentials after the token.
+   * @param issuedAt of the token, in milliseconds since the epoch
+   */
+  subject(kind: Subject['kind'], id: string, issuedAt: number): Principal | null;
   /** False once the sign-in was ended. */
   isAlive(signIn: string): boolean;
   clock: Clock;
@@ -91,7 +96,8 @@ export class Tokens {
   /** @param of the sign-in that it comes of, and what it is limited to */
   grant(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[] } = {}): GrantedToken {
     const { clock, seconds, sign, issuer } = this.#deps;
-    const iat = Math.floor(clock.now() / 1000);
+    const now = clock.now();
+    const iat = Math.floor(now / 1000);
     const claims: Claims = {
       sub: principal.id,
       kind: principal.kind === 'person' ? 'person' : 'device',
@@ -101,6 +107,7 @@ export class Tokens {
       jti: randomBytes(12).toString('base64url'),
       iat,
       exp: iat + seconds,
+      ms: now - iat * 1000,
       ...(of.signIn === undefined ? {} : { sid: of.signIn }),
       ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),
     };
@@ -125,7 +132,7 @@ export class Tokens {
     }
     if (claims.sid !== undefined && !this.#deps.isAlive(claims.sid)) throw badToken();
     if (this.#revoked.get(claims.jti)) throw badToken();
-    const subject = this.#deps.subject(claims.kind, claims.sub);
+    const subject = this.#deps.subject(claims.kind, claims.sub, claims.iat * 1000 + (claims.ms ?? 0));
     if (!subject) throw badToken();
     if (known.subject !== subject || !known.principal) {
       known.subject = subject;
@@ -156,10 +163,11 @@ export class Tokens {
 
 function isClaims(value: unknown): value is Claims {
   if (typeof value !== 'object' || value === null) return false;
-  const { sub, exp, jti, kind, sid, scope } = value as Partial<Record<keyof Claims, unknown>>;
+  const { sub, iat, exp, ms = 0, jti, kind, sid, scope } = value as Partial<Record<keyof Claims, unknown>>;
   const optional = [sid, scope].every((claim) => claim === undefined || typeof claim === 'string');
   const kinds = kind === 'device' || kind === 'person';
-  return typeof sub === 'string' && typeof exp === 'number' && typeof jti === 'string' && kinds && optional;
+  const times = [iat, exp, ms].every((time) => typeof time === 'number');
+  return typeof sub === 'string' && times && typeof jti === 'string' && kinds && optional;
 }
 
 function badToken(): LadingError {

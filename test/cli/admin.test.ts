@@ -71,6 +71,12 @@ test('a known administrator gets a new secret; the old one and its sign-ins end'
   });
   const { refresh_token: refresh, access_token: access } = (await granted.json()) as Record<string, string>;
   assert.ok(refresh && access);
+  const { access_token: simple } = await signIn(server.origin, 'boss', first.client_secret ?? '');
+  const made = await fetch(`${server.origin}/api/tokens`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${simple}` },
+  });
+  const { token: api = '' } = (await made.json()) as Record<string, string>;
   await server.close();
 
   const second = await done(['--id', 'boss']);
@@ -84,8 +90,10 @@ test('a known administrator gets a new secret; the old one and its sign-ins end'
     body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: refresh }),
   });
   assert.notEqual(renewed.status, 200);
-  const stale = await fetch(`${origin}/api/files`, { headers: { authorization: `Bearer ${access}` } });
-  assert.equal(stale.status, 401);
+  for (const token of [access, simple, api]) {
+    const stale = await fetch(`${origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
+    assert.equal(stale.status, 401);
+  }
 });
 
 test('a device becomes an administrator only when told so', async (t) => {

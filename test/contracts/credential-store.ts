@@ -16,12 +16,13 @@ export function credentialStoreContract(
     secretHash: 'scrypt$16384$8$1$c2FsdA==$aGFzaA==',
     createdAt: 1_700_000_000_000,
     lastUsed: null,
+    notBefore: null,
     ...members,
   });
 
   test(`${name}: what was put is found, by a store that remembers nothing too`, async (t) => {
     const { credentials, reopen } = await make(t);
-    const device = client('dev_A-1.b', { name: 'Pumpe 7 — Dach', lastUsed: 5 });
+    const device = client('dev_A-1.b', { name: 'Pumpe 7 — Dach', lastUsed: 5, notBefore: 6 });
     const admin = client('admin', { role: 'admin' });
     await credentials.put(device);
     await credentials.put(admin);

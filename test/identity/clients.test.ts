@@ -16,6 +16,7 @@ import { type TokenDeps, Tokens } from '../../src/identity/tokens.ts';
 import type { Role } from '../../src/protocol/schemas.ts';
 import { openLowdbCollection } from '../../src/storage/lowdb/collection.ts';
 import { checkClient, checkRevocation } from '../../src/storage/lowdb/identity-documents.ts';
+import { seededFolder, withIdentity } from '../support/identity.ts';
 import { openTestStore } from '../support/storage.ts';
 
 interface Bench {
@@ -116,20 +117,81 @@ test('a deleted client is gone at once and is not written back by its last use',
 });
 
 test('an administrator is made once; a configured one has the configured secret from then on', async (t) => {
-  const { credentials } = await bench(t);
-  const first = await ensureAdmin(credentials, null);
-  assert.ok(first);
-  assert.equal((await credentials.authenticate(first.id, first.secret))?.role, 'admin');
-  assert.equal(await ensureAdmin(credentials, null), null);
+  const { dataDir } = await seededFolder(t, async () => {});
+  await withIdentity(dataDir, async (identity) => {
+    const { clients } = identity;
+    const first = await ensureAdmin(identity, null);
+    assert.ok(first);
+    assert.equal((await clients.authenticate(first.id, first.secret))?.role, 'admin');
+    assert.equal(await ensureAdmin(identity, null), null);
 
-  assert.equal(await ensureAdmin(credentials, { id: 'boss', secret: 'one' }), null);
-  assert.equal((await credentials.authenticate('boss', 'one'))?.role, 'admin');
-  await ensureAdmin(credentials, { id: 'boss', secret: 'two' });
-  assert.equal(await credentials.authenticate('boss', 'one'), null);
-  assert.equal((await credentials.authenticate('boss', 'two'))?.role, 'admin');
-  const before = credentials.find('boss')?.secretHash;
-  await ensureAdmin(credentials, { id: 'boss', secret: 'two' });
-  assert.equal(credentials.find('boss')?.secretHash, before, 'nothing to change, nothing changed');
+    assert.equal(await ensureAdmin(identity, { id: 'boss', secret: 'one' }), null);
+    assert.equal((await clients.authenticate('boss', 'one'))?.role, 'admin');
+    await ensureAdmin(identity, { id: 'boss', secret: 'two' });
+    assert.equal(await clients.authenticate('boss', 'one'), null);
+    assert.equal((await clients.authenticate('boss', 'two'))?.role, 'admin');
+    const before = clients.find('boss');
+    await ensureAdmin(identity, { id: 'boss', secret: 'two' });
+    const { lastUsed: _, ...same } = clients.find('boss') ?? assert.fail();
+    assert.deepEqual({ ...same, lastUsed: before?.lastUsed }, before, 'nothing to change, nothing changed');
+  });
+});
+
+test('a configured secret that changed keeps what the administrator is, and nothing that it was given', async (t) => {
+  const { dataDir } = await seededFolder(t, async () => {});
+  await withIdentity(dataDir, async (identity) => {
+    const { clients, tenants, apiTokens, signIns } = identity;
+    await tenants.create('acme', 'Acme');
+    const quota = { bytes: 7, openUploads: null, dayBytes: null };
+    await clients.create({ id: 'boss', secret: 'one', role: 'root', name: 'Boss', tenant: 'acme' });
+    await clients.setQuota('boss', quota);
+    const owner = { id: 'boss', kind: 'device' as const, tenant: 'acme' };
+    await ensureAdmin(identity, { id: 'boss', secret: 'one' });
+    const { token } = await apiTokens.create({ owner, name: null, scopes: ['files:read'], lifeMs: null });
+    const { signIn } = await signIns.begin(owner);
+    assert.ok(identity.subject('device', 'boss', Date.now() - 1000));
+    await ensureAdmin(identity, { id: 'boss', secret: 'two' });
+    const { role, tenant, name, quota: kept, notBefore } = clients.find('boss') ?? assert.fail();
+    assert.deepEqual([role, tenant, name, kept], ['root', 'acme', 'Boss', quota]);
+    assert.ok(notBefore !== null && Date.now() - notBefore < 60_000);
+    assert.equal(apiTokens.ofToken(token), null);
+    assert.equal(signIns.isAlive(signIn.id), false);
+    assert.equal(identity.subject('device', 'boss', notBefore - 1), null);
+    assert.ok(identity.subject('device', 'boss', notBefore));
+    assert.ok(identity.subject('device', 'boss'), 'of whom no token is known');
+
+    await clients.create({ id: 'small', secret: 'one', role: 'client', name: null });
+    await ensureAdmin(identity, { id: 'small', secret: 'one' });
+    assert.equal(clients.find('small')?.role, 'admin');
+    await identity.removeTenant('acme');
+    await clients.create({ id: 'boss', secret: 'two', role: 'root', name: null, tenant: 'acme' });
+    await ensureAdmin(identity, { id: 'boss', secret: 'two' });
+    assert.equal(clients.find('boss')?.tenant, 'default', 'its tenant is gone');
+  });
+});
+
+test('an access token of before the secret changed is refused, one of the same second after it is not', async (t) => {
+  const { credentials, revocations, clock } = await bench(t);
+  const { clientId } = await credentials.create({ role: 'client', name: null });
+  const deps: TokenDeps = {
+    issuer: 'lading',
+    sign: (claims) => JSON.stringify(claims),
+    verify: (token) => JSON.parse(token) as unknown,
+    subject: (_kind, id, issuedAt) =>
+      issuedAt < (credentials.find(id)?.notBefore ?? 0) ? null : credentials.principal(id),
+    isAlive: () => true,
+    clock,
+    seconds: 60,
+  };
+  const tokens = new Tokens(deps, await Kept.open(revocations, ({ id }) => id));
+  clock.pass(200);
+  const before = tokens.issue(device(clientId, 'client')).access_token;
+  tokens.verify(before);
+  clock.pass(200);
+  await credentials.renew(clientId, 'client');
+  clock.pass(200);
+  assert.throws(() => tokens.verify(before), { code: 'unauthorized' });
+  tokens.verify(tokens.issue(device(clientId, 'client')).access_token);
 });
 
 test('signing keys are long and new', () => {

@@ -38,6 +38,7 @@ export function checkClient(value: unknown, clientId: string): ClientDocument {
     secretHash: fields.text('secretHash'),
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
+    notBefore: fields.has('notBefore') ? fields.countOrNull('notBefore') : null,
     ...quotaOf(fields),
   });
 }
