@@ -48,8 +48,9 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
       ...before,
       async (request: FastifyRequest, reply: FastifyReply, payload: unknown) => {
         const { principal = null } = request.audited ?? request;
-        // Some routes take a token as well as a secret; only the latter is a sign-in.
-        if (reply.statusCode >= 400 || (action === 'sign_in' && request.audited === null)) return payload;
+        // Some routes take a token as well as a secret; only the latter is a sign-in. And nobody known is nobody to sign out.
+        const session = action === 'sign_in' || action === 'sign_out';
+        if (reply.statusCode >= 400 || (session && request.audited === null)) return payload;
         const happening = {
           ...happeningOf(request, action, principal ?? request.principal ?? null),
           outcome: 'ok' as const,

@@ -47,6 +47,19 @@ export function requireNeeds(principal: Principal, needs: Needs): void {
   } else requireScope(principal, needs);
 }
 
+/** Refusals say what is wrong in the member `error` too, in these words and no others, as programs with API tokens know them. */
+function plainErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request) => {
+    if (!(error instanceof LadingError)) throw error;
+    const { code, message, members } = error;
+    if (code !== 'unauthorized' && code !== 'insufficient_scope') throw error;
+    const shown = Boolean(bearerToken(request.headers.authorization));
+    const unauthorized = shown ? 'Invalid or revoked token' : 'Missing or invalid authorization header';
+    const words = code === 'unauthorized' ? unauthorized : 'Insufficient scopes';
+    throw new LadingError(code, message, { ...members, error: words }, { cause: error });
+  });
+}
+
 export interface BearerOptions {
   access: Access;
   limits: RateLimits;
@@ -69,6 +82,7 @@ export function credentialOf(request: FastifyRequest, publicUrl: PublicUrl): str
 export const bearerAuth = fp<BearerOptions>(
   (scope: FastifyInstance, { access, limits, publicUrl }, done) => {
     scope.decorateRequest('principal');
+    plainErrors(scope);
     scope.addHook('onRoute', ({ url, config }) => {
       // A route that forgot to say so would be open to everybody who can sign in.
       if (config?.needs === undefined) throw new Error(`the route ${url} does not say what it needs`);

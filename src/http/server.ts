@@ -144,10 +144,12 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
 }
 
 function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: ServerDeps): Tokens {
+  // As the metadata document says it (RFC 8414 §2), where the server knows its address.
+  const issuer = config.publicUrl ?? ISSUER;
   return new Tokens(
     {
-      issuer: ISSUER,
-      ...registerSignatures(app, keys, clock),
+      issuer,
+      ...registerSignatures(app, keys, clock, issuer),
       subject: (kind, id, issuedAt) => identity.subject(kind, id, issuedAt),
       isAlive: (signIn) => identity.signIns.isAlive(signIn),
       clock,
@@ -209,6 +211,10 @@ function answerError(
   auditRefusal(deps.audit, request, problem);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   const write = request.routeOptions.config?.refusal ?? problemReply;
-  const lingers = refuse(request, reply, write(problem, request.id, request.headers.authorization !== undefined));
+  const lingers = refuse(
+    request,
+    reply,
+    write(problem, request.id, /^bearer\b/i.test(request.headers.authorization ?? '')),
+  );
   if (lingers) log.answered(request, reply);
 }

@@ -51,7 +51,11 @@ export async function renewSession(
 ): Promise<SignedIn> {
   const { signIns } = deps.identity;
   // A device's is for another door; it is not used up here.
-  if (signIns.ofToken(refreshToken)?.kind === 'device') throw wrongCredentials();
+  const family = signIns.familyOf(refreshToken);
+  if (family?.kind === 'device') throw wrongCredentials();
+  // Whose sign-in ends when the token comes for the second time.
+  const principal = family && deps.identity.subject('person', family.subject);
+  if (principal) request.audited = { principal };
   return answer(deps, request, reply, await signIns.refresh(refreshToken));
 }
 

@@ -5,6 +5,7 @@ import type { Clock } from '../contracts.ts';
 import type { KeyRing } from '../identity/keys.ts';
 import { AUDIENCE, type Claims } from '../identity/tokens.ts';
 
+/** Of a server that does not know under which address it is reached. */
 export const ISSUER = 'lading';
 
 /** One secret for both, or keys that rotate. */
@@ -17,11 +18,11 @@ export interface Signatures {
 }
 
 /** To be called once, while the application is built. */
-export function registerSignatures(app: FastifyInstance, keys: JwtKeys, clock: Clock): Signatures {
+export function registerSignatures(app: FastifyInstance, keys: JwtKeys, clock: Clock, issuer: string): Signatures {
   const { algorithm } = keys;
   const rules = {
     algorithms: [algorithm],
-    allowedIss: ISSUER,
+    allowedIss: issuer,
     allowedAud: AUDIENCE,
     requiredClaims: ['sub', 'iss', 'aud', 'jti', 'iat', 'exp'],
   };

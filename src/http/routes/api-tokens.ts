@@ -17,7 +17,7 @@ import {
   ApiTokenQuery,
   NewApiToken,
 } from '../../protocol/token-schemas.ts';
-import { bearerToken } from '../auth.ts';
+
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -29,24 +29,10 @@ const NO_STORE = { 'cache-control': 'no-store' };
 
 export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (scope) => {
-    plainErrors(scope);
     listRoute(scope, deps);
     scope.register(async (json) => createRoute(json, deps));
     rotateRoute(scope, deps);
     revokeRoute(scope, deps);
-  });
-}
-
-/** Refusals of this family say what is wrong in the member `error` too, in these words and no others. */
-function plainErrors(app: FastifyInstance): void {
-  app.setErrorHandler((error, request) => {
-    if (!(error instanceof LadingError)) throw error;
-    const { code, message, members } = error;
-    if (code !== 'unauthorized' && code !== 'insufficient_scope') throw error;
-    const shown = Boolean(bearerToken(request.headers.authorization));
-    const unauthorized = shown ? 'Invalid or revoked token' : 'Missing or invalid authorization header';
-    const words = code === 'unauthorized' ? unauthorized : 'Insufficient scopes';
-    throw new LadingError(code, message, { ...members, error: words }, { cause: error });
   });
 }
 

@@ -201,7 +201,12 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
       if (access.length + refresh.length === 0) {
         throw new LadingError('unauthorized', 'There is nobody to sign out; send a token or the cookies.');
       }
-      const families = refresh.map((token) => identity.signIns.ofToken(token)?.id);
+      const families = refresh.map((token) => {
+        const family = identity.signIns.ofToken(token);
+        const principal = family && identity.subject(family.kind, family.subject);
+        if (principal) request.audited = { principal };
+        return family?.id;
+      });
       for (const token of access) {
         const good = inspect(deps, token);
         if (good && good.claims.sid === undefined) await tokens.revoke(good.claims);

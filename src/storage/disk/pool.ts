@@ -33,6 +33,15 @@ const TASKS_PER_WORKER = 4;
 const MAX_QUEUE = 65_536;
 const MAX_INSPECTIONS = 16_384;
 const INSPECT_GRACE_MS = 5_000;
+const BEGIN_GRACE_MS = 10_000;
+const NO_SEGMENT: SegmentTask = { fd: -1, buffer: new ArrayBuffer(0), length: 0, start: 0, plan: [] };
+const NO_READ: InspectTask = {
+  kind: 'digest',
+  fd: -1,
+  algorithm: 'sha-256',
+  extent: { start: 0, end: -1 },
+  prefix: new Uint8Array(0),
+};
 /** Reads up to so much are short. */
 const SHORT_READ_BYTES = 64 * 1024 ** 2;
 const IDLE_THREAD_MS = 60_000;
@@ -46,6 +55,11 @@ export function startThreads(options: PoolOptions = {}): Threads {
   );
   const longReads = pool('inspect', 1, 1, MAX_INSPECTIONS);
   const shortReads = pool('inspect', 1, 1, MAX_INSPECTIONS, 0);
+  // Nothing to do, one for each thread: done when all of them have loaded their code.
+  const begun = Promise.allSettled([
+    ...Array.from({ length: segments.options.minThreads }, () => segments.run(NO_SEGMENT)),
+    longReads.run(NO_READ),
+  ]);
   const running = new Set<Promise<unknown>>();
   const reading = new Set<Promise<unknown>>();
   let closed: Promise<void> | null = null;
@@ -62,6 +76,8 @@ export function startThreads(options: PoolOptions = {}): Threads {
   }
 
   async function close(): Promise<void> {
+    // Node 20 can crash when a thread is ended while it loads its modules.
+    await Promise.race([begun, after(BEGIN_GRACE_MS)]);
     await Promise.all(running);
     await segments.destroy();
     await Promise.race([Promise.all(reading), after(INSPECT_GRACE_MS)]);
