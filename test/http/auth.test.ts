@@ -34,6 +34,8 @@ test('only a token of ours, unchanged and in time, opens anything', async (t) =>
 
   assert.equal((await ask(`Bearer ${forge(HS256, good, KEY)}`)).status, 200);
   assert.equal((await ask(`bearer ${forge(HS256, good, KEY)}`)).status, 200);
+  const ahead = { ...good, iat: now + 60, exp: now + 120 };
+  assert.equal((await ask(`Bearer ${forge(HS256, ahead, KEY)}`)).status, 200, 'a clock that ran ahead refuses nobody');
   const { exp: _exp, ...endless } = good;
   const bad: Record<string, string> = {
     'alg none, unsigned': forge({ alg: 'none' }, good, null),
@@ -59,6 +61,10 @@ test('only a token of ours, unchanged and in time, opens anything', async (t) =>
     'a client from the prototype': forge(HS256, { ...good, sub: '__proto__' }, KEY),
     'an object as client': forge(HS256, { ...good, sub: { id: client.id } }, KEY),
     'a critical extension': forge({ ...HS256, crit: ['b64'], b64: false }, good, KEY),
+    'cut by a character': forge(HS256, good, KEY).slice(0, -1),
+    'cut to its claims': forge(HS256, good, KEY).split('.').slice(0, 2).join('.'),
+    'one character more': `${forge(HS256, good, KEY)}A`,
+    'expired by a clock that runs behind': forge(HS256, { ...good, iat: now - 120, exp: now - 60 }, KEY),
     garbage: 'x.y.z',
     nothing: '',
   };

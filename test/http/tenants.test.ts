@@ -1,110 +1,114 @@
+/** Two tenants on one server: the same names, and nothing of the other's by any route. */
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Principal } from '../../src/contracts.ts';
-import type { Identity } from '../../src/identity/identity.ts';
-import { ask, reads } from '../support/api-tokens.ts';
-import { addPerson, seededFolder, withIdentity } from '../support/identity.ts';
-import { sign, signIn, startServer } from '../support/server.ts';
+import { encodeChunk } from '../../src/protocol/chunk.ts';
+import type { ClientList, FileList, FileStatus, Role } from '../../src/protocol/schemas.ts';
+import { seededFolder } from '../support/identity.ts';
+import { signIn, startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
-const SECRET = 'the-secret-of-the-administrator-of-acme';
-
-/** A tenant with an administrator, a person and an API token of each, and root outside of it. */
-async function populate(identity: Identity) {
-  await identity.clients.create({ id: 'root', secret: 'the-secret-of-root', role: 'root', name: null });
-  await identity.tenants.create('acme', 'Acme');
-  const quota = { bytes: 7, openUploads: null, dayBytes: null };
-  await identity.tenants.setQuota('acme', quota);
-  await identity.clients.create({ id: 'wile', secret: SECRET, role: 'admin', name: null, tenant: 'acme' });
-  const ada = await addPerson(identity, 'ada@acme.example', 'client', 'acme');
-  const tokens = [];
-  for (const owner of [
-    { id: 'wile', kind: 'device' as const },
-    { id: ada, kind: 'person' as const },
-  ]) {
-    const wanted = { owner: { ...owner, tenant: 'acme' }, name: null, scopes: ['files:read'] as const, lifeMs: null };
-    tokens.push((await identity.apiTokens.create(wanted)).token);
-    await identity.signIns.begin(owner);
-  }
-  return { ada, tokens };
+interface Somebody {
+  id: string;
+  headers: { authorization: string };
 }
 
-function remains({ clients, people, apiTokens }: Identity) {
-  return [clients.list('acme').length, people.list('acme').length, apiTokens.list('acme', null).length];
+interface World {
+  server: TestServer;
+  root: Somebody;
+  /** By tenant and role. */
+  who: Record<'acme' | 'other', Record<'client' | 'admin' | 'ops', Somebody>>;
 }
 
-async function withTenant(t: TestContext) {
-  const { dataDir, seeded } = await seededFolder(t, populate);
+async function make(server: TestServer, by: Somebody, role: Role, tenant: string): Promise<Somebody> {
+  const reply = await fetch(`${server.origin}/api/clients?tenant=${tenant}`, {
+    method: 'POST',
+    headers: { ...by.headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ role }),
+  });
+  assert.equal(reply.status, 201, await reply.clone().text());
+  const { client_id: id, client_secret: secret } = (await reply.json()) as { client_id: string; client_secret: string };
+  const { access_token: token } = await signIn(server.origin, id, secret);
+  return { id, headers: { authorization: `Bearer ${token}` } };
+}
+
+async function world(t: TestContext): Promise<World> {
+  const { dataDir, seeded } = await seededFolder(t, ({ clients }) => clients.create({ role: 'root', name: null }));
   const server = await startServer(t, {}, {}, dataDir);
-  const root = sign(server.app, 'root', 'root').headers;
-  return { ...seeded, server, root, wile: sign(server.app, 'wile', 'admin'), dataDir };
+  const { access_token: token } = await signIn(server.origin, seeded.clientId, seeded.secret);
+  const root = { id: seeded.clientId, headers: { authorization: `Bearer ${token}` } };
+  const members = async (tenant: string): Promise<World['who']['acme']> => {
+    const made = await fetch(`${server.origin}/api/tenants`, {
+      method: 'POST',
+      headers: { ...root.headers, 'content-type': 'application/json' },
+      body: JSON.stringify({ tenant_id: tenant }),
+    });
+    assert.equal(made.status, 201);
+    return {
+      client: await make(server, root, 'client', tenant),
+      admin: await make(server, root, 'admin', tenant),
+      ops: await make(server, root, 'ops', tenant),
+    };
+  };
+  return { server, root, who: { acme: await members('acme'), other: await members('other') } };
 }
 
-test('of a deleted tenant nobody and nothing rises in a new one of the same id', async (t) => {
-  const { server, root, ada, tokens, wile, dataDir } = await withTenant(t);
-  const { origin, app } = server;
-  for (const token of tokens) assert.equal(await reads(server, token), 200);
-  assert.equal((await ask(origin, 'DELETE', '/api/tenants/acme', root)).status, 200);
-  await assertProblemReply(await ask(origin, 'DELETE', '/api/tenants/acme', root), 'not_found');
-  assert.equal((await ask(origin, 'POST', '/api/tenants', root, { tenant_id: 'acme' })).status, 201);
-  await assert.rejects(signIn(origin, 'wile', SECRET));
-  for (const token of [...tokens, wile.token, sign(app, ada, 'client', 'person').token]) {
-    assert.equal(await reads(server, token), 401);
+async function put({ origin }: TestServer, { headers }: Somebody, data: string): Promise<void> {
+  const reply = await fetch(`${origin}/api/files/upload?filename=same&total_size=${data.length}`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/octet-stream' },
+    body: encodeChunk(0, Buffer.from(data)),
+  });
+  assert.equal(reply.status, 200, await reply.text());
+}
+
+test('two tenants: files of the same name, each its own; none of the other by any route, whoever asks', async (t) => {
+  const { server, root, who } = await world(t);
+  const { origin } = server;
+  const get = (path: string, { headers }: Somebody, method = 'GET'): Promise<Response> =>
+    fetch(`${origin}${path}`, { method, headers });
+  await put(server, who.acme.client, 'of acme');
+  await put(server, who.other.client, 'of other');
+  for (const [mine, theirs] of [
+    [who.acme, who.other],
+    [who.other, who.acme],
+  ] as const) {
+    const own = await get('/api/files/download/same', mine.client);
+    assert.equal(await own.text(), mine === who.acme ? 'of acme' : 'of other');
+    for (const by of [mine.admin, mine.ops]) {
+      const owned = await get(`/api/files/download/same?owner=${mine.client.id}`, by);
+      assert.equal(await owned.text(), mine === who.acme ? 'of acme' : 'of other', 'staff sees its own tenant');
+      const owner = theirs.client.id;
+      await assertProblemReply(await get(`/api/files/download/same?owner=${owner}`, by), 'not_found');
+      const status = (await (await get(`/api/files/status/same?owner=${owner}`, by)).json()) as FileStatus;
+      assert.equal(status.status, 'pending');
+      const list = (await (await get(`/api/files?owner=${owner}`, by)).json()) as FileList;
+      assert.deepEqual(list.files, []);
+      for (const odd of [`acme/${owner}`, `other/${owner}`, `default/${owner}`, `/${owner}`, `../${owner}`]) {
+        await assertProblemReply(await get(`/api/files?owner=${encodeURIComponent(odd)}`, by), 'forbidden');
+      }
+    }
+    const { admin } = mine;
+    await assertProblemReply(await get(`/api/files/same?owner=${theirs.client.id}`, admin, 'DELETE'), 'not_found');
+    await assertProblemReply(
+      await get(`/api/files/complete/same?owner=${theirs.client.id}`, admin, 'POST'),
+      'not_found',
+    );
+    const clients = (await (await get('/api/clients', admin)).json()) as ClientList;
+    assert.deepEqual(
+      new Set(clients.clients.map(({ client_id: id }) => id)),
+      new Set([mine.client.id, mine.admin.id, mine.ops.id]),
+    );
+    await assertProblemReply(await get(`/api/clients/${theirs.client.id}`, admin, 'DELETE'), 'not_found');
+    await assertProblemReply(await get(`/api/tokens?user_id=${theirs.client.id}`, admin), 'not_found');
+    await assertProblemReply(await get(`/api/quotas/client/${theirs.client.id}`, admin), 'not_found');
+    const tenant = theirs === who.acme ? 'acme' : 'other';
+    for (const path of ['/api/clients', '/api/audit', '/v1/user']) {
+      await assertProblemReply(await get(`${path}?tenant=${tenant}`, admin), 'forbidden');
+    }
+    const { entries } = (await (await get('/api/audit', admin)).json()) as { entries: { tenant: string }[] };
+    assert.ok(entries.length > 0);
+    assert.ok(entries.every((entry) => entry.tenant !== tenant));
   }
-  await server.close();
-  await withIdentity(dataDir, async (identity) => {
-    assert.deepEqual(remains(identity), [0, 0, 0]);
-    assert.equal(identity.tenants.get('acme')?.quota, undefined);
-  });
-});
-
-test('root does not delete the tenant that it is in', async (t) => {
-  const { dataDir } = await seededFolder(t, async (identity) => {
-    await identity.tenants.create('acme', 'Acme');
-    await identity.clients.create({ id: 'inside', secret: SECRET, role: 'root', name: null, tenant: 'acme' });
-  });
-  const { app, origin } = await startServer(t, {}, {}, dataDir);
-  const { headers } = sign(app, 'inside', 'root');
-  await assertProblemReply(await ask(origin, 'DELETE', '/api/tenants/acme', headers), 'invalid_request');
-  assert.equal((await ask(origin, 'GET', '/api/tenants', headers)).status, 200);
-});
-
-test('a deletion is seen at once, and nobody takes the id before it is done', async (t) => {
-  const { dataDir, seeded } = await seededFolder(t, populate);
-  await withIdentity(dataDir, async (identity) => {
-    const removing = identity.removeTenant('acme');
-    assert.equal(identity.subject('device', 'wile'), null);
-    assert.equal(identity.subject('person', seeded.ada), null);
-    await assert.rejects(identity.createTenant('acme', 'Again'), { code: 'already_exists' });
-    assert.equal(await identity.removeTenant('acme'), false, 'once is enough');
-    assert.equal(await removing, true);
-    assert.deepEqual(remains(identity), [0, 0, 0]);
-    await identity.createTenant('acme', 'Again');
-  });
-});
-
-test('a deletion that was interrupted is asked for again; what any left does not enter a new tenant', async (t) => {
-  const { dataDir } = await seededFolder(t, populate);
-  await withIdentity(dataDir, async (identity) => {
-    const { clients } = identity;
-    const remove = clients.remove.bind(clients);
-    clients.remove = () => Promise.reject(new Error('no room'));
-    await assert.rejects(identity.removeTenant('acme'), /no room/);
-    assert.ok(identity.tenants.has('acme'));
-    clients.remove = remove;
-    assert.equal(await identity.removeTenant('acme'), true);
-    assert.deepEqual(remains(identity), [0, 0, 0]);
-  });
-  const { dataDir: other } = await seededFolder(t, populate);
-  // As earlier versions left it: the tenant gone, its people still there.
-  await rm(join(other, 'v1', 'tenants', 'acme.json'));
-  await withIdentity(other, async (identity) => {
-    assert.deepEqual(remains(identity), [1, 1, 2]);
-    await identity.createTenant('acme', 'Again');
-    const wile: Principal | null = identity.subject('device', 'wile');
-    assert.equal(wile, null);
-    assert.deepEqual(remains(identity), [0, 0, 0]);
-  });
+  const own = await get(`/api/files/download/same?owner=acme%2F${who.acme.client.id}`, root);
+  assert.equal(await own.text(), 'of acme', 'root names the tenant');
 });
