@@ -123,3 +123,25 @@ export function ownerKey(tenant: string, id: string): string {
   if (id.includes('/')) throw new LadingError('forbidden', 'Only an administrator may name another owner.');
   return tenant === DEFAULT_TENANT ? id : `${tenant}/${id}`;
 }
+
+/**
+ * For what outlives a sign-in, as an API token does: whoever has less than their role needs the scope for it.
+ * @throws LadingError `insufficient_scope`
+ */
+export function requireWhole(principal: Principal, scope: Scope): void {
+  if (!hasRole(principal)) requireScope(principal, scope);
+}
+
+/**
+ * Nobody revokes what may more than they may, but what is their own with the whole role.
+ * @throws LadingError `insufficient_scope` that names what is missing
+ */
+export function checkRevocation(principal: Principal, owner: Subject, scopes: readonly Scope[]): void {
+  const own = principal.kind === owner.kind && principal.id === owner.id;
+  const missing = own && hasRole(principal) ? [] : scopes.filter((scope) => !principal.scopes.has(scope));
+  if (missing.length === 0) return;
+  throw new LadingError(
+    'insufficient_scope',
+    `You cannot revoke this token: it has ${missing.join(', ')}, you do not.`,
+  );
+}

@@ -196,6 +196,31 @@ test('nobody grants more than they have, nor more than the owner has', async (t)
   assert.equal(await reads(server, theirs.token), 200);
 });
 
+test('a sign-in for less leaves no API token behind, and ends none that may more', async (t) => {
+  const server = await startServer(t);
+  const { app, origin, client, admin } = server;
+  const narrow = sign(app, client.id, 'client', 'device', 'files:read').headers;
+  const own = await make(server, client, { scopes: ['files:read'] });
+  const broad = await make(server, client, { scopes: ['read', 'write'] });
+  const refusals: [string, string, object?][] = [
+    ['POST', '/api/tokens', { scopes: ['files:read'] }],
+    ['POST', `/api/tokens/${own.token_id}/rotate`],
+    ['POST', `/api/tokens/${broad.token_id}/rotate`],
+    ['DELETE', `/api/tokens/${broad.token_id}`],
+  ];
+  for (const [method, path, body] of refusals) {
+    await assertProblemReply(await ask(origin, method, path, narrow, body), 'insufficient_scope');
+  }
+  assert.equal(await reads(server, broad.token), 200);
+  assert.equal((await ask(origin, 'DELETE', `/api/tokens/${own.token_id}`, narrow)).status, 200);
+  // With the scope for it, as far as its own rights go.
+  const clerk = sign(app, admin.id, 'admin', 'device', 'tokens:admin files:read').headers;
+  assert.equal((await ask(origin, 'POST', '/api/tokens', clerk, { scopes: ['files:read'] })).status, 201);
+  const before = `/api/tokens/${broad.token_id}`;
+  await assertProblemReply(await ask(origin, 'DELETE', before, clerk), 'insufficient_scope');
+  assert.equal((await ask(origin, 'DELETE', before, client.headers)).status, 200, 'one’s own with the whole role');
+});
+
 test('one sees and touches one’s own tokens, an administrator those of the tenant, nobody those above them', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, async (identity) => {
     await identity.tenants.create('other', 'Other');

@@ -105,6 +105,8 @@ export function sign(
   id: string,
   role: Role,
   kind: Subject['kind'] = 'device',
+  /** What it is limited to, separated by spaces. */
+  scope?: string,
 ): Pick<Account, 'token' | 'headers'> {
   const iat = Math.floor(Date.now() / 1000);
   const claims = {
@@ -116,6 +118,7 @@ export function sign(
     jti: randomUUID(),
     iat,
     exp: iat + 3600,
+    ...(scope === undefined ? {} : { scope }),
   };
   const token = app.server.jwt.sign(claims);
   return { token, headers: { authorization: `Bearer ${token}` } };

@@ -5,7 +5,14 @@ import type { ApiTokenDocument, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { NewApiToken as Made } from '../../identity/api-tokens.ts';
 import type { Identity } from '../../identity/identity.ts';
-import { checkGrant, managesTokensOf, requireScope, type TokenOwner } from '../../identity/policy.ts';
+import {
+  checkGrant,
+  checkRevocation,
+  managesTokensOf,
+  requireScope,
+  requireWhole,
+  type TokenOwner,
+} from '../../identity/policy.ts';
 import { principalOf } from '../../identity/principals.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { parseScopes } from '../../protocol/scopes.ts';
@@ -84,6 +91,8 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const { user_id: id, scopes: asked, expires_in: seconds, name } = request.body;
       const { principal } = request;
+      // It may be good for ever: a sign-in for less than its owner may must not leave one behind.
+      requireWhole(principal, 'tokens:admin');
       const owner = ownerFor(identity, principal, id ?? undefined);
       const scopes = asked ? parseScopes(asked) : (['files:read'] as const);
       checkGrant(principal, scopes);
@@ -117,7 +126,8 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
     config: { needs: 'sign-in', audit: 'token_rotated' },
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const document = tokenFor(identity, request.principal, request.params.token_id);
-      // Whoever gets the new secret gets what the token may do.
+      // Whoever gets the new secret gets what the token may do, as long as it may.
+      requireWhole(request.principal, 'tokens:admin');
       checkGrant(request.principal, document.scopes);
       const made = isLive(document, clock.now()) ? await identity.apiTokens.rotate(document.id) : undefined;
       if (!made) throw noToken();
@@ -138,7 +148,8 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
     },
     config: { needs: 'sign-in', audit: 'token_revoked' },
     handler: async (request): Promise<Message> => {
-      const { id } = tokenFor(identity, request.principal, request.params.token_id);
+      const { id, owner, ownerKind, scopes } = tokenFor(identity, request.principal, request.params.token_id);
+      checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
       return { message: `API token ${id} revoked.` };
     },
