@@ -145,3 +145,13 @@ export function checkRevocation(principal: Principal, owner: Subject, scopes: re
     `You cannot revoke this token: it has ${missing.join(', ')}, you do not.`,
   );
 }
+
+/** True for `root` with its whole role. */
+export function reachesAllTenants(principal: Principal): boolean {
+  return principal.role === 'root' && hasRole(principal);
+}
+
+/** True for who and what is in one's own tenant, and for `root` with its whole role in any. */
+export function reachesTenant(principal: Principal, tenant: string): boolean {
+  return principal.tenant === tenant || reachesAllTenants(principal);
+}

@@ -1,6 +1,7 @@
 /** Who may store how much: the server's own limits for everybody, others for a client, a person or a whole tenant. */
 import type { Quota, QuotaLimits, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import type { Role } from '../protocol/schemas.ts';
 import type { Identity } from './identity.ts';
 import { DEFAULT_TENANT, ownerKey } from './policy.ts';
 
@@ -9,6 +10,16 @@ export type QuotaKind = (typeof QUOTA_KINDS)[number];
 
 /** 0: none. */
 export type Limits = Readonly<Use>;
+
+/** A client, a person or a tenant. */
+export interface QuotaHolder {
+  /** Where the engine counts their use. */
+  owner: string;
+  tenant: string;
+  /** Null: a tenant. */
+  role: Role | null;
+  limits: Limits;
+}
 
 const UNLIMITED: Limits = { bytes: 0, openUploads: 0, dayBytes: 0 };
 
@@ -52,16 +63,16 @@ export class Quotas implements Quota {
     return limitsOf(this.#identity.tenants.get(tenant)?.quota, UNLIMITED);
   }
 
-  /** Where the engine counts the use of a client, a person or a tenant; null when there is none of this id in `tenant`. */
-  find(kind: QuotaKind, id: string, tenant: string | null): { owner: string; limits: Limits } | null {
+  /** Whose use it is; null when there is none of this id. */
+  find(kind: QuotaKind, id: string): QuotaHolder | null {
     const { clients, people, tenants } = this.#identity;
     if (kind === 'tenant') {
-      const there = tenants.has(id) && (tenant === null || tenant === id);
-      return there ? { owner: ownerKey(id, ''), limits: this.ofTenant(id) } : null;
+      return tenants.has(id) ? { owner: ownerKey(id, ''), tenant: id, role: null, limits: this.ofTenant(id) } : null;
     }
     const document = kind === 'client' ? clients.find(id) : people.get(id);
-    if (!document || (tenant !== null && document.tenant !== tenant)) return null;
-    return { owner: ownerKey(document.tenant, id), limits: this.ofPrincipal(document.tenant, id) };
+    if (!document) return null;
+    const { tenant, role } = document;
+    return { owner: ownerKey(tenant, id), tenant, role, limits: this.ofPrincipal(tenant, id) };
   }
 
   /** Counts from the next chunk on, durable when it resolves; false when there is none of this id. */

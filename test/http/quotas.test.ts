@@ -3,7 +3,8 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { NewQuota, QuotaReport } from '../../src/protocol/quota-schemas.ts';
-import { type Account, startServer, type TestServer } from '../support/server.ts';
+import { addPerson, seededFolder } from '../support/identity.ts';
+import { type Account, sign, startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
 function send({ origin }: TestServer, who: Account, name: string, length: number, size?: number, start = 0) {
@@ -102,4 +103,30 @@ test('who may not set or see a quota', async (t) => {
   await assertProblemReply(await see('tenant/other', admin), 'not_found');
   await assertProblemReply(await see(`planet/${client.id}`, admin), 'not_found');
   await assertProblemReply(await put(server, admin, `planet/${client.id}`, {}), 'not_found');
+});
+
+test('nobody says what somebody above them may use, nor somebody of another tenant', async (t) => {
+  const { dataDir, seeded } = await seededFolder(t, async (identity) => {
+    await identity.tenants.create('acme', 'Acme');
+    await identity.clients.create({ id: 'root', secret: 'the-secret-of-root', role: 'root', name: null });
+    return {
+      near: await addPerson(identity, 'top@example.org', 'root'),
+      far: await addPerson(identity, 'far@acme.example', 'client', 'acme'),
+    };
+  });
+  const server = await startServer(t, {}, {}, dataDir);
+  const { app, admin } = server;
+  for (const path of ['client/root', `person/${seeded.near}`]) {
+    await assertProblemReply(await put(server, admin, path, { bytes: 1 }), 'insufficient_scope');
+  }
+  assert.equal((await put(server, admin, `client/${admin.id}`, { bytes: 0 })).status, 200, 'of the same role');
+  for (const path of [`person/${seeded.far}`, 'client/nobody']) {
+    await assertProblemReply(await put(server, admin, path, {}), 'not_found');
+  }
+  const root = { ...admin, ...sign(app, 'root', 'root') };
+  for (const path of ['client/root', `person/${seeded.far}`, 'tenant/acme']) {
+    assert.equal((await put(server, root, path, { bytes: 1 })).status, 200, path);
+  }
+  const narrow = { ...admin, ...sign(app, 'root', 'root', 'device', 'files:read users:admin') };
+  await assertProblemReply(await put(server, narrow, `person/${seeded.far}`, {}), 'insufficient_scope');
 });

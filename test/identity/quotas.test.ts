@@ -88,10 +88,11 @@ test('whoever has the id of somebody in another tenant does not have their quota
     await quotas.set('client', seeded.foreign, { bytes: 0, openUploads: 0, dayBytes: 0 });
     assert.equal(quotas.ofPrincipal('acme', seeded.foreign).bytes, 0);
     assert.equal(quotas.ofPrincipal('default', seeded.foreign).bytes, 100);
-    assert.equal(quotas.find('client', seeded.foreign, 'default'), null);
-    assert.equal(quotas.find('tenant', 'acme', 'default'), null);
-    assert.equal(quotas.find('client', seeded.foreign, null)?.owner, `acme/${seeded.foreign}`);
-    assert.equal(quotas.groupOf(quotas.find('tenant', 'acme', null)?.owner ?? ''), 'acme');
-    assert.equal(quotas.groupOf(quotas.find('tenant', 'default', null)?.owner ?? 'x/'), 'default');
+    const { owner, tenant } = quotas.find('client', seeded.foreign) ?? {};
+    assert.deepEqual([owner, tenant], [`acme/${seeded.foreign}`, 'acme']);
+    assert.equal(quotas.find('client', 'nobody'), null);
+    assert.equal(quotas.find('tenant', 'nobody'), null);
+    assert.equal(quotas.groupOf(quotas.find('tenant', 'acme')?.owner ?? ''), 'acme');
+    assert.equal(quotas.groupOf(quotas.find('tenant', 'default')?.owner ?? 'x/'), 'default');
   });
 });

@@ -1,7 +1,7 @@
 /** GET /api/audit: who did what. For administrators. */
 import type { FastifyInstance } from 'fastify';
 import type { AuditEntry } from '../../contracts.ts';
-import { DEFAULT_TENANT, tenantOf } from '../../identity/policy.ts';
+import { DEFAULT_TENANT, reachesAllTenants, tenantOf } from '../../identity/policy.ts';
 import { AuditPage, AuditQuery, type AuditRecord } from '../../protocol/audit-schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -26,7 +26,7 @@ export function auditRoutes(app: FastifyInstance, { audit }: RouteDeps): void {
     config: { needs: 'role:admin' },
     handler: async (request, reply): Promise<AuditPage> => {
       const { limit = 100, cursor = null, action = null, principal = null, tenant: asked } = request.query;
-      const all = request.principal.role === 'root' && asked === undefined;
+      const all = reachesAllTenants(request.principal) && asked === undefined;
       const tenant = all ? null : tenantOf(request.principal, asked);
       reply.header('cache-control', 'no-store');
       // Whoever was refused without being known is the business of those who run the server.

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
-import { mayEnrol, tenantOf } from '../../identity/policy.ts';
+import { mayEnrol, reachesTenant, tenantOf } from '../../identity/policy.ts';
 import { type Client, ClientCreated, ClientList, Message, NewClient, TenantQuery } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -100,7 +100,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): vo
       if (id === principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
       const client = clients.find(id);
       // Of another tenant, or above oneself: not a hint that it exists.
-      const theirs = client && (client.tenant === principal.tenant || mayEnrol(principal, 'root'));
+      const theirs = client && reachesTenant(principal, client.tenant);
       const removable = theirs && mayEnrol(principal, client.role);
       if (!removable || !(await identity.remove({ kind: 'device', id }))) {
         throw new LadingError('not_found', 'There is no client with this id.');

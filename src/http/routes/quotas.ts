@@ -3,8 +3,8 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Principal, Use } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { ownerKey, requireRole } from '../../identity/policy.ts';
-import { type Limits, QUOTA_KINDS, type QuotaKind } from '../../identity/quotas.ts';
+import { mayManage, ownerKey, reachesTenant, requireRole } from '../../identity/policy.ts';
+import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind } from '../../identity/quotas.ts';
 import { NewQuota, QuotaReport } from '../../protocol/quota-schemas.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
@@ -82,7 +82,10 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
       const { principal, params } = request;
       // What a tenant may is not for its own administrators to say.
       if (params.kind === 'tenant') requireRole(principal, 'root');
-      reportOf(deps, principal, params);
+      const { role } = holderOf(deps, principal, params);
+      if (role !== null && !mayManage(principal, role)) {
+        throw new LadingError('insufficient_scope', `You cannot say what somebody with the role ${role} may use.`);
+      }
       const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
       if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
       return reportOf(deps, principal, params);
@@ -90,11 +93,16 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function reportOf({ quotas, engine }: RouteDeps, principal: Principal, { kind, id }: Whose): QuotaReport {
-  const known = QUOTA_KINDS.includes(kind);
-  const found = known && quotas.find(kind, id, principal.role === 'root' ? null : principal.tenant);
-  if (!found) throw nobody();
-  return report(found.limits, engine.usage(found.owner, kind === 'tenant'));
+function reportOf(deps: RouteDeps, principal: Principal, whose: Whose): QuotaReport {
+  const { limits, owner } = holderOf(deps, principal, whose);
+  return report(limits, deps.engine.usage(owner, whose.kind === 'tenant'));
+}
+
+/** @throws LadingError `not_found` */
+function holderOf({ quotas }: RouteDeps, principal: Principal, { kind, id }: Whose): QuotaHolder {
+  const found = QUOTA_KINDS.includes(kind) ? quotas.find(kind, id) : null;
+  if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
+  return found;
 }
 
 /** The same for somebody of another tenant. */

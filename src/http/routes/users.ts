@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { mayManage, tenantOf } from '../../identity/policy.ts';
+import { mayManage, reachesTenant, tenantOf } from '../../identity/policy.ts';
 import {
   NewPerson,
   PeopleList,
@@ -192,8 +192,7 @@ function deleteRoute(app: FastifyInstance, deps: RouteDeps): void {
 /** @throws LadingError `not_found`, the same for somebody of another tenant */
 function personOf({ identity }: RouteDeps, { principal }: FastifyRequest, id: string): PersonDocument {
   const person = identity.people.get(id);
-  const near = person?.tenant === principal.tenant || (principal.role === 'root' && principal.kind !== 'token');
-  if (!person || !near) throw nobody();
+  if (!person || !reachesTenant(principal, person.tenant)) throw nobody();
   return person;
 }
 
