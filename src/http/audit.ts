@@ -15,7 +15,7 @@ export interface Audited {
   principal?: Principal;
   /** What it was done to, if neither the path nor the reply says so. On a refused sign-in: as whom. */
   target?: string;
-  /** Of the target. */
+  /** Of the target, when the principal reaches into it. Else it is the principal's own. */
   tenant?: string;
   detail?: string;
 }
@@ -89,9 +89,8 @@ function happeningOf(
   return {
     action,
     principal: principal && { id: principal.id, kind: principal.kind },
-    // Only root may have named another one and not have been refused.
-    tenant:
-      audited?.tenant ?? (principal?.role === 'root' ? queryOf(request, 'tenant') : null) ?? principal?.tenant ?? null,
+    // What a query asks for is not what it gets: the handler says it.
+    tenant: audited?.tenant ?? principal?.tenant ?? null,
     address: addressOf(request),
     target: audited?.target ?? named?.slice(0, MOST_TARGET) ?? null,
     detail: audited?.detail ?? (owner === null ? null : `owner ${owner}`),

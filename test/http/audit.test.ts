@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { AuditPage, AuditRecord } from '../../src/protocol/audit-schemas.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import { seededFolder } from '../support/identity.ts';
+import { ask } from '../support/api-tokens.ts';
+import { addPerson, seededFolder } from '../support/identity.ts';
 import { type Account, sign, signIn, startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
@@ -199,4 +200,55 @@ test('root sees every tenant together, one after the other in pages, or one of t
   } while (cursor !== null);
   // Youngest first, with the refusal of the administrator of acme just now.
   assert.deepEqual(paged, ['acme', null, 'acme', 'acme', 'default']);
+});
+
+test('an entry stands with the tenant of what it was done to, whatever the query says', async (t) => {
+  const { dataDir, seeded } = await seededFolder(t, async (identity) => {
+    await identity.tenants.create('acme', 'Acme');
+    await identity.clients.create({ id: 'root', secret: 'the-secret-of-root', role: 'root', name: null });
+    await identity.clients.create({ id: 'wile', secret: 'x'.repeat(32), role: 'client', name: null, tenant: 'acme' });
+    return { ada: await addPerson(identity, 'ada@acme.example', 'client', 'acme') };
+  });
+  const server = await startServer(t, {}, {}, dataDir);
+  const { app, origin, client } = server;
+  const { headers } = sign(app, 'root', 'root');
+  const { ada } = seeded;
+  const done = async (method: string, path: string, body?: object) => {
+    const reply = await ask(origin, method, path, headers, body);
+    assert.ok(reply.ok, `${method} ${path}: ${await reply.clone().text()}`);
+    return (await reply.json()) as Record<string, string>;
+  };
+  const { token_id: id } = await done('POST', '/api/tokens', { user_id: 'wile' });
+  await done('POST', `/api/tokens/${id}/rotate`);
+  await done('DELETE', `/api/tokens/${id}`);
+  await done('PUT', '/api/quotas/client/wile', { bytes: 7 });
+  await done('PUT', '/api/quotas/tenant/acme', { bytes: 7 });
+  await done('PUT', `/v1/user/update_user?pk=${ada}&tenant=default`, { name: 'Eve' });
+  await done('DELETE', `/v1/user/delete_user?pk=${ada}&tenant=default`);
+  await done('DELETE', '/api/clients/wile?tenant=default');
+  const { client_id: made } = await done('POST', '/api/clients?tenant=acme', { role: 'client' });
+  await done('DELETE', `/api/clients/${client.id}?tenant=acme`);
+  await done('DELETE', `/api/clients/${made}`);
+  const refused = await ask(origin, 'DELETE', '/api/tenants/default?tenant=acme', client.headers);
+  assert.equal(refused.status, 401);
+  const lesser = sign(app, 'root', 'root', 'device', 'files:read').headers;
+  assert.equal((await ask(origin, 'GET', '/api/clients?tenant=acme', lesser)).status, 403);
+
+  const root = { ...client, headers };
+  const { entries } = await auditOf(server, root, '?tenant=acme');
+  assert.deepEqual(entries.map(({ action, target }) => [action, target]).reverse(), [
+    ['token_created', id],
+    ['token_rotated', id],
+    ['token_revoked', id],
+    ['quota_set', 'client/wile'],
+    ['quota_set', 'tenant/acme'],
+    ['user_updated', ada],
+    ['user_deleted', ada],
+    ['client_deleted', 'wile'],
+    ['client_created', made],
+    ['client_deleted', made],
+  ]);
+  const own = await auditOf(server, root, '?tenant=default');
+  assert.ok(own.entries.some(({ action, target }) => action === 'client_deleted' && target === client.id));
+  assert.ok(own.entries.some(({ action, principal }) => action === 'refusal' && principal === 'root'));
 });

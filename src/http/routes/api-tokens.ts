@@ -94,6 +94,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
       // It may be good for ever: a sign-in for less than its owner may must not leave one behind.
       requireWhole(principal, 'tokens:admin');
       const owner = ownerFor(identity, principal, id ?? undefined);
+      request.audited = { tenant: owner.tenant };
       const scopes = asked ? parseScopes(asked) : (['files:read'] as const);
       checkGrant(principal, scopes);
       checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
@@ -126,6 +127,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
     config: { needs: 'sign-in', audit: 'token_rotated' },
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const document = tokenFor(identity, request.principal, request.params.token_id);
+      request.audited = { tenant: document.tenant };
       // Whoever gets the new secret gets what the token may do, as long as it may.
       requireWhole(request.principal, 'tokens:admin');
       checkGrant(request.principal, document.scopes);
@@ -148,7 +150,8 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
     },
     config: { needs: 'sign-in', audit: 'token_revoked' },
     handler: async (request): Promise<Message> => {
-      const { id, owner, ownerKind, scopes } = tokenFor(identity, request.principal, request.params.token_id);
+      const { id, tenant, owner, ownerKind, scopes } = tokenFor(identity, request.principal, request.params.token_id);
+      request.audited = { tenant };
       checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
       return { message: `API token ${id} revoked.` };

@@ -68,6 +68,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       const { role, name = null } = request.body;
       const { principal } = request;
       const tenant = tenantOf(principal, request.query.tenant);
+      request.audited = { tenant };
       if (!mayEnrol(principal, role)) {
         throw new LadingError('insufficient_scope', `You cannot make a client with the role ${role}.`);
       }
@@ -105,6 +106,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): vo
       if (!removable || !(await identity.remove({ kind: 'device', id }))) {
         throw new LadingError('not_found', 'There is no client with this id.');
       }
+      request.audited = { tenant: client.tenant };
       return { message: `Client ${id} deleted.` };
     },
   });

@@ -77,7 +77,7 @@ function listRoute(app: FastifyInstance, { engine }: RouteDeps): void {
   });
 }
 
-function deleteRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void {
   app.delete<Named>('/api/files/*', {
     schema: {
       tags,
@@ -90,7 +90,9 @@ function deleteRoute(app: FastifyInstance, { engine }: RouteDeps): void {
     config: { needs: 'files:delete', audit: 'file_deleted' },
     handler: async (request): Promise<Deleted> => {
       const name = checkName(request.params['*']);
-      await engine.remove(ownerOf(request.principal, request.query.owner, 'files:delete'), name);
+      const owner = ownerOf(request.principal, request.query.owner, 'files:delete');
+      request.audited = { tenant: quotas.groupOf(owner) };
+      await engine.remove(owner, name);
       return { detail: `Deleted ${name}.` };
     },
   });

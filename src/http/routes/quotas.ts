@@ -82,7 +82,8 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
       const { principal, params } = request;
       // What a tenant may is not for its own administrators to say.
       if (params.kind === 'tenant') requireRole(principal, 'root');
-      const { role } = holderOf(deps, principal, params);
+      const { role, tenant } = holderOf(deps, principal, params);
+      request.audited = { tenant };
       if (role !== null && !mayManage(principal, role)) {
         throw new LadingError('insufficient_scope', `You cannot say what somebody with the role ${role} may use.`);
       }

@@ -94,6 +94,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
     handler: async (request, reply): Promise<Person> => {
       const { role = 'client' } = request.body;
       const tenant = tenantOf(request.principal, request.query.tenant);
+      request.audited = { tenant };
       requireRank(request, role);
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
       const made = await identity.people.create({ ...newPersonOf(request.body), tenant, role });
@@ -190,9 +191,10 @@ function deleteRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `not_found`, the same for somebody of another tenant */
-function personOf({ identity }: RouteDeps, { principal }: FastifyRequest, id: string): PersonDocument {
+function personOf({ identity }: RouteDeps, request: FastifyRequest, id: string): PersonDocument {
   const person = identity.people.get(id);
-  if (!person || !reachesTenant(principal, person.tenant)) throw nobody();
+  if (!person || !reachesTenant(request.principal, person.tenant)) throw nobody();
+  request.audited = { tenant: person.tenant };
   return person;
 }
 
