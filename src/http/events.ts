@@ -1,5 +1,6 @@
 /** Status objects as server-sent events (the format is WHATWG's, "Server-sent events"). */
 import { Readable } from 'node:stream';
+import type { Principal } from '../contracts.ts';
 import type { Engine } from '../engine/engine.ts';
 import { LadingError } from '../errors.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
@@ -10,6 +11,8 @@ const SPACING_MS = 250;
 const HEARTBEAT_MS = 15_000;
 /** A stream costs a socket and a timer; so many may be open. */
 const MOST_STREAMS = 4096;
+/** Of one principal, so that nobody leaves nothing for others. */
+const MOST_EACH = 64;
 
 /** True when an `Accept` field names the type of event streams, and not with weight 0. */
 export function wantsEvents(accept: string | undefined): boolean {
@@ -105,22 +108,32 @@ class StatusStream extends Readable {
 export class StatusStreams {
   readonly #engine: Engine;
   readonly #open = new Set<StatusStream>();
+  /** How many whoever has. */
+  readonly #each = new Map<string, number>();
   #closed = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
-  /** @throws LadingError `overloaded` when too many are open */
-  async open(owner: string, name: string): Promise<Readable> {
-    if (this.#open.size >= MOST_STREAMS) {
-      throw new LadingError('overloaded', 'Too many status streams are open; ask without text/event-stream.', {
-        retry_after: 10,
-      });
-    }
+  /**
+   * @param asker who is counted: an API token with its owner
+   * @throws LadingError `overloaded` when too many are open, in all or of the asker's
+   */
+  async open(owner: string, name: string, asker: Pick<Principal, 'tenant' | 'id'>): Promise<Readable> {
+    const key = `${asker.tenant}/${asker.id}`;
+    const theirs = this.#each.get(key) ?? 0;
+    if (theirs >= MOST_EACH) throw tooMany('You have too many status streams open');
+    if (this.#open.size >= MOST_STREAMS) throw tooMany('Too many status streams are open');
     const stream = new StatusStream(this.#engine, owner, name);
     this.#open.add(stream);
-    stream.once('close', () => this.#open.delete(stream));
+    this.#each.set(key, theirs + 1);
+    stream.once('close', () => {
+      this.#open.delete(stream);
+      const left = (this.#each.get(key) ?? 1) - 1;
+      if (left === 0) this.#each.delete(key);
+      else this.#each.set(key, left);
+    });
     try {
       // Watched first, asked then: a change in between is not missed.
       stream.start(await this.#engine.status(owner, name));
@@ -137,4 +150,8 @@ export class StatusStreams {
     this.#closed = true;
     for (const stream of this.#open) stream.finish();
   }
+}
+
+function tooMany(what: string): LadingError {
+  return new LadingError('overloaded', `${what}; ask without text/event-stream.`, { retry_after: 10 });
 }

@@ -5,6 +5,8 @@ import { type TestContext, test } from 'node:test';
 import { wantsEvents } from '../../src/http/events.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
+import { bearer, make } from '../support/api-tokens.ts';
+import { eventually } from '../support/eventually.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
@@ -170,6 +172,36 @@ test('a stream that its client left is let go', async (t) => {
   events.leave();
   while (watching > 0) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(watching, 0);
+});
+
+test('nobody has so many streams open that others get none', async (t) => {
+  const server = await startServer(t);
+  const { origin, client, admin } = server;
+  const accept = 'text/event-stream';
+  const events = (headers: Record<string, string>, signal?: AbortSignal) =>
+    fetch(`${origin}/api/files/status/none`, { headers: { ...headers, accept }, ...(signal ? { signal } : {}) });
+  const { token } = await make(server, client);
+  const leaving = new AbortController();
+  t.after(() => leaving.abort());
+  for (let n = 0; n < 64; n += 1) {
+    assert.equal((await events(n % 2 === 0 ? client.headers : bearer(token), leaving.signal)).status, 200);
+  }
+  for (const headers of [client.headers, bearer(token)]) {
+    const refused = await events(headers);
+    assert.equal(refused.headers.get('retry-after'), '10');
+    await assertProblemReply(refused, 'overloaded');
+  }
+  const other = new AbortController();
+  assert.equal((await events(admin.headers, other.signal)).status, 200);
+  other.abort();
+  leaving.abort();
+  const again = new AbortController();
+  await eventually(async () => {
+    const reply = await events(client.headers, again.signal);
+    if (reply.status !== 200) await reply.arrayBuffer();
+    return reply.status === 200;
+  }, 'a stream in the place of one that was left');
+  again.abort();
 });
 
 test('HEAD opens no stream', async (t) => {

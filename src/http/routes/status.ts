@@ -38,7 +38,7 @@ export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void 
       reply.header('cache-control', 'no-store');
       // A HEAD has no body for events to go into.
       if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) return engine.status(owner, name);
-      const events = await streams.open(owner, name);
+      const events = await streams.open(owner, name, request.principal);
       // For proxies that would otherwise collect the events (nginx).
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
       return reply.send(events);
