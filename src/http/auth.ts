@@ -12,6 +12,7 @@ import type { Role } from '../protocol/schemas.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { ACCESS_COOKIE, cookieOf } from './cookies.ts';
 import { type PublicUrl, requireSameOrigin } from './csrf.ts';
+import type { RouteDeps } from './deps.ts';
 import type { RateLimits } from './rate-limit.ts';
 
 /** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
@@ -76,6 +77,16 @@ export function credentialOf(request: FastifyRequest, publicUrl: PublicUrl): str
   const token = cookieOf(cookie, ACCESS_COOKIE);
   if (token !== null) requireSameOrigin(request, publicUrl);
   return token;
+}
+
+/**
+ * For answers that go on for long: false once the token that the request came with was revoked.
+ * @throws LadingError `unauthorized`
+ */
+export function standing({ access, config }: RouteDeps, request: FastifyRequest): () => boolean {
+  const token = credentialOf(request, config.publicUrl);
+  if (token === null) throw missingToken();
+  return access.standing(token);
 }
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */

@@ -26,6 +26,7 @@ class StatusStream extends Readable {
   readonly #engine: Engine;
   readonly #owner: string;
   readonly #name: string;
+  readonly #stands: () => boolean;
   readonly #unwatch: () => void;
   readonly #heartbeat: NodeJS.Timeout;
   #timer: NodeJS.Timeout | null = null;
@@ -35,14 +36,16 @@ class StatusStream extends Readable {
   #full = false;
   #sentAt = 0;
 
-  constructor(engine: Engine, owner: string, name: string) {
+  constructor(engine: Engine, owner: string, name: string, stands: () => boolean) {
     super({ highWaterMark: 16 * 1024 });
     this.#engine = engine;
     this.#owner = owner;
     this.#name = name;
+    this.#stands = stands;
     this.#unwatch = engine.watch(owner, name, () => this.#change());
     this.#heartbeat = setInterval(() => {
-      if (!this.#full) this.#full = !this.push(':\n\n');
+      if (!this.#stands()) this.finish();
+      else if (!this.#full) this.#full = !this.push(':\n\n');
     }, HEARTBEAT_MS);
   }
 
@@ -80,6 +83,10 @@ class StatusStream extends Readable {
 
   #send(status: FileStatus): void {
     if (this.destroyed || this.readableEnded) return;
+    if (!this.#stands()) {
+      this.finish();
+      return;
+    }
     this.#sentAt = Date.now();
     this.#full = !this.push(`event: status\ndata: ${JSON.stringify(status)}\n\n`);
     if (status.status === 'complete') this.finish();
@@ -118,14 +125,20 @@ export class StatusStreams {
 
   /**
    * @param asker who is counted: an API token with its owner
+   * @param stands false once whoever asked may no longer see it; then the stream ends
    * @throws LadingError `overloaded` when too many are open, in all or of the asker's
    */
-  async open(owner: string, name: string, asker: Pick<Principal, 'tenant' | 'id'>): Promise<Readable> {
+  async open(
+    owner: string,
+    name: string,
+    asker: Pick<Principal, 'tenant' | 'id'>,
+    stands: () => boolean,
+  ): Promise<Readable> {
     const key = `${asker.tenant}/${asker.id}`;
     const theirs = this.#each.get(key) ?? 0;
     if (theirs >= MOST_EACH) throw tooMany('You have too many status streams open');
     if (this.#open.size >= MOST_STREAMS) throw tooMany('Too many status streams are open');
-    const stream = new StatusStream(this.#engine, owner, name);
+    const stream = new StatusStream(this.#engine, owner, name, stands);
     this.#open.add(stream);
     this.#each.set(key, theirs + 1);
     stream.once('close', () => {

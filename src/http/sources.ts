@@ -88,6 +88,8 @@ export interface FollowOptions {
   silenceMs: number;
   /** Asked after silence when the size is not known: true when the bytes up to this position are everything that ever came. */
   isWhole(size: number): Promise<boolean>;
+  /** False once whoever asked may no longer read it. */
+  stands(): boolean;
 }
 
 /** A file from its first byte to its last, waiting for what has not arrived. */
@@ -125,6 +127,7 @@ export class FollowSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
+    if (!this.#options.stands()) throw new Incomplete('Who asked may no longer read the file.');
     const over = this.#representation.state();
     const length = Math.min(this.#available(), into.length);
     if (length === 0) {

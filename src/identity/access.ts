@@ -31,6 +31,25 @@ export class Access {
     return ApiTokens.looksLike(token) ? this.#apiToken(token) : this.#tokens.verify(token);
   }
 
+  /**
+   * For what goes on after the request was let in: whether this token, which was good then, has not been revoked since.
+   * @throws LadingError `unauthorized`
+   */
+  standing(token: string): () => boolean {
+    if (!ApiTokens.looksLike(token)) {
+      const good = this.#tokens.inspect(token);
+      return () => this.#tokens.stands(good);
+    }
+    return () => {
+      try {
+        this.#apiToken(token);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+  }
+
   #apiToken(token: string): Principal {
     const document = this.#identity.apiTokens.use(token);
     const owner = document && this.#identity.subject(document.ownerKind, document.owner);

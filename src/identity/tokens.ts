@@ -141,6 +141,12 @@ export class Tokens {
     return { claims, principal: known.principal };
   }
 
+  /** False once the token was revoked, or what it came of is gone. That it has run out meanwhile ends nothing that it began. */
+  stands({ claims: { sid, jti, kind, sub, iat, ms = 0 } }: GoodToken): boolean {
+    if ((sid !== undefined && !this.#deps.isAlive(sid)) || this.#revoked.get(jti)) return false;
+    return this.#deps.subject(kind, sub, iat * 1000 + ms) !== null;
+  }
+
   /** This one token is worthless from this moment; durable when it resolves. */
   async revoke({ jti, exp }: Pick<Claims, 'jti' | 'exp'>): Promise<void> {
     await this.#revoked.put({ id: jti, until: exp * 1000 });

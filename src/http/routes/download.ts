@@ -10,6 +10,7 @@ import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkName } from '../../protocol/names.ts';
 import { formatContentRange, parseRange } from '../../protocol/ranges.ts';
 import { DownloadQuery } from '../../protocol/schemas.ts';
+import { standing } from '../auth.ts';
 import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
@@ -142,7 +143,9 @@ async function answer(
   const selection: Selection = waits ? { kind: 'follow' } : select(request, representation);
   // Of a file that grows while it is sent nobody knows the digest.
   const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
-  const { status, fields, source } = compose(doors, owner, representation, selection, { ...common, ...digests });
+  const { status, fields, source } = compose(doors, owner, representation, selection, { ...common, ...digests }, () =>
+    standing(doors, request),
+  );
   if (method === 'HEAD') {
     source.cancel();
     return reply.code(status).headers(fields).send();
@@ -198,15 +201,18 @@ function compose(
   representation: Representation,
   selection: Selection,
   common: Fields,
+  standingNow: () => () => boolean,
 ): Answer {
   const { name, size, reader } = representation;
   if (selection.kind === 'follow') {
     // Of an undeclared size the end so far is not the end.
     const declared = representation.readable ? null : size;
+    const stands = standingNow();
     const source = new FollowSource(representation, {
       size: declared,
       watch: (listener) => engine.watch(owner, name, listener),
       silenceMs: followSilenceMs,
+      stands,
       isWhole: async (bytes) => {
         const { id, total_bytes: total, bytes_received: received } = await engine.status(owner, name);
         return id === representation.id && total === bytes && received === bytes;

@@ -4,12 +4,14 @@ import Type from 'typebox';
 import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { FileStatus, OwnerQuery } from '../../protocol/schemas.ts';
+import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { StatusStreams, wantsEvents } from '../events.ts';
 import { nameParameter } from './parameters.ts';
 
-export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void {
+export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine } = deps;
   const streams = new StatusStreams(engine);
   app.addHook('preClose', async () => streams.close());
   app.get<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/status/*', {
@@ -38,7 +40,7 @@ export function statusRoutes(app: FastifyInstance, { engine }: RouteDeps): void 
       reply.header('cache-control', 'no-store');
       // A HEAD has no body for events to go into.
       if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) return engine.status(owner, name);
-      const events = await streams.open(owner, name, request.principal);
+      const events = await streams.open(owner, name, request.principal, standing(deps, request));
       // For proxies that would otherwise collect the events (nginx).
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
       return reply.send(events);
