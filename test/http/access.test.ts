@@ -15,6 +15,7 @@ import { sign, startServer } from '../support/server.ts';
  * signed-in   everybody who is known
  * person      people who signed in as such
  * tokens      clients and people for themselves; API tokens with tokens:admin
+ * new-token   the same; who signed in for less with tokens:admin only
  * ops, admin, root
  *             who has that role or more; never an API token
  * a scope     who has it by role or, for API tokens, by the token
@@ -25,6 +26,7 @@ type Rule =
   | 'signed-in'
   | 'person'
   | 'tokens'
+  | 'new-token'
   | 'ops'
   | 'admin'
   | 'root'
@@ -89,7 +91,7 @@ const LINES: Line[] = [
   { operation: 'DELETE /api/files/{filename}', rule: 'files:delete' },
 
   { operation: 'GET /api/tokens', rule: 'tokens' },
-  { operation: 'POST /api/tokens', rule: 'tokens', body: ({ scope }) => ({ scopes: [scope ?? 'files:read'] }) },
+  { operation: 'POST /api/tokens', rule: 'new-token', body: ({ scope }) => ({ scopes: [scope ?? 'files:read'] }) },
   { operation: 'DELETE /api/tokens/{token_id}', rule: 'tokens' },
   { operation: 'POST /api/tokens/{token_id}/rotate', rule: 'tokens' },
 
@@ -119,8 +121,10 @@ interface Who {
   /** Absent: no credentials. */
   role?: Role;
   person?: boolean;
-  /** Of an API token, whose owner is root. */
+  /** Of an API token, whose owner is root, or all that root signed in for. */
   scope?: OneScope;
+  /** Signed in for less than the role may. */
+  narrowed?: boolean;
   /** New ones for every request: some of these end what they were sent with. */
   headers(): Record<string, string>;
 }
@@ -140,6 +144,8 @@ function isLetIn(rule: Rule, who: Who): boolean {
     case 'person':
       return who.person === true;
     case 'tokens':
+      return scope === undefined || scope === 'tokens:admin' || who.narrowed === true;
+    case 'new-token':
       return scope === undefined || scope === 'tokens:admin';
     case 'ops':
       return scope === undefined && [...ADMINISTRATORS, 'ops'].includes(role);
@@ -191,6 +197,8 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
     const { token } = (await reply.json()) as ApiTokenCreated;
     const own = { authorization: `Bearer ${token}` };
     tokens.push({ name: `token ${scope}`, role: 'root', scope, headers: () => own });
+    const narrow = (): Record<string, string> => sign(app, 'root', 'root', 'device', scope).headers;
+    tokens.push({ name: `root for ${scope}`, role: 'root', scope, narrowed: true, headers: narrow });
   }
   const all: Who[] = [
     { name: 'nobody', headers: () => ({}) },
