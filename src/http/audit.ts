@@ -8,6 +8,7 @@ import type { LadingError } from '../errors.ts';
 import type { Audit, Happening } from '../identity/audit.ts';
 import type { AuditAction } from '../protocol/audit-schemas.ts';
 import { pathOf } from './log.ts';
+import { OAuthError } from './routes/oauth-errors.ts';
 
 /** What only the handler knows. */
 export interface Audited {
@@ -64,12 +65,18 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
   });
 }
 
+/** Refusals of who asks or of how much they may; what is merely wrong is none. */
+function isRefusal(error: LadingError): boolean {
+  if (error instanceof OAuthError) return error.error === 'invalid_grant';
+  return REFUSALS.has(error.status) || error.code === 'quota_exceeded';
+}
+
 /** Notes an error that refuses. */
 export function auditRefusal(audit: Audit, request: FastifyRequest, error: LadingError): void {
-  if (!REFUSALS.has(error.status)) return;
+  if (!isRefusal(error)) return;
   const { method, routeOptions } = request;
   const action = routeOptions.config.audit === 'sign_in' ? 'sign_in' : 'refusal';
-  const happening = happeningOf(request, action, request.principal ?? null);
+  const happening = happeningOf(request, action, request.audited?.principal ?? request.principal ?? null);
   audit.note({
     ...happening,
     outcome: 'refused',

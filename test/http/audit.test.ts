@@ -99,6 +99,33 @@ test('an entry is durable before the answer is out, and holds no secret', async 
   assert.ok(!stored.includes(token));
 });
 
+test('a worthless refresh token and a full quota are refusals too, a malformed request is none', async (t) => {
+  const server = await startServer(t, { LADING_QUOTA_BYTES: '10' });
+  const { origin, admin, client } = server;
+  const authorization = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
+  const grant = async (fields: Record<string, string>, error: string): Promise<void> => {
+    const body = new URLSearchParams(fields);
+    const reply = await fetch(`${origin}/api/oauth/token`, { method: 'POST', headers: { authorization }, body });
+    assert.equal(((await reply.json()) as { error: string }).error, error);
+  };
+  await grant({ grant_type: 'refresh_token', refresh_token: 'worthless' }, 'invalid_grant');
+  await grant({ grant_type: 'dance' }, 'unsupported_grant_type');
+  const upload = await fetch(`${origin}/api/files/upload?filename=f&total_size=11`, {
+    method: 'POST',
+    headers: { ...client.headers, 'content-type': 'application/octet-stream' },
+    body: encodeChunk(0, Buffer.from('hello world')),
+  });
+  await assertProblemReply(upload, 'quota_exceeded');
+  const { entries } = await auditOf(server, admin);
+  const refused = entries
+    .filter(({ outcome }) => outcome === 'refused')
+    .map(({ principal, detail }) => [principal, detail]);
+  assert.deepEqual(refused, [
+    [client.id, 'quota_exceeded: POST /api/files/upload'],
+    [client.id, 'invalid_request: POST /api/oauth/token'],
+  ]);
+});
+
 test('a flood of refusals is a few entries with a count', async (t) => {
   const server = await startServer(t);
   const { origin, admin } = server;
