@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ConfigError, type Environment, type Flags, loadConfig, parseFlags, parseSize } from '../src/config.ts';
-import { helpText, SETTINGS, settingsTable } from '../src/settings.ts';
+import { SETTINGS } from '../src/settings.ts';
+import { helpText, settingsTable } from '../src/settings-text.ts';
 import { tlsSettings } from './support/tls.ts';
 
 /** The one line with which a start is refused. */

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CATALOGUE } from '../src/errors.ts';
-import { settingsTable } from '../src/settings.ts';
+import { settingsTable } from '../src/settings-text.ts';
 import { anchors, type Block, blocks, prose, README, tableRows } from './support/readme.ts';
 import { repoRoot } from './support/root.ts';
 import { startServer } from './support/server.ts';

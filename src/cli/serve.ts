@@ -15,7 +15,7 @@ export function addServe(root: Command): void {
 /** Loads the server only now: no other command needs it. */
 export async function serve(flags: readonly string[]): Promise<void> {
   if (flags.includes('--help') || flags.includes('-h')) {
-    const { helpText } = await import('../settings.ts');
+    const { helpText } = await import('../settings-text.ts');
     process.stdout.write(
       `Usage: lading serve [flags]\n\nEvery flag is also a variable of the environment.\n\n${helpText()}\n`,
     );
