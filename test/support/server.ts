@@ -113,7 +113,7 @@ export function sign(
     sub: id,
     kind,
     role,
-    iss: 'lading',
+    iss: issuerOf(app),
     aud: 'lading',
     jti: randomUUID(),
     iat,
@@ -132,4 +132,11 @@ export async function signIn(origin: string, username: string, password: string)
   });
   if (!reply.ok) throw new Error(`sign-in refused: ${reply.status} ${await reply.text()}`);
   return (await reply.json()) as TokenReply;
+}
+
+/** As the server checks it. */
+function issuerOf(app: App): string {
+  const { allowedIss } = app.server.jwt.options.verify ?? {};
+  if (typeof allowedIss !== 'string') throw new Error('the server pins no issuer');
+  return allowedIss;
 }
