@@ -1,13 +1,7 @@
 /** OAuth 2.0 for clients on the wire: RFC 6749 (tokens), 7009 (revocation), 7662 (introspection). */
-import Type, { type Static, type TSchemaOptions } from 'typebox';
+import Type, { type Static } from 'typebox';
+import { Seconds, Text, Time, Words } from './schema-parts.ts';
 import { Role } from './schemas.ts';
-
-const Text = (description: string) => Type.String({ description });
-const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
-const Time = (description: string) =>
-  Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
-const Words = <const Values extends readonly [string, ...string[]]>(values: Values, options: TSchemaOptions = {}) =>
-  Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
 
 export const OAUTH_ERRORS = [
   'invalid_request',

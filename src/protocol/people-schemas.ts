@@ -1,15 +1,7 @@
 /** People on the wire: /v1/auth and /v1/user. What they say of themselves is checked more closely where it is taken. */
-import Type, { type Static, type TSchema } from 'typebox';
+import Type, { type Static } from 'typebox';
+import { Nullable, Seconds, Text, Time } from './schema-parts.ts';
 import { Role } from './schemas.ts';
-
-const Text = (description: string) => Type.String({ description });
-const Time = (description: string) =>
-  Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
-const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
-
-function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
-  return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });
-}
 
 const Email = Type.String({ maxLength: 320, description: 'The e-mail address, at most 254 characters.' });
 const Name = Type.String({ maxLength: 400, description: 'The given name, 1 to 100 characters.' });

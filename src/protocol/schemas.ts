@@ -2,28 +2,17 @@
  * Everything that travels as JSON, form or query, once: these schemas are the TypeScript types, validate requests, write replies
  * and make the OpenAPI document. Keys and their order are the wire's (PROTOCOL.md §3, §5, §7).
  */
-import Type, { type Static, type TSchema, type TSchemaOptions } from 'typebox';
+import Type, { type Static, type TSchemaOptions } from 'typebox';
 import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { MAX_OFFSET } from './chunk.ts';
+import { Nullable, Text, Time, Words } from './schema-parts.ts';
 
 /** Gaps that a status object and a refusal list at most. */
 export const MAX_MISSING = 1000;
 
 /** A number of bytes or an offset. */
 const Bytes = (description: string) => Type.Integer({ minimum: 0, maximum: MAX_OFFSET, description });
-const Text = (description: string) => Type.String({ description });
-const Time = (description: string) =>
-  Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
 const Hex32 = (description: string) => Type.String({ pattern: '^[0-9a-f]{8}$', description });
-
-/** A list of words; `type` is there for readers of the OpenAPI document. */
-const Words = <const Values extends readonly [string, ...string[]]>(values: Values, options: TSchemaOptions = {}) =>
-  Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
-
-/** A simple type or null, as a list of types: unlike `anyOf` it needs no trial validation when a reply is written. */
-function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
-  return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });
-}
 
 /** Inclusive pairs. Neither `prefixItems` nor a list of `items`: every draft of JSON Schema reads this form. */
 const Extents = (options: TSchemaOptions) =>

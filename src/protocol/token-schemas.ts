@@ -1,13 +1,6 @@
 /** What travels at /api/tokens. */
-import Type, { type Static, type TSchema } from 'typebox';
-
-const Text = (description: string) => Type.String({ description });
-const Time = (description: string) =>
-  Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
-
-function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
-  return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });
-}
+import Type, { type Static } from 'typebox';
+import { Nullable, Text, Time } from './schema-parts.ts';
 
 /** Seconds: from one to ten years. */
 const LONGEST_LIFE = 10 * 365 * 24 * 3600;

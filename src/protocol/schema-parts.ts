@@ -1,0 +1,18 @@
+/** What the schemas of every family are made of. */
+import Type, { type Static, type TSchema, type TSchemaOptions } from 'typebox';
+
+export const Text = (description: string) => Type.String({ description });
+export const Time = (description: string) =>
+  Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
+export const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
+
+/** A list of words; `type` is there for readers of the OpenAPI document. */
+export const Words = <const Values extends readonly [string, ...string[]]>(
+  values: Values,
+  options: TSchemaOptions = {},
+) => Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
+
+/** A simple type or null, as a list of types: unlike `anyOf` it needs no trial validation when a reply is written. */
+export function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
+  return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });
+}
