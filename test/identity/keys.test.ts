@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
+import { inspect } from 'node:util';
 import type { SecretBox } from '../../src/contracts.ts';
 import { KeyRing, type RotatingAlgorithm, type SigningKey } from '../../src/identity/keys.ts';
 import { Layout } from '../../src/storage/disk/layout.ts';
@@ -148,6 +149,7 @@ test('keys that cannot be read stop the start, and nothing of them is told', asy
   const { open, file } = await bench(t);
   await open();
   const whole = await readFile(file, 'utf8');
+  const secret = /BEGIN PRIVATE KEY-----\\n(\S{40})/.exec(whole)?.[1] ?? assert.fail('no private key');
   for (const damaged of [
     whole.slice(0, -9),
     whole.replace('BEGIN', 'BEGAN'),
@@ -158,7 +160,9 @@ test('keys that cannot be read stop the start, and nothing of them is told', asy
     await writeFile(file, damaged);
     await assert.rejects(open(), (error: Error) => {
       assert.match(error.message, /secrets\/signingkeys/);
-      assert.doesNotMatch(`${error.stack}${String(error.cause)}`, /PRIVATE|[A-Za-z0-9+/]{40}/);
+      const told = inspect(error, { depth: null });
+      assert.doesNotMatch(told, /PRIVATE/);
+      for (let at = 0; at + 8 <= secret.length; at += 1) assert.ok(!told.includes(secret.slice(at, at + 8)));
       return true;
     });
   }
