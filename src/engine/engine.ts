@@ -8,7 +8,7 @@ import { LadingError } from '../errors.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
 import { Committer, type Durability } from './committer.ts';
 import { Downloads, type Representation } from './downloads.ts';
-import { type ChunkIntent, Ingest } from './ingest.ts';
+import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
 import { Sealer } from './seal.ts';
@@ -20,6 +20,7 @@ import { Uploads } from './uploads.ts';
 import { NO_QUOTA, Usage } from './usage.ts';
 import { type Watch, Watchdog, type Watched } from './watchdog.ts';
 import { Watchers } from './watchers.ts';
+import { type Inspect, WholeFiles, type WholeIntent } from './whole.ts';
 
 /** How long a chunk waits for a buffer before it is refused with 503. */
 const BUFFER_PATIENCE_MS = 10_000;
@@ -78,6 +79,7 @@ export class Engine {
   readonly #segments: SegmentPool;
   readonly #watchdog: Watchdog;
   readonly #ingest: Ingest;
+  readonly #whole: WholeFiles;
   readonly #downloads: Downloads;
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
@@ -103,7 +105,7 @@ export class Engine {
     this.#segments = segments;
     this.#watchdog = watchdog;
     this.#downloads = new Downloads({ ...doors, uploads });
-    this.#ingest = new Ingest({
+    const deps: IngestDeps = {
       ...doors,
       uploads,
       usage,
@@ -115,7 +117,9 @@ export class Engine {
       limits: { maxChunkBytes, maxFileBytes, staleMs: this.#staleMs, openEndedMs: this.#openEndedMs },
       syncEarly: durability === 'chunk',
       settleLater: (upload) => this.#settleLater(upload),
-    });
+    };
+    this.#ingest = new Ingest(deps);
+    this.#whole = new WholeFiles(deps);
   }
 
   get #staleMs(): number {
@@ -187,11 +191,30 @@ export class Engine {
    * acknowledgement. Throws a LadingError of PROTOCOL §5; the caller then deals with what was not read.
    * @param beforeCommit awaited when all bytes are verified and before they count (the end of a multipart message, say)
    */
-  async receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
+  receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
+    return this.#receive(() => this.#ingest.receive(source, intent, beforeCommit));
+  }
+
+  /** As `admit`, for `receiveWhole`. */
+  async admitWhole(intent: WholeIntent): Promise<void> {
+    if (this.#stopping) throw shuttingDown();
+    await this.#whole.admit(intent);
+  }
+
+  /**
+   * Reads a whole file to the end of `source`, without a chunk header and of any length. Nothing of it counts before it is all there
+   * and `inspect` has let it pass; what this resolves with promises that it is complete and on stable storage. Throws
+   * `already_exists`, `file_too_large`, `quota_exceeded`, `digest_mismatch`, `insufficient_storage`, and what `inspect` throws.
+   */
+  receiveWhole(source: Readable, intent: WholeIntent, inspect: Inspect): Promise<FileStatus> {
+    return this.#receive(() => this.#whole.receive(source, intent, inspect));
+  }
+
+  async #receive(work: () => Promise<FileStatus>): Promise<FileStatus> {
     if (this.#stopping) throw shuttingDown();
     this.#receiving += 1;
     try {
-      return await this.#ingest.receive(source, intent, beforeCommit);
+      return await work();
     } finally {
       this.#receiving -= 1;
       if (this.#receiving === 0) this.#drained?.();

@@ -45,6 +45,7 @@ export class Receiver {
   readonly #pool: SegmentPool;
   readonly #plan: Piece[];
   readonly #extent: Extent;
+  readonly #toItsEnd: boolean;
   readonly #jobs: Job[] = [];
   readonly #fresh: FreshExtent[] = [];
   #next = 0;
@@ -58,6 +59,7 @@ export class Receiver {
   /**
    * @param write hands a segment to a worker
    * @param pieces what of the extent is written and what is compared, ascending, together the extent
+   * @param toItsEnd the body may end before the extent does
    */
   constructor(
     inbox: Inbox,
@@ -65,12 +67,14 @@ export class Receiver {
     pool: SegmentPool,
     extent: Extent,
     pieces: Piece[],
+    toItsEnd = false,
   ) {
     this.#inbox = inbox;
     this.#write = write;
     this.#pool = pool;
     this.#extent = extent;
     this.#plan = pieces;
+    this.#toItsEnd = toItsEnd;
   }
 
   /** Reads exactly the extent's bytes and then the end of the body. When it returns or throws, no write is under way. */
@@ -88,6 +92,7 @@ export class Receiver {
   async #readAll(): Promise<void> {
     let position = this.#extent.start;
     while (position <= this.#extent.end) {
+      if (this.#toItsEnd && !(await this.#more())) return;
       const filling = await this.#begin(position);
       try {
         await this.#fill(filling);
@@ -98,6 +103,12 @@ export class Receiver {
       position += filling.used;
       this.#dispatch(filling);
     }
+  }
+
+  /** False at the end of the body. */
+  async #more(): Promise<boolean> {
+    if (this.#inbox.bytes === 0 || this.#inbox.failure) await this.#inbox.until(1, null);
+    return this.#inbox.bytes > 0;
   }
 
   /** Waits until it is worth taking a segment, then takes the one that suits the sender's speed. */
@@ -130,7 +141,7 @@ export class Receiver {
       if (left <= 0) return;
       const came = await this.#bytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), left);
       this.#drain(filling);
-      if (!came) return;
+      if (!came || (this.#inbox.ended && this.#inbox.bytes === 0)) return;
       if (filling.used < worth) continue;
       since = performance.now();
       worth = filling.used + SMALL_SEGMENT_BYTES;
@@ -145,7 +156,7 @@ export class Receiver {
   async #bytes(count: number, quietMs: number | null): Promise<boolean> {
     const here = this.#inbox.bytes >= count && !this.#inbox.failure;
     const came = here || (await this.#inbox.until(count, quietMs));
-    if (this.#inbox.ended && this.#inbox.bytes === 0) throw this.#lengthMismatch();
+    if (this.#inbox.ended && this.#inbox.bytes === 0 && !this.#toItsEnd) throw this.#lengthMismatch();
     return came;
   }
 

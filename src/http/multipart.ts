@@ -1,6 +1,6 @@
 /**
- * A chunk as the part `file` of multipart/form-data, streamed: the part's bytes go to the engine as they come, everything else in the
- * message is read past within bounds.
+ * A chunk, or a whole file, as one part of multipart/form-data, streamed: the part's bytes go to the engine as they come, everything
+ * else in the message is read past within bounds.
  */
 import { createHash, type Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -11,15 +11,12 @@ import type { Watch, Watched } from '../engine/watchdog.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 
-/** Everything but the part `file`: boundaries, headers, other parts. */
-const MOST_OTHER_BYTES = 1024 ** 2;
+/** Everything but the part: boundaries, headers, other parts. */
+export const MAX_OTHER_BYTES = 1024 ** 2;
 const MOST_PARTS = 32;
 
-/** Options of `@fastify/multipart`. The size of the part is the engine's business, which counts as it fills its buffers. */
-export const multipartOptions = {
+const COMMON_OPTIONS = {
   throwFileSizeLimit: false,
-  isPartAFile: (name: string | undefined, _type: string | undefined, filename: string | undefined): boolean =>
-    name === 'file' || filename !== undefined,
   limits: {
     parts: MOST_PARTS,
     files: MOST_PARTS,
@@ -31,13 +28,30 @@ export const multipartOptions = {
   },
 };
 
-export class MultipartChunk {
+/** Options of `@fastify/multipart`. The size of the part is the engine's business, which counts as it fills its buffers. */
+export const multipartOptions = multipartOptionsFor('file');
+
+/** The same where the part is called otherwise. */
+export function multipartOptionsFor(partName: string) {
+  return {
+    ...COMMON_OPTIONS,
+    isPartAFile: (name: string | undefined, _type: string | undefined, filename: string | undefined): boolean =>
+      name === partName || filename !== undefined,
+  };
+}
+
+export class MultipartPart {
   readonly #message: IncomingMessage;
   readonly #parts: AsyncIterator<Multipart>;
   readonly #digest: Digest | null;
   readonly #hash: Hash | null;
   readonly #watch: Watch;
-  /** Rejects when the message breaks a bound outside the part `file`. */
+  readonly #partName: string;
+  /** Fields of the form that came so far, the first of each name. */
+  readonly fields = new Map<string, string>();
+  /** What the sender calls the file, without any folders; null when it does not say. */
+  fileName: string | null = null;
+  /** Rejects when the message breaks a bound outside the part. */
   readonly #refused: Promise<never>;
   #refuse: (error: LadingError) => void = () => {};
   #otherBytes = 0;
@@ -47,8 +61,15 @@ export class MultipartChunk {
    * Starts to read the message.
    * @param digest of the whole message's content (RFC 9530), as the client gave it
    * @param watch has an eye on the client outside the part, which the engine watches itself
+   * @param partName of the part that is stored
    */
-  constructor(request: FastifyRequest, digest: Digest | null, watch: (watched: Watched) => Watch) {
+  constructor(
+    request: FastifyRequest,
+    digest: Digest | null,
+    watch: (watched: Watched) => Watch,
+    partName: string = 'file',
+  ) {
+    this.#partName = partName;
     this.#message = request.raw;
     this.#digest = digest;
     this.#hash = digest ? createHash(digest.algorithm.replace('-', '')) : null;
@@ -62,14 +83,15 @@ export class MultipartChunk {
   }
 
   /**
-   * The content of the part `file`.
+   * The content of the part.
    * @throws LadingError `validation_failed` when there is no such part
    */
   async file(): Promise<Readable> {
     const part = await this.#nextFile();
     if (!part) {
-      throw new LadingError('validation_failed', 'The form has no part named "file"; the chunk is expected there.');
+      throw new LadingError('validation_failed', `The form has no part named "${this.#partName}", which is expected.`);
     }
+    this.fileName = part.filename?.split(/[/\\]/).at(-1) || null;
     this.#inFile = true;
     part.file.once('end', () => {
       this.#inFile = false;
@@ -77,10 +99,10 @@ export class MultipartChunk {
     return part.file;
   }
 
-  /** Reads the message to its end and compares it with its digest. For the moment before the chunk is committed. */
+  /** Reads the message to its end and compares it with its digest. For the moment before the bytes are committed. */
   async finish(): Promise<void> {
     if (await this.#nextFile())
-      throw new LadingError('invalid_request', 'The form has more than one part named "file".');
+      throw new LadingError('invalid_request', `The form has more than one part named "${this.#partName}".`);
     await this.#toTheEnd();
     this.release();
     if (!this.#digest || !this.#hash) return;
@@ -104,8 +126,10 @@ export class MultipartChunk {
     this.#watch.seen(piece.length);
     this.#otherBytes += piece.length;
     // The piece in which the part begins or ends counts too, hence the bound is generous.
-    if (this.#otherBytes > MOST_OTHER_BYTES) {
-      this.#refuse(new LadingError('invalid_request', 'The form has too much in it besides the part named "file".'));
+    if (this.#otherBytes > MAX_OTHER_BYTES) {
+      this.#refuse(
+        new LadingError('invalid_request', `The form has too much in it besides the part named "${this.#partName}".`),
+      );
     }
   };
 
@@ -122,7 +146,7 @@ export class MultipartChunk {
     await Promise.race([ended, this.#refused]);
   }
 
-  /** The next part named `file`, past any others; null at the end of the message. */
+  /** The next part of the name, past any others; null at the end of the message. */
   async #nextFile(): Promise<MultipartFile | null> {
     for (;;) {
       const next = await Promise.race([this.#parts.next(), this.#refused]).catch((error: unknown) => {
@@ -130,8 +154,12 @@ export class MultipartChunk {
       });
       if (next.done === true) return null;
       const part = next.value;
-      if (part.type !== 'file') continue;
-      if (part.fieldname === 'file') return part;
+      if (part.type !== 'file') {
+        if (part.valueTruncated) throw new LadingError('invalid_request', 'A field of the form is too long.');
+        if (!this.fields.has(part.fieldname)) this.fields.set(part.fieldname, String(part.value));
+        continue;
+      }
+      if (part.fieldname === this.#partName) return part;
       part.file.resume();
     }
   }

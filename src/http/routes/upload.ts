@@ -10,7 +10,7 @@ import { FileStatus, UploadQuery } from '../../protocol/schemas.ts';
 import { chunkIntent } from '../chunk-intent.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
-import { MultipartChunk, multipartOptions } from '../multipart.ts';
+import { MultipartPart, multipartOptions } from '../multipart.ts';
 import { unsupportedMediaType } from '../problems.ts';
 import { validatorCompiler } from '../query.ts';
 import { wantBody } from '../refuse.ts';
@@ -109,7 +109,7 @@ function formRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
       await engine.admit(intent);
       wantBody(request, reply);
       assertConnected(request);
-      const form = new MultipartChunk(request, contentDigest, (watched) => engine.guard(watched));
+      const form = new MultipartPart(request, contentDigest, (watched) => engine.guard(watched));
       try {
         const status = await engine.receive(await form.file(), intent, () => form.finish());
         if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);

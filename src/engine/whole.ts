@@ -1,0 +1,176 @@
+/**
+ * A whole file in one stream whose length nobody knows beforehand (a part of a form, say):
+ *
+ *     bytes → segments → workers → end of the stream → checks → one manifest record → seal
+ *
+ * Nothing of it counts before its end: until then nobody sees it, and whatever breaks leaves what was there before.
+ */
+import type { Readable } from 'node:stream';
+import type { Reader, SegmentJob, SegmentResult } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { MAX_OFFSET } from '../protocol/chunk.ts';
+import type { Digest } from '../protocol/digests.ts';
+import type { Extent } from '../protocol/extents.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
+import { Inbox } from './inbox.ts';
+import type { IngestDeps } from './ingest.ts';
+import { type Received, Receiver } from './receiver.ts';
+import { fileTooLarge } from './refusals.ts';
+import { uploadStatus } from './status.ts';
+import type { Handles, OpenUpload } from './upload.ts';
+
+/** What is known of a whole file before its bytes. Sizes in bytes. */
+export interface WholeIntent {
+  owner: string;
+  name: string;
+  /** Replace the complete file of this name; readers get the old one until the new one is complete. */
+  overwrite: boolean;
+  /** Null: by the name's extension. */
+  contentType: string | null;
+  /** Of the whole file. */
+  reprDigest: Digest | null;
+  /** It has at least so many bytes, as far as one can tell. */
+  leastSize: number;
+}
+
+/** What arrived, for a look at it before it counts. */
+export interface Arrived extends Pick<Reader, 'read'> {
+  size: number;
+}
+
+/** Refuses what arrived by throwing; what it resolves with is the file's media type, null for the intent's. */
+export type Inspect = (arrived: Arrived) => Promise<string | null>;
+
+const ALL: Extent = { start: 0, end: MAX_OFFSET };
+
+export class WholeFiles {
+  readonly #deps: IngestDeps;
+
+  constructor(deps: IngestDeps) {
+    this.#deps = deps;
+  }
+
+  /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`. */
+  async admit({ owner, name, overwrite, leastSize }: WholeIntent): Promise<void> {
+    const { catalog, limits, uploads, usage } = this.#deps;
+    if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
+    const upload = uploads.find(owner, name);
+    if (upload && !(overwrite && upload.visible && upload.coveredSoFar)) throw underWay();
+    if ((await catalog.find(owner, name)).sealed && !overwrite) throw alreadyThere();
+    usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
+  }
+
+  /** Reads `source` to its end; resolves when the file is complete and on stable storage. */
+  async receive(source: Readable, intent: WholeIntent, inspect: Inspect): Promise<FileStatus> {
+    const { segments, watchdog } = this.#deps;
+    let receiver: Receiver | null = null;
+    // Until the receiver begins, and after it, this side is what is waited for.
+    let reading = false;
+    segments.enter();
+    const inbox = new Inbox(
+      source,
+      () => segments.holdLimit(),
+      (bytes) => watch.seen(bytes),
+    );
+    const watch = watchdog.watch({
+      held: () => !reading || inbox.paused || (receiver?.waiting ?? false),
+      look: () => inbox.look(),
+      fail: (error) => inbox.fail(error),
+    });
+    try {
+      return await this.#enter(intent, async (upload, handles) => {
+        reading = true;
+        const { write, giveBack } = this.#writeInto(upload, handles);
+        try {
+          receiver = new Receiver(inbox, write, segments, ALL, [{ extent: ALL, action: 'write' }], true);
+          const received = await receiver.receive();
+          reading = false;
+          return await this.#commit(upload, handles, received, intent, inspect, giveBack);
+        } finally {
+          giveBack();
+        }
+      });
+    } finally {
+      watch.stop();
+      inbox.detach();
+      segments.leave();
+    }
+  }
+
+  /** Runs `work` with an upload of its own, which leaves no trace unless something of it was committed. */
+  async #enter(
+    { owner, name, overwrite }: WholeIntent,
+    work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
+  ): Promise<FileStatus> {
+    const { uploads, sealer } = this.#deps;
+    for (;;) {
+      const { target, handles } = await uploads.enter(owner, name, overwrite);
+      if ('sealed' in target || !handles) throw alreadyThere();
+      const { upload } = target;
+      try {
+        if (overwrite && upload.visible && upload.coveredSoFar && upload.users === 1) {
+          await sealer.seal(upload);
+          continue;
+        }
+        const release = upload.visible ? null : upload.tryReserve(ALL);
+        if (!release) throw underWay();
+        try {
+          return await work(upload, handles);
+        } finally {
+          release();
+        }
+      } finally {
+        await uploads.leave(upload);
+      }
+    }
+  }
+
+  /** How segments are written: each only if the file may still grow by it. */
+  #writeInto(upload: OpenUpload, { part }: Handles) {
+    const { limits, syncEarly, usage } = this.#deps;
+    const reservations: (() => void)[] = [];
+    const write = async (job: SegmentJob): Promise<SegmentResult> => {
+      const size = job.start + job.length;
+      if (size > limits.maxFileBytes) throw fileTooLarge(size, limits.maxFileBytes);
+      reservations.push(usage.reserve(upload, job.pieces, null));
+      const result = await upload.write(part, job);
+      // So that the commit has little left to wait for; a sync that fails here, the one of the commit makes good for.
+      if (syncEarly) part.sync().catch(() => {});
+      return result;
+    };
+    const giveBack = (): void => {
+      for (const give of reservations.splice(0)) give();
+    };
+    return { write, giveBack };
+  }
+
+  async #commit(
+    upload: OpenUpload,
+    handles: Handles,
+    { fresh }: Received,
+    { owner, name, contentType, reprDigest }: WholeIntent,
+    inspect: Inspect,
+    giveBack: () => void,
+  ): Promise<FileStatus> {
+    const { committer, limits, sealer, watchers } = this.#deps;
+    const size = (fresh.at(-1)?.end ?? -1) + 1;
+    const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
+    upload.assertGoing();
+    await committer.commit(upload, handles, fresh, { size, reprDigest, contentType: found ?? contentType });
+    giveBack();
+    watchers.changed(owner, name);
+    await sealer.seal(upload);
+    return uploadStatus(upload, limits.staleMs);
+  }
+}
+
+function alreadyThere(): LadingError {
+  return new LadingError('already_exists', 'A file of this name is there. Send overwrite=true to replace it.');
+}
+
+function underWay(): LadingError {
+  return new LadingError(
+    'already_exists',
+    'A file of this name is being uploaded. Wait until it is complete, or delete it.',
+  );
+}

@@ -1,0 +1,78 @@
+/**
+ * A whole file as one part of a form: one request, no chunk header, any length. The part is streamed through the engine, with its
+ * limits, quotas and durability; nothing of it counts before the whole form has arrived and was looked at.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Engine } from '../engine/engine.ts';
+import type { Arrived, WholeIntent } from '../engine/whole.ts';
+import { LadingError } from '../errors.ts';
+import { checkName } from '../protocol/names.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
+import { MAX_OTHER_BYTES, MultipartPart } from './multipart.ts';
+import { wantBody } from './refuse.ts';
+
+export interface OneShot {
+  /** The form's part that is the file. */
+  part: string;
+  /** Whose it becomes. */
+  owner: string;
+  /** Replace a complete file of the same name, which is otherwise 409 `already_exists`. */
+  overwrite: boolean;
+  /**
+   * Under which name it is stored; by default the name that the sender gives the file, without folders.
+   * @throws LadingError
+   */
+  name?: (fileName: string | null) => string;
+  /**
+   * A look at all that arrived, before it counts; the media type, or null for that of the name's extension.
+   * @throws LadingError to refuse it, which then leaves nothing
+   */
+  inspect?: (arrived: Arrived, form: { fields: ReadonlyMap<string, string>; name: string }) => Promise<string | null>;
+}
+
+export interface OneShotStored {
+  status: FileStatus;
+  /** Of the form, before and after the file. */
+  fields: ReadonlyMap<string, string>;
+  fileName: string | null;
+}
+
+/**
+ * For routes of scopes that have `@fastify/multipart` with `multipartOptionsFor(part)`.
+ * @throws LadingError `unsupported_media_type`, `validation_failed`, `invalid_request`, `invalid_name`, `already_exists`,
+ * `length_mismatch`, `file_too_large`, `quota_exceeded`, `insufficient_storage`, and what `name` and `inspect` throw
+ */
+export async function receiveOneShot(
+  engine: Engine,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { part, owner, overwrite, name: nameOf = givenName, inspect }: OneShot,
+): Promise<OneShotStored> {
+  if (!request.isMultipart()) {
+    throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
+  }
+  if (request.raw.destroyed)
+    throw new LadingError('length_mismatch', 'The connection broke before the form was whole.');
+  // What the form has besides the file is not known yet, but it cannot be more than this.
+  const leastSize = Math.max(0, Number(request.headers['content-length'] ?? 0) - MAX_OTHER_BYTES);
+  wantBody(request, reply);
+  const form = new MultipartPart(request, null, (watched) => engine.guard(watched), part);
+  try {
+    const file = await form.file();
+    const name = checkName(nameOf(form.fileName));
+    const intent: WholeIntent = { owner, name, overwrite, contentType: null, reprDigest: null, leastSize };
+    await engine.admitWhole(intent);
+    const status = await engine.receiveWhole(file, intent, async (arrived) => {
+      await form.finish();
+      return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
+    });
+    return { status, fields: form.fields, fileName: form.fileName };
+  } finally {
+    form.release();
+  }
+}
+
+function givenName(fileName: string | null): string {
+  if (fileName !== null) return fileName;
+  throw new LadingError('validation_failed', 'The part of the form that is the file has no filename.');
+}

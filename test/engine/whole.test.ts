@@ -1,0 +1,169 @@
+/** A whole file in one stream of unknown length: all of it or nothing. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { PassThrough, Readable } from 'node:stream';
+import { test } from 'node:test';
+import type { Quota } from '../../src/contracts.ts';
+import type { WholeIntent } from '../../src/engine/whole.ts';
+import { LadingError } from '../../src/errors.ts';
+import { sum256 } from '../../src/protocol/chunk.ts';
+import { sendChunk } from '../support/chunks.ts';
+import { type EngineUnderTest, startEngine } from '../support/engine.ts';
+
+const OWNER = 'o';
+const INTENT: WholeIntent = {
+  owner: OWNER,
+  name: 'a.bin',
+  overwrite: false,
+  contentType: null,
+  reprDigest: null,
+  leastSize: 0,
+};
+const pass = async (): Promise<string | null> => null;
+
+function stream(bytes: Buffer, piece = 50_000): Readable {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += piece) pieces.push(bytes.subarray(at, at + piece));
+  return Readable.from(pieces, { objectMode: false });
+}
+
+async function contentOf({ engine }: EngineUnderTest, name = 'a.bin'): Promise<Buffer> {
+  const representation = await engine.open(OWNER, name);
+  try {
+    const bytes = Buffer.alloc(representation.size ?? 0);
+    await representation.reader.read(bytes, 0);
+    return bytes;
+  } finally {
+    representation.release();
+  }
+}
+
+async function refuses(work: Promise<unknown>, code: string): Promise<void> {
+  await assert.rejects(work, (error) => error instanceof LadingError && error.code === code);
+}
+
+for (const durability of ['chunk', 'seal'] as const) {
+  test(`a stream of any length becomes a complete file, durability ${durability}`, async (t) => {
+    const under = await startEngine(t, { durability });
+    for (const length of [0, 1, 65_536, 65_537, 1024 ** 2, 7_654_321]) {
+      const bytes = randomBytes(length);
+      const intent = { ...INTENT, name: `of-${length}` };
+      const status = await under.engine.receiveWhole(stream(bytes), intent, async (arrived) => {
+        assert.equal(arrived.size, length);
+        const read = Buffer.alloc(length);
+        assert.equal(await arrived.read(read, 0), length);
+        assert.ok(read.equals(bytes));
+        return 'audio/flac';
+      });
+      assert.equal(status.status, 'complete');
+      assert.equal(status.total_bytes, length);
+      assert.equal(status.content_type, 'audio/flac');
+      assert.ok((await contentOf(under, intent.name)).equals(bytes));
+      assert.deepEqual((await under.engine.verify(OWNER, intent.name)).ok, true);
+    }
+    await under.crash();
+    assert.equal(
+      (await under.engine.list({ owner: OWNER, prefix: '', cursor: null, limit: 99, status: 'complete' })).files.length,
+      6,
+    );
+    assert.equal(under.engine.usage(OWNER).openUploads, 0);
+  });
+}
+
+test('what breaks, is refused or does not fit leaves nothing', async (t) => {
+  const limit = 1_000_000;
+  const quota: Quota = {
+    groupOf: () => 'g',
+    admit: (_owner, { own }, more) => {
+      if (own.bytes + (more.bytes ?? 0) > limit) throw new LadingError('quota_exceeded', 'Too much.');
+    },
+  };
+  const under = await startEngine(t, { maxFileBytes: 2_000_000 }, { quota });
+  const { engine } = under;
+  const gone = async (): Promise<void> => {
+    assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
+    assert.deepEqual(engine.usage(OWNER), { bytes: 0, openUploads: 0, dayBytes: 0 });
+    assert.deepEqual(await under.doors.blobs.list(), []);
+  };
+  const broken = new PassThrough();
+  const broke = engine.receiveWhole(broken, INTENT, pass);
+  broken.write(randomBytes(300_000));
+  setImmediate(() => broken.destroy());
+  await refuses(broke, 'length_mismatch');
+  await gone();
+  await refuses(engine.receiveWhole(stream(randomBytes(1_000_001)), INTENT, pass), 'quota_exceeded');
+  await gone();
+  await refuses(
+    engine.receiveWhole(stream(randomBytes(900_000)), INTENT, async () => {
+      throw new LadingError('unsupported_media_type', 'Not that.');
+    }),
+    'unsupported_media_type',
+  );
+  await gone();
+  await refuses(engine.admitWhole({ ...INTENT, leastSize: 2_000_001 }), 'file_too_large');
+  await refuses(engine.admitWhole({ ...INTENT, leastSize: 1_500_000 }), 'quota_exceeded');
+  const digest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
+  await refuses(
+    engine.receiveWhole(stream(randomBytes(10)), { ...INTENT, reprDigest: digest }, pass),
+    'digest_mismatch',
+  );
+  assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
+});
+
+test('a file larger than the limit is refused while it comes', async (t) => {
+  const { engine, doors } = await startEngine(t, { maxFileBytes: 200_000 });
+  await refuses(engine.receiveWhole(stream(randomBytes(300_000)), INTENT, pass), 'file_too_large');
+  assert.deepEqual(await doors.blobs.list(), []);
+});
+
+test('the same name again is refused, or replaces the file in one step', async (t) => {
+  const under = await startEngine(t);
+  const { engine } = under;
+  const [first, second] = [randomBytes(200_000), randomBytes(100_000)];
+  await engine.receiveWhole(stream(first), INTENT, pass);
+  await refuses(engine.admitWhole(INTENT), 'already_exists');
+  await refuses(engine.receiveWhole(stream(second), INTENT, pass), 'already_exists');
+  const over = { ...INTENT, overwrite: true };
+  await engine.admitWhole(over);
+  await engine.receiveWhole(stream(second), over, async () => {
+    assert.ok((await contentOf(under)).equals(first), 'readers have the old one until the new one is complete');
+    await refuses(engine.receiveWhole(stream(first), over, pass), 'already_exists');
+    return null;
+  });
+  assert.ok((await contentOf(under)).equals(second));
+  assert.equal(engine.usage(OWNER).bytes, second.length);
+  assert.equal((await under.doors.blobs.list()).length, 1);
+});
+
+test('an upload in chunks under way is left alone; one that is complete so far can be replaced', async (t) => {
+  const under = await startEngine(t);
+  const { engine } = under;
+  const bytes = Buffer.from('abc');
+  const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes, checksum: sum256(bytes) };
+  await sendChunk(engine, { ...chunk, declaredSize: 10 });
+  const over = { ...INTENT, overwrite: true };
+  await refuses(engine.admitWhole(over), 'already_exists');
+  await refuses(engine.receiveWhole(stream(bytes), over, pass), 'already_exists');
+  assert.equal((await engine.status(OWNER, 'a.bin')).bytes_received, 3);
+  await sendChunk(engine, { ...chunk, name: 'b.bin' });
+  const other = randomBytes(1000);
+  await refuses(engine.receiveWhole(stream(other), { ...INTENT, name: 'b.bin' }, pass), 'already_exists');
+  await engine.receiveWhole(stream(other), { ...over, name: 'b.bin' }, pass);
+  assert.ok((await contentOf(under, 'b.bin')).equals(other));
+});
+
+test('a crash in the middle leaves nothing, and the next start takes the file', async (t) => {
+  const under = await startEngine(t);
+  const source = new PassThrough();
+  const half = under.engine.receiveWhole(source, INTENT, pass);
+  half.catch(() => {});
+  source.write(randomBytes(3_000_000));
+  await under.quiet();
+  await under.crash();
+  source.destroy();
+  assert.equal((await under.engine.status(OWNER, 'a.bin')).status, 'pending');
+  assert.deepEqual(await under.doors.blobs.list(), []);
+  const bytes = randomBytes(2_000_000);
+  await under.engine.receiveWhole(stream(bytes), INTENT, pass);
+  assert.ok((await contentOf(under)).equals(bytes));
+});
