@@ -214,7 +214,7 @@ export const SETTINGS = [
     flag: 'idle-seconds',
     kind: 'int',
     default: '120',
-    help: 'A request that brings no byte for so long is ended',
+    help: 'A request that brings no byte for so long is ended; after 10 s when another one waits to send the same bytes',
     min: 1,
     max: 86_400,
   },

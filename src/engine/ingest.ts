@@ -41,7 +41,7 @@ import { completedBy } from './repeat.ts';
 import type { Sealer } from './seal.ts';
 import { LARGE_SEGMENT_BYTES, type SegmentPool } from './segments.ts';
 import { sealedStatus, uploadStatus } from './status.ts';
-import type { Declaration, Handles, OpenUpload } from './upload.ts';
+import type { Declaration, Handles, Held, OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Usage } from './usage.ts';
 import type { Watchdog } from './watchdog.ts';
@@ -104,6 +104,7 @@ interface Arrival {
   held: () => boolean;
   hold<T>(promise: Promise<T>): Promise<T>;
   watchReceiver(receiver: Receiver): void;
+  watchReserved(reserved: Held): void;
 }
 
 type Write = (job: SegmentJob) => Promise<SegmentResult>;
@@ -149,6 +150,7 @@ export class Ingest {
     const { segments, watchdog } = this.#deps;
     let waits = 0;
     let receiver: Receiver | null = null;
+    let reserved: Held | null = null;
     const held = (): boolean => waits > 0 || inbox.paused || (receiver?.waiting ?? false);
     const hold = async <T>(promise: Promise<T>): Promise<T> => {
       waits += 1;
@@ -166,6 +168,7 @@ export class Ingest {
     );
     const watch = watchdog.watch({
       held,
+      wanted: () => reserved?.wanted ?? false,
       look: () => inbox.look(),
       fail: (error) => inbox.fail(error),
     });
@@ -178,7 +181,21 @@ export class Ingest {
       const watchReceiver = (started: Receiver): void => {
         receiver = started;
       };
-      return await this.#receiveChunk({ intent, inbox, header, headerBytes, beforeCommit, held, hold, watchReceiver });
+      const watchReserved = (held: Held): void => {
+        reserved = held;
+      };
+      const arrival: Arrival = {
+        intent,
+        inbox,
+        header,
+        headerBytes,
+        beforeCommit,
+        held,
+        hold,
+        watchReceiver,
+        watchReserved,
+      };
+      return await this.#receiveChunk(arrival);
     } finally {
       watch.stop();
       inbox.detach();
@@ -213,14 +230,14 @@ export class Ingest {
   /** The disk is full: what a refused chunk left behind all that counts goes, or smaller ones would find no room either. */
   async #makeRoom(upload: OpenUpload, part: Part): Promise<void> {
     const { end } = upload.stored;
-    const release = upload.tryReserve({ start: end, end: MAX_OFFSET });
-    if (!release) return;
+    const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });
+    if (!rest) return;
     try {
       if (!upload.closed && !upload.over) await part.cut(end);
     } catch {
       // It was an offer; the refusal stands.
     } finally {
-      release();
+      rest.release();
     }
   }
 
@@ -258,7 +275,8 @@ export class Ingest {
     };
     upload.check(declaration);
     if (upload.size !== null && header.end >= upload.size) throw outOfBounds(header.end, upload.size);
-    const release = await arrival.hold(upload.reserve(header, inbox.gone));
+    const reserved = await arrival.hold(upload.reserve(header, inbox.gone));
+    arrival.watchReserved(reserved);
     let giveBack = (): void => {};
     try {
       upload.assertGoing();
@@ -278,7 +296,7 @@ export class Ingest {
       return await this.#acknowledge(upload, chunk);
     } finally {
       giveBack();
-      release();
+      reserved.release();
     }
   }
 

@@ -17,6 +17,15 @@ export interface Declaration {
 interface Reservation {
   extent: Extent;
   done: Promise<void>;
+  /** Requests that wait for bytes of it. */
+  waiting: number;
+}
+
+/** An extent that one request receives. */
+export interface Held {
+  /** Another request waits for bytes of it: as a rule the same client, back on a new connection. */
+  readonly wanted: boolean;
+  release(): void;
 }
 
 /** The doors that one upload writes through while requests run. */
@@ -120,29 +129,42 @@ export class OpenUpload {
   }
 
   /**
-   * Waits until nobody else receives bytes of this extent, then holds it until the returned function is called (PROTOCOL §4: the
-   * second of two requests for one range waits for the first). `gone` rejects when the waiting request itself is over.
+   * Waits until nobody else receives bytes of this extent, then holds it until it is released (PROTOCOL §4: the second of two
+   * requests for one range waits for the first). `gone` rejects when the waiting request itself is over.
    */
-  async reserve(extent: Extent, gone: Promise<never>): Promise<() => void> {
+  async reserve(extent: Extent, gone: Promise<never>): Promise<Held> {
     for (;;) {
-      const release = this.tryReserve(extent);
-      if (release) return release;
-      await Promise.race([this.#blocker(extent)?.done, gone]);
+      const blocker = this.#blocker(extent);
+      if (!blocker) return this.#hold(extent);
+      blocker.waiting += 1;
+      try {
+        await Promise.race([blocker.done, gone]);
+      } finally {
+        blocker.waiting -= 1;
+      }
     }
   }
 
   /** Holds the extent if nobody receives bytes of it now; else null. */
-  tryReserve(extent: Extent): (() => void) | null {
-    if (this.#blocker(extent)) return null;
+  tryReserve(extent: Extent): Held | null {
+    return this.#blocker(extent) ? null : this.#hold(extent);
+  }
+
+  #hold(extent: Extent): Held {
     let finish = (): void => {};
     const done = new Promise<void>((resolve) => {
       finish = resolve;
     });
-    const reservation: Reservation = { extent, done };
+    const reservation: Reservation = { extent, done, waiting: 0 };
     this.#reservations.push(reservation);
-    return () => {
-      this.#reservations.splice(this.#reservations.indexOf(reservation), 1);
-      finish();
+    return {
+      get wanted() {
+        return reservation.waiting > 0;
+      },
+      release: () => {
+        this.#reservations.splice(this.#reservations.indexOf(reservation), 1);
+        finish();
+      },
     };
   }
 

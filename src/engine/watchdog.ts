@@ -7,10 +7,17 @@ import { LadingError } from '../errors.ts';
 
 const LOOK_MS = 500;
 const RATE_WINDOW_MS = 60_000;
+/**
+ * A request that others wait for may be silent for no longer than this. A device that lost its link comes back on a new connection
+ * and sends its chunk again, long before the old connection is known to be dead.
+ */
+const WANTED_SILENCE_MS = 10_000;
 
 export interface Watched {
   /** True while the server itself keeps the client waiting. */
   held(): boolean;
+  /** True while another request waits for what this one receives. */
+  wanted?(): boolean;
   /** Called with every look of the watchdog. */
   look(): void;
   fail(error: LadingError): void;
@@ -70,15 +77,23 @@ export class Watchdog {
   /** One look at every request. */
   look(): void {
     const now = this.#clock.now();
+    const idleMs = this.#limits.idleSeconds * 1000;
     for (const entry of this.#entries) {
       entry.watched.look();
       if (entry.watched.held()) {
         entry.lastByteAt = now;
         entry.windowStart = now;
         entry.windowBytes = 0;
-      } else if (now - entry.lastByteAt >= this.#limits.idleSeconds * 1000) {
+      } else if (now - entry.lastByteAt >= idleMs) {
         entry.watched.fail(
           new LadingError('request_timeout', `No byte came for ${this.#limits.idleSeconds} s. Send the chunk again.`),
+        );
+      } else if (now - entry.lastByteAt >= WANTED_SILENCE_MS && entry.watched.wanted?.()) {
+        entry.watched.fail(
+          new LadingError(
+            'request_timeout',
+            `No byte came for ${WANTED_SILENCE_MS / 1000} s while another request waited to send the same ones. Send the chunk again.`,
+          ),
         );
       } else if (now - entry.windowStart >= RATE_WINDOW_MS) {
         const seconds = (now - entry.windowStart) / 1000;

@@ -147,6 +147,28 @@ test('a silent request is ended by the watchdog, and its range is free again', a
   assert.equal((await send(run.engine, 'f', 0, content(0, 100))).bytes_received, 100);
 });
 
+test('a silent request makes way for another one that waits to send the same bytes, long before the idle limit', async (t) => {
+  let now = Date.now();
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const run = await startEngine(t, { idleSeconds: 120 }, { clock: { now: () => now } });
+  const pass = async (seconds: number): Promise<void> => {
+    now += seconds * 1000;
+    t.mock.timers.tick(1000);
+    await run.quiet();
+  };
+  const dead = slowly(run.engine, 'f', 0, content(0, 100));
+  dead.push(50);
+  await dead.taken();
+  await run.quiet();
+  await pass(60);
+  const again = send(run.engine, 'f', 0, content(0, 100));
+  await run.quiet();
+  await pass(1);
+  await refused(dead.reply, 'request_timeout');
+  const { bytes_received: received, chunk } = await again;
+  assert.deepEqual([received, chunk?.duplicate], [100, false]);
+});
+
 test('a request that waits for the disk or for another request is not blamed for its silence', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });

@@ -26,11 +26,16 @@ function rig(limits: { idleSeconds: number; minBytesPerSecond: number }): Rig {
 
 class Request {
   waits = false;
+  others = 0;
   looks = 0;
   failures: LadingError[] = [];
 
   held(): boolean {
     return this.waits;
+  }
+
+  wanted(): boolean {
+    return this.others > 0;
   }
 
   fail(error: LadingError): void {
@@ -59,6 +64,21 @@ test('a request that brings no byte for the idle time is ended, and not before',
   assert.deepEqual(request.codes, ['request_timeout']);
   assert.match(request.failures[0]?.message ?? '', /No byte came for 10 s/);
   watch.stop();
+});
+
+test('a request that another one waits for is ended after ten silent seconds, and not while it sends', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 0 });
+  const [wanted, alone] = [new Request(), new Request()];
+  const watches = [watchdog.watch(wanted), watchdog.watch(alone)] as const;
+  wanted.others = 1;
+  pass(60, () => watches[0].seen(1));
+  assert.deepEqual(wanted.codes, []);
+  pass(9.5);
+  assert.deepEqual(wanted.codes, []);
+  pass(0.5);
+  assert.deepEqual([wanted.codes, alone.codes], [['request_timeout'], []]);
+  assert.match(wanted.failures[0]?.message ?? '', /another request waited/);
+  for (const watch of watches) watch.stop();
 });
 
 test('a request slower than the minimum rate over a minute is ended', () => {
