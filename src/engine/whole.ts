@@ -112,12 +112,12 @@ export class WholeFiles {
           await sealer.seal(upload);
           continue;
         }
-        const release = upload.visible ? null : upload.tryReserve(ALL);
-        if (!release) throw underWay();
+        const whole = upload.visible ? null : upload.tryReserve(ALL);
+        if (!whole) throw underWay();
         try {
           return await work(upload, handles);
         } finally {
-          release();
+          whole.release();
         }
       } finally {
         await uploads.leave(upload);

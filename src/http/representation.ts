@@ -14,8 +14,8 @@ import { Truncated } from './sources.ts';
 const DIGESTED_BYTES = 1024 ** 2;
 const READ_BYTES = 64 * 1024;
 
-/** The fields of a 200, a 206 and a 304 alike. */
-export function representationFields(representation: Representation): Record<string, string> {
+/** The fields of a 200, a 206 and a 304 alike. `now` in milliseconds. */
+export function representationFields(representation: Representation, now: number): Record<string, string> {
   const { name, contentType, readable, etag, lastModified } = representation;
   const fields: Record<string, string> = {
     'accept-ranges': 'bytes',
@@ -28,7 +28,8 @@ export function representationFields(representation: Representation): Record<str
     'cache-control': readable ? 'private, no-cache' : 'no-store',
   };
   if (etag !== null) fields.etag = etag;
-  if (lastModified !== null) fields['last-modified'] = formatHttpDate(lastModified);
+  // A replacement may be dated into the next second; a date later than that of the answer is none to be sent (RFC 9110 §8.8.2.1).
+  if (lastModified !== null && lastModified <= now) fields['last-modified'] = formatHttpDate(lastModified);
   return fields;
 }
 

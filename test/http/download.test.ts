@@ -138,6 +138,16 @@ test('R25 a file replaced between two ranges: the tag changes, and If-Range give
   assert.equal((await get(server, NAME, { range: 'bytes=5-', 'if-match': etag })).status, 412);
 });
 
+test('R25 replaced again and again within a second, a file is never dated later than the answer', async (t) => {
+  const server = await startServer(t);
+  for (let version = 0; version < 4; version += 1) {
+    await put(server, NAME, 0, content(0, 26, version), { total_size: '26', overwrite: 'true' });
+    const { headers } = await get(server, NAME);
+    const [date, modified] = [headers.get('date'), headers.get('last-modified')];
+    assert.ok(date && Date.parse(modified ?? date) <= Date.parse(date), `${modified} > ${date}`);
+  }
+});
+
 test('R25 a download under way when its file is replaced or deleted gives the old bytes to the last', async (t) => {
   const server = await startServer(t);
   const { port, client, origin } = server;

@@ -133,7 +133,7 @@ async function answer(
   if (verdict === 'failed') {
     throw new LadingError('precondition_failed', 'The file is not the one that the precondition asks for.');
   }
-  const common = representationFields(representation);
+  const common = representationFields(representation, doors.clock.now());
   if (verdict === 'not_modified') {
     const { 'content-type': _type, 'content-disposition': _disposition, ...kept } = common;
     return reply.code(304).headers(kept).send();
