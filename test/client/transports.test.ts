@@ -54,7 +54,8 @@ for (const [name, make] of Object.entries(TRANSPORTS)) {
     const silent = await listen(t, () => {});
     await assert.rejects(transport.request({ ...base(silent.url), method: 'GET', idleMs: 60 }), NetworkError);
     const stops = await listen(t, (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly'));
-    const response = await transport.request({ ...base(stops.url), method: 'GET', idleMs: 60 });
+    // Long enough for the head to be there on any machine.
+    const response = await transport.request({ ...base(stops.url), method: 'GET', idleMs: 1500 });
     await assert.rejects(readText(response), NetworkError);
   });
 
@@ -82,7 +83,7 @@ for (const [name, make] of Object.entries(TRANSPORTS)) {
     const { url } = await listen(t, (socket) => {
       socket.write(reply('409 Conflict', 'no'));
       // The rest is drained for a moment, as a server does that wants its answer to be read.
-      setTimeout(() => socket.destroy(), 300);
+      setTimeout(() => socket.destroy(), 5_000).unref();
     });
     const response = await transport.request({ ...base(url), body: [bytesOf(64), new Uint8Array(8 * 1024 * 1024)] });
     assert.equal(response.status, 409);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Watchdog } from '../../src/engine/watchdog.ts';
 import { LadingError } from '../../src/errors.ts';
+import { eventually } from '../support/eventually.ts';
 
 interface Rig {
   watchdog: Watchdog;
@@ -183,6 +184,26 @@ test('the timer looks by itself while there is somebody to look at', (t) => {
   now = 3_000;
   t.mock.timers.tick(500);
   assert.equal(request.failures.length, 2, 'also after it stopped for want of requests');
+});
+
+test('after a standstill of its own the server reads what came meanwhile before it blames anybody for silence', async () => {
+  const watchdog = new Watchdog({ now: () => Date.now() }, { idleSeconds: 1, minBytesPerSecond: 0 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  await new Promise<void>((resolve) => {
+    setImmediate(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+      // In a turn of the event loop timers come first, then sockets.
+      setImmediate(() => {
+        watch.seen(1);
+        resolve();
+      });
+    });
+  });
+  assert.deepEqual(request.codes, []);
+  await eventually(() => request.codes.length > 0, 'the end of its time');
+  assert.deepEqual(request.codes.slice(0, 1), ['request_timeout'], 'whoever is silent afterwards is ended');
+  watch.stop();
 });
 
 test('all running requests can be ended at once', () => {

@@ -210,7 +210,6 @@ test('follow: when nothing comes any more the connection is cut, so that the cli
 test('follow: a chunk on its way counts, however long it takes', async (t) => {
   const server = await startServer(t, {}, { followSilenceMs: 1000 });
   await put(server, NAME, 0, slice(0, 4), { total_size: '26' });
-  const following = await follow(server, NAME);
   const wire = await Wire.open(server.port);
   t.after(() => wire.destroy());
   const chunk = encodeChunk(5, slice(5, 25));
@@ -221,6 +220,8 @@ test('follow: a chunk on its way counts, however long it takes', async (t) => {
     `Content-Length: ${chunk.length}`,
   );
   wire.send(chunk.subarray(0, 18));
+  await eventually(() => server.app.engine.gauges().receiving === 1, 'the chunk');
+  const following = await follow(server, NAME);
   for (const byte of chunk.subarray(18)) {
     await sleep(100);
     wire.send(Uint8Array.of(byte));
