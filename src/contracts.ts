@@ -146,6 +146,8 @@ export interface FileDocument {
   completedAt: number | null;
   /** Id of the complete file that this upload replaces when it is sealed. */
   replaces: string | null;
+  /** It was begun with overwrite=true, whether there was a file of its name or not. */
+  overwrites?: true;
 }
 
 /** Who owns what under which name: at most one sealed document and one open one a name. */

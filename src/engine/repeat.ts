@@ -1,6 +1,6 @@
 /**
- * A late repeat of the chunk that completed a replacement: its acknowledgement was lost, and the device sends it again with
- * `overwrite=true` as before. Taken by the letter it would begin the next replacement; PROTOCOL §4 calls it a duplicate.
+ * A late repeat of the chunk that completed a file sent with `overwrite=true`: its acknowledgement was lost, and the device sends
+ * it again as it did before. Taken by the letter it would begin the next replacement; PROTOCOL §4 calls it a duplicate.
  */
 import type { Catalog, FileDocument, Inspector, ManifestStore } from '../contracts.ts';
 import type { Extent } from '../protocol/extents.ts';
@@ -26,7 +26,7 @@ export async function completedBy(
   const { id, owner, name, replaces } = upload.document;
   if (replaces === null) return null;
   const { sealed } = await deps.catalog.find(owner, name);
-  if (!sealed || sealed.id !== replaces || sealed.replaces === null || !agrees(sealed, declaration)) return null;
+  if (!sealed || sealed.id !== replaces || !beganAnew(sealed) || !agrees(sealed, declaration)) return null;
   const last = (await deps.manifests.read(sealed.id)).at(-1);
   if (last?.start !== chunk.start || last.end !== chunk.end || last.crc32 !== chunk.crc32) return null;
   const extent = { start: chunk.start, end: chunk.end };
@@ -35,6 +35,11 @@ export async function completedBy(
     deps.inspector.digest(id, 'sha-256', extent),
   ]);
   return Buffer.compare(held, sent) === 0 ? sealed : null;
+}
+
+/** It was sent with overwrite=true itself. Documents of before say so only by what they replaced. */
+function beganAnew({ overwrites, replaces }: FileDocument): boolean {
+  return overwrites === true || replaces !== null;
 }
 
 function agrees(sealed: FileDocument, { size, contentType, reprDigest }: Declaration): boolean {

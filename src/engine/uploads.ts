@@ -104,6 +104,7 @@ export class Uploads {
       updatedAt: now,
       completedAt: null,
       replaces: sealed?.id ?? null,
+      ...(overwrite ? { overwrites: true } : {}),
     });
     try {
       await this.#deps.blobs.create(upload.id);

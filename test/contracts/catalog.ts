@@ -22,6 +22,7 @@ export function catalogContract(
       contentType: 'text/plain; charset="utf-8"',
       reprDigest: { algorithm: 'sha-512', value: 'AA==' },
       replaces: newId(),
+      overwrites: true,
     });
     await catalog.put(document);
     for (const one of [catalog, await reopen()]) {

@@ -312,6 +312,16 @@ test('a late repeat of the chunk that completed a replacement is a duplicate, no
   assert.equal((await send(run.engine, 'f', 3, text('new'), OVER)).chunk?.duplicate, true, 'after a restart too');
 });
 
+test('a late repeat of the chunk that completed a file sent with overwrite=true under a new name is a duplicate too', async (t) => {
+  const run = await startEngine(t);
+  await send(run.engine, 'f', 0, text('the'), OVER);
+  const complete = await send(run.engine, 'f', 3, text('new'), OVER);
+  const again = await send(run.engine, 'f', 3, text('new'), OVER);
+  assert.deepEqual(again, { ...complete, chunk: { ...complete.chunk, duplicate: true } });
+  await run.restart();
+  assert.equal((await send(run.engine, 'f', 3, text('new'), OVER)).chunk?.duplicate, true, 'after a restart too');
+});
+
 test('what is not exactly that repeat begins the next replacement', async (t) => {
   const { engine } = await startEngine(t);
   await send(engine, 'f', 0, text('old'), { declaredSize: 3 });

@@ -223,5 +223,6 @@ function checkFileDocument(value: unknown, id: string): FileDocument {
     updatedAt: fields.count('updatedAt'),
     completedAt: fields.countOrNull('completedAt'),
     replaces: fields.textOrNull('replaces'),
+    ...(fields.has('overwrites') ? { overwrites: true } : {}),
   });
 }
