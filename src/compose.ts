@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { type ScheduledTask, schedule } from 'node-cron';
 import type { Logger } from 'pino';
+import { AudioLibrary } from './audio/library.ts';
 import type { Config } from './config.ts';
 import type { Clock, Collection } from './contracts.ts';
 import { Engine } from './engine/engine.ts';
@@ -20,6 +21,7 @@ import { type OutsideProvider, openIdProvider, yandexProvider } from './identity
 import { Quotas } from './identity/quotas.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
 import { type DiskStore, type DiskStoreOptions, hasData, openDiskStore } from './storage/disk/store.ts';
+import { checkAudio } from './storage/lowdb/audio-documents.ts';
 import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
 import { openLowdbCollection } from './storage/lowdb/collection.ts';
 import type { Check, OnDamaged } from './storage/lowdb/documents.ts';
@@ -103,6 +105,13 @@ async function assemble(
     dayBytes: config.quotaDayBytes,
   });
   const warn = (message: string, details: object): void => log.warn(details, message);
+  const documents = await openLowdbCollection({
+    files: store.documents('audio'),
+    check: checkAudio,
+    idOf: ({ id }) => id,
+    onDamaged,
+  });
+  const audioLibrary = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, warn });
   const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas }, config);
   let state: ServerState = 'starting';
   // As much again as half of what uploads may hold, so that neither side can starve the other.
@@ -121,6 +130,7 @@ async function assemble(
     outside: outsideProviders(config),
     audit,
     quotas,
+    audio: audioLibrary,
     keys,
     clock,
     log,

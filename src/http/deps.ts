@@ -1,5 +1,6 @@
 /** What the HTTP side needs to be given. A route file is a function of the application and these doors. */
 import type { Logger } from 'pino';
+import type { AudioLibrary } from '../audio/library.ts';
 import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -46,6 +47,7 @@ export interface ServerDeps {
   identity: Identity;
   audit: Audit;
   quotas: Quotas;
+  audio: AudioLibrary;
   /** Providers outside through which people may sign in. */
   outside: readonly OutsideProvider[];
   /** What signs and verifies tokens. */

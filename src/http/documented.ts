@@ -98,6 +98,10 @@ export const REPLY_FIELDS = fields({
   },
   ETag: { description: 'Strong entity tag of the file once it is readable.', example: '"f1-5-3610a686"' },
   'Last-Modified': { description: 'When the file became complete.', example: 'Wed, 21 Oct 2026 07:28:00 GMT' },
+  Link: {
+    description: 'Where the next page is (RFC 8288); absent at the end.',
+    example: '</v1/audio/?limit=100&cursor=c1>; rel="next"',
+  },
   Location: { description: 'The client that was made.', example: '/api/clients/c1' },
   'Repr-Digest': {
     description: 'Digest of the whole file: the one it was uploaded with, or one that was wanted (RFC 9530).',

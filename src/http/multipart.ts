@@ -23,7 +23,7 @@ const COMMON_OPTIONS = {
     fields: MOST_PARTS,
     headerPairs: 32,
     fieldNameSize: 256,
-    fieldSize: 1024,
+    fieldSize: 4096,
     fileSize: Number.POSITIVE_INFINITY,
   },
 };

@@ -27,6 +27,7 @@ import { limitAddresses, rateLimits } from './rate-limit.ts';
 import { claimBody, readRest, refuse } from './refuse.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { apiTokenRoutes } from './routes/api-tokens.ts';
+import { audioRoutes } from './routes/audio.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { configRoute } from './routes/config.ts';
@@ -112,6 +113,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         apiTokenRoutes(api, routeDeps);
         auditRoutes(api, routeDeps);
         quotaRoutes(api, routeDeps);
+        audioRoutes(api, routeDeps);
       });
     });
   });

@@ -90,6 +90,12 @@ const LINES: Line[] = [
   { operation: 'GET /api/files', rule: 'files:read' },
   { operation: 'DELETE /api/files/{filename}', rule: 'files:delete' },
 
+  { operation: 'GET /v1/audio/', rule: 'files:read' },
+  { operation: 'POST /v1/audio/file', rule: 'files:write' },
+  { operation: 'GET /v1/audio/file/{pk}', rule: 'files:read' },
+  { operation: 'HEAD /v1/audio/file/{pk}', rule: 'files:read' },
+  { operation: 'POST /api/upload', rule: 'files:write' },
+
   { operation: 'GET /api/tokens', rule: 'tokens' },
   { operation: 'POST /api/tokens', rule: 'new-token', body: ({ scope }) => ({ scopes: [scope ?? 'files:read'] }) },
   { operation: 'DELETE /api/tokens/{token_id}', rule: 'tokens' },

@@ -45,7 +45,8 @@ const binary = { 'application/octet-stream': { schema: Type.Unsafe<unknown>({ ty
 const validatorFields = ['Accept-Ranges', 'Cache-Control', 'ETag', 'Last-Modified'] as const;
 const contentFields = [...validatorFields, 'Content-Disposition', 'Content-Length'] as const;
 
-const schema = {
+/** Of a route that gives a file's bytes. */
+export const downloadSchema = {
   tags: ['Files'],
   summary: 'The bytes of a file, whole or by ranges; also of one that is still arriving.',
   description:
@@ -91,41 +92,67 @@ interface Doors extends RouteDeps {
   followers: Set<FollowSource>;
 }
 
-export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+/** A file as an answer: the one download of all routes that give bytes. */
+export interface SendFile {
+  owner: string;
+  name: string;
+  /** Wait for what has not arrived, if the file is still open. */
+  follow?: boolean;
+  /** 404 when the name has another file by now. */
+  id?: string;
+  /** Instead of the declared one or that of the name. */
+  contentType?: string;
+}
+
+/**
+ * What answers a GET or HEAD with a file, by ranges, under preconditions; the schema of such a route is `downloadSchema` with words of its
+ * own. Throws LadingError `not_found`, `not_complete`, `precondition_failed`, `range_not_satisfiable`.
+ */
+export function fileSender(app: FastifyInstance, deps: RouteDeps) {
   const doors: Doors = { ...deps, followers: new Set() };
   // A server that stops sends what it has, but waits for nothing more.
   app.addHook('preClose', async () => {
     for (const source of doors.followers) source.stop();
   });
+  return async (file: SendFile, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const opened = await doors.engine.open(file.owner, file.name);
+    try {
+      if (file.id !== undefined && file.id !== opened.id)
+        throw new LadingError('not_found', 'There is no such file any more.');
+      const representation = file.contentType === undefined ? opened : { ...opened, contentType: file.contentType };
+      // Awaited here, so that the file stays open as long as anything is read from it, and no longer.
+      return await answer(doors, file, representation, request, reply);
+    } finally {
+      opened.release();
+    }
+  };
+}
+
+export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const send = fileSender(app, deps);
   app.route<Download>({
     method: ['GET', 'HEAD'],
     url: '/api/files/download/*',
-    schema,
+    schema: downloadSchema,
     config: { frequent: true, needs: 'files:read' },
     handler: async (request, reply) => {
       const owner = ownerOf(request.principal, request.query.owner);
       const name = checkName(request.params['*']);
-      const representation = await doors.engine.open(owner, name);
-      try {
-        // Awaited here, so that the file stays open as long as anything is read from it, and no longer.
-        return await answer(doors, owner, representation, request, reply);
-      } finally {
-        representation.release();
-      }
+      return send({ owner, name, follow: request.query.follow === true }, request, reply);
     },
   });
 }
 
 async function answer(
   doors: Doors,
-  owner: string,
+  { owner, follow: mayFollow = false }: SendFile,
   representation: Representation,
-  request: FastifyRequest<Download>,
+  request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { headers, method } = request;
   const ranged = method === 'GET' && headers.range !== undefined;
-  const follow = request.query.follow === true && representation.state() === 'open';
+  const follow = mayFollow && representation.state() === 'open';
   // RFC 9110 §13.2.1: preconditions count only where the answer would be a success without them.
   if (!representation.readable && !follow && !ranged) throw notComplete();
   const { etag, lastModified } = representation;

@@ -132,7 +132,7 @@ const documentedBody = {
 };
 
 /** The body is a stream, which no schema can look into. */
-const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
+export const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
   route.httpPart === 'body' ? () => true : validatorCompiler(route);
 
 function checkRawType({ headers }: FastifyRequest): void {

@@ -21,6 +21,14 @@ export class Fields {
     return value;
   }
 
+  /** Any number from 0. */
+  amount(name: string): number {
+    const value = this.#get(name);
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
+      throw new Error(`"${name}" is not an amount`);
+    return value;
+  }
+
   oneOf<const T extends string>(name: string, values: readonly T[]): T {
     const value = this.#get(name);
     const found = values.find((v) => v === value);

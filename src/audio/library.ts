@@ -1,0 +1,144 @@
+/**
+ * Whose audio files there are, however they were uploaded, and what is known of each. A file belongs here when its media type, declared or
+ * by its name, is one of audio; what it really holds is looked at once, when somebody asks, and kept beside it.
+ */
+import type { AudioDocument, BlobStore, Catalog, Collection, FileDocument, Sound } from '../contracts.ts';
+import { contentTypeFor } from '../protocol/media-types.ts';
+import { readSound } from './sound.ts';
+
+export interface AudioDoors {
+  documents: Collection<AudioDocument>;
+  catalog: Catalog;
+  blobs: BlobStore;
+  /** The log, for what no request can be told. */
+  warn(message: string, details: object): void;
+}
+
+/** A file and what is to be heard in it. */
+export interface AudioEntry {
+  file: FileDocument;
+  document: AudioDocument & { sound: Sound };
+}
+
+export interface AudioPage {
+  entries: AudioEntry[];
+  /** Null at the end. */
+  nextCursor: string | null;
+}
+
+/** Of one owner, in the order in which they were begun. */
+interface Shelf {
+  files: Map<string, FileDocument>;
+  /** Sorted keys of `files`; null after a change. */
+  keys: string[] | null;
+}
+
+export class AudioLibrary {
+  readonly #doors: AudioDoors;
+  readonly #shelves = new Map<string, Shelf>();
+
+  private constructor(doors: AudioDoors) {
+    this.#doors = doors;
+  }
+
+  /** Removes what a crash left of files that are gone. */
+  static async open(doors: AudioDoors): Promise<AudioLibrary> {
+    const library = new AudioLibrary(doors);
+    doors.catalog.follow((file, there) => {
+      if (there) library.#came(file);
+      else library.#went(file);
+    });
+    for (const { id } of await doors.documents.list()) {
+      if (!(await doors.catalog.has(id))) await doors.documents.remove(id);
+    }
+    return library;
+  }
+
+  #came(file: FileDocument): void {
+    if (!(file.contentType ?? contentTypeFor(file.name)).startsWith('audio/')) return;
+    let shelf = this.#shelves.get(file.owner);
+    if (!shelf) {
+      shelf = { files: new Map(), keys: null };
+      this.#shelves.set(file.owner, shelf);
+    }
+    shelf.files.set(file.id, file);
+    shelf.keys = null;
+  }
+
+  #went({ id, owner }: FileDocument): void {
+    const shelf = this.#shelves.get(owner);
+    if (!shelf?.files.delete(id)) return;
+    shelf.keys = null;
+    if (shelf.files.size === 0) this.#shelves.delete(owner);
+    this.#doors.documents.remove(id).catch((error: unknown) => {
+      this.#doors.warn('the description of a deleted audio file could not be removed; the next start does', {
+        id,
+        error,
+      });
+    });
+  }
+
+  /** A page of an owner's audio files, the oldest first. Files that only claim to be audio are not in it. */
+  async page(owner: string, cursor: string | null, limit: number): Promise<AudioPage> {
+    const shelf = this.#shelves.get(owner);
+    if (!shelf) return { entries: [], nextCursor: null };
+    shelf.keys ??= [...shelf.files.values()].map(keyOf).sort();
+    const { keys } = shelf;
+    const first = cursor === null ? 0 : firstAfter(keys, cursor);
+    const entries: AudioEntry[] = [];
+    for (const key of keys.slice(first, first + limit)) {
+      const file = shelf.files.get(key.slice(key.indexOf('.') + 1));
+      const entry = file && (await this.#entry(file));
+      if (entry) entries.push(entry);
+    }
+    const last = keys[first + limit - 1];
+    return { entries, nextCursor: last !== undefined && first + limit < keys.length ? last : null };
+  }
+
+  /** Null when this owner has no audio file of this id. */
+  async find(owner: string, id: string): Promise<AudioEntry | null> {
+    const file = this.#shelves.get(owner)?.files.get(id);
+    return file ? await this.#entry(file) : null;
+  }
+
+  /** Keeps what is known of a file that was just uploaded. */
+  async describe(owner: string, document: AudioDocument & { sound: Sound }): Promise<AudioEntry | null> {
+    await this.#doors.documents.put(document);
+    const file = this.#shelves.get(owner)?.files.get(document.id);
+    if (file) return { file, document };
+    // Deleted meanwhile.
+    await this.#doors.documents.remove(document.id);
+    return null;
+  }
+
+  async #entry(file: FileDocument): Promise<AudioEntry | null> {
+    const document = (await this.#doors.documents.find(file.id)) ?? (await this.#lookAt(file));
+    const { sound } = document;
+    return sound ? { file, document: { ...document, sound } } : null;
+  }
+
+  async #lookAt({ id, name, size, owner }: FileDocument): Promise<AudioDocument> {
+    const reader = await this.#doors.blobs.openReader(id).catch(() => null);
+    const nothing: AudioDocument = { id, description: null, originalName: name, sound: null };
+    if (!reader) return nothing;
+    try {
+      const sound = await readSound({ size: size ?? 0, read: (into, position) => reader.read(into, position) });
+      const document = { ...nothing, sound };
+      if (!(await this.#doors.documents.find(id))) await this.#doors.documents.put(document);
+      if (!this.#shelves.get(owner)?.files.has(id)) await this.#doors.documents.remove(id);
+      return document;
+    } finally {
+      reader.release();
+    }
+  }
+}
+
+/** Sorts by the time of the beginning. */
+function keyOf({ id, createdAt }: FileDocument): string {
+  return `${String(createdAt).padStart(15, '0')}.${id}`;
+}
+
+function firstAfter(keys: readonly string[], cursor: string): number {
+  const index = keys.findIndex((key) => key > cursor);
+  return index === -1 ? keys.length : index;
+}

@@ -1,0 +1,77 @@
+/** Stored bytes for parsers of media files, which jump about in them: a few at a time, and not more than a bound in all. */
+import { AbstractTokenizer, EndOfStreamError, type IFileInfo, type IReadChunkOptions } from 'strtok3';
+import type { Reader } from '../contracts.ts';
+
+/** A file that is stored: its bytes by ranges. */
+export interface Stored extends Pick<Reader, 'read'> {
+  /** Bytes. */
+  size: number;
+}
+
+/** What one parser may read of a file, and hold of it at once. A cover picture may take most of it. */
+export const MOST_BYTES = 8 * 1024 ** 2;
+const BLOCK_BYTES = 64 * 1024;
+
+/** The bound was reached: what comes later in the file stays unknown. */
+export class TooMuch extends Error {}
+
+export class RangeTokenizer extends AbstractTokenizer {
+  override fileInfo: IFileInfo;
+  readonly #stored: Stored;
+  readonly #block = new Uint8Array(BLOCK_BYTES);
+  #blockStart = 0;
+  #blockLength = 0;
+  #left = MOST_BYTES;
+
+  constructor(stored: Stored) {
+    super({ maxBufferSize: MOST_BYTES });
+    this.#stored = stored;
+    this.fileInfo = { size: stored.size };
+  }
+
+  override supportsRandomAccess(): boolean {
+    return true;
+  }
+
+  setPosition(position: number): void {
+    this.position = position;
+  }
+
+  override async readBuffer(into: Uint8Array, options?: IReadChunkOptions): Promise<number> {
+    const { length, position, mayBeLess } = this.normalizeOptions(into, options);
+    this.position = position;
+    const read = await this.#read(into.subarray(0, length), position, mayBeLess === true);
+    this.position += read;
+    return read;
+  }
+
+  override async peekBuffer(into: Uint8Array, options?: IReadChunkOptions): Promise<number> {
+    const { length, position, mayBeLess } = this.normalizeOptions(into, options);
+    return await this.#read(into.subarray(0, length), position, mayBeLess === true);
+  }
+
+  async #read(into: Uint8Array, position: number, mayBeLess: boolean): Promise<number> {
+    let done = 0;
+    while (done < into.length && position + done < this.#stored.size) {
+      const at = position + done - this.#blockStart;
+      if (at < 0 || at >= this.#blockLength) {
+        await this.#load(position + done);
+        if (this.#blockLength === 0) break;
+        continue;
+      }
+      const piece = this.#block.subarray(at, Math.min(this.#blockLength, at + into.length - done));
+      into.set(piece, done);
+      done += piece.length;
+    }
+    if (done < into.length && !mayBeLess) throw new EndOfStreamError();
+    return done;
+  }
+
+  async #load(start: number): Promise<void> {
+    if (this.#left <= 0) throw new TooMuch();
+    const length = Math.min(BLOCK_BYTES, this.#stored.size - start);
+    this.#blockLength = await this.#stored.read(this.#block.subarray(0, length), start);
+    this.#blockStart = start;
+    this.#left -= this.#blockLength;
+  }
+}

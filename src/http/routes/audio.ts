@@ -1,0 +1,231 @@
+/** Audio files: /v1/audio and /api/upload. What they store are files like all others, looked at before they count. */
+import multipart from '@fastify/multipart';
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static, type TProperties } from 'typebox';
+import type { AudioEntry } from '../../audio/library.ts';
+import { readSound } from '../../audio/sound.ts';
+import type { Sound } from '../../contracts.ts';
+import type { Arrived } from '../../engine/whole.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/policy.ts';
+import {
+  AudioFile,
+  AudioFiles,
+  AudioListQuery,
+  AudioUploadQuery,
+  BareError,
+  MOST_DESCRIPTION,
+  WavStored,
+  WavUploadQuery,
+} from '../../protocol/audio-schemas.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
+import { multipartOptionsFor } from '../multipart.ts';
+import { type OneShot, receiveOneShot } from '../one-shot.ts';
+import { type ProblemReply, problemReply } from '../problems.ts';
+import { downloadSchema, fileSender } from './download.ts';
+import { bodyUnseen } from './upload.ts';
+
+const tags = ['Audio'];
+
+const ONE_SHOT_ERRORS = [
+  ...SIGNED_IN,
+  'already_exists',
+  'file_too_large',
+  'insufficient_storage',
+  'invalid_name',
+  'length_mismatch',
+  // Deleted while it was on its way.
+  'not_found',
+  'quota_exceeded',
+  'unsupported_media_type',
+  'validation_failed',
+] as const;
+
+const Binary = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
+
+export function audioRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  listRoute(app, deps);
+  downloadRoute(app, deps);
+  app.register(async (scope) => uploadRoute(scope, deps));
+  app.register(async (scope) => wavRoute(scope, deps));
+}
+
+function listRoute(app: FastifyInstance, { audio }: RouteDeps): void {
+  app.get<{ Querystring: AudioListQuery }>('/v1/audio/', {
+    schema: {
+      tags,
+      summary: 'Your audio files, however they were uploaded, the oldest first; a page at a time.',
+      querystring: AudioListQuery,
+      response: { 200: AudioFiles },
+      documented: { replies: { 200: ['Cache-Control', 'Link'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'files:read' },
+    handler: async (request, reply): Promise<AudioFile[]> => {
+      const { limit = 100, cursor = null } = request.query;
+      const { entries, nextCursor } = await audio.page(ownerOf(request.principal), cursor, limit);
+      reply.header('cache-control', 'no-store');
+      if (nextCursor !== null) {
+        reply.header('link', `</v1/audio/?limit=${limit}&cursor=${encodeURIComponent(nextCursor)}>; rel="next"`);
+      }
+      return entries.map((entry) => audioFile(entry, request.principal.id));
+    },
+  });
+}
+
+function uploadRoute(app: FastifyInstance, { engine, audio }: RouteDeps): void {
+  app.register(multipart, multipartOptionsFor('file'));
+  app.post<{ Querystring: AudioUploadQuery }>('/v1/audio/file', {
+    schema: {
+      tags,
+      summary: 'Stores an audio file sent whole, as the part "file" of a form; known by its content.',
+      querystring: AudioUploadQuery,
+      body: formOf({ file: Binary, file_description: Type.Optional(Type.String()) }),
+      response: { 200: AudioFile },
+      documented: {
+        errors: ONE_SHOT_ERRORS,
+      },
+    },
+    validatorCompiler: bodyUnseen,
+    config: { needs: 'files:write' },
+    handler: async (request, reply): Promise<AudioFile> => {
+      const { file_description: said, overwrite = false } = request.query;
+      const owner = ownerOf(request.principal);
+      let sound: Sound | null = null;
+      const inspect: OneShot['inspect'] = async (arrived, { fields }) => {
+        checkDescription(fields.get('file_description'));
+        sound = await soundOf(arrived);
+        return sound.mediaType;
+      };
+      const shot: OneShot = { part: 'file', owner, overwrite, inspect };
+      const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
+      const { filename: name, id } = status;
+      if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
+      const description = said ?? fields.get('file_description') ?? null;
+      const entry = await audio.describe(owner, { id, description, originalName: fileName ?? name, sound });
+      if (!entry) throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
+      return audioFile(entry, request.principal.id);
+    },
+  });
+}
+
+function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const send = fileSender(app, deps);
+  app.route<{ Params: { pk: string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/v1/audio/file/:pk',
+    schema: {
+      ...downloadSchema,
+      tags,
+      summary: 'The bytes of an audio file with its true type, whole or by ranges, so that a player can seek.',
+      params: Type.Object({ pk: Type.String({ description: 'The id of the audio file.' }) }),
+      querystring: Type.Object({}),
+    },
+    config: { needs: 'files:read', frequent: true },
+    handler: async (request, reply) => {
+      const owner = ownerOf(request.principal);
+      const entry = await deps.audio.find(owner, request.params.pk);
+      if (!entry) throw new LadingError('not_found', 'There is no audio file of this id.');
+      const { file, document } = entry;
+      return send({ owner, name: file.name, id: file.id, contentType: document.sound.mediaType }, request, reply);
+    },
+  });
+}
+
+function wavRoute(app: FastifyInstance, { engine, audio }: RouteDeps): void {
+  app.register(multipart, multipartOptionsFor('audio_file'));
+  app.post<{ Querystring: WavUploadQuery }>('/api/upload', {
+    schema: {
+      tags,
+      summary: 'Stores a .wav file sent whole, as the part "audio_file" of a form; known by name and content.',
+      querystring: WavUploadQuery,
+      body: formOf({ audio_file: Binary }),
+      response: { 201: WavStored },
+      documented: {
+        errors: [...SIGNED_IN, 'insufficient_storage', 'invalid_request'],
+        refusal: BareError,
+      },
+    },
+    validatorCompiler: bodyUnseen,
+    config: { needs: 'files:write', refusal: bareError },
+    handler: async (request, reply): Promise<WavStored> => {
+      const owner = ownerOf(request.principal);
+      let sound: Sound | null = null;
+      const shot: OneShot = {
+        part: 'audio_file',
+        owner,
+        overwrite: request.query.overwrite ?? false,
+        name: (fileName) => {
+          if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
+          throw new LadingError('unsupported_media_type', 'Only .wav files are taken here.');
+        },
+        inspect: async (arrived) => {
+          sound = await soundOf(arrived);
+          if (sound.mediaType !== 'audio/wav') throw notThat('WAV');
+          return sound.mediaType;
+        },
+      };
+      const { status, fileName } = await receiveOneShot(engine, request, reply, shot);
+      const { filename: name, id } = status;
+      if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
+      await audio.describe(owner, { id, description: null, originalName: fileName ?? name, sound });
+      reply.code(201);
+      return {
+        status: 'success',
+        message: 'File uploaded successfully',
+        filename: fileName ?? name,
+        local_path: name,
+        uploaded_by: request.principal.id,
+      };
+    },
+  });
+}
+
+async function soundOf(arrived: Arrived): Promise<Sound> {
+  const sound = await readSound(arrived);
+  if (!sound) throw notThat('audio');
+  return sound;
+}
+
+function notThat(what: string): LadingError {
+  return new LadingError('unsupported_media_type', `The content is not that of ${what}, or it is broken.`);
+}
+
+function checkDescription(description: string | undefined): void {
+  if (description === undefined || description.length <= MOST_DESCRIPTION) return;
+  throw new LadingError('invalid_request', `file_description may have ${MOST_DESCRIPTION} characters at most.`);
+}
+
+function audioFile({ file, document }: AudioEntry, user: string): AudioFile {
+  const { durationSeconds, sampleRate, channels, codec } = document.sound;
+  return {
+    id: file.id,
+    file_name: file.name,
+    file_description: document.description,
+    file_size: file.size ?? 0,
+    user_id: user,
+    original_name: document.originalName,
+    duration_seconds: durationSeconds,
+    sample_rate: sampleRate,
+    channels,
+    codec,
+  };
+}
+
+/** `{"error": …}` and nothing else; whatever is wrong with the upload itself is 400. */
+function bareError(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
+  const reply = problemReply(error, requestId, credentials);
+  const own = [401, 403, 408, 429, 431].includes(reply.status) || reply.status >= 500;
+  const body = Buffer.from(JSON.stringify({ error: error.message } satisfies Static<typeof BareError>));
+  const headers = {
+    ...reply.headers,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(body.length),
+  };
+  return { status: own ? reply.status : 400, headers, body };
+}
+
+/** For the OpenAPI document: the body is a stream, which no schema looks into. */
+function formOf(parts: TProperties) {
+  return { content: { 'multipart/form-data': { schema: Type.Object(parts) } } };
+}

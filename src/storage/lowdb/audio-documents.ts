@@ -1,0 +1,24 @@
+/** How the documents of audio files are read back: each field is checked. */
+import type { AudioDocument, Sound } from '../../contracts.ts';
+import { Fields } from './fields.ts';
+
+export function checkAudio(value: unknown, id: string): AudioDocument {
+  const fields = new Fields(value);
+  if (fields.text('id') !== id) throw new Error('"id" is another document\'s');
+  return Object.freeze({
+    id,
+    description: fields.textOrNull('description'),
+    originalName: fields.text('originalName'),
+    sound: fields.isNull('sound') ? null : soundOf(fields.fields('sound')),
+  });
+}
+
+function soundOf(fields: Fields): Sound {
+  return {
+    mediaType: fields.text('mediaType'),
+    durationSeconds: fields.isNull('durationSeconds') ? null : fields.amount('durationSeconds'),
+    sampleRate: fields.countOrNull('sampleRate'),
+    channels: fields.countOrNull('channels'),
+    codec: fields.textOrNull('codec'),
+  };
+}
