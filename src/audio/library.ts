@@ -36,6 +36,8 @@ interface Shelf {
 export class AudioLibrary {
   readonly #doors: AudioDoors;
   readonly #shelves = new Map<string, Shelf>();
+  /** Files whose uploader is telling what they are. */
+  readonly #describing = new Set<string>();
 
   private constructor(doors: AudioDoors) {
     this.#doors = doors;
@@ -103,7 +105,12 @@ export class AudioLibrary {
 
   /** Keeps what is known of a file that was just uploaded. */
   async describe(owner: string, document: AudioDocument & { sound: Sound }): Promise<AudioEntry | null> {
-    await this.#doors.documents.put(document);
+    this.#describing.add(document.id);
+    try {
+      await this.#doors.documents.put(document);
+    } finally {
+      this.#describing.delete(document.id);
+    }
     const file = this.#shelves.get(owner)?.files.get(document.id);
     if (file) return { file, document };
     // Deleted meanwhile.
@@ -124,7 +131,9 @@ export class AudioLibrary {
     try {
       const sound = await readSound({ size: size ?? 0, read: (into, position) => reader.read(into, position) });
       const document = { ...nothing, sound };
-      if (!(await this.#doors.documents.find(id))) await this.#doors.documents.put(document);
+      // Whoever uploads it just now knows more.
+      const known = this.#describing.has(id) || (await this.#doors.documents.find(id)) !== null;
+      if (!known) await this.#doors.documents.put(document);
       if (!this.#shelves.get(owner)?.files.has(id)) await this.#doors.documents.remove(id);
       return document;
     } finally {

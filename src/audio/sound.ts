@@ -2,6 +2,7 @@
 import { fileTypeFromTokenizer } from 'file-type';
 import { type IFormat, parseFromTokenizer, UnsupportedFileTypeError } from 'music-metadata';
 import type { Sound } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
 import { MOST_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
 
 /** Containers of films, which may hold sound alone. */
@@ -19,24 +20,30 @@ const KNOWN_AS: Readonly<Record<string, string>> = {
   'audio/quicktime': 'audio/mp4',
   'audio/x-ms-asf': 'audio/x-ms-wma',
 };
-/** Parsers run on files that anybody made up; a few of them take turns. */
+/** Parsers run on files that anybody made up, so they take turns, and none takes long. */
 const LONGEST_MS = 15_000;
 const OGG_HEAD_BYTES = 1024 ** 2;
 const OGG_TAIL_BYTES = 128 * 1024;
 
 let last: Promise<unknown> = Promise.resolve();
 
-/** Null when it is no audio file, or one that nothing can be read from. One file is looked at at a time. */
+/**
+ * Null when it is no audio file, or a broken one. One file is looked at at a time.
+ * @throws LadingError `overloaded`, and what the disk fails with
+ */
 export function readSound(stored: Stored): Promise<Sound | null> {
   const sound = last.then(() => inTime(lookAt(stored)));
   last = sound.catch(() => {});
   return sound;
 }
 
-async function inTime<T>(work: Promise<T>): Promise<T | null> {
+async function inTime<T>(work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), LONGEST_MS).unref();
+  const late = new Promise<never>((_, reject) => {
+    const error = new LadingError('overloaded', 'To look at the file took too long; try again later.', {
+      retry_after: 5,
+    });
+    timer = setTimeout(() => reject(error), LONGEST_MS).unref();
   });
   try {
     return await Promise.race([work, late]);

@@ -167,3 +167,17 @@ test('a crash in the middle leaves nothing, and the next start takes the file', 
   await under.engine.receiveWhole(stream(bytes), INTENT, pass);
   assert.ok((await contentOf(under)).equals(bytes));
 });
+
+test('a stop in the middle ends it, and nothing is left', async (t) => {
+  const under = await startEngine(t);
+  const source = new PassThrough();
+  const half = under.engine.receiveWhole(source, INTENT, pass);
+  const ended = refuses(half, 'shutting_down');
+  source.write(randomBytes(3_000_000));
+  await under.quiet();
+  await under.restart();
+  await ended;
+  source.destroy();
+  assert.equal((await under.engine.status(OWNER, 'a.bin')).status, 'pending');
+  assert.deepEqual(await under.doors.blobs.list(), []);
+});

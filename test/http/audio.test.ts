@@ -1,6 +1,8 @@
 /** Audio files over HTTP: what is taken, what is told of it, what is refused and then leaves nothing. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import type { AudioFile, WavStored } from '../../src/protocol/audio-schemas.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
@@ -300,6 +302,9 @@ test('nobody sees the audio of somebody else; a deleted file takes its descripti
     'not_found',
   );
   assert.deepEqual(await listed(server, server.client), [kept]);
+  const documents = (): Promise<string[]> => readdir(join(server.dataDir, 'v1/audio'));
+  await eventually(async () => (await documents()).length === 1, 'the end of the description');
+  assert.deepEqual(await documents(), [`${kept.id}.json`]);
   await server.close();
   const again = await startServer(t, {}, {}, server.dataDir);
   assert.deepEqual(await listed(again, server.client), [kept]);

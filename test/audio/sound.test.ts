@@ -1,0 +1,95 @@
+/** What is found out about a file without reading much of it. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { MOST_BYTES, type Stored } from '../../src/audio/ranges.ts';
+import { readSound } from '../../src/audio/sound.ts';
+import { encoded, hasFfmpeg, wav, wavHeader } from '../support/audio.ts';
+import { seeded } from '../support/random.ts';
+
+const skip = hasFfmpeg ? false : 'ffmpeg is not installed';
+
+/** Counts what is read of it. */
+function stored(bytes: Uint8Array, size = bytes.length): Stored & { taken: number } {
+  const file = {
+    size,
+    taken: 0,
+    read: async (into: Uint8Array, position: number): Promise<number> => {
+      const piece = bytes.subarray(position, position + into.length);
+      into.set(piece);
+      const beyond = Math.max(0, Math.min(into.length, size - position) - piece.length);
+      file.taken += piece.length + beyond;
+      return piece.length + beyond;
+    },
+  };
+  return file;
+}
+
+test('of a WAV file of gigabytes hardly anything is read', async () => {
+  const file = stored(wavHeader(4_000_000_000, 48_000, 2), 4_000_000_044);
+  const sound = await readSound(file);
+  assert.equal(sound?.mediaType, 'audio/wav');
+  assert.ok(Math.abs((sound?.durationSeconds ?? 0) - 20_833.333) < 0.01);
+  assert.ok(file.taken < 1_000_000, `${file.taken}`);
+});
+
+test('long recordings in Ogg tell their duration from their two ends', { skip }, async (t) => {
+  for (const [name, codec, options] of [
+    ['a.ogg', 'Vorbis', ['-c:a', 'libvorbis', '-q:a', '10']],
+    ['a.opus', 'Opus', ['-c:a', 'libopus', '-b:a', '450k', '-vbr', 'off']],
+  ] as const) {
+    await t.test(codec, async () => {
+      const noise = ['-f', 'lavfi', '-i', 'anoisesrc=duration=170:sample_rate=48000:seed=1', '-map', '1:a', '-ac', '2'];
+      const bytes = await encoded(name, ...noise, ...options, '-t', '170');
+      assert.ok(bytes.length > MOST_BYTES, `${bytes.length} bytes are no long file`);
+      const file = stored(bytes);
+      const sound = await readSound(file);
+      assert.ok(sound);
+      assert.ok(sound.codec?.startsWith(codec), String(sound.codec));
+      assert.ok(Math.abs((sound.durationSeconds ?? 0) - 170) < 1, `${sound.durationSeconds}`);
+      assert.equal(sound.sampleRate, 48_000);
+      assert.ok(file.taken < MOST_BYTES, `${file.taken}`);
+    });
+  }
+});
+
+test('no file, however it is made up, makes it read much or fail', { skip }, async (t) => {
+  const random = seeded(t);
+  for (const name of ['a.mp3', 'a.flac', 'a.ogg', 'a.m4a', 'a.wav', 'a.webm', 'a.aiff']) {
+    const whole = await encoded(name);
+    for (let round = 0; round < 30; round += 1) {
+      const bytes = Buffer.from(whole.subarray(0, Math.ceil(whole.length * random.unit())));
+      // Not the first bytes, by which it is known what it is.
+      for (let i = 0; i < 20; i += 1) {
+        const at = random.int(12, Math.min(2000, bytes.length) + 11);
+        if (at < bytes.length) bytes[at] = random.int(0, 255);
+      }
+      const file = stored(bytes);
+      const sound = await readSound(file);
+      assert.ok(sound === null || sound.mediaType.startsWith('audio/'));
+      assert.ok(file.taken <= 2 * MOST_BYTES + 1_000_000, `${name}: ${file.taken}`);
+    }
+  }
+});
+
+test('what is no audio is none', async () => {
+  for (const bytes of [
+    randomBytes(100_000),
+    Buffer.alloc(0),
+    Buffer.alloc(1),
+    Buffer.from('ID3'),
+    wav().subarray(0, 30),
+  ]) {
+    assert.equal(await readSound(stored(bytes)), null);
+  }
+});
+
+test('what the disk fails with is told', async () => {
+  const failing: Stored = {
+    size: 1000,
+    read: () => Promise.reject(Object.assign(new Error('broken'), { code: 'EIO' })),
+  };
+  await assert.rejects(readSound(failing), { code: 'EIO' });
+  // The next one has its turn.
+  assert.equal((await readSound(stored(wav())))?.mediaType, 'audio/wav');
+});
