@@ -33,5 +33,5 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["node", "-e", "\
   const to = { host: '127.0.0.1', port: process.env.LADING_PORT || 8005, path: '/health', rejectUnauthorized: false }; \
   const end = (ok) => process.exit(ok ? 0 : 1); \
   require(tls ? 'node:https' : 'node:http').get(to, (reply) => end(reply.statusCode === 200)).on('error', () => end(false));"]
-# No npm and no shell in between: the server is process 1 and gets the signals itself.
-CMD ["node", "dist/src/main.js"]
+# No npm and no shell in between: the server is process 1 and gets the signals itself. The flag is that of `npm start`.
+CMD ["node", "--max-semi-space-size=4", "dist/src/main.js"]

@@ -1,12 +1,14 @@
 import type { ChildProcess } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LoadGenerator } from '../load/generator.ts';
 import type { Frame, Plan, Series } from '../load/plan.ts';
 import { freePort, start, stopChild, waitUntil } from '../process.ts';
 import { type DownloadWork, downloadPlan, type FilePeer, type Job, type UploadWork, uploadPlan } from './peer.ts';
 
-const ENTRY = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+/** What `npm start` gives to node: its flags, then the entry. */
+const START = startCommand();
 const ADMIN = 'bench';
 const SECRET = 'bench-secret-of-the-benchmark-only';
 const START_LIMIT_MS = 120_000;
@@ -55,7 +57,7 @@ export class Lading implements FilePeer {
       LADING_ADMIN_SECRET: SECRET,
       LADING_TOKEN_MINUTES: '600',
     };
-    const child = start(process.execPath, [...flags, ENTRY], settings, ['ignore', 'ignore', 'pipe']);
+    const child = start(process.execPath, [...flags, ...START], settings, ['ignore', 'ignore', 'pipe']);
     const complaints = collect(child);
     try {
       await waitUntil(async () => (await fetch(`http://127.0.0.1:${port}/ready`)).ok, child, START_LIMIT_MS, 5);
@@ -147,4 +149,13 @@ function collect(child: ChildProcess): () => string {
     text = (text + bytes.toString('utf8')).slice(-4000);
   });
   return () => text;
+}
+
+function startCommand(): string[] {
+  const manifest = fileURLToPath(new URL('../../../package.json', import.meta.url));
+  const { scripts } = JSON.parse(readFileSync(manifest, 'utf8')) as { scripts: { start: string } };
+  const [program, ...words] = scripts.start.split(' ');
+  const entry = words.pop();
+  if (program !== 'node' || entry === undefined) throw new Error(`npm start runs no node: ${scripts.start}`);
+  return [...words, resolve(dirname(manifest), entry)];
 }
