@@ -91,6 +91,7 @@ async function assemble(
   const identity = await Identity.open(await identityStores(store, onDamaged), clock, {
     refreshSeconds: config.refreshDays * 24 * 3600,
     accessSeconds: config.tokenMinutes * 60,
+    sessionSeconds: config.sessionDays * 24 * 3600,
   });
   const audit = new Audit({
     log: store.auditLog,
@@ -147,13 +148,18 @@ async function assemble(
 }
 
 async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<JwtKeys> {
-  const { jwtAlgorithm: algorithm, jwtRotateDays: rotateDays, jwtSecret, tokenMinutes } = config;
+  const { jwtAlgorithm: algorithm, jwtRotateDays: rotateDays, jwtSecret } = config;
   if (algorithm !== 'HS256') {
     const box = store.secretBox('signingkeys');
-    return KeyRing.open({ box, clock, algorithm, rotateDays, tokenSeconds: tokenMinutes * 60 });
+    return KeyRing.open({ box, clock, algorithm, rotateDays, tokenSeconds: longestToken(config) });
   }
   const secret = jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
   return { algorithm, secret };
+}
+
+/** In seconds; of those that people with a name sign in by. */
+function longestToken({ tokenMinutes, refreshDays, sessionDays }: Config): number {
+  return Math.max(tokenMinutes * 60, Math.min(refreshDays, sessionDays) * 24 * 3600);
 }
 
 /** What is known of who may sign in, without a server. */

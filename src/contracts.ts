@@ -274,25 +274,39 @@ export interface OutsideAccount {
   subject: string;
 }
 
+/** Those who offer files to others, and those who fetch them. */
+export type AccountKind = 'ops' | 'client';
+
+/** How a person signs in by a name instead of an e-mail address. */
+export interface NamedAccount {
+  kind: AccountKind;
+  /** As it was chosen; unique within its kind and tenant, without regard to case. */
+  username: string;
+  /** Where to write to. Nobody signs in with it, for nobody has shown that it is theirs. */
+  contact: string | null;
+}
+
 /** A person who may sign in. */
 export interface PersonDocument {
   id: string;
   tenant: string;
   role: Role;
-  /** In lower case; unique in a tenant. */
-  email: string;
+  /** To sign in with. In lower case; unique in a tenant. Null: signs in by `account`. */
+  email: string | null;
   name: string;
   surname: string;
   /** Null: signs in through an outside provider only. */
   passwordHash: string | null;
   outside: OutsideAccount[];
+  /** Absent: signs in by `email`. */
+  account?: NamedAccount;
   createdAt: number;
   lastUsed: number | null;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
 }
 
-/** A sign-in that can be renewed: a family of refresh tokens. */
+/** A session: a sign-in that can be renewed, with its family of refresh tokens, or one whose access token is good as long as it is. */
 export interface SignInDocument {
   id: string;
   subject: string;
@@ -303,6 +317,12 @@ export interface SignInDocument {
   hash: string;
   createdAt: number;
   expiresAt: number;
+  /** When it was last renewed; absent: never. */
+  renewedAt?: number;
+  /** What the program that signed in calls itself. */
+  agent?: string;
+  /** Its access token is good until it ends. */
+  long?: true;
 }
 
 export interface ApiTokenDocument {

@@ -38,6 +38,7 @@ test('the defaults are those of the protocol', () => {
     jwtRotateDays: 90,
     tokenMinutes: 30,
     refreshDays: 30,
+    sessionDays: 365,
     passwordGrant: 'on',
     staleSeconds: 86400,
     cleanupCron: '0 * * * *',

@@ -41,7 +41,7 @@ export function addUsers(root: Command): void {
         for await (const person of client.users.list({ tenant, signal })) people.push(person);
         const rows = people.map((one) => [
           one.id,
-          one.email,
+          one.username === undefined ? (one.email ?? '') : `${one.account_kind} ${one.username}`,
           one.role,
           one.last_used ?? 'never',
           `${one.name} ${one.surname}`,
@@ -89,7 +89,7 @@ async function create({ client, out, signal }: Context, options: NewUser): Promi
   const made = await client.users.create({ email, name, surname, password, role }, { tenant, signal });
   const rows = [
     ['user id', made.id],
-    ['email', made.email],
+    ['email', made.email ?? ''],
     ['role', made.role],
   ];
   out.result(made, table(rows));

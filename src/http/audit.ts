@@ -66,16 +66,18 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
 }
 
 /** Refusals of who asks or of how much they may; what is merely wrong is none. */
-function isRefusal(error: LadingError): boolean {
+function isRefusal(error: LadingError, action: AuditAction): boolean {
+  // Some doors say that they do not know who knocks.
+  if (action === 'sign_in' && error.code === 'not_found') return true;
   if (error instanceof OAuthError) return error.error === 'invalid_grant';
   return REFUSALS.has(error.status) || error.code === 'quota_exceeded';
 }
 
 /** Notes an error that refuses. */
 export function auditRefusal(audit: Audit, request: FastifyRequest, error: LadingError): void {
-  if (!isRefusal(error)) return;
   const { method, routeOptions } = request;
   const action = routeOptions.config.audit === 'sign_in' ? 'sign_in' : 'refusal';
+  if (!isRefusal(error, action)) return;
   const happening = happeningOf(request, action, request.audited?.principal ?? request.principal ?? null);
   audit.note({
     ...happening,

@@ -31,6 +31,7 @@ export interface ServerDeps {
     | 'maxChunkBytes'
     | 'maxFileBytes'
     | 'refreshDays'
+    | 'sessionDays'
     | 'passwordGrant'
     | 'staleSeconds'
     | 'openEndedSeconds'

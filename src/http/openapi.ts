@@ -110,8 +110,14 @@ function documented(
   if (extra.request) schema.headers = { type: 'object', properties: fieldSchemas(REQUEST_FIELDS, extra.request) };
   if (!url.endsWith('/*')) return { schema, url };
   const filename = { type: 'string', description: "The file's name, percent-encoded; %2F makes a / in it." };
-  const params = { type: 'object', properties: { filename }, required: ['filename'] };
+  const { '*': _wildcard, ...others } = propertiesOf(rest.params);
+  const properties = { ...others, filename };
+  const params = { type: 'object', properties, required: Object.keys(properties) };
   return { schema: { ...schema, params }, url: `${url.slice(0, -1)}:filename` };
+}
+
+function propertiesOf(schema: unknown): Json {
+  return isObject(schema) && isObject(schema.properties) ? schema.properties : {};
 }
 
 /** RFC 9110 §14.2 knows Range with GET alone, and the answer to a HEAD has no content. */

@@ -35,7 +35,8 @@ export function changeOf(
   };
   if (password === undefined) return change;
   sameTwice(password, password2);
-  checkPassword(password, { ...person, ...change });
+  const known = { ...person, ...change };
+  checkPassword(password, { ...known, email: known.email ?? known.account?.contact ?? '' });
   return { ...change, password };
 }
 

@@ -25,6 +25,7 @@ import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
 import { limitAddresses, rateLimits } from './rate-limit.ts';
 import { claimBody, readRest, refuse } from './refuse.ts';
+import { accountDoors, accountRoutes } from './routes/accounts.ts';
 import { adminRoutes } from './routes/admin.ts';
 import { apiTokenRoutes } from './routes/api-tokens.ts';
 import { audioRoutes } from './routes/audio.ts';
@@ -41,6 +42,7 @@ import { outsideRoutes } from './routes/outside.ts';
 import { ownAccountRoutes } from './routes/own-account.ts';
 import { signInRoutes } from './routes/people.ts';
 import { quotaRoutes } from './routes/quotas.ts';
+import { sessionRoutes } from './routes/sessions.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
@@ -93,6 +95,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     metricsRoutes(working, routeDeps);
     signInRoutes(working, routeDeps);
     outsideRoutes(working, routeDeps);
+    accountDoors(working, routeDeps);
     working.register(async (signedIn) => {
       signedIn.register(bearerAuth, { access, limits, publicUrl: deps.config.publicUrl });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
@@ -114,6 +117,8 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         auditRoutes(api, routeDeps);
         quotaRoutes(api, routeDeps);
         audioRoutes(api, routeDeps);
+        accountRoutes(api, routeDeps);
+        sessionRoutes(api, routeDeps);
       });
     });
   });

@@ -1,10 +1,11 @@
 /** Signing people in: what every way of doing so, with a password or through a provider, ends in. Tokens in the reply and in cookies. */
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { PersonDocument, Principal } from '../contracts.ts';
+import type { AccountKind, PersonDocument, Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { normalizeEmail } from '../identity/people.ts';
 import type { Renewable } from '../identity/sign-ins.ts';
+import type { GoodToken } from '../identity/tokens.ts';
 import type { Person, SignedIn } from '../protocol/people-schemas.ts';
 import { iso } from '../protocol/times.ts';
 import { clearCookies, setCookies } from './cookies.ts';
@@ -13,9 +14,11 @@ import type { RouteDeps } from './deps.ts';
 
 /** A person as others may see them: without anything that signs them in. */
 export function shownPerson(person: PersonDocument): Person {
-  const { id, email, name, surname, role, tenant, createdAt, lastUsed } = person;
+  const { id, email, name, surname, role, tenant, createdAt, lastUsed, account } = person;
   const used = lastUsed === null ? null : iso(lastUsed);
-  return { id, email, name, surname, role, tenant, created_at: iso(createdAt), last_used: used };
+  const named = account ? { username: account.username, account_kind: account.kind } : {};
+  const shown = { id, email: email ?? account?.contact ?? null, name, surname, role, tenant, ...named };
+  return { ...shown, created_at: iso(createdAt), last_used: used };
 }
 
 /**
@@ -29,14 +32,62 @@ export async function beginSession(
   reply: FastifyReply,
   person: PersonDocument,
 ): Promise<SignedIn> {
-  const { people, signIns } = deps.identity;
-  const renewable = await signIns.begin({ kind: 'person', id: person.id });
-  // What ends all sign-ins of a person may have come in between, and did not see this one.
-  if (people.get(person.id)?.passwordHash !== person.passwordHash) {
-    await signIns.end(renewable.signIn.id);
-    throw wrongCredentials();
-  }
+  const renewable = await beginSignIn(deps, request, person);
+  if (!renewable) throw wrongCredentials();
   return answer(deps, request, reply, renewable);
+}
+
+/**
+ * A bare access token that is good as long as its session, for those who have no use for another one.
+ * @returns null when the person is gone by now, or has another password than they have just shown
+ */
+export async function beginLongSession(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  person: PersonDocument,
+): Promise<string | null> {
+  const { identity, tokens } = deps;
+  const renewable = await beginSignIn(deps, request, person, true);
+  const principal = identity.subject('person', person.id);
+  if (!renewable || !principal) return null;
+  const { id, expiresAt } = renewable.signIn;
+  return tokens.grant(principal, { signIn: id, until: expiresAt }).token;
+}
+
+async function beginSignIn(
+  { identity }: RouteDeps,
+  request: FastifyRequest,
+  person: PersonDocument,
+  long = false,
+): Promise<Renewable | null> {
+  const { people, signIns } = identity;
+  const agent = request.headers['user-agent'];
+  const renewable = await signIns.begin({ kind: 'person', id: person.id }, null, { agent, long });
+  // What ends all sign-ins of a person may have come in between, and did not see this one.
+  if (people.get(person.id)?.passwordHash === person.passwordHash) return renewable;
+  await signIns.end(renewable.signIn.id);
+  return null;
+}
+
+/**
+ * Ends the session that an access token is of, or the token alone if it is of none; durable when it resolves.
+ * @returns who it was; null when the token is good no more, which is no error
+ */
+export async function endSessionOf({ identity, tokens }: RouteDeps, token: string): Promise<Principal | null> {
+  const good = inspected(tokens, token);
+  if (!good) return null;
+  const { sid } = good.claims;
+  if (sid === undefined) await tokens.revoke(good.claims);
+  else await identity.signIns.end(sid);
+  return good.principal;
+}
+
+function inspected(tokens: RouteDeps['tokens'], token: string): GoodToken | null {
+  try {
+    return tokens.inspect(token);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -63,6 +114,17 @@ export async function renewSession(
 export function personKey(tenant: string, email: string): string {
   const hash = createHash('sha256').update(`${tenant} ${normalizeEmail(email)}`);
   return `person:${hash.digest('base64url')}`;
+}
+
+/** The bucket of a person, however they sign in. */
+export function keyOf({ tenant, email, account, id }: PersonDocument): string {
+  if (account) return namedKey(tenant, account.kind, account.username);
+  return personKey(tenant, email ?? id);
+}
+
+/** The same for those who sign in by a name. */
+export function namedKey(tenant: string, kind: AccountKind, username: string): string {
+  return personKey(`${tenant} ${kind}`, username);
 }
 
 /** Takes the cookies from the browser. */

@@ -25,20 +25,28 @@ export class Truncated extends Error {
   override readonly name = 'Truncated';
 }
 
+/** Who asked may no longer read the file. */
+export class Withdrawn extends Error {
+  override readonly name = 'Withdrawn';
+}
+
 /** Bytes as they are, or an extent of the file. */
 export type Piece = Uint8Array | Extent;
 
 export class PiecesSource implements Source {
   readonly #reader: Reader;
   readonly #pieces: readonly Piece[];
+  readonly #stands: () => boolean;
   #index = 0;
   /** Bytes of the current piece that were given. */
   #given = 0;
   #remaining: number;
 
-  constructor(reader: Reader, pieces: readonly Piece[]) {
+  /** @param stands false once whoever asked may no longer read it */
+  constructor(reader: Reader, pieces: readonly Piece[], stands: () => boolean = () => true) {
     this.#reader = reader;
     this.#pieces = pieces;
+    this.#stands = stands;
     this.#remaining = pieces.reduce((sum, piece) => sum + bytesOf(piece), 0);
   }
 
@@ -51,6 +59,7 @@ export class PiecesSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
+    if (!this.#stands()) throw new Withdrawn('Who asked may no longer read the file.');
     let filled = 0;
     for (let piece = this.#pieces[this.#index]; piece && filled < into.length; piece = this.#pieces[this.#index]) {
       const length = Math.min(bytesOf(piece) - this.#given, into.length - filled);
@@ -127,7 +136,7 @@ export class FollowSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
-    if (!this.#options.stands()) throw new Incomplete('Who asked may no longer read the file.');
+    if (!this.#options.stands()) throw new Withdrawn('Who asked may no longer read the file.');
     const over = this.#representation.state();
     const length = Math.min(this.#available(), into.length);
     if (length === 0) {

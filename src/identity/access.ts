@@ -41,12 +41,8 @@ export class Access {
       return () => this.#tokens.stands(good);
     }
     return () => {
-      try {
-        this.#apiToken(token);
-        return true;
-      } catch {
-        return false;
-      }
+      const document = this.#identity.apiTokens.ofToken(token);
+      return document !== null && this.#identity.subject(document.ownerKind, document.owner) !== null;
     };
   }
 

@@ -42,6 +42,8 @@ export interface IdentitySettings {
   refreshSeconds: number;
   /** How long an access token is; nothing is issued by those who do not say. */
   accessSeconds?: number;
+  /** How old a session becomes, however often it is renewed. */
+  sessionSeconds?: number;
 }
 
 export class Identity {
@@ -73,7 +75,13 @@ export class Identity {
     return new Identity(clock, {
       clients: await Clients.open(stores.clients, clock, secrets),
       people: await People.open(stores.people, clock, secrets),
-      signIns: await SignIns.open(stores.signIns, clock, settings.refreshSeconds, settings.accessSeconds),
+      signIns: await SignIns.open(
+        stores.signIns,
+        clock,
+        settings.refreshSeconds,
+        settings.accessSeconds,
+        settings.sessionSeconds,
+      ),
       apiTokens: await ApiTokens.open(stores.apiTokens, clock),
       revoked: await Kept.open(stores.revocations, ({ id }) => id),
       tenants: await Tenants.open(stores.tenants, clock),

@@ -1,6 +1,15 @@
-/** People: an e-mail address and a password, or an account at an outside provider. */
+/** People: an e-mail address or a name and a password, or an account at an outside provider. */
 import { randomBytes } from 'node:crypto';
-import type { Clock, Collection, OutsideAccount, PersonDocument, Principal, QuotaLimits } from '../contracts.ts';
+import type {
+  AccountKind,
+  Clock,
+  Collection,
+  NamedAccount,
+  OutsideAccount,
+  PersonDocument,
+  Principal,
+  QuotaLimits,
+} from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas.ts';
 import { Kept } from './kept.ts';
@@ -10,12 +19,14 @@ import { Secrets } from './secrets.ts';
 export interface NewPerson {
   tenant: string;
   role: Role;
-  email: string;
+  /** Null: signs in by `account`. */
+  email: string | null;
   name: string;
   surname: string;
   /** Null: signs in by `outside` only. */
   password: string | null;
   outside?: OutsideAccount[];
+  account?: NamedAccount;
 }
 
 /** What may be changed of a person; absent: stays. */
@@ -24,6 +35,9 @@ export type PersonChange = Partial<Pick<PersonDocument, 'email' | 'name' | 'surn
   outside?: OutsideAccount[];
 };
 
+/** What of a person nobody else may have. */
+type Claimant = Pick<PersonDocument, 'id' | 'tenant' | 'email' | 'outside' | 'account'>;
+
 export class People {
   readonly #kept: Kept<PersonDocument>;
   readonly #clock: Clock;
@@ -31,6 +45,8 @@ export class People {
   /** E-mail address (with its tenant) → id; addresses being registered right now included, so that two sign-ups make one person. */
   readonly #byEmail = new Map<string, string>();
   readonly #byOutside = new Map<string, string>();
+  /** Kind and name (with the tenant) → id, as `#byEmail`. */
+  readonly #byName = new Map<string, string>();
   readonly #principals = new Map<string, Principal>();
 
   private constructor(kept: Kept<PersonDocument>, clock: Clock, secrets: Secrets) {
@@ -46,17 +62,19 @@ export class People {
 
   /**
    * Durable when it resolves.
-   * @throws LadingError `already_exists` when the address or the outside account is somebody's
+   * @throws LadingError `already_exists` when the address, the name or the outside account is somebody's
    */
   async create(person: NewPerson): Promise<PersonDocument> {
     const id = randomBytes(12).toString('hex');
-    const email = normalizeEmail(person.email);
-    const { tenant, role, name, surname, outside = [] } = person;
-    const release = this.#claim(id, tenant, email, outside);
+    const { tenant, role, name, surname, outside = [], account } = person;
+    const email = person.email === null ? null : normalizeEmail(person.email);
+    const named = account === undefined ? {} : { account };
+    const release = this.#claim({ id, tenant, email, outside, ...named });
     try {
       const passwordHash = person.password === null ? null : await this.#secrets.hash(person.password);
       const createdAt = this.#clock.now();
-      const document = { id, tenant, role, email, name, surname, passwordHash, outside, createdAt, lastUsed: null };
+      const known = { id, tenant, role, email, name, surname, passwordHash, outside, ...named };
+      const document = { ...known, createdAt, lastUsed: null };
       await this.#kept.put(document);
       return document;
     } catch (error) {
@@ -66,8 +84,21 @@ export class People {
   }
 
   /** Who this is, or null: an unknown address and a wrong password take the same time. */
-  async authenticate(tenant: string, email: string, password: string): Promise<PersonDocument | null> {
-    const person = this.byEmail(tenant, email);
+  authenticate(tenant: string, email: string, password: string): Promise<PersonDocument | null> {
+    return this.#authenticate(this.byEmail(tenant, email), password);
+  }
+
+  /** The same for those who sign in by a name. */
+  authenticateNamed(
+    tenant: string,
+    kind: AccountKind,
+    username: string,
+    password: string,
+  ): Promise<PersonDocument | null> {
+    return this.#authenticate(this.byName(tenant, kind, username), password);
+  }
+
+  async #authenticate(person: PersonDocument | null, password: string): Promise<PersonDocument | null> {
     const right = await this.#secrets.verify(password, person?.passwordHash ?? null);
     // Looked up again: the person may have been deleted meanwhile.
     return right && person ? (this.#kept.get(person.id) ?? null) : null;
@@ -83,6 +114,10 @@ export class People {
 
   byEmail(tenant: string, email: string): PersonDocument | null {
     return this.get(this.#byEmail.get(emailKey(tenant, normalizeEmail(email))) ?? '');
+  }
+
+  byName(tenant: string, kind: AccountKind, username: string): PersonDocument | null {
+    return this.get(this.#byName.get(nameKey(tenant, kind, username)) ?? '');
   }
 
   /** The person who signs in with this account. */
@@ -121,8 +156,8 @@ export class People {
     const before = this.#kept.get(id);
     if (!before) return null;
     const after: PersonDocument = { ...before, ...rest, ...(passwordHash === undefined ? {} : { passwordHash }) };
-    after.email = normalizeEmail(after.email);
-    const release = this.#claim(id, after.tenant, after.email, after.outside);
+    after.email = after.email === null ? null : normalizeEmail(after.email);
+    const release = this.#claim(after);
     try {
       await this.#kept.replace(before, after);
     } catch (error) {
@@ -157,11 +192,13 @@ export class People {
   }
 
   /** Takes the address and the accounts for this person; the returned function gives back what was free before. */
-  #claim(id: string, tenant: string, email: string, outside: readonly OutsideAccount[]): () => void {
-    const wanted: [Map<string, string>, string][] = [[this.#byEmail, emailKey(tenant, email)]];
-    for (const account of outside) wanted.push([this.#byOutside, outsideKey(tenant, account)]);
-    if (wanted.some(([map, key]) => (map.get(key) ?? id) !== id)) {
-      throw new LadingError('already_exists', 'There is an account with this address already; sign in instead.');
+  #claim(person: Claimant): () => void {
+    const { id } = person;
+    const wanted = this.#keysOf(person);
+    const taken = wanted.find(([map, key]) => (map.get(key) ?? id) !== id);
+    if (taken) {
+      const what = taken[0] === this.#byName ? 'name' : 'address';
+      throw new LadingError('already_exists', `There is an account with this ${what} already; sign in instead.`);
     }
     const fresh = wanted.filter(([map, key]) => !map.has(key));
     for (const [map, key] of fresh) map.set(key, id);
@@ -170,18 +207,24 @@ export class People {
     };
   }
 
+  /** Where a person is found, besides by id. */
+  #keysOf({ tenant, email, outside, account }: Claimant): [Map<string, string>, string][] {
+    const keys: [Map<string, string>, string][] = [];
+    if (email !== null) keys.push([this.#byEmail, emailKey(tenant, email)]);
+    if (account) keys.push([this.#byName, nameKey(tenant, account.kind, account.username)]);
+    for (const other of outside) keys.push([this.#byOutside, outsideKey(tenant, other)]);
+    return keys;
+  }
+
   #index(person: PersonDocument): void {
     this.#principals.delete(person.id);
-    this.#byEmail.set(emailKey(person.tenant, person.email), person.id);
-    for (const account of person.outside) this.#byOutside.set(outsideKey(person.tenant, account), person.id);
+    for (const [map, key] of this.#keysOf(person)) map.set(key, person.id);
   }
 
   #unindex(person: PersonDocument): void {
     this.#principals.delete(person.id);
-    const theirs: [Map<string, string>, string][] = [[this.#byEmail, emailKey(person.tenant, person.email)]];
-    for (const account of person.outside) theirs.push([this.#byOutside, outsideKey(person.tenant, account)]);
     // What was freed may be somebody else's by now.
-    for (const [map, key] of theirs) if (map.get(key) === person.id) map.delete(key);
+    for (const [map, key] of this.#keysOf(person)) if (map.get(key) === person.id) map.delete(key);
   }
 }
 
@@ -190,8 +233,17 @@ export function normalizeEmail(email: string): string {
   return email.trim().normalize('NFC').toLowerCase();
 }
 
+/** Names are compared without regard to case and to how Unicode composes letters. */
+export function normalizeUsername(username: string): string {
+  return username.normalize('NFC').toLowerCase();
+}
+
 function emailKey(tenant: string, email: string): string {
   return `${tenant} ${email}`;
+}
+
+function nameKey(tenant: string, kind: AccountKind, username: string): string {
+  return `${tenant} ${kind} ${normalizeUsername(username)}`;
 }
 
 function outsideKey(tenant: string, { issuer, subject }: OutsideAccount): string {

@@ -8,6 +8,22 @@ export const MOST_NAME = 100;
 export const MOST_EMAIL = 254;
 const MOST_LOCAL = 64;
 
+/** In characters, which one can write into a URL and read in a listing. */
+const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._@+-]{0,63}$/u;
+
+/**
+ * A name to sign in with, its letters composed.
+ * @throws LadingError `validation_failed`
+ */
+export function checkUsername(username: string): string {
+  const name = username.normalize('NFC');
+  if (USERNAME.test(name)) return name;
+  throw new LadingError(
+    'validation_failed',
+    'The username must be 1 to 64 letters and digits, with . _ @ + - between them.',
+  );
+}
+
 /** What nobody sees: controls, marks of direction, halves of characters. */
 const INVISIBLE = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
 /** Dot-atoms (RFC 5322 §3.2.3), letters of every script (RFC 6531); no quoted forms. */

@@ -1,6 +1,9 @@
 /**
- * Sign-ins that can be renewed: each is a family of refresh tokens of which only the youngest counts. An older one that comes again
+ * Sessions. Most can be renewed: each is a family of refresh tokens of which only the youngest counts. An older one that comes again
  * was stolen, or its thief was quicker: the whole sign-in ends, and with it every access token that came of it (RFC 9700 §4.14.2).
+ *
+ * However often it is renewed, a session ends when it is so and so old. One whose access token is as good as it is itself has no use for
+ * refresh tokens, and is a document all the same: it is listed and ended like the others.
  *
  *     begin → token 1 → refresh → token 2 → refresh → token 3 …      one document, which knows the hash of the last
  */
@@ -18,6 +21,8 @@ const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
 const MOST_EACH = 16;
 /** The same while access tokens that came of them may be in use: many programs may share one client. */
 const MOST_IN_USE = 1000;
+/** In characters. */
+const MOST_AGENT = 200;
 
 /** A refresh token that was just made; the only time that it is known. Times in milliseconds since the epoch. */
 export interface Renewable {
@@ -30,35 +35,45 @@ export class SignIns {
   readonly #clock: Clock;
   readonly #lifeMs: number;
   readonly #accessMs: number;
+  readonly #mostMs: number;
   /** Subject → ids of its sign-ins, the one used longest ago first. */
   readonly #bySubject = new Map<string, Set<string>>();
 
-  private constructor(kept: Kept<SignInDocument>, clock: Clock, lifeSeconds: number, accessSeconds: number) {
+  private constructor(kept: Kept<SignInDocument>, clock: Clock, seconds: Record<'life' | 'access' | 'most', number>) {
     this.#kept = kept;
     this.#clock = clock;
-    this.#lifeMs = lifeSeconds * 1000;
-    this.#accessMs = accessSeconds * 1000;
+    this.#lifeMs = seconds.life * 1000;
+    this.#accessMs = seconds.access * 1000;
+    this.#mostMs = seconds.most * 1000;
     for (const signIn of [...kept.values()].sort((a, b) => a.expiresAt - b.expiresAt)) this.#index(signIn);
   }
 
   /**
    * @param lifeSeconds how long a refresh token is good
    * @param accessSeconds how long an access token is
+   * @param mostSeconds how old a session becomes, however often it is renewed
    */
   static async open(
     store: Collection<SignInDocument>,
     clock: Clock,
     lifeSeconds: number,
     accessSeconds = 0,
+    mostSeconds = Number.POSITIVE_INFINITY,
   ): Promise<SignIns> {
-    return new SignIns(await Kept.open(store, ({ id }) => id), clock, lifeSeconds, accessSeconds);
+    const seconds = { life: lifeSeconds, access: accessSeconds, most: mostSeconds };
+    return new SignIns(await Kept.open(store, ({ id }) => id), clock, seconds);
   }
 
   /**
    * Durable when it resolves.
    * @param scopes what every token of it is limited to; null: whatever the subject may
+   * @param about what the program calls itself, and whether its access token is as good as the session
    */
-  async begin(subject: Subject, scopes: readonly Scope[] | null = null): Promise<Renewable> {
+  async begin(
+    subject: Subject,
+    scopes: readonly Scope[] | null = null,
+    { agent, long = false }: { agent?: string | undefined; long?: boolean } = {},
+  ): Promise<Renewable> {
     const now = this.#clock.now();
     const id = randomBytes(16).toString('hex');
     const refreshToken = makeToken(id);
@@ -69,7 +84,9 @@ export class SignIns {
       scopes: scopes === null ? null : [...scopes],
       hash: hashOf(refreshToken),
       createdAt: now,
-      expiresAt: now + this.#lifeMs,
+      expiresAt: this.#endOf(now, now),
+      ...(agent === undefined ? {} : { agent: printable(agent) }),
+      ...(long ? { long: true as const } : {}),
     };
     await this.#kept.put(signIn);
     this.#index(signIn);
@@ -90,7 +107,8 @@ export class SignIns {
       throw badToken();
     }
     const next = makeToken(before.id);
-    const signIn = { ...before, hash: hashOf(next), expiresAt: this.#clock.now() + this.#lifeMs };
+    const now = this.#clock.now();
+    const signIn = { ...before, hash: hashOf(next), expiresAt: this.#endOf(before.createdAt, now), renewedAt: now };
     await this.#kept.replace(before, signIn);
     // A second use of the same token, or the end of the subject, may have come in between.
     if (!this.isAlive(signIn.id)) throw badToken();
@@ -115,7 +133,17 @@ export class SignIns {
   /** False once it was ended, was let lapse, or never was: its access tokens are worthless then. */
   isAlive(id: string): boolean {
     const signIn = this.#kept.get(id);
-    return signIn !== undefined && signIn.expiresAt > this.#clock.now();
+    if (signIn === undefined) return false;
+    const now = this.#clock.now();
+    // The setting may have been lowered since.
+    return signIn.expiresAt > now && signIn.createdAt + this.#mostMs > now;
+  }
+
+  /** The sessions of a subject that are alive, the one used longest ago first. */
+  listOf(subject: Subject): SignInDocument[] {
+    const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
+    const alive = [...ids].filter((id) => this.isAlive(id));
+    return alive.flatMap((id) => this.#kept.get(id) ?? []);
   }
 
   /** Its tokens are worthless from this moment; durable when it resolves. */
@@ -159,8 +187,13 @@ export class SignIns {
     const [oldest = ''] = ids;
     const signIn = this.#kept.get(oldest);
     if (ids.size <= MOST_EACH || !signIn) return;
-    const lastAccess = signIn.expiresAt - this.#lifeMs + this.#accessMs;
+    const lastUse = signIn.renewedAt ?? Math.max(signIn.createdAt, signIn.expiresAt - this.#lifeMs);
+    const lastAccess = signIn.long ? signIn.expiresAt : lastUse + this.#accessMs;
     if (lastAccess <= this.#clock.now() || ids.size > MOST_IN_USE) await this.end(signIn.id);
+  }
+
+  #endOf(createdAt: number, now: number): number {
+    return Math.min(now + this.#lifeMs, createdAt + this.#mostMs);
   }
 
   /** As the one used last. */
@@ -171,6 +204,11 @@ export class SignIns {
     ids.add(signIn.id);
     this.#bySubject.set(key, ids);
   }
+}
+
+/** What a program says of itself, as it can be shown. */
+function printable(agent: string): string {
+  return agent.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MOST_AGENT);
 }
 
 function subjectKey({ kind, subject }: SignInDocument): string {

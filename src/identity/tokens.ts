@@ -93,8 +93,8 @@ export class Tokens {
     return { access_token: token, token_type: 'bearer', expires_in: claims.exp - claims.iat };
   }
 
-  /** @param of the sign-in that it comes of, and what it is limited to */
-  grant(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[] } = {}): GrantedToken {
+  /** @param of the sign-in that it comes of, what it is limited to, and until when it is good if not as long as others (milliseconds) */
+  grant(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[]; until?: number } = {}): GrantedToken {
     const { clock, seconds, sign, issuer } = this.#deps;
     const now = clock.now();
     const iat = Math.floor(now / 1000);
@@ -106,7 +106,7 @@ export class Tokens {
       aud: AUDIENCE,
       jti: randomBytes(12).toString('base64url'),
       iat,
-      exp: iat + seconds,
+      exp: of.until === undefined ? iat + seconds : Math.floor(of.until / 1000),
       ms: now - iat * 1000,
       ...(of.signIn === undefined ? {} : { sid: of.signIn }),
       ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),

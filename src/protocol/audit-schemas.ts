@@ -4,6 +4,7 @@ import Type, { type Static } from 'typebox';
 export const AUDIT_ACTIONS = [
   'sign_in',
   'sign_out',
+  'session_ended',
   'refusal',
   'client_created',
   'client_renewed',

@@ -21,11 +21,13 @@ const Tenant = Type.Optional(
 export const Person = Type.Object(
   {
     id: Text("The person's id."),
-    email: Text('The e-mail address, in lower case.'),
+    email: Nullable(Text('The e-mail address, in lower case; null when there is none.')),
     name: Text('The given name.'),
     surname: Text('The family name.'),
     role: Role,
     tenant: Text('Id of the tenant.'),
+    username: Type.Optional(Text('Of an ops or client account: the name it signs in with.')),
+    account_kind: Type.Optional(Text('Of such an account: ops or client.')),
     created_at: Time('When the account was made.'),
     last_used: Nullable(Time('When they last asked for something.')),
   },

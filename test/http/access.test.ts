@@ -4,9 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createAccount } from '../../src/identity/accounts.ts';
 import type { Role } from '../../src/protocol/schemas.ts';
 import type { ApiTokenCreated } from '../../src/protocol/token-schemas.ts';
 import { addPerson, seededFolder } from '../support/identity.ts';
+import { PASSWORD } from '../support/people.ts';
 import { sign, startServer } from '../support/server.ts';
 
 /**
@@ -14,6 +16,10 @@ import { sign, startServer } from '../support/server.ts';
  * secret      who shows an id and a secret or a token of another sort; an access token or an API token opens nothing
  * signed-in   everybody who is known
  * person      people who signed in as such
+ * session     clients and people, not API tokens
+ * whole       the same, with all that their role may or users:admin
+ * ops-account, client-account
+ *             people with an account of this kind; API tokens of theirs
  * tokens      clients and people for themselves; API tokens with tokens:admin
  * new-token   the same; who signed in for less with tokens:admin only
  * ops, admin, root
@@ -25,6 +31,10 @@ type Rule =
   | 'secret'
   | 'signed-in'
   | 'person'
+  | 'session'
+  | 'whole'
+  | 'ops-account'
+  | 'client-account'
   | 'tokens'
   | 'new-token'
   | 'ops'
@@ -73,6 +83,8 @@ const LINES: Line[] = [
   { operation: 'POST /v1/auth/logout', rule: 'signed-in' },
   { operation: 'GET /v1/auth/me', rule: 'person' },
   { operation: 'PUT /v1/auth/me', rule: 'person', body: () => ({ name: 'Ada' }) },
+  { operation: 'GET /v1/auth/sessions', rule: 'session' },
+  { operation: 'DELETE /v1/auth/sessions/{session_id}', rule: 'whole' },
   { operation: 'GET /v1/auth/providers', rule: 'open' },
   { operation: 'GET /v1/auth/oidc/login', rule: 'open' },
   { operation: 'POST /v1/auth/oidc/login', rule: 'open' },
@@ -95,6 +107,16 @@ const LINES: Line[] = [
   { operation: 'GET /v1/audio/file/{pk}', rule: 'files:read' },
   { operation: 'HEAD /v1/audio/file/{pk}', rule: 'files:read' },
   { operation: 'POST /api/upload', rule: 'files:write' },
+
+  { operation: 'POST /ops/signup', rule: 'open' },
+  { operation: 'POST /client/signup', rule: 'open' },
+  { operation: 'POST /ops/login', rule: 'open' },
+  { operation: 'POST /client/login', rule: 'open' },
+  { operation: 'GET /logout', rule: 'session' },
+  { operation: 'POST /ops/upload', rule: 'ops-account' },
+  { operation: 'GET /client/files/{ops_username}', rule: 'client-account' },
+  { operation: 'GET /client/files/{ops_username}/{filename}', rule: 'client-account' },
+  { operation: 'HEAD /client/files/{ops_username}/{filename}', rule: 'client-account' },
 
   { operation: 'GET /api/tokens', rule: 'tokens' },
   { operation: 'POST /api/tokens', rule: 'new-token', body: ({ scope }) => ({ scopes: [scope ?? 'files:read'] }) },
@@ -127,6 +149,7 @@ interface Who {
   /** Absent: no credentials. */
   role?: Role;
   person?: boolean;
+  account?: 'ops' | 'client';
   /** Of an API token, whose owner is root, or all that root signed in for. */
   scope?: OneScope;
   /** Signed in for less than the role may. */
@@ -149,6 +172,14 @@ function isLetIn(rule: Rule, who: Who): boolean {
       return false;
     case 'person':
       return who.person === true;
+    case 'session':
+      return scope === undefined || who.narrowed === true;
+    case 'whole':
+      return scope === undefined || (scope === 'users:admin' && who.narrowed === true);
+    case 'ops-account':
+      return who.account === 'ops';
+    case 'client-account':
+      return who.account === 'client';
     case 'tokens':
       return scope === undefined || scope === 'tokens:admin' || who.narrowed === true;
     case 'new-token':
@@ -187,6 +218,8 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
     return {
       person: await addPerson(identity, 'ada@example.org'),
       boss: await addPerson(identity, 'boss@example.org', 'admin'),
+      ops: (await createAccount(identity, 'default', 'ops', { username: 'ops', password: PASSWORD })).id,
+      fetcher: (await createAccount(identity, 'default', 'client', { username: 'fetcher', password: PASSWORD })).id,
     };
   });
   const settings = { LADING_REGISTRATION: 'open', LADING_RATE_PRINCIPAL: '0', LADING_RATE_ADDRESS: '0' };
@@ -211,6 +244,8 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
     who('client', 'client', 'client'),
     who('person', seeded.person, 'client', 'person'),
     who('ops', 'ops', 'ops'),
+    { ...who('ops account', seeded.ops, 'client', 'person'), account: 'ops' },
+    { ...who('client account', seeded.fetcher, 'client', 'person'), account: 'client' },
     who('admin', admin.id, 'admin'),
     who('person who is an administrator', seeded.boss, 'admin', 'person'),
     root,

@@ -96,7 +96,12 @@ for (const algorithm of ['EdDSA', 'RS256'] as const) {
 test('keys last over a restart and rotate; tokens signed before are good as long as they say', async (t) => {
   let now = Date.now();
   const clock = { now: () => now };
-  const settings = { LADING_JWT_ALGORITHM: 'EdDSA', LADING_JWT_ROTATE_DAYS: '10', LADING_TOKEN_MINUTES: '120' };
+  const settings = {
+    LADING_JWT_ALGORITHM: 'EdDSA',
+    LADING_JWT_ROTATE_DAYS: '10',
+    LADING_TOKEN_MINUTES: '120',
+    LADING_REFRESH_DAYS: '1',
+  };
   const first = await startServer(t, settings, { clock });
   const { client, dataDir } = first;
   const [before] = await published(first);
@@ -122,6 +127,8 @@ test('keys last over a restart and rotate; tokens signed before are good as long
   assert.equal(parts(late.access_token).header.kid, before?.kid);
   now += 7_200_000 + 60_000;
   assert.equal(await works(third.origin, late.access_token), false);
+  assert.equal((await published(third)).length, 2, 'tokens of named accounts are good for a day');
+  now += DAY;
   assert.deepEqual(await published(third), [keys[1]]);
 });
 

@@ -1,7 +1,7 @@
 /** Audio files: /v1/audio and /api/upload. What they store are files like all others, looked at before they count. */
 import multipart from '@fastify/multipart';
 import type { FastifyInstance } from 'fastify';
-import Type, { type Static, type TProperties } from 'typebox';
+import Type, { type Static } from 'typebox';
 import type { AudioEntry } from '../../audio/library.ts';
 import { readSound } from '../../audio/sound.ts';
 import type { Sound } from '../../contracts.ts';
@@ -24,25 +24,10 @@ import { multipartOptionsFor } from '../multipart.ts';
 import { type OneShot, receiveOneShot } from '../one-shot.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
 import { downloadSchema, fileSender } from './download.ts';
+import { Binary, formOf, ONE_SHOT_ERRORS } from './one-shot-schema.ts';
 import { bodyUnseen } from './upload.ts';
 
 const tags = ['Audio'];
-
-const ONE_SHOT_ERRORS = [
-  ...SIGNED_IN,
-  'already_exists',
-  'file_too_large',
-  'insufficient_storage',
-  'invalid_name',
-  'length_mismatch',
-  // Deleted while it was on its way.
-  'not_found',
-  'quota_exceeded',
-  'unsupported_media_type',
-  'validation_failed',
-] as const;
-
-const Binary = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
 
 export function audioRoutes(app: FastifyInstance, deps: RouteDeps): void {
   listRoute(app, deps);
@@ -223,9 +208,4 @@ function bareError(error: LadingError, requestId: string | null, credentials: bo
     'content-length': String(body.length),
   };
   return { status: own ? reply.status : 400, headers, body };
-}
-
-/** For the OpenAPI document: the body is a stream, which no schema looks into. */
-function formOf(parts: TProperties) {
-  return { content: { 'multipart/form-data': { schema: Type.Object(parts) } } };
 }

@@ -14,7 +14,7 @@ type Values = ServerConfig[Section];
 const SECTIONS = {
   server: ['publicUrl', 'registration'],
   limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateAddress'],
-  durations: ['tokenMinutes', 'refreshDays', 'staleSeconds', 'openEndedSeconds', 'idleSeconds'],
+  durations: ['tokenMinutes', 'refreshDays', 'sessionDays', 'staleSeconds', 'openEndedSeconds', 'idleSeconds'],
   signing: ['jwtAlgorithm', 'jwtRotateDays', 'jwtSecret'],
   delivery: [],
 } as const satisfies Record<Section, readonly Shown[]>;

@@ -15,7 +15,7 @@ import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { digestFields, representationFields } from '../representation.ts';
-import { FollowSource, Incomplete, PiecesSource, type Source } from '../sources.ts';
+import { FollowSource, Incomplete, PiecesSource, type Source, Withdrawn } from '../sources.ts';
 import { nameParameter } from './parameters.ts';
 
 interface Download {
@@ -102,6 +102,8 @@ export interface SendFile {
   id?: string;
   /** Instead of the declared one or that of the name. */
   contentType?: string;
+  /** False once whoever asked may no longer read it, which ends the answer; by default that is known of their token. */
+  stands?: () => boolean;
 }
 
 /**
@@ -145,7 +147,7 @@ export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
 
 async function answer(
   doors: Doors,
-  { owner, follow: mayFollow = false }: SendFile,
+  { owner, follow: mayFollow = false, stands }: SendFile,
   representation: Representation,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -170,8 +172,13 @@ async function answer(
   const selection: Selection = waits ? { kind: 'follow' } : select(request, representation);
   // Of a file that grows while it is sent nobody knows the digest.
   const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
-  const { status, fields, source } = compose(doors, owner, representation, selection, { ...common, ...digests }, () =>
-    standing(doors, request),
+  const { status, fields, source } = compose(
+    doors,
+    owner,
+    representation,
+    selection,
+    { ...common, ...digests },
+    stands ?? standing(doors, request),
   );
   if (method === 'HEAD') {
     source.cancel();
@@ -228,13 +235,12 @@ function compose(
   representation: Representation,
   selection: Selection,
   common: Fields,
-  standingNow: () => () => boolean,
+  stands: () => boolean,
 ): Answer {
   const { name, size, reader } = representation;
   if (selection.kind === 'follow') {
     // Of an undeclared size the end so far is not the end.
     const declared = representation.readable ? null : size;
-    const stands = standingNow();
     const source = new FollowSource(representation, {
       size: declared,
       watch: (listener) => engine.watch(owner, name, listener),
@@ -252,16 +258,20 @@ function compose(
   if (selection.kind === 'whole') {
     const bytes = size ?? 0;
     const pieces = bytes === 0 ? [] : [{ start: 0, end: bytes - 1 }];
-    return { status: 200, fields: { ...common, 'content-length': bytes }, source: new PiecesSource(reader, pieces) };
+    return {
+      status: 200,
+      fields: { ...common, 'content-length': bytes },
+      source: new PiecesSource(reader, pieces, stands),
+    };
   }
   const [extent, ...others] = selection.extents;
   if (others.length === 0) {
     const fields = { ...common, 'content-range': formatContentRange(extent, size), 'content-length': lengthOf(extent) };
-    return { status: 206, fields, source: new PiecesSource(reader, [extent]) };
+    return { status: 206, fields, source: new PiecesSource(reader, [extent], stands) };
   }
   const { contentType, length, pieces } = multipartByteranges(selection.extents, size, String(common['content-type']));
   const fields = { ...common, 'content-type': contentType, 'content-length': length };
-  return { status: 206, fields, source: new PiecesSource(reader, pieces) };
+  return { status: 206, fields, source: new PiecesSource(reader, pieces, stands) };
 }
 
 /** The extent that is the whole content of the answer; null when there is no such single one. */
@@ -283,6 +293,8 @@ async function send(
     const outcome = await transfer.send(status, headOf(reply, fields));
     if (outcome.kind === 'failed' && outcome.error instanceof Incomplete) {
       log.info({ request_id: request.id }, 'a followed download was cut because its file did not become whole');
+    } else if (outcome.kind === 'failed' && outcome.error instanceof Withdrawn) {
+      log.info({ request_id: request.id }, 'a download was cut because who asked may no longer read the file');
     } else if (outcome.kind === 'failed') {
       log.error({ request_id: request.id, err: outcome.error }, 'a download was cut because bytes were missing');
     } else if (outcome.kind === 'idle') {

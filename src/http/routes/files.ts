@@ -32,11 +32,11 @@ const Verified = Type.Object(
 type Verified = Static<typeof Verified>;
 
 /** A cursor is the last name of the page before; in base64url nobody mistakes it for something to be made up. */
-function encodeCursor(name: string | null): string | null {
+export function encodeCursor(name: string | null): string | null {
   return name === null ? null : Buffer.from(name).toString('base64url');
 }
 
-function decodeCursor(cursor: string | undefined): string | null {
+export function decodeCursor(cursor: string | undefined): string | null {
   if (cursor === undefined) return null;
   const name = Buffer.from(cursor, 'base64url').toString();
   if (name === '' || encodeCursor(name) !== cursor) {

@@ -72,14 +72,19 @@ function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
       if (!grant) throw new OAuthError('unsupported_grant_type', `There are ${GRANT_TYPES.join(' and ')}.`);
       const client = await authenticateClient(deps, request, body);
       reply.headers(NO_STORE);
-      return grant === 'client_credentials' ? begin(deps, client, body) : refresh(deps, request, client);
+      return grant === 'client_credentials' ? begin(deps, request, client) : refresh(deps, request, client);
     },
   });
 }
 
-async function begin(deps: RouteDeps, client: Principal, { scope }: GrantRequest): Promise<GrantReply> {
-  const scopes = narrowed(scope, client.scopes);
-  const renewable = await deps.identity.signIns.begin({ id: client.id, kind: 'device' }, scopes);
+async function begin(
+  deps: RouteDeps,
+  { body, headers }: FastifyRequest<{ Body: GrantRequest }>,
+  client: Principal,
+): Promise<GrantReply> {
+  const scopes = narrowed(body.scope, client.scopes);
+  const agent = headers['user-agent'];
+  const renewable = await deps.identity.signIns.begin({ id: client.id, kind: 'device' }, scopes, { agent });
   return replyOf(deps, client, renewable, scopes);
 }
 
@@ -242,7 +247,7 @@ function shown(
     active: true,
     scope: scopes.join(' '),
     ...(owner.kind === 'device' ? { client_id: owner.id } : {}),
-    username: person?.email ?? owner.id,
+    username: person?.email ?? person?.account?.username ?? owner.id,
     ...(sort === 'refresh' ? {} : { token_type: 'bearer', jti: id }),
     ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),
     iat: Math.floor(issuedAt / 1000),

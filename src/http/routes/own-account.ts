@@ -7,7 +7,7 @@ import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { changeOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
-import { dropCookies, personKey, shownPerson, wrongCredentials } from '../sessions.ts';
+import { dropCookies, keyOf, shownPerson, wrongCredentials } from '../sessions.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['People'];
@@ -74,7 +74,7 @@ async function proveOldPassword(
   request: FastifyRequest<{ Body: OwnChange }>,
   person: PersonDocument,
 ): Promise<void> {
-  const key = personKey(person.tenant, person.email);
+  const key = keyOf(person);
   const right = await throttle.attempt(key, request.ip, async () => {
     return (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) ? person : null;
   });

@@ -14,7 +14,7 @@ import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { formBodies } from '../form.ts';
 import { newPersonOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
-import { beginSession, dropCookies, personKey, renewSession, wrongCredentials } from '../sessions.ts';
+import { beginSession, dropCookies, endSessionOf, personKey, renewSession, wrongCredentials } from '../sessions.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['People'];
@@ -174,7 +174,7 @@ function refreshCookie({ config }: RouteDeps, request: FastifyRequest): string |
 }
 
 function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
-  const { config, identity, tokens } = deps;
+  const { config, identity } = deps;
   app.post<{ Body: RefreshToken }>('/v1/auth/logout', {
     schema: {
       tags,
@@ -208,23 +208,12 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
         return family?.id;
       });
       for (const token of access) {
-        const good = inspect(deps, token);
-        if (good && good.claims.sid === undefined) await tokens.revoke(good.claims);
-        families.push(good?.claims.sid);
-        if (good) request.audited = { principal: good.principal };
+        const principal = await endSessionOf(deps, token);
+        if (principal) request.audited = { principal };
       }
       for (const id of families) if (id !== undefined) await identity.signIns.end(id);
       dropCookies(deps, request, reply);
       return { message: 'Signed out.' };
     },
   });
-}
-
-/** A token that has run out signs nobody out, which is no error. */
-function inspect({ tokens }: RouteDeps, token: string): ReturnType<RouteDeps['tokens']['inspect']> | null {
-  try {
-    return tokens.inspect(token);
-  } catch {
-    return null;
-  }
 }

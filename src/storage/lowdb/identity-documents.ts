@@ -2,6 +2,7 @@
 import type {
   ApiTokenDocument,
   ClientDocument,
+  NamedAccount,
   PersonDocument,
   QuotaLimits,
   RevocationDocument,
@@ -13,6 +14,7 @@ import { SCOPES } from '../../protocol/scopes.ts';
 import { Fields } from './fields.ts';
 
 const DEFAULT_TENANT = 'default';
+const ACCOUNT_KINDS = ['ops', 'client'] as const;
 const SUBJECTS = ['device', 'person'] as const;
 
 function fieldsOf(value: unknown, name: string, id: string): Fields {
@@ -26,6 +28,13 @@ function quotaOf(fields: Fields): { quota?: QuotaLimits } {
   const quota = fields.fields('quota');
   const [bytes, openUploads, dayBytes] = ['bytes', 'openUploads', 'dayBytes'].map((name) => quota.countOrNull(name));
   return { quota: { bytes: bytes ?? null, openUploads: openUploads ?? null, dayBytes: dayBytes ?? null } };
+}
+
+function accountOf(fields: Fields): { account?: NamedAccount } {
+  if (!fields.has('account')) return {};
+  const account = fields.fields('account');
+  const kind = account.oneOf('kind', ACCOUNT_KINDS);
+  return { account: { kind, username: account.text('username'), contact: account.textOrNull('contact') } };
 }
 
 export function checkClient(value: unknown, clientId: string): ClientDocument {
@@ -52,11 +61,12 @@ export function checkPerson(value: unknown, id: string): PersonDocument {
     id,
     tenant: fields.text('tenant'),
     role: fields.oneOf('role', ROLES),
-    email: fields.text('email'),
+    email: fields.textOrNull('email'),
     name: fields.text('name'),
     surname: fields.text('surname'),
     passwordHash: fields.textOrNull('passwordHash'),
     outside,
+    ...accountOf(fields),
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     ...quotaOf(fields),
@@ -73,6 +83,9 @@ export function checkSignIn(value: unknown, id: string): SignInDocument {
     hash: fields.text('hash'),
     createdAt: fields.count('createdAt'),
     expiresAt: fields.count('expiresAt'),
+    ...(fields.has('renewedAt') ? { renewedAt: fields.count('renewedAt') } : {}),
+    ...(fields.has('agent') ? { agent: fields.text('agent') } : {}),
+    ...(fields.has('long') ? { long: true as const } : {}),
   });
 }
 

@@ -1,0 +1,24 @@
+/** What routes that take a whole file as one part of a form say of themselves. */
+import Type, { type TProperties } from 'typebox';
+import { SIGNED_IN } from '../documented.ts';
+
+export const ONE_SHOT_ERRORS = [
+  ...SIGNED_IN,
+  'already_exists',
+  'file_too_large',
+  'insufficient_storage',
+  'invalid_name',
+  'length_mismatch',
+  // Deleted while it was on its way.
+  'not_found',
+  'quota_exceeded',
+  'unsupported_media_type',
+  'validation_failed',
+] as const;
+
+export const Binary = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
+
+/** For the OpenAPI document: the body is a stream, which no schema looks into. */
+export function formOf(parts: TProperties) {
+  return { content: { 'multipart/form-data': { schema: Type.Object(parts) } } };
+}

@@ -1,0 +1,44 @@
+/** Ops and client accounts: people who sign in by a name, unique within its kind. Ops offer their files, clients fetch them. */
+import type { AccountKind, PersonDocument, Principal } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Identity } from './identity.ts';
+import { checkPassword } from './passwords.ts';
+import { checkEmail, checkPersonalName, checkUsername } from './personal.ts';
+
+/** What is sent to make an account. */
+export interface NewAccount {
+  username: string;
+  password: string;
+  name?: string;
+  email?: string;
+}
+
+/**
+ * Makes an account of the role `client`, whatever its kind: strangers may make one where registration is open, and the role `ops` reads
+ * everything in a tenant. Durable when it resolves.
+ * @throws LadingError `validation_failed`, `already_exists`
+ */
+export function createAccount(
+  identity: Identity,
+  tenant: string,
+  kind: AccountKind,
+  given: NewAccount,
+): Promise<PersonDocument> {
+  const username = checkUsername(given.username);
+  const name = given.name === undefined ? '' : checkPersonalName(given.name, 'name');
+  const contact = given.email === undefined ? null : checkEmail(given.email);
+  checkPassword(given.password, { email: contact ?? '', name: username, surname: name });
+  const account = { kind, username, contact };
+  const { password } = given;
+  return identity.people.create({ tenant, role: 'client', email: null, name, surname: '', password, account });
+}
+
+/**
+ * The account of who asks, themselves or by an API token of theirs.
+ * @throws LadingError `forbidden` for everybody who has none of this kind
+ */
+export function requireAccount(identity: Identity, principal: Principal, kind: AccountKind): PersonDocument {
+  const person = principal.kind === 'device' ? null : identity.people.get(principal.id);
+  if (person?.account?.kind === kind) return person;
+  throw new LadingError('forbidden', `This is for ${kind} accounts; sign in at /${kind}/login.`);
+}
