@@ -249,6 +249,16 @@ export const SETTINGS = [
     max: 1_000_000_000,
   },
   {
+    name: 'rateToken',
+    env: 'LADING_RATE_TOKEN',
+    flag: 'rate-token',
+    kind: 'int',
+    default: '300000',
+    help: 'Requests a minute with one token, so that one program leaves the others of its owner something; 0 allows any',
+    min: 0,
+    max: 1_000_000_000,
+  },
+  {
     name: 'rateAddress',
     env: 'LADING_RATE_ADDRESS',
     flag: 'rate-address',

@@ -51,6 +51,7 @@ test('the defaults are those of the protocol', () => {
     minBytesPerSecond: 1,
     trustProxy: [],
     ratePrincipal: 600_000,
+    rateToken: 300_000,
     rateAddress: 1_200_000,
     quotaBytes: 0,
     quotaOpenUploads: 10_000,

@@ -103,6 +103,7 @@ export const bearerAuth = fp<BearerOptions>(
         const token = credentialOf(request, publicUrl);
         if (token === null) return next(missingToken());
         request.principal = access.bearer(token);
+        limits.token(request, reply, token);
         limits.principal(request, reply, request.principal);
         requireNeeds(request.principal, request.routeOptions.config.needs ?? 'role:root');
       } catch (error) {

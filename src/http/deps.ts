@@ -39,6 +39,7 @@ export interface ServerDeps {
     | 'jwtRotateDays'
     | 'jwtSecret'
     | 'ratePrincipal'
+    | 'rateToken'
     | 'rateAddress'
   >;
   engine: Engine;

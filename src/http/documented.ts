@@ -120,13 +120,13 @@ export type ReplyField = keyof typeof REPLY_FIELDS;
 export const RATE_FIELDS = fields({
   RateLimit: {
     description:
-      'How many requests (r) the address and whoever asks have left, and in how many seconds (t) more of them ' +
+      'How many requests (r) the address, the token and whoever asks have left, and in how many seconds (t) more of them ' +
       '(draft-ietf-httpapi-ratelimit-headers-10). Chunks, status, downloads and metrics say so once half are used.',
-    example: '"address";r=1199998;t=1, "principal";r=599998;t=1',
+    example: '"address";r=1199998;t=1, "token";r=299998;t=1, "principal";r=599998;t=1',
   },
   'RateLimit-Policy': {
     description: 'How many requests (q) each may send in so many seconds (w); sent with RateLimit.',
-    example: '"address";q=1200000;w=60, "principal";q=600000;w=60',
+    example: '"address";q=1200000;w=60, "token";q=300000;w=60, "principal";q=600000;w=60',
   },
 });
 

@@ -1,8 +1,8 @@
 /**
- * Rate limits of addresses and of principals, and the fields that tell of them (draft-ietf-httpapi-ratelimit-headers-10).
+ * Rate limits of addresses, of tokens and of principals, and the fields that tell of them (draft-ietf-httpapi-ratelimit-headers-10).
  *
- * A principal is a client or a person with all the tokens they have: a bucket for each token besides would never be the first to
- * run out. Frequent routes (chunks, status) say nothing in their replies while less than half of a minute's worth is used: the two
+ * A principal is a client or a person with all the tokens they have. A token has less, and its own bucket is asked first: a program
+ * that runs wild is stopped before it has taken everything from the others of its owner. Frequent routes (chunks, status) say nothing in their replies while less than half of a minute's worth is used: the two
  * fields are a quarter of such a reply, and tell a sender what it need not know.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
@@ -23,14 +23,24 @@ declare module 'fastify' {
 export interface RateLimits {
   /** To be called with every request before anything is done for it. */
   address(request: FastifyRequest, reply: FastifyReply): void;
+  /** To be called once the token is known to be good, so that guesses take no room. */
+  token(request: FastifyRequest, reply: FastifyReply, token: string): void;
   /** To be called once it is known who asks. */
   principal(request: FastifyRequest, reply: FastifyReply, principal: Principal): void;
 }
 
-export function rateLimits(settings: { ratePrincipal: number; rateAddress: number }, clock: Clock): RateLimits {
+/** Requests a minute; 0 allows any. */
+export interface RateSettings {
+  ratePrincipal: number;
+  rateToken: number;
+  rateAddress: number;
+}
+
+export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
   const addresses = new Rates('address', settings.rateAddress, clock);
   const principals = new Rates('principal', settings.ratePrincipal, clock);
-  const policy = policyField([addresses, principals].filter(({ on }) => on));
+  const tokens = new Rates('token', settings.rateToken, clock);
+  const policy = policyField([addresses, tokens, principals].filter(({ on }) => on));
 
   function take(rates: Rates, key: string, request: FastifyRequest, reply: FastifyReply): void {
     let bucket: Bucket;
@@ -55,6 +65,9 @@ export function rateLimits(settings: { ratePrincipal: number; rateAddress: numbe
         take(addresses, network(request.ip), request, reply);
       }
     },
+    token(request, reply, token) {
+      if (tokens.on) take(tokens, tokenKey(token), request, reply);
+    },
     principal(request, reply, { tenant, id }) {
       if (principals.on) take(principals, ownerKey(tenant, id), request, reply);
     },
@@ -70,6 +83,11 @@ export function limitAddresses(app: FastifyInstance, limits: RateLimits): void {
     }
     next();
   });
+}
+
+/** The end of a token is its secret or its signature, and no two have the same. */
+export function tokenKey(token: string): string {
+  return token.slice(-43);
 }
 
 /** A member of the field `RateLimit`; names are ours and need no escapes. */

@@ -222,7 +222,12 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
       fetcher: (await createAccount(identity, 'default', 'client', { username: 'fetcher', password: PASSWORD })).id,
     };
   });
-  const settings = { LADING_REGISTRATION: 'open', LADING_RATE_PRINCIPAL: '0', LADING_RATE_ADDRESS: '0' };
+  const settings = {
+    LADING_REGISTRATION: 'open',
+    LADING_RATE_PRINCIPAL: '0',
+    LADING_RATE_TOKEN: '0',
+    LADING_RATE_ADDRESS: '0',
+  };
   const { origin, app, admin, client } = await startServer(t, settings, {}, dataDir);
   const who = (name: string, id: string, role: Role, kind: 'device' | 'person' = 'device'): Who => {
     return { name, role, person: kind === 'person', headers: () => sign(app, id, role, kind).headers };

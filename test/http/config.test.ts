@@ -29,6 +29,7 @@ test('whoever signed in sees the settings that matter to clients, with secrets m
         max_chunk_bytes: 5_000_000,
         max_file_bytes: 1024 ** 4,
         rate_principal: 600_000,
+        rate_token: 300_000,
         rate_address: 1_200_000,
       },
       durations: {

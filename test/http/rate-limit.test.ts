@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseList } from 'structured-headers';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import { startServer } from '../support/server.ts';
+import { signIn, startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
 /** `{ name: { q, w } }` of a field. */
@@ -20,6 +20,7 @@ test('a principal over its rate is told when to come back, another one is served
   const first = await ask(client.headers);
   assert.deepEqual(membersOf(first.headers.get('ratelimit-policy')), {
     address: { q: 1200000, w: 60 },
+    token: { q: 300000, w: 60 },
     principal: { q: 3, w: 60 },
   });
   assert.deepEqual(membersOf(first.headers.get('ratelimit')).principal, { r: 2, t: 20 });
@@ -32,6 +33,39 @@ test('a principal over its rate is told when to come back, another one is served
   const problem = await assertProblemReply(refused, 'rate_limited');
   assert.deepEqual(problem['violated-policies'], ['principal']);
   assert.equal((await ask(other.headers)).status, 200);
+});
+
+test('a token over its rate leaves the other tokens of its client what is theirs, whatever sort of token it is', async (t) => {
+  const { origin, client } = await startServer(t, { LADING_RATE_TOKEN: '3' });
+  const signedIn = async (): Promise<Record<string, string>> => {
+    const { access_token: token } = await signIn(origin, client.id, client.secret);
+    return { authorization: `Bearer ${token}` };
+  };
+  const made = async (): Promise<Record<string, string>> => {
+    const reply = await fetch(`${origin}/api/tokens`, { method: 'POST', headers: await signedIn() });
+    assert.equal(reply.status, 201);
+    return { authorization: `Bearer ${((await reply.json()) as { token: string }).token}` };
+  };
+  for (const [loud, quiet] of [
+    [await signedIn(), await signedIn()],
+    [await made(), await made()],
+  ] as const) {
+    const ask = (headers: Record<string, string>) => fetch(`${origin}/api/files`, { headers });
+    const left: unknown[] = [];
+    for (let n = 0; n < 3; n += 1) {
+      const reply = await ask(loud);
+      assert.equal(reply.status, 200);
+      left.push(membersOf(reply.headers.get('ratelimit')).token?.r);
+    }
+    assert.deepEqual(left, [2, 1, 0]);
+    const before = membersOf((await ask(quiet)).headers.get('ratelimit')).principal?.r;
+    const refused = await ask(loud);
+    assert.ok(Number(refused.headers.get('retry-after')) >= 19);
+    assert.deepEqual((await assertProblemReply(refused, 'rate_limited'))['violated-policies'], ['token']);
+    const { token, principal } = membersOf((await ask(quiet)).headers.get('ratelimit'));
+    assert.equal(token?.r, 1);
+    assert.ok(Number(principal?.r) >= Number(before) - 2, 'what was refused took nothing from the client');
+  }
 });
 
 test('an address over its rate is refused before anything is asked; health is not', async (t) => {
@@ -64,7 +98,11 @@ test('whoever asks how far an upload is hears of an overload, for a 4xx would en
 });
 
 test('chunks hear of the limit once half of it is used', async (t) => {
-  const { origin, client } = await startServer(t, { LADING_RATE_PRINCIPAL: '6', LADING_RATE_ADDRESS: '0' });
+  const { origin, client } = await startServer(t, {
+    LADING_RATE_PRINCIPAL: '6',
+    LADING_RATE_TOKEN: '0',
+    LADING_RATE_ADDRESS: '0',
+  });
   const fields: (string | null)[] = [];
   for (let n = 0; n < 6; n += 1) {
     const reply = await fetch(`${origin}/api/files/upload?filename=a&total_size=6`, {
@@ -79,7 +117,8 @@ test('chunks hear of the limit once half of it is used', async (t) => {
 });
 
 test('0 turns the limits off', async (t) => {
-  const { origin, client } = await startServer(t, { LADING_RATE_PRINCIPAL: '0', LADING_RATE_ADDRESS: '0' });
+  const off = { LADING_RATE_PRINCIPAL: '0', LADING_RATE_TOKEN: '0', LADING_RATE_ADDRESS: '0' };
+  const { origin, client } = await startServer(t, off);
   const reply = await fetch(`${origin}/api/files`, { headers: client.headers });
   assert.equal(reply.headers.get('ratelimit'), null);
   assert.equal(reply.headers.get('ratelimit-policy'), null);

@@ -13,7 +13,7 @@ type Values = ServerConfig[Section];
 /** What is shown, and where; whether it is a secret is known to the table of settings. */
 const SECTIONS = {
   server: ['publicUrl', 'registration'],
-  limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateAddress'],
+  limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateToken', 'rateAddress'],
   durations: ['tokenMinutes', 'refreshDays', 'sessionDays', 'staleSeconds', 'openEndedSeconds', 'idleSeconds'],
   signing: ['jwtAlgorithm', 'jwtRotateDays', 'jwtSecret'],
   delivery: [],
