@@ -6,7 +6,7 @@ import { type ScheduledTask, schedule } from 'node-cron';
 import type { Logger } from 'pino';
 import { AudioLibrary } from './audio/library.ts';
 import type { Config } from './config.ts';
-import type { Clock, Collection } from './contracts.ts';
+import type { Catalog, Clock, Collection } from './contracts.ts';
 import { Engine } from './engine/engine.ts';
 import type { ServerState } from './http/deps.ts';
 import { createLog } from './http/log.ts';
@@ -30,6 +30,7 @@ import {
   checkClient,
   checkPerson,
   checkRevocation,
+  checkShare,
   checkSignIn,
   checkTenant,
 } from './storage/lowdb/identity-documents.ts';
@@ -106,6 +107,7 @@ async function assemble(
     dayBytes: config.quotaDayBytes,
   });
   const warn = (message: string, details: object): void => log.warn(details, message);
+  await endWithFiles(identity, catalog, warn);
   const documents = await openLowdbCollection({
     files: store.documents('audio'),
     check: checkAudio,
@@ -145,6 +147,24 @@ async function assemble(
     state = next;
   };
   return lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, sweepAll, enter });
+}
+
+/** What is shared of a file ends with it, now and when a crash came in between. */
+async function endWithFiles(
+  identity: Identity,
+  catalog: Catalog,
+  warn: (message: string, details: object) => void,
+): Promise<void> {
+  for (const id of identity.sharedFiles()) if (!(await catalog.has(id))) await identity.fileGone(id);
+  catalog.follow(({ id }, there) => {
+    if (there) return;
+    identity.fileGone(id).catch((error: unknown) => {
+      warn('what was shared of a deleted file could not be removed; it opens nothing, and the next start does', {
+        id,
+        error,
+      });
+    });
+  });
 }
 
 async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<JwtKeys> {
@@ -217,6 +237,7 @@ async function identityStores(store: DiskStore, onDamaged: OnDamaged): Promise<I
     signIns: await open('sign-ins', checkSignIn),
     apiTokens: await open('api-tokens', checkApiToken),
     revocations: await open('revocations', checkRevocation),
+    shares: await open('shares', checkShare),
     tenants: await open('tenants', checkTenant),
   };
 }

@@ -342,6 +342,41 @@ export interface ApiTokenDocument {
   uses: number;
 }
 
+/** Who made something that outlives the request, and on what that rests besides their own right. */
+export interface Maker extends Subject {
+  /** An API token or a sign-in for less than its subject may; what was made with it ends with it. */
+  through?: { kind: 'api-token' | 'sign-in'; id: string };
+}
+
+/** A link by which anybody reads one file. Times in milliseconds since the epoch, the rest in bytes of the file. */
+export interface ShareDocument {
+  id: string;
+  /** Of the owner. */
+  tenant: string;
+  /** As the engine knows it. */
+  owner: string;
+  /** Of the file as it was when the link was made. */
+  fileId: string;
+  name: string;
+  size: number;
+  maker: Maker;
+  /** SHA-256 of the token, in hex. */
+  hash: string;
+  /** Null: whoever has the link may read. */
+  passwordHash: string | null;
+  createdAt: number;
+  expiresAt: number;
+  lastUsed: number | null;
+  /** Null: any number. */
+  maxDownloads: number | null;
+  /** Sent, and counted. */
+  spent: number;
+  /** Sent in answers that broke off, and forgiven. */
+  lost: number;
+  /** Promised to answers that are being sent. */
+  reserved: number;
+}
+
 /** An access token that was revoked before its time. */
 export interface RevocationDocument {
   /** `jti` of the token. */

@@ -151,6 +151,7 @@ class Stores {
       apiTokens: this.#collection(this.#apiTokens),
       people: this.#collection([]),
       signIns: this.#collection([]),
+      shares: this.#collection([]),
       revocations: this.#collection([]),
       tenants: this.#collection([]),
     };

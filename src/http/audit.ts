@@ -7,7 +7,7 @@ import type { Principal } from '../contracts.ts';
 import type { LadingError } from '../errors.ts';
 import type { Audit, Happening } from '../identity/audit.ts';
 import type { AuditAction } from '../protocol/audit-schemas.ts';
-import { pathOf } from './log.ts';
+import { shownPath } from './log.ts';
 import { OAuthError } from './routes/oauth-errors.ts';
 
 /** What only the handler knows. */
@@ -25,6 +25,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a request to this route that goes well does. */
     audit?: Exclude<AuditAction, 'refusal'>;
+    /** What its path holds opens something. */
+    secretPath?: true;
   }
   interface FastifyRequest {
     audited: Audited | null;
@@ -66,9 +68,9 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
 }
 
 /** Refusals of who asks or of how much they may; what is merely wrong is none. */
-function isRefusal(error: LadingError, action: AuditAction): boolean {
+function isRefusal(error: LadingError, opens: boolean): boolean {
   // Some doors say that they do not know who knocks.
-  if (action === 'sign_in' && error.code === 'not_found') return true;
+  if (opens && error.code === 'not_found') return true;
   if (error instanceof OAuthError) return error.error === 'invalid_grant';
   return REFUSALS.has(error.status) || error.code === 'quota_exceeded';
 }
@@ -77,12 +79,13 @@ function isRefusal(error: LadingError, action: AuditAction): boolean {
 export function auditRefusal(audit: Audit, request: FastifyRequest, error: LadingError): void {
   const { method, routeOptions } = request;
   const action = routeOptions.config.audit === 'sign_in' ? 'sign_in' : 'refusal';
-  if (!isRefusal(error, action)) return;
+  const opens = action === 'sign_in' || routeOptions.config.secretPath === true;
+  if (!isRefusal(error, opens)) return;
   const happening = happeningOf(request, action, request.audited?.principal ?? request.principal ?? null);
   audit.note({
     ...happening,
     outcome: 'refused',
-    target: action === 'sign_in' ? (request.audited?.target ?? null) : pathOf(request.raw.url).slice(0, MOST_TARGET),
+    target: action === 'sign_in' ? (request.audited?.target ?? null) : shownPath(request.raw.url).slice(0, MOST_TARGET),
     detail: `${error.code}: ${method} ${routeOptions.url ?? 'elsewhere'}`,
   });
 }
@@ -94,7 +97,10 @@ function happeningOf(
 ): Omit<Happening, 'outcome'> {
   const { audited } = request;
   const owner = queryOf(request, 'owner');
-  const named = Object.values((request.params ?? {}) as Record<string, string>).join('/') || queryOf(request, 'pk');
+  const { secretPath = false } = request.routeOptions.config;
+  const named = secretPath
+    ? null
+    : Object.values((request.params ?? {}) as Record<string, string>).join('/') || queryOf(request, 'pk');
   return {
     action,
     principal: principal && { id: principal.id, kind: principal.kind },

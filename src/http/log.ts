@@ -37,6 +37,13 @@ export function pathOf(url: string | undefined): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
+/** A path as it may be written down: what in it opens a shared file may not. */
+export function shownPath(url: string | undefined): string {
+  return pathOf(url)
+    .replace(/^\/*(?:s|%73)\/+[^/]*/i, '/s/…')
+    .replaceAll(/lsh_[0-9a-f]{16}_[^/]*/gi, '…');
+}
+
 /** Longer than any name; what else a path may be is not worth a longer line. */
 const MOST_PATH = 4096;
 
@@ -96,7 +103,7 @@ export class RequestLog extends LogController {
       {
         request_id: request.id,
         method: request.method,
-        path: pathOf(request.raw.url).slice(0, MOST_PATH),
+        path: shownPath(request.raw.url).slice(0, MOST_PATH),
         status,
         ms: Math.round(reply.elapsedTime * 10) / 10,
         address: this.#addresses.get(request) ?? request.ip,

@@ -43,6 +43,7 @@ import { ownAccountRoutes } from './routes/own-account.ts';
 import { signInRoutes } from './routes/people.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { sessionRoutes } from './routes/sessions.ts';
+import { sharedFileRoute, shareRoutes } from './routes/shares.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
@@ -96,6 +97,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     signInRoutes(working, routeDeps);
     outsideRoutes(working, routeDeps);
     accountDoors(working, routeDeps);
+    sharedFileRoute(working, routeDeps);
     working.register(async (signedIn) => {
       signedIn.register(bearerAuth, { access, limits, publicUrl: deps.config.publicUrl });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
@@ -119,6 +121,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         audioRoutes(api, routeDeps);
         accountRoutes(api, routeDeps);
         sessionRoutes(api, routeDeps);
+        shareRoutes(api, routeDeps);
       });
     });
   });

@@ -104,6 +104,12 @@ export class ApiTokens {
     return used;
   }
 
+  /** False once it was revoked or has expired. */
+  isGood(id: string): boolean {
+    const document = this.#kept.get(id);
+    return document !== undefined && (document.expiresAt === null || document.expiresAt > this.#clock.now());
+  }
+
   get(id: string): ApiTokenDocument | undefined {
     return this.#kept.get(id);
   }

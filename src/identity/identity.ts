@@ -4,6 +4,7 @@
  *     clients, people             those who own files
  *     signIns, apiTokens          what they were given to show who they are
  *     revoked                     access tokens that were revoked before their time
+ *     shares                      links by which anybody reads one file
  *     tenants                     those who share nothing with each other
  */
 import type {
@@ -11,9 +12,11 @@ import type {
   ClientDocument,
   Clock,
   Collection,
+  Maker,
   PersonDocument,
   Principal,
   RevocationDocument,
+  ShareDocument,
   SignInDocument,
   Subject,
   TenantDocument,
@@ -23,7 +26,10 @@ import { ApiTokens } from './api-tokens.ts';
 import { Clients, type Enrolled } from './clients.ts';
 import { Kept } from './kept.ts';
 import { People } from './people.ts';
+import { ownerKey, reads } from './policy.ts';
+import { principalOf } from './principals.ts';
 import { Secrets } from './secrets.ts';
+import { Shares } from './shares.ts';
 import { SignIns } from './sign-ins.ts';
 import { Tenants } from './tenants.ts';
 
@@ -34,6 +40,7 @@ export interface IdentityStores {
   signIns: Collection<SignInDocument>;
   apiTokens: Collection<ApiTokenDocument>;
   revocations: Collection<RevocationDocument>;
+  shares: Collection<ShareDocument>;
   tenants: Collection<TenantDocument>;
 }
 
@@ -52,12 +59,13 @@ export class Identity {
   readonly signIns: SignIns;
   readonly apiTokens: ApiTokens;
   readonly revoked: Kept<RevocationDocument>;
+  readonly shares: Shares;
   readonly tenants: Tenants;
   readonly #clock: Clock;
 
   private constructor(
     clock: Clock,
-    parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'tenants'>,
+    parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'shares' | 'tenants'>,
   ) {
     this.#clock = clock;
     this.clients = parts.clients;
@@ -65,6 +73,7 @@ export class Identity {
     this.signIns = parts.signIns;
     this.apiTokens = parts.apiTokens;
     this.revoked = parts.revoked;
+    this.shares = parts.shares;
     this.tenants = parts.tenants;
   }
 
@@ -84,6 +93,7 @@ export class Identity {
       ),
       apiTokens: await ApiTokens.open(stores.apiTokens, clock),
       revoked: await Kept.open(stores.revocations, ({ id }) => id),
+      shares: await Shares.open(stores.shares, clock, secrets),
       tenants: await Tenants.open(stores.tenants, clock),
     });
   }
@@ -96,6 +106,30 @@ export class Identity {
     if (kind === 'device' && issuedAt !== undefined && issuedAt < (this.clients.find(id)?.notBefore ?? 0)) return null;
     const principal = kind === 'device' ? this.clients.principal(id) : this.people.principal(id);
     return principal && this.tenants.has(principal.tenant) ? principal : null;
+  }
+
+  /**
+   * True while whoever made something that outlives its request may read the files of this owner (as the engine knows it), and what it
+   * was made with is good.
+   */
+  mayStillRead({ id, kind, through }: Maker, owner: string): boolean {
+    const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
+    if (!document || !this.tenants.has(document.tenant)) return false;
+    // As they are now; that something they made is used is no use of their own.
+    const { tenant, role } = document;
+    if (!reads(principalOf({ id, kind, tenant, role }), owner)) return false;
+    if (through?.kind === 'sign-in') return this.signIns.isAlive(through.id);
+    return through === undefined || this.apiTokens.isGood(through.id);
+  }
+
+  /** Ids of files of which something is shared. */
+  sharedFiles(): Set<string> {
+    return new Set(this.shares.files);
+  }
+
+  /** A file is gone: what was shared of it ends. Durable when it resolves. */
+  async fileGone(id: string): Promise<void> {
+    await this.shares.fileGone(id);
   }
 
   /**
@@ -113,8 +147,17 @@ export class Identity {
   async remove(subject: Subject): Promise<boolean> {
     const there = subject.kind === 'device' ? this.clients.find(subject.id) : this.people.get(subject.id);
     if (!there) return false;
-    await Promise.all([this.signIns.endAllOf(subject), this.apiTokens.revokeAllOf(subject)]);
+    await Promise.all([
+      this.signIns.endAllOf(subject),
+      this.apiTokens.revokeAllOf(subject),
+      this.#endSharing(subject, ownerKey(there.tenant, subject.id)),
+    ]);
     return subject.kind === 'device' ? this.clients.remove(subject.id) : this.people.remove(subject.id);
+  }
+
+  /** What a subject shared, and what of its files was. */
+  async #endSharing({ id, kind }: Subject, key: string): Promise<void> {
+    await this.shares.revokeWhere(({ maker, owner }) => owner === key || (maker.id === id && maker.kind === kind));
   }
 
   /**
@@ -144,6 +187,7 @@ export class Identity {
   async sweep(): Promise<void> {
     await this.signIns.sweep();
     await this.apiTokens.sweep();
+    await this.shares.sweep();
     const now = this.#clock.now();
     const over = [...this.revoked.values()].filter(({ until }) => until <= now);
     for (const { id } of over) await this.revoked.remove(id);
@@ -151,6 +195,6 @@ export class Identity {
 
   /** Writes down what is still only in memory. */
   async close(): Promise<void> {
-    await Promise.all([this.clients.close(), this.people.close(), this.apiTokens.close()]);
+    await Promise.all([this.clients.close(), this.people.close(), this.apiTokens.close(), this.shares.close()]);
   }
 }

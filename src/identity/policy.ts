@@ -118,6 +118,27 @@ export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'fi
   throw new LadingError('forbidden', 'Only an administrator may name another owner.');
 }
 
+/** True for one's own files, and those that one's role may read: what `ownerOf` lets through for reading, of an owner known to the engine. */
+export function reads(principal: Principal, owner: string): boolean {
+  const { tenant, id, role } = principal;
+  if (owner === ownerKey(tenant, id)) return true;
+  if (!hasRole(principal)) return false;
+  return role === 'root' || (RANK[role] >= RANK.ops && tenantOfOwner(owner) === tenant);
+}
+
+/** The tenant of an owner known to the engine. */
+export function tenantOfOwner(owner: string): string {
+  const slash = owner.indexOf('/');
+  return slash === -1 ? DEFAULT_TENANT : owner.slice(0, slash);
+}
+
+/** True for who made what is shared, whose file it is, and for administrators who may delete the file. */
+export function mayEndShare(principal: Principal, { maker, owner }: { maker: Subject; owner: string }): boolean {
+  if (owner === ownerKey(principal.tenant, principal.id)) return true;
+  if (principal.kind === maker.kind && principal.id === maker.id) return true;
+  return RANK[principal.role] >= RANK.admin && reads(principal, owner);
+}
+
 /** Files of the default tenant are kept under the bare id, as they were before there were tenants. */
 export function ownerKey(tenant: string, id: string): string {
   if (id.includes('/')) throw new LadingError('forbidden', 'Only an administrator may name another owner.');

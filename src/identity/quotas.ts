@@ -3,7 +3,7 @@ import type { Quota, QuotaLimits, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas.ts';
 import type { Identity } from './identity.ts';
-import { DEFAULT_TENANT, ownerKey } from './policy.ts';
+import { ownerKey, tenantOfOwner } from './policy.ts';
 
 export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
 export type QuotaKind = (typeof QUOTA_KINDS)[number];
@@ -41,8 +41,7 @@ export class Quotas implements Quota {
 
   /** The tenant. */
   groupOf(owner: string): string {
-    const slash = owner.indexOf('/');
-    return slash === -1 ? DEFAULT_TENANT : owner.slice(0, slash);
+    return tenantOfOwner(owner);
   }
 
   admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void {

@@ -18,6 +18,9 @@ export const AUDIT_ACTIONS = [
   'tenant_created',
   'tenant_deleted',
   'file_deleted',
+  'share_created',
+  'share_revoked',
+  'share_used',
   'quota_set',
   'config',
 ] as const;

@@ -118,6 +118,12 @@ const LINES: Line[] = [
   { operation: 'GET /client/files/{ops_username}/{filename}', rule: 'client-account' },
   { operation: 'HEAD /client/files/{ops_username}/{filename}', rule: 'client-account' },
 
+  { operation: 'POST /api/files/share/{filename}', rule: 'files:read' },
+  { operation: 'GET /api/shares', rule: 'files:read' },
+  { operation: 'DELETE /api/shares/{share_id}', rule: 'files:read' },
+  { operation: 'GET /s/{token}', rule: 'open' },
+  { operation: 'HEAD /s/{token}', rule: 'open' },
+
   { operation: 'GET /api/tokens', rule: 'tokens' },
   { operation: 'POST /api/tokens', rule: 'new-token', body: ({ scope }) => ({ scopes: [scope ?? 'files:read'] }) },
   { operation: 'DELETE /api/tokens/{token_id}', rule: 'tokens' },
@@ -294,6 +300,8 @@ const OF_OTHERS: [operation: string, scope: OneScope, reads: boolean][] = [
   ['GET /api/files/download/{filename}', 'files:read', true],
   ['HEAD /api/files/download/{filename}', 'files:read', true],
   ['POST /api/files/verify/{filename}', 'files:read', true],
+  ['POST /api/files/share/{filename}', 'files:read', true],
+  ['GET /api/shares', 'files:read', true],
   ['GET /api/files', 'files:read', true],
   ['POST /api/files/complete/{filename}', 'files:write', false],
   ['DELETE /api/files/{filename}', 'files:delete', false],

@@ -152,6 +152,7 @@ test('every documented route but the open ones wants a token', async (t) => {
     '/ops/login',
     '/ops/signup',
     '/ready',
+    '/s/{token}',
     '/v1/auth/login',
     '/v1/auth/oidc/callback',
     '/v1/auth/oidc/login',

@@ -104,7 +104,15 @@ export interface SendFile {
   contentType?: string;
   /** False once whoever asked may no longer read it, which ends the answer; by default that is known of their token. */
   stands?: () => boolean;
+  /**
+   * Asked before so many bytes of the file are sent; what it answers with is told what became of them.
+   * @throws LadingError to refuse
+   */
+  take?: (bytes: number) => Promise<Settle>;
 }
+
+/** @param sent bytes of the file, as far as they went */
+type Settle = (sent: number, whole: boolean) => Promise<void>;
 
 /**
  * What answers a GET or HEAD with a file, by ranges, under preconditions; the schema of such a route is `downloadSchema` with words of its
@@ -147,7 +155,7 @@ export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
 
 async function answer(
   doors: Doors,
-  { owner, follow: mayFollow = false, stands }: SendFile,
+  { owner, follow: mayFollow = false, stands, take }: SendFile,
   representation: Representation,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -184,7 +192,15 @@ async function answer(
     source.cancel();
     return reply.code(status).headers(fields).send();
   }
-  await send(doors, { status, fields, source }, request, reply);
+  const bytes = bytesOf(representation, selection);
+  let settle: Settle | undefined;
+  let whole = false;
+  try {
+    settle = await take?.(bytes);
+    whole = await send(doors, { status, fields, source }, request, reply);
+  } finally {
+    await settle?.(Math.max(0, bytes - (source.remaining ?? 0)), whole);
+  }
   return reply;
 }
 
@@ -280,12 +296,19 @@ function contentExtent({ size }: Representation, selection: Selection): Extent |
   return selection.kind === 'parts' && selection.extents.length === 1 ? selection.extents[0] : null;
 }
 
+/** Bytes of the file that a selection has; what frames several parts does not count. */
+function bytesOf({ size }: Representation, selection: Selection): number {
+  if (selection.kind !== 'parts') return size ?? 0;
+  return selection.extents.reduce((sum, extent) => sum + lengthOf(extent), 0);
+}
+
+/** True when all of it was sent. */
 async function send(
   { downloads, followers, log }: Doors,
   { status, fields, source }: Answer,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<void> {
+): Promise<boolean> {
   if (source instanceof FollowSource) followers.add(source);
   try {
     const transfer = await downloads.begin(reply.raw, source);
@@ -300,6 +323,7 @@ async function send(
     } else if (outcome.kind === 'idle') {
       log.info({ request_id: request.id }, 'a download was cut because nothing of it was taken');
     }
+    return outcome.kind === 'sent';
   } finally {
     source.cancel();
     if (source instanceof FollowSource) followers.delete(source);

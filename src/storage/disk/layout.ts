@@ -26,7 +26,16 @@ const AUDIT_FILE = /^(\d{4}-(?:0[1-9]|1[0-2]))\.jsonl$/;
 const SHARD = /^[0-9a-f]{2}$/;
 
 /** Folders of small documents. */
-export const COLLECTIONS = ['clients', 'people', 'sign-ins', 'api-tokens', 'revocations', 'tenants', 'audio'] as const;
+export const COLLECTIONS = [
+  'clients',
+  'people',
+  'sign-ins',
+  'api-tokens',
+  'revocations',
+  'tenants',
+  'shares',
+  'audio',
+] as const;
 export type CollectionName = (typeof COLLECTIONS)[number];
 
 export interface FilePaths {

@@ -2,10 +2,12 @@
 import type {
   ApiTokenDocument,
   ClientDocument,
+  Maker,
   NamedAccount,
   PersonDocument,
   QuotaLimits,
   RevocationDocument,
+  ShareDocument,
   SignInDocument,
   TenantDocument,
 } from '../../contracts.ts';
@@ -103,6 +105,35 @@ export function checkApiToken(value: unknown, id: string): ApiTokenDocument {
     expiresAt: fields.countOrNull('expiresAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     uses: fields.count('uses'),
+  });
+}
+
+function makerOf(fields: Fields): Maker {
+  const maker: Maker = { id: fields.text('id'), kind: fields.oneOf('kind', SUBJECTS) };
+  if (!fields.has('through')) return maker;
+  const through = fields.fields('through');
+  return { ...maker, through: { kind: through.oneOf('kind', ['api-token', 'sign-in']), id: through.text('id') } };
+}
+
+export function checkShare(value: unknown, id: string): ShareDocument {
+  const fields = fieldsOf(value, 'id', id);
+  return Object.freeze({
+    id,
+    tenant: fields.text('tenant'),
+    owner: fields.text('owner'),
+    fileId: fields.text('fileId'),
+    name: fields.text('name'),
+    size: fields.count('size'),
+    maker: makerOf(fields.fields('maker')),
+    hash: fields.text('hash'),
+    passwordHash: fields.textOrNull('passwordHash'),
+    createdAt: fields.count('createdAt'),
+    expiresAt: fields.count('expiresAt'),
+    lastUsed: fields.countOrNull('lastUsed'),
+    maxDownloads: fields.countOrNull('maxDownloads'),
+    spent: fields.count('spent'),
+    lost: fields.count('lost'),
+    reserved: fields.count('reserved'),
   });
 }
 

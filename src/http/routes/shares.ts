@@ -1,0 +1,261 @@
+/** Share links: made, listed and revoked by those who may read the file; used by whoever has one. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { ShareDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { checkPassword } from '../../identity/passwords.ts';
+import { mayEndShare } from '../../identity/policy.ts';
+import { downloadsOf } from '../../identity/shares.ts';
+import { checkName } from '../../protocol/names.ts';
+import { Message } from '../../protocol/schemas.ts';
+import {
+  NewShare,
+  SHARE_SECONDS,
+  type Share,
+  ShareCreated,
+  ShareList,
+  ShareListQuery,
+  ShareQuery,
+} from '../../protocol/share-schemas.ts';
+import { iso } from '../../protocol/times.ts';
+import { basicCredentials } from '../auth.ts';
+import { originOf } from '../csrf.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
+import { type ProblemReply, problemReply } from '../problems.ts';
+import { smallBody } from '../refuse.ts';
+import { authoriseSharing, sharedOwner } from '../sharing.ts';
+import { downloadSchema, fileSender } from './download.ts';
+import { jsonBodies } from './json.ts';
+import { nameParameter } from './parameters.ts';
+
+const tags = ['Sharing'];
+
+/** For those who have signed in. */
+export function shareRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (json) => createRoute(json, deps));
+  listRoute(app, deps);
+  revokeRoute(app, deps);
+}
+
+function createRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  jsonBodies(app);
+  app.post<{ Params: { '*': string }; Querystring: ShareQuery; Body: NewShare }>('/api/files/share/*', {
+    schema: {
+      tags,
+      summary:
+        'Makes a link by which anybody who has it reads a complete file, without an account. It is shown this once.',
+      params: nameParameter,
+      querystring: ShareQuery,
+      body: NewShare,
+      response: { 201: ShareCreated },
+      documented: {
+        replies: { 201: ['Cache-Control'] },
+        errors: [
+          ...SIGNED_IN,
+          'forbidden',
+          'invalid_name',
+          'not_found',
+          'not_complete',
+          ...SMALL_BODY,
+          'quota_exceeded',
+          'insufficient_storage',
+        ],
+      },
+    },
+    config: { needs: 'files:read', audit: 'share_created' },
+    preParsing: smallBody(config.idleSeconds),
+    preValidation: (request, _reply, next) => {
+      // Everything has a default, so nothing at all is a request too.
+      request.body ??= {};
+      next();
+    },
+    handler: async (request, reply): Promise<ShareCreated> => {
+      const { owner: asked } = request.query;
+      const name = checkName(request.params['*']);
+      const owner = sharedOwner(deps, request, asked);
+      const { expires_in: seconds, max_downloads: maxDownloads = null, password = null } = request.body;
+      if (password !== null) checkPassword(password, { email: '' });
+      const file = await completeFile(deps, owner, name);
+      const { tenant, maker } = authoriseSharing(deps, request, owner);
+      const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;
+      const made = await identity.shares.create({ tenant, owner, file, maker, password, lifeMs, maxDownloads });
+      // What ends links with their file or their maker may have come in between, and did not see this one.
+      const again = await completeFile(deps, owner, name).catch(() => null);
+      if (again?.id !== file.id || !identity.mayStillRead(maker, owner)) {
+        await identity.shares.revoke(made.document.id);
+        throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
+      }
+      request.audited = { tenant, detail: `share ${made.document.id}${asked === undefined ? '' : ` owner ${asked}`}` };
+      reply.code(201).header('cache-control', 'no-store');
+      const origin = config.publicUrl ?? originOf(request) ?? '';
+      return { ...shown(made.document), token: made.token, url: `${origin}/s/${made.token}` };
+    },
+  });
+}
+
+/** @throws LadingError `not_found`, `not_complete` */
+async function completeFile(
+  { engine }: RouteDeps,
+  owner: string,
+  name: string,
+): Promise<{ id: string; name: string; size: number }> {
+  const opened = await engine.open(owner, name);
+  try {
+    if (opened.state() === 'sealed') return { id: opened.id, name, size: opened.size ?? 0 };
+    throw new LadingError('not_complete', 'The file is still arriving; a complete one can be shared.');
+  } finally {
+    opened.release();
+  }
+}
+
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.get<{ Querystring: ShareListQuery }>('/api/shares', {
+    schema: {
+      tags,
+      summary: 'The links to your files that have not ended, whoever made them, the oldest first.',
+      querystring: ShareListQuery,
+      response: { 200: ShareList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
+    },
+    config: { needs: 'files:read' },
+    handler: async (request, reply): Promise<ShareList> => {
+      const { owner: asked, filename } = request.query;
+      const shares = deps.identity.shares.list(sharedOwner(deps, request, asked));
+      reply.header('cache-control', 'no-store');
+      return { shares: shares.filter(({ name }) => (filename ?? name) === name).map(shown) };
+    },
+  });
+}
+
+function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+  app.delete<{ Params: { share_id: string } }>('/api/shares/:share_id', {
+    schema: {
+      tags,
+      summary: 'Ends a link at once; downloads by it are cut.',
+      params: Type.Object({ share_id: Type.String() }),
+      response: { 200: Message },
+      documented: { errors: [...SIGNED_IN, 'not_found', 'insufficient_storage'] },
+    },
+    config: { needs: 'files:read', audit: 'share_revoked' },
+    handler: async (request): Promise<Message> => {
+      const { share_id: id } = request.params;
+      const share = identity.shares.get(id);
+      // Of links to files of others nobody is told.
+      if (!share || !mayEndShare(request.principal, share)) {
+        throw new LadingError('not_found', 'There is no such share link.');
+      }
+      request.audited = { tenant: share.tenant };
+      await identity.shares.revoke(id);
+      return { message: 'The share link is revoked.' };
+    },
+  });
+}
+
+function shown(document: ShareDocument): Share {
+  const { id, name, owner, maker, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads } = document;
+  return {
+    share_id: id,
+    filename: name,
+    owner: owner.slice(owner.indexOf('/') + 1),
+    created_by: maker.id,
+    created_at: iso(createdAt),
+    expires_at: iso(expiresAt),
+    password: passwordHash !== null,
+    max_downloads: maxDownloads,
+    downloads: downloadsOf(document),
+    last_used: lastUsed === null ? null : iso(lastUsed),
+  };
+}
+
+/** For whoever has a link. */
+export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, audit } = deps;
+  const send = fileSender(app, deps);
+  app.route<{ Params: { token: string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/s/:token',
+    schema: {
+      ...downloadSchema,
+      tags,
+      summary:
+        'A shared file, whole or by ranges, for whoever has the link. Its password, if it has one, comes by HTTP Basic.',
+      description:
+        'Any name goes with the password. HEAD counts as no download; a GET counts by the bytes that it is answered with.',
+      security: [{}, { basic: [] }],
+      params: Type.Object({ token: Type.String({ description: 'The token of the link.' }) }),
+      querystring: Type.Object({}),
+      documented: {
+        ...downloadSchema.documented,
+        errors: [
+          'unauthorized',
+          'rate_limited',
+          ...WORKING,
+          'not_found',
+          'precondition_failed',
+          'range_not_satisfiable',
+          'insufficient_storage',
+        ],
+      },
+    },
+    config: { frequent: true, secretPath: true, refusal: basicRefusal },
+    handler: async (request, reply) => {
+      const share = identity.shares.ofToken(request.params.token);
+      if (!share || !stillStands(deps, share)) throw noShare();
+      const { id, tenant, owner, name, fileId } = share;
+      request.audited = { target: `share ${id}`, tenant };
+      if (share.passwordHash !== null) await checkSharePassword(deps, request, share);
+      reply.headers({ 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex' });
+      return send(
+        {
+          owner,
+          name,
+          id: fileId,
+          stands: () => stillStands(deps, share),
+          take: async (bytes) => {
+            const settle = await identity.shares.take(id, bytes);
+            if (!settle) throw noShare();
+            const { ip: address, id: requestId } = request;
+            const who = { principal: null, tenant, address, requestId };
+            audit.note({ action: 'share_used', outcome: 'ok', ...who, target: `share ${id}`, detail: name });
+            return settle;
+          },
+        },
+        request,
+        reply,
+      );
+    },
+  });
+}
+
+/** The link has not ended, and who made it may still read the file. */
+function stillStands({ identity }: RouteDeps, { id, maker, owner }: ShareDocument): boolean {
+  return identity.shares.isLive(id) && identity.mayStillRead(maker, owner);
+}
+
+/** @throws LadingError `unauthorized`, `rate_limited` */
+async function checkSharePassword(
+  { identity, throttle }: RouteDeps,
+  request: FastifyRequest,
+  share: ShareDocument,
+): Promise<void> {
+  const given = basicCredentials(request.headers.authorization);
+  if (!given) throw new LadingError('unauthorized', 'This link wants its password, by HTTP Basic with any name.');
+  const right = await throttle.attempt(`share:${share.id}`, request.ip, async () =>
+    (await identity.shares.isPasswordOf(share, given.secret)) ? share : null,
+  );
+  if (!right) throw new LadingError('unauthorized', 'The password of this link is another one.');
+}
+
+/** The same whatever the reason: who does not have a link is told nothing of it. */
+function noShare(): LadingError {
+  return new LadingError('not_found', 'There is no such link, or it has ended or was used as often as it may be.');
+}
+
+/** Browsers ask for the password by themselves then. */
+function basicRefusal(...of: Parameters<typeof problemReply>): ProblemReply {
+  const reply = problemReply(...of);
+  if (reply.status !== 401) return reply;
+  return { ...reply, headers: { ...reply.headers, 'www-authenticate': 'Basic realm="shared file", charset="UTF-8"' } };
+}
