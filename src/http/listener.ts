@@ -177,10 +177,16 @@ function closeSessionsWith(server: Http2SecureServer): void {
   };
 }
 
-/** Refuses a request without exactly one Host, as RFC 9112 §3.2 demands. */
+/** `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2), empty for what has no host. */
+const HOST = /^(?:\[[\w.:~-]+\]|[\w.~%!$&'()*+,;=-]*)(?::\d*)?$/;
+
+/** Refuses a request without exactly one Host, and one whose Host is none, as RFC 9112 §3.2 demands. */
 export function checkHost({ headers, httpVersion }: IncomingMessage): LadingError | null {
-  if (headers.host !== undefined || httpVersion !== '1.1') return null;
-  return new LadingError('invalid_request', 'The Host field is missing.');
+  const { host } = headers;
+  if (host === undefined) {
+    return httpVersion === '1.1' ? new LadingError('invalid_request', 'The Host field is missing.') : null;
+  }
+  return HOST.test(host) ? null : new LadingError('invalid_request', 'The Host field is not valid.');
 }
 
 /** What node could not even parse. */

@@ -46,6 +46,10 @@ test('whatever is asked wrongly is answered with a problem document', async (t) 
     ['another method', 'method_not_allowed', ['PUT /api/files HTTP/1.1', HOST, auth, 'Content-Length: 0']],
     ['an invented method of a known path', 'method_not_allowed', ['PROPFIND /health HTTP/1.1', HOST]],
     ['no Host', 'invalid_request', ['GET /health HTTP/1.1']],
+    ['a Host of two words', 'invalid_request', ['GET /health HTTP/1.1', 'Host: a b']],
+    ['a Host with a path', 'invalid_request', ['GET /health HTTP/1.1', 'Host: a/@b']],
+    ['a Host with a user', 'invalid_request', ['GET /health HTTP/1.1', 'Host: user@b']],
+    ['a Host in quotes', 'invalid_request', ['GET /health HTTP/1.1', 'Host: "a"']],
     ['no HTTP at all', 'invalid_request', ['hello']],
     ['a bad length', 'invalid_request', ['POST /auth/token HTTP/1.1', HOST, 'Content-Length: x']],
     [

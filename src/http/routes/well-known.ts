@@ -1,5 +1,6 @@
 /** What programs find out by themselves: where the OAuth routes are (RFC 8414, RFC 9728), and the keys that verify access tokens. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { LadingError } from '../../errors.ts';
 import { AuthorizationServer, GRANT_TYPES, JwkSet, ProtectedResource } from '../../protocol/oauth-schemas.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
 import { originOf } from '../csrf.ts';
@@ -12,8 +13,11 @@ const CACHED = 'public, max-age=300';
 
 export function wellKnownRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { keys, config } = deps;
-  const issuerOf = (request: FastifyRequest): string =>
-    config.publicUrl ?? originOf(request) ?? `${request.protocol}://${request.host}`;
+  const issuerOf = (request: FastifyRequest): string => {
+    const origin = config.publicUrl ?? originOf(request);
+    if (origin === null) throw new LadingError('invalid_request', 'The Host field is not valid.');
+    return origin;
+  };
   app.get('/.well-known/oauth-authorization-server', {
     schema: {
       tags,
@@ -23,8 +27,8 @@ export function wellKnownRoutes(app: FastifyInstance, deps: RouteDeps): void {
       documented: { replies: { 200: ['Cache-Control'] } },
     },
     handler: async (request, reply): Promise<AuthorizationServer> => {
-      reply.header('cache-control', CACHED);
       const issuer = issuerOf(request);
+      reply.header('cache-control', CACHED);
       return {
         issuer,
         token_endpoint: `${issuer}/api/oauth/token`,
@@ -50,8 +54,8 @@ export function wellKnownRoutes(app: FastifyInstance, deps: RouteDeps): void {
       documented: { replies: { 200: ['Cache-Control'] } },
     },
     handler: async (request, reply): Promise<ProtectedResource> => {
-      reply.header('cache-control', CACHED);
       const resource = issuerOf(request);
+      reply.header('cache-control', CACHED);
       return {
         resource,
         authorization_servers: [resource],
