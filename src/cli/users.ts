@@ -1,9 +1,10 @@
-/** `lading users list|create|delete` */
+/** `lading users list|show|create|update|delete` */
 import { type Command, Option } from 'commander';
 import type { Person, Role } from '../client/client.ts';
 import { ask } from './ask.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
+import type { Output } from './output.ts';
 import { secretFrom } from './settings.ts';
 import { ROLES, table } from './values.ts';
 
@@ -14,6 +15,8 @@ Examples:
   $ lading users create --email ada@example.org --name Ada --surname Byron
   $ lading users create --admin --email ada@example.org --name Ada --surname Byron --password-file - < password
   $ lading users list --json | jq -r '.users[].email'
+  $ lading users update ada@example.org --role admin
+  $ lading users update ada@example.org --password-file - < password
   $ lading users delete ada@example.org`;
 
 interface NewUser {
@@ -26,10 +29,20 @@ interface NewUser {
   tenant?: string;
 }
 
+interface UserChange {
+  email?: string;
+  name?: string;
+  surname?: string;
+  role?: Role;
+  passwordFile?: string;
+  askPassword?: boolean;
+  tenant?: string;
+}
+
 export function addUsers(root: Command): void {
   const users = root
     .command('users')
-    .description('make, list and remove the accounts of people; for administrators')
+    .description('make, list, change and remove the accounts of people; for administrators')
     .addHelpText('after', HELP);
   users
     .command('list')
@@ -50,15 +63,28 @@ export function addUsers(root: Command): void {
         return undefined;
       }),
     );
-  addCreate(users);
   users
-    .command('delete')
-    .description('remove a person; their tokens are refused at once, their files stay')
-    .argument('<user>', 'id or e-mail address')
+    .command('show')
+    .description('one of the people')
+    .argument('<user>', WHO)
     .option('--tenant <id>', 'of another tenant; for root')
     .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const id = who.includes('@') ? (await client.users.find({ email: who }, { tenant, signal })).id : who;
+        show(out, await client.users.find(keyOf(who), { tenant, signal }));
+        return undefined;
+      }),
+    );
+  addCreate(users);
+  addUpdate(users);
+  users
+    .command('delete')
+    .description('remove a person; their tokens are refused at once, their files stay')
+    .argument('<user>', WHO)
+    .option('--tenant <id>', 'of another tenant; for root')
+    .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const id = await idOf(context, who, tenant);
         await client.users.remove(id, { signal });
         out.result({ deleted: id }, '');
         return undefined;
@@ -86,14 +112,60 @@ async function create({ client, out, signal }: Context, options: NewUser): Promi
   const name = options.name ?? (await ask('Given name: ', '--name'));
   const surname = options.surname ?? (await ask('Family name: ', '--surname'));
   const password = (await secretFrom(options.passwordFile)) ?? (await askPassword());
-  const made = await client.users.create({ email, name, surname, password, role }, { tenant, signal });
-  const rows = [
-    ['user id', made.id],
-    ['email', made.email ?? ''],
-    ['role', made.role],
-  ];
-  out.result(made, table(rows));
+  show(out, await client.users.create({ email, name, surname, password, role }, { tenant, signal }));
   return undefined;
+}
+
+function addUpdate(users: Command): void {
+  users
+    .command('update')
+    .description('change a person; a new password or role ends their sign-ins, a new password revokes their tokens too')
+    .argument('<user>', WHO)
+    .option('--email <address>', 'another e-mail address to sign in with')
+    .option('--name <name>', 'another given name')
+    .option('--surname <surname>', 'another family name')
+    .addOption(new Option('--role <role>', 'what they may do from now on').choices(ROLES))
+    .option('--password-file <file>', 'read the new password from a file, "-" for standard input')
+    .addOption(new Option('--ask-password', 'ask for the new password').conflicts('passwordFile'))
+    .option('--tenant <id>', 'of another tenant; for root')
+    .action((who: string, options: UserChange, command: Command) =>
+      run(command, (context) => update(context, who, options)),
+    );
+}
+
+async function update(context: Context, who: string, options: UserChange): Promise<undefined> {
+  const { email, name, surname, role, passwordFile, askPassword: asks, tenant } = options;
+  const password = (await secretFrom(passwordFile)) ?? (asks ? await askPassword() : undefined);
+  const change = Object.fromEntries(
+    Object.entries({ email, name, surname, role, password }).filter(([, value]) => value !== undefined),
+  );
+  if (Object.keys(change).length === 0) throw new UsageError('There is nothing to change; name what is to be another.');
+  const { client, out, signal } = context;
+  show(out, await client.users.update(await idOf(context, who, tenant), change, { signal }));
+  return undefined;
+}
+
+const WHO = 'id or e-mail address';
+
+function keyOf(who: string): { id: string } | { email: string } {
+  return who.includes('@') ? { email: who } : { id: who };
+}
+
+async function idOf({ client, signal }: Context, who: string, tenant: string | undefined): Promise<string> {
+  const key = keyOf(who);
+  return 'id' in key ? key.id : (await client.users.find(key, { tenant, signal })).id;
+}
+
+function show(out: Output, person: Person): void {
+  const { id, email, account_kind: kind, username, role, name, surname } = person;
+  const rows = [
+    ['user id', id],
+    ...(email === null ? [] : [['email', email]]),
+    ...(username === undefined ? [] : [['account', `${kind} ${username}`]]),
+    ['role', role],
+    ['name', `${name} ${surname}`.trim()],
+  ];
+  out.result(person, table(rows));
 }
 
 /** Twice, for nobody sees what was typed. */

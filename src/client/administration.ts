@@ -1,7 +1,7 @@
 /** The calls of those who look after a server: who may sign in, with what, and what they did. */
 import type { AuditPage, AuditRecord } from '../protocol/audit-schemas.ts';
 import { checkName } from '../protocol/names.ts';
-import type { NewPerson, PeopleList, Person } from '../protocol/people-schemas.ts';
+import type { NewPerson, PeopleList, Person, PersonChange } from '../protocol/people-schemas.ts';
 import type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
 import type { Client, ClientCreated, NewClient, NewTenant, Tenant } from '../protocol/schemas.ts';
 import type { ApiToken, ApiTokenCreated, NewApiToken } from '../protocol/token-schemas.ts';
@@ -110,6 +110,11 @@ export class UserCalls {
   /** By id or by e-mail address. Throws `not_found`. */
   find(who: { id: string } | { email: string }, { tenant, signal }: AdminOptions = {}): Promise<Person> {
     return this.#ask('POST', 'v1/user/get_user', { query: { tenant }, body: who, signal });
+  }
+
+  /** What is absent stays. A new password or role ends their sign-ins. Throws `not_found`. */
+  update(id: string, change: PersonChange, { signal }: AdminOptions = {}): Promise<Person> {
+    return this.#ask('PUT', 'v1/user/update_user', { query: { pk: id }, body: change, signal });
   }
 
   async remove(id: string, { signal }: AdminOptions = {}): Promise<void> {

@@ -120,6 +120,48 @@ test('users: create with the password from a file or standard input, list, delet
   assert.equal(await code([...who, '--email', 'c@example.org', ...file]), 5);
 });
 
+test('users: show and update by id or address; what is left out stays', async (t) => {
+  const { server, lading, json } = await place(t);
+  const [first, second] = ['correct horse 7 battery staple', 'another 7 battery horse'];
+  const made = await json(
+    ['users', 'create', '--email', 'ada@example.org', '--name', 'Ada', '--surname', 'Byron', '--password-file', '-'],
+    undefined,
+    first,
+  );
+  const login = async (email: string, password: string): Promise<number> => {
+    const body = new URLSearchParams({ email, password });
+    return (await fetch(`${server.origin}/v1/auth/login`, { method: 'POST', body })).status;
+  };
+  const shown = async (who: string): Promise<unknown[]> => {
+    const { id, email, name, surname, role } = await json(['users', 'show', who]);
+    return [id, email, name, surname, role];
+  };
+  const { id } = made;
+  assert.deepEqual(await shown('ADA@example.org'), [id, 'ada@example.org', 'Ada', 'Byron', 'client']);
+  assert.match((await lading(['users', 'show', String(id)])).stdout, /^role +client$/m);
+
+  const update = ['users', 'update', 'ada@example.org'];
+  assert.equal((await json([...update, '--surname', 'Lovelace', '--role', 'ops'])).role, 'ops');
+  assert.deepEqual(await shown(String(id)), [id, 'ada@example.org', 'Ada', 'Lovelace', 'ops']);
+  assert.equal(await login('ada@example.org', first), 200);
+  const { code, stdout, stderr } = await lading([...update, '--password-file', '-'], undefined, `${second}\n`);
+  assert.equal(code, 0, stderr);
+  assert.ok(!(stdout + stderr).includes(second));
+  assert.deepEqual([await login('ada@example.org', first), await login('ada@example.org', second)], [401, 200]);
+  await json([...update, '--email', 'countess@example.org']);
+  assert.deepEqual([await login('ada@example.org', second), await login('countess@example.org', second)], [401, 200]);
+
+  const exit = async (args: string[], token?: string): Promise<number | null> => (await lading(args, token)).code;
+  assert.equal(await exit(['users', 'update', String(id)]), 2, 'nothing to change');
+  assert.equal(await exit(['users', 'update', String(id), '--password-file', 'absent']), 2);
+  assert.equal(await exit(['users', 'update', String(id), '--ask-password']), 2, 'nobody to ask');
+  assert.equal(await exit(['users', 'update', String(id), '--name', 'A'], server.client.token), 3);
+  assert.equal(await exit(['users', 'update', String(id), '--role', 'root']), 3, 'more than the administrator is');
+  assert.equal(await exit([...update, '--name', 'A']), 4);
+  assert.equal(await exit(['users', 'show', 'nobody@example.org']), 4);
+  assert.deepEqual((await shown(String(id))).slice(2), ['Ada', 'Lovelace', 'ops']);
+});
+
 test('the password is asked for twice on the terminal and never shown', async (t) => {
   if (spawnSync('script', ['--version']).status !== 0) return t.skip('there is no script(1) to make a terminal with');
   const { server, folder } = await place(t);
