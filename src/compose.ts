@@ -28,6 +28,7 @@ import type { Check, OnDamaged } from './storage/lowdb/documents.ts';
 import {
   checkApiToken,
   checkClient,
+  checkGrant,
   checkPerson,
   checkRevocation,
   checkShare,
@@ -155,15 +156,21 @@ async function endWithFiles(
   catalog: Catalog,
   warn: (message: string, details: object) => void,
 ): Promise<void> {
-  for (const id of identity.sharedFiles()) if (!(await catalog.has(id))) await identity.fileGone(id);
-  catalog.follow(({ id }, there) => {
-    if (there) return;
-    identity.fileGone(id).catch((error: unknown) => {
-      warn('what was shared of a deleted file could not be removed; it opens nothing, and the next start does', {
-        id,
-        error,
-      });
-    });
+  await identity.filesAtStart(
+    (id) => catalog.has(id),
+    async (owner, name) => (await catalog.find(owner, name)).sealed,
+  );
+  const failed = (id: string) => (error: unknown) => {
+    warn('what was shared of a file that is gone could not be put right; the next start does', { id, error });
+  };
+  catalog.follow(({ id, replaces }, there) => {
+    if (there && replaces !== null) identity.grants.fileReplaced(replaces, id).catch(failed(id));
+    // A document that is only changed goes and comes, and so does the name of one that is replaced.
+    if (!there)
+      void catalog
+        .has(id)
+        .then(async (has) => (has ? undefined : identity.fileGone(id)))
+        .catch(failed(id));
   });
 }
 
@@ -238,6 +245,7 @@ async function identityStores(store: DiskStore, onDamaged: OnDamaged): Promise<I
     apiTokens: await open('api-tokens', checkApiToken),
     revocations: await open('revocations', checkRevocation),
     shares: await open('shares', checkShare),
+    grants: await open('grants', checkGrant),
     tenants: await open('tenants', checkTenant),
   };
 }

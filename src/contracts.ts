@@ -377,6 +377,26 @@ export interface ShareDocument {
   reserved: number;
 }
 
+/** One file of an owner, or all whose names begin with something. */
+export type GrantTarget =
+  | { kind: 'prefix'; name: string }
+  /** `fileId`: the file that has the name now. */
+  | { kind: 'file'; name: string; fileId: string };
+
+/** Somebody may read what is another's in the same tenant. Times in milliseconds since the epoch. */
+export interface GrantDocument {
+  id: string;
+  tenant: string;
+  /** As the engine knows it. */
+  owner: string;
+  target: GrantTarget;
+  grantee: Subject;
+  maker: Maker;
+  createdAt: number;
+  /** Null: until it is revoked. */
+  expiresAt: number | null;
+}
+
 /** An access token that was revoked before its time. */
 export interface RevocationDocument {
   /** `jti` of the token. */

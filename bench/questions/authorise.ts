@@ -152,6 +152,7 @@ class Stores {
       people: this.#collection([]),
       signIns: this.#collection([]),
       shares: this.#collection([]),
+      grants: this.#collection([]),
       revocations: this.#collection([]),
       tenants: this.#collection([]),
     };

@@ -35,6 +35,7 @@ import { configRoute } from './routes/config.ts';
 import { docRoutes } from './routes/docs.ts';
 import { downloadRoutes } from './routes/download.ts';
 import { fileRoutes } from './routes/files.ts';
+import { grantRoutes } from './routes/grants.ts';
 import { healthRoutes } from './routes/health.ts';
 import { metricsRoutes } from './routes/metrics.ts';
 import { oauthRoutes, verifyRoute } from './routes/oauth.ts';
@@ -122,6 +123,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         accountRoutes(api, routeDeps);
         sessionRoutes(api, routeDeps);
         shareRoutes(api, routeDeps);
+        grantRoutes(api, routeDeps);
       });
     });
   });

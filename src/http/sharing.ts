@@ -35,6 +35,24 @@ export function authoriseSharing(deps: RouteDeps, request: FastifyRequest, owner
   return { owner, tenant: deps.quotas.groupOf(owner), maker: makerOf(deps, request) };
 }
 
+/**
+ * The complete file of a name, as it is now.
+ * @throws LadingError `not_found`, `not_complete`
+ */
+export async function completeFile(
+  { engine }: RouteDeps,
+  owner: string,
+  name: string,
+): Promise<{ id: string; name: string; size: number }> {
+  const opened = await engine.open(owner, name);
+  try {
+    if (opened.state() === 'sealed') return { id: opened.id, name, size: opened.size ?? 0 };
+    throw new LadingError('not_complete', 'The file is still arriving; a complete one can be shared.');
+  } finally {
+    opened.release();
+  }
+}
+
 function makerOf({ identity, tokens, config }: RouteDeps, request: FastifyRequest): Maker {
   const token = credentialOf(request, config.publicUrl) ?? '';
   if (ApiTokens.looksLike(token)) {

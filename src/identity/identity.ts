@@ -5,6 +5,7 @@
  *     signIns, apiTokens          what they were given to show who they are
  *     revoked                     access tokens that were revoked before their time
  *     shares                      links by which anybody reads one file
+ *     grants                      what others may read, by leave of its owner
  *     tenants                     those who share nothing with each other
  */
 import type {
@@ -12,6 +13,7 @@ import type {
   ClientDocument,
   Clock,
   Collection,
+  GrantDocument,
   Maker,
   PersonDocument,
   Principal,
@@ -24,6 +26,7 @@ import type {
 import type { Role } from '../protocol/schemas.ts';
 import { ApiTokens } from './api-tokens.ts';
 import { Clients, type Enrolled } from './clients.ts';
+import { Grants } from './grants.ts';
 import { Kept } from './kept.ts';
 import { People } from './people.ts';
 import { ownerKey, reads } from './policy.ts';
@@ -41,6 +44,7 @@ export interface IdentityStores {
   apiTokens: Collection<ApiTokenDocument>;
   revocations: Collection<RevocationDocument>;
   shares: Collection<ShareDocument>;
+  grants: Collection<GrantDocument>;
   tenants: Collection<TenantDocument>;
 }
 
@@ -60,12 +64,13 @@ export class Identity {
   readonly apiTokens: ApiTokens;
   readonly revoked: Kept<RevocationDocument>;
   readonly shares: Shares;
+  readonly grants: Grants;
   readonly tenants: Tenants;
   readonly #clock: Clock;
 
   private constructor(
     clock: Clock,
-    parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'shares' | 'tenants'>,
+    parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'shares' | 'grants' | 'tenants'>,
   ) {
     this.#clock = clock;
     this.clients = parts.clients;
@@ -74,6 +79,7 @@ export class Identity {
     this.apiTokens = parts.apiTokens;
     this.revoked = parts.revoked;
     this.shares = parts.shares;
+    this.grants = parts.grants;
     this.tenants = parts.tenants;
   }
 
@@ -94,6 +100,7 @@ export class Identity {
       apiTokens: await ApiTokens.open(stores.apiTokens, clock),
       revoked: await Kept.open(stores.revocations, ({ id }) => id),
       shares: await Shares.open(stores.shares, clock, secrets),
+      grants: await Grants.open(stores.grants, clock),
       tenants: await Tenants.open(stores.tenants, clock),
     });
   }
@@ -122,14 +129,36 @@ export class Identity {
     return through === undefined || this.apiTokens.isGood(through.id);
   }
 
-  /** Ids of files of which something is shared. */
-  sharedFiles(): Set<string> {
-    return new Set(this.shares.files);
+  /** True while a grant has not ended and who made it may grant it. */
+  grantStands({ id, maker, owner }: GrantDocument): boolean {
+    return this.grants.isLive(id) && this.mayStillRead(maker, owner);
   }
 
   /** A file is gone: what was shared of it ends. Durable when it resolves. */
   async fileGone(id: string): Promise<void> {
-    await this.shares.fileGone(id);
+    await Promise.all([this.shares.fileGone(id), this.grants.fileGone(id)]);
+  }
+
+  /**
+   * What a crash left of files that are gone, or that others took the place of.
+   * @param now the id of the complete file of a name, and of the one that it replaced
+   */
+  async filesAtStart(
+    has: (id: string) => Promise<boolean>,
+    now: (owner: string, name: string) => Promise<{ id: string; replaces: string | null } | null>,
+  ): Promise<void> {
+    for (const { owner, name, fileId } of this.grants.ofFiles()) {
+      const file = await now(owner, name);
+      if (file?.replaces === fileId) await this.grants.fileReplaced(fileId, file.id);
+      else if (file?.id !== fileId) await this.grants.fileGone(fileId);
+    }
+    for (const id of [...this.shares.files]) if (!(await has(id))) await this.shares.fileGone(id);
+  }
+
+  /** True for a client or a person who is there, in this tenant. */
+  subjectIn(tenant: string, { id, kind }: Subject): boolean {
+    const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
+    return document?.tenant === tenant && this.tenants.has(tenant);
   }
 
   /**
@@ -157,7 +186,11 @@ export class Identity {
 
   /** What a subject shared, and what of its files was. */
   async #endSharing({ id, kind }: Subject, key: string): Promise<void> {
-    await this.shares.revokeWhere(({ maker, owner }) => owner === key || (maker.id === id && maker.kind === kind));
+    const isTheirs = (who: Subject): boolean => who.id === id && who.kind === kind;
+    await Promise.all([
+      this.shares.revokeWhere(({ maker, owner }) => owner === key || isTheirs(maker)),
+      this.grants.revokeWhere(({ maker, owner, grantee }) => owner === key || isTheirs(maker) || isTheirs(grantee)),
+    ]);
   }
 
   /**
@@ -188,6 +221,7 @@ export class Identity {
     await this.signIns.sweep();
     await this.apiTokens.sweep();
     await this.shares.sweep();
+    await this.grants.sweep();
     const now = this.#clock.now();
     const over = [...this.revoked.values()].filter(({ until }) => until <= now);
     for (const { id } of over) await this.revoked.remove(id);

@@ -21,6 +21,8 @@ export const AUDIT_ACTIONS = [
   'share_created',
   'share_revoked',
   'share_used',
+  'grant_created',
+  'grant_revoked',
   'quota_set',
   'config',
 ] as const;

@@ -79,7 +79,11 @@ export type Deleted = Static<typeof Deleted>;
 
 // ---------------------------------------------------------------- queries
 
-const Owner = Type.Optional(Text('Whose file: the id of a client. Role admin only; oneself by default.'));
+const Owner = Type.Optional(
+  Text(
+    'Whose file: the id of a client or a person. For administrators, and for reading what was granted; oneself by default.',
+  ),
+);
 
 export const UploadQuery = Type.Object(
   {

@@ -121,6 +121,9 @@ const LINES: Line[] = [
   { operation: 'POST /api/files/share/{filename}', rule: 'files:read' },
   { operation: 'GET /api/shares', rule: 'files:read' },
   { operation: 'DELETE /api/shares/{share_id}', rule: 'files:read' },
+  { operation: 'GET /api/grants', rule: 'files:read' },
+  { operation: 'POST /api/grants', rule: 'files:read', body: () => ({ filename: 'none', grantee: 'none' }) },
+  { operation: 'DELETE /api/grants/{grant_id}', rule: 'files:read' },
   { operation: 'GET /s/{token}', rule: 'open' },
   { operation: 'HEAD /s/{token}', rule: 'open' },
 
@@ -302,6 +305,7 @@ const OF_OTHERS: [operation: string, scope: OneScope, reads: boolean][] = [
   ['POST /api/files/verify/{filename}', 'files:read', true],
   ['POST /api/files/share/{filename}', 'files:read', true],
   ['GET /api/shares', 'files:read', true],
+  ['GET /api/grants', 'files:read', true],
   ['GET /api/files', 'files:read', true],
   ['POST /api/files/complete/{filename}', 'files:write', false],
   ['DELETE /api/files/{filename}', 'files:delete', false],

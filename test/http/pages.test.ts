@@ -223,6 +223,9 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
     [...FILE_FIELDS, 'Last-Modified', 'Repr-Digest'],
   ],
   ['post', '/api/files/share/{filename}', [], '201 400 401 403 404 408 413 415 422 431 500 503 507', ['Cache-Control']],
+  ['get', '/api/grants', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
+  ['post', '/api/grants', [], '201 400 401 403 404 408 409 413 415 422 431 500 503 507', ['Cache-Control']],
+  ['delete', '/api/grants/{grant_id}', [], '200 400 401 403 404 408 431 500 503 507', []],
   ['get', '/api/shares', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
   ['delete', '/api/shares/{share_id}', [], '200 400 401 403 404 408 431 500 503 507', []],
   [

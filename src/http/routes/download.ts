@@ -4,7 +4,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } fro
 import Type from 'typebox';
 import type { Representation } from '../../engine/downloads.ts';
 import { LadingError } from '../../errors.ts';
-import { ownerOf } from '../../identity/policy.ts';
 import { checkPreconditions, ifRangeHolds, type Validators } from '../../protocol/conditionals.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkName } from '../../protocol/names.ts';
@@ -14,6 +13,7 @@ import { standing } from '../auth.ts';
 import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { authoriseReading } from '../reading.ts';
 import { digestFields, representationFields } from '../representation.ts';
 import { FollowSource, Incomplete, PiecesSource, type Source, Withdrawn } from '../sources.ts';
 import { nameParameter } from './parameters.ts';
@@ -146,9 +146,9 @@ export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
     schema: downloadSchema,
     config: { frequent: true, needs: 'files:read' },
     handler: async (request, reply) => {
-      const owner = ownerOf(request.principal, request.query.owner);
       const name = checkName(request.params['*']);
-      return send({ owner, name, follow: request.query.follow === true }, request, reply);
+      const reading = authoriseReading(deps, request, request.query.owner, name);
+      return send({ ...reading, name, follow: request.query.follow === true }, request, reply);
     },
   });
 }

@@ -7,6 +7,7 @@ import { checkName } from '../../protocol/names.ts';
 import { Deleted, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { authoriseListing, listGranted } from '../reading.ts';
 import { nameParameter } from './parameters.ts';
 
 const tags = ['Files'];
@@ -52,7 +53,8 @@ export function fileRoutes(app: FastifyInstance, deps: RouteDeps): void {
   verifyRoute(app, deps);
 }
 
-function listRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine } = deps;
   app.get<{ Querystring: ListQuery }>('/api/files', {
     schema: {
       tags,
@@ -65,13 +67,9 @@ function listRoute(app: FastifyInstance, { engine }: RouteDeps): void {
     handler: async (request, reply) => {
       const { limit = 100, cursor, status = null, prefix = '', owner } = request.query;
       reply.header('cache-control', 'no-store');
-      const page = await engine.list({
-        owner: ownerOf(request.principal, owner),
-        prefix,
-        cursor: decodeCursor(cursor),
-        limit,
-        status,
-      });
+      const listing = authoriseListing(deps, request, owner);
+      const asked = { owner: listing.owner, prefix, cursor: decodeCursor(cursor), limit, status };
+      const page = await (listing.granted ? listGranted(engine, listing.granted, asked) : engine.list(asked));
       return { files: page.files, next_cursor: encodeCursor(page.next_cursor) };
     },
   });

@@ -24,7 +24,7 @@ import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
 import { smallBody } from '../refuse.ts';
-import { authoriseSharing, sharedOwner } from '../sharing.ts';
+import { authoriseSharing, completeFile, sharedOwner } from '../sharing.ts';
 import { downloadSchema, fileSender } from './download.ts';
 import { jsonBodies } from './json.ts';
 import { nameParameter } from './parameters.ts';
@@ -93,21 +93,6 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       return { ...shown(made.document), token: made.token, url: `${origin}/s/${made.token}` };
     },
   });
-}
-
-/** @throws LadingError `not_found`, `not_complete` */
-async function completeFile(
-  { engine }: RouteDeps,
-  owner: string,
-  name: string,
-): Promise<{ id: string; name: string; size: number }> {
-  const opened = await engine.open(owner, name);
-  try {
-    if (opened.state() === 'sealed') return { id: opened.id, name, size: opened.size ?? 0 };
-    throw new LadingError('not_complete', 'The file is still arriving; a complete one can be shared.');
-  } finally {
-    opened.release();
-  }
 }
 
 function listRoute(app: FastifyInstance, deps: RouteDeps): void {

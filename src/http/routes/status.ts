@@ -1,13 +1,13 @@
 /** GET /api/files/status/{filename}: how far a file is, once or as a stream of events. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { FileStatus, OwnerQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { StatusStreams, wantsEvents } from '../events.ts';
+import { authoriseReading } from '../reading.ts';
 import { nameParameter } from './parameters.ts';
 
 export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
@@ -35,12 +35,12 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
     },
     config: { frequent: true, needs: 'files:read' },
     handler: async (request, reply) => {
-      const owner = ownerOf(request.principal, request.query.owner);
       const name = checkName(request.params['*']);
+      const { owner, stands } = authoriseReading(deps, request, request.query.owner, name);
       reply.header('cache-control', 'no-store');
       // A HEAD has no body for events to go into.
       if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) return engine.status(owner, name);
-      const events = await streams.open(owner, name, request.principal, standing(deps, request));
+      const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
       // For proxies that would otherwise collect the events (nginx).
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
       return reply.send(events);

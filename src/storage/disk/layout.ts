@@ -34,6 +34,7 @@ export const COLLECTIONS = [
   'revocations',
   'tenants',
   'shares',
+  'grants',
   'audio',
 ] as const;
 export type CollectionName = (typeof COLLECTIONS)[number];

@@ -2,6 +2,8 @@
 import type {
   ApiTokenDocument,
   ClientDocument,
+  GrantDocument,
+  GrantTarget,
   Maker,
   NamedAccount,
   PersonDocument,
@@ -134,6 +136,27 @@ export function checkShare(value: unknown, id: string): ShareDocument {
     spent: fields.count('spent'),
     lost: fields.count('lost'),
     reserved: fields.count('reserved'),
+  });
+}
+
+function targetOf(fields: Fields): GrantTarget {
+  const kind = fields.oneOf('kind', ['prefix', 'file']);
+  const name = fields.text('name');
+  return kind === 'prefix' ? { kind, name } : { kind, name, fileId: fields.text('fileId') };
+}
+
+export function checkGrant(value: unknown, id: string): GrantDocument {
+  const fields = fieldsOf(value, 'id', id);
+  const grantee = fields.fields('grantee');
+  return Object.freeze({
+    id,
+    tenant: fields.text('tenant'),
+    owner: fields.text('owner'),
+    target: targetOf(fields.fields('target')),
+    grantee: { id: grantee.text('id'), kind: grantee.oneOf('kind', SUBJECTS) },
+    maker: makerOf(fields.fields('maker')),
+    createdAt: fields.count('createdAt'),
+    expiresAt: fields.countOrNull('expiresAt'),
   });
 }
 
