@@ -28,6 +28,7 @@ import type { Committer } from './committer.ts';
 import { Inbox } from './inbox.ts';
 import { type Received, Receiver } from './receiver.ts';
 import {
+  assertStands,
   checkSealedDigest,
   checkSealedSize,
   checksumMismatch,
@@ -36,6 +37,7 @@ import {
   fileComplete,
   fileTooLarge,
   outOfBounds,
+  revoked,
 } from './refusals.ts';
 import { completedBy } from './repeat.ts';
 import type { Sealer } from './seal.ts';
@@ -64,6 +66,8 @@ export interface ChunkIntent {
   contentType: string | null;
   /** Bytes of header and data, when the sender said so beforehand. */
   contentLength: number | null;
+  /** False once whoever sends may do so no longer: then the chunk does not count, and what is still to come of it is not waited for. */
+  stands?: () => boolean;
 }
 
 export interface IngestLimits {
@@ -169,7 +173,10 @@ export class Ingest {
     const watch = watchdog.watch({
       held,
       wanted: () => reserved?.wanted ?? false,
-      look: () => inbox.look(),
+      look: () => {
+        inbox.look();
+        if (intent.stands?.() === false) inbox.fail(revoked());
+      },
       fail: (error) => inbox.fail(error),
     });
     try {
@@ -286,6 +293,7 @@ export class Ingest {
       const received = await this.#receiveBytes(arrival, upload.id, write, plan);
       if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
       if (arrival.beforeCommit) await arrival.beforeCommit();
+      assertStands(intent.stands);
       const chunk = receipt(header, received);
       const said = { ...header, crc32: received.crc32 };
       const held = upload.visible ? null : await completedBy(this.#deps, upload, declaration, said);
@@ -368,6 +376,7 @@ export class Ingest {
       const received = await this.#receiveBytes(arrival, sealed.id, (job) => part.write(job), plan);
       if (received.conflict) throw fileComplete(size);
       if (arrival.beforeCommit) await arrival.beforeCommit();
+      assertStands(arrival.intent.stands);
       return { ...sealedStatus(sealed), chunk: receipt(header, received) };
     } finally {
       part.release();
@@ -398,6 +407,7 @@ export class Ingest {
       if (intent.contentDigest)
         await this.#checkContentDigest(upload.id, intent.contentDigest, { start: 0, end: -1 }, new Uint8Array());
       if (beforeCommit) await beforeCommit();
+      assertStands(intent.stands);
       await this.#deps.committer.commit(upload, handles, [], declaration);
       return await this.#acknowledge(upload, undefined);
     } finally {

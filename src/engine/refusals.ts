@@ -55,6 +55,16 @@ export function chunkConflict(): LadingError {
   );
 }
 
+/** @param stands of an intent; see there */
+export function assertStands(stands: (() => boolean) | undefined): void {
+  if (stands?.() === false) throw revoked();
+}
+
+/** Who sends may do so no longer. */
+export function revoked(): LadingError {
+  return new LadingError('unauthorized', 'The token was revoked while this was on its way; nothing of it counts.');
+}
+
 /** @param what which checksum, in a sentence */
 export function checksumMismatch(what: string, expected: string | number, actual: string | number): LadingError {
   return new LadingError('checksum_mismatch', `Checksum validation failed. ${what} Send the chunk again.`, {

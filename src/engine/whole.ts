@@ -15,7 +15,7 @@ import type { FileStatus } from '../protocol/schemas.ts';
 import { Inbox } from './inbox.ts';
 import type { IngestDeps } from './ingest.ts';
 import { type Received, Receiver } from './receiver.ts';
-import { fileTooLarge } from './refusals.ts';
+import { assertStands, fileTooLarge, revoked } from './refusals.ts';
 import { uploadStatus } from './status.ts';
 import type { Handles, OpenUpload } from './upload.ts';
 
@@ -31,6 +31,8 @@ export interface WholeIntent {
   reprDigest: Digest | null;
   /** It has at least so many bytes, as far as one can tell. */
   leastSize: number;
+  /** False once whoever sends may do so no longer: then nothing of it counts, and what is still to come is not waited for. */
+  stands?: () => boolean;
 }
 
 /** What arrived, for a look at it before it counts. */
@@ -74,7 +76,10 @@ export class WholeFiles {
     );
     const watch = watchdog.watch({
       held: () => !reading || inbox.paused || (receiver?.waiting ?? false),
-      look: () => inbox.look(),
+      look: () => {
+        inbox.look();
+        if (intent.stands?.() === false) inbox.fail(revoked());
+      },
       fail: (error) => inbox.fail(error),
     });
     try {
@@ -148,7 +153,7 @@ export class WholeFiles {
     upload: OpenUpload,
     handles: Handles,
     { fresh }: Received,
-    { owner, name, contentType, reprDigest }: WholeIntent,
+    { owner, name, contentType, reprDigest, stands }: WholeIntent,
     inspect: Inspect,
     giveBack: () => void,
   ): Promise<FileStatus> {
@@ -156,6 +161,7 @@ export class WholeFiles {
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertGoing();
+    assertStands(stands);
     await committer.commit(upload, handles, fresh, { size, reprDigest, contentType: found ?? contentType });
     giveBack();
     watchers.changed(owner, name);

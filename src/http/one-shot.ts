@@ -4,6 +4,7 @@
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../engine/engine.ts';
+import { assertStands } from '../engine/refusals.ts';
 import type { Arrived, WholeIntent } from '../engine/whole.ts';
 import { LadingError } from '../errors.ts';
 import { checkName } from '../protocol/names.ts';
@@ -18,6 +19,8 @@ export interface OneShot {
   owner: string;
   /** Replace a complete file of the same name, which is otherwise 409 `already_exists`. */
   overwrite: boolean;
+  /** False once whoever sends may do so no longer. */
+  stands(): boolean;
   /**
    * Under which name it is stored; by default the name that the sender gives the file, without folders.
    * @throws LadingError
@@ -46,7 +49,7 @@ export async function receiveOneShot(
   engine: Engine,
   request: FastifyRequest,
   reply: FastifyReply,
-  { part, owner, overwrite, name: nameOf = givenName, inspect }: OneShot,
+  { part, owner, overwrite, stands, name: nameOf = givenName, inspect }: OneShot,
 ): Promise<OneShotStored> {
   if (!request.isMultipart()) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
@@ -60,10 +63,12 @@ export async function receiveOneShot(
   try {
     const file = await form.file();
     const name = checkName(nameOf(form.fileName));
-    const intent: WholeIntent = { owner, name, overwrite, contentType: null, reprDigest: null, leastSize };
+    const intent: WholeIntent = { owner, name, overwrite, contentType: null, reprDigest: null, leastSize, stands };
     await engine.admitWhole(intent);
     const status = await engine.receiveWhole(file, intent, async (arrived) => {
       await form.finish();
+      // Before anybody looks at it: what is wrong with it is no business of theirs any more.
+      assertStands(stands);
       return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
     });
     return { status, fields: form.fields, fileName: form.fileName };

@@ -1,18 +1,20 @@
 /** Answers that are still going on when the token that they were asked for with is revoked. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type IncomingMessage, get as request } from 'node:http';
+import { type IncomingMessage, get as request, request as send } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { put } from '../support/downloads.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 const ALPHABET = Buffer.from('abcdefghijklmnopqrstuvwxyz');
 
-async function apiToken({ origin, client }: TestServer): Promise<{ id: string; token: string }> {
+async function apiToken({ origin, client }: TestServer, scope = 'files:read'): Promise<{ id: string; token: string }> {
   const reply = await fetch(`${origin}/api/tokens`, {
     method: 'POST',
     headers: { ...client.headers, 'content-type': 'application/json' },
-    body: JSON.stringify({ scopes: ['files:read'] }),
+    body: JSON.stringify({ scopes: [scope] }),
   });
   const { token_id: id, token } = (await reply.json()) as { token_id: string; token: string };
   return { id, token };
@@ -64,3 +66,54 @@ test('a followed download is cut, and sends nothing that came afterwards', async
   assert.equal(got, 'abcde');
   assert.equal(followed.complete, false);
 });
+
+const FORM = 'multipart/form-data; boundary=b';
+const part = (name: string) => `--b\r\nContent-Disposition: form-data; name="${name}"; filename="f.wav"\r\n\r\n`;
+const chunk = encodeChunk(0, ALPHABET);
+/** Ways in for bytes: the path, the media type, and the body in two halves. */
+const UPLOADS: [path: string, type: string, first: Uint8Array, second: Uint8Array][] = [
+  ['/api/files/upload?filename=f&total_size=26', 'application/octet-stream', chunk.subarray(0, 30), chunk.subarray(30)],
+  [
+    '/api/files/upload?filename=f&total_size=26',
+    FORM,
+    Buffer.concat([Buffer.from(part('file')), chunk.subarray(0, 30)]),
+    Buffer.concat([chunk.subarray(30), Buffer.from('\r\n--b--\r\n')]),
+  ],
+  ['/v1/audio/file', FORM, Buffer.from(`${part('file')}RIFF`), Buffer.from('WAVE\r\n--b--\r\n')],
+];
+
+for (const [path, type, first, second] of UPLOADS) {
+  for (const rest of [true, false]) {
+    const name = `${path} as ${type.split(';')[0]}, revoked in its middle, ${rest ? 'then sent to its end' : 'then silent'}`;
+    test(`${name}: nothing of it counts`, async (t) => {
+      const server = await startServer(t);
+      const { id, token } = await apiToken(server, 'files:write');
+      const headers = {
+        authorization: `Bearer ${token}`,
+        'content-type': type,
+        'content-length': first.length + second.length,
+        expect: '100-continue',
+      };
+      const asked = send({ port: server.port, method: 'POST', path, headers });
+      asked.on('error', () => {});
+      const answered = once(asked, 'response');
+      asked.flushHeaders();
+      // It was let in.
+      await once(asked, 'continue');
+      asked.write(first);
+      await revoke(server, id);
+      if (rest) asked.end(second);
+      const [answer] = (await answered) as [IncomingMessage];
+      assert.equal(answer.statusCode, 401);
+      const { code } = JSON.parse(await text(answer)) as { code: string };
+      asked.destroy();
+      assert.equal(code, 'unauthorized');
+      const list = await fetch(`${server.origin}/api/files`, { headers: server.client.headers });
+      const { files } = (await list.json()) as { files: { bytes_received: number }[] };
+      assert.equal(
+        files.reduce((sum, file) => sum + file.bytes_received, 0),
+        0,
+      );
+    });
+  }
+}

@@ -19,7 +19,7 @@ import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { prefersText } from '../accept.ts';
-import { credentialOf } from '../auth.ts';
+import { credentialOf, standing } from '../auth.ts';
 import { refuseForeign } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
@@ -191,7 +191,8 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function uploadRoute(app: FastifyInstance, { engine, identity }: RouteDeps): void {
+function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, identity } = deps;
   app.register(multipart, multipartOptionsFor('request_file'));
   app.post<{ Querystring: OpsUploadQuery }>('/ops/upload', {
     schema: {
@@ -209,7 +210,12 @@ function uploadRoute(app: FastifyInstance, { engine, identity }: RouteDeps): voi
       const { account } = requireAccount(identity, request.principal, 'ops');
       const owner = ownerOf(request.principal);
       const { overwrite = false } = request.query;
-      const { status } = await receiveOneShot(engine, request, reply, { part: 'request_file', owner, overwrite });
+      const { status } = await receiveOneShot(engine, request, reply, {
+        part: 'request_file',
+        owner,
+        overwrite,
+        stands: standing(deps, request),
+      });
       reply.code(201);
       return {
         message: 'File uploaded successfully.',

@@ -18,6 +18,7 @@ import {
   WavStored,
   WavUploadQuery,
 } from '../../protocol/audio-schemas.ts';
+import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { multipartOptionsFor } from '../multipart.ts';
@@ -58,7 +59,8 @@ function listRoute(app: FastifyInstance, { audio }: RouteDeps): void {
   });
 }
 
-function uploadRoute(app: FastifyInstance, { engine, audio }: RouteDeps): void {
+function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, audio } = deps;
   app.register(multipart, multipartOptionsFor('file'));
   app.post<{ Querystring: AudioUploadQuery }>('/v1/audio/file', {
     schema: {
@@ -82,7 +84,8 @@ function uploadRoute(app: FastifyInstance, { engine, audio }: RouteDeps): void {
         sound = await soundOf(arrived);
         return sound.mediaType;
       };
-      const shot: OneShot = { part: 'file', owner, overwrite, inspect };
+      const stands = standing(deps, request);
+      const shot: OneShot = { part: 'file', owner, overwrite, stands, inspect };
       const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
       const { filename: name, id } = status;
       if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
@@ -117,7 +120,8 @@ function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function wavRoute(app: FastifyInstance, { engine, audio }: RouteDeps): void {
+function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, audio } = deps;
   app.register(multipart, multipartOptionsFor('audio_file'));
   app.post<{ Querystring: WavUploadQuery }>('/api/upload', {
     schema: {
@@ -140,6 +144,7 @@ function wavRoute(app: FastifyInstance, { engine, audio }: RouteDeps): void {
         part: 'audio_file',
         owner,
         overwrite: request.query.overwrite ?? false,
+        stands: standing(deps, request),
         name: (fileName) => {
           if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
           throw new LadingError('unsupported_media_type', 'Only .wav files are taken here.');

@@ -7,6 +7,7 @@ import type { ChunkIntent } from '../../engine/ingest.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
 import { FileStatus, UploadQuery } from '../../protocol/schemas.ts';
+import { standing } from '../auth.ts';
 import { chunkIntent } from '../chunk-intent.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
@@ -75,7 +76,8 @@ export function uploadRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (scope) => formRoute(scope, deps));
 }
 
-function rawRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
+function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, metrics } = deps;
   app.post<Upload>(URL, {
     schema: { ...schema, ...documentedBody },
     validatorCompiler: bodyUnseen,
@@ -84,6 +86,7 @@ function rawRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
       const since = performance.now();
       checkRawType(request);
       const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
+      intent.stands = standing(deps, request);
       await engine.admit(intent);
       wantBody(request, reply);
       assertConnected(request);
@@ -94,7 +97,8 @@ function rawRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
   });
 }
 
-function formRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
+function formRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, metrics } = deps;
   app.register(multipart, multipartOptions);
   app.post<Upload>(URL, {
     constraints: { multipart: 'yes' },
@@ -105,7 +109,12 @@ function formRoute(app: FastifyInstance, { engine, metrics }: RouteDeps): void {
       const since = performance.now();
       const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, request.headers);
       // Length and digest of a form are not those of its chunk.
-      const intent: ChunkIntent = { ...rest, contentDigest: null, contentLength: null };
+      const intent: ChunkIntent = {
+        ...rest,
+        contentDigest: null,
+        contentLength: null,
+        stands: standing(deps, request),
+      };
       await engine.admit(intent);
       wantBody(request, reply);
       assertConnected(request);
