@@ -88,7 +88,7 @@ test('the example for TypeScript works, word for word', async (t) => {
   assert.ok(example);
   const tour = await Tour.begin(t);
   const printed = await tour.runModule(example.body);
-  assert.match(printed, /^complete [0-9a-f]{8} 0 \d+\n(\d+\n)+locks\/today\.json \d+\n$/);
+  assert.match(printed, /^complete [0-9a-f]{8} 0 \d+\n(\d+\n)+locks\/today\.json \d+\n200\n$/);
 });
 
 function tourOf(section: string): Block[] {

@@ -48,7 +48,7 @@ export function addDownload(root: Command): void {
     .option('--follow', 'start with the first byte and wait for what is still arriving')
     .option('--parallel <n>', `requests at once, into a file (default: ${DEFAULT_PARALLEL})`, parseCount)
     .option('--chunk-size <size>', 'bytes a request, at most, into a file (default: up to 32 MiB)', parseSize)
-    .option('--owner <client>', 'whose file it is; for administrators');
+    .option('--owner <client>', 'whose file it is; for administrators, and to read what was granted');
   addTransferOptions(command)
     .addHelpText('after', HELP)
     .action((name: string, options: Options, command: Command) =>

@@ -22,7 +22,7 @@ export function addLs(root: Command): void {
     .description('list files and unfinished uploads')
     .option('--prefix <prefix>', 'only names that start with it')
     .addOption(new Option('--status <status>', 'only these').choices(['partial', 'complete']))
-    .option('--owner <client>', 'whose files; for administrators')
+    .option('--owner <client>', 'whose files; for administrators, and to see what was granted')
     .addHelpText('after', HELP)
     .action((options: Options, command: Command) =>
       run(command, async ({ client, out, signal }) => {

@@ -8,12 +8,14 @@ import { addComplete } from './complete.ts';
 import { addCompletion } from './completion.ts';
 import { addDownload } from './download.ts';
 import { EXIT, EXIT_HELP } from './exit.ts';
+import { addGrants } from './grants.ts';
 import { addLogin } from './login.ts';
 import { addLs } from './ls.ts';
 import { addQuotas } from './quotas.ts';
 import { addRm } from './rm.ts';
 import { addServe } from './serve.ts';
 import { DEFAULT_SERVER } from './settings.ts';
+import { addShare } from './share.ts';
 import { addStatus } from './status.ts';
 import { addSweep } from './sweep.ts';
 import { addTenants } from './tenants.ts';
@@ -60,7 +62,7 @@ export function program(): Command {
     .exitOverride(leave);
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
-    ...[addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants],
+    ...[addShare, addGrants, addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants],
     ...[addQuotas, addAudit, addSweep],
     ...[addAdmin, addCompletion],
   ];

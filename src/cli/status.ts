@@ -24,7 +24,7 @@ export function addStatus(root: Command): void {
     .description('show what the server has of a file')
     .argument('<name>', 'name on the server')
     .option('-w, --watch', 'go on until the file is complete')
-    .option('--owner <client>', 'whose file it is; for administrators')
+    .option('--owner <client>', 'whose file it is; for administrators, and to read what was granted')
     .addOption(
       new Option('--retry-for <time>', 'with --watch: give up after so long without the server')
         .argParser(parseDuration)

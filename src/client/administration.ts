@@ -183,6 +183,6 @@ export async function* auditOf(ask: Ask, options: AuditOptions = {}): AsyncGener
 }
 
 /** An id as one path segment. Checked here too, because a URL would resolve `..` away and mean something else. */
-function segment(id: string): string {
+export function segment(id: string): string {
   return encodeURIComponent(checkName(id));
 }

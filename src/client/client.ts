@@ -24,6 +24,7 @@ import {
 import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './download.ts';
 import { NetworkError, parseObject, problemOf } from './failures.ts';
 import { type Credentials, Session } from './session.ts';
+import { GrantCalls, SessionCalls, ShareCalls } from './sharing.ts';
 import { parseEvents } from './sse.ts';
 import { type StreamOptions, stream } from './stream.ts';
 import { readText, type Transport, type TransportRequest, type TransportResponse } from './transport.ts';
@@ -31,7 +32,10 @@ import { fetchTransport } from './transport-fetch.ts';
 import { type UploadOptions, type UploadResult, type UploadSource, upload } from './upload.ts';
 
 export { LadingError } from '../errors.ts';
+export type { Session } from '../protocol/account-schemas.ts';
+export type { Grant, GrantList, NewGrant } from '../protocol/grant-schemas.ts';
 export type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
+export type { NewShare, Share, ShareCreated } from '../protocol/share-schemas.ts';
 export type { ApiToken, ApiTokenCreated } from '../protocol/token-schemas.ts';
 export { blobSource } from './blob-source.ts';
 export { NetworkError, SourceChangedError, VerificationError } from './failures.ts';
@@ -53,7 +57,7 @@ export interface LadingClientOptions extends Credentials {
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
-  /** Administrators only: whose file it is. */
+  /** Whose file it is: for administrators, and to read what was granted. */
   owner?: string | undefined;
 }
 
@@ -126,6 +130,9 @@ export class LadingClient {
   readonly users: UserCalls;
   readonly tenants: TenantCalls;
   readonly quotas: QuotaCalls;
+  readonly shares: ShareCalls;
+  readonly grants: GrantCalls;
+  readonly sessions: SessionCalls;
   readonly #base: URL;
   readonly #transport: Transport;
   readonly #session: Session;
@@ -144,6 +151,9 @@ export class LadingClient {
     this.users = new UserCalls(this.#ask);
     this.tenants = new TenantCalls(this.#ask);
     this.quotas = new QuotaCalls(this.#ask);
+    this.shares = new ShareCalls(this.#ask);
+    this.grants = new GrantCalls(this.#ask);
+    this.sessions = new SessionCalls(this.#ask);
   }
 
   /** Signs in when there is no good token yet. Throws `unauthorized`. */
