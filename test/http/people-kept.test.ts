@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { SignedIn } from '../../src/protocol/people-schemas.ts';
 import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
-import { atEnd, startServer } from '../support/server.ts';
+import { atEnd, signIn, startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
 const OPEN = { LADING_REGISTRATION: 'open' };
@@ -63,7 +63,12 @@ async function* filesOf(path: string): AsyncGenerator<[name: string, bytes: Buff
 
 test('the data directory holds no password and no token, in no file', async (t) => {
   const dataDir = await folder(t);
-  const { origin, admin, close } = await startServer(t, OPEN, {}, dataDir);
+  const configured = {
+    LADING_JWT_SECRET: 'the key of all tokens, 7 kettles long',
+    LADING_YANDEX_CLIENT_ID: 'a-client-id',
+    LADING_YANDEX_CLIENT_SECRET: 'what Yandex knows this server by',
+  };
+  const { origin, admin, client, close } = await startServer(t, { ...OPEN, ...configured }, {}, dataDir);
   const member = await register(origin);
   const again = await login(origin);
   const wrong = 'a wrong guess of somebody else';
@@ -76,7 +81,27 @@ test('the data directory holds no password and no token, in no file', async (t) 
   const made = { ...anna, email: 'ben@x.example', password: `${PASSWORD} 3`, password2: `${PASSWORD} 3` };
   assert.equal((await ask(origin, '/v1/user', { headers: admin.headers, body: made })).status, 201);
   const late = await login(origin, anna.email, NEW_PASSWORD);
-  const secrets = [PASSWORD, NEW_PASSWORD, wrong];
+  const secrets = [PASSWORD, NEW_PASSWORD, wrong, admin.secret, client.secret];
+  secrets.push(configured.LADING_JWT_SECRET, configured.LADING_YANDEX_CLIENT_SECRET);
+  // Of a device: its tokens of both doors, and an API token before and after it was rotated.
+  const device = await signIn(origin, client.id, client.secret);
+  const credentials = { grant_type: 'client_credentials', client_id: client.id, client_secret: client.secret };
+  const oauth = await fetch(`${origin}/api/oauth/token`, { method: 'POST', body: new URLSearchParams(credentials) });
+  const { access_token: granted, refresh_token: family } = (await oauth.json()) as SignedIn;
+  const { headers } = client;
+  const apiToken = await ask(origin, '/api/tokens', { headers, body: { scopes: ['read'] } });
+  const { token, token_id } = (await apiToken.json()) as { token: string; token_id: string };
+  const rotated = await ask(origin, `/api/tokens/${token_id}/rotate`, { method: 'POST', headers });
+  const { token: next } = (await rotated.json()) as { token: string };
+  // Of an account that signs in by a name.
+  const named = { username: 'nina', password: `${PASSWORD} 4` };
+  assert.equal((await ask(origin, '/ops/signup', { body: named })).status, 201);
+  const long = await (await ask(origin, '/ops/login', { body: named })).text();
+  secrets.push(
+    named.password,
+    family,
+    ...[device.access_token, granted, token, next, long].map((one) => one.slice(-43)),
+  );
   for (const { access_token, refresh_token } of [member.signedIn, again.signedIn, renewed, late.signedIn]) {
     const [, claims = '', signature = ''] = access_token.split('.');
     secrets.push(access_token, claims, signature, refresh_token, refresh_token.slice(-43));
