@@ -1,4 +1,6 @@
 /** The only place that wires rooms together; it opens them in order and closes them in reverse. */
+
+import { hkdfSync, randomBytes } from 'node:crypto';
 import { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -7,7 +9,11 @@ import type { Logger } from 'pino';
 import { AudioLibrary } from './audio/library.ts';
 import type { Config } from './config.ts';
 import type { Catalog, Clock, Collection } from './contracts.ts';
+import { Deliveries } from './delivery/deliveries.ts';
+import { Targets } from './delivery/targets.ts';
+import { WebhookSender } from './delivery/webhook.ts';
 import { Engine } from './engine/engine.ts';
+import { Events } from './events/events.ts';
 import type { ServerState } from './http/deps.ts';
 import { createLog } from './http/log.ts';
 import { Pump } from './http/pump.ts';
@@ -19,11 +25,13 @@ import { Identity, type IdentityStores } from './identity/identity.ts';
 import { KeyRing } from './identity/keys.ts';
 import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
 import { Quotas } from './identity/quotas.ts';
+import { VAULT_KEY_BYTES, Vault } from './identity/vault.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
 import { type DiskStore, type DiskStoreOptions, hasData, openDiskStore } from './storage/disk/store.ts';
 import { checkAudio } from './storage/lowdb/audio-documents.ts';
 import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
 import { openLowdbCollection } from './storage/lowdb/collection.ts';
+import { checkDelivery, checkTarget } from './storage/lowdb/delivery-documents.ts';
 import type { Check, OnDamaged } from './storage/lowdb/documents.ts';
 import {
   checkApiToken,
@@ -95,10 +103,12 @@ async function assemble(
     accessSeconds: config.tokenMinutes * 60,
     sessionSeconds: config.sessionDays * 24 * 3600,
   });
+  const events = new Events(clock);
   const audit = new Audit({
     log: store.auditLog,
     clock,
     failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
+    refused: (entry) => events.refused(entry),
   });
   const keys = await jwtKeys(config, store, clock);
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
@@ -109,19 +119,36 @@ async function assemble(
   });
   const warn = (message: string, details: object): void => log.warn(details, message);
   await endWithFiles(identity, catalog, warn);
-  const documents = await openLowdbCollection({
-    files: store.documents('audio'),
-    check: checkAudio,
-    idOf: ({ id }) => id,
-    onDamaged,
-  });
+  const collection = <T extends { id: string }>(name: CollectionName, check: Check<T>): Promise<Collection<T>> =>
+    openLowdbCollection({ files: store.documents(name), check, idOf: ({ id }: T) => id, onDamaged });
+  const documents = await collection('audio', checkAudio);
   const audioLibrary = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, warn });
-  const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas }, config);
+  const vault = new Vault(await vaultKey(config, store));
+  const targets = await Targets.open(await collection('targets', checkTarget), vault, clock);
+  const deliveries = await Deliveries.open(
+    {
+      targets,
+      documents: await collection('deliveries', checkDelivery),
+      catalog,
+      blobs: store.blobs,
+      webhooks: new WebhookSender(config.webhookPrivate === 'on'),
+      events,
+      clock,
+      warn,
+    },
+    {
+      parallel: config.deliveryParallel,
+      attempts: config.deliveryAttempts,
+      retrySeconds: config.deliveryRetrySeconds,
+    },
+  );
+  const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas, happened: events.file }, config);
   let state: ServerState = 'starting';
   // As much again as half of what uploads may hold, so that neither side can starve the other.
   const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
   const gauges = (): Record<string, number> => ({
     ...engine.gauges(),
+    ...deliveries.gauges(),
     downloads: downloads.active,
     download_buffer_bytes: downloads.pool.lent,
   });
@@ -135,19 +162,24 @@ async function assemble(
     audit,
     quotas,
     audio: audioLibrary,
+    targets,
+    deliveries,
+    events,
     keys,
     clock,
     log,
     state: () => state,
     gauges,
   });
-  const sweepAll = (): Promise<void> => sweep({ engine, identity, keys, log });
+  const sweepAll = (): Promise<void> => sweep({ engine, identity, deliveries, keys, log });
   const sweeper = schedule(config.cleanupCron, sweepAll, { noOverlap: true });
   await sweeper.stop();
   const enter = (next: ServerState): void => {
     state = next;
   };
-  return lifecycle({ config, store, clock, log, identity, audit, engine, server, sweeper, sweepAll, enter });
+  return lifecycle({
+    ...{ config, store, clock, log, identity, audit, engine, deliveries, events, server, sweeper, sweepAll, enter },
+  });
 }
 
 /** What is shared of a file ends with it, now and when a crash came in between. */
@@ -187,6 +219,12 @@ async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<
 /** In seconds; of those that people with a name sign in by. */
 function longestToken({ tokenMinutes, refreshDays, sessionDays }: Config): number {
   return Math.max(tokenMinutes * 60, Math.min(refreshDays, sessionDays) * 24 * 3600);
+}
+
+/** Of what must be read again: from the setting, or made once and kept beside the other secrets. */
+async function vaultKey({ sealingKey }: Config, store: DiskStore): Promise<Uint8Array> {
+  if (sealingKey === null) return store.secret('sealing', () => randomBytes(VAULT_KEY_BYTES));
+  return new Uint8Array(hkdfSync('sha256', sealingKey, '', 'lading sealing key', VAULT_KEY_BYTES));
 }
 
 /** What is known of who may sign in, without a server. */
@@ -272,6 +310,8 @@ interface Parts {
   identity: Identity;
   audit: Audit;
   engine: Engine;
+  deliveries: Deliveries;
+  events: Events;
   server: FastifyInstance;
   sweeper: ScheduledTask;
   sweepAll(): Promise<void>;
@@ -280,7 +320,8 @@ interface Parts {
 
 /** The start in order, and the stop in reverse. */
 function lifecycle(parts: Parts): App {
-  const { config, store, clock, log, identity, audit, engine, server, sweeper, sweepAll, enter } = parts;
+  const { config, store, clock, log, identity, audit, engine, deliveries, events, server } = parts;
+  const { sweeper, sweepAll, enter } = parts;
   let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
   let recovered = false;
@@ -296,6 +337,7 @@ function lifecycle(parts: Parts): App {
     log.info({ ...found, clean: store.wasClean, ms: clock.now() - began }, 'recovered');
     if (closing === null) {
       enter('ready');
+      deliveries.start();
       void sweepAll();
       await sweeper.start();
     }
@@ -315,6 +357,8 @@ function lifecycle(parts: Parts): App {
     await closed;
     clearInterval(idle);
     clearTimeout(cut);
+    await deliveries.stop();
+    events.close();
     await identity.close();
     await audit.close();
     // A start that did not come so far as to check what an unclean stop left must not vouch for it.
@@ -340,14 +384,24 @@ function configuredAdmin({ adminId, adminSecret }: Config): FirstAdmin | null {
   return adminId !== null && adminSecret !== null ? { id: adminId, secret: adminSecret } : null;
 }
 
-async function sweep({ engine, identity, keys, log }: Pick<Parts, 'engine' | 'identity' | 'log'> & { keys: JwtKeys }) {
+async function sweep({
+  engine,
+  identity,
+  deliveries,
+  keys,
+  log,
+}: Pick<Parts, 'engine' | 'identity' | 'deliveries' | 'log'> & { keys: JwtKeys }) {
   const swept = await engine.sweep();
   if (swept.removed > 0 || swept.sealed > 0) log.info(swept, 'swept');
   try {
     await identity.sweep();
     if (keys instanceof KeyRing) await keys.sweep();
+    await deliveries.sweep();
   } catch (error) {
-    log.error({ err: error }, 'what has lapsed of sign-ins and keys could not be put away; the next sweep tries again');
+    log.error(
+      { err: error },
+      'what has lapsed of sign-ins, keys and deliveries could not be put away; the next sweep tries again',
+    );
   }
 }
 

@@ -209,6 +209,86 @@ export interface QuotaLimits {
   dayBytes: number | null;
 }
 
+// ---------------------------------------------------------------- what happens
+
+/** What happens to files, as it happens. */
+export type FileHappening =
+  | { type: 'file.created' | 'file.completed' | 'file.deleted' | 'upload.expired'; file: Readonly<FileDocument> }
+  | {
+      type: 'chunk.received';
+      file: Readonly<FileDocument>;
+      /** Bytes of the chunk that were not there before. */
+      fresh: number;
+      /** Bytes stored now, and of how many; null: undeclared. */
+      received: number;
+      total: number | null;
+    };
+
+// ---------------------------------------------------------------- delivery
+
+/** Which finished files, or events, are for a target. Empty and null: all. */
+export interface DeliveryRule {
+  /** Id of the client or person in the target's tenant. */
+  owner: string | null;
+  prefix: string;
+  /** Media type, or the first half of one and a slash: `audio/`. */
+  type: string | null;
+}
+
+interface TargetBase {
+  id: string;
+  tenant: string;
+  name: string;
+  rule: DeliveryRule;
+  createdAt: number;
+  /** Password or signing key, sealed. */
+  secret: string;
+}
+
+/** An FTP server that finished files are put on. */
+export interface FtpTargetDocument extends TargetBase {
+  kind: 'ftp' | 'ftps';
+  host: string;
+  port: number;
+  username: string;
+  directory: string;
+  /** Of names there, with the words in braces. */
+  pattern: string;
+  /** PEM of whoever vouches for the server; null: those that Node knows. */
+  ca: string | null;
+}
+
+/** A URL that is told of events. */
+export interface WebhookTargetDocument extends TargetBase {
+  kind: 'webhook';
+  url: string;
+  events: string[];
+}
+
+export type TargetDocument = FtpTargetDocument | WebhookTargetDocument;
+
+/** One thing on its way to one target. */
+export interface DeliveryDocument {
+  id: string;
+  targetId: string;
+  tenant: string;
+  event: string;
+  /** Key, as the engine knows it, name and id of the file that it is about; null: about none. */
+  owner: string | null;
+  fileName: string | null;
+  fileId: string | null;
+  /** JSON of the event, for webhooks. */
+  payload: string | null;
+  /** `cancelled`: the file or the target was gone before. */
+  state: 'queued' | 'delivered' | 'failed' | 'cancelled';
+  attempts: number;
+  lastError: string | null;
+  createdAt: number;
+  /** Not before; null once it is over. */
+  nextAt: number | null;
+  endedAt: number | null;
+}
+
 // ---------------------------------------------------------------- identity
 
 /** What sort of being asks: a machine with a secret of its own, a person, or a program with an API token of either. */

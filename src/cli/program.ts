@@ -6,6 +6,7 @@ import { addAudit } from './audit.ts';
 import { addClients } from './clients.ts';
 import { addComplete } from './complete.ts';
 import { addCompletion } from './completion.ts';
+import { addDeliveries } from './deliveries.ts';
 import { addDownload } from './download.ts';
 import { EXIT, EXIT_HELP } from './exit.ts';
 import { addGrants } from './grants.ts';
@@ -63,7 +64,7 @@ export function program(): Command {
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
     ...[addShare, addGrants, addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants],
-    ...[addQuotas, addAudit, addSweep],
+    ...[addQuotas, addDeliveries, addAudit, addSweep],
     ...[addAdmin, addCompletion],
   ];
   for (const add of adders) add(root);

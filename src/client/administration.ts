@@ -1,5 +1,6 @@
 /** The calls of those who look after a server: who may sign in, with what, and what they did. */
 import type { AuditPage, AuditRecord } from '../protocol/audit-schemas.ts';
+import type { Delivery, DeliveryPage, NewTarget, Target, TargetCreated } from '../protocol/delivery-schemas.ts';
 import { checkName } from '../protocol/names.ts';
 import type { NewPerson, PeopleList, Person, PersonChange } from '../protocol/people-schemas.ts';
 import type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
@@ -165,6 +166,58 @@ export class QuotaCalls {
   /** Replaces all limits of their own; those of tenants are for root to set. Answers with what holds now. */
   set(kind: QuotaKind, id: string, quota: NewQuota, { signal }: AdminOptions = {}): Promise<QuotaReport> {
     return this.#ask('PUT', `api/quotas/${kind}/${segment(id)}`, { body: quota, signal });
+  }
+}
+
+export interface DeliveryListOptions extends AdminOptions {
+  state?: Delivery['state'] | undefined;
+  /** Id of the target. */
+  target?: string | undefined;
+  /** Deliveries at most; all without it. */
+  limit?: number | undefined;
+}
+
+/** Where finished files and events are sent on to. */
+export class DeliveryCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  async targets({ tenant, signal }: AdminOptions = {}): Promise<Target[]> {
+    return (await this.#ask<{ targets: Target[] }>('GET', 'api/deliveries/targets', { query: { tenant }, signal }))
+      .targets;
+  }
+
+  /** The secret of a webhook in the answer is shown once, and never again. */
+  addTarget(target: NewTarget, { tenant, signal }: AdminOptions = {}): Promise<TargetCreated> {
+    return this.#ask('POST', 'api/deliveries/targets', { query: { tenant }, body: target, signal });
+  }
+
+  async removeTarget(id: string, { signal }: AdminOptions = {}): Promise<void> {
+    await this.#ask('DELETE', `api/deliveries/targets/${segment(id)}`, { signal });
+  }
+
+  /** Youngest first; pages are asked for as they are needed. */
+  async *list({
+    signal,
+    limit = Number.POSITIVE_INFINITY,
+    ...which
+  }: DeliveryListOptions = {}): AsyncGenerator<Delivery> {
+    let left = limit;
+    let cursor: string | undefined;
+    do {
+      const query = { ...which, cursor, limit: Math.min(PAGE, left) };
+      const page: DeliveryPage = await this.#ask('GET', 'api/deliveries', { query, signal });
+      yield* page.deliveries.slice(0, left);
+      left -= page.deliveries.length;
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor !== undefined && left > 0);
+  }
+
+  retry(id: string, { signal }: AdminOptions = {}): Promise<Delivery> {
+    return this.#ask('POST', `api/deliveries/${segment(id)}/retry`, { signal });
   }
 }
 

@@ -7,6 +7,7 @@ import type { AuditRecord } from '../protocol/audit-schemas.ts';
 import { CHUNK_HEADER_BYTES, encodeChunkHeader, sum256 } from '../protocol/chunk.ts';
 import { hex32, crc32 as portableCrc32 } from '../protocol/crc32.ts';
 import { type Digest, formatDigestField, parseDigestField } from '../protocol/digests.ts';
+import type { EventType, LadingEvent } from '../protocol/event-schemas.ts';
 import type { Extent } from '../protocol/extents.ts';
 import { checkName } from '../protocol/names.ts';
 import type { Person } from '../protocol/people-schemas.ts';
@@ -16,6 +17,7 @@ import {
   type AuditOptions,
   auditOf,
   ClientCalls,
+  DeliveryCalls,
   QuotaCalls,
   TenantCalls,
   TokenCalls,
@@ -33,6 +35,8 @@ import { type UploadOptions, type UploadResult, type UploadSource, upload } from
 
 export { LadingError } from '../errors.ts';
 export type { Session } from '../protocol/account-schemas.ts';
+export type { Delivery, NewTarget, Target, TargetCreated } from '../protocol/delivery-schemas.ts';
+export type { LadingEvent } from '../protocol/event-schemas.ts';
 export type { Grant, GrantList, NewGrant } from '../protocol/grant-schemas.ts';
 export type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
 export type { NewShare, Share, ShareCreated } from '../protocol/share-schemas.ts';
@@ -111,6 +115,16 @@ export interface ListOptions extends CallOptions {
   limit?: number | undefined;
 }
 
+export interface EventOptions {
+  /** Only events of these types. */
+  types?: readonly EventType[] | undefined;
+  /** Only of files whose names begin so. */
+  prefix?: string | undefined;
+  /** Id of the last event that came. */
+  lastId?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 export interface VerifyResult {
   ok: boolean;
   checked_bytes: number;
@@ -133,6 +147,7 @@ export class LadingClient {
   readonly shares: ShareCalls;
   readonly grants: GrantCalls;
   readonly sessions: SessionCalls;
+  readonly deliveries: DeliveryCalls;
   readonly #base: URL;
   readonly #transport: Transport;
   readonly #session: Session;
@@ -154,6 +169,7 @@ export class LadingClient {
     this.shares = new ShareCalls(this.#ask);
     this.grants = new GrantCalls(this.#ask);
     this.sessions = new SessionCalls(this.#ask);
+    this.deliveries = new DeliveryCalls(this.#ask);
   }
 
   /** Signs in when there is no good token yet. Throws `unauthorized`. */
@@ -209,6 +225,22 @@ export class LadingClient {
     const response = await this.#call('GET', `api/files/status/${encode(name)}`, { query: { owner }, headers, signal });
     try {
       for await (const data of parseEvents(response.body)) yield parse<FileStatus>(data);
+    } finally {
+      response.discard();
+    }
+  }
+
+  /**
+   * What happens to the files that one may see, as it does, until the server stops or the connection breaks. Given the id of the last
+   * event, it goes on after it; an event `lost` says that some of what was missed is no longer kept.
+   */
+  async *events(options: EventOptions = {}): AsyncGenerator<LadingEvent | { type: 'lost' }> {
+    const { signal, types, prefix, lastId } = options;
+    const headers = { accept: 'text/event-stream', ...(lastId === undefined ? {} : { 'last-event-id': lastId }) };
+    const query = { types: types?.join(','), prefix };
+    const response = await this.#call('GET', 'api/events', { query, headers, signal });
+    try {
+      for await (const data of parseEvents(response.body)) yield parse<LadingEvent | { type: 'lost' }>(data);
     } finally {
       response.discard();
     }

@@ -6,7 +6,7 @@
  * With durability `seal` both syncs are left to the moment in which the file reads as complete, as a rule the seal; the records then
  * lack the `synced` flag and are checked against the disk after an unclean stop.
  */
-import type { Catalog, Clock, FileDocument, ManifestRecord } from '../contracts.ts';
+import type { Catalog, Clock, FileDocument, FileHappening, ManifestRecord } from '../contracts.ts';
 import { outOfBounds } from './refusals.ts';
 import type { Declaration, Handles, OpenUpload } from './upload.ts';
 import type { Usage } from './usage.ts';
@@ -33,6 +33,7 @@ export interface CommitterDeps {
   clock: Clock;
   usage: Usage;
   durability: Durability;
+  happened(happening: FileHappening): void;
 }
 
 export class Committer {
@@ -136,6 +137,7 @@ export class Committer {
     const written = { ...document, updatedAt: time };
     await this.#deps.catalog.put(written);
     upload.document = written;
+    if (!upload.visible) this.#deps.happened({ type: 'file.created', file: written });
     upload.visible = true;
   }
 }

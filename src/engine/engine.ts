@@ -3,7 +3,7 @@
  * it knows disks, databases and sockets only through `contracts.ts`.
  */
 import type { Readable } from 'node:stream';
-import type { BlobStore, Catalog, Clock, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
+import type { BlobStore, Catalog, Clock, FileHappening, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
 import { Committer, type Durability } from './committer.ts';
@@ -39,6 +39,8 @@ export interface EngineDoors {
   quota?: Quota;
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
+  /** Told of whatever happens to files, in the step in which it does. Must neither throw nor take long. */
+  happened?(happening: FileHappening): void;
 }
 
 export interface EngineSettings {
@@ -91,11 +93,12 @@ export class Engine {
     this.#settings = settings;
     const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
     const watchers = this.#watchers;
+    const happened = (happening: FileHappening): void => doors.happened?.(happening);
     const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
     const uploads = new Uploads({ ...doors, usage });
-    const committer = new Committer({ ...doors, usage, durability });
+    const committer = new Committer({ ...doors, usage, durability, happened });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
-    const sealer = new Sealer({ ...doors, uploads, committer, watchers, warn });
+    const sealer = new Sealer({ ...doors, uploads, committer, watchers, warn, happened });
     const segments = new SegmentPool(bufferBytes, BUFFER_PATIENCE_MS);
     const watchdog = new Watchdog(doors.clock, settings);
     this.#usage = usage;
@@ -117,6 +120,7 @@ export class Engine {
       limits: { maxChunkBytes, maxFileBytes, staleMs: this.#staleMs, openEndedMs: this.#openEndedMs },
       syncEarly: durability === 'chunk',
       settleLater: (upload) => this.#settleLater(upload),
+      happened,
     };
     this.#ingest = new Ingest(deps);
     this.#whole = new WholeFiles(deps);
@@ -260,10 +264,12 @@ export class Engine {
   async remove(owner: string, name: string): Promise<void> {
     const upload = this.#uploads.findVisible(owner, name);
     if (upload) await this.#cancel(upload);
+    if (upload && !upload.sealed) this.#happened({ type: 'file.deleted', file: upload.document });
     const { sealed } = await this.#doors.catalog.find(owner, name);
     if (!upload && !sealed) throw new LadingError('not_found', 'There is no file of this name.');
     if (sealed) {
       await this.#doors.catalog.remove(sealed.id);
+      this.#happened({ type: 'file.deleted', file: sealed });
       // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
       const replacement = await this.#uploads.findMade(owner, name);
       if (replacement?.document.replaces === sealed.id) await this.#cancel(replacement);
@@ -330,9 +336,14 @@ export class Engine {
       committer: this.#committer,
       sealer: this.#sealer,
       watchers: this.#watchers,
+      happened: (happening) => this.#happened(happening),
       staleMs: this.#staleMs,
       openEndedMs: this.#openEndedMs,
     });
+  }
+
+  #happened(happening: FileHappening): void {
+    this.#doors.happened?.(happening);
   }
 
   /** An upload of undeclared size is sealed once nothing came for the set time. */

@@ -11,6 +11,7 @@ import type {
   Catalog,
   Clock,
   FileDocument,
+  FileHappening,
   Inspector,
   ManifestStore,
   Part,
@@ -95,6 +96,7 @@ export interface IngestDeps {
   syncEarly: boolean;
   /** Looks after the seal of an upload of undeclared size once nothing more comes. */
   settleLater(upload: OpenUpload): void;
+  happened(happening: FileHappening): void;
 }
 
 /** A chunk whose header was read, on its way. */
@@ -301,6 +303,7 @@ export class Ingest {
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
       giveBack();
       this.#deps.watchers.changed(intent.owner, intent.name);
+      this.#told(upload, received.fresh);
       return await this.#acknowledge(upload, chunk);
     } finally {
       giveBack();
@@ -354,6 +357,11 @@ export class Ingest {
         Buffer.from(actual).toString('base64'),
       );
     }
+  }
+
+  #told({ document: file, stored, size: total }: OpenUpload, extents: readonly Extent[]): void {
+    const fresh = extents.reduce((sum, extent) => sum + lengthOf(extent), 0);
+    if (fresh > 0) this.#deps.happened({ type: 'chunk.received', file, fresh, received: stored.bytes, total });
   }
 
   /** Seals if that was the last gap, and says how the file stands now. */

@@ -6,7 +6,7 @@
  * Until the document is on disk the file is an upload; a crash in between is finished at the next start, for every step before
  * can be done twice.
  */
-import type { BlobStore, Catalog, Clock, FileDocument, Inspector, ManifestStore } from '../contracts.ts';
+import type { BlobStore, Catalog, Clock, FileDocument, FileHappening, Inspector, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Committer } from './committer.ts';
 import type { OpenUpload } from './upload.ts';
@@ -22,6 +22,7 @@ export interface SealerDeps {
   uploads: Uploads;
   committer: Committer;
   watchers: Watchers;
+  happened(happening: FileHappening): void;
   /** Told of what goes wrong after the seal, when it can no longer fail the request. */
   warn(message: string, error: unknown): void;
 }
@@ -78,6 +79,7 @@ export class Sealer {
     const { owner, name } = upload.document;
     await this.#deps.uploads.discard(upload, mismatch, async () => {});
     this.#deps.watchers.changed(owner, name);
+    this.#deps.happened({ type: 'file.deleted', file: upload.document });
     throw mismatch;
   }
 
@@ -92,8 +94,10 @@ export class Sealer {
     upload.assertGoing();
     await this.#deps.catalog.put(document);
     upload.document = document;
+    if (!upload.visible) this.#deps.happened({ type: 'file.created', file: document });
     upload.visible = true;
     upload.sealed = true;
+    this.#deps.happened({ type: 'file.completed', file: document });
   }
 
   /** Last-Modified has whole seconds: a replacement falls into a later one than what it replaces, so that If-Range can tell them apart. */

@@ -1,5 +1,5 @@
 /** The sweep: ends uploads for which nothing came for too long. A plain function; the timer, the CLI and the tests call it. */
-import type { Clock } from '../contracts.ts';
+import type { Clock, FileHappening } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Committer } from './committer.ts';
 import type { Sealer } from './seal.ts';
@@ -15,6 +15,7 @@ export interface SweepDeps {
   watchers: Watchers;
   staleMs: number;
   openEndedMs: number;
+  happened(happening: FileHappening): void;
   warn(message: string, details: object): void;
 }
 
@@ -60,7 +61,7 @@ export function settles(upload: OpenUpload): boolean {
   return upload.size === null && bytes > 0 && bytes === end;
 }
 
-async function removeStale(upload: OpenUpload, { uploads, committer, watchers }: SweepDeps): Promise<void> {
+async function removeStale(upload: OpenUpload, { uploads, committer, watchers, happened }: SweepDeps): Promise<void> {
   const { owner, name } = upload.document;
   const reason = new LadingError(
     'not_found',
@@ -68,4 +69,5 @@ async function removeStale(upload: OpenUpload, { uploads, committer, watchers }:
   );
   await uploads.discard(upload, reason, () => committer.idle(upload));
   watchers.changed(owner, name);
+  happened({ type: 'upload.expired', file: upload.document });
 }

@@ -3,7 +3,10 @@ import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
 import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
+import type { Deliveries } from '../delivery/deliveries.ts';
+import type { Targets } from '../delivery/targets.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Events } from '../events/events.ts';
 import type { Access } from '../identity/access.ts';
 import type { Audit } from '../identity/audit.ts';
 import type { Clients } from '../identity/clients.ts';
@@ -15,6 +18,7 @@ import type { Tokens } from '../identity/tokens.ts';
 import type { Metrics } from './metrics.ts';
 import type { Pump } from './pump.ts';
 import type { JwtKeys } from './signatures.ts';
+import type { StreamLimits } from './stream-limits.ts';
 
 /** `starting`: recovery is under way; `stopping`: what runs may end, nothing new begins. */
 export type ServerState = 'starting' | 'ready' | 'stopping';
@@ -41,6 +45,11 @@ export interface ServerDeps {
     | 'ratePrincipal'
     | 'rateToken'
     | 'rateAddress'
+    | 'deliveryParallel'
+    | 'deliveryAttempts'
+    | 'deliveryRetrySeconds'
+    | 'webhookPrivate'
+    | 'sealingKey'
   >;
   engine: Engine;
   downloads: Pump;
@@ -50,6 +59,9 @@ export interface ServerDeps {
   audit: Audit;
   quotas: Quotas;
   audio: AudioLibrary;
+  targets: Targets;
+  deliveries: Deliveries;
+  events: Events;
   /** Providers outside through which people may sign in. */
   outside: readonly OutsideProvider[];
   /** What signs and verifies tokens. */
@@ -69,4 +81,5 @@ export interface RouteDeps extends ServerDeps {
   tokens: Tokens;
   throttle: Throttle;
   metrics: Metrics;
+  streams: StreamLimits;
 }

@@ -68,6 +68,10 @@ export const REQUEST_FIELDS = fields({
     description: 'HTTP date: 412 if the file is newer. Without If-Match only.',
     example: 'Wed, 21 Oct 2026 07:28:00 GMT',
   },
+  'Last-Event-ID': {
+    description: 'The id of the last event that came: what happened since is sent first.',
+    example: '6f0c2a9be1d4-17',
+  },
   'Want-Repr-Digest': {
     description: 'Asks for Repr-Digest by algorithm and preference (RFC 9530); a small file has it made if need be.',
     example: 'sha-256=10, sha-512=3',

@@ -2,18 +2,13 @@
 import { Readable } from 'node:stream';
 import type { Principal } from '../contracts.ts';
 import type { Engine } from '../engine/engine.ts';
-import { LadingError } from '../errors.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
+import type { StreamLimits } from './stream-limits.ts';
 
 /** At most four events a second (PROTOCOL §2). */
 const SPACING_MS = 250;
 /** A comment now and then keeps proxies from closing a quiet stream, and finds out about clients that are gone. */
 const HEARTBEAT_MS = 15_000;
-/** A stream costs a socket and a timer; so many may be open. */
-const MOST_STREAMS = 4096;
-/** Of one principal, so that nobody leaves nothing for others. */
-const MOST_EACH = 64;
-
 /** True when an `Accept` field names the type of event streams, and not with weight 0. */
 export function wantsEvents(accept: string | undefined): boolean {
   return (
@@ -114,13 +109,13 @@ class StatusStream extends Readable {
 /** The streams that are open now. */
 export class StatusStreams {
   readonly #engine: Engine;
+  readonly #limits: StreamLimits;
   readonly #open = new Set<StatusStream>();
-  /** How many whoever has. */
-  readonly #each = new Map<string, number>();
   #closed = false;
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, limits: StreamLimits) {
     this.#engine = engine;
+    this.#limits = limits;
   }
 
   /**
@@ -134,18 +129,12 @@ export class StatusStreams {
     asker: Pick<Principal, 'tenant' | 'id'>,
     stands: () => boolean,
   ): Promise<Readable> {
-    const key = `${asker.tenant}/${asker.id}`;
-    const theirs = this.#each.get(key) ?? 0;
-    if (theirs >= MOST_EACH) throw tooMany('You have too many status streams open');
-    if (this.#open.size >= MOST_STREAMS) throw tooMany('Too many status streams are open');
+    const leave = this.#limits.enter(asker);
     const stream = new StatusStream(this.#engine, owner, name, stands);
     this.#open.add(stream);
-    this.#each.set(key, theirs + 1);
     stream.once('close', () => {
       this.#open.delete(stream);
-      const left = (this.#each.get(key) ?? 1) - 1;
-      if (left === 0) this.#each.delete(key);
-      else this.#each.set(key, left);
+      leave();
     });
     try {
       // Watched first, asked then: a change in between is not missed.
@@ -163,8 +152,4 @@ export class StatusStreams {
     this.#closed = true;
     for (const stream of this.#open) stream.finish();
   }
-}
-
-function tooMany(what: string): LadingError {
-  return new LadingError('overloaded', `${what}; ask without text/event-stream.`, { retry_after: 10 });
 }

@@ -32,8 +32,10 @@ import { audioRoutes } from './routes/audio.ts';
 import { auditRoutes } from './routes/audit.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { configRoute } from './routes/config.ts';
+import { deliveryRoutes } from './routes/deliveries.ts';
 import { docRoutes } from './routes/docs.ts';
 import { downloadRoutes } from './routes/download.ts';
+import { eventRoutes } from './routes/events.ts';
 import { fileRoutes } from './routes/files.ts';
 import { grantRoutes } from './routes/grants.ts';
 import { healthRoutes } from './routes/health.ts';
@@ -52,6 +54,7 @@ import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
 import { userRoutes } from './routes/users.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
 import { ISSUER, registerSignatures } from './signatures.ts';
+import { StreamLimits } from './stream-limits.ts';
 
 /** Bodies that are read whole are forms and small JSON documents. */
 const BODY_BYTES = 64 * 1024;
@@ -65,7 +68,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const tokens = tokensOf(app, deps);
   const access = new Access(deps.identity, tokens);
   const { clients } = deps.identity;
-  const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle: new Throttle(deps.clock) };
+  const throttle = new Throttle(deps.clock);
+  const streams = new StreamLimits();
+  const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, streams };
 
   app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
@@ -124,6 +129,8 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         sessionRoutes(api, routeDeps);
         shareRoutes(api, routeDeps);
         grantRoutes(api, routeDeps);
+        deliveryRoutes(api, routeDeps);
+        eventRoutes(api, routeDeps);
       });
     });
   });

@@ -24,6 +24,8 @@ export interface AuditDeps {
   clock: Clock;
   /** Told of an entry that could not be stored. */
   failed(entry: AuditEntry, error: unknown): void;
+  /** Told of refusals, those that are counted together once. */
+  refused?(entry: AuditEntry): void;
 }
 
 export class Audit {
@@ -100,6 +102,7 @@ export class Audit {
   }
 
   #append(entry: AuditEntry): Promise<void> {
+    if (entry.outcome === 'refused') this.#deps.refused?.(entry);
     const appending: Promise<void> = this.#deps.log
       .append(entry)
       .catch((error: unknown) => this.#deps.failed(entry, error))

@@ -3,9 +3,10 @@
  * read or change it there: no number of them costs the server anything. They are good for ten minutes, and until a restart, which
  * forgets the key. Coming back twice is the provider's to refuse: a code is good once.
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts.ts';
 import type { Handshake, OutsideProvider } from './outside.ts';
+import { VAULT_KEY_BYTES, Vault } from './vault.ts';
 
 export interface Departure {
   provider: OutsideProvider['name'];
@@ -21,13 +22,11 @@ export interface Departure {
 
 export const DEPARTURE_SECONDS = 600;
 
-const CIPHER = 'aes-256-gcm';
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+const PURPOSE = 'departure';
 
 export class Departures {
   readonly #clock: Clock;
-  readonly #key = randomBytes(32);
+  readonly #vault = new Vault(randomBytes(VAULT_KEY_BYTES));
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -35,25 +34,15 @@ export class Departures {
 
   /** What the browser keeps. */
   seal(departure: Departure): string {
-    const nonce = randomBytes(NONCE_BYTES);
-    const cipher = createCipheriv(CIPHER, this.#key, nonce);
     const until = this.#clock.now() + DEPARTURE_SECONDS * 1000;
-    const sealed = [cipher.update(JSON.stringify({ ...departure, until }), 'utf8'), cipher.final()];
-    return Buffer.concat([nonce, cipher.getAuthTag(), ...sealed]).toString('base64url');
+    return this.#vault.seal(JSON.stringify({ ...departure, until }), PURPOSE);
   }
 
   /** Null for what was not sealed here, or too long ago. */
   open(text: string): Departure | null {
-    const bytes = Buffer.from(text, 'base64url');
-    if (bytes.length < NONCE_BYTES + TAG_BYTES) return null;
-    const decipher = createDecipheriv(CIPHER, this.#key, bytes.subarray(0, NONCE_BYTES), { authTagLength: TAG_BYTES });
-    decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));
-    try {
-      const opened = Buffer.concat([decipher.update(bytes.subarray(NONCE_BYTES + TAG_BYTES)), decipher.final()]);
-      const { until, ...departure } = JSON.parse(opened.toString('utf8')) as Departure & { until: number };
-      return until > this.#clock.now() ? departure : null;
-    } catch {
-      return null;
-    }
+    const opened = this.#vault.open(text, PURPOSE);
+    if (opened === null) return null;
+    const { until, ...departure } = JSON.parse(opened) as Departure & { until: number };
+    return until > this.#clock.now() ? departure : null;
   }
 }

@@ -145,6 +145,28 @@ export function ownerKey(tenant: string, id: string): string {
   return tenant === DEFAULT_TENANT ? id : `${tenant}/${id}`;
 }
 
+/** Whose key it is: the other way round. */
+export function holderOf(owner: string): { tenant: string; id: string } {
+  const slash = owner.indexOf('/');
+  if (slash === -1) return { tenant: DEFAULT_TENANT, id: owner };
+  return { tenant: owner.slice(0, slash), id: owner.slice(slash + 1) };
+}
+
+/**
+ * Whose happenings somebody may follow: null of all, else of a tenant, and there of all owners (null) or of one key.
+ */
+export function hears(principal: Principal): { tenant: string; owner: string | null } | null {
+  if (reachesAllTenants(principal)) return null;
+  const { tenant, role, id } = principal;
+  const all = hasRole(principal) && RANK[role] >= RANK.ops;
+  return { tenant, owner: all ? null : ownerKey(tenant, id) };
+}
+
+/** True when the principal hears of refusals: administrators with their whole role. */
+export function hearsRefusals(principal: Principal): boolean {
+  return hasRole(principal) && RANK[principal.role] >= RANK.admin;
+}
+
 /**
  * For what outlives a sign-in, as an API token does: whoever has less than their role needs the scope for it.
  * @throws LadingError `insufficient_scope`

@@ -24,6 +24,9 @@ export const AUDIT_ACTIONS = [
   'grant_created',
   'grant_revoked',
   'quota_set',
+  'target_created',
+  'target_deleted',
+  'delivery_retried',
   'config',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -5,6 +5,7 @@
 import Type, { type Static, type TSchemaOptions } from 'typebox';
 import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { MAX_OFFSET } from './chunk.ts';
+import { FileDelivery } from './delivery-schemas.ts';
 import { Nullable, Text, Time, Words } from './schema-parts.ts';
 
 /** Gaps that a status object and a refusal list at most. */
@@ -60,6 +61,7 @@ export const FileStatus = Type.Object(
     updated_at: Nullable(Time('Last change.')),
     completed_at: Nullable(Time('When it became complete.')),
     expires_at: Nullable(Time('When the unfinished upload is removed if nothing more comes.')),
+    deliveries: Type.Optional(Type.Array(FileDelivery, { description: 'Where a complete file is sent on to.' })),
   },
   { title: 'FileStatus', description: 'What is known of a file. The first five keys are always there.' },
 );

@@ -148,6 +148,13 @@ const LINES: Line[] = [
   { operation: 'POST /api/sweep', rule: 'admin' },
   { operation: 'GET /api/audit', rule: 'admin' },
 
+  { operation: 'GET /api/events', rule: 'files:read', query: 'types=none' },
+  { operation: 'GET /api/deliveries', rule: 'admin' },
+  { operation: 'POST /api/deliveries/{id}/retry', rule: 'admin' },
+  { operation: 'GET /api/deliveries/targets', rule: 'admin' },
+  { operation: 'POST /api/deliveries/targets', rule: 'admin' },
+  { operation: 'DELETE /api/deliveries/targets/{target_id}', rule: 'admin' },
+
   { operation: 'GET /api/tenants', rule: 'root' },
   { operation: 'POST /api/tenants', rule: 'root' },
   { operation: 'DELETE /api/tenants/{tenant_id}', rule: 'root' },

@@ -41,7 +41,16 @@ test('whoever signed in sees the settings that matter to clients, with secrets m
         idle_seconds: 120,
       },
       signing: { jwt_secret: '********', jwt_algorithm: 'HS256', jwt_rotate_days: 90 },
-      delivery: {},
+      delivery: {
+        settings: {
+          delivery_parallel: 4,
+          delivery_attempts: 300,
+          delivery_retry_seconds: 10,
+          webhook_private: 'off',
+          sealing_key: null,
+        },
+        targets: [],
+      },
     });
   }
 });

@@ -5,10 +5,11 @@ import { SETTINGS, type Setting } from '../../settings.ts';
 import { version } from '../../version.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { MASK, shownTarget } from '../shown-deliveries.ts';
 
 type Shown = keyof RouteDeps['config'] & (typeof SETTINGS)[number]['name'];
 type Section = Exclude<keyof ServerConfig, 'version'>;
-type Values = ServerConfig[Section];
+type Values = ServerConfig['server'];
 
 /** What is shown, and where; whether it is a secret is known to the table of settings. */
 const SECTIONS = {
@@ -16,22 +17,20 @@ const SECTIONS = {
   limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateToken', 'rateAddress'],
   durations: ['tokenMinutes', 'refreshDays', 'sessionDays', 'staleSeconds', 'openEndedSeconds', 'idleSeconds'],
   signing: ['jwtAlgorithm', 'jwtRotateDays', 'jwtSecret'],
-  delivery: [],
+  delivery: ['deliveryParallel', 'deliveryAttempts', 'deliveryRetrySeconds', 'webhookPrivate', 'sealingKey'],
 } as const satisfies Record<Section, readonly Shown[]>;
 
-const MASK = '*'.repeat(8);
-
-export function configRoute(app: FastifyInstance, { config }: RouteDeps): void {
+export function configRoute(app: FastifyInstance, { config, targets }: RouteDeps): void {
   const section = (name: Section): Values => valuesOf(config, SECTIONS[name]);
-  // None of it changes while the server runs.
-  const shown: ServerConfig = {
+  // Of this nothing changes while the server runs.
+  const fixed = {
     version: version(),
     server: section('server'),
     limits: section('limits'),
     durations: section('durations'),
     signing: section('signing'),
-    delivery: section('delivery'),
   };
+  const delivery = section('delivery');
   app.get('/api/config', {
     schema: {
       tags: ['Administration'],
@@ -40,9 +39,10 @@ export function configRoute(app: FastifyInstance, { config }: RouteDeps): void {
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
     config: { needs: 'sign-in' },
-    handler: async (_request, reply): Promise<ServerConfig> => {
+    handler: async (request, reply): Promise<ServerConfig> => {
       reply.header('cache-control', 'no-store');
-      return shown;
+      const sentTo = targets.list(request.principal.tenant).map(shownTarget);
+      return { ...fixed, delivery: { settings: delivery, targets: sentTo } };
     },
   });
 }

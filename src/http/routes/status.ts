@@ -8,11 +8,12 @@ import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { StatusStreams, wantsEvents } from '../events.ts';
 import { authoriseReading } from '../reading.ts';
+import { withDeliveries } from '../shown-deliveries.ts';
 import { nameParameter } from './parameters.ts';
 
 export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { engine } = deps;
-  const streams = new StatusStreams(engine);
+  const streams = new StatusStreams(engine, deps.streams);
   app.addHook('preClose', async () => streams.close());
   app.get<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/status/*', {
     schema: {
@@ -39,7 +40,9 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
       const { owner, stands } = authoriseReading(deps, request, request.query.owner, name);
       reply.header('cache-control', 'no-store');
       // A HEAD has no body for events to go into.
-      if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) return engine.status(owner, name);
+      if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) {
+        return withDeliveries(deps, await engine.status(owner, name));
+      }
       const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
       // For proxies that would otherwise collect the events (nginx).
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });

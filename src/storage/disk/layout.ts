@@ -36,6 +36,8 @@ export const COLLECTIONS = [
   'shares',
   'grants',
   'audio',
+  'targets',
+  'deliveries',
 ] as const;
 export type CollectionName = (typeof COLLECTIONS)[number];
 

@@ -1,0 +1,78 @@
+/**
+ * Which addresses a webhook may be sent to: those of the public internet. Names are looked up once, and the very address that was looked
+ * at is connected to, so that a name cannot answer one thing to the check and another to the connection.
+ */
+import { lookup } from 'node:dns';
+import { isIP, type LookupFunction } from 'node:net';
+import ipaddr from 'ipaddr.js';
+import { LadingError } from '../errors.ts';
+
+/** All of IPv6 that is given out for the public; the rest is special in one way or another. */
+const GLOBAL_UNICAST: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3];
+
+/** False for loopback, private, link-local and any other address that is not of the public internet, however it is written. */
+export function isPublicAddress(address: string): boolean {
+  if (isIP(address) === 0) return false;
+  // An IPv4 address inside of an IPv6 one is judged as what it is.
+  const parsed = ipaddr.process(address);
+  if (parsed.range() !== 'unicast') return false;
+  return parsed instanceof ipaddr.IPv4 || parsed.match(...GLOBAL_UNICAST);
+}
+
+/** The host of a URL without the brackets of an IPv6 address. */
+function bare(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+/**
+ * Refuses a URL that is none a webhook may have. A host that is a name is looked at again when it is connected to.
+ * @throws LadingError `invalid_request`
+ */
+export function checkWebhookUrl(text: string, allowPrivate: boolean): URL {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    throw new LadingError('invalid_request', 'The address of a webhook is a URL such as https://example.org/hook.');
+  }
+  if (url.protocol !== 'https:' && !(allowPrivate && url.protocol === 'http:')) {
+    throw new LadingError(
+      'invalid_request',
+      'A webhook needs https. http works only with LADING_WEBHOOK_PRIVATE=on, for services of your own network.',
+    );
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw new LadingError('invalid_request', 'A URL with a password in it is not kept: the signature shows who sends.');
+  }
+  const host = bare(url.hostname);
+  if (
+    !allowPrivate &&
+    (isIP(host) !== 0 ? !isPublicAddress(host) : /(^|\.)(localhost|local|internal)\.?$/i.test(host))
+  ) {
+    throw notPublic();
+  }
+  return url;
+}
+
+function notPublic(): LadingError {
+  return new LadingError(
+    'invalid_request',
+    'This address is not of the public internet. LADING_WEBHOOK_PRIVATE=on allows webhooks into your own network.',
+  );
+}
+
+/** Looks names up as `dns.lookup` does, and answers only addresses of the public internet. */
+export function publicLookup(resolve: typeof lookup = lookup): LookupFunction {
+  return (hostname, options, callback) => {
+    resolve(hostname, { ...options, all: true }, (error, found) => {
+      const addresses = [found ?? []].flat();
+      const good = addresses.filter(({ address }) => isPublicAddress(address));
+      const first = good[0];
+      if (error) callback(error, '', 0);
+      // One bad answer among good ones is a name that plays games.
+      else if (first === undefined || good.length < addresses.length) callback(notPublic(), '', 0);
+      else if (options.all) callback(null, good);
+      else callback(null, first.address, first.family);
+    });
+  };
+}

@@ -1,0 +1,133 @@
+/** Where finished files and events are sent on to, and which of them go where. */
+import { randomBytes } from 'node:crypto';
+import type {
+  Clock,
+  Collection,
+  DeliveryRule,
+  FileDocument,
+  FtpTargetDocument,
+  TargetDocument,
+  WebhookTargetDocument,
+} from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { DEFAULT_TENANT, holderOf } from '../identity/policy.ts';
+import type { Vault } from '../identity/vault.ts';
+import type { LadingEvent } from '../protocol/event-schemas.ts';
+import { contentTypeFor } from '../protocol/media-types.ts';
+
+/** Every finished file is held against each of them. */
+const MOST_PER_TENANT = 100;
+
+export type NewTarget = { tenant: string; name: string; rule: DeliveryRule; secret: string } & (
+  | Pick<FtpTargetDocument, 'kind' | 'host' | 'port' | 'username' | 'directory' | 'pattern' | 'ca'>
+  | Pick<WebhookTargetDocument, 'kind' | 'url' | 'events'>
+);
+
+export class Targets {
+  readonly #documents: Collection<TargetDocument>;
+  readonly #vault: Vault;
+  readonly #clock: Clock;
+  readonly #byId = new Map<string, TargetDocument>();
+  readonly #byTenant = new Map<string, TargetDocument[]>();
+
+  private constructor(documents: Collection<TargetDocument>, vault: Vault, clock: Clock) {
+    this.#documents = documents;
+    this.#vault = vault;
+    this.#clock = clock;
+  }
+
+  static async open(documents: Collection<TargetDocument>, vault: Vault, clock: Clock): Promise<Targets> {
+    const targets = new Targets(documents, vault, clock);
+    for (const target of await documents.list()) targets.#keep(target);
+    return targets;
+  }
+
+  find(id: string): TargetDocument | null {
+    return this.#byId.get(id) ?? null;
+  }
+
+  list(tenant: string): readonly TargetDocument[] {
+    return this.#byTenant.get(tenant) ?? [];
+  }
+
+  /** Durable when it resolves. @throws LadingError `already_exists` for a name in use, `quota_exceeded` */
+  async add({ secret, ...rest }: NewTarget): Promise<TargetDocument> {
+    const others = this.list(rest.tenant);
+    if (others.length >= MOST_PER_TENANT) {
+      throw new LadingError('quota_exceeded', `There are ${MOST_PER_TENANT} targets already. Delete one.`, {
+        expected: MOST_PER_TENANT,
+        actual: others.length + 1,
+      });
+    }
+    if (others.some(({ name }) => name === rest.name)) {
+      throw new LadingError('already_exists', 'There is a target of this name. Delete it, or take another name.');
+    }
+    const id = randomBytes(8).toString('hex');
+    const target: TargetDocument = {
+      ...rest,
+      id,
+      createdAt: this.#clock.now(),
+      secret: this.#vault.seal(secret, purposeOf(id)),
+    };
+    // Before it is durable: of two requests for one name only the first finds it free.
+    this.#keep(target);
+    try {
+      await this.#documents.put(target);
+    } catch (error) {
+      this.#forget(target);
+      throw error;
+    }
+    return target;
+  }
+
+  async remove(target: TargetDocument): Promise<void> {
+    await this.#documents.remove(target.id);
+    this.#forget(target);
+  }
+
+  /** Null when it cannot be read: it was sealed with another key. */
+  secretOf({ id, secret }: TargetDocument): string | null {
+    return this.#vault.open(secret, purposeOf(id));
+  }
+
+  #keep(target: TargetDocument): void {
+    this.#byId.set(target.id, target);
+    this.#byTenant.set(target.tenant, [...this.list(target.tenant), target]);
+  }
+
+  #forget({ id, tenant }: TargetDocument): void {
+    this.#byId.delete(id);
+    this.#byTenant.set(
+      tenant,
+      this.list(tenant).filter((other) => other.id !== id),
+    );
+  }
+}
+
+function purposeOf(id: string): string {
+  return `delivery target ${id}`;
+}
+
+/** True when a finished file is for a target. */
+export function wantsFile({ rule }: TargetDocument, file: Readonly<FileDocument>): boolean {
+  return follows(rule, holderOf(file.owner).id, file.name, file.contentType ?? contentTypeFor(file.name));
+}
+
+/** True when a webhook wants to hear of an event. One with a rule about files hears of nothing else. */
+export function wantsEvent({ events, rule }: WebhookTargetDocument, event: LadingEvent): boolean {
+  if (!events.includes(event.type)) return false;
+  return follows(rule, event.owner, event.filename, event.content_type);
+}
+
+/** Whose webhooks hear of an event: what nobody known did is the business of those who run the server. */
+export function tenantOfEvent({ tenant }: LadingEvent): string {
+  return tenant ?? DEFAULT_TENANT;
+}
+
+function follows(rule: DeliveryRule, owner: string | null, name: string | null, type: string | null): boolean {
+  if (rule.owner !== null && rule.owner !== owner) return false;
+  if (!(name ?? '').startsWith(rule.prefix)) return false;
+  if (rule.type === null) return true;
+  const essence = (type ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+  return rule.type.endsWith('/') ? essence.startsWith(rule.type) : essence === rule.type;
+}

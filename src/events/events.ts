@@ -1,0 +1,197 @@
+/**
+ * What happened, in one order, for whoever listens: the newest events are kept so that a stream that broke can go on where it was.
+ * Listeners read from where they are; none of them holds the others up or makes anything be kept longer.
+ */
+import { randomBytes } from 'node:crypto';
+import type { AuditEntry, Clock, DeliveryDocument, FileDocument, FileHappening } from '../contracts.ts';
+import { holderOf } from '../identity/policy.ts';
+import { hex32 } from '../protocol/crc32.ts';
+import type { LadingEvent } from '../protocol/event-schemas.ts';
+import { contentTypeFor } from '../protocol/media-types.ts';
+import { iso } from '../protocol/times.ts';
+
+/** Events that are kept. */
+const KEPT = 8192;
+/** Chunks of one file are told together, at most so often. */
+const CHUNK_SPACING_MS = 250;
+
+/** An event and who may hear of it. */
+export interface Told {
+  seq: number;
+  event: LadingEvent;
+  /** Key of the owner as the engine knows it; null: of no file. */
+  ownerKey: string | null;
+}
+
+/** Where a listener is. */
+export interface Position {
+  /** Number of the next event to read. */
+  next: number;
+  /** Events between where it was and there are gone. */
+  lost: boolean;
+}
+
+interface Chunks {
+  file: Readonly<FileDocument>;
+  count: number;
+  fresh: number;
+  received: number;
+  total: number | null;
+}
+
+type About = Partial<Omit<LadingEvent, 'id' | 'type' | 'time'>>;
+
+export class Events {
+  readonly #clock: Clock;
+  /** In the ids of this run: numbers begin anew with each. */
+  readonly #run = randomBytes(6).toString('hex');
+  readonly #ring: Told[] = [];
+  readonly #listeners = new Set<(told: Told) => void>();
+  #next = 0;
+  #chunks = new Map<string, Chunks>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Called in the very step in which something happens to a file. */
+  readonly file = (happening: FileHappening): void => {
+    const { type, file } = happening;
+    if (type === 'chunk.received') {
+      this.#chunk(happening);
+      return;
+    }
+    // What came before must be told before.
+    this.#tellChunks(file.id);
+    this.#tell(type, file.owner, type === 'file.completed' ? completedFields(file) : fileFields(file));
+  };
+
+  /** The event of a file that was complete before anybody here was told. */
+  completed(file: Readonly<FileDocument>): LadingEvent {
+    return { ...this.#event('file.completed', completedFields(file)), id: `${this.#run}-${file.id}` };
+  }
+
+  deliveryFailed(delivery: DeliveryDocument, target: string): void {
+    const { owner, fileName, fileId, tenant, lastError } = delivery;
+    const about = { filename: fileName, file_id: fileId, tenant, owner: owner === null ? null : holderOf(owner).id };
+    this.#tell('delivery.failed', owner, { ...about, detail: `${target}: ${lastError ?? 'failed'}` });
+  }
+
+  /** Of entries that refuse; a flood of the same is one entry. */
+  refused({ tenant, principal, detail, target }: AuditEntry): void {
+    const who = [principal, target].filter((part) => part !== null).join(' ');
+    this.#tell('auth.refused', null, { tenant, detail: [detail, who].filter(Boolean).join('; ') });
+  }
+
+  listen(listener: (told: Told) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** @param lastId id of the last event that was read; null: from now on */
+  positionAfter(lastId: string | null): Position {
+    if (lastId === null) return { next: this.#next, lost: false };
+    const [run, seq] = lastId.split('-');
+    const next = Number(seq) + 1;
+    const first = this.#next - this.#ring.length;
+    // Of another run everything that this one has is new, and what was in between nobody knows.
+    if (run !== this.#run || !Number.isSafeInteger(next) || next > this.#next) return { next: first, lost: true };
+    return next < first ? { next: first, lost: true } : { next, lost: false };
+  }
+
+  /** The event at a position; null when it is yet to come. */
+  read(position: Position): Told | null {
+    const first = this.#next - this.#ring.length;
+    if (position.next < first) {
+      position.next = first;
+      position.lost = true;
+    }
+    return this.#ring[position.next % KEPT] !== undefined && position.next < this.#next
+      ? (this.#ring[position.next % KEPT] as Told)
+      : null;
+  }
+
+  close(): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#chunks.clear();
+    this.#listeners.clear();
+  }
+
+  #chunk({ file, fresh, received, total }: Extract<FileHappening, { type: 'chunk.received' }>): void {
+    const known = this.#chunks.get(file.id);
+    if (known) {
+      known.count += 1;
+      known.fresh += fresh;
+      known.received = Math.max(known.received, received);
+      known.total = total;
+    } else {
+      this.#chunks.set(file.id, { file, count: 1, fresh, received, total });
+      this.#timer ??= setTimeout(() => this.#tellAllChunks(), CHUNK_SPACING_MS).unref();
+    }
+  }
+
+  #tellAllChunks(): void {
+    this.#timer = null;
+    for (const id of [...this.#chunks.keys()]) this.#tellChunks(id);
+  }
+
+  #tellChunks(id: string): void {
+    const chunks = this.#chunks.get(id);
+    if (!chunks) return;
+    this.#chunks.delete(id);
+    const { file, count, fresh, received, total } = chunks;
+    this.#tell('chunk.received', file.owner, {
+      ...fileFields(file),
+      bytes_received: received,
+      total_bytes: total,
+      chunks: count,
+      chunk_bytes: fresh,
+    });
+  }
+
+  #tell(type: LadingEvent['type'], ownerKey: string | null, about: About): void {
+    const seq = this.#next;
+    const told: Told = { seq, event: this.#event(type, about), ownerKey };
+    this.#ring[seq % KEPT] = told;
+    this.#next = seq + 1;
+    for (const listener of this.#listeners) listener(told);
+  }
+
+  #event(type: LadingEvent['type'], about: About): LadingEvent {
+    return {
+      id: `${this.#run}-${this.#next}`,
+      type,
+      time: iso(this.#clock.now()),
+      tenant: null,
+      owner: null,
+      filename: null,
+      file_id: null,
+      bytes_received: null,
+      total_bytes: null,
+      content_type: null,
+      crc32: null,
+      detail: null,
+      ...about,
+    };
+  }
+}
+
+function completedFields(file: Readonly<FileDocument>): About {
+  const { size, crc32 } = file;
+  return { ...fileFields(file), bytes_received: size, crc32: crc32 === null ? null : hex32(crc32) };
+}
+
+function fileFields({ id, owner, name, size, contentType }: Readonly<FileDocument>): About {
+  const holder = holderOf(owner);
+  const type = contentType ?? contentTypeFor(name);
+  return {
+    tenant: holder.tenant,
+    owner: holder.id,
+    filename: name,
+    file_id: id,
+    total_bytes: size,
+    content_type: type,
+  };
+}

@@ -1,0 +1,63 @@
+/** Targets and deliveries as replies show them: passwords and signing keys never. */
+import type { DeliveryDocument, TargetDocument } from '../contracts.ts';
+import { holderOf } from '../identity/policy.ts';
+import type { Delivery, FileDelivery, Target } from '../protocol/delivery-schemas.ts';
+import type { EventType } from '../protocol/event-schemas.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
+import { iso } from '../protocol/times.ts';
+import type { RouteDeps } from './deps.ts';
+
+export const MASK = '*'.repeat(8);
+
+type Doors = Pick<RouteDeps, 'targets' | 'deliveries'>;
+
+export function shownTarget(target: TargetDocument): Target {
+  const { id, kind, name, tenant, rule, createdAt } = target;
+  const type = rule.type?.endsWith('/') ? `${rule.type}*` : rule.type;
+  const shared = { id, kind, name, tenant, created_at: iso(createdAt), rule: { ...rule, type } };
+  if (target.kind === 'webhook') {
+    return { ...shared, url: target.url, events: target.events as EventType[], secret: MASK };
+  }
+  const { host, port, username, directory, pattern, ca } = target;
+  return { ...shared, host, port, username, password: MASK, directory, pattern, ca };
+}
+
+function nameOf({ targets }: Doors, { targetId }: DeliveryDocument): string {
+  return targets.find(targetId)?.name ?? `${targetId} (deleted)`;
+}
+
+export function shownDelivery(doors: Doors, delivery: DeliveryDocument): Delivery {
+  const { id, targetId, tenant, event, owner, fileName, attempts, lastError, createdAt, nextAt, endedAt } = delivery;
+  return {
+    id,
+    target_id: targetId,
+    target: nameOf(doors, delivery),
+    tenant,
+    event: event as EventType,
+    owner: owner === null ? null : holderOf(owner).id,
+    filename: fileName,
+    state: doors.deliveries.stateOf(delivery),
+    attempts,
+    last_error: lastError,
+    created_at: iso(createdAt),
+    next_attempt_at: nextAt === null ? null : iso(nextAt),
+    ended_at: endedAt === null ? null : iso(endedAt),
+  };
+}
+
+/** The status of a file with what is sent of it, where anything is. Events that webhooks are told of are not deliveries of the file. */
+export function withDeliveries(doors: Doors, status: FileStatus): FileStatus {
+  if (status.id === null) return status;
+  const deliveries = doors.deliveries
+    .ofFile(status.id)
+    .filter(({ event }) => event === 'file.completed')
+    .map(
+      (delivery): FileDelivery => ({
+        target: nameOf(doors, delivery),
+        state: doors.deliveries.stateOf(delivery),
+        attempts: delivery.attempts,
+        last_error: delivery.lastError,
+      }),
+    );
+  return deliveries.length === 0 ? status : { ...status, deliveries };
+}

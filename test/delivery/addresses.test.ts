@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import type { LookupAddress, LookupAllOptions, LookupOptions } from 'node:dns';
+import { test } from 'node:test';
+import { checkWebhookUrl, isPublicAddress, publicLookup } from '../../src/delivery/addresses.ts';
+
+test('only addresses of the public internet are public, however they are written', () => {
+  for (const address of ['8.8.8.8', '1.1.1.1', '2606:4700:4700::1111', '::ffff:8.8.8.8']) {
+    assert.equal(isPublicAddress(address), true, address);
+  }
+  const special = [
+    ...['127.0.0.1', '127.255.255.254', '10.1.2.3', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1'],
+    ...['0.0.0.0', '255.255.255.255', '224.0.0.1', '240.0.0.1', '198.18.0.1', '192.0.2.1', '203.0.113.1'],
+    ...['::', '::1', '::7f00:1', '::ffff:127.0.0.1', '::ffff:10.0.0.1', 'fe80::1', 'fec0::1', 'fd00::1', 'ff02::1'],
+    ...['64:ff9b::7f00:1', '64:ff9b:1::1', '2002:7f00:1::', '2001::1', '2001:db8::1', '100::1', '3fff::1', '5f00::1'],
+    ...['', 'localhost', '1.2.3', '8.8.8.8.8', 'example.org'],
+  ];
+  for (const address of special) assert.equal(isPublicAddress(address), false, address);
+});
+
+test('URLs of webhooks: https, no password, no host of one’s own network, in any spelling', () => {
+  const good = ['https://example.org/hook', 'https://8.8.8.8/', 'https://example.org:8443/a?b=c'];
+  for (const url of good) assert.equal(checkWebhookUrl(url, false).protocol, 'https:', url);
+  const bad = [
+    ...['', 'example.org', 'http://example.org/', 'file:///etc/passwd', 'https://a:b@example.org/'],
+    ...['https://127.0.0.1/', 'https://2130706433/', 'https://0x7f000001/', 'https://0177.0.0.1/', 'https://127.1/'],
+    ...['https://[::1]/', 'https://[::ffff:7f00:1]/', 'https://[fd00::1]/', 'https://10.0.0.1:8443/'],
+    ...[
+      'https://localhost/',
+      'https://a.localhost/',
+      'https://localhost./',
+      'https://printer.local/',
+      'https://db.internal/',
+    ],
+  ];
+  for (const url of bad) assert.throws(() => checkWebhookUrl(url, false), { code: 'invalid_request' }, url);
+  assert.equal(checkWebhookUrl('http://127.0.0.1:8080/', true).port, '8080');
+  assert.throws(() => checkWebhookUrl('ftp://127.0.0.1/', true), { code: 'invalid_request' });
+});
+
+/** What the name server says. */
+function resolver(addresses: LookupAddress[]) {
+  return ((_: string, __: LookupAllOptions, callback: (error: null, found: LookupAddress[]) => void) =>
+    callback(null, addresses)) as never;
+}
+
+function looked(addresses: LookupAddress[], options: LookupOptions): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    publicLookup(resolver(addresses))('name.example', options, (error, found) => {
+      if (error) reject(error);
+      else resolve(found);
+    });
+  });
+}
+
+test('a name is connected to at the address that was looked at, and at none if one of its answers is not public', async () => {
+  const good = { address: '8.8.8.8', family: 4 };
+  const bad = { address: '127.0.0.1', family: 4 };
+  assert.deepEqual(await looked([good], { all: true }), [good]);
+  assert.equal(await looked([good], {}), '8.8.8.8');
+  for (const answers of [[bad], [good, bad], [], [{ address: '::ffff:127.0.0.1', family: 6 }]]) {
+    await assert.rejects(looked(answers, { all: true }), { code: 'invalid_request' });
+    await assert.rejects(looked(answers, {}), { code: 'invalid_request' });
+  }
+});

@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { DEFAULT_PATTERN, isPattern, remoteName } from '../../src/delivery/naming.ts';
+
+const FILE = { completedAt: Date.UTC(2026, 10, 27, 8, 5, 9), clientId: 'camera-7', name: 'monday.wav', id: 'ab12' };
+
+test('the default is YYYYMMDD_HHMMSS_<client_id>_<name>, in UTC', () => {
+  assert.equal(remoteName(DEFAULT_PATTERN, FILE), '20261127_080509_camera-7_monday.wav');
+  assert.equal(remoteName('{name}', { ...FILE, name: 'a/b\\c.wav' }), 'a_b_c.wav');
+  assert.equal(remoteName('{id}-{name}', FILE), 'ab12-monday.wav');
+});
+
+test('names that would mean something to a server or a shell do not', () => {
+  for (const [name, wanted] of [
+    ['..', '__'],
+    ['../../etc/passwd', '___.._etc_passwd'],
+    ['-rf', '_rf'],
+    ['.htaccess', '_htaccess'],
+    ['a\r\nDELE b', 'a__DELE b'],
+    ['~root', '_root'],
+    ['{id}', '{id}'],
+  ] as const) {
+    assert.equal(remoteName('{name}', { ...FILE, name }), wanted);
+  }
+});
+
+test('any name becomes one of 255 bytes at most, without folders or control characters, and keeps its extension', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 400 }), (name) => {
+      const made = remoteName(DEFAULT_PATTERN, { ...FILE, name: `${name}.wav` });
+      assert.ok(Buffer.byteLength(made) <= 255);
+      assert.ok(!/[/\\\p{Cc}]/u.test(made));
+      assert.ok(made.endsWith('.wav') && made.startsWith('20261127_080509_camera-7_'));
+      assert.equal(Buffer.from(made).toString(), made);
+    }),
+  );
+});
+
+test('a pattern tells files apart and knows its words', () => {
+  for (const pattern of [DEFAULT_PATTERN, '{name}', '{id}.bin', 'in-{date}-{id}'])
+    assert.ok(isPattern(pattern), pattern);
+  for (const pattern of ['', '{date}', 'x', '{nam}', '{name', 'a/{name}', '{name}\n', '{{name}}']) {
+    assert.ok(!isPattern(pattern), pattern);
+  }
+});

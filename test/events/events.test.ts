@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FileDocument } from '../../src/contracts.ts';
+import { Events } from '../../src/events/events.ts';
+
+const FILE: FileDocument = {
+  id: '0'.repeat(32),
+  owner: 'acme/camera',
+  name: 'a.wav',
+  state: 'open',
+  size: 26,
+  contentType: null,
+  reprDigest: null,
+  crc32: null,
+  createdAt: 0,
+  updatedAt: 0,
+  completedAt: null,
+  replaces: null,
+};
+
+function drain(events: Events, position: { next: number; lost: boolean }): number {
+  let count = 0;
+  while (events.read(position)) {
+    position.next += 1;
+    count += 1;
+  }
+  return count;
+}
+
+test('the newest events are kept; who is further behind is told that some are lost', () => {
+  const events = new Events({ now: () => 0 });
+  const slow = events.positionAfter(null);
+  const quick = events.positionAfter(null);
+  let heard = 0;
+  for (let n = 0; n < 20_000; n += 1) {
+    events.file({ type: 'file.created', file: FILE });
+    heard += drain(events, quick);
+  }
+  assert.equal(heard, 20_000);
+  assert.equal(quick.lost, false);
+  const kept = drain(events, slow);
+  assert.equal(slow.lost, true);
+  assert.equal(kept, 8192);
+  events.close();
+});
+
+test('chunks of a file are told together, and before whatever comes after them', () => {
+  const events = new Events({ now: () => 0 });
+  const position = events.positionAfter(null);
+  for (let n = 1; n <= 1000; n += 1) {
+    events.file({ type: 'chunk.received', file: FILE, fresh: 10, received: 10 * n, total: 26_000 });
+  }
+  assert.equal(events.read(position), null);
+  events.file({ type: 'file.deleted', file: FILE });
+  const { event } = events.read(position) ?? assert.fail();
+  assert.deepEqual(
+    [event.type, event.chunks, event.chunk_bytes, event.bytes_received, event.total_bytes],
+    ['chunk.received', 1000, 10_000, 10_000, 26_000],
+  );
+  assert.deepEqual([event.tenant, event.owner], ['acme', 'camera']);
+  position.next += 1;
+  assert.equal(events.read(position)?.event.type, 'file.deleted');
+  events.close();
+});

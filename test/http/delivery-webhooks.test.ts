@@ -1,0 +1,210 @@
+/** Events to webhooks: signed, tried again, never where they must not go. */
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Delivery, DeliveryPage, NewTarget, TargetCreated } from '../../src/protocol/delivery-schemas.ts';
+import { ALPHABET, put } from '../support/downloads.ts';
+import { eventually } from '../support/eventually.ts';
+import { seededFolder } from '../support/identity.ts';
+import { sign, startServer, type TestServer } from '../support/server.ts';
+import { startReceiver } from '../support/webhook-receiver.ts';
+import { assertProblemReply } from '../support/wire.ts';
+
+const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
+
+async function addHook(server: TestServer, url: string, more: Partial<NewTarget> = {}): Promise<TargetCreated> {
+  const reply = await fetch(`${server.origin}/api/deliveries/targets`, {
+    method: 'POST',
+    headers: { ...server.admin.headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ kind: 'webhook', url, ...more }),
+  });
+  assert.equal(reply.status, 201, await reply.clone().text());
+  return (await reply.json()) as TargetCreated;
+}
+
+function store(server: TestServer, name: string): Promise<unknown> {
+  return put(server, name, 0, ALPHABET, { total_size: '26' });
+}
+
+async function deliveries({ origin, admin }: TestServer, query: string): Promise<Delivery[]> {
+  const reply = await fetch(`${origin}/api/deliveries${query}`, { headers: admin.headers });
+  return ((await reply.json()) as DeliveryPage).deliveries;
+}
+
+test('a webhook is told of finished files, signed with the secret that was shown once', async (t) => {
+  const server = await startServer(t, SETTINGS);
+  const receiver = await startReceiver(t);
+  const { secret = '' } = await addHook(server, receiver.url, { name: 'hook' });
+  assert.match(secret, /^whsec_[A-Za-z0-9+/]{43}=$/);
+  receiver.secret = secret;
+  await store(server, 'letters.txt');
+  await eventually(() => receiver.received.length === 1, 'the event');
+  const [got] = receiver.received;
+  assert.equal(got?.signed, true);
+  assert.equal(got?.headers['content-type'], 'application/json');
+  const { id, time, file_id, ...event } = got?.event ?? ({} as never);
+  assert.ok(id && time && file_id);
+  assert.deepEqual(event, {
+    type: 'file.completed',
+    tenant: 'default',
+    owner: server.client.id,
+    filename: 'letters.txt',
+    bytes_received: 26,
+    total_bytes: 26,
+    content_type: 'text/plain',
+    crc32: '4c2750bd',
+    detail: null,
+  });
+  await eventually(async () => (await deliveries(server, '?state=delivered'))[0]?.id === got?.id, 'word of it');
+  const { origin, admin, client, dataDir } = server;
+  for (const [path, by] of [
+    ['/api/deliveries/targets', admin],
+    ['/api/config', client],
+  ] as const) {
+    const text = await (await fetch(`${origin}${path}`, { headers: by.headers })).text();
+    assert.ok(!text.includes(secret) && text.includes('"secret":"********"'), text);
+  }
+  await server.close();
+  for (const name of await readdir(join(dataDir, 'v1/targets'))) {
+    assert.ok(!(await readFile(join(dataDir, 'v1/targets', name), 'utf8')).includes(secret.slice(6)));
+  }
+});
+
+test('a receiver that fails is asked again with the same id, over a restart too', async (t) => {
+  const server = await startServer(t, SETTINGS);
+  const receiver = await startReceiver(t);
+  receiver.secret = 'a secret of my own choosing';
+  await addHook(server, receiver.url, { secret: receiver.secret });
+  receiver.answer(500);
+  await store(server, 'letters.txt');
+  await eventually(() => receiver.received.length >= 1, 'the first try');
+  await server.close();
+  const tries = receiver.received.length;
+  receiver.answer(200);
+  const again = await startServer(t, SETTINGS, {}, server.dataDir);
+  await eventually(async () => (await deliveries(again, '?state=delivered')).length === 1, 'the delivery');
+  assert.equal(receiver.received.length, tries + 1);
+  assert.deepEqual(new Set(receiver.received.map(({ id }) => id)).size, 1);
+  assert.ok(receiver.received.every(({ signed }) => signed));
+});
+
+test('every sort of event, in order, and none that was not asked for', async (t) => {
+  const server = await startServer(t, { ...SETTINGS, LADING_STALE_SECONDS: '1', LADING_DELIVERY_ATTEMPTS: '1' });
+  const receiver = await startReceiver(t);
+  const { origin, admin, client } = server;
+  const all: NewTarget['events'] = [
+    'file.created',
+    'chunk.received',
+    'file.completed',
+    'file.deleted',
+    'upload.expired',
+    'delivery.failed',
+    'auth.refused',
+  ];
+  receiver.secret = (await addHook(server, receiver.url, { name: 'all', events: all })).secret ?? '';
+  const types = (name: string) =>
+    receiver.received.flatMap(({ event }) => (event.filename === name ? [event.type] : [])).sort();
+  await put(server, 'letters.txt', 0, ALPHABET.subarray(0, 10), { total_size: '26' });
+  await put(server, 'letters.txt', 10, ALPHABET.subarray(10));
+  await fetch(`${origin}/api/files/letters.txt`, { method: 'DELETE', headers: client.headers });
+  await eventually(() => types('letters.txt').length >= 4, 'four events');
+  assert.deepEqual(
+    [...new Set(types('letters.txt'))],
+    ['chunk.received', 'file.completed', 'file.created', 'file.deleted'],
+  );
+  const chunks = receiver.received.filter(({ event }) => event.type === 'chunk.received');
+  assert.equal(
+    chunks.reduce((sum, { event }) => sum + (event.chunk_bytes ?? 0), 0),
+    26,
+  );
+
+  await put(server, 'stale.txt', 0, ALPHABET.subarray(0, 10), { total_size: '26' });
+  await eventually(async () => {
+    await fetch(`${origin}/api/sweep`, { method: 'POST', headers: admin.headers });
+    return types('stale.txt').includes('upload.expired');
+  }, 'an expired upload');
+
+  await fetch(`${origin}/api/files`, { headers: { authorization: 'Bearer nonsense' } });
+  await eventually(() => receiver.received.some(({ event }) => event.type === 'auth.refused'), 'a refusal');
+  const refused = receiver.received.find(({ event }) => event.type === 'auth.refused');
+  assert.match(refused?.event.detail ?? '', /unauthorized/);
+  assert.ok(!JSON.stringify(refused?.event).includes('nonsense'));
+
+  // Nothing listens there.
+  await addHook(server, 'http://127.0.0.1:9/hook', { name: 'dead', rule: { prefix: 'dead' } });
+  await store(server, 'dead.txt');
+  await eventually(() => types('dead.txt').includes('delivery.failed'), 'a failure');
+  const failure = receiver.received.find(({ event }) => event.type === 'delivery.failed');
+  assert.match(failure?.event.detail ?? '', /^dead: .*ECONNREFUSED/);
+  assert.ok(receiver.received.every(({ signed }) => signed));
+});
+
+test('redirects: a few with the method kept, and none that turn it into another', async (t) => {
+  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+  const end = await startReceiver(t);
+  const first = await startReceiver(t);
+  first.answer(307, { location: end.url });
+  end.secret = first.secret =
+    (await addHook(server, first.url, { name: 'kept', secret: 'sixteen or more characters' })).secret ?? '';
+  await store(server, 'one.txt');
+  await eventually(() => end.received.length === 1, 'the event at the end');
+  assert.equal(end.received[0]?.signed, true);
+  for (const [status, location] of [
+    [302, end.url],
+    [307, first.url],
+    [307, 'ftp://127.0.0.1/'],
+  ] as const) {
+    first.answer(status, { location });
+    await store(server, `${status}-${location.length}.txt`);
+  }
+  await eventually(async () => (await deliveries(server, '?state=failed')).length === 3, 'three failures');
+  assert.equal(end.received.length, 1);
+});
+
+test('a setting that closes the own network closes it for targets of before, by name and by redirect too', async (t) => {
+  const open = await startServer(t, SETTINGS);
+  const receiver = await startReceiver(t);
+  await addHook(open, receiver.url);
+  await open.close();
+  const server = await startServer(t, { LADING_DELIVERY_ATTEMPTS: '1' }, {}, open.dataDir);
+  await store(server, 'letters.txt');
+  await eventually(async () => (await deliveries(server, '?state=failed')).length === 1, 'the failure');
+  assert.equal(receiver.received.length, 0);
+  const [failed] = await deliveries(server, '');
+  assert.match(failed?.last_error ?? '', /https/);
+});
+
+test('two tenants: neither hears of the other, nor sees its targets or deliveries', async (t) => {
+  const { dataDir } = await seededFolder(t, (identity) =>
+    identity.clients.create({ id: 'root', secret: 'the-secret-of-the-root', role: 'root', name: null }),
+  );
+  const server = await startServer(t, SETTINGS, {}, dataDir);
+  const { origin, admin, app } = server;
+  const root = sign(app, 'root', 'root').headers;
+  const receiver = await startReceiver(t);
+  await addHook(server, receiver.url);
+  const json = { ...root, 'content-type': 'application/json' };
+  const made = await fetch(`${origin}/api/tenants`, { method: 'POST', headers: json, body: '{"tenant_id":"acme"}' });
+  assert.equal(made.status, 201);
+  const body = JSON.stringify({ kind: 'webhook', url: receiver.url, name: 'theirs', events: ['file.deleted'] });
+  const theirs = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, { method: 'POST', headers: json, body });
+  assert.equal(theirs.status, 201);
+  const { id } = (await theirs.json()) as TargetCreated;
+  await store(server, 'letters.txt');
+  await fetch(`${origin}/api/files/letters.txt`, { method: 'DELETE', headers: server.client.headers });
+  await eventually(async () => (await deliveries(server, '?state=delivered')).length === 1, 'the delivery');
+  assert.deepEqual(
+    receiver.received.map(({ event }) => event.type),
+    ['file.completed'],
+  );
+  for (const path of ['targets?tenant=acme', '?tenant=acme']) {
+    const foreign = await fetch(`${origin}/api/deliveries/${path}`.replace('/?', '?'), { headers: admin.headers });
+    await assertProblemReply(foreign, 'forbidden');
+  }
+  const url = `${origin}/api/deliveries/targets/${id}`;
+  await assertProblemReply(await fetch(url, { method: 'DELETE', headers: admin.headers }), 'not_found');
+  const own = await fetch(`${origin}/api/deliveries/targets`, { headers: admin.headers });
+  assert.ok(!(await own.text()).includes('theirs'));
+  assert.equal((await fetch(url, { method: 'DELETE', headers: root })).status, 200);
+});
