@@ -455,6 +455,8 @@ export interface ShareDocument {
   lost: number;
   /** Promised to answers that are being sent. */
   reserved: number;
+  /** How often the last byte of the file was sent. */
+  ends: number;
 }
 
 /** One file of an owner, or all whose names begin with something. */

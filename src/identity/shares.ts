@@ -103,6 +103,7 @@ export class Shares {
         spent: 0,
         lost: 0,
         reserved: 0,
+        ends: 0,
       };
       await this.#kept.put(document);
       this.files.add(file.id);
@@ -145,9 +146,10 @@ export class Shares {
   /**
    * Takes so many bytes of the file from what may still be downloaded; of a link without a limit they are counted. Durable when it
    * resolves, where there is a limit: a server that is killed forgets no download.
+   * @param toTheEnd the last byte of the file is one of them
    * @returns null when there are not so many left, or the link has ended
    */
-  async take(id: string, bytes: number): Promise<Settle | null> {
+  async take(id: string, bytes: number, toTheEnd: boolean): Promise<Settle | null> {
     const before = this.#kept.get(id);
     if (!before) return null;
     const now = this.#clock.now();
@@ -155,11 +157,12 @@ export class Shares {
     const cost = Math.max(bytes, 1);
     if (before.maxDownloads === null) {
       this.#kept.use({ ...before, lastUsed: now }, now);
-      return async (sent) => this.#count(id, sent);
+      return async (sent, whole) => this.#count(id, sent, whole && toTheEnd);
     }
     if (cost > leftOf(before)) return null;
     await this.#kept.replace(before, { ...before, reserved: before.reserved + cost, lastUsed: now });
-    return this.#kept.get(id) ? (sent, whole) => this.#settle(id, cost, whole ? null : Math.min(sent, cost)) : null;
+    if (!this.#kept.get(id)) return null;
+    return (sent, whole) => this.#settle(id, cost, whole ? { toTheEnd } : { broken: Math.min(sent, cost) });
   }
 
   get(id: string): ShareDocument | null {
@@ -200,29 +203,26 @@ export class Shares {
     return this.#kept.close();
   }
 
-  #count(id: string, sent: number): void {
+  #count(id: string, sent: number, toTheEnd: boolean): void {
     const document = this.#kept.get(id);
     if (!document) return;
     const spent = document.spent + (document.size === 0 ? 1 : sent);
-    this.#kept.use({ ...document, spent }, this.#clock.now());
+    this.#kept.use({ ...document, spent, ends: document.ends + (toTheEnd ? 1 : 0) }, this.#clock.now());
   }
 
-  /** @param broken how many bytes were sent before the answer broke off; null: it did not */
-  async #settle(id: string, cost: number, broken: number | null): Promise<void> {
+  /** @param became `broken`: so many bytes were sent before the answer broke off */
+  async #settle(id: string, cost: number, became: { broken: number } | { toTheEnd: boolean }): Promise<void> {
     const before = this.#kept.get(id);
     if (!before) return;
-    const after =
-      broken === null
-        ? { ...before, reserved: before.reserved - cost, spent: before.spent + cost }
-        : forgiven(before, cost, broken);
+    const after = 'broken' in became ? forgiven(before, cost, became.broken) : counted(before, cost, became.toTheEnd);
     // The answer is out. What cannot be written stays reserved, and the next start takes it for broken off.
     await this.#kept.replace(before, after).catch(() => {});
   }
 }
 
-/** How often the whole file was sent, counted by bytes. */
-export function downloadsOf({ spent, size }: ShareDocument): number {
-  return Math.floor(spent / Math.max(size, 1));
+/** How often the file was sent to its end, and not its end alone. */
+export function downloadsOf({ spent, lost, size, ends }: ShareDocument): number {
+  return Math.min(ends, Math.floor((spent + lost) / Math.max(size, 1)));
 }
 
 /** Bytes that its limit allows. */
@@ -232,6 +232,12 @@ function allowanceOf({ maxDownloads, size }: ShareDocument): number {
 
 function leftOf(document: ShareDocument): number {
   return allowanceOf(document) - document.spent - document.reserved;
+}
+
+/** After an answer for which `cost` was reserved was sent whole. */
+function counted(document: ShareDocument, cost: number, toTheEnd: boolean): ShareDocument {
+  const { reserved, spent, ends } = document;
+  return { ...document, reserved: reserved - cost, spent: spent + cost, ends: ends + (toTheEnd ? 1 : 0) };
 }
 
 /** After an answer for which `cost` was reserved broke off, `sent` bytes of it on their way or arrived. */

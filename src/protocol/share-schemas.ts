@@ -61,7 +61,7 @@ const known = {
   expires_at: Time('When it ends.'),
   password: Type.Boolean({ description: 'True when it wants a password.' }),
   max_downloads: Nullable(Type.Integer({ minimum: 1, description: 'How often at most; null: any number.' })),
-  downloads: Type.Integer({ minimum: 0, description: 'How often the whole file was sent, counted by bytes.' }),
+  downloads: Type.Integer({ minimum: 0, description: 'How often the file was sent to its end.' }),
   last_used: Nullable(Time('When something was last asked for with it.')),
 };
 

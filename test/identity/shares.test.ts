@@ -34,8 +34,9 @@ const wanted = (maxDownloads: number | null, size = 100): ShareRequest => ({
   maxDownloads,
 });
 
-async function counted(shares: Shares, id: string, bytes: number, sent = bytes): Promise<boolean> {
-  const settle = await shares.take(id, bytes);
+/** Asks for so many bytes and gets them, or less; of the end of the file or not. */
+async function counted(shares: Shares, id: string, bytes: number, sent = bytes, toTheEnd = true): Promise<boolean> {
+  const settle = await shares.take(id, bytes, toTheEnd);
   await settle?.(sent, sent === bytes);
   return settle !== null;
 }
@@ -43,10 +44,10 @@ async function counted(shares: Shares, id: string, bytes: number, sent = bytes):
 test('what is promised to an answer is nobody else’s meanwhile', async (t) => {
   const { shares } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
-  const settle = await shares.take(document.id, 60);
+  const settle = await shares.take(document.id, 60, true);
   assert.ok(settle);
-  assert.equal(await shares.take(document.id, 41), null);
-  assert.equal(await counted(shares, document.id, 40), true);
+  assert.equal(await shares.take(document.id, 41, false), null);
+  assert.equal(await counted(shares, document.id, 40, 40, false), true);
   assert.equal(shares.ofToken(token), null, 'nothing is left');
   await settle(0, false);
   assert.equal(shares.ofToken(token)?.id, document.id, 'the answer that broke off gave back what it did not send');
@@ -72,7 +73,7 @@ test('a server that was killed takes what it had promised for broken off', async
   const { shares, reopen } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
   assert.equal(await counted(shares, document.id, 40), true);
-  assert.ok(await shares.take(document.id, 60));
+  assert.ok(await shares.take(document.id, 60, true));
   const again = await reopen();
   const { spent, lost, reserved } = again.get(document.id) ?? document;
   assert.deepEqual([spent, lost, reserved], [40, 60, 0]);
@@ -84,8 +85,17 @@ test('a server that was killed takes what it had promised for broken off', async
 test('without a limit everything is let through, and counted', async (t) => {
   const { shares } = await bench(t);
   const { document } = await shares.create(wanted(null));
-  for (let n = 0; n < 5; n += 1) assert.equal(await counted(shares, document.id, 50), true);
-  assert.equal(downloadsOf(shares.get(document.id) ?? document), 2);
+  const downloads = (): number => downloadsOf(shares.get(document.id) ?? document);
+  // A player that looks at the end first has not had the file.
+  assert.equal(await counted(shares, document.id, 10), true);
+  assert.equal(downloads(), 0);
+  for (let n = 0; n < 4; n += 1) assert.equal(await counted(shares, document.id, 50, 50, n % 2 === 1), true);
+  assert.equal(downloads(), 2);
+  // One that broke off and was resumed is one.
+  await counted(shares, document.id, 100, 60);
+  assert.equal(downloads(), 2);
+  await counted(shares, document.id, 40);
+  assert.equal(downloads(), 3);
 });
 
 test('there are so many links to the files of one owner, and no more; those of others are not counted', async (t) => {

@@ -105,10 +105,10 @@ export interface SendFile {
   /** False once whoever asked may no longer read it, which ends the answer; by default that is known of their token. */
   stands?: () => boolean;
   /**
-   * Asked before so many bytes of the file are sent; what it answers with is told what became of them.
+   * Asked before so many bytes of the file are sent, its last one or not; what it answers with is told what became of them.
    * @throws LadingError to refuse
    */
-  take?: (bytes: number) => Promise<Settle>;
+  take?: (bytes: number, toTheEnd: boolean) => Promise<Settle>;
 }
 
 /** @param sent bytes of the file, as far as they went */
@@ -196,7 +196,7 @@ async function answer(
   let settle: Settle | undefined;
   let whole = false;
   try {
-    settle = await take?.(bytes);
+    settle = await take?.(bytes, reachesEnd(representation, selection));
     whole = await send(doors, { status, fields, source }, request, reply);
   } finally {
     await settle?.(Math.max(0, bytes - (source.remaining ?? 0)), whole);
@@ -300,6 +300,10 @@ function contentExtent({ size }: Representation, selection: Selection): Extent |
 function bytesOf({ size }: Representation, selection: Selection): number {
   if (selection.kind !== 'parts') return size ?? 0;
   return selection.extents.reduce((sum, extent) => sum + lengthOf(extent), 0);
+}
+
+function reachesEnd({ size }: Representation, selection: Selection): boolean {
+  return selection.kind !== 'parts' || selection.extents.some(({ end }) => end + 1 === size);
 }
 
 /** True when all of it was sent. */

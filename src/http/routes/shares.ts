@@ -198,8 +198,8 @@ export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
           name,
           id: fileId,
           stands: () => stillStands(deps, share),
-          take: async (bytes) => {
-            const settle = await identity.shares.take(id, bytes);
+          take: async (bytes, toTheEnd) => {
+            const settle = await identity.shares.take(id, bytes, toTheEnd);
             if (!settle) throw noShare();
             const { ip: address, id: requestId } = request;
             const who = { principal: null, tenant, address, requestId };

@@ -136,6 +136,7 @@ export function checkShare(value: unknown, id: string): ShareDocument {
     spent: fields.count('spent'),
     lost: fields.count('lost'),
     reserved: fields.count('reserved'),
+    ends: fields.count('ends'),
   });
 }
 
