@@ -71,6 +71,11 @@ export class SessionCalls {
     return (await this.#ask<SessionList>('GET', 'v1/auth/sessions', { signal })).sessions;
   }
 
+  /** All of them, the one that asks too. */
+  async endAll({ signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
+    await this.#ask('DELETE', 'v1/auth/sessions', { signal });
+  }
+
   /** Its tokens are worthless from now on. Throws `not_found`. */
   async end(sessionId: string, { signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
     await this.#ask('DELETE', `v1/auth/sessions/${segment(sessionId)}`, { signal });

@@ -28,7 +28,9 @@ export function authoriseReading(
 ): Reading {
   const reading = ownOrRefusal(request, asked);
   if (!(reading instanceof LadingError)) return reading;
-  const grant = grantsOf(deps, request, asked).find(({ target }) => isGranted(target, name));
+  const grant = grantsOf(deps, request, asked).find(
+    (one) => isGranted(one.target, name) && deps.identity.grantStands(one),
+  );
   if (!grant) throw reading;
   const signedIn = standing(deps, request);
   return { owner: grant.owner, stands: () => signedIn() && deps.identity.grantStands(grant) };
@@ -45,7 +47,7 @@ export interface Listing {
 export function authoriseListing(deps: RouteDeps, request: FastifyRequest, asked: string | undefined): Listing {
   const reading = ownOrRefusal(request, asked);
   if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null };
-  const granted = grantsOf(deps, request, asked);
+  const granted = grantsOf(deps, request, asked).filter((grant) => deps.identity.grantStands(grant));
   const [first] = granted;
   if (!first) throw reading;
   return { owner: first.owner, granted };
@@ -63,8 +65,7 @@ function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined):
 function grantsOf({ identity }: RouteDeps, { principal }: FastifyRequest, asked = ''): GrantDocument[] {
   // Ids hold no slash: with one it would be another tenant, of which nothing can be granted.
   if (asked.includes('/')) return [];
-  const grants = identity.grants.between(principal, ownerKey(principal.tenant, asked));
-  return grants.filter((grant) => identity.grantStands(grant));
+  return identity.grants.between(principal, ownerKey(principal.tenant, asked));
 }
 
 /**

@@ -84,6 +84,7 @@ const LINES: Line[] = [
   { operation: 'GET /v1/auth/me', rule: 'person' },
   { operation: 'PUT /v1/auth/me', rule: 'person', body: () => ({ name: 'Ada' }) },
   { operation: 'GET /v1/auth/sessions', rule: 'session' },
+  { operation: 'DELETE /v1/auth/sessions', rule: 'whole' },
   { operation: 'DELETE /v1/auth/sessions/{session_id}', rule: 'whole' },
   { operation: 'GET /v1/auth/providers', rule: 'open' },
   { operation: 'GET /v1/auth/oidc/login', rule: 'open' },

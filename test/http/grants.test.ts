@@ -1,7 +1,7 @@
 /** Grants over real sockets: what a grantee sees of another's files, who gives and takes it, and what ends it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, get as request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -377,4 +377,46 @@ test('a restart keeps grants, and what ended them', async (t) => {
   assert.deepEqual(await names(server, other), ['a', 'c/1']);
   assert.deepEqual(await waysTo(server, 'a', other), BOTH);
   assert.deepEqual(await waysTo(server, 'b', other), NEITHER);
+});
+
+/** The only document of a kind, and where it is. */
+async function documentIn(folder: string): Promise<{ path: string; value: Record<string, unknown> }> {
+  const [name = '', ...more] = await readdir(folder);
+  assert.equal(more.length, 0);
+  const path = join(folder, name);
+  return { path, value: JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown> };
+}
+
+test('what a crash left is put right: files that are gone take along what was shared, those replaced keep it', async (t) => {
+  const { dataDir } = await seededFolder(t, async () => {});
+  const first = await startServer(t, {}, {}, dataDir);
+  const other = await first.enrol();
+  await put(first, 'a', 0, ALPHABET, { total_size: '26' });
+  const { target: before } = await (async () => {
+    await granted(first, { filename: 'a', grantee: other.id });
+    return (await documentIn(join(dataDir, 'v1/grants'))).value;
+  })();
+  await put(first, 'a', 0, Buffer.from('other'), { total_size: '5', overwrite: 'true' });
+  await first.close();
+  // As if the server had been killed after the file was replaced and before the grant had heard of it.
+  const { path, value } = await documentIn(join(dataDir, 'v1/grants'));
+  assert.notDeepEqual(value.target, before);
+  await writeFile(path, JSON.stringify({ ...value, target: before }));
+
+  const second = await startServer(t, {}, {}, dataDir);
+  const server = { ...second, client: first.client };
+  assert.equal(await (await of(server, '/api/files/download/a', other)).text(), 'other');
+  const link = await ask(second.origin, '/api/files/share/a', { method: 'POST', headers: first.client.headers });
+  const { token } = (await link.json()) as { token: string };
+  assert.equal(await (await fetch(`${second.origin}/s/${token}`)).text(), 'other');
+  await second.close();
+  // As if it had been killed after the file was deleted.
+  const { target } = (await documentIn(join(dataDir, 'v1/grants'))).value as { target: { fileId: string } };
+  await rm(join(dataDir, 'v1/files', target.fileId.slice(0, 2), target.fileId), { recursive: true });
+
+  const third = await startServer(t, {}, {}, dataDir);
+  for (const kind of ['grants', 'shares']) assert.deepEqual(await readdir(join(dataDir, 'v1', kind)), []);
+  await put({ ...third, client: first.client }, 'a', 0, ALPHABET, { total_size: '26' });
+  assert.deepEqual(await waysTo({ ...third, client: first.client }, 'a', other), NEITHER);
+  assert.equal((await fetch(`${third.origin}/s/${token}`)).status, 404);
 });

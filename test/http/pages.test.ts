@@ -210,6 +210,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ]),
   ['get', '/logout', [], '200 400 401 403 408 431 500 503 507', ['Cache-Control', 'Set-Cookie']],
   ['get', '/v1/auth/sessions', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
+  ['delete', '/v1/auth/sessions', [], '200 400 401 403 408 431 500 503 507', []],
   ['delete', '/v1/auth/sessions/{session_id}', [], '200 400 401 403 404 408 431 500 503 507', []],
   ['post', '/ops/upload', [], '201 400 401 403 404 408 409 413 415 422 431 500 503 507', []],
   ['get', '/client/files/{ops_username}', [], '200 400 401 403 404 408 431 500 503', ['Cache-Control', 'Link']],

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { SessionList } from '../../src/protocol/account-schemas.ts';
 import { put } from '../support/downloads.ts';
-import { ask, login, PASSWORD, register } from '../support/people.ts';
+import { ask, login, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
 import { atEnd, signIn, startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
@@ -97,6 +97,39 @@ test('people and devices have theirs; who signed in for less ends their own alon
   assert.equal((await end(own?.id, less)).status, 200);
   assert.equal((await end(other?.id, whole)).status, 200);
   await assertProblemReply(await ask(origin, '/api/files', { headers: whole }), 'unauthorized');
+});
+
+test('all sessions end together; those of others go on', async (t) => {
+  const server = await startServer(t, OPEN);
+  const { origin, client } = server;
+  const [first, second] = [await account(server), await account(server)];
+  const other = await account(server, 'ben');
+  assert.equal((await ask(origin, '/v1/auth/sessions', { method: 'DELETE', headers: second })).status, 200);
+  for (const headers of [first, second]) {
+    await assertProblemReply(await ask(origin, '/api/files', { headers }), 'unauthorized');
+  }
+  assert.equal((await sessions(origin, other)).length, 1);
+  const { access_token: token } = await signIn(origin, client.id, client.secret);
+  const device = { authorization: `Bearer ${token}` };
+  assert.equal((await ask(origin, '/v1/auth/sessions', { method: 'DELETE', headers: device })).status, 200);
+  await assertProblemReply(await ask(origin, '/api/files', { headers: device }), 'unauthorized');
+});
+
+test('a new password ends the sessions of an account, and signs it in', async (t) => {
+  const server = await startServer(t, OPEN);
+  const { origin } = server;
+  const [first, second] = [await account(server), await account(server)];
+  const change = (password: string, old: string): Promise<Response> =>
+    ask(origin, '/v1/auth/me', { method: 'PUT', headers: first, body: { password, old_password: old } });
+  await assertProblemReply(await change(NEW_PASSWORD, 'wrong'), 'forbidden');
+  assert.equal((await change(NEW_PASSWORD, PASSWORD)).status, 200);
+  for (const headers of [first, second]) {
+    await assertProblemReply(await ask(origin, '/api/files', { headers }), 'unauthorized');
+  }
+  const login = (password: string): Promise<Response> =>
+    ask(origin, '/ops/login', { body: { username: 'anna', password } });
+  await assertProblemReply(await login(PASSWORD), 'not_found');
+  assert.equal((await login(NEW_PASSWORD)).status, 200);
 });
 
 test('API tokens have no sessions', async (t) => {

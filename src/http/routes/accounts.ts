@@ -169,7 +169,7 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
       },
     },
     config: { needs: 'sign-in', audit: 'sign_out' },
-    // Once the first session is over, what a crawler or a link looks at in advance must end no other.
+    // A HEAD is sent to look at something, and must end nothing.
     exposeHeadRoute: false,
     handler: async (request, reply): Promise<Message> => {
       const byCookie = request.headers.authorization === undefined;

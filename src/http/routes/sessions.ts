@@ -10,10 +10,12 @@ import { iso } from '../../protocol/times.ts';
 import { credentialOf } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { endSessionOf } from '../sessions.ts';
 
 const tags = ['Sessions'];
 
 export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { config } = deps;
   const { signIns } = deps.identity;
   app.get('/v1/auth/sessions', {
     schema: {
@@ -27,6 +29,24 @@ export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
       const { subject, current } = whoAsks(deps, request);
       reply.header('cache-control', 'no-store');
       return { sessions: signIns.listOf(subject).map((signIn) => shown(signIn, current)) };
+    },
+  });
+  app.delete('/v1/auth/sessions', {
+    schema: {
+      tags,
+      summary: 'Ends all sessions of who asks, this one too.',
+      response: { 200: Message },
+      documented: { errors: ['forbidden', 'insufficient_scope', ...SIGNED_IN, 'insufficient_storage'] },
+    },
+    config: { needs: 'sign-in', audit: 'session_ended' },
+    handler: async (request): Promise<Message> => {
+      const { subject } = whoAsks(deps, request);
+      requireWhole(request.principal, 'users:admin');
+      request.audited = { principal: request.principal, target: subject.id, detail: 'all' };
+      await signIns.endAllOf(subject);
+      // One that no session stands behind is signed out all the same.
+      await endSessionOf(deps, credentialOf(request, config.publicUrl) ?? '');
+      return { message: 'All sessions are over.' };
     },
   });
   app.delete<{ Params: { session_id: string } }>('/v1/auth/sessions/:session_id', {
