@@ -41,7 +41,7 @@ export class Access {
       return () => this.#tokens.stands(good);
     }
     return () => {
-      const document = this.#identity.apiTokens.ofToken(token);
+      const document = this.#identity.apiTokens.known(token);
       return document !== null && this.#identity.subject(document.ownerKind, document.owner) !== null;
     };
   }

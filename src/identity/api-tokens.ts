@@ -94,6 +94,11 @@ export class ApiTokens {
     return document;
   }
 
+  /** The same whether it has expired or not: that it runs out ends nothing that it began. */
+  known(token: string): ApiTokenDocument | null {
+    return this.#find(token);
+  }
+
   /** As `ofToken`; counts the use. */
   use(token: string): ApiTokenDocument | null {
     const document = this.ofToken(token);

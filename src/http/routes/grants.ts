@@ -14,6 +14,8 @@ import { smallBody } from '../refuse.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../sharing.ts';
 import { jsonBodies } from './json.ts';
 
+type FileTarget = Extract<GrantTarget, { kind: 'file' }>;
+
 const tags = ['Sharing'];
 /** In UTF-16 units; the names that begin with it may be longer by little. */
 const MOST_PREFIX = 1024;
@@ -64,7 +66,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       const still = target.kind === 'prefix' || (await isThere(deps, owner, target));
       if (!still || !identity.grantStands(made) || !identity.subject(grantee.kind, grantee.id)) {
         await identity.grants.revoke(made.id);
-        throw new LadingError('not_found', 'The file or the grantee was deleted meanwhile.');
+        throw new LadingError('not_found', 'The file was deleted or replaced meanwhile, or the grantee deleted.');
       }
       const detail = `${target.kind} ${target.name} of ${owner} to ${grantee.id}`;
       request.audited = { tenant, target: made.id, detail };
@@ -90,11 +92,9 @@ async function targetOf(deps: RouteDeps, owner: string, { filename, prefix }: Ne
   return { kind: 'prefix', name };
 }
 
-async function isThere(deps: RouteDeps, owner: string, { name }: GrantTarget): Promise<boolean> {
-  return await completeFile(deps, owner, name).then(
-    () => true,
-    () => false,
-  );
+async function isThere(deps: RouteDeps, owner: string, { name, fileId }: FileTarget): Promise<boolean> {
+  const file = await completeFile(deps, owner, name).catch(() => null);
+  return file?.id === fileId;
 }
 
 /** @throws LadingError `validation_failed` for the owner, `not_found`, the same for somebody of another tenant */
