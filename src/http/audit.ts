@@ -79,13 +79,16 @@ function isRefusal(error: LadingError, opens: boolean): boolean {
 export function auditRefusal(audit: Audit, request: FastifyRequest, error: LadingError): void {
   const { method, routeOptions } = request;
   const action = routeOptions.config.audit === 'sign_in' ? 'sign_in' : 'refusal';
-  const opens = action === 'sign_in' || routeOptions.config.secretPath === true;
+  const secret = routeOptions.config.secretPath === true;
+  const opens = action === 'sign_in' || secret;
   if (!isRefusal(error, opens)) return;
   const happening = happeningOf(request, action, request.audited?.principal ?? request.principal ?? null);
+  const target = request.audited?.target ?? null;
+  const path = shownPath(request.raw.url).slice(0, MOST_TARGET);
   audit.note({
     ...happening,
     outcome: 'refused',
-    target: action === 'sign_in' ? (request.audited?.target ?? null) : shownPath(request.raw.url).slice(0, MOST_TARGET),
+    target: action === 'sign_in' ? target : ((secret ? target : null) ?? path),
     detail: `${error.code}: ${method} ${routeOptions.url ?? 'elsewhere'}`,
   });
 }

@@ -179,7 +179,8 @@ test('a link with a password wants it, by HTTP Basic, and slows down who guesses
   assert.equal(last, 429);
   const page = await (await ask(server.origin, '/api/audit', { headers: server.admin.headers })).text();
   assert.match(page, new RegExp(`"action":"share_used","outcome":"ok"[^}]*share ${share_id}`));
-  assert.match(page, /"action":"refusal","outcome":"refused"[^}]*unauthorized: GET \/s\/:token/);
+  const refusal = `"action":"refusal","outcome":"refused"[^}]*"target":"share ${share_id}","detail":"unauthorized: GET /s/:token"`;
+  assert.match(page, new RegExp(refusal));
 });
 
 test('a limit is one of bytes: ranges and resumed downloads are parts of one, HEAD and refusals of none', async (t) => {
