@@ -7,6 +7,10 @@ import type { FastifyInstance } from 'fastify';
 import { type ScheduledTask, schedule } from 'node-cron';
 import type { Logger } from 'pino';
 import { AudioLibrary } from './audio/library.ts';
+import { Calls } from './calls/calls.ts';
+import { providerVoice } from './calls/provider.ts';
+import { sipVoice } from './calls/sip.ts';
+import { consoleVoice, type Voice } from './calls/voice.ts';
 import type { Config } from './config.ts';
 import type { Catalog, Clock, Collection } from './contracts.ts';
 import { Deliveries } from './delivery/deliveries.ts';
@@ -25,10 +29,12 @@ import { Identity, type IdentityStores } from './identity/identity.ts';
 import { KeyRing } from './identity/keys.ts';
 import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
 import { Quotas } from './identity/quotas.ts';
+import { SecondFactor } from './identity/second-factor.ts';
 import { VAULT_KEY_BYTES, Vault } from './identity/vault.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
 import { type DiskStore, type DiskStoreOptions, hasData, openDiskStore } from './storage/disk/store.ts';
 import { checkAudio } from './storage/lowdb/audio-documents.ts';
+import { checkCall } from './storage/lowdb/call-documents.ts';
 import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
 import { openLowdbCollection } from './storage/lowdb/collection.ts';
 import { checkDelivery, checkTarget } from './storage/lowdb/delivery-documents.ts';
@@ -125,6 +131,12 @@ async function assemble(
   const audioLibrary = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, warn });
   const vault = new Vault(await vaultKey(config, store));
   const targets = await Targets.open(await collection('targets', checkTarget), vault, clock);
+  const calls = await Calls.open(
+    { documents: await collection('calls', checkCall), vault, clock, voice: voiceOf(config), warn },
+    { phoneHour: config.otpPhoneHour, callerHour: config.otpCallerHour, day: config.otpDay },
+  );
+  const secondFactor = new SecondFactor(identity, clock, config.requireOtp, config.otpHours);
+  secondFactor.restore(calls.proofs());
   const deliveries = await Deliveries.open(
     {
       targets,
@@ -165,20 +177,37 @@ async function assemble(
     targets,
     deliveries,
     events,
+    calls,
+    secondFactor,
     keys,
     clock,
     log,
     state: () => state,
     gauges,
   });
-  const sweepAll = (): Promise<void> => sweep({ engine, identity, deliveries, keys, log });
+  const sweepAll = (): Promise<void> => sweep({ engine, identity, deliveries, calls, keys, log });
   const sweeper = schedule(config.cleanupCron, sweepAll, { noOverlap: true });
   await sweeper.stop();
   const enter = (next: ServerState): void => {
     state = next;
   };
   return lifecycle({
-    ...{ config, store, clock, log, identity, audit, engine, deliveries, events, server, sweeper, sweepAll, enter },
+    ...{
+      config,
+      store,
+      clock,
+      log,
+      identity,
+      audit,
+      engine,
+      deliveries,
+      calls,
+      events,
+      server,
+      sweeper,
+      sweepAll,
+      enter,
+    },
   });
 }
 
@@ -219,6 +248,17 @@ async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<
 /** In seconds; of those that people with a name sign in by. */
 function longestToken({ tokenMinutes, refreshDays, sessionDays }: Config): number {
   return Math.max(tokenMinutes * 60, Math.min(refreshDays, sessionDays) * 24 * 3600);
+}
+
+function voiceOf(config: Config): Voice | null {
+  const { voice, voiceUrl, voiceAccount, voiceToken, voiceFrom, sipAddress, sipPassword, publicUrl } = config;
+  if (voice === 'console') return consoleVoice((line) => console.log(line));
+  if (voice === 'http' && voiceUrl !== null && voiceAccount !== null && voiceToken !== null && voiceFrom !== null) {
+    const callback = publicUrl === null ? null : `${publicUrl}/calls/provider`;
+    return providerVoice({ url: voiceUrl, account: voiceAccount, token: voiceToken, from: voiceFrom, callback });
+  }
+  if (voice === 'sip' && sipAddress !== null) return sipVoice({ address: sipAddress, password: sipPassword });
+  return null;
 }
 
 /** Of what must be read again: from the setting, or made once and kept beside the other secrets. */
@@ -311,6 +351,7 @@ interface Parts {
   audit: Audit;
   engine: Engine;
   deliveries: Deliveries;
+  calls: Calls;
   events: Events;
   server: FastifyInstance;
   sweeper: ScheduledTask;
@@ -320,7 +361,7 @@ interface Parts {
 
 /** The start in order, and the stop in reverse. */
 function lifecycle(parts: Parts): App {
-  const { config, store, clock, log, identity, audit, engine, deliveries, events, server } = parts;
+  const { config, store, clock, log, identity, audit, engine, deliveries, calls, events, server } = parts;
   const { sweeper, sweepAll, enter } = parts;
   let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
@@ -358,6 +399,7 @@ function lifecycle(parts: Parts): App {
     clearInterval(idle);
     clearTimeout(cut);
     await deliveries.stop();
+    await calls.close();
     events.close();
     await identity.close();
     await audit.close();
@@ -388,19 +430,21 @@ async function sweep({
   engine,
   identity,
   deliveries,
+  calls,
   keys,
   log,
-}: Pick<Parts, 'engine' | 'identity' | 'deliveries' | 'log'> & { keys: JwtKeys }) {
+}: Pick<Parts, 'engine' | 'identity' | 'deliveries' | 'calls' | 'log'> & { keys: JwtKeys }) {
   const swept = await engine.sweep();
   if (swept.removed > 0 || swept.sealed > 0) log.info(swept, 'swept');
   try {
     await identity.sweep();
     if (keys instanceof KeyRing) await keys.sweep();
     await deliveries.sweep();
+    await calls.sweep();
   } catch (error) {
     log.error(
       { err: error },
-      'what has lapsed of sign-ins, keys and deliveries could not be put away; the next sweep tries again',
+      'what has lapsed of sign-ins, keys, deliveries and calls could not be put away; the next sweep tries again',
     );
   }
 }

@@ -93,6 +93,15 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
   registration: (text) => oneOf(text, ['open', 'closed']),
   algorithm: (text) => oneOf(text, ['HS256', 'EdDSA', 'RS256']),
   switch: (text) => oneOf(text, ['on', 'off']),
+  voice: (text) => oneOf(text, ['off', 'console', 'http', 'sip']),
+  sip: (text) => {
+    // It is written into a file of settings, a line each.
+    if (!/^sips?:[\w.+~-]{1,64}@[\w.-]{1,253}(:\d{1,5})?$/.test(text)) {
+      throw new Refused('must be an address like sip:lading@pbx.example.org');
+    }
+    return text;
+  },
+  guarded: (text) => (text === 'none' ? [] : text.split(',').map((part) => oneOf(part.trim(), ['downloads', 'share']))),
   url: (text) => {
     const url = URL.canParse(text) ? new URL(text) : null;
     if (
@@ -187,6 +196,17 @@ function checkTogether(config: Omit<Config, 'tls'>): Config['tls'] {
   if ((config.oidcIssuer === null) !== (config.oidcClientId === null)) {
     throw new ConfigError('LADING_OIDC_CLIENT_ID must be set together with LADING_OIDC_ISSUER');
   }
+  if (config.voice === 'http') {
+    for (const [name, value] of [
+      ['ACCOUNT', config.voiceAccount],
+      ['TOKEN', config.voiceToken],
+      ['FROM', config.voiceFrom],
+    ] as const) {
+      if (value === null) throw new ConfigError(`LADING_VOICE=http needs LADING_VOICE_${name}`);
+    }
+  }
+  if (config.voice === 'sip' && config.sipAddress === null)
+    throw new ConfigError('LADING_VOICE=sip needs LADING_SIP_ADDRESS');
   if ((config.tlsCert === null) !== (config.tlsKey === null)) {
     const [absent, given] = config.tlsCert === null ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
     throw new ConfigError(`LADING_TLS_${absent} must be set together with LADING_TLS_${given}`);
@@ -208,6 +228,13 @@ function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
   }
   if (config.jwtSecret !== null && config.jwtAlgorithm !== 'HS256') {
     warnings.push(`LADING_JWT_SECRET is of no use with LADING_JWT_ALGORITHM=${config.jwtAlgorithm}`);
+  }
+  if (config.voice === 'console')
+    warnings.push('LADING_VOICE=console shows the codes of calls in this terminal; it is for development');
+  if (config.requireOtp.length > 0 && config.voice === 'off') {
+    warnings.push(
+      'LADING_REQUIRE_OTP asks for verified calls, but LADING_VOICE=off places none: nobody can do what it guards',
+    );
   }
   return warnings;
 }

@@ -343,6 +343,8 @@ export interface ClientDocument {
   notBefore: number | null;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
+  /** Number of the second factor, in E.164. */
+  phone?: string;
 }
 
 export type CredentialStore = Collection<ClientDocument>;
@@ -384,6 +386,8 @@ export interface PersonDocument {
   lastUsed: number | null;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
+  /** Number of the second factor, in E.164. */
+  phone?: string;
 }
 
 /** A session: a sign-in that can be renewed, with its family of refresh tokens, or one whose access token is good as long as it is. */
@@ -494,6 +498,38 @@ export interface TenantDocument {
   createdAt: number;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
+}
+
+// ---------------------------------------------------------------- calls
+
+/** That whoever has a credential has the telephone of its owner too. */
+export interface Proof {
+  /** Key of the client or person. */
+  holder: string;
+  /** Id of the sign-in, access token or API token. */
+  credential: string;
+  until: number;
+}
+
+/** A code that is spoken into a telephone. */
+export interface CallDocument {
+  id: string;
+  /** Key of the client or person that asked for it. */
+  caller: string;
+  /** E.164. */
+  phone: string;
+  /** The code, sealed; null once it is worth nothing. */
+  sealed: string | null;
+  message: string | null;
+  state: 'pending' | 'verified' | 'failed' | 'replaced' | 'expired';
+  tries: number;
+  /** When it was asked to be spoken, each time. */
+  spokenAt: number[];
+  speech: 'queued' | 'calling' | 'spoken' | 'failed';
+  createdAt: number;
+  expiresAt: number;
+  /** What its verification proves, if anything. */
+  proof: Proof | null;
 }
 
 // ---------------------------------------------------------------- audio

@@ -53,6 +53,10 @@ export interface ProblemMembers {
   scope?: string;
   /** The same in the fixed words of /api/tokens. */
   error?: string;
+  /** What else is asked for besides the token. */
+  second_factor?: 'call';
+  /** How often a code may still be tried. */
+  tries_left?: number;
   /** Total size for the `Content-Range` of a 416. */
   total_bytes?: number;
 }

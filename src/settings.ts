@@ -25,6 +25,10 @@ export interface KindTypes {
   registration: 'open' | 'closed';
   algorithm: 'HS256' | 'EdDSA' | 'RS256';
   switch: 'on' | 'off';
+  voice: 'off' | 'console' | 'http' | 'sip';
+  /** `sip:user@host`, with a port if need be. */
+  sip: string | null;
+  guarded: readonly ('downloads' | 'share')[];
 }
 
 export type Kind = keyof KindTypes;
@@ -437,6 +441,110 @@ export const SETTINGS = [
     kind: 'secret',
     default: null,
     help: 'Key under which passwords of delivery targets are kept; without one the server makes one and keeps it in the data directory',
+  },
+  {
+    name: 'voice',
+    env: 'LADING_VOICE',
+    flag: 'voice',
+    kind: 'voice',
+    default: 'off',
+    help: 'Who speaks codes into telephones: off, console (development: the terminal shows them), http (a voice provider), sip (baresip)',
+  },
+  {
+    name: 'voiceUrl',
+    env: 'LADING_VOICE_URL',
+    flag: 'voice-url',
+    kind: 'origin',
+    default: 'https://api.twilio.com',
+    help: 'The voice provider; its interface is that of Twilio',
+  },
+  {
+    name: 'voiceAccount',
+    env: 'LADING_VOICE_ACCOUNT',
+    flag: 'voice-account',
+    kind: 'name',
+    default: null,
+    help: 'Account there',
+  },
+  {
+    name: 'voiceToken',
+    env: 'LADING_VOICE_TOKEN',
+    flag: 'voice-token',
+    kind: 'secret',
+    default: null,
+    help: 'Its token, which also signs what the provider tells of calls',
+  },
+  {
+    name: 'voiceFrom',
+    env: 'LADING_VOICE_FROM',
+    flag: 'voice-from',
+    kind: 'name',
+    default: null,
+    help: 'Number that calls come from',
+  },
+  {
+    name: 'sipAddress',
+    env: 'LADING_SIP_ADDRESS',
+    flag: 'sip-address',
+    kind: 'sip',
+    default: null,
+    help: 'Address at the SIP server that places calls, as sip:lading@pbx.example.org',
+  },
+  {
+    name: 'sipPassword',
+    env: 'LADING_SIP_PASSWORD',
+    flag: 'sip-password',
+    kind: 'secret',
+    default: null,
+    help: 'Its password',
+  },
+  {
+    name: 'otpPhoneHour',
+    env: 'LADING_OTP_PHONE_HOUR',
+    flag: 'otp-phone-hour',
+    kind: 'int',
+    default: '5',
+    help: 'Calls to one number an hour; 0: any',
+    min: 0,
+    max: 1000000,
+  },
+  {
+    name: 'otpCallerHour',
+    env: 'LADING_OTP_CALLER_HOUR',
+    flag: 'otp-caller-hour',
+    kind: 'int',
+    default: '60',
+    help: 'Calls that one client or person may ask for an hour; 0: any',
+    min: 0,
+    max: 1000000,
+  },
+  {
+    name: 'otpDay',
+    env: 'LADING_OTP_DAY',
+    flag: 'otp-day',
+    kind: 'int',
+    default: '1000',
+    help: 'Calls of the whole server a day; 0: any',
+    min: 0,
+    max: 1000000,
+  },
+  {
+    name: 'requireOtp',
+    env: 'LADING_REQUIRE_OTP',
+    flag: 'require-otp',
+    kind: 'guarded',
+    default: 'none',
+    help: 'What a verified call is asked for: none, or downloads, share or both, separated by a comma',
+  },
+  {
+    name: 'otpHours',
+    env: 'LADING_OTP_HOURS',
+    flag: 'otp-hours',
+    kind: 'int',
+    default: '12',
+    help: 'How long a verified call counts, for the sign-in or API token that it was verified with',
+    min: 1,
+    max: 8784,
   },
   {
     name: 'logLevel',

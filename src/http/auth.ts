@@ -7,6 +7,7 @@ import type { Access } from '../identity/access.ts';
 import type { Clients } from '../identity/clients.ts';
 import type { Identity } from '../identity/identity.ts';
 import { requireRole, requireScope } from '../identity/policy.ts';
+import type { Guarded, SecondFactor } from '../identity/second-factor.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Role } from '../protocol/schemas.ts';
 import type { Scope } from '../protocol/scopes.ts';
@@ -16,7 +17,7 @@ import type { RouteDeps } from './deps.ts';
 import type { RateLimits } from './rate-limit.ts';
 
 /** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
-export type Needs = Scope | `role:${Exclude<Role, 'client'>}` | 'sign-in';
+export type Needs = Scope | 'files:read files:write' | `role:${Exclude<Role, 'client'>}` | 'sign-in';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -25,6 +26,8 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     needs?: Needs;
+    /** What may be asked for besides the token, by a setting. */
+    guarded?: Guarded;
   }
 }
 
@@ -45,6 +48,9 @@ export function requireNeeds(principal: Principal, needs: Needs): void {
   if (needs === 'sign-in') return;
   if (needs === 'role:ops' || needs === 'role:admin' || needs === 'role:root') {
     requireRole(principal, needs.slice('role:'.length) as Role);
+  } else if (needs === 'files:read files:write') {
+    requireScope(principal, 'files:read');
+    requireScope(principal, 'files:write');
   } else requireScope(principal, needs);
 }
 
@@ -65,6 +71,7 @@ export interface BearerOptions {
   access: Access;
   limits: RateLimits;
   publicUrl: PublicUrl;
+  secondFactor: SecondFactor;
 }
 
 /**
@@ -91,7 +98,7 @@ export function standing({ access, config }: RouteDeps, request: FastifyRequest)
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */
 export const bearerAuth = fp<BearerOptions>(
-  (scope: FastifyInstance, { access, limits, publicUrl }, done) => {
+  (scope: FastifyInstance, { access, limits, publicUrl, secondFactor }, done) => {
     scope.decorateRequest('principal');
     plainErrors(scope);
     scope.addHook('onRoute', ({ url, config }) => {
@@ -106,6 +113,8 @@ export const bearerAuth = fp<BearerOptions>(
         limits.token(request, reply, token);
         limits.principal(request, reply, request.principal);
         requireNeeds(request.principal, request.routeOptions.config.needs ?? 'role:root');
+        const { guarded } = request.routeOptions.config;
+        if (guarded !== undefined) secondFactor.require(guarded, request.principal, () => access.credentialOf(token));
       } catch (error) {
         return next(error instanceof Error ? error : missingToken());
       }

@@ -1,6 +1,7 @@
 /** What the HTTP side needs to be given. A route file is a function of the application and these doors. */
 import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
+import type { Calls } from '../calls/calls.ts';
 import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
@@ -13,6 +14,7 @@ import type { Clients } from '../identity/clients.ts';
 import type { Identity } from '../identity/identity.ts';
 import type { OutsideProvider } from '../identity/outside.ts';
 import type { Quotas } from '../identity/quotas.ts';
+import type { SecondFactor } from '../identity/second-factor.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Tokens } from '../identity/tokens.ts';
 import type { Metrics } from './metrics.ts';
@@ -50,6 +52,7 @@ export interface ServerDeps {
     | 'deliveryRetrySeconds'
     | 'webhookPrivate'
     | 'sealingKey'
+    | 'voiceToken'
   >;
   engine: Engine;
   downloads: Pump;
@@ -62,6 +65,8 @@ export interface ServerDeps {
   targets: Targets;
   deliveries: Deliveries;
   events: Events;
+  calls: Calls;
+  secondFactor: SecondFactor;
   /** Providers outside through which people may sign in. */
   outside: readonly OutsideProvider[];
   /** What signs and verifies tokens. */

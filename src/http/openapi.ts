@@ -105,7 +105,9 @@ function documented(
   const response = { ...successes(rest.response, extra.replies), ...refusals(errors, extra.refusal) };
   // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for every scheme).
   const security =
-    needs === undefined || needs === 'sign-in' ? {} : { security: [{ bearer: [needs] }, { cookie: [needs] }] };
+    needs === undefined || needs === 'sign-in'
+      ? {}
+      : { security: [{ bearer: needs.split(' ') }, { cookie: needs.split(' ') }] };
   const schema: FastifySchema = { ...security, ...rest, response };
   if (extra.request) schema.headers = { type: 'object', properties: fieldSchemas(REQUEST_FIELDS, extra.request) };
   if (!url.endsWith('/*')) return { schema, url };

@@ -30,6 +30,7 @@ import { adminRoutes } from './routes/admin.ts';
 import { apiTokenRoutes } from './routes/api-tokens.ts';
 import { audioRoutes } from './routes/audio.ts';
 import { auditRoutes } from './routes/audit.ts';
+import { callRoutes, providerRoute } from './routes/calls.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { configRoute } from './routes/config.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
@@ -44,6 +45,7 @@ import { oauthRoutes, verifyRoute } from './routes/oauth.ts';
 import { outsideRoutes } from './routes/outside.ts';
 import { ownAccountRoutes } from './routes/own-account.ts';
 import { signInRoutes } from './routes/people.ts';
+import { phoneRoutes } from './routes/phones.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { sharedFileRoute, shareRoutes } from './routes/shares.ts';
@@ -100,12 +102,18 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     tokenRoutes(working, routeDeps);
     oauthRoutes(working, routeDeps);
     metricsRoutes(working, routeDeps);
+    providerRoute(working, routeDeps);
     signInRoutes(working, routeDeps);
     outsideRoutes(working, routeDeps);
     accountDoors(working, routeDeps);
     sharedFileRoute(working, routeDeps);
     working.register(async (signedIn) => {
-      signedIn.register(bearerAuth, { access, limits, publicUrl: deps.config.publicUrl });
+      signedIn.register(bearerAuth, {
+        access,
+        limits,
+        publicUrl: deps.config.publicUrl,
+        secondFactor: deps.secondFactor,
+      });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
       signedIn.removeAllContentTypeParsers();
       signedIn.addContentTypeParser('*', (_request, _payload, done) => done(null));
@@ -130,6 +138,8 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         shareRoutes(api, routeDeps);
         grantRoutes(api, routeDeps);
         deliveryRoutes(api, routeDeps);
+        callRoutes(api, routeDeps);
+        phoneRoutes(api, routeDeps);
         eventRoutes(api, routeDeps);
       });
     });

@@ -46,6 +46,20 @@ export class Access {
     };
   }
 
+  /**
+   * What a second factor is bound to: the sign-in, or where there is none the access token; of an API token its id.
+   * @throws LadingError `unauthorized`
+   */
+  credentialOf(token: string): string {
+    if (ApiTokens.looksLike(token)) {
+      const document = this.#identity.apiTokens.ofToken(token);
+      if (!document) throw new LadingError('unauthorized', 'The API token is invalid, expired or revoked.');
+      return `api-token ${document.id}`;
+    }
+    const { sid, jti } = this.#tokens.inspect(token).claims;
+    return sid === undefined ? `token ${jti}` : `sign-in ${sid}`;
+  }
+
   #apiToken(token: string): Principal {
     const document = this.#identity.apiTokens.use(token);
     const owner = document && this.#identity.subject(document.ownerKind, document.owner);

@@ -109,6 +109,15 @@ export class Clients {
     return this.#kept.change(clientId, { quota });
   }
 
+  /** The number of the second factor; null takes it away. Durable when it resolves; false when there is none of this id. */
+  async setPhone(clientId: string, phone: string | null): Promise<boolean> {
+    const before = this.#kept.get(clientId);
+    if (!before) return false;
+    const { phone: _, ...rest } = before;
+    await this.#kept.replace(before, phone === null ? rest : { ...rest, phone });
+    return true;
+  }
+
   /** Its tokens are worthless from this moment; false when there is no such client. */
   async remove(clientId: string): Promise<boolean> {
     this.#principals.delete(clientId);

@@ -115,6 +115,12 @@ export class Identity {
     return principal && this.tenants.has(principal.tenant) ? principal : null;
   }
 
+  /** The number of the second factor of a principal, of an API token that of its owner; null: none was registered. */
+  phoneOf({ id, tenant }: Principal): string | null {
+    const document = this.clients.find(id) ?? this.people.get(id);
+    return document?.tenant === tenant ? (document.phone ?? null) : null;
+  }
+
   /**
    * True while whoever made something that outlives its request may read the files of this owner (as the engine knows it), and what it
    * was made with is good.

@@ -47,6 +47,18 @@ export class Kept<T extends object> {
     this.#documents.set(this.#idOf(document), document);
   }
 
+  /** As `put`, but seen at once: what counts towards a limit counts from the moment it is asked for. A failed write takes it back. */
+  async create(document: T): Promise<void> {
+    const id = this.#idOf(document);
+    this.#documents.set(id, document);
+    try {
+      await this.#store.put(document);
+    } catch (error) {
+      if (this.#documents.get(id) === document) this.#documents.delete(id);
+      throw error;
+    }
+  }
+
   /**
    * Seen at once, durable when it resolves. For what must not happen twice, as the use of a refresh token; a failed write takes it
    * back.

@@ -179,6 +179,15 @@ export class People {
     return this.#kept.change(id, { quota });
   }
 
+  /** The number of the second factor; null takes it away. Durable when it resolves; false when there is none of this id. */
+  async setPhone(id: string, phone: string | null): Promise<boolean> {
+    const before = this.#kept.get(id);
+    if (!before) return false;
+    const { phone: _, ...rest } = before;
+    await this.#kept.replace(before, phone === null ? rest : { ...rest, phone });
+    return true;
+  }
+
   /** Their tokens are worthless from this moment; false when there is no such person. */
   async remove(id: string): Promise<boolean> {
     const person = this.#kept.get(id);

@@ -291,7 +291,7 @@ function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
       params: Type.Object({ ...opsUsername, ...downloadSchema.params.properties }),
       querystring: Type.Object({}),
     },
-    config: { needs: 'files:read', frequent: true },
+    config: { needs: 'files:read', frequent: true, guarded: 'downloads' },
     handler: async (request, reply) => {
       const owner = opsOwner(deps, request, request.params.ops_username);
       return send({ owner, name: checkName(request.params['*']) }, request, reply);

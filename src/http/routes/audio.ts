@@ -109,7 +109,7 @@ function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
       params: Type.Object({ pk: Type.String({ description: 'The id of the audio file.' }) }),
       querystring: Type.Object({}),
     },
-    config: { needs: 'files:read', frequent: true },
+    config: { needs: 'files:read', frequent: true, guarded: 'downloads' },
     handler: async (request, reply) => {
       const owner = ownerOf(request.principal);
       const entry = await deps.audio.find(owner, request.params.pk);

@@ -144,7 +144,7 @@ export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
     method: ['GET', 'HEAD'],
     url: '/api/files/download/*',
     schema: downloadSchema,
-    config: { frequent: true, needs: 'files:read' },
+    config: { frequent: true, needs: 'files:read', guarded: 'downloads' },
     handler: async (request, reply) => {
       const name = checkName(request.params['*']);
       const reading = authoriseReading(deps, request, request.query.owner, name);

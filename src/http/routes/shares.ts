@@ -64,7 +64,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
         ],
       },
     },
-    config: { needs: 'files:read', audit: 'share_created' },
+    config: { needs: 'files:read', guarded: 'share', audit: 'share_created' },
     preParsing: smallBody(config.idleSeconds),
     preValidation: (request, _reply, next) => {
       // Everything has a default, so nothing at all is a request too.

@@ -36,6 +36,7 @@ export const COLLECTIONS = [
   'shares',
   'grants',
   'audio',
+  'calls',
   'targets',
   'deliveries',
 ] as const;

@@ -61,6 +61,15 @@ export class Fields {
     });
   }
 
+  /** A list of whole numbers from 0. */
+  counts(name: string): number[] {
+    return this.#array(name).map((value) => {
+      if (!Number.isSafeInteger(value) || Number(value) < 0)
+        throw new Error(`"${name}" holds something else than counts`);
+      return Number(value);
+    });
+  }
+
   /** A list of objects. */
   list(name: string): Fields[] {
     return this.#array(name).map((value) => new Fields(value));

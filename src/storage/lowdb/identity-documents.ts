@@ -34,6 +34,10 @@ function quotaOf(fields: Fields): { quota?: QuotaLimits } {
   return { quota: { bytes: bytes ?? null, openUploads: openUploads ?? null, dayBytes: dayBytes ?? null } };
 }
 
+function phoneOf(fields: Fields): { phone?: string } {
+  return fields.has('phone') ? { phone: fields.text('phone') } : {};
+}
+
 function accountOf(fields: Fields): { account?: NamedAccount } {
   if (!fields.has('account')) return {};
   const account = fields.fields('account');
@@ -53,6 +57,7 @@ export function checkClient(value: unknown, clientId: string): ClientDocument {
     lastUsed: fields.countOrNull('lastUsed'),
     notBefore: fields.has('notBefore') ? fields.countOrNull('notBefore') : null,
     ...quotaOf(fields),
+    ...phoneOf(fields),
   });
 }
 
@@ -74,6 +79,7 @@ export function checkPerson(value: unknown, id: string): PersonDocument {
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     ...quotaOf(fields),
+    ...phoneOf(fields),
   });
 }
 

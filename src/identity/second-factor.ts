@@ -1,0 +1,73 @@
+/** What a verified call opens: it counts for the credential that it was verified with, and for a while. */
+import type { Clock, Principal, Proof } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Identity } from './identity.ts';
+import { ownerKey } from './policy.ts';
+
+export const GUARDED = ['downloads', 'share'] as const;
+/** What may need a second factor. */
+export type Guarded = (typeof GUARDED)[number];
+
+export class SecondFactor {
+  readonly #identity: Identity;
+  readonly #clock: Clock;
+  readonly #required: ReadonlySet<Guarded>;
+  readonly #hours: number;
+  readonly #proofs = new Map<string, Proof & { phone: string }>();
+
+  /** @param required what it is asked for; for nothing else does it cost anything */
+  constructor(identity: Identity, clock: Clock, required: readonly Guarded[], hours: number) {
+    this.#identity = identity;
+    this.#clock = clock;
+    this.#required = new Set(required);
+    this.#hours = hours;
+  }
+
+  /** Proofs of before a restart. */
+  restore(proofs: Iterable<Proof & { phone: string }>): void {
+    for (const proof of proofs) this.#proofs.set(proof.credential, proof);
+  }
+
+  requires(what: Guarded): boolean {
+    return this.#required.has(what);
+  }
+
+  /**
+   * What a call to this number would prove; null when it proves nothing: only the number that an administrator registered does, or
+   * whoever stole a token would have it confirmed by a telephone of their own.
+   */
+  proofFor(principal: Principal, credential: string, phone: string): Proof | null {
+    if (this.#identity.phoneOf(principal) !== phone) return null;
+    return { holder: holderOf(principal), credential, until: this.#clock.now() + this.#hours * 3600_000 };
+  }
+
+  accept(proof: Proof, phone: string): void {
+    if (this.#proofs.size > 100_000) this.sweep();
+    this.#proofs.set(proof.credential, { ...proof, phone });
+  }
+
+  /** @throws LadingError `forbidden` */
+  require(what: Guarded, principal: Principal, credential: () => string): void {
+    if (!this.#required.has(what)) return;
+    const phone = this.#identity.phoneOf(principal);
+    const proof = this.#proofs.get(credential());
+    const good =
+      proof && proof.until > this.#clock.now() && proof.phone === phone && proof.holder === holderOf(principal);
+    if (good) return;
+    const next =
+      phone === null
+        ? 'Have an administrator register your telephone number (PUT /api/phones) first.'
+        : 'Ask for a call with POST /calls/otp to the number registered for you, and send its code to POST /calls/verify.';
+    throw new LadingError('forbidden', `This needs a second factor. ${next}`, { second_factor: 'call' });
+  }
+
+  /** Forgets what has lapsed. */
+  sweep(): void {
+    const now = this.#clock.now();
+    for (const [credential, { until }] of this.#proofs) if (until <= now) this.#proofs.delete(credential);
+  }
+}
+
+function holderOf({ tenant, id }: Principal): string {
+  return ownerKey(tenant, id);
+}

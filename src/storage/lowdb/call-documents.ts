@@ -1,0 +1,26 @@
+/** How the documents of calls are read back: each field is checked. */
+import type { CallDocument } from '../../contracts.ts';
+import { Fields } from './fields.ts';
+
+export function checkCall(value: unknown, id: string): CallDocument {
+  const fields = new Fields(value);
+  if (fields.text('id') !== id) throw new Error('"id" is another document\'s');
+  return Object.freeze({
+    id,
+    caller: fields.text('caller'),
+    phone: fields.text('phone'),
+    sealed: fields.textOrNull('sealed'),
+    message: fields.textOrNull('message'),
+    state: fields.oneOf('state', ['pending', 'verified', 'failed', 'replaced', 'expired']),
+    tries: fields.count('tries'),
+    spokenAt: fields.counts('spokenAt'),
+    speech: fields.oneOf('speech', ['queued', 'calling', 'spoken', 'failed']),
+    createdAt: fields.count('createdAt'),
+    expiresAt: fields.count('expiresAt'),
+    proof: fields.isNull('proof') ? null : proofOf(fields.fields('proof')),
+  });
+}
+
+function proofOf(fields: Fields): CallDocument['proof'] {
+  return { holder: fields.text('holder'), credential: fields.text('credential'), until: fields.count('until') };
+}
