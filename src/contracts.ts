@@ -148,6 +148,18 @@ export interface FileDocument {
   replaces: string | null;
   /** It was begun with overwrite=true, whether there was a file of its name or not. */
   overwrites?: true;
+  /** It has an address of its own, at which bytes of any length are appended (tus). */
+  resource?: ResourceDocument;
+}
+
+/** An upload that is found by its own address. */
+export interface ResourceDocument {
+  /** SHA-256 of the secret half of the address, in hexadecimal. */
+  keyHash: string;
+  /** Who began it. */
+  creator: Subject;
+  /** `Upload-Metadata` as it came. */
+  metadata: string | null;
 }
 
 /** Who owns what under which name: at most one sealed document and one open one a name. */
@@ -172,6 +184,8 @@ export interface Catalog {
   listOpen(): Promise<FileDocument[]>;
   /** True when a document of this id exists. */
   has(id: string): Promise<boolean>;
+  /** The document of this id. */
+  get(id: string): Promise<FileDocument | null>;
   /**
    * Durable when it resolves, atomic always. Putting a sealed document makes the sealed one that it replaces disappear from the
    * slot in the same step; the caller then removes that one's bytes.

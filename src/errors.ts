@@ -22,6 +22,8 @@ export const CATALOGUE = {
   chunk_conflict: { status: 409, title: 'Chunk conflict' },
   file_complete: { status: 409, title: 'File is complete' },
   not_contiguous: { status: 409, title: 'Not contiguous' },
+  offset_mismatch: { status: 409, title: 'Offset mismatch' },
+  superseded: { status: 409, title: 'Superseded' },
   precondition_failed: { status: 412, title: 'Precondition failed' },
   chunk_too_large: { status: 413, title: 'Chunk too large' },
   file_too_large: { status: 413, title: 'File too large' },

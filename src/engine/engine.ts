@@ -6,6 +6,13 @@ import type { Readable } from 'node:stream';
 import type { BlobStore, Catalog, Clock, FileHappening, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
+import {
+  type AppendIntent,
+  Appends,
+  type ResourceAddress,
+  type ResourceIntent,
+  type ResourceState,
+} from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
@@ -82,6 +89,7 @@ export class Engine {
   readonly #watchdog: Watchdog;
   readonly #ingest: Ingest;
   readonly #whole: WholeFiles;
+  readonly #appends: Appends;
   readonly #downloads: Downloads;
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
@@ -124,6 +132,7 @@ export class Engine {
     };
     this.#ingest = new Ingest(deps);
     this.#whole = new WholeFiles(deps);
+    this.#appends = new Appends(deps);
   }
 
   get #staleMs(): number {
@@ -214,7 +223,32 @@ export class Engine {
     return this.#receive(() => this.#whole.receive(source, intent, inspect));
   }
 
-  async #receive(work: () => Promise<FileStatus>): Promise<FileStatus> {
+  /** Begins an upload with an address of its own; see `Appends.create`. */
+  createResource(intent: ResourceIntent): Promise<ResourceAddress> {
+    return this.#receive(() => this.#appends.create(intent));
+  }
+
+  /** How far such an upload is. A request that still receives into it is ended first, unless `looks`. Throws `not_found`. */
+  resource(address: ResourceAddress, looks = false): Promise<ResourceState> {
+    return looks ? this.#appends.find(address) : this.#appends.state(address);
+  }
+
+  /** Appends what `source` brings, of any length; see `Appends.append`. */
+  append(source: Readable, address: ResourceAddress, intent: AppendIntent): Promise<ResourceState> {
+    return this.#receive(() => this.#appends.append(source, address, intent));
+  }
+
+  /** Removes such an upload if it is unfinished, and its address in any case. Throws `not_found`. */
+  async removeResource(address: ResourceAddress): Promise<void> {
+    await this.#appends.remove(address, async (upload) => {
+      await this.#cancel(upload);
+      if (upload.sealed) return;
+      this.#happened({ type: 'file.deleted', file: upload.document });
+      this.#watchers.changed(upload.document.owner, upload.document.name);
+    });
+  }
+
+  async #receive<T>(work: () => Promise<T>): Promise<T> {
     if (this.#stopping) throw shuttingDown();
     this.#receiving += 1;
     try {

@@ -15,18 +15,23 @@ export class Inbox {
   bytes = 0;
   ended = false;
   failure: Error | null = null;
+  /** Why a body whose bytes count by themselves ended before its end; null while it did not. */
+  cut: LadingError | null = null;
   /** Rejects with the failure, for whoever waits for something else than bytes. */
   readonly gone: Promise<never>;
   readonly #source: Readable;
   readonly #limit: () => number;
   readonly #onBytes: (count: number) => void;
+  readonly #keepsBroken: boolean;
   #pieces: Buffer[] = [];
   #paused = false;
   #wake: (() => void) | null = null;
   #reject: (error: Error) => void = () => {};
 
-  constructor(source: Readable, limit: () => number, onBytes: (count: number) => void) {
+  /** @param keepsBroken a body that breaks ends there, and what arrived of it is worth something; else it is a failure */
+  constructor(source: Readable, limit: () => number, onBytes: (count: number) => void, keepsBroken = false) {
     this.#source = source;
+    this.#keepsBroken = keepsBroken;
     this.#limit = limit;
     this.#onBytes = onBytes;
     this.gone = new Promise((_, reject) => {
@@ -64,9 +69,25 @@ export class Inbox {
   };
 
   #broken = (): void => {
-    if (!this.ended)
-      this.fail(new LadingError('length_mismatch', 'The connection broke before the chunk was whole. Send it again.'));
+    if (this.ended) return;
+    const broken = new LadingError(
+      'length_mismatch',
+      'The connection broke before the chunk was whole. Send it again.',
+    );
+    if (this.#keepsBroken) this.endHere(broken);
+    else this.fail(broken);
   };
+
+  /** Takes no more than what is here: for whoever reads on, the body ends with it. */
+  endHere(why: LadingError): void {
+    if (this.ended) return;
+    this.cut = why;
+    this.#reject(why);
+    this.ended = true;
+    this.#source.off('data', this.#take);
+    this.#source.pause();
+    this.#notify();
+  }
 
   #notify(): void {
     const wake = this.#wake;
@@ -96,7 +117,7 @@ export class Inbox {
   }
 
   #goOn(): void {
-    if (!this.#paused || this.bytes >= this.#limit()) return;
+    if (!this.#paused || this.cut || this.bytes >= this.#limit()) return;
     this.#paused = false;
     this.#source.resume();
   }
@@ -157,7 +178,7 @@ export class Inbox {
     this.#source.off('close', this.#broken);
     // Whoever owns the source may still see it break; without a listener that would be an uncaught error.
     this.#source.on('error', () => {});
-    if (!this.ended) this.#source.pause();
+    if (!this.ended || this.cut) this.#source.pause();
     this.#pieces = [];
   }
 }

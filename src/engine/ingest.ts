@@ -425,7 +425,7 @@ export class Ingest {
 }
 
 /** New bytes are written, stored ones are compared: bytes that were committed are never written again. */
-function planPieces(stored: ExtentSet, extent: Extent): Piece[] {
+export function planPieces(stored: ExtentSet, extent: Extent): Piece[] {
   return stored
     .split({ start: extent.start, end: extent.end })
     .map((slice) => ({ extent: slice.extent, action: slice.stored ? 'compare' : 'write' }));

@@ -46,10 +46,12 @@ export class Receiver {
   readonly #plan: Piece[];
   readonly #extent: Extent;
   readonly #toItsEnd: boolean;
+  readonly #pauses: (() => boolean) | null;
   readonly #jobs: Job[] = [];
   readonly #fresh: FreshExtent[] = [];
   #next = 0;
-  #read = 0;
+  /** Data bytes that the workers have done. */
+  read = 0;
   #sum = 0;
   #crc = 0;
   #conflict = false;
@@ -60,6 +62,7 @@ export class Receiver {
    * @param write hands a segment to a worker
    * @param pieces what of the extent is written and what is compared, ascending, together the extent
    * @param toItsEnd the body may end before the extent does
+   * @param pauses the body may also go on after the extent, and what was read of it is wanted once this says so
    */
   constructor(
     inbox: Inbox,
@@ -68,6 +71,7 @@ export class Receiver {
     extent: Extent,
     pieces: Piece[],
     toItsEnd = false,
+    pauses: (() => boolean) | null = null,
   ) {
     this.#inbox = inbox;
     this.#write = write;
@@ -75,6 +79,7 @@ export class Receiver {
     this.#extent = extent;
     this.#plan = pieces;
     this.#toItsEnd = toItsEnd;
+    this.#pauses = pauses;
   }
 
   /** Reads exactly the extent's bytes and then the end of the body. When it returns or throws, no write is under way. */
@@ -82,7 +87,7 @@ export class Receiver {
     try {
       await this.#readAll();
       while (this.#jobs.length > 0) await this.#collect();
-      await this.#expectEnd();
+      if (!this.#pauses) await this.#expectEnd();
     } finally {
       await Promise.allSettled(this.#jobs.map((job) => job.done));
     }
@@ -102,6 +107,7 @@ export class Receiver {
       }
       position += filling.used;
       this.#dispatch(filling);
+      if (this.#pauses?.()) return;
     }
   }
 
@@ -211,8 +217,8 @@ export class Receiver {
     this.#jobs.shift();
     this.#conflict ||= result.conflict;
     this.#sum = (this.#sum + result.sum) & 0xff;
-    this.#crc = this.#read === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
-    this.#read += job.length;
+    this.#crc = this.read === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
+    this.read += job.length;
     job.pieces.forEach((piece, index) => {
       if (piece.action === 'write') this.#addFresh(piece.extent, result.pieceCrcs[index] ?? 0);
     });

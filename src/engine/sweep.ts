@@ -58,7 +58,7 @@ function dueOf(upload: OpenUpload, { clock, staleMs, openEndedMs }: SweepDeps): 
 /** Undeclared size without a gap, its digest to be checked or not: sealed when nothing more comes. */
 export function settles(upload: OpenUpload): boolean {
   const { bytes, end } = upload.stored;
-  return upload.size === null && bytes > 0 && bytes === end;
+  return upload.size === null && !upload.document.resource && bytes > 0 && bytes === end;
 }
 
 async function removeStale(upload: OpenUpload, { uploads, committer, watchers, happened }: SweepDeps): Promise<void> {

@@ -92,8 +92,9 @@ export class OpenUpload {
   }
 
   /** `coveredSoFar` once these disjoint extents and this document are stored too. */
-  completeWith(fresh: readonly Extent[], { size, reprDigest }: FileDocument): boolean {
-    if (size !== null || reprDigest !== null) return false;
+  completeWith(fresh: readonly Extent[], { size, reprDigest, resource }: FileDocument): boolean {
+    // Whoever appends says when it is over.
+    if (size !== null || reprDigest !== null || resource) return false;
     let { bytes, end } = this.stored;
     for (const extent of fresh) {
       bytes += lengthOf(extent);

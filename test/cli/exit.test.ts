@@ -26,6 +26,8 @@ test('every error of the server has its exit code', () => {
     chunk_conflict: 5,
     file_complete: 5,
     not_contiguous: 5,
+    offset_mismatch: 5,
+    superseded: 5,
     precondition_failed: 5,
     chunk_too_large: 1,
     file_too_large: 1,

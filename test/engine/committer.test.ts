@@ -247,6 +247,7 @@ test('a commit asked for at any moment of another round is carried out', async (
     list: () => Promise.resolve([]),
     listOpen: () => Promise.resolve([]),
     has: () => Promise.resolve(true),
+    get: () => Promise.resolve(null),
     put: done,
     remove: done,
     follow: () => {},

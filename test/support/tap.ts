@@ -136,6 +136,7 @@ export class Tap {
         list: (query) => catalog.list(query),
         listOpen: () => catalog.listOpen(),
         has: (id) => catalog.has(id),
+        get: (id) => catalog.get(id),
         put: (document) => run('catalog.put', () => catalog.put(document)),
         remove: (id) => run('catalog.remove', () => catalog.remove(id)),
         follow: (listener) => catalog.follow(listener),

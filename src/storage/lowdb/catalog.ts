@@ -6,7 +6,7 @@
  *                    → name → slot          at most one sealed and one open document
  *     open     id → document                for the sweep
  */
-import type { Catalog, FileDocument, ListQuery, Slot } from '../../contracts.ts';
+import type { Catalog, FileDocument, ListQuery, ResourceDocument, Slot } from '../../contracts.ts';
 import { type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
 import { Fields } from './fields.ts';
 import { SortedNames } from './sorted-names.ts';
@@ -82,6 +82,10 @@ export class LowdbCatalog implements Catalog {
 
   has(id: string): Promise<boolean> {
     return Promise.resolve(this.#byId.has(id) || this.#damaged.has(id));
+  }
+
+  get(id: string): Promise<FileDocument | null> {
+    return Promise.resolve(this.#byId.get(id) ?? null);
   }
 
   async put(document: FileDocument): Promise<void> {
@@ -224,5 +228,15 @@ function checkFileDocument(value: unknown, id: string): FileDocument {
     completedAt: fields.countOrNull('completedAt'),
     replaces: fields.textOrNull('replaces'),
     ...(fields.has('overwrites') ? { overwrites: true } : {}),
+    ...(fields.has('resource') ? { resource: checkResource(fields.fields('resource')) } : {}),
   });
+}
+
+function checkResource(fields: Fields): ResourceDocument {
+  const creator = fields.fields('creator');
+  return {
+    keyHash: fields.text('keyHash'),
+    creator: { id: creator.text('id'), kind: creator.oneOf('kind', ['device', 'person']) },
+    metadata: fields.textOrNull('metadata'),
+  };
 }
