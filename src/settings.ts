@@ -547,6 +547,22 @@ export const SETTINGS = [
     max: 8784,
   },
   {
+    name: 'uploadAbsolute',
+    env: 'LADING_UPLOAD_ABSOLUTE',
+    flag: 'upload-absolute',
+    kind: 'switch',
+    default: 'off',
+    help: 'on: Location of a tus upload has scheme and host, as PUBLIC_URL or a trusted proxy says; off: it is a path',
+  },
+  {
+    name: 'uploadRight',
+    env: 'LADING_UPLOAD_RIGHT',
+    flag: 'upload-right',
+    kind: 'switch',
+    default: 'off',
+    help: 'on: Location of a tus upload is itself the right to go on with it until it lapses, whatever becomes of the token; off: it takes a token of the same client or person',
+  },
+  {
     name: 'logLevel',
     env: 'LADING_LOG_LEVEL',
     flag: 'log-level',

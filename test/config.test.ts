@@ -44,6 +44,8 @@ test('the defaults are those of the protocol', () => {
     deliveryAttempts: 300,
     deliveryRetrySeconds: 10,
     webhookPrivate: 'off',
+    uploadAbsolute: 'off',
+    uploadRight: 'off',
     sealingKey: null,
     voice: 'off',
     voiceUrl: 'https://api.twilio.com',

@@ -24,6 +24,8 @@ import type { Declaration, Handles, OpenUpload } from './upload.ts';
 const ROUND_BYTES = 16 * MIB;
 /** A slower sender has what it sent committed at least so often. */
 const ROUND_MS = 2_000;
+/** How long what is on its way from an older request may still be read when a newer one takes over. */
+const LAST_READ_MS = 25;
 /** Names tried for a file whose own is taken. */
 const MOST_NAMES = 1_000;
 const ALL = { start: 0, end: MAX_OFFSET };
@@ -87,12 +89,12 @@ class Running {
 
   receives(inbox: Inbox): void {
     this.#inbox = inbox;
-    if (this.#ended) inbox.endHere(this.#ended);
+    if (this.#ended) inbox.endSoon(this.#ended, LAST_READ_MS);
   }
 
   end(why: LadingError): void {
     this.#ended ??= why;
-    this.#inbox?.endHere(why);
+    this.#inbox?.endSoon(why, LAST_READ_MS);
   }
 
   finish(): void {
@@ -249,6 +251,12 @@ export class Appends {
       });
     }
     const size = known ?? intent.size;
+    if (size !== null && size < offset) {
+      throw new LadingError('size_conflict', `${offset} bytes are stored already; the size cannot be ${size}.`, {
+        expected: offset,
+        actual: size,
+      });
+    }
     if (size !== null && size > maxFileBytes) throw fileTooLarge(size, maxFileBytes);
     const end = offset + (intent.contentLength ?? 0);
     if (size !== null && end > size) throw outOfBounds(end - 1, size);

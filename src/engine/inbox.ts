@@ -89,6 +89,26 @@ export class Inbox {
     this.#notify();
   }
 
+  /**
+   * As `endHere`, after what the system holds already was read: as long as every turn of the event loop brings something, and for
+   * `mostMs` at most, for a sender that is alive may never pause.
+   */
+  endSoon(why: LadingError, mostMs: number): void {
+    const since = performance.now();
+    let before = -1;
+    const look = (): void => {
+      if (this.ended) return;
+      const idle = this.arrived === before && !this.#paused;
+      if (idle || performance.now() - since >= mostMs) {
+        this.endHere(why);
+        return;
+      }
+      before = this.arrived;
+      setImmediate(() => setImmediate(look));
+    };
+    setImmediate(look);
+  }
+
   #notify(): void {
     const wake = this.#wake;
     this.#wake = null;

@@ -67,11 +67,22 @@ function plainErrors(app: FastifyInstance): void {
   });
 }
 
+function isGood(access: Access, token: string): boolean {
+  try {
+    access.bearer(token);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export interface BearerOptions {
   access: Access;
   limits: RateLimits;
   publicUrl: PublicUrl;
   secondFactor: SecondFactor;
+  /** Who asks when the request has no token, or none that is good; null: nobody knows. Without it that is always so. */
+  otherwise?: (request: FastifyRequest) => Promise<Principal | null>;
 }
 
 /**
@@ -98,7 +109,7 @@ export function standing({ access, config }: RouteDeps, request: FastifyRequest)
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */
 export const bearerAuth = fp<BearerOptions>(
-  (scope: FastifyInstance, { access, limits, publicUrl, secondFactor }, done) => {
+  (scope: FastifyInstance, { access, limits, publicUrl, secondFactor, otherwise }, done) => {
     scope.decorateRequest('principal');
     plainErrors(scope);
     scope.addHook('onRoute', ({ url, config }) => {
@@ -108,6 +119,20 @@ export const bearerAuth = fp<BearerOptions>(
     scope.addHook('onRequest', (request, reply, next) => {
       try {
         const token = credentialOf(request, publicUrl);
+        if (otherwise && (token === null || !isGood(access, token))) {
+          const refused =
+            token === null ? missingToken() : new LadingError('unauthorized', 'The token is not good any more.');
+          otherwise(request)
+            .then((principal) => {
+              if (principal === null) return next(refused);
+              request.principal = principal;
+              limits.principal(request, reply, principal);
+              requireNeeds(principal, request.routeOptions.config.needs ?? 'role:root');
+              next();
+            })
+            .catch(next);
+          return;
+        }
         if (token === null) return next(missingToken());
         request.principal = access.bearer(token);
         limits.token(request, reply, token);

@@ -51,6 +51,8 @@ export interface ServerDeps {
     | 'deliveryAttempts'
     | 'deliveryRetrySeconds'
     | 'webhookPrivate'
+    | 'uploadAbsolute'
+    | 'uploadRight'
     | 'sealingKey'
     | 'voiceToken'
   >;

@@ -31,7 +31,19 @@ export interface Field {
 
 const fields = <const Names extends string>(all: Record<Names, Field>): Record<Names, Field> => all;
 
+const TUS_FIELDS = fields({
+  'Tus-Resumable': { description: 'The version of tus that is spoken.', example: '1.0.0' },
+  'Upload-Length': { description: 'Bytes of the whole upload.', example: '100', pattern: '^[0-9]+$' },
+  'Upload-Offset': { description: 'Where the bytes begin, or go on.', example: '70', pattern: '^[0-9]+$' },
+  'Upload-Defer-Length': { description: '1: the length is told later.', example: '1', pattern: '^1$' },
+  'Upload-Metadata': {
+    description: 'Keys and Base64 values, filename and filetype among them.',
+    example: 'filename YQ==',
+  },
+});
+
 export const REQUEST_FIELDS = fields({
+  ...TUS_FIELDS,
   'Content-Range': {
     description:
       "Where the chunk lies, as in its header, and the file's size or *. bytes */SIZE says the size alone (RFC 9110 §14.4).",
@@ -83,6 +95,11 @@ export const REQUEST_FIELDS = fields({
 });
 
 export const REPLY_FIELDS = fields({
+  ...TUS_FIELDS,
+  'Upload-Expires': {
+    description: 'When the upload is removed if nothing more comes.',
+    example: 'Wed, 21 Oct 2026 07:28:00 GMT',
+  },
   'X-Request-Id': {
     description: "The request's id, to be found in the log; its own if it sent one.",
     example: 'k3Xq-1f',

@@ -32,7 +32,7 @@ export function notFound(app: FastifyInstance): void {
       if (route.pattern.test(path)) for (const method of route.methods) methods.add(method);
     }
     if (methods.size === 0) throw new LadingError('not_found', 'There is nothing at this address.');
-    reply.header('allow', [...methods, 'OPTIONS'].sort().join(', '));
+    reply.header('allow', [...methods.add('OPTIONS')].sort().join(', '));
     if (request.method === 'OPTIONS') return reply.code(204).send();
     throw new LadingError('method_not_allowed', `${request.method} is not answered here.`);
   });

@@ -52,11 +52,13 @@ import { sharedFileRoute, shareRoutes } from './routes/shares.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
+import { tusRoutes } from './routes/tus.ts';
 import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
 import { userRoutes } from './routes/users.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
 import { ISSUER, registerSignatures } from './signatures.ts';
 import { StreamLimits } from './stream-limits.ts';
+import { overridesMethod } from './tus/override.ts';
 
 /** Bodies that are read whole are forms and small JSON documents. */
 const BODY_BYTES = 64 * 1024;
@@ -107,6 +109,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     outsideRoutes(working, routeDeps);
     accountDoors(working, routeDeps);
     sharedFileRoute(working, routeDeps);
+    tusRoutes(working, routeDeps, limits);
     working.register(async (signedIn) => {
       signedIn.register(bearerAuth, {
         access,
@@ -150,7 +153,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
 function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): FastifyInstance {
   const { tls, idleSeconds } = deps.config;
   const options: FastifyHttpOptions<Server, FastifyBaseLogger> = {
-    serverFactory: (handler) => createListener({ tls, idleSeconds, metrics, log: deps.log }, handler),
+    serverFactory: (handler) => createListener({ tls, idleSeconds, metrics, log: deps.log }, overridesMethod(handler)),
     loggerInstance: deps.log,
     // One logger for all: a child for every request costs more than it says, for our lines carry the request's id anyway.
     childLoggerFactory: (logger) => logger,
@@ -211,6 +214,9 @@ function unavailable({ state }: ServerDeps): LadingError | undefined {
 function badTarget(error: FastifyError, url: string): Error {
   if (error.code === 'FST_ERR_BAD_URL' && /^\/api\/files\//.test(url)) {
     return new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.');
+  }
+  if (error.code === 'FST_ERR_BAD_URL' && url.startsWith('/files/')) {
+    return new LadingError('not_found', 'There is no such upload.');
   }
   return error;
 }

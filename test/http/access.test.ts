@@ -60,6 +60,8 @@ interface Line {
   form?: string;
   /** Besides what the path needs. */
   query?: string;
+  /** It is refused to whoever does not speak tus. */
+  tus?: boolean;
 }
 
 /** Parameters of paths stand for nothing that exists: whoever is let through gets a 404. */
@@ -104,6 +106,11 @@ const LINES: Line[] = [
   { operation: 'POST /api/files/verify/{filename}', rule: 'files:read' },
   { operation: 'GET /api/files', rule: 'files:read' },
   { operation: 'DELETE /api/files/{filename}', rule: 'files:delete' },
+
+  { operation: 'POST /files/', rule: 'files:write', tus: true },
+  { operation: 'HEAD /files/{address}', rule: 'files:write', tus: true },
+  { operation: 'PATCH /files/{address}', rule: 'files:write', tus: true },
+  { operation: 'DELETE /files/{address}', rule: 'files:write', tus: true },
 
   { operation: 'GET /v1/audio/', rule: 'files:read' },
   { operation: 'POST /v1/audio/file', rule: 'files:write' },
@@ -290,10 +297,11 @@ async function everybody(t: Parameters<typeof startServer>[0]) {
   return { origin, all, client };
 }
 
-async function ask(origin: string, { operation, query = '', body, form }: Line, who: Who): Promise<number> {
+async function ask(origin: string, { operation, query = '', body, form, tus }: Line, who: Who): Promise<number> {
   const [method = '', path = ''] = operation.split(' ');
   const url = `${origin}${path.replaceAll(/\{[^}]*\}/g, 'none')}${query === '' ? '' : `?${query}`}`;
   const headers = { ...who.headers() };
+  if (tus) headers['tus-resumable'] = '1.0.0';
   if (body) headers['content-type'] = 'application/json';
   const content = body ? JSON.stringify(body(who)) : form === undefined ? null : new URLSearchParams(form);
   const reply = await fetch(url, { method, headers, redirect: 'manual', body: content });

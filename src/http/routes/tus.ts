@@ -1,0 +1,110 @@
+/** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and whoever else speaks it. Each verb has its file in `http/tus`. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { bearerAuth } from '../auth.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../documented.ts';
+import type { RateLimits } from '../rate-limit.ts';
+import { append } from '../tus/append.ts';
+import { capabilities } from '../tus/capabilities.ts';
+import { checkVersion, commonFields, principalOfAddress, tusRefusal } from '../tus/common.ts';
+import { create } from '../tus/create.ts';
+import { offset } from '../tus/offset.ts';
+import { terminate } from '../tus/terminate.ts';
+import { bodyUnseen } from './upload.ts';
+
+const tags = ['tus'];
+const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
+const done = (description: string) => ({ type: 'null', description });
+const config = { needs: 'files:write', frequent: true, refusal: tusRefusal } as const;
+const STATE = ['Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const;
+const COMMON = [...SIGNED_IN, 'precondition_failed', 'not_found'] as const;
+const BYTES = ['file_too_large', 'quota_exceeded', 'insufficient_storage', 'unsupported_media_type'] as const;
+
+/** Inside a scope whose requests are refused while the server starts or stops. */
+export function tusRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  app.register(async (scope) => {
+    scope.addHook('onRequest', (_request, reply, next) => {
+      commonFields(reply);
+      next();
+    });
+    for (const url of ['/files', '/files/', '/files/:address']) {
+      scope.options(url, { schema: { hide: true }, config: { refusal: tusRefusal } }, (_request, reply) =>
+        capabilities(deps, reply),
+      );
+    }
+    scope.register(async (signedIn) => verbs(signedIn, deps, limits));
+  });
+}
+
+function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  app.addHook('onRequest', (request, _reply, next) => {
+    try {
+      checkVersion(request);
+    } catch (error) {
+      return next(error as Error);
+    }
+    next();
+  });
+  const { access, secondFactor, config: settings } = deps;
+  const otherwise = principalOfAddress.bind(null, deps);
+  app.register(bearerAuth, { access, limits, secondFactor, publicUrl: settings.publicUrl, otherwise });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
+  app.after(() => {
+    const creates = {
+      tags,
+      summary: 'Begins a tus upload, with its first bytes if they come along.',
+      response: { 201: done('Begun; Location is where it goes on.') },
+      documented: {
+        request: ['Tus-Resumable', 'Upload-Length', 'Upload-Defer-Length', 'Upload-Metadata'] as const,
+        replies: { 201: ['Location', 'Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const },
+        errors: [...COMMON, ...BYTES, 'invalid_name', 'already_exists', 'out_of_bounds'] as const,
+      },
+    };
+    app.post('/files/', { schema: creates, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+      create(deps, request, reply),
+    );
+    app.post('/files', { schema: { hide: true }, config }, (request, reply) => create(deps, request, reply));
+    const heads = {
+      tags,
+      summary: 'How far a tus upload is.',
+      params,
+      response: { 200: done('Upload-Offset says it.') },
+      documented: {
+        request: ['Tus-Resumable'] as const,
+        replies: {
+          200: [...STATE, 'Cache-Control', 'Upload-Length', 'Upload-Defer-Length', 'Upload-Metadata'] as const,
+        },
+        errors: COMMON,
+      },
+    };
+    app.head(
+      '/files/:address',
+      { schema: heads, config: { ...config, swagger: { exposeHeadRoute: true } } },
+      (request, reply) => offset(deps, request, reply),
+    );
+    const patches = {
+      tags,
+      summary: 'The next bytes of a tus upload, as many as one likes.',
+      params,
+      response: { 204: done('Stored; Upload-Offset says how far it is.') },
+      documented: {
+        request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length'] as const,
+        replies: { 204: STATE },
+        errors: [...COMMON, ...BYTES, 'offset_mismatch', 'superseded', 'out_of_bounds', 'size_conflict'] as const,
+      },
+    };
+    app.patch('/files/:address', { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+      append(deps, request, reply),
+    );
+    const deletes = {
+      tags,
+      summary: 'Ends a tus upload; of a complete file the address alone.',
+      params,
+      response: { 204: done('Ended.') },
+      documented: { request: ['Tus-Resumable'] as const, replies: { 204: ['Tus-Resumable'] as const }, errors: COMMON },
+    };
+    app.delete('/files/:address', { schema: deletes, config }, (request, reply) => terminate(deps, request, reply));
+  });
+}

@@ -1,0 +1,37 @@
+/** PATCH: the next bytes of an upload. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { parseBytes } from '../../protocol/tus.ts';
+import type { RouteDeps } from '../deps.ts';
+import { wantBody } from '../refuse.ts';
+import { addressOf, checkType, endSuperseded, ownUpload, stateFields, stillAllowed } from './common.ts';
+
+export async function append(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { headers } = request;
+  const address = addressOf((request.params as { address: string }).address);
+  checkType(request);
+  const start = parseBytes('Upload-Offset', headers['upload-offset']);
+  if (start === null) throw new LadingError('invalid_request', 'Upload-Offset is missing.');
+  const intent = {
+    offset: start,
+    // "Once the length is known the Client MUST set the Upload-Length header in the next PATCH request. Once set the length MUST NOT be
+    // changed."
+    size: parseBytes('Upload-Length', headers['upload-length']),
+    contentLength: parseBytes('Content-Length', headers['content-length']),
+    stands: stillAllowed(deps, request),
+  };
+  await ownUpload(deps, request, address);
+  wantBody(request, reply);
+  try {
+    // "If the offsets do not match, the Server MUST respond with the 409 Conflict status without modifying the upload resource"; "The
+    // Server SHOULD always attempt to store as much of the received data as possible."
+    const state = await deps.engine.append(request.raw, address, intent);
+    // "The Server MUST acknowledge successful PATCH requests with the 204. It MUST include the Upload-Offset header containing the new
+    // offset."
+    stateFields(reply, state);
+    return reply.code(204).send();
+  } catch (error) {
+    endSuperseded(request, error);
+    throw error;
+  }
+}

@@ -1,0 +1,14 @@
+/** OPTIONS: what this server can do, and whether a browser may ask for it. Nobody needs to sign in for that. */
+import type { FastifyReply } from 'fastify';
+import { TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/tus.ts';
+import type { RouteDeps } from '../deps.ts';
+import { preflightFields } from './common.ts';
+
+export async function capabilities({ config }: RouteDeps, reply: FastifyReply): Promise<void> {
+  // "A successful response indicated by the 204 No Content or 200 OK status MUST contain the Tus-Version header. It MAY include the
+  // Tus-Extension and Tus-Max-Size headers."
+  reply.header('tus-version', TUS_VERSION).header('tus-extension', TUS_EXTENSIONS.join(','));
+  reply.header('tus-max-size', String(config.maxFileBytes));
+  preflightFields(reply);
+  return reply.code(204).send();
+}

@@ -1,0 +1,15 @@
+/** X-HTTP-Method-Override, for clients and proxies that know GET and POST only. */
+import type { RequestListener } from 'node:http';
+
+const METHODS = new Set(['HEAD', 'PATCH', 'DELETE']);
+
+/** "If the Client sets the X-HTTP-Method-Override header, the Server MUST interpret its value as the request method." */
+export function overridesMethod(handler: RequestListener): RequestListener {
+  return (request, response) => {
+    const wanted = request.headers['x-http-method-override'];
+    if (typeof wanted === 'string' && request.url?.startsWith('/files/') && METHODS.has(wanted.toUpperCase())) {
+      request.method = wanted.toUpperCase();
+    }
+    handler(request, response);
+  };
+}

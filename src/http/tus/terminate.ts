@@ -1,0 +1,13 @@
+/** DELETE: ends an upload and frees what it holds (extension termination). */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { RouteDeps } from '../deps.ts';
+import { addressOf, ownUpload } from './common.ts';
+
+export async function terminate(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const address = addressOf((request.params as { address: string }).address);
+  await ownUpload(deps, request, address);
+  // "The Server SHOULD free associated resources and MUST respond with the 204 No Content status confirming that the upload was
+  // terminated. For all future requests to this URL, the Server SHOULD respond with the 404 or 410."
+  await deps.engine.removeResource(address);
+  return reply.code(204).send();
+}
