@@ -143,6 +143,7 @@ async function assemble(
       documents: await collection('deliveries', checkDelivery),
       catalog,
       blobs: store.blobs,
+      inspector: store.inspector,
       webhooks: new WebhookSender(config.webhookPrivate === 'on'),
       events,
       clock,

@@ -277,6 +277,8 @@ export interface WebhookTargetDocument extends TargetBase {
   kind: 'webhook';
   url: string;
   events: string[];
+  /** `file`: it gets complete files themselves instead of events. */
+  content: 'event' | 'file';
 }
 
 export type TargetDocument = FtpTargetDocument | WebhookTargetDocument;

@@ -36,6 +36,7 @@ interface AddOptions {
   ca?: string;
   url?: string;
   event?: NonNullable<NewTarget['events']>;
+  file?: boolean;
   owner?: string;
   prefix?: string;
   type?: string;
@@ -103,6 +104,7 @@ function addTargets(targets: Command): void {
     .option('--ca <file>', 'PEM file of whoever vouches for an FTPS server')
     .option('--url <url>', 'of a webhook')
     .addOption(new Option('--event <type...>', 'events of a webhook (default: file.completed)').choices(EVENT_TYPES))
+    .option('--file', 'send the webhook each complete file itself, and no events')
     .option('--owner <id>', 'only files of this client or person')
     .option('--prefix <prefix>', 'only files whose names begin so')
     .option('--type <type>', 'only files of this media type, as audio/wav or audio/*')
@@ -124,7 +126,7 @@ function addTargets(targets: Command): void {
 }
 
 async function add({ client, out, signal }: Context, kind: NewTarget['kind'], options: AddOptions): Promise<undefined> {
-  const { owner, prefix, type, event: events, ca: file, port, tenant, ...rest } = options;
+  const { owner, prefix, type, event: events, file: whole, ca: file, port, tenant, ...rest } = options;
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError('--port is a number.');
   const rule = { ...defined({ owner, prefix, type }) };
   const wanted: NewTarget = {
@@ -132,6 +134,7 @@ async function add({ client, out, signal }: Context, kind: NewTarget['kind'], op
     rule,
     ...rest,
     ...defined({ events }),
+    ...(whole === true ? { content: 'file' as const } : {}),
     ...(port === undefined ? {} : { port: Number(port) }),
     ...(file === undefined ? {} : { ca: await readFile(file, 'utf8') }),
     ...(kind === 'webhook' || rest.username === undefined ? {} : { password: await password() }),

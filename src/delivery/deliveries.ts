@@ -12,17 +12,20 @@ import type {
   Collection,
   DeliveryDocument,
   FileDocument,
+  Inspector,
   TargetDocument,
   WebhookTargetDocument,
 } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Events, Told } from '../events/events.ts';
 import { holderOf } from '../identity/policy.ts';
+import { formatDigestField } from '../protocol/digests.ts';
 import type { EventType } from '../protocol/event-schemas.ts';
-import { putByFtp } from './ftp.ts';
+import { contentTypeFor } from '../protocol/media-types.ts';
+import { bytesOf, putByFtp } from './ftp.ts';
 import { remoteName } from './naming.ts';
-import { type Targets, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
-import type { WebhookSender } from './webhook.ts';
+import { type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
+import type { WebhookMessage, WebhookSender } from './webhook.ts';
 
 /** At one time to one target. */
 const MOST_EACH = 2;
@@ -38,6 +41,7 @@ export interface DeliveryDoors {
   documents: Collection<DeliveryDocument>;
   catalog: Catalog;
   blobs: BlobStore;
+  inspector: Inspector;
   webhooks: WebhookSender;
   events: Events;
   clock: Clock;
@@ -160,7 +164,7 @@ export class Deliveries {
     if (!target) throw new LadingError('invalid_request', 'Its target was deleted.');
     const { state, fileId } = delivery;
     if (state === 'delivered') throw new LadingError('invalid_request', 'It was delivered already.');
-    if (target.kind !== 'webhook' && !(fileId !== null && (await this.#doors.catalog.has(fileId)))) {
+    if (takesFiles(target) && !(fileId !== null && (await this.#doors.catalog.has(fileId)))) {
       throw new LadingError('invalid_request', 'The file that was to be sent is gone.');
     }
     if (this.#sending.has(delivery.id)) return delivery;
@@ -201,7 +205,7 @@ export class Deliveries {
 
   #fileCame(file: Readonly<FileDocument>): void {
     for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
-      if (target.kind !== 'webhook' && wantsFile(target, file)) this.#enqueue(target, 'file.completed', file, null);
+      if (takesFiles(target) && wantsFile(target, file)) this.#enqueue(target, 'file.completed', file, null);
     }
   }
 
@@ -211,7 +215,7 @@ export class Deliveries {
     for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
       if ((file.completedAt ?? 0) < target.createdAt || !wantsFile(target, file)) continue;
       if (known.some(({ targetId, event }) => targetId === target.id && event === 'file.completed')) continue;
-      if (target.kind !== 'webhook') this.#enqueue(target, 'file.completed', file, null);
+      if (target.kind !== 'webhook' || target.content === 'file') this.#enqueue(target, 'file.completed', file, null);
       else if (target.events.includes('file.completed')) {
         this.#enqueue(target, 'file.completed', file, JSON.stringify(this.#doors.events.completed(file)));
       }
@@ -222,7 +226,7 @@ export class Deliveries {
     for (const delivery of this.ofFile(file.id)) {
       const target = this.#doors.targets.find(delivery.targetId);
       // An event is none the less true.
-      if (delivery.state === 'queued' && target?.kind !== 'webhook') {
+      if (delivery.state === 'queued' && (!target || takesFiles(target))) {
         this.#cancel(delivery, 'The file was deleted or replaced before it could be sent.');
       }
     }
@@ -230,7 +234,7 @@ export class Deliveries {
 
   #eventCame({ event, ownerKey }: Told): void {
     for (const target of this.#doors.targets.list(tenantOfEvent(event))) {
-      if (target.kind !== 'webhook' || !wantsEvent(target, event)) continue;
+      if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
       if (event.type !== 'file.completed' && this.#lane(target.id).waiting.size >= MOST_EVENTS) continue;
       const file = ownerKey === null ? null : { owner: ownerKey, name: event.filename ?? '', id: event.file_id ?? '' };
       this.#enqueue(target, event.type, file, JSON.stringify(event));
@@ -327,7 +331,7 @@ export class Deliveries {
     if (secret === null) {
       throw new Error('the password cannot be read with the key of this server; make the target anew');
     }
-    if (target.kind === 'webhook') return this.#tell(delivery, target, secret, signal);
+    if (target.kind === 'webhook' && target.content === 'event') return this.#tell(delivery, target, secret, signal);
     const { catalog, blobs } = this.#doors;
     const { owner, fileName, fileId } = delivery;
     const slot = owner === null || fileName === null ? null : await catalog.find(owner, fileName);
@@ -335,9 +339,10 @@ export class Deliveries {
     if (!file || file.id !== fileId) throw new Error('the file is gone');
     const reader = await blobs.openReader(file.id);
     try {
+      const content = { size: file.size ?? 0, read: reader.read.bind(reader) };
+      if (target.kind === 'webhook') return await this.#post(delivery, target, secret, file, content, signal);
       const clientId = holderOf(file.owner).id;
       const name = remoteName(target.pattern, { ...file, clientId, completedAt: file.completedAt ?? file.updatedAt });
-      const content = { size: file.size ?? 0, read: reader.read.bind(reader) };
       await putByFtp(target, secret, { name, id: file.id, ...content }, signal);
     } finally {
       reader.release();
@@ -352,6 +357,30 @@ export class Deliveries {
       { id: delivery.id, timestamp, body: delivery.payload ?? '{}' },
       signal,
     );
+  }
+
+  /** The file itself. Its digest is made off the main thread, and what is signed is the digest. */
+  async #post(
+    delivery: DeliveryDocument,
+    target: WebhookTargetDocument,
+    secret: string,
+    file: FileDocument,
+    content: { size: number; read(into: Uint8Array, position: number): Promise<number> },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const digest = await this.#doors.inspector.digest(file.id, 'sha-256', { start: 0, end: content.size - 1 });
+    const message: WebhookMessage = {
+      id: delivery.id,
+      timestamp: Math.floor(this.#now() / 1000),
+      body: formatDigestField({ algorithm: 'sha-256', value: digest }),
+      file: {
+        name: file.name,
+        type: file.contentType ?? contentTypeFor(file.name),
+        size: content.size,
+        bytes: () => bytesOf(content),
+      },
+    };
+    await this.#doors.webhooks.send(target.url, secret, message, signal);
   }
 
   #delivered(delivery: DeliveryDocument, lane: Lane): void {

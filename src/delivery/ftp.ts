@@ -48,7 +48,8 @@ export async function putByFtp(
   }
 }
 
-async function* bytesOf({ size, read }: FtpFile): AsyncGenerator<Uint8Array> {
+/** The bytes of a file, in pieces of 256 KiB. */
+export async function* bytesOf({ size, read }: Pick<FtpFile, 'size' | 'read'>): AsyncGenerator<Uint8Array> {
   for (let position = 0; position < size; ) {
     const buffer = new Uint8Array(Math.min(READ_BYTES, size - position));
     const count = await read(buffer, position);

@@ -20,7 +20,7 @@ const MOST_PER_TENANT = 100;
 
 export type NewTarget = { tenant: string; name: string; rule: DeliveryRule; secret: string } & (
   | Pick<FtpTargetDocument, 'kind' | 'host' | 'port' | 'username' | 'directory' | 'pattern' | 'ca'>
-  | Pick<WebhookTargetDocument, 'kind' | 'url' | 'events'>
+  | Pick<WebhookTargetDocument, 'kind' | 'url' | 'events' | 'content'>
 );
 
 export class Targets {
@@ -106,6 +106,11 @@ export class Targets {
 
 function purposeOf(id: string): string {
   return `delivery target ${id}`;
+}
+
+/** True for targets that get files themselves. */
+export function takesFiles(target: TargetDocument): boolean {
+  return target.kind !== 'webhook' || target.content === 'file';
 }
 
 /** True when a finished file is for a target. */

@@ -1,10 +1,14 @@
 /** One event to one URL, signed as "Standard Webhooks" has it, so that receivers can check it with a library of theirs. */
 import { createHmac, randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
 import { Agent, request } from 'undici';
+import { contentDisposition } from '../protocol/disposition.ts';
 import { checkWebhookUrl, publicLookup } from './addresses.ts';
 
 /** A receiver answers at once and works afterwards. */
 const PATIENCE_MS = 15_000;
+/** A receiver of a file may store it before it answers. */
+const FILE_PATIENCE_MS = 60_000;
 const MOST_REDIRECTS = 3;
 const SECRET_PREFIX = 'whsec_';
 /** A secret of the target's owner; shorter ones can be guessed. */
@@ -15,7 +19,18 @@ export interface WebhookMessage {
   id: string;
   /** Seconds since the epoch. */
   timestamp: number;
+  /** What is signed: the JSON that is sent, or of a file its field Content-Digest. */
   body: string;
+  /** Sent instead of `body`. */
+  file?: WebhookFile;
+}
+
+export interface WebhookFile {
+  name: string;
+  type: string;
+  size: number;
+  /** From its first byte, each time that it is called. */
+  bytes(): AsyncIterable<Uint8Array>;
 }
 
 export function makeWebhookSecret(): string {
@@ -49,22 +64,31 @@ export class WebhookSender {
 
   /** Resolves once the receiver said 2xx; rejects with what else it or the connection said. */
   async send(to: string, secret: string, message: WebhookMessage, signal: AbortSignal): Promise<void> {
+    const { file } = message;
     let url = checkWebhookUrl(to, this.#allowPrivate);
     for (let redirects = 0; ; redirects += 1) {
       const { statusCode, headers, body } = await request(url, {
         method: 'POST',
         dispatcher: this.#agent,
         headers: {
-          'content-type': 'application/json',
+          ...(file === undefined
+            ? { 'content-type': 'application/json' }
+            : {
+                'content-type': file.type,
+                'content-length': String(file.size),
+                'content-disposition': contentDisposition(file.name),
+                'content-digest': message.body,
+              }),
           'user-agent': 'Lading',
           'webhook-id': message.id,
           'webhook-timestamp': String(message.timestamp),
           'webhook-signature': signatureOf(secret, message),
         },
-        body: message.body,
-        headersTimeout: PATIENCE_MS,
+        body: file === undefined ? message.body : Readable.from(file.bytes(), { objectMode: false }),
+        headersTimeout: file === undefined ? PATIENCE_MS : FILE_PATIENCE_MS,
         bodyTimeout: PATIENCE_MS,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]),
+        // A file takes as long as it takes, while the receiver takes something of it.
+        signal: file === undefined ? AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]) : signal,
       });
       // What it says is not looked at; a little of it is read so that the connection can be used again.
       await body.dump({ limit: 16 * 1024 }).catch(() => {});

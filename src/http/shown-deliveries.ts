@@ -16,7 +16,7 @@ export function shownTarget(target: TargetDocument): Target {
   const type = rule.type?.endsWith('/') ? `${rule.type}*` : rule.type;
   const shared = { id, kind, name, tenant, created_at: iso(createdAt), rule: { ...rule, type } };
   if (target.kind === 'webhook') {
-    return { ...shared, url: target.url, events: target.events as EventType[], secret: MASK };
+    return { ...shared, url: target.url, events: target.events as EventType[], content: target.content, secret: MASK };
   }
   const { host, port, username, directory, pattern, ca } = target;
   return { ...shared, host, port, username, password: MASK, directory, pattern, ca };

@@ -7,6 +7,9 @@ export const TARGET_KINDS = ['ftp', 'ftps', 'webhook'] as const;
 export const DELIVERY_STATES = ['queued', 'sending', 'delivered', 'failed', 'cancelled'] as const;
 
 const Events = Type.Array(Words(EVENT_TYPES), { maxItems: 16, description: 'Of a webhook: which events.' });
+const Content = Words(['event', 'file'], {
+  description: 'Of a webhook: what it is sent. file: each complete file itself, and no events.',
+});
 const Port = Type.Integer({ minimum: 1, maximum: 65535, description: 'Of an FTP server.' });
 
 export const DeliveryRule = Type.Object(
@@ -46,6 +49,7 @@ export const NewTarget = Type.Object(
     ca: Type.Optional(Type.String({ maxLength: 32768, description: 'PEM of whoever vouches for an FTPS server.' })),
     url: Type.Optional(Type.String({ maxLength: 2048, description: 'Of a webhook.' })),
     events: Type.Optional(Events),
+    content: Type.Optional(Content),
     secret: Type.Optional(
       Type.String({ maxLength: 256, description: 'Signs what a webhook is sent; one is made by default.' }),
     ),
@@ -70,6 +74,7 @@ const shared = {
   ca: Type.Optional(Nullable(Type.String({ description: 'PEM of whoever vouches for an FTPS server.' }))),
   url: Type.Optional(Text('Of a webhook.')),
   events: Type.Optional(Events),
+  content: Type.Optional(Content),
 };
 
 export const Target = Type.Object(

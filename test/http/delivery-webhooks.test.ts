@@ -1,9 +1,14 @@
 /** Events to webhooks: signed, tried again, never where they must not go. */
 import assert from 'node:assert/strict';
+import { createHash, createHmac } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Delivery, DeliveryPage, NewTarget, TargetCreated } from '../../src/protocol/delivery-schemas.ts';
+import type { FileStatus } from '../../src/protocol/schemas.ts';
 import { ALPHABET, put } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
 import { seededFolder } from '../support/identity.ts';
@@ -173,6 +178,53 @@ test('a setting that closes the own network closes it for targets of before, by 
   assert.equal(receiver.received.length, 0);
   const [failed] = await deliveries(server, '');
   assert.match(failed?.last_error ?? '', /https/);
+});
+
+test('a webhook that wants files gets them themselves, signed by their digest, again until it takes them', async (t) => {
+  const server = await startServer(t, SETTINGS);
+  const bytes = Buffer.alloc(3_000_000, 'lading ');
+  const got: { headers: IncomingHttpHeaders; body: Buffer }[] = [];
+  const receiver = createServer((request, response) => {
+    const pieces: Buffer[] = [];
+    request.on('data', (piece: Buffer) => pieces.push(piece));
+    request.on('end', () => {
+      got.push({ headers: request.headers, body: Buffer.concat(pieces) });
+      response.writeHead(got.length === 1 ? 503 : 200).end();
+    });
+  });
+  receiver.listen(0, '127.0.0.1');
+  await once(receiver, 'listening');
+  t.after(() => receiver.close());
+  const { port } = receiver.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/`;
+  const { secret = '' } = await addHook(server, url, { content: 'file', rule: { prefix: 'a/' } });
+  await put(server, 'a/große Datei.bin', 0, bytes, { total_size: String(bytes.length) });
+  await eventually(async () => (await deliveries(server, '?state=delivered')).length === 1, 'the delivery');
+  assert.equal(got.length, 2);
+  for (const { headers, body } of got) {
+    assert.ok(bytes.equals(body));
+    assert.equal(headers['content-digest'], `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`);
+    const text = `${headers['webhook-id']}.${headers['webhook-timestamp']}.${headers['content-digest']}`;
+    const right = createHmac('sha256', Buffer.from(secret.slice(6), 'base64'))
+      .update(text)
+      .digest('base64');
+    assert.equal(headers['webhook-signature'], `v1,${right}`);
+    assert.match(headers['content-disposition'] ?? '', /filename\*=UTF-8''gro%C3%9Fe%20Datei\.bin/);
+  }
+  assert.equal(got[0]?.headers['webhook-id'], got[1]?.headers['webhook-id']);
+  const { origin, client, admin } = server;
+  const status = await fetch(`${origin}/api/files/status/${encodeURIComponent('a/große Datei.bin')}`, client);
+  const shown = (await status.json()) as FileStatus;
+  assert.deepEqual(
+    shown.deliveries?.map(({ state, attempts }) => [state, attempts]),
+    [['delivered', 2]],
+  );
+  const both = await fetch(`${origin}/api/deliveries/targets`, {
+    method: 'POST',
+    headers: { ...admin.headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ kind: 'webhook', url, content: 'file', events: ['file.deleted'] }),
+  });
+  await assertProblemReply(both, 'invalid_request');
 });
 
 test('two tenants: neither hears of the other, nor sees its targets or deliveries', async (t) => {

@@ -142,13 +142,16 @@ function targetOf(principal: Principal, asked: string | undefined, body: NewTarg
   const rule = ruleOf(body);
   const { kind } = body;
   if (kind === 'webhook') {
-    const { url, events = ['file.completed'], secret = makeWebhookSecret() } = body;
+    const { url, events = ['file.completed'], secret = makeWebhookSecret(), content = 'event' } = body;
     if (url === undefined) throw wrong('A webhook needs a url.');
     if (events.length === 0) throw wrong('Name at least one event.');
+    if (content === 'file' && events.some((type) => type !== 'file.completed')) {
+      throw wrong('A webhook that gets files gets no events besides; make another one for those.');
+    }
     if (!isWebhookSecret(secret))
       throw wrong('The secret of a webhook has at least 16 bytes. Leave it out to have one made.');
     const { href, host } = checkWebhookUrl(url, deps.config.webhookPrivate === 'on');
-    return { kind, tenant, rule, secret, name: body.name ?? host, url: href, events: [...new Set(events)] };
+    return { kind, tenant, rule, secret, name: body.name ?? host, url: href, events: [...new Set(events)], content };
   }
   const { host, port = FTP_PORT, username = 'anonymous', password = '', directory = '', ca = null } = body;
   const { pattern = DEFAULT_PATTERN } = body;

@@ -16,7 +16,13 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
   };
   const kind = fields.oneOf('kind', ['ftp', 'ftps', 'webhook']);
   if (kind === 'webhook')
-    return Object.freeze({ ...base, kind, url: fields.text('url'), events: fields.words('events', EVENT_TYPES) });
+    return Object.freeze({
+      ...base,
+      kind,
+      url: fields.text('url'),
+      events: fields.words('events', EVENT_TYPES),
+      content: fields.has('content') ? fields.oneOf('content', ['event', 'file']) : 'event',
+    });
   return Object.freeze({
     ...base,
     kind,
