@@ -95,6 +95,11 @@ export class Device implements Remote {
     this.#token = reply.access_token;
   }
 
+  /** For requests that are not those of a device. */
+  get headers(): { authorization: string } {
+    return { authorization: `Bearer ${this.#token}` };
+  }
+
   send(
     name: string,
     start: number,

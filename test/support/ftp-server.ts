@@ -29,7 +29,7 @@ export interface FtpServer {
   names(folder?: string): Promise<string[]>;
 }
 
-export async function startFtpServer(t: TestContext, { tls = false } = {}): Promise<FtpServer> {
+export async function startFtpServer(t: TestContext, { tls = false, kilobytesPerSecond = 0 } = {}): Promise<FtpServer> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-ftp-'));
   const home = join(folder, 'home');
   await mkdir(home);
@@ -63,6 +63,7 @@ export async function startFtpServer(t: TestContext, { tls = false } = {}): Prom
     'TransferLog NONE',
     `SystemLog ${join(folder, 'log')}`,
     'AllowOverwrite on',
+    ...(kilobytesPerSecond > 0 ? [`TransferRate STOR ${kilobytesPerSecond}`] : []),
     `User ${username}`,
     `Group ${gid === 0 ? 'root' : `#${gid}`}`,
     // Only root may change it.
