@@ -7,7 +7,7 @@ import { SIGNED_IN } from '../documented.ts';
 import type { RateLimits } from '../rate-limit.ts';
 import { append } from '../tus/append.ts';
 import { capabilities } from '../tus/capabilities.ts';
-import { checkVersion, commonFields, principalOfAddress, tusRefusal } from '../tus/common.ts';
+import { checkVersion, commonFields, offsetRefusal, principalOfAddress, tusRefusal } from '../tus/common.ts';
 import { create } from '../tus/create.ts';
 import { offset } from '../tus/offset.ts';
 import { terminate } from '../tus/terminate.ts';
@@ -81,7 +81,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
     };
     app.head(
       '/files/:address',
-      { schema: heads, config: { ...config, swagger: { exposeHeadRoute: true } } },
+      { schema: heads, config: { ...config, refusal: offsetRefusal, swagger: { exposeHeadRoute: true } } },
       (request, reply) => offset(deps, request, reply),
     );
     const patches = {

@@ -55,6 +55,15 @@ export function tusRefusal(error: LadingError, requestId: string | null, credent
   return reply;
 }
 
+/**
+ * Refusals of HEAD. The most common client takes every status but 423 for "this upload is gone" and begins it anew from nothing, 503
+ * too; after 423 it asks again. So whoever comes while the server starts, stops or has too much to do finds the upload locked.
+ */
+export function offsetRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
+  const reply = tusRefusal(error, requestId, credentials);
+  return reply.status >= 500 || reply.status === 429 ? withStatus(reply, 423) : reply;
+}
+
 function withStatus(reply: ProblemReply, status: number): ProblemReply {
   const document: object = JSON.parse(reply.body.toString('utf8'));
   const body = Buffer.from(JSON.stringify({ ...document, status }));
