@@ -3,6 +3,7 @@ import { Command, type CommanderError, Option } from 'commander';
 import { version } from '../version.ts';
 import { addAdmin } from './admin.ts';
 import { addAudit } from './audit.ts';
+import { addCalls } from './calls.ts';
 import { addClients } from './clients.ts';
 import { addComplete } from './complete.ts';
 import { addCompletion } from './completion.ts';
@@ -64,7 +65,7 @@ export function program(): Command {
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
     ...[addShare, addGrants, addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants],
-    ...[addQuotas, addDeliveries, addAudit, addSweep],
+    ...[addQuotas, addDeliveries, addCalls, addAudit, addSweep],
     ...[addAdmin, addCompletion],
   ];
   for (const add of adders) add(root);

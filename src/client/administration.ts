@@ -1,5 +1,6 @@
 /** The calls of those who look after a server: who may sign in, with what, and what they did. */
 import type { AuditPage, AuditRecord } from '../protocol/audit-schemas.ts';
+import type { CallRequested, CallStatus, CallVerified, RegisteredPhone } from '../protocol/call-schemas.ts';
 import type { Delivery, DeliveryPage, NewTarget, Target, TargetCreated } from '../protocol/delivery-schemas.ts';
 import { checkName } from '../protocol/names.ts';
 import type { NewPerson, PeopleList, Person, PersonChange } from '../protocol/people-schemas.ts';
@@ -218,6 +219,48 @@ export class DeliveryCalls {
 
   retry(id: string, { signal }: AdminOptions = {}): Promise<Delivery> {
     return this.#ask('POST', `api/deliveries/${segment(id)}/retry`, { signal });
+  }
+}
+
+/** Codes by telephone, and whose telephone is whose. */
+export class CallCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  /** Has a code spoken to a number in E.164. Throws `rate_limited`. */
+  request(
+    phone: string,
+    { message, signal }: { message?: string | undefined } & AdminOptions = {},
+  ): Promise<CallRequested> {
+    return this.#ask('POST', 'calls/otp', { body: { phone, ...(message === undefined ? {} : { message }) }, signal });
+  }
+
+  /** Throws `invalid_request` for a wrong code, with how many tries are left, and `not_found` when there is none any more. */
+  verify(phone: string, code: string, { signal }: AdminOptions = {}): Promise<CallVerified> {
+    return this.#ask('POST', 'calls/verify', { body: { phone, code }, signal });
+  }
+
+  /** Has the same code spoken again. */
+  replay(phone: string, { signal }: AdminOptions = {}): Promise<CallRequested> {
+    return this.#ask('POST', 'calls/replay', { body: { phone }, signal });
+  }
+
+  status(phone: string, { signal }: AdminOptions = {}): Promise<CallStatus> {
+    return this.#ask('GET', `calls/otp/status/${segment(phone)}`, { signal });
+  }
+
+  /** The number that is somebody's second factor; for administrators. */
+  async phoneOf(kind: 'client' | 'person', id: string, { signal }: AdminOptions = {}): Promise<string | null> {
+    return (await this.#ask<RegisteredPhone>('GET', `api/phones/${kind}/${segment(id)}`, { signal })).phone;
+  }
+
+  /** Registers it; null takes it away. Answers with the number as it is kept. */
+  async setPhone(kind: 'client' | 'person', id: string, phone: string | null, { signal }: AdminOptions = {}) {
+    const body: RegisteredPhone = { phone };
+    return (await this.#ask<RegisteredPhone>('PUT', `api/phones/${kind}/${segment(id)}`, { body, signal })).phone;
   }
 }
 

@@ -16,6 +16,7 @@ import {
   type Ask,
   type AuditOptions,
   auditOf,
+  CallCalls,
   ClientCalls,
   DeliveryCalls,
   QuotaCalls,
@@ -148,6 +149,7 @@ export class LadingClient {
   readonly grants: GrantCalls;
   readonly sessions: SessionCalls;
   readonly deliveries: DeliveryCalls;
+  readonly calls: CallCalls;
   readonly #base: URL;
   readonly #transport: Transport;
   readonly #session: Session;
@@ -170,6 +172,7 @@ export class LadingClient {
     this.grants = new GrantCalls(this.#ask);
     this.sessions = new SessionCalls(this.#ask);
     this.deliveries = new DeliveryCalls(this.#ask);
+    this.calls = new CallCalls(this.#ask);
   }
 
   /** Signs in when there is no good token yet. Throws `unauthorized`. */
