@@ -8,6 +8,8 @@ export interface Credentials {
   token?: string | undefined;
   clientId?: string | undefined;
   clientSecret?: string | undefined;
+  /** Gets a token in some other way, in place of all these; told which one was refused, null at first. Throws `unauthorized`. */
+  renew?: ((refused: string | null) => Promise<string>) | undefined;
 }
 
 /** A token is renewed this long before its end, or at nine tenths of a shorter life. */
@@ -19,6 +21,7 @@ export class Session {
   readonly #credentials: Credentials;
   readonly #idleMs: number;
   #token: string | null;
+  #refused: string | null = null;
   #renewAt = Number.POSITIVE_INFINITY;
   #signingIn: Promise<string> | null = null;
 
@@ -43,11 +46,17 @@ export class Session {
   /** Forgets a token that the server refused. False when there is no way to get another one. */
   refused(token: string): boolean {
     if (this.#token === token) this.#token = null;
+    this.#refused = token;
+    if (this.#credentials.renew !== undefined) return true;
     return this.#credentials.clientId !== undefined && this.#credentials.clientSecret !== undefined;
   }
 
   async #signIn(): Promise<string> {
-    const { clientId, clientSecret } = this.#credentials;
+    const { clientId, clientSecret, renew } = this.#credentials;
+    if (renew !== undefined) {
+      this.#token = await renew(this.#refused);
+      return this.#token;
+    }
     if (clientId === undefined || clientSecret === undefined) {
       throw new LadingError('unauthorized', 'A client id and its secret, or a token, are needed to sign in.');
     }

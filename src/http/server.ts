@@ -33,6 +33,7 @@ import { auditRoutes } from './routes/audit.ts';
 import { callRoutes, providerRoute } from './routes/calls.ts';
 import { clientRoutes } from './routes/clients.ts';
 import { configRoute } from './routes/config.ts';
+import { dashboardRoutes } from './routes/dashboard.ts';
 import { deliveryRoutes } from './routes/deliveries.ts';
 import { docRoutes } from './routes/docs.ts';
 import { downloadRoutes } from './routes/download.ts';
@@ -98,6 +99,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     healthRoutes(open, routeDeps);
     wellKnownRoutes(open, routeDeps);
     docRoutes(open);
+    dashboardRoutes(open);
   });
   app.register(async (working) => {
     working.addHook('onRequest', (_request, _reply, next) => next(unavailable(deps)));

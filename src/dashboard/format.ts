@@ -1,0 +1,30 @@
+/** Sizes and times as people read them. */
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+export function size(bytes: number | null): string {
+  if (bytes === null) return '';
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** In the reader's zone and language. */
+export function time(iso: string | null): string {
+  return iso === null ? '' : new Date(iso).toLocaleString();
+}
+
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '';
+  if (seconds < 60) return `${Math.ceil(seconds)} s`;
+  if (seconds < 3600) return `${Math.ceil(seconds / 60)} min`;
+  return `${Math.floor(seconds / 3600)} h ${Math.ceil((seconds % 3600) / 60)} min`;
+}
+
+/** What to tell a person of an error, and what to do next. */
+export function words(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

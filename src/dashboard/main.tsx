@@ -1,0 +1,100 @@
+/** The page: somebody signs in, then sees their files and moves some. */
+import { render } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import { FilesPage } from './files.tsx';
+import { words } from './format.ts';
+import { resume, type SignedIn, type SignIn, signIn } from './session.ts';
+import './style.css';
+
+function App() {
+  const [who, setWho] = useState<SignedIn | null | undefined>(undefined);
+  const [trouble, setTrouble] = useState<string | null>(null);
+  useEffect(() => {
+    resume().then(setWho, (error) => {
+      setTrouble(words(error));
+      setWho(null);
+    });
+  }, []);
+  if (who === undefined) return <main aria-busy="true">Lading …</main>;
+  if (who === null) return <SignInPage trouble={trouble} onDone={setWho} />;
+  const leave = (why: string | null) => {
+    setTrouble(why);
+    setWho(null);
+    void who.signOut();
+  };
+  return (
+    <>
+      <header>
+        <h1>Lading</h1>
+        <span class="quiet name">{who.subject}</span>
+        <button type="button" onClick={() => leave(null)}>
+          Sign out
+        </button>
+      </header>
+      <FilesPage who={who} onEnded={leave} />
+    </>
+  );
+}
+
+const WAYS = [
+  ['client', 'Client', 'Client id', 'Client secret'],
+  ['account', 'Account', 'E-mail address', 'Password'],
+  ['token', 'API token', null, 'API token'],
+] as const;
+
+function SignInPage({ trouble, onDone }: { trouble: string | null; onDone(who: SignedIn): void }) {
+  const [kind, setKind] = useState<SignIn['kind']>('client');
+  const [error, setError] = useState(trouble);
+  const [busy, setBusy] = useState(false);
+  const [, , idWord, secretWord] = WAYS.find(([way]) => way === kind) ?? WAYS[0];
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    const id = String(form.get('id') ?? '');
+    const secret = String(form.get('secret') ?? '');
+    setBusy(true);
+    setError(null);
+    try {
+      if (kind === 'account') onDone(await signIn({ kind, email: id, password: secret }));
+      else if (kind === 'client') onDone(await signIn({ kind, id, secret }));
+      else onDone(await signIn({ kind, token: secret }));
+    } catch (problem) {
+      setError(words(problem));
+      setBusy(false);
+    }
+  };
+  return (
+    <main class="sign-in">
+      <h1>Sign in to Lading</h1>
+      <fieldset class="bar">
+        <legend>With</legend>
+        {WAYS.map(([way, title]) => (
+          <button key={way} type="button" aria-pressed={way === kind} onClick={() => setKind(way)}>
+            {title}
+          </button>
+        ))}
+      </fieldset>
+      <form onSubmit={submit}>
+        {idWord !== null && (
+          <label>
+            {idWord}
+            <input name="id" autocomplete="username" required />
+          </label>
+        )}
+        <label>
+          {secretWord}
+          <input name="secret" type="password" autocomplete="current-password" required />
+        </label>
+        <button class="main" type="submit" disabled={busy}>
+          Sign in
+        </button>
+        <p role="alert" class="bad">
+          {error}
+        </p>
+      </form>
+    </main>
+  );
+}
+
+const root = document.getElementById('app');
+if (root !== null) render(<App />, root);

@@ -1,0 +1,107 @@
+/** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
+import { LadingClient } from '../client/client.ts';
+import { LadingError } from '../errors.ts';
+
+/** Where the server is: the folder of this page. */
+export const SERVER = new URL('.', location.href).href;
+
+const KEPT = 'lading.token';
+
+export interface SignedIn {
+  client: LadingClient;
+  /** Id of who is signed in, where the token says so (API tokens do not). */
+  subject: string | null;
+  /** A token that should be good; `renew` when the one before was refused. */
+  token(refused: string | null): Promise<string>;
+  /** Ends the sign-in, on the server too where it can be ended there. */
+  signOut(): Promise<void>;
+}
+
+export type SignIn =
+  | { kind: 'account'; email: string; password: string }
+  | { kind: 'client'; id: string; secret: string }
+  | { kind: 'token'; token: string };
+
+/** @throws LadingError `unauthorized`, NetworkError */
+export async function signIn(how: SignIn): Promise<SignedIn> {
+  if (how.kind === 'account') {
+    const { access_token: token } = await post('v1/auth/login', { email: how.email, password: how.password });
+    return establish(token, renewByCookie);
+  }
+  if (how.kind === 'token') return establish(how.token.trim(), null);
+  const credentials = { server: SERVER, clientId: how.id.trim(), clientSecret: how.secret };
+  const fresh = async () => new LadingClient(credentials).token();
+  return establish(await fresh(), fresh);
+}
+
+/** The sign-in that this tab had before a reload, or the one that the browser's cookie can renew; null when there is none. */
+export async function resume(): Promise<SignedIn | null> {
+  const kept = sessionStorage.getItem(KEPT);
+  if (kept !== null) {
+    const { token, cookie } = JSON.parse(kept) as { token: string; cookie: boolean };
+    try {
+      return await establish(token, cookie ? renewByCookie : null);
+    } catch (error) {
+      if (!(error instanceof LadingError) || error.code !== 'unauthorized') throw error;
+      sessionStorage.removeItem(KEPT);
+      if (!cookie) return null;
+      return renewByCookie().then(
+        (fresh) => establish(fresh, renewByCookie),
+        () => null,
+      );
+    }
+  }
+  return null;
+}
+
+async function establish(first: string, renew: (() => Promise<string>) | null): Promise<SignedIn> {
+  let token = first;
+  let renewing: Promise<string> | null = null;
+  const keep = () => sessionStorage.setItem(KEPT, JSON.stringify({ token, cookie: renew === renewByCookie }));
+  const current = async (refused: string | null): Promise<string> => {
+    if (refused !== token) return token;
+    if (renew === null) throw new LadingError('unauthorized', 'The sign-in has ended; sign in again.');
+    renewing ??= renew().finally(() => {
+      renewing = null;
+    });
+    token = await renewing;
+    keep();
+    return token;
+  };
+  const client = new LadingClient({ server: SERVER, renew: current });
+  // The cheapest question that needs a good token.
+  await client.listPage({ limit: 1 });
+  keep();
+  const signOut = async () => {
+    sessionStorage.removeItem(KEPT);
+    if (renew === renewByCookie) await post('v1/auth/logout', {}).catch(() => {});
+  };
+  return { client, subject: subjectOf(token), token: current, signOut };
+}
+
+async function renewByCookie(): Promise<string> {
+  return (await post('v1/auth/refresh', {})).access_token;
+}
+
+async function post(path: string, body: object): Promise<{ access_token: string }> {
+  const reply = await fetch(new URL(path, SERVER), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const answer = (await reply.json().catch(() => ({}))) as Record<string, unknown>;
+  if (reply.ok) return answer as { access_token: string };
+  const refused = reply.status === 401 ? 'unauthorized' : 'internal';
+  throw new LadingError(refused, typeof answer.detail === 'string' ? answer.detail : 'The server refused that.');
+}
+
+/** The `sub` of a JSON web token, unchecked: the server checks, this is for showing. */
+function subjectOf(token: string): string | null {
+  try {
+    const middle = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+    const { sub } = JSON.parse(atob(middle)) as { sub?: unknown };
+    return typeof sub === 'string' ? sub : null;
+  } catch {
+    return null;
+  }
+}

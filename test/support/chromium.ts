@@ -1,0 +1,44 @@
+/** A real browser, where the machine has one: Debian's `chromium` or whatever is installed under a usual name. */
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+
+/** Path of the browser, or null. */
+export function findChromium(): string | null {
+  const folders = (process.env.PATH ?? '').split(delimiter);
+  const paths = NAMES.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return paths.find((path) => existsSync(path)) ?? null;
+}
+
+export const WITHOUT_BROWSER =
+  findChromium() === null && 'no Chromium on this machine (apt-get install chromium): nothing to show the page in';
+
+export interface Visit {
+  context: BrowserContext;
+  page: Page;
+  /** Errors of scripts, violations of the content security policy and requests to other hosts; there must be none. */
+  complaints: string[];
+}
+
+/** Opens a page in a browser of its own, closed after the test. */
+export async function visit(t: TestContext, url: string): Promise<Visit> {
+  const browser = await chromium.launch({ executablePath: findChromium() ?? '', args: ['--no-sandbox'] });
+  t.after(() => browser.close());
+  const context = await browser.newContext({ acceptDownloads: true });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    if (/content security policy/i.test(message.text())) complaints.push(message.text());
+  });
+  const { origin } = new URL(url);
+  context.on('request', (request) => {
+    const asked = new URL(request.url());
+    if (/^https?:$/.test(asked.protocol) && asked.origin !== origin) complaints.push(`asks another host: ${asked}`);
+  });
+  await page.goto(url);
+  return { context, page, complaints };
+}
