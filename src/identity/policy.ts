@@ -123,13 +123,7 @@ export function reads(principal: Principal, owner: string): boolean {
   const { tenant, id, role } = principal;
   if (owner === ownerKey(tenant, id)) return true;
   if (!hasRole(principal)) return false;
-  return role === 'root' || (RANK[role] >= RANK.ops && tenantOfOwner(owner) === tenant);
-}
-
-/** The tenant of an owner known to the engine. */
-export function tenantOfOwner(owner: string): string {
-  const slash = owner.indexOf('/');
-  return slash === -1 ? DEFAULT_TENANT : owner.slice(0, slash);
+  return role === 'root' || (RANK[role] >= RANK.ops && holderOf(owner).tenant === tenant);
 }
 
 /** True for who made what is shared, whose file it is, and for administrators who may delete the file. */
@@ -145,7 +139,7 @@ export function ownerKey(tenant: string, id: string): string {
   return tenant === DEFAULT_TENANT ? id : `${tenant}/${id}`;
 }
 
-/** Whose key it is: the other way round. */
+/** Whose key it is, of an owner that the engine knows: `ownerKey` the other way round. */
 export function holderOf(owner: string): { tenant: string; id: string } {
   const slash = owner.indexOf('/');
   if (slash === -1) return { tenant: DEFAULT_TENANT, id: owner };

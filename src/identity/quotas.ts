@@ -3,7 +3,7 @@ import type { Quota, QuotaLimits, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas.ts';
 import type { Identity } from './identity.ts';
-import { ownerKey, tenantOfOwner } from './policy.ts';
+import { holderOf, ownerKey } from './policy.ts';
 
 export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
 export type QuotaKind = (typeof QUOTA_KINDS)[number];
@@ -41,12 +41,11 @@ export class Quotas implements Quota {
 
   /** The tenant. */
   groupOf(owner: string): string {
-    return tenantOfOwner(owner);
+    return holderOf(owner).tenant;
   }
 
   admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void {
-    const tenant = this.groupOf(owner);
-    const id = owner.slice(owner.indexOf('/') + 1);
+    const { tenant, id } = holderOf(owner);
     refuseOver(this.ofPrincipal(tenant, id), now.own, more, 'You have');
     refuseOver(this.ofTenant(tenant), now.group, more, 'Your tenant has');
   }

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { GrantDocument, GrantTarget, Subject } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { mayEndShare, ownerKey } from '../../identity/policy.ts';
+import { holderOf, mayEndShare, ownerKey } from '../../identity/policy.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/grant-schemas.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas.ts';
@@ -120,7 +120,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
     config: { needs: 'files:read' },
     handler: async (request, reply): Promise<GrantList> => {
       const owner = sharedOwner(deps, request, request.query.owner);
-      const id = owner.slice(owner.indexOf('/') + 1);
+      const id = holderOf(owner).id;
       const received = grants.received(deps.quotas.groupOf(owner), id);
       reply.header('cache-control', 'no-store');
       return { given: grants.given(owner).map(shown), received: received.map(shown) };
@@ -158,7 +158,7 @@ function shown({ id, target, owner, grantee, maker, createdAt, expiresAt }: Gran
     grant_id: id,
     kind: target.kind,
     name: target.name,
-    owner: owner.slice(owner.indexOf('/') + 1),
+    owner: holderOf(owner).id,
     grantee: grantee.id,
     created_by: maker.id,
     created_at: iso(createdAt),

@@ -4,7 +4,7 @@ import Type from 'typebox';
 import type { ShareDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/passwords.ts';
-import { mayEndShare } from '../../identity/policy.ts';
+import { holderOf, mayEndShare } from '../../identity/policy.ts';
 import { downloadsOf } from '../../identity/shares.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas.ts';
@@ -143,7 +143,7 @@ function shown(document: ShareDocument): Share {
   return {
     share_id: id,
     filename: name,
-    owner: owner.slice(owner.indexOf('/') + 1),
+    owner: holderOf(owner).id,
     created_by: maker.id,
     created_at: iso(createdAt),
     expires_at: iso(expiresAt),
