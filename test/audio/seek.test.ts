@@ -1,0 +1,38 @@
+/** A browser plays an audio file that was uploaded and jumps into its middle, by ranges. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AudioFile } from '../../src/protocol/audio-schemas.ts';
+import { encoded, hasFfmpeg, wav } from '../support/audio.ts';
+import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
+import { startServer } from '../support/server.ts';
+
+test('an audio element knows how long a file is, and seeks', { skip: WITHOUT_BROWSER }, async (t) => {
+  const server = await startServer(t);
+  const { origin, client } = server;
+  const files: [string, Buffer][] = [['long.wav', wav({ seconds: 120 })]];
+  if (hasFfmpeg) files.push(['short.mp3', await encoded('short.mp3')]);
+  const { context, page } = await visit(t, `${origin}/health`);
+  await context.addCookies([{ name: 'access_token', value: client.token, url: origin }]);
+  for (const [name, bytes] of files) {
+    const form = new FormData();
+    form.set('file', new Blob([new Uint8Array(bytes)]), name);
+    const stored = await fetch(`${origin}/v1/audio/file`, { method: 'POST', headers: client.headers, body: form });
+    const { id } = (await stored.json()) as AudioFile;
+    const statuses: number[] = [];
+    page.on('response', (reply) => {
+      if (reply.url().includes(String(id))) statuses.push(reply.status());
+    });
+    const heard = await page.evaluate(
+      `new Promise((resolve, reject) => {
+        const audio = new Audio('/v1/audio/file/${id}');
+        audio.onerror = () => reject(new Error(audio.error.message));
+        audio.onloadedmetadata = () => { audio.currentTime = audio.duration / 2; };
+        audio.onseeked = () => resolve({ duration: audio.duration, at: audio.currentTime });
+        audio.load();
+      })`,
+    );
+    const { duration, at } = heard as { duration: number; at: number };
+    assert.ok(duration > 1 && Math.abs(duration / 2 - at) < 0.1, `${name}: ${duration} s, at ${at}`);
+    assert.ok(statuses.length > 0 && statuses.every((status) => status === 206), `${name}: ${statuses}`);
+  }
+});
