@@ -130,7 +130,8 @@ test('every documented route but the open ones wants a token', async (t) => {
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const method of Object.keys(methods)) {
       const url = `${origin}${path.replaceAll(/\{[^}]*\}/g, 'x')}`;
-      const reply = await fetch(url, { method: method.toUpperCase() });
+      // What else is wrong with a tus request is told before anybody is asked who they are.
+      const reply = await fetch(url, { method: method.toUpperCase(), headers: { 'tus-resumable': '1.0.0' } });
       if (reply.status !== 401) open.add(path);
       await reply.arrayBuffer();
       asked += 1;
