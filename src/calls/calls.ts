@@ -58,7 +58,18 @@ export class Calls {
   }
 
   static async open(doors: CallsDoors, limits: CallLimits): Promise<Calls> {
-    return new Calls(doors, limits, await Kept.open(doors.documents, ({ id }) => id));
+    const calls = new Calls(doors, limits, await Kept.open(doors.documents, ({ id }) => id));
+    // Nobody speaks what was on its way when the server ended; only as failed can it be asked for again.
+    for (const call of [...calls.#kept.values()]) {
+      if (call.speech === 'queued' || call.speech === 'calling') {
+        await calls
+          .#change(call, { speech: 'failed' })
+          .catch((error: unknown) =>
+            doors.warn('what became of a call could not be stored', { session: call.id, error }),
+          );
+      }
+    }
+    return calls;
   }
 
   /** Proofs that are good, whoever gave them: read at the start. */

@@ -65,14 +65,17 @@ async function placeCall({ folder, address, password, call, samples }: Placed, s
     mode: 0o600,
   });
   await writeFile(join(folder, 'config'), configOf(folder, modules, port), { mode: 0o600 });
+  signal.throwIfAborted();
   const child = spawn('baresip', ['-f', folder, '-4'], {
     stdio: 'ignore',
     env: { PATH: process.env.PATH ?? '', HOME: folder },
   });
+  let aborted = (): void => {};
   const ended = new Promise<never>((_, reject) => {
+    aborted = () => reject(new Error('the server is stopping'));
     child.on('error', (error) => reject(new Error('baresip, which places calls, cannot be started', { cause: error })));
     child.on('exit', () => reject(new Error('baresip ended before the call was over')));
-    signal.addEventListener('abort', () => reject(new Error('the server is stopping')), { once: true });
+    signal.addEventListener('abort', aborted, { once: true });
   });
   ended.catch(() => {});
   let control: Control | null = null;
@@ -81,6 +84,7 @@ async function placeCall({ folder, address, password, call, samples }: Placed, s
     const to = `${scheme}:${call.to}@${host}`;
     await Promise.race([speakOver(control, to, samples.length / SAMPLE_RATE), ended]);
   } finally {
+    signal.removeEventListener('abort', aborted);
     control?.close();
     await stop(child);
   }

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Calls } from '../../src/calls/calls.ts';
+import type { CallDocument, Collection } from '../../src/contracts.ts';
+import { Vault } from '../../src/identity/vault.ts';
+
+const NO_LIMITS = { phoneHour: 0, callerHour: 0, day: 0 };
+
+test('a call that the end of a server cut off is failed after the start, and can be spoken again', async () => {
+  const stored = new Map<string, CallDocument>();
+  const documents: Collection<CallDocument> = {
+    list: async () => [...stored.values()],
+    put: async (call) => void stored.set(call.id, call),
+    find: async (id) => stored.get(id) ?? null,
+    remove: async (id) => stored.delete(id),
+  };
+  const vault = new Vault(new Uint8Array(32));
+  const clock = { now: () => 1_000_000 };
+  const spoken: string[] = [];
+  let begun = (): void => {};
+  const calling = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const open = (speak: (code: string) => Promise<void>) =>
+    Calls.open(
+      {
+        documents,
+        vault,
+        clock,
+        warn: () => {},
+        voice: { speak: ({ code }) => speak(code), close: async () => {} },
+      },
+      NO_LIMITS,
+    );
+  // The first server is gone while it calls: nothing of it comes back.
+  const first = await open(() => {
+    begun();
+    return new Promise(() => {});
+  });
+  const { id } = await first.request('caller', '+14155550123', null);
+  await calling;
+  assert.equal(stored.get(id)?.speech, 'calling');
+  const second = await open(async (code) => void spoken.push(code));
+  assert.equal(second.status('caller', '+14155550123').speech, 'failed');
+  await second.replay('caller', '+14155550123');
+  await second.close();
+  assert.equal(spoken.length, 1);
+  assert.match(spoken[0] ?? '', /^\d{6}$/);
+});
