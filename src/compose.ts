@@ -155,6 +155,7 @@ async function assemble(
       retrySeconds: config.deliveryRetrySeconds,
     },
   );
+  identity.alsoOfTenants((tenant) => deliveries.forgetTenant(tenant));
   const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas, happened: events.file }, config);
   let state: ServerState = 'starting';
   // As much again as half of what uploads may hold, so that neither side can starve the other.

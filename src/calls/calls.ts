@@ -105,7 +105,13 @@ export class Calls {
     const before = this.#pending(caller, phone);
     // In one step with the check, so that of many requests at one time none slips through the limits.
     this.#newest.set(keyOf(call), id);
-    await this.#kept.create(call);
+    try {
+      await this.#kept.create(call);
+    } catch (error) {
+      // The one before is still good, if nobody asked for another one meanwhile.
+      if (before && this.#newest.get(keyOf(call)) === id) this.#newest.set(keyOf(call), before.id);
+      throw error;
+    }
     if (before) await this.#change(before, { state: 'replaced', sealed: null });
     this.#speakLater(call);
     return call;

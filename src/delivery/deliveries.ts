@@ -84,7 +84,10 @@ export class Deliveries {
   readonly #sends = new Set<Promise<void>>();
   /** One write after the other of each document. */
   readonly #writes = new Map<string, Promise<void>>();
+  /** Events that are over, the oldest first: so many of them are remembered. Those of complete files stay as long as their files. */
+  #pastEvents: string[] = [];
   #timer: NodeJS.Timeout | null = null;
+  #planned = false;
   #running = false;
   #stopping = false;
   #lastId = '';
@@ -97,7 +100,10 @@ export class Deliveries {
   /** Takes up what was on its way, and finished files of which a crash left no word here. Nothing is sent before `start`. */
   static async open(doors: DeliveryDoors, settings: DeliverySettings): Promise<Deliveries> {
     const deliveries = new Deliveries(doors, settings);
-    for (const document of await doors.documents.list()) deliveries.#remember(document);
+    for (const document of await doors.documents.list()) {
+      deliveries.#remember(document);
+      if (document.endedAt !== null) deliveries.#rememberPast(document);
+    }
     let here = false;
     doors.catalog.follow((file, there) => {
       if (!there) deliveries.#fileWent(file);
@@ -184,6 +190,22 @@ export class Deliveries {
     this.#lanes.delete(id);
   }
 
+  /** Removes the targets of a tenant that is no more, and all that was sent to them: nothing of it enters a new one of the same id. */
+  async forgetTenant(tenant: string): Promise<void> {
+    const { targets, documents } = this.#doors;
+    for (const target of [...targets.list(tenant)]) {
+      await targets.remove(target);
+      this.forget(target);
+    }
+    for (const { id, tenant: whose } of [...this.#byId.values()]) {
+      if (whose !== tenant) continue;
+      this.#sending.get(id)?.abort(new Error('the tenant was deleted'));
+      await this.#writes.get(id);
+      await documents.remove(id);
+      this.#drop(id);
+    }
+  }
+
   /** Removes what is over for long and whose file is gone. */
   async sweep(): Promise<void> {
     const before = this.#now() - REMEMBERED_MS;
@@ -267,7 +289,12 @@ export class Deliveries {
     this.#remember(delivery);
     void this.#store(delivery);
     // Not in the step in which the file became complete.
-    setImmediate(() => this.#look());
+    if (this.#planned) return;
+    this.#planned = true;
+    setImmediate(() => {
+      this.#planned = false;
+      this.#look();
+    });
   }
 
   /** Sorts by time, and is never made twice. */
@@ -297,7 +324,7 @@ export class Deliveries {
         const send = this.#send(due, target, lane).finally(() => this.#sends.delete(send));
         this.#sends.add(send);
       }
-      if (lane.sending < MOST_EACH) next = Math.min(next, nextDue(lane));
+      if (lane.sending < MOST_EACH) next = Math.min(next, nextDue(lane, now));
     }
     if (next === Number.POSITIVE_INFINITY) return;
     // What is due and finds no room is looked at again when something ends.
@@ -433,7 +460,23 @@ export class Deliveries {
     const ended: DeliveryDocument = { ...delivery, nextAt: null, endedAt: this.#now() };
     this.#remember(ended);
     if (ended.event === 'chunk.received') this.#drop(ended.id);
-    else void this.#store(ended);
+    else {
+      void this.#store(ended);
+      this.#rememberPast(ended);
+    }
+  }
+
+  #rememberPast({ id, payload, event }: DeliveryDocument): void {
+    if (payload === null || event === 'file.completed') return;
+    this.#pastEvents.push(id);
+    if (this.#pastEvents.length <= MOST_EVENTS) return;
+    const oldest = this.#pastEvents.shift() as string;
+    // Tried again meanwhile: it is remembered when it ends.
+    if (this.#byId.get(oldest)?.state === 'queued') return;
+    this.#drop(oldest);
+    void (this.#writes.get(oldest) ?? Promise.resolve())
+      .then(() => this.#doors.documents.remove(oldest))
+      .catch((error: unknown) => this.#doors.warn('a past delivery could not be removed', { id: oldest, error }));
   }
 
   #remember(delivery: DeliveryDocument): void {
@@ -452,6 +495,7 @@ export class Deliveries {
   #drop(id: string): void {
     const delivery = this.#byId.get(id);
     this.#byId.delete(id);
+    if (delivery) this.#lanes.get(delivery.targetId)?.waiting.delete(id);
     if (!delivery || delivery.fileId === null) return;
     const of = this.#byFile.get(delivery.fileId);
     of?.delete(id);
@@ -491,10 +535,12 @@ function firstDue({ waiting }: Lane, now: number): DeliveryDocument | null {
   return null;
 }
 
-function nextDue({ waiting, pausedUntil }: Lane): number {
+function nextDue({ waiting, pausedUntil }: Lane, now: number): number {
+  // However many wait, none of them is tried before.
+  if (waiting.size > 0 && pausedUntil > now) return pausedUntil;
   let next = Number.POSITIVE_INFINITY;
   for (const { nextAt } of waiting.values()) next = Math.min(next, nextAt ?? 0);
-  return waiting.size === 0 ? next : Math.max(next, pausedUntil);
+  return next;
 }
 
 /** One short line, with nothing of the password in it. */

@@ -67,6 +67,7 @@ export class Identity {
   readonly grants: Grants;
   readonly tenants: Tenants;
   readonly #clock: Clock;
+  readonly #besides: ((tenant: string) => Promise<void>)[] = [];
 
   private constructor(
     clock: Clock,
@@ -207,6 +208,11 @@ export class Identity {
     return this.tenants.create(id, name, () => this.#removeAllIn(id));
   }
 
+  /** Others who keep something of a tenant: it goes with it. */
+  alsoOfTenants(remove: (tenant: string) => Promise<void>): void {
+    this.#besides.push(remove);
+  }
+
   /**
    * Deletes a tenant with everybody in it and everything they were given; false when there is none. From the moment of asking nobody of
    * it is let in. Files stay. What an interruption leaves goes when it is asked for again, or when a tenant of the id is made.
@@ -220,6 +226,7 @@ export class Identity {
     for (const { clientId: id } of this.clients.list(tenant)) await this.remove({ kind: 'device', id });
     for (const { id } of this.people.list(tenant)) await this.remove({ kind: 'person', id });
     for (const { id } of this.apiTokens.list(tenant, null)) await this.apiTokens.revoke(id);
+    for (const remove of this.#besides) await remove(tenant);
   }
 
   /** Removes what lapsed, and revocations of tokens that have expired by now. */

@@ -212,6 +212,9 @@ test('a webhook that wants files gets them themselves, signed by their digest, a
     assert.match(headers['content-disposition'] ?? '', /filename\*=UTF-8''gro%C3%9Fe%20Datei\.bin/);
   }
   assert.equal(got[0]?.headers['webhook-id'], got[1]?.headers['webhook-id']);
+  await put(server, 'a/empty.bin', 0, Buffer.alloc(0), { total_size: '0' });
+  await eventually(async () => (await deliveries(server, '?state=delivered')).length === 2, 'the empty one');
+  assert.equal(got.at(-1)?.body.length, 0);
   const { origin, client, admin } = server;
   const status = await fetch(`${origin}/api/files/status/${encodeURIComponent('a/große Datei.bin')}`, client);
   const shown = (await status.json()) as FileStatus;
@@ -259,4 +262,46 @@ test('two tenants: neither hears of the other, nor sees its targets or deliverie
   const own = await fetch(`${origin}/api/deliveries/targets`, { headers: admin.headers });
   assert.ok(!(await own.text()).includes('theirs'));
   assert.equal((await fetch(url, { method: 'DELETE', headers: root })).status, 200);
+});
+
+test('with a tenant go its targets and what was sent to them: a new one of the same id has neither', async (t) => {
+  const { dataDir } = await seededFolder(t, async (identity) => {
+    await identity.clients.create({ id: 'root', secret: 'the-secret-of-the-root', role: 'root', name: null });
+    await identity.tenants.create('acme', 'Acme');
+    await identity.clients.create({
+      id: 'wile',
+      secret: 'the-secret-of-wile',
+      role: 'client',
+      name: null,
+      tenant: 'acme',
+    });
+  });
+  const server = await startServer(t, SETTINGS, {}, dataDir);
+  const { origin, app } = server;
+  const receiver = await startReceiver(t);
+  receiver.answer(500);
+  const json = { ...sign(app, 'root', 'root').headers, 'content-type': 'application/json' };
+  const body = JSON.stringify({ kind: 'webhook', url: receiver.url });
+  const made = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, { method: 'POST', headers: json, body });
+  assert.equal(made.status, 201);
+  const wile = { ...server.client, ...sign(app, 'wile', 'client') };
+  await put({ ...server, client: wile }, 'letters.txt', 0, ALPHABET, { total_size: '26' });
+  await eventually(() => receiver.received.length > 0, 'a try');
+  for (const [method, path, sent] of [
+    ['DELETE', '/api/tenants/acme', null],
+    ['POST', '/api/tenants', '{"tenant_id":"acme"}'],
+  ] as const) {
+    const reply = await fetch(`${origin}${path}`, {
+      method,
+      headers: sent === null ? { authorization: json.authorization } : json,
+      body: sent,
+    });
+    assert.ok(reply.ok, await reply.text());
+  }
+  const left = async (path: string) => (await fetch(`${origin}${path}?tenant=acme`, { headers: json })).json();
+  assert.deepEqual(await left('/api/deliveries/targets'), { targets: [] });
+  assert.deepEqual(await left('/api/deliveries'), { deliveries: [], next_cursor: null });
+  await server.close();
+  assert.deepEqual(await readdir(join(dataDir, 'v1/targets')), []);
+  assert.deepEqual(await readdir(join(dataDir, 'v1/deliveries')), []);
 });
