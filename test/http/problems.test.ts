@@ -42,7 +42,6 @@ test('whatever is asked wrongly is answered with a problem document', async (t) 
   const octets = 'Content-Type: application/octet-stream';
   const cases: [string, ErrorCode, string[]][] = [
     ['an unknown path', 'not_found', ['GET /nothing HTTP/1.1', HOST]],
-    ['the root', 'not_found', ['GET / HTTP/1.1', HOST]],
     ['another method', 'method_not_allowed', ['PUT /api/files HTTP/1.1', HOST, auth, 'Content-Length: 0']],
     ['an invented method of a known path', 'method_not_allowed', ['PROPFIND /health HTTP/1.1', HOST]],
     ['no Host', 'invalid_request', ['GET /health HTTP/1.1']],
