@@ -45,8 +45,8 @@ export function parseSize(headers: Record<string, string | string[] | undefined>
  * `Upload-Metadata`: pairs of a key and a Base64 value, which may be missing.
  * @throws LadingError `invalid_request` when it is malformed, or a key comes twice
  */
-export function parseMetadata(value: string | undefined): Map<string, Buffer> {
-  const pairs = new Map<string, Buffer>();
+export function parseMetadata(value: string | undefined): Map<string, Uint8Array> {
+  const pairs = new Map<string, Uint8Array>();
   if (value === undefined || value.trim() === '') return pairs;
   for (const pair of value.split(',')) {
     const [, key = '', encoded = ''] = /^ *([!-+\--~]+)(?: ([A-Za-z0-9+/]*={0,2}))? *$/.exec(pair) ?? [];
@@ -54,7 +54,10 @@ export function parseMetadata(value: string | undefined): Map<string, Buffer> {
     // "All keys MUST be unique."
     if (pairs.has(key)) throw malformed('names a key twice');
     if (pairs.size === MOST_PAIRS) throw malformed(`has more than ${MOST_PAIRS} pairs`);
-    pairs.set(key, Buffer.from(encoded, 'base64'));
+    pairs.set(
+      key,
+      Uint8Array.from(atob(encoded.replace(/=+$/, '')), (character) => character.charCodeAt(0)),
+    );
   }
   return pairs;
 }
@@ -64,10 +67,10 @@ function malformed(how: string): LadingError {
 }
 
 /** The first of these keys that has a value, as text; null when none has. */
-export function textOf(pairs: ReadonlyMap<string, Buffer>, ...keys: string[]): string | null {
+export function textOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
   for (const key of keys) {
-    const text = pairs.get(key)?.toString('utf8');
-    if (text) return text;
+    const bytes = pairs.get(key);
+    if (bytes && bytes.length > 0) return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
   }
   return null;
 }
