@@ -3,6 +3,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { FileStatus } from '../client/client.ts';
 import { LadingError } from '../errors.ts';
 import { duration, size, time, words } from './format.ts';
+import type { PageProps } from './pages.ts';
 import type { SignedIn } from './session.ts';
 import { type Task, Transfers } from './transfers.ts';
 
@@ -17,13 +18,7 @@ const SHOWN = ['file.created', 'chunk.received', 'file.completed', 'file.deleted
 type SortKey = 'filename' | 'bytes_received' | 'updated_at';
 type Row = { folder: string } | { file: FileStatus };
 
-interface Props {
-  who: SignedIn;
-  /** The sign-in is no longer good. */
-  onEnded(why: string): void;
-}
-
-export function FilesPage({ who, onEnded }: Props) {
+export function FilesPage({ who, onEnded }: PageProps) {
   const [tasks, setTasks] = useState<Task[]>([]);
   const [error, setError] = useState<string | null>(null);
   const transfers = useRef<Transfers | null>(null);

@@ -1,14 +1,20 @@
 /** The page: somebody signs in, then sees their files and moves some. */
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
-import { FilesPage } from './files.tsx';
 import { words } from './format.ts';
+import { hereOf, PAGES } from './pages.ts';
 import { resume, type SignedIn, type SignIn, signIn } from './session.ts';
 import './style.css';
 
 function App() {
   const [who, setWho] = useState<SignedIn | null | undefined>(undefined);
   const [trouble, setTrouble] = useState<string | null>(null);
+  const [address, setAddress] = useState(hereOf(location.hash));
+  useEffect(() => {
+    const follow = () => setAddress(hereOf(location.hash));
+    addEventListener('hashchange', follow);
+    return () => removeEventListener('hashchange', follow);
+  }, []);
   useEffect(() => {
     resume().then(setWho, (error) => {
       setTrouble(words(error));
@@ -17,6 +23,8 @@ function App() {
   }, []);
   if (who === undefined) return <main aria-busy="true">Lading …</main>;
   if (who === null) return <SignInPage trouble={trouble} onDone={setWho} />;
+  const shown = PAGES.filter((page) => page.allowed(who));
+  const { Page, path: here } = shown.find(({ path }) => path === address) ?? shown[0] ?? PAGES[0];
   const leave = (why: string | null) => {
     setTrouble(why);
     setWho(null);
@@ -26,12 +34,20 @@ function App() {
     <>
       <header>
         <h1>Lading</h1>
+        <nav aria-label="Pages">
+          {shown.length > 1 &&
+            shown.map(({ path, title }) => (
+              <a key={path} href={`#/${path}`} aria-current={path === here ? 'page' : undefined}>
+                {title}
+              </a>
+            ))}
+        </nav>
         <span class="quiet name">{who.subject}</span>
         <button type="button" onClick={() => leave(null)}>
           Sign out
         </button>
       </header>
-      <FilesPage who={who} onEnded={leave} />
+      <Page who={who} onEnded={leave} />
     </>
   );
 }
