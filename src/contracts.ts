@@ -2,7 +2,7 @@
  * The doors: every interface between rooms, types only. `engine` asks, `storage` and `identity` answer, `compose` introduces
  * them to each other. Sizes and offsets are bytes, extents are inclusive `[start, end]`, times are milliseconds since the epoch.
  */
-import type { DigestAlgorithm } from './protocol/digests.ts';
+import type { DigestAlgorithm, HashAlgorithm } from './protocol/digests.ts';
 import type { Extent } from './protocol/extents.ts';
 import type { Role } from './protocol/schemas.ts';
 import type { Scope } from './protocol/scopes.ts';
@@ -87,7 +87,7 @@ export interface BlobStore {
 /** Long reads of stored bytes, off the main thread and away from the segment workers. */
 export interface Inspector {
   /** Digest of `prefix` followed by the stored bytes of `extent` (none for an empty extent, `end < start`). */
-  digest(id: string, algorithm: DigestAlgorithm, extent: Extent, prefix?: Uint8Array): Promise<Uint8Array>;
+  digest(id: string, algorithm: HashAlgorithm, extent: Extent, prefix?: Uint8Array): Promise<Uint8Array>;
   /** Reads the bytes of each record again; the indexes of those whose CRC-32 does not agree. */
   verify(id: string, records: readonly ManifestRecord[]): Promise<number[]>;
 }
@@ -160,6 +160,19 @@ export interface ResourceDocument {
   creator: Subject;
   /** `Upload-Metadata` as it came. */
   metadata: string | null;
+  /** Complete only when whoever appends says so, however many bytes are there. */
+  endsWhenTold?: true;
+  /** A piece of files to come, never a file by itself. */
+  partial?: true;
+  /** Made of other uploads, once all of them are whole. */
+  final?: JoinDocument;
+}
+
+export interface JoinDocument {
+  /** Ids of partial uploads, in the order of their bytes. */
+  parts: string[];
+  /** `Upload-Concat` as it came. */
+  said: string;
 }
 
 /** Who owns what under which name: at most one sealed document and one open one a name. */

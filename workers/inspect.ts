@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
-import type { DigestAlgorithm } from '../src/protocol/digests.ts';
+import type { HashAlgorithm } from '../src/protocol/digests.ts';
 import type { Extent } from '../src/protocol/extents.ts';
 import { crc32 } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';
@@ -13,7 +13,7 @@ import { describeFailure, type Failure } from './failures.ts';
 export interface DigestTask {
   kind: 'digest';
   fd: number;
-  algorithm: DigestAlgorithm;
+  algorithm: HashAlgorithm;
   /** Empty when `end < start`. */
   extent: Extent;
   prefix: Uint8Array;
@@ -38,6 +38,8 @@ export type InspectOutcome =
   | { kind: 'verify'; bad: number[] }
   | { kind: 'failure'; failure: Failure };
 
+/** As the crypto library calls them. */
+const HASHES = { 'sha-512': 'sha512', 'sha-256': 'sha256', 'sha-1': 'sha1', md5: 'md5' } as const;
 const STEP = 1024 * 1024;
 let scratch: Uint8Array | null = null;
 
@@ -52,7 +54,7 @@ export default function run(task: InspectTask): InspectOutcome {
 
 /** Digest of `prefix` followed by the stored bytes of `extent`. Throws when some of them are not there. */
 export function digestRange(task: DigestTask): Uint8Array {
-  const hash = createHash(task.algorithm === 'sha-512' ? 'sha512' : 'sha256');
+  const hash = createHash(HASHES[task.algorithm]);
   hash.update(task.prefix);
   const whole = eachStep(task.fd, task.extent, (bytes) => hash.update(bytes));
   if (!whole) throw new Error('the stored file ends before the range to digest');

@@ -6,18 +6,13 @@ import type { Readable } from 'node:stream';
 import type { BlobStore, Catalog, Clock, FileHappening, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
-import {
-  type AppendIntent,
-  Appends,
-  type ResourceAddress,
-  type ResourceIntent,
-  type ResourceState,
-} from './appends.ts';
+import { Appends } from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
+import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState } from './resource.ts';
 import { Sealer } from './seal.ts';
 import { SegmentPool } from './segments.ts';
 import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './status.ts';
@@ -101,7 +96,7 @@ export class Engine {
     this.#settings = settings;
     const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
     const watchers = this.#watchers;
-    const happened = (happening: FileHappening): void => doors.happened?.(happening);
+    const happened = (happening: FileHappening): void => this.#happened(happening);
     const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
     const uploads = new Uploads({ ...doors, usage });
     const committer = new Committer({ ...doors, usage, durability, happened });
@@ -132,7 +127,11 @@ export class Engine {
     };
     this.#ingest = new Ingest(deps);
     this.#whole = new WholeFiles(deps);
-    this.#appends = new Appends(deps);
+    this.#appends = new Appends(
+      deps,
+      (upload) => this.#cancelResource(upload),
+      (work) => this.#receive(work),
+    );
   }
 
   get #staleMs(): number {
@@ -176,6 +175,7 @@ export class Engine {
       // A digest over a large file takes its time; the upload shows as whole but not complete meanwhile.
       if (upload.document.reprDigest === null) await sealed;
     }
+    this.#appends.resume();
     return recovered;
   }
 
@@ -239,13 +239,15 @@ export class Engine {
   }
 
   /** Removes such an upload if it is unfinished, and its address in any case. Throws `not_found`. */
-  async removeResource(address: ResourceAddress): Promise<void> {
-    await this.#appends.remove(address, async (upload) => {
-      await this.#cancel(upload);
-      if (upload.sealed) return;
-      this.#happened({ type: 'file.deleted', file: upload.document });
-      this.#watchers.changed(upload.document.owner, upload.document.name);
-    });
+  removeResource(address: ResourceAddress): Promise<void> {
+    return this.#appends.remove(address);
+  }
+
+  async #cancelResource(upload: OpenUpload): Promise<void> {
+    await this.#cancel(upload);
+    if (upload.sealed) return;
+    this.#happened({ type: 'file.deleted', file: upload.document });
+    this.#watchers.changed(upload.document.owner, upload.document.name);
   }
 
   async #receive<T>(work: () => Promise<T>): Promise<T> {
@@ -377,7 +379,8 @@ export class Engine {
   }
 
   #happened(happening: FileHappening): void {
-    this.#doors.happened?.(happening);
+    // A piece of files to come is no file.
+    if (!happening.file.resource?.partial) this.#doors.happened?.(happening);
   }
 
   /** An upload of undeclared size is sealed once nothing came for the set time. */

@@ -97,6 +97,8 @@ export interface IngestDeps {
   /** Looks after the seal of an upload of undeclared size once nothing more comes. */
   settleLater(upload: OpenUpload): void;
   happened(happening: FileHappening): void;
+  /** The log, for what no request can be told. */
+  warn(message: string, details: object): void;
 }
 
 /** A chunk whose header was read, on its way. */

@@ -12,6 +12,8 @@ export interface Declaration {
   size: number | null;
   reprDigest: Digest | null;
   contentType: string | null;
+  /** Nothing follows: an upload that ends when it is told so ends with this. */
+  ends?: boolean;
 }
 
 interface Reservation {
@@ -79,8 +81,14 @@ export class OpenUpload {
   }
 
   /** Every byte of the declared size is stored; false while the size is not declared. */
-  get covered(): boolean {
+  get whole(): boolean {
     return this.size !== null && this.stored.bytes === this.size;
+  }
+
+  /** It is whole and nothing else is waited for before it becomes a file. */
+  get covered(): boolean {
+    const { resource } = this.document;
+    return this.whole && !resource?.endsWhenTold && !resource?.partial;
   }
 
   /**
@@ -241,8 +249,14 @@ export class OpenUpload {
         algorithm: declaration.reprDigest.algorithm,
         value: encodeDigest(declaration.reprDigest),
       });
+    const { resource } = document;
+    const ends = declaration.ends === true && resource?.endsWhenTold === true;
     const same = size === document.size && contentType === document.contentType && reprDigest === document.reprDigest;
-    return same ? document : { ...document, size, contentType, reprDigest };
+    if (same && !ends) return document;
+    const declared = { ...document, size, contentType, reprDigest };
+    if (!ends) return declared;
+    const { endsWhenTold: _, ...ended } = resource;
+    return { ...declared, resource: ended };
   }
 
   closedError(): LadingError {

@@ -78,7 +78,7 @@ export class Uploads {
 
   async #hold(upload: OpenUpload): Promise<Handles> {
     try {
-      return await upload.enter(() => this.#open(upload.id));
+      return await upload.enter(() => this.open(upload.id));
     } catch (error) {
       await this.#discardUnused(upload);
       throw error;
@@ -118,7 +118,8 @@ export class Uploads {
     return null;
   }
 
-  async #open(id: string): Promise<Handles> {
+  /** The files of an upload, for `OpenUpload.enter`. */
+  async open(id: string): Promise<Handles> {
     const part = await this.#deps.blobs.openPart(id);
     try {
       return { part, manifest: await this.#deps.manifests.open(id) };
@@ -140,7 +141,7 @@ export class Uploads {
 
   /** Runs `work` while the upload's files are open. */
   async using<T>(upload: OpenUpload, work: (handles: Handles) => Promise<T>): Promise<T> {
-    const handles = await upload.enter(() => this.#open(upload.id));
+    const handles = await upload.enter(() => this.open(upload.id));
     try {
       return await work(handles);
     } finally {

@@ -40,10 +40,18 @@ const TUS_FIELDS = fields({
     description: 'Keys and Base64 values, filename and filetype among them.',
     example: 'filename YQ==',
   },
+  'Upload-Concat': {
+    description: 'partial: a piece of files to come. final; and addresses of such pieces: the file that they make.',
+    example: 'final;/files/a.b /files/c.d',
+  },
 });
 
 export const REQUEST_FIELDS = fields({
   ...TUS_FIELDS,
+  'Upload-Checksum': {
+    description: 'sha1, sha256, sha512, md5 or crc32 of the bytes of this request, and Base64; as a trailer, too.',
+    example: 'sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=',
+  },
   'Content-Range': {
     description:
       "Where the chunk lies, as in its header, and the file's size or *. bytes */SIZE says the size alone (RFC 9110 §14.4).",

@@ -93,8 +93,8 @@ function limitsOf(quota: QuotaLimits | undefined, otherwise: Limits): Limits {
 function refuseOver(limits: Limits, now: Readonly<Use>, more: Partial<Use>, who: string): void {
   for (const key of ['bytes', 'openUploads', 'dayBytes'] as const) {
     const limit = limits[key];
-    const added = more[key] ?? 0;
-    if (limit === 0 || added === 0 || now[key] + added <= limit) continue;
+    const added = more[key];
+    if (limit === 0 || added === undefined || now[key] + added <= limit) continue;
     const { of, advice } = WORDS[key];
     throw new LadingError(
       'quota_exceeded',

@@ -5,6 +5,9 @@ import { LadingError } from '../errors.ts';
 /** The algorithms that RFC 9530 keeps active; the deprecated ones prove nothing and are ignored. */
 export type DigestAlgorithm = 'sha-256' | 'sha-512';
 
+/** What stored bytes can be hashed with; for what other protocols still use, too. */
+export type HashAlgorithm = DigestAlgorithm | 'sha-1' | 'md5';
+
 export interface Digest {
   algorithm: DigestAlgorithm;
   /** 32 bytes for sha-256, 64 for sha-512. */

@@ -1,5 +1,6 @@
 /** The header fields of tus 1.0.0 (protocol of 2016-03-25): https://tus.io/protocols/resumable-upload */
 import { LadingError } from '../errors.ts';
+import type { HashAlgorithm } from './digests.ts';
 
 export const TUS_VERSION = '1.0.0';
 export const TUS_EXTENSIONS = [
@@ -7,8 +8,21 @@ export const TUS_EXTENSIONS = [
   'creation-with-upload',
   'creation-defer-length',
   'expiration',
+  'checksum',
+  'checksum-trailer',
   'termination',
-];
+  'concatenation',
+  'concatenation-unfinished',
+] as const;
+/** Names of tus, and ours. */
+const CHECKSUMS = {
+  sha1: ['sha-1', 20],
+  sha256: ['sha-256', 32],
+  sha512: ['sha-512', 64],
+  md5: ['md5', 16],
+  crc32: ['crc32', 4],
+} as const satisfies Record<string, [HashAlgorithm | 'crc32', number]>;
+export const TUS_CHECKSUMS = Object.keys(CHECKSUMS);
 export const TUS_TYPE = 'application/offset+octet-stream';
 
 /** Pairs that one may give. */
@@ -54,10 +68,7 @@ export function parseMetadata(value: string | undefined): Map<string, Uint8Array
     // "All keys MUST be unique."
     if (pairs.has(key)) throw malformed('names a key twice');
     if (pairs.size === MOST_PAIRS) throw malformed(`has more than ${MOST_PAIRS} pairs`);
-    pairs.set(
-      key,
-      Uint8Array.from(atob(encoded.replace(/=+$/, '')), (character) => character.charCodeAt(0)),
-    );
+    pairs.set(key, bytesOfBase64(encoded));
   }
   return pairs;
 }
@@ -73,4 +84,51 @@ export function textOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]
     if (bytes && bytes.length > 0) return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
   }
   return null;
+}
+
+/** A checksum as the client gave it. */
+export interface TusChecksum {
+  algorithm: HashAlgorithm | 'crc32';
+  value: Uint8Array;
+}
+
+/**
+ * `Upload-Checksum`: the name of an algorithm and a Base64 value.
+ * @throws LadingError `invalid_request` for an unknown algorithm, or what is no value of it
+ */
+export function parseChecksum(value: string): TusChecksum {
+  const [, name = '', encoded = ''] = /^([\w-]+) ([A-Za-z0-9+/]+={0,2})$/.exec(value.trim()) ?? [];
+  const known = Object.entries(CHECKSUMS).find(([word]) => word === name.toLowerCase());
+  // "The Server MUST respond with … 400 Bad Request if the checksum algorithm is not supported by the server."
+  if (!known)
+    throw new LadingError('invalid_request', `Upload-Checksum is one of ${TUS_CHECKSUMS.join(', ')}, and Base64.`);
+  const [algorithm, length] = known[1];
+  const bytes = encoded.length % 4 === 1 ? null : bytesOfBase64(encoded);
+  if (bytes?.length !== length)
+    throw new LadingError('invalid_request', `Upload-Checksum is not the Base64 of ${length} bytes.`);
+  return { algorithm, value: bytes };
+}
+
+/** What `Upload-Concat` makes of an upload: a piece, or a file made of the pieces at these addresses (the last part of their paths). */
+export type TusConcat = { kind: 'partial' } | { kind: 'final'; addresses: string[]; said: string };
+
+/** @throws LadingError `invalid_request` when it is neither `partial` nor `final;` and some addresses */
+export function parseConcat(value: string): TusConcat {
+  if (value === 'partial') return { kind: 'partial' };
+  const [, list = ''] = /^final;\s*(\S.*)$/.exec(value) ?? [];
+  if (list === '') {
+    throw new LadingError(
+      'invalid_request',
+      'Upload-Concat is "partial", or "final;" and the uploads to put together.',
+    );
+  }
+  const addresses = list.split(/ +/).map((url) => {
+    const path = url.split(/[?#]/, 1)[0] ?? '';
+    return path.slice(path.lastIndexOf('/') + 1);
+  });
+  return { kind: 'final', addresses, said: value };
+}
+
+function bytesOfBase64(encoded: string): Uint8Array {
+  return Uint8Array.from(atob(encoded.replace(/=+$/, '')), (character) => character.charCodeAt(0));
 }

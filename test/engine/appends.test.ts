@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import type { Quota } from '../../src/contracts.ts';
-import type { AppendIntent, ResourceIntent } from '../../src/engine/appends.ts';
+import type { AppendIntent, ResourceIntent } from '../../src/engine/resource.ts';
 import { LadingError } from '../../src/errors.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
@@ -15,7 +15,7 @@ const INTENT: ResourceIntent = {
   owner: OWNER,
   creator: { kind: 'device', id: 'o' },
   name: 'a.bin',
-  overwrite: false,
+  place: 'beside',
   size: null,
   contentType: null,
   metadata: null,
@@ -144,8 +144,8 @@ test('what does not fit is refused and changes nothing', async (t) => {
 test('a name that is taken gets a number, and overwrite replaces', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
-  const store = async (bytes: string, overwrite = false): Promise<string> => {
-    const intent = { ...INTENT, name: 'dir/a.tar', size: bytes.length, overwrite };
+  const store = async (bytes: string, place: ResourceIntent['place'] = 'beside'): Promise<string> => {
+    const intent = { ...INTENT, name: 'dir/a.tar', size: bytes.length, place };
     const address = await engine.createResource(intent);
     const { name } = await engine.resource(address);
     await engine.append(whole(Buffer.from(bytes)), address, at(0));
@@ -153,7 +153,7 @@ test('a name that is taken gets a number, and overwrite replaces', async (t) => 
   };
   assert.equal(await store('one'), 'dir/a.tar');
   assert.equal(await store('two'), 'dir/a (2).tar');
-  assert.equal(await store('three', true), 'dir/a.tar');
+  assert.equal(await store('three', 'instead'), 'dir/a.tar');
   assert.equal((await contentOf(under, 'dir/a.tar')).toString(), 'three');
   assert.equal((await contentOf(under, 'dir/a (2).tar')).toString(), 'two');
 });

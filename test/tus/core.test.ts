@@ -1,84 +1,23 @@
 /** tus 1.0.0 over real sockets. Every test carries the number of its line in the list of what the protocol demands. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-
-const TYPE = 'application/offset+octet-stream';
-
-type Fields = Record<string, string>;
-
-/** What a client sends with every request. */
-function speak({ client }: TestServer, more: Fields = {}): Fields {
-  return { ...client.headers, 'tus-resumable': '1.0.0', ...more };
-}
-
-async function begin(server: TestServer, more: Fields = {}, body?: Uint8Array): Promise<string> {
-  const reply = await fetch(`${server.origin}/files/`, {
-    method: 'POST',
-    headers: speak(server, more),
-    body: body ?? null,
-  });
-  assert.equal(reply.status, 201, await reply.text());
-  return new URL(reply.headers.get('location') ?? '', server.origin).href;
-}
-
-function ask(
-  server: TestServer,
-  url: string,
-  method = 'HEAD',
-  more: Fields = {},
-  body?: Uint8Array,
-): Promise<Response> {
-  return fetch(url, { method, headers: speak(server, more), body: body ?? null });
-}
-
-function send(server: TestServer, url: string, offset: number, body: Uint8Array, more: Fields = {}): Promise<Response> {
-  return ask(server, url, 'PATCH', { 'content-type': TYPE, 'upload-offset': String(offset), ...more }, body);
-}
-
-async function offsetOf(server: TestServer, url: string): Promise<number> {
-  const reply = await ask(server, url);
-  assert.equal(reply.status, 200);
-  return Number(reply.headers.get('upload-offset'));
-}
-
-async function download(server: TestServer, name: string): Promise<Buffer> {
-  const reply = await fetch(`${server.origin}/api/files/download/${name}`, { headers: server.client.headers });
-  assert.equal(reply.status, 200);
-  return Buffer.from(await reply.arrayBuffer());
-}
-
-const metadata = (pairs: Fields): string =>
-  Object.entries(pairs)
-    .map(([key, value]) => `${key} ${Buffer.from(value).toString('base64')}`)
-    .join(',');
-
-/** A PATCH that announces more than it sends. */
-async function hanging(
-  server: TestServer,
-  url: string,
-  offset: number,
-  bytes: Uint8Array,
-  length: number,
-): Promise<Socket> {
-  const socket = connect(server.port, '127.0.0.1');
-  const fields = { ...speak(server), host: 'x', 'content-type': TYPE, 'upload-offset': String(offset) };
-  const head = Object.entries({ ...fields, 'content-length': String(length) }).map(
-    ([name, value]) => `${name}: ${value}\r\n`,
-  );
-  socket.on('error', () => {});
-  socket.write(`PATCH ${new URL(url).pathname} HTTP/1.1\r\n${head.join('')}\r\n`);
-  await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
-  return socket;
-}
-
-/** The server has a request that brings bytes. */
-async function receiving({ app }: TestServer): Promise<void> {
-  await eventually(() => app.engine.gauges().receiving === 1, 'the request runs');
-}
+import { startServer } from '../support/server.ts';
+import {
+  ask,
+  begin,
+  download,
+  type Fields,
+  hanging,
+  metadata,
+  offsetOf,
+  receiving,
+  send,
+  speak,
+  TYPE,
+} from '../support/tus.ts';
 
 test('T1 every answer but that to OPTIONS says Tus-Resumable, refusals too', async (t) => {
   const server = await startServer(t);
@@ -124,8 +63,9 @@ test('T3 OPTIONS tells what the server can do, without a sign-in', async (t) => 
     assert.equal(headers.get('tus-max-size'), '1048576');
     assert.match(
       headers.get('tus-extension') ?? '',
-      /^creation,creation-with-upload,creation-defer-length,expiration,termination/,
+      /^creation,creation-with-upload,creation-defer-length,expiration,checksum,checksum-trailer,termination,concatenation/,
     );
+    assert.match(headers.get('tus-checksum-algorithm') ?? '', /^sha1,sha256,/);
     assert.match(headers.get('access-control-allow-methods') ?? '', /PATCH/);
     assert.match(headers.get('access-control-allow-headers') ?? '', /X-HTTP-Method-Override/);
   }

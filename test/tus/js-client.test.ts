@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { Upload, type UploadOptions } from 'tus-js-client';
+import { startProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
 function options(server: TestServer, filename: string, more: Partial<UploadOptions> = {}): UploadOptions {
@@ -63,11 +64,13 @@ test('tus-js-client uploads a stream whose length it does not know', async (t) =
 
 test('tus-js-client pauses in the middle of a request and goes on where the bytes that arrived end', async (t) => {
   const server = await startServer(t);
+  // The rest of the request never arrives, so that there is a middle to pause in.
+  const proxy = await startProxy(t, server.port, () => ({ stallAfterSent: 8_000_000 }));
   const bytes = randomBytes(20_000_000);
   let url = '';
   await new Promise<void>((resolve, reject) => {
     const own = new Upload(bytes, {
-      ...options(server, 'paused'),
+      ...options(server, 'paused', { endpoint: `${proxy.origin}/files/` }),
       onError: reject,
       onSuccess: () => reject(new Error('it was to be paused')),
       onProgress: (sent) => {
@@ -78,6 +81,7 @@ test('tus-js-client pauses in the middle of a request and goes on where the byte
     });
     own.start();
   });
+  proxy.rule = () => ({});
   const head = await fetch(url, { method: 'HEAD', headers: { ...server.client.headers, 'tus-resumable': '1.0.0' } });
   assert.equal(head.status, 200);
   const offset = Number(head.headers.get('upload-offset'));

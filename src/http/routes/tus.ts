@@ -57,9 +57,16 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       summary: 'Begins a tus upload, with its first bytes if they come along.',
       response: { 201: done('Begun; Location is where it goes on.') },
       documented: {
-        request: ['Tus-Resumable', 'Upload-Length', 'Upload-Defer-Length', 'Upload-Metadata'] as const,
+        request: [
+          'Tus-Resumable',
+          'Upload-Length',
+          'Upload-Defer-Length',
+          'Upload-Metadata',
+          'Upload-Concat',
+          'Upload-Checksum',
+        ] as const,
         replies: { 201: ['Location', 'Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const },
-        errors: [...COMMON, ...BYTES, 'invalid_name', 'already_exists', 'out_of_bounds'] as const,
+        errors: [...COMMON, ...BYTES, 'invalid_name', 'already_exists', 'out_of_bounds', 'checksum_mismatch'] as const,
       },
     };
     app.post('/files/', { schema: creates, validatorCompiler: bodyUnseen, config }, (request, reply) =>
@@ -74,7 +81,14 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       documented: {
         request: ['Tus-Resumable'] as const,
         replies: {
-          200: [...STATE, 'Cache-Control', 'Upload-Length', 'Upload-Defer-Length', 'Upload-Metadata'] as const,
+          200: [
+            ...STATE,
+            'Cache-Control',
+            'Upload-Length',
+            'Upload-Defer-Length',
+            'Upload-Metadata',
+            'Upload-Concat',
+          ] as const,
         },
         errors: COMMON,
       },
@@ -90,9 +104,18 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       params,
       response: { 204: done('Stored; Upload-Offset says how far it is.') },
       documented: {
-        request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length'] as const,
+        request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum'] as const,
         replies: { 204: STATE },
-        errors: [...COMMON, ...BYTES, 'offset_mismatch', 'superseded', 'out_of_bounds', 'size_conflict'] as const,
+        errors: [
+          ...COMMON,
+          ...BYTES,
+          'forbidden',
+          'checksum_mismatch',
+          'offset_mismatch',
+          'superseded',
+          'out_of_bounds',
+          'size_conflict',
+        ] as const,
       },
     };
     app.patch('/files/:address', { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>

@@ -4,7 +4,7 @@ import { LadingError } from '../../errors.ts';
 import { parseBytes } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../refuse.ts';
-import { addressOf, checkType, endSuperseded, ownUpload, stateFields, stillAllowed } from './common.ts';
+import { addressOf, checkType, endSuperseded, ownUpload, proofOf, stateFields, stillAllowed } from './common.ts';
 
 export async function append(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { headers } = request;
@@ -19,6 +19,7 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
     size: parseBytes('Upload-Length', headers['upload-length']),
     contentLength: parseBytes('Content-Length', headers['content-length']),
     stands: stillAllowed(deps, request),
+    proof: proofOf(request),
   };
   await ownUpload(deps, request, address);
   wantBody(request, reply);

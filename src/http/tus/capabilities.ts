@@ -1,6 +1,6 @@
 /** OPTIONS: what this server can do, and whether a browser may ask for it. Nobody needs to sign in for that. */
 import type { FastifyReply } from 'fastify';
-import { TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/tus.ts';
+import { TUS_CHECKSUMS, TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
 import { preflightFields } from './common.ts';
 
@@ -9,6 +9,8 @@ export async function capabilities({ config }: RouteDeps, reply: FastifyReply): 
   // Tus-Extension and Tus-Max-Size headers."
   reply.header('tus-version', TUS_VERSION).header('tus-extension', TUS_EXTENSIONS.join(','));
   reply.header('tus-max-size', String(config.maxFileBytes));
+  // "The Tus-Checksum-Algorithm header MUST be included in the response to an OPTIONS request."
+  reply.header('tus-checksum-algorithm', TUS_CHECKSUMS.join(','));
   preflightFields(reply);
   return reply.code(204).send();
 }

@@ -1,10 +1,10 @@
 /** What every request and every answer of tus has in common. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal, Subject } from '../../contracts.ts';
-import type { ResourceAddress, ResourceState } from '../../engine/appends.ts';
+import type { ResourceAddress, ResourceState } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerKey } from '../../identity/policy.ts';
-import { TUS_TYPE, TUS_VERSION } from '../../protocol/tus.ts';
+import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/tus.ts';
 import { bearerToken, standing } from '../auth.ts';
 import { originOf } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -16,8 +16,8 @@ const ALLOWED =
   'Upload-Checksum, X-HTTP-Method-Override, X-Request-ID, X-Requested-With';
 /** …and read. */
 const EXPOSED =
-  'Location, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Expires, Tus-Resumable, Tus-Version, ' +
-  'Tus-Extension, Tus-Max-Size, Retry-After, X-Request-Id, RateLimit, RateLimit-Policy';
+  'Location, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Expires, Upload-Concat, Tus-Resumable, ' +
+  'Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Retry-After, X-Request-Id, RateLimit, RateLimit-Policy';
 
 /** Of every answer, refusals included. Cookies count for nothing here, so any site's page may ask. */
 export function commonFields(reply: FastifyReply): void {
@@ -52,6 +52,8 @@ export function tusRefusal(error: LadingError, requestId: string | null, credent
   if (code === 'out_of_bounds') return withStatus(reply, 413);
   if (code === 'size_conflict') return withStatus(reply, 400);
   if (code === 'request_timeout') return withStatus(reply, 503);
+  // "The Server MUST respond with … 460 Checksum Mismatch if the checksums mismatch."
+  if (code === 'checksum_mismatch') return withStatus(reply, 460);
   return reply;
 }
 
@@ -115,6 +117,21 @@ export function stillAllowed(deps: RouteDeps, request: FastifyRequest): () => bo
   return () => deps.identity.subject(kind, id) !== null;
 }
 
+/**
+ * What the bytes of a request must agree with: `Upload-Checksum`, in front of them or after them; undefined when nothing is said.
+ * @throws LadingError `invalid_request`
+ */
+export function proofOf({ headers, raw }: FastifyRequest): (() => TusChecksum) | undefined {
+  const said = headers['upload-checksum'];
+  if (said !== undefined) {
+    const checksum = parseChecksum(String(said));
+    return () => checksum;
+  }
+  // "If the Trailer header announces Upload-Checksum … the trailer is treated as if it were sent in front."
+  const announced = (headers.trailer ?? '').split(',').some((name) => name.trim().toLowerCase() === 'upload-checksum');
+  return announced ? () => parseChecksum(raw.trailers['upload-checksum'] ?? '') : undefined;
+}
+
 /** @throws LadingError `unsupported_media_type` */
 export function checkType(request: FastifyRequest): void {
   // "All PATCH requests MUST use Content-Type: application/offset+octet-stream, otherwise the server SHOULD return a 415."
@@ -123,8 +140,9 @@ export function checkType(request: FastifyRequest): void {
   throw new LadingError('unsupported_media_type', `The bytes of an upload are sent as ${TUS_TYPE}.`);
 }
 
-export function stateFields(reply: FastifyReply, { offset, expiresAt }: ResourceState): void {
-  reply.header('upload-offset', String(offset));
+export function stateFields(reply: FastifyReply, { offset, expiresAt, kind, complete }: ResourceState): void {
+  // "The Upload-Offset header MUST NOT be included … until the concatenation has been finished."
+  if (kind !== 'join' || complete) reply.header('upload-offset', String(offset));
   // "The Server MUST include this header in every PATCH response if the upload is going to expire."
   if (expiresAt !== null) reply.header('upload-expires', new Date(expiresAt).toUTCString());
 }

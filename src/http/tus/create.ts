@@ -1,14 +1,18 @@
-/** POST: begins an upload, with its first bytes if they come along (extensions creation, creation-with-upload, creation-defer-length). */
+/**
+ * POST: begins an upload, with its first bytes if they come along (extensions creation, creation-with-upload, creation-defer-length), a
+ * piece of one, or a file made of such pieces (concatenation).
+ */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ResourceIntent } from '../../engine/appends.ts';
 import { fileTooLarge, outOfBounds } from '../../engine/refusals.ts';
+import type { ResourceAddress, ResourceIntent } from '../../engine/resource.ts';
+import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
 import { checkContentType } from '../../protocol/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
-import { parseBytes, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
+import { parseBytes, parseConcat, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../refuse.ts';
-import { creatorOf, locationOf, stateFields, stillAllowed } from './common.ts';
+import { addressOf, creatorOf, locationOf, proofOf, stateFields, stillAllowed } from './common.ts';
 
 export async function create(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { engine, config } = deps;
@@ -17,13 +21,14 @@ export async function create(deps: RouteDeps, request: FastifyRequest, reply: Fa
   // "If the length of the upload exceeds the maximum … the Server MUST respond with the 413."
   if (intent.size !== null && intent.size > config.maxFileBytes) throw fileTooLarge(intent.size, config.maxFileBytes);
   const contentLength = parseBytes('Content-Length', headers['content-length']);
-  const brings =
-    headers['content-type'] === TUS_TYPE && (contentLength !== 0 || headers['transfer-encoding'] !== undefined);
+  const comes = contentLength !== 0 || headers['transfer-encoding'] !== undefined;
+  const brings = intent.join === undefined && headers['content-type'] === TUS_TYPE && comes;
+  const proof = brings ? proofOf(request) : undefined;
   if (brings && intent.size !== null && (contentLength ?? 0) > intent.size)
     throw outOfBounds(contentLength ?? 0, intent.size);
   const stands = stillAllowed(deps, request);
   const address = await engine.createResource(intent);
-  const append = { offset: 0, size: null, contentLength, stands };
+  const append = { offset: 0, size: null, contentLength, stands, proof };
   if (brings) {
     try {
       wantBody(request, reply);
@@ -45,7 +50,12 @@ export async function create(deps: RouteDeps, request: FastifyRequest, reply: Fa
 
 function intentOf(deps: RouteDeps, request: FastifyRequest): ResourceIntent {
   const { headers, principal } = request;
-  const size = parseSize(headers);
+  const said = headers['upload-concat'];
+  const concat = said === undefined ? null : parseConcat(String(said));
+  const size = concat?.kind === 'final' ? null : parseSize(headers);
+  // "The Client MUST NOT include the Upload-Length header in the final upload creation."
+  if (concat?.kind === 'final' && headers['upload-length'] !== undefined)
+    throw new LadingError('invalid_request', 'The length of a file made of parts is theirs; leave Upload-Length out.');
   const metadata = [headers['upload-metadata']].flat()[0];
   const pairs = parseMetadata(metadata);
   const type = textOf(pairs, 'filetype', 'type');
@@ -53,9 +63,20 @@ function intentOf(deps: RouteDeps, request: FastifyRequest): ResourceIntent {
     owner: ownerOf(principal),
     creator: creatorOf(deps, principal),
     name: checkName(textOf(pairs, 'filename', 'name') ?? `upload-${request.id.replaceAll(/[^\w-]/g, '')}`),
-    overwrite: textOf(pairs, 'overwrite') === 'true',
+    place: textOf(pairs, 'overwrite') === 'true' ? 'instead' : 'beside',
     size,
     contentType: type === null ? null : checkContentType(type),
     metadata: metadata ?? null,
+    partial: concat?.kind === 'partial',
+    ...(concat?.kind === 'final' ? { join: { parts: partsOf(concat.addresses), said: concat.said } } : {}),
   };
+}
+
+/** @throws LadingError `invalid_request` for what is no address */
+function partsOf(addresses: string[]): ResourceAddress[] {
+  try {
+    return addresses.map(addressOf);
+  } catch {
+    throw new LadingError('invalid_request', 'Upload-Concat names something that is no upload here.');
+  }
 }

@@ -12,11 +12,15 @@ export async function offset(deps: RouteDeps, request: FastifyRequest, reply: Fa
   stateFields(reply, state);
   // "If the size of the upload is known, the Server MUST include the Upload-Length header in the response"; else "As long as the length
   // of the upload is not known, the Server MUST set Upload-Defer-Length: 1 in all responses to HEAD requests."
-  if (state.size === null) reply.header('upload-defer-length', '1');
-  else reply.header('upload-length', String(state.size));
+  // A join has none before every part has told its own.
+  if (state.size !== null) reply.header('upload-length', String(state.size));
+  else if (state.kind !== 'join') reply.header('upload-defer-length', '1');
   // "If an upload contains additional metadata, responses to HEAD requests MUST include the Upload-Metadata header and its value as
   // specified by the Client during the creation."
   if (state.metadata !== null) reply.header('upload-metadata', state.metadata);
+  // "The response to a HEAD request for a partial or final upload MUST contain the Upload-Concat header and its value as received."
+  if (state.kind === 'partial') reply.header('upload-concat', 'partial');
+  if (state.said !== null) reply.header('upload-concat', state.said);
   // "The Server MUST prevent the client and/or proxies from caching the response."
   return reply.header('cache-control', 'no-store').code(200).send();
 }

@@ -2,7 +2,7 @@
 
 import type { InspectOutcome, InspectTask } from '../../../workers/inspect.ts';
 import type { Inspector, ManifestRecord } from '../../contracts.ts';
-import type { DigestAlgorithm } from '../../protocol/digests.ts';
+import type { HashAlgorithm } from '../../protocol/digests.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import { guarded } from './failures.ts';
 import type { Lease } from './handles.ts';
@@ -20,7 +20,7 @@ export class DiskInspector implements Inspector {
     this.#lease = lease;
   }
 
-  async digest(id: string, algorithm: DigestAlgorithm, extent: Extent, prefix = NOTHING): Promise<Uint8Array> {
+  async digest(id: string, algorithm: HashAlgorithm, extent: Extent, prefix = NOTHING): Promise<Uint8Array> {
     const outcome = await this.#inspect(id, (fd) => ({ kind: 'digest', fd, algorithm, extent, prefix }));
     if (outcome.kind !== 'digest') throw new Error('unexpected outcome of a digest');
     return outcome.digest;

@@ -6,7 +6,7 @@
  *                    → name → slot          at most one sealed and one open document
  *     open     id → document                for the sweep
  */
-import type { Catalog, FileDocument, ListQuery, ResourceDocument, Slot } from '../../contracts.ts';
+import type { Catalog, FileDocument, JoinDocument, ListQuery, ResourceDocument, Slot } from '../../contracts.ts';
 import { type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
 import { Fields } from './fields.ts';
 import { SortedNames } from './sorted-names.ts';
@@ -153,7 +153,8 @@ export class LowdbCatalog implements Catalog {
     if (slot === undefined) {
       slot = { sealed: null, open: null };
       owner.slots.set(document.name, slot);
-      owner.names.add(document.name);
+      // A piece of files to come is no file, so no listing has it.
+      if (!document.resource?.partial) owner.names.add(document.name);
     }
     slot[document.state] = document;
     this.#tell(document, true);
@@ -238,5 +239,12 @@ function checkResource(fields: Fields): ResourceDocument {
     keyHash: fields.text('keyHash'),
     creator: { id: creator.text('id'), kind: creator.oneOf('kind', ['device', 'person']) },
     metadata: fields.textOrNull('metadata'),
+    ...(fields.has('endsWhenTold') ? { endsWhenTold: true } : {}),
+    ...(fields.has('partial') ? { partial: true } : {}),
+    ...(fields.has('final') ? { final: checkJoin(fields.fields('final')) } : {}),
   };
+}
+
+function checkJoin(fields: Fields): JoinDocument {
+  return { parts: fields.texts('parts'), said: fields.text('said') };
 }

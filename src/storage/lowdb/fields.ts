@@ -61,6 +61,13 @@ export class Fields {
     });
   }
 
+  texts(name: string): string[] {
+    return this.#array(name).map((value) => {
+      if (typeof value !== 'string') throw new Error(`"${name}" holds something else than text`);
+      return value;
+    });
+  }
+
   /** A list of whole numbers from 0. */
   counts(name: string): number[] {
     return this.#array(name).map((value) => {
