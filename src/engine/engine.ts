@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { BlobStore, Catalog, Clock, FileHappening, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import type { DigestAlgorithm } from '../protocol/digests.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
 import { Appends } from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
@@ -211,6 +212,7 @@ export class Engine {
   /** As `admit`, for `receiveWhole`. */
   async admitWhole(intent: WholeIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
+    if (intent.overwrite) await this.#appends.giveUp(intent.owner, intent.name);
     await this.#whole.admit(intent);
   }
 
@@ -231,6 +233,12 @@ export class Engine {
   /** How far such an upload is. A request that still receives into it is ended first, unless `looks`. Throws `not_found`. */
   resource(address: ResourceAddress, looks = false): Promise<ResourceState> {
     return looks ? this.#appends.find(address) : this.#appends.state(address);
+  }
+
+  /** Digest of the first `length` bytes of such an upload. Throws `not_found`. */
+  async resourceDigest(address: ResourceAddress, algorithm: DigestAlgorithm, length: number): Promise<Uint8Array> {
+    await this.#appends.find(address);
+    return await this.#doors.inspector.digest(address.id, algorithm, { start: 0, end: length - 1 });
   }
 
   /** Appends what `source` brings, of any length; see `Appends.append`. */

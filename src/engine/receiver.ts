@@ -46,7 +46,8 @@ export class Receiver {
   readonly #plan: Piece[];
   readonly #extent: Extent;
   readonly #toItsEnd: boolean;
-  readonly #pauses: (() => boolean) | null;
+  readonly #pauseMs: number | null;
+  readonly #began = performance.now();
   readonly #jobs: Job[] = [];
   readonly #fresh: FreshExtent[] = [];
   #next = 0;
@@ -62,7 +63,7 @@ export class Receiver {
    * @param write hands a segment to a worker
    * @param pieces what of the extent is written and what is compared, ascending, together the extent
    * @param toItsEnd the body may end before the extent does
-   * @param pauses the body may also go on after the extent, and what was read of it is wanted once this says so
+   * @param pauseMs the body may also go on after the extent, and what was read of it is wanted after so long
    */
   constructor(
     inbox: Inbox,
@@ -71,7 +72,7 @@ export class Receiver {
     extent: Extent,
     pieces: Piece[],
     toItsEnd = false,
-    pauses: (() => boolean) | null = null,
+    pauseMs: number | null = null,
   ) {
     this.#inbox = inbox;
     this.#write = write;
@@ -79,7 +80,7 @@ export class Receiver {
     this.#extent = extent;
     this.#plan = pieces;
     this.#toItsEnd = toItsEnd;
-    this.#pauses = pauses;
+    this.#pauseMs = pauseMs;
   }
 
   /** Reads exactly the extent's bytes and then the end of the body. When it returns or throws, no write is under way. */
@@ -87,7 +88,7 @@ export class Receiver {
     try {
       await this.#readAll();
       while (this.#jobs.length > 0) await this.#collect();
-      if (!this.#pauses) await this.#expectEnd();
+      if (this.#pauseMs === null) await this.#expectEnd();
     } finally {
       await Promise.allSettled(this.#jobs.map((job) => job.done));
     }
@@ -107,7 +108,7 @@ export class Receiver {
       }
       position += filling.used;
       this.#dispatch(filling);
-      if (this.#pauses?.()) return;
+      if (this.#pauseMs !== null && performance.now() - this.#began >= this.#pauseMs) return;
     }
   }
 
@@ -121,7 +122,9 @@ export class Receiver {
   async #begin(start: number): Promise<Filling> {
     const remaining = this.#extent.end - start + 1;
     const since = performance.now();
-    await this.#bytes(Math.min(remaining, SMALL_SEGMENT_BYTES), null);
+    // Whoever pauses takes less than that, too, but not nothing.
+    const worth = Math.min(remaining, SMALL_SEGMENT_BYTES);
+    while (!(await this.#bytes(worth, this.#pauseMs)) && this.#inbox.bytes === 0);
     // Where many share the inboxes' memory, less than a small segment may have come; that is no reason for a large one.
     const here = Math.min(this.#inbox.bytes, remaining);
     const fast = performance.now() - since < FAST_MS && here >= SMALL_SEGMENT_BYTES && remaining > SMALL_SEGMENT_BYTES;

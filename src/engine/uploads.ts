@@ -43,6 +43,12 @@ export class Uploads {
     return this.#live.get(slotKey(owner, name));
   }
 
+  /** The upload under way that a document speaks of. */
+  of({ id, owner, name }: FileDocument): OpenUpload | null {
+    const upload = this.find(owner, name);
+    return upload?.id === id ? upload : null;
+  }
+
   /** The upload under way that others may know of. */
   findVisible(owner: string, name: string): OpenUpload | undefined {
     const upload = this.find(owner, name);

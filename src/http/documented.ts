@@ -31,7 +31,7 @@ export interface Field {
 
 const fields = <const Names extends string>(all: Record<Names, Field>): Record<Names, Field> => all;
 
-const TUS_FIELDS = fields({
+const UPLOAD_FIELDS = fields({
   'Tus-Resumable': { description: 'The version of tus that is spoken.', example: '1.0.0' },
   'Upload-Length': { description: 'Bytes of the whole upload.', example: '100', pattern: '^[0-9]+$' },
   'Upload-Offset': { description: 'Where the bytes begin, or go on.', example: '70', pattern: '^[0-9]+$' },
@@ -40,6 +40,11 @@ const TUS_FIELDS = fields({
     description: 'Keys and Base64 values, filename and filetype among them.',
     example: 'filename YQ==',
   },
+  'Upload-Complete': { description: '?1: the file ends with this request; ?0: more is to come.', example: '?1' },
+  'Upload-Draft-Interop-Version': {
+    description: 'The version of resumable uploads that is spoken; with it, 104 is sent.',
+    example: '8',
+  },
   'Upload-Concat': {
     description: 'partial: a piece of files to come. final; and addresses of such pieces: the file that they make.',
     example: 'final;/files/a.b /files/c.d',
@@ -47,11 +52,12 @@ const TUS_FIELDS = fields({
 });
 
 export const REQUEST_FIELDS = fields({
-  ...TUS_FIELDS,
+  ...UPLOAD_FIELDS,
   'Upload-Checksum': {
     description: 'sha1, sha256, sha512, md5 or crc32 of the bytes of this request, and Base64; as a trailer, too.',
     example: 'sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=',
   },
+  'Content-Disposition': { description: 'The name, as filename.', example: 'attachment; filename="a.bin"' },
   'Content-Range': {
     description:
       "Where the chunk lies, as in its header, and the file's size or *. bytes */SIZE says the size alone (RFC 9110 §14.4).",
@@ -103,7 +109,11 @@ export const REQUEST_FIELDS = fields({
 });
 
 export const REPLY_FIELDS = fields({
-  ...TUS_FIELDS,
+  ...UPLOAD_FIELDS,
+  'Upload-Limit': {
+    description: "A file's most bytes, and for how many seconds the upload still lives.",
+    example: 'max-size=1000000, min-size=0, max-age=86400',
+  },
   'Upload-Expires': {
     description: 'When the upload is removed if nothing more comes.',
     example: 'Wed, 21 Oct 2026 07:28:00 GMT',

@@ -57,6 +57,21 @@ export function problemReply(error: LadingError, requestId: string | null, crede
   return { status, headers, body };
 }
 
+/** A refusal in the words of another protocol. */
+export function amended(
+  { status, headers, body }: ProblemReply,
+  change: { status?: number; headers?: Record<string, string>; members?: Record<string, unknown> },
+): ProblemReply {
+  const document: object = JSON.parse(body.toString('utf8'));
+  const as = change.status ?? status;
+  const changed = Buffer.from(JSON.stringify({ ...document, status: as, ...change.members }));
+  return {
+    status: as,
+    headers: { ...headers, ...change.headers, 'content-length': String(changed.length) },
+    body: changed,
+  };
+}
+
 function challenge(credentials: boolean): string {
   return credentials ? 'Bearer error="invalid_token", error_description="invalid or expired"' : 'Bearer';
 }

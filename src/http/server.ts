@@ -48,6 +48,7 @@ import { ownAccountRoutes } from './routes/own-account.ts';
 import { signInRoutes } from './routes/people.ts';
 import { phoneRoutes } from './routes/phones.ts';
 import { quotaRoutes } from './routes/quotas.ts';
+import { resumableRoutes } from './routes/resumable.ts';
 import { sessionRoutes } from './routes/sessions.ts';
 import { sharedFileRoute, shareRoutes } from './routes/shares.ts';
 import { statusRoutes } from './routes/status.ts';
@@ -112,6 +113,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     accountDoors(working, routeDeps);
     sharedFileRoute(working, routeDeps);
     tusRoutes(working, routeDeps, limits);
+    resumableRoutes(working, routeDeps, limits);
     working.register(async (signedIn) => {
       signedIn.register(bearerAuth, {
         access,
@@ -217,7 +219,7 @@ function badTarget(error: FastifyError, url: string): Error {
   if (error.code === 'FST_ERR_BAD_URL' && /^\/api\/files\//.test(url)) {
     return new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.');
   }
-  if (error.code === 'FST_ERR_BAD_URL' && url.startsWith('/files/')) {
+  if (error.code === 'FST_ERR_BAD_URL' && /^(?:\/files|\/api\/uploads)\//.test(url)) {
     return new LadingError('not_found', 'There is no such upload.');
   }
   return error;

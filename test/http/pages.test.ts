@@ -198,7 +198,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   [
     'post',
     '/files/',
-    ['Tus-Resumable', 'Upload-Defer-Length', 'Upload-Length', 'Upload-Metadata'],
+    ['Tus-Resumable', 'Upload-Checksum', 'Upload-Concat', 'Upload-Defer-Length', 'Upload-Length', 'Upload-Metadata'],
     '201 400 401 403 404 408 409 412 413 415 431 500 503 507',
     ['Location', 'Tus-Resumable', 'Upload-Expires', 'Upload-Offset'],
   ],
@@ -210,6 +210,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
     [
       'Cache-Control',
       'Tus-Resumable',
+      'Upload-Concat',
       'Upload-Defer-Length',
       'Upload-Expires',
       'Upload-Length',
@@ -220,7 +221,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   [
     'patch',
     '/files/{address}',
-    ['Tus-Resumable', 'Upload-Length', 'Upload-Offset'],
+    ['Tus-Resumable', 'Upload-Checksum', 'Upload-Length', 'Upload-Offset'],
     '204 400 401 403 404 408 409 412 413 415 431 500 503 507',
     ['Tus-Resumable', 'Upload-Expires', 'Upload-Offset'],
   ],

@@ -7,10 +7,11 @@ import { SIGNED_IN } from '../documented.ts';
 import type { RateLimits } from '../rate-limit.ts';
 import { append } from '../tus/append.ts';
 import { capabilities } from '../tus/capabilities.ts';
-import { checkVersion, commonFields, offsetRefusal, principalOfAddress, tusRefusal } from '../tus/common.ts';
+import { checkVersion, commonFields, offsetRefusal, tusRefusal } from '../tus/common.ts';
 import { create } from '../tus/create.ts';
 import { offset } from '../tus/offset.ts';
 import { terminate } from '../tus/terminate.ts';
+import { principalOfAddress } from '../upload-right.ts';
 import { bodyUnseen } from './upload.ts';
 
 const tags = ['tus'];

@@ -4,7 +4,8 @@ import { LadingError } from '../../errors.ts';
 import { parseBytes } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../refuse.ts';
-import { addressOf, checkType, endSuperseded, ownUpload, proofOf, stateFields, stillAllowed } from './common.ts';
+import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../upload-right.ts';
+import { checkType, proofOf, stateFields } from './common.ts';
 
 export async function append(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { headers } = request;

@@ -1,14 +1,9 @@
 /** What every request and every answer of tus has in common. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Principal, Subject } from '../../contracts.ts';
-import type { ResourceAddress, ResourceState } from '../../engine/resource.ts';
+import type { ResourceState } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
-import { ownerKey } from '../../identity/policy.ts';
 import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/tus.ts';
-import { bearerToken, standing } from '../auth.ts';
-import { originOf } from '../csrf.ts';
-import type { RouteDeps } from '../deps.ts';
-import { type ProblemReply, problemReply } from '../problems.ts';
+import { amended, type ProblemReply, problemReply } from '../problems.ts';
 
 /** Fields that a page of another site may send. */
 const ALLOWED =
@@ -49,11 +44,11 @@ export function tusRefusal(error: LadingError, requestId: string | null, credent
   const { code } = error;
   // "…it MUST include the Tus-Version header into the response."
   if (code === 'precondition_failed') reply.headers['tus-version'] = TUS_VERSION;
-  if (code === 'out_of_bounds') return withStatus(reply, 413);
-  if (code === 'size_conflict') return withStatus(reply, 400);
-  if (code === 'request_timeout') return withStatus(reply, 503);
+  if (code === 'out_of_bounds') return amended(reply, { status: 413 });
+  if (code === 'size_conflict') return amended(reply, { status: 400 });
+  if (code === 'request_timeout') return amended(reply, { status: 503 });
   // "The Server MUST respond with … 460 Checksum Mismatch if the checksums mismatch."
-  if (code === 'checksum_mismatch') return withStatus(reply, 460);
+  if (code === 'checksum_mismatch') return amended(reply, { status: 460 });
   return reply;
 }
 
@@ -63,58 +58,7 @@ export function tusRefusal(error: LadingError, requestId: string | null, credent
  */
 export function offsetRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = tusRefusal(error, requestId, credentials);
-  return reply.status >= 500 || reply.status === 429 ? withStatus(reply, 423) : reply;
-}
-
-function withStatus(reply: ProblemReply, status: number): ProblemReply {
-  const document: object = JSON.parse(reply.body.toString('utf8'));
-  const body = Buffer.from(JSON.stringify({ ...document, status }));
-  return { status, headers: { ...reply.headers, 'content-length': String(body.length) }, body };
-}
-
-/** @throws LadingError `not_found` for what is no address of an upload */
-export function addressOf(text: string): ResourceAddress {
-  const [, id = '', secret = ''] = /^([0-9a-f]{32})\.([\w-]{32})$/.exec(text) ?? [];
-  if (id === '') throw new LadingError('not_found', 'There is no such upload, or it has ended.');
-  return { id, secret };
-}
-
-/** Where an upload is found: behind a trusted proxy as that one says, or without any host. */
-export function locationOf({ config }: RouteDeps, request: FastifyRequest, { id, secret }: ResourceAddress): string {
-  const path = `/files/${id}.${secret}`;
-  if (config.uploadAbsolute === 'off') return path;
-  return `${config.publicUrl ?? originOf(request) ?? ''}${path}`;
-}
-
-export function creatorOf({ identity }: RouteDeps, { id, kind }: Principal): Subject {
-  if (kind !== 'token') return { id, kind };
-  return { id, kind: identity.subject('device', id) ? 'device' : 'person' };
-}
-
-/** Requests that were let in by the address alone. */
-const byAddress = new WeakSet<FastifyRequest>();
-
-/** Who asks by an address alone, where that is enough; null otherwise. */
-export async function principalOfAddress(deps: RouteDeps, request: FastifyRequest): Promise<Principal | null> {
-  const { address } = request.params as { address?: string };
-  if (deps.config.uploadRight === 'off' || address === undefined) return null;
-  const { creator } = await deps.engine.resource(addressOf(address), true);
-  byAddress.add(request);
-  return deps.identity.subject(creator.kind, creator.id);
-}
-
-/** @throws LadingError `not_found` when the upload is somebody else's */
-export async function ownUpload(deps: RouteDeps, request: FastifyRequest, address: ResourceAddress): Promise<void> {
-  const { owner } = await deps.engine.resource(address, true);
-  const { tenant, id } = request.principal;
-  if (owner !== ownerKey(tenant, id)) throw new LadingError('not_found', 'There is no such upload, or it has ended.');
-}
-
-/** False once whoever sends may do so no longer. */
-export function stillAllowed(deps: RouteDeps, request: FastifyRequest): () => boolean {
-  if (!byAddress.has(request) && bearerToken(request.headers.authorization) !== null) return standing(deps, request);
-  const { id, kind } = creatorOf(deps, request.principal);
-  return () => deps.identity.subject(kind, id) !== null;
+  return reply.status >= 500 || reply.status === 429 ? amended(reply, { status: 423 }) : reply;
 }
 
 /**
@@ -145,9 +89,4 @@ export function stateFields(reply: FastifyReply, { offset, expiresAt, kind, comp
   if (kind !== 'join' || complete) reply.header('upload-offset', String(offset));
   // "The Server MUST include this header in every PATCH response if the upload is going to expire."
   if (expiresAt !== null) reply.header('upload-expires', new Date(expiresAt).toUTCString());
-}
-
-/** The connection that a newer request took the upload from: nobody reads its answer, and it must bring nothing more. */
-export function endSuperseded(request: FastifyRequest, error: unknown): void {
-  if (error instanceof LadingError && error.code === 'superseded') request.raw.destroy();
 }

@@ -12,7 +12,8 @@ import { checkName } from '../../protocol/names.ts';
 import { parseBytes, parseConcat, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../refuse.ts';
-import { addressOf, creatorOf, locationOf, proofOf, stateFields, stillAllowed } from './common.ts';
+import { addressOf, creatorOf, locationOf, stillAllowed } from '../upload-right.ts';
+import { proofOf, stateFields } from './common.ts';
 
 export async function create(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { engine, config } = deps;
@@ -44,7 +45,7 @@ export async function create(deps: RouteDeps, request: FastifyRequest, reply: Fa
   // "The Server MUST acknowledge a successful upload creation with the 201 … and MUST set the Location header."
   return reply
     .code(201)
-    .header('location', locationOf(deps, request, address))
+    .header('location', locationOf(deps, request, '/files/', address))
     .send();
 }
 

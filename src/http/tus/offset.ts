@@ -1,7 +1,8 @@
 /** HEAD: how far an upload is. Whoever asks wants to go on, so a request that still receives is ended, and the offset is true. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RouteDeps } from '../deps.ts';
-import { addressOf, ownUpload, stateFields } from './common.ts';
+import { addressOf, ownUpload } from '../upload-right.ts';
+import { stateFields } from './common.ts';
 
 export async function offset(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = addressOf((request.params as { address: string }).address);

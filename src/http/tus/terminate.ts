@@ -1,7 +1,7 @@
 /** DELETE: ends an upload and frees what it holds (extension termination). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RouteDeps } from '../deps.ts';
-import { addressOf, ownUpload } from './common.ts';
+import { addressOf, ownUpload } from '../upload-right.ts';
 
 export async function terminate(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = addressOf((request.params as { address: string }).address);

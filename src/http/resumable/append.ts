@@ -1,0 +1,73 @@
+/** PATCH: the next bytes of an upload, and with Upload-Complete: ?1 the last ones. */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/resumable.ts';
+import type { RouteDeps } from '../deps.ts';
+import { wantBody } from '../refuse.ts';
+import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../upload-right.ts';
+import {
+  checkType,
+  completed,
+  contentLength,
+  limitOf,
+  progressOf,
+  proofOf,
+  sayComplete,
+  stateFields,
+} from './common.ts';
+
+export async function append(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { headers } = request;
+  const { engine } = deps;
+  reply.header('upload-limit', limitOf(deps, null));
+  const address = addressOf((request.params as { address: string }).address);
+  checkType(request);
+  const offset = offsetOf(headers);
+  if (offset === null) throw new LadingError('invalid_request', 'Upload-Offset is missing, or no whole number.');
+  const ends = endsOf(request);
+  const length = contentLength(request);
+  await ownUpload(deps, request, address);
+  const said = lengthOf(headers);
+  const implied = ends && length !== null ? offset + length : null;
+  if (said !== null && implied !== null && said !== implied)
+    throw new LadingError('size_conflict', `Upload-Length says ${said}, but the content ends at ${implied}.`);
+  const proof = proofOf(request);
+  const stands = stillAllowed(deps, request);
+  wantBody(request, reply);
+  try {
+    const onProgress = progressOf(request, reply);
+    const intent = { offset, size: said ?? implied, contentLength: length, stands, proof, ends };
+    const state = await engine.append(request.raw, address, { ...intent, ...(onProgress ? { onProgress } : {}) });
+    stateFields(deps, reply, state);
+    if (!ends) return reply.code(204).send();
+    sayComplete(request, reply, true);
+    return await completed(deps, request, reply, state, 200);
+  } catch (error) {
+    if (error instanceof LadingError) await afterFailure(deps, request, reply, address, error, length);
+    throw error;
+  }
+}
+
+/** @throws LadingError `invalid_request` */
+function endsOf({ headers }: FastifyRequest): boolean {
+  const complete = completeOf(headers);
+  if (complete !== null) return complete;
+  // Draft -01: "If Upload-Incomplete is not set, it is false."
+  if (interopVersion(headers) === 3) return true;
+  throw new LadingError('invalid_request', 'Upload-Complete is missing, or neither ?0 nor ?1.');
+}
+
+async function afterFailure(
+  { engine }: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  address: ReturnType<typeof addressOf>,
+  error: LadingError,
+  length: number | null,
+): Promise<void> {
+  endSuperseded(request, error);
+  const { code } = error;
+  if (code === 'digest_mismatch') sayComplete(request, reply, true);
+  // "If the upload exceeds its length the server MUST … refuse any further use of it": bytes did, not only the promise of some.
+  if (code === 'out_of_bounds' && length === null) await engine.removeResource(address).catch(() => {});
+}

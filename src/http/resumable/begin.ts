@@ -1,0 +1,187 @@
+/**
+ * PUT and POST with the content of a file: at its name, or where uploads are begun.
+ *
+ *     without Upload-Complete    one shot: the file is there when the request ends, or nothing of it
+ *     with it                    an upload with an address, told by 104 and in the answer; what arrives counts at once
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ResourceAddress, ResourceIntent } from '../../engine/resource.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/policy.ts';
+import { checkPreconditions } from '../../protocol/conditionals.ts';
+import { parseDigestField } from '../../protocol/digests.ts';
+import { checkContentType } from '../../protocol/media-types.ts';
+import { completeOf, interopVersion, lengthOf } from '../../protocol/resumable.ts';
+import type { RouteDeps } from '../deps.ts';
+import { wantBody } from '../refuse.ts';
+import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../upload-right.ts';
+import {
+  checkCoding,
+  completed,
+  contentLength,
+  limitOf,
+  progressOf,
+  proofOf,
+  sayComplete,
+  stateFields,
+  UPLOADS,
+} from './common.ts';
+import { inform } from './inform.ts';
+
+/** Refusals of what was sent in vain, and not of the upload. */
+const GOES_ON = new Set(['length_mismatch', 'request_timeout', 'superseded']);
+
+/** Where the content goes. */
+export interface Destination {
+  name: string;
+  place: ResourceIntent['place'];
+}
+
+export async function begin(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  destination: Destination,
+): Promise<FastifyReply> {
+  checkCoding(request);
+  const before = await deps.engine.status(ownerOf(request.principal), destination.name);
+  checkConditions(request, before);
+  const created = before.status === 'complete' ? 200 : 201;
+  const complete = completeOf(request.headers);
+  if (complete === null) return await oneShot(deps, request, reply, destination, created);
+  return await resumable(deps, request, reply, destination, complete, created);
+}
+
+/** @throws LadingError `precondition_failed` */
+function checkConditions({ method, headers }: FastifyRequest, { etag }: { etag: string | null }): void {
+  const fields = { 'if-match': headers['if-match'], 'if-none-match': headers['if-none-match'] };
+  const verdict = checkPreconditions(method, fields, { etag, lastModified: null, exists: etag !== null });
+  if (verdict === 'failed')
+    throw new LadingError('precondition_failed', 'The file of this name is not what If-Match or If-None-Match wants.');
+}
+
+async function oneShot(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { name, place }: Destination,
+  created: 200 | 201,
+): Promise<FastifyReply> {
+  const { engine } = deps;
+  const owner = ownerOf(request.principal);
+  const intent = {
+    owner,
+    name,
+    overwrite: place === 'instead',
+    contentType: typeOf(request),
+    // The content of this request is the whole file, so a digest of the one is a digest of the other.
+    reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),
+    leastSize: contentLength(request) ?? 0,
+    stands: stillAllowed(deps, request),
+  };
+  await engine.admitWhole(intent);
+  wantBody(request, reply);
+  await engine.receiveWhole(request.raw, intent, async () => null);
+  return await completed(deps, request, reply, { owner, name }, created);
+}
+
+async function resumable(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  destination: Destination,
+  complete: boolean,
+  created: 200 | 201,
+): Promise<FastifyReply> {
+  const { engine, config } = deps;
+  const { headers, principal } = request;
+  const length = contentLength(request);
+  const size = sizeOf(lengthOf(headers), complete, length);
+  // "…MUST NOT create an upload resource and SHOULD respond with 413 … with Upload-Limit."
+  reply.header('upload-limit', limitOf(deps, null));
+  const proof = proofOf(request);
+  const stands = stillAllowed(deps, request);
+  const address = await engine.createResource({
+    owner: ownerOf(principal),
+    creator: creatorOf(deps, principal),
+    ...destination,
+    size,
+    contentType: typeOf(request),
+    metadata: null,
+    reprDigest: digestOf(request, 'repr-digest'),
+    endsWhenTold: true,
+  });
+  const told = tellAddress(deps, request, reply, address);
+  reply.header('upload-limit', limitOf(deps, deps.clock.now() + config.staleSeconds * 1000));
+  wantBody(request, reply);
+  try {
+    const onProgress = progressOf(request, reply);
+    const append = { offset: 0, size: null, contentLength: length, stands, proof, ends: complete };
+    const state = await engine.append(request.raw, address, { ...append, ...(onProgress ? { onProgress } : {}) });
+    stateFields(deps, reply, state);
+    if (!state.complete) return reply.code(201).send();
+    sayComplete(request, reply, true);
+    return await completed(deps, request, reply, state, created);
+  } catch (error) {
+    await afterFailure(deps, request, reply, address, error, told);
+    throw error;
+  }
+}
+
+/** "The 104 … MUST include Location." Only those that named a version get one; all of them read it in the answer. */
+function tellAddress(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply, address: ResourceAddress): boolean {
+  const location = locationOf(deps, request, UPLOADS, address);
+  reply.header('location', location);
+  const version = interopVersion(request.headers);
+  if (version === null) return false;
+  const expiresAt = deps.clock.now() + deps.config.staleSeconds * 1000;
+  inform(reply, version, { location, 'upload-limit': limitOf(deps, expiresAt) });
+  return true;
+}
+
+/** What becomes of an upload whose first bytes were refused. */
+async function afterFailure(
+  { engine }: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  address: ResourceAddress,
+  error: unknown,
+  told: boolean,
+): Promise<void> {
+  if (!(error instanceof LadingError)) return;
+  // "…even if the target's response is an error": everything arrived, and the file was refused.
+  if (error.code === 'digest_mismatch') sayComplete(request, reply, true);
+  endSuperseded(request, error);
+  // Whoever was told where it is may go on there; of others, those whose connection broke will not read this either.
+  const goesOn = error.status >= 500 || GOES_ON.has(error.code);
+  if (!goesOn && !told && error.code !== 'digest_mismatch') {
+    reply.removeHeader('location');
+    await engine.removeResource(address).catch(() => {});
+  }
+}
+
+/**
+ * "A client MAY indicate the length by Upload-Length, or by Upload-Complete: ?1 and the length of the content; if both, they MUST agree."
+ * @throws LadingError `size_conflict`
+ */
+function sizeOf(said: number | null, complete: boolean, length: number | null): number | null {
+  const implied = complete ? length : null;
+  const most = length ?? 0;
+  if (said === null) return implied;
+  if ((implied === null || implied === said) && most <= said) return said;
+  throw new LadingError('size_conflict', `Upload-Length says ${said}, but the content has ${length} bytes.`, {
+    expected: said,
+    actual: most,
+  });
+}
+
+function typeOf({ headers }: FastifyRequest): string | null {
+  const type = headers['content-type'];
+  return type === undefined ? null : checkContentType(type);
+}
+
+function digestOf({ headers }: FastifyRequest, field: 'repr-digest' | 'content-digest') {
+  const said = headers[field];
+  if (said === undefined) return null;
+  return parseDigestField(String(said), field === 'repr-digest' ? 'Repr-Digest' : 'Content-Digest');
+}

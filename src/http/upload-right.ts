@@ -1,0 +1,68 @@
+/**
+ * Addresses of uploads and who may use them, whatever the protocol. An address cannot be guessed: by setting it is all the right that it
+ * takes to go on with the upload, so that one outlives the sign-in that began it.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { Principal, Subject } from '../contracts.ts';
+import type { ResourceAddress } from '../engine/resource.ts';
+import { LadingError } from '../errors.ts';
+import { ownerKey } from '../identity/policy.ts';
+import { bearerToken, standing } from './auth.ts';
+import { originOf } from './csrf.ts';
+import type { RouteDeps } from './deps.ts';
+
+/** @throws LadingError `not_found` for what is no address of an upload */
+export function addressOf(text: string): ResourceAddress {
+  const [, id = '', secret = ''] = /^([0-9a-f]{32})\.([\w-]{32})$/.exec(text) ?? [];
+  if (id === '') throw new LadingError('not_found', 'There is no such upload, or it has ended.');
+  return { id, secret };
+}
+
+/** Where an upload is found, below the folder of its protocol: behind a trusted proxy as that one says, or without any host. */
+export function locationOf(
+  { config }: RouteDeps,
+  request: FastifyRequest,
+  folder: string,
+  { id, secret }: ResourceAddress,
+): string {
+  const path = `${folder}${id}.${secret}`;
+  if (config.uploadAbsolute === 'off') return path;
+  return `${config.publicUrl ?? originOf(request) ?? ''}${path}`;
+}
+
+/** Who began it, for the time when only the address is left. */
+export function creatorOf({ identity }: RouteDeps, { id, kind }: Principal): Subject {
+  if (kind !== 'token') return { id, kind };
+  return { id, kind: identity.subject('device', id) ? 'device' : 'person' };
+}
+
+/** Requests that were let in by the address alone. */
+const byAddress = new WeakSet<FastifyRequest>();
+
+/** Who asks by an address alone, where that is enough; null otherwise. */
+export async function principalOfAddress(deps: RouteDeps, request: FastifyRequest): Promise<Principal | null> {
+  const { address } = request.params as { address?: string };
+  if (deps.config.uploadRight === 'off' || address === undefined) return null;
+  const { creator } = await deps.engine.resource(addressOf(address), true);
+  byAddress.add(request);
+  return deps.identity.subject(creator.kind, creator.id);
+}
+
+/** @throws LadingError `not_found` when the upload is somebody else's */
+export async function ownUpload(deps: RouteDeps, request: FastifyRequest, address: ResourceAddress): Promise<void> {
+  const { owner } = await deps.engine.resource(address, true);
+  const { tenant, id } = request.principal;
+  if (owner !== ownerKey(tenant, id)) throw new LadingError('not_found', 'There is no such upload, or it has ended.');
+}
+
+/** False once whoever sends may do so no longer. */
+export function stillAllowed(deps: RouteDeps, request: FastifyRequest): () => boolean {
+  if (!byAddress.has(request) && bearerToken(request.headers.authorization) !== null) return standing(deps, request);
+  const { id, kind } = creatorOf(deps, request.principal);
+  return () => deps.identity.subject(kind, id) !== null;
+}
+
+/** The connection that a newer request took the upload from: nobody reads its answer, and it must bring nothing more. */
+export function endSuperseded(request: FastifyRequest, error: unknown): void {
+  if (error instanceof LadingError && error.code === 'superseded') request.raw.destroy();
+}
