@@ -552,7 +552,7 @@ export const SETTINGS = [
     flag: 'upload-absolute',
     kind: 'switch',
     default: 'off',
-    help: 'on: Location of a tus upload has scheme and host, as PUBLIC_URL or a trusted proxy says; off: it is a path',
+    help: 'on: Location of an upload has scheme and host, as PUBLIC_URL or a trusted proxy says; off: it is a path',
   },
   {
     name: 'uploadRight',
@@ -560,7 +560,7 @@ export const SETTINGS = [
     flag: 'upload-right',
     kind: 'switch',
     default: 'off',
-    help: 'on: Location of a tus upload is itself the right to go on with it until it lapses, whatever becomes of the token; off: it takes a token of the same client or person',
+    help: 'on: Location of an upload is itself the right to go on with it until it lapses, whatever becomes of the token; off: it takes a token of the same client or person',
   },
   {
     name: 'logLevel',

@@ -112,6 +112,12 @@ const LINES: Line[] = [
   { operation: 'PATCH /files/{address}', rule: 'files:write', tus: true },
   { operation: 'DELETE /files/{address}', rule: 'files:write', tus: true },
 
+  { operation: 'POST /api/uploads', rule: 'files:write' },
+  { operation: 'GET /api/uploads/{address}', rule: 'files:write' },
+  { operation: 'HEAD /api/uploads/{address}', rule: 'files:write' },
+  { operation: 'PATCH /api/uploads/{address}', rule: 'files:write' },
+  { operation: 'DELETE /api/uploads/{address}', rule: 'files:write' },
+
   { operation: 'GET /v1/audio/', rule: 'files:read' },
   { operation: 'POST /v1/audio/file', rule: 'files:write' },
   { operation: 'GET /v1/audio/file/{pk}', rule: 'files:read' },
@@ -178,6 +184,10 @@ const LINES: Line[] = [
   { operation: 'GET /api/tenants', rule: 'root' },
   { operation: 'POST /api/tenants', rule: 'root' },
   { operation: 'DELETE /api/tenants/{tenant_id}', rule: 'root' },
+
+  // Last, for they make the file that the others do not find.
+  { operation: 'PUT /api/files/content/{filename}', rule: 'files:write' },
+  { operation: 'POST /api/files/content/{filename}', rule: 'files:write' },
 ];
 
 interface Who {

@@ -148,6 +148,15 @@ const FILE_FIELDS = [
   'Content-Length',
   'ETag',
 ];
+const STATE = ['Upload-Complete', 'Upload-Length', 'Upload-Limit', 'Upload-Offset'];
+const CREATION = [
+  'Content-Digest',
+  'Repr-Digest',
+  'Upload-Complete',
+  'Upload-Draft-Interop-Version',
+  'Upload-Length',
+  'Want-Repr-Digest',
+];
 const OPERATIONS: [method: string, path: string, request: string[], statuses: string, reply: string[]][] = [
   ['post', '/auth/token', [], '200 400 401 408 413 415 422 429 431 500 503', ['Cache-Control']],
   ['post', '/api/oauth/token', [], '200 400 401 408 413 415 429 431 500 503 507', ['Cache-Control']],
@@ -226,6 +235,49 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
     ['Tus-Resumable', 'Upload-Expires', 'Upload-Offset'],
   ],
   ['delete', '/files/{address}', ['Tus-Resumable'], '204 400 401 403 404 408 412 431 500 503', ['Tus-Resumable']],
+  [
+    'put',
+    '/api/files/content/{filename}',
+    ['If-Match', 'If-None-Match', ...CREATION],
+    '200 201 400 401 403 404 408 409 412 413 415 431 500 503 507',
+    ['ETag', 'Location', ...STATE],
+  ],
+  [
+    'post',
+    '/api/files/content/{filename}',
+    ['If-Match', 'If-None-Match', ...CREATION],
+    '200 201 400 401 403 404 408 409 412 413 415 431 500 503 507',
+    ['ETag', 'Location', ...STATE],
+  ],
+  [
+    'post',
+    '/api/uploads',
+    ['Content-Disposition', ...CREATION],
+    '200 201 400 401 403 404 408 409 412 413 415 431 500 503 507',
+    ['ETag', 'Location', ...STATE],
+  ],
+  ...['get', 'head'].map((method): (typeof OPERATIONS)[number] => [
+    method,
+    '/api/uploads/{address}',
+    ['Upload-Draft-Interop-Version', 'Want-Repr-Digest'],
+    '204 400 401 403 404 408 431 500 503',
+    ['Cache-Control', 'Repr-Digest', ...STATE],
+  ]),
+  [
+    'patch',
+    '/api/uploads/{address}',
+    [
+      'Content-Digest',
+      'Upload-Complete',
+      'Upload-Draft-Interop-Version',
+      'Upload-Length',
+      'Upload-Offset',
+      'Want-Repr-Digest',
+    ],
+    '200 204 400 401 403 404 408 409 413 415 431 500 503 507',
+    ['ETag', ...STATE],
+  ],
+  ['delete', '/api/uploads/{address}', [], '204 400 401 403 404 408 431 500 503', []],
   ['get', '/v1/audio/', [], '200 400 401 403 408 431 500 503', ['Cache-Control', 'Link']],
   ['post', '/v1/audio/file', [], '200 400 401 403 404 408 409 413 415 422 431 500 503 507', []],
   [
