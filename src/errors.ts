@@ -59,6 +59,11 @@ export interface ProblemMembers {
   second_factor?: 'call';
   /** How often a code may still be tried. */
   tries_left?: number;
+  /** Which field was wrong (RFC 9530), its algorithm and value, or the algorithms that are not known. */
+  header?: string;
+  algorithm?: string;
+  provided_digest?: string;
+  unsupported_algorithms?: { algorithm: string; header: string }[];
   /** Total size for the `Content-Range` of a 416. */
   total_bytes?: number;
 }

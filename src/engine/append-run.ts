@@ -120,7 +120,8 @@ export class AppendRun {
         if (intent.proof) await this.#prove(upload, { start: intent.offset, end: position - 1 }, crc, intent.proof());
         const ends = over && intent.ends === true && !inbox.cut;
         const early = ends && size !== null && position !== size;
-        const said = ends && !early ? { ...declaration, size: position, ends } : declaration;
+        const reprDigest = (ends && intent.reprDigest?.()) || null;
+        const said = ends && !early ? { ...declaration, size: position, ends, reprDigest } : declaration;
         await this.#count(upload, handles, fresh, said, intent);
         if (early) throw endsEarly(position, size);
         giveBack();
@@ -157,7 +158,7 @@ export class AppendRun {
   /** @throws LadingError `checksum_mismatch` */
   async #prove(upload: OpenUpload, extent: Extent, crc: number, proof: Proof | null): Promise<void> {
     if (!proof) return;
-    const { algorithm, value } = proof;
+    const { algorithm, value, header } = proof;
     const actual =
       algorithm === 'crc32' ? crcBytes(crc) : await this.#deps.inspector.digest(upload.id, algorithm, extent);
     if (Buffer.compare(actual, value) === 0) return;
@@ -165,6 +166,7 @@ export class AppendRun {
       `The ${algorithm} is another one.`,
       Buffer.from(value).toString('base64'),
       Buffer.from(actual).toString('base64'),
+      header === undefined ? {} : { header, algorithm, provided_digest: Buffer.from(value).toString('base64') },
     );
   }
 

@@ -22,11 +22,12 @@ import type {
 import { LadingError } from '../errors.ts';
 import { CHUNK_HEADER_BYTES, type ChunkHeader, MAX_OFFSET, parseChunkHeader } from '../protocol/chunk.ts';
 import { hex32 } from '../protocol/crc32.ts';
-import type { Digest } from '../protocol/digests.ts';
+import { type Digest, mismatchMembers } from '../protocol/digests.ts';
 import { type Extent, type ExtentSet, lengthOf } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import type { Committer } from './committer.ts';
 import { Inbox } from './inbox.ts';
+import type { DigestsBehind } from './late.ts';
 import { type Received, Receiver } from './receiver.ts';
 import {
   assertStands,
@@ -67,6 +68,8 @@ export interface ChunkIntent {
   contentType: string | null;
   /** Bytes of header and data, when the sender said so beforehand. */
   contentLength: number | null;
+  /** Digests that come behind the bytes. */
+  behind?: DigestsBehind | undefined;
   /** False once whoever sends may do so no longer: then the chunk does not count, and what is still to come of it is not waited for. */
   stands?: () => boolean;
 }
@@ -299,6 +302,7 @@ export class Ingest {
       if (arrival.beforeCommit) await arrival.beforeCommit();
       assertStands(intent.stands);
       const chunk = receipt(header, received);
+      declaration.reprDigest = intent.reprDigest;
       const said = { ...header, crc32: received.crc32 };
       const held = upload.visible ? null : await completedBy(this.#deps, upload, declaration, said);
       if (held) return { ...sealedStatus(held), chunk: { ...chunk, duplicate: true } };
@@ -343,8 +347,10 @@ export class Ingest {
       throw checksumMismatch('The CRC-32 is not what X-Chunk-CRC32 says.', hex32(intent.crc32), hex32(received.crc32));
     }
     // The digest is read back from what is stored, which in a conflict is not what was sent.
-    if (intent.contentDigest && !received.conflict) {
-      await arrival.hold(this.#checkContentDigest(id, intent.contentDigest, header, headerBytes));
+    intent.reprDigest = intent.behind?.reprDigest?.() ?? intent.reprDigest;
+    const contentDigest = intent.behind?.contentDigest?.() ?? intent.contentDigest;
+    if (contentDigest && !received.conflict) {
+      await arrival.hold(this.#checkContentDigest(id, contentDigest, header, headerBytes));
     }
     return received;
   }
@@ -357,6 +363,7 @@ export class Ingest {
         `The ${wanted.algorithm} is not what Content-Digest says.`,
         Buffer.from(wanted.value).toString('base64'),
         Buffer.from(actual).toString('base64'),
+        mismatchMembers('Content-Digest', wanted),
       );
     }
   }

@@ -1,6 +1,6 @@
 /** What the engine refuses a chunk with: the codes of PROTOCOL §5 in words that say what to do next. */
 import type { FileDocument } from '../contracts.ts';
-import { LadingError } from '../errors.ts';
+import { LadingError, type ProblemMembers } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 
 /** A chunk whose last byte lies at or past the declared size. */
@@ -66,10 +66,16 @@ export function revoked(): LadingError {
 }
 
 /** @param what which checksum, in a sentence */
-export function checksumMismatch(what: string, expected: string | number, actual: string | number): LadingError {
+export function checksumMismatch(
+  what: string,
+  expected: string | number,
+  actual: string | number,
+  members: ProblemMembers = {},
+): LadingError {
   return new LadingError('checksum_mismatch', `Checksum validation failed. ${what} Send the chunk again.`, {
     expected,
     actual,
+    ...members,
   });
 }
 

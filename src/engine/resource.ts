@@ -52,6 +52,8 @@ export interface Join {
 export interface Proof {
   algorithm: HashAlgorithm | 'crc32';
   value: Uint8Array;
+  /** The field that said it, for whoever is told that it is wrong. */
+  header?: string;
 }
 
 export interface AppendIntent {
@@ -69,6 +71,8 @@ export interface AppendIntent {
   proof?: (() => Proof | null) | undefined;
   /** The file ends with the last byte of this request. */
   ends?: boolean;
+  /** Then: digest of the whole file, if it comes behind the bytes; asked for at their end. */
+  reprDigest?: (() => Digest | null) | undefined;
   /** Told of every byte that counts while more still come. */
   onProgress?(offset: number): void;
 }

@@ -74,7 +74,13 @@ export class Sealer {
     const mismatch = new LadingError(
       'digest_mismatch',
       `The whole file does not have the ${declared.algorithm} that Repr-Digest declared. The upload starts over from nothing.`,
-      { expected: declared.value, actual: Buffer.from(actual).toString('base64') },
+      {
+        expected: declared.value,
+        actual: Buffer.from(actual).toString('base64'),
+        header: 'Repr-Digest',
+        algorithm: declared.algorithm,
+        provided_digest: declared.value,
+      },
     );
     const { owner, name } = upload.document;
     await this.#deps.uploads.discard(upload, mismatch, async () => {});

@@ -14,6 +14,7 @@ import type { Extent } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import { Inbox } from './inbox.ts';
 import type { IngestDeps } from './ingest.ts';
+import type { DigestsBehind } from './late.ts';
 import { type Received, Receiver } from './receiver.ts';
 import { assertStands, fileTooLarge, revoked } from './refusals.ts';
 import { uploadStatus } from './status.ts';
@@ -29,6 +30,8 @@ export interface WholeIntent {
   contentType: string | null;
   /** Of the whole file. */
   reprDigest: Digest | null;
+  /** The same, when it comes behind the bytes. */
+  behind?: DigestsBehind | undefined;
   /** It has at least so many bytes, as far as one can tell. */
   leastSize: number;
   /** False once whoever sends may do so no longer: then nothing of it counts, and what is still to come is not waited for. */
@@ -153,12 +156,14 @@ export class WholeFiles {
     upload: OpenUpload,
     handles: Handles,
     { fresh }: Received,
-    { owner, name, contentType, reprDigest, stands }: WholeIntent,
+    { owner, name, contentType, reprDigest: before, behind, stands }: WholeIntent,
     inspect: Inspect,
     giveBack: () => void,
   ): Promise<FileStatus> {
     const { committer, limits, sealer, watchers } = this.#deps;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
+    // One content is the whole file.
+    const reprDigest = behind?.reprDigest?.() ?? behind?.contentDigest?.() ?? before;
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertGoing();
     assertStands(stands);

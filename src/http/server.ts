@@ -1,6 +1,6 @@
 /** The HTTP server: everything registered in the order in which a request meets it. */
 import { randomBytes } from 'node:crypto';
-import type { IncomingMessage, Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import fastify, {
   type FastifyBaseLogger,
   type FastifyError,
@@ -15,7 +15,9 @@ import { Throttle } from '../identity/throttle.ts';
 import { Tokens } from '../identity/tokens.ts';
 import { auditHooks, auditRefusal } from './audit.ts';
 import { bearerAuth } from './auth.ts';
+import { readableByPages } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
+import { readsForwarded } from './forwarded.ts';
 import { answerParseError, checkHost, createListener } from './listener.ts';
 import { RequestLog } from './log.ts';
 import { Metrics } from './metrics.ts';
@@ -94,6 +96,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   limitAddresses(app, limits);
   auditHooks(app, deps.audit);
   notFound(app);
+  readableByPages(app);
   app.register(openapi);
 
   app.register(async (open) => {
@@ -157,7 +160,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
 function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): FastifyInstance {
   const { tls, idleSeconds } = deps.config;
   const options: FastifyHttpOptions<Server, FastifyBaseLogger> = {
-    serverFactory: (handler) => createListener({ tls, idleSeconds, metrics, log: deps.log }, overridesMethod(handler)),
+    serverFactory: (handler) => createListener({ tls, idleSeconds, metrics, log: deps.log }, adapted(deps, handler)),
     loggerInstance: deps.log,
     // One logger for all: a child for every request costs more than it says, for our lines carry the request's id anyway.
     childLoggerFactory: (logger) => logger,
@@ -177,6 +180,11 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
     },
   };
   return fastify(options);
+}
+
+/** What proxies and old clients say in other words than HTTP's own. */
+function adapted({ config }: ServerDeps, handler: RequestListener): RequestListener {
+  return overridesMethod(config.trustProxy.length === 0 ? handler : readsForwarded(handler));
 }
 
 function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: ServerDeps): Tokens {

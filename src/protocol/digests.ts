@@ -1,6 +1,6 @@
 /** Content-Digest, Repr-Digest and their Want- fields: RFC 9530, over structured fields (RFC 9651). */
 import { type Dictionary, parseDictionary, serializeDictionary } from 'structured-headers';
-import { LadingError } from '../errors.ts';
+import { LadingError, type ProblemMembers } from '../errors.ts';
 
 /** The algorithms that RFC 9530 keeps active; the deprecated ones prove nothing and are ignored. */
 export type DigestAlgorithm = 'sha-256' | 'sha-512';
@@ -38,8 +38,9 @@ export function parseDigestField(value: string, field: 'Content-Digest' | 'Repr-
     }
     strongest ??= { algorithm, value: new Uint8Array(bytes) };
   }
-  if (strongest === null) throw refuse(field, 'names no algorithm known here');
-  return strongest;
+  if (strongest !== null) return strongest;
+  const unknown = [...dictionary.keys()].map((algorithm) => ({ algorithm, header: field }));
+  throw refuse(field, 'names no algorithm known here', { unsupported_algorithms: unknown });
 }
 
 /** The value of a Content-Digest or Repr-Digest field: `sha-256=:<base64>:`. */
@@ -76,9 +77,19 @@ function readDictionary(value: string): Dictionary | null {
   }
 }
 
-function refuse(field: string, why: string): LadingError {
+function refuse(field: string, why: string, members: ProblemMembers = {}): LadingError {
   return new LadingError(
     'invalid_request',
     `${field} ${why}. Send ${field}: sha-256=:<base64 of the digest>: or sha-512=:…: (RFC 9530).`,
+    { header: field, ...members },
   );
+}
+
+/** For an error about bytes that do not have the digest that was said. */
+export function mismatchMembers(header: 'Content-Digest' | 'Repr-Digest', digest: Digest): ProblemMembers {
+  return {
+    header,
+    algorithm: digest.algorithm,
+    provided_digest: formatDigestField(digest).split('=:')[1]?.slice(0, -1) ?? '',
+  };
 }

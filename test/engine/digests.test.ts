@@ -92,7 +92,16 @@ test('a Repr-Digest that does not: 400 digest_mismatch, and the upload starts ov
   const wrong = digest(text('something else'));
   await send(run.engine, 'f', 0, bytes.subarray(0, 50), { declaredSize: 100, reprDigest: wrong });
   const error = await refused(send(run.engine, 'f', 50, bytes.subarray(50)), 'digest_mismatch');
-  assert.deepEqual({ ...error.members }, { expected: base64(wrong), actual: base64(digest(bytes)) });
+  assert.deepEqual(
+    { ...error.members },
+    {
+      expected: base64(wrong),
+      actual: base64(digest(bytes)),
+      header: 'Repr-Digest',
+      algorithm: 'sha-256',
+      provided_digest: base64(wrong),
+    },
+  );
   assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
   await refused(run.engine.open(OWNER, 'f'), 'not_found');
   assert.deepEqual(await run.doors.blobs.list(), []);

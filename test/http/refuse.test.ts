@@ -12,7 +12,7 @@ const MIB = 1024 ** 2;
 const UPLOAD = 'POST /api/files/upload?filename=a HTTP/1.1';
 const OCTETS = 'Content-Type: application/octet-stream';
 
-test('a client that is sending 100 MB reads why it is refused, and the connection is closed', async (t) => {
+test('H1 a client that is sending 100 MB reads why it is refused, and the connection is closed', async (t) => {
   const { port } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, `Content-Length: ${100 * MIB}`);
@@ -27,7 +27,7 @@ test('a client that is sending 100 MB reads why it is refused, and the connectio
   await wire.closed();
 });
 
-test('a client that looks while it sends has its answer after a fraction of the body', async (t) => {
+test('H1 a client that looks while it sends has its answer after a fraction of the body', async (t) => {
   const { port } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, 'Transfer-Encoding: chunked').send(`100000\r\n`).send(Buffer.alloc(1000));
@@ -35,7 +35,7 @@ test('a client that looks while it sends has its answer after a fraction of the 
   wire.destroy();
 });
 
-test('a sender that never stops is cut off', async (t) => {
+test('H1 a sender that never stops is cut off', async (t) => {
   const { port } = await startServer(t);
   const wire = await Wire.open(port);
   wire.head(UPLOAD, HOST, OCTETS, `Content-Length: ${1024 ** 4}`);
@@ -64,7 +64,7 @@ test('after the refusal of a small body the connection goes on', async (t) => {
   wire.destroy();
 });
 
-test('a refusal in the middle of a chunk leaves the connection usable or closes it, never in between', async (t) => {
+test('H1 a refusal in the middle of a chunk leaves the connection usable or closes it, never in between', async (t) => {
   const { port, client } = await startServer(t);
   const auth = `Authorization: ${client.headers.authorization}`;
   const wire = await Wire.open(port);

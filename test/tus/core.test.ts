@@ -227,8 +227,14 @@ test('T15 T25 creation is 201 with Location, a path or behind a trusted proxy th
     ['none', /^http:\/\/127\.0\.0\.1:\d+\/files\//],
   ] as const) {
     const proxied = await startServer(t, { LADING_UPLOAD_ABSOLUTE: 'on', LADING_TRUST_PROXY: trusted });
-    const created = await ask(proxied, `${proxied.origin}/files/`, 'POST', forwarded);
-    assert.match(created.headers.get('location') ?? '', expected);
+    const standard = { 'upload-length': '3', forwarded: 'for="[2001:db8::1]:99";proto=https;host="files.example.org"' };
+    for (const fields of [forwarded, standard]) {
+      const created = await ask(proxied, `${proxied.origin}/files/`, 'POST', fields);
+      assert.match(created.headers.get('location') ?? '', expected);
+    }
+    const both = { ...standard, 'x-forwarded-for': '192.0.2.1' };
+    const doubtful = await ask(proxied, `${proxied.origin}/files/`, 'POST', both);
+    assert.match(doubtful.headers.get('location') ?? '', /^http:\/\/127/, 'a Forwarded that may be made up');
   }
 });
 

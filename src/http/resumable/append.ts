@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/resumable.ts';
 import type { RouteDeps } from '../deps.ts';
+import { digestTrailer } from '../digest-trailers.ts';
 import { wantBody } from '../refuse.ts';
 import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../upload-right.ts';
 import {
@@ -32,11 +33,12 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
   if (said !== null && implied !== null && said !== implied)
     throw new LadingError('size_conflict', `Upload-Length says ${said}, but the content ends at ${implied}.`);
   const proof = proofOf(request);
+  const reprDigest = digestTrailer(request, 'Repr-Digest');
   const stands = stillAllowed(deps, request);
   wantBody(request, reply);
   try {
     const onProgress = progressOf(request, reply);
-    const intent = { offset, size: said ?? implied, contentLength: length, stands, proof, ends };
+    const intent = { offset, size: said ?? implied, contentLength: length, stands, proof, ends, reprDigest };
     const state = await engine.append(request.raw, address, { ...intent, ...(onProgress ? { onProgress } : {}) });
     stateFields(deps, reply, state);
     if (!ends) return reply.code(204).send();

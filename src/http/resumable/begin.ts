@@ -13,6 +13,7 @@ import { parseDigestField } from '../../protocol/digests.ts';
 import { checkContentType } from '../../protocol/media-types.ts';
 import { completeOf, interopVersion, lengthOf } from '../../protocol/resumable.ts';
 import type { RouteDeps } from '../deps.ts';
+import { digestTrailer, digestTrailers } from '../digest-trailers.ts';
 import { wantBody } from '../refuse.ts';
 import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../upload-right.ts';
 import {
@@ -76,6 +77,7 @@ async function oneShot(
     contentType: typeOf(request),
     // The content of this request is the whole file, so a digest of the one is a digest of the other.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),
+    behind: digestTrailers(request),
     leastSize: contentLength(request) ?? 0,
     stands: stillAllowed(deps, request),
   };
@@ -116,7 +118,15 @@ async function resumable(
   wantBody(request, reply);
   try {
     const onProgress = progressOf(request, reply);
-    const append = { offset: 0, size: null, contentLength: length, stands, proof, ends: complete };
+    const append = {
+      offset: 0,
+      size: null,
+      contentLength: length,
+      stands,
+      proof,
+      ends: complete,
+      reprDigest: digestTrailer(request, 'Repr-Digest'),
+    };
     const state = await engine.append(request.raw, address, { ...append, ...(onProgress ? { onProgress } : {}) });
     stateFields(deps, reply, state);
     if (!state.complete) return reply.code(201).send();

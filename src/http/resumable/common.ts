@@ -1,8 +1,8 @@
 /** What the requests and answers of resumable uploads have in common. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ResourceState } from '../../engine/resource.ts';
+import type { Proof, ResourceState } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
-import { parseDigestField, preferredDigest } from '../../protocol/digests.ts';
+import { type Digest, parseDigestField, preferredDigest } from '../../protocol/digests.ts';
 import {
   appendsInOwnType,
   completeField,
@@ -11,7 +11,9 @@ import {
   interopVersion,
   PARTIAL_TYPE,
 } from '../../protocol/resumable.ts';
+import { openToPages, preflightFields } from '../cors.ts';
 import type { RouteDeps } from '../deps.ts';
+import { digestTrailer } from '../digest-trailers.ts';
 import { amended, type ProblemReply, problemReply } from '../problems.ts';
 import { digestFields } from '../representation.ts';
 import { inform } from './inform.ts';
@@ -22,18 +24,9 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
 /** The folder of the addresses. */
 export const UPLOADS = '/api/uploads/';
 
-/** Fields that a page of another site may send. */
-const ALLOWED =
-  'Authorization, Content-Type, Content-Disposition, Upload-Complete, Upload-Offset, Upload-Length, Upload-Draft-Interop-Version, ' +
-  'Content-Digest, Repr-Digest, Want-Repr-Digest, If-Match, If-None-Match, X-Request-ID, X-Requested-With';
-/** …and read. */
-const EXPOSED =
-  'Location, Upload-Offset, Upload-Complete, Upload-Length, Upload-Limit, Upload-Draft-Interop-Version, ETag, Repr-Digest, ' +
-  'Accept-Patch, Retry-After, X-Request-Id, RateLimit, RateLimit-Policy';
-
 /** Of every answer, refusals included. An error is no answer of the file that is to be, so it says that the upload is not complete. */
 export function commonFields(request: FastifyRequest, reply: FastifyReply): void {
-  reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', EXPOSED);
+  openToPages(reply);
   const version = interopVersion(request.headers);
   if (version !== null) reply.header('upload-draft-interop-version', String(version));
   const speaks = completeOf(request.headers) !== null || (request.params as { address?: string }).address !== undefined;
@@ -47,8 +40,8 @@ export function sayComplete(request: FastifyRequest, reply: FastifyReply, comple
 
 /** The answer to a browser that asks whether it may (CORS preflight), and to anybody who asks what is possible. */
 export function capabilities({ config }: RouteDeps, reply: FastifyReply, methods: string): FastifyReply {
-  reply.header('access-control-allow-methods', methods).header('access-control-allow-headers', ALLOWED);
-  reply.header('access-control-max-age', '86400').header('accept-patch', PARTIAL_TYPE);
+  preflightFields(reply, methods);
+  reply.header('accept-patch', PARTIAL_TYPE);
   // "A server that supports … MUST include Upload-Limit in the response to OPTIONS."
   return reply.header('upload-limit', formatLimit(config.maxFileBytes, config.staleSeconds)).code(204).send();
 }
@@ -87,10 +80,17 @@ export function contentLength({ headers }: FastifyRequest): number | null {
 }
 
 /** `Content-Digest`: what the bytes of this request must agree with, or none of them counts; undefined when nothing is said. */
-export function proofOf({ headers }: FastifyRequest) {
-  const said = headers['content-digest'];
-  const digest = said === undefined ? null : parseDigestField(String(said), 'Content-Digest');
-  return digest ? () => digest : undefined;
+export function proofOf(request: FastifyRequest): (() => Proof | null) | undefined {
+  const header = 'Content-Digest';
+  const said = request.headers['content-digest'];
+  const digest = said === undefined ? null : parseDigestField(String(said), header);
+  if (digest) return () => ({ ...digest, header });
+  const behind = digestTrailer(request, header);
+  return behind && (() => proofFrom(behind(), header));
+}
+
+function proofFrom(digest: Digest | null, header: string): Proof | null {
+  return digest && { ...digest, header };
 }
 
 /** For a client that named a version: progress while its request still comes in, not more often than once a second. */
@@ -142,8 +142,17 @@ export function resumableRefusal(error: LadingError, requestId: string | null, c
   }
   if (code === 'size_conflict' || code === 'out_of_bounds')
     return amended(reply, { status: 400, members: { type: `${TYPES}#inconsistent-upload-length` } });
+  const digests = digestProblem(error);
+  if (digests !== null) return amended(reply, { status: 400, members: { type: `${TYPES}#${digests}` } });
   // A 4xx would end the upload; this side gave up waiting, and the client may go on.
   if (code === 'request_timeout') return amended(reply, { status: 503 });
   if (code === 'unsupported_media_type') return amended(reply, { headers: { 'accept-patch': PARTIAL_TYPE } });
   return reply;
+}
+
+/** The problem types of draft-ietf-httpapi-digest-fields-problem-types; null when no digest is what is wrong. */
+function digestProblem({ code, members }: LadingError): string | null {
+  if (members.header === undefined) return null;
+  if (code === 'checksum_mismatch' || code === 'digest_mismatch') return 'digest-mismatched-values';
+  return members.unsupported_algorithms ? 'digest-unsupported-algorithms' : 'digest-invalid-values';
 }

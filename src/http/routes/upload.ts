@@ -10,6 +10,7 @@ import { FileStatus, UploadQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import { chunkIntent } from '../chunk-intent.ts';
 import type { RouteDeps } from '../deps.ts';
+import { digestTrailers } from '../digest-trailers.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { MultipartPart, multipartOptions } from '../multipart.ts';
 import { unsupportedMediaType } from '../problems.ts';
@@ -87,6 +88,7 @@ function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
       checkRawType(request);
       const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
       intent.stands = standing(deps, request);
+      intent.behind = digestTrailers(request);
       await engine.admit(intent);
       wantBody(request, reply);
       assertConnected(request);

@@ -1,8 +1,8 @@
 /** OPTIONS: what this server can do, and whether a browser may ask for it. Nobody needs to sign in for that. */
 import type { FastifyReply } from 'fastify';
 import { TUS_CHECKSUMS, TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/tus.ts';
+import { preflightFields } from '../cors.ts';
 import type { RouteDeps } from '../deps.ts';
-import { preflightFields } from './common.ts';
 
 export async function capabilities({ config }: RouteDeps, reply: FastifyReply): Promise<void> {
   // "A successful response indicated by the 204 No Content or 200 OK status MUST contain the Tus-Version header. It MAY include the
@@ -11,6 +11,6 @@ export async function capabilities({ config }: RouteDeps, reply: FastifyReply): 
   reply.header('tus-max-size', String(config.maxFileBytes));
   // "The Tus-Checksum-Algorithm header MUST be included in the response to an OPTIONS request."
   reply.header('tus-checksum-algorithm', TUS_CHECKSUMS.join(','));
-  preflightFields(reply);
+  preflightFields(reply, 'POST, HEAD, PATCH, DELETE, OPTIONS');
   return reply.code(204).send();
 }

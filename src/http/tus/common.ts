@@ -3,28 +3,14 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResourceState } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
 import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/tus.ts';
+import { openToPages } from '../cors.ts';
 import { amended, type ProblemReply, problemReply } from '../problems.ts';
 
-/** Fields that a page of another site may send. */
-const ALLOWED =
-  'Authorization, Content-Type, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, Upload-Defer-Length, Upload-Concat, ' +
-  'Upload-Checksum, X-HTTP-Method-Override, X-Request-ID, X-Requested-With';
-/** …and read. */
-const EXPOSED =
-  'Location, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, Upload-Expires, Upload-Concat, Tus-Resumable, ' +
-  'Tus-Version, Tus-Extension, Tus-Max-Size, Tus-Checksum-Algorithm, Retry-After, X-Request-Id, RateLimit, RateLimit-Policy';
-
-/** Of every answer, refusals included. Cookies count for nothing here, so any site's page may ask. */
+/** Of every answer, refusals included. */
 export function commonFields(reply: FastifyReply): void {
   // "The Tus-Resumable header MUST be included in every request and response except for OPTIONS requests."
-  reply.header('tus-resumable', TUS_VERSION).header('access-control-allow-origin', '*');
-  reply.header('access-control-expose-headers', EXPOSED);
-}
-
-/** The answer to a browser that asks whether it may (CORS preflight). */
-export function preflightFields(reply: FastifyReply): void {
-  reply.header('access-control-allow-methods', 'POST, HEAD, PATCH, DELETE, OPTIONS');
-  reply.header('access-control-allow-headers', ALLOWED).header('access-control-max-age', '86400');
+  reply.header('tus-resumable', TUS_VERSION);
+  openToPages(reply);
 }
 
 /** @throws LadingError `precondition_failed` */
