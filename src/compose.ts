@@ -75,6 +75,8 @@ export interface Substitutes {
 
 const FOLLOW_SILENCE_MS = 60_000;
 /** While a stop waits for running requests: how often connections without one are closed. */
+/** How long the answers to what a stop refuses may take to get out. */
+const LAST_ANSWERS_MS = 1_000;
 const IDLE_LOOK_MS = 100;
 
 /** Opens the data directory and builds the server; nothing listens yet. */
@@ -391,8 +393,8 @@ function lifecycle(parts: Parts): App {
     enter('stopping');
     await sweeper.destroy();
     const patience = config.shutdownSeconds * 1000;
-    // Downloads have the same patience as chunks; what is left of either then is cut.
-    const cut = setTimeout(() => server.server.closeAllConnections(), patience);
+    // Downloads have the same patience as chunks; what is left of either then is cut, when those who send have been told why.
+    const cut = setTimeout(() => server.server.closeAllConnections(), patience + LAST_ANSWERS_MS);
     const closed = server.close();
     // Node closes the idle connections of now; one whose last answer is still to come would be kept for another request.
     const idle = setInterval(() => Server.prototype.closeIdleConnections.call(server.server), IDLE_LOOK_MS);

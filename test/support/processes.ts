@@ -72,7 +72,12 @@ export interface ServerProcess {
 }
 
 /** Starts `lading serve` on a data folder. The port is free on the first start (0) and given on later ones. */
-export async function startServerProcess(t: TestContext, dataDir: string, port = 0): Promise<ServerProcess> {
+export async function startServerProcess(
+  t: TestContext,
+  dataDir: string,
+  port = 0,
+  settings: Record<string, string> = {},
+): Promise<ServerProcess> {
   const secret = 'secret-of-the-administrator';
   const running = startCli(t, ['serve', '--port', String(port), '--data-dir', dataDir, '--log-level', 'warn'], {
     env: {
@@ -80,6 +85,7 @@ export async function startServerProcess(t: TestContext, dataDir: string, port =
       LADING_ADMIN_ID: 'admin',
       LADING_ADMIN_SECRET: secret,
       LADING_WORKERS: '1',
+      ...settings,
     },
   });
   const found = await until(running, /listens on http:\/\/127\.0\.0\.1:(\d+)/);

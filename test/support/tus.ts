@@ -1,5 +1,6 @@
 /** tus as a client speaks it, by hand. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
 import { eventually } from './eventually.ts';
 import type { TestServer } from './server.ts';
@@ -83,4 +84,16 @@ export async function hanging(
 /** The server has a request that brings bytes. */
 export async function receiving({ app }: TestServer): Promise<void> {
   await eventually(() => app.engine.gauges().receiving === 1, 'the request runs');
+}
+
+/** SHA-256 of a complete file, in hexadecimal. */
+export async function sha256Of(
+  { origin, client }: Pick<TestServer, 'origin' | 'client'>,
+  name: string,
+): Promise<string> {
+  const reply = await fetch(`${origin}/api/files/download/${encodeURIComponent(name)}`, { headers: client.headers });
+  assert.equal(reply.status, 200);
+  return createHash('sha256')
+    .update(Buffer.from(await reply.arrayBuffer()))
+    .digest('hex');
 }
