@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { Upload, type UploadOptions } from 'tus-js-client';
+import { eventually } from '../support/eventually.ts';
 import { startProxy } from '../support/proxy.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 
@@ -67,20 +68,14 @@ test('tus-js-client pauses in the middle of a request and goes on where the byte
   // The rest of the request never arrives, so that there is a middle to pause in.
   const proxy = await startProxy(t, server.port, () => ({ stallAfterSent: 8_000_000 }));
   const bytes = randomBytes(20_000_000);
-  let url = '';
-  await new Promise<void>((resolve, reject) => {
-    const own = new Upload(bytes, {
-      ...options(server, 'paused', { endpoint: `${proxy.origin}/files/` }),
-      onError: reject,
-      onSuccess: () => reject(new Error('it was to be paused')),
-      onProgress: (sent) => {
-        if (sent < 5_000_000 || url !== '') return;
-        url = own.url ?? '';
-        own.abort().then(resolve, reject);
-      },
-    });
-    own.start();
+  const paused = new Upload(bytes, {
+    ...options(server, 'paused', { endpoint: `${proxy.origin}/files/` }),
+    onSuccess: () => assert.fail('it was to be paused'),
   });
+  paused.start();
+  await eventually(() => proxy.sent >= 5_000_000, 'the middle');
+  await paused.abort();
+  const url = paused.url ?? '';
   proxy.rule = () => ({});
   const head = await fetch(url, { method: 'HEAD', headers: { ...server.client.headers, 'tus-resumable': '1.0.0' } });
   assert.equal(head.status, 200);
