@@ -108,6 +108,7 @@ const LINES: Line[] = [
   { operation: 'DELETE /api/files/{filename}', rule: 'files:delete' },
 
   { operation: 'POST /files/', rule: 'files:write', tus: true },
+  { operation: 'GET /files/{address}', rule: 'files:read' },
   { operation: 'HEAD /files/{address}', rule: 'files:write', tus: true },
   { operation: 'PATCH /files/{address}', rule: 'files:write', tus: true },
   { operation: 'DELETE /files/{address}', rule: 'files:write', tus: true },

@@ -212,6 +212,13 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
     ['Location', 'Tus-Resumable', 'Upload-Expires', 'Upload-Offset'],
   ],
   [
+    'get',
+    '/files/{address}',
+    [...CONDITIONS, 'If-Range', 'Range', ...WANTED],
+    '200 206 304 400 401 403 404 408 412 416 431 500 503',
+    [...FILE_FIELDS, 'Last-Modified', 'Repr-Digest'],
+  ],
+  [
     'head',
     '/files/{address}',
     ['Tus-Resumable'],

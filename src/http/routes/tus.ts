@@ -11,7 +11,8 @@ import { checkVersion, commonFields, offsetRefusal, tusRefusal } from '../tus/co
 import { create } from '../tus/create.ts';
 import { offset } from '../tus/offset.ts';
 import { terminate } from '../tus/terminate.ts';
-import { principalOfAddress } from '../upload-right.ts';
+import { addressOf, ownUpload, principalOfAddress } from '../upload-right.ts';
+import { downloadSchema, fileSender } from './download.ts';
 import { bodyUnseen } from './upload.ts';
 
 const tags = ['tus'];
@@ -35,6 +36,35 @@ export function tusRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLim
       );
     }
     scope.register(async (signedIn) => verbs(signedIn, deps, limits));
+    scope.register(async (signedIn) => fileRoute(signedIn, deps, limits));
+  });
+}
+
+/**
+ * The address of a complete file also gives the file, as other servers of tus do. That is no verb of tus: no version is asked for, and
+ * the address alone is no right to read.
+ */
+function fileRoute(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  const { access, secondFactor, config: settings } = deps;
+  app.register(bearerAuth, { access, limits, secondFactor, publicUrl: settings.publicUrl });
+  const send = fileSender(app, deps);
+  app.after(() => {
+    const { documented } = downloadSchema;
+    const summary = 'The bytes of a file that was uploaded by tus, whole or by ranges.';
+    app.get(
+      '/files/:address',
+      {
+        schema: { ...downloadSchema, tags, summary, params, querystring: Type.Object({}), documented },
+        config: { needs: 'files:read', guarded: 'downloads', frequent: true },
+        exposeHeadRoute: false,
+      },
+      async (request, reply) => {
+        const address = addressOf((request.params as { address: string }).address);
+        await ownUpload(deps, request, address);
+        const { owner, name } = await deps.engine.resource(address, true);
+        return send({ owner, name, id: address.id }, request, reply);
+      },
+    );
   });
 }
 
