@@ -75,7 +75,11 @@ export class Lading implements FilePeer {
 
   /** Header fields every request carries. */
   fields(): string {
-    return `Host: 127.0.0.1\r\nAuthorization: Bearer ${this.token}`;
+    return `Host: 127.0.0.1\r\nAuthorization: ${this.authorization()}`;
+  }
+
+  authorization(): string {
+    return `Bearer ${this.token}`;
   }
 
   /** What one connection sends: chunks of one file. `{index}` in the name makes it a file a chunk. */
