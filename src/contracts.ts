@@ -78,6 +78,11 @@ export interface BlobStore {
   seal(id: string, size: number): Promise<void>;
   /** Opens the part or the sealed blob, whichever there is; `not_found` if neither. Stays readable after `remove`. */
   openReader(id: string): Promise<Reader>;
+  /**
+   * Gives the bytes of a part that nobody writes any more a second, sealed life under a new id, without copying them; durable when it
+   * resolves. False, and nothing done, where the disk cannot do that.
+   */
+  share(from: string, to: string): Promise<boolean>;
   /** Removes whatever is stored under the id, manifest included; no error when there is nothing. */
   remove(id: string): Promise<void>;
   /** The ids of everything stored. */
@@ -148,6 +153,8 @@ export interface FileDocument {
   replaces: string | null;
   /** It was begun with overwrite=true, whether there was a file of its name or not. */
   overwrites?: true;
+  /** Where the bytes are, one piece after the other, if not in the file's own blob; each of them sealed under an id of its own. */
+  pieces?: { id: string; size: number }[];
   /** It has an address of its own, at which bytes of any length are appended (tus). */
   resource?: ResourceDocument;
 }
@@ -195,7 +202,7 @@ export interface Catalog {
   list(query: ListQuery): Promise<{ name: string; slot: Slot }[]>;
   /** Every open document (recovery and sweep). */
   listOpen(): Promise<FileDocument[]>;
-  /** True when a document of this id exists. */
+  /** True when a document of this id exists, or one that has a piece of this id. */
   has(id: string): Promise<boolean>;
   /** The document of this id. */
   get(id: string): Promise<FileDocument | null>;

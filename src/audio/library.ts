@@ -3,6 +3,7 @@
  * by its name, is one of audio; what it really holds is looked at once, when somebody asks, and kept beside it.
  */
 import type { AudioDocument, BlobStore, Catalog, Collection, FileDocument, Sound } from '../contracts.ts';
+import { openBytes } from '../engine/pieces.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
 import { readSound } from './sound.ts';
 
@@ -124,8 +125,9 @@ export class AudioLibrary {
     return sound ? { file, document: { ...document, sound } } : null;
   }
 
-  async #lookAt({ id, name, size, owner }: FileDocument): Promise<AudioDocument> {
-    const reader = await this.#doors.blobs.openReader(id).catch(() => null);
+  async #lookAt(file: FileDocument): Promise<AudioDocument> {
+    const { id, name, size, owner } = file;
+    const reader = await openBytes(this.#doors.blobs, file).catch(() => null);
     const nothing: AudioDocument = { id, description: null, originalName: name, sound: null };
     if (!reader) return nothing;
     try {

@@ -16,6 +16,7 @@ import type {
   TargetDocument,
   WebhookTargetDocument,
 } from '../contracts.ts';
+import { openBytes } from '../engine/pieces.ts';
 import { LadingError } from '../errors.ts';
 import type { Events, Told } from '../events/events.ts';
 import { holderOf } from '../identity/policy.ts';
@@ -364,7 +365,7 @@ export class Deliveries {
     const slot = owner === null || fileName === null ? null : await catalog.find(owner, fileName);
     const file = slot?.sealed;
     if (!file || file.id !== fileId) throw new Error('the file is gone');
-    const reader = await blobs.openReader(file.id);
+    const reader = await openBytes(blobs, file);
     try {
       const content = { size: file.size ?? 0, read: reader.read.bind(reader) };
       if (target.kind === 'webhook') return await this.#post(delivery, target, secret, file, content, signal);

@@ -3,6 +3,7 @@ import type { BlobStore, Catalog, FileDocument, Reader } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
+import { openBytes } from './pieces.ts';
 import { entityTag } from './status.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
@@ -64,11 +65,11 @@ export class Downloads {
   async #open(owner: string, name: string): Promise<Representation> {
     const upload = this.#deps.uploads.findVisible(owner, name);
     if (upload && upload.document.replaces === null) {
-      return ofUpload(upload, await this.#deps.blobs.openReader(upload.id));
+      return ofUpload(upload, await openBytes(this.#deps.blobs, upload.document));
     }
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
-    return ofSealed(sealed, await this.#deps.blobs.openReader(sealed.id));
+    return ofSealed(sealed, await openBytes(this.#deps.blobs, sealed));
   }
 }
 

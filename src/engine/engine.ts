@@ -3,7 +3,18 @@
  * it knows disks, databases and sockets only through `contracts.ts`.
  */
 import type { Readable } from 'node:stream';
-import type { BlobStore, Catalog, Clock, FileHappening, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
+import type {
+  BlobStore,
+  Catalog,
+  Clock,
+  FileDocument,
+  FileHappening,
+  Inspector,
+  ManifestRecord,
+  ManifestStore,
+  Quota,
+  Use,
+} from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/digests.ts';
 import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
@@ -11,6 +22,7 @@ import { Appends } from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
+import { removeBytes } from './pieces.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
 import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState } from './resource.ts';
@@ -235,9 +247,15 @@ export class Engine {
     return looks ? this.#appends.find(address) : this.#appends.state(address);
   }
 
-  /** Digest of the first `length` bytes of such an upload. Throws `not_found`. */
-  async resourceDigest(address: ResourceAddress, algorithm: DigestAlgorithm, length: number): Promise<Uint8Array> {
+  /** Digest of the first `length` bytes of such an upload; null where they lie in pieces. Throws `not_found`. */
+  async resourceDigest(
+    address: ResourceAddress,
+    algorithm: DigestAlgorithm,
+    length: number,
+  ): Promise<Uint8Array | null> {
     await this.#appends.find(address);
+    const document = await this.#doors.catalog.get(address.id);
+    if (document?.pieces) return null;
     return await this.#doors.inspector.digest(address.id, algorithm, { start: 0, end: length - 1 });
   }
 
@@ -317,7 +335,7 @@ export class Engine {
       // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
       const replacement = await this.#uploads.findMade(owner, name);
       if (replacement?.document.replaces === sealed.id) await this.#cancel(replacement);
-      await this.#doors.blobs.remove(sealed.id);
+      await removeBytes(this.#doors.blobs, sealed);
     }
     this.#watchers.changed(owner, name);
   }
@@ -359,13 +377,26 @@ export class Engine {
     const document = upload?.document ?? (await this.#doors.catalog.find(owner, name)).sealed;
     if (!document) throw new LadingError('not_found', 'There is no file of this name.');
     const records = await this.#doors.manifests.read(document.id);
-    const bad = await this.#doors.inspector.verify(document.id, records);
+    const bad = await this.#verifyBytes(document, records);
     const ranges = bad.flatMap((index): [number, number][] => {
       const record = records[index];
       return record ? [[record.start, record.end]] : [];
     });
     const checked = records.reduce((sum, { start, end }) => sum + end - start + 1, 0);
     return { ok: bad.length === 0, checked_bytes: checked, bad: ranges };
+  }
+
+  /** The indexes of the records whose bytes do not agree; of a file in pieces there is one record for each of them. */
+  async #verifyBytes({ id, pieces }: FileDocument, records: ManifestRecord[]): Promise<number[]> {
+    const { inspector } = this.#doors;
+    if (!pieces) return await inspector.verify(id, records);
+    const bad: number[] = [];
+    for (const [index, record] of records.entries()) {
+      const piece = pieces[index];
+      const own = { ...record, start: 0, end: record.end - record.start };
+      if (!piece || (await inspector.verify(piece.id, [own])).length > 0) bad.push(index);
+    }
+    return bad;
   }
 
   /** The file of a name for reading, complete or not. Throws `not_found`; the caller must `release` it. */

@@ -287,6 +287,11 @@ export class Ingest {
       reprDigest: intent.reprDigest,
       contentType: intent.contentType,
     };
+    if (upload.document.resource?.final)
+      throw new LadingError(
+        'already_exists',
+        'The file of this name is made of other uploads; wait until it is complete.',
+      );
     upload.check(declaration);
     if (upload.size !== null && header.end >= upload.size) throw outOfBounds(header.end, upload.size);
     const reserved = await arrival.hold(upload.reserve(header, inbox.gone));
@@ -386,7 +391,8 @@ export class Ingest {
     const size = sealed.size ?? 0;
     checkSealedSize(sealed, intent.declaredSize);
     checkSealedDigest(sealed, intent.reprDigest);
-    if (header.end >= size) throw fileComplete(size);
+    // What was put together from pieces never came in chunks, so nobody repeats one.
+    if (header.end >= size || sealed.pieces) throw fileComplete(size);
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {
       const plan: Piece[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];

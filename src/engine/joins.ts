@@ -1,15 +1,19 @@
 /**
  * Files made of partial uploads that lie one after the other (tus: concatenation). A join begins as an empty upload that names its
- * parts; once all of them are whole, their bytes are read, checked and stored as if they were sent once more:
+ * parts; once all of them are whole, they become its pieces, which share the bytes of the parts, or where the disk cannot do that their
+ * bytes are read, checked and stored as if they were sent once more:
  *
+ *     parts → links → document with pieces → one commit → seal
  *     parts → reader → inbox → … → one commit, if the whole has the CRC-32 that the parts have together → seal
  */
+import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import type { FileDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { crc32Combine } from '../protocol/crc32.ts';
 import { MIB } from '../protocol/sizes.ts';
 import { type AppendRun, crcBytes } from './append-run.ts';
+import type { FreshExtent } from './committer.ts';
 import type { IngestDeps } from './ingest.ts';
 import { type Join, type Proof, type ResourceAddress, type ResourceState, Running } from './resource.ts';
 import type { OpenUpload } from './upload.ts';
@@ -119,6 +123,46 @@ export class Joins {
     if (this.#running.has(upload.id) || upload.over || upload.sealed) return;
     const running = new Running();
     this.#running.set(upload.id, running);
+    try {
+      if (!(await this.#link(upload, parts))) await this.#copy(upload, parts, running);
+    } finally {
+      this.#running.delete(upload.id);
+      running.finish();
+    }
+  }
+
+  /**
+   * Without copying: the file gets pieces that share the parts' bytes. First they are its pieces, by its document, and only then do their
+   * bytes count; a crash in between leaves pieces that the next try replaces. False where the disk cannot share.
+   */
+  async #link(upload: OpenUpload, parts: OpenUpload[]): Promise<boolean> {
+    const { blobs, catalog, committer, sealer, uploads, usage } = this.#deps;
+    const { owner } = upload.document;
+    const filled = parts.filter(({ size }) => size !== null && size > 0);
+    const size = sizeOf(parts) ?? 0;
+    usage.check(owner, { bytes: size, dayBytes: size });
+    const pieces: { id: string; size: number }[] = [];
+    try {
+      for (const part of filled) {
+        const id = randomBytes(16).toString('hex');
+        if (!(await uploads.using(part, () => blobs.share(part.id, id)))) return false;
+        pieces.push({ id, size: part.size ?? 0 });
+      }
+      upload.assertGoing();
+      await catalog.put({ ...upload.document, pieces });
+      upload.document = { ...upload.document, pieces };
+    } finally {
+      if (upload.document.pieces !== pieces) for (const { id } of pieces) await blobs.remove(id);
+    }
+    await uploads.using(upload, async (handles) => {
+      await committer.commit(upload, handles, freshOf(filled), { size, reprDigest: null, contentType: null });
+    });
+    this.#deps.watchers.changed(owner, upload.document.name);
+    if (upload.covered) await sealer.seal(upload);
+    return true;
+  }
+
+  async #copy(upload: OpenUpload, parts: OpenUpload[], running: Running): Promise<void> {
     const source = Readable.from(bytesOf(this.#deps.uploads, parts), { objectMode: false });
     try {
       const size = sizeOf(parts) ?? 0;
@@ -126,8 +170,6 @@ export class Joins {
       await this.#appendRun.run(source, upload, { offset: 0, size, contentLength: size, proof }, running);
     } finally {
       source.destroy();
-      this.#running.delete(upload.id);
-      running.finish();
     }
   }
 }
@@ -140,6 +182,17 @@ export function sizeOf(parts: readonly ({ size: number | null } | null)[]): numb
     sum += part.size;
   }
   return sum;
+}
+
+/** What the parts' manifests say of their bytes, at the places that they have in the whole. */
+function freshOf(parts: readonly OpenUpload[]): FreshExtent[] {
+  let start = 0;
+  return parts.map(({ stored, size }) => {
+    const length = size ?? 0;
+    const extent = { start, end: start + length - 1, crc32: stored.whole(length) ?? 0 };
+    start += length;
+    return extent;
+  });
 }
 
 /** The bytes of all parts, each held open while it is read. */

@@ -26,7 +26,8 @@ export async function completedBy(
   const { id, owner, name, replaces } = upload.document;
   if (replaces === null) return null;
   const { sealed } = await deps.catalog.find(owner, name);
-  if (!sealed || sealed.id !== replaces || !beganAnew(sealed) || !agrees(sealed, declaration)) return null;
+  if (!sealed || sealed.id !== replaces || sealed.pieces || !beganAnew(sealed) || !agrees(sealed, declaration))
+    return null;
   const last = (await deps.manifests.read(sealed.id)).at(-1);
   if (last?.start !== chunk.start || last.end !== chunk.end || last.crc32 !== chunk.crc32) return null;
   const extent = { start: chunk.start, end: chunk.end };

@@ -9,6 +9,7 @@
 import type { BlobStore, Catalog, Clock, FileDocument, FileHappening, Inspector, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Committer } from './committer.ts';
+import { removeBytes } from './pieces.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Watchers } from './watchers.ts';
@@ -45,6 +46,8 @@ export class Sealer {
   async #run(upload: OpenUpload): Promise<void> {
     if (upload.sealed) return;
     upload.closed = true;
+    const { replaces } = upload.document;
+    const replaced = replaces === null ? null : ((await this.#deps.catalog.get(replaces)) ?? { id: replaces });
     try {
       await this.#deps.committer.idle(upload);
       // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
@@ -58,9 +61,8 @@ export class Sealer {
     }
     this.#deps.uploads.drop(upload);
     this.#deps.watchers.changed(upload.document.owner, upload.document.name);
-    const { replaces } = upload.document;
-    if (replaces === null) return;
-    await this.#deps.blobs.remove(replaces).catch((error: unknown) => {
+    if (!replaced) return;
+    await removeBytes(this.#deps.blobs, replaced).catch((error: unknown) => {
       this.#deps.warn('the bytes of a replaced file could not be removed; the next start tries again', error);
     });
   }
@@ -94,7 +96,8 @@ export class Sealer {
     const crc32 = upload.stored.whole(size);
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
-    await this.#deps.blobs.seal(upload.id, size);
+    // The bytes of a file in pieces are sealed already.
+    await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
     const completedAt = await this.#completionTime(upload.document);
     const document = { ...upload.document, state: 'sealed' as const, size, crc32, completedAt };
     upload.assertGoing();

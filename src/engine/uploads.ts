@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BlobStore, Catalog, Clock, FileDocument, ManifestRecord, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { removeBytes } from './pieces.ts';
 import { type Handles, OpenUpload } from './upload.ts';
 import type { Usage } from './usage.ts';
 import { slotKey } from './watchers.ts';
@@ -172,7 +173,7 @@ export class Uploads {
     await idle();
     // The document first: without it the bytes are a leftover that the next start removes.
     if (upload.visible) await this.#deps.catalog.remove(upload.id);
-    await this.#deps.blobs.remove(upload.id);
+    await removeBytes(this.#deps.blobs, upload.document);
   }
 
   /** After a request: an upload that nobody uses and that never got its first chunk leaves no trace. */

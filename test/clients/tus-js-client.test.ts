@@ -103,6 +103,13 @@ test('tus-js-client goes on after the server was stopped and started in the midd
   await assertStored(server, 'restarted', bytes);
 });
 
+test('tus-js-client uploads in parallel parts', async (t) => {
+  const server = await startServer(t);
+  const bytes = randomBytes(5_000_003);
+  await upload(bytes, options(server, 'parallel', { parallelUploads: 3 }));
+  await assertStored(server, 'parallel', bytes);
+});
+
 test('tus-js-client ends an upload', async (t) => {
   const server = await startServer(t);
   const own = await upload(randomBytes(1000), options(server, 'ended', { chunkSize: 300 }));

@@ -207,6 +207,22 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     reader.release();
   });
 
+  test(`${name}: bytes that are shared outlive the part that they came from, where the disk can share`, async (t) => {
+    const { blobs, id } = await filled(t, Buffer.from('0123456789'));
+    const shared = newId();
+    if (!(await blobs.share(id, shared))) return t.skip('this disk gives a file one name only');
+    await blobs.remove(id);
+    const reader = await blobs.openReader(shared);
+    assert.equal((await readAll(reader, 100)).toString(), '0123456789');
+    reader.release();
+    assert.deepEqual(await blobs.list(), [shared]);
+    await blobs.seal(shared, 10);
+    await blobs.remove(shared);
+    assert.deepEqual(await blobs.list(), []);
+    await assert.rejects(blobs.share(newId(), newId()), withCode('not_found'));
+    assert.deepEqual(await blobs.list(), []);
+  });
+
   test(`${name}: removing takes away parts and sealed files, and nothing is no error`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const other = newId();

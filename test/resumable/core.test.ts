@@ -426,6 +426,25 @@ test('I38 rights are looked at again when the file ends, and the address cannot 
   socket.destroy();
 });
 
+test('I38 a quota is looked at again when the file ends, also without a byte more', async (t) => {
+  const server = await startServer(t);
+  const url = await begin(server, 'abcdef', disposition('q'));
+  const limit = (bytes: number | null) =>
+    fetch(`${server.origin}/api/quotas/client/${server.client.id}`, {
+      method: 'PUT',
+      headers: { ...server.admin.headers, 'content-type': 'application/json' },
+      body: JSON.stringify({ bytes, open_uploads: null, day_bytes: null }),
+    });
+  assert.ok((await limit(3)).ok);
+  const refused = await append(server, url, 6, '', '?1');
+  assert.equal(refused.status, 413);
+  assert.equal((JSON.parse(refused.body) as { code: string }).code, 'quota_exceeded');
+  assert.equal(await offsetOf(server, url), 6, 'nothing is lost by it');
+  assert.ok((await limit(null)).ok);
+  assert.equal((await append(server, url, 6, '', '?1')).status, 200);
+  assert.equal((await content(server, 'q')).toString(), 'abcdef');
+});
+
 test('I39 a server that stops says 503, also to HEAD', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, 'ab');

@@ -7,6 +7,7 @@ export type Operation =
   | 'blobs.create'
   | 'blobs.openPart'
   | 'blobs.seal'
+  | 'blobs.share'
   | 'blobs.remove'
   | 'part.write'
   | 'part.sync'
@@ -122,6 +123,7 @@ export class Tap {
         openPart: (id) => run('blobs.openPart', async () => this.#part(await blobs.openPart(id))),
         seal: (id, size) => run('blobs.seal', () => blobs.seal(id, size)),
         openReader: (id) => blobs.openReader(id),
+        share: (from, to) => run('blobs.share', () => blobs.share(from, to)),
         remove: (id) => run('blobs.remove', () => blobs.remove(id)),
         list: () => blobs.list(),
       },

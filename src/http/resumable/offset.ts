@@ -26,7 +26,7 @@ export async function offset(deps: RouteDeps, request: FastifyRequest, reply: Fa
   const algorithm = preferredDigest(String(headers['want-repr-digest'] ?? ''));
   if (algorithm !== null && state.offset <= DIGESTED_BYTES) {
     const value = await deps.engine.resourceDigest(address, algorithm, state.offset);
-    reply.header('repr-digest', formatDigestField({ algorithm, value }));
+    if (value !== null) reply.header('repr-digest', formatDigestField({ algorithm, value }));
   }
   return reply.header('cache-control', 'no-store').code(204).send();
 }

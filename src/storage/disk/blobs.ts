@@ -1,7 +1,7 @@
 /** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
-import { type Disk, orAbsent } from './disk.ts';
+import { codeOf, type Disk, orAbsent } from './disk.ts';
 import { readFully, temporaryName } from './durable.ts';
 import { guarded } from './failures.ts';
 import type { FileFolders } from './folders.ts';
@@ -26,6 +26,9 @@ export interface DiskBlobsOptions {
   /** Called when a file is removed, so that other holders of descriptors let go. */
   onRemove(id: string): void;
 }
+
+/** What systems say that give a file one name only, or no more names. */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']);
 
 export class DiskBlobs implements BlobStore {
   readonly #options: DiskBlobsOptions;
@@ -86,6 +89,24 @@ export class DiskBlobs implements BlobStore {
         (await folders.change(id, () => this.#blobs.acquire(id))).release();
       }
       await folders.settle(id);
+    });
+  }
+
+  async share(from: string, to: string): Promise<boolean> {
+    return guarded(async () => {
+      const { disk, layout, folders } = this.#options;
+      // What nobody writes any more stays as it is: the second name needs no copy of its own.
+      await this.sync(from);
+      await folders.make(to);
+      try {
+        await folders.change(to, () => disk.link(layout.file(from).part, layout.file(to).blob));
+      } catch (error) {
+        await this.remove(to);
+        if (NO_LINKS.has(codeOf(error))) return false;
+        throw error;
+      }
+      await folders.settle(to);
+      return true;
     });
   }
 

@@ -9,7 +9,7 @@
  *       files/<aa>/<id>/                  one folder a file; <aa> is the first two digits of the id
  *         file.json                       its document
  *         part                            its bytes while they arrive
- *         blob                            its bytes once sealed
+ *         blob                            its bytes once sealed; empty when they lie in pieces, which have folders of their own
  *         manifest                        the journal of its chunks
  *       <collection>/<id>.json            small documents: clients, people, sign-ins, …
  *       audit/<YYYY-MM>.jsonl             what happened in that month, a line each

@@ -34,6 +34,8 @@ export class LowdbCatalog implements Catalog {
   readonly #byId = new Map<string, FileDocument>();
   readonly #open = new Map<string, FileDocument>();
   readonly #owners = new Map<string, Owner>();
+  /** Ids of pieces: their bytes are their file's. */
+  readonly #pieces = new Set<string>();
   /** Ids of documents that exist and could not be understood: their bytes are nobody's leftovers. */
   readonly #damaged = new Set<string>();
   /** Newer id → older id: documents replaced by another one that are still there. */
@@ -81,7 +83,7 @@ export class LowdbCatalog implements Catalog {
   }
 
   has(id: string): Promise<boolean> {
-    return Promise.resolve(this.#byId.has(id) || this.#damaged.has(id));
+    return Promise.resolve(this.#byId.has(id) || this.#pieces.has(id) || this.#damaged.has(id));
   }
 
   get(id: string): Promise<FileDocument | null> {
@@ -143,6 +145,7 @@ export class LowdbCatalog implements Catalog {
     const before = this.#byId.get(document.id);
     if (before !== undefined) this.#unindex(before);
     this.#byId.set(document.id, document);
+    for (const { id } of document.pieces ?? []) this.#pieces.add(id);
     if (document.state === 'open') this.#open.set(document.id, document);
     let owner = this.#owners.get(document.owner);
     if (owner === undefined) {
@@ -162,6 +165,7 @@ export class LowdbCatalog implements Catalog {
 
   #unindex(document: FileDocument): void {
     this.#byId.delete(document.id);
+    for (const { id } of document.pieces ?? []) this.#pieces.delete(id);
     this.#tell(document, false);
     this.#open.delete(document.id);
     const owner = this.#owners.get(document.owner);
@@ -229,6 +233,7 @@ function checkFileDocument(value: unknown, id: string): FileDocument {
     completedAt: fields.countOrNull('completedAt'),
     replaces: fields.textOrNull('replaces'),
     ...(fields.has('overwrites') ? { overwrites: true } : {}),
+    ...(fields.has('pieces') ? { pieces: fields.list('pieces').map(checkPiece) } : {}),
     ...(fields.has('resource') ? { resource: checkResource(fields.fields('resource')) } : {}),
   });
 }
@@ -243,6 +248,10 @@ function checkResource(fields: Fields): ResourceDocument {
     ...(fields.has('partial') ? { partial: true } : {}),
     ...(fields.has('final') ? { final: checkJoin(fields.fields('final')) } : {}),
   };
+}
+
+function checkPiece(fields: Fields): { id: string; size: number } {
+  return { id: fields.text('id'), size: fields.count('size') };
 }
 
 function checkJoin(fields: Fields): JoinDocument {
