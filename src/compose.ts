@@ -117,6 +117,7 @@ async function assemble(
     clock,
     failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
     refused: (entry) => events.refused(entry),
+    recorded: (entry) => events.recorded(entry),
   });
   const keys = await jwtKeys(config, store, clock);
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });

@@ -5,13 +5,16 @@
 import { LadingError } from '../errors.ts';
 import type { AuditRecord } from '../protocol/audit-schemas.ts';
 import { CHUNK_HEADER_BYTES, encodeChunkHeader, sum256 } from '../protocol/chunk.ts';
+import type { ServerConfig } from '../protocol/config-schemas.ts';
 import { hex32, crc32 as portableCrc32 } from '../protocol/crc32.ts';
 import { type Digest, formatDigestField, parseDigestField } from '../protocol/digests.ts';
 import type { EventType, LadingEvent } from '../protocol/event-schemas.ts';
 import type { Extent } from '../protocol/extents.ts';
 import { checkName } from '../protocol/names.ts';
+import type { Verified } from '../protocol/oauth-schemas.ts';
 import type { Person } from '../protocol/people-schemas.ts';
 import type { Client, ClientCreated, FileList, FileStatus, Role, UploadStatus } from '../protocol/schemas.ts';
+import type { History, TransferList } from '../protocol/transfer-schemas.ts';
 import {
   type Ask,
   type AuditOptions,
@@ -342,6 +345,26 @@ export class LadingClient {
   /** A file or a range of it as a stream that goes on where it broke off; see `stream.ts`. */
   read(name: string, options: StreamOptions = {}): AsyncGenerator<Uint8Array> {
     return stream(this, name, options);
+  }
+
+  /** Who the token is of, and what it may do. */
+  whoAmI({ signal }: CallOptions = {}): Promise<Verified> {
+    return this.#ask('GET', 'api/token/verify', { signal });
+  }
+
+  /** Uploads on their way: one's own, for ops and administrators those of the tenant. */
+  transfers({ limit, signal }: { limit?: number } & CallOptions = {}): Promise<TransferList> {
+    return this.#ask('GET', 'api/transfers', { query: { limit }, signal });
+  }
+
+  /** How the server did in the last hour; for ops and administrators. */
+  history({ signal }: CallOptions = {}): Promise<History> {
+    return this.#ask('GET', 'api/history', { signal });
+  }
+
+  /** Settings in force; secrets are masked. */
+  config({ signal }: CallOptions = {}): Promise<ServerConfig> {
+    return this.#ask('GET', 'api/config', { signal });
   }
 
   /** Closes the connections. */

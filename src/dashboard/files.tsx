@@ -90,7 +90,7 @@ function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onError: (w
           for (let next = await first; !next.done; next = await events.next()) {
             const event = next.value;
             if (event.type === 'lost') await load();
-            else if (event.filename !== null && (who.subject === null || event.owner === who.subject)) {
+            else if (event.filename !== null && event.owner === who.subject) {
               stale.add(event.filename);
               timer ??= setTimeout(() => refresh().catch(missed), 250);
             }

@@ -14,7 +14,7 @@ export function size(bytes: number | null): string {
 
 /** In the reader's zone and language. */
 export function time(iso: string | null): string {
-  return iso === null ? '' : new Date(iso).toLocaleString();
+  return iso === null ? '' : new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 }
 
 export function duration(seconds: number): string {

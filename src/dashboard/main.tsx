@@ -2,16 +2,16 @@
 import { render } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
 import { words } from './format.ts';
-import { hereOf, PAGES } from './pages.ts';
+import { PAGES, partOf } from './pages.ts';
 import { resume, type SignedIn, type SignIn, signIn } from './session.ts';
 import './style.css';
 
 function App() {
   const [who, setWho] = useState<SignedIn | null | undefined>(undefined);
   const [trouble, setTrouble] = useState<string | null>(null);
-  const [address, setAddress] = useState(hereOf(location.hash));
+  const [address, setAddress] = useState(partOf(location.hash, 0));
   useEffect(() => {
-    const follow = () => setAddress(hereOf(location.hash));
+    const follow = () => setAddress(partOf(location.hash, 0));
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);
@@ -42,7 +42,9 @@ function App() {
               </a>
             ))}
         </nav>
-        <span class="quiet name">{who.subject}</span>
+        <span class="quiet name" title={who.rights.role}>
+          {who.subject}
+        </span>
         <button type="button" onClick={() => leave(null)}>
           Sign out
         </button>

@@ -1,7 +1,10 @@
 /** The pages of the dashboard, in the order of its menu; the address of each is `#/{path}`. */
 import type { ComponentType } from 'preact';
+import { AdminPage } from './admin/admin.tsx';
 import { FilesPage } from './files.tsx';
+import { LivePage } from './live/live.tsx';
 import type { SignedIn } from './session.ts';
+import { TokensPage } from './tokens/tokens.tsx';
 
 export interface PageProps {
   who: SignedIn;
@@ -18,10 +21,18 @@ interface PageEntry {
 }
 
 export const PAGES: [PageEntry, ...PageEntry[]] = [
-  { path: 'files', title: 'Files', Page: FilesPage, allowed: () => true },
+  { path: 'files', title: 'Files', Page: FilesPage, allowed: (who) => who.rights.scopes.includes('files:read') },
+  { path: 'transfers', title: 'Transfers', Page: LivePage, allowed: (who) => who.rights.scopes.includes('files:read') },
+  {
+    path: 'tokens',
+    title: 'Tokens',
+    Page: TokensPage,
+    allowed: (who) => who.rights.kind !== 'token' || who.rights.scopes.includes('tokens:admin'),
+  },
+  { path: 'admin', title: 'Administration', Page: AdminPage, allowed: (who) => who.atLeast('admin') },
 ];
 
-/** The first part of `#/{path}/…`. */
-export function hereOf(hash: string): string {
-  return /^#\/([^/]*)/.exec(hash)?.[1] ?? '';
+/** One of the parts of `#/{first}/{second}`, counted from 0. */
+export function partOf(hash: string, index: number): string {
+  return hash.replace(/^#\//, '').split('/')[index] ?? '';
 }

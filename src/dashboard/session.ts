@@ -1,16 +1,25 @@
 /** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
 import { LadingClient } from '../client/client.ts';
 import { LadingError } from '../errors.ts';
+import type { Verified } from '../protocol/oauth-schemas.ts';
+import type { Role } from '../protocol/schemas.ts';
 
 /** Where the server is: the folder of this page. */
 export const SERVER = new URL('.', location.href).href;
 
 const KEPT = 'lading.token';
 
+/** From the least to the most. */
+const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
+
 export interface SignedIn {
   client: LadingClient;
-  /** Id of who is signed in, where the token says so (API tokens do not). */
-  subject: string | null;
+  /** Id of who is signed in. */
+  subject: string;
+  /** Who that is and what the sign-in may do; the server looks again at every request. */
+  rights: Verified;
+  /** True when the role is this one or a higher one, with all that it may. */
+  atLeast(role: Role): boolean;
   /** A token that should be good; `renew` when the one before was refused. */
   token(refused: string | null): Promise<string>;
   /** Ends the sign-in, on the server too where it can be ended there. */
@@ -69,14 +78,14 @@ async function establish(first: string, renew: (() => Promise<string>) | null): 
     return token;
   };
   const client = new LadingClient({ server: SERVER, renew: current });
-  // The cheapest question that needs a good token.
-  await client.listPage({ limit: 1 });
+  const rights = await client.whoAmI();
   keep();
   const signOut = async () => {
     sessionStorage.removeItem(KEPT);
     if (renew === renewByCookie) await post('v1/auth/logout', {}).catch(() => {});
   };
-  return { client, subject: subjectOf(token), token: current, signOut };
+  const atLeast = (role: Role) => rights.whole && ROLES.indexOf(rights.role) >= ROLES.indexOf(role);
+  return { client, subject: rights.client_id, rights, atLeast, token: current, signOut };
 }
 
 async function renewByCookie(): Promise<string> {
@@ -93,15 +102,4 @@ async function post(path: string, body: object): Promise<{ access_token: string 
   if (reply.ok) return answer as { access_token: string };
   const refused = reply.status === 401 ? 'unauthorized' : 'internal';
   throw new LadingError(refused, typeof answer.detail === 'string' ? answer.detail : 'The server refused that.');
-}
-
-/** The `sub` of a JSON web token, unchecked: the server checks, this is for showing. */
-function subjectOf(token: string): string | null {
-  try {
-    const middle = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
-    const { sub } = JSON.parse(atob(middle)) as { sub?: unknown };
-    return typeof sub === 'string' ? sub : null;
-  } catch {
-    return null;
-  }
 }

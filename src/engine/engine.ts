@@ -299,6 +299,23 @@ export class Engine {
     return sealed ? sealedStatus(sealed) : pendingStatus(name);
   }
 
+  /** Uploads on their way whose owner is wanted, those that changed last first. */
+  transfers(
+    wanted: (owner: string) => boolean,
+  ): { owner: string; part: boolean; receiving: boolean; file: FileStatus }[] {
+    const found: OpenUpload[] = [];
+    for (const upload of this.#uploads.all()) {
+      if (upload.visible && !upload.sealed && wanted(upload.document.owner)) found.push(upload);
+    }
+    found.sort((a, b) => b.lastCommitAt - a.lastCommitAt);
+    return found.map((upload) => {
+      const { owner, resource } = upload.document;
+      const part = resource?.partial === true;
+      const file = uploadStatus(upload, this.#staleMs);
+      return { owner, part, receiving: upload.users > 0, file: part ? { ...file, filename: 'part' } : file };
+    });
+  }
+
   /** Calls `listener` after every change of this name (a chunk, the seal, the deletion); the returned function ends that. */
   watch(owner: string, name: string, listener: () => void): () => void {
     return this.#watchers.watch(owner, name, listener);

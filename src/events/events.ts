@@ -15,6 +15,9 @@ const KEPT = 8192;
 /** Chunks of one file are told together, at most so often. */
 const CHUNK_SPACING_MS = 250;
 
+/** Actions that change who may do what, or where things go. */
+const CHANGES = /^(?:client|token|user|tenant|share|grant|quota|phone|target|delivery|session)_(?!used)|^sign_out$/;
+
 /** An event and who may hear of it. */
 export interface Told {
   seq: number;
@@ -82,6 +85,12 @@ export class Events {
   refused({ tenant, principal, detail, target }: AuditEntry): void {
     const who = [principal, target].filter((part) => part !== null).join(' ');
     this.#tell('auth.refused', null, { tenant, detail: [detail, who].filter(Boolean).join('; ') });
+  }
+
+  /** Of entries about what administrators look after. */
+  recorded({ tenant, principal, action, target, outcome }: AuditEntry): void {
+    if (outcome !== 'ok' || !CHANGES.test(action)) return;
+    this.#tell('admin.changed', null, { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') });
   }
 
   listen(listener: (told: Told) => void): () => void {

@@ -14,6 +14,18 @@ interface RouteCount {
   byStatus: Map<number, number>;
 }
 
+/** Sums since the start. */
+export interface Counts {
+  received: number;
+  sent: number;
+  chunks: number;
+  /** That all chunks took together. */
+  chunkSeconds: number;
+  requests: number;
+  /** Answered with 400 or above. */
+  refused: number;
+}
+
 export class Metrics {
   readonly registry = new Registry();
   readonly #chunkSeconds: Histogram;
@@ -23,6 +35,7 @@ export class Metrics {
   readonly #closed = { received: 0, sent: 0 };
   #chunks = 0;
   #chunkBytes = 0;
+  #chunkSecondsSum = 0;
 
   /** @param gauges numbers from other rooms by name; names ending in `_total` only ever grow */
   constructor(gauges: () => Record<string, number>) {
@@ -47,6 +60,20 @@ export class Metrics {
     }
   }
 
+  /** Everything so far, for whoever looks at the difference. */
+  counts(): Counts {
+    let requests = 0;
+    let refused = 0;
+    for (const { byStatus } of this.#routes.values()) {
+      for (const [status, count] of byStatus) {
+        requests += count;
+        if (status >= 400) refused += count;
+      }
+    }
+    const [received, sent] = [this.#bytes('received'), this.#bytes('sent')];
+    return { received, sent, chunks: this.#chunks, chunkSeconds: this.#chunkSecondsSum, requests, refused };
+  }
+
   /** @param route its pattern; null when none matched, and then the method may be any word */
   request(method: string, route: string | null, status: number): void {
     if (route === null) this.#count('other', 'none', status);
@@ -67,7 +94,9 @@ export class Metrics {
   chunk(bytes: number, since: number): void {
     this.#chunks += 1;
     this.#chunkBytes += bytes;
-    this.#chunkSeconds.observe((performance.now() - since) / 1000);
+    const seconds = (performance.now() - since) / 1000;
+    this.#chunkSecondsSum += seconds;
+    this.#chunkSeconds.observe(seconds);
   }
 
   /** Counts the socket's bytes until it is closed. */

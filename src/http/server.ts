@@ -56,6 +56,7 @@ import { sharedFileRoute, shareRoutes } from './routes/shares.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
+import { transferRoutes } from './routes/transfers.ts';
 import { tusRoutes } from './routes/tus.ts';
 import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
 import { userRoutes } from './routes/users.ts';
@@ -151,6 +152,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         callRoutes(api, routeDeps);
         phoneRoutes(api, routeDeps);
         eventRoutes(api, routeDeps);
+        transferRoutes(api, routeDeps);
       });
     });
   });

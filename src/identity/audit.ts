@@ -26,6 +26,8 @@ export interface AuditDeps {
   failed(entry: AuditEntry, error: unknown): void;
   /** Told of refusals, those that are counted together once. */
   refused?(entry: AuditEntry): void;
+  /** Told of what was done, once it is stored. */
+  recorded?(entry: AuditEntry): void;
 }
 
 export class Audit {
@@ -105,6 +107,7 @@ export class Audit {
     if (entry.outcome === 'refused') this.#deps.refused?.(entry);
     const appending: Promise<void> = this.#deps.log
       .append(entry)
+      .then(() => this.#deps.recorded?.(entry))
       .catch((error: unknown) => this.#deps.failed(entry, error))
       .then(() => void this.#appending.delete(appending));
     this.#appending.add(appending);

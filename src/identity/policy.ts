@@ -26,7 +26,7 @@ export function requireScope(principal: Principal, scope: Scope): void {
 }
 
 /** False for API tokens, and for whoever signed in for less than they may: what a role may do and no scope grants is not theirs. */
-function hasRole({ kind, role, scopes }: Principal): boolean {
+export function hasRole({ kind, role, scopes }: Principal): boolean {
   return kind !== 'token' && scopes.size === SCOPES_OF_ROLE[role].size;
 }
 

@@ -10,6 +10,7 @@ export const EVENT_TYPES = [
   'upload.expired',
   'delivery.failed',
   'auth.refused',
+  'admin.changed',
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
@@ -30,7 +31,11 @@ export const LadingEvent = Type.Object(
     crc32: Nullable(Type.String({ description: 'Its CRC-32, once complete.' })),
     chunks: Type.Optional(Type.Integer({ description: 'Of chunk.received: how many since the event before.' })),
     chunk_bytes: Type.Optional(Type.Integer({ description: 'Of chunk.received: their new bytes.' })),
-    detail: Nullable(Type.String({ description: 'Of delivery.failed and auth.refused: what went wrong.' })),
+    detail: Nullable(
+      Type.String({
+        description: 'Of delivery.failed and auth.refused: what went wrong; of admin.changed: what was done.',
+      }),
+    ),
   },
   { title: 'Event' },
 );

@@ -100,6 +100,10 @@ export const Verified = Type.Object(
     message: Text('The same in words.'),
     client_id: Text('Id of the client, or of the person, whom the token was given to.'),
     role: Role,
+    tenant: Text('Id of the tenant.'),
+    kind: Words(['device', 'person', 'token']),
+    scopes: Type.Array(Type.String(), { description: 'What the token may do.' }),
+    whole: Type.Boolean({ description: 'It may do all that the role may, and not only what its scopes name.' }),
   },
   { title: 'Verified' },
 );

@@ -166,6 +166,8 @@ const LINES: Line[] = [
   { operation: 'GET /api/audit', rule: 'admin' },
 
   { operation: 'GET /api/events', rule: 'files:read', query: 'types=none' },
+  { operation: 'GET /api/transfers', rule: 'files:read' },
+  { operation: 'GET /api/history', rule: 'ops' },
   { operation: 'GET /api/deliveries', rule: 'admin' },
   { operation: 'POST /api/deliveries/{id}/retry', rule: 'admin' },
   { operation: 'GET /api/deliveries/targets', rule: 'admin' },

@@ -243,12 +243,17 @@ test('verify says whose token it is, and 401 to any that is not good', async (t)
   ] as const) {
     const reply = await verify(good);
     assert.equal(reply.status, 200);
-    assert.deepEqual(await reply.json(), {
+    const { scopes, ...shown } = (await reply.json()) as { scopes: string[] };
+    assert.deepEqual(shown, {
       status: 'success',
       message: 'The token is good.',
       client_id: id,
       role,
+      tenant: 'default',
+      kind: good === token ? 'token' : 'device',
+      whole: good !== token,
     });
+    assert.ok(scopes.includes('files:read'));
   }
   await assertProblemReply(await fetch(`${origin}/api/token/verify`), 'unauthorized');
   await revoke(server, admin, access_token);

@@ -202,6 +202,8 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ],
   ['post', '/api/files/complete/{filename}', [], '200 400 401 403 404 408 409 431 500 503 507', []],
   ['post', '/api/files/verify/{filename}', [], '200 400 401 403 404 408 431 500 503', []],
+  ['get', '/api/transfers', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
+  ['get', '/api/history', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
   ['get', '/api/files', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
   ['delete', '/api/files/{filename}', [], '200 400 401 403 404 408 431 500 503', []],
   [

@@ -7,7 +7,7 @@ import Type from 'typebox';
 import type { Principal } from '../../contracts.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
 import { type Issued, issuedToken } from '../../identity/issued.ts';
-import { managesTokensOf } from '../../identity/policy.ts';
+import { hasRole, managesTokensOf } from '../../identity/policy.ts';
 import type { Renewable } from '../../identity/sign-ins.ts';
 import {
   GRANT_TYPES,
@@ -273,7 +273,9 @@ export function verifyRoute(app: FastifyInstance): void {
     config: { needs: 'sign-in' },
     handler: async ({ principal }, reply): Promise<Verified> => {
       reply.header('cache-control', 'no-store');
-      return { status: 'success', message: 'The token is good.', client_id: principal.id, role: principal.role };
+      const { id, role, tenant, kind, scopes } = principal;
+      const shown = { client_id: id, role, tenant, kind, scopes: [...scopes], whole: hasRole(principal) };
+      return { status: 'success', message: 'The token is good.', ...shown };
     },
   });
 }

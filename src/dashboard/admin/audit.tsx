@@ -1,0 +1,69 @@
+/** Who did what, and who was refused. */
+import { useState } from 'preact/hooks';
+import { AUDIT_ACTIONS, type AuditRecord } from '../../protocol/audit-schemas.ts';
+import { time } from '../format.ts';
+import type { PageProps } from '../pages.ts';
+import { Section, Table, Trouble } from '../parts.tsx';
+import { everyOne, useLive } from '../use-live.ts';
+
+const MOST = 200;
+
+export function AuditTab(props: PageProps) {
+  const [action, setAction] = useState('');
+  const [principal, setPrincipal] = useState('');
+  const live = useLive(props, {
+    load: (signal) =>
+      everyOne(
+        props.who.client.audit({ signal, limit: MOST, action: action || undefined, principal: principal || undefined }),
+      ),
+    types: ['admin.changed', 'auth.refused', 'file.deleted'],
+    everyMs: 10_000,
+    key: `${action} ${principal}`,
+  });
+  const row = (entry: AuditRecord, index: number) => ({
+    key: `${entry.time} ${entry.request_id ?? ''} ${index}`,
+    cells: [
+      time(entry.time),
+      entry.action,
+      <span class={entry.outcome === 'refused' ? 'bad' : ''}>
+        {entry.count > 1 ? `${entry.outcome} × ${entry.count}` : entry.outcome}
+      </span>,
+      <span class="name">{entry.principal ?? 'nobody known'}</span>,
+      <span class="name">{entry.target}</span>,
+      <span class="quiet">{entry.detail}</span>,
+      entry.address,
+    ],
+  });
+  return (
+    <Section
+      title="Audit log"
+      actions={
+        <>
+          <label class="choice">
+            Action
+            <select onChange={(event) => setAction(event.currentTarget.value)}>
+              <option value="">any</option>
+              {AUDIT_ACTIONS.map((one) => (
+                <option key={one} value={one}>
+                  {one.replaceAll('_', ' ')}
+                </option>
+              ))}
+            </select>
+          </label>
+          <label class="choice">
+            Who
+            <input onChange={(event) => setPrincipal(event.currentTarget.value.trim())} placeholder="id" />
+          </label>
+        </>
+      }
+    >
+      <Trouble>{live.error}</Trouble>
+      <Table
+        caption={`The newest ${MOST} at most`}
+        head={['When', 'What', 'Outcome', 'Who', 'To what', 'More', 'From']}
+        rows={(live.value ?? []).map(row)}
+        empty={live.value === null ? 'Loading …' : 'Nothing of that kind happened.'}
+      />
+    </Section>
+  );
+}

@@ -1,0 +1,96 @@
+/** Devices and administrators that sign in with an id and a secret. */
+import { useState } from 'preact/hooks';
+import type { ClientCreated, Role } from '../../protocol/schemas.ts';
+import { time, words } from '../format.ts';
+import type { PageProps } from '../pages.ts';
+import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
+import { useLive } from '../use-live.ts';
+
+export function ClientsTab(props: PageProps) {
+  const { client } = props.who;
+  const [error, setError] = useState<string | null>(null);
+  const [made, setMade] = useState<ClientCreated | null>(null);
+  const live = useLive(props, {
+    load: (signal) => client.clients.list({ signal }),
+    types: ['admin.changed'],
+    everyMs: 30_000,
+  });
+  const create = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const data = new FormData(form);
+    const name = String(data.get('name') ?? '').trim();
+    setError(null);
+    try {
+      setMade(await client.clients.create({ role: data.get('role') as Role, ...(name === '' ? {} : { name }) }));
+      form.reset();
+      live.again();
+    } catch (problem) {
+      setError(words(problem));
+    }
+  };
+  const rows = (live.value ?? []).map(({ client_id: id, name, role, created_at, last_used }) => ({
+    key: id,
+    cells: [
+      <span class="name">{name ?? id}</span>,
+      <code>{id}</code>,
+      role,
+      time(created_at),
+      last_used === null ? 'never' : time(last_used),
+      <Act
+        kind="danger"
+        label={`Remove ${name ?? id}`}
+        ask={`Remove ${name ?? id}? Its tokens are worthless at once; its files stay.`}
+        run={() => client.clients.remove(id).then(live.again)}
+        onError={setError}
+      >
+        Remove
+      </Act>,
+    ],
+  }));
+  return (
+    <>
+      {made && (
+        <Secret
+          label={`The secret of client ${made.client_id}`}
+          value={made.client_secret}
+          onDone={() => setMade(null)}
+        />
+      )}
+      <Trouble>{error ?? live.error}</Trouble>
+      <Section title="New client">
+        <form class="inline" onSubmit={(event) => void create(event)}>
+          <label>
+            What it is
+            <input name="name" maxLength={200} placeholder="camera 7" />
+          </label>
+          <RoleChoice />
+          <button class="main" type="submit">
+            Enrol
+          </button>
+        </form>
+      </Section>
+      <Section title="Clients">
+        <Table
+          caption="Clients of this tenant"
+          head={['Name', 'Id', 'Role', 'Enrolled', 'Last used', 'Do']}
+          rows={rows}
+          empty={live.value === null ? 'Loading …' : 'There is no client yet.'}
+        />
+      </Section>
+    </>
+  );
+}
+
+export function RoleChoice() {
+  return (
+    <label>
+      Role
+      <select name="role">
+        <option value="client">client: its own files</option>
+        <option value="ops">ops: reads the files of all</option>
+        <option value="admin">admin: looks after the tenant</option>
+      </select>
+    </label>
+  );
+}

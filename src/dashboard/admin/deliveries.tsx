@@ -1,0 +1,141 @@
+/** Where finished files and events are sent on to, and how that goes. */
+import { useState } from 'preact/hooks';
+import type { Delivery, NewTarget, TargetCreated } from '../../protocol/delivery-schemas.ts';
+import { time, words } from '../format.ts';
+import type { PageProps } from '../pages.ts';
+import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
+import { everyOne, useLive } from '../use-live.ts';
+
+const STATES = ['', 'queued', 'sending', 'delivered', 'failed', 'cancelled'] as const;
+const MOST = 200;
+
+export function DeliveriesTab(props: PageProps) {
+  const { client } = props.who;
+  const [error, setError] = useState<string | null>(null);
+  const [made, setMade] = useState<TargetCreated | null>(null);
+  const [state, setState] = useState<(typeof STATES)[number]>('');
+  const targets = useLive(props, {
+    load: (signal) => client.deliveries.targets({ signal }),
+    types: ['admin.changed'],
+  });
+  const deliveries = useLive(props, {
+    load: (signal) => everyOne(client.deliveries.list({ signal, limit: MOST, ...(state === '' ? {} : { state }) })),
+    types: ['file.completed', 'delivery.failed', 'admin.changed'],
+    everyMs: 3000,
+    key: state,
+  });
+  const create = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const data = new FormData(form);
+    setError(null);
+    try {
+      const target: NewTarget = { kind: 'webhook', url: String(data.get('url')) };
+      if (data.get('content') === 'file') target.content = 'file';
+      const created = await client.deliveries.addTarget(target);
+      setMade(created);
+      form.reset();
+      targets.again();
+    } catch (problem) {
+      setError(words(problem));
+    }
+  };
+  const targetRows = (targets.value ?? []).map(({ id, name, kind, url, host, rule }) => ({
+    key: id,
+    cells: [
+      <span class="name">{name}</span>,
+      kind,
+      <span class="name">{url ?? host ?? ''}</span>,
+      [rule.prefix, rule.type, rule.owner].filter(Boolean).join(', ') || 'all files',
+      <Act
+        kind="danger"
+        label={`Remove ${name}`}
+        ask={`Remove ${name}? What waits for it is cancelled.`}
+        run={() => client.deliveries.removeTarget(id).then(targets.again)}
+        onError={setError}
+      >
+        Remove
+      </Act>,
+    ],
+  }));
+  const row = ({ id, target, event, filename, state: now, attempts, last_error, created_at }: Delivery) => ({
+    key: id,
+    cells: [
+      <span class="name">{filename ?? event}</span>,
+      target,
+      <span class={now === 'failed' ? 'bad' : ''}>{now}</span>,
+      attempts,
+      <span class="quiet">{last_error}</span>,
+      time(created_at),
+      now === 'failed' || now === 'cancelled' ? (
+        <Act
+          label={`Send ${filename ?? event} again`}
+          run={() => client.deliveries.retry(id).then(deliveries.again)}
+          onError={setError}
+        >
+          Retry
+        </Act>
+      ) : (
+        ''
+      ),
+    ],
+  });
+  return (
+    <>
+      {made?.secret !== undefined && (
+        <Secret label={`The secret of ${made.name}`} value={made.secret} onDone={() => setMade(null)} />
+      )}
+      <Trouble>{error ?? targets.error ?? deliveries.error}</Trouble>
+      <Section title="Targets">
+        <Table
+          caption="Where finished files and events go"
+          head={['Name', 'Kind', 'Where', 'What', 'Do']}
+          rows={targetRows}
+          empty={
+            targets.value === null
+              ? 'Loading …'
+              : 'Nothing is sent on. Add a webhook here, FTP servers by the command line.'
+          }
+        />
+        <form class="inline" onSubmit={(event) => void create(event)}>
+          <label>
+            URL of a webhook
+            <input name="url" type="url" required placeholder="https://example.org/hook" />
+          </label>
+          <label>
+            It gets
+            <select name="content">
+              <option value="event">events</option>
+              <option value="file">the files themselves</option>
+            </select>
+          </label>
+          <button class="main" type="submit">
+            Add webhook
+          </button>
+        </form>
+      </Section>
+      <Section
+        title="Deliveries"
+        actions={
+          <label class="choice">
+            State
+            <select onChange={(event) => setState(event.currentTarget.value as typeof state)}>
+              {STATES.map((one) => (
+                <option key={one} value={one}>
+                  {one || 'any'}
+                </option>
+              ))}
+            </select>
+          </label>
+        }
+      >
+        <Table
+          caption={`The newest ${MOST} at most`}
+          head={['What', 'To', 'State', 'Tries', 'Last error', 'Queued', 'Do']}
+          rows={(deliveries.value ?? []).map(row)}
+          empty={deliveries.value === null ? 'Loading …' : 'Nothing is on its way.'}
+        />
+      </Section>
+    </>
+  );
+}

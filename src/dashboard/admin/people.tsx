@@ -1,0 +1,109 @@
+/** People who sign in by account or through an outside provider. */
+import { useState } from 'preact/hooks';
+import type { Role } from '../../protocol/schemas.ts';
+import { time, words } from '../format.ts';
+import type { PageProps } from '../pages.ts';
+import { Act, Section, Table, Trouble } from '../parts.tsx';
+import { everyOne, useLive } from '../use-live.ts';
+import { RoleChoice } from './clients.tsx';
+
+const ROLES: Role[] = ['client', 'ops', 'admin'];
+
+export function PeopleTab(props: PageProps) {
+  const { client } = props.who;
+  const [error, setError] = useState<string | null>(null);
+  const live = useLive(props, {
+    load: (signal) => everyOne(client.users.list({ signal })),
+    types: ['admin.changed'],
+    everyMs: 30_000,
+  });
+  const create = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const data = new FormData(form);
+    const text = (name: string) => String(data.get(name) ?? '').trim();
+    setError(null);
+    try {
+      const person = { name: text('name'), surname: text('surname'), email: text('email'), password: text('password') };
+      await client.users.create({ ...person, role: text('role') as Role });
+      form.reset();
+      live.again();
+    } catch (problem) {
+      setError(words(problem));
+    }
+  };
+  const change = async (id: string, role: Role) => {
+    setError(null);
+    await client.users.update(id, { role }).catch((problem) => setError(words(problem)));
+    live.again();
+  };
+  const rows = (live.value ?? []).map(({ id, name, surname, email, username, role, last_used }) => {
+    const shown = email ?? username ?? id;
+    return {
+      key: id,
+      cells: [
+        <span class="name">{`${name} ${surname}`.trim() || shown}</span>,
+        shown,
+        <select
+          aria-label={`Role of ${shown}`}
+          value={role}
+          onChange={(event) => void change(id, event.currentTarget.value as Role)}
+        >
+          {[...new Set([...ROLES, role])].map((one) => (
+            <option key={one} value={one}>
+              {one}
+            </option>
+          ))}
+        </select>,
+        last_used === null ? 'never' : time(last_used),
+        <Act
+          kind="danger"
+          label={`Remove ${shown}`}
+          ask={`Remove ${shown}? All their sign-ins end at once; their files stay.`}
+          run={() => client.users.remove(id).then(live.again)}
+          onError={setError}
+        >
+          Remove
+        </Act>,
+      ],
+    };
+  });
+  return (
+    <>
+      <Trouble>{error ?? live.error}</Trouble>
+      <Section title="New account">
+        <form class="inline" onSubmit={(event) => void create(event)}>
+          <label>
+            Given name
+            <input name="name" required maxLength={100} autocomplete="off" />
+          </label>
+          <label>
+            Family name
+            <input name="surname" required maxLength={100} autocomplete="off" />
+          </label>
+          <label>
+            E-mail address
+            <input name="email" type="email" required autocomplete="off" />
+          </label>
+          <label>
+            First password
+            <input name="password" type="password" required minLength={8} autocomplete="new-password" />
+          </label>
+          <RoleChoice />
+          <button class="main" type="submit">
+            Make account
+          </button>
+        </form>
+      </Section>
+      <Section title="People">
+        <p class="quiet">Another role ends all sign-ins of that person.</p>
+        <Table
+          caption="People of this tenant"
+          head={['Name', 'Signs in as', 'Role', 'Last seen', 'Do']}
+          rows={rows}
+          empty={live.value === null ? 'Loading …' : 'There is nobody yet.'}
+        />
+      </Section>
+    </>
+  );
+}

@@ -1,0 +1,54 @@
+/** How the server is, and the settings in force. */
+import type { ServerConfig } from '../../protocol/config-schemas.ts';
+import type { PageProps } from '../pages.ts';
+import { Section, Trouble } from '../parts.tsx';
+import { useLive } from '../use-live.ts';
+
+export function ServerTab(props: PageProps) {
+  const { client } = props.who;
+  const health = useLive(props, { load: (signal) => client.health({ signal }), types: [], everyMs: 5000 });
+  const config = useLive(props, { load: (signal) => client.config({ signal }), types: ['admin.changed'] });
+  const healthy = health.value === true && health.error === null;
+  return (
+    <>
+      <Section title="Health">
+        <p role="status" class={healthy ? 'good' : 'bad'}>
+          {health.value === null && health.error === null
+            ? 'Asking …'
+            : healthy
+              ? 'The server is healthy.'
+              : `The server does not answer. ${health.error ?? ''}`}
+        </p>
+        <p class="quiet">{config.value === null ? '' : `Lading ${config.value.version}`}</p>
+      </Section>
+      <Trouble>{config.error}</Trouble>
+      {config.value !== null && <Settings config={config.value} />}
+    </>
+  );
+}
+
+function Settings({ config: { server, limits, durations, signing, delivery } }: { config: ServerConfig }) {
+  const sections = {
+    Server: server,
+    Limits: limits,
+    Durations: durations,
+    Signing: signing,
+    Delivery: delivery.settings,
+  };
+  return (
+    <>
+      {Object.entries(sections).map(([title, values]) => (
+        <Section key={title} title={title}>
+          <dl class="facts">
+            {Object.entries(values).map(([name, value]) => (
+              <div key={name}>
+                <dt>{name.replaceAll('_', ' ')}</dt>
+                <dd>{value === null ? 'not set' : String(value)}</dd>
+              </div>
+            ))}
+          </dl>
+        </Section>
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,154 @@
+/** Parts that several pages are made of. */
+import type { ComponentChildren } from 'preact';
+import { useState } from 'preact/hooks';
+import { words } from './format.ts';
+
+export function Trouble({ children }: { children: string | null }) {
+  return (
+    <p role="alert" class="bad">
+      {children}
+    </p>
+  );
+}
+
+/** A heading with what can be done beside it. */
+export function Section({
+  title,
+  actions,
+  children,
+}: {
+  title: string;
+  actions?: ComponentChildren;
+  children: ComponentChildren;
+}) {
+  return (
+    <section class="card" aria-label={title}>
+      <div class="bar">
+        <h2 class="grow">{title}</h2>
+        {actions}
+      </div>
+      {children}
+    </section>
+  );
+}
+
+/** What the server shows once and never again. */
+export function Secret({ label, value, onDone }: { label: string; value: string; onDone(): void }) {
+  const [copied, setCopied] = useState(false);
+  const copy = () => {
+    navigator.clipboard.writeText(value).then(
+      () => setCopied(true),
+      () => setCopied(false),
+    );
+  };
+  return (
+    <div class="secret" role="status">
+      <p>{`${label}. It is shown this once: keep it somewhere safe.`}</p>
+      <div class="bar">
+        <code class="grow">{value}</code>
+        <button type="button" class="main" onClick={copy}>
+          {copied ? 'Copied' : 'Copy'}
+        </button>
+        <button type="button" onClick={onDone}>
+          Done
+        </button>
+      </div>
+    </div>
+  );
+}
+
+/** A button that runs something; what goes wrong is told, and while it runs it cannot be pressed again. */
+export function Act({
+  label,
+  children,
+  ask,
+  run,
+  onError,
+  kind,
+}: {
+  /** For screen readers, where the words on it do not say it all. */
+  label?: string;
+  children: ComponentChildren;
+  /** Asked first; nothing happens unless the answer is yes. */
+  ask?: string;
+  run(): Promise<unknown>;
+  onError(why: string | null): void;
+  kind?: 'main' | 'danger';
+}) {
+  const [busy, setBusy] = useState(false);
+  const press = async () => {
+    if (ask !== undefined && !confirm(ask)) return;
+    setBusy(true);
+    onError(null);
+    await run().catch((problem) => onError(words(problem)));
+    setBusy(false);
+  };
+  return (
+    <button type="button" class={kind} aria-label={label} disabled={busy} onClick={() => void press()}>
+      {children}
+    </button>
+  );
+}
+
+/** A table that becomes a list of cards on narrow screens. */
+export function Table({
+  caption,
+  head,
+  rows,
+  empty,
+}: {
+  caption: string;
+  head: string[];
+  rows: { key: string; cells: ComponentChildren[] }[];
+  empty: string;
+}) {
+  if (rows.length === 0) return <p class="quiet">{empty}</p>;
+  return (
+    <table>
+      <caption>{caption}</caption>
+      <thead>
+        <tr>
+          {head.map((title) => (
+            <th key={title} scope="col">
+              {title}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(({ key, cells }) => (
+          <tr key={key} data-key={key}>
+            {cells.map((cell, index) => (
+              <td key={head[index]} data-title={head[index]}>
+                {cell}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** A line over time, from 0 to its highest point. */
+export function Chart({ title, values, show }: { title: string; values: number[]; show(value: number): string }) {
+  const most = Math.max(...values, 0);
+  const width = Math.max(1, values.length - 1);
+  const points = values.map((value, index) => `${index},${most === 0 ? 40 : 40 - (38 * value) / most}`).join(' ');
+  const last = values.at(-1) ?? 0;
+  return (
+    <figure class="chart">
+      <figcaption>
+        <span>{title}</span> <strong>{show(last)}</strong> <span class="quiet">{`most ${show(most)}`}</span>
+      </figcaption>
+      <svg
+        viewBox={`0 0 ${width} 40`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${title}: now ${show(last)}, most ${show(most)}`}
+      >
+        <polyline points={points} vector-effect="non-scaling-stroke" />
+      </svg>
+    </figure>
+  );
+}

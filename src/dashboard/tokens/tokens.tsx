@@ -1,0 +1,150 @@
+/** API tokens: made, watched and revoked. */
+import { useState } from 'preact/hooks';
+import type { ApiToken, ApiTokenCreated } from '../../protocol/token-schemas.ts';
+import { time, words } from '../format.ts';
+import type { PageProps } from '../pages.ts';
+import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
+import { useLive } from '../use-live.ts';
+
+const LIVES = [
+  ['', 'until it is revoked'],
+  ['86400', 'a day'],
+  ['2592000', '30 days'],
+  ['31536000', 'a year'],
+] as const;
+
+export function TokensPage(props: PageProps) {
+  const { who } = props;
+  const [error, setError] = useState<string | null>(null);
+  const [made, setMade] = useState<ApiTokenCreated | null>(null);
+  const live = useLive(props, {
+    load: (signal) => who.client.tokens.list(undefined, { signal }),
+    types: ['admin.changed'],
+    // How often they are used no event tells.
+    everyMs: 5000,
+  });
+  const most = Math.max(1, ...(live.value ?? []).map(({ uses }) => uses));
+  const row = (token: ApiToken) => ({
+    key: token.token_id,
+    cells: [
+      <span class="name">{token.name ?? token.token_id}</span>,
+      token.scopes.join(', '),
+      token.user_id,
+      token.last_used === null ? 'never' : time(token.last_used),
+      <Uses uses={token.uses} most={most} />,
+      token.expires_at === null ? 'when revoked' : time(token.expires_at),
+      <span class="acts">
+        <Act
+          label={`Renew ${token.name ?? token.token_id}`}
+          ask="The old secret is refused at once. Go on?"
+          run={() => who.client.tokens.rotate(token.token_id).then(setMade).then(live.again)}
+          onError={setError}
+        >
+          Renew
+        </Act>
+        <Act
+          kind="danger"
+          label={`Revoke ${token.name ?? token.token_id}`}
+          ask={`Revoke ${token.name ?? token.token_id}? It is refused at once.`}
+          run={() => who.client.tokens.revoke(token.token_id).then(live.again)}
+          onError={setError}
+        >
+          Revoke
+        </Act>
+      </span>,
+    ],
+  });
+  return (
+    <main>
+      {made && <Secret label={`The token ${made.name ?? ''}`} value={made.token} onDone={() => setMade(null)} />}
+      <Trouble>{error ?? live.error}</Trouble>
+      <NewToken
+        scopes={who.rights.scopes}
+        onMake={async (token) => {
+          setError(null);
+          try {
+            setMade(await who.client.tokens.create(token));
+            live.again();
+          } catch (problem) {
+            setError(words(problem));
+          }
+        }}
+      />
+      <Section title="Tokens">
+        <Table
+          caption="API tokens that are good now"
+          head={['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Do']}
+          rows={(live.value ?? []).map(row)}
+          empty={
+            live.value === null
+              ? 'Loading …'
+              : 'There is no token. Make one for a program that is to upload or read files.'
+          }
+        />
+      </Section>
+    </main>
+  );
+}
+
+function Uses({ uses, most }: { uses: number; most: number }) {
+  return (
+    <span class="uses">
+      <meter min={0} max={most} value={uses} aria-label={`used ${uses} times`} />
+      {` ${uses}`}
+    </span>
+  );
+}
+
+interface Wish {
+  name?: string;
+  scopes: string[];
+  expires_in?: number;
+}
+
+function NewToken({ scopes, onMake }: { scopes: string[]; onMake(wish: Wish): Promise<void> }) {
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const data = new FormData(form);
+    const name = String(data.get('name') ?? '').trim();
+    const life = String(data.get('life') ?? '');
+    const wanted = data.getAll('scope').map(String);
+    void onMake({
+      scopes: wanted,
+      ...(name === '' ? {} : { name }),
+      ...(life === '' ? {} : { expires_in: Number(life) }),
+    }).then(() => form.reset());
+  };
+  return (
+    <Section title="New token">
+      <form class="inline" onSubmit={submit}>
+        <label>
+          What it is for
+          <input name="name" maxLength={200} placeholder="backup of the studio" />
+        </label>
+        <label>
+          Good for
+          <select name="life">
+            {LIVES.map(([seconds, title]) => (
+              <option key={seconds} value={seconds}>
+                {title}
+              </option>
+            ))}
+          </select>
+        </label>
+        <fieldset class="choices">
+          <legend>It may</legend>
+          {scopes.map((scope) => (
+            <label key={scope} class="choice">
+              <input type="checkbox" name="scope" value={scope} defaultChecked={scope === 'files:read'} />
+              {scope}
+            </label>
+          ))}
+        </fieldset>
+        <button class="main" type="submit">
+          Make token
+        </button>
+      </form>
+    </Section>
+  );
+}

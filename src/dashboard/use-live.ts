@@ -1,0 +1,98 @@
+/** Data that stays as it is on the server: asked for once, and again whenever an event says that it changed. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { LadingError } from '../errors.ts';
+import type { EventType, LadingEvent } from '../protocol/event-schemas.ts';
+import { words } from './format.ts';
+import type { PageProps } from './pages.ts';
+
+/** Events come in floods; so long is waited for more. */
+const GATHER_MS = 300;
+const LONGEST_PAUSE_MS = 15_000;
+
+export interface Live<T> {
+  /** Null until it came for the first time. */
+  value: T | null;
+  error: string | null;
+  /** After something was done here: no need to wait for the event. */
+  again(): void;
+}
+
+export interface LiveOptions<T> {
+  load(signal: AbortSignal): Promise<T>;
+  /** Events after which it is asked for again. */
+  types: readonly EventType[];
+  /** Also after so long, for what no event tells; null: never. */
+  everyMs?: number | null;
+  /** Told of each event as it comes. */
+  onEvent?: (event: LadingEvent) => void;
+  /** Asked for anew when this changes. */
+  key?: string;
+}
+
+export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>): Live<T> {
+  const [value, setValue] = useState<T | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const newest = useRef(options);
+  newest.current = options;
+  const refresh = useRef(() => {});
+  const { types, everyMs = null, key = '' } = options;
+  const wanted = types.join(',');
+  useEffect(() => {
+    const stop = new AbortController();
+    const { signal } = stop;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let loading: Promise<void> | null = null;
+    const failed = (problem: unknown) => {
+      if (signal.aborted) return;
+      if (problem instanceof LadingError && problem.code === 'unauthorized')
+        onEnded('The sign-in has ended; sign in again.');
+      else setError(words(problem));
+    };
+    const load = async () => {
+      timer = undefined;
+      // One at a time: the next one sees what this one missed.
+      await loading;
+      loading = newest.current.load(signal).then((next) => {
+        setValue(next);
+        setError(null);
+      }, failed);
+      await loading;
+      if (everyMs !== null && !signal.aborted) timer ??= setTimeout(() => void load(), everyMs);
+    };
+    const soon = () => {
+      if (everyMs !== null) clearTimeout(timer);
+      if (everyMs !== null || timer === undefined) timer = setTimeout(() => void load(), GATHER_MS);
+    };
+    refresh.current = soon;
+    const follow = async () => {
+      for (let pause = 500; !signal.aborted; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+        try {
+          const events = who.client.events({ types, signal });
+          for (let next = await events.next(); !next.done; next = await events.next()) {
+            pause = 500;
+            if (next.value.type !== 'lost') newest.current.onEvent?.(next.value);
+            soon();
+          }
+        } catch (problem) {
+          failed(problem);
+        }
+        await new Promise((resolve) => setTimeout(resolve, pause));
+        if (!signal.aborted) soon();
+      }
+    };
+    void load();
+    if (wanted !== '') void follow();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [who, wanted, everyMs, key]);
+  return { value, error, again: () => refresh.current() };
+}
+
+/** What a generator of pages gives, together. */
+export async function everyOne<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}

@@ -1,0 +1,167 @@
+/** The pages of operators and of people who make tokens, as they click through them: a real browser, a real server. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { encodeChunk } from '../../src/protocol/chunk.ts';
+import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
+import { assertFine, goTo, signInTo } from '../support/dashboard.ts';
+import { startServer, type TestServer } from '../support/server.ts';
+
+async function sendChunk(server: TestServer, name: string, start: number, bytes: Buffer, total: number): Promise<void> {
+  const query = new URLSearchParams({ filename: name, total_size: String(total) });
+  const headers = { ...server.client.headers, 'content-type': 'application/octet-stream' };
+  const body = encodeChunk(start, bytes);
+  const reply = await fetch(`${server.origin}/api/files/upload?${query}`, { method: 'POST', headers, body });
+  assert.equal(reply.status, 200, await reply.text());
+}
+
+test('a token is made, shown once, used, watched and revoked; it ends at once', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const server = await startServer(t);
+  const { page, complaints } = await visit(t, `${server.origin}/`);
+  page.on('dialog', (dialog) => void dialog.accept());
+  await signInTo(page, server.client);
+  await goTo(page, 'Tokens');
+  await page.getByText('There is no token.').waitFor();
+  await page.getByLabel('What it is for').fill('backup');
+  await page.getByLabel('Good for').selectOption('86400');
+  await page.getByRole('button', { name: 'Make token' }).click();
+  const token = (await page.locator('.secret code').textContent()) ?? '';
+  const ask = () => fetch(`${server.origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await ask()).status, 200);
+  const row = page.getByRole('row').filter({ hasText: 'backup' });
+  await row.getByText(' 1', { exact: true }).waitFor();
+  assert.match((await row.textContent()) ?? '', /files:read/);
+  await assertFine(page);
+  await page.getByRole('button', { name: 'Done' }).click();
+  assert.equal(await page.getByText(token).count(), 0, 'never again');
+  await page.getByRole('button', { name: 'Revoke backup' }).click();
+  await row.waitFor({ state: 'detached' });
+  assert.equal((await ask()).status, 401);
+  assert.deepEqual(complaints, []);
+});
+
+test('transfers show what is received and missing as it comes, and can be cancelled', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const server = await startServer(t);
+  const { page, complaints } = await visit(t, `${server.origin}/`);
+  page.on('dialog', (dialog) => void dialog.accept());
+  await signInTo(page, server.admin);
+  await goTo(page, 'Transfers');
+  await page.getByText('Nothing is being uploaded right now.').waitFor();
+  const bytes = randomBytes(100_000);
+  await sendChunk(server, 'live.raw', 0, bytes, 400_000);
+  const row = page.getByRole('row').filter({ hasText: 'live.raw' });
+  await row.getByText('25 % of').waitFor();
+  await sendChunk(server, 'live.raw', 200_000, bytes, 400_000);
+  await row.getByText('50 % of').waitFor();
+  assert.equal(await row.locator('rect.missing').count(), 2, 'the gaps are drawn');
+  assert.match((await row.textContent()) ?? '', new RegExp(server.client.id), 'whose it is');
+  await page.getByRole('region', { name: 'Storage' }).getByRole('row').nth(2).waitFor();
+  await assertFine(page);
+  await page.getByRole('button', { name: 'Cancel the upload of live.raw' }).click();
+  await row.waitFor({ state: 'detached' });
+  const status = await fetch(`${server.origin}/api/files/status/live.raw`, { headers: server.client.headers });
+  assert.equal(((await status.json()) as { status: string }).status, 'pending');
+  assert.deepEqual(complaints, []);
+});
+
+test('administration: clients, people, quotas, deliveries, audit log and server', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on' });
+  const { page, complaints } = await visit(t, `${server.origin}/`);
+  page.on('dialog', (dialog) => void dialog.accept());
+  await signInTo(page, server.admin);
+
+  await goTo(page, 'Administration', 'Clients');
+  await page.getByLabel('What it is').fill('camera 7');
+  await page.getByRole('button', { name: 'Enrol' }).click();
+  await page.getByText('The secret of client').waitFor();
+  await page.getByRole('button', { name: 'Done' }).click();
+  await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor();
+  // Made by somebody else: it shows without a reload.
+  await server.enrol('ops');
+  await page.getByRole('row').filter({ hasText: 'ops' }).waitFor();
+  await assertFine(page);
+  await page.getByRole('button', { name: 'Remove camera 7' }).click();
+  await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor({ state: 'detached' });
+
+  await goTo(page, 'Administration', 'People');
+  await page.getByLabel('Given name').fill('Ada');
+  await page.getByLabel('Family name').fill('Example');
+  await page.getByLabel('E-mail address').fill('ada@example.org');
+  await page.getByLabel('First password').fill('short');
+  await page.getByRole('button', { name: 'Make account' }).click();
+  await page.getByLabel('First password').fill('seven lamps over dim rivers');
+  await page.getByRole('button', { name: 'Make account' }).click();
+  const ada = page.getByRole('row').filter({ hasText: 'ada@example.org' });
+  await ada.waitFor();
+  await page.getByLabel('Role of ada@example.org').selectOption('ops');
+  await page.waitForFunction("document.querySelector('td select')?.value === 'ops'");
+  await assertFine(page);
+
+  await goTo(page, 'Administration', 'Quotas');
+  await page.getByLabel('Whose').selectOption({ label: server.client.id });
+  await page.getByLabel('GiB stored').fill('2');
+  await page.getByRole('button', { name: 'Set limits' }).click();
+  await page.getByText('0 B of 2.0 GiB').waitFor();
+  await assertFine(page);
+
+  await goTo(page, 'Administration', 'Deliveries');
+  await page.getByLabel('URL of a webhook').fill('http://127.0.0.1:9/hook');
+  await page.getByRole('button', { name: 'Add webhook' }).click();
+  await page.getByText('The secret of').waitFor();
+  await page.getByRole('button', { name: 'Done' }).click();
+  await sendChunk(server, 'sent.bin', 0, Buffer.from('abc'), 3);
+  await page.getByRole('row').filter({ hasText: 'sent.bin' }).waitFor();
+  await assertFine(page);
+
+  await goTo(page, 'Administration', 'Audit log');
+  await page.getByLabel('Action').selectOption('quota_set');
+  await page.getByRole('row').filter({ hasText: 'quota_set' }).waitFor();
+  assert.equal(await page.getByRole('row').filter({ hasText: 'user_created' }).count(), 0);
+  await assertFine(page);
+
+  await goTo(page, 'Administration', 'Server');
+  await page.getByText('The server is healthy.').waitFor();
+  await page.getByText('jwt secret').waitFor();
+  assert.equal(await page.getByText(String(server.admin.secret)).count(), 0);
+  await assertFine(page);
+  assert.deepEqual(complaints, []);
+});
+
+test('what a role may not do is not shown, and refused anyway', { skip: WITHOUT_BROWSER }, async (t) => {
+  const server = await startServer(t);
+  const { page, complaints } = await visit(t, `${server.origin}/#/admin/clients`);
+  await signInTo(page, server.client);
+  const menu = page.getByRole('navigation', { name: 'Pages' });
+  assert.deepEqual(await menu.getByRole('link').allTextContents(), ['Files', 'Transfers', 'Tokens']);
+  assert.equal(await page.getByRole('navigation', { name: 'Administration' }).count(), 0);
+  const refused = await fetch(`${server.origin}/api/clients`, { headers: server.client.headers });
+  assert.equal(refused.status, 403);
+  await goTo(page, 'Transfers');
+  await page.getByText('Nothing is being uploaded right now.').waitFor();
+  assert.equal(await page.getByRole('region', { name: /hour|Since/ }).count(), 0, 'no numbers of the server');
+  assert.deepEqual(complaints, []);
+});
+
+test('a revoked token ends the page that signed in with it at once', { skip: WITHOUT_BROWSER }, async (t) => {
+  const server = await startServer(t);
+  const headers = { ...server.client.headers, 'content-type': 'application/json' };
+  const made = await fetch(`${server.origin}/api/tokens`, {
+    method: 'POST',
+    headers,
+    body: '{"scopes":["read","write"]}',
+  });
+  const { token, token_id: id } = (await made.json()) as { token: string; token_id: string };
+  const { page } = await visit(t, `${server.origin}/`);
+  await page.getByRole('button', { name: 'API token' }).click();
+  await page.getByLabel('API token', { exact: true }).last().fill(token);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('0 entries').waitFor();
+  await fetch(`${server.origin}/api/tokens/${id}`, { method: 'DELETE', headers: server.client.headers });
+  await page.getByText('The sign-in has ended; sign in again.').waitFor();
+});
