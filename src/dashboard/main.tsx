@@ -1,7 +1,8 @@
 /** The page: somebody signs in, then sees their files and moves some. */
 import { render } from 'preact';
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { words } from './format.ts';
+import { Moves, type Task } from './moves.ts';
 import { PAGES, partOf } from './pages.ts';
 import { resume, type SignedIn, type SignIn, signIn } from './session.ts';
 import './style.css';
@@ -23,12 +24,28 @@ function App() {
   }, []);
   if (who === undefined) return <main aria-busy="true">Lading …</main>;
   if (who === null) return <SignInPage trouble={trouble} onDone={setWho} />;
-  const shown = PAGES.filter((page) => page.allowed(who));
-  const { Page, path: here } = shown.find(({ path }) => path === address) ?? shown[0] ?? PAGES[0];
   const leave = (why: string | null) => {
     setTrouble(why);
     setWho(null);
     void who.signOut();
+  };
+  return <Inside who={who} address={address} onLeave={leave} />;
+}
+
+/** What somebody sees who has signed in. */
+function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onLeave(why: string | null): void }) {
+  const [tasks, setTasks] = useState<Task[]>([]);
+  // Made once, so that it goes on whatever is shown.
+  const moves = useMemo(() => new Moves(who, setTasks), [who]);
+  useEffect(() => () => moves.end(), [moves]);
+  const shown = PAGES.filter((page) => page.allowed(who));
+  const { Page, path: here } = shown.find(({ path }) => path === address) ?? shown[0] ?? PAGES[0];
+  const everywhere = () => {
+    if (!confirm('Sign out here and on all other devices?')) return;
+    who.client.sessions.endAll().then(
+      () => onLeave(null),
+      (problem) => onLeave(words(problem)),
+    );
   };
   return (
     <>
@@ -45,11 +62,16 @@ function App() {
         <span class="quiet name" title={who.rights.role}>
           {who.subject}
         </span>
-        <button type="button" onClick={() => leave(null)}>
+        {who.rights.kind !== 'token' && (
+          <button type="button" onClick={everywhere}>
+            Sign out everywhere
+          </button>
+        )}
+        <button type="button" onClick={() => onLeave(null)}>
           Sign out
         </button>
       </header>
-      <Page who={who} onEnded={leave} />
+      <Page who={who} moves={moves} tasks={tasks} onEnded={onLeave} />
     </>
   );
 }

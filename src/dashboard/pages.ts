@@ -1,13 +1,17 @@
 /** The pages of the dashboard, in the order of its menu; the address of each is `#/{path}`. */
 import type { ComponentType } from 'preact';
 import { AdminPage } from './admin/admin.tsx';
-import { FilesPage } from './files.tsx';
+import { FilesPage } from './files/page.tsx';
 import { LivePage } from './live/live.tsx';
+import type { Moves, Task } from './moves.ts';
 import type { SignedIn } from './session.ts';
 import { TokensPage } from './tokens/tokens.tsx';
 
 export interface PageProps {
   who: SignedIn;
+  /** What this page moves, whichever of its pages is shown. */
+  moves: Moves;
+  tasks: Task[];
   /** The sign-in is no longer good. */
   onEnded(why: string): void;
 }

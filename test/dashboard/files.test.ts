@@ -1,39 +1,15 @@
 /** The dashboard as somebody uses it: a real browser, a real server, real files. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Page } from 'playwright-core';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
+import { assertFine, holds, seriousFaults, signInTo } from '../support/dashboard.ts';
+import { eventually } from '../support/eventually.ts';
 import { startServerProcess, temporaryFolder } from '../support/processes.ts';
 import { startServer } from '../support/server.ts';
-
-const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
-
-async function signIn(page: Page, id: string, secret: string): Promise<void> {
-  await page.getByLabel('Client id').fill(id);
-  await page.getByLabel('Client secret').fill(secret);
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByRole('button', { name: 'Sign out' }).waitFor();
-}
-
-interface Violation {
-  id: string;
-  impact: string | null;
-  nodes: { html: string }[];
-}
-
-/** What axe-core finds serious or critical. It is put in by the browser's debugger, past the policy of the page. */
-async function seriousFaults(page: Page): Promise<string[]> {
-  await page.evaluate(await readFile(AXE, 'utf8'));
-  const { violations } = (await page.evaluate('axe.run()')) as { violations: Violation[] };
-  return violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
-}
 
 test('the page is small, asks no other host and allows nothing but its own files', async (t) => {
   const { origin } = await startServer(t);
@@ -74,14 +50,14 @@ test('an upload survives a killed server and a reload, and comes back byte for b
   await page.getByLabel('Client secret').fill('a wrong one');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('The client id or the secret is wrong.').waitFor();
-  await signIn(page, 'admin', String(first.env.LADING_CLIENT_SECRET));
+  await signInTo(page, { id: 'admin', secret: String(first.env.LADING_CLIENT_SECRET) });
 
   // Slow enough that there is a middle to be interrupted in.
   await context.route('**/api/files/upload?*', async (route) => {
     await new Promise((resolve) => setTimeout(resolve, 300));
     await route.continue().catch(() => {});
   });
-  await page.getByLabel(/Upload files/).setInputFiles(file);
+  await page.getByLabel('Upload files').setInputFiles(file);
   const task = page.getByRole('listitem').filter({ hasText: '↑ recording.raw' });
   const bar = task.getByRole('progressbar');
   await page.waitForFunction(
@@ -94,9 +70,9 @@ test('an upload survives a killed server and a reload, and comes back byte for b
   await first.kill();
   const second = await startServerProcess(t, join(folder, 'data'), first.port);
   await page.reload();
-  await page.getByRole('button', { name: 'Sign out' }).waitFor();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
   await context.unroute('**/api/files/upload?*');
-  await page.getByLabel(/Upload files/).setInputFiles(file);
+  await page.getByLabel('Upload files').setInputFiles(file);
   await task.getByText('Done').waitFor({ timeout: 120_000 });
   await task.getByText('Went on where it was.').waitFor();
 
@@ -122,7 +98,7 @@ interface Window0 {
 test('what others send shows at once, and names are text whatever is in them', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, client } = await startServer(t);
   const { page, complaints } = await visit(t, `${origin}/`);
-  await signIn(page, client.id, client.secret);
+  await signInTo(page, client);
   await page.getByText('0 entries').waitFor();
   const send = async (name: string): Promise<void> => {
     const query = new URLSearchParams({ filename: name, total_size: '5' });
@@ -146,7 +122,7 @@ test('what others send shows at once, and names are text whatever is in them', {
   // The token of the moment outlives a reload, signing out does not.
   await page.reload();
   await page.getByText(evil).waitFor();
-  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await page.reload();
   await page.getByLabel('Client id').waitFor();
   await page.getByRole('button', { name: 'API token' }).click();
@@ -173,7 +149,7 @@ test('a list of 1,200 files keeps few of them in the page, the last one within r
     };
     await Promise.all(names.map(send));
   }
-  await signIn(page, client.id, client.secret);
+  await signInTo(page, client);
   await page.getByText('1200 entries').waitFor();
   assert.ok((await page.locator('.row').count()) < 100);
   await page.locator('.list').evaluate((list: { scrollTop: number; scrollHeight: number }) => {
@@ -188,4 +164,202 @@ test('a list of 1,200 files keeps few of them in the page, the last one within r
   assert.ok(Number(wide) <= 360, `${wide} px wide: ${widest}`);
   assert.deepEqual(await seriousFaults(page), []);
   assert.deepEqual(complaints, []);
+});
+
+async function store(
+  origin: string,
+  authorization: string,
+  name: string,
+  body: Uint8Array,
+  type: string,
+): Promise<void> {
+  const headers = { authorization, 'content-type': type };
+  const reply = await fetch(`${origin}/api/files/content/${encodeURIComponent(name)}`, {
+    method: 'PUT',
+    headers,
+    body,
+  });
+  assert.ok(reply.ok, await reply.text());
+}
+
+test('the details of a file: digests, links with a password and a limit, who may read it', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client, enrol } = await startServer(t);
+  const reader = await enrol();
+  await store(
+    origin,
+    client.headers.authorization,
+    'notes.txt',
+    Buffer.from('first line\n<b>second</b>'),
+    'text/plain',
+  );
+  const { page, complaints } = await visit(t, `${origin}/`);
+  await signInTo(page, client);
+  await page.getByRole('button', { name: 'notes.txt', exact: true }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByText('<b>second</b>').waitFor();
+  await dialog.getByText(/^sha-256 [0-9a-f]{64}$/).waitFor();
+
+  await dialog.getByLabel('Downloads at most').fill('1');
+  await dialog.getByLabel('Password').fill('seven lamps over rivers');
+  await dialog.getByRole('button', { name: 'Make link' }).click();
+  const link = (await dialog.locator('.secret code').textContent()) ?? '';
+  const get = (password: string) =>
+    fetch(link, { headers: { authorization: `Basic ${Buffer.from(`:${password}`).toString('base64')}` } });
+  assert.equal((await fetch(link)).status, 401);
+  const got = await get('seven lamps over rivers');
+  assert.equal(await got.text(), 'first line\n<b>second</b>');
+  await dialog.getByText('1 of 1').waitFor();
+  await assertFine(page);
+  await dialog.getByRole('button', { name: 'Done' }).click();
+  await dialog.getByRole('button', { name: /^Revoke the link/ }).click();
+  await dialog.getByText('There is no link to this file.').waitFor();
+  assert.equal((await get('seven lamps over rivers')).status, 404);
+
+  const read = () => fetch(`${origin}/api/files/download/notes.txt?owner=${client.id}`, { headers: reader.headers });
+  assert.equal((await read()).status, 403);
+  await dialog.getByLabel('Id of a client or a person').fill(reader.id);
+  await dialog.getByRole('button', { name: 'Let them read' }).click();
+  await dialog.getByRole('button', { name: `Revoke the right of ${reader.id}` }).waitFor();
+  assert.equal((await read()).status, 200);
+  await dialog.getByRole('button', { name: `Revoke the right of ${reader.id}` }).click();
+  await dialog.getByText('Nobody else.').waitFor();
+  assert.equal((await read()).status, 403);
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  await dialog.waitFor({ state: 'detached' });
+  assert.deepEqual(complaints, []);
+});
+
+test('pictures are shown and sound is played, whatever their tags say', { skip: WITHOUT_BROWSER }, async (t) => {
+  const { origin, client } = await startServer(t);
+  const { authorization } = client.headers;
+  const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==';
+  await store(origin, authorization, 'dot.png', Buffer.from(pixel, 'base64'), 'image/png');
+  await store(origin, authorization, 'tone.wav', taggedTone('<img src=x onerror="document.title=1">'), 'audio/wav');
+  const { page, complaints } = await visit(t, `${origin}/`);
+  await signInTo(page, client);
+  await page.getByRole('button', { name: 'dot.png', exact: true }).click();
+  await page.getByRole('img', { name: 'dot.png' }).waitFor();
+  await holds(page, "document.querySelector('img.preview').naturalWidth === 1");
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('button', { name: 'tone.wav', exact: true }).click();
+  await holds(page, "document.querySelector('audio')?.duration > 1.9");
+  await page.evaluate("document.querySelector('audio').currentTime = 1.5");
+  await holds(page, "document.querySelector('audio').currentTime > 1.4");
+  await holds(
+    page,
+    `(() => {
+    const canvas = document.querySelector('.preview canvas');
+    return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value > 0);
+  })()`,
+  );
+  assert.equal(await page.title(), 'Lading');
+  await page.getByRole('button', { name: 'Close' }).click();
+  const links = async (): Promise<unknown[]> => {
+    const reply = await fetch(`${origin}/api/shares`, { headers: client.headers });
+    return ((await reply.json()) as { shares: unknown[] }).shares;
+  };
+  await eventually(async () => (await links()).length === 0, 'the link of the player goes with it');
+  assert.deepEqual(complaints, []);
+});
+
+/** Two seconds of a tone, with a title in its tags. */
+function taggedTone(title: string): Buffer {
+  const rate = 8000;
+  const samples = Buffer.alloc(2 * rate * 2);
+  for (let at = 0; at < 2 * rate; at += 1) samples.writeInt16LE(Math.round(20_000 * Math.sin(at / 5)), 2 * at);
+  const name = Buffer.from(`${title}\0`.padEnd(title.length + (title.length % 2 === 0 ? 2 : 1), '\0'));
+  const info = Buffer.concat([Buffer.from('INFOINAM'), le32(name.length), name]);
+  const format = Buffer.alloc(16);
+  format.writeUInt16LE(1, 0);
+  format.writeUInt16LE(1, 2);
+  format.writeUInt32LE(rate, 4);
+  format.writeUInt32LE(2 * rate, 8);
+  format.writeUInt16LE(2, 12);
+  format.writeUInt16LE(16, 14);
+  const chunk = (id: string, bytes: Buffer) => Buffer.concat([Buffer.from(id), le32(bytes.length), bytes]);
+  const body = Buffer.concat([Buffer.from('WAVE'), chunk('fmt ', format), chunk('LIST', info), chunk('data', samples)]);
+  return Buffer.concat([Buffer.from('RIFF'), le32(body.length), body]);
+}
+
+function le32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
+test('several files are chosen, filtered, downloaded and deleted; a folder comes with its names', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client } = await startServer(t);
+  const folder = await temporaryFolder(t);
+  await mkdir(join(folder, 'album/side b'), { recursive: true });
+  await writeFile(join(folder, 'album/one.txt'), 'one');
+  await writeFile(join(folder, 'album/side b/two.txt'), 'two');
+  for (const name of ['a.txt', 'b.txt', 'c.txt', 'd.txt']) {
+    await store(origin, client.headers.authorization, name, Buffer.from(name), 'text/plain');
+  }
+  const { page, complaints } = await visit(t, `${origin}/`);
+  page.on('dialog', (dialog) => void dialog.accept());
+  await signInTo(page, client);
+  await page.getByLabel('Upload a folder').setInputFiles(join(folder, 'album'));
+  await page.getByRole('button', { name: 'album/' }).click();
+  await page.locator('[data-name="album/one.txt"]').getByText('complete').waitFor();
+  await page.getByRole('button', { name: 'side b/' }).click();
+  await page.locator('[data-name="album/side b/two.txt"]').getByText('complete').waitFor();
+  await page.getByRole('button', { name: '← Up' }).click();
+  await page.getByRole('button', { name: '← Up' }).click();
+
+  await page.getByLabel('State').selectOption('partial');
+  await page.getByText('Nothing is like that.').waitFor();
+  await page.getByLabel('State').selectOption('');
+  await page.getByLabel('Choose a.txt', { exact: true }).check();
+  await page.getByLabel('Choose c.txt', { exact: true }).click({ modifiers: ['Shift'] });
+  await page.getByText('3 chosen').waitFor();
+  const names: string[] = [];
+  page.on('download', (download) => names.push(download.suggestedFilename()));
+  await page.getByRole('button', { name: 'Download', exact: true }).click();
+  await eventually(() => names.length === 3, 'three downloads');
+  assert.deepEqual(names.sort(), ['a.txt', 'b.txt', 'c.txt']);
+  await page.getByRole('button', { name: 'Delete', exact: true }).click();
+  await page.locator('[data-name="a.txt"]').waitFor({ state: 'detached' });
+  await page.locator('[data-name="d.txt"]').waitFor();
+  await page.getByText('2 entries').waitFor();
+  await assertFine(page);
+  assert.deepEqual(complaints, []);
+});
+
+test('two browsers see what the other one uploads, and a page that is left goes on uploading', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client } = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const file = join(folder, 'shared.raw');
+  await writeFile(file, randomBytes(24 * 1024 * 1024));
+  const [one, two] = [await visit(t, `${origin}/`), await visit(t, `${origin}/`)];
+  for (const { page } of [one, two]) await signInTo(page, client);
+  // After its first chunk the rest waits, so that there is a middle to be seen.
+  let goOn = () => {};
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let chunks = 0;
+  await one.context.route('**/api/files/upload?*', async (route) => {
+    chunks += 1;
+    if (chunks > 1) await gate;
+    await route.continue().catch(() => {});
+  });
+  await one.page.getByLabel('Upload files').setInputFiles(file);
+  await two.page
+    .locator('[data-name="shared.raw"]')
+    .getByText(/received/)
+    .waitFor();
+  // Another page of the dashboard, and the upload goes on.
+  await one.page.getByRole('link', { name: 'Tokens' }).click();
+  goOn();
+  await two.page.locator('[data-name="shared.raw"]').getByText('complete').waitFor();
+  await one.page.getByRole('link', { name: 'Files' }).click();
+  await one.page.getByRole('listitem').filter({ hasText: '↑ shared.raw' }).getByText('Done').waitFor();
+  assert.deepEqual([...one.complaints, ...two.complaints], []);
 });

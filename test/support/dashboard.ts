@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import type { Page } from 'playwright-core';
+import { eventually } from './eventually.ts';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
@@ -10,7 +11,7 @@ export async function signInTo(page: Page, { id, secret }: { id: string; secret:
   await page.getByLabel('Client id').fill(id);
   await page.getByLabel('Client secret').fill(secret);
   await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.getByRole('button', { name: 'Sign out' }).waitFor();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
 }
 
 /** By the menu, as somebody would. */
@@ -34,6 +35,11 @@ export async function seriousFaults(page: Page): Promise<string[]> {
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`);
+}
+
+/** Resolves when an expression is true in the page. Asked from outside, for the page's policy lets no text run as a script in it. */
+export async function holds(page: Page, expression: string): Promise<void> {
+  await eventually(async () => (await page.evaluate(expression)) === true, expression);
 }
 
 /** Good as it is, in the light and in the dark, and nothing wider than a telephone. */

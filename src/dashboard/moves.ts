@@ -18,17 +18,19 @@ export interface Task {
 /** Files that are sent at the same time; each has several chunks on their way. */
 const AT_ONCE = 3;
 
-export class Transfers {
+export class Moves {
   readonly #worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
   readonly #tasks = new Map<string, Task>();
   readonly #files = new Map<string, File>();
   /** Tasks that are to run, the oldest first; the first few do. */
   readonly #waiting: string[] = [];
   readonly #active = new Set<string>();
+  readonly #who: SignedIn;
   readonly #changed: (tasks: Task[]) => void;
   #next = 0;
 
   constructor(who: SignedIn, changed: (tasks: Task[]) => void) {
+    this.#who = who;
     this.#changed = changed;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === 'token') {
@@ -61,6 +63,21 @@ export class Transfers {
   goOn(id: string): void {
     this.#change(id, { state: 'running', note: '' });
     this.#enqueue(id);
+  }
+
+  pauseAll(): void {
+    for (const { id, state } of this.#tasks.values()) if (state === 'running') this.pause(id);
+  }
+
+  goOnAll(): void {
+    for (const { id, state } of this.#tasks.values()) if (state === 'paused' || state === 'failed') this.goOn(id);
+  }
+
+  /** Ends an upload, here and on the server. */
+  cancel(id: string): void {
+    const name = this.#tasks.get(id)?.name;
+    this.forget(id);
+    if (name !== undefined) this.#who.client.remove(name).catch(() => {});
   }
 
   /** Takes it off the list; what the server has of an upload stays there and can go on. */

@@ -1,0 +1,77 @@
+/** Where files come into the page: dropped, with their folders, or picked. */
+import { useState } from 'preact/hooks';
+
+export interface Picked {
+  file: File;
+  /** With the folders that it was in. */
+  name: string;
+}
+
+export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
+  const [over, setOver] = useState(false);
+  const take = (list: FileList | null) => {
+    onPick(Array.from(list ?? [], (file) => ({ file, name: file.webkitRelativePath || file.name })));
+  };
+  const chooser = (title: string, folders: boolean) => (
+    <label class="pick">
+      {title}
+      <input
+        type="file"
+        multiple
+        {...(folders ? { webkitdirectory: true } : {})}
+        onChange={(event) => {
+          take(event.currentTarget.files);
+          event.currentTarget.value = '';
+        }}
+      />
+    </label>
+  );
+  return (
+    <section
+      aria-label="Upload"
+      class={over ? 'drop over' : 'drop'}
+      onDragOver={(event) => {
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        setOver(false);
+        void droppedFiles(event.dataTransfer).then(onPick);
+      }}
+    >
+      <p>
+        Drop files or folders here.{' '}
+        <span class="quiet">Picked again after an interruption, a file goes on where it was.</span>
+      </p>
+      <div class="bar">
+        {chooser('Upload files', false)}
+        {chooser('Upload a folder', true)}
+      </div>
+    </section>
+  );
+}
+
+/** The entries must be taken at once: after the event the browser has forgotten them. */
+async function droppedFiles(data: DataTransfer | null): Promise<Picked[]> {
+  const entries = Array.from(data?.items ?? [], (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const found = await Promise.all(entries.map((entry) => filesOf(entry, '')));
+  return found.flat();
+}
+
+async function filesOf(entry: FileSystemEntry, folder: string): Promise<Picked[]> {
+  if (entry instanceof FileSystemFileEntry) {
+    const file = await new Promise<File>((resolve, reject) => entry.file(resolve, reject));
+    return [{ file, name: folder + file.name }];
+  }
+  if (!(entry instanceof FileSystemDirectoryEntry)) return [];
+  const reader = entry.createReader();
+  const found: Picked[] = [];
+  // A reader gives a hundred at a time, and none at the end.
+  for (;;) {
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return found;
+    for (const one of some) found.push(...(await filesOf(one, `${folder}${entry.name}/`)));
+  }
+}

@@ -1,0 +1,179 @@
+/** A look at a file in the page, if it is of a sort that browsers show and not too large. */
+import { useEffect, useRef, useState } from 'preact/hooks';
+import type { FileStatus } from '../../client/client.ts';
+import { size, words } from '../format.ts';
+import type { SignedIn } from '../session.ts';
+
+/** Shown from memory up to so many bytes. */
+const MOST_BYTES = 32 * 1024 ** 2;
+/** Of a text the beginning. */
+const TEXT_BYTES = 64 * 1024;
+const PEAKS = 400;
+/** Pictures that a browser shows without running anything that is in them. */
+const PICTURES = /^image\/(?:png|jpeg|gif|webp|avif|bmp)$/;
+const TEXTS = /^(?:text\/|application\/(?:json|xml|x-ndjson|yaml))/;
+
+export function Preview({ who, file }: { who: SignedIn; file: FileStatus }) {
+  const type = (file.content_type ?? '').split(';')[0] ?? '';
+  if (PICTURES.test(type)) return <Picture who={who} file={file} type={type} />;
+  if (type.startsWith('audio/')) return <Sound who={who} file={file} />;
+  if (TEXTS.test(type)) return <Text who={who} file={file} />;
+  if (type === 'application/pdf') return <Pdf who={who} file={file} />;
+  return null;
+}
+
+interface Shown {
+  who: SignedIn;
+  file: FileStatus;
+}
+
+/** The whole file from memory; null while it comes, or when it is too large for that. */
+function useBlob({ who, file }: Shown, type: string): { blob: Blob | null; why: string | null } {
+  const [blob, setBlob] = useState<Blob | null>(null);
+  const [why, setWhy] = useState<string | null>(null);
+  const { filename, etag, total_bytes: total } = file;
+  useEffect(() => {
+    const stop = new AbortController();
+    setBlob(null);
+    setWhy(null);
+    if ((total ?? 0) > MOST_BYTES) {
+      setWhy(`It is larger than ${size(MOST_BYTES)}; download it to see it.`);
+      return;
+    }
+    const load = async () => {
+      const parts: Uint8Array<ArrayBuffer>[] = [];
+      for await (const bytes of who.client.read(filename, { signal: stop.signal }))
+        parts.push(bytes as Uint8Array<ArrayBuffer>);
+      setBlob(new Blob(parts, { type }));
+    };
+    load().catch((problem) => {
+      if (!stop.signal.aborted) setWhy(words(problem));
+    });
+    return () => stop.abort();
+  }, [who, filename, etag, total, type]);
+  return { blob, why };
+}
+
+function useUrl(blob: Blob | null): string | null {
+  const [url, setUrl] = useState<string | null>(null);
+  useEffect(() => {
+    if (blob === null) return;
+    const made = URL.createObjectURL(blob);
+    setUrl(made);
+    return () => URL.revokeObjectURL(made);
+  }, [blob]);
+  return url;
+}
+
+function Picture({ type, ...shown }: Shown & { type: string }) {
+  const { blob, why } = useBlob(shown, type);
+  const url = useUrl(blob);
+  if (url === null) return <p class="quiet">{why ?? 'Loading the picture …'}</p>;
+  return <img class="preview" src={url} alt={shown.file.filename} />;
+}
+
+function Pdf(shown: Shown) {
+  const { blob, why } = useBlob(shown, 'application/pdf');
+  const url = useUrl(blob);
+  if (url === null) return <p class="quiet">{why ?? 'Loading the document …'}</p>;
+  return (
+    <p>
+      <a href={url} target="_blank" rel="noopener">
+        Open the document in a tab
+      </a>
+    </p>
+  );
+}
+
+function Text({ who, file }: Shown) {
+  const [text, setText] = useState<string | null>(null);
+  const [why, setWhy] = useState<string | null>(null);
+  const { filename, etag, total_bytes: total } = file;
+  useEffect(() => {
+    const load = async () => {
+      if ((total ?? 0) === 0) return setText('');
+      const range = { start: 0, end: Math.min(TEXT_BYTES, total ?? TEXT_BYTES) - 1 };
+      const { body } = await who.client.download(filename, { range });
+      const decoder = new TextDecoder();
+      let all = '';
+      for await (const bytes of body) all += decoder.decode(bytes, { stream: true });
+      setText(all);
+    };
+    load().catch((problem) => setWhy(words(problem)));
+  }, [who, filename, etag, total]);
+  if (text === null) return <p class="quiet">{why ?? 'Loading the text …'}</p>;
+  return (
+    <section class="preview" aria-label={`Beginning of ${filename}`}>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+      <pre tabIndex={0}>{text}</pre>
+    </section>
+  );
+}
+
+/**
+ * Played from where one clicks, by ranges: the player gets a link that is good for an hour and goes with the preview, for it cannot send
+ * a token, and a token has no place in an address.
+ */
+function Sound({ who, file }: Shown) {
+  const [url, setUrl] = useState<string | null>(null);
+  const [why, setWhy] = useState<string | null>(null);
+  const { filename, etag } = file;
+  useEffect(() => {
+    const { shares } = who.client;
+    const made = shares.create(filename, { expires_in: 3600 });
+    made.then(
+      (share) => setUrl(new URL(share.url, location.href).href),
+      (problem) => setWhy(words(problem)),
+    );
+    return () => {
+      made.then(({ share_id: id }) => shares.revoke(id)).catch(() => {});
+    };
+  }, [who, filename, etag]);
+  return (
+    <div class="preview">
+      <Waveform who={who} file={file} />
+      {url === null ? (
+        <p class="quiet">{why ?? 'Loading the sound …'}</p>
+      ) : (
+        // biome-ignore lint/a11y/useMediaCaption: nobody wrote down what is said in it
+        <audio controls preload="metadata" src={url} aria-label={filename} />
+      )}
+    </div>
+  );
+}
+
+function Waveform(shown: Shown) {
+  const { blob } = useBlob(shown, '');
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    if (blob === null) return;
+    let gone = false;
+    const draw = async () => {
+      const context = new OfflineAudioContext(1, 1, 44_100);
+      const sound = await context.decodeAudioData(await blob.arrayBuffer());
+      if (!gone && canvas.current) drawPeaks(canvas.current, sound.getChannelData(0));
+    };
+    // What the browser cannot decode has no picture.
+    draw().catch(() => {});
+    return () => {
+      gone = true;
+    };
+  }, [blob]);
+  return (
+    <canvas ref={canvas} width={PEAKS * 2} height={80} role="img" aria-label={`Waveform of ${shown.file.filename}`} />
+  );
+}
+
+function drawPeaks(canvas: HTMLCanvasElement, samples: Float32Array): void {
+  const context = canvas.getContext('2d');
+  if (!context) return;
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.fillStyle = getComputedStyle(canvas).color;
+  const step = Math.max(1, Math.floor(samples.length / PEAKS));
+  for (let peak = 0; peak < PEAKS; peak += 1) {
+    let most = 0;
+    for (let at = peak * step; at < (peak + 1) * step; at += 1) most = Math.max(most, Math.abs(samples[at] ?? 0));
+    const height = Math.max(1, most * canvas.height);
+    context.fillRect(peak * 2, (canvas.height - height) / 2, 1, height);
+  }
+}

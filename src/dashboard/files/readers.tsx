@@ -1,0 +1,73 @@
+/** Who besides its owner may read a file. */
+import { useState } from 'preact/hooks';
+import { time, words } from '../format.ts';
+import type { PageProps } from '../pages.ts';
+import { Act, Table, Trouble } from '../parts.tsx';
+import { useLive } from '../use-live.ts';
+
+export function Readers({ page, name }: { page: PageProps; name: string }) {
+  const { client, subject } = page.who;
+  const [error, setError] = useState<string | null>(null);
+  const live = useLive(page, {
+    load: async (signal) => {
+      const { given } = await client.grants.list({ signal });
+      return given.filter(
+        (grant) =>
+          grant.owner === subject && (grant.kind === 'file' ? grant.name === name : name.startsWith(grant.name)),
+      );
+    },
+    types: [],
+    everyMs: 5000,
+    key: name,
+  });
+  const create = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    setError(null);
+    try {
+      const grantee = String(new FormData(form).get('grantee')).trim();
+      await client.grants.create({ filename: name, grantee });
+      form.reset();
+      live.again();
+    } catch (problem) {
+      setError(words(problem));
+    }
+  };
+  const rows = (live.value ?? []).map(({ grant_id: id, grantee, kind, name: granted, expires_at }) => ({
+    key: id,
+    cells: [
+      <span class="name">{grantee}</span>,
+      kind === 'file' ? 'this file' : `all that begin with ${granted}`,
+      expires_at === null ? 'until revoked' : time(expires_at),
+      <Act
+        kind="danger"
+        label={`Revoke the right of ${grantee}`}
+        run={() => client.grants.revoke(id).then(live.again)}
+        onError={setError}
+      >
+        Revoke
+      </Act>,
+    ],
+  }));
+  return (
+    <section class="card" aria-label="Who may read it">
+      <h3>Who may read it</h3>
+      <Trouble>{error ?? live.error}</Trouble>
+      <form class="inline" onSubmit={(event) => void create(event)}>
+        <label>
+          Id of a client or a person
+          <input name="grantee" required maxLength={128} autocomplete="off" />
+        </label>
+        <button class="main" type="submit">
+          Let them read
+        </button>
+      </form>
+      <Table
+        caption="Besides you and your administrators"
+        head={['Who', 'What', 'Until', 'Do']}
+        rows={rows}
+        empty={live.value === null ? 'Loading …' : 'Nobody else.'}
+      />
+    </section>
+  );
+}

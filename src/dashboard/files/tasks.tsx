@@ -1,0 +1,70 @@
+/** What this page moves, each with its progress, and all of it together. */
+import { duration, size } from '../format.ts';
+import type { Moves, Task } from '../moves.ts';
+
+const STATES: Record<Task['state'], string> = { running: '', paused: 'Paused', done: 'Done', failed: 'Failed' };
+
+export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
+  if (tasks.length === 0) return null;
+  return (
+    <section class="card" aria-label="Transfers of this page">
+      <Overall tasks={tasks} moves={moves} />
+      <ul class="tasks">
+        {tasks.map((task) => (
+          <li key={task.id} data-state={task.state}>
+            <span class="name">{`${task.kind === 'upload' ? '↑' : '↓'} ${task.name}`}</span>
+            <progress value={task.bytes} max={task.total || 1} aria-label={`Progress of ${task.name}`} />
+            <span class="quiet">
+              {STATES[task.state] || `${size(task.bytes)} · ${size(task.rate)}/s · ${duration(task.left ?? Infinity)}`}
+            </span>
+            <span class={task.state === 'failed' ? 'bad' : 'quiet'}>{task.note}</span>
+            {task.state === 'running' && (
+              <button type="button" onClick={() => moves.pause(task.id)}>
+                Pause
+              </button>
+            )}
+            {(task.state === 'paused' || task.state === 'failed') && (
+              <button type="button" onClick={() => moves.goOn(task.id)}>
+                Go on
+              </button>
+            )}
+            {task.kind === 'upload' && task.state !== 'done' && (
+              <button type="button" class="danger" onClick={() => moves.cancel(task.id)}>
+                Cancel
+              </button>
+            )}
+            <button type="button" onClick={() => moves.forget(task.id)}>
+              Take off the list
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Overall({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
+  const active = tasks.filter(({ state }) => state === 'running' || state === 'paused');
+  const done = tasks.length - active.length;
+  const total = active.reduce((sum, task) => sum + (task.total ?? 0), 0);
+  const bytes = active.reduce((sum, task) => sum + task.bytes, 0);
+  const rate = active.reduce((sum, task) => sum + (task.state === 'running' ? task.rate : 0), 0);
+  const left = rate > 0 ? (total - bytes) / rate : Number.POSITIVE_INFINITY;
+  return (
+    <div class="bar">
+      <h2>{active.length === 0 ? `${done} done` : `${active.length} on their way, ${done} done`}</h2>
+      {active.length > 0 && (
+        <>
+          <progress class="grow" value={bytes} max={total || 1} aria-label="Progress of all" />
+          <span class="quiet">{`${size(bytes)} of ${size(total)} · ${size(rate)}/s · ${duration(left)}`}</span>
+          <button type="button" onClick={() => moves.pauseAll()}>
+            Pause all
+          </button>
+          <button type="button" onClick={() => moves.goOnAll()}>
+            Go on with all
+          </button>
+        </>
+      )}
+    </div>
+  );
+}

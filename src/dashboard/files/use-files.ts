@@ -1,0 +1,78 @@
+/** The files of whoever is signed in, as they change. */
+import { useEffect, useState } from 'preact/hooks';
+import type { FileStatus } from '../../client/client.ts';
+import { LadingError } from '../../errors.ts';
+import { words } from '../format.ts';
+import type { SignedIn } from '../session.ts';
+
+/** Files a page of the listing. */
+const PAGE = 1000;
+
+const SHOWN = ['file.created', 'chunk.received', 'file.completed', 'file.deleted', 'upload.expired'] as const;
+
+/** Everything once, then whatever the server tells of; from the beginning again whenever something was missed. */
+export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onError: (why: string | null) => void) {
+  const [files, setFiles] = useState<FileStatus[] | null>(null);
+  useEffect(() => {
+    const stop = new AbortController();
+    const { signal } = stop;
+    const known = new Map<string, FileStatus>();
+    const stale = new Set<string>();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const show = () => setFiles([...known.values()]);
+    const refresh = async () => {
+      timer = undefined;
+      const names = [...stale];
+      stale.clear();
+      for (const name of names) {
+        const file = await who.client.status(name, { signal });
+        if (file.id === null) known.delete(name);
+        else known.set(name, file);
+      }
+      show();
+    };
+    const load = async () => {
+      known.clear();
+      for await (const file of who.client.list({ limit: PAGE, signal })) known.set(file.filename, file);
+      show();
+    };
+    const missed = () => {
+      if (!signal.aborted) load().catch(() => {});
+    };
+    const follow = async () => {
+      for (let pause = 500; !signal.aborted; pause = Math.min(pause * 2, 15_000)) {
+        try {
+          // Listened to first, asked then: nothing in between is missed.
+          const events = who.client.events({ types: SHOWN, signal });
+          const first = events.next();
+          first.catch(() => {});
+          await load();
+          onError(null);
+          pause = 500;
+          for (let next = await first; !next.done; next = await events.next()) {
+            const event = next.value;
+            if (event.type === 'lost') await load();
+            else if (event.filename !== null && event.owner === who.subject) {
+              stale.add(event.filename);
+              timer ??= setTimeout(() => refresh().catch(missed), 250);
+            }
+          }
+        } catch (problem) {
+          if (signal.aborted) return;
+          if (problem instanceof LadingError && problem.code === 'unauthorized') {
+            onEnded('The sign-in has ended; sign in again.');
+            return;
+          }
+          onError(`${words(problem)} Trying again …`);
+        }
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    };
+    void follow();
+    return () => {
+      stop.abort();
+      clearTimeout(timer);
+    };
+  }, [who]);
+  return files;
+}
