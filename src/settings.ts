@@ -443,6 +443,14 @@ export const SETTINGS = [
     help: 'Key under which passwords of delivery targets are kept; without one the server makes one and keeps it in the data directory',
   },
   {
+    name: 'dashboardPassword',
+    env: 'DASHBOARD_PASSWORD',
+    flag: 'dashboard-password',
+    kind: 'secret',
+    default: null,
+    help: 'Opens /api/tokens/dashboard, where API tokens of the default tenant are made and revoked; without it that path leads to the dashboard',
+  },
+  {
     name: 'voice',
     env: 'LADING_VOICE',
     flag: 'voice',

@@ -50,6 +50,7 @@ test('the defaults are those of the protocol', () => {
     voice: 'off',
     voiceUrl: 'https://api.twilio.com',
     voiceAccount: null,
+    dashboardPassword: null,
     voiceToken: null,
     voiceFrom: null,
     sipAddress: null,

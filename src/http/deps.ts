@@ -55,6 +55,7 @@ export interface ServerDeps {
     | 'uploadRight'
     | 'sealingKey'
     | 'voiceToken'
+    | 'dashboardPassword'
   >;
   engine: Engine;
   downloads: Pump;

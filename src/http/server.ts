@@ -56,6 +56,7 @@ import { sharedFileRoute, shareRoutes } from './routes/shares.ts';
 import { statusRoutes } from './routes/status.ts';
 import { tenantRoutes } from './routes/tenants.ts';
 import { tokenRoutes } from './routes/token.ts';
+import { tokenDashboardRoutes } from './routes/token-dashboard.ts';
 import { transferRoutes } from './routes/transfers.ts';
 import { tusRoutes } from './routes/tus.ts';
 import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
@@ -116,6 +117,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     outsideRoutes(working, routeDeps);
     accountDoors(working, routeDeps);
     sharedFileRoute(working, routeDeps);
+    tokenDashboardRoutes(working, routeDeps);
     tusRoutes(working, routeDeps, limits);
     resumableRoutes(working, routeDeps, limits);
     working.register(async (signedIn) => {

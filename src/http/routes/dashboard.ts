@@ -80,3 +80,8 @@ function send(request: FastifyRequest, reply: FastifyReply, asset: Asset, cachin
   if (coding !== undefined) reply.header('content-encoding', coding);
   return reply.send((coding && asset.coded.get(coding)) ?? asset.plain);
 }
+
+/** Name of the style sheet among the assets, for pages without a script. */
+export function dashboardStyle(): string {
+  return readdirSync(join(FOLDER, 'assets')).find((name) => name.endsWith('.css')) ?? '';
+}

@@ -1,0 +1,84 @@
+/** /api/tokens/dashboard: plain pages behind a password, and a way to the dashboard without one. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
+import { assertFine } from '../support/dashboard.ts';
+import { startServer } from '../support/server.ts';
+
+const PASSWORD = 'only for the tokens of this test';
+const PATH = '/api/tokens/dashboard';
+
+test('without a password the path leads to the page of tokens, where one signs in as everywhere', async (t) => {
+  const { origin } = await startServer(t);
+  for (const path of [PATH, `${PATH}/tokens`]) {
+    const reply = await fetch(`${origin}${path}`, { redirect: 'manual' });
+    assert.equal(reply.status, 303);
+    assert.equal(reply.headers.get('location'), '/#/tokens');
+  }
+  const posted = await fetch(`${origin}${PATH}/tokens/create`, { method: 'POST', body: new URLSearchParams() });
+  assert.ok([404, 405].includes(posted.status));
+});
+
+test('with it tokens are made and revoked, by pages without a script', { skip: WITHOUT_BROWSER }, async (t) => {
+  const { origin, client, app } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
+  const { page, complaints } = await visit(t, `${origin}${PATH}`);
+  await page.getByLabel('Password of the token dashboard').fill('a wrong one');
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('The password is wrong.').waitFor();
+  await page.getByLabel('Password of the token dashboard').fill(PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL(`${origin}${PATH}/tokens`);
+  await page.getByLabel('What it is for').fill('<b>night</b> job');
+  await page.getByLabel('Acts for').selectOption(`device ${client.id}`);
+  await page.getByRole('button', { name: 'Make token' }).click();
+  const token = (await page.locator('.secret code').textContent()) ?? '';
+  const ask = () => fetch(`${origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
+  assert.equal((await ask()).status, 200);
+  await page.getByRole('row').filter({ hasText: '<b>night</b> job' }).waitFor();
+  await assertFine(page);
+  await page.goto(`${origin}${PATH}/tokens`);
+  assert.equal(await page.getByText(token).count(), 0, 'shown once');
+  await page.getByRole('button', { name: 'Revoke <b>night</b> job' }).click();
+  await page.waitForURL(`${origin}${PATH}/tokens`);
+  assert.equal(await page.getByRole('row').count(), 1);
+  assert.equal((await ask()).status, 401);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.goto(`${origin}${PATH}/tokens`);
+  await page.getByLabel('Password of the token dashboard').waitFor();
+  assert.deepEqual(complaints, []);
+  assert.equal(app.server.printRoutes().includes(PASSWORD), false);
+});
+
+test('nobody gets in by guessing, by a cookie of another site, or without one', async (t) => {
+  const { origin, admin } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
+  const post = (path: string, fields: Record<string, string>, headers: Record<string, string> = {}) =>
+    fetch(`${origin}${PATH}${path}`, {
+      method: 'POST',
+      body: new URLSearchParams(fields),
+      headers,
+      redirect: 'manual',
+    });
+  const form = { owner: `device ${admin.id}`, 'scope files:read': 'on' };
+  assert.equal((await post('/tokens/create', form)).status, 401);
+  assert.equal((await post('/tokens/create', form, { cookie: 'token_dashboard=made-up' })).status, 401);
+  const signedIn = await post('', { password: PASSWORD });
+  assert.equal(signedIn.status, 303);
+  const cookie = signedIn.headers.get('set-cookie') ?? '';
+  assert.match(cookie, /HttpOnly/);
+  assert.match(cookie, /SameSite=Strict/);
+  assert.match(cookie, /Path=\/api\/tokens\/dashboard/);
+  const own = { cookie: cookie.split(';')[0] ?? '' };
+  assert.equal((await post('/tokens/create', form, { ...own, 'sec-fetch-site': 'cross-site' })).status, 403);
+  assert.equal((await post('/tokens/create', { ...form, 'scope files:read': 'off' }, own)).status, 422);
+  assert.equal((await post('/tokens/create', form, own)).status, 201);
+  assert.equal((await post('/logout', {}, own)).status, 303);
+  assert.equal((await post('/tokens/create', form, own)).status, 401);
+  const tries: number[] = [];
+  for (let attempt = 0; attempt < 30 && tries.at(-1) !== 429; attempt += 1)
+    tries.push((await post('', { password: `guess ${attempt}` })).status);
+  assert.equal(tries.at(-1), 429, tries.join(' '));
+  const audit = await fetch(`${origin}/api/audit?limit=100`, { headers: admin.headers });
+  const text = await audit.text();
+  assert.match(text, /token_created/);
+  assert.doesNotMatch(text, new RegExp(`${PASSWORD}|guess`));
+});
