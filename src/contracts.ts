@@ -377,6 +377,8 @@ export interface ClientDocument {
   lastUsed: number | null;
   /** Access tokens issued before are refused: the secret was another one then. */
   notBefore: number | null;
+  /** It may do nothing until it is enabled again; nothing of it is forgotten. */
+  disabled?: true;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
   /** Number of the second factor, in E.164. */
@@ -418,6 +420,8 @@ export interface PersonDocument {
   outside: OutsideAccount[];
   /** Absent: signs in by `email`. */
   account?: NamedAccount;
+  /** They may do nothing until they are enabled again; nothing of them is forgotten. */
+  disabled?: true;
   createdAt: number;
   lastUsed: number | null;
   /** Absent: the server's own limits. */

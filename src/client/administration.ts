@@ -5,7 +5,7 @@ import type { Delivery, DeliveryPage, NewTarget, Target, TargetCreated } from '.
 import { checkName } from '../protocol/names.ts';
 import type { NewPerson, PeopleList, Person, PersonChange } from '../protocol/people-schemas.ts';
 import type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
-import type { Client, ClientCreated, NewClient, NewTenant, Tenant } from '../protocol/schemas.ts';
+import type { Client, ClientCreated, ClientUpdate, NewClient, NewTenant, Tenant } from '../protocol/schemas.ts';
 import type { ApiToken, ApiTokenCreated, NewApiToken } from '../protocol/token-schemas.ts';
 
 export interface AdminOptions {
@@ -51,6 +51,11 @@ export class ClientCalls {
   /** The secret in the answer is shown once, and never again. */
   create(client: NewClient, { tenant, signal }: AdminOptions = {}): Promise<ClientCreated> {
     return this.#ask('POST', 'api/clients', { query: { tenant }, body: client, signal });
+  }
+
+  /** What is absent stays. Another role, disabling and `end_sessions` end its sessions. Throws `not_found`. */
+  update(clientId: string, change: ClientUpdate, { signal }: AdminOptions = {}): Promise<Client> {
+    return this.#ask('PUT', `api/clients/${segment(clientId)}`, { body: change, signal });
   }
 
   async remove(clientId: string, { signal }: AdminOptions = {}): Promise<void> {

@@ -14,11 +14,11 @@ import type { RouteDeps } from './deps.ts';
 
 /** A person as others may see them: without anything that signs them in. */
 export function shownPerson(person: PersonDocument): Person {
-  const { id, email, name, surname, role, tenant, createdAt, lastUsed, account } = person;
+  const { id, email, name, surname, role, tenant, createdAt, lastUsed, account, disabled } = person;
   const used = lastUsed === null ? null : iso(lastUsed);
   const named = account ? { username: account.username, account_kind: account.kind } : {};
   const shown = { id, email: email ?? account?.contact ?? null, name, surname, role, tenant, ...named };
-  return { ...shown, created_at: iso(createdAt), last_used: used };
+  return { ...shown, created_at: iso(createdAt), last_used: used, ...(disabled ? { disabled } : {}) };
 }
 
 /**

@@ -22,6 +22,13 @@ export interface NewClient {
   secret?: string;
 }
 
+export interface ClientChange {
+  role?: Role | undefined;
+  name?: string | undefined;
+  disabled?: boolean | undefined;
+  endSessions?: boolean | undefined;
+}
+
 export class Clients {
   readonly #kept: Kept<ClientDocument>;
   readonly #clock: Clock;
@@ -84,7 +91,7 @@ export class Clients {
   /** The client as it is now, or null when it is gone; remembers that it was used. */
   principal(clientId: string): Principal | null {
     const document = this.#kept.get(clientId);
-    if (!document) return null;
+    if (!document || document.disabled) return null;
     const now = this.#clock.now();
     this.#kept.use({ ...document, lastUsed: now }, now);
     let principal = this.#principals.get(clientId);
@@ -116,6 +123,29 @@ export class Clients {
     const { phone: _, ...rest } = before;
     await this.#kept.replace(before, phone === null ? rest : { ...rest, phone });
     return true;
+  }
+
+  /**
+   * What is absent stays. Durable when it resolves; null when there is no such client.
+   * @param endSessions access tokens of before are refused
+   */
+  async update(
+    clientId: string,
+    { role, name, disabled, endSessions = false }: ClientChange,
+  ): Promise<ClientDocument | null> {
+    const before = this.#kept.get(clientId);
+    if (!before) return null;
+    const { disabled: was, ...rest } = before;
+    const after: ClientDocument = {
+      ...rest,
+      role: role ?? before.role,
+      name: name ?? before.name,
+      notBefore: endSessions || disabled ? this.#clock.now() : before.notBefore,
+      ...((disabled ?? was) ? { disabled: true } : {}),
+    };
+    await this.#kept.replace(before, after);
+    this.#principals.delete(clientId);
+    return this.#kept.get(clientId) ?? null;
   }
 
   /** Its tokens are worthless from this moment; false when there is no such client. */

@@ -128,7 +128,7 @@ export class Identity {
    */
   mayStillRead({ id, kind, through }: Maker, owner: string): boolean {
     const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
-    if (!document || !this.tenants.has(document.tenant)) return false;
+    if (!document || document.disabled || !this.tenants.has(document.tenant)) return false;
     // As they are now; that something they made is used is no use of their own.
     const { tenant, role } = document;
     if (!reads(principalOf({ id, kind, tenant, role }), owner)) return false;

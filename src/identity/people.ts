@@ -33,6 +33,7 @@ export interface NewPerson {
 export type PersonChange = Partial<Pick<PersonDocument, 'email' | 'name' | 'surname' | 'role'>> & {
   password?: string;
   outside?: OutsideAccount[];
+  disabled?: boolean | undefined;
 };
 
 /** What of a person nobody else may have. */
@@ -128,7 +129,7 @@ export class People {
   /** The person as they are now, or null when they are gone; remembers that they were here. */
   principal(id: string): Principal | null {
     const document = this.#kept.get(id);
-    if (!document) return null;
+    if (!document || document.disabled) return null;
     const now = this.#clock.now();
     this.#kept.use({ ...document, lastUsed: now }, now);
     let principal = this.#principals.get(id);
@@ -151,11 +152,17 @@ export class People {
    * @throws LadingError `already_exists`
    */
   async update(id: string, change: PersonChange): Promise<PersonDocument | null> {
-    const { password, ...rest } = change;
+    const { password, disabled, ...rest } = change;
     const passwordHash = password === undefined ? undefined : await this.#secrets.hash(password);
     const before = this.#kept.get(id);
     if (!before) return null;
-    const after: PersonDocument = { ...before, ...rest, ...(passwordHash === undefined ? {} : { passwordHash }) };
+    const { disabled: was, ...known } = before;
+    const after: PersonDocument = {
+      ...known,
+      ...rest,
+      ...(passwordHash === undefined ? {} : { passwordHash }),
+      ...((disabled ?? was) ? { disabled: true as const } : {}),
+    };
     after.email = after.email === null ? null : normalizeEmail(after.email);
     const release = this.#claim(after);
     try {

@@ -8,6 +8,7 @@ export const AUDIT_ACTIONS = [
   'refusal',
   'client_created',
   'client_renewed',
+  'client_updated',
   'client_deleted',
   'token_created',
   'token_rotated',

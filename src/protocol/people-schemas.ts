@@ -30,6 +30,7 @@ export const Person = Type.Object(
     account_kind: Type.Optional(Text('Of such an account: ops or client.')),
     created_at: Time('When the account was made.'),
     last_used: Nullable(Time('When they last asked for something.')),
+    disabled: Type.Optional(Type.Boolean({ description: 'True: they may do nothing until they are enabled again.' })),
   },
   { title: 'Person' },
 );
@@ -118,6 +119,10 @@ export const PersonChange = Type.Object(
     role: Type.Optional(Role),
     password: Type.Optional(Password),
     password2: Type.Optional(Again),
+    disabled: Type.Optional(
+      Type.Boolean({ description: 'True: they may do nothing from now on, and all sign-ins end; their files stay.' }),
+    ),
+    end_sessions: Type.Optional(Type.Boolean({ description: 'True: all their sign-ins end.' })),
   },
   { title: 'PersonChange', description: 'What is absent stays. A new role or password ends all sign-ins.' },
 );

@@ -203,6 +203,7 @@ export const Client = Type.Object(
     created_at: Time('When it was enrolled.'),
     last_used: Nullable(Time('When it last signed in.')),
     name: Nullable(Text('What the administrator called it.')),
+    disabled: Type.Optional(Type.Boolean({ description: 'True: it may do nothing until it is enabled again.' })),
   },
   { title: 'Client' },
 );
@@ -222,6 +223,19 @@ export const NewClient = Type.Object(
   { title: 'NewClient' },
 );
 export type NewClient = Static<typeof NewClient>;
+
+export const ClientUpdate = Type.Object(
+  {
+    role: Type.Optional(Role),
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+    disabled: Type.Optional(
+      Type.Boolean({ description: 'True: it may do nothing from now on, and all its sessions end; its files stay.' }),
+    ),
+    end_sessions: Type.Optional(Type.Boolean({ description: 'True: its tokens of before are refused.' })),
+  },
+  { title: 'ClientUpdate', description: 'What is absent stays.', additionalProperties: false },
+);
+export type ClientUpdate = Static<typeof ClientUpdate>;
 
 export const ClientCreated = Type.Object(
   {

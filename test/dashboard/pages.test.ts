@@ -83,8 +83,18 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await page.getByRole('button', { name: 'Done' }).click();
   await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor();
   // Made by somebody else: it shows without a reload.
-  await server.enrol('ops');
-  await page.getByRole('row').filter({ hasText: 'ops' }).waitFor();
+  const other = await server.enrol('ops');
+  const row = page.getByRole('row').filter({ hasText: other.id });
+  await row.waitFor();
+  const works = async () => (await fetch(`${server.origin}/api/files`, { headers: other.headers })).status;
+  assert.equal(await works(), 200);
+  await page.getByRole('button', { name: `Disable ${other.id}` }).click();
+  await row.getByText('disabled').waitFor();
+  assert.equal(await works(), 401);
+  await page.getByRole('button', { name: `Enable ${other.id}` }).click();
+  await row.getByText('enabled').waitFor();
+  await page.getByLabel(`Role of ${other.id}`).selectOption('client');
+  await page.getByRole('button', { name: `End sessions of ${other.id}` }).click();
   await assertFine(page);
   await page.getByRole('button', { name: 'Remove camera 7' }).click();
   await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor({ state: 'detached' });

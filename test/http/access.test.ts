@@ -151,6 +151,7 @@ const LINES: Line[] = [
 
   { operation: 'GET /api/clients', rule: 'clients:admin' },
   { operation: 'POST /api/clients', rule: 'clients:admin' },
+  { operation: 'PUT /api/clients/{client_id}', rule: 'clients:admin', body: () => ({ name: 'none' }) },
   { operation: 'DELETE /api/clients/{client_id}', rule: 'clients:admin' },
 
   { operation: 'GET /v1/user', rule: 'users:admin' },

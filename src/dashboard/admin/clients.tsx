@@ -1,10 +1,12 @@
 /** Devices and administrators that sign in with an id and a secret. */
 import { useState } from 'preact/hooks';
-import type { ClientCreated, Role } from '../../protocol/schemas.ts';
+import type { ClientCreated, ClientUpdate, Role } from '../../protocol/schemas.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
+
+export const ROLES: Role[] = ['client', 'ops', 'admin'];
 
 export function ClientsTab(props: PageProps) {
   const { client } = props.who;
@@ -29,23 +31,52 @@ export function ClientsTab(props: PageProps) {
       setError(words(problem));
     }
   };
-  const rows = (live.value ?? []).map(({ client_id: id, name, role, created_at, last_used }) => ({
+  const change = async (id: string, wish: ClientUpdate) => {
+    await client.clients.update(id, wish);
+    live.again();
+  };
+  const rows = (live.value ?? []).map(({ client_id: id, name, role, created_at, last_used, disabled = false }) => ({
     key: id,
     cells: [
       <span class="name">{name ?? id}</span>,
       <code>{id}</code>,
-      role,
+      <select
+        aria-label={`Role of ${name ?? id}`}
+        value={role}
+        onChange={(event) => {
+          change(id, { role: event.currentTarget.value as Role }).catch((problem) => setError(words(problem)));
+        }}
+      >
+        {[...new Set([...ROLES, role])].map((one) => (
+          <option key={one} value={one}>
+            {one}
+          </option>
+        ))}
+      </select>,
+      disabled ? <span class="bad">disabled</span> : 'enabled',
       time(created_at),
       last_used === null ? 'never' : time(last_used),
-      <Act
-        kind="danger"
-        label={`Remove ${name ?? id}`}
-        ask={`Remove ${name ?? id}? Its tokens are worthless at once; its files stay.`}
-        run={() => client.clients.remove(id).then(live.again)}
-        onError={setError}
-      >
-        Remove
-      </Act>,
+      <span class="acts">
+        <Act
+          label={`${disabled ? 'Enable' : 'Disable'} ${name ?? id}`}
+          run={() => change(id, { disabled: !disabled })}
+          onError={setError}
+        >
+          {disabled ? 'Enable' : 'Disable'}
+        </Act>
+        <Act label={`End sessions of ${name ?? id}`} run={() => change(id, { end_sessions: true })} onError={setError}>
+          End sessions
+        </Act>
+        <Act
+          kind="danger"
+          label={`Remove ${name ?? id}`}
+          ask={`Remove ${name ?? id}? Its tokens are worthless at once; its files stay.`}
+          run={() => client.clients.remove(id).then(live.again)}
+          onError={setError}
+        >
+          Remove
+        </Act>
+      </span>,
     ],
   }));
   return (
@@ -73,7 +104,7 @@ export function ClientsTab(props: PageProps) {
       <Section title="Clients">
         <Table
           caption="Clients of this tenant"
-          head={['Name', 'Id', 'Role', 'Enrolled', 'Last used', 'Do']}
+          head={['Name', 'Id', 'Role', 'State', 'Enrolled', 'Last used', 'Do']}
           rows={rows}
           empty={live.value === null ? 'Loading …' : 'There is no client yet.'}
         />

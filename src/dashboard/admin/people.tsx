@@ -1,13 +1,12 @@
 /** People who sign in by account or through an outside provider. */
 import { useState } from 'preact/hooks';
+import type { PersonChange } from '../../protocol/people-schemas.ts';
 import type { Role } from '../../protocol/schemas.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Act, Section, Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
-import { RoleChoice } from './clients.tsx';
-
-const ROLES: Role[] = ['client', 'ops', 'admin'];
+import { ROLES, RoleChoice } from './clients.tsx';
 
 export function PeopleTab(props: PageProps) {
   const { client } = props.who;
@@ -32,12 +31,11 @@ export function PeopleTab(props: PageProps) {
       setError(words(problem));
     }
   };
-  const change = async (id: string, role: Role) => {
-    setError(null);
-    await client.users.update(id, { role }).catch((problem) => setError(words(problem)));
+  const change = async (id: string, wish: PersonChange) => {
+    await client.users.update(id, wish);
     live.again();
   };
-  const rows = (live.value ?? []).map(({ id, name, surname, email, username, role, last_used }) => {
+  const rows = (live.value ?? []).map(({ id, name, surname, email, username, role, last_used, disabled = false }) => {
     const shown = email ?? username ?? id;
     return {
       key: id,
@@ -47,7 +45,9 @@ export function PeopleTab(props: PageProps) {
         <select
           aria-label={`Role of ${shown}`}
           value={role}
-          onChange={(event) => void change(id, event.currentTarget.value as Role)}
+          onChange={(event) => {
+            change(id, { role: event.currentTarget.value as Role }).catch((problem) => setError(words(problem)));
+          }}
         >
           {[...new Set([...ROLES, role])].map((one) => (
             <option key={one} value={one}>
@@ -55,16 +55,29 @@ export function PeopleTab(props: PageProps) {
             </option>
           ))}
         </select>,
+        disabled ? <span class="bad">disabled</span> : 'enabled',
         last_used === null ? 'never' : time(last_used),
-        <Act
-          kind="danger"
-          label={`Remove ${shown}`}
-          ask={`Remove ${shown}? All their sign-ins end at once; their files stay.`}
-          run={() => client.users.remove(id).then(live.again)}
-          onError={setError}
-        >
-          Remove
-        </Act>,
+        <span class="acts">
+          <Act
+            label={`${disabled ? 'Enable' : 'Disable'} ${shown}`}
+            run={() => change(id, { disabled: !disabled })}
+            onError={setError}
+          >
+            {disabled ? 'Enable' : 'Disable'}
+          </Act>
+          <Act label={`End sessions of ${shown}`} run={() => change(id, { end_sessions: true })} onError={setError}>
+            End sessions
+          </Act>
+          <Act
+            kind="danger"
+            label={`Remove ${shown}`}
+            ask={`Remove ${shown}? All their sign-ins end at once; their files stay.`}
+            run={() => client.users.remove(id).then(live.again)}
+            onError={setError}
+          >
+            Remove
+          </Act>
+        </span>,
       ],
     };
   });
@@ -99,7 +112,7 @@ export function PeopleTab(props: PageProps) {
         <p class="quiet">Another role ends all sign-ins of that person.</p>
         <Table
           caption="People of this tenant"
-          head={['Name', 'Signs in as', 'Role', 'Last seen', 'Do']}
+          head={['Name', 'Signs in as', 'Role', 'State', 'Last seen', 'Do']}
           rows={rows}
           empty={live.value === null ? 'Loading …' : 'There is nobody yet.'}
         />

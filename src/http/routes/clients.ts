@@ -1,9 +1,18 @@
 /** Enrolling devices and people (PROTOCOL §7). For administrators. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import type { ClientDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { mayEnrol, reachesTenant, tenantOf } from '../../identity/policy.ts';
-import { type Client, ClientCreated, ClientList, Message, NewClient, TenantQuery } from '../../protocol/schemas.ts';
+import {
+  Client,
+  ClientCreated,
+  ClientList,
+  ClientUpdate,
+  Message,
+  NewClient,
+  TenantQuery,
+} from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
@@ -16,7 +25,14 @@ const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;
 export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
   listRoute(app, deps);
   app.register(async (json) => createRoute(json, deps));
+  app.register(async (json) => updateRoute(json, deps));
   deleteRoute(app, deps);
+}
+
+function shown({ clientId, role, createdAt, lastUsed, name, disabled }: ClientDocument): Client {
+  const used = lastUsed === null ? null : iso(lastUsed);
+  const known = { client_id: clientId, role, created_at: iso(createdAt), last_used: used, name };
+  return disabled ? { ...known, disabled } : known;
 }
 
 function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
@@ -34,15 +50,7 @@ function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
       const clients = known
         .list(tenantOf(request.principal, request.query.tenant))
         .sort((a, b) => a.createdAt - b.createdAt)
-        .map(
-          (client): Client => ({
-            client_id: client.clientId,
-            role: client.role,
-            created_at: iso(client.createdAt),
-            last_used: client.lastUsed === null ? null : iso(client.lastUsed),
-            name: client.name,
-          }),
-        );
+        .map(shown);
       return { clients, count: clients.length };
     },
   });
@@ -81,6 +89,44 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
         client_secret: made.secret,
         role,
       };
+    },
+  });
+}
+
+function updateRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
+  jsonBodies(app);
+  app.put<{ Body: ClientUpdate; Params: { client_id: string } }>('/api/clients/:client_id', {
+    schema: {
+      tags,
+      summary: 'Changes a client: its role or name, disables or enables it, ends its sessions.',
+      params: Type.Object({ client_id: Type.String() }),
+      body: ClientUpdate,
+      response: { 200: Client },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    preParsing: smallBody(config.idleSeconds),
+    config: { needs: 'clients:admin', audit: 'client_updated' },
+    handler: async (request, reply): Promise<Client> => {
+      reply.header('cache-control', 'no-store');
+      const { client_id: id } = request.params;
+      const { principal, body } = request;
+      const { role, name, disabled, end_sessions: endSessions } = body;
+      const client = clients.find(id);
+      const theirs = client && reachesTenant(principal, client.tenant) && mayEnrol(principal, client.role);
+      if (!theirs) throw new LadingError('not_found', 'There is no client with this id.');
+      if (id === principal.id && (role ?? disabled) !== undefined)
+        throw new LadingError('forbidden', 'Nobody changes their own role, nor disables themselves.');
+      if (role !== undefined && !mayEnrol(principal, role))
+        throw new LadingError('insufficient_scope', `You cannot give the role ${role}.`);
+      request.audited = { tenant: client.tenant };
+      const ends = endSessions || disabled || (role !== undefined && role !== client.role);
+      const after = await clients.update(id, { role, name, disabled, endSessions: ends });
+      if (!after) throw new LadingError('not_found', 'There is no client with this id.');
+      if (ends) await identity.signIns.endAllOf({ kind: 'device', id });
+      return shown(after);
     },
   });
 }

@@ -152,17 +152,22 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply): Promise<Person> => {
       reply.header('cache-control', 'no-store');
       const person = personOf(deps, request, request.query.pk);
-      const { role, password } = request.body;
+      const { role, password, disabled, end_sessions: endSessions } = request.body;
       requireRank(request, person.role);
       if (role !== undefined) requireRank(request, role);
-      if (person.id === request.principal.id && (role ?? password) !== undefined) {
+      if (person.id === request.principal.id && (role ?? password ?? disabled) !== undefined) {
         throw new LadingError('forbidden', 'Nobody changes their own role; one’s own password by PUT /v1/auth/me.');
       }
-      const change = { ...changeOf(person, request.body, request.body.email), ...(role === undefined ? {} : { role }) };
+      const change = {
+        ...changeOf(person, request.body, request.body.email),
+        ...(role === undefined ? {} : { role }),
+        disabled,
+      };
       const after = await identity.people.update(person.id, change);
       if (!after) throw nobody();
       const subject = { kind: 'person' as const, id: person.id };
-      if (password !== undefined || after.role !== person.role) await identity.signIns.endAllOf(subject);
+      if (password !== undefined || after.role !== person.role || disabled || endSessions)
+        await identity.signIns.endAllOf(subject);
       // Whoever knew the old one may have made tokens for themselves with it.
       if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
       return shownPerson(after);

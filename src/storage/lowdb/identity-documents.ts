@@ -56,6 +56,7 @@ export function checkClient(value: unknown, clientId: string): ClientDocument {
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     notBefore: fields.has('notBefore') ? fields.countOrNull('notBefore') : null,
+    ...(fields.has('disabled') ? { disabled: true } : {}),
     ...quotaOf(fields),
     ...phoneOf(fields),
   });
@@ -76,6 +77,7 @@ export function checkPerson(value: unknown, id: string): PersonDocument {
     passwordHash: fields.textOrNull('passwordHash'),
     outside,
     ...accountOf(fields),
+    ...(fields.has('disabled') ? { disabled: true } : {}),
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     ...quotaOf(fields),
