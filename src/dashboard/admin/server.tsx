@@ -1,5 +1,6 @@
 /** How the server is, and the settings in force. */
 import type { ServerConfig } from '../../protocol/config-schemas.ts';
+import { size } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Section, Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
@@ -43,7 +44,7 @@ function Settings({ config: { server, limits, durations, signing, delivery } }: 
             {Object.entries(values).map(([name, value]) => (
               <div key={name}>
                 <dt>{name.replaceAll('_', ' ')}</dt>
-                <dd>{value === null ? 'not set' : String(value)}</dd>
+                <dd>{value === null ? 'not set' : /bytes$/.test(name) ? size(Number(value)) : String(value)}</dd>
               </div>
             ))}
           </dl>
