@@ -4,7 +4,7 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { words } from './format.ts';
 import { Moves, type Task } from './moves.ts';
 import { PAGES, partOf } from './pages.ts';
-import { resume, type SignedIn, type SignIn, signIn } from './session.ts';
+import { outsideProviders, resume, type SignedIn, type SignIn, signIn } from './session.ts';
 import './style.css';
 
 function App() {
@@ -82,10 +82,17 @@ const WAYS = [
   ['token', 'API token', null, 'API token'],
 ] as const;
 
+/** As people know them. */
+const PROVIDERS: Record<string, string> = { oidc: 'your organisation', yandex: 'Yandex' };
+
 function SignInPage({ trouble, onDone }: { trouble: string | null; onDone(who: SignedIn): void }) {
   const [kind, setKind] = useState<SignIn['kind']>('client');
   const [error, setError] = useState(trouble);
   const [busy, setBusy] = useState(false);
+  const [providers, setProviders] = useState<{ name: string; href: string }[]>([]);
+  useEffect(() => {
+    void outsideProviders().then(setProviders);
+  }, []);
   const [, , idWord, secretWord] = WAYS.find(([way]) => way === kind) ?? WAYS[0];
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
@@ -132,6 +139,15 @@ function SignInPage({ trouble, onDone }: { trouble: string | null; onDone(who: S
           {error}
         </p>
       </form>
+      {providers.length > 0 && (
+        <p class="bar">
+          {providers.map(({ name, href }) => (
+            <a key={name} class="button" href={href}>
+              {`Sign in with ${PROVIDERS[name] ?? name}`}
+            </a>
+          ))}
+        </p>
+      )}
     </main>
   );
 }

@@ -2,6 +2,7 @@
 import { LadingClient } from '../client/client.ts';
 import { LadingError } from '../errors.ts';
 import type { Verified } from '../protocol/oauth-schemas.ts';
+import type { OutsideProviders } from '../protocol/outside-schemas.ts';
 import type { Role } from '../protocol/schemas.ts';
 
 /** Where the server is: the folder of this page. */
@@ -43,8 +44,28 @@ export async function signIn(how: SignIn): Promise<SignedIn> {
   return establish(await fresh(), fresh);
 }
 
+/** In the query of the page that an outside provider leads back to. */
+const FROM_OUTSIDE = 'from-outside';
+
+/** Providers that people may sign in through; none when the server cannot be asked. */
+export async function outsideProviders(): Promise<{ name: string; href: string }[]> {
+  const reply = await fetch(new URL('v1/auth/providers', SERVER)).catch(() => null);
+  if (!reply?.ok) return [];
+  const { providers } = (await reply.json()) as OutsideProviders;
+  const back = `${location.pathname}?${FROM_OUTSIDE}`;
+  return providers.map(({ name, login_url: url }) => {
+    const href = new URL(url.replace(/^\//, ''), SERVER);
+    href.searchParams.set('return_to', back);
+    return { name, href: href.href };
+  });
+}
+
 /** The sign-in that this tab had before a reload, or the one that the browser's cookie can renew; null when there is none. */
 export async function resume(): Promise<SignedIn | null> {
+  if (new URLSearchParams(location.search).has(FROM_OUTSIDE)) {
+    history.replaceState(null, '', location.pathname + location.hash);
+    return await establish(await renewByCookie(), renewByCookie);
+  }
   const kept = sessionStorage.getItem(KEPT);
   if (kept !== null) {
     const { token, cookie } = JSON.parse(kept) as { token: string; cookie: boolean };
