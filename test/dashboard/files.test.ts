@@ -1,7 +1,10 @@
 /** The dashboard as somebody uses it: a real browser, a real server, real files. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer, request as requestTo } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
@@ -41,7 +44,7 @@ test('an upload survives a killed server and a reload, and comes back byte for b
 }, async (t) => {
   const folder = await temporaryFolder(t);
   const first = await startServerProcess(t, join(folder, 'data'));
-  const bytes = randomBytes(96 * 1024 * 1024);
+  const bytes = randomBytes(500_000_000);
   const file = join(folder, 'recording.raw');
   await writeFile(file, bytes);
   const { page, complaints, context } = await visit(t, `${first.env.LADING_SERVER}/`);
@@ -132,15 +135,15 @@ test('what others send shows at once, and names are text whatever is in them', {
   assert.deepEqual(complaints, []);
 });
 
-test('a list of 1,200 files keeps few of them in the page, the last one within reach', {
+test('a list of 10,000 files keeps few of them in the page, the last one within reach', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
   const { origin, client, app } = await startServer(t);
   const { page, complaints } = await visit(t, `${origin}/`);
   await page.setViewportSize({ width: 360, height: 640 });
   const headers = { ...client.headers, 'content-type': 'application/octet-stream' };
-  for (let at = 0; at < 1200; at += 50) {
-    const names = Array.from({ length: 50 }, (_, index) => `f${String(at + index).padStart(4, '0')}`);
+  for (let at = 0; at < 10_000; at += 50) {
+    const names = Array.from({ length: 50 }, (_, index) => `f${String(at + index).padStart(5, '0')}`);
     const send = async (name: string): Promise<void> => {
       const url = `/api/files/upload?filename=${name}&total_size=9`;
       const payload = Buffer.from(encodeChunk(0, Buffer.from('hello')));
@@ -150,12 +153,12 @@ test('a list of 1,200 files keeps few of them in the page, the last one within r
     await Promise.all(names.map(send));
   }
   await signInTo(page, client);
-  await page.getByText('1200 entries').waitFor();
+  await page.getByText('10000 entries').waitFor();
   assert.ok((await page.locator('.row').count()) < 100);
   await page.locator('.list').evaluate((list: { scrollTop: number; scrollHeight: number }) => {
     list.scrollTop = list.scrollHeight;
   });
-  await page.locator('[data-name="f1199"]').waitFor();
+  await page.locator('[data-name="f09999"]').waitFor();
   assert.ok((await page.locator('.row').count()) < 100);
   const wide = await page.evaluate('document.documentElement.scrollWidth');
   const widest = await page.evaluate(
@@ -362,4 +365,45 @@ test('two browsers see what the other one uploads, and a page that is left goes 
   await one.page.getByRole('link', { name: 'Files' }).click();
   await one.page.getByRole('listitem').filter({ hasText: '↑ shared.raw' }).getByText('Done').waitFor();
   assert.deepEqual([...one.complaints, ...two.complaints], []);
+});
+
+test('behind a proxy that takes only small bodies, chunks become smaller until they pass', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { port, client, origin } = await startServer(t);
+  const most = 1_000_000;
+  let refused = 0;
+  const proxy = createServer((request, response) => {
+    if (Number(request.headers['content-length'] ?? 0) > most) {
+      refused += 1;
+      request.resume();
+      response.writeHead(413, { connection: 'close' }).end();
+      return;
+    }
+    const { method, url, headers } = request;
+    const onward = requestTo({ port, host: '127.0.0.1', method, path: url, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    onward.on('error', () => response.destroy());
+    response.on('close', () => onward.destroy());
+    request.pipe(onward);
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  t.after(() => {
+    proxy.close();
+    proxy.closeAllConnections();
+  });
+  const folder = await temporaryFolder(t);
+  const bytes = randomBytes(20_000_000);
+  await writeFile(join(folder, 'small.raw'), bytes);
+  const { page, complaints } = await visit(t, `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/`);
+  await signInTo(page, client);
+  await page.getByLabel('Upload files').setInputFiles(join(folder, 'small.raw'));
+  await page.locator('[data-name="small.raw"]').getByText('complete').waitFor();
+  assert.ok(refused > 0, 'it began with larger ones');
+  const reply = await fetch(`${origin}/api/files/download/small.raw`, { headers: client.headers });
+  assert.ok(Buffer.from(await reply.arrayBuffer()).equals(bytes));
+  assert.deepEqual(complaints, []);
 });
