@@ -407,3 +407,59 @@ test('behind a proxy that takes only small bodies, chunks become smaller until t
   assert.ok(Buffer.from(await reply.arrayBuffer()).equals(bytes));
   assert.deepEqual(complaints, []);
 });
+
+test('a sign-in that ends in the middle of an upload is renewed, and the upload goes on', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client, admin } = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const bytes = randomBytes(40 * 1024 * 1024);
+  await writeFile(join(folder, 'long.raw'), bytes);
+  const { page, context, complaints } = await visit(t, `${origin}/`);
+  await signInTo(page, client);
+  let goOn = () => {};
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let chunks = 0;
+  await context.route('**/api/files/upload?*', async (route) => {
+    chunks += 1;
+    if (chunks > 1) await gate;
+    await route.continue().catch(() => {});
+  });
+  await page.getByLabel('Upload files').setInputFiles(join(folder, 'long.raw'));
+  await page
+    .locator('[data-name="long.raw"]')
+    .getByText(/received/)
+    .waitFor();
+  // Tokens are told apart by the second in which they were given.
+  await new Promise((resolve) => setTimeout(resolve, 1100));
+  const ended = await fetch(`${origin}/api/clients/${client.id}`, {
+    method: 'PUT',
+    headers: { ...admin.headers, 'content-type': 'application/json' },
+    body: '{"end_sessions":true}',
+  });
+  assert.equal(ended.status, 200);
+  goOn();
+  await page.locator('[data-name="long.raw"]').getByText('complete').waitFor();
+  await page.getByRole('button', { name: 'long.raw', exact: true }).click();
+  await page.getByRole('dialog').getByText('Share links').waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test('the history of a file is there for administrators', { skip: WITHOUT_BROWSER }, async (t) => {
+  const { origin, admin } = await startServer(t);
+  await store(origin, admin.headers.authorization, 'told.txt', Buffer.from('x'), 'text/plain');
+  const share = await fetch(`${origin}/api/files/share/told.txt`, {
+    method: 'POST',
+    headers: { ...admin.headers, 'content-type': 'application/json' },
+    body: '{}',
+  });
+  assert.equal(share.status, 201);
+  const { page, complaints } = await visit(t, `${origin}/`);
+  await signInTo(page, admin);
+  await page.getByRole('button', { name: 'told.txt', exact: true }).click();
+  await page.getByRole('region', { name: 'History' }).getByText('share created').waitFor();
+  await assertFine(page);
+  assert.deepEqual(complaints, []);
+});

@@ -5,6 +5,7 @@ import { size, time } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
+import { History } from './history.tsx';
 import { Preview } from './preview.tsx';
 import { Readers } from './readers.tsx';
 import { ShareLinks } from './share-links.tsx';
@@ -47,6 +48,7 @@ export function Details({ page, name, onClose }: { page: PageProps; name: string
               <Preview who={page.who} file={file} />
               <ShareLinks page={page} name={name} />
               <Readers page={page} name={name} />
+              {page.who.atLeast('admin') && <History page={page} name={name} />}
             </>
           )}
         </>
