@@ -464,6 +464,17 @@ export interface ApiTokenDocument {
   expiresAt: number | null;
   lastUsed: number | null;
   uses: number;
+  /** Absent: never used since days are counted apart. */
+  days?: TokenDays;
+}
+
+/** How often something was used on each of the last days, UTC. */
+export interface TokenDays {
+  /** Days since the epoch: of `today`. */
+  day: number;
+  today: number;
+  /** Of the days before, the youngest last. */
+  before: number[];
 }
 
 /** Who made something that outlives the request, and on what that rests besides their own right. */

@@ -3,7 +3,7 @@
  * of 256 random bits, which nobody can guess and nothing need slow down.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { ApiTokenDocument, Clock, Collection, Subject } from '../contracts.ts';
+import type { ApiTokenDocument, Clock, Collection, Subject, TokenDays } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { Kept } from './kept.ts';
@@ -104,7 +104,8 @@ export class ApiTokens {
     const document = this.ofToken(token);
     if (document === null) return null;
     const now = this.#clock.now();
-    const used = { ...document, lastUsed: now, uses: document.uses + 1 };
+    const days = countedOn(document.days, dayOf(now));
+    const used = { ...document, lastUsed: now, uses: document.uses + 1, days };
     this.#kept.use(used, now);
     return used;
   }
@@ -194,4 +195,27 @@ function makeToken(id: string): string {
 
 function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('hex');
+}
+
+/** Days that are remembered, today included. */
+const DAYS = 30;
+
+/** Days since the epoch, UTC. */
+export function dayOf(time: number): number {
+  return Math.floor(time / (24 * 3600 * 1000));
+}
+
+/** One use more on that day. */
+function countedOn(days: TokenDays | undefined, day: number): TokenDays {
+  if (days?.day === day) return { ...days, today: days.today + 1 };
+  return { day, today: 1, before: usesByDay(days, day).slice(1, -1) };
+}
+
+/** Uses on each of the last 30 days, today's last. */
+export function usesByDay(days: TokenDays | undefined, day: number): number[] {
+  const none = new Array<number>(DAYS).fill(0);
+  if (!days) return none;
+  // A clock that was set back counts as today.
+  const passed = Math.max(0, day - days.day);
+  return [...none, ...days.before, days.today, ...none.slice(0, passed)].slice(-DAYS);
 }

@@ -61,6 +61,7 @@ export const ApiToken = Type.Object(
     last_used: Nullable(Time('When it was last sent with a request.')),
     scopes: Scopes,
     uses: Type.Integer({ minimum: 0, description: 'Requests that it was sent with.' }),
+    uses_by_day: Type.Array(Type.Integer({ minimum: 0 }), { description: 'Of the last 30 days (UTC), today last.' }),
     user_id: Text('Who it acts for.'),
     name: Nullable(Text('What it is for.')),
     expires_at: Nullable(Time('When it ends; null: when it is revoked.')),

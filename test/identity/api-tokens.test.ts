@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { ApiTokenDocument, Collection } from '../../src/contracts.ts';
 import { LadingError } from '../../src/errors.ts';
 import { Access } from '../../src/identity/access.ts';
-import { ApiTokens } from '../../src/identity/api-tokens.ts';
+import { ApiTokens, dayOf, usesByDay } from '../../src/identity/api-tokens.ts';
 import type { Identity } from '../../src/identity/identity.ts';
 import { managesTokensOf, type TokenOwner } from '../../src/identity/policy.ts';
 import { principalOf } from '../../src/identity/principals.ts';
@@ -193,6 +193,32 @@ function accessOf(identity: Identity): Access {
   const deps = { issuer: 'lading', sign: never, verify: never, subject: never, isAlive: never, seconds: 60 };
   return new Access(identity, new Tokens({ ...deps, clock: { now: never } }, identity.revoked));
 }
+
+test('uses are counted by the day, the last thirty of them, and kept over a restart', async (t) => {
+  const { tokens, store, clock } = await bench(t);
+  const owner = { id: 'a', kind: 'device', tenant: 'default' } as const;
+  const { token, document } = await tokens.create({ owner, name: null, scopes: ['files:read'], lifeMs: null });
+  const day = 24 * 3600 * 1000;
+  const counted = (from = tokens) => usesByDay(from.get(document.id)?.days, dayOf(clock.now()));
+  assert.deepEqual(counted(), new Array(30).fill(0));
+  for (const uses of [3, 0, 2]) {
+    for (let use = 0; use < uses; use += 1) tokens.use(token);
+    clock.pass(day);
+  }
+  tokens.use(token);
+  assert.deepEqual(counted().slice(-5), [0, 3, 0, 2, 1]);
+  await tokens.close();
+  const again = await ApiTokens.open(store, clock);
+  assert.deepEqual(counted(again).slice(-5), [0, 3, 0, 2, 1]);
+  clock.pass(27 * day);
+  assert.deepEqual(counted(again), [0, 2, 1, ...new Array(27).fill(0)]);
+  again.use(token);
+  clock.pass(40 * day);
+  again.use(token);
+  assert.deepEqual(counted(again), [...new Array(29).fill(0), 1]);
+  assert.equal(again.get(document.id)?.uses, 8);
+  await again.close();
+});
 
 test('a token may never more than its owner may now', async (t) => {
   const { dataDir } = await seededFolder(t, async () => undefined);

@@ -23,7 +23,6 @@ export function TokensPage(props: PageProps) {
     // How often they are used no event tells.
     everyMs: 5000,
   });
-  const most = Math.max(1, ...(live.value ?? []).map(({ uses }) => uses));
   const row = (token: ApiToken) => ({
     key: token.token_id,
     cells: [
@@ -31,7 +30,7 @@ export function TokensPage(props: PageProps) {
       token.scopes.join(', '),
       token.user_id,
       token.last_used === null ? 'never' : time(token.last_used),
-      <Uses uses={token.uses} most={most} />,
+      <Uses token={token} />,
       token.expires_at === null ? 'when revoked' : time(token.expires_at),
       <span class="acts">
         <Act
@@ -86,10 +85,17 @@ export function TokensPage(props: PageProps) {
   );
 }
 
-function Uses({ uses, most }: { uses: number; most: number }) {
+/** A bar a day, of the last 30. */
+function Uses({ token: { uses, uses_by_day: days } }: { token: ApiToken }) {
+  const most = Math.max(1, ...days);
   return (
     <span class="uses">
-      <meter min={0} max={most} value={uses} aria-label={`used ${uses} times`} />
+      <svg viewBox={`0 0 ${days.length * 4} 20`} role="img" aria-label={`used ${days.at(-1) ?? 0} times today`}>
+        {days.map((count, index) => {
+          const height = count === 0 ? 0 : Math.max(1, (20 * count) / most);
+          return <rect key={days.length - index} x={index * 4} y={20 - height} width={3} height={height} />;
+        })}
+      </svg>
       {` ${uses}`}
     </span>
   );

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { ApiTokenDocument, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import type { NewApiToken as Made } from '../../identity/api-tokens.ts';
+import { dayOf, type NewApiToken as Made, usesByDay } from '../../identity/api-tokens.ts';
 import type { Identity } from '../../identity/identity.ts';
 import {
   checkGrant,
@@ -62,7 +62,7 @@ function listRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
       const tokens = identity.apiTokens
         .list(owner?.tenant ?? principal.tenant, owner?.id ?? null)
         .filter((document) => isLive(document, now) && managed(identity, principal, document))
-        .map(shown);
+        .map((document) => shown(document, now));
       return { tokens, count: tokens.length };
     },
   });
@@ -207,14 +207,15 @@ function isLive({ expiresAt }: ApiTokenDocument, now: number): boolean {
   return expiresAt === null || expiresAt > now;
 }
 
-function shown(document: ApiTokenDocument): ApiToken {
-  const { id, createdAt, lastUsed, scopes, uses, owner, name, expiresAt } = document;
+function shown(document: ApiTokenDocument, now: number): ApiToken {
+  const { id, createdAt, lastUsed, scopes, uses, days, owner, name, expiresAt } = document;
   return {
     token_id: id,
     created_at: iso(createdAt),
     last_used: lastUsed === null ? null : iso(lastUsed),
     scopes,
     uses,
+    uses_by_day: usesByDay(days, dayOf(now)),
     user_id: owner,
     name,
     expires_at: expiresAt === null ? null : iso(expiresAt),
@@ -222,7 +223,7 @@ function shown(document: ApiTokenDocument): ApiToken {
 }
 
 function withToken({ document, token }: Made): ApiTokenCreated {
-  const { token_id, last_used: _, uses: __, ...rest } = shown(document);
+  const { token_id, last_used: _, uses: __, uses_by_day: ___, ...rest } = shown(document, document.createdAt);
   return { token_id, token, ...rest };
 }
 

@@ -12,6 +12,7 @@ import type {
   ShareDocument,
   SignInDocument,
   TenantDocument,
+  TokenDays,
 } from '../../contracts.ts';
 import { ROLES } from '../../protocol/schemas.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
@@ -115,6 +116,7 @@ export function checkApiToken(value: unknown, id: string): ApiTokenDocument {
     expiresAt: fields.countOrNull('expiresAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     uses: fields.count('uses'),
+    ...(fields.has('days') ? { days: daysOf(fields.fields('days')) } : {}),
   });
 }
 
@@ -176,4 +178,8 @@ export function checkRevocation(value: unknown, id: string): RevocationDocument 
 export function checkTenant(value: unknown, id: string): TenantDocument {
   const fields = fieldsOf(value, 'id', id);
   return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt'), ...quotaOf(fields) });
+}
+
+function daysOf(fields: Fields): TokenDays {
+  return { day: fields.count('day'), today: fields.count('today'), before: fields.counts('before') };
 }
