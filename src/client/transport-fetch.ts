@@ -5,15 +5,21 @@ import type { Transport, TransportRequest, TransportResponse } from './transport
 /** A body gets this long on top of the idle limit, for `fetch` does not say whether bytes still move. */
 const SLOWEST_BYTES_PER_MS = 4;
 
+/** What is sent for a part of a body: the same bytes, where they may be had without another copy of them. */
+export type AsSent = (part: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | Blob;
+
 /** `send` is the `fetch` to use; by default the global one. */
-export function fetchTransport(send: typeof fetch = (...args) => fetch(...args)): Transport {
+export function fetchTransport(
+  send: typeof fetch = (...args) => fetch(...args),
+  asSent: AsSent = (part) => part,
+): Transport {
   return {
-    request: (request) => request_(send, request),
+    request: (request) => request_(send, asSent, request),
     close: async () => {},
   };
 }
 
-async function request_(send: typeof fetch, request: TransportRequest): Promise<TransportResponse> {
+async function request_(send: typeof fetch, asSent: AsSent, request: TransportRequest): Promise<TransportResponse> {
   request.signal?.throwIfAborted();
   const controller = new AbortController();
   const idle = new IdleTimer(controller, request.idleMs);
@@ -37,7 +43,7 @@ async function request_(send: typeof fetch, request: TransportRequest): Promise<
       headers: request.headers,
       signal: controller.signal,
       redirect: 'error',
-      ...(parts === undefined ? {} : { body: new Blob([...parts]) }),
+      ...(parts === undefined ? {} : { body: new Blob(parts.map(asSent)) }),
     });
     if (bytes > 0) request.onSent?.(bytes);
     idle.touch();

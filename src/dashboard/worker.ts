@@ -2,6 +2,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { LadingClient } from '../client/client.ts';
 import type { StreamProgress } from '../client/stream.ts';
+import { fetchTransport } from '../client/transport-fetch.ts';
 import type { UploadSource } from '../client/upload.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
@@ -18,8 +19,17 @@ let calls = 0;
 
 const tell = (message: FromWorker): void => self.postMessage(message);
 
+/** Where bytes that were read for their checksums came from: the browser sends a piece of a file without copying it to and fro. */
+const pieces = new WeakMap<ArrayBuffer, Blob>();
+
+function pieceOf(part: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | Blob {
+  const piece = pieces.get(part.buffer);
+  return piece?.size === part.length ? piece : part;
+}
+
 const client = new LadingClient({
   server: new URL('..', self.location.href).href,
+  transport: fetchTransport((...args) => fetch(...args), pieceOf),
   renew: (refused) =>
     new Promise((resolve, reject) => {
       calls += 1;
@@ -65,7 +75,12 @@ async function upload({ id, file, name }: Extract<ToWorker, { type: 'upload' }>,
 
 /** With a digest, so that an upload that goes on is checked as a whole: the file that was picked again may be another one. */
 function sourceOf(file: File): UploadSource {
-  const read = async (start: number, end: number) => new Uint8Array(await file.slice(start, end + 1).arrayBuffer());
+  const read = async (start: number, end: number) => {
+    const piece = file.slice(start, end + 1);
+    const bytes = await piece.arrayBuffer();
+    pieces.set(bytes, piece);
+    return new Uint8Array(bytes);
+  };
   const digest = async (signal: AbortSignal): Promise<Digest> => {
     const hash = sha256.create();
     for (let at = 0; at < file.size; at += DIGEST_BYTES) {
