@@ -122,9 +122,20 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
 
   await goTo(page, 'Administration', 'Deliveries');
   await page.getByLabel('URL of a webhook').fill('http://127.0.0.1:9/hook');
-  await page.getByRole('button', { name: 'Add webhook' }).click();
+  await page.getByRole('button', { name: 'Add target' }).click();
   await page.getByText('The secret of').waitFor();
   await page.getByRole('button', { name: 'Done' }).click();
+  await page.getByLabel('Kind').selectOption('ftp');
+  await page.getByLabel('Host').fill('ftp.example.org');
+  await page.getByLabel('User name').fill('lading');
+  await page.getByLabel('Password').fill('of the ftp server');
+  await page.getByLabel('Only names that begin with').fill('nothing/');
+  await page.getByRole('button', { name: 'Add target' }).click();
+  const ftp = page.getByRole('row').filter({ hasText: 'ftp.example.org' });
+  await ftp.getByText('nothing/').waitFor();
+  assert.equal(await page.getByText('of the ftp server').count(), 0);
+  await page.getByRole('button', { name: 'Remove ftp.example.org' }).click();
+  await ftp.waitFor({ state: 'detached' });
   await sendChunk(server, 'sent.bin', 0, Buffer.from('abc'), 3);
   await page.getByRole('row').filter({ hasText: 'sent.bin' }).waitFor();
   await assertFine(page);

@@ -13,6 +13,7 @@ export function DeliveriesTab(props: PageProps) {
   const { client } = props.who;
   const [error, setError] = useState<string | null>(null);
   const [made, setMade] = useState<TargetCreated | null>(null);
+  const [kind, setKind] = useState<NewTarget['kind']>('webhook');
   const [state, setState] = useState<(typeof STATES)[number]>('');
   const targets = useLive(props, {
     load: (signal) => client.deliveries.targets({ signal }),
@@ -30,11 +31,9 @@ export function DeliveriesTab(props: PageProps) {
     const data = new FormData(form);
     setError(null);
     try {
-      const target: NewTarget = { kind: 'webhook', url: String(data.get('url')) };
-      if (data.get('content') === 'file') target.content = 'file';
-      const created = await client.deliveries.addTarget(target);
-      setMade(created);
+      setMade(await client.deliveries.addTarget(targetOf(data)));
       form.reset();
+      setKind('webhook');
       targets.again();
     } catch (problem) {
       setError(words(problem));
@@ -91,26 +90,28 @@ export function DeliveriesTab(props: PageProps) {
           caption="Where finished files and events go"
           head={['Name', 'Kind', 'Where', 'What', 'Do']}
           rows={targetRows}
-          empty={
-            targets.value === null
-              ? 'Loading …'
-              : 'Nothing is sent on. Add a webhook here, FTP servers by the command line.'
-          }
+          empty={targets.value === null ? 'Loading …' : 'Nothing is sent on. Add a webhook or an FTP server.'}
         />
         <form class="inline" onSubmit={(event) => void create(event)}>
           <label>
-            URL of a webhook
-            <input name="url" type="url" required placeholder="https://example.org/hook" />
-          </label>
-          <label>
-            It gets
-            <select name="content">
-              <option value="event">events</option>
-              <option value="file">the files themselves</option>
+            Kind
+            <select
+              name="kind"
+              value={kind}
+              onChange={(event) => setKind(event.currentTarget.value as NewTarget['kind'])}
+            >
+              <option value="webhook">webhook</option>
+              <option value="ftps">FTP with TLS</option>
+              <option value="ftp">FTP</option>
             </select>
           </label>
+          {kind === 'webhook' ? <WebhookFields /> : <FtpFields />}
+          <label>
+            Only names that begin with
+            <input name="prefix" maxLength={1024} placeholder="any" />
+          </label>
           <button class="main" type="submit">
-            Add webhook
+            Add target
           </button>
         </form>
       </Section>
@@ -138,4 +139,67 @@ export function DeliveriesTab(props: PageProps) {
       </Section>
     </>
   );
+}
+
+function WebhookFields() {
+  return (
+    <>
+      <label>
+        URL of a webhook
+        <input name="url" type="url" required placeholder="https://example.org/hook" />
+      </label>
+      <label>
+        It gets
+        <select name="content">
+          <option value="event">events</option>
+          <option value="file">the files themselves</option>
+        </select>
+      </label>
+    </>
+  );
+}
+
+function FtpFields() {
+  return (
+    <>
+      <label>
+        Host
+        <input name="host" required maxLength={253} placeholder="ftp.example.org" />
+      </label>
+      <label>
+        Port
+        <input name="port" type="number" min={1} max={65_535} placeholder="21" />
+      </label>
+      <label>
+        User name
+        <input name="username" required autocomplete="off" />
+      </label>
+      <label>
+        Password
+        <input name="password" type="password" autocomplete="new-password" />
+      </label>
+      <label>
+        Directory
+        <input name="directory" placeholder="/" />
+      </label>
+    </>
+  );
+}
+
+function targetOf(data: FormData): NewTarget {
+  const text = (name: string) => String(data.get(name) ?? '').trim();
+  const kind = text('kind') as NewTarget['kind'];
+  const rule = text('prefix') === '' ? {} : { rule: { prefix: text('prefix') } };
+  if (kind === 'webhook')
+    return { kind, url: text('url'), content: text('content') === 'file' ? 'file' : 'event', ...rule };
+  const [port, directory] = [text('port'), text('directory')];
+  return {
+    kind,
+    host: text('host'),
+    username: text('username'),
+    password: String(data.get('password') ?? ''),
+    ...(port === '' ? {} : { port: Number(port) }),
+    ...(directory === '' ? {} : { directory }),
+    ...rule,
+  };
 }
