@@ -25,6 +25,8 @@ export class Moves {
   /** Tasks that are to run, the oldest first; the first few do. */
   readonly #waiting: string[] = [];
   readonly #active = new Set<string>();
+  /** Uploads that are to be removed on the server once nothing of them is on its way: id → name. */
+  readonly #cancelled = new Map<string, string>();
   readonly #who: SignedIn;
   readonly #changed: (tasks: Task[]) => void;
   #next = 0;
@@ -76,8 +78,12 @@ export class Moves {
   /** Ends an upload, here and on the server. */
   cancel(id: string): void {
     const name = this.#tasks.get(id)?.name;
+    const sends = this.#active.has(id);
     this.forget(id);
-    if (name !== undefined) this.#who.client.remove(name).catch(() => {});
+    if (name === undefined) return;
+    // A chunk that arrived after the removal would begin the upload again.
+    if (sends) this.#cancelled.set(id, name);
+    else this.#remove(name);
   }
 
   /** Takes it off the list; what the server has of an upload stays there and can go on. */
@@ -90,6 +96,10 @@ export class Moves {
 
   end(): void {
     this.#worker.terminate();
+  }
+
+  #remove(name: string): void {
+    this.#who.client.remove(name).catch(() => {});
   }
 
   #add(kind: Task['kind'], name: string, total: number | null): string {
@@ -133,6 +143,9 @@ export class Moves {
       return;
     }
     this.#active.delete(id);
+    const cancelled = this.#cancelled.get(id);
+    this.#cancelled.delete(id);
+    if (cancelled !== undefined) this.#remove(cancelled);
     if (message.type === 'failed') this.#change(id, { state: 'failed', note: message.why });
     else if (message.type === 'uploaded') {
       const task = this.#tasks.get(id);

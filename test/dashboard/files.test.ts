@@ -463,3 +463,86 @@ test('the history of a file is there for administrators', { skip: WITHOUT_BROWSE
   await assertFine(page);
   assert.deepEqual(complaints, []);
 });
+
+test('files are dropped, all of it has a progress, and an upload is cancelled here and on the server', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client } = await startServer(t);
+  const { page, context, complaints } = await visit(t, `${origin}/`);
+  await signInTo(page, client);
+  let goOn = () => {};
+  const gate = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let chunks = 0;
+  await context.route('**/api/files/upload?*', async (route) => {
+    if (route.request().url().includes('dropped.raw')) chunks += 1;
+    if (chunks > 1 && route.request().url().includes('dropped.raw')) await gate;
+    await route.continue().catch(() => {});
+  });
+  const data = await page.evaluateHandle(`(() => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(30000000)], 'dropped.raw'));
+    data.items.add(new File(['small'], 'dropped.txt'));
+    return data;
+  })()`);
+  await page.getByRole('region', { name: 'Upload' }).dispatchEvent('drop', { dataTransfer: data });
+  await page.getByText(/[12] on their way/).waitFor();
+  await page.getByLabel('Progress of all').waitFor();
+  await eventually(() => chunks > 1, 'a chunk was let through');
+  await page.locator('[data-name="dropped.txt"]').getByText('complete').waitFor();
+  await page.getByRole('button', { name: 'Pause all' }).click();
+  const task = page.getByRole('listitem').filter({ hasText: '↑ dropped.raw' });
+  await task.getByText('Paused').waitFor();
+  await assertFine(page);
+  await task.getByRole('button', { name: 'Cancel' }).click();
+  await task.waitFor({ state: 'detached' });
+  goOn();
+  const status = async (): Promise<string> => {
+    const reply = await fetch(`${origin}/api/files/status/dropped.raw`, { headers: client.headers });
+    return ((await reply.json()) as { status: string }).status;
+  };
+  await eventually(async () => (await status()) === 'pending', 'nothing is left of it');
+  await page.locator('[data-name="dropped.raw"]').waitFor({ state: 'detached' });
+  assert.deepEqual(complaints, []);
+});
+
+test('without a mouse: signed in, a document opened and closed, a file chosen', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client } = await startServer(t);
+  await store(origin, client.headers.authorization, 'paper.pdf', Buffer.from('%PDF-1.4\n%%EOF\n'), 'application/pdf');
+  const { page, complaints } = await visit(t, `${origin}/`);
+  const { keyboard } = page;
+  await page.getByLabel('Client id').focus();
+  await keyboard.type(client.id);
+  await keyboard.press('Tab');
+  await keyboard.type(client.secret);
+  await keyboard.press('Enter');
+  await page.getByRole('button', { name: 'paper.pdf', exact: true }).waitFor();
+  /** Tab by tab, as somebody would, to what has this name. */
+  const reach = async (name: string): Promise<void> => {
+    for (let tabs = 0; tabs < 60; tabs += 1) {
+      const here = await page.evaluate(
+        "document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.trim() ?? ''",
+      );
+      if (here === name) return;
+      await keyboard.press('Tab');
+    }
+    assert.fail(`nothing leads to ${name}`);
+  };
+  await reach('Choose paper.pdf');
+  await keyboard.press('Space');
+  await page.getByText('1 chosen').waitFor();
+  await reach('paper.pdf');
+  await keyboard.press('Enter');
+  const link = page.getByRole('link', { name: 'Open the document in a tab' });
+  await link.waitFor();
+  assert.match((await link.getAttribute('href')) ?? '', /^blob:/);
+  await keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await reach('Sign out');
+  await keyboard.press('Enter');
+  await page.getByLabel('Client id').waitFor();
+  assert.deepEqual(complaints, []);
+});

@@ -55,8 +55,13 @@ export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
 
 /** The entries must be taken at once: after the event the browser has forgotten them. */
 async function droppedFiles(data: DataTransfer | null): Promise<Picked[]> {
-  const entries = Array.from(data?.items ?? [], (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  const found = await Promise.all(entries.map((entry) => filesOf(entry, '')));
+  const dropped = Array.from(data?.items ?? [], (item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  const found = await Promise.all(
+    dropped.map(async ({ entry, file }): Promise<Picked[]> => {
+      if (entry !== null) return await filesOf(entry, '');
+      return file === null ? [] : [{ file, name: file.name }];
+    }),
+  );
   return found.flat();
 }
 
