@@ -1,14 +1,16 @@
 /** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
 import { LadingClient } from '../client/client.ts';
+import { PeopleDoor } from '../client/people.ts';
 import { LadingError } from '../errors.ts';
 import type { Verified } from '../protocol/oauth-schemas.ts';
-import type { OutsideProviders } from '../protocol/outside-schemas.ts';
 import type { Role } from '../protocol/schemas.ts';
 
 /** Where the server is: the folder of this page. */
 export const SERVER = new URL('.', location.href).href;
 
 const KEPT = 'lading.token';
+
+const people = new PeopleDoor(SERVER);
 
 /** From the least to the most. */
 const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
@@ -35,7 +37,7 @@ export type SignIn =
 /** @throws LadingError `unauthorized`, NetworkError */
 export async function signIn(how: SignIn): Promise<SignedIn> {
   if (how.kind === 'account') {
-    const { access_token: token } = await post('v1/auth/login', { email: how.email, password: how.password });
+    const { access_token: token } = await people.signIn(how.email, how.password);
     return establish(token, renewByCookie);
   }
   if (how.kind === 'token') return establish(how.token.trim(), null);
@@ -49,9 +51,7 @@ const FROM_OUTSIDE = 'from-outside';
 
 /** Providers that people may sign in through; none when the server cannot be asked. */
 export async function outsideProviders(): Promise<{ name: string; href: string }[]> {
-  const reply = await fetch(new URL('v1/auth/providers', SERVER)).catch(() => null);
-  if (!reply?.ok) return [];
-  const { providers } = (await reply.json()) as OutsideProviders;
+  const providers = await people.providers().catch(() => []);
   const back = `${location.pathname}?${FROM_OUTSIDE}`;
   return providers.map(({ name, login_url: url }) => {
     const href = new URL(url.replace(/^\//, ''), SERVER);
@@ -103,24 +103,12 @@ async function establish(first: string, renew: (() => Promise<string>) | null): 
   keep();
   const signOut = async () => {
     sessionStorage.removeItem(KEPT);
-    if (renew === renewByCookie) await post('v1/auth/logout', {}).catch(() => {});
+    if (renew === renewByCookie) await people.signOut().catch(() => {});
   };
   const atLeast = (role: Role) => rights.whole && ROLES.indexOf(rights.role) >= ROLES.indexOf(role);
   return { client, subject: rights.client_id, rights, atLeast, token: current, signOut };
 }
 
 async function renewByCookie(): Promise<string> {
-  return (await post('v1/auth/refresh', {})).access_token;
-}
-
-async function post(path: string, body: object): Promise<{ access_token: string }> {
-  const reply = await fetch(new URL(path, SERVER), {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  });
-  const answer = (await reply.json().catch(() => ({}))) as Record<string, unknown>;
-  if (reply.ok) return answer as { access_token: string };
-  const refused = reply.status === 401 ? 'unauthorized' : 'internal';
-  throw new LadingError(refused, typeof answer.detail === 'string' ? answer.detail : 'The server refused that.');
+  return (await people.renew()).access_token;
 }

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { AuditEntry, Clock, DeliveryDocument, FileDocument, FileHappening } from '../contracts.ts';
-import { holderOf } from '../identity/policy.ts';
+import { holderOf, ownerKey } from '../identity/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import type { LadingEvent } from '../protocol/event-schemas.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
@@ -90,7 +90,8 @@ export class Events {
   /** Of entries about what administrators look after. */
   recorded({ tenant, principal, action, target, outcome }: AuditEntry): void {
     if (outcome !== 'ok' || !CHANGES.test(action)) return;
-    this.#tell('admin.changed', null, { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') });
+    const doer = tenant !== null && principal !== null ? ownerKey(tenant, principal) : null;
+    this.#tell('admin.changed', doer, { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') });
   }
 
   listen(listener: (told: Told) => void): () => void {

@@ -71,7 +71,7 @@ test('transfers show what is received and missing as it comes, and can be cancel
 test('administration: clients, people, quotas, deliveries, audit log and server', {
   skip: WITHOUT_BROWSER,
 }, async (t) => {
-  const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on' });
+  const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_ATTEMPTS: '1' });
   const { page, complaints } = await visit(t, `${server.origin}/`);
   page.on('dialog', (dialog) => void dialog.accept());
   await signInTo(page, server.admin);
@@ -137,7 +137,11 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await page.getByRole('button', { name: 'Remove ftp.example.org' }).click();
   await ftp.waitFor({ state: 'detached' });
   await sendChunk(server, 'sent.bin', 0, Buffer.from('abc'), 3);
-  await page.getByRole('row').filter({ hasText: 'sent.bin' }).waitFor();
+  const delivery = page.getByRole('row').filter({ hasText: 'sent.bin' });
+  await delivery.getByText('failed', { exact: true }).waitFor();
+  await page.getByLabel('State').selectOption('failed');
+  await page.getByRole('button', { name: 'Retry sent.bin' }).click();
+  await delivery.getByText('failed', { exact: true }).waitFor();
   await assertFine(page);
 
   await goTo(page, 'Administration', 'Audit log');

@@ -161,3 +161,23 @@ test('no more than 64 streams of one principal', async (t) => {
   await assertProblemReply(await fetch(`${origin}/api/events`, { headers: client.headers }), 'overloaded');
   await listen(t, server, admin);
 });
+
+test('of tokens, shares and the like administrators hear, and those who did it', async (t) => {
+  const server = await startServer(t);
+  const [other, ops] = [await server.enrol(), await server.enrol('ops')];
+  const ears = await Promise.all([server.client, other, ops, server.admin].map((by) => listen(t, server, by)));
+  const [own, others, opsHeard, adminHeard] = ears as [Heard, Heard, Heard, Heard];
+  const made = await fetch(`${server.origin}/api/tokens`, { method: 'POST', headers: server.client.headers });
+  assert.equal(made.status, 201);
+  for (const heard of [own, adminHeard]) {
+    await eventually(() => heard.names.includes('admin.changed'), 'word of it');
+    const event = heard.events.find(({ type }) => type === 'admin.changed');
+    assert.equal(event?.owner, server.client.id);
+    assert.match(event?.detail ?? '', /^token_created/);
+  }
+  await put({ ...server, client: other }, 'own.txt', 0, ALPHABET, { total_size: '26' });
+  for (const heard of [others, opsHeard]) {
+    await eventually(() => heard.names.includes('file.completed'), 'word of what came after');
+    assert.ok(!heard.names.includes('admin.changed'));
+  }
+});

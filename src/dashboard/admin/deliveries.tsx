@@ -68,7 +68,7 @@ export function DeliveriesTab(props: PageProps) {
       time(created_at),
       now === 'failed' || now === 'cancelled' ? (
         <Act
-          label={`Send ${filename ?? event} again`}
+          label={`Retry ${filename ?? event}`}
           run={() => client.deliveries.retry(id).then(deliveries.again)}
           onError={setError}
         >

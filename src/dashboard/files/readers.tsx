@@ -16,7 +16,7 @@ export function Readers({ page, name }: { page: PageProps; name: string }) {
           grant.owner === subject && (grant.kind === 'file' ? grant.name === name : name.startsWith(grant.name)),
       );
     },
-    types: [],
+    types: ['admin.changed'],
     everyMs: 5000,
     key: name,
   });

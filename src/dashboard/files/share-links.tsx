@@ -16,7 +16,12 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
   const { shares } = page.who.client;
   const [error, setError] = useState<string | null>(null);
   const [link, setLink] = useState<string | null>(null);
-  const live = useLive(page, { load: (signal) => shares.list(name, { signal }), types: [], everyMs: 5000, key: name });
+  const live = useLive(page, {
+    load: (signal) => shares.list(name, { signal }),
+    types: ['admin.changed'],
+    everyMs: 5000,
+    key: name,
+  });
   const create = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;

@@ -71,7 +71,9 @@ function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (to
   return ({ event, ownerKey }) => {
     if (wanted !== null && !wanted.has(event.type)) return false;
     if (!(event.filename ?? '').startsWith(prefix)) return false;
-    if ((event.type === 'auth.refused' || event.type === 'admin.changed') && !refusals) return false;
+    if (event.type === 'auth.refused' && !refusals) return false;
+    // What somebody did themselves, they may hear of.
+    if (event.type === 'admin.changed' && !refusals && event.owner !== principal.id) return false;
     if (scope === null) return true;
     return scope.tenant === tenantOfEvent(event) && (scope.owner === null || scope.owner === ownerKey);
   };
