@@ -11,6 +11,7 @@ import { Calls } from './calls/calls.ts';
 import { providerVoice } from './calls/provider.ts';
 import { sipVoice } from './calls/sip.ts';
 import { consoleVoice, type Voice } from './calls/voice.ts';
+import { systemClock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Catalog, Clock, Collection } from './contracts.ts';
 import { Deliveries } from './delivery/deliveries.ts';
@@ -81,7 +82,7 @@ const IDLE_LOOK_MS = 100;
 
 /** Opens the data directory and builds the server; nothing listens yet. */
 export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
-  const clock = substitutes.clock ?? { now: () => Date.now() };
+  const clock = substitutes.clock ?? systemClock();
   const log = substitutes.log ?? createLog(config.logLevel);
   const store = await openDiskStore({
     dataDir: config.dataDir,
@@ -294,7 +295,7 @@ export async function openIdentity(
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
     const stores = await identityStores(store, () => {});
-    const clock = { now: () => Date.now() };
+    const clock = systemClock();
     const identity = await Identity.open(stores, clock, { refreshSeconds: refreshDays * 24 * 3600 });
     const failed = (_entry: object, error: unknown): void => {
       throw error;

@@ -7,8 +7,16 @@ import type { Extent } from './protocol/extents.ts';
 import type { Role } from './protocol/schemas.ts';
 import type { Scope } from './protocol/scopes.ts';
 
+/** The time. Dates and durations are two things: an administrator or a time server may set the date, nobody sets how long a wait is. */
 export interface Clock {
+  /** The date: milliseconds since the epoch. For what is shown or kept, never for how long something takes. */
   now(): number;
+  /** Milliseconds since some moment of this process. Never goes back. For waits, rates, limits and everything that lives in memory. */
+  monotonic(): number;
+  /**
+   * Milliseconds that have surely passed since a date that was kept; 0 when in doubt. For what cannot be taken back, such as a removal.
+   */
+  since(date: number): number;
 }
 
 // ---------------------------------------------------------------- bytes

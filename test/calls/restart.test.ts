@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Calls } from '../../src/calls/calls.ts';
 import type { CallDocument, Collection } from '../../src/contracts.ts';
 import { Vault } from '../../src/identity/vault.ts';
+import { clockOf } from '../support/clock.ts';
 
 const NO_LIMITS = { phoneHour: 0, callerHour: 0, day: 0 };
 
@@ -15,7 +16,7 @@ test('a call that the end of a server cut off is failed after the start, and can
     remove: async (id) => stored.delete(id),
   };
   const vault = new Vault(new Uint8Array(32));
-  const clock = { now: () => 1_000_000 };
+  const clock = clockOf(() => 1_000_000);
   const spoken: string[] = [];
   let begun = (): void => {};
   const calling = new Promise<void>((resolve) => {

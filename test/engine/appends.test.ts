@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { Quota } from '../../src/contracts.ts';
 import type { AppendIntent, ResourceIntent } from '../../src/engine/resource.ts';
 import { LadingError } from '../../src/errors.ts';
+import { clockOf } from '../support/clock.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { randomFrom } from '../support/random.ts';
@@ -160,7 +161,7 @@ test('a name that is taken gets a number, and overwrite replaces', async (t) => 
 
 test('an upload is removed with its address, and lapses when nothing comes', async (t) => {
   let now = 1_000_000;
-  const { engine } = await startEngine(t, { staleSeconds: 10 }, { clock: { now: () => now } });
+  const { engine } = await startEngine(t, { staleSeconds: 10 }, { clock: clockOf(() => now) });
   const address = await engine.createResource({ ...INTENT, size: 100 });
   const stream = new PassThrough();
   const older = refuses(engine.append(stream, address, at(0)), 'superseded');

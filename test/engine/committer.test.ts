@@ -9,6 +9,7 @@ import { OpenUpload } from '../../src/engine/upload.ts';
 import { NO_QUOTA, Usage } from '../../src/engine/usage.ts';
 import { LadingError } from '../../src/errors.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
+import { clockOf } from '../support/clock.ts';
 import { content, OWNER, progress, readRange, refused, send, sendAndTell, settle, slowly } from '../support/device.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
@@ -252,7 +253,7 @@ test('a commit asked for at any moment of another round is carried out', async (
     remove: done,
     follow: () => {},
   };
-  const clock = { now: () => 1 };
+  const clock = clockOf(() => 1);
   const usage = new Usage({ catalog, clock, quota: NO_QUOTA });
   const part = {
     write: () => Promise.reject(new Error('unused')),

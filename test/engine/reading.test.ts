@@ -5,12 +5,13 @@ import { test } from 'node:test';
 import type { Engine, FileListQuery } from '../../src/engine/engine.ts';
 import { Watchers } from '../../src/engine/watchers.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
+import { clockOf } from '../support/clock.ts';
 import { content, intent, OWNER, readRange, refused, send, sendRaw, slowly, text } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 
 test('a complete file: readable, with size, tag, type and time', async (t) => {
   const now = Date.UTC(2030, 0, 1);
-  const { engine } = await startEngine(t, {}, { clock: { now: () => now } });
+  const { engine } = await startEngine(t, {}, { clock: clockOf(() => now) });
   const status = await send(engine, 'notes.txt', 0, text('abc'), { declaredSize: 3 });
   const file = await engine.open(OWNER, 'notes.txt');
   const { id, name, size, readable, etag, lastModified, reprDigest } = file;

@@ -1,6 +1,7 @@
 /** Replacing a complete file (overwrite=true) and deleting, while others read and write. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { clockOf } from '../support/clock.ts';
 import { content, download, OWNER, refused, send, sendAndTell, sendRaw, slowly, text } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
@@ -347,7 +348,7 @@ test('what is not exactly that repeat begins the next replacement', async (t) =>
 
 test('a replacement is completed in a later second than the file it replaces, so that a date tells them apart', async (t) => {
   let now = 1_700_000_000_400;
-  const { engine } = await startEngine(t, {}, { clock: { now: () => now } });
+  const { engine } = await startEngine(t, {}, { clock: clockOf(() => now) });
   const times: (string | null)[] = [];
   for (const data of ['one', 'two', 'six']) {
     times.push((await send(engine, 'f', 0, text(data), { overwrite: true, declaredSize: 3 })).completed_at);

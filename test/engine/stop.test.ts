@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { realDisk } from '../../src/storage/disk/disk.ts';
+import { clockOf } from '../support/clock.ts';
 import { content, OWNER, refused, send, slowly, text, turnsUntil } from '../support/device.ts';
 import { startEngine } from '../support/engine.ts';
 import { FaultyDisk } from '../support/faulty-disk.ts';
@@ -123,7 +124,7 @@ test('the timers of open-ended files end with the engine', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const tap = new Tap();
-  const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now }, tap });
+  const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now), tap });
   await send(run.engine, 'f', 0, text('abc'));
   await run.engine.stop(LONG);
   now += 3_600_000;
@@ -135,7 +136,7 @@ test('the timers of open-ended files end with the engine', async (t) => {
 test('a silent request is ended by the watchdog, and its range is free again', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
-  const run = await startEngine(t, { idleSeconds: 10 }, { clock: { now: () => now } });
+  const run = await startEngine(t, { idleSeconds: 10 }, { clock: clockOf(() => now) });
   const silent = slowly(run.engine, 'f', 0, content(0, 100));
   silent.push(50);
   await silent.taken();
@@ -150,7 +151,7 @@ test('a silent request is ended by the watchdog, and its range is free again', a
 test('a silent request makes way for another one that waits to send the same bytes, long before the idle limit', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
-  const run = await startEngine(t, { idleSeconds: 120 }, { clock: { now: () => now } });
+  const run = await startEngine(t, { idleSeconds: 120 }, { clock: clockOf(() => now) });
   const pass = async (seconds: number): Promise<void> => {
     now += seconds * 1000;
     t.mock.timers.tick(1000);
@@ -173,7 +174,7 @@ test('a request that waits for the disk or for another request is not blamed for
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setInterval'] });
   const tap = new Tap();
-  const run = await startEngine(t, { idleSeconds: 10 }, { clock: { now: () => now }, tap });
+  const run = await startEngine(t, { idleSeconds: 10 }, { clock: clockOf(() => now), tap });
   const gate = tap.hold('part.write');
   const first = slowly(run.engine, 'f', 0, content(0, 100));
   first.push();

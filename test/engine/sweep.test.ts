@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { clockOf } from '../support/clock.ts';
 import { content, download, OWNER, refused, send, slowly, text } from '../support/device.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
@@ -15,7 +16,7 @@ async function timed(t: Parameters<typeof startEngine>[0], tap?: Tap): Promise<T
   let now = Date.UTC(2030, 0, 1);
   // The engine's own timers stand still: here only the sweep ends anything.
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const rigging = { clock: { now: () => now }, ...(tap ? { tap } : {}) };
+  const rigging = { clock: clockOf(() => now), ...(tap ? { tap } : {}) };
   const run = await startEngine(t, { staleSeconds: 86_400, openEndedSeconds: 900 }, rigging);
   return {
     run,

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LadingError } from '../../src/errors.ts';
 import { Layout } from '../../src/storage/disk/layout.ts';
+import { clockOf } from '../support/clock.ts';
 import {
   content,
   download,
@@ -180,7 +181,7 @@ test('a file of declared size can be completed: it is already', async (t) => {
 test('sealed for good when nothing came for the set time, by its timer', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { engine, warnings, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
+  const { engine, warnings, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
   await send(engine, 'f', 0, text('01234'));
   now += 10 * MINUTE;
   t.mock.timers.tick(10 * MINUTE);
@@ -204,7 +205,7 @@ test('sealed for good when nothing came for the set time, by its timer', async (
 test('a chunk on its way keeps an open-ended file open, however long it takes', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { engine, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
+  const { engine, quiet } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
   await send(engine, 'f', 0, text('01234'));
   const slow = slowly(engine, 'f', 5, text('56789'));
   slow.push(2);
@@ -222,7 +223,7 @@ test('a chunk on its way keeps an open-ended file open, however long it takes', 
 test('a file with a gap is not sealed by its timer', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const { engine } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
+  const { engine } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
   await send(engine, 'f', 5, text('56789'));
   now += 60 * MINUTE;
   t.mock.timers.tick(60 * MINUTE);
@@ -232,7 +233,7 @@ test('a file with a gap is not sealed by its timer', async (t) => {
 
 test('a chunk that comes after the time, but before any timer looked, finds the file sealed', async (t) => {
   let now = Date.now();
-  const { engine } = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
+  const { engine } = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
   await send(engine, 'f', 0, text('01234'));
   now += 15 * MINUTE;
   await refused(send(engine, 'f', 5, text('5')), 'file_complete');
@@ -242,7 +243,7 @@ test('a chunk that comes after the time, but before any timer looked, finds the 
 test('the time goes on over a restart', async (t) => {
   let now = Date.now();
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: { now: () => now } });
+  const run = await startEngine(t, { openEndedSeconds: 900 }, { clock: clockOf(() => now) });
   await send(run.engine, 'f', 0, text('01234'));
   now += 10 * MINUTE;
   await run.restart();

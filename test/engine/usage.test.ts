@@ -6,6 +6,7 @@ import type { Quota, Use } from '../../src/contracts.ts';
 import { LadingError } from '../../src/errors.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { type ChunkToSend, intentOf, sendChunk } from '../support/chunks.ts';
+import { handClock } from '../support/clock.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
 
@@ -120,7 +121,7 @@ async function receivedToday({ doors }: EngineUnderTest, owner: string, now: num
 }
 
 test('every counter is what a recount finds, after any sequence of operations and after a restart', async (t) => {
-  const clock = { time: Date.UTC(2026, 10, 22, 12), now: () => clock.time };
+  const clock = handClock(Date.UTC(2026, 10, 22, 12));
   const settings = { staleSeconds: 36_000, openEndedSeconds: 7_200 };
   const run = await startEngine(t, settings, { clock, quota: quotaOf({}) });
   await fc.assert(
@@ -201,7 +202,7 @@ test('refused before the body where the declared size tells, and what is stored 
 });
 
 test("a day's bytes are those since midnight UTC, of deleted files too", async (t) => {
-  const clock = { time: Date.UTC(2026, 10, 22, 23, 59), now: () => clock.time };
+  const clock = handClock(Date.UTC(2026, 10, 22, 23, 59));
   const run = await startEngine(t, {}, { clock, quota: quotaOf({ dayBytes: 100 }) });
   const put = (name: string, length: number) =>
     sendChunk(

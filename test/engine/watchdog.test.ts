@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Watchdog } from '../../src/engine/watchdog.ts';
 import { LadingError } from '../../src/errors.ts';
+import { clockOf } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 
 interface Rig {
@@ -12,7 +13,10 @@ interface Rig {
 
 function rig(limits: { idleSeconds: number; minBytesPerSecond: number }): Rig {
   let now = 1_700_000_000_000;
-  const watchdog = new Watchdog({ now: () => now }, limits);
+  const watchdog = new Watchdog(
+    clockOf(() => now),
+    limits,
+  );
   return {
     watchdog,
     pass: (seconds, each) => {
@@ -173,7 +177,10 @@ test('every look reaches every request, so that it can adapt to a changed limit'
 test('the timer looks by itself while there is somebody to look at', (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let now = 0;
-  const watchdog = new Watchdog({ now: () => now }, { idleSeconds: 1, minBytesPerSecond: 0 });
+  const watchdog = new Watchdog(
+    clockOf(() => now),
+    { idleSeconds: 1, minBytesPerSecond: 0 },
+  );
   const request = new Request();
   const watch = watchdog.watch(request);
   now = 1_000;
@@ -187,7 +194,10 @@ test('the timer looks by itself while there is somebody to look at', (t) => {
 });
 
 test('after a standstill of its own the server reads what came meanwhile before it blames anybody for silence', async () => {
-  const watchdog = new Watchdog({ now: () => Date.now() }, { idleSeconds: 1, minBytesPerSecond: 0 });
+  const watchdog = new Watchdog(
+    clockOf(() => Date.now()),
+    { idleSeconds: 1, minBytesPerSecond: 0 },
+  );
   const request = new Request();
   const watch = watchdog.watch(request);
   await new Promise<void>((resolve) => {

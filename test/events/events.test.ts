@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FileDocument } from '../../src/contracts.ts';
 import { Events } from '../../src/events/events.ts';
+import { clockOf } from '../support/clock.ts';
 
 const FILE: FileDocument = {
   id: '0'.repeat(32),
@@ -28,7 +29,7 @@ function drain(events: Events, position: { next: number; lost: boolean }): numbe
 }
 
 test('the newest events are kept; who is further behind is told that some are lost', () => {
-  const events = new Events({ now: () => 0 });
+  const events = new Events(clockOf(() => 0));
   const slow = events.positionAfter(null);
   const quick = events.positionAfter(null);
   let heard = 0;
@@ -45,7 +46,7 @@ test('the newest events are kept; who is further behind is told that some are lo
 });
 
 test('chunks of a file are told together, and before whatever comes after them', () => {
-  const events = new Events({ now: () => 0 });
+  const events = new Events(clockOf(() => 0));
   const position = events.positionAfter(null);
   for (let n = 1; n <= 1000; n += 1) {
     events.file({ type: 'chunk.received', file: FILE, fresh: 10, received: 10 * n, total: 26_000 });

@@ -6,6 +6,7 @@ import { SCOPES } from '../../src/protocol/scopes.ts';
 import type { ApiTokenCreated } from '../../src/protocol/token-schemas.ts';
 import { realDisk } from '../../src/storage/disk/disk.ts';
 import { ask, bearer, type Headers, list, make, reads } from '../support/api-tokens.ts';
+import { clockOf } from '../support/clock.ts';
 import { addPerson, seededFolder } from '../support/identity.ts';
 import { sign, startServer, type TestServer } from '../support/server.ts';
 import { through } from '../support/through.ts';
@@ -73,7 +74,7 @@ test('a thousand requests write the use down a couple of times at most, and a cl
     return work();
   });
   let counting = false;
-  const first = await startServer(t, {}, { clock: { now: () => now }, disk });
+  const first = await startServer(t, {}, { clock: clockOf(() => now), disk });
   const { token } = await make(first, first.client);
   counting = true;
   const agent = new Agent({ keepAlive: true, maxSockets: 4 });
@@ -88,7 +89,7 @@ test('a thousand requests write the use down a couple of times at most, and a cl
   const [before] = await list(first, first.client);
   assert.equal(before?.uses, 1000);
   await first.close();
-  const second = await startServer(t, {}, { clock: { now: () => now } }, first.dataDir);
+  const second = await startServer(t, {}, { clock: clockOf(() => now) }, first.dataDir);
   const [after] = await list(second, first.client);
   assert.deepEqual([after?.uses, after?.last_used], [1000, before?.last_used]);
   assert.equal(await reads(second, token), 200, 'the token outlives the server');
@@ -128,7 +129,7 @@ async function onOneConnection(
 
 test('a revoked, rotated or expired token is refused at once, on an open connection too', async (t) => {
   let now = Date.now();
-  const server = await startServer(t, {}, { clock: { now: () => now } });
+  const server = await startServer(t, {}, { clock: clockOf(() => now) });
   const { origin, client } = server;
   const ends: Record<string, (made: ApiTokenCreated) => Promise<unknown>> = {
     revoked: ({ token_id: id }) => ask(origin, 'DELETE', `/api/tokens/${id}`, client.headers),

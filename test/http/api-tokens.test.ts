@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { SCOPES } from '../../src/protocol/scopes.ts';
 import type { ApiTokenCreated } from '../../src/protocol/token-schemas.ts';
 import { ask, bearer, type Headers, list, make, reads } from '../support/api-tokens.ts';
+import { clockOf } from '../support/clock.ts';
 import { addPerson, seededFolder } from '../support/identity.ts';
 import { sign, startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
@@ -100,7 +101,7 @@ test('what is asked for is bounded', async (t) => {
 
 test('a hundred live tokens an owner, however many are asked for at once; what expired makes room', async (t) => {
   let now = Date.now();
-  const server = await startServer(t, {}, { clock: { now: () => now } });
+  const server = await startServer(t, {}, { clock: clockOf(() => now) });
   const { origin, client, admin } = server;
   for (let i = 0; i < 90; i += 1) await make(server, client, { expires_in: i < 5 ? 60 : 3600 });
   const replies = await Promise.all(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
+import { clockOf } from '../support/clock.ts';
 import { startServer } from '../support/server.ts';
 import { assertProblem, assertProblemReply, exchange } from '../support/wire.ts';
 
@@ -113,7 +114,7 @@ test('the tokens of a deleted client are refused at once, also on a connection t
 
 test('a token runs out although it was good a moment ago', async (t) => {
   let now = Date.now();
-  const { origin, admin } = await startServer(t, {}, { clock: { now: () => now } });
+  const { origin, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const ask = (): Promise<Response> => fetch(`${origin}/api/files`, { headers: admin.headers });
   assert.equal((await ask()).status, 200);
   // Of the real clock, by which the test issued it, however long the server took to start.

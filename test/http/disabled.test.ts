@@ -1,6 +1,7 @@
 /** Clients and people who are disabled: nothing of theirs works, nothing is forgotten, and enabled again they go on. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { clockOf } from '../support/clock.ts';
 import { signIn, startServer } from '../support/server.ts';
 
 test('a disabled client may do nothing, by secret, token or API token, until it is enabled again', async (t) => {
@@ -33,7 +34,7 @@ test('a disabled client may do nothing, by secret, token or API token, until it 
 
 test('ending the sessions of a client refuses its tokens and keeps its secret', async (t) => {
   let now = Date.now();
-  const { origin, admin, client } = await startServer(t, {}, { clock: { now: () => now } });
+  const { origin, admin, client } = await startServer(t, {}, { clock: clockOf(() => now) });
   const { access_token: token } = await signIn(origin, client.id, client.secret);
   const headers = { authorization: `Bearer ${token}` };
   assert.equal((await fetch(`${origin}/api/files`, { headers })).status, 200);

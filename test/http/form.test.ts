@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { assertProblem, assertProblemReply, Wire, type WireResponse } from '../support/wire.ts';
 
@@ -154,7 +155,7 @@ test('a silent form is ended', async (t) => {
 
 test('a form that trickles outside its part is ended by the minimum rate, not by its length', async (t) => {
   let now = Date.now();
-  const clock = { now: () => now };
+  const clock = clockOf(() => now);
   const server = await startServer(t, { LADING_MIN_BYTES_PER_SECOND: '100', LADING_IDLE_SECONDS: '120' }, { clock });
   const wire = await Wire.open(server.port);
   wire.head(

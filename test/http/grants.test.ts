@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { createAccount } from '../../src/identity/accounts.ts';
 import type { Grant, GrantList } from '../../src/protocol/grant-schemas.ts';
 import type { FileList, FileStatus } from '../../src/protocol/schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { ALPHABET, put } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
 import { addPerson, seededFolder } from '../support/identity.ts';
@@ -296,7 +297,7 @@ test('a grant of a file lives on when the file is replaced, and ends when it is 
 
 test('a grant lapses, and ends with its grantee, its owner and who made it', async (t) => {
   let now = Date.now();
-  const server = await startServer(t, {}, { clock: { now: () => now } });
+  const server = await startServer(t, {}, { clock: clockOf(() => now) });
   const { origin, client, admin } = server;
   const [other, third, boss] = [await server.enrol(), await server.enrol(), await server.enrol('admin')];
   await put(server, 'a', 0, ALPHABET, { total_size: '26' });

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
 import { test } from 'node:test';
 import type { JwkSet } from '../../src/protocol/oauth-schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { grant, granted, works } from '../support/oauth.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { exchange } from '../support/wire.ts';
@@ -95,7 +96,7 @@ for (const algorithm of ['EdDSA', 'RS256'] as const) {
 
 test('keys last over a restart and rotate; tokens signed before are good as long as they say', async (t) => {
   let now = Date.now();
-  const clock = { now: () => now };
+  const clock = clockOf(() => now);
   const settings = {
     LADING_JWT_ALGORITHM: 'EdDSA',
     LADING_JWT_ROTATE_DAYS: '10',

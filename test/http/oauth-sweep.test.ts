@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { test } from 'node:test';
 import { Layout } from '../../src/storage/disk/layout.ts';
+import { clockOf } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { basic, form, grant, granted, works } from '../support/oauth.ts';
 import { startServer } from '../support/server.ts';
@@ -11,7 +12,7 @@ const DAY = 86_400_000;
 
 test('sign-ins, API tokens and revocations that lapsed are swept; what is good stays', async (t) => {
   let now = Date.now();
-  const clock = { now: () => now };
+  const clock = clockOf(() => now);
   const settings = { LADING_REFRESH_DAYS: '2' };
   const first = await startServer(t, settings, { clock });
   const { client, dataDir, origin } = first;

@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import type { GrantReply, Introspection } from '../../src/protocol/oauth-schemas.ts';
 import type { ApiTokenCreated } from '../../src/protocol/token-schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { addPerson, seededFolder } from '../support/identity.ts';
 import { basic, type Credentials, form, grant, granted, refused, works } from '../support/oauth.ts';
 import { type Account, startServer, type TestServer } from '../support/server.ts';
@@ -137,7 +138,7 @@ test('revocation and introspection want a client and a token, once', async (t) =
 
 test('introspection tells a client of its own tokens what they are worth', async (t) => {
   const now = Math.floor(Date.now() / 1000);
-  const server = await startServer(t, { LADING_REFRESH_DAYS: '1' }, { clock: { now: () => now * 1000 + 5 } });
+  const server = await startServer(t, { LADING_REFRESH_DAYS: '1' }, { clock: clockOf(() => now * 1000 + 5) });
   const { client } = server;
   const { access_token, refresh_token } = await signedIn(server, client, 'write read');
   const about = { active: true, client_id: client.id, username: client.id, sub: client.id, iat: now };
@@ -168,7 +169,7 @@ test('introspection tells a client of its own tokens what they are worth', async
 
 test('what is unknown, over, revoked or not yours is inactive, and that is all there is to say', async (t) => {
   let now = Date.now();
-  const server = await startServer(t, { LADING_TOKEN_MINUTES: '1' }, { clock: { now: () => now } });
+  const server = await startServer(t, { LADING_TOKEN_MINUTES: '1' }, { clock: clockOf(() => now) });
   const { origin, client, enrol } = server;
   const stranger = await enrol();
   const { access_token, refresh_token } = await signedIn(server, client);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GrantReply } from '../../src/protocol/oauth-schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { seededFolder } from '../support/identity.ts';
 import { basic, type Fields, form, grant, granted, refused, works } from '../support/oauth.ts';
@@ -17,7 +18,7 @@ function inForm({ id, secret }: Account): Fields {
 test('client credentials, by HTTP Basic or in the form, give tokens that work', async (t) => {
   const second = Math.floor(Date.now() / 1000) * 1000;
   const now = second + 678;
-  const clock = { now: () => now };
+  const clock = clockOf(() => now);
   const server = await startServer(t, { LADING_TOKEN_MINUTES: '5', LADING_REFRESH_DAYS: '2' }, { clock });
   const { origin, client } = server;
   for (const [fields, headers] of [
@@ -277,7 +278,7 @@ test("another client's refresh token is as good as none, and its owner does not 
 test('tokens run out by the clock of the server, and a refresh gives new time', async (t) => {
   let now = Date.now();
   const settings = { LADING_TOKEN_MINUTES: '1', LADING_REFRESH_DAYS: '1' };
-  const { origin, client } = await startServer(t, settings, { clock: { now: () => now } });
+  const { origin, client } = await startServer(t, settings, { clock: clockOf(() => now) });
   const refresh = ({ refresh_token }: GrantReply): Promise<Response> =>
     grant(origin, client, { grant_type: 'refresh_token', refresh_token });
   const first = await granted(await grant(origin, client, CREDENTIALS));
@@ -295,7 +296,7 @@ test('tokens run out by the clock of the server, and a refresh gives new time', 
 
 test('guessing secrets is slowed down, with the time to wait, and the right secret waits too', async (t) => {
   let now = Date.now();
-  const { origin, client, admin } = await startServer(t, {}, { clock: { now: () => now } });
+  const { origin, client, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const guess = (): Promise<Response> => grant(origin, { ...client, secret: 'wrong' }, CREDENTIALS);
   for (const reply of await Promise.all(Array.from({ length: 10 }, guess))) await refused(reply, 401, 'invalid_client');
   const slowed = await grant(origin, client, CREDENTIALS);

@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import type { OutsideBegun } from '../../src/protocol/outside-schemas.ts';
 import type { SignedIn } from '../../src/protocol/people-schemas.ts';
 import { Browser, type Page } from '../support/browser.ts';
+import { clockOf } from '../support/clock.ts';
 import { type Accounts, CLIENT, startOpenIdProvider, startYandex, type YandexProfiles } from '../support/providers.ts';
 import { startServer, type TestServer, type TestSettings } from '../support/server.ts';
 
@@ -145,7 +146,7 @@ test('a sign-in that took too long begins again', async (t) => {
     LADING_OIDC_CLIENT_ID: CLIENT.id,
     LADING_OIDC_CLIENT_SECRET: CLIENT.secret,
   };
-  const server = await startServer(t, settings, { clock: { now: () => now } });
+  const server = await startServer(t, settings, { clock: clockOf(() => now) });
   const browser = new Browser();
   const callback = await throughOidc(server, browser, 'alice');
   now += 601_000;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AuditPage } from '../../src/protocol/audit-schemas.ts';
 import type { Person, SignedIn } from '../../src/protocol/people-schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { anna, ask, cookiesOf, login, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
 import { startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
@@ -10,7 +11,7 @@ const OPEN = { LADING_REGISTRATION: 'open' };
 
 test('registration makes a person of the role client and signs them in; no reply holds a hash', async (t) => {
   let now = Date.UTC(2026, 10, 22, 12);
-  const { origin } = await startServer(t, OPEN, { clock: { now: () => now } });
+  const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
   const body = { ...anna, email: ' Anna@X.example', name: ' Anna ', role: 'admin', tenant: 'other', id: 'x' };
   const reply = await ask(origin, '/v1/auth/registration', { body });
   assert.equal(reply.status, 201);
@@ -143,7 +144,7 @@ test('sign-in by JSON and by a form; an unknown address and a wrong password loo
 
 test('guessing is slowed, for known and unknown addresses alike, and the right password waits too', async (t) => {
   let now = Date.now();
-  const { origin } = await startServer(t, OPEN, { clock: { now: () => now } });
+  const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
   await register(origin);
   for (const email of [anna.email, 'nobody@x.example']) {
     const guess = (password: string) => ask(origin, '/v1/auth/login', { body: { email, password } });
@@ -158,7 +159,7 @@ test('guessing is slowed, for known and unknown addresses alike, and the right p
 
 test('the accounts that one address may make at one time are bounded', async (t) => {
   let now = Date.now();
-  const { origin } = await startServer(t, OPEN, { clock: { now: () => now } });
+  const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
   await register(origin);
   const again = () => ask(origin, '/v1/auth/registration', { body: anna });
   for (let i = 0; i < 9; i += 1) await assertProblemReply(await again(), 'already_exists');

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { SessionList } from '../../src/protocol/account-schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { put } from '../support/downloads.ts';
 import { ask, login, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
 import { atEnd, signIn, startServer, type TestServer } from '../support/server.ts';
@@ -199,7 +200,7 @@ test('a page of another site signs nobody out; one of this server does, and take
 test('a restart keeps accounts and sessions, and what was ended; a session is not older than it may be', async (t) => {
   const dataDir = await folder(t);
   let now = Date.now();
-  const clock = { now: () => now };
+  const clock = clockOf(() => now);
   const before = await startServer(
     t,
     { ...OPEN, LADING_SESSION_DAYS: '10', LADING_REFRESH_DAYS: '9' },

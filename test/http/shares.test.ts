@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import type { Share, ShareCreated, ShareList } from '../../src/protocol/share-schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { ALPHABET, put } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
 import { seededFolder } from '../support/identity.ts';
@@ -279,7 +280,7 @@ test('a link ends when its file is deleted or replaced, and does not come back',
 
 test('a link ends when it lapses, and is swept', async (t) => {
   let now = Date.now();
-  const server = await startServer(t, {}, { clock: { now: () => now } });
+  const server = await startServer(t, {}, { clock: clockOf(() => now) });
   await alphabet(server);
   const { url } = await made(server, { expires_in: 60 });
   now += 59_000;

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { content, settle, turnsUntil } from '../support/device.ts';
 import { startServer, type TestServer, type TestSettings } from '../support/server.ts';
 import { assertProblem, Wire, type WireResponse } from '../support/wire.ts';
@@ -107,7 +108,7 @@ interface Sender {
 async function startTimed(t: TestContext, settings: TestSettings): Promise<Timed> {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let now = Date.now();
-  const server = await startServer(t, settings, { clock: { now: () => now } });
+  const server = await startServer(t, settings, { clock: clockOf(() => now) });
   const sockets = new Map<number | undefined, Socket>();
   server.app.server.server.on('connection', (socket: Socket) => sockets.set(socket.remotePort, socket));
   /** Resolves when the server has read all that was sent. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { clockOf } from '../support/clock.ts';
 import { grant, granted, works } from '../support/oauth.ts';
 import { signIn, startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
@@ -47,7 +48,7 @@ test('forms that are none of ours', async (t) => {
 
 test('guessing is slowed down, with the time to wait, and the right secret has to wait too', async (t) => {
   let now = Date.now();
-  const { origin, client, admin } = await startServer(t, {}, { clock: { now: () => now } });
+  const { origin, client, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const guess = (): Promise<Response> => post(origin, `username=${client.id}&password=wrong`);
   const first = await Promise.all(Array.from({ length: 10 }, guess));
   for (const reply of first) await assertProblemReply(reply, 'unauthorized');

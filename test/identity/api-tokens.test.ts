@@ -12,6 +12,7 @@ import { Tokens } from '../../src/identity/tokens.ts';
 import type { Scope } from '../../src/protocol/scopes.ts';
 import { openLowdbCollection } from '../../src/storage/lowdb/collection.ts';
 import { checkApiToken } from '../../src/storage/lowdb/identity-documents.ts';
+import { clockOf, type HandClock, handClock } from '../support/clock.ts';
 import { addPerson, seededFolder, withIdentity } from '../support/identity.ts';
 import { openTestStore } from '../support/storage.ts';
 
@@ -20,7 +21,7 @@ interface Bench {
   store: Collection<ApiTokenDocument>;
   /** Ids of the documents in the order in which they were written. */
   written: string[];
-  clock: { now(): number; pass(ms: number): void };
+  clock: HandClock;
 }
 
 async function bench(t: TestContext): Promise<Bench> {
@@ -37,13 +38,7 @@ async function bench(t: TestContext): Promise<Bench> {
     written.push(document.id);
     await put(document);
   };
-  let now = 1_700_000_000_000;
-  const clock = {
-    now: () => now,
-    pass: (ms: number) => {
-      now += ms;
-    },
-  };
+  const clock = handClock();
   return { tokens: await ApiTokens.open(store, clock), store, written, clock };
 }
 
@@ -191,7 +186,7 @@ test('a hundred live tokens an owner: other owners, and a person of the same id,
 function accessOf(identity: Identity): Access {
   const never = (): never => assert.fail('no access token is looked at');
   const deps = { issuer: 'lading', sign: never, verify: never, subject: never, isAlive: never, seconds: 60 };
-  return new Access(identity, new Tokens({ ...deps, clock: { now: never } }, identity.revoked));
+  return new Access(identity, new Tokens({ ...deps, clock: clockOf(never) }, identity.revoked));
 }
 
 test('uses are counted by the day, the last thirty of them, and kept over a restart', async (t) => {

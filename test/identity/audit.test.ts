@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { AuditEntry, AuditLog } from '../../src/contracts.ts';
 import { Audit, type Happening } from '../../src/identity/audit.ts';
+import { clockOf } from '../support/clock.ts';
 
 const refusal = (members: Partial<Happening> = {}): Happening => ({
   action: 'refusal',
@@ -28,7 +29,7 @@ function auditOf(failure: Error | null = null) {
     close: async () => {},
   };
   let now = 1_000;
-  const clock = { now: () => now++ };
+  const clock = clockOf(() => now++);
   return { audit: new Audit({ log, clock, failed: (entry) => failed.push(entry) }), stored, failed };
 }
 

@@ -16,6 +16,7 @@ import { type TokenDeps, Tokens } from '../../src/identity/tokens.ts';
 import type { Role } from '../../src/protocol/schemas.ts';
 import { openLowdbCollection } from '../../src/storage/lowdb/collection.ts';
 import { checkClient, checkRevocation } from '../../src/storage/lowdb/identity-documents.ts';
+import { type HandClock, handClock } from '../support/clock.ts';
 import { seededFolder, withIdentity } from '../support/identity.ts';
 import { openTestStore } from '../support/storage.ts';
 
@@ -25,7 +26,7 @@ interface Bench {
   /** The real store, with a record of what was written. */
   store: CredentialStore;
   written: ClientDocument[];
-  clock: { now(): number; pass(ms: number): void };
+  clock: HandClock;
 }
 
 async function bench(t: TestContext): Promise<Bench> {
@@ -49,13 +50,7 @@ async function bench(t: TestContext): Promise<Bench> {
     written.push(document);
     await put(document);
   };
-  let now = 1_700_000_000_000;
-  const clock = {
-    now: () => now,
-    pass: (ms: number) => {
-      now += ms;
-    },
-  };
+  const clock = handClock();
   return { credentials: await Clients.open(store, clock), revocations, store, written, clock };
 }
 

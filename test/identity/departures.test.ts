@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Departure, Departures } from '../../src/identity/departures.ts';
+import { clockOf } from '../support/clock.ts';
 
 const DEPARTURE: Departure = {
   provider: 'oidc',
@@ -13,7 +14,7 @@ const DEPARTURE: Departure = {
 
 test('a departure comes back as it was, for ten minutes', () => {
   let now = 1_700_000_000_000;
-  const departures = new Departures({ now: () => now });
+  const departures = new Departures(clockOf(() => now));
   const sealed = departures.seal(DEPARTURE);
   assert.match(sealed, /^[\w-]+$/);
   assert.ok(!Buffer.from(sealed, 'base64url').toString('latin1').includes('verifier'));
@@ -25,7 +26,7 @@ test('a departure comes back as it was, for ten minutes', () => {
 });
 
 test('what was changed, cut, made up or sealed by another process is none', () => {
-  const departures = new Departures({ now: () => 0 });
+  const departures = new Departures(clockOf(() => 0));
   const sealed = Buffer.from(departures.seal(DEPARTURE), 'base64url');
   for (let at = 0; at < sealed.length; at += 1) {
     const changed = Buffer.from(sealed);
@@ -33,7 +34,7 @@ test('what was changed, cut, made up or sealed by another process is none', () =
     assert.equal(departures.open(changed.toString('base64url')), null, `byte ${at}`);
     assert.equal(departures.open(sealed.subarray(0, at).toString('base64url')), null, `cut at ${at}`);
   }
-  for (const odd of ['', 'x', 'A'.repeat(100), new Departures({ now: () => 0 }).seal(DEPARTURE)]) {
+  for (const odd of ['', 'x', 'A'.repeat(100), new Departures(clockOf(() => 0)).seal(DEPARTURE)]) {
     assert.equal(departures.open(odd), null);
   }
 });

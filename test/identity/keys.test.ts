@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import type { SecretBox } from '../../src/contracts.ts';
 import { KeyRing, type RotatingAlgorithm, type SigningKey } from '../../src/identity/keys.ts';
 import { Layout } from '../../src/storage/disk/layout.ts';
+import { handClock } from '../support/clock.ts';
 import { openTestStore, temporaryFolder } from '../support/storage.ts';
 
 const DAY = 86_400_000;
@@ -17,7 +18,7 @@ async function bench(t: TestContext) {
   const store = await openTestStore(t, { dataDir });
   const file = new Layout(dataDir).secret('signingkeys');
   const box = store.secretBox('signingkeys');
-  const clock = { time: 1_900_000_000_000, now: () => clock.time };
+  const clock = handClock(1_900_000_000_000);
   const open = (algorithm: RotatingAlgorithm = 'EdDSA', changes: { tokenSeconds?: number; box?: SecretBox } = {}) =>
     KeyRing.open({ box, clock, algorithm, rotateDays: 90, tokenSeconds: TOKEN_SECONDS, ...changes });
   return { file, box, clock, open };

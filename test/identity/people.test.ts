@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type NewPerson, People } from '../../src/identity/people.ts';
 import { checkPerson } from '../../src/storage/lowdb/identity-documents.ts';
-import { failingStore, handClock } from '../support/failing-store.ts';
+import { handClock } from '../support/clock.ts';
+import { failingStore } from '../support/failing-store.ts';
 import { withCode } from '../support/storage.ts';
 
 const PASSWORD = 'violet kettle under nine bridges';

@@ -3,9 +3,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { LadingError } from '../../src/errors.ts';
 import { Rates } from '../../src/identity/rates.ts';
+import { handClock } from '../support/clock.ts';
 
 function ratesOf(limit: number) {
-  const clock = { time: 1_000_000, now: () => clock.time };
+  const clock = handClock(1_000_000);
   const rates = new Rates('principal', limit, clock);
   /** The seconds to wait, or null when the request was let in. */
   const ask = (key = 'a'): number | null => {

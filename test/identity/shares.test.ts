@@ -6,9 +6,10 @@ import { Secrets } from '../../src/identity/secrets.ts';
 import { downloadsOf, type ShareRequest, Shares } from '../../src/identity/shares.ts';
 import { openLowdbCollection } from '../../src/storage/lowdb/collection.ts';
 import { checkShare } from '../../src/storage/lowdb/identity-documents.ts';
+import { clockOf } from '../support/clock.ts';
 import { openTestStore } from '../support/storage.ts';
 
-const clock = { now: () => 1_700_000_000_000 };
+const clock = clockOf(() => 1_700_000_000_000);
 
 async function bench(t: TestContext): Promise<{ shares: Shares; reopen(): Promise<Shares> }> {
   const { documents } = await openTestStore(t);

@@ -3,7 +3,8 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { type Renewable, SignIns } from '../../src/identity/sign-ins.ts';
 import { checkSignIn } from '../../src/storage/lowdb/identity-documents.ts';
-import { failingStore, handClock } from '../support/failing-store.ts';
+import { handClock } from '../support/clock.ts';
+import { failingStore } from '../support/failing-store.ts';
 
 const LIFE = 3600;
 const anna = { kind: 'person', id: 'anna' } as const;

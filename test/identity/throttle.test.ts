@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../src/errors.ts';
 import { Throttle } from '../../src/identity/throttle.ts';
+import { clockOf } from '../support/clock.ts';
 
 function clocked(): { throttle: Throttle; pass(ms: number): void; wait(id: string, address: string): number } {
   let now = 1_700_000_000_000;
-  const throttle = new Throttle({ now: () => now });
+  const throttle = new Throttle(clockOf(() => now));
   return {
     throttle,
     pass: (ms) => {

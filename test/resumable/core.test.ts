@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { clockOf } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { append, ask, begin, content, type Fields, hanging, offsetOf, PARTIAL } from '../support/resumable.ts';
 import { startServer, type TestServer } from '../support/server.ts';
@@ -354,7 +355,7 @@ test('I32 more than the limit allows is 413 with Upload-Limit', async (t) => {
 test('I34 an upload that lapsed is gone', async (t) => {
   let now = Date.now();
   const settings = { LADING_STALE_SECONDS: '60', LADING_TOKEN_MINUTES: '60' };
-  const server = await startServer(t, settings, { clock: { now: () => now } });
+  const server = await startServer(t, settings, { clock: clockOf(() => now) });
   const url = await begin(server, 'ab');
   now += 59_000;
   assert.match(String((await ask(server, 'HEAD', url)).headers['upload-limit']), /max-age=1$/);

@@ -4,7 +4,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
-import type { Quota } from '../../src/contracts.ts';
+import { systemClock } from '../../src/clock.ts';
+import type { Clock, Quota } from '../../src/contracts.ts';
 import { Engine, type EngineDoors, type EngineSettings } from '../../src/engine/engine.ts';
 import type { Recovered } from '../../src/engine/recover.ts';
 import { type Disk, realDisk } from '../../src/storage/disk/disk.ts';
@@ -29,7 +30,7 @@ export const DEFAULTS: EngineSettings = {
 
 /** What a test puts in place of the usual. */
 export interface Rigging {
-  clock?: { now(): number };
+  clock?: Clock;
   disk?: Disk;
   /** Whose owner closes them. */
   threads?: Threads;
@@ -164,7 +165,7 @@ async function run(
     const doors: EngineDoors = {
       ...store,
       catalog: await openLowdbCatalog({ files: store.fileDocuments, onDamaged }),
-      clock: rigging.clock ?? { now: () => Date.now() },
+      clock: rigging.clock ?? systemClock(),
       ...(rigging.quota ? { quota: rigging.quota } : {}),
       warn: (message, details) => warnings.push({ message, details }),
     };

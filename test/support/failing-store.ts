@@ -46,14 +46,3 @@ export async function failingStore<T extends { id: string }>(
     },
   };
 }
-
-/** A clock that only moves when it is told to. */
-export function handClock(): { now(): number; pass(ms: number): void } {
-  let now = 1_700_000_000_000;
-  return {
-    now: () => now,
-    pass: (ms) => {
-      now += ms;
-    },
-  };
-}

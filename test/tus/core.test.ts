@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { test } from 'node:test';
+import { clockOf } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 import { startServer } from '../support/server.ts';
 import {
@@ -317,7 +318,7 @@ test('T26 what lapsed is 404', async (t) => {
   const server = await startServer(
     t,
     { LADING_STALE_SECONDS: '60', LADING_TOKEN_MINUTES: '60' },
-    { clock: { now: () => now } },
+    { clock: clockOf(() => now) },
   );
   const url = await begin(server, { 'upload-length': '3' });
   now += 59_000;
