@@ -27,3 +27,29 @@ function matchOf(accept: string, type: string, subtype: string): Match {
   }
   return best;
 }
+
+/**
+ * The coding of the answer (RFC 9110 §12.5.3): the one with the most weight, of several the first that is offered.
+ * @param offered names of codings, the best first
+ * @returns null for none at all, `identity`
+ */
+export function acceptedCoding(accept: string | string[] | undefined, offered: readonly string[]): string | null {
+  if (accept === undefined) return null;
+  const weights = new Map<string, number>();
+  for (const item of String(accept).toLowerCase().split(',')) {
+    const [name = '', ...parameters] = item.split(';').map((part) => part.trim());
+    const q = Number(parameters.find((parameter) => parameter.startsWith('q='))?.slice(2) ?? '1');
+    weights.set(name === 'x-gzip' ? 'gzip' : name, q >= 0 && q <= 1 ? q : 0);
+  }
+  const weightOf = (coding: string): number => weights.get(coding) ?? weights.get('*') ?? 0;
+  let best: string | null = null;
+  // Whoever names identity with more weight would rather have that.
+  let most = Math.max(weights.get('identity') ?? 0, Number.MIN_VALUE);
+  for (const coding of offered) {
+    const q = weightOf(coding);
+    if (q < most || (q === most && best !== null)) continue;
+    best = coding;
+    most = q;
+  }
+  return best;
+}

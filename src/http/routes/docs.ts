@@ -1,11 +1,73 @@
 /** The OpenAPI document and a page to read it. Both open: they say nothing that the README does not. */
-import swaggerUi from '@fastify/swagger-ui';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { compressedDocument, type FixedDocument, once, sendFixed } from '../fixed-documents.ts';
+
+/** Where the package has the files of its page. */
+const FOLDER = join(dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui')), 'static');
+const FILES: Readonly<Record<string, string>> = {
+  'swagger-ui.css': 'text/css; charset=utf-8',
+  'index.css': 'text/css; charset=utf-8',
+  'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
+};
+
+/** What starts the page; the address of the document stands in the element that loads it. */
+const START = `const { document: url } = document.currentScript.dataset;
+window.addEventListener('load', () => {
+  SwaggerUIBundle({ url, dom_id: '#swagger-ui', deepLinking: false, validatorUrl: null });
+});
+`;
 
 export function docRoutes(app: FastifyInstance): void {
-  app.get('/openapi.json', {
-    schema: { hide: true },
-    handler: async (_request, reply) => reply.type('application/json').send(JSON.stringify(app.swagger())),
+  const hidden = { schema: { hide: true } } as const;
+  const document = once(() => compressedDocument('application/json', Buffer.from(JSON.stringify(app.swagger()))));
+  app.get('/openapi.json', hidden, async (request, reply) => sendFixed(request, reply, await document()));
+
+  // Addresses are relative, for the server may be behind a path of a proxy.
+  for (const [url, up, files] of [
+    ['/docs', '', 'docs/static'],
+    ['/docs/', '../', 'static'],
+  ] as const) {
+    const page = once(() => compressedDocument('text/html; charset=utf-8', Buffer.from(pageOf(up, files))));
+    app.get(url, hidden, async (request, reply) => sendFixed(request, reply, await page()));
+  }
+  const files = new Map<string, () => Promise<FixedDocument>>();
+  for (const [name, type] of Object.entries(FILES)) {
+    files.set(
+      name,
+      once(async () => compressedDocument(type, await readFile(join(FOLDER, name)))),
+    );
+  }
+  files.set(
+    'start.js',
+    once(() => compressedDocument('text/javascript; charset=utf-8', Buffer.from(START))),
+  );
+  app.get<{ Params: { name: string } }>('/docs/static/:name', hidden, async (request, reply) => {
+    const file = files.get(request.params.name);
+    if (file === undefined) throw new LadingError('not_found', 'The page has no such file; load the page again.');
+    return sendFixed(request, reply, await file(), { 'cache-control': 'public, max-age=3600' });
   });
-  app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { deepLinking: false } });
+}
+
+/** @param up to the root of the server; @param files where the files of the page are */
+function pageOf(up: string, files: string): string {
+  return `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Lading: the interface</title>
+<link rel="stylesheet" href="${files}/swagger-ui.css">
+<link rel="stylesheet" href="${files}/index.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="${files}/swagger-ui-bundle.js"></script>
+<script src="${files}/start.js" data-document="${up}openapi.json"></script>
+</body>
+</html>
+`;
 }

@@ -1,0 +1,70 @@
+/**
+ * Answers that are the same for everybody: pages, their files, the OpenAPI document. Each is made and compressed once and kept in memory,
+ * so that a request for one costs neither a descriptor nor a copy (RFC 9110 §8.8.3 for the tags, §12.5.3 for the codings).
+ */
+import { createHash } from 'node:crypto';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { checkPreconditions } from '../protocol/conditionals.ts';
+import { acceptedCoding } from './accept.ts';
+import { SLICE_BYTES, sliced } from './slices.ts';
+
+const compress = promisify(gzip);
+
+export interface FixedDocument {
+  /** Value of Content-Type. */
+  type: string;
+  /** SHA-256 of the plain bytes, shortened. */
+  hash: string;
+  plain: Buffer;
+  /** By the name of the content coding, the best first. */
+  coded: ReadonlyMap<string, Buffer>;
+}
+
+/** @param coded compressed beforehand, by the name of the coding, the best first */
+export function fixedDocument(type: string, plain: Buffer, coded: ReadonlyMap<string, Buffer>): FixedDocument {
+  return { type, plain, coded, hash: createHash('sha256').update(plain).digest('base64url').slice(0, 22) };
+}
+
+/** Compresses `plain` by gzip. */
+export async function compressedDocument(type: string, plain: Buffer): Promise<FixedDocument> {
+  return fixedDocument(type, plain, new Map([['gzip', await compress(plain, { level: 9 })]]));
+}
+
+/** Makes something when it is first asked for, once for all who ask; a failure is not kept. */
+export function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null;
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = null;
+      throw error;
+    });
+    return made;
+  };
+}
+
+/** Answers a GET or HEAD: 304 to who has it already. @param fields of the reply besides those about its content */
+export function sendFixed(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  document: FixedDocument,
+  fields: Record<string, string> = {},
+): FastifyReply {
+  const coding = acceptedCoding(request.headers['accept-encoding'], [...document.coded.keys()]);
+  const bytes = (coding === null ? null : document.coded.get(coding)) ?? document.plain;
+  // A strong tag names the bytes as they are sent.
+  const etag = coding === null ? `"${document.hash}"` : `"${document.hash}-${coding}"`;
+  reply.headers({ 'cache-control': 'no-cache', ...fields, etag, vary: 'accept-encoding' });
+  const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
+  const conditions = {
+    ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+    ...(ifNoneMatch === undefined ? {} : { 'if-none-match': ifNoneMatch }),
+  };
+  const verdict = checkPreconditions(request.method, conditions, { etag, lastModified: null, exists: true });
+  if (verdict === 'not_modified') return reply.code(304).send();
+  if (verdict === 'failed') return reply.code(412).send();
+  reply.headers({ 'content-type': document.type, 'content-length': bytes.length });
+  if (coding !== null) reply.header('content-encoding', coding);
+  return reply.send(bytes.length > SLICE_BYTES ? sliced(bytes) : bytes);
+}
