@@ -7,6 +7,7 @@ import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LadingError } from '../errors.ts';
+import { LARGEST_COUNT, wholeNumber } from '../protocol/bounds.ts';
 
 type Query = Record<string, unknown>;
 
@@ -76,11 +77,11 @@ interface Property {
 function checkOf(name: string, property: Property): Check {
   const wrong = (what: string): LadingError =>
     new LadingError('invalid_request', `The parameter ${name} must be ${what}.`);
-  const { minimum = 0, maximum = Number.MAX_SAFE_INTEGER, enum: words } = property;
+  const { minimum = 0, maximum = LARGEST_COUNT, enum: words } = property;
   if (property.type === 'integer') {
     return (text) => {
-      const number = /^\d{1,16}$/.test(text) ? Number(text) : -1;
-      if (number < minimum || number > maximum) throw wrong(`a whole number from ${minimum} to ${maximum}`);
+      const number = wholeNumber(text, minimum, maximum);
+      if (number === null) throw wrong(`a whole number from ${minimum} to ${maximum}`);
       return number;
     };
   }

@@ -5,6 +5,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { ApiTokenDocument, Clock, Collection, Subject, TokenDays } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { endOf, LONGEST_SECONDS } from '../protocol/bounds.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { Kept } from './kept.ts';
 
@@ -51,7 +52,7 @@ export class ApiTokens {
 
   /**
    * Durable when it resolves.
-   * @throws LadingError `quota_exceeded` when the owner has as many as there may be; `unauthorized` when all were revoked meanwhile
+   * @throws LadingError `quota_exceeded` when the owner has as many as there may be; `validation_failed` for a life out of bounds; `unauthorized` when all were revoked meanwhile
    */
   async create({ owner, name, scopes, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
     if (this.#countOf(owner) >= MOST_EACH) {
@@ -69,7 +70,7 @@ export class ApiTokens {
       scopes: [...scopes],
       hash: hashOf(token),
       createdAt,
-      expiresAt: lifeMs === null ? null : createdAt + lifeMs,
+      expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.token),
       lastUsed: null,
       uses: 0,
     };

@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock, Collection, GrantDocument, GrantTarget, Maker, Principal, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { endOf, LONGEST_SECONDS } from '../protocol/bounds.ts';
 import { Kept } from './kept.ts';
 import { ownerKey } from './policy.ts';
 
@@ -71,7 +72,7 @@ export class Grants {
         grantee,
         maker,
         createdAt,
-        expiresAt: lifeMs === null ? null : createdAt + lifeMs,
+        expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.grant),
       };
       await this.#kept.put(document);
       this.#index(document);

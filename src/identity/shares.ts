@@ -12,6 +12,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock, Collection, Maker, ShareDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { endOf, LONGEST_SECONDS } from '../protocol/bounds.ts';
 import { Kept } from './kept.ts';
 import type { Secrets } from './secrets.ts';
 
@@ -97,7 +98,7 @@ export class Shares {
         hash: hashOf(token),
         passwordHash: password === null ? null : await this.#secrets.hash(password),
         createdAt,
-        expiresAt: createdAt + lifeMs,
+        expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.share),
         lastUsed: null,
         maxDownloads,
         spent: 0,

@@ -1,8 +1,7 @@
 /** Grants on the wire. */
 import Type, { type Static } from 'typebox';
+import { LONGEST_SECONDS } from './bounds.ts';
 import { Nullable, Text, Time, Words } from './schema-parts.ts';
-
-const SECONDS_A_YEAR = 365 * 24 * 3600;
 
 const Owner = Type.Optional(
   Text('Whose files: the id of a client or a person. Administrators only; oneself by default.'),
@@ -20,7 +19,7 @@ export const NewGrant = Type.Object(
       Nullable(
         Type.Integer({
           minimum: 1,
-          maximum: 10 * SECONDS_A_YEAR,
+          maximum: LONGEST_SECONDS.grant,
           description: 'Seconds until it ends; without it, when it is revoked.',
         }),
       ),

@@ -1,10 +1,10 @@
 /** Share links on the wire. */
 import Type, { type Static } from 'typebox';
+import { LONGEST_SECONDS } from './bounds.ts';
 import { Nullable, Text, Time } from './schema-parts.ts';
 
 /** How long a link is good if nobody says it: a week. */
 export const SHARE_SECONDS = 7 * 24 * 3600;
-const SECONDS_A_YEAR = 365 * 24 * 3600;
 
 const Owner = Type.Optional(
   Text('Whose file: the id of a client or a person. Administrators only; oneself by default.'),
@@ -15,7 +15,7 @@ export const NewShare = Type.Object(
     expires_in: Type.Optional(
       Type.Integer({
         minimum: 1,
-        maximum: SECONDS_A_YEAR,
+        maximum: LONGEST_SECONDS.share,
         default: SHARE_SECONDS,
         description: 'Seconds until the link ends: a week if it is not said, a year at most.',
       }),

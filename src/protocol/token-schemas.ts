@@ -1,9 +1,7 @@
 /** What travels at /api/tokens. */
 import Type, { type Static } from 'typebox';
+import { LONGEST_SECONDS } from './bounds.ts';
 import { Nullable, Text, Time } from './schema-parts.ts';
-
-/** Seconds: from one to ten years. */
-const LONGEST_LIFE = 10 * 365 * 24 * 3600;
 
 export const NewApiToken = Type.Object(
   {
@@ -25,7 +23,7 @@ export const NewApiToken = Type.Object(
       Nullable(
         Type.Integer({
           minimum: 1,
-          maximum: LONGEST_LIFE,
+          maximum: LONGEST_SECONDS.token,
           description: 'Seconds that it is good for; until it is revoked by default.',
         }),
       ),

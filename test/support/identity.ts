@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { openIdentity } from '../../src/compose.ts';
 import type { Identity } from '../../src/identity/identity.ts';
 import type { Role } from '../../src/protocol/schemas.ts';
-import { atEnd } from './server.ts';
+import { ADMIN, atEnd } from './server.ts';
 
 /** A data directory for `startServer`, with whom `seed` puts in. */
 export async function seededFolder<T>(
@@ -34,4 +34,10 @@ export async function withIdentity<T>(dataDir: string, work: (identity: Identity
 export async function addPerson(identity: Identity, email: string, role: Role = 'client', tenant = 'default') {
   const person = { tenant, role, email, name: 'Ada', surname: 'Byron', password: null };
   return (await identity.people.create(person)).id;
+}
+
+/** A data directory on which the administrator of `startServer` is root. */
+export async function rootFolder(t: TestContext): Promise<string> {
+  const root = { id: ADMIN.id, secret: ADMIN.secret, role: 'root', name: null } as const;
+  return (await seededFolder(t, (identity) => identity.clients.create(root))).dataDir;
 }

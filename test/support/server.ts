@@ -51,7 +51,8 @@ export function atEnd(t: TestContext, end: () => Promise<void>): void {
   });
 }
 
-const ADMIN = { id: 'test-admin', secret: 'the-secret-of-the-test-administrator' };
+/** Whom every server of a test has. */
+export const ADMIN = { id: 'test-admin', secret: 'the-secret-of-the-test-administrator' };
 
 /** @param dataDir an existing folder to start on, which is then left alone; by default a new one that is removed */
 export async function startServer(

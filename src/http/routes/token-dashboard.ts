@@ -9,6 +9,7 @@ import type { ApiTokenDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { checkGrant, DEFAULT_TENANT, type TokenOwner } from '../../identity/policy.ts';
 import { principalOf } from '../../identity/principals.ts';
+import { LONGEST_SECONDS, wholeNumber } from '../../protocol/bounds.ts';
 import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
 import { refuseForeign, wantsSecureCookies } from '../csrf.ts';
@@ -97,7 +98,8 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         const scopes = parseScopes(SCOPES.filter((scope) => form.get(`scope ${scope}`) === 'on'));
         if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
         checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
-        const seconds = Number(form.get('life') ?? 0);
+        const seconds = wholeNumber(form.get('life') || '0', 0, LONGEST_SECONDS.token);
+        if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is good.');
         const name = form.get('name')?.trim().slice(0, 200) || null;
         request.audited = { tenant: owner.tenant };
         const made = await identity.apiTokens.create({
