@@ -1,20 +1,17 @@
 /** The sockets: plain HTTP/1.1, or TLS with HTTP/2 and HTTP/1.1. */
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { LadingError } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
-import { problemReply } from './problems.ts';
+import { HEADER_BYTES, rememberExchange } from './parse-error.ts';
 
 /** Longest time from the first byte of a request, or from the opening of a connection, to the end of its header section. */
 const HEADERS_MS = 60_000;
 /** Longer than the 60 s for which nginx and most load balancers keep an unused connection, so that they close it and not we. */
 const KEEP_ALIVE_MS = 72_000;
 const LOOK_FOR_TIMEOUTS_MS = 5_000;
-/** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
-const HEADER_BYTES = 32 * 1024;
 /** How long a connection without a request may still send one after the stop began. */
 const LAST_WORD_MS = 1_000;
 /** HTTP/2 streams of one connection at one time. */
@@ -68,6 +65,7 @@ function inTurn(handler: RequestListener): RequestListener {
   const waiting = new WeakMap<Socket, number>();
   return (request, response) => {
     const { socket } = request;
+    if (!('stream' in request)) rememberExchange(request, response);
     if (response.socket !== null || request.httpVersionMajor !== 1) {
       handler(request, response);
       return;
@@ -176,57 +174,3 @@ function closeSessionsWith(server: Http2SecureServer): void {
     return server;
   };
 }
-
-/** `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2), empty for what has no host. */
-const HOST = /^(?:\[[\w.:~-]+\]|[\w.~%!$&'()*+,;=-]*)(?::\d*)?$/;
-
-/** Refuses a request without exactly one Host, and one whose Host is none, as RFC 9112 §3.2 demands. */
-export function checkHost({ headers, httpVersion }: IncomingMessage): LadingError | null {
-  const { host } = headers;
-  if (host === undefined) {
-    return httpVersion === '1.1' ? new LadingError('invalid_request', 'The Host field is missing.') : null;
-  }
-  return HOST.test(host) ? null : new LadingError('invalid_request', 'The Host field is not valid.');
-}
-
-/** What node could not even parse. */
-interface ParseError extends Error {
-  code?: string;
-}
-
-function errorOf(error: ParseError): LadingError {
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    return new LadingError('headers_too_large', `The header section is longer than ${HEADER_BYTES} bytes.`);
-  }
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return new LadingError('request_timeout', 'The header section did not arrive in time.');
-  }
-  return new LadingError('invalid_request', 'This is not a valid HTTP request.');
-}
-
-/** For Fastify's `clientErrorHandler`: there is no request, so the answer is written by hand. */
-export function answerParseError(error: ParseError, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  // A response that has begun (the body of its request turned out to be malformed) must not be followed by a second one.
-  const { _httpMessage: begun } = socket as Socket & { _httpMessage?: ServerResponse | null };
-  if (begun?.headersSent === true) {
-    socket.destroy();
-    return;
-  }
-  const { status, headers, body } = problemReply(errorOf(error), null, false);
-  const fields = Object.entries({ ...headers, connection: 'close', date: new Date().toUTCString() });
-  const head = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  socket.write(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\n${head}\r\n`);
-  socket.end(body);
-  // Closing at once would reset the connection, and the reset might overtake the answer.
-  setTimeout(() => socket.destroy(), 1000).unref();
-}
-
-const REASONS: Record<number, string> = {
-  400: 'Bad Request',
-  408: 'Request Timeout',
-  431: 'Request Header Fields Too Large',
-};

@@ -99,9 +99,18 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
     if (value !== undefined) response.setHeader(name, value);
   }
   response.write(problem.body);
+  lingering.add(response);
   // With `Connection: close` node destroys the socket as soon as the response ends, so its end waits.
   discard(message, DISCARD_BYTES, () => response.end());
   return true;
+}
+
+/** Refusals of which everything is sent but the end. */
+const lingering = new WeakSet<object>();
+
+/** True while a refusal only waits for the rest of the body of its request. */
+export function isLingering(response: ServerResponse): boolean {
+  return lingering.has(response);
 }
 
 /**

@@ -18,11 +18,13 @@ import { bearerAuth } from './auth.ts';
 import { readableByPages } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
 import { readsForwarded } from './forwarded.ts';
-import { answerParseError, checkHost, createListener } from './listener.ts';
+import { createListener } from './listener.ts';
 import { RequestLog } from './log.ts';
+import { checkMessage, originForm } from './message.ts';
 import { Metrics } from './metrics.ts';
 import { notFound } from './not-found.ts';
 import { openapi } from './openapi.ts';
+import { answerParseError } from './parse-error.ts';
 import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
 import { limitAddresses, rateLimits } from './rate-limit.ts';
@@ -88,7 +90,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
     log.began(request);
-    next(checkHost(request.raw) ?? undefined);
+    const wrong = checkMessage(request.raw);
+    if (wrong && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
+    next(wrong ?? undefined);
   });
   app.addHook('onResponse', (request, _reply, done) => {
     if (!request.raw.readableEnded) readRest(request.raw);
@@ -188,7 +192,11 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
 
 /** What proxies and old clients say in other words than HTTP's own. */
 function adapted({ config }: ServerDeps, handler: RequestListener): RequestListener {
-  return overridesMethod(config.trustProxy.length === 0 ? handler : readsForwarded(handler));
+  const next = overridesMethod(config.trustProxy.length === 0 ? handler : readsForwarded(handler));
+  return (request, response) => {
+    request.url = originForm(request);
+    next(request, response);
+  };
 }
 
 function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: ServerDeps): Tokens {

@@ -87,9 +87,10 @@ export class Wire {
     }
   }
 
-  /** Resolves when the server has closed the connection. */
-  async closed(): Promise<void> {
+  /** Waits until the server has closed the connection. @returns what came since the last response */
+  async closed(): Promise<string> {
     while (!this.#ended) await this.#more();
+    return this.#received.toString('latin1');
   }
 
   destroy(): void {

@@ -1,0 +1,90 @@
+/** What is wrong with a request before anything of it is looked at: its version, its host, and fields that may be there once. */
+import type { IncomingMessage } from 'node:http';
+import { LadingError } from '../errors.ts';
+
+/**
+ * Fields with one value, on which framing, rights or the bytes that are stored depend. Node drops every line but the first, a proxy in
+ * front may have looked at the last, so a second line is refused (RFC 9110 §5.3).
+ */
+const SINGLE: ReadonlySet<string> = new Set([
+  'host',
+  'authorization',
+  'content-length',
+  'content-type',
+  'content-range',
+  'transfer-encoding',
+  'if-modified-since',
+  'if-unmodified-since',
+  'if-range',
+  'expect',
+]);
+const LONGEST_SINGLE = Math.max(...[...SINGLE].map((name) => name.length));
+
+/** `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2), never empty. */
+const HOST = /^(?:\[[\w.:~-]+\]|[\w.~%!$&'()*+,;=-]+)(?::(\d*))?$/;
+/** Longer is no name of a host (RFC 1035 §2.3.4), with room for a port. */
+const MAX_HOST = 300;
+const MAX_PORT = 65_535;
+
+/** True for what `Host` may say. */
+export function isHost(text: string): boolean {
+  if (text.length > MAX_HOST) return false;
+  const [found, port = ''] = HOST.exec(text) ?? [];
+  return found !== undefined && Number(port) <= MAX_PORT;
+}
+
+/**
+ * Refuses a request that is not HTTP/1.0, HTTP/1.1 or HTTP/2, that says something twice that it may say once, or that does not say for
+ * which host it is (RFC 9112 §2.3, §3.2 and §6.1; RFC 9113 §8.3.1). Whoever gets such an answer is closed, for nobody knows what follows.
+ * @returns `invalid_request`, or null when nothing is wrong
+ */
+export function checkMessage(message: IncomingMessage): LadingError | null {
+  const wrong = 'stream' in message ? wrongStream(message) : wrongVersion(message);
+  const what = wrong ?? twice(message.rawHeaders);
+  return what === null ? null : new LadingError('invalid_request', what);
+}
+
+function wrongVersion({ httpVersion, headers }: IncomingMessage): string | null {
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not spoken here; send HTTP/1.1.`;
+  if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) return 'HTTP/1.0 has no Transfer-Encoding.';
+  const { host } = headers;
+  if (host === undefined) return httpVersion === '1.1' ? 'The Host field is missing.' : null;
+  return isHost(host) ? null : 'The Host field is not valid.';
+}
+
+function wrongStream({ headers }: IncomingMessage): string | null {
+  const { ':authority': authority, host } = headers;
+  const said = authority ?? host;
+  if (said === undefined) return 'Neither :authority nor the Host field is there.';
+  if (typeof said !== 'string' || !isHost(said)) return 'The host of the request is not valid.';
+  if (host !== undefined && host.toLowerCase() !== said.toLowerCase()) return ':authority and Host are different.';
+  return null;
+}
+
+function twice(rawHeaders: readonly string[]): string | null {
+  const seen = new Set<string>();
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const given = rawHeaders[i] ?? '';
+    if (given.length > LONGEST_SINGLE) continue;
+    const name = given.toLowerCase();
+    if (!SINGLE.has(name)) continue;
+    if (seen.has(name)) return `The field ${name} is there twice.`;
+    seen.add(name);
+  }
+  return null;
+}
+
+/**
+ * The target of a request as path and query. A target in absolute form (RFC 9112 §3.2.2) names the host, whatever `Host` says.
+ *
+ *     GET http://files.example.org/health  →  /health
+ */
+export function originForm(message: Pick<IncomingMessage, 'url' | 'headers'>): string {
+  const { url = '/' } = message;
+  const [found, authority = ''] = /^https?:\/\/([^/?#]*)/i.exec(url) ?? [];
+  if (found === undefined) return url;
+  // Without `user@`, which is no part of a host; an empty one is refused like an empty Host.
+  message.headers.host = authority.slice(authority.lastIndexOf('@') + 1);
+  const rest = url.slice(found.length);
+  return rest.startsWith('/') ? rest : `/${rest}`;
+}

@@ -1,0 +1,106 @@
+/**
+ * What node's parser could not read. An answer is written by hand, for there is no request, and only where the client expects one:
+ *
+ *     nothing before it                          400, close
+ *     after requests that are complete           their answers, then 400, close
+ *     in the body of a request without answer    400, close
+ *     in the body of an answered request         close
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { LadingError } from '../errors.ts';
+import { problemReply } from './problems.ts';
+import { isLingering } from './refuse.ts';
+
+/** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
+export const HEADER_BYTES = 32 * 1024;
+/** Closing at once would reset the connection, and the reset might overtake the answer. */
+const CLOSE_MS = 1_000;
+
+interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+/** The last request of each connection. */
+const last = new WeakMap<Socket, Exchange>();
+/** Connections of which nothing more is parsed; node reports the error again with all that still comes. */
+const broken = new WeakSet<Socket>();
+
+/** Call it with every HTTP/1 request, when its header section has arrived. */
+export function rememberExchange(request: IncomingMessage, response: ServerResponse): void {
+  last.set(request.socket, { request, response });
+}
+
+/** What node says of a request that it could not parse. */
+interface ParseError extends Error {
+  code?: string;
+}
+
+function errorOf(error: ParseError): LadingError {
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    return new LadingError('headers_too_large', `The header section is longer than ${HEADER_BYTES} bytes.`);
+  }
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new LadingError('request_timeout', 'The header section did not arrive in time.');
+  }
+  return new LadingError('invalid_request', 'This is not a valid HTTP request.');
+}
+
+/** For Fastify's `clientErrorHandler`. */
+export function answerParseError(error: ParseError, socket: Socket): void {
+  if (broken.has(socket)) return;
+  broken.add(socket);
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const exchange = last.get(socket);
+  if (exchange === undefined) {
+    answer(error, socket);
+    return;
+  }
+  const { request, response } = exchange;
+  // The error is in the request after this one.
+  if (request.complete) {
+    if (response.writableFinished) answer(error, socket);
+    else response.once('finish', () => answer(error, socket));
+    return;
+  }
+  if (response.headersSent) closeAfter(response, socket);
+  else if (response.socket !== null) answer(error, socket);
+  // Its turn has not come.
+  else response.once('socket', () => answer(error, socket));
+}
+
+/** An answer that has begun must not be followed by a second one, and one that is cut off must not look complete. */
+function closeAfter(response: ServerResponse, socket: Socket): void {
+  if (!response.writableEnded && isLingering(response)) response.end();
+  if (!response.writableEnded) {
+    socket.destroy();
+    return;
+  }
+  if (response.writableFinished) close(socket);
+  else response.once('finish', () => close(socket));
+}
+
+function close(socket: Socket): void {
+  socket.end();
+  setTimeout(() => socket.destroy(), CLOSE_MS).unref();
+}
+
+function answer(error: ParseError, socket: Socket): void {
+  if (socket.destroyed || !socket.writable) return;
+  const { status, headers, body } = problemReply(errorOf(error), null, false);
+  const all = { ...headers, connection: 'close', date: new Date().toUTCString() };
+  const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\n${head.join('')}\r\n`);
+  socket.write(body);
+  close(socket);
+}
+
+const REASONS: Record<number, string> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+};
