@@ -11,7 +11,7 @@ import { Calls } from './calls/calls.ts';
 import { providerVoice } from './calls/provider.ts';
 import { sipVoice } from './calls/sip.ts';
 import { consoleVoice, type Voice } from './calls/voice.ts';
-import { systemClock } from './clock.ts';
+import { type KeptClock, openClock, SteadyClock } from './clock.ts';
 import type { Config } from './config.ts';
 import type { Catalog, Clock, Collection } from './contracts.ts';
 import { Deliveries } from './delivery/deliveries.ts';
@@ -82,7 +82,6 @@ const IDLE_LOOK_MS = 100;
 
 /** Opens the data directory and builds the server; nothing listens yet. */
 export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
-  const clock = substitutes.clock ?? systemClock();
   const log = substitutes.log ?? createLog(config.logLevel);
   const store = await openDiskStore({
     dataDir: config.dataDir,
@@ -91,7 +90,8 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
     ...(substitutes.threads ? { threads: substitutes.threads } : {}),
   });
   try {
-    return await assemble(config, store, { ...substitutes, clock, log });
+    const kept = await openClock(store.dateBox, (message, details) => log.warn(details, message));
+    return await assemble(config, store, kept, { ...substitutes, clock: substitutes.clock ?? kept.clock, log });
   } catch (error) {
     await store.close();
     throw error;
@@ -101,6 +101,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
 async function assemble(
   config: Config,
   store: DiskStore,
+  kept: KeptClock,
   outside: Substitutes & { clock: Clock; log: Logger },
 ): Promise<App> {
   const { clock, log, followSilenceMs = FOLLOW_SILENCE_MS } = outside;
@@ -201,6 +202,7 @@ async function assemble(
     ...{
       config,
       store,
+      kept,
       clock,
       log,
       identity,
@@ -295,7 +297,7 @@ export async function openIdentity(
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
     const stores = await identityStores(store, () => {});
-    const clock = systemClock();
+    const clock = new SteadyClock({ known: await store.dateBox.read() });
     const identity = await Identity.open(stores, clock, { refreshSeconds: refreshDays * 24 * 3600 });
     const failed = (_entry: object, error: unknown): void => {
       throw error;
@@ -351,6 +353,7 @@ function outsideProviders(config: Config): OutsideProvider[] {
 interface Parts {
   config: Config;
   store: DiskStore;
+  kept: KeptClock;
   clock: Clock;
   log: Logger;
   identity: Identity;
@@ -367,7 +370,7 @@ interface Parts {
 
 /** The start in order, and the stop in reverse. */
 function lifecycle(parts: Parts): App {
-  const { config, store, clock, log, identity, audit, engine, deliveries, calls, events, server } = parts;
+  const { config, store, kept, clock, log, identity, audit, engine, deliveries, calls, events, server } = parts;
   const { sweeper, sweepAll, enter } = parts;
   let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
@@ -378,10 +381,10 @@ function lifecycle(parts: Parts): App {
     await server.listen({ host: config.host, port: config.port });
     // Not before the address is known to be free: the secret is shown once, and a start that fails shows nothing.
     firstAdmin = await ensureAdmin(identity, configuredAdmin(config));
-    const began = clock.now();
+    const began = clock.monotonic();
     const found = await engine.start(store.wasClean);
     recovered = true;
-    log.info({ ...found, clean: store.wasClean, ms: clock.now() - began }, 'recovered');
+    log.info({ ...found, clean: store.wasClean, ms: Math.round(clock.monotonic() - began) }, 'recovered');
     if (closing === null) {
       enter('ready');
       deliveries.start();
@@ -409,6 +412,7 @@ function lifecycle(parts: Parts): App {
     events.close();
     await identity.close();
     await audit.close();
+    await kept.close();
     // A start that did not come so far as to check what an unclean stop left must not vouch for it.
     await store.close({ clean: ended && (recovered || store.wasClean) });
   }

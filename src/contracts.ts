@@ -365,6 +365,14 @@ export interface Collection<T> {
   remove(id: string): Promise<boolean>;
 }
 
+/** Where the server keeps the date of its last run. Implementations: `storage/disk`. */
+export interface DateBox {
+  /** Milliseconds since the epoch; null when nothing was ever put in, or what is there is no date. */
+  read(): Promise<number | null>;
+  /** Durable when it resolves, atomic always. `insufficient_storage`. */
+  write(date: number): Promise<void>;
+}
+
 /** A secret of the server's own, readable by nobody else on the machine. Implementations: `storage/disk`. */
 export interface SecretBox {
   /** Null when nothing was ever put in. */

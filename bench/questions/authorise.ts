@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import jwt from '@fastify/jwt';
 import fastify from 'fastify';
-import { systemClock } from '../../src/clock.ts';
+import { SteadyClock } from '../../src/clock.ts';
 import type { ApiTokenDocument, ClientDocument, Collection } from '../../src/contracts.ts';
 import { bearerToken, requireNeeds } from '../../src/http/auth.ts';
 import { tokenKey } from '../../src/http/rate-limit.ts';
@@ -15,7 +15,7 @@ import { interleave, median } from '../rounds.ts';
 
 const PRINCIPALS = 10_000;
 const MOST_MICROSECONDS = 60;
-const clock = systemClock();
+const clock = new SteadyClock();
 
 /** Who asks is known from memory alone, however many there are: a JWT's signature and an API token's hash are looked at once. */
 export const authorise: Question = {

@@ -1,4 +1,5 @@
 /** Clocks for tests. */
+import { SteadyClock, type TimeSource } from '../../src/clock.ts';
 import type { Clock } from '../../src/contracts.ts';
 
 /** A clock whose date and monotonic time are both read from `time`, as on a machine whose date nobody sets. */
@@ -22,4 +23,50 @@ export function handClock(start = 1_700_000_000_000): HandClock {
     },
   };
   return clock;
+}
+
+/** A machine whose date a test sets, and the clock of a server on it. */
+export interface Machine {
+  /** Of the server that runs now. */
+  clock: SteadyClock;
+  /** What the server logged of the date. */
+  warnings: string[];
+  /** Time passes. */
+  pass(ms: number): void;
+  /** Somebody sets the date. */
+  step(ms: number): void;
+  /** The machine sleeps. */
+  sleep(ms: number): void;
+  /** Another run of the server. @param known what is known of the run before */
+  restart(known?: number | null): SteadyClock;
+}
+
+export function machine(start = 1_700_000_000_000): Machine {
+  let time = 0;
+  let date = start;
+  let slept = 0;
+  const source: TimeSource = { date: () => date, monotonic: () => time, uptime: () => time + slept };
+  const warnings: string[] = [];
+  const run = (known: number | null): SteadyClock =>
+    new SteadyClock({ source, known, warn: (message) => warnings.push(message) });
+  const made: Machine = {
+    clock: run(null),
+    warnings,
+    pass: (ms) => {
+      time += ms;
+      date += ms;
+    },
+    step: (ms) => {
+      date += ms;
+    },
+    sleep: (ms) => {
+      slept += ms;
+      date += ms;
+    },
+    restart: (known = null) => {
+      made.clock = run(known);
+      return made.clock;
+    },
+  };
+  return made;
 }

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
-import { systemClock } from '../../src/clock.ts';
+import { SteadyClock } from '../../src/clock.ts';
 import type { Clock, Quota } from '../../src/contracts.ts';
 import { Engine, type EngineDoors, type EngineSettings } from '../../src/engine/engine.ts';
 import type { Recovered } from '../../src/engine/recover.ts';
@@ -165,7 +165,7 @@ async function run(
     const doors: EngineDoors = {
       ...store,
       catalog: await openLowdbCatalog({ files: store.fileDocuments, onDamaged }),
-      clock: rigging.clock ?? systemClock(),
+      clock: rigging.clock ?? new SteadyClock(),
       ...(rigging.quota ? { quota: rigging.quota } : {}),
       warn: (message, details) => warnings.push({ message, details }),
     };

@@ -4,6 +4,7 @@
  *     <data dir>/v1/                      the version of the format is in the path
  *       lock                              who uses the directory
  *       clean                             there after a clean stop only
+ *       date                              how late it was when the server ran last, in milliseconds
  *       spare                             room that a start on a full disk makes use of
  *       tmp/                              what is being written or thrown away; emptied at every start
  *       files/<aa>/<id>/                  one folder a file; <aa> is the first two digits of the id
@@ -57,6 +58,7 @@ export class Layout {
   readonly root: string;
   readonly lock: string;
   readonly clean: string;
+  readonly date: string;
   readonly spare: string;
   readonly tmp: string;
   readonly files: string;
@@ -68,6 +70,7 @@ export class Layout {
     this.root = path.join(this.dataDir, 'v1');
     this.lock = path.join(this.root, 'lock');
     this.clean = path.join(this.root, 'clean');
+    this.date = path.join(this.root, 'date');
     this.spare = path.join(this.root, 'spare');
     this.tmp = path.join(this.root, 'tmp');
     this.files = path.join(this.root, 'files');

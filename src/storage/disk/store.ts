@@ -1,7 +1,7 @@
 /** Opens a data directory: the lock first, then what a crash left is put in order, then the doors. */
 import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
-import type { AuditLog, BlobStore, Inspector, ManifestStore, SecretBox } from '../../contracts.ts';
+import type { AuditLog, BlobStore, DateBox, Inspector, ManifestStore, SecretBox } from '../../contracts.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
 import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';
@@ -39,6 +39,8 @@ export interface DiskStore {
   documents(collection: CollectionName): DiskDocuments;
   /** False: the last process did not stop cleanly, or the directory is new and there is nothing to distrust. */
   wasClean: boolean;
+  /** Where the date of the last run is kept. */
+  dateBox: DateBox;
   /** The secret of that name (small letters); made by `make` and kept with mode 0600 when there is none. */
   secret(name: string, make: () => Uint8Array): Promise<Uint8Array>;
   /** Where a secret that changes is kept, with mode 0600. The name: small letters. */
@@ -177,6 +179,7 @@ function assemble(
     auditLog,
     documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
+    dateBox: dateBox(disk, layout),
     secret: (name, make) => secret(disk, layout, name, make),
     secretBox: (name) => secretBox(disk, layout, name),
     close,
@@ -204,6 +207,17 @@ function collectionDocuments(disk: Disk, layout: Layout, collection: CollectionN
     },
     folder: null,
   });
+}
+
+function dateBox(disk: Disk, layout: Layout): DateBox {
+  return {
+    read: async () => {
+      const bytes = await guarded(() => readWhole(disk, layout.date));
+      const date = Number.parseInt(Buffer.from(bytes ?? []).toString('utf8'), 10);
+      return Number.isSafeInteger(date) ? date : null;
+    },
+    write: (date) => guarded(() => writeFileDurably(disk, layout.date, Buffer.from(`${date}\n`), { tmp: layout.tmp })),
+  };
 }
 
 function secretBox(disk: Disk, layout: Layout, name: string): SecretBox {
