@@ -255,7 +255,10 @@ export interface QuotaLimits {
 
 /** What happens to files, as it happens. */
 export type FileHappening =
-  | { type: 'file.created' | 'file.completed' | 'file.deleted' | 'upload.expired'; file: Readonly<FileDocument> }
+  | {
+      type: 'file.created' | 'file.completed' | 'file.deleted' | 'upload.cancelled' | 'upload.expired';
+      file: Readonly<FileDocument>;
+    }
   | {
       type: 'chunk.received';
       file: Readonly<FileDocument>;

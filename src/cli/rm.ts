@@ -3,22 +3,38 @@ import type { Command } from 'commander';
 import { run } from './command.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 
+interface RmOptions {
+  owner?: string;
+  force?: boolean;
+  uploadOnly?: boolean;
+}
+
+const REMOVED: Record<string, string> = { file: 'file deleted', upload: 'unfinished upload cancelled' };
+
 export function addRm(root: Command): void {
   root
     .command('rm')
-    .description('delete files, or cancel their uploads')
+    .description('delete files and their uploads, or only cancel the uploads')
     .argument('<name...>', 'names on the server')
     .option('--owner <client>', 'whose files; for administrators')
+    .option('--upload-only', 'cancel the unfinished upload and keep the complete file')
     .option('-f, --force', 'a name that is not there is no error')
     .addHelpText('after', '\nExample:\n  $ lading rm camera-7/monday.wav camera-7/tuesday.wav')
-    .action((names: string[], options: { owner?: string; force?: boolean }, command: Command) =>
+    .action((names: string[], options: RmOptions, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const removed: string[] = [];
+        const uploads: string[] = [];
+        const lines: string[] = [];
         let exitCode: number = EXIT.ok;
         for (const name of names) {
           try {
-            await client.remove(name, { owner: options.owner, signal });
+            const call = { owner: options.owner, signal };
+            const found = options.uploadOnly
+              ? await client.cancel(name, call).then(() => ['upload'])
+              : await client.delete(name, call);
             removed.push(name);
+            if (found.includes('upload')) uploads.push(name);
+            lines.push(`${name}: ${found.map((what) => REMOVED[what]).join(', ')}`);
           } catch (error) {
             const code = exitCodeOf(error);
             if (code === EXIT.notFound && options.force) continue;
@@ -28,7 +44,7 @@ export function addRm(root: Command): void {
             exitCode = code;
           }
         }
-        out.result({ removed }, '');
+        out.result(uploads.length > 0 ? { removed, uploads } : { removed }, lines.join('\n'));
         return exitCode;
       }),
     );

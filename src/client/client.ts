@@ -13,7 +13,16 @@ import type { Extent } from '../protocol/extents.ts';
 import { checkName } from '../protocol/names.ts';
 import type { Verified } from '../protocol/oauth-schemas.ts';
 import type { Person } from '../protocol/people-schemas.ts';
-import type { Client, ClientCreated, FileList, FileStatus, Role, UploadStatus } from '../protocol/schemas.ts';
+import type {
+  Client,
+  ClientCreated,
+  Deleted,
+  FileList,
+  FileStatus,
+  Removed,
+  Role,
+  UploadStatus,
+} from '../protocol/schemas.ts';
 import type { History, TransferList } from '../protocol/transfer-schemas.ts';
 import {
   type Ask,
@@ -267,9 +276,21 @@ export class LadingClient {
     } while (cursor !== undefined);
   }
 
-  /** Deletes a file or cancels its upload. Throws `not_found`. */
-  async remove(name: string, { signal, owner }: CallOptions = {}): Promise<void> {
-    (await this.#call('DELETE', `api/files/${encode(name)}`, { query: { owner }, signal })).discard();
+  /** Deletes a file and any upload of its name; resolves with which of them there was. Throws `not_found`. */
+  async delete(name: string, { signal, owner }: CallOptions = {}): Promise<Removed[]> {
+    const path = `api/files/${encode(name)}`;
+    return json<Deleted>(await this.#call('DELETE', path, { query: { owner }, signal })).then(({ removed }) => removed);
+  }
+
+  /** As `delete`, without saying what there was. */
+  async remove(name: string, options: CallOptions = {}): Promise<void> {
+    await this.delete(name, options);
+  }
+
+  /** Cancels the unfinished upload or replacement of a name; a complete file stays. Throws `not_found`. */
+  async cancel(name: string, { signal, owner }: CallOptions = {}): Promise<void> {
+    const query = { owner, upload: 'only' };
+    (await this.#call('DELETE', `api/files/${encode(name)}`, { query, signal })).discard();
   }
 
   /** Ends an upload of undeclared size. Throws `not_contiguous` with `missing`. */

@@ -250,12 +250,12 @@ export class UploadRun {
     return this.#restart('removed');
   }
 
-  /** With `overwrite`, removes an unfinished upload that is in the way, unless a readable file would go with it. */
+  /** With `overwrite`, cancels an unfinished upload that is in the way; a complete file of the name stays readable. */
   async #cancel(error: LadingError, status: FileStatus): Promise<void> {
-    if (!this.#options.overwrite || this.#restarts > 0 || status.status !== 'partial' || status.readable) throw error;
+    if (!this.#options.overwrite || this.#restarts > 0 || status.status !== 'partial') throw error;
     const { signal } = this.#stop;
     await this.#patience.persist(async () =>
-      this.#client.remove(this.#options.name, { signal }).catch((reason: unknown) => {
+      this.#client.cancel(this.#options.name, { signal }).catch((reason: unknown) => {
         // Somebody was faster, or the reply to an earlier try was lost.
         if (!(reason instanceof LadingError) || reason.code !== 'not_found') throw reason;
       }),

@@ -33,7 +33,7 @@ const ALL = { start: 0, end: MAX_OFFSET };
 
 export class Appends {
   readonly #deps: IngestDeps;
-  readonly #cancel: (upload: OpenUpload) => Promise<void>;
+  readonly #cancel: (upload: OpenUpload) => Promise<unknown>;
   readonly #running = new Map<string, Running>();
   readonly #run: AppendRun;
   readonly #joins: Joins;
@@ -44,7 +44,7 @@ export class Appends {
    */
   constructor(
     deps: IngestDeps,
-    cancel: (upload: OpenUpload) => Promise<void>,
+    cancel: (upload: OpenUpload) => Promise<unknown>,
     track: (work: () => Promise<void>) => Promise<void>,
   ) {
     this.#deps = deps;

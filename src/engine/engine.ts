@@ -17,14 +17,14 @@ import type {
 } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/digests.ts';
-import type { FileStatus, UploadStatus } from '../protocol/schemas.ts';
+import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas.ts';
 import { Appends } from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
-import { removeBytes } from './pieces.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
+import { Removal } from './removal.ts';
 import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState } from './resource.ts';
 import { Sealer } from './seal.ts';
 import { SegmentPool } from './segments.ts';
@@ -99,6 +99,7 @@ export class Engine {
   readonly #whole: WholeFiles;
   readonly #appends: Appends;
   readonly #downloads: Downloads;
+  readonly #removal: Removal;
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
   #stopping = false;
@@ -124,6 +125,7 @@ export class Engine {
     this.#segments = segments;
     this.#watchdog = watchdog;
     this.#downloads = new Downloads({ ...doors, uploads });
+    this.#removal = new Removal({ ...doors, uploads, committer, watchers, happened });
     const deps: IngestDeps = {
       ...doors,
       uploads,
@@ -142,7 +144,7 @@ export class Engine {
     this.#whole = new WholeFiles(deps);
     this.#appends = new Appends(
       deps,
-      (upload) => this.#cancelResource(upload),
+      (upload) => this.#removal.cancelUpload(upload),
       (work) => this.#receive(work),
     );
   }
@@ -269,13 +271,6 @@ export class Engine {
     return this.#appends.remove(address);
   }
 
-  async #cancelResource(upload: OpenUpload): Promise<void> {
-    await this.#cancel(upload);
-    if (upload.sealed) return;
-    this.#happened({ type: 'file.deleted', file: upload.document });
-    this.#watchers.changed(upload.document.owner, upload.document.name);
-  }
-
   async #receive<T>(work: () => Promise<T>): Promise<T> {
     if (this.#stopping) throw shuttingDown();
     this.#receiving += 1;
@@ -339,30 +334,14 @@ export class Engine {
     }
   }
 
-  /** Removes the file of a name and its upload. Downloads that already run go on; uploads are ended. Throws `not_found`. */
-  async remove(owner: string, name: string): Promise<void> {
-    const upload = this.#uploads.findVisible(owner, name);
-    if (upload) await this.#cancel(upload);
-    if (upload && !upload.sealed) this.#happened({ type: 'file.deleted', file: upload.document });
-    const { sealed } = await this.#doors.catalog.find(owner, name);
-    if (!upload && !sealed) throw new LadingError('not_found', 'There is no file of this name.');
-    if (sealed) {
-      await this.#doors.catalog.remove(sealed.id);
-      this.#happened({ type: 'file.deleted', file: sealed });
-      // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
-      const replacement = await this.#uploads.findMade(owner, name);
-      if (replacement?.document.replaces === sealed.id) await this.#cancel(replacement);
-      await removeBytes(this.#doors.blobs, sealed);
-    }
-    this.#watchers.changed(owner, name);
+  /** Deletes the file of a name and its upload; see `Removal.remove`. Throws `not_found`. */
+  remove(owner: string, name: string): Promise<Removed[]> {
+    return this.#removal.remove(owner, name);
   }
 
-  async #cancel(upload: OpenUpload): Promise<void> {
-    // A seal that has begun is let finish: afterwards it is a complete file, and goes as one.
-    await upload.sealing?.catch(() => {});
-    if (upload.sealed || upload.over) return;
-    const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
-    await this.#uploads.discard(upload, reason, () => this.#committer.idle(upload));
+  /** Ends the unfinished upload of a name and keeps its complete file; see `Removal.cancel`. Throws `not_found`. */
+  cancel(owner: string, name: string): Promise<void> {
+    return this.#removal.cancel(owner, name);
   }
 
   /** Ends an upload of undeclared size now. A file already complete stays so. Throws `not_found`, `not_contiguous`. */

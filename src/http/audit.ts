@@ -19,6 +19,8 @@ export interface Audited {
   /** Of the target, when the principal reaches into it. Else it is the principal's own. */
   tenant?: string;
   detail?: string;
+  /** What was done, where a route does one of several things. */
+  action?: Exclude<AuditAction, 'refusal'>;
 }
 
 declare module 'fastify' {
@@ -55,7 +57,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
         const session = action === 'sign_in' || action === 'sign_out';
         if (reply.statusCode >= 400 || (session && request.audited === null)) return payload;
         const happening = {
-          ...happeningOf(request, action, principal ?? request.principal ?? null),
+          ...happeningOf(request, request.audited?.action ?? action, principal ?? request.principal ?? null),
           outcome: 'ok' as const,
         };
         happening.target ??= action === 'sign_in' ? null : idIn(payload);

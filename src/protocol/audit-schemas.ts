@@ -19,6 +19,7 @@ export const AUDIT_ACTIONS = [
   'tenant_created',
   'tenant_deleted',
   'file_deleted',
+  'upload_cancelled',
   'share_created',
   'share_revoked',
   'share_used',

@@ -7,6 +7,7 @@ export const EVENT_TYPES = [
   'chunk.received',
   'file.completed',
   'file.deleted',
+  'upload.cancelled',
   'upload.expired',
   'delivery.failed',
   'auth.refused',

@@ -76,7 +76,17 @@ export const FileList = Type.Object(
 );
 export type FileList = Static<typeof FileList>;
 
-export const Deleted = Type.Object({ detail: Text('What was deleted.') }, { title: 'Deleted' });
+const Removed = Words(['file', 'upload']);
+/** A complete file, or an unfinished upload. */
+export type Removed = Static<typeof Removed>;
+
+export const Deleted = Type.Object(
+  {
+    detail: Text('What was removed, in words.'),
+    removed: Type.Array(Removed, { description: 'The same for programs: the complete file, the unfinished upload.' }),
+  },
+  { title: 'Deleted' },
+);
 export type Deleted = Static<typeof Deleted>;
 
 // ---------------------------------------------------------------- queries
@@ -100,7 +110,20 @@ export const UploadQuery = Type.Object(
 );
 export type UploadQuery = Static<typeof UploadQuery>;
 
-/** Of status and delete. */
+export const DeleteQuery = Type.Object(
+  {
+    owner: Owner,
+    upload: Type.Optional(
+      Words(['only'], {
+        description: 'Cancel the unfinished upload or replacement and keep the complete file; without it both go.',
+      }),
+    ),
+  },
+  { title: 'DeleteQuery' },
+);
+export type DeleteQuery = Static<typeof DeleteQuery>;
+
+/** Of status, complete and verify. */
 export const OwnerQuery = Type.Object({ owner: Owner }, { title: 'OwnerQuery' });
 export type OwnerQuery = Static<typeof OwnerQuery>;
 

@@ -75,6 +75,23 @@ test('upload, status, ls, download, verify, rm: what they print and return', asy
   assert.equal((await json(['status', 'tapes/a.wav'])).status, 'pending');
 });
 
+test('rm says what it removed; --upload-only keeps the file', async (t) => {
+  const { server, lading, json } = await place(t);
+  const device = deviceOf(t, server);
+  const data = bytesOf(10);
+  const replace = () => device.uploadChunk('f', { start: 0, data, totalSize: 20, overwrite: true });
+  await device.uploadChunk('f', { start: 0, data, totalSize: 10 });
+  await replace();
+  assert.deepEqual(await json(['rm', 'f', '--upload-only']), { removed: ['f'], uploads: ['f'] });
+  assert.equal((await lading(['rm', 'f', '--upload-only'])).code, 4);
+  assert.equal((await device.status('f')).status, 'complete');
+  await replace();
+  assert.equal((await lading(['rm', 'f', '--upload-only'])).stdout, 'f: unfinished upload cancelled\n');
+  await replace();
+  assert.equal((await lading(['rm', 'f'])).stdout, 'f: file deleted, unfinished upload cancelled\n');
+  assert.equal((await device.status('f')).status, 'pending');
+});
+
 test('ranges and streams go to standard output or a file', async (t) => {
   const { folder, lading } = await place(t);
   await writeFile(join(folder, 'alphabet'), 'abcdefghijklmnopqrstuvwxyz');

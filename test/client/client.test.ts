@@ -47,8 +47,10 @@ for (const [kind, transport] of Object.entries({ fetch: fetchTransport, undici: 
 
     const other = client.uploadChunk(NAME, { start: 0, data: bytesOf(1000, 2), totalSize: 1000 });
     await assert.rejects(other, refusedWith('file_complete'));
-    await client.remove(NAME);
+    await assert.rejects(client.cancel(NAME), refusedWith('not_found'));
+    assert.deepEqual(await client.delete(NAME), ['file']);
     await assert.rejects(client.remove(NAME), refusedWith('not_found'));
+    await assert.rejects(client.cancel(NAME), refusedWith('not_found'));
   });
 }
 

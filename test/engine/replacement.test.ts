@@ -359,3 +359,80 @@ test('a replacement is completed in a later second than the file it replaces, so
     [1_700_000_000_400, 1_700_000_001_000, 1_700_000_002_000],
   );
 });
+
+test('cancelling a replacement keeps the file, and deleting says what it removed', async (t) => {
+  const run = await startEngine(t);
+  const { engine } = run;
+  await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
+  const old = await engine.status(OWNER, 'f');
+  await refused(engine.cancel(OWNER, 'f'), 'not_found');
+  await send(engine, 'f', 0, text('the'), OVER);
+  await engine.cancel(OWNER, 'f');
+  assert.deepEqual(await engine.status(OWNER, 'f'), old);
+  assert.deepEqual(await download(engine, 'f'), Buffer.from('old'));
+  assert.deepEqual(await run.doors.blobs.list(), [String(old.id)], 'the bytes of the replacement are gone');
+  await refused(engine.cancel(OWNER, 'f'), 'not_found');
+  await run.restart();
+  assert.deepEqual(await download(run.engine, 'f'), Buffer.from('old'));
+
+  await send(run.engine, 'f', 0, text('the'), OVER);
+  assert.deepEqual(await run.engine.remove(OWNER, 'f'), ['file', 'upload']);
+  await send(run.engine, 'f', 0, text('the'), { declaredSize: 6 });
+  assert.deepEqual(await run.engine.remove(OWNER, 'f'), ['upload']);
+  assert.deepEqual(await run.doors.blobs.list(), []);
+  await refused(run.engine.remove(OWNER, 'f'), 'not_found');
+});
+
+test('a file of undeclared size that reads as complete is a file: cancelling does not touch it', async (t) => {
+  const { engine } = await startEngine(t);
+  await send(engine, 'f', 0, text('old'));
+  await refused(engine.cancel(OWNER, 'f'), 'not_found');
+  assert.deepEqual(await download(engine, 'f'), Buffer.from('old'));
+  assert.deepEqual(await engine.remove(OWNER, 'f'), ['file']);
+  // With a gap it is an upload again.
+  assert.equal((await send(engine, 'f', 3, text('new'))).status, 'partial');
+  await engine.cancel(OWNER, 'f');
+  await refused(engine.cancel(OWNER, 'f'), 'not_found');
+});
+
+test('cancelling at every moment of the seal: the old file or the new one, never none', async (t) => {
+  for (const operation of ['manifest.append', 'blobs.seal', 'catalog.put', 'blobs.remove'] as const) {
+    for (const moment of ['before', 'after'] as const) {
+      const tap = new Tap();
+      const run = await startEngine(t, {}, { tap });
+      await send(run.engine, 'f', 0, text('old'), { declaredSize: 3 });
+      await send(run.engine, 'f', 0, text('the'), OVER);
+      const gate = tap.hold(operation, moment);
+      const last = send(run.engine, 'f', 3, text('new'), OVER);
+      last.catch(() => {});
+      await gate.reached;
+      const cancelled = run.engine.cancel(OWNER, 'f').then(
+        () => true,
+        () => false,
+      );
+      gate.open();
+      const gone = await cancelled;
+      await last.catch(() => {});
+      const where = `${moment} ${operation}`;
+      assert.equal((await download(run.engine, 'f')).toString(), gone ? 'old' : 'thenew', where);
+      assert.equal((await run.engine.status(OWNER, 'f')).status, 'complete', where);
+      assert.equal((await run.doors.blobs.list()).length, 1, where);
+      await run.close();
+    }
+  }
+});
+
+test('cancelling ends the first chunk of a replacement that is still on its way', async (t) => {
+  const { engine, quiet } = await startEngine(t);
+  await send(engine, 'f', 0, text('old'), { declaredSize: 3 });
+  const old = await engine.status(OWNER, 'f');
+  const first = slowly(engine, 'f', 0, text('the'), OVER);
+  first.push(2);
+  await first.taken();
+  await quiet();
+  await engine.cancel(OWNER, 'f');
+  first.push();
+  first.end();
+  await refused(first.reply, 'not_found');
+  assert.deepEqual(await engine.status(OWNER, 'f'), old);
+});

@@ -51,6 +51,24 @@ function store(server: TestServer, name: string): Promise<unknown> {
   return put(server, name, 0, ALPHABET, { total_size: '26' });
 }
 
+test('a cancelled replacement is no deleted file', async (t) => {
+  const server = await startServer(t);
+  const { origin, client } = server;
+  await store(server, 'letters.txt');
+  const heard = await listen(t, server, client, '?types=file.deleted,upload.cancelled');
+  const url = `${origin}/api/files/letters.txt`;
+  const { id } = (await (await fetch(url.replace('files', 'files/status'), { headers: client.headers })).json()) as {
+    id: string;
+  };
+  await put(server, 'letters.txt', 0, ALPHABET.subarray(0, 9), { total_size: '26', overwrite: 'true' });
+  await fetch(`${url}?upload=only`, { method: 'DELETE', headers: client.headers });
+  await fetch(url, { method: 'DELETE', headers: client.headers });
+  await eventually(() => heard.names.includes('file.deleted'), 'the end');
+  assert.deepEqual(heard.names, ['upload.cancelled', 'file.deleted']);
+  assert.notEqual(heard.events[0]?.file_id, id);
+  assert.equal(heard.events[1]?.file_id, id);
+});
+
 test('the life of a file, in order', async (t) => {
   const server = await startServer(t);
   const { origin, client } = server;

@@ -71,6 +71,46 @@ test('deleting: one’s own, once, and afterwards the name is free', async (t) =
   await call(server, admin, 'DELETE', `/api/files/a/b?owner=${client.id}`);
 });
 
+test('cancelling and deleting are two things: upload=only keeps the file, the reply says what went', async (t) => {
+  const server = await startServer(t);
+  const { client, admin, origin } = server;
+  const removal = async (query = ''): Promise<string[]> => {
+    const reply = await call<{ detail: string; removed: string[] }>(server, client, 'DELETE', `/api/files/f${query}`);
+    assert.match(reply.detail, /\bf\b/);
+    return reply.removed;
+  };
+  const refusedCancel = async () =>
+    assertProblemReply(
+      await fetch(`${origin}/api/files/f?upload=only`, { method: 'DELETE', headers: client.headers }),
+      'not_found',
+    );
+  await refusedCancel();
+  await put(server, client, 'f', 'hello', '&total_size=5');
+  const stored = await call<FileStatus>(server, client, 'GET', '/api/files/status/f');
+  await refusedCancel();
+  await put(server, client, 'f', 'bye', '&total_size=6&overwrite=true');
+  assert.deepEqual(await removal('?upload=only'), ['upload']);
+  await refusedCancel();
+  assert.deepEqual(await call<FileStatus>(server, client, 'GET', '/api/files/status/f'), stored);
+  await put(server, client, 'f', 'bye', '&total_size=6&overwrite=true');
+  assert.deepEqual(await removal(), ['file', 'upload']);
+  await put(server, client, 'f', 'bye', '&total_size=6');
+  assert.deepEqual(await removal(), ['upload']);
+  await put(server, client, 'f', 'hello', '&total_size=5');
+  await put(server, client, 'f', 'bye', '&total_size=6&overwrite=true');
+  await call(server, admin, 'DELETE', `/api/files/f?upload=only&owner=${client.id}`);
+  assert.deepEqual(await removal(), ['file']);
+  for (const wrong of ['upload=file', 'upload=', 'upload=only&upload=only']) {
+    const reply = await fetch(`${origin}/api/files/f?${wrong}`, { method: 'DELETE', headers: client.headers });
+    await assertProblemReply(reply, 'invalid_request');
+  }
+  const { entries } = await call<{ entries: { action: string }[] }>(server, admin, 'GET', '/api/audit?limit=5');
+  assert.deepEqual(
+    entries.map(({ action }) => action),
+    ['file_deleted', 'upload_cancelled', 'upload_cancelled', 'file_deleted', 'upload_cancelled'],
+  );
+});
+
 test('completing and verifying', async (t) => {
   const server = await startServer(t);
   const { client, origin } = server;

@@ -25,7 +25,7 @@ export function QuotasTab(props: PageProps) {
   });
   const quota = useLive(props, {
     load: async (signal) => (chosen === null ? null : await client.quotas.get(chosen.kind, chosen.id, { signal })),
-    types: ['admin.changed', 'file.completed', 'file.deleted'],
+    types: ['admin.changed', 'file.completed', 'file.deleted', 'upload.cancelled'],
     key: chosen === null ? '' : `${chosen.kind} ${chosen.id}`,
   });
   const set = async (event: SubmitEvent) => {

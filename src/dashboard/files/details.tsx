@@ -10,7 +10,7 @@ import { Preview } from './preview.tsx';
 import { Readers } from './readers.tsx';
 import { ShareLinks } from './share-links.tsx';
 
-const CHANGES = ['chunk.received', 'file.completed', 'file.deleted', 'delivery.failed'] as const;
+const CHANGES = ['chunk.received', 'file.completed', 'file.deleted', 'upload.cancelled', 'delivery.failed'] as const;
 
 export function Details({ page, name, onClose }: { page: PageProps; name: string; onClose(): void }) {
   const { client } = page.who;

@@ -8,7 +8,14 @@ import type { SignedIn } from '../session.ts';
 /** Files a page of the listing. */
 const PAGE = 1000;
 
-const SHOWN = ['file.created', 'chunk.received', 'file.completed', 'file.deleted', 'upload.expired'] as const;
+const SHOWN = [
+  'file.created',
+  'chunk.received',
+  'file.completed',
+  'file.deleted',
+  'upload.cancelled',
+  'upload.expired',
+] as const;
 
 /** Everything once, then whatever the server tells of; from the beginning again whenever something was missed. */
 export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onError: (why: string | null) => void) {

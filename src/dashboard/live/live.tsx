@@ -6,7 +6,14 @@ import type { PageProps } from '../pages.ts';
 import { Act, Chart, Section, Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
 
-const CHANGES = ['file.created', 'chunk.received', 'file.completed', 'file.deleted', 'upload.expired'] as const;
+const CHANGES = [
+  'file.created',
+  'chunk.received',
+  'file.completed',
+  'file.deleted',
+  'upload.cancelled',
+  'upload.expired',
+] as const;
 /** Rates are of so long. */
 const RATE_MS = 5000;
 

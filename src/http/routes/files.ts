@@ -4,7 +4,7 @@ import Type, { type Static } from 'typebox';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
-import { Deleted, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas.ts';
+import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { authoriseListing, listGranted } from '../reading.ts';
@@ -76,12 +76,12 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void {
-  app.delete<Named>('/api/files/*', {
+  app.delete<{ Params: Named['Params']; Querystring: DeleteQuery }>('/api/files/*', {
     schema: {
       tags,
-      summary: 'Deletes a file, or cancels its upload.',
+      summary: 'Deletes a file and any upload of its name, or with upload=only cancels the unfinished upload alone.',
       params: nameParameter,
-      querystring: OwnerQuery,
+      querystring: DeleteQuery,
       response: { 200: Deleted },
       documented: { errors: OF_A_NAME },
     },
@@ -89,9 +89,17 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void 
     handler: async (request): Promise<Deleted> => {
       const name = checkName(request.params['*']);
       const owner = ownerOf(request.principal, request.query.owner, 'files:delete');
-      request.audited = { tenant: quotas.groupOf(owner) };
-      await engine.remove(owner, name);
-      return { detail: `Deleted ${name}.` };
+      const tenant = quotas.groupOf(owner);
+      request.audited = { tenant };
+      if (request.query.upload === 'only') {
+        await engine.cancel(owner, name);
+        request.audited = { tenant, action: 'upload_cancelled' };
+        return { detail: `Cancelled the upload of ${name}.`, removed: ['upload'] };
+      }
+      const removed = await engine.remove(owner, name);
+      if (!removed.includes('file')) request.audited = { tenant, action: 'upload_cancelled' };
+      const what = removed.map((one) => (one === 'file' ? name : `the unfinished upload of ${name}`));
+      return { detail: `Deleted ${what.join(' and ')}.`, removed };
     },
   });
 }

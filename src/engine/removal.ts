@@ -1,0 +1,92 @@
+/**
+ * The two ways in which something of a name ends on request (PROTOCOL §2): `remove` deletes the file and any upload of its name,
+ * `cancel` ends the unfinished upload alone and keeps the complete file.
+ */
+import type { BlobStore, Catalog, FileHappening } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import type { Removed } from '../protocol/schemas.ts';
+import type { Committer } from './committer.ts';
+import { removeBytes } from './pieces.ts';
+import type { OpenUpload } from './upload.ts';
+import type { Uploads } from './uploads.ts';
+import type { Watchers } from './watchers.ts';
+
+export interface RemovalDeps {
+  blobs: BlobStore;
+  catalog: Catalog;
+  uploads: Uploads;
+  committer: Committer;
+  watchers: Watchers;
+  happened(happening: FileHappening): void;
+}
+
+export class Removal {
+  readonly #deps: RemovalDeps;
+
+  constructor(deps: RemovalDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Deletes the file of a name and its upload. Downloads that already run go on; uploads are ended.
+   * @returns what was there, and is no longer
+   * @throws LadingError `not_found`
+   */
+  async remove(owner: string, name: string): Promise<Removed[]> {
+    const { uploads, catalog, blobs, watchers, happened } = this.#deps;
+    const removed = new Set<Removed>();
+    const upload = uploads.findVisible(owner, name);
+    // An upload of undeclared size reads as the complete file of its name until more comes.
+    const read = upload?.coveredSoFar === true;
+    if (upload && (await this.#end(upload))) {
+      removed.add(read ? 'file' : 'upload');
+      happened({ type: read ? 'file.deleted' : 'upload.cancelled', file: upload.document });
+    }
+    const { sealed } = await catalog.find(owner, name);
+    if (sealed) {
+      await catalog.remove(sealed.id);
+      removed.add('file');
+      happened({ type: 'file.deleted', file: sealed });
+      // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
+      const replacement = await uploads.findMade(owner, name);
+      if (replacement?.document.replaces === sealed.id) await this.#end(replacement);
+      await removeBytes(blobs, sealed);
+    }
+    if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');
+    watchers.changed(owner, name);
+    return (['file', 'upload'] as const).filter((one) => removed.has(one));
+  }
+
+  /**
+   * Ends the unfinished upload of a name, a replacement included, and removes its bytes; requests that still send to it are ended. The
+   * complete file stays.
+   * @throws LadingError `not_found` when there is none, or when it became complete before
+   */
+  async cancel(owner: string, name: string): Promise<void> {
+    const upload = await this.#deps.uploads.findMade(owner, name);
+    if (!upload || upload.coveredSoFar || !(await this.cancelUpload(upload))) {
+      throw new LadingError(
+        'not_found',
+        'There is no unfinished upload of this name. A complete file is deleted without upload=only.',
+      );
+    }
+  }
+
+  /** The same for an upload that is at hand. False when it was complete or over before. */
+  async cancelUpload(upload: OpenUpload): Promise<boolean> {
+    if (!(await this.#end(upload))) return false;
+    const { document } = upload;
+    if (upload.visible) this.#deps.happened({ type: 'upload.cancelled', file: document });
+    this.#deps.watchers.changed(document.owner, document.name);
+    return true;
+  }
+
+  async #end(upload: OpenUpload): Promise<boolean> {
+    // A seal that has begun is let finish: afterwards it is a complete file.
+    await upload.sealing?.catch(() => {});
+    if (upload.sealed || upload.over) return false;
+    const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
+    await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload));
+    return true;
+  }
+}
