@@ -27,7 +27,13 @@ function isObject(value: unknown): value is Json {
 }
 
 /** What any request may be refused by, mostly before it is known what it asks for. */
-const EVERYWHERE: readonly ErrorCode[] = ['invalid_request', 'request_timeout', 'headers_too_large', 'internal'];
+const EVERYWHERE: readonly ErrorCode[] = [
+  'invalid_request',
+  'request_timeout',
+  'headers_too_large',
+  'internal',
+  'not_implemented',
+];
 
 /** Fields that go with a refusal, by its code. */
 const REFUSAL_FIELDS: { readonly [Code in ErrorCode]?: ReplyField } = {
@@ -101,6 +107,7 @@ function documented(
   // A token may have been made for less than the route needs; a cookie may come along with another site's request.
   if (needs !== undefined && needs !== 'sign-in') errors.push('insufficient_scope');
   if (needs !== undefined && !safe) errors.push('forbidden');
+  if (!safe) errors.push('unsupported_media_type');
   if (limited) errors.push('rate_limited');
   const response = { ...successes(rest.response, extra.replies), ...refusals(errors, extra.refusal) };
   // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for every scheme).

@@ -9,6 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { LadingError } from '../errors.ts';
+import { unknownTransferCoding } from './content.ts';
 import { problemReply } from './problems.ts';
 import { isLingering } from './refuse.ts';
 
@@ -35,16 +36,28 @@ export function rememberExchange(request: IncomingMessage, response: ServerRespo
 /** What node says of a request that it could not parse. */
 interface ParseError extends Error {
   code?: string;
+  /** Of the parser, in words. */
+  reason?: string;
+  /** What it was reading. */
+  rawPacket?: unknown;
 }
 
 function errorOf(error: ParseError): LadingError {
   if (error.code === 'HPE_HEADER_OVERFLOW') {
     return new LadingError('headers_too_large', `The header section is longer than ${HEADER_BYTES} bytes.`);
   }
+  if (error.code === 'HPE_INVALID_TRANSFER_ENCODING' && hasOneTransferCoding(error)) return unknownTransferCoding();
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
     return new LadingError('request_timeout', 'The header section did not arrive in time.');
   }
   return new LadingError('invalid_request', 'This is not a valid HTTP request.');
+}
+
+/** False for two lines of the field, and for one beside `Content-Length`: those are no transfer coding but an attack. */
+function hasOneTransferCoding({ reason = '', rawPacket }: ParseError): boolean {
+  const packet = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
+  const lines = packet.match(/\r\ntransfer-encoding:/gi) ?? [];
+  return lines.length <= 1 && !reason.includes('Content-Length');
 }
 
 /** For Fastify's `clientErrorHandler`. */
@@ -103,4 +116,5 @@ const REASONS: Record<number, string> = {
   400: 'Bad Request',
   408: 'Request Timeout',
   431: 'Request Header Fields Too Large',
+  501: 'Not Implemented',
 };

@@ -15,6 +15,7 @@ import { Throttle } from '../identity/throttle.ts';
 import { Tokens } from '../identity/tokens.ts';
 import { auditHooks, auditRefusal } from './audit.ts';
 import { bearerAuth } from './auth.ts';
+import { checksContent, checkTransferCoding } from './content.ts';
 import { readableByPages } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
 import { readsForwarded } from './forwarded.ts';
@@ -90,7 +91,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
     log.began(request);
-    const wrong = checkMessage(request.raw);
+    const wrong = checkMessage(request.raw) ?? checkTransferCoding(request.raw);
     if (wrong && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
     next(wrong ?? undefined);
   });
@@ -101,6 +102,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const limits = rateLimits(deps.config, deps.clock);
   limitAddresses(app, limits);
   auditHooks(app, deps.audit);
+  checksContent(app);
   notFound(app);
   readableByPages(app);
   app.register(openapi);

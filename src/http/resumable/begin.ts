@@ -16,17 +16,7 @@ import type { RouteDeps } from '../deps.ts';
 import { digestTrailer, digestTrailers } from '../digest-trailers.ts';
 import { wantBody } from '../refuse.ts';
 import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../upload-right.ts';
-import {
-  checkCoding,
-  completed,
-  contentLength,
-  limitOf,
-  progressOf,
-  proofOf,
-  sayComplete,
-  stateFields,
-  UPLOADS,
-} from './common.ts';
+import { completed, contentLength, limitOf, progressOf, proofOf, sayComplete, stateFields, UPLOADS } from './common.ts';
 import { inform } from './inform.ts';
 
 /** Refusals of what was sent in vain, and not of the upload. */
@@ -44,7 +34,6 @@ export async function begin(
   reply: FastifyReply,
   destination: Destination,
 ): Promise<FastifyReply> {
-  checkCoding(request);
   const before = await deps.engine.status(ownerOf(request.principal), destination.name);
   checkConditions(request, before);
   const created = before.status === 'complete' ? 200 : 201;

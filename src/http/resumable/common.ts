@@ -65,13 +65,6 @@ export function checkType(request: FastifyRequest): void {
   throw new LadingError('unsupported_media_type', `More bytes of an upload are sent as ${PARTIAL_TYPE}.`);
 }
 
-/** Content codings would have to be kept beside the bytes. @throws LadingError `unsupported_media_type` */
-export function checkCoding({ headers }: FastifyRequest): void {
-  const coding = headers['content-encoding'];
-  if (coding === undefined || coding.trim().toLowerCase() === 'identity') return;
-  throw new LadingError('unsupported_media_type', 'Send the file as it is, without Content-Encoding.');
-}
-
 /** Bytes of this request's content, when it says so beforehand. */
 export function contentLength({ headers }: FastifyRequest): number | null {
   const length = headers['content-length'];

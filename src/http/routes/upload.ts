@@ -82,7 +82,7 @@ function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
   app.post<Upload>(URL, {
     schema: { ...schema, ...documentedBody },
     validatorCompiler: bodyUnseen,
-    config: { frequent: true, needs: 'files:write' },
+    config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
       checkRawType(request);
@@ -106,7 +106,7 @@ function formRoute(app: FastifyInstance, deps: RouteDeps): void {
     constraints: { multipart: 'yes' },
     // Documented with the raw route: both are one operation.
     schema: { ...schema, hide: true },
-    config: { frequent: true, needs: 'files:write' },
+    config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
       const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, request.headers);
@@ -148,13 +148,9 @@ export const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
 
 function checkRawType({ headers }: FastifyRequest): void {
   const type = headers['content-type'];
-  const coding = headers['content-encoding'];
   if (type !== undefined && type !== 'application/octet-stream') {
     const [essence = ''] = type.split(';');
     if (essence.trim().toLowerCase() !== 'application/octet-stream') throw unsupportedMediaType();
-  }
-  if (coding !== undefined && coding.trim().toLowerCase() !== 'identity') {
-    throw new LadingError('unsupported_media_type', 'A chunk is sent as it is, without Content-Encoding.');
   }
 }
 

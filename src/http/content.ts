@@ -1,0 +1,58 @@
+/**
+ * What a request says of its content, judged before any of the content is read. This is the one place for it, for every route:
+ *
+ *     Transfer-Encoding other than chunked    501, RFC 9112 §6.1
+ *     Content-Encoding other than identity    415, RFC 9110 §8.4: nothing here decodes, so encoded bytes would be stored as the file
+ *     Content-Range                           400, RFC 9110 §14.5: a part of a file must not be stored as the whole
+ */
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { LadingError } from '../errors.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The route reads `Content-Range` itself; all others refuse it. */
+    readsContentRange?: boolean;
+  }
+}
+
+const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** The refusal of a transfer coding that the server cannot decode; null when there is nothing to refuse. */
+export function checkTransferCoding({ headers }: IncomingMessage): LadingError | null {
+  const coding = headers['transfer-encoding'];
+  return coding === undefined || coding.toLowerCase() === 'chunked' ? null : unknownTransferCoding();
+}
+
+export function unknownTransferCoding(): LadingError {
+  return new LadingError('not_implemented', 'The only transfer coding that is understood is "chunked".');
+}
+
+/**
+ * The refusal of encoded content, also for the headers of a part of a form; null when there is nothing to refuse.
+ * @param coding the value of `Content-Encoding`: a list of codings, of which `identity` means none
+ */
+export function checkContentCoding(coding: string | undefined): LadingError | null {
+  const coded = coding?.split(',').some((word) => !['', 'identity'].includes(word.trim().toLowerCase()));
+  return coded
+    ? new LadingError(
+        'unsupported_media_type',
+        'Send the content as it is, without Content-Encoding: nothing is decoded.',
+      )
+    : null;
+}
+
+/** Call it before any route is registered. The check comes after the sign-in and before the body is read. */
+export function checksContent(app: FastifyInstance): void {
+  app.addHook('preParsing', (request, _reply, _payload, next) => next(refusalOf(request)));
+}
+
+function refusalOf({ method, headers, routeOptions, is404 }: FastifyRequest): LadingError | null {
+  if (SAFE_METHODS.has(method) || is404) return null;
+  const coded = checkContentCoding(headers['content-encoding']);
+  if (coded || headers['content-range'] === undefined || routeOptions.config.readsContentRange === true) return coded;
+  return new LadingError(
+    'invalid_request',
+    'Content-Range is not taken here. Send the whole content, or a part of it as a chunk to /api/files/upload.',
+  );
+}
