@@ -466,6 +466,8 @@ export interface SignInDocument {
   agent?: string;
   /** Its access token is good until it ends. */
   long?: true;
+  /** The network it began in, as failures are counted by. */
+  network?: string;
 }
 
 export interface ApiTokenDocument {

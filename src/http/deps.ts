@@ -88,6 +88,8 @@ export interface RouteDeps extends ServerDeps {
   access: Access;
   tokens: Tokens;
   throttle: Throttle;
+  /** Of accounts that people make for themselves: apart, so that these hold up nobody who signs in. */
+  signUps: Throttle;
   metrics: Metrics;
   streams: StreamLimits;
 }

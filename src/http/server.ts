@@ -82,8 +82,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const access = new Access(deps.identity, tokens);
   const { clients } = deps.identity;
   const throttle = new Throttle(deps.clock);
+  const signUps = new Throttle(deps.clock);
   const streams = new StreamLimits();
-  const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, streams };
+  const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, signUps, streams };
 
   app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));

@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AccountKind, PersonDocument, Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import type { Identity } from '../identity/identity.ts';
 import { normalizeEmail } from '../identity/people.ts';
 import type { Renewable } from '../identity/sign-ins.ts';
+import { network, type Tried } from '../identity/throttle.ts';
 import type { GoodToken } from '../identity/tokens.ts';
 import type { Person, SignedIn } from '../protocol/people-schemas.ts';
 import { iso } from '../protocol/times.ts';
@@ -62,7 +64,11 @@ async function beginSignIn(
 ): Promise<Renewable | null> {
   const { people, signIns } = identity;
   const agent = request.headers['user-agent'];
-  const renewable = await signIns.begin({ kind: 'person', id: person.id }, null, { agent, long });
+  const renewable = await signIns.begin({ kind: 'person', id: person.id }, null, {
+    agent,
+    long,
+    network: network(request.ip),
+  });
   // What ends all sign-ins of a person may have come in between, and did not see this one.
   if (people.get(person.id)?.passwordHash === person.passwordHash) return renewable;
   await signIns.end(renewable.signIn.id);
@@ -108,6 +114,12 @@ export async function renewSession(
   const principal = family && deps.identity.subject('person', family.subject);
   if (principal) request.audited = { principal };
   return answer(deps, request, reply, await signIns.refresh(refreshToken));
+}
+
+/** How a person's password is tried: from a network of their sessions as by somebody known. */
+export function passwordOf({ signIns }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
+  const known = (): boolean => person !== null && signIns.beganFrom({ kind: 'person', id: person.id }, network(ip));
+  return { chosen: true, known };
 }
 
 /** Buckets of failures by e-mail address, of equal length and apart from those of clients. */

@@ -67,12 +67,12 @@ export class SignIns {
   /**
    * Durable when it resolves.
    * @param scopes what every token of it is limited to; null: whatever the subject may
-   * @param about what the program calls itself, and whether its access token is as good as the session
+   * @param about what the program calls itself, whether its access token is as good as the session, and the network it came from
    */
   async begin(
     subject: Subject,
     scopes: readonly Scope[] | null = null,
-    { agent, long = false }: { agent?: string | undefined; long?: boolean } = {},
+    { agent, long = false, network }: { agent?: string | undefined; long?: boolean; network?: string } = {},
   ): Promise<Renewable> {
     const now = this.#clock.now();
     const id = randomBytes(16).toString('hex');
@@ -87,6 +87,7 @@ export class SignIns {
       expiresAt: this.#endOf(now, now),
       ...(agent === undefined ? {} : { agent: printable(agent) }),
       ...(long ? { long: true as const } : {}),
+      ...(network === undefined ? {} : { network }),
     };
     await this.#kept.put(signIn);
     this.#index(signIn);
@@ -144,6 +145,12 @@ export class SignIns {
     const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
     const alive = [...ids].filter((id) => this.isAlive(id));
     return alive.flatMap((id) => this.#kept.get(id) ?? []);
+  }
+
+  /** True when a session of the subject that is alive began in this network. */
+  beganFrom(subject: Subject, network: string): boolean {
+    const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
+    return [...ids].some((id) => this.#kept.get(id)?.network === network && this.isAlive(id));
   }
 
   /** Its tokens are worthless from this moment; durable when it resolves. */

@@ -1,18 +1,39 @@
 /**
- * Slows the guessing of secrets. Leaky buckets count the failures of each id from each network, of each id from everywhere, and of each
- * address: a full one lets the next attempt in when it has leaked. An address may hold a whole fleet behind a proxy, so its bucket is
- * larger and leaks faster.
+ * Slows the guessing of secrets, and locks nobody out by it.
+ *
+ *     from                      counted                          when there are too many
+ *     one network, one id       each failure                     one try every ten seconds from there
+ *     one address               each failure                     one try every two seconds from there
+ *     everywhere, one id        failures of a chosen password    waits that grow, for networks that are new to the id
+ *
+ * A secret that was generated has 256 random bits: nobody guesses it, so guesses from elsewhere never hold up its owner. A password can
+ * be guessed, so guesses from everywhere are slowed; a network from which the id signed in before is asked for none of that.
  */
 import { isIPv6 } from 'node:net';
 import type { Clock } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 
 /** Failures at once that are forgiven, and how long one of them is remembered beyond that. */
-const CLIENT = { burst: 10, leakMs: 10_000 };
-const EVERYWHERE = { burst: 100, leakMs: 1_000 };
+const NEAR = { burst: 10, leakMs: 10_000 };
+/** An address may hold a whole fleet behind a proxy, so its bucket is larger and leaks faster. */
 const ADDRESS = { burst: 50, leakMs: 2_000 };
+/** After so many failures the wait begins with a second and doubles with each more; one is forgotten each minute. */
+const EVERYWHERE = { burst: 100, leakMs: 60_000, firstMs: 1_000, mostMs: 60_000 };
 /** Buckets kept of each sort; beyond that the one that failed longest ago is forgotten. */
 const MOST_KEPT = 10_000;
+/** Pairs of an id and a network it signed in from; beyond that the one used longest ago is forgotten. */
+const MOST_KNOWN = 100_000;
+/** Checks of one id from one network that run or wait at one time. */
+const MOST_AT_ONCE = NEAR.burst;
+const MOST_WAITING = 64;
+
+/** What is known of a secret that is tried. */
+export interface Tried {
+  /** A person chose it, so it may be guessed. */
+  chosen?: boolean;
+  /** True when the id signed in from there before, as far as that is kept besides. */
+  known?: () => boolean;
+}
 
 interface Bucket {
   /** Failures not yet leaked, as of `at`. */
@@ -22,26 +43,33 @@ interface Bucket {
 
 class Buckets {
   readonly #kept = new Map<string, Bucket>();
-  readonly #burst: number;
+  readonly #most: number;
   readonly #leakMs: number;
 
-  constructor({ burst, leakMs }: { burst: number; leakMs: number }) {
-    this.#burst = burst;
+  /** @param most the level never rises above it: whoever guesses on must not make anybody wait for hours */
+  constructor(most: number, leakMs: number) {
+    this.#most = most;
     this.#leakMs = leakMs;
   }
 
-  /** Milliseconds until another attempt is allowed; 0: now. */
-  waitMs(key: string, now: number): number {
+  /** Failures that are remembered now. */
+  level(key: string, now: number): number {
     const bucket = this.#kept.get(key);
-    if (!bucket) return 0;
-    const level = this.#levelAt(bucket, now);
-    return level <= this.#burst - 1 ? 0 : Math.ceil((level - (this.#burst - 1)) * this.#leakMs);
+    return bucket ? Math.max(0, bucket.level - Math.max(0, now - bucket.at) / this.#leakMs) : 0;
   }
 
-  fail(key: string, now: number): void {
-    const bucket = this.#kept.get(key);
-    // Never above the burst: whoever guesses on must not make the owner wait for hours.
-    const level = Math.min(this.#burst, (bucket ? this.#levelAt(bucket, now) : 0) + 1);
+  /** When the last failure was. */
+  at(key: string): number {
+    return this.#kept.get(key)?.at ?? Number.NEGATIVE_INFINITY;
+  }
+
+  /** Milliseconds until the level leaves room for one more below `burst`; 0: now. */
+  waitMs(key: string, burst: number, now: number): number {
+    return Math.max(0, Math.ceil((this.level(key, now) - (burst - 1)) * this.#leakMs));
+  }
+
+  add(key: string, now: number): void {
+    const level = Math.min(this.#most, this.level(key, now) + 1);
     // Taken out and put back, so that the map's order is that of the last failure.
     this.#kept.delete(key);
     this.#kept.set(key, { level, at: now });
@@ -51,18 +79,15 @@ class Buckets {
     }
   }
 
+  takeBack(key: string): void {
+    const bucket = this.#kept.get(key);
+    if (bucket) bucket.level = Math.max(0, bucket.level - 1);
+  }
+
   forget(key: string): void {
     this.#kept.delete(key);
   }
-
-  #levelAt(bucket: Bucket, now: number): number {
-    return Math.max(0, bucket.level - Math.max(0, now - bucket.at) / this.#leakMs);
-  }
 }
-
-/** Checks of one id from one network that run or wait at one time. */
-const MOST_AT_ONCE = CLIENT.burst;
-const MOST_WAITING = 64;
 
 /** Those who check a secret of one id from one network right now. */
 interface Line {
@@ -72,11 +97,14 @@ interface Line {
 
 export class Throttle {
   readonly #clock: Clock;
-  /** By id and network: whoever guesses does not lock out the owner, who is elsewhere. */
-  readonly #near = new Buckets(CLIENT);
-  /** By id alone, for guesses from everywhere. */
-  readonly #clients = new Buckets(EVERYWHERE);
-  readonly #addresses = new Buckets(ADDRESS);
+  readonly #near = new Buckets(NEAR.burst, NEAR.leakMs);
+  readonly #addresses = new Buckets(ADDRESS.burst, ADDRESS.leakMs);
+  readonly #everywhere = new Buckets(
+    EVERYWHERE.burst + 1 + Math.log2(EVERYWHERE.mostMs / EVERYWHERE.firstMs),
+    EVERYWHERE.leakMs,
+  );
+  /** Ids and networks that a secret was right for, the one used longest ago first. */
+  readonly #known = new Set<string>();
   readonly #lines = new Map<string, Line>();
 
   constructor(clock: Clock) {
@@ -89,7 +117,7 @@ export class Throttle {
    * @param check null when the secret was wrong
    * @throws LadingError `rate_limited` with the seconds to wait, `overloaded`
    */
-  async attempt<T>(id: string, address: string, check: () => Promise<T | null>): Promise<T | null> {
+  async attempt<T>(id: string, address: string, check: () => Promise<T | null>, tried: Tried = {}): Promise<T | null> {
     const key = nearKey(id, address);
     const line = this.#lines.get(key) ?? { running: 0, waiting: [] };
     this.#lines.set(key, line);
@@ -101,11 +129,7 @@ export class Throttle {
       await new Promise<void>((go) => line.waiting.push(go));
     } else line.running += 1;
     try {
-      this.check(id, address);
-      const found = await check();
-      if (found === null) this.failed(id, address);
-      else this.succeeded(id, address);
-      return found;
+      return await this.#checked(id, address, check, tried);
     } finally {
       const next = line.waiting.shift();
       if (next) next();
@@ -116,16 +140,42 @@ export class Throttle {
     }
   }
 
+  async #checked<T>(id: string, address: string, check: () => Promise<T | null>, tried: Tried): Promise<T | null> {
+    const stranger = !this.#knows(id, address, tried);
+    this.#check(id, address, stranger, tried.chosen === true);
+    const slowed = stranger && tried.chosen === true;
+    // Counted before it is known to be wrong, or networks that try at the same time would all be let in.
+    if (slowed) this.#everywhere.add(idKey(id), this.#clock.monotonic());
+    try {
+      const found = await check();
+      if (found === null) {
+        this.failed(id, address);
+        return null;
+      }
+      if (slowed) this.#everywhere.takeBack(idKey(id));
+      this.succeeded(id, address);
+      return found;
+    } catch (error) {
+      // That a check could not be made is nobody's guess.
+      if (slowed) this.#everywhere.takeBack(idKey(id));
+      throw error;
+    }
+  }
+
   /**
    * To be asked before what counts as a try.
    * @throws LadingError `rate_limited` with the seconds to wait
    */
-  check(id: string, address: string): void {
-    const now = this.#clock.now();
+  check(id: string, address: string, tried: Tried = {}): void {
+    this.#check(id, address, !this.#knows(id, address, tried), tried.chosen === true);
+  }
+
+  #check(id: string, address: string, stranger: boolean, chosen: boolean): void {
+    const now = this.#clock.monotonic();
     const wait = Math.max(
-      this.#near.waitMs(nearKey(id, address), now),
-      this.#clients.waitMs(idKey(id), now),
-      this.#addresses.waitMs(network(address), now),
+      this.#near.waitMs(nearKey(id, address), NEAR.burst, now),
+      stranger ? this.#addresses.waitMs(network(address), ADDRESS.burst, now) : 0,
+      stranger && chosen ? this.#growingMs(idKey(id), now) : 0,
     );
     if (wait === 0) return;
     throw new LadingError('rate_limited', 'Too many failed sign-ins; wait before the next one.', {
@@ -133,16 +183,34 @@ export class Throttle {
     });
   }
 
+  /** Counts a wrong secret against the network and the address. */
   failed(id: string, address: string): void {
-    const now = this.#clock.now();
-    this.#near.fail(nearKey(id, address), now);
-    this.#clients.fail(idKey(id), now);
-    this.#addresses.fail(network(address), now);
+    const now = this.#clock.monotonic();
+    this.#near.add(nearKey(id, address), now);
+    this.#addresses.add(network(address), now);
   }
 
   /** Clears the failures from there; the address keeps its own, or one good credential would allow endless guessing of others. */
   succeeded(id: string, address: string): void {
-    this.#near.forget(nearKey(id, address));
+    const key = nearKey(id, address);
+    this.#near.forget(key);
+    this.#known.delete(key);
+    this.#known.add(key);
+    if (this.#known.size > MOST_KNOWN) {
+      const [oldest] = this.#known;
+      if (oldest !== undefined) this.#known.delete(oldest);
+    }
+  }
+
+  #knows(id: string, address: string, { known }: Tried): boolean {
+    return this.#known.has(nearKey(id, address)) || known?.() === true;
+  }
+
+  #growingMs(key: string, now: number): number {
+    const beyond = Math.floor(this.#everywhere.level(key, now) - EVERYWHERE.burst);
+    if (beyond < 0) return 0;
+    const wait = Math.min(EVERYWHERE.mostMs, EVERYWHERE.firstMs * 2 ** beyond);
+    return Math.max(0, Math.ceil(this.#everywhere.at(key) + wait - now));
   }
 }
 

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../src/errors.ts';
-import { Throttle } from '../../src/identity/throttle.ts';
+import { Throttle, type Tried } from '../../src/identity/throttle.ts';
 import { clockOf } from '../support/clock.ts';
 
-function clocked(): { throttle: Throttle; pass(ms: number): void; wait(id: string, address: string): number } {
+const CHOSEN = { chosen: true };
+
+function clocked(): {
+  throttle: Throttle;
+  pass(ms: number): void;
+  wait(id: string, address: string, tried?: Tried): number;
+} {
   let now = 1_700_000_000_000;
   const throttle = new Throttle(clockOf(() => now));
   return {
@@ -13,9 +19,9 @@ function clocked(): { throttle: Throttle; pass(ms: number): void; wait(id: strin
       now += ms;
     },
     /** Seconds to wait; 0: may try now. */
-    wait: (id, address) => {
+    wait: (id, address, tried) => {
       try {
-        throttle.check(id, address);
+        throttle.check(id, address, tried);
         return 0;
       } catch (error) {
         assert.ok(error instanceof LadingError && error.code === 'rate_limited');
@@ -45,14 +51,72 @@ test('ten failures of a client from one network are free, then one every ten sec
   assert.equal(wait('a', '10.0.0.1'), 0, 'everything was forgiven meanwhile');
 });
 
-test('guesses of one client from everywhere: a hundred are free, then one a second', () => {
-  const { throttle, wait } = clocked();
-  for (let i = 0; i < 100; i += 1) {
-    assert.equal(wait('a', '10.9.9.9'), 0);
-    throttle.failed('a', `10.0.${i}.1`);
+test('guesses from everywhere never hold up the owner of a generated secret, nor whose password was right from there', async () => {
+  const { throttle, pass } = clocked();
+  const guess = (id: string, n: number, tried: Tried) =>
+    throttle.attempt(id, `10.0.${n % 15}.1`, async () => null, tried).catch(() => null);
+  const owner = (id: string, address: string, tried: Tried) => throttle.attempt(id, address, async () => 'in', tried);
+  assert.equal(await owner('person', '10.9.9.9', CHOSEN), 'in');
+  for (let n = 0; n < 1000; n += 1) {
+    await guess('device', n, {});
+    await guess('person', n, CHOSEN);
+    if (n > 150) pass(600);
   }
-  assert.equal(wait('a', '10.9.9.9'), 1);
-  assert.equal(wait('b', '10.9.9.9'), 0);
+  assert.equal(await owner('device', '10.9.9.8', {}), 'in');
+  assert.equal(await owner('person', '10.9.9.9', CHOSEN), 'in', 'from where they signed in before');
+  assert.equal(await owner('person', '10.9.9.8', { chosen: true, known: () => true }), 'in', 'as it is kept');
+});
+
+test('a password is guessed from everywhere a hundred times, then with waits that grow to a minute', async () => {
+  const { throttle, pass, wait } = clocked();
+  const guess = (n: number) => throttle.attempt('a', `10.${n >> 8}.${n & 255}.1`, async () => null, CHOSEN);
+  for (let n = 0; n < 100; n += 1) await guess(n);
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 1);
+  assert.equal(wait('b', '10.9.9.9', CHOSEN), 0);
+  const waits: number[] = [];
+  for (let n = 100; n < 112; n += 1) {
+    const seconds = wait('a', '10.9.9.9', CHOSEN);
+    waits.push(seconds);
+    pass(seconds * 1000);
+    await guess(n);
+  }
+  assert.deepEqual(
+    waits,
+    waits.toSorted((a, b) => a - b),
+    String(waits),
+  );
+  assert.ok(Math.max(...waits) >= 16 && Math.max(...waits) <= 60, String(waits));
+  pass(60_000);
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'and it does not grow beyond that');
+  pass(200 * 60_000);
+  for (let n = 0; n < 99; n += 1) await guess(n);
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'everything was forgotten meanwhile');
+});
+
+test('networks that guess at the same moment get no further than one after the other', async () => {
+  const { throttle } = clocked();
+  let checked = 0;
+  const guess = (n: number) =>
+    throttle.attempt(
+      'a',
+      `10.${n >> 8}.${n & 255}.1`,
+      async () => {
+        checked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return null;
+      },
+      CHOSEN,
+    );
+  await Promise.allSettled(Array.from({ length: 500 }, (_, n) => guess(n)));
+  assert.ok(checked <= 101, `${checked} guesses were checked`);
+});
+
+test('one broken device behind an address does not lock out those who signed in there before', async () => {
+  const { throttle, wait } = clocked();
+  assert.equal(await throttle.attempt('b', '10.0.0.1', async () => 'in'), 'in');
+  for (let n = 0; n < 60; n += 1) await throttle.attempt(`broken-${n}`, '10.0.0.1', async () => null).catch(() => null);
+  assert.notEqual(wait('new', '10.0.0.1'), 0);
+  assert.equal(wait('b', '10.0.0.1'), 0);
 });
 
 test('a success clears the client there but not the address', () => {

@@ -27,7 +27,7 @@ import { ANY_FORM, anyForms } from '../form.ts';
 import { multipartOptionsFor } from '../multipart.ts';
 import { receiveOneShot } from '../one-shot.ts';
 import { smallBody } from '../refuse.ts';
-import { beginLongSession, dropCookies, endSessionOf, namedKey } from '../sessions.ts';
+import { beginLongSession, dropCookies, endSessionOf, namedKey, passwordOf } from '../sessions.ts';
 import { downloadSchema, fileSender } from './download.ts';
 import { decodeCursor, encodeCursor } from './files.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from './one-shot-schema.ts';
@@ -56,7 +56,7 @@ export function accountRoutes(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): void {
-  const { config, identity, throttle } = deps;
+  const { config, identity, signUps } = deps;
   app.post<{ Body: SignUp }>(`/${kind}/signup`, {
     schema: {
       tags,
@@ -92,9 +92,9 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
       const { audited, body } = request;
       if (!audited) {
         const key = namedKey('', kind, body.username);
-        throttle.check(key, request.ip);
+        signUps.check(key, request.ip);
         // Each try counts, good or not: an account costs room, and a refused one tells that the name is taken.
-        throttle.failed(key, request.ip);
+        signUps.failed(key, request.ip);
       }
       const made = await createAccount(identity, audited?.principal?.tenant ?? DEFAULT_TENANT, kind, body);
       request.audited = { ...audited, target: made.id, tenant: made.tenant };
@@ -143,8 +143,11 @@ function loginRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): v
       const claimed = identity.people.byName(tenant, kind, username);
       // Of unknown names nothing is remembered: people type passwords into the wrong field.
       if (claimed) request.audited = { target: claimed.id, tenant };
-      const person = await throttle.attempt(namedKey(tenant, kind, username), request.ip, () =>
-        identity.people.authenticateNamed(tenant, kind, username, password),
+      const person = await throttle.attempt(
+        namedKey(tenant, kind, username),
+        request.ip,
+        () => identity.people.authenticateNamed(tenant, kind, username, password),
+        passwordOf(identity, claimed, request),
       );
       // Their tenant may be gone.
       const principal = person && identity.subject('person', person.id);

@@ -75,9 +75,9 @@ async function proveOldPassword(
   person: PersonDocument,
 ): Promise<void> {
   const key = keyOf(person);
-  const right = await throttle.attempt(key, request.ip, async () => {
-    return (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) ? person : null;
-  });
+  const isRight = async (): Promise<PersonDocument | null> =>
+    (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) ? person : null;
+  const right = await throttle.attempt(key, request.ip, isRight, { chosen: true, known: () => true });
   if (right) return;
   throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
 }

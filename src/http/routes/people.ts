@@ -14,7 +14,15 @@ import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { formBodies } from '../form.ts';
 import { newPersonOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
-import { beginSession, dropCookies, endSessionOf, personKey, renewSession, wrongCredentials } from '../sessions.ts';
+import {
+  beginSession,
+  dropCookies,
+  endSessionOf,
+  passwordOf,
+  personKey,
+  renewSession,
+  wrongCredentials,
+} from '../sessions.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['People'];
@@ -52,7 +60,7 @@ function ownPages({ config }: RouteDeps): onRequestHookHandler {
 }
 
 function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
-  const { config, identity, throttle } = deps;
+  const { config, identity, signUps } = deps;
   app.post<{ Body: Registration }>('/v1/auth/registration', {
     schema: {
       tags,
@@ -77,9 +85,9 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply): Promise<SignedIn> => {
       const person = newPersonOf(request.body);
       const key = personKey('', person.email);
-      throttle.check(key, request.ip);
+      signUps.check(key, request.ip);
       // Each try counts, good or not: an account costs room, and a refused one tells that the address is known.
-      throttle.failed(key, request.ip);
+      signUps.failed(key, request.ip);
       const made = await identity.people.create({ ...person, tenant: DEFAULT_TENANT, role: 'client' });
       request.audited = { target: made.id, tenant: made.tenant };
       const signedIn = await beginSession(deps, request, reply, made);
@@ -123,7 +131,12 @@ async function authenticate(
   const key = personKey(tenant, email);
   const claimed = identity.people.byEmail(tenant, email);
   if (claimed) request.audited = { target: claimed.id, tenant };
-  const person = await throttle.attempt(key, request.ip, () => identity.people.authenticate(tenant, email, password));
+  const person = await throttle.attempt(
+    key,
+    request.ip,
+    () => identity.people.authenticate(tenant, email, password),
+    passwordOf(identity, claimed, request),
+  );
   // Their tenant may be gone.
   const principal = person && identity.subject('person', person.id);
   if (!principal) throw wrongCredentials();

@@ -227,9 +227,9 @@ async function checkSharePassword(
 ): Promise<void> {
   const given = basicCredentials(request.headers.authorization);
   if (!given) throw new LadingError('unauthorized', 'This link wants its password, by HTTP Basic with any name.');
-  const right = await throttle.attempt(`share:${share.id}`, request.ip, async () =>
-    (await identity.shares.isPasswordOf(share, given.secret)) ? share : null,
-  );
+  const isRight = async (): Promise<ShareDocument | null> =>
+    (await identity.shares.isPasswordOf(share, given.secret)) ? share : null;
+  const right = await throttle.attempt(`share:${share.id}`, request.ip, isRight, { chosen: true });
   if (!right) throw new LadingError('unauthorized', 'The password of this link is another one.');
 }
 

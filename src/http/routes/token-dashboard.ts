@@ -66,9 +66,8 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
       refuseForeign(request, config.publicUrl);
       request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
       const given = request.body?.get('password') ?? '';
-      const right = await throttle.attempt('token dashboard', request.ip, async () =>
-        isSame(given, password) ? true : null,
-      );
+      const isRight = async (): Promise<true | null> => (isSame(given, password) ? true : null);
+      const right = await throttle.attempt('token dashboard', request.ip, isRight, { chosen: true });
       if (!right) {
         deps.audit.note({
           action: 'sign_in',

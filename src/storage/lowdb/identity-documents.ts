@@ -99,6 +99,7 @@ export function checkSignIn(value: unknown, id: string): SignInDocument {
     ...(fields.has('renewedAt') ? { renewedAt: fields.count('renewedAt') } : {}),
     ...(fields.has('agent') ? { agent: fields.text('agent') } : {}),
     ...(fields.has('long') ? { long: true as const } : {}),
+    ...(fields.has('network') ? { network: fields.text('network') } : {}),
   });
 }
 

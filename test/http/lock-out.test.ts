@@ -1,0 +1,93 @@
+/** Whoever guesses slows guesses down, and locks nobody out. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { handClock } from '../support/clock.ts';
+import { anna, ask, PASSWORD } from '../support/people.ts';
+import { atEnd, startServer } from '../support/server.ts';
+import { assertProblemReply } from '../support/wire.ts';
+
+const SETTINGS = { LADING_REGISTRATION: 'open', LADING_TRUST_PROXY: 'loopback' };
+const OWNER = '198.51.100.7';
+const from = (address: string) => ({ 'x-forwarded-for': address });
+const guesser = (n: number) => from(`203.0.113.${1 + (n % 15)}`);
+
+function form(path: string, fields: Record<string, string>, headers: Record<string, string>): Promise<Response> {
+  return fetch(path, { method: 'POST', body: new URLSearchParams(fields), headers });
+}
+
+test('fifteen addresses that guess the secret of a client never hold up its owner', async (t) => {
+  const clock = handClock(Date.now());
+  const { origin, admin } = await startServer(t, SETTINGS, { clock });
+  const basic = (secret: string) => `Basic ${Buffer.from(`${admin.id}:${secret}`).toString('base64')}`;
+  const doors: ((secret: string, headers: Record<string, string>) => Promise<Response>)[] = [
+    (password, headers) => form(`${origin}/auth/token`, { username: admin.id, password }, headers),
+    (secret, headers) =>
+      form(
+        `${origin}/api/oauth/token`,
+        { grant_type: 'client_credentials' },
+        { ...headers, authorization: basic(secret) },
+      ),
+    (secret, headers) => fetch(`${origin}/metrics`, { headers: { ...headers, authorization: basic(secret) } }),
+  ];
+  for (const door of doors) {
+    // The first has taken all that is free.
+    if (door === doors[0]) await Promise.all(Array.from({ length: 105 }, (_, n) => door(`wrong ${n}`, guesser(n))));
+    for (let n = 0; n < 4; n += 1) {
+      await door(`wrong still ${n}`, guesser(n));
+      clock.pass(600);
+      assert.equal((await door(admin.secret, from(OWNER))).status, 200);
+    }
+  }
+  const guesses = await Promise.all(Array.from({ length: 12 }, (_, n) => doors[0]?.(`wrong again ${n}`, guesser(0))));
+  assert.ok(
+    guesses.some((reply) => reply?.status === 429),
+    'who guesses waits',
+  );
+});
+
+test('a person gets in from where they signed in before while others guess, after a restart too', async (t) => {
+  const dataDir = await mkdtemp(join(tmpdir(), 'lading-test-'));
+  atEnd(t, () => rm(dataDir, { recursive: true, force: true }));
+  const login = (origin: string, password: string, headers: Record<string, string>) =>
+    ask(origin, '/v1/auth/login', { body: { email: anna.email, password }, headers });
+  const first = await startServer(t, SETTINGS, {}, dataDir);
+  assert.equal((await ask(first.origin, '/v1/auth/registration', { body: anna, headers: from(OWNER) })).status, 201);
+  await first.close();
+  const { origin } = await startServer(t, SETTINGS, { clock: handClock(Date.now()) }, dataDir);
+  const guesses = await Promise.all(Array.from({ length: 105 }, (_, n) => login(origin, `wrong ${n}`, guesser(n))));
+  assert.ok(
+    guesses.some(({ status }) => status === 429),
+    'who guesses waits',
+  );
+  await assertProblemReply(await login(origin, PASSWORD, from('192.0.2.1')), 'rate_limited');
+  assert.equal((await login(origin, PASSWORD, from(OWNER))).status, 200);
+});
+
+test('many sign-ups from an address hold up no sign-in there', async (t) => {
+  const { origin, client } = await startServer(t, SETTINGS, { clock: handClock(Date.now()) });
+  const mine = from(OWNER);
+  assert.equal((await ask(origin, '/v1/auth/registration', { body: anna, headers: mine })).status, 201);
+  const tries = Array.from({ length: 27 }, (_, n) => [
+    () => ask(origin, '/v1/auth/registration', { body: { ...anna, email: `p${n}@x.example` }, headers: mine }),
+    () => ask(origin, '/client/signup', { body: { username: `user-${n}`, password: PASSWORD }, headers: mine }),
+  ]).flat();
+  const statuses: number[] = [];
+  for (const one of tries) statuses.push((await one()).status);
+  assert.ok(statuses.filter((status) => status === 201).length >= 40);
+  assert.equal(statuses.at(-1), 429, 'sign-ups are bounded themselves');
+  const login = await ask(origin, '/v1/auth/login', {
+    body: { email: anna.email, password: PASSWORD },
+    headers: mine,
+  });
+  assert.equal(login.status, 200);
+  const token = await form(`${origin}/auth/token`, { username: client.id, password: client.secret }, mine);
+  assert.equal(token.status, 200);
+  const named = await ask(origin, '/client/login', {
+    body: { username: 'user-0', password: PASSWORD },
+    headers: mine,
+  });
+  assert.equal(named.status, 200);
+});
