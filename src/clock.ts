@@ -100,7 +100,7 @@ export class SteadyClock implements Clock {
   since(date: number): number {
     const now = this.now();
     const time = this.#source.monotonic();
-    let least = date >= this.#from && date <= now ? now - date : Number.POSITIVE_INFINITY;
+    let least = date >= this.#from && date <= now + TOLERANCE_MS ? now - date : Number.POSITIVE_INFINITY;
     for (const { from, to, offset } of this.#spans) {
       if (date >= from && date <= to) least = Math.min(least, offset + time - date);
     }

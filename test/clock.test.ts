@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CONFIRM_MS, isLongPast, LINGER_MS, SteadyClock } from '../src/clock.ts';
-import { machine } from './support/clock.ts';
+import { machine, STEPS } from './support/clock.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const YEAR = 365 * DAY;
-const STEPS = [10 * MINUTE, -10 * MINUTE, 2 * DAY, -2 * DAY, YEAR, -YEAR];
 
 test('the clock of this machine: the date, and a time that never goes back', () => {
   const clock = new SteadyClock();

@@ -142,14 +142,14 @@ class Control {
 
   /** Tries until it listens. */
   static async open(port: number): Promise<Control> {
-    const until = Date.now() + START_MS;
+    const until = performance.now() + START_MS;
     for (;;) {
       const socket = await new Promise<Socket | null>((resolve) => {
         const tried = connect(port, '127.0.0.1', () => resolve(tried));
         tried.on('error', () => resolve(null));
       });
       if (socket) return new Control(socket);
-      if (Date.now() > until) throw new Error('baresip did not start in time');
+      if (performance.now() > until) throw new Error('baresip did not start in time');
       await sleep(50);
     }
   }

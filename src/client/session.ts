@@ -36,7 +36,7 @@ export class Session {
 
   /** A token that should be good now. Throws `unauthorized` when there is nothing to sign in with, or it is refused. */
   async token(): Promise<string> {
-    if (this.#token !== null && Date.now() < this.#renewAt) return this.#token;
+    if (this.#token !== null && performance.now() < this.#renewAt) return this.#token;
     this.#signingIn ??= this.#signIn().finally(() => {
       this.#signingIn = null;
     });
@@ -75,7 +75,7 @@ export class Session {
     const { access_token: token, expires_in: seconds } = parseObject(await readText(response));
     if (typeof token !== 'string') throw new NetworkError('The answer to the sign-in is not that of a Lading server.');
     const life = typeof seconds === 'number' ? seconds * 1000 : Number.POSITIVE_INFINITY;
-    this.#renewAt = Date.now() + Math.max(life - RENEW_EARLY_MS, life * 0.9);
+    this.#renewAt = performance.now() + Math.max(life - RENEW_EARLY_MS, life * 0.9);
     this.#token = token;
     return token;
   }

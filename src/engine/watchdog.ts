@@ -47,7 +47,7 @@ export class Watchdog {
   readonly #limits: WatchdogLimits;
   readonly #entries = new Set<Entry>();
   #timer: NodeJS.Timeout | null = null;
-  /** When the timer came last, by a clock that nobody sets; null when it was late then: of two in a row one judges. */
+  /** When the timer came last, whatever a test says of the time; null when it was late then: of two in a row one judges. */
   #cameAt: number | null = null;
 
   constructor(clock: Clock, limits: WatchdogLimits) {
@@ -57,7 +57,7 @@ export class Watchdog {
 
   /** Starts watching; call `stop` in the end. */
   watch(watched: Watched): Watch {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const entry: Entry = { watched, lastByteAt: now, windowStart: now, windowBytes: 0 };
     this.#entries.add(entry);
     if (this.#timer === null) {
@@ -66,7 +66,7 @@ export class Watchdog {
     }
     return {
       seen: (bytes) => {
-        entry.lastByteAt = this.#clock.now();
+        entry.lastByteAt = this.#clock.monotonic();
         entry.windowBytes += bytes;
       },
       stop: () => {
@@ -92,7 +92,7 @@ export class Watchdog {
 
   /** One look at every request. */
   look(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const idleMs = this.#limits.idleSeconds * 1000;
     for (const entry of this.#entries) {
       entry.watched.look();

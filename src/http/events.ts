@@ -29,7 +29,7 @@ class StatusStream extends Readable {
   #changed = false;
   /** The client's socket takes no more for now; only the newest status will matter then. */
   #full = false;
-  #sentAt = 0;
+  #sentAt = Number.NEGATIVE_INFINITY;
 
   constructor(engine: Engine, owner: string, name: string, stands: () => boolean) {
     super({ highWaterMark: 16 * 1024 });
@@ -61,7 +61,7 @@ class StatusStream extends Readable {
 
   #later(): void {
     if (this.destroyed) return;
-    this.#timer ??= setTimeout(() => void this.#next(), Math.max(0, this.#sentAt + SPACING_MS - Date.now()));
+    this.#timer ??= setTimeout(() => void this.#next(), Math.max(0, this.#sentAt + SPACING_MS - performance.now()));
   }
 
   async #next(): Promise<void> {
@@ -82,7 +82,7 @@ class StatusStream extends Readable {
       this.finish();
       return;
     }
-    this.#sentAt = Date.now();
+    this.#sentAt = performance.now();
     this.#full = !this.push(`event: status\ndata: ${JSON.stringify(status)}\n\n`);
     if (status.status === 'complete') this.finish();
   }

@@ -107,7 +107,7 @@ export class ApiTokens {
     const now = this.#clock.now();
     const days = countedOn(document.days, dayOf(now));
     const used = { ...document, lastUsed: now, uses: document.uses + 1, days };
-    this.#kept.use(used, now);
+    this.#kept.use(used, this.#clock.monotonic());
     return used;
   }
 

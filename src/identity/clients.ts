@@ -92,8 +92,7 @@ export class Clients {
   principal(clientId: string): Principal | null {
     const document = this.#kept.get(clientId);
     if (!document || document.disabled) return null;
-    const now = this.#clock.now();
-    this.#kept.use({ ...document, lastUsed: now }, now);
+    this.#kept.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
     let principal = this.#principals.get(clientId);
     if (!principal) {
       principal = principalOf({ id: clientId, kind: 'device', tenant: document.tenant, role: document.role });

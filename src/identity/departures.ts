@@ -34,7 +34,7 @@ export class Departures {
 
   /** What the browser keeps. */
   seal(departure: Departure): string {
-    const until = this.#clock.now() + DEPARTURE_SECONDS * 1000;
+    const until = this.#clock.monotonic() + DEPARTURE_SECONDS * 1000;
     return this.#vault.seal(JSON.stringify({ ...departure, until }), PURPOSE);
   }
 
@@ -43,6 +43,6 @@ export class Departures {
     const opened = this.#vault.open(text, PURPOSE);
     if (opened === null) return null;
     const { until, ...departure } = JSON.parse(opened) as Departure & { until: number };
-    return until > this.#clock.now() ? departure : null;
+    return until > this.#clock.monotonic() ? departure : null;
   }
 }

@@ -11,7 +11,7 @@ export class Kept<T extends object> {
   readonly #store: Collection<T>;
   readonly #idOf: (document: T) => string;
   readonly #documents = new Map<string, T>();
-  /** Ids of documents whose use was not written down yet, and when that use was. */
+  /** Ids of documents whose use was not written down yet, and when that use was (monotonic). */
   readonly #used = new Map<string, number>();
   readonly #writes = new Set<Promise<unknown>>();
   /** By id, the last document that is being written by `replace`; the one in memory may be the same after some uses. */
@@ -103,7 +103,7 @@ export class Kept<T extends object> {
 
   /**
    * Notes a change that may be lost in a crash ("last used"): seen at once, written down once a minute.
-   * @param now milliseconds since the epoch
+   * @param now monotonic time, in milliseconds
    */
   use(document: T, now: number): void {
     const id = this.#idOf(document);

@@ -130,8 +130,7 @@ export class People {
   principal(id: string): Principal | null {
     const document = this.#kept.get(id);
     if (!document || document.disabled) return null;
-    const now = this.#clock.now();
-    this.#kept.use({ ...document, lastUsed: now }, now);
+    this.#kept.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
     let principal = this.#principals.get(id);
     if (!principal) {
       principal = principalOf({ id, kind: 'person', tenant: document.tenant, role: document.role });

@@ -10,6 +10,7 @@ export const WINDOW_SECONDS = 60;
 const MOST_KEPT = 10_000;
 
 interface Bucket {
+  /** Monotonic time, in milliseconds. */
   fullAt: number;
 }
 
@@ -49,14 +50,12 @@ export class Rates {
    * @throws LadingError `rate_limited`
    */
   take(key: string): Bucket {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const bucket = this.#bucketOf(key);
     const fullAt = Math.max(bucket.fullAt, now) + this.#costMs;
-    // A clock that was set back must not lock anybody out for longer than the bucket is deep.
-    const over = Math.min(fullAt - now - this.#depthMs, this.#depthMs);
+    const over = fullAt - now - this.#depthMs;
     // Sums of fractions of a millisecond may come out a little too large.
     if (over > 1e-6 * this.#depthMs) {
-      bucket.fullAt = Math.min(bucket.fullAt, now + this.#depthMs);
       throw new LadingError('rate_limited', `More than ${this.limit} requests a minute; wait before the next one.`, {
         retry_after: Math.max(1, Math.ceil(over / 1000)),
         'violated-policies': [this.name],
@@ -67,7 +66,7 @@ export class Rates {
   }
 
   standing(bucket: Bucket): Standing {
-    const missing = Math.max(0, bucket.fullAt - this.#clock.now());
+    const missing = Math.max(0, bucket.fullAt - this.#clock.monotonic());
     const remaining = Math.max(0, Math.floor(this.limit - missing / this.#costMs + 1e-6));
     return { remaining, seconds: Math.ceil(missing / 1000) };
   }
@@ -75,7 +74,7 @@ export class Rates {
   #bucketOf(key: string): Bucket {
     const young = this.#young.get(key);
     if (young) return young;
-    const bucket = this.#old.get(key) ?? { fullAt: 0 };
+    const bucket = this.#old.get(key) ?? { fullAt: Number.NEGATIVE_INFINITY };
     if (this.#young.size >= MOST_KEPT) {
       this.#old = this.#young;
       this.#young = new Map();

@@ -157,7 +157,7 @@ export class Shares {
     // Of an empty file each download counts as one byte.
     const cost = Math.max(bytes, 1);
     if (before.maxDownloads === null) {
-      this.#kept.use({ ...before, lastUsed: now }, now);
+      this.#kept.use({ ...before, lastUsed: now }, this.#clock.monotonic());
       return async (sent, whole) => this.#count(id, sent, whole && toTheEnd);
     }
     if (cost > leftOf(before)) return null;
@@ -208,7 +208,7 @@ export class Shares {
     const document = this.#kept.get(id);
     if (!document) return;
     const spent = document.spent + (document.size === 0 ? 1 : sent);
-    this.#kept.use({ ...document, spent, ends: document.ends + (toTheEnd ? 1 : 0) }, this.#clock.now());
+    this.#kept.use({ ...document, spent, ends: document.ends + (toTheEnd ? 1 : 0) }, this.#clock.monotonic());
   }
 
   /** @param became `broken`: so many bytes were sent before the answer broke off */

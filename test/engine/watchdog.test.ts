@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Watchdog } from '../../src/engine/watchdog.ts';
 import { LadingError } from '../../src/errors.ts';
-import { clockOf } from '../support/clock.ts';
+import { clockOf, machine, STEPS } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
 
 interface Rig {
@@ -228,4 +228,20 @@ test('all running requests can be ended at once', () => {
   );
   watches[0]?.stop();
   watches[2]?.stop();
+});
+
+test('a date that is set ends no request that brings bytes, and saves none that does not', () => {
+  for (const by of STEPS) {
+    const { clock, step, pass } = machine();
+    const watchdog = new Watchdog(clock, { idleSeconds: 10, minBytesPerSecond: 1 });
+    const [steady, silent] = [new Request(), new Request()];
+    const [watch] = [watchdog.watch(steady), watchdog.watch(silent)];
+    for (let second = 1; second <= 120; second += 1) {
+      if (second % 7 === 0) step(second % 2 === 0 ? by : -by);
+      pass(1000);
+      watch?.seen(100);
+      watchdog.look();
+      assert.deepEqual([steady.codes.length, silent.codes.length > 0], [0, second >= 10]);
+    }
+  }
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../src/errors.ts';
 import { Throttle, type Tried } from '../../src/identity/throttle.ts';
-import { clockOf } from '../support/clock.ts';
+import { clockOf, machine, STEPS } from '../support/clock.ts';
 
 const CHOSEN = { chosen: true };
 
@@ -188,4 +188,19 @@ test('a flood of made-up ids costs bounded memory and does not free an address',
   for (let i = 0; i < 30_000; i += 1) throttle.failed(`id-${i}`, '10.0.0.1');
   assert.notEqual(wait('x', '10.0.0.1'), 0);
   assert.notEqual(wait(`id-29999`, '10.0.0.1'), 0);
+});
+
+test('a date that is set lets nobody try sooner and nobody wait longer', () => {
+  for (const by of STEPS) {
+    const { clock, step, pass } = machine();
+    const throttle = new Throttle(clock);
+    for (let i = 0; i < 10; i += 1) throttle.failed('a', '10.0.0.1');
+    step(by);
+    assert.throws(() => throttle.check('a', '10.0.0.1'), { code: 'rate_limited' });
+    pass(10_000);
+    throttle.check('a', '10.0.0.1');
+    step(-by);
+    throttle.failed('a', '10.0.0.1');
+    assert.throws(() => throttle.check('a', '10.0.0.1'), { code: 'rate_limited' });
+  }
 });

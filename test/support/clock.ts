@@ -25,6 +25,9 @@ export function handClock(start = 1_700_000_000_000): HandClock {
   return clock;
 }
 
+/** What people and programs do to dates, in milliseconds. */
+export const STEPS: readonly number[] = [600_000, 2 * 86_400_000, 365 * 86_400_000].flatMap((by) => [by, -by]);
+
 /** A machine whose date a test sets, and the clock of a server on it. */
 export interface Machine {
   /** Of the server that runs now. */

@@ -33,12 +33,12 @@ export function LivePage(props: PageProps) {
     onEvent: ({ type, file_id: id, chunk_bytes: bytes = 0 }) => {
       if (type !== 'chunk.received' || id === null) return;
       const list = came.current.get(id) ?? [];
-      list.push({ at: Date.now(), bytes });
+      list.push({ at: performance.now(), bytes });
       came.current.set(id, list.slice(-50));
     },
   });
   const rateOf = (id: string | null): number => {
-    const since = Date.now() - RATE_MS;
+    const since = performance.now() - RATE_MS;
     const bytes = (came.current.get(id ?? '') ?? []).reduce((sum, one) => sum + (one.at >= since ? one.bytes : 0), 0);
     return (1000 * bytes) / RATE_MS;
   };

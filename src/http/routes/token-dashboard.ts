@@ -37,7 +37,7 @@ type Form = Map<string, string>;
 export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { config, identity, throttle, clock } = deps;
   const password = config.dashboardPassword;
-  const sessions = new Sessions(() => clock.now());
+  const sessions = new Sessions(() => clock.monotonic());
   const hidden = { schema: { hide: true } } as const;
   if (password === null) {
     for (const url of [PATH, `${PATH}/tokens`]) {
