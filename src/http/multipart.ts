@@ -40,6 +40,9 @@ export function multipartOptionsFor(partName: string) {
   };
 }
 
+/** @throws LadingError */
+export type FieldCheck = (name: string, value: string) => void;
+
 export class MultipartPart {
   readonly #message: IncomingMessage;
   readonly #parts: AsyncIterator<Multipart>;
@@ -47,6 +50,7 @@ export class MultipartPart {
   readonly #hash: Hash | null;
   readonly #watch: Watch;
   readonly #partName: string;
+  readonly #checkField: FieldCheck;
   /** Fields of the form that came so far, the first of each name. */
   readonly fields = new Map<string, string>();
   /** What the sender calls the file, without any folders; null when it does not say. */
@@ -62,14 +66,17 @@ export class MultipartPart {
    * @param digest of the whole message's content (RFC 9530), as the client gave it
    * @param watch has an eye on the client outside the part, which the engine watches itself
    * @param partName of the part that is stored
+   * @param checkField throws for a field that must not be ignored
    */
   constructor(
     request: FastifyRequest,
     digest: Digest | null,
     watch: (watched: Watched) => Watch,
     partName: string = 'file',
+    checkField: FieldCheck = () => {},
   ) {
     this.#partName = partName;
+    this.#checkField = checkField;
     this.#message = request.raw;
     this.#digest = digest;
     this.#hash = digest ? createHash(digest.algorithm.replace('-', '')) : null;
@@ -156,6 +163,7 @@ export class MultipartPart {
       const part = next.value;
       if (part.type !== 'file') {
         if (part.valueTruncated) throw new LadingError('invalid_request', 'A field of the form is too long.');
+        this.#checkField(part.fieldname, String(part.value));
         if (!this.fields.has(part.fieldname)) this.fields.set(part.fieldname, String(part.value));
         continue;
       }

@@ -11,10 +11,13 @@ import { checkName } from '../protocol/names.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import { MAX_OTHER_BYTES, MultipartPart } from './multipart.ts';
 import { wantBody } from './refuse.ts';
+import { checkFormField } from './strict.ts';
 
 export interface OneShot {
   /** The form's part that is the file. */
   part: string;
+  /** Fields that the form may have besides it, and the parameters of the query. */
+  form: { fields: readonly string[]; query: readonly string[] };
   /** Whose it becomes. */
   owner: string;
   /** Replace a complete file of the same name, which is otherwise 409 `already_exists`. */
@@ -49,7 +52,7 @@ export async function receiveOneShot(
   engine: Engine,
   request: FastifyRequest,
   reply: FastifyReply,
-  { part, owner, overwrite, stands, name: nameOf = givenName, inspect }: OneShot,
+  { part, form: says, owner, overwrite, stands, name: nameOf = givenName, inspect }: OneShot,
 ): Promise<OneShotStored> {
   if (!request.isMultipart()) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
@@ -59,7 +62,14 @@ export async function receiveOneShot(
   // What the form has besides the file is not known yet, but it cannot be more than this.
   const leastSize = Math.max(0, Number(request.headers['content-length'] ?? 0) - MAX_OTHER_BYTES);
   wantBody(request, reply);
-  const form = new MultipartPart(request, null, (watched) => engine.guard(watched), part);
+  const query = { names: says.query, given: request.query as Record<string, unknown> };
+  const form = new MultipartPart(
+    request,
+    null,
+    (watched) => engine.guard(watched),
+    part,
+    (name, value) => checkFormField([name, value], says.fields, query),
+  );
   try {
     const file = await form.file();
     const name = checkName(nameOf(form.fileName));

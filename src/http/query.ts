@@ -8,6 +8,7 @@ import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LadingError } from '../errors.ts';
 import { LARGEST_COUNT, wholeNumber } from '../protocol/bounds.ts';
+import { unknownKeys, unknownNames } from './strict.ts';
 
 type Query = Record<string, unknown>;
 
@@ -102,14 +103,18 @@ function checkOf(name: string, property: Property): Check {
 interface ObjectSchema {
   properties?: Record<string, Property>;
   required?: readonly string[];
+  additionalProperties?: unknown;
 }
 
 /**
  * A validator for a query from its schema. No coercion by guess: `1e3`, `0x10`, `" 5"` and the empty text are no integers. Parameters
- * that the schema does not know are dropped.
+ * that the schema does not know are refused where it is closed, and dropped elsewhere.
  */
 function queryValidator(schema: ObjectSchema): (query: unknown) => { value: Query } | { error: LadingError } {
   const required = new Set(schema.required);
+  const known = Object.keys(schema.properties ?? {});
+  const names = new Set(known);
+  const isClosed = schema.additionalProperties === false;
   const checks = Object.entries(schema.properties ?? {}).map(([name, property]) => ({
     name,
     check: checkOf(name, property),
@@ -120,6 +125,10 @@ function queryValidator(schema: ObjectSchema): (query: unknown) => { value: Quer
     if (query instanceof Malformed) return { error: query.error };
     const given = query as Query;
     const value: Query = {};
+    if (isClosed) {
+      const unknown = Object.keys(given).filter((name) => !names.has(name));
+      if (unknown.length > 0) return { error: unknownNames('query parameter', unknown, known) };
+    }
     try {
       for (const { name, check, fallback, required } of checks) {
         const text = given[name];
@@ -135,9 +144,18 @@ function queryValidator(schema: ObjectSchema): (query: unknown) => { value: Quer
   };
 }
 
+/** Keys that are not known are named before anything else is looked at. */
+const bodyValidator: FastifySchemaCompiler<TSchema> = (route) => {
+  const check = TypeBoxValidatorCompiler(route);
+  return (value) => {
+    const found = unknownKeys(route.schema, value);
+    return found ? { error: unknownNames('key', found.unknown, found.known) } : check(value);
+  };
+};
+
 /** Queries by `queryValidator`; parameters of the path are text, which the routes check by what they mean; the rest by TypeBox. */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) => {
   if (route.httpPart === 'querystring') return queryValidator(route.schema as ObjectSchema);
   if (route.httpPart === 'params') return (value) => ({ value });
-  return TypeBoxValidatorCompiler(route);
+  return bodyValidator(route);
 };

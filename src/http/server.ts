@@ -67,6 +67,7 @@ import { userRoutes } from './routes/users.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
 import { ISSUER, registerSignatures } from './signatures.ts';
 import { StreamLimits } from './stream-limits.ts';
+import { strictRequests } from './strict.ts';
 import { overridesMethod } from './tus/override.ts';
 
 /** Bodies that are read whole are forms and small JSON documents. */
@@ -104,6 +105,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   limitAddresses(app, limits);
   auditHooks(app, deps.audit);
   checksContent(app);
+  strictRequests(app);
   notFound(app);
   readableByPages(app);
   app.register(openapi);

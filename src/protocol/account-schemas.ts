@@ -29,6 +29,9 @@ export const NamedLogin = Type.Object(
         description: 'Id of the tenant that the account is in; the default one without it.',
       }),
     ),
+    // Older programs send one form to both doors.
+    name: Type.Optional(Type.String({ maxLength: 400, description: 'As for signing up; of no consequence here.' })),
+    email: Type.Optional(Type.String({ maxLength: 320, description: 'As for signing up; of no consequence here.' })),
   },
   { title: 'NamedLogin' },
 );

@@ -44,7 +44,12 @@ export const GrantRequest = Type.Object(
     ),
     ...CREDENTIALS,
   },
-  { title: 'GrantRequest', description: 'Sent as application/x-www-form-urlencoded.' },
+  // RFC 6749 §3.2: unknown parameters are ignored.
+  {
+    title: 'GrantRequest',
+    description: 'Sent as application/x-www-form-urlencoded.',
+    additionalProperties: true,
+  },
 );
 export type GrantRequest = Static<typeof GrantRequest>;
 
@@ -70,7 +75,12 @@ export const TokenQuestion = Type.Object(
     token_type_hint: Type.Optional(Text('access_token or refresh_token; of no consequence.')),
     ...CREDENTIALS,
   },
-  { title: 'TokenQuestion', description: 'Sent as application/x-www-form-urlencoded.' },
+  // RFC 7009 §2.1 and RFC 7662 §2.1 allow parameters of others.
+  {
+    title: 'TokenQuestion',
+    description: 'Sent as application/x-www-form-urlencoded.',
+    additionalProperties: true,
+  },
 );
 export type TokenQuestion = Static<typeof TokenQuestion>;
 

@@ -62,8 +62,12 @@ export const Login = Type.Object(
     email: Type.String({ maxLength: 320, description: 'The e-mail address.' }),
     password: Type.String({ maxLength: 1024, description: 'The password.' }),
     tenant: Tenant,
+    // Programs send the document that they registered with.
+    name: Type.Optional(Name),
+    surname: Type.Optional(Surname),
+    password2: Type.Optional(Again),
   },
-  { title: 'Login' },
+  { title: 'Login', description: 'name, surname and password2 are of no consequence.' },
 );
 export type Login = Static<typeof Login>;
 
@@ -101,13 +105,18 @@ export const NewPerson = Type.Object(
 );
 export type NewPerson = Static<typeof NewPerson>;
 
-/** One of the two. */
+const Asked = (maxLength: number, description: string) =>
+  Type.Optional(Nullable(Type.String({ maxLength, description })));
+
+/** At least one of them; null is as absent. */
 export const WhichPerson = Type.Object(
   {
-    id: Type.Optional(Type.String({ maxLength: 64, description: "The person's id, or:" })),
-    email: Type.Optional(Type.String({ maxLength: 320, description: 'the e-mail address.' })),
+    id: Asked(64, "The person's id."),
+    email: Asked(320, 'The e-mail address.'),
+    name: Asked(400, 'The given name.'),
+    surname: Asked(400, 'The family name.'),
   },
-  { title: 'WhichPerson' },
+  { title: 'WhichPerson', description: 'All that is given must fit; of several people the oldest account counts.' },
 );
 export type WhichPerson = Static<typeof WhichPerson>;
 

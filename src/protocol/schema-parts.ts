@@ -12,6 +12,9 @@ export const Words = <const Values extends readonly [string, ...string[]]>(
   options: TSchemaOptions = {},
 ) => Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
 
+/** The query of routes whose callers may add parameters of their own: none has a meaning, none is refused. */
+export const ForeignQuery = Type.Object({}, { additionalProperties: true });
+
 /** A simple type or null, as a list of types: unlike `anyOf` it needs no trial validation when a reply is written. */
 export function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
   return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });

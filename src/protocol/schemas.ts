@@ -190,7 +190,12 @@ export const TokenRequest = Type.Object(
     password: Text("The client's secret."),
     grant_type: Type.Optional(Words(['password'])),
   },
-  { title: 'TokenRequest', description: 'Sent as application/x-www-form-urlencoded.' },
+  // RFC 6749 §3.2: unknown parameters are ignored.
+  {
+    title: 'TokenRequest',
+    description: 'Sent as application/x-www-form-urlencoded.',
+    additionalProperties: true,
+  },
 );
 export type TokenRequest = Static<typeof TokenRequest>;
 

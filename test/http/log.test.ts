@@ -20,7 +20,7 @@ test('a request is one line: who asked what, how it went; and nothing of what is
   });
   const headers = { ...client.headers, 'content-type': 'application/octet-stream', cookie: 'session=hush-cookie' };
   const body = encodeChunk(0, Buffer.from('hush-content'));
-  const query = 'filename=hush-name&total_size=12&access_token=hush-query';
+  const query = 'filename=hush-name&total_size=12&content_type=text/hush-query';
   await fetch(`${origin}/api/files/upload?${query}`, {
     method: 'POST',
     headers: { ...headers, 'x-request-id': 'upload-1' },

@@ -41,7 +41,7 @@ const personOf = async (reply: Response): Promise<Person> => {
   return (await reply.json()) as Person;
 };
 
-test('an administrator finds people by id and by address', async (t) => {
+test('an administrator finds people by id, by address and by name', async (t) => {
   const { as, id } = await staffed(t);
   const find = (body: object) => as('default admin', '/v1/user/get_user', { body });
   const reply = await find({ id: id('default ops') });
@@ -60,7 +60,19 @@ test('an administrator finds people by id and by address', async (t) => {
     last_used: null,
   });
   assert.deepEqual(await personOf(await find({ email: ' OPS@default.Example ' })), person);
-  for (const body of [{}, { id: person.id, email: person.email }, { id: 7 }, { id: 'x'.repeat(100) }]) {
+  const { id: key, email, name, surname } = person;
+  for (const body of [
+    { id: key, email, name, surname },
+    { id: null, email, name },
+    { id: key, surname },
+  ]) {
+    assert.deepEqual(await personOf(await find(body)), person);
+  }
+  assert.equal((await personOf(await find({ name, surname }))).name, name);
+  for (const body of [{ id: key, email: 'admin@default.example' }, { email, name: 'Eve' }, { surname: 'Nobody' }]) {
+    await assertProblemReply(await find(body), 'not_found');
+  }
+  for (const body of [{}, { id: null }, { id: 7 }, { id: 'x'.repeat(100) }, { key }]) {
     await assertProblemReply(await find(body), 'validation_failed');
   }
   for (const body of [{ id: 'nobody' }, { id: '__proto__' }, { email: 'nobody@x.example' }, { email: 'x' }]) {

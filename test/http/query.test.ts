@@ -19,7 +19,7 @@ function codeOf(outcome: Outcome): string | null {
   return 'error' in outcome ? outcome.error.code : null;
 }
 
-test('values are decoded and typed; what is unknown is dropped', () => {
+test('values are decoded and typed; an open query drops what is unknown', () => {
   assert.deepEqual(upload('filename=a%2Fb+c%2B.txt&total_size=12&overwrite=true&&x=1'), {
     value: { filename: 'a/b c+.txt', total_size: 12, overwrite: true },
   });

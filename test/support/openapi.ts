@@ -15,6 +15,8 @@ export interface Operation {
   parameters: { name: string; required: boolean; schema: Json }[];
   /** Of a JSON body, with references resolved; null: there is none. */
   body: Json | null;
+  /** Schemas of the body by media type, with references resolved. */
+  content: Record<string, Json>;
   required: boolean;
 }
 
@@ -56,6 +58,7 @@ function operationOf(document: Json, method: string, path: string, operation: Js
       .filter((one) => one.in === 'query')
       .map(({ name, required = false, schema }) => ({ name, required, schema })),
     body: json === undefined ? null : resolved(document, json),
+    content: Object.fromEntries(Object.entries(content).map(([type, one]) => [type, resolved(document, one.schema)])),
     required: (operation.requestBody as Json | undefined)?.required === true,
   };
 }

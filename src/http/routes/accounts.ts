@@ -215,6 +215,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
       const { overwrite = false } = request.query;
       const { status } = await receiveOneShot(engine, request, reply, {
         part: 'request_file',
+        form: { fields: [], query: Object.keys(OpsUploadQuery.properties) },
         owner,
         overwrite,
         stands: standing(deps, request),

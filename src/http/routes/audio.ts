@@ -85,7 +85,8 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
         return sound.mediaType;
       };
       const stands = standing(deps, request);
-      const shot: OneShot = { part: 'file', owner, overwrite, stands, inspect };
+      const form = { fields: ['file_description'], query: Object.keys(AudioUploadQuery.properties) };
+      const shot: OneShot = { part: 'file', form, owner, overwrite, stands, inspect };
       const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
       const { filename: name, id } = status;
       if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
@@ -142,6 +143,7 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
       let sound: Sound | null = null;
       const shot: OneShot = {
         part: 'audio_file',
+        form: { fields: [], query: Object.keys(WavUploadQuery.properties) },
         owner,
         overwrite: request.query.overwrite ?? false,
         stands: standing(deps, request),

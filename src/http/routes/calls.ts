@@ -8,6 +8,7 @@ import type { CallDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerKey } from '../../identity/policy.ts';
 import { CallCode, CallReplay, CallRequested, CallStatus, CallVerified, NewCall } from '../../protocol/call-schemas.ts';
+import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { credentialOf, missingToken } from '../auth.ts';
@@ -176,6 +177,7 @@ export function providerRoute(app: FastifyInstance, { calls, config }: RouteDeps
         security: [],
         consumes: ['application/x-www-form-urlencoded'],
         params: Type.Object({ session_id: Type.String({ maxLength: 64 }) }),
+        querystring: ForeignQuery,
         response: { 200: Message },
         documented: { errors: ['unauthorized', 'invalid_request', ...SMALL_BODY, ...WORKING] },
       },

@@ -18,6 +18,7 @@ import {
   TokenQuestion,
   Verified,
 } from '../../protocol/oauth-schemas.ts';
+import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { parseScopes, type Scope } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -54,6 +55,7 @@ function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
       summary: 'Tokens for a client: by its secret, or by its last refresh token.',
       security,
       consumes,
+      querystring: ForeignQuery,
       body: GrantRequest,
       response: { 200: GrantReply },
       documented: {
@@ -177,6 +179,7 @@ function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
       summary: "Revokes a token of the client's own. A refresh token ends its sign-in with all its access tokens.",
       security,
       consumes,
+      querystring: ForeignQuery,
       body: TokenQuestion,
       response: { 200: Type.Null({ description: 'It is worthless now, or was before.' }) },
       documented: {
@@ -223,6 +226,7 @@ function introspectRoute(app: FastifyInstance, deps: RouteDeps): void {
       summary: "What a token of the client's own is worth; administrators may ask about any of their tenant.",
       security,
       consumes,
+      querystring: ForeignQuery,
       body: TokenQuestion,
       response: { 200: Introspection },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ERRORS, refusal: OAuthRefusal },

@@ -15,6 +15,7 @@ import {
   OutsideQuery,
 } from '../../protocol/outside-schemas.ts';
 import { SignedIn } from '../../protocol/people-schemas.ts';
+import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { ACCESS_COOKIE, cookieOf } from '../cookies.ts';
 import { originOf, refuseForeign, requireSameOrigin, wantsSecureCookies } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -131,6 +132,7 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
       description:
         'Answers with the tokens, or leads to the path that was given as return_to; with cookies either way.',
       security: [],
+      querystring: ForeignQuery,
       response: { 200: SignedIn, 302: { description: 'To return_to', type: 'null' } },
       documented: {
         replies: { 200: ['Cache-Control', 'Set-Cookie'], 302: ['Cache-Control', 'Set-Cookie'] },

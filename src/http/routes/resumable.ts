@@ -6,6 +6,7 @@ import { parse as parseDisposition } from 'content-disposition';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { checkName } from '../../protocol/names.ts';
+import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { FileStatus } from '../../protocol/schemas.ts';
 import { bearerAuth } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -27,6 +28,8 @@ interface Named {
 const CONTENT = '/api/files/content/*';
 const tags = ['Resumable uploads'];
 const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
+/** At addresses that the server gives, clients of the draft may add what they like. */
+const querystring = ForeignQuery;
 const config = { needs: 'files:write', frequent: true, refusal: resumableRefusal } as const;
 const nothing = (description: string) => ({ type: 'null', description });
 const RESUMABLE = ['Upload-Complete', 'Upload-Length', 'Upload-Draft-Interop-Version'] as const;
@@ -104,6 +107,7 @@ function creations(app: FastifyInstance, deps: RouteDeps): void {
   const named = {
     tags,
     summary: 'Stores a new file under the name of Content-Disposition; resumable with Upload-Complete.',
+    querystring,
     response,
     documented: { ...documented, request: ['Content-Disposition', ...CREATION] as const },
   };
@@ -121,6 +125,7 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
     tags,
     summary: 'How far a resumable upload is.',
     params,
+    querystring,
     response: { 204: nothing('Upload-Offset and Upload-Complete say it.') },
     documented: {
       request: ['Upload-Draft-Interop-Version', 'Want-Repr-Digest'] as const,
@@ -140,6 +145,7 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
     tags,
     summary: 'The next bytes of a resumable upload; with Upload-Complete: ?1 the last ones.',
     params,
+    querystring,
     response: { 200: FileStatus, 204: nothing('Stored; more is to come.') },
     documented: {
       request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest'] as const,
@@ -154,6 +160,7 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
     tags,
     summary: 'Ends a resumable upload; of a complete file the address alone.',
     params,
+    querystring,
     response: { 204: nothing('Ended.') },
     documented: { errors },
   };

@@ -7,6 +7,7 @@ import { checkPassword } from '../../identity/passwords.ts';
 import { holderOf, mayEndShare } from '../../identity/policy.ts';
 import { downloadsOf } from '../../identity/shares.ts';
 import { checkName } from '../../protocol/names.ts';
+import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { Message } from '../../protocol/schemas.ts';
 import {
   NewShare,
@@ -170,7 +171,8 @@ export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
         'Any name goes with the password. HEAD counts as no download; a GET counts by the bytes that it is answered with.',
       security: [{}, { basic: [] }],
       params: Type.Object({ token: Type.String({ description: 'The token of the link.' }) }),
-      querystring: Type.Object({}),
+      // Messengers and mail programs add parameters to links that people pass on.
+      querystring: ForeignQuery,
       documented: {
         ...downloadSchema.documented,
         errors: [

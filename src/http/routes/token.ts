@@ -1,6 +1,7 @@
 /** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3, which RFC 9700 §2.4 forbids; so it can be off). */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
+import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { TokenReply, TokenRequest } from '../../protocol/schemas.ts';
 import { signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -18,6 +19,7 @@ export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
         summary: 'A token for a client id and secret.',
         security: [],
         consumes: ['application/x-www-form-urlencoded'],
+        querystring: ForeignQuery,
         body: TokenRequest,
         response: { 200: TokenReply },
         documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, ...SMALL_BODY, 'rate_limited'] },

@@ -1,6 +1,7 @@
 /** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and whoever else speaks it. Each verb has its file in `http/tus`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { bearerAuth } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
@@ -17,6 +18,8 @@ import { bodyUnseen } from './upload.ts';
 
 const tags = ['tus'];
 const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
+/** Clients of tus may add what they like to an address. */
+const querystring = ForeignQuery;
 const done = (description: string) => ({ type: 'null', description });
 const config = { needs: 'files:write', frequent: true, refusal: tusRefusal } as const;
 const STATE = ['Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const;
@@ -54,7 +57,7 @@ function fileRoute(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): v
     app.get(
       '/files/:address',
       {
-        schema: { ...downloadSchema, tags, summary, params, querystring: Type.Object({}), documented },
+        schema: { ...downloadSchema, tags, summary, params, querystring: ForeignQuery, documented },
         config: { needs: 'files:read', guarded: 'downloads', frequent: true },
         exposeHeadRoute: false,
       },
@@ -86,6 +89,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
     const creates = {
       tags,
       summary: 'Begins a tus upload, with its first bytes if they come along.',
+      querystring,
       response: { 201: done('Begun; Location is where it goes on.') },
       documented: {
         request: [
@@ -108,6 +112,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       tags,
       summary: 'How far a tus upload is.',
       params,
+      querystring,
       response: { 200: done('Upload-Offset says it.') },
       documented: {
         request: ['Tus-Resumable'] as const,
@@ -133,6 +138,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       tags,
       summary: 'The next bytes of a tus upload, as many as one likes.',
       params,
+      querystring,
       response: { 204: done('Stored; Upload-Offset says how far it is.') },
       documented: {
         request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum'] as const,
@@ -156,6 +162,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       tags,
       summary: 'Ends a tus upload; of a complete file the address alone.',
       params,
+      querystring,
       response: { 204: done('Ended.') },
       documented: { request: ['Tus-Resumable'] as const, replies: { 204: ['Tus-Resumable'] as const }, errors: COMMON },
     };

@@ -16,12 +16,14 @@ import { MultipartPart, multipartOptions } from '../multipart.ts';
 import { unsupportedMediaType } from '../problems.ts';
 import { validatorCompiler } from '../query.ts';
 import { wantBody } from '../refuse.ts';
+import { checkFormField } from '../strict.ts';
 
 interface Upload {
   Querystring: UploadQuery;
 }
 
 const URL = '/api/files/upload';
+const PARAMETERS = Object.keys(UploadQuery.properties);
 
 /** Tells forms from other bodies while routing, so that raw chunks, by far the most, pay nothing for what forms need. */
 export const multipartConstraint = {
@@ -120,7 +122,14 @@ function formRoute(app: FastifyInstance, deps: RouteDeps): void {
       await engine.admit(intent);
       wantBody(request, reply);
       assertConnected(request);
-      const form = new MultipartPart(request, contentDigest, (watched) => engine.guard(watched));
+      const query = { names: PARAMETERS, given: { ...request.query } };
+      const form = new MultipartPart(
+        request,
+        contentDigest,
+        (watched) => engine.guard(watched),
+        'file',
+        (name, value) => checkFormField([name, value], [], query),
+      );
       try {
         const status = await engine.receive(await form.file(), intent, () => form.finish());
         if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);

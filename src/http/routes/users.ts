@@ -109,7 +109,7 @@ function findRoute(app: FastifyInstance, deps: RouteDeps): void {
   app.post<{ Body: WhichPerson; Querystring: TenantQuery }>('/v1/user/get_user', {
     schema: {
       tags,
-      summary: 'A person by id or by e-mail address.',
+      summary: 'A person by id, e-mail address or names.',
       querystring: TenantQuery,
       body: WhichPerson,
       response: { 200: Person },
@@ -119,13 +119,18 @@ function findRoute(app: FastifyInstance, deps: RouteDeps): void {
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Person> => {
       reply.header('cache-control', 'no-store');
-      const { id, email } = request.body;
+      const { id = null, email = null, name = null, surname = null } = request.body;
       const tenant = tenantOf(request.principal, request.query.tenant);
-      if ((id === undefined) === (email === undefined)) {
-        throw new LadingError('validation_failed', 'Send either the id or the e-mail address of the person.');
+      if ((id ?? email ?? name ?? surname) === null) {
+        throw new LadingError('validation_failed', 'Send the id, email, name or surname of the person.');
       }
-      if (id !== undefined) return shownPerson(personOf(deps, request, id));
-      const person = identity.people.byEmail(tenant, email ?? '');
+      let among = id === null ? null : [personOf(deps, request, id)];
+      if (email !== null) {
+        const known = identity.people.byEmail(among?.[0]?.tenant ?? tenant, email);
+        among = known && (id ?? known.id) === known.id ? [known] : [];
+      }
+      among ??= identity.people.list(tenant);
+      const person = among.find((one) => (name ?? one.name) === one.name && (surname ?? one.surname) === one.surname);
       if (!person) throw nobody();
       return shownPerson(person);
     },
