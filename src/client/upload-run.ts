@@ -3,12 +3,11 @@ import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import { type Extent, lengthOf } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
-import type { LadingClient } from './client.ts';
 import { isTransient, NetworkError, VerificationError } from './failures.ts';
 import { Meter } from './meter.ts';
 import { Patience } from './patience.ts';
 import { Stride } from './plan.ts';
-import type { RestartReason, UploadOptions, UploadResult, UploadSource } from './upload.ts';
+import type { RestartReason, UploadCalls, UploadOptions, UploadResult, UploadSource } from './upload.ts';
 import { Ledger, occupied } from './upload-ledger.ts';
 
 const DEFAULT_CHUNK = 8 * 1024 * 1024;
@@ -26,7 +25,7 @@ interface Memory {
 }
 
 export class UploadRun {
-  readonly #client: LadingClient;
+  readonly #client: UploadCalls;
   readonly #source: UploadSource;
   readonly #options: UploadOptions;
   readonly #stop = new AbortController();
@@ -42,7 +41,7 @@ export class UploadRun {
   #corruptions = 0;
   #recovery: Promise<void> | null = null;
 
-  constructor(client: LadingClient, source: UploadSource, options: UploadOptions) {
+  constructor(client: UploadCalls, source: UploadSource, options: UploadOptions) {
     this.#client = client;
     this.#source = source;
     this.#options = options;

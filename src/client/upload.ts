@@ -58,11 +58,10 @@ export interface UploadResult {
   digest: Digest | null;
 }
 
+/** The calls of a client that an upload makes. */
+export type UploadCalls = Pick<LadingClient, 'crc32' | 'status' | 'uploadChunk' | 'remove'>;
+
 /** Throws `LadingError`, `NetworkError` (after `retryForMs` without progress), `SourceChangedError`, `VerificationError`. */
-export async function upload(
-  client: LadingClient,
-  source: UploadSource,
-  options: UploadOptions,
-): Promise<UploadResult> {
+export async function upload(client: UploadCalls, source: UploadSource, options: UploadOptions): Promise<UploadResult> {
   return new UploadRun(client, source, options).run();
 }

@@ -1,19 +1,34 @@
 /** Uploads and downloads of this page. The worker moves the bytes, this says how far they are. */
+import { isTransient } from '../client/failures.ts';
 import { words } from './format.ts';
-import type { FromWorker, ToWorker } from './messages.ts';
+import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
 import type { SignedIn } from './session.ts';
 
 export interface Task {
   id: string;
   kind: 'upload' | 'download';
   name: string;
-  state: 'running' | 'paused' | 'done' | 'failed';
+  state: 'queued' | 'running' | 'paused' | 'done' | 'failed';
   bytes: number;
   total: number | null;
   rate: number;
   left: number | null;
   note: string;
+  /** A complete file of that name has other content, which this one may replace. */
+  occupied: boolean;
 }
+
+/** Ids of uploads that this tab began, kept in it so that they can be cancelled after a reload. */
+const BEGUN = 'lading.begun';
+const MAX_BEGUN = 200;
+
+/** What a person can do about a name that is in use. */
+const OPEN = 'An unfinished upload of that name has other content. Wait for it, or cancel it under Transfers.';
+const CONFLICTS: Record<string, string> = {
+  file_complete: 'A stored file of that name has other content. It is kept unless you replace it.',
+  size_conflict: OPEN,
+  chunk_conflict: OPEN,
+};
 
 /** Files that are sent at the same time; each has several chunks on their way. */
 const AT_ONCE = 3;
@@ -25,24 +40,33 @@ export class Moves {
   /** Tasks that are to run, the oldest first; the first few do. */
   readonly #waiting: string[] = [];
   readonly #active = new Set<string>();
-  /** Uploads that are to be removed on the server once nothing of them is on its way: id → name. */
-  readonly #cancelled = new Map<string, string>();
-  readonly #who: SignedIn;
+  /** Uploads that replace a complete file. */
+  readonly #replacing = new Set<string>();
+  #notice: string | null = null;
   readonly #changed: (tasks: Task[]) => void;
   #next = 0;
 
   constructor(who: SignedIn, changed: (tasks: Task[]) => void) {
-    this.#who = who;
     this.#changed = changed;
     this.#worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
       if (data.type === 'token') {
         const { call } = data;
         who.token(data.refused).then(
           (token) => this.#send({ type: 'token', call, token }),
-          (error) => this.#send({ type: 'token', call, error: words(error) }),
+          (error) => this.#send({ type: 'token', call, error: words(error), transient: isTransient(error) }),
         );
       } else this.#heard(data);
     };
+  }
+
+  /** Something to tell that belongs to no task on the list; null when there is nothing. */
+  get notice(): string | null {
+    return this.#notice;
+  }
+
+  /** True while closing the page would interrupt something. */
+  get isBusy(): boolean {
+    return [...this.#tasks.values()].some(({ state }) => isMoving(state));
   }
 
   upload(file: File, name: string): void {
@@ -63,53 +87,79 @@ export class Moves {
   }
 
   goOn(id: string): void {
-    this.#change(id, { state: 'running', note: '' });
+    this.#enqueue(id);
+  }
+
+  /** Sends a file in place of the complete one of its name. Readers get that one until the new one is complete. */
+  replace(id: string): void {
+    this.#replacing.add(id);
     this.#enqueue(id);
   }
 
   pauseAll(): void {
-    for (const { id, state } of this.#tasks.values()) if (state === 'running') this.pause(id);
+    for (const { id, state } of this.#tasks.values()) if (isMoving(state)) this.pause(id);
   }
 
   goOnAll(): void {
     for (const { id, state } of this.#tasks.values()) if (state === 'paused' || state === 'failed') this.goOn(id);
   }
 
-  /** Ends an upload, here and on the server. */
+  /** Ends an upload. What this page began of it is removed from the server; a stored file stays, and what began elsewhere. */
   cancel(id: string): void {
-    const name = this.#tasks.get(id)?.name;
-    const sends = this.#active.has(id);
-    this.forget(id);
-    if (name === undefined) return;
-    // A chunk that arrived after the removal would begin the upload again.
-    if (sends) this.#cancelled.set(id, name);
-    else this.#remove(name);
+    this.#send({ type: 'cancel', id });
+    this.#drop(id);
+  }
+
+  /** Ends what this page sends under a name, without a change on the server. */
+  abandon(name: string): void {
+    for (const task of this.#tasks.values()) {
+      if (task.kind === 'upload' && task.name === name && task.state !== 'done') this.forget(task.id);
+    }
   }
 
   /** Takes it off the list; what the server has of an upload stays there and can go on. */
   forget(id: string): void {
-    this.pause(id);
-    this.#tasks.delete(id);
-    this.#files.delete(id);
-    this.#show();
+    this.#send({ type: 'forget', id });
+    this.#drop(id);
+  }
+
+  dismiss(): void {
+    this.#tell(null);
   }
 
   end(): void {
     this.#worker.terminate();
   }
 
-  #remove(name: string): void {
-    this.#who.client.remove(name).catch(() => {});
+  #drop(id: string): void {
+    const waits = this.#waiting.indexOf(id);
+    if (waits >= 0) this.#waiting.splice(waits, 1);
+    this.#tasks.delete(id);
+    this.#files.delete(id);
+    this.#replacing.delete(id);
+    this.#show();
   }
 
   #add(kind: Task['kind'], name: string, total: number | null): string {
     this.#next += 1;
     const id = String(this.#next);
-    this.#tasks.set(id, { id, kind, name, state: 'running', bytes: 0, total, rate: 0, left: null, note: '' });
+    this.#tasks.set(id, {
+      id,
+      kind,
+      name,
+      state: 'queued',
+      bytes: 0,
+      total,
+      rate: 0,
+      left: null,
+      note: '',
+      occupied: false,
+    });
     return id;
   }
 
   #enqueue(id: string): void {
+    this.#change(id, { state: 'queued', note: '', occupied: false });
     if (!this.#waiting.includes(id)) this.#waiting.push(id);
     this.#start();
   }
@@ -123,43 +173,59 @@ export class Moves {
       const task = this.#tasks.get(id);
       if (task === undefined) continue;
       this.#active.add(id);
+      this.#tasks.set(id, { ...task, state: 'running' });
       const file = this.#files.get(id);
-      this.#send(
-        file === undefined ? { type: 'download', id, name: task.name } : { type: 'upload', id, file, name: task.name },
-      );
+      const { name } = task;
+      if (file === undefined) this.#send({ type: 'download', id, name });
+      else this.#send({ type: 'upload', id, file, name, replace: this.#replacing.has(id), begun: begunHere() });
     }
     this.#show();
   }
 
   #heard(message: Exclude<FromWorker, { type: 'token' }>): void {
+    switch (message.type) {
+      case 'progress': {
+        const { bytes, total, rate, left } = message;
+        this.#change(message.id, { bytes, total, rate, left, note: '' });
+        return;
+      }
+      case 'waiting':
+        this.#change(message.id, { note: `${message.why} Trying again …` });
+        return;
+      case 'begun':
+        sessionStorage.setItem(BEGUN, JSON.stringify([...begunHere(), message.upload].slice(-MAX_BEGUN)));
+        return;
+      case 'cancelled':
+        this.#tell(noticeOf(message));
+        return;
+      default:
+        this.#active.delete(message.id);
+        this.#ended(message);
+        this.#start();
+    }
+  }
+
+  #ended(message: Extract<FromWorker, { type: 'failed' | 'uploaded' | 'downloaded' | 'stopped' }>): void {
     const { id } = message;
-    if (message.type === 'progress') {
-      const { bytes, total, rate, left } = message;
-      this.#change(id, { bytes, total, rate, left, note: '' });
-      return;
-    }
-    if (message.type === 'waiting') {
-      this.#change(id, { note: `${message.why} Trying again …` });
-      return;
-    }
-    this.#active.delete(id);
-    const cancelled = this.#cancelled.get(id);
-    this.#cancelled.delete(id);
-    if (cancelled !== undefined) this.#remove(cancelled);
-    if (message.type === 'failed') this.#change(id, { state: 'failed', note: message.why });
-    else if (message.type === 'uploaded') {
-      const task = this.#tasks.get(id);
-      this.#change(id, {
-        state: 'done',
-        bytes: task?.total ?? 0,
-        note: message.resumed > 0 ? 'Went on where it was.' : '',
-      });
+    const task = this.#tasks.get(id);
+    if (task === undefined) return;
+    if (message.type === 'failed') {
+      const { code, why } = message;
+      this.#change(id, { state: 'failed', note: CONFLICTS[code ?? ''] ?? why, occupied: code === 'file_complete' });
+    } else if (message.type === 'uploaded') {
+      const went = message.resumed > 0 ? 'Went on where it was.' : '';
+      const note = message.already ? 'The same file was there already; nothing was sent.' : went;
+      this.#change(id, { state: 'done', bytes: task.total ?? 0, note });
       this.#files.delete(id);
     } else if (message.type === 'downloaded') {
       this.#change(id, { state: 'done', note: '' });
-      save(message.blob, this.#tasks.get(id)?.name ?? 'file');
+      save(message.blob, task.name);
     }
-    this.#start();
+  }
+
+  #tell(notice: string | null): void {
+    this.#notice = notice;
+    this.#show();
   }
 
   #change(id: string, change: Partial<Task>): void {
@@ -176,6 +242,25 @@ export class Moves {
   #send(message: ToWorker): void {
     this.#worker.postMessage(message);
   }
+}
+
+function isMoving(state: Task['state']): boolean {
+  return state === 'running' || state === 'queued';
+}
+
+function begunHere(): string[] {
+  return JSON.parse(sessionStorage.getItem(BEGUN) ?? '[]') as string[];
+}
+
+/** What a person should know of a cancelled upload; null when all is as they wished. */
+function noticeOf({ name, outcome, why }: Extract<FromWorker, { type: 'cancelled' }>): string | null {
+  const notices: Record<Cancelled, string | null> = {
+    removed: null,
+    foreign: `Nothing more of ${name} is sent from here. The server keeps the unfinished upload of that name, which began elsewhere; under Transfers it can be cancelled.`,
+    complete: `${name} was complete before it could be cancelled, and is kept.`,
+    unknown: `Nothing more of ${name} is sent from here, but the server could not be asked to remove what it has of it. ${why ?? ''}`,
+  };
+  return notices[outcome];
 }
 
 /** The browser asks where to, or takes its folder of downloads. */

@@ -1,19 +1,29 @@
 /** Moves bytes away from the page's thread: reads, checks, sends and receives by `lading/client`. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { LadingClient } from '../client/client.ts';
+import { NetworkError } from '../client/failures.ts';
 import type { StreamProgress } from '../client/stream.ts';
 import { fetchTransport } from '../client/transport-fetch.ts';
-import type { UploadSource } from '../client/upload.ts';
+import { type UploadCalls, type UploadSource, upload as uploadBy } from '../client/upload.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
 import { words } from './format.ts';
-import type { FromWorker, ToWorker } from './messages.ts';
+import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
+import { OwnUploads } from './own-uploads.ts';
 
 /** Parts of a download are handed to the browser, which may put them on disk, in pieces of this size. */
 const PIECE_BYTES = 16 * 1024 * 1024;
 const DIGEST_BYTES = 1024 * 1024;
+/** Pauses between looks for an upload whose first chunk may have arrived. */
+const LOOKS_MS = [500, 1500];
 
-const running = new Map<string, AbortController>();
+/** What runs, until it has ended: by the id of its task. */
+const running = new Map<string, { stop: AbortController; ended: Promise<void> }>();
+/** Every upload that sent or may still send something: by the id of its task. */
+const uploads = new Map<string, { name: string; own: OwnUploads }>();
+/** Cancellations on their way: by name. An upload of the same name waits for them. */
+const cancelling = new Map<string, Promise<void>>();
 const asked = new Map<number, { resolve(token: string): void; reject(error: Error): void }>();
 let calls = 0;
 
@@ -39,38 +49,131 @@ const client = new LadingClient({
 });
 
 self.onmessage = ({ data: message }: MessageEvent<ToWorker>) => {
-  if (message.type === 'stop') running.get(message.id)?.abort();
-  else if (message.type === 'token') {
-    const { call, token, error } = message;
-    if (token === undefined) asked.get(call)?.reject(new LadingError('unauthorized', error ?? 'Sign in again.'));
-    else asked.get(call)?.resolve(token);
-    asked.delete(call);
-  } else void run(message);
+  switch (message.type) {
+    case 'stop':
+      running.get(message.id)?.stop.abort();
+      break;
+    case 'cancel':
+      void cancel(message.id);
+      break;
+    case 'forget':
+      void forget(message.id);
+      break;
+    case 'token':
+      answered(message);
+      break;
+    default:
+      run(message);
+  }
 };
 
-async function run(message: Extract<ToWorker, { type: 'upload' | 'download' }>): Promise<void> {
-  const { id } = message;
-  const stop = new AbortController();
-  running.set(id, stop);
-  try {
-    if (message.type === 'upload') await upload(message, stop.signal);
-    else await download(message, stop.signal);
-  } catch (error) {
-    tell(stop.signal.aborted ? { type: 'stopped', id } : { type: 'failed', id, why: words(error) });
-  } finally {
-    running.delete(id);
-  }
+function answered({ call, token, error = 'Sign in again.', transient }: Extract<ToWorker, { type: 'token' }>): void {
+  const waiting = asked.get(call);
+  asked.delete(call);
+  if (token !== undefined) waiting?.resolve(token);
+  // A server that could not be reached is no refusal: the transfer waits and tries again.
+  else waiting?.reject(transient ? new NetworkError(error) : new LadingError('unauthorized', error));
 }
 
-async function upload({ id, file, name }: Extract<ToWorker, { type: 'upload' }>, signal: AbortSignal): Promise<void> {
-  const { resumed } = await client.upload(sourceOf(file), {
+function run(message: Extract<ToWorker, { type: 'upload' | 'download' }>): void {
+  const { id } = message;
+  const stop = new AbortController();
+  const ended = (message.type === 'upload' ? upload(message, stop.signal) : download(message, stop.signal))
+    .catch((error) => {
+      if (stop.signal.aborted) tell({ type: 'stopped', id });
+      else tell({ type: 'failed', id, why: words(error), code: error instanceof LadingError ? error.code : null });
+    })
+    .finally(() => running.delete(id));
+  running.set(id, { stop, ended });
+}
+
+async function forget(id: string): Promise<void> {
+  await stopped(id);
+  uploads.delete(id);
+}
+
+async function stopped(id: string): Promise<void> {
+  const one = running.get(id);
+  one?.stop.abort();
+  await one?.ended;
+}
+
+/** Stops an upload and removes from the server what this page began of it, once nothing of it is on its way any more. */
+async function cancel(id: string): Promise<void> {
+  const upload = uploads.get(id);
+  const name = upload?.name ?? '';
+  const work = stopped(id).then(() => (upload ? removeOwn(name, upload.own) : ('removed' as const)));
+  const done = work.then(
+    (outcome) => tell({ type: 'cancelled', id, name, outcome, why: null }),
+    (error) => tell({ type: 'cancelled', id, name, outcome: 'unknown', why: words(error) }),
+  );
+  if (upload) cancelling.set(name, done);
+  await done;
+  uploads.delete(id);
+  if (cancelling.get(name) === done) cancelling.delete(name);
+}
+
+/** A stored file is never touched, and no upload that began elsewhere. */
+async function removeOwn(name: string, own: OwnUploads): Promise<Cancelled> {
+  for (const pause of [...LOOKS_MS, null]) {
+    const status = await client.status(name);
+    if (status.status === 'complete') return own.isInDoubt || own.hasArrived ? 'complete' : 'removed';
+    if (status.status === 'partial') return await removeIfOwn(status, own);
+    // The first chunk may be on its way to the disk still.
+    if (pause === null || !own.isInDoubt) break;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  return 'removed';
+}
+
+async function removeIfOwn(status: FileStatus, own: OwnUploads): Promise<Cancelled> {
+  if (!own.saw(status) || status.readable) return 'foreign';
+  await client.remove(status.filename).catch((error: unknown) => {
+    if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
+  });
+  return 'removed';
+}
+
+async function upload(message: Extract<ToWorker, { type: 'upload' }>, signal: AbortSignal): Promise<void> {
+  const { id, file, name, replace, begun } = message;
+  const known = uploads.get(id)?.own;
+  const own = known ?? new OwnUploads(file.size, begun, (upload) => tell({ type: 'begun', upload }));
+  uploads.set(id, { name, own });
+  await cancelling.get(name);
+  signal.throwIfAborted();
+  const { resumed, already } = await uploadBy(watched(own), sourceOf(file), {
     name,
     signal,
+    overwrite: replace,
     ...(file.type === '' ? {} : { contentType: file.type }),
     onProgress: ({ done, total, rate, left }) => tell({ type: 'progress', id, bytes: done, total, rate, left }),
     onRetry: ({ error }) => tell({ type: 'waiting', id, why: words(error) }),
   });
-  tell({ type: 'uploaded', id, resumed });
+  uploads.delete(id);
+  tell({ type: 'uploaded', id, resumed, already });
+}
+
+/** The calls of an upload, which remember what it began. */
+function watched(own: OwnUploads): UploadCalls {
+  return {
+    crc32: client.crc32,
+    status: async (...args) => {
+      const status = await client.status(...args);
+      own.saw(status);
+      return status;
+    },
+    uploadChunk: async (name, chunk) =>
+      own.chunk({ start: chunk.start, end: chunk.start + chunk.data.length - 1 }, () =>
+        client.uploadChunk(name, chunk),
+      ),
+    remove: async (name) => {
+      // Even to replace a file, an upload that began elsewhere is not ended.
+      throw new LadingError(
+        'size_conflict',
+        `Another upload of ${name} is on its way. Wait for it, or cancel it under Transfers.`,
+      );
+    },
+  };
 }
 
 /** With a digest, so that an upload that goes on is checked as a whole: the file that was picked again may be another one. */

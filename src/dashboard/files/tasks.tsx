@@ -2,13 +2,29 @@
 import { duration, size } from '../format.ts';
 import type { Moves, Task } from '../moves.ts';
 
-const STATES: Record<Task['state'], string> = { running: '', paused: 'Paused', done: 'Done', failed: 'Failed' };
+const STATES: Record<Task['state'], string> = {
+  queued: 'Waits for its turn',
+  running: '',
+  paused: 'Paused',
+  done: 'Done',
+  failed: 'Failed',
+};
 
 export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
-  if (tasks.length === 0) return null;
+  if (tasks.length === 0 && moves.notice === null) return null;
   return (
     <section class="card" aria-label="Transfers of this page">
-      <Overall tasks={tasks} moves={moves} />
+      {moves.notice !== null && (
+        <div class="bar">
+          <p class="grow" role="status">
+            {moves.notice}
+          </p>
+          <button type="button" onClick={() => moves.dismiss()}>
+            Dismiss
+          </button>
+        </div>
+      )}
+      {tasks.length > 0 && <Overall tasks={tasks} moves={moves} />}
       <ul class="tasks">
         {tasks.map((task) => (
           <li key={task.id} data-state={task.state}>
@@ -18,7 +34,7 @@ export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
               {STATES[task.state] || `${size(task.bytes)} · ${size(task.rate)}/s · ${duration(task.left ?? Infinity)}`}
             </span>
             <span class={task.state === 'failed' ? 'bad' : 'quiet'}>{task.note}</span>
-            {task.state === 'running' && (
+            {(task.state === 'running' || task.state === 'queued') && (
               <button type="button" onClick={() => moves.pause(task.id)}>
                 Pause
               </button>
@@ -26,6 +42,11 @@ export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
             {(task.state === 'paused' || task.state === 'failed') && (
               <button type="button" onClick={() => moves.goOn(task.id)}>
                 Go on
+              </button>
+            )}
+            {task.state === 'failed' && task.occupied && (
+              <button type="button" onClick={() => replace(moves, task)}>
+                Replace
               </button>
             )}
             {task.kind === 'upload' && task.state !== 'done' && (
@@ -43,16 +64,26 @@ export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
   );
 }
 
+function replace(moves: Moves, { id, name }: Task): void {
+  if (confirm(`Replace the stored ${name}? Its content is gone once the new one is complete.`)) moves.replace(id);
+}
+
 function Overall({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
-  const active = tasks.filter(({ state }) => state === 'running' || state === 'paused');
-  const done = tasks.length - active.length;
+  const active = tasks.filter(({ state }) => state !== 'done' && state !== 'failed');
+  const count = (state: Task['state']) => tasks.filter((task) => task.state === state).length;
+  const failed = count('failed');
+  const counts = [
+    active.length === 0 ? '' : `${active.length} on their way`,
+    `${count('done')} done`,
+    failed === 0 ? '' : `${failed} failed`,
+  ];
   const total = active.reduce((sum, task) => sum + (task.total ?? 0), 0);
   const bytes = active.reduce((sum, task) => sum + task.bytes, 0);
   const rate = active.reduce((sum, task) => sum + (task.state === 'running' ? task.rate : 0), 0);
   const left = rate > 0 ? (total - bytes) / rate : Number.POSITIVE_INFINITY;
   return (
     <div class="bar">
-      <h2>{active.length === 0 ? `${done} done` : `${active.length} on their way, ${done} done`}</h2>
+      <h2>{counts.filter(Boolean).join(', ')}</h2>
       {active.length > 0 && (
         <>
           <progress class="grow" value={bytes} max={total || 1} aria-label="Progress of all" />

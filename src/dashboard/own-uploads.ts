@@ -1,0 +1,86 @@
+/**
+ * Which unfinished uploads on the server began here. Cancelling removes those and no others: an upload of the same name may be that of
+ * another tab, another device or another person with the same sign-in.
+ *
+ * An upload is ours when, the first time that it is seen, every byte of it is one that this page has sent; it is somebody else's when it
+ * was there before the first byte was sent, or has bytes that came from elsewhere.
+ */
+import { LadingError } from '../errors.ts';
+import { type Extent, ExtentSet } from '../protocol/extents.ts';
+import type { FileStatus } from '../protocol/schemas.ts';
+
+export class OwnUploads {
+  /** Ids of uploads that this page began. */
+  readonly #own: Set<string>;
+  readonly #foreign = new Set<string>();
+  /** Chunks that the server has, or may have: those that it refused are taken out. */
+  readonly #sent = new Set<Extent>();
+  readonly #size: number;
+  readonly #onBegun: (id: string) => void;
+  #answered = false;
+
+  /**
+   * @param size of the file that is uploaded
+   * @param known ids of uploads that this page began before it was loaded anew
+   * @param onBegun called once for each id that joins them
+   */
+  constructor(size: number, known: Iterable<string>, onBegun: (id: string) => void) {
+    this.#size = size;
+    this.#own = new Set(known);
+    this.#onBegun = onBegun;
+  }
+
+  /** True while a chunk may have arrived whose reply did not: an upload may exist that was never seen. */
+  get isInDoubt(): boolean {
+    return this.#sent.size > 0 && !this.#answered;
+  }
+
+  /** True when a chunk was acknowledged. */
+  get hasArrived(): boolean {
+    return this.#answered;
+  }
+
+  /** Sends a chunk by `send` and remembers it, unless the server refuses it. */
+  async chunk(extent: Extent, send: () => Promise<FileStatus>): Promise<FileStatus> {
+    if (extent.end >= extent.start) this.#sent.add(extent);
+    try {
+      const status = await send();
+      this.#answered = true;
+      this.saw(status);
+      return status;
+    } catch (error) {
+      // What the server refused it does not have. After a failure of the network nobody knows.
+      if (error instanceof LadingError && error.status < 500) this.#sent.delete(extent);
+      throw error;
+    }
+  }
+
+  /** Looks at what the server says. True when it is an unfinished upload that this page began. */
+  saw(status: FileStatus): boolean {
+    const { id } = status;
+    if (status.status !== 'partial' || id === null) return false;
+    if (this.#own.has(id)) return true;
+    if (this.#foreign.has(id)) return false;
+    if (!this.#sentAllOf(status)) {
+      this.#foreign.add(id);
+      return false;
+    }
+    this.#own.add(id);
+    this.#onBegun(id);
+    return true;
+  }
+
+  #sentAllOf({ total_bytes: total, missing, missing_more: more }: FileStatus): boolean {
+    if (this.#sent.size === 0 || total !== this.#size || more) return false;
+    const sent = new ExtentSet();
+    for (const extent of this.#sent) {
+      for (const { extent: part, stored } of sent.split(extent)) if (!stored) sent.add(part, 0);
+    }
+    let at = 0;
+    for (const [start, end] of [...missing, [total, total]] as [number, number][]) {
+      if (start > at && !sent.covers({ start: at, end: start - 1 })) return false;
+      at = end + 1;
+    }
+    return true;
+  }
+}
