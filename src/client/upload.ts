@@ -59,7 +59,7 @@ export interface UploadResult {
 }
 
 /** The calls of a client that an upload makes. */
-export type UploadCalls = Pick<LadingClient, 'crc32' | 'status' | 'uploadChunk' | 'remove'>;
+export type UploadCalls = Pick<LadingClient, 'crc32' | 'status' | 'uploadChunk' | 'cancel'>;
 
 /** Throws `LadingError`, `NetworkError` (after `retryForMs` without progress), `SourceChangedError`, `VerificationError`. */
 export async function upload(client: UploadCalls, source: UploadSource, options: UploadOptions): Promise<UploadResult> {

@@ -42,6 +42,7 @@ export class Moves {
   readonly #active = new Set<string>();
   /** Uploads that replace a complete file. */
   readonly #replacing = new Set<string>();
+  readonly #whenEnded = new Map<string, () => void>();
   #notice: string | null = null;
   readonly #changed: (tasks: Task[]) => void;
   #next = 0;
@@ -110,11 +111,16 @@ export class Moves {
     this.#drop(id);
   }
 
-  /** Ends what this page sends under a name, without a change on the server. */
-  abandon(name: string): void {
-    for (const task of this.#tasks.values()) {
-      if (task.kind === 'upload' && task.name === name && task.state !== 'done') this.forget(task.id);
-    }
+  /** Ends what this page sends under a name, without a change on the server; resolves when nothing of it is on its way. */
+  async abandon(name: string): Promise<void> {
+    const tasks = [...this.#tasks.values()].filter((task) => task.kind === 'upload' && task.name === name);
+    const ended = tasks.flatMap(({ id, state }) => {
+      if (state === 'done') return [];
+      const over = this.#active.has(id) ? [new Promise<void>((resolve) => this.#whenEnded.set(id, resolve))] : [];
+      this.forget(id);
+      return over;
+    });
+    await Promise.all(ended);
   }
 
   /** Takes it off the list; what the server has of an upload stays there and can go on. */
@@ -200,6 +206,8 @@ export class Moves {
         return;
       default:
         this.#active.delete(message.id);
+        this.#whenEnded.get(message.id)?.();
+        this.#whenEnded.delete(message.id);
         this.#ended(message);
         this.#start();
     }

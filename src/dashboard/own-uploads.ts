@@ -17,7 +17,7 @@ export class OwnUploads {
   readonly #sent = new Set<Extent>();
   readonly #size: number;
   readonly #onBegun: (id: string) => void;
-  #answered = false;
+  readonly #unanswered = new Set<Extent>();
 
   /**
    * @param size of the file that is uploaded
@@ -30,27 +30,31 @@ export class OwnUploads {
     this.#onBegun = onBegun;
   }
 
-  /** True while a chunk may have arrived whose reply did not: an upload may exist that was never seen. */
+  /** True when a chunk may have arrived whose reply did not. */
   get isInDoubt(): boolean {
-    return this.#sent.size > 0 && !this.#answered;
+    return this.#unanswered.size > 0;
   }
 
-  /** True when a chunk was acknowledged. */
-  get hasArrived(): boolean {
-    return this.#answered;
+  /** True when the server has, or may have, something that was sent from here. */
+  get hasSent(): boolean {
+    return this.#sent.size > 0;
   }
 
   /** Sends a chunk by `send` and remembers it, unless the server refuses it. */
   async chunk(extent: Extent, send: () => Promise<FileStatus>): Promise<FileStatus> {
+    this.#unanswered.add(extent);
     if (extent.end >= extent.start) this.#sent.add(extent);
     try {
       const status = await send();
-      this.#answered = true;
+      this.#unanswered.delete(extent);
       this.saw(status);
       return status;
     } catch (error) {
       // What the server refused it does not have. After a failure of the network nobody knows.
-      if (error instanceof LadingError && error.status < 500) this.#sent.delete(extent);
+      if (error instanceof LadingError && error.status < 500) {
+        this.#unanswered.delete(extent);
+        this.#sent.delete(extent);
+      }
       throw error;
     }
   }

@@ -15,7 +15,7 @@ import { OwnUploads } from './own-uploads.ts';
 /** Parts of a download are handed to the browser, which may put them on disk, in pieces of this size. */
 const PIECE_BYTES = 16 * 1024 * 1024;
 const DIGEST_BYTES = 1024 * 1024;
-/** Pauses between looks for an upload whose first chunk may have arrived. */
+/** Pauses between looks for what chunks begin that arrive after the cancellation. */
 const LOOKS_MS = [500, 1500];
 
 /** What runs, until it has ended: by the id of its task. */
@@ -115,20 +115,21 @@ async function cancel(id: string): Promise<void> {
 
 /** A stored file is never touched, and no upload that began elsewhere. */
 async function removeOwn(name: string, own: OwnUploads): Promise<Cancelled> {
+  let outcome: Cancelled = 'removed';
   for (const pause of [...LOOKS_MS, null]) {
     const status = await client.status(name);
-    if (status.status === 'complete') return own.isInDoubt || own.hasArrived ? 'complete' : 'removed';
-    if (status.status === 'partial') return await removeIfOwn(status, own);
-    // The first chunk may be on its way to the disk still.
-    if (pause === null || !own.isInDoubt) break;
+    if (status.status === 'complete' && own.hasSent) outcome = 'complete';
+    if (status.status === 'partial') outcome = await removeIfOwn(status, own);
+    // A chunk whose reply was not awaited may reach the server late, and would begin the upload anew.
+    if (pause === null || !own.isInDoubt || outcome !== 'removed') break;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
-  return 'removed';
+  return outcome;
 }
 
 async function removeIfOwn(status: FileStatus, own: OwnUploads): Promise<Cancelled> {
-  if (!own.saw(status) || status.readable) return 'foreign';
-  await client.remove(status.filename).catch((error: unknown) => {
+  if (!own.saw(status)) return 'foreign';
+  await client.cancel(status.filename).catch((error: unknown) => {
     if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
   });
   return 'removed';
@@ -166,7 +167,7 @@ function watched(own: OwnUploads): UploadCalls {
       own.chunk({ start: chunk.start, end: chunk.start + chunk.data.length - 1 }, () =>
         client.uploadChunk(name, chunk),
       ),
-    remove: async (name) => {
+    cancel: async (name) => {
       // Even to replace a file, an upload that began elsewhere is not ended.
       throw new LadingError(
         'size_conflict',

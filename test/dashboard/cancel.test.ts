@@ -203,30 +203,82 @@ test('an upload whose very first chunk is on its way is cancelled, and nothing o
   const server = await startServer(t);
   const { page, context, complaints } = await visit(t, `${server.origin}/`);
   await signInTo(page, server.client);
-  let arrived = () => {};
-  const sent = new Promise<void>((resolve) => {
-    arrived = resolve;
-  });
+  let arrived = false;
   let answer = () => {};
   const gate = new Promise<void>((resolve) => {
     answer = resolve;
   });
-  // The server has it all and the reply is withheld.
+  // The server has the first chunk and the reply is withheld; the second one is never sent.
+  let chunks = 0;
   await context.route('**/api/files/upload?*', async (route) => {
-    const response = await route.fetch().catch(() => null);
-    arrived();
+    chunks += 1;
+    if (chunks > 1) return;
+    const response = await route.fetch();
+    arrived = true;
     await gate;
-    if (response) await route.fulfill({ response }).catch(() => {});
+    await route.fulfill({ response }).catch(() => {});
   });
   await page
     .getByLabel('Upload files')
     .setInputFiles([{ name: 'first.raw', mimeType: '', buffer: Buffer.alloc(9_000_000, 7) }]);
-  await sent;
+  await eventually(() => arrived, 'the first chunk is there');
   await taskOf(page, 'first.raw').getByRole('button', { name: 'Cancel' }).click();
   await eventually(async () => (await statusOf(server, 'first.raw')).status === 'pending', 'nothing is left of it');
   answer();
   await store(server, 'after.txt', 'x');
   await page.locator('[data-name="after.txt"]').waitFor();
   assert.equal((await statusOf(server, 'first.raw')).status, 'pending');
+  assert.deepEqual(complaints, []);
+});
+
+test('a replacement that is cancelled keeps the old version: on the page, in the list and under Transfers', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const server = await startServer(t);
+  const bytes = Buffer.alloc(9_000_000, 7);
+  await store(server, 'notes.raw', 'the old version');
+  const { page, context, complaints } = await visit(t, `${server.origin}/`);
+  const questions: string[] = [];
+  page.on('dialog', (dialog) => {
+    questions.push(dialog.message());
+    void dialog.accept();
+  });
+  await signInTo(page, server.client);
+  await holdAfter(context, 1);
+  const task = taskOf(page, 'notes.raw');
+  const replace = async () => {
+    await context.unroute('**/api/files/upload?*');
+    await holdAfter(context, 1);
+    await page.getByLabel('Upload files').setInputFiles([{ name: 'notes.raw', mimeType: '', buffer: bytes }]);
+    await task.getByRole('button', { name: 'Replace' }).click();
+    await eventually(async () => (await statusOf(server, 'notes.raw')).status === 'partial', 'a replacement is begun');
+  };
+  const isOld = async () => {
+    await eventually(async () => (await statusOf(server, 'notes.raw')).status === 'complete', 'it is cancelled');
+    assert.equal(await read(server, 'notes.raw'), 'the old version');
+  };
+  await replace();
+  assert.match(questions.pop() ?? '', /^Replace the stored notes.raw\?/);
+  await task.getByRole('button', { name: 'Cancel' }).click();
+  await isOld();
+
+  await replace();
+  questions.length = 0;
+  await page
+    .locator('[data-name="notes.raw"]')
+    .getByText(/received/)
+    .waitFor();
+  await page.getByRole('button', { name: 'Delete notes.raw' }).click();
+  await isOld();
+  assert.deepEqual(questions, ['Cancel the upload of notes.raw? What was stored before stays.']);
+  await task.waitFor({ state: 'detached' });
+
+  await replace();
+  await page.getByRole('link', { name: 'Transfers' }).click();
+  await page.getByRole('button', { name: 'Cancel the upload of notes.raw' }).click();
+  await isOld();
+  await page.getByText('Nothing is being uploaded right now.').waitFor();
+  await page.getByRole('link', { name: 'Files' }).click();
+  await task.waitFor({ state: 'detached' });
   assert.deepEqual(complaints, []);
 });

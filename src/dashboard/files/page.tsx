@@ -4,6 +4,7 @@ import type { FileStatus } from '../../client/client.ts';
 import { words } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Trouble } from '../parts.tsx';
+import { endUpload } from '../uploads.ts';
 import { Details } from './details.tsx';
 import { Picker } from './picker.tsx';
 import { FileTable } from './table.tsx';
@@ -17,11 +18,12 @@ export function FilesPage(page: PageProps) {
   const files = useLiveFiles(who, onEnded, setError);
   const may = (scope: string) => who.rights.scopes.includes(scope);
   const remove = (chosen: FileStatus[]) => {
-    const [only] = chosen;
-    if (only === undefined) return;
-    const one = only.status === 'complete' ? `Delete ${only.filename}?` : `Cancel the upload of ${only.filename}?`;
-    if (!confirm(chosen.length === 1 ? one : `Delete these ${chosen.length} files?`)) return;
-    for (const { filename } of chosen) who.client.remove(filename).catch((problem) => setError(words(problem)));
+    if (chosen.length === 0 || !confirm(questionOf(chosen))) return;
+    for (const { filename, status } of chosen) {
+      // What was an upload when the question was asked may be a complete file by now, which was not asked about.
+      const done = status === 'complete' ? who.client.remove(filename) : endUpload(page, filename);
+      done.catch((problem) => setError(words(problem)));
+    }
   };
   return (
     <main>
@@ -46,4 +48,19 @@ export function FilesPage(page: PageProps) {
       {open !== null && <Details key={open} page={page} name={open} onClose={() => setOpen(null)} />}
     </main>
   );
+}
+
+/** What deleting these files does: complete ones are deleted, of the others only the unfinished upload. */
+function questionOf(chosen: FileStatus[]): string {
+  const files = chosen.filter(({ status }) => status === 'complete');
+  const uploads = chosen.filter(({ status }) => status !== 'complete');
+  const kept = uploads.some(({ readable }) => readable) ? ' What was stored before stays.' : '';
+  const [one] = chosen;
+  if (chosen.length === 1 && one) {
+    if (one.status === 'complete') return `Delete ${one.filename}?`;
+    return `Cancel the upload of ${one.filename}?${kept}`;
+  }
+  if (uploads.length === 0) return `Delete these ${files.length} files?`;
+  if (files.length === 0) return `Cancel these ${uploads.length} uploads?${kept}`;
+  return `Delete ${files.length} files and cancel ${uploads.length} uploads?${kept}`;
 }

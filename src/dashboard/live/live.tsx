@@ -4,6 +4,7 @@ import type { Transfer } from '../../protocol/transfer-schemas.ts';
 import { duration, size, time } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Act, Chart, Section, Table, Trouble } from '../parts.tsx';
+import { endUpload } from '../uploads.ts';
 import { everyOne, useLive } from '../use-live.ts';
 
 const CHANGES = [
@@ -62,8 +63,8 @@ export function LivePage(props: PageProps) {
           <Act
             kind="danger"
             label={`Cancel the upload of ${name}`}
-            ask={`Cancel the upload of ${name}? What came of it is removed.`}
-            run={() => who.client.remove(file.filename, { owner }).then(live.again)}
+            ask={`Cancel the upload of ${name}? What came of it is removed.${file.readable ? ' The file that was stored before stays.' : ''}`}
+            run={() => endUpload(props, file.filename, owner).then(live.again)}
             onError={setError}
           >
             Cancel

@@ -1,0 +1,12 @@
+/** Cancelling an unfinished upload whoever began it, as somebody asks for who sees it in a list. */
+import type { PageProps } from './pages.ts';
+
+/**
+ * Cancels the unfinished upload of a name; a complete file of it stays. When this page sends it, that ends first: the next chunk would
+ * begin the upload anew.
+ * @param owner whose it is; by default of who is signed in
+ */
+export async function endUpload({ who, moves }: PageProps, name: string, owner?: string): Promise<void> {
+  if (owner === undefined || owner === who.subject) await moves.abandon(name);
+  await who.client.cancel(name, { owner });
+}
