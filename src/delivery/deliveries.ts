@@ -25,7 +25,7 @@ import type { EventType } from '../protocol/event-schemas.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
 import { bytesOf, putByFtp } from './ftp.ts';
 import { remoteName } from './naming.ts';
-import { type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
+import { plainName, type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
 import type { WebhookMessage, WebhookSender } from './webhook.ts';
 
 /** At one time to one target. */
@@ -429,7 +429,8 @@ export class Deliveries {
       this.#end(failed);
       this.#doors.warn('a delivery was given up', { id: delivery.id, target: target.name, error: lastError });
       // Of the failure of telling of failures nobody is told.
-      if (delivery.event !== 'delivery.failed') this.#doors.events.deliveryFailed(failed, target.name);
+      if (delivery.event !== 'delivery.failed')
+        this.#doors.events.deliveryFailed(failed, target.name, plainName(target));
     } else {
       const again = { ...delivery, attempts, lastError, nextAt: now + this.#wait(attempts) };
       this.#remember(again);

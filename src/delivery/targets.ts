@@ -108,6 +108,13 @@ function purposeOf(id: string): string {
   return `delivery target ${id}`;
 }
 
+/** The name of a target for those who do not see where it is: one that tells its host, as it does by default, is none for them. */
+export function plainName(target: TargetDocument): string {
+  const { id, kind, name } = target;
+  const host = target.kind === 'webhook' ? new URL(target.url).hostname : target.host;
+  return name.toLowerCase().includes(host.toLowerCase()) ? `${kind} ${id.slice(0, 4)}` : name;
+}
+
 /** True for targets that get files themselves. */
 export function takesFiles(target: TargetDocument): boolean {
   return target.kind !== 'webhook' || target.content === 'file';

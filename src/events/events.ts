@@ -24,6 +24,8 @@ export interface Told {
   event: LadingEvent;
   /** Key of the owner as the engine knows it; null: of no file. */
   ownerKey: string | null;
+  /** The detail for those who do not see where files are sent on to, where it is another one. */
+  plainDetail?: string;
 }
 
 /** Where a listener is. */
@@ -75,10 +77,12 @@ export class Events {
     return { ...this.#event('file.completed', completedFields(file)), id: `${this.#run}-${file.id}` };
   }
 
-  deliveryFailed(delivery: DeliveryDocument, target: string): void {
+  /** @param plain the name of the target for those who do not see where it is */
+  deliveryFailed(delivery: DeliveryDocument, target: string, plain: string): void {
     const { owner, fileName, fileId, tenant, lastError } = delivery;
     const about = { filename: fileName, file_id: fileId, tenant, owner: owner === null ? null : holderOf(owner).id };
-    this.#tell('delivery.failed', owner, { ...about, detail: `${target}: ${lastError ?? 'failed'}` });
+    const detail = `${target}: ${lastError ?? 'failed'}`;
+    this.#tell('delivery.failed', owner, { ...about, detail }, `${plain}: given up; an administrator sees why.`);
   }
 
   /** Of entries that refuse; a flood of the same is one entry. */
@@ -161,9 +165,10 @@ export class Events {
     });
   }
 
-  #tell(type: LadingEvent['type'], ownerKey: string | null, about: About): void {
+  #tell(type: LadingEvent['type'], ownerKey: string | null, about: About, plainDetail?: string): void {
     const seq = this.#next;
-    const told: Told = { seq, event: this.#event(type, about), ownerKey };
+    const plain = plainDetail === undefined ? {} : { plainDetail };
+    const told: Told = { seq, event: this.#event(type, about), ownerKey, ...plain };
     this.#ring[seq % KEPT] = told;
     this.#next = seq + 1;
     for (const listener of this.#listeners) listener(told);

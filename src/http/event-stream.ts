@@ -13,18 +13,29 @@ export class EventStream extends Readable {
   readonly #position: Position;
   readonly #hears: (told: Told) => boolean;
   readonly #stands: () => boolean;
+  readonly #plain: boolean;
   readonly #unlisten: () => void;
   readonly #heartbeat: NodeJS.Timeout;
   #full = false;
   #scheduled = false;
 
-  /** @param stands false once whoever asked may no longer hear; then the stream ends */
-  constructor(events: Events, lastId: string | null, hears: (told: Told) => boolean, stands: () => boolean) {
+  /**
+   * @param stands false once whoever asked may no longer hear; then the stream ends
+   * @param plain nothing is told of where files are sent on to
+   */
+  constructor(
+    events: Events,
+    lastId: string | null,
+    hears: (told: Told) => boolean,
+    stands: () => boolean,
+    plain: boolean,
+  ) {
     super({ highWaterMark: 64 * 1024 });
     this.#events = events;
     this.#position = events.positionAfter(lastId);
     this.#hears = hears;
     this.#stands = stands;
+    this.#plain = plain;
     this.#unlisten = events.listen(() => this.#later());
     this.#heartbeat = setInterval(() => {
       if (!this.#stands()) this.finish();
@@ -63,7 +74,8 @@ export class EventStream extends Readable {
       if (told === null) return;
       this.#position.next += 1;
       if (!this.#hears(told)) continue;
-      const { event } = told;
+      const { event: whole, plainDetail } = told;
+      const event = this.#plain && plainDetail !== undefined ? { ...whole, detail: plainDetail } : whole;
       this.#full = !this.push(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     }
     this.#later();

@@ -1,7 +1,11 @@
-/** Targets and deliveries as replies show them: passwords and signing keys never. */
-import type { DeliveryDocument, TargetDocument } from '../contracts.ts';
-import { holderOf } from '../identity/policy.ts';
-import type { Delivery, FileDelivery, Target } from '../protocol/delivery-schemas.ts';
+/**
+ * Targets and deliveries as replies show them: passwords and signing keys never. Where targets are, and what they answered, is for
+ * administrators; others see names and how far their files are.
+ */
+import type { DeliveryDocument, Principal, TargetDocument } from '../contracts.ts';
+import { plainName } from '../delivery/targets.ts';
+import { holderOf, seesTargets } from '../identity/policy.ts';
+import type { Delivery, DeliveryState, FileDelivery, Target } from '../protocol/delivery-schemas.ts';
 import type { EventType } from '../protocol/event-schemas.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import { iso } from '../protocol/times.ts';
@@ -11,6 +15,7 @@ export const MASK = '*'.repeat(8);
 
 type Doors = Pick<RouteDeps, 'targets' | 'deliveries'>;
 
+/** All of it but secrets, for administrators. */
 export function shownTarget(target: TargetDocument): Target {
   const { id, kind, name, tenant, rule, createdAt } = target;
   const type = rule.type?.endsWith('/') ? `${rule.type}*` : rule.type;
@@ -45,19 +50,29 @@ export function shownDelivery(doors: Doors, delivery: DeliveryDocument): Deliver
   };
 }
 
-/** The status of a file with what is sent of it, where anything is. Events that webhooks are told of are not deliveries of the file. */
-export function withDeliveries(doors: Doors, status: FileStatus): FileStatus {
+/** What went wrong, without a word of where. */
+export function plainError(state: DeliveryState, attempts: number): string | null {
+  if (state === 'failed') return 'The target did not take it, and it was given up; an administrator sees why.';
+  if (state === 'cancelled') return 'It was cancelled.';
+  return attempts === 0 || state === 'delivered' ? null : 'The target did not take it yet; it is tried again.';
+}
+
+/**
+ * The status of a file with what is sent of it, where anything is. Events that webhooks are told of are not deliveries of the file.
+ * @param principal who asks
+ */
+export function withDeliveries(doors: Doors, status: FileStatus, principal: Principal): FileStatus {
   if (status.id === null) return status;
   const deliveries = doors.deliveries
     .ofFile(status.id)
     .filter(({ event }) => event === 'file.completed')
-    .map(
-      (delivery): FileDelivery => ({
-        target: nameOf(doors, delivery),
-        state: doors.deliveries.stateOf(delivery),
-        attempts: delivery.attempts,
-        last_error: delivery.lastError,
-      }),
-    );
+    .map((delivery): FileDelivery => {
+      const { attempts, lastError } = delivery;
+      const state = doors.deliveries.stateOf(delivery);
+      if (seesTargets(principal)) return { target: nameOf(doors, delivery), state, attempts, last_error: lastError };
+      const target = doors.targets.find(delivery.targetId);
+      const name = target ? plainName(target) : 'a deleted target';
+      return { target: name, state, attempts, last_error: plainError(state, attempts) };
+    });
   return deliveries.length === 0 ? status : { ...status, deliveries };
 }

@@ -39,6 +39,16 @@ export function requireRole(principal: Principal, least: Role): void {
   throw new LadingError('insufficient_scope', `This needs the role ${least}.`);
 }
 
+/**
+ * For what is of the whole server, whoever's it is: root's alone where there are several tenants. Where there is one, its part is all.
+ * @throws LadingError `insufficient_scope`
+ */
+export function requireServer(principal: Principal, least: Role, severalTenants: boolean): void {
+  requireRole(principal, least);
+  if (!severalTenants || reachesAllTenants(principal)) return;
+  throw new LadingError('insufficient_scope', 'This is of all tenants together, so it needs the role root here.');
+}
+
 /** True when the principal may hand out this role. */
 export function mayGrantRole(principal: Principal, role: Role): boolean {
   return RANK[principal.role] >= RANK[role];
@@ -154,6 +164,11 @@ export function hears(principal: Principal): { tenant: string; owner: string | n
   const { tenant, role, id } = principal;
   const all = hasRole(principal) && RANK[role] >= RANK.ops;
   return { tenant, owner: all ? null : ownerKey(tenant, id) };
+}
+
+/** True when the principal sees where files are sent on to, and why that failed: administrators with their whole role. */
+export function seesTargets(principal: Principal): boolean {
+  return hasRole(principal) && RANK[principal.role] >= RANK.admin;
 }
 
 /** True when the principal hears of refusals: administrators with their whole role. */

@@ -26,6 +26,11 @@ export class Tenants {
     return id === DEFAULT_TENANT || (this.#kept.get(id) !== undefined && !this.#busy.has(id));
   }
 
+  /** True when there is another one besides the default one. */
+  get several(): boolean {
+    return this.#kept.size > 0;
+  }
+
   get(id: string): TenantDocument | null {
     return this.#kept.get(id) ?? (id === DEFAULT_TENANT ? { id, name: 'Default', createdAt: 0 } : null);
   }

@@ -1,6 +1,6 @@
 /** What the server tells clients of its settings. */
 import Type, { type Static } from 'typebox';
-import { Target } from './delivery-schemas.ts';
+import { NamedTarget } from './delivery-schemas.ts';
 
 const Value = Type.Unsafe<string | number | null>({ type: ['string', 'number', 'null'] });
 /** By the names of the variables, without LADING_ and in small letters. */
@@ -14,8 +14,11 @@ export const ServerConfig = Type.Object(
     durations: Section('In the unit that the name ends in.'),
     signing: Section('How access tokens are signed.'),
     delivery: Type.Object(
-      { settings: Section('Of all deliveries.'), targets: Type.Array(Target) },
-      { description: "How finished files are sent on, and where to, of one's own tenant." },
+      { settings: Section('Of all deliveries.'), targets: Type.Array(NamedTarget) },
+      {
+        description:
+          "How finished files are sent on, and where to, of one's own tenant. The address of a target and the rest of it is for administrators.",
+      },
     ),
   },
   { title: 'ServerConfig', description: 'Secrets that are set are shown as eight asterisks.' },

@@ -5,6 +5,7 @@ import { Nullable, Text, Time, Words } from './schema-parts.ts';
 
 export const TARGET_KINDS = ['ftp', 'ftps', 'webhook'] as const;
 export const DELIVERY_STATES = ['queued', 'sending', 'delivered', 'failed', 'cancelled'] as const;
+export type DeliveryState = (typeof DELIVERY_STATES)[number];
 
 const Events = Type.Array(Words(EVENT_TYPES), { maxItems: 16, description: 'Of a webhook: which events.' });
 const Content = Words(['event', 'file'], {
@@ -83,6 +84,13 @@ export const Target = Type.Object(
 );
 export type Target = Static<typeof Target>;
 
+/** As who is no administrator sees it: its name alone. */
+export const NamedTarget = Type.Object(
+  { ...Type.Partial(Target).properties, name: Text('Unique in its tenant.') },
+  { title: 'NamedTarget', description: 'Below the role admin the name alone.' },
+);
+export type NamedTarget = Static<typeof NamedTarget>;
+
 export const TargetCreated = Type.Object(
   { ...shared, secret: Type.Optional(Text('Of a webhook, shown this once: receivers check signatures with it.')) },
   { title: 'DeliveryTargetCreated' },
@@ -98,7 +106,9 @@ export const FileDelivery = Type.Object(
     target: Text('Name of the target.'),
     state: Words(DELIVERY_STATES),
     attempts: Type.Integer({ minimum: 0, description: 'Tries so far.' }),
-    last_error: Nullable(Type.String({ description: 'What the last try failed with.' })),
+    last_error: Nullable(
+      Type.String({ description: 'What the last try failed with; for administrators in the words of the target.' }),
+    ),
   },
   { title: 'FileDelivery' },
 );

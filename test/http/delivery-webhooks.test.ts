@@ -62,10 +62,10 @@ test('a webhook is told of finished files, signed with the secret that was shown
     detail: null,
   });
   await eventually(async () => (await deliveries(server, '?state=delivered'))[0]?.id === got?.id, 'word of it');
-  const { origin, admin, client, dataDir } = server;
+  const { origin, admin, dataDir } = server;
   for (const [path, by] of [
     ['/api/deliveries/targets', admin],
-    ['/api/config', client],
+    ['/api/config', admin],
   ] as const) {
     const text = await (await fetch(`${origin}${path}`, { headers: by.headers })).text();
     assert.ok(!text.includes(secret) && text.includes('"secret":"********"'), text);

@@ -1,6 +1,7 @@
-/** POST /api/sweep: what the clock does every hour, now. For administrators. */
+/** POST /api/sweep: what the clock does every hour, now. For administrators of the whole server. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
+import { requireServer } from '../../identity/policy.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 
@@ -13,15 +14,19 @@ const Swept = Type.Object(
 );
 type Swept = Static<typeof Swept>;
 
-export function adminRoutes(app: FastifyInstance, { engine }: RouteDeps): void {
+export function adminRoutes(app: FastifyInstance, { engine, identity }: RouteDeps): void {
   app.post('/api/sweep', {
     schema: {
       tags: ['Administration'],
-      summary: 'Removes stale uploads and seals finished ones of undeclared size now.',
+      summary:
+        'Removes stale uploads and seals finished ones of undeclared size now: of the whole server, so for root where there are several tenants.',
       response: { 200: Swept },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },
     config: { needs: 'role:admin' },
-    handler: async (): Promise<Swept> => engine.sweep(),
+    handler: async ({ principal }): Promise<Swept> => {
+      requireServer(principal, 'admin', identity.tenants.several);
+      return engine.sweep();
+    },
   });
 }

@@ -1,6 +1,10 @@
 /** GET /api/config: what clients may want to know of the server's settings. */
 import type { FastifyInstance } from 'fastify';
+import type { TargetDocument } from '../../contracts.ts';
+import { plainName } from '../../delivery/targets.ts';
+import { seesTargets } from '../../identity/policy.ts';
 import { ServerConfig } from '../../protocol/config-schemas.ts';
+import type { NamedTarget } from '../../protocol/delivery-schemas.ts';
 import { SETTINGS, type Setting } from '../../settings.ts';
 import { version } from '../../version.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -41,7 +45,10 @@ export function configRoute(app: FastifyInstance, { config, targets }: RouteDeps
     config: { needs: 'sign-in' },
     handler: async (request, reply): Promise<ServerConfig> => {
       reply.header('cache-control', 'no-store');
-      const sentTo = targets.list(request.principal.tenant).map(shownTarget);
+      const shown = seesTargets(request.principal)
+        ? shownTarget
+        : (target: TargetDocument): NamedTarget => ({ name: plainName(target) });
+      const sentTo = targets.list(request.principal.tenant).map(shown);
       return { ...fixed, delivery: { settings: delivery, targets: sentTo } };
     },
   });

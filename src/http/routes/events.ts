@@ -5,7 +5,7 @@ import type { Principal } from '../../contracts.ts';
 import { tenantOfEvent } from '../../delivery/targets.ts';
 import { LadingError } from '../../errors.ts';
 import type { Told } from '../../events/events.ts';
-import { hears, hearsRefusals } from '../../identity/policy.ts';
+import { hears, hearsRefusals, seesTargets } from '../../identity/policy.ts';
 import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/event-schemas.ts';
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -46,7 +46,8 @@ export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
       const wanted = filterOf(principal, query);
       const leave = streams.enter(principal);
       const last = headers['last-event-id'];
-      const stream = new EventStream(events, typeof last === 'string' ? last : null, wanted, standing(deps, request));
+      const from = typeof last === 'string' ? last : null;
+      const stream = new EventStream(events, from, wanted, standing(deps, request), !seesTargets(principal));
       open.add(stream);
       stream.once('close', () => {
         open.delete(stream);

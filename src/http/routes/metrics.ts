@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Principal } from '../../contracts.ts';
-import { requireRole } from '../../identity/policy.ts';
+import { requireServer } from '../../identity/policy.ts';
 import { basicCredentials, credentialOf, missingToken, signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
@@ -12,7 +12,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.get('/metrics', {
     schema: {
       tags: ['Administration'],
-      summary: 'Numbers for Prometheus.',
+      summary: 'Numbers of the whole server for Prometheus; for root where there are several tenants.',
       security: [{ bearer: [] }, { cookie: [] }, { basic: [] }],
       response: {
         200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },
@@ -21,7 +21,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
     },
     config: { frequent: true, audit: 'sign_in' },
     handler: async (request, reply) => {
-      requireRole(await whoAsks(deps, request), 'ops');
+      requireServer(await whoAsks(deps, request), 'ops', deps.identity.tenants.several);
       // Sent as bytes: the text is the registry's, no serializer has a say in it.
       return reply.type(registry.contentType).send(Buffer.from(await registry.metrics()));
     },

@@ -41,7 +41,7 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
       reply.header('cache-control', 'no-store');
       // A HEAD has no body for events to go into.
       if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) {
-        return withDeliveries(deps, await engine.status(owner, name));
+        return withDeliveries(deps, await engine.status(owner, name), request.principal);
       }
       const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
       // For proxies that would otherwise collect the events (nginx).

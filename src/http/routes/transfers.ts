@@ -1,6 +1,6 @@
 /** What is on its way right now, and how the server did lately. */
 import type { FastifyInstance } from 'fastify';
-import { hears, holderOf } from '../../identity/policy.ts';
+import { hears, holderOf, requireServer } from '../../identity/policy.ts';
 import { History, TransferList, TransferQuery } from '../../protocol/transfer-schemas.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
@@ -8,7 +8,7 @@ import { ServerHistory } from '../history.ts';
 
 const tags = ['Administration'];
 
-export function transferRoutes(app: FastifyInstance, { engine, metrics, clock }: RouteDeps): void {
+export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, identity }: RouteDeps): void {
   app.get<{ Querystring: TransferQuery }>('/api/transfers', {
     schema: {
       tags,
@@ -38,12 +38,14 @@ export function transferRoutes(app: FastifyInstance, { engine, metrics, clock }:
   app.get('/api/history', {
     schema: {
       tags,
-      summary: 'Throughput, chunks and refusals of the last hour, for ops and administrators.',
+      summary:
+        'Throughput, chunks and refusals of the last hour of the whole server, for ops and administrators; for root where there are several tenants.',
       response: { 200: History },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
     },
     config: { needs: 'role:ops' },
-    handler: async (_request, reply): Promise<History> => {
+    handler: async ({ principal }, reply): Promise<History> => {
+      requireServer(principal, 'ops', identity.tenants.several);
       reply.header('cache-control', 'no-store');
       return history.all();
     },
