@@ -115,6 +115,16 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
     }
     return text;
   },
+  site: (text) => {
+    const url = URL.canParse(text) ? new URL(text) : null;
+    const path = url?.pathname.replace(/\/$/, '') ?? '';
+    const bare =
+      url !== null && /^https?:$/.test(url.protocol) && url.href.replace(/\/$/, '') === `${url.origin}${path}`;
+    if (!bare || !/^(?:\/[\w.~!$&'()*+,;=:@%-]+)*$/.test(path)) {
+      throw new Refused('must be http:// or https:// with a host, a port and a path if need be, and nothing else');
+    }
+    return `${url.origin}${path}`;
+  },
   origin: (text) => {
     const url = URL.canParse(text) ? new URL(text) : null;
     const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;

@@ -19,6 +19,8 @@ export interface KindTypes {
   durability: 'chunk' | 'seal';
   level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   proxies: readonly string[];
+  /** Scheme, host, port and path, without a slash at the end. */
+  site: string | null;
   /** Scheme, host and port. */
   origin: string | null;
   url: string | null;
@@ -306,15 +308,15 @@ export const SETTINGS = [
     flag: 'trust-proxy',
     kind: 'proxies',
     default: 'none',
-    help: 'Proxies whose X-Forwarded-For is believed: none, or a list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
+    help: 'Proxies whose X-Forwarded-For, -Proto, -Host and -Prefix (or Forwarded) are believed: none, or a list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
   },
   {
     name: 'publicUrl',
     env: 'LADING_PUBLIC_URL',
     flag: 'public-url',
-    kind: 'origin',
+    kind: 'site',
     default: null,
-    help: 'Where people reach the server, as https://files.example.org; needed when a proxy hides it',
+    help: 'Where people reach the server, as https://files.example.org or https://example.org/drive; needed when a proxy hides it',
   },
   {
     name: 'registration',

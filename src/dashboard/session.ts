@@ -54,7 +54,7 @@ export async function outsideProviders(): Promise<{ name: string; href: string }
   const providers = await people.providers().catch(() => []);
   const back = `${location.pathname}?${FROM_OUTSIDE}`;
   return providers.map(({ name, login_url: url }) => {
-    const href = new URL(url.replace(/^\//, ''), SERVER);
+    const href = new URL(url, SERVER);
     href.searchParams.set('return_to', back);
     return { name, href: href.href };
   });

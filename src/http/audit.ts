@@ -111,20 +111,11 @@ function happeningOf(
     principal: principal && { id: principal.id, kind: principal.kind },
     // What a query asks for is not what it gets: the handler says it.
     tenant: audited?.tenant ?? principal?.tenant ?? null,
-    address: addressOf(request),
+    address: request.ip,
     target: audited?.target ?? named?.slice(0, MOST_TARGET) ?? null,
     detail: audited?.detail ?? (owner === null ? null : `owner ${owner}`),
     requestId: request.id,
   };
-}
-
-/** Null when an HTTP/2 stream that its client gave up has no socket to ask any more. */
-function addressOf(request: FastifyRequest): string | null {
-  try {
-    return request.ip ?? null;
-  } catch {
-    return null;
-  }
 }
 
 function queryOf({ query }: FastifyRequest, name: string): string | null {

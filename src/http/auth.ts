@@ -12,7 +12,7 @@ import type { Throttle } from '../identity/throttle.ts';
 import type { Role } from '../protocol/schemas.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { ACCESS_COOKIE, cookieOf } from './cookies.ts';
-import { type PublicUrl, requireSameOrigin } from './csrf.ts';
+import { requireSameOrigin } from './csrf.ts';
 import type { RouteDeps } from './deps.ts';
 import type { RateLimits } from './rate-limit.ts';
 
@@ -79,7 +79,6 @@ function isGood(access: Access, token: string): boolean {
 export interface BearerOptions {
   access: Access;
   limits: RateLimits;
-  publicUrl: PublicUrl;
   secondFactor: SecondFactor;
   /** Who asks when the request has no token, or none that is good; null: nobody knows. Without it that is always so. */
   otherwise?: (request: FastifyRequest) => Promise<Principal | null>;
@@ -89,11 +88,11 @@ export interface BearerOptions {
  * The token that shows who asks: of the header, or without one the browser's cookie. Null when there is none.
  * @throws LadingError `forbidden` when the cookie may have come along without the person's knowledge
  */
-export function credentialOf(request: FastifyRequest, publicUrl: PublicUrl): string | null {
+export function credentialOf(request: FastifyRequest): string | null {
   const { authorization, cookie } = request.headers;
   if (authorization !== undefined || cookie === undefined) return bearerToken(authorization);
   const token = cookieOf(cookie, ACCESS_COOKIE);
-  if (token !== null) requireSameOrigin(request, publicUrl);
+  if (token !== null) requireSameOrigin(request);
   return token;
 }
 
@@ -101,15 +100,15 @@ export function credentialOf(request: FastifyRequest, publicUrl: PublicUrl): str
  * For answers that go on for long: false once the token that the request came with was revoked.
  * @throws LadingError `unauthorized`
  */
-export function standing({ access, config }: RouteDeps, request: FastifyRequest): () => boolean {
-  const token = credentialOf(request, config.publicUrl);
+export function standing({ access }: RouteDeps, request: FastifyRequest): () => boolean {
+  const token = credentialOf(request);
   if (token === null) throw missingToken();
   return access.standing(token);
 }
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */
 export const bearerAuth = fp<BearerOptions>(
-  (scope: FastifyInstance, { access, limits, publicUrl, secondFactor, otherwise }, done) => {
+  (scope: FastifyInstance, { access, limits, secondFactor, otherwise }, done) => {
     scope.decorateRequest('principal');
     plainErrors(scope);
     scope.addHook('onRoute', ({ url, config }) => {
@@ -118,7 +117,7 @@ export const bearerAuth = fp<BearerOptions>(
     });
     scope.addHook('onRequest', (request, reply, next) => {
       try {
-        const token = credentialOf(request, publicUrl);
+        const token = credentialOf(request);
         if (otherwise && (token === null || !isGood(access, token))) {
           const refused =
             token === null ? missingToken() : new LadingError('unauthorized', 'The token is not good any more.');

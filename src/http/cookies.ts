@@ -3,7 +3,8 @@
  * and never along when another site sends somebody here; the access token does, so that links to files work.
  */
 import { fastifyCookie } from '@fastify/cookie';
-import type { FastifyReply } from 'fastify';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { wantsSecureCookies } from './csrf.ts';
 
 export const ACCESS_COOKIE = 'access_token';
 export const REFRESH_COOKIE = 'refresh_token';
@@ -26,16 +27,22 @@ export function cookieOf(field: string | undefined, name: CookieName): string | 
   return field === undefined ? null : (fastifyCookie.parse(field)[name] ?? null);
 }
 
-export function setCookies(reply: FastifyReply, secure: boolean, values: Record<CookieName, CookieValue>): void {
+export function setCookies(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  values: Record<CookieName, CookieValue>,
+): void {
+  const secure = wantsSecureCookies(request);
   for (const name of [ACCESS_COOKIE, REFRESH_COOKIE] as const) {
     const { value, maxAge } = values[name];
-    const options = { ...ATTRIBUTES[name], httpOnly: true, secure, maxAge };
+    const { path, sameSite } = ATTRIBUTES[name];
+    const options = { path: request.site.path(path), sameSite, httpOnly: true, secure, maxAge };
     // Set-Cookie is the one field that Fastify adds to instead of replacing it.
     reply.header('set-cookie', fastifyCookie.serialize(name, value, options));
   }
 }
 
-export function clearCookies(reply: FastifyReply, secure: boolean): void {
+export function clearCookies(request: FastifyRequest, reply: FastifyReply): void {
   const gone = { value: '', maxAge: 0 };
-  setCookies(reply, secure, { [ACCESS_COOKIE]: gone, [REFRESH_COOKIE]: gone });
+  setCookies(request, reply, { [ACCESS_COOKIE]: gone, [REFRESH_COOKIE]: gone });
 }

@@ -6,9 +6,6 @@
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../errors.ts';
 
-/** Where people reach the server; null: wherever requests say. */
-export type PublicUrl = string | null;
-
 /** Methods that change nothing (RFC 9110 §9.2.1). */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
@@ -18,8 +15,8 @@ type Sender = 'same' | 'foreign' | 'unknown';
  * For requests that count by a cookie: those that change something must come from a page of this server.
  * @throws LadingError `forbidden`
  */
-export function requireSameOrigin(request: FastifyRequest, publicUrl: PublicUrl): void {
-  if (SAFE.has(request.method) || senderOf(request, publicUrl) === 'same') return;
+export function requireSameOrigin(request: FastifyRequest): void {
+  if (SAFE.has(request.method) || senderOf(request) === 'same') return;
   throw new LadingError(
     'forbidden',
     'A request with a cookie must come from a page of this server; programs send Authorization: Bearer <token>.',
@@ -31,33 +28,24 @@ export function requireSameOrigin(request: FastifyRequest, publicUrl: PublicUrl)
  * say nothing of where they come from, keep no cookies for others.
  * @throws LadingError `forbidden`
  */
-export function refuseForeign(request: FastifyRequest, publicUrl: PublicUrl): void {
-  if (senderOf(request, publicUrl) !== 'foreign') return;
+export function refuseForeign(request: FastifyRequest): void {
+  if (senderOf(request) !== 'foreign') return;
   throw new LadingError('forbidden', 'A page of another site cannot do this; go to the page of this server.');
 }
 
-function senderOf(request: FastifyRequest, publicUrl: PublicUrl): Sender {
+function senderOf(request: FastifyRequest): Sender {
   const { origin, 'sec-fetch-site': site } = request.headers;
   if (site === 'same-origin') return 'same';
   // "none" is the person themselves, by the address bar or a tool; what Origin says counts then.
   if (site !== undefined && site !== 'none') return 'foreign';
   if (origin === undefined) return 'unknown';
-  return origin === publicUrl || origin === originOf(request) ? 'same' : 'foreign';
+  return request.site.isOwn(origin) ? 'same' : 'foreign';
 }
-
-/** Of the server as this request sees it, proxies that are trusted included. */
-export function originOf({ protocol, host }: FastifyRequest): string | null {
-  return URL.canParse(`${protocol}://${host}`) ? new URL(`${protocol}://${host}`).origin : null;
-}
-
-const LOOPBACK = /^(?:localhost|[a-z0-9-]+\.localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 /**
  * Whether cookies are to be sent over TLS alone. Always, but for plain HTTP to the machine itself, as one develops: a proxy that does not
  * tell of its TLS must not cost the cookies their protection.
  */
-export function wantsSecureCookies(request: FastifyRequest, publicUrl: PublicUrl): boolean {
-  const origin = originOf(request);
-  if (origin === null || origin.startsWith('https:') || publicUrl?.startsWith('https:') === true) return true;
-  return !LOOPBACK.test(new URL(origin).hostname);
+export function wantsSecureCookies({ site }: FastifyRequest): boolean {
+  return site.secure || !site.isLocal;
 }

@@ -1,47 +1,54 @@
-/** `Forwarded` (RFC 7239), for proxies that say in it what others say in X-Forwarded-For, -Proto and -Host. */
-import type { IncomingHttpHeaders, RequestListener } from 'node:http';
+/** `Forwarded` (RFC 7239 §4): a list of elements, one of each proxy, in one pass over the text. */
 
-/** `name=value` with a token or a quoted text. */
-const PAIR = /([!#$%&'*+.^_`|~\w-]+)=(?:"((?:[^"\\]|\\.)*)"|([^;,\s"]+))/g;
-/** An address without its port, IPv6 without its brackets. */
-const NODE = /^(?:\[([^\]]+)\]|([^:]+))(?::\d+)?$/;
+/** What a proxy says of the request that it got. */
+export interface Element {
+  for?: string;
+  proto?: string;
+  host?: string;
+}
+
+const MAX_ELEMENTS = 32;
 
 /**
- * Puts the one into the words of the other, so that whoever decides which proxies are trusted has one chain to look at. A proxy that says
- * anything in X-Forwarded-For is believed in that: it may pass on a `Forwarded` that its client made up.
+ * The last elements of a field, the outermost proxy first. What does not follow the grammar is passed over.
+ *
+ *     for=192.0.2.60;proto=https, for="[2001:db8::17]:47"   →   [{ for: '192.0.2.60', proto: 'https' }, { for: '[2001:db8::17]:47' }]
  */
-export function readsForwarded(handler: RequestListener): RequestListener {
-  return (request, response) => {
-    const { headers } = request;
-    if (headers.forwarded !== undefined && headers['x-forwarded-for'] === undefined)
-      translate(headers, headers.forwarded);
-    handler(request, response);
+export function parseForwarded(field: string): Element[] {
+  const elements: Element[] = [];
+  let element: Element = {};
+  let start = 0;
+  /** Ends a pair that goes from `start` to here. */
+  const pair = (end: number): void => {
+    const text = field.slice(start, end);
+    const equals = text.indexOf('=');
+    const name = text.slice(0, Math.max(0, equals)).trim().toLowerCase();
+    if (name === 'for' || name === 'proto' || name === 'host') element[name] ??= unquoted(text.slice(equals + 1));
   };
-}
-
-function translate(headers: IncomingHttpHeaders, forwarded: string): void {
-  const said: Record<'for' | 'proto' | 'host', string[]> = { for: [], proto: [], host: [] };
-  for (const element of splitList(forwarded)) {
-    for (const [, name = '', quoted, token = ''] of element.matchAll(PAIR)) {
-      const key = name.toLowerCase();
-      const value = quoted?.replaceAll(/\\(.)/g, '$1') ?? token;
-      if (key === 'for') said.for.push(addressOf(value));
-      if (key === 'proto' || key === 'host') said[key].push(value);
+  let quoted = false;
+  for (let at = 0; at < field.length; at += 1) {
+    const character = field[at];
+    if (quoted) {
+      if (character === '\\') at += 1;
+      else if (character === '"') quoted = false;
+    } else if (character === '"') quoted = true;
+    else if (character === ';' || character === ',') {
+      pair(at);
+      start = at + 1;
+      if (character === ',') {
+        elements.push(element);
+        element = {};
+      }
     }
   }
-  delete headers['x-forwarded-proto'];
-  delete headers['x-forwarded-host'];
-  for (const key of ['for', 'proto', 'host'] as const) {
-    if (said[key].length > 0) headers[`x-forwarded-${key}`] = said[key].join(', ');
-  }
+  pair(field.length);
+  elements.push(element);
+  return elements.slice(-MAX_ELEMENTS);
 }
 
-/** At commas that stand outside of quotes. */
-function splitList(value: string): string[] {
-  return value.match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? [];
-}
-
-function addressOf(node: string): string {
-  const [, v6, other] = NODE.exec(node) ?? [];
-  return v6 ?? other ?? 'unknown';
+/** A token, or a text in quotes without them. */
+function unquoted(text: string): string {
+  const value = text.trim();
+  if (!value.startsWith('"')) return value;
+  return value.slice(1, value.endsWith('"') && value.length > 1 ? -1 : undefined).replaceAll(/\\(.)/g, '$1');
 }

@@ -60,8 +60,6 @@ export class RequestLog extends LogController {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #answered = new WeakSet<FastifyRequest>();
-  /** Where HTTP/2 requests came from: a stream that its client gave up has no socket to ask any more. */
-  readonly #addresses = new WeakMap<FastifyRequest, string>();
 
   constructor(log: Logger, metrics: Metrics) {
     super();
@@ -70,11 +68,6 @@ export class RequestLog extends LogController {
   }
 
   override incomingRequest(): void {}
-
-  /** To be called with every request while its client is there. */
-  began(request: FastifyRequest): void {
-    if (request.raw.httpVersionMajor > 1) this.#addresses.set(request, request.ip);
-  }
 
   override routeNotFound(): void {}
 
@@ -107,7 +100,7 @@ export class RequestLog extends LogController {
         path: shownPath(request.raw.url).slice(0, MOST_PATH),
         status,
         ms: Math.round(reply.elapsedTime * 10) / 10,
-        address: this.#addresses.get(request) ?? request.ip,
+        address: request.ip,
         ...(request.principal ? { client: request.principal.id } : {}),
         ...(error ? { err: error } : {}),
       },

@@ -11,7 +11,7 @@ import type { Clock, Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { ownerKey } from '../identity/policy.ts';
 import { type Bucket, Rates, WINDOW_SECONDS } from '../identity/rates.ts';
-import { network } from '../identity/throttle.ts';
+import { networkOf } from '../protocol/ip.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -62,7 +62,7 @@ export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
   return {
     address(request, reply) {
       if (addresses.on && request.routeOptions.config.unlimited !== true) {
-        take(addresses, network(request.ip), request, reply);
+        take(addresses, networkOf(request.ip), request, reply);
       }
     },
     token(request, reply, token) {

@@ -18,7 +18,6 @@ import { bearerAuth } from './auth.ts';
 import { checksContent, checkTransferCoding } from './content.ts';
 import { readableByPages } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
-import { readsForwarded } from './forwarded.ts';
 import { createListener } from './listener.ts';
 import { RequestLog } from './log.ts';
 import { checkMessage, originForm } from './message.ts';
@@ -66,6 +65,7 @@ import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
 import { userRoutes } from './routes/users.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
 import { ISSUER, registerSignatures } from './signatures.ts';
+import { prefixOf, sites } from './site.ts';
 import { StreamLimits } from './stream-limits.ts';
 import { strictRequests } from './strict.ts';
 import { overridesMethod } from './tus/override.ts';
@@ -87,12 +87,12 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const streams = new StreamLimits();
   const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, signUps, streams };
 
+  sites(app, deps.config);
   app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
-    log.began(request);
     const wrong = checkMessage(request.raw) ?? checkTransferCoding(request.raw);
     if (wrong && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
     next(wrong ?? undefined);
@@ -133,7 +133,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
       signedIn.register(bearerAuth, {
         access,
         limits,
-        publicUrl: deps.config.publicUrl,
+
         secondFactor: deps.secondFactor,
       });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
@@ -180,7 +180,6 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
     logController: log,
     genReqId: requestId,
     bodyLimit: BODY_BYTES,
-    trustProxy: deps.config.trustProxy.length === 0 ? false : [...deps.config.trustProxy],
     // While closing, requests on connections that are still open get our own answer and not Fastify's.
     return503OnClosing: false,
     clientErrorHandler: answerParseError,
@@ -197,9 +196,12 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
 
 /** What proxies and old clients say in other words than HTTP's own. */
 function adapted({ config }: ServerDeps, handler: RequestListener): RequestListener {
-  const next = overridesMethod(config.trustProxy.length === 0 ? handler : readsForwarded(handler));
+  const next = overridesMethod(handler);
+  const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
-    request.url = originForm(request);
+    const url = originForm(request);
+    // A proxy takes the path away, and who comes without one does not know of it.
+    request.url = prefix !== '' && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;
     next(request, response);
   };
 }

@@ -6,12 +6,12 @@ import { LadingError } from '../errors.ts';
 import type { Identity } from '../identity/identity.ts';
 import { normalizeEmail } from '../identity/people.ts';
 import type { Renewable } from '../identity/sign-ins.ts';
-import { network, type Tried } from '../identity/throttle.ts';
+import type { Tried } from '../identity/throttle.ts';
 import type { GoodToken } from '../identity/tokens.ts';
+import { networkOf } from '../protocol/ip.ts';
 import type { Person, SignedIn } from '../protocol/people-schemas.ts';
 import { iso } from '../protocol/times.ts';
-import { clearCookies, setCookies } from './cookies.ts';
-import { wantsSecureCookies } from './csrf.ts';
+import { setCookies } from './cookies.ts';
 import type { RouteDeps } from './deps.ts';
 
 /** A person as others may see them: without anything that signs them in. */
@@ -67,7 +67,7 @@ async function beginSignIn(
   const renewable = await signIns.begin({ kind: 'person', id: person.id }, null, {
     agent,
     long,
-    network: network(request.ip),
+    network: networkOf(request.ip),
   });
   // What ends all sign-ins of a person may have come in between, and did not see this one.
   if (people.get(person.id)?.passwordHash === person.passwordHash) return renewable;
@@ -118,7 +118,7 @@ export async function renewSession(
 
 /** How a person's password is tried: from a network of their sessions as by somebody known. */
 export function passwordOf({ signIns }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
-  const known = (): boolean => person !== null && signIns.beganFrom({ kind: 'person', id: person.id }, network(ip));
+  const known = (): boolean => person !== null && signIns.beganFrom({ kind: 'person', id: person.id }, networkOf(ip));
   return { chosen: true, known };
 }
 
@@ -139,11 +139,6 @@ export function namedKey(tenant: string, kind: AccountKind, username: string): s
   return personKey(`${tenant} ${kind}`, username);
 }
 
-/** Takes the cookies from the browser. */
-export function dropCookies(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): void {
-  clearCookies(reply, wantsSecureCookies(request, deps.config.publicUrl));
-}
-
 export function wrongCredentials(): LadingError {
   return new LadingError('unauthorized', 'The e-mail address or the password is wrong.');
 }
@@ -154,7 +149,7 @@ async function answer(
   reply: FastifyReply,
   { signIn, refreshToken }: Renewable,
 ): Promise<SignedIn> {
-  const { identity, tokens, clock, config } = deps;
+  const { identity, tokens, clock } = deps;
   const principal: Principal | null = identity.subject('person', signIn.subject);
   const person = identity.people.get(signIn.subject);
   if (!principal || !person) {
@@ -165,7 +160,7 @@ async function answer(
   const now = clock.now();
   const access = tokens.issue(principal, { signIn: signIn.id });
   const refreshSeconds = Math.round((signIn.expiresAt - now) / 1000);
-  setCookies(reply, wantsSecureCookies(request, config.publicUrl), {
+  setCookies(request, reply, {
     access_token: { value: access.access_token, maxAge: access.expires_in },
     refresh_token: { value: refreshToken, maxAge: refreshSeconds },
   });

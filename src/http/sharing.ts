@@ -53,8 +53,8 @@ export async function completeFile(
   }
 }
 
-function makerOf({ identity, tokens, config }: RouteDeps, request: FastifyRequest): Maker {
-  const token = credentialOf(request, config.publicUrl) ?? '';
+function makerOf({ identity, tokens }: RouteDeps, request: FastifyRequest): Maker {
+  const token = credentialOf(request) ?? '';
   if (ApiTokens.looksLike(token)) {
     const document = identity.apiTokens.ofToken(token);
     if (!document) throw new LadingError('unauthorized', 'The API token is invalid, expired or revoked.');

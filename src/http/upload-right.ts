@@ -8,7 +8,6 @@ import type { ResourceAddress } from '../engine/resource.ts';
 import { LadingError } from '../errors.ts';
 import { ownerKey } from '../identity/policy.ts';
 import { bearerToken, standing } from './auth.ts';
-import { originOf } from './csrf.ts';
 import type { RouteDeps } from './deps.ts';
 
 /** @throws LadingError `not_found` for what is no address of an upload */
@@ -18,7 +17,7 @@ export function addressOf(text: string): ResourceAddress {
   return { id, secret };
 }
 
-/** Where an upload is found, below the folder of its protocol: behind a trusted proxy as that one says, or without any host. */
+/** Where an upload is found, below the folder of its protocol: as a path, or by setting with scheme and host. */
 export function locationOf(
   { config }: RouteDeps,
   request: FastifyRequest,
@@ -26,8 +25,7 @@ export function locationOf(
   { id, secret }: ResourceAddress,
 ): string {
   const path = `${folder}${id}.${secret}`;
-  if (config.uploadAbsolute === 'off') return path;
-  return `${config.publicUrl ?? originOf(request) ?? ''}${path}`;
+  return config.uploadAbsolute === 'on' ? request.site.url(path) : request.site.path(path);
 }
 
 /** Who began it, for the time when only the address is left. */

@@ -9,9 +9,9 @@
  * A secret that was generated has 256 random bits: nobody guesses it, so guesses from elsewhere never hold up its owner. A password can
  * be guessed, so guesses from everywhere are slowed; a network from which the id signed in before is asked for none of that.
  */
-import { isIPv6 } from 'node:net';
 import type { Clock } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { networkOf } from '../protocol/ip.ts';
 
 /** Failures at once that are forgiven, and how long one of them is remembered beyond that. */
 const NEAR = { burst: 10, leakMs: 10_000 };
@@ -174,7 +174,7 @@ export class Throttle {
     const now = this.#clock.monotonic();
     const wait = Math.max(
       this.#near.waitMs(nearKey(id, address), NEAR.burst, now),
-      stranger ? this.#addresses.waitMs(network(address), ADDRESS.burst, now) : 0,
+      stranger ? this.#addresses.waitMs(networkOf(address), ADDRESS.burst, now) : 0,
       stranger && chosen ? this.#growingMs(idKey(id), now) : 0,
     );
     if (wait === 0) return;
@@ -187,7 +187,7 @@ export class Throttle {
   failed(id: string, address: string): void {
     const now = this.#clock.monotonic();
     this.#near.add(nearKey(id, address), now);
-    this.#addresses.add(network(address), now);
+    this.#addresses.add(networkOf(address), now);
   }
 
   /** Clears the failures from there; the address keeps its own, or one good credential would allow endless guessing of others. */
@@ -215,20 +215,10 @@ export class Throttle {
 }
 
 function nearKey(id: string, address: string): string {
-  return `${idKey(id)} ${network(address)}`;
+  return `${idKey(id)} ${networkOf(address)}`;
 }
 
 /** Ids are at most 64 characters; what is longer is nobody's and shares buckets by its beginning. */
 function idKey(clientId: string): string {
   return clientId.slice(0, 64);
-}
-
-/** What counts as one address: an IPv6 host has a whole /64 to choose from. */
-export function network(address: string): string {
-  if (!address.includes(':') || !isIPv6(address) || address.startsWith('::ffff:')) return address;
-  const [head = '', tail = ''] = address.split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail === '' ? [] : tail.split(':');
-  const zeros = address.includes('::') ? Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0') : [];
-  return `${[...left, ...zeros, ...right].slice(0, 4).join(':')}::/64`;
 }

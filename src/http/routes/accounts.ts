@@ -20,6 +20,7 @@ import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { prefersText } from '../accept.ts';
 import { credentialOf, standing } from '../auth.ts';
+import { clearCookies } from '../cookies.ts';
 import { refuseForeign } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
@@ -27,7 +28,7 @@ import { ANY_FORM, anyForms } from '../form.ts';
 import { multipartOptionsFor } from '../multipart.ts';
 import { receiveOneShot } from '../one-shot.ts';
 import { smallBody } from '../refuse.ts';
-import { beginLongSession, dropCookies, endSessionOf, namedKey, passwordOf } from '../sessions.ts';
+import { beginLongSession, endSessionOf, namedKey, passwordOf } from '../sessions.ts';
 import { downloadSchema, fileSender } from './download.ts';
 import { decodeCursor, encodeCursor } from './files.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from './one-shot-schema.ts';
@@ -108,8 +109,8 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
  * Who makes accounts for others, if somebody who may do so asks.
  * @throws LadingError `unauthorized`, `forbidden`
  */
-function administratorOf({ access, config }: RouteDeps, request: FastifyRequest): Principal | null {
-  const token = credentialOf(request, config.publicUrl);
+function administratorOf({ access }: RouteDeps, request: FastifyRequest): Principal | null {
+  const token = credentialOf(request);
   if (token === null) return null;
   const principal = access.bearer(token);
   return principal.scopes.has('users:admin') && mayManage(principal, 'client') ? principal : null;
@@ -160,7 +161,6 @@ function loginRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): v
 }
 
 function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
-  const { config } = deps;
   app.get('/logout', {
     schema: {
       tags,
@@ -177,17 +177,17 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply): Promise<Message> => {
       const byCookie = request.headers.authorization === undefined;
       // A link or an image on another site's page must not sign its visitors out.
-      if (byCookie) refuseForeign(request, config.publicUrl);
+      if (byCookie) refuseForeign(request);
       if (request.principal.kind === 'token') {
         throw new LadingError(
           'forbidden',
           'An API token is no session; it is revoked by DELETE /api/tokens/{token_id}.',
         );
       }
-      const token = credentialOf(request, config.publicUrl) ?? '';
+      const token = credentialOf(request) ?? '';
       const principal = await endSessionOf(deps, token);
       if (principal) request.audited = { principal };
-      if (byCookie) dropCookies(deps, request, reply);
+      if (byCookie) clearCookies(request, reply);
       reply.header('cache-control', 'no-store');
       return { message: 'Signed out.' };
     },
@@ -272,7 +272,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       const { files, next_cursor: next } = await deps.engine.list(page);
       reply.headers({ 'cache-control': 'no-store', vary: 'Accept' });
       if (next !== null) {
-        const path = `/client/files/${encodeURIComponent(username)}`;
+        const path = request.site.path(`/client/files/${encodeURIComponent(username)}`);
         reply.header('link', `<${path}?limit=${limit}&cursor=${encodeCursor(next)}>; rel="next"`);
       }
       const names = files.map(({ filename }) => filename);

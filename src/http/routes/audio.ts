@@ -52,7 +52,8 @@ function listRoute(app: FastifyInstance, { audio }: RouteDeps): void {
       const { entries, nextCursor } = await audio.page(ownerOf(request.principal), cursor, limit);
       reply.header('cache-control', 'no-store');
       if (nextCursor !== null) {
-        reply.header('link', `</v1/audio/?limit=${limit}&cursor=${encodeURIComponent(nextCursor)}>; rel="next"`);
+        const next = request.site.path(`/v1/audio/?limit=${limit}&cursor=${encodeURIComponent(nextCursor)}`);
+        reply.header('link', `<${next}>; rel="next"`);
       }
       return entries.map((entry) => audioFile(entry, request.principal.id));
     },

@@ -12,7 +12,6 @@ import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { credentialOf, missingToken } from '../auth.ts';
-import { originOf } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { ANY_FORM, anyForms, formBodies } from '../form.ts';
@@ -94,7 +93,7 @@ function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
       const code = request.body.code ?? request.body.otp;
       const phone = numberIn(request.body);
       if (code === undefined) throw new LadingError('invalid_request', 'Send the six digits as code.');
-      const token = credentialOf(request, config.publicUrl);
+      const token = credentialOf(request);
       if (token === null) throw missingToken();
       const proof = secondFactor.proofFor(request.principal, access.credentialOf(token), phone);
       const { right, triesLeft } = await calls.verify(callerOf(request), phone, code.replaceAll(/[\s-]/g, ''), proof);
@@ -184,7 +183,7 @@ export function providerRoute(app: FastifyInstance, { calls, config }: RouteDeps
       preParsing: smallBody(config.idleSeconds),
       handler: async (request): Promise<Message> => {
         const signature = request.headers['x-twilio-signature'];
-        const url = `${config.publicUrl ?? originOf(request) ?? ''}${request.url}`;
+        const url = request.site.url(request.url);
         const { voiceToken: token } = config;
         if (
           token === null ||

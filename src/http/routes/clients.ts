@@ -82,7 +82,8 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       }
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
       const made = await clients.create({ role, name, tenant });
-      reply.code(201).headers({ 'cache-control': 'no-store', location: `/api/clients/${made.clientId}` });
+      const location = request.site.path(`/api/clients/${made.clientId}`);
+      reply.code(201).headers({ 'cache-control': 'no-store', location });
       return {
         message: 'Client created. Keep the secret now: it is not shown again.',
         client_id: made.clientId,

@@ -31,7 +31,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
 async function whoAsks(deps: RouteDeps, request: FastifyRequest): Promise<Principal> {
   const basic = basicCredentials(request.headers.authorization);
   if (basic) return signIn(deps, request, basic.id, basic.secret);
-  const token = credentialOf(request, deps.config.publicUrl);
+  const token = credentialOf(request);
   if (token === null) throw missingToken();
   return deps.access.bearer(token);
 }

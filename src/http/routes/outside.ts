@@ -17,10 +17,11 @@ import {
 import { SignedIn } from '../../protocol/people-schemas.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { ACCESS_COOKIE, cookieOf } from '../cookies.ts';
-import { originOf, refuseForeign, requireSameOrigin, wantsSecureCookies } from '../csrf.ts';
+import { refuseForeign, requireSameOrigin, wantsSecureCookies } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { beginSession } from '../sessions.ts';
+import type { Site } from '../site.ts';
 
 const tags = ['People'];
 const NAMES = ['oidc', 'yandex'] as const;
@@ -61,8 +62,8 @@ function listRoute(app: FastifyInstance, { outside }: Doors): void {
       response: { 200: OutsideProvidersSchema },
       documented: {},
     },
-    handler: async (): Promise<OutsideProviders> => ({
-      providers: outside.map(({ name }) => ({ name, login_url: `/v1/auth/${name}/login` })),
+    handler: async ({ site }): Promise<OutsideProviders> => ({
+      providers: outside.map(({ name }) => ({ name, login_url: site.path(`/v1/auth/${name}/login`) })),
     }),
   });
 }
@@ -100,26 +101,24 @@ async function begin(
   reply: FastifyReply,
   name: Name,
 ): Promise<string> {
-  const { config, departures } = doors;
+  const { departures } = doors;
   const provider = providerOf(doors, name);
   const { return_to: returnTo = null, link = false } = request.query;
-  if (request.method !== 'GET') refuseForeign(request, config.publicUrl);
+  if (request.method !== 'GET') refuseForeign(request);
   const linkTo = link ? signedInPerson(doors, request) : null;
   const handshake = newHandshake();
-  const origin = config.publicUrl ?? originOf(request);
-  if (origin === null) throw new LadingError('invalid_request', 'The Host field is not valid.');
-  const redirectUri = `${origin}/v1/auth/${name}/callback`;
+  const redirectUri = request.site.url(`/v1/auth/${name}/callback`);
   const url = await provider.begin(redirectUri, handshake);
   const sealed = departures.seal({
     provider: name,
     handshake,
     redirectUri,
     tenant: DEFAULT_TENANT,
-    returnTo: returnTo === null ? null : localPath(returnTo),
+    returnTo: returnTo === null ? null : localPath(returnTo, request.site),
     linkTo,
   });
   reply.header('cache-control', 'no-store');
-  setCookie(doors, request, reply, sealed, DEPARTURE_SECONDS);
+  setCookie(request, reply, sealed, DEPARTURE_SECONDS);
   return url.href;
 }
 
@@ -144,7 +143,7 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
       const provider = providerOf(doors, name);
       const sealed = fastifyCookie.parse(request.headers.cookie ?? '')[COOKIE];
       const departure = sealed === undefined ? null : doors.departures.open(sealed);
-      setCookie(doors, request, reply, '', 0);
+      setCookie(request, reply, '', 0);
       if (departure?.provider !== name) {
         throw new LadingError(
           'invalid_request',
@@ -255,9 +254,9 @@ function providerOf({ outside }: Doors, name: Name): OutsideProvider {
  * Linking changes an account, so a page of ours must ask for it: a link that somebody was sent does not.
  * @throws LadingError `invalid_request`, `forbidden`, `unauthorized`
  */
-function signedInPerson({ tokens, config }: Doors, request: FastifyRequest): string {
+function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
   if (request.method === 'GET') throw new LadingError('invalid_request', 'link=true is for POST.');
-  requireSameOrigin(request, config.publicUrl);
+  requireSameOrigin(request);
   const token = cookieOf(request.headers.cookie, ACCESS_COOKIE);
   const principal = token === null ? null : tokens.verify(token);
   if (principal?.kind !== 'person') throw new LadingError('unauthorized', 'Sign in first to link an account.');
@@ -265,23 +264,23 @@ function signedInPerson({ tokens, config }: Doors, request: FastifyRequest): str
 }
 
 /**
- * A path of this server: what could lead anywhere else is refused.
+ * A path of this server, with or without the path of the proxy: what could lead anywhere else is refused.
  * @throws LadingError `invalid_request`
  */
-function localPath(path: string): string {
+function localPath(path: string, { prefix }: Site): string {
   const base = 'http://here.invalid';
   const url = path.startsWith('/') && URL.canParse(path, base) ? new URL(path, base) : null;
   // Browsers take what begins with two slashes for another host.
   const local = url?.origin === base && !url.pathname.startsWith('//') ? `${url.pathname}${url.search}${url.hash}` : '';
-  if (local !== '' && local.length <= MOST_RETURN) return local;
+  if (local !== '' && local.length <= MOST_RETURN) return local.startsWith(`${prefix}/`) ? local : `${prefix}${local}`;
   throw new LadingError(
     'invalid_request',
     `return_to must be a path of this server, like /docs, of ${MOST_RETURN} characters at most.`,
   );
 }
 
-function setCookie(doors: Doors, request: FastifyRequest, reply: FastifyReply, value: string, maxAge: number): void {
-  const secure = wantsSecureCookies(request, doors.config.publicUrl);
-  const options = { path: COOKIE_PATH, httpOnly: true, sameSite: 'lax', secure, maxAge } as const;
+function setCookie(request: FastifyRequest, reply: FastifyReply, value: string, maxAge: number): void {
+  const secure = wantsSecureCookies(request);
+  const options = { path: request.site.path(COOKIE_PATH), httpOnly: true, sameSite: 'lax', secure, maxAge } as const;
   reply.header('set-cookie', fastifyCookie.serialize(COOKIE, value, options));
 }

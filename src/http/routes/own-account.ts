@@ -3,11 +3,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { OwnChange, Person } from '../../protocol/people-schemas.ts';
+import { clearCookies } from '../cookies.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { changeOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
-import { dropCookies, keyOf, shownPerson, wrongCredentials } from '../sessions.ts';
+import { keyOf, shownPerson, wrongCredentials } from '../sessions.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['People'];
@@ -53,7 +54,7 @@ function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
       if (!after) throw wrongCredentials();
       if (change.password !== undefined) {
         await identity.signIns.endAllOf({ kind: 'person', id: person.id });
-        dropCookies(deps, request, reply);
+        clearCookies(request, reply);
       }
       request.audited = { principal: request.principal, target: person.id };
       reply.header('cache-control', 'no-store');

@@ -7,22 +7,14 @@ import { DEFAULT_TENANT } from '../../identity/policy.ts';
 import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/people-schemas.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { bearerToken } from '../auth.ts';
-import { ACCESS_COOKIE, cookieOf, REFRESH_COOKIE } from '../cookies.ts';
+import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { formBodies } from '../form.ts';
 import { newPersonOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
-import {
-  beginSession,
-  dropCookies,
-  endSessionOf,
-  passwordOf,
-  personKey,
-  renewSession,
-  wrongCredentials,
-} from '../sessions.ts';
+import { beginSession, endSessionOf, passwordOf, personKey, renewSession, wrongCredentials } from '../sessions.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['People'];
@@ -52,9 +44,9 @@ export function signInRoutes(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** Before the body: another site's page gets no further. */
-function ownPages({ config }: RouteDeps): onRequestHookHandler {
+function ownPages(): onRequestHookHandler {
   return (request, _reply, next) => {
-    refuseForeign(request, config.publicUrl);
+    refuseForeign(request);
     next();
   };
 }
@@ -75,7 +67,7 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
     },
     config: { audit: 'user_created' },
     onRequest: [
-      ownPages(deps),
+      ownPages(),
       (_request, _reply, next) => {
         if (config.registration === 'open') return next();
         next(new LadingError('forbidden', 'Accounts are made by the administrator here; ask for one.'));
@@ -112,7 +104,7 @@ function loginRoute(app: FastifyInstance, deps: RouteDeps): void {
       },
     },
     config: { audit: 'sign_in' },
-    onRequest: ownPages(deps),
+    onRequest: ownPages(),
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
       const { tenant = DEFAULT_TENANT, email, password } = request.body;
@@ -157,17 +149,17 @@ function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
         errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
       },
     },
-    onRequest: ownPages(deps),
+    onRequest: ownPages(),
     preParsing: smallBody(deps.config.idleSeconds),
     preValidation: emptyBody,
     handler: async (request, reply): Promise<SignedIn> => {
-      const token = request.body.refresh_token ?? refreshCookie(deps, request);
+      const token = request.body.refresh_token ?? refreshCookie(request);
       if (token === null) throw new LadingError('unauthorized', 'There is no refresh token; sign in.');
       try {
         return await renewSession(deps, request, reply, token);
       } catch (error) {
         // What is worthless is not kept, or the browser sends it for ever.
-        if (error instanceof LadingError && error.code === 'unauthorized') dropCookies(deps, request, reply);
+        if (error instanceof LadingError && error.code === 'unauthorized') clearCookies(request, reply);
         throw error;
       }
     },
@@ -180,9 +172,9 @@ function emptyBody(request: FastifyRequest, _reply: unknown, next: () => void): 
   next();
 }
 
-function refreshCookie({ config }: RouteDeps, request: FastifyRequest): string | null {
+function refreshCookie(request: FastifyRequest): string | null {
   const token = cookieOf(request.headers.cookie, REFRESH_COOKIE);
-  if (token !== null) requireSameOrigin(request, config.publicUrl);
+  if (token !== null) requireSameOrigin(request);
   return token;
 }
 
@@ -201,14 +193,14 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
       },
     },
     config: { audit: 'sign_out' },
-    onRequest: ownPages(deps),
+    onRequest: ownPages(),
     preParsing: smallBody(config.idleSeconds),
     preValidation: emptyBody,
     handler: async (request, reply): Promise<Message> => {
       const { authorization, cookie } = request.headers;
       const shown = { bearer: bearerToken(authorization), refresh: request.body.refresh_token ?? null };
       const kept = { access: cookieOf(cookie, ACCESS_COOKIE), refresh: cookieOf(cookie, REFRESH_COOKIE) };
-      if (kept.access !== null || kept.refresh !== null) requireSameOrigin(request, config.publicUrl);
+      if (kept.access !== null || kept.refresh !== null) requireSameOrigin(request);
       const access = [shown.bearer, kept.access].filter((token) => token !== null);
       const refresh = [shown.refresh, kept.refresh].filter((token) => token !== null);
       if (access.length + refresh.length === 0) {
@@ -225,7 +217,7 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
         if (principal) request.audited = { principal };
       }
       for (const id of families) if (id !== undefined) await identity.signIns.end(id);
-      dropCookies(deps, request, reply);
+      clearCookies(request, reply);
       return { message: 'Signed out.' };
     },
   });

@@ -66,9 +66,9 @@ export function resumableRoutes(app: FastifyInstance, deps: RouteDeps, limits: R
 }
 
 function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
-  const { access, secondFactor, config: settings } = deps;
+  const { access, secondFactor } = deps;
   const otherwise = principalOfAddress.bind(null, deps);
-  app.register(bearerAuth, { access, limits, secondFactor, publicUrl: settings.publicUrl, otherwise });
+  app.register(bearerAuth, { access, limits, secondFactor, otherwise });
   // Bodies are streams, of whatever type; the engine reads them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));

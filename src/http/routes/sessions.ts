@@ -15,7 +15,6 @@ import { endSessionOf } from '../sessions.ts';
 const tags = ['Sessions'];
 
 export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  const { config } = deps;
   const { signIns } = deps.identity;
   app.get('/v1/auth/sessions', {
     schema: {
@@ -45,7 +44,7 @@ export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
       request.audited = { principal: request.principal, target: subject.id, detail: 'all' };
       await signIns.endAllOf(subject);
       // One that no session stands behind is signed out all the same.
-      await endSessionOf(deps, credentialOf(request, config.publicUrl) ?? '');
+      await endSessionOf(deps, credentialOf(request) ?? '');
       return { message: 'All sessions are over.' };
     },
   });
@@ -78,13 +77,10 @@ export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
  * Whose sessions they are, and the id of the one that asks, if it is one.
  * @throws LadingError `forbidden`
  */
-function whoAsks(
-  { tokens, config }: RouteDeps,
-  request: FastifyRequest,
-): { subject: Subject; current: string | undefined } {
+function whoAsks({ tokens }: RouteDeps, request: FastifyRequest): { subject: Subject; current: string | undefined } {
   const { id, kind } = request.principal;
   if (kind === 'token') throw new LadingError('forbidden', 'This is for who has signed in, not for API tokens.');
-  const { claims } = tokens.inspect(credentialOf(request, config.publicUrl) ?? '');
+  const { claims } = tokens.inspect(credentialOf(request) ?? '');
   return { subject: { id, kind }, current: claims.sid };
 }
 

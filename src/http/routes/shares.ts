@@ -20,7 +20,6 @@ import {
 } from '../../protocol/share-schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { basicCredentials } from '../auth.ts';
-import { originOf } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
@@ -90,8 +89,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       }
       request.audited = { tenant, detail: `share ${made.document.id}${asked === undefined ? '' : ` owner ${asked}`}` };
       reply.code(201).header('cache-control', 'no-store');
-      const origin = config.publicUrl ?? originOf(request) ?? '';
-      return { ...shown(made.document), token: made.token, url: `${origin}/s/${made.token}` };
+      return { ...shown(made.document), token: made.token, url: request.site.url(`/s/${made.token}`) };
     },
   });
 }

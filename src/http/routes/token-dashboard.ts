@@ -16,6 +16,7 @@ import { refuseForeign, wantsSecureCookies } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { formBodies } from '../form.ts';
 import { smallBody } from '../refuse.ts';
+import type { Site } from '../site.ts';
 import { dashboardStyle } from './dashboard.ts';
 
 const STYLE = dashboardStyle();
@@ -41,29 +42,32 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
   const hidden = { schema: { hide: true } } as const;
   if (password === null) {
     for (const url of [PATH, `${PATH}/tokens`]) {
-      app.get(url, hidden, (_request, reply) => reply.header('cache-control', 'no-store').redirect('/#/tokens', 303));
+      app.get(url, hidden, (request, reply) =>
+        reply.header('cache-control', 'no-store').redirect(request.site.path('/#/tokens'), 303),
+      );
     }
     return;
   }
   const signedIn = (request: FastifyRequest): boolean => sessions.isGood(cookieOf(request));
   const needsSession = (request: FastifyRequest): void => {
-    refuseForeign(request, config.publicUrl);
+    refuseForeign(request);
     if (!signedIn(request)) throw new LadingError('unauthorized', `Sign in at ${PATH} first.`);
   };
   const onlyPost = { ...hidden, preParsing: smallBody(config.idleSeconds) };
 
   app.get(PATH, hidden, (request, reply) => {
-    if (signedIn(request)) return reply.header('cache-control', 'no-store').redirect(`${PATH}/tokens`, 303);
-    return page(reply, 'Sign in', signInForm(null));
+    if (signedIn(request))
+      return reply.header('cache-control', 'no-store').redirect(request.site.path(`${PATH}/tokens`), 303);
+    return page(request, reply, 'Sign in', signInForm(request.site, null));
   });
   app.get(`${PATH}/tokens`, hidden, (request, reply) => {
-    if (!signedIn(request)) return reply.header('cache-control', 'no-store').redirect(PATH, 303);
-    return page(reply, 'API tokens', tokensPage(deps, null));
+    if (!signedIn(request)) return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
+    return page(request, reply, 'API tokens', tokensPage(deps, request.site, null));
   });
   app.register(async (forms) => {
     formBodies(forms, (body) => new Map(new URLSearchParams(body.toString('utf8'))) as never);
     forms.post<{ Body: Form }>(PATH, { ...onlyPost, config: { audit: 'sign_in' } }, async (request, reply) => {
-      refuseForeign(request, config.publicUrl);
+      refuseForeign(request);
       request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
       const given = request.body?.get('password') ?? '';
       const isRight = async (): Promise<true | null> => (isSame(given, password) ? true : null);
@@ -79,12 +83,18 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
           detail: null,
           requestId: request.id,
         });
-        return page(reply.code(401), 'Sign in', signInForm('The password is wrong.'));
+        return page(request, reply.code(401), 'Sign in', signInForm(request.site, 'The password is wrong.'));
       }
-      const secure = wantsSecureCookies(request, config.publicUrl);
-      const options = { path: PATH, httpOnly: true, sameSite: 'strict', secure, maxAge: SESSION_MS / 1000 } as const;
+      const secure = wantsSecureCookies(request);
+      const options = {
+        path: request.site.path(PATH),
+        httpOnly: true,
+        sameSite: 'strict',
+        secure,
+        maxAge: SESSION_MS / 1000,
+      } as const;
       reply.header('set-cookie', fastifyCookie.serialize(COOKIE, sessions.begin(), options));
-      return reply.redirect(`${PATH}/tokens`, 303);
+      return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
     });
     forms.post<{ Body: Form }>(
       `${PATH}/tokens/create`,
@@ -107,7 +117,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
           scopes,
           lifeMs: seconds > 0 ? seconds * 1000 : null,
         });
-        return page(reply.code(201), 'API tokens', tokensPage(deps, made.token));
+        return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
       },
     );
     forms.post<{ Params: { id: string } }>(
@@ -119,16 +129,16 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         request.audited = { tenant: DEFAULT_TENANT, target: id };
         if (identity.apiTokens.get(id)?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
           throw new LadingError('not_found', 'There is no API token with this id.');
-        return reply.redirect(`${PATH}/tokens`, 303);
+        return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
       },
     );
     forms.post(`${PATH}/logout`, { ...onlyPost, config: { audit: 'sign_out' } }, async (request, reply) => {
-      refuseForeign(request, config.publicUrl);
+      refuseForeign(request);
       request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
       sessions.end(cookieOf(request));
-      const options = { path: PATH, httpOnly: true, sameSite: 'strict', maxAge: 0 } as const;
+      const options = { path: request.site.path(PATH), httpOnly: true, sameSite: 'strict', maxAge: 0 } as const;
       reply.header('set-cookie', fastifyCookie.serialize(COOKIE, '', options));
-      return reply.redirect(PATH, 303);
+      return reply.redirect(request.site.path(PATH), 303);
     });
   });
 }
@@ -189,7 +199,7 @@ function ownersOf({ clients, identity }: RouteDeps): (TokenOwner & { title: stri
   return [...machines, ...people].sort((a, b) => (a.role === b.role ? 0 : a.role === 'admin' ? -1 : 1));
 }
 
-function page(reply: FastifyReply, title: string, body: string): FastifyReply {
+function page({ site }: FastifyRequest, reply: FastifyReply, title: string, body: string): FastifyReply {
   reply.headers({
     'content-type': 'text/html; charset=utf-8',
     'cache-control': 'no-store',
@@ -200,19 +210,19 @@ function page(reply: FastifyReply, title: string, body: string): FastifyReply {
   return reply.send(
     `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
       `<meta name="color-scheme" content="light dark"><title>${title} – Lading</title><link rel="icon" href="data:,">` +
-      `<link rel="stylesheet" href="/assets/${STYLE}"></head><body><main><h1>${title}</h1>${body}</main></body></html>`,
+      `<link rel="stylesheet" href="${site.path(`/assets/${STYLE}`)}"></head><body><main><h1>${title}</h1>${body}</main></body></html>`,
   );
 }
 
-function signInForm(trouble: string | null): string {
+function signInForm(site: Site, trouble: string | null): string {
   return (
-    `<form method="post" action="${PATH}" class="sign-in"><label>Password of the token dashboard` +
+    `<form method="post" action="${site.path(PATH)}" class="sign-in"><label>Password of the token dashboard` +
     `<input type="password" name="password" required autocomplete="current-password"></label>` +
     `<button class="main" type="submit">Sign in</button><p role="alert" class="bad">${escaped(trouble ?? '')}</p></form>`
   );
 }
 
-function tokensPage(deps: RouteDeps, made: string | null): string {
+function tokensPage(deps: RouteDeps, site: Site, made: string | null): string {
   const { identity, clock } = deps;
   const now = clock.now();
   const tokens = identity.apiTokens
@@ -235,18 +245,22 @@ function tokensPage(deps: RouteDeps, made: string | null): string {
     (title) => `<th scope="col">${title}</th>`,
   );
   return (
-    `${shown}<form method="post" action="${PATH}/logout"><button type="submit">Sign out</button></form>` +
-    `<section class="card"><h2>New token</h2><form class="inline" method="post" action="${PATH}/tokens/create">` +
+    `${shown}<form method="post" action="${site.path(PATH)}/logout"><button type="submit">Sign out</button></form>` +
+    `<section class="card"><h2>New token</h2><form class="inline" method="post" action="${site.path(PATH)}/tokens/create">` +
     `<label>What it is for<input name="name" maxlength="200"></label><label>Acts for<select name="owner" aria-label="Acts for">${owners.join('')}</select></label>` +
     `<label>Good for<select name="life" aria-label="Good for">${lives.join('')}</select></label>` +
     `<fieldset class="choices"><legend>It may</legend>${scopes.join('')}</fieldset>` +
     `<button class="main" type="submit">Make token</button></form></section>` +
     `<section class="card"><h2>Tokens</h2><table><caption>API tokens that are good now</caption><thead><tr>${head.join('')}</tr></thead>` +
-    `<tbody>${tokens.map((token) => rowOf(token, most)).join('')}</tbody></table></section>`
+    `<tbody>${tokens.map((token) => rowOf(site, token, most)).join('')}</tbody></table></section>`
   );
 }
 
-function rowOf({ id, name, scopes, owner, lastUsed, uses, expiresAt }: ApiTokenDocument, most: number): string {
+function rowOf(
+  site: Site,
+  { id, name, scopes, owner, lastUsed, uses, expiresAt }: ApiTokenDocument,
+  most: number,
+): string {
   const cells: [title: string, html: string][] = [
     ['Name', escaped(name ?? id)],
     ['May', escaped(scopes.join(', '))],
@@ -256,7 +270,7 @@ function rowOf({ id, name, scopes, owner, lastUsed, uses, expiresAt }: ApiTokenD
     ['Ends', expiresAt === null ? 'when revoked' : iso(expiresAt)],
     [
       'Do',
-      `<form method="post" action="${PATH}/tokens/${encodeURIComponent(id)}/revoke">` +
+      `<form method="post" action="${site.path(PATH)}/tokens/${encodeURIComponent(id)}/revoke">` +
         `<button class="danger" type="submit" aria-label="Revoke ${escaped(name ?? id)}">Revoke</button></form>`,
     ],
   ];

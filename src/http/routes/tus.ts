@@ -48,8 +48,8 @@ export function tusRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLim
  * the address alone is no right to read.
  */
 function fileRoute(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
-  const { access, secondFactor, config: settings } = deps;
-  app.register(bearerAuth, { access, limits, secondFactor, publicUrl: settings.publicUrl });
+  const { access, secondFactor } = deps;
+  app.register(bearerAuth, { access, limits, secondFactor });
   const send = fileSender(app, deps);
   app.after(() => {
     const { documented } = downloadSchema;
@@ -80,9 +80,9 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
     }
     next();
   });
-  const { access, secondFactor, config: settings } = deps;
+  const { access, secondFactor } = deps;
   const otherwise = principalOfAddress.bind(null, deps);
-  app.register(bearerAuth, { access, limits, secondFactor, publicUrl: settings.publicUrl, otherwise });
+  app.register(bearerAuth, { access, limits, secondFactor, otherwise });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
   app.after(() => {

@@ -1,9 +1,7 @@
 /** What programs find out by themselves: where the OAuth routes are (RFC 8414, RFC 9728), and the keys that verify access tokens. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { LadingError } from '../../errors.ts';
+import type { FastifyInstance } from 'fastify';
 import { AuthorizationServer, GRANT_TYPES, JwkSet, ProtectedResource } from '../../protocol/oauth-schemas.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
-import { originOf } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 
 const tags = ['Clients'];
@@ -12,12 +10,7 @@ const AUTHENTICATION = ['client_secret_basic', 'client_secret_post'];
 const CACHED = 'public, max-age=300';
 
 export function wellKnownRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  const { keys, config } = deps;
-  const issuerOf = (request: FastifyRequest): string => {
-    const origin = config.publicUrl ?? originOf(request);
-    if (origin === null) throw new LadingError('invalid_request', 'The Host field is not valid.');
-    return origin;
-  };
+  const { keys } = deps;
   app.get('/.well-known/oauth-authorization-server', {
     schema: {
       tags,
@@ -27,7 +20,7 @@ export function wellKnownRoutes(app: FastifyInstance, deps: RouteDeps): void {
       documented: { replies: { 200: ['Cache-Control'] } },
     },
     handler: async (request, reply): Promise<AuthorizationServer> => {
-      const issuer = issuerOf(request);
+      const issuer = request.site.url('');
       reply.header('cache-control', CACHED);
       return {
         issuer,
@@ -54,7 +47,7 @@ export function wellKnownRoutes(app: FastifyInstance, deps: RouteDeps): void {
       documented: { replies: { 200: ['Cache-Control'] } },
     },
     handler: async (request, reply): Promise<ProtectedResource> => {
-      const resource = issuerOf(request);
+      const resource = request.site.url('');
       reply.header('cache-control', CACHED);
       return {
         resource,

@@ -1,0 +1,151 @@
+/** Who asks, and for which address of the server, as trusted proxies tell it: one answer for limits, audit, links and cookies. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { parseForwarded } from '../../src/http/forwarded.ts';
+import { createLog } from '../../src/http/log.ts';
+import { eventually } from '../support/eventually.ts';
+import { startServer } from '../support/server.ts';
+import { exchange } from '../support/wire.ts';
+
+const TRUSTS = { LADING_TRUST_PROXY: 'loopback, 10.0.0.0/8, 2001:db8:ffff::/48' };
+
+test('Forwarded is read element by element, quoted or not', () => {
+  const cases: [string, object[]][] = [
+    ['for=192.0.2.60;proto=https;host=a.example', [{ for: '192.0.2.60', proto: 'https', host: 'a.example' }]],
+    ['For="[2001:db8::17]:4711"', [{ for: '[2001:db8::17]:4711' }]],
+    [
+      'for=192.0.2.43, for="198.51.100.17:80" ; proto=http',
+      [{ for: '192.0.2.43' }, { for: '198.51.100.17:80', proto: 'http' }],
+    ],
+    ['for=_a;for=_b', [{ for: '_a' }]],
+    ['host="a\\"b,c;d"', [{ host: 'a"b,c;d' }]],
+    ['host="open, for=1', [{ host: 'open, for=1' }]],
+    ['nonsense', [{}]],
+    [',', [{}, {}]],
+    ['', [{}]],
+  ];
+  for (const [field, expected] of cases) assert.deepEqual(parseForwarded(field), expected, field);
+});
+
+/** Starts a server and asks it; `heard` is the address that its log has for a request with these fields. */
+async function listening(
+  t: TestContext,
+  trusts: string,
+): Promise<(headers: Record<string, string>) => Promise<unknown>> {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('debug', { write: (line) => void lines.push(JSON.parse(line)) });
+  const { origin } = await startServer(t, { LADING_TRUST_PROXY: trusts }, { log });
+  return async (headers) => {
+    const id = `probe-${lines.length}`;
+    await (await fetch(`${origin}/health`, { headers: { ...headers, 'x-request-id': id } })).text();
+    const lineOf = () => lines.find(({ request_id: of }) => of === id);
+    await eventually(() => lineOf() !== undefined, 'the line of the request');
+    return lineOf()?.address;
+  };
+}
+
+test('the address is that of the first in the chain that is no trusted proxy', async (t) => {
+  const heard = await listening(t, TRUSTS.LADING_TRUST_PROXY);
+  const cases: [Record<string, string>, string][] = [
+    [{}, '127.0.0.1'],
+    [{ 'x-forwarded-for': '203.0.113.1:555' }, '203.0.113.1'],
+    [{ 'x-forwarded-for': '[2001:DB8::1]:80' }, '2001:db8::1'],
+    [{ 'x-forwarded-for': '::ffff:203.0.113.2' }, '203.0.113.2'],
+    [{ 'x-forwarded-for': '198.51.100.1, 203.0.113.3' }, '203.0.113.3'],
+    [{ 'x-forwarded-for': '198.51.100.1, 203.0.113.4:1, 10.0.0.1:2, 10.0.0.2' }, '203.0.113.4'],
+    [{ 'x-forwarded-for': '203.0.113.5,[2001:db8:ffff::1]:4' }, '203.0.113.5'],
+    // Whom a proxy hides counts as the proxy.
+    [{ 'x-forwarded-for': 'unknown' }, '127.0.0.1'],
+    [{ 'x-forwarded-for': '203.0.113.9, _hidden, 10.0.0.1' }, '10.0.0.1'],
+    [{ 'x-forwarded-for': 'no address' }, '127.0.0.1'],
+    [{ forwarded: 'for="203.0.113.6:47"' }, '203.0.113.6'],
+    [{ forwarded: 'for=198.51.100.1, for="[2001:db8::2]:1", for=10.0.0.1' }, '2001:db8::2'],
+    [{ forwarded: 'for=_x7' }, '127.0.0.1'],
+    [{ forwarded: 'for=198.51.100.1', 'x-forwarded-for': '203.0.113.7' }, '203.0.113.7'],
+  ];
+  for (const [headers, expected] of cases) {
+    assert.equal(await heard(headers), expected, JSON.stringify(headers));
+  }
+});
+
+test('whoever is no trusted proxy is not believed', async (t) => {
+  const heard = await listening(t, '10.0.0.0/8');
+  const headers = { 'x-forwarded-for': '203.0.113.1', forwarded: 'for=203.0.113.1' };
+  assert.equal(await heard(headers), '127.0.0.1');
+  const { port } = await startServer(t, { LADING_TRUST_PROXY: '10.0.0.0/8' });
+  const metadata = await exchange(
+    port,
+    'GET /.well-known/oauth-authorization-server HTTP/1.1',
+    'Host: a.example',
+    'X-Forwarded-Proto: https',
+    'X-Forwarded-Host: b.example',
+    'X-Forwarded-Prefix: /drive',
+  );
+  assert.match(metadata.body, /"issuer":"http:\/\/a\.example"/);
+});
+
+test('another port each time is the same address to the throttle, and so are addresses of one IPv6 network', async (t) => {
+  const { origin, admin } = await startServer(t, TRUSTS);
+  const kinds: ((n: number) => Record<string, string>)[] = [
+    (n) => ({ 'x-forwarded-for': `203.0.113.1:${1000 + n}` }),
+    (n) => ({ 'x-forwarded-for': `[2001:db8::1]:${1000 + n}` }),
+    (n) => ({ 'x-forwarded-for': `2001:db8:1::${n + 1}` }),
+    (n) => ({ 'x-forwarded-for': `::ffff:203.0.113.2${n % 2 === 0 ? '' : `:${n}`}` }),
+    (n) => ({ forwarded: `for="203.0.113.3:${1000 + n}"` }),
+    (n) => ({ forwarded: `for=_${n}` }),
+  ];
+  for (const kind of kinds) {
+    const seen: number[] = [];
+    for (let n = 0; n < 14; n += 1) {
+      const body = new URLSearchParams({ username: admin.id, password: 'wrong' });
+      seen.push((await fetch(`${origin}/auth/token`, { method: 'POST', body, headers: kind(n) })).status);
+    }
+    assert.ok(
+      seen.slice(11).every((status) => status === 429),
+      `${JSON.stringify(kind(1))}: ${seen}`,
+    );
+  }
+});
+
+test('scheme, host and path are those that the outermost trusted proxy wrote', async (t) => {
+  const { port } = await startServer(t, TRUSTS);
+  const cases: [string[], string][] = [
+    [[], 'http://a.example'],
+    [['X-Forwarded-Proto: https'], 'https://a.example'],
+    [['X-Forwarded-Proto: HTTPS', 'X-Forwarded-Host: b.example:8443'], 'https://b.example:8443'],
+    [['X-Forwarded-Proto: https, http', 'X-Forwarded-Host: b.example, inner'], 'https://b.example'],
+    [['X-Forwarded-For: 203.0.113.1, 10.0.0.1', 'X-Forwarded-Proto: https, http'], 'https://a.example'],
+    // The client wrote the first of three.
+    [
+      ['X-Forwarded-For: 6.6.6.6, 203.0.113.1, 10.0.0.1', 'X-Forwarded-Host: evil, b.example, inner'],
+      'http://b.example',
+    ],
+    [['X-Forwarded-For: 203.0.113.1, 10.0.0.1', 'X-Forwarded-Proto: https'], 'https://a.example'],
+    [['X-Forwarded-Proto: javascript', 'X-Forwarded-Host: a/b'], 'http://a.example'],
+    [['X-Forwarded-Prefix: /drive'], 'http://a.example/drive'],
+    [['X-Forwarded-Prefix: /drive/'], 'http://a.example/drive'],
+    [['X-Forwarded-Prefix: /a, /b'], 'http://a.example/a/b'],
+    [['X-Forwarded-Prefix: //evil.example'], 'http://a.example'],
+    [['X-Forwarded-Prefix: /..'], 'http://a.example'],
+    [['X-Forwarded-Prefix: https://evil.example'], 'http://a.example'],
+    [
+      ['Forwarded: for=203.0.113.1;proto=https;host="b.example:8443", for=10.0.0.1;proto=http'],
+      'https://b.example:8443',
+    ],
+    [['Forwarded: host=evil, for=203.0.113.1;host=b.example'], 'http://b.example'],
+  ];
+  for (const [fields, expected] of cases) {
+    const head = 'GET /.well-known/oauth-authorization-server HTTP/1.1';
+    const { body } = await exchange(port, head, 'Host: a.example', ...fields);
+    assert.equal((JSON.parse(body) as { issuer: string }).issuer, expected, fields.join(' | '));
+  }
+});
+
+test('a page behind TLS of a proxy signs in by what its browser says in Origin alone', async (t) => {
+  const { port } = await startServer(t, TRUSTS);
+  const login = (...fields: string[]) =>
+    exchange(port, 'POST /v1/auth/login HTTP/1.1', 'Host: a.example', 'Content-Length: 0', ...fields);
+  const own = ['Origin: https://a.example', 'X-Forwarded-Proto: https'];
+  assert.notEqual((await login(...own)).status, 403);
+  assert.equal((await login('Origin: https://b.example', 'X-Forwarded-Proto: https')).status, 403);
+});
