@@ -32,6 +32,12 @@ export class PeopleDoor {
     await this.#post('v1/auth/logout', {});
   }
 
+  /** Ends the sign-in that an access token is of; the cookies stay. Throws `unauthorized`. */
+  async endSession(token: string): Promise<void> {
+    const headers = { authorization: `Bearer ${token}` };
+    await this.#answer(await this.#send('GET', 'logout', undefined, headers));
+  }
+
   /** Outside providers that people may sign in through. */
   async providers(): Promise<OutsideProviders['providers']> {
     const answer: OutsideProviders = await this.#answer(await this.#send('GET', 'v1/auth/providers'));
@@ -42,8 +48,13 @@ export class PeopleDoor {
     return await this.#answer(await this.#send('POST', path, new TextEncoder().encode(JSON.stringify(body))));
   }
 
-  #send(method: 'GET' | 'POST', path: string, body?: Uint8Array<ArrayBuffer>): Promise<TransportResponse> {
-    const headers: Record<string, string> = body ? { 'content-type': 'application/json' } : {};
+  #send(
+    method: 'GET' | 'POST',
+    path: string,
+    body?: Uint8Array<ArrayBuffer>,
+    fields: Record<string, string> = {},
+  ): Promise<TransportResponse> {
+    const headers = body ? { ...fields, 'content-type': 'application/json' } : fields;
     const url = new URL(path, this.#base).href;
     return this.#transport.request({
       method,

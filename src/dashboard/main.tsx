@@ -16,14 +16,22 @@ function App() {
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);
+  const enter = (next: SignedIn | null) => {
+    next?.onEnded((why) => {
+      setTrouble(why);
+      setWho(null);
+      void next.signOut();
+    });
+    setWho(next);
+  };
   useEffect(() => {
-    resume().then(setWho, (error) => {
+    resume().then(enter, (error) => {
       setTrouble(words(error));
       setWho(null);
     });
   }, []);
   if (who === undefined) return <main aria-busy="true">Lading …</main>;
-  if (who === null) return <SignInPage trouble={trouble} onDone={setWho} />;
+  if (who === null) return <SignInPage trouble={trouble} onDone={enter} />;
   const leave = (why: string | null) => {
     setTrouble(why);
     setWho(null);

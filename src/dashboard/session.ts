@@ -1,14 +1,28 @@
 /** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
 import { LadingClient } from '../client/client.ts';
+import { isTransient } from '../client/failures.ts';
 import { PeopleDoor } from '../client/people.ts';
 import { LadingError } from '../errors.ts';
 import type { Verified } from '../protocol/oauth-schemas.ts';
 import type { Role } from '../protocol/schemas.ts';
+import { words } from './format.ts';
 
 /** Where the server is: the folder of this page. */
 export const SERVER = new URL('.', location.href).href;
 
 const KEPT = 'lading.token';
+const ENDED = 'The sign-in has ended; sign in again.';
+/** Pauses before a renewal is tried again. */
+const RETRY_MS = [300, 1000, 3000];
+
+/** What outlives a reload, in this tab alone. */
+interface Kept {
+  token: string;
+  /** Whether the cookie of the browser renews it. */
+  cookie: boolean;
+  /** Whose it is. */
+  subject: string | null;
+}
 
 const people = new PeopleDoor(SERVER);
 
@@ -25,6 +39,8 @@ export interface SignedIn {
   atLeast(role: Role): boolean;
   /** A token that should be good; `renew` when the one before was refused. */
   token(refused: string | null): Promise<string>;
+  /** The listener is called when the sign-in cannot be renewed any more, with the reason in words. */
+  onEnded(listener: (why: string) => void): void;
   /** Ends the sign-in, on the server too where it can be ended there. */
   signOut(): Promise<void>;
 }
@@ -37,13 +53,13 @@ export type SignIn =
 /** @throws LadingError `unauthorized`, NetworkError */
 export async function signIn(how: SignIn): Promise<SignedIn> {
   if (how.kind === 'account') {
-    const { access_token: token } = await people.signIn(how.email, how.password);
-    return establish(token, renewByCookie);
+    const { access_token: token, user } = await alone(() => people.signIn(how.email, how.password));
+    return establish(token, 'cookie', user.id);
   }
-  if (how.kind === 'token') return establish(how.token.trim(), null);
+  if (how.kind === 'token') return establish(how.token.trim(), null, null);
   const credentials = { server: SERVER, clientId: how.id.trim(), clientSecret: how.secret };
   const fresh = async () => new LadingClient(credentials).token();
-  return establish(await fresh(), fresh);
+  return establish(await fresh(), fresh, null);
 }
 
 /** In the query of the page that an outside provider leads back to. */
@@ -64,51 +80,123 @@ export async function outsideProviders(): Promise<{ name: string; href: string }
 export async function resume(): Promise<SignedIn | null> {
   if (new URLSearchParams(location.search).has(FROM_OUTSIDE)) {
     history.replaceState(null, '', location.pathname + location.hash);
-    return await establish(await renewByCookie(), renewByCookie);
+    const { token, subject } = await renewByCookie(null);
+    return await establish(token, 'cookie', subject);
   }
   const kept = sessionStorage.getItem(KEPT);
-  if (kept !== null) {
-    const { token, cookie } = JSON.parse(kept) as { token: string; cookie: boolean };
-    try {
-      return await establish(token, cookie ? renewByCookie : null);
-    } catch (error) {
-      if (!(error instanceof LadingError) || error.code !== 'unauthorized') throw error;
-      sessionStorage.removeItem(KEPT);
-      if (!cookie) return null;
-      return renewByCookie().then(
-        (fresh) => establish(fresh, renewByCookie),
-        () => null,
-      );
-    }
+  if (kept === null) return null;
+  const { token, cookie, subject = null } = JSON.parse(kept) as Kept;
+  try {
+    return await establish(token, cookie ? 'cookie' : null, subject);
+  } catch (error) {
+    if (!isRefusal(error)) throw error;
+    sessionStorage.removeItem(KEPT);
+    if (error instanceof OtherPersonError) throw error;
+    return null;
   }
-  return null;
 }
 
-async function establish(first: string, renew: (() => Promise<string>) | null): Promise<SignedIn> {
+/** How a token is followed by the next one: by the cookie of the browser, by signing in again, or not at all. */
+type Renewal = 'cookie' | (() => Promise<string>) | null;
+
+/** @param expected whose sign-in it is, where that is known */
+async function establish(first: string, renewal: Renewal, expected: string | null): Promise<SignedIn> {
   let token = first;
   let renewing: Promise<string> | null = null;
-  const keep = () => sessionStorage.setItem(KEPT, JSON.stringify({ token, cookie: renew === renewByCookie }));
+  let subject = expected;
+  let tellEnd = (_why: string) => {};
+  const keep = () => {
+    const kept: Kept = { token, cookie: renewal === 'cookie', subject };
+    sessionStorage.setItem(KEPT, JSON.stringify(kept));
+  };
+  const renew = async (): Promise<string> => {
+    if (renewal === null) throw new LadingError('unauthorized', ENDED);
+    return renewal === 'cookie' ? (await renewByCookie(subject)).token : await renewal();
+  };
   const current = async (refused: string | null): Promise<string> => {
     if (refused !== token) return token;
-    if (renew === null) throw new LadingError('unauthorized', 'The sign-in has ended; sign in again.');
     renewing ??= renew().finally(() => {
       renewing = null;
     });
-    token = await renewing;
+    try {
+      token = await renewing;
+    } catch (error) {
+      if (isRefusal(error)) tellEnd(words(error));
+      throw error;
+    }
     keep();
     return token;
   };
   const client = new LadingClient({ server: SERVER, renew: current });
   const rights = await client.whoAmI();
+  subject = rights.client_id;
   keep();
-  const signOut = async () => {
-    sessionStorage.removeItem(KEPT);
-    if (renew === renewByCookie) await people.signOut().catch(() => {});
+  return {
+    client,
+    subject,
+    rights,
+    atLeast: (role) => rights.whole && ROLES.indexOf(rights.role) >= ROLES.indexOf(role),
+    token: current,
+    onEnded: (listener) => {
+      tellEnd = listener;
+    },
+    signOut: async () => {
+      tellEnd = () => {};
+      sessionStorage.removeItem(KEPT);
+      if (renewal === 'cookie') await endByCookie(rights.client_id, token).catch(() => {});
+    },
   };
-  const atLeast = (role: Role) => rights.whole && ROLES.indexOf(rights.role) >= ROLES.indexOf(role);
-  return { client, subject: rights.client_id, rights, atLeast, token: current, signOut };
 }
 
-async function renewByCookie(): Promise<string> {
-  return (await people.renew()).access_token;
+/** The cookies of the browser belong to somebody else than this tab. */
+class OtherPersonError extends LadingError {
+  constructor() {
+    super(
+      'unauthorized',
+      'You were signed out here: somebody else has signed in in this browser. Sign in again to go on.',
+    );
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof LadingError && error.code === 'unauthorized';
+}
+
+/**
+ * A token by the cookie of the browser, which all of its tabs share. The cookie may have become that of another person since.
+ * @param subject whose token it is to be; null: whoever signed in last
+ * @throws LadingError `unauthorized`, NetworkError
+ */
+async function renewByCookie(subject: string | null): Promise<{ token: string; subject: string }> {
+  const { access_token: token, user } = await alone(() => patiently(() => people.renew()));
+  if (subject !== null && user.id !== subject) throw new OtherPersonError();
+  return { token, subject: user.id };
+}
+
+/** Ends the sign-in of this person, and leaves that of another one alone whose cookies the browser holds by now. */
+async function endByCookie(subject: string, token: string): Promise<void> {
+  await alone(async () => {
+    const { user } = await people.renew();
+    if (user.id === subject) await people.signOut();
+    else await people.endSession(token);
+  });
+}
+
+/** One tab at a time: each renewal makes the cookie of the one before worthless. Browsers have the lock where the page is a secure context. */
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  const { locks } = navigator as { locks?: LockManager };
+  return locks === undefined ? await work() : await locks.request('lading.sign-in', work);
+}
+
+/** Again after a failure of the network: the server gives the same successor for a token whose answer was lost. */
+async function patiently<T>(call: () => Promise<T>): Promise<T> {
+  for (const pause of RETRY_MS) {
+    try {
+      return await call();
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+  return await call();
 }
