@@ -44,7 +44,7 @@ import {
 import { completedBy } from './repeat.ts';
 import type { Sealer } from './seal.ts';
 import { LARGE_SEGMENT_BYTES, type SegmentPool } from './segments.ts';
-import { sealedStatus, uploadStatus } from './status.ts';
+import { REPLY_GAPS, sealedStatus, uploadStatus } from './status.ts';
 import type { Declaration, Handles, Held, OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Usage } from './usage.ts';
@@ -381,7 +381,7 @@ export class Ingest {
   /** Seals if that was the last gap, and says how the file stands now. */
   async #acknowledge(upload: OpenUpload, chunk: FileStatus['chunk']): Promise<FileStatus> {
     if (upload.covered && !upload.sealed) await this.#deps.sealer.seal(upload);
-    const status = uploadStatus(upload, this.#deps.limits.staleMs);
+    const status = uploadStatus(upload, this.#deps.limits.staleMs, REPLY_GAPS);
     return chunk ? { ...status, chunk } : status;
   }
 

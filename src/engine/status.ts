@@ -8,6 +8,8 @@ import type { OpenUpload } from './upload.ts';
 
 /** At most so many gaps are listed, in a status object and in a refusal alike. */
 export const MOST_GAPS = MAX_MISSING;
+/** The reply to a chunk lists fewer: it comes with every chunk, and who wants to know more asks (PROTOCOL §3). */
+export const REPLY_GAPS = 16;
 
 /** The strong entity tag of a readable file: other bytes have another id, another size or another CRC-32. */
 export function entityTag(id: string, size: number, crc32: number): string {
@@ -58,12 +60,15 @@ export function sealedStatus(document: FileDocument): FileStatus {
   };
 }
 
-/** @param staleMs how long an upload may lie without a new chunk */
-export function uploadStatus(upload: OpenUpload, staleMs: number): FileStatus {
+/**
+ * @param staleMs how long an upload may lie without a new chunk
+ * @param most gaps are listed
+ */
+export function uploadStatus(upload: OpenUpload, staleMs: number, most = MOST_GAPS): FileStatus {
   if (upload.sealed) return sealedStatus(upload.document);
   const { document, stored } = upload;
   const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);
-  const { gaps, more } = stored.gaps(total ?? 0, MOST_GAPS);
+  const { gaps, more } = stored.gaps(total ?? 0, most);
   const complete = upload.coveredSoFar;
   const crc32 = complete ? stored.whole(stored.end) : null;
   return {

@@ -51,8 +51,11 @@ export const FileStatus = Type.Object(
     readable: Type.Boolean({
       description: 'A whole download works now; also while a replacement is under way, which the rest then describes.',
     }),
-    missing: Extents({ maxItems: MAX_MISSING, description: 'Gaps below total_bytes as [start, end], both inclusive.' }),
-    missing_more: Type.Boolean({ description: `True when missing was cut at ${MAX_MISSING} gaps.` }),
+    missing: Extents({
+      maxItems: MAX_MISSING,
+      description: `Gaps below total_bytes as [start, end], both inclusive; ${MAX_MISSING} at most, 16 in the reply to a chunk.`,
+    }),
+    missing_more: Type.Boolean({ description: 'True when there are more gaps than missing lists.' }),
     chunk: Type.Optional(ChunkReceipt),
     crc32: Nullable(Hex32('CRC-32 of the whole file once complete, eight hexadecimal digits.')),
     etag: Nullable(Text('Entity tag that downloads carry once the file is readable.')),

@@ -276,6 +276,15 @@ test('missing lists at most 1000 gaps and says that there are more', async (t) =
   assert.deepEqual(last.missing.at(-1), [1998, 1998]);
 });
 
+test('the reply to a chunk lists at most 16 gaps', async (t) => {
+  const { engine } = await startEngine(t, { durability: 'seal' });
+  for (let i = 0; i < 16; i += 1) await send(engine, 'f', i * 2 + 1, text('x'), { declaredSize: 40 });
+  const reply = await send(engine, 'f', 38, text('x'), { declaredSize: 40 });
+  assert.deepEqual([reply.missing.length, reply.missing_more, reply.missing.at(-1)], [16, true, [30, 30]]);
+  const { missing, missing_more } = await engine.status(OWNER, 'f');
+  assert.deepEqual([missing.length, missing_more, missing.at(-1)], [18, false, [39, 39]]);
+});
+
 test('completing while a chunk past the end is on its way: the chunk is refused, the file is what it was', async (t) => {
   const { engine, dataDir, quiet } = await startEngine(t);
   const { id } = await send(engine, 'f', 0, text('01234'));
