@@ -17,6 +17,21 @@ export function wantsEvents(accept: string | undefined): boolean {
   );
 }
 
+/** Id of the event that says that a file is complete: of each version another one. */
+function completeId({ etag }: FileStatus): string {
+  return (etag ?? '').replaceAll('"', '');
+}
+
+/**
+ * True when a client that comes back was told of this very version that it is complete: an `EventSource` reconnects after every end
+ * of a stream, and 204 is what stops it.
+ * @param lastId `Last-Event-ID`; one that is not ours says the same as ours
+ */
+export function wasTold(status: FileStatus, lastId: string | undefined): boolean {
+  if (status.status !== 'complete' || lastId === undefined || lastId === '') return false;
+  return lastId === completeId(status) || !/^[0-9a-f]{32}-\d+-[0-9a-f]{8}$/.test(lastId);
+}
+
 class StatusStream extends Readable {
   readonly #engine: Engine;
   readonly #owner: string;
@@ -84,7 +99,10 @@ class StatusStream extends Readable {
     }
     this.#sentAt = performance.now();
     this.#full = !this.push(`event: status\ndata: ${JSON.stringify(status)}\n\n`);
-    if (status.status === 'complete') this.finish();
+    if (status.status !== 'complete') return;
+    // Behind the event, in a block that is none itself: a client that sends it back has read the event.
+    this.push(`:\nid: ${completeId(status)}\n\n`);
+    this.finish();
   }
 
   /** Ends the stream after what was sent. */

@@ -185,7 +185,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
     '200 302 400 401 403 404 408 409 431 500 503 507',
     ['Cache-Control', 'Set-Cookie'],
   ]),
-  ['get', '/api/files/status/{filename}', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
+  ['get', '/api/files/status/{filename}', ['Last-Event-ID'], '200 204 400 401 403 408 431 500 503', ['Cache-Control']],
   [
     'get',
     '/api/files/download/{filename}',

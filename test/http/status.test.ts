@@ -139,6 +139,32 @@ test('events of a complete file are one', async (t) => {
   assert.equal(await events.next(), 'done');
 });
 
+test('who comes back after word of completion is answered 204, so that an EventSource stops', async (t) => {
+  const server = await startServer(t);
+  const { origin, client } = server;
+  await upload(server, 'f', 0, 'hello', '&total_size=5');
+  const ask = async (lastId?: string): Promise<{ status: number; id: string | undefined }> => {
+    const reply = await fetch(`${origin}/api/files/status/f`, {
+      headers: { ...client.headers, accept: 'text/event-stream', ...(lastId && { 'last-event-id': lastId }) },
+    });
+    return { status: reply.status, id: /^id: (.+)$/m.exec(await reply.text())?.[1] };
+  };
+  const first = await ask();
+  assert.equal(first.status, 200);
+  assert.ok(first.id);
+  assert.deepEqual(await ask(first.id), { status: 204, id: undefined });
+  assert.equal((await ask()).status, 200, 'who was told nothing is told');
+  await upload(server, 'f', 0, 'bye', '&total_size=3&overwrite=true');
+  const second = await ask(first.id);
+  assert.equal(second.status, 200, 'of another version nobody was told');
+  assert.notEqual(second.id, first.id);
+  assert.equal((await ask(second.id)).status, 204);
+  const plain = await fetch(`${origin}/api/files/status/f`, {
+    headers: { ...client.headers, 'last-event-id': second.id ?? '' },
+  });
+  assert.equal(plain.status, 200, 'a status object is no stream');
+});
+
 test('many changes make few events, and the last one shows them all', async (t) => {
   const server = await startServer(t);
   const events = await Events.open(t, server, 'a');

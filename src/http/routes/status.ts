@@ -6,7 +6,7 @@ import { FileStatus, OwnerQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
-import { StatusStreams, wantsEvents } from '../events.ts';
+import { StatusStreams, wantsEvents, wasTold } from '../events.ts';
 import { authoriseReading } from '../reading.ts';
 import { withDeliveries } from '../shown-deliveries.ts';
 import { nameParameter } from './parameters.ts';
@@ -20,7 +20,8 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
       tags: ['Files'],
       summary: 'How far a file is; also for an unknown name (pending).',
       description:
-        'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete.',
+        'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete. Who comes ' +
+        'back with the id of its last event and was told of this version already is answered 204.',
       params: nameParameter,
       querystring: OwnerQuery,
       response: {
@@ -31,8 +32,13 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
             'text/event-stream': { schema: Type.String() },
           },
         },
+        204: { type: 'null', description: 'This client was told that the file is complete.' },
       },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden', 'invalid_name'] },
+      documented: {
+        request: ['Last-Event-ID'],
+        replies: { 200: ['Cache-Control'], 204: ['Cache-Control'] },
+        errors: [...SIGNED_IN, 'forbidden', 'invalid_name'],
+      },
     },
     config: { frequent: true, needs: 'files:read' },
     handler: async (request, reply) => {
@@ -43,6 +49,8 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
       if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) {
         return withDeliveries(deps, await engine.status(owner, name), request.principal);
       }
+      const lastId = request.headers['last-event-id'];
+      if (wasTold(await engine.status(owner, name), [lastId].flat()[0])) return reply.code(204).send();
       const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
       // For proxies that would otherwise collect the events (nginx).
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
