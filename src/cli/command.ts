@@ -1,7 +1,7 @@
 /** What every command needs: a client, a way to say things, and a signal that Ctrl-C raises. */
 import type { Command } from 'commander';
 import type { LadingClient } from '../client/client.ts';
-import { EXIT, exitCodeOf, Stopped } from './exit.ts';
+import { EXIT, exitCodeOf, Stopped, Unread } from './exit.ts';
 import { Output } from './output.ts';
 import { type GlobalOptions, loadSettings, type Settings } from './settings.ts';
 
@@ -29,7 +29,8 @@ export async function run(
     client = connect({ server: settings.server, ...settings.credentials, ...options });
     process.exitCode = (await body({ client, settings, out, signal: stop.signal })) ?? EXIT.ok;
   } catch (error) {
-    out.error(error);
+    // As other programs do: without a word.
+    if (!(error instanceof Unread)) out.error(error);
     process.exitCode = exitCodeOf(error);
   } finally {
     stop.release();

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { RangeRequest } from '../client/client.ts';
 import { type Context, run } from './command.ts';
-import { UsageError } from './exit.ts';
+import { Unread, UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
 import { addTransferOptions, formatSeconds, formatSize, parseCount, parseRange, parseSize } from './values.ts';
 
@@ -126,7 +126,10 @@ async function streamed(context: Context, name: string, path: string | null, opt
     // What cannot be read leaves the target as it is: it is opened when the first bytes are here.
     const first = await source.next();
     const target = path === null ? process.stdout : (await open(path, 'w')).createWriteStream();
-    await pipeline(Readable.from(from(first, source), { objectMode: false }), target, { signal, end: path !== null });
+    const bytes = Readable.from(from(first, source), { objectMode: false });
+    await pipeline(bytes, target, { signal, end: path !== null }).catch((error: NodeJS.ErrnoException) => {
+      throw path === null && error.code === 'EPIPE' ? new Unread() : error;
+    });
     const seconds = (performance.now() - started) / 1000;
     const text = path === null ? '' : `${path}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
     out.result({ event: 'done', file: name, path, received_bytes: received, seconds: round(seconds) }, text);

@@ -13,6 +13,7 @@ export const EXIT = {
   range: 8,
   localFile: 9,
   interrupted: 130,
+  unread: 141,
   terminated: 143,
 } as const;
 
@@ -22,11 +23,17 @@ export const EXIT_HELP = `Exit codes:
   2  wrong usage or settings    8  the file does not reach to the range that is wanted
   3  not signed in, forbidden   9  a local file is not there or cannot be opened
   4  not found on the server    130  stopped by Ctrl-C; run it again to go on
-  5  conflict with the server   143  ended by SIGTERM; the same`;
+  5  conflict with the server   141  nobody read the file on standard output to its end
+                                143  ended by SIGTERM; run it again to go on`;
 
 /** Something that the person who typed the command has to change. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
+}
+
+/** The file goes to standard output, and whoever read it left before its end. */
+export class Unread extends Error {
+  override readonly name = 'Unread';
 }
 
 /** The signal that ended the command. */
@@ -43,6 +50,7 @@ export class Stopped extends Error {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Stopped) return error.exitCode;
   if (error instanceof UsageError) return EXIT.usage;
+  if (error instanceof Unread) return EXIT.unread;
   if (error instanceof NetworkError) return EXIT.unavailable;
   if (error instanceof VerificationError) return EXIT.verification;
   if (!(error instanceof LadingError)) return isUnopened(error) ? EXIT.localFile : EXIT.failure;

@@ -1,13 +1,10 @@
 #!/usr/bin/env node
 /** Process entry of the command line. */
+import { outliveReaders } from './output.ts';
 import { program } from './program.ts';
 import { serve } from './serve.ts';
 
-// A reader that has seen enough (`lading ls | head`) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
+outliveReaders();
 
 const [command, ...flags] = process.argv.slice(2);
 if (command === 'serve') await serve(flags);

@@ -2,7 +2,26 @@
  * What a command says. Results go to standard output, everything else to standard error. With `--json` standard output is one JSON
  * object, or for a transfer one a line, the last of which is the result.
  */
-import { describeError } from './exit.ts';
+import { describeError, EXIT } from './exit.ts';
+
+/** Aborted once nobody reads standard output any more. */
+const unread = new AbortController();
+
+/**
+ * Has the command go on when nobody reads what it says (`lading upload … | head -1`): what it does is worth more than what it prints.
+ * What cannot be written for another reason, as on a full disk, makes a command that went well end with 1.
+ */
+export function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (stream === process.stdout) unread.abort();
+      if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return;
+      process.on('exit', () => {
+        process.exitCode ||= EXIT.failure;
+      });
+    });
+  }
+}
 
 export class Output {
   readonly json: boolean;
@@ -19,6 +38,11 @@ export class Output {
   /** A progress line can be drawn and redrawn. */
   get interactive(): boolean {
     return process.stderr.isTTY === true && !this.json && !this.quiet;
+  }
+
+  /** Aborted once nobody reads the results: a command that does nothing but print may end then. */
+  get unread(): AbortSignal {
+    return unread.signal;
   }
 
   /** Standard output carries the file itself: what else there is to say goes to standard error. */

@@ -44,7 +44,9 @@ export function addStatus(root: Command): void {
 }
 
 /** One line a change; the stream is opened again when it breaks. */
-async function watch({ client, out, signal }: Context, name: string, { owner, retryFor }: Options): Promise<void> {
+async function watch(context: Context, name: string, { owner, retryFor }: Options): Promise<void> {
+  const { client, out } = context;
+  const signal = AbortSignal.any([context.signal, out.unread]);
   const view = new ProgressView(out, name, 0);
   const patience = new Patience({ retryForMs: retryFor }, signal, (notice) => view.retry(notice));
   let shown = '';
@@ -68,6 +70,8 @@ async function watch({ client, out, signal }: Context, name: string, { owner, re
       // The stream ended before its time, as it does when the server restarts.
       await patience.persist(async () => client.status(name, { owner, signal }));
     } catch (error) {
+      // A reader that has seen enough is no failure.
+      if (out.unread.aborted) return;
       await patience.wait(error);
     }
   }

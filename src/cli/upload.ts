@@ -67,10 +67,8 @@ function parseChunkSize(text: string): number {
 }
 
 async function uploadAll(context: Context, files: string[], options: Options): Promise<number> {
-  if (options.name !== undefined && files.length > 1) throw new UsageError('--name goes with a single file.');
   let exitCode: number = EXIT.ok;
-  for (const path of files) {
-    const name = options.name ?? basename(path);
+  for (const [name, path] of namesOf(files, options.name)) {
     try {
       await uploadOne(context, path, name, options);
     } catch (error) {
@@ -82,6 +80,24 @@ async function uploadAll(context: Context, files: string[], options: Options): P
     }
   }
   return exitCode;
+}
+
+/**
+ * What becomes what, by the names on the server.
+ * @throws UsageError when two files would get one name: the second would conflict with the first, or replace it
+ */
+function namesOf(files: string[], given: string | undefined): Map<string, string> {
+  if (given !== undefined && files.length > 1) throw new UsageError('--name goes with a single file.');
+  const names = new Map<string, string>();
+  for (const path of files) {
+    const name = given ?? basename(path);
+    const other = names.get(name);
+    if (other !== undefined) {
+      throw new UsageError(`${other} and ${path} would both be ${name} on the server; send one of them with --name.`);
+    }
+    names.set(name, path);
+  }
+  return names;
 }
 
 async function uploadOne(
