@@ -45,11 +45,22 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
   const [tasks, setTasks] = useState<Task[]>([]);
   // Made once, so that it goes on whatever is shown.
   const moves = useMemo(() => new Moves(who, setTasks), [who]);
-  useEffect(() => () => moves.end(), [moves]);
+  useEffect(() => {
+    const ask = (event: BeforeUnloadEvent) => {
+      if (moves.isBusy) event.preventDefault();
+    };
+    addEventListener('beforeunload', ask);
+    return () => {
+      removeEventListener('beforeunload', ask);
+      moves.end();
+    };
+  }, [moves]);
+  const mayLeave = () =>
+    !moves.isBusy || confirm('Transfers are on their way. Sign out and stop them? What arrived of uploads is kept.');
   const shown = PAGES.filter((page) => page.allowed(who));
   const { Page, path: here } = shown.find(({ path }) => path === address) ?? shown[0] ?? PAGES[0];
   const everywhere = () => {
-    if (!confirm('Sign out here and on all other devices?')) return;
+    if (!mayLeave() || !confirm('Sign out here and on all other devices?')) return;
     who.client.sessions.endAll().then(
       () => onLeave(null),
       (problem) => onLeave(words(problem)),
@@ -75,7 +86,7 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
             Sign out everywhere
           </button>
         )}
-        <button type="button" onClick={() => onLeave(null)}>
+        <button type="button" onClick={() => mayLeave() && onLeave(null)}>
           Sign out
         </button>
       </header>

@@ -1,6 +1,7 @@
 /** Parts that several pages are made of. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
+import { useRef, useState } from 'preact/hooks';
+import type { Role } from '../protocol/schemas.ts';
 import { words } from './format.ts';
 
 export function Trouble({ children }: { children: string | null }) {
@@ -34,28 +35,85 @@ export function Section({
 
 /** What the server shows once and never again. */
 export function Secret({ label, value, onDone }: { label: string; value: string; onDone(): void }) {
-  const [copied, setCopied] = useState(false);
-  const copy = () => {
-    navigator.clipboard.writeText(value).then(
-      () => setCopied(true),
-      () => setCopied(false),
-    );
+  const [copied, setCopied] = useState<boolean | null>(null);
+  const shown = useRef<HTMLElement>(null);
+  const copy = async () => {
+    const done = await copyText(value, shown.current);
+    setCopied(done);
   };
   return (
     <div class="secret" role="status">
       <p>{`${label}. It is shown this once: keep it somewhere safe.`}</p>
       <div class="bar">
-        <code class="grow">{value}</code>
-        <button type="button" class="main" onClick={copy}>
-          {copied ? 'Copied' : 'Copy'}
+        <code class="grow" ref={shown}>
+          {value}
+        </code>
+        <button type="button" class="main" onClick={() => void copy()}>
+          {copied === true ? 'Copied' : 'Copy'}
         </button>
         <button type="button" onClick={onDone}>
           Done
         </button>
       </div>
+      {copied === false && <p>The browser does not let this page copy. The text is selected: copy it yourself.</p>}
     </div>
   );
 }
+
+/** True when it is on the clipboard; else it is selected, so that a person can copy it. */
+async function copyText(text: string, shown: HTMLElement | null): Promise<boolean> {
+  // Only secure contexts have a clipboard: over plain HTTP from another machine there is none.
+  const { clipboard } = navigator as { clipboard?: Clipboard };
+  const written = await clipboard?.writeText(text).then(
+    () => true,
+    () => false,
+  );
+  if (written) return true;
+  if (shown) getSelection()?.selectAllChildren(shown);
+  return document.execCommand('copy');
+}
+
+/** A drop-down of roles that asks before it changes one. */
+export function RoleSelect({
+  of,
+  role,
+  roles,
+  onChange,
+  onError,
+}: {
+  /** Whose role it is. */
+  of: string;
+  role: Role;
+  roles: readonly Role[];
+  onChange(role: Role): Promise<unknown>;
+  onError(why: string | null): void;
+}) {
+  const pick = (select: HTMLSelectElement) => {
+    const wanted = select.value as Role;
+    const sure = confirm(`Make ${of} ${ROLE_WORDS[wanted]}? Until now: ${role}.`);
+    // It shows what is, until the server has changed it.
+    select.value = role;
+    if (!sure) return;
+    onError(null);
+    onChange(wanted).catch((problem) => onError(words(problem)));
+  };
+  return (
+    <select aria-label={`Role of ${of}`} value={role} onChange={(event) => pick(event.currentTarget)}>
+      {[...new Set([...roles, role])].map((one) => (
+        <option key={one} value={one}>
+          {one}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+const ROLE_WORDS: Record<Role, string> = {
+  client: 'a client, with its own files alone',
+  ops: 'ops, who read the files of all',
+  admin: 'an administrator, who may change everything of this tenant',
+  root: 'root, who may change everything on this server',
+};
 
 /** A button that runs something; what goes wrong is told, and while it runs it cannot be pressed again. */
 export function Act({

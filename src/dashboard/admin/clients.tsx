@@ -3,10 +3,16 @@ import { useState } from 'preact/hooks';
 import type { ClientCreated, ClientUpdate, Role } from '../../protocol/schemas.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../pages.ts';
-import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
+import { Act, RoleSelect, Secret, Section, Table, Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
 export const ROLES: Role[] = ['client', 'ops', 'admin'];
+
+/** Asked before somebody is let in or shut out. */
+export function disableQuestion(who: string, disabled: boolean): string {
+  if (disabled) return `Enable ${who}? What it had a right to, it may do again at once.`;
+  return `Disable ${who}? It is refused at once everywhere, until it is enabled again. Its files stay.`;
+}
 
 export function ClientsTab(props: PageProps) {
   const { client } = props.who;
@@ -40,31 +46,31 @@ export function ClientsTab(props: PageProps) {
     cells: [
       <span class="name">{name ?? id}</span>,
       <code>{id}</code>,
-      <select
-        aria-label={`Role of ${name ?? id}`}
-        value={role}
-        onChange={(event) => {
-          change(id, { role: event.currentTarget.value as Role }).catch((problem) => setError(words(problem)));
-        }}
-      >
-        {[...new Set([...ROLES, role])].map((one) => (
-          <option key={one} value={one}>
-            {one}
-          </option>
-        ))}
-      </select>,
+      <RoleSelect
+        of={name ?? id}
+        role={role}
+        roles={ROLES}
+        onChange={(wanted) => change(id, { role: wanted })}
+        onError={setError}
+      />,
       disabled ? <span class="bad">disabled</span> : 'enabled',
       time(created_at),
       last_used === null ? 'never' : time(last_used),
       <span class="acts">
         <Act
           label={`${disabled ? 'Enable' : 'Disable'} ${name ?? id}`}
+          ask={disableQuestion(name ?? id, disabled)}
           run={() => change(id, { disabled: !disabled })}
           onError={setError}
         >
           {disabled ? 'Enable' : 'Disable'}
         </Act>
-        <Act label={`End sessions of ${name ?? id}`} run={() => change(id, { end_sessions: true })} onError={setError}>
+        <Act
+          label={`End sessions of ${name ?? id}`}
+          ask={`End all sign-ins of ${name ?? id}? Until the next sign-in, what goes on stops.`}
+          run={() => change(id, { end_sessions: true })}
+          onError={setError}
+        >
           End sessions
         </Act>
         <Act

@@ -4,9 +4,9 @@ import type { PersonChange } from '../../protocol/people-schemas.ts';
 import type { Role } from '../../protocol/schemas.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../pages.ts';
-import { Act, Section, Table, Trouble } from '../parts.tsx';
+import { Act, RoleSelect, Section, Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
-import { ROLES, RoleChoice } from './clients.tsx';
+import { disableQuestion, ROLES, RoleChoice } from './clients.tsx';
 
 export function PeopleTab(props: PageProps) {
   const { client } = props.who;
@@ -42,30 +42,30 @@ export function PeopleTab(props: PageProps) {
       cells: [
         <span class="name">{`${name} ${surname}`.trim() || shown}</span>,
         shown,
-        <select
-          aria-label={`Role of ${shown}`}
-          value={role}
-          onChange={(event) => {
-            change(id, { role: event.currentTarget.value as Role }).catch((problem) => setError(words(problem)));
-          }}
-        >
-          {[...new Set([...ROLES, role])].map((one) => (
-            <option key={one} value={one}>
-              {one}
-            </option>
-          ))}
-        </select>,
+        <RoleSelect
+          of={shown}
+          role={role}
+          roles={ROLES}
+          onChange={(wanted) => change(id, { role: wanted })}
+          onError={setError}
+        />,
         disabled ? <span class="bad">disabled</span> : 'enabled',
         last_used === null ? 'never' : time(last_used),
         <span class="acts">
           <Act
             label={`${disabled ? 'Enable' : 'Disable'} ${shown}`}
+            ask={disableQuestion(shown, disabled)}
             run={() => change(id, { disabled: !disabled })}
             onError={setError}
           >
             {disabled ? 'Enable' : 'Disable'}
           </Act>
-          <Act label={`End sessions of ${shown}`} run={() => change(id, { end_sessions: true })} onError={setError}>
+          <Act
+            label={`End sessions of ${shown}`}
+            ask={`End all sign-ins of ${shown}? Until the next sign-in, what goes on stops.`}
+            run={() => change(id, { end_sessions: true })}
+            onError={setError}
+          >
             End sessions
           </Act>
           <Act

@@ -1,6 +1,7 @@
 /** How much a client or a person may store and upload. */
 import { useState } from 'preact/hooks';
 import type { QuotaKind } from '../../client/administration.ts';
+import type { NewQuota } from '../../protocol/quota-schemas.ts';
 import { size, words } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Section, Trouble } from '../parts.tsx';
@@ -36,9 +37,11 @@ export function QuotasTab(props: PageProps) {
       const text = String(data.get(name) ?? '').trim();
       return text === '' ? null : Math.round(Number(text) * unit);
     };
+    const wish = { bytes: number('bytes', GIB), open_uploads: number('open'), day_bytes: number('day', GIB) };
+    const whose = holders.value?.find(({ value }) => value === `${chosen.kind} ${chosen.id}`)?.title ?? chosen.id;
+    if (!confirm(questionOf(whose, wish))) return;
     setError(null);
     try {
-      const wish = { bytes: number('bytes', GIB), open_uploads: number('open'), day_bytes: number('day', GIB) };
       await client.quotas.set(chosen.kind, chosen.id, wish);
       quota.again();
     } catch (problem) {
@@ -98,5 +101,15 @@ export function QuotasTab(props: PageProps) {
         </>
       )}
     </Section>
+  );
+}
+
+/** Limits as they will be, in words. */
+function questionOf(whose: string, { bytes, open_uploads: open, day_bytes: day }: NewQuota): string {
+  const limit = (value: number | null | undefined, as: (value: number) => string) =>
+    value === null || value === undefined ? 'as the server says' : value === 0 ? 'any amount' : as(value);
+  return (
+    `Set the limits of ${whose}? Stored: ${limit(bytes, size)}. ` +
+    `Unfinished uploads: ${limit(open, String)}. A day: ${limit(day, size)}.`
   );
 }

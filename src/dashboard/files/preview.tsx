@@ -37,7 +37,7 @@ function useBlob({ who, file }: Shown, type: string): { blob: Blob | null; why: 
     setBlob(null);
     setWhy(null);
     if ((total ?? 0) > MOST_BYTES) {
-      setWhy(`It is larger than ${size(MOST_BYTES)}; download it to see it.`);
+      setWhy(`It is larger than ${size(MOST_BYTES)}, too large to be shown here.`);
       return;
     }
     const load = async () => {
@@ -106,6 +106,7 @@ function Text({ who, file }: Shown) {
     <section class="preview" aria-label={`Beginning of ${filename}`}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
       <pre tabIndex={0}>{text}</pre>
+      {(total ?? 0) > TEXT_BYTES && <p class="quiet">{`The first ${size(TEXT_BYTES)} of ${size(total)}.`}</p>}
     </section>
   );
 }
@@ -143,7 +144,7 @@ function Sound({ who, file }: Shown) {
 }
 
 function Waveform(shown: Shown) {
-  const { blob } = useBlob(shown, '');
+  const { blob, why } = useBlob(shown, '');
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (blob === null) return;
@@ -159,6 +160,7 @@ function Waveform(shown: Shown) {
       gone = true;
     };
   }, [blob]);
+  if (why !== null) return <p class="quiet">{`There is no waveform. ${why}`}</p>;
   return (
     <canvas ref={canvas} width={PEAKS * 2} height={80} role="img" aria-label={`Waveform of ${shown.file.filename}`} />
   );

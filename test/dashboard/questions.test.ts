@@ -1,0 +1,110 @@
+/** What the dashboard asks before it does something, and what it says when it cannot. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Page } from 'playwright-core';
+import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
+import { goTo, holds, signInTo } from '../support/dashboard.ts';
+import { eventually } from '../support/eventually.ts';
+import { startServer } from '../support/server.ts';
+
+/** Questions of the page, answered as a test likes. */
+function answering(page: Page): { asked: string[]; answer: boolean } {
+  const questions = { asked: [] as string[], answer: false };
+  page.on('dialog', (dialog) => {
+    questions.asked.push(dialog.message() || dialog.type());
+    void (questions.answer ? dialog.accept() : dialog.dismiss());
+  });
+  return questions;
+}
+
+test('nobody gets or loses a right, a limit or their access without a question', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const server = await startServer(t);
+  const { origin, admin, client } = server;
+  const { page, complaints } = await visit(t, `${origin}/`);
+  const questions = answering(page);
+  await signInTo(page, admin);
+  const headers = { ...admin.headers, 'content-type': 'application/json' };
+  const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
+  const made = await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) });
+  const { id } = (await made.json()) as { id: string };
+  const changes: string[] = [];
+  page.on('request', (request) => {
+    if (request.method() !== 'GET') changes.push(`${request.method()} ${new URL(request.url()).pathname}`);
+  });
+  /** Asks, and changes nothing after a no. */
+  const refused = async (work: () => Promise<unknown>, question: RegExp) => {
+    questions.asked.length = 0;
+    questions.answer = false;
+    changes.length = 0;
+    await work();
+    assert.equal(questions.asked.length, 1);
+    assert.match(questions.asked[0] ?? '', question);
+    assert.deepEqual(changes, []);
+  };
+  /** Asks, and does it after a yes. */
+  const done = async (work: () => Promise<unknown>, path: string) => {
+    questions.answer = true;
+    changes.length = 0;
+    await work();
+    await eventually(() => changes.includes(`PUT ${path}`), 'it is changed');
+  };
+
+  await goTo(page, 'Administration', 'Clients');
+  const role = page.getByLabel(`Role of ${client.id}`);
+  await refused(() => role.selectOption('admin'), new RegExp(`Make ${client.id} an administrator.* Until now: client`));
+  assert.equal(await role.inputValue(), 'client', 'it shows what is');
+  await done(() => role.selectOption('ops'), `/api/clients/${client.id}`);
+  await holds(page, `document.querySelector('[aria-label="Role of ${client.id}"]').value === 'ops'`);
+  const disable = page.getByRole('button', { name: `Disable ${client.id}` });
+  await refused(() => disable.click(), /^Disable /);
+  await done(() => disable.click(), `/api/clients/${client.id}`);
+  const enable = page.getByRole('button', { name: `Enable ${client.id}` });
+  await refused(() => enable.click(), /^Enable /);
+
+  await goTo(page, 'Administration', 'People');
+  const ofAda = page.getByLabel('Role of ada@example.org');
+  await refused(() => ofAda.selectOption('admin'), /Make ada@example.org an administrator/);
+  assert.equal(await ofAda.inputValue(), 'client');
+  await refused(() => page.getByRole('button', { name: 'Disable ada@example.org' }).click(), /^Disable /);
+  await done(() => ofAda.selectOption('admin'), '/v1/user/update_user');
+
+  await goTo(page, 'Administration', 'Quotas');
+  await page.getByLabel('Whose').selectOption({ label: 'ada@example.org' });
+  await page.getByLabel('GiB stored').fill('2');
+  const set = page.getByRole('button', { name: 'Set limits' });
+  await refused(() => set.click(), /Set the limits of ada@example.org\? Stored: 2.0 GiB. Unfinished uploads: as the/);
+  await done(() => set.click(), `/api/quotas/person/${id}`);
+  assert.deepEqual(complaints, []);
+});
+
+test('leaving or signing out while uploads run asks, and does not when nothing runs', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client } = await startServer(t);
+  const { page, context, complaints } = await visit(t, `${origin}/`);
+  const questions = answering(page);
+  await signInTo(page, client);
+  await context.route('**/api/files/upload?*', () => {});
+  const pick = (name: string) =>
+    page.getByLabel('Upload files').setInputFiles([{ name, mimeType: '', buffer: Buffer.from('some bytes') }]);
+  await pick('held.bin');
+  await page.getByRole('heading', { name: '1 on their way' }).waitFor();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+  assert.match(questions.asked[0] ?? '', /Transfers are on their way/);
+  await page.close({ runBeforeUnload: true });
+  await eventually(() => questions.asked.length === 2, 'the browser asks');
+  assert.equal(questions.asked[1], 'beforeunload');
+  await page.getByRole('listitem').filter({ hasText: '↑ held.bin' }).getByRole('button', { name: 'Cancel' }).click();
+  await page.getByRole('heading', { name: /on their way/ }).waitFor({ state: 'detached' });
+  await context.unroute('**/api/files/upload?*');
+  await pick('sent.bin');
+  await page.locator('[data-name="sent.bin"]').getByText('complete').waitFor();
+  questions.asked.length = 0;
+  await page.reload();
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  assert.deepEqual(questions.asked, []);
+  assert.deepEqual(complaints, []);
+});
