@@ -468,6 +468,8 @@ export interface SignInDocument {
   long?: true;
   /** The network it began in, as failures are counted by. */
   network?: string;
+  /** The refresh token before the youngest: its hash, the youngest sealed by it, and when it was used. */
+  previous?: { hash: string; next: string; at: number };
 }
 
 export interface ApiTokenDocument {

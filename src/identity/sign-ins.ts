@@ -1,19 +1,21 @@
 /**
- * Sessions. Most can be renewed: each is a family of refresh tokens of which only the youngest counts. An older one that comes again
+ * Sessions. Most can be renewed: each is a family of refresh tokens of which only the youngest counts. The one before it gives the same
+ * successor for 30 seconds more: a reply may be lost, and two tabs of a browser may renew at one time. One that comes later, or is older,
  * was stolen, or its thief was quicker: the whole sign-in ends, and with it every access token that came of it (RFC 9700 §4.14.2).
  *
  * However often it is renewed, a session ends when it is so and so old. One whose access token is as good as it is itself has no use for
  * refresh tokens, and is a document all the same: it is listed and ended like the others.
  *
- *     begin → token 1 → refresh → token 2 → refresh → token 3 …      one document, which knows the hash of the last
+ *     begin → token 1 → refresh → token 2 → refresh → token 3 …      one document, which knows the hash of the last two, and keeps the
+ *                         again → token 2                            last sealed by the one before: no other token opens it
  */
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { Clock, Collection, SignInDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { Kept } from './kept.ts';
+import { familyIdOf, hashOf, isHashOf, makeToken, vaultOf } from './refresh-tokens.ts';
 
-const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
 /**
  * Of one subject; whoever begins more ends the one used longest ago. A device that signs in anew every half hour leaves no heap of
  * documents.
@@ -21,6 +23,8 @@ const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
 const MOST_EACH = 16;
 /** The same while access tokens that came of them may be in use: many programs may share one client. */
 const MOST_IN_USE = 1000;
+/** For so long the token that was just used gives the same successor. */
+export const GRACE_MS = 30_000;
 /** In characters. */
 const MOST_AGENT = 200;
 
@@ -38,6 +42,10 @@ export class SignIns {
   readonly #mostMs: number;
   /** Subject → ids of its sign-ins, the one used longest ago first. */
   readonly #bySubject = new Map<string, Set<string>>();
+  /** By id, until when (monotonic) the token before the youngest gives it again. */
+  readonly #graces = new Map<string, number>();
+  /** Renewals that are being written, by id. */
+  readonly #renewing = new Map<string, Promise<Renewable>>();
 
   private constructor(kept: Kept<SignInDocument>, clock: Clock, seconds: Record<'life' | 'access' | 'most', number>) {
     this.#kept = kept;
@@ -45,7 +53,10 @@ export class SignIns {
     this.#lifeMs = seconds.life * 1000;
     this.#accessMs = seconds.access * 1000;
     this.#mostMs = seconds.most * 1000;
-    for (const signIn of [...kept.values()].sort((a, b) => a.expiresAt - b.expiresAt)) this.#index(signIn);
+    for (const signIn of [...kept.values()].sort((a, b) => a.expiresAt - b.expiresAt)) {
+      this.#index(signIn);
+      this.#resumeGrace(signIn);
+    }
   }
 
   /**
@@ -97,24 +108,77 @@ export class SignIns {
   }
 
   /**
-   * The next token of the family.
+   * The next token of the family; for the token that was used last the same one again, for as long as that is forgiven. Durable when it
+   * resolves, for whoever asks.
    * @throws LadingError `unauthorized`; for a token used before the family has ended by then
    */
   async refresh(refreshToken: string): Promise<Renewable> {
     const before = this.#find(refreshToken);
     if (before === null) throw badToken();
-    if (!isHashOf(before.hash, refreshToken)) {
+    if (isHashOf(before.hash, refreshToken)) return this.#renew(before, refreshToken);
+    const successor = this.#successorOf(before, refreshToken);
+    if (successor === null) {
       await this.end(before.id);
       throw badToken();
     }
-    const next = makeToken(before.id);
+    // What is not written yet is given to nobody.
+    await this.#renewing.get(before.id);
+    const signIn = this.#kept.get(before.id);
+    if (!signIn || !this.isAlive(signIn.id)) throw badToken();
+    return { signIn, refreshToken: successor };
+  }
+
+  /** True when `refresh` takes this token: it is the youngest, or the one before and still forgiven. Nothing happens to it. */
+  isTaken(refreshToken: string): boolean {
+    const signIn = this.#find(refreshToken);
+    return signIn !== null && (isHashOf(signIn.hash, refreshToken) || this.#successorOf(signIn, refreshToken) !== null);
+  }
+
+  #renew(before: SignInDocument, refreshToken: string): Promise<Renewable> {
+    const renewing = this.#written(before, refreshToken);
+    const { id } = before;
+    this.#renewing.set(id, renewing);
+    const done = (): void => {
+      if (this.#renewing.get(id) === renewing) this.#renewing.delete(id);
+    };
+    renewing.then(done, done);
+    return renewing;
+  }
+
+  async #written(before: SignInDocument, refreshToken: string): Promise<Renewable> {
+    const { id } = before;
+    const next = makeToken(id);
     const now = this.#clock.now();
-    const signIn = { ...before, hash: hashOf(next), expiresAt: this.#endOf(before.createdAt, now), renewedAt: now };
-    await this.#kept.replace(before, signIn);
-    // A second use of the same token, or the end of the subject, may have come in between.
-    if (!this.isAlive(signIn.id)) throw badToken();
+    const previous = { hash: before.hash, next: vaultOf(refreshToken).seal(next, id), at: now };
+    const expiresAt = this.#endOf(before.createdAt, now);
+    const signIn = { ...before, hash: hashOf(next), expiresAt, renewedAt: now, previous };
+    const grace = this.#graces.get(id);
+    this.#graces.set(id, this.#clock.monotonic() + GRACE_MS);
+    try {
+      await this.#kept.replace(before, signIn);
+    } catch (error) {
+      if (grace === undefined) this.#graces.delete(id);
+      else this.#graces.set(id, grace);
+      throw error;
+    }
+    // The end of the subject may have come in between.
+    if (!this.isAlive(id)) throw badToken();
     this.#index(signIn);
     return { signIn, refreshToken: next };
+  }
+
+  /** What was given for this token, if it is the one before the youngest and that is forgiven. */
+  #successorOf({ id, previous }: SignInDocument, refreshToken: string): string | null {
+    const until = this.#graces.get(id);
+    if (until === undefined || previous === undefined || !isHashOf(previous.hash, refreshToken)) return null;
+    return this.#clock.monotonic() < until ? vaultOf(refreshToken).open(previous.next, id) : null;
+  }
+
+  /** What is left of it after a restart, by the date. One that is in doubt is less harm than a session that ends for a lost reply. */
+  #resumeGrace({ id, previous }: SignInDocument): void {
+    if (previous === undefined) return;
+    const passed = Math.max(0, this.#clock.now() - previous.at);
+    if (passed < GRACE_MS) this.#graces.set(id, this.#clock.monotonic() + GRACE_MS - passed);
   }
 
   /**
@@ -158,6 +222,7 @@ export class SignIns {
     const signIn = this.#kept.get(id);
     if (!signIn) return;
     const key = subjectKey(signIn);
+    this.#graces.delete(id);
     const ids = this.#bySubject.get(key);
     ids?.delete(id);
     if (ids?.size === 0) this.#bySubject.delete(key);
@@ -178,14 +243,16 @@ export class SignIns {
 
   /** Removes what lapsed; the number of them. */
   async sweep(): Promise<number> {
+    const now = this.#clock.monotonic();
+    for (const [id, until] of this.#graces) if (until <= now) this.#graces.delete(id);
     const lapsed = [...this.#kept.values()].filter(({ id }) => !this.isAlive(id));
     for (const { id } of lapsed) await this.end(id);
     return lapsed.length;
   }
 
   #find(refreshToken: string): SignInDocument | null {
-    const id = TOKEN.exec(refreshToken)?.[1];
-    const signIn = id === undefined ? undefined : this.#kept.get(id);
+    const id = familyIdOf(refreshToken);
+    const signIn = id === null ? undefined : this.#kept.get(id);
     return signIn !== undefined && this.isAlive(signIn.id) ? signIn : null;
   }
 
@@ -220,18 +287,6 @@ function printable(agent: string): string {
 
 function subjectKey({ kind, subject }: SignInDocument): string {
   return `${kind} ${subject}`;
-}
-
-function makeToken(id: string): string {
-  return `lrt_${id}_${randomBytes(32).toString('base64url')}`;
-}
-
-function hashOf(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
-}
-
-function isHashOf(hash: string, token: string): boolean {
-  return timingSafeEqual(Buffer.from(hash, 'hex'), createHash('sha256').update(token).digest());
 }
 
 function badToken(): LadingError {

@@ -104,7 +104,7 @@ async function refresh(
   if (family?.kind !== 'device' || family.subject !== client.id) throw badRefreshToken();
   const allowed = family.scopes === null ? client.scopes : new Set(family.scopes);
   // One that was used before has to end its family, whatever is asked for besides.
-  const fresh = signIns.ofToken(token) !== null;
+  const fresh = signIns.isTaken(token);
   const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
   if (!fresh) noteReuse(deps, request, client, family.id);
   const renewable = await signIns.refresh(token).catch((error: unknown) => {

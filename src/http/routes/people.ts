@@ -140,7 +140,8 @@ function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
   app.post<{ Body: RefreshToken }>('/v1/auth/refresh', {
     schema: {
       tags,
-      summary: 'New tokens for a refresh token, which is worthless then. One that comes twice ends the sign-in.',
+      summary:
+        'New tokens for a refresh token, the same ones if it comes again within 30 seconds. Later it ends the sign-in.',
       security: [],
       body: RefreshToken,
       response: { 200: SignedIn },
@@ -155,13 +156,8 @@ function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply): Promise<SignedIn> => {
       const token = request.body.refresh_token ?? refreshCookie(request);
       if (token === null) throw new LadingError('unauthorized', 'There is no refresh token; sign in.');
-      try {
-        return await renewSession(deps, request, reply, token);
-      } catch (error) {
-        // What is worthless is not kept, or the browser sends it for ever.
-        if (error instanceof LadingError && error.code === 'unauthorized') clearCookies(request, reply);
-        throw error;
-      }
+      // A refusal takes no cookies: by now they may be those of another tab, which was quicker, or of a new sign-in.
+      return renewSession(deps, request, reply, token);
     },
   });
 }

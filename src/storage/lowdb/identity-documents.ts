@@ -100,7 +100,12 @@ export function checkSignIn(value: unknown, id: string): SignInDocument {
     ...(fields.has('agent') ? { agent: fields.text('agent') } : {}),
     ...(fields.has('long') ? { long: true as const } : {}),
     ...(fields.has('network') ? { network: fields.text('network') } : {}),
+    ...(fields.has('previous') ? { previous: previousOf(fields.fields('previous')) } : {}),
   });
+}
+
+function previousOf(fields: Fields): NonNullable<SignInDocument['previous']> {
+  return { hash: fields.text('hash'), next: fields.text('next'), at: fields.count('at') };
 }
 
 export function checkApiToken(value: unknown, id: string): ApiTokenDocument {
