@@ -141,9 +141,10 @@ export class AppendRun {
     declaration: Declaration,
     intent: AppendIntent,
   ): Promise<void> {
-    const { committer, usage, watchers } = this.#deps;
+    const { committer, current, usage, watchers } = this.#deps;
     const { owner, name, resource } = upload.document;
     assertStands(intent.stands);
+    await current.assert(intent.precondition, owner, name);
     if (fresh.length === 0 && !declaration.ends && upload.declared(declaration) === upload.document) return;
     // Who completes a file without a byte more is asked, too, whether there is room for it.
     if (fresh.length === 0) usage.check(owner, { bytes: 0, dayBytes: 0 });

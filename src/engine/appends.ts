@@ -13,6 +13,7 @@ import type { FileDocument, ResourceDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { MAX_OFFSET } from '../protocol/chunk.ts';
 import { AppendRun } from './append-run.ts';
+import type { Precondition } from './current.ts';
 import type { IngestDeps } from './ingest.ts';
 import { Joins, sizeOf } from './joins.ts';
 import { fileTooLarge, outOfBounds } from './refusals.ts';
@@ -53,14 +54,18 @@ export class Appends {
     this.#joins = new Joins(deps, this.#run, this.#running, track);
   }
 
-  /** @throws LadingError `file_too_large`, `quota_exceeded`, `already_exists`, `insufficient_storage`, of a join `invalid_request` */
+  /**
+   * @throws LadingError `file_too_large`, `quota_exceeded`, `already_exists`, `precondition_failed`,
+   * `insufficient_storage`, of a join `invalid_request`
+   */
   async create(intent: ResourceIntent): Promise<ResourceAddress> {
-    const { usage, limits } = this.#deps;
+    const { current, usage, limits } = this.#deps;
     const { owner, join } = intent;
     const parts = join ? await this.#joins.partsOf(owner, join, (address) => this.find(address)) : [];
     const size = join ? sizeOf(parts) : intent.size;
     if (size !== null && size > limits.maxFileBytes) throw fileTooLarge(size, limits.maxFileBytes);
     usage.check(owner, { bytes: size ?? 0, dayBytes: size ?? 0, openUploads: 1 });
+    await current.assert(intent.precondition, owner, intent.name);
     const { upload, address } = await this.#begin({ ...intent, size }, parts);
     try {
       if (upload.covered) await this.#deps.sealer.seal(upload);
@@ -78,7 +83,7 @@ export class Appends {
     intent: ResourceIntent,
     parts: FileDocument[],
   ): Promise<{ upload: OpenUpload; address: ResourceAddress }> {
-    const { uploads, catalog, committer } = this.#deps;
+    const { uploads, catalog, committer, current } = this.#deps;
     const { owner, place } = intent;
     const secret = randomBytes(24).toString('base64url');
     for (const name of namesFor(intent)) {
@@ -91,6 +96,7 @@ export class Appends {
       const held = upload.visible ? null : upload.tryReserve(ALL);
       try {
         if (!held || upload.document.resource) continue;
+        await current.assert(intent.precondition, owner, intent.name);
         upload.document = { ...upload.document, resource: documentOf(intent, secret, parts) };
         const { size, contentType, reprDigest = null } = intent;
         await committer.commit(upload, handles, [], { size, reprDigest, contentType });
@@ -151,7 +157,7 @@ export class Appends {
    * Appends what `source` brings, up to its end or to where it breaks, and resolves with how far the upload is then. When the request
    * was ended before its end it throws why; what arrived until then counts all the same, unless there is a `proof`.
    * @throws LadingError `not_found`, `forbidden` for a join, `offset_mismatch`, `out_of_bounds`, `size_conflict`, `file_too_large`,
-   * `quota_exceeded`, `superseded`, `request_timeout`, `length_mismatch`, `checksum_mismatch`, `insufficient_storage`
+   * `quota_exceeded`, `superseded`, `request_timeout`, `length_mismatch`, `checksum_mismatch`, `precondition_failed`, `insufficient_storage`
    */
   async append(source: Readable, address: ResourceAddress, intent: AppendIntent): Promise<ResourceState> {
     const { kind } = await this.find(address);
@@ -160,8 +166,9 @@ export class Appends {
     const running = await this.#claim(address.id);
     let part: OpenUpload | null = null;
     try {
-      const { offset, size, complete } = await this.find(address);
+      const { owner, name, offset, size, complete } = await this.find(address);
       this.#check(intent, offset, size);
+      await this.#deps.current.assert(intent.precondition, owner, name);
       if (!complete) {
         const document = await this.#deps.catalog.get(address.id);
         const upload = document && this.#deps.uploads.of(document);
@@ -177,9 +184,10 @@ export class Appends {
     return await this.find(address);
   }
 
-  /** Removes an unfinished upload; of a complete one only the address ends. Whoever receives is ended. @throws LadingError `not_found` */
-  async remove(address: ResourceAddress): Promise<void> {
-    await this.find(address);
+  /** Removes an unfinished upload; of a complete one only the address ends. Whoever receives is ended. @throws LadingError `not_found`, `precondition_failed` */
+  async remove(address: ResourceAddress, precondition?: Precondition): Promise<void> {
+    const { owner, name } = await this.find(address);
+    await this.#deps.current.assert(precondition, owner, name);
     await this.#takeOver(address.id);
     const document = await this.#deps.catalog.get(address.id);
     if (!document) throw gone();

@@ -20,6 +20,7 @@ import type { DigestAlgorithm } from '../protocol/digests.ts';
 import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas.ts';
 import { Appends } from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
+import { CurrentFiles, type Precondition } from './current.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
 import { type Recovered, recover } from './recover.ts';
@@ -92,6 +93,7 @@ export class Engine {
   readonly #usage: Usage;
   readonly #uploads: Uploads;
   readonly #committer: Committer;
+  readonly #current: CurrentFiles;
   readonly #sealer: Sealer;
   readonly #segments: SegmentPool;
   readonly #watchdog: Watchdog;
@@ -125,12 +127,14 @@ export class Engine {
     this.#segments = segments;
     this.#watchdog = watchdog;
     this.#downloads = new Downloads({ ...doors, uploads });
-    this.#removal = new Removal({ ...doors, uploads, committer, watchers, happened });
+    this.#current = new CurrentFiles({ ...doors, uploads });
+    this.#removal = new Removal({ ...doors, uploads, committer, current: this.#current, watchers, happened });
     const deps: IngestDeps = {
       ...doors,
       uploads,
       usage,
       committer,
+      current: this.#current,
       sealer,
       segments,
       watchdog,
@@ -202,11 +206,15 @@ export class Engine {
     if (upload) {
       const replaced = upload.visible && upload.coveredSoFar && intent.overwrite;
       if (!replaced) upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null });
+      if (replaced || !upload.visible) await this.#ingest.judge(intent, upload);
       return;
     }
     const { sealed } = await this.#doors.catalog.find(intent.owner, intent.name);
     if (sealed && !intent.overwrite) checkSealedSize(sealed, intent.declaredSize);
     else this.#usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
+    // A chunk that may be a repeat is looked at first: a repeat changes nothing, whatever the precondition.
+    const mayRepeat = sealed !== null && (!intent.overwrite || intent.declaredSize === sealed.size);
+    if (!mayRepeat) await this.#ingest.judge(intent);
   }
 
   /** What an owner uses now; with `group` what all of its group do together. */
@@ -266,9 +274,9 @@ export class Engine {
     return this.#receive(() => this.#appends.append(source, address, intent));
   }
 
-  /** Removes such an upload if it is unfinished, and its address in any case. Throws `not_found`. */
-  removeResource(address: ResourceAddress): Promise<void> {
-    return this.#appends.remove(address);
+  /** Removes such an upload if it is unfinished, and its address in any case. Throws `not_found`, `precondition_failed`. */
+  removeResource(address: ResourceAddress, precondition?: Precondition): Promise<void> {
+    return this.#appends.remove(address, precondition);
   }
 
   async #receive<T>(work: () => Promise<T>): Promise<T> {
@@ -334,18 +342,18 @@ export class Engine {
     }
   }
 
-  /** Deletes the file of a name and its upload; see `Removal.remove`. Throws `not_found`. */
-  remove(owner: string, name: string): Promise<Removed[]> {
-    return this.#removal.remove(owner, name);
+  /** Deletes the file of a name and its upload; see `Removal.remove`. Throws `not_found`, `precondition_failed`. */
+  remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
+    return this.#removal.remove(owner, name, precondition);
   }
 
-  /** Ends the unfinished upload of a name and keeps its complete file; see `Removal.cancel`. Throws `not_found`. */
-  cancel(owner: string, name: string): Promise<void> {
-    return this.#removal.cancel(owner, name);
+  /** Ends the unfinished upload of a name and keeps its complete file; see `Removal.cancel`. Throws `not_found`, `precondition_failed`. */
+  cancel(owner: string, name: string, precondition?: Precondition): Promise<void> {
+    return this.#removal.cancel(owner, name, precondition);
   }
 
-  /** Ends an upload of undeclared size now. A file already complete stays so. Throws `not_found`, `not_contiguous`. */
-  async complete(owner: string, name: string): Promise<FileStatus> {
+  /** Ends an upload of undeclared size now. A file already complete stays so. Throws `not_found`, `not_contiguous`, `precondition_failed`. */
+  async complete(owner: string, name: string, precondition?: Precondition): Promise<FileStatus> {
     const upload = this.#uploads.findVisible(owner, name);
     if (upload) {
       const { stored } = upload;
@@ -360,10 +368,12 @@ export class Engine {
           },
         );
       }
+      await this.#current.assert(precondition, owner, name);
       await this.#sealer.seal(upload);
     }
     const { sealed } = await this.#doors.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
+    if (!upload) await this.#current.assert(precondition, owner, name);
     return sealedStatus(sealed);
   }
 

@@ -26,6 +26,7 @@ import { type Digest, mismatchMembers } from '../protocol/digests.ts';
 import { type Extent, type ExtentSet, lengthOf } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import type { Committer } from './committer.ts';
+import type { CurrentFiles, Precondition } from './current.ts';
 import { Inbox } from './inbox.ts';
 import type { DigestsBehind } from './late.ts';
 import { type Received, Receiver } from './receiver.ts';
@@ -72,6 +73,8 @@ export interface ChunkIntent {
   behind?: DigestsBehind | undefined;
   /** False once whoever sends may do so no longer: then the chunk does not count, and what is still to come of it is not waited for. */
   stands?: () => boolean;
+  /** Of the file; with `overwrite` it is judged when the replacement begins. */
+  precondition?: Precondition | undefined;
 }
 
 export interface IngestLimits {
@@ -90,6 +93,7 @@ export interface IngestDeps {
   uploads: Uploads;
   usage: Usage;
   committer: Committer;
+  current: CurrentFiles;
   sealer: Sealer;
   segments: SegmentPool;
   watchdog: Watchdog;
@@ -139,6 +143,17 @@ export class Ingest {
       throw chunkTooLarge(contentLength - CHUNK_HEADER_BYTES, maxChunkBytes);
     }
     if (range) this.#checkExtent(intent, range);
+  }
+
+  /**
+   * Judges the precondition of a chunk that would change the file. A chunk of a replacement that has begun is past that, and a repeat of
+   * what is stored changes nothing (RFC 9110 §13.1.1 lets it succeed).
+   * @param upload that the chunk goes to, as far as there is one
+   * @throws LadingError `precondition_failed`
+   */
+  async judge({ owner, name, overwrite, precondition }: ChunkIntent, upload?: OpenUpload): Promise<void> {
+    const begun = upload?.visible === true && !upload.coveredSoFar;
+    if (!(overwrite && begun)) await this.#deps.current.assert(precondition, owner, name);
   }
 
   #checkExtent({ declaredSize, contentLength }: ChunkIntent, extent: Extent): void {
@@ -311,6 +326,8 @@ export class Ingest {
       const said = { ...header, crc32: received.crc32 };
       const held = upload.visible ? null : await completedBy(this.#deps, upload, declaration, said);
       if (held) return { ...sealedStatus(held), chunk: { ...chunk, duplicate: true } };
+      const changes = !chunk.duplicate || upload.declared(declaration) !== upload.document;
+      if (changes) await this.judge(intent, upload);
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
       giveBack();
       this.#deps.watchers.changed(intent.owner, intent.name);
@@ -392,18 +409,24 @@ export class Ingest {
     checkSealedSize(sealed, intent.declaredSize);
     checkSealedDigest(sealed, intent.reprDigest);
     // What was put together from pieces never came in chunks, so nobody repeats one.
-    if (header.end >= size || sealed.pieces) throw fileComplete(size);
+    if (header.end >= size || sealed.pieces) throw await this.#refusalOf(intent, size);
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {
       const plan: Piece[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];
       const received = await this.#receiveBytes(arrival, sealed.id, (job) => part.write(job), plan);
-      if (received.conflict) throw fileComplete(size);
+      if (received.conflict) throw await this.#refusalOf(intent, size);
       if (arrival.beforeCommit) await arrival.beforeCommit();
       assertStands(arrival.intent.stands);
       return { ...sealedStatus(sealed), chunk: receipt(header, received) };
     } finally {
       part.release();
     }
+  }
+
+  /** Other bytes than those of the complete file: the precondition is what says so, if there is one that does not hold. */
+  async #refusalOf(intent: ChunkIntent, size: number): Promise<LadingError> {
+    await this.judge(intent);
+    return fileComplete(size);
   }
 
   /** `total_size=0` with an empty body makes an empty file. */
@@ -431,6 +454,7 @@ export class Ingest {
         await this.#checkContentDigest(upload.id, intent.contentDigest, { start: 0, end: -1 }, new Uint8Array());
       if (beforeCommit) await beforeCommit();
       assertStands(intent.stands);
+      await this.judge(intent, upload);
       await this.#deps.committer.commit(upload, handles, [], declaration);
       return await this.#acknowledge(upload, undefined);
     } finally {

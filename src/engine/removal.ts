@@ -6,6 +6,7 @@ import type { BlobStore, Catalog, FileHappening } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Removed } from '../protocol/schemas.ts';
 import type { Committer } from './committer.ts';
+import type { CurrentFiles, Precondition } from './current.ts';
 import { removeBytes } from './pieces.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
@@ -16,6 +17,7 @@ export interface RemovalDeps {
   catalog: Catalog;
   uploads: Uploads;
   committer: Committer;
+  current: CurrentFiles;
   watchers: Watchers;
   happened(happening: FileHappening): void;
 }
@@ -29,13 +31,15 @@ export class Removal {
 
   /**
    * Deletes the file of a name and its upload. Downloads that already run go on; uploads are ended.
+   * @param precondition of the file, or of nothing where only an upload is there
    * @returns what was there, and is no longer
-   * @throws LadingError `not_found`
+   * @throws LadingError `not_found`, `precondition_failed`
    */
-  async remove(owner: string, name: string): Promise<Removed[]> {
-    const { uploads, catalog, blobs, watchers, happened } = this.#deps;
+  async remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
+    const { uploads, catalog, blobs, current, watchers, happened } = this.#deps;
     const removed = new Set<Removed>();
     const upload = uploads.findVisible(owner, name);
+    if (upload || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
     // An upload of undeclared size reads as the complete file of its name until more comes.
     const read = upload?.coveredSoFar === true;
     if (upload && (await this.#end(upload))) {
@@ -44,6 +48,8 @@ export class Removal {
     }
     const { sealed } = await catalog.find(owner, name);
     if (sealed) {
+      // A replacement may have been sealed meanwhile; then this is another file.
+      await current.assert(precondition, owner, name);
       await catalog.remove(sealed.id);
       removed.add('file');
       happened({ type: 'file.deleted', file: sealed });
@@ -60,10 +66,11 @@ export class Removal {
   /**
    * Ends the unfinished upload of a name, a replacement included, and removes its bytes; requests that still send to it are ended. The
    * complete file stays.
-   * @throws LadingError `not_found` when there is none, or when it became complete before
+   * @throws LadingError `not_found` when there is none, or when it became complete before; `precondition_failed`
    */
-  async cancel(owner: string, name: string): Promise<void> {
+  async cancel(owner: string, name: string, precondition?: Precondition): Promise<void> {
     const upload = await this.#deps.uploads.findMade(owner, name);
+    if (upload && !upload.coveredSoFar) await this.#deps.current.assert(precondition, owner, name);
     if (!upload || upload.coveredSoFar || !(await this.cancelUpload(upload))) {
       throw new LadingError(
         'not_found',

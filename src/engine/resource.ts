@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest, HashAlgorithm } from '../protocol/digests.ts';
+import type { Precondition } from './current.ts';
 import type { Inbox } from './inbox.ts';
 
 /** How long what is on its way from an older request may still be read when a newer one takes over. */
@@ -39,6 +40,8 @@ export interface ResourceIntent {
   partial?: boolean;
   /** Made of these partial uploads. `size` is null then. */
   join?: Join;
+  /** Of the file that has the name when the upload begins. */
+  precondition?: Precondition | undefined;
 }
 
 export interface Join {
@@ -69,6 +72,8 @@ export interface AppendIntent {
    * come after the bytes; what it throws refuses them.
    */
   proof?: (() => Proof | null) | undefined;
+  /** Of the file that has the upload's name. */
+  precondition?: Precondition | undefined;
   /** The file ends with the last byte of this request. */
   ends?: boolean;
   /** Then: digest of the whole file, if it comes behind the bytes; asked for at their end. */

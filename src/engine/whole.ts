@@ -7,11 +7,12 @@
  */
 import type { Readable } from 'node:stream';
 import type { Reader, SegmentJob, SegmentResult } from '../contracts.ts';
-import { LadingError } from '../errors.ts';
+import { type ErrorCode, LadingError } from '../errors.ts';
 import { MAX_OFFSET } from '../protocol/chunk.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
+import type { Precondition } from './current.ts';
 import { Inbox } from './inbox.ts';
 import type { IngestDeps } from './ingest.ts';
 import type { DigestsBehind } from './late.ts';
@@ -36,6 +37,8 @@ export interface WholeIntent {
   leastSize: number;
   /** False once whoever sends may do so no longer: then nothing of it counts, and what is still to come is not waited for. */
   stands?: () => boolean;
+  /** Of the file that is to be replaced or made. */
+  precondition?: Precondition | undefined;
 }
 
 /** What arrived, for a look at it before it counts. */
@@ -46,6 +49,9 @@ export interface Arrived extends Pick<Reader, 'read'> {
 /** Refuses what arrived by throwing; what it resolves with is the file's media type, null for the intent's. */
 export type Inspect = (arrived: Arrived) => Promise<string | null>;
 
+/** The file of the name is no longer the one that was there when the request began. */
+const LOST: ReadonlySet<string> = new Set<ErrorCode>(['not_found', 'already_exists']);
+
 const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
 export class WholeFiles {
@@ -55,12 +61,13 @@ export class WholeFiles {
     this.#deps = deps;
   }
 
-  /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`. */
-  async admit({ owner, name, overwrite, leastSize }: WholeIntent): Promise<void> {
-    const { catalog, limits, uploads, usage } = this.#deps;
+  /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
+  async admit({ owner, name, overwrite, leastSize, precondition }: WholeIntent): Promise<void> {
+    const { catalog, current, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
     const upload = uploads.find(owner, name);
     if (upload && !(overwrite && upload.visible && upload.coveredSoFar)) throw underWay();
+    await current.assert(precondition, owner, name);
     if ((await catalog.find(owner, name)).sealed && !overwrite) throw alreadyThere();
     usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
   }
@@ -98,6 +105,11 @@ export class WholeFiles {
           giveBack();
         }
       });
+    } catch (error) {
+      // Deleted, or made by somebody else, while the bytes came: whoever had a precondition is answered by it.
+      if (error instanceof LadingError && LOST.has(error.code))
+        await this.#deps.current.assert(intent.precondition, intent.owner, intent.name);
+      throw error;
     } finally {
       watch.stop();
       inbox.detach();
@@ -156,17 +168,18 @@ export class WholeFiles {
     upload: OpenUpload,
     handles: Handles,
     { fresh }: Received,
-    { owner, name, contentType, reprDigest: before, behind, stands }: WholeIntent,
+    { owner, name, contentType, reprDigest: before, behind, stands, precondition }: WholeIntent,
     inspect: Inspect,
     giveBack: () => void,
   ): Promise<FileStatus> {
-    const { committer, limits, sealer, watchers } = this.#deps;
+    const { committer, current, limits, sealer, watchers } = this.#deps;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     // One content is the whole file.
     const reprDigest = behind?.reprDigest?.() ?? behind?.contentDigest?.() ?? before;
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertGoing();
     assertStands(stands);
+    await current.assert(precondition, owner, name);
     await committer.commit(upload, handles, fresh, { size, reprDigest, contentType: found ?? contentType });
     giveBack();
     watchers.changed(owner, name);

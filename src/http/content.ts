@@ -38,6 +38,7 @@ export function checkContentCoding(coding: string | undefined): LadingError | nu
     ? new LadingError(
         'unsupported_media_type',
         'Send the content as it is, without Content-Encoding: nothing is decoded.',
+        { header: 'Content-Encoding' },
       )
     : null;
 }

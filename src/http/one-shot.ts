@@ -10,6 +10,7 @@ import { LadingError } from '../errors.ts';
 import { checkName } from '../protocol/names.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import { MAX_OTHER_BYTES, MultipartPart } from './multipart.ts';
+import { preconditionOf } from './preconditions.ts';
 import { wantBody } from './refuse.ts';
 import { checkFormField } from './strict.ts';
 
@@ -46,7 +47,7 @@ export interface OneShotStored {
 /**
  * For routes of scopes that have `@fastify/multipart` with `multipartOptionsFor(part)`.
  * @throws LadingError `unsupported_media_type`, `validation_failed`, `invalid_request`, `invalid_name`, `already_exists`,
- * `length_mismatch`, `file_too_large`, `quota_exceeded`, `insufficient_storage`, and what `name` and `inspect` throw
+ * `length_mismatch`, `precondition_failed`, `file_too_large`, `quota_exceeded`, `insufficient_storage`, and what `name` and `inspect` throw
  */
 export async function receiveOneShot(
   engine: Engine,
@@ -73,7 +74,9 @@ export async function receiveOneShot(
   try {
     const file = await form.file();
     const name = checkName(nameOf(form.fileName));
-    const intent: WholeIntent = { owner, name, overwrite, contentType: null, reprDigest: null, leastSize, stands };
+    const precondition = preconditionOf(request);
+    const said = { contentType: null, reprDigest: null, leastSize };
+    const intent: WholeIntent = { owner, name, overwrite, ...said, stands, precondition };
     await engine.admitWhole(intent);
     const status = await engine.receiveWhole(file, intent, async (arrived) => {
       await form.finish();

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { CATALOGUE } from '../../src/errors.ts';
+import { PRECONDITIONS } from '../../src/http/preconditions.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
+import { DOORS } from '../support/doors.ts';
 import { startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
@@ -247,14 +249,14 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   [
     'put',
     '/api/files/content/{filename}',
-    ['If-Match', 'If-None-Match', ...CREATION],
+    CREATION,
     '200 201 400 401 403 404 408 409 412 413 415 431 500 503 507',
     ['ETag', 'Location', ...STATE],
   ],
   [
     'post',
     '/api/files/content/{filename}',
-    ['If-Match', 'If-None-Match', ...CREATION],
+    CREATION,
     '200 201 400 401 403 404 408 409 412 413 415 431 500 503 507',
     ['ETag', 'Location', ...STATE],
   ],
@@ -403,14 +405,22 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ['get', '/ready', [], '200 400 408 431 500 503', []],
 ];
 
-/** Who asks whether the server lives can do so as often as they like; the table above leaves out that others cannot. */
+/** Who asks whether the server lives can do so as often as they like. */
 const UNLIMITED = ['/api/health', '/health', '/ready'];
 const RATES = ['RateLimit', 'RateLimit-Policy'];
+const FILE_CHANGES = new Set(DOORS.map(({ operation }) => operation));
 
-function withRateLimit(path: string, statuses: string): string {
-  const all = new Set(statuses.split(' '));
+/** What the table above leaves out, because it is so for every operation of a kind. */
+function withCommon(method: string, path: string, statuses: string): string {
+  const all = new Set([...statuses.split(' '), '501']);
   if (!UNLIMITED.includes(path)) all.add('429');
+  if (!['get', 'head'].includes(method)) all.add('415');
+  if (changesFile(method, path)) all.add('412');
   return [...all].sort().join(' ');
+}
+
+function changesFile(method: string, path: string): boolean {
+  return FILE_CHANGES.has(`${method.toUpperCase()} ${path}`);
 }
 
 test('the OpenAPI document lists the header fields and the statuses of every operation', async (t) => {
@@ -424,11 +434,12 @@ test('the OpenAPI document lists the header fields and the statuses of every ope
     assert.ok(operation, `${method} ${path}`);
     const { parameters = [], responses } = operation;
     const headers = parameters.filter((parameter) => parameter.in === 'header');
-    assert.deepEqual(headers.map(({ name }) => name).sort(), [...request].sort(), `${method} ${path}`);
+    const fieldNames = changesFile(method, path) ? [...request, ...PRECONDITIONS] : request;
+    assert.deepEqual(headers.map(({ name }) => name).sort(), [...fieldNames].sort(), `${method} ${path}`);
     for (const { name, description, schema, example, required } of headers) {
       assert.ok(description && schema.type === 'string' && typeof example === 'string' && !required, name);
     }
-    assert.equal(Object.keys(responses).join(' '), withRateLimit(path, statuses), `${method} ${path}`);
+    assert.equal(Object.keys(responses).join(' '), withCommon(method, path, statuses), `${method} ${path}`);
     const [success = ''] = statuses.split(' ');
     const expected = [...fields, 'X-Request-Id', ...(UNLIMITED.includes(path) ? [] : RATES)].sort();
     assert.deepEqual(Object.keys(responses[success]?.headers ?? {}).sort(), expected, `${method} ${path}`);

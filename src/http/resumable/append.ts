@@ -4,6 +4,7 @@ import { LadingError } from '../../errors.ts';
 import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/resumable.ts';
 import type { RouteDeps } from '../deps.ts';
 import { digestTrailer } from '../digest-trailers.ts';
+import { preconditionOf } from '../preconditions.ts';
 import { wantBody } from '../refuse.ts';
 import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../upload-right.ts';
 import {
@@ -38,7 +39,17 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
   wantBody(request, reply);
   try {
     const onProgress = progressOf(request, reply);
-    const intent = { offset, size: said ?? implied, contentLength: length, stands, proof, ends, reprDigest };
+    const precondition = preconditionOf(request);
+    const intent = {
+      offset,
+      size: said ?? implied,
+      contentLength: length,
+      stands,
+      proof,
+      precondition,
+      ends,
+      reprDigest,
+    };
     const state = await engine.append(request.raw, address, { ...intent, ...(onProgress ? { onProgress } : {}) });
     stateFields(deps, reply, state);
     if (!ends) return reply.code(204).send();

@@ -8,12 +8,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResourceAddress, ResourceIntent } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
-import { checkPreconditions } from '../../protocol/conditionals.ts';
 import { parseDigestField } from '../../protocol/digests.ts';
 import { checkContentType } from '../../protocol/media-types.ts';
 import { completeOf, interopVersion, lengthOf } from '../../protocol/resumable.ts';
 import type { RouteDeps } from '../deps.ts';
 import { digestTrailer, digestTrailers } from '../digest-trailers.ts';
+import { preconditionOf } from '../preconditions.ts';
 import { wantBody } from '../refuse.ts';
 import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../upload-right.ts';
 import { completed, contentLength, limitOf, progressOf, proofOf, sayComplete, stateFields, UPLOADS } from './common.ts';
@@ -35,19 +35,10 @@ export async function begin(
   destination: Destination,
 ): Promise<FastifyReply> {
   const before = await deps.engine.status(ownerOf(request.principal), destination.name);
-  checkConditions(request, before);
-  const created = before.status === 'complete' ? 200 : 201;
+  const created = destination.place === 'instead' && before.readable ? 200 : 201;
   const complete = completeOf(request.headers);
   if (complete === null) return await oneShot(deps, request, reply, destination, created);
   return await resumable(deps, request, reply, destination, complete, created);
-}
-
-/** @throws LadingError `precondition_failed` */
-function checkConditions({ method, headers }: FastifyRequest, { etag }: { etag: string | null }): void {
-  const fields = { 'if-match': headers['if-match'], 'if-none-match': headers['if-none-match'] };
-  const verdict = checkPreconditions(method, fields, { etag, lastModified: null, exists: etag !== null });
-  if (verdict === 'failed')
-    throw new LadingError('precondition_failed', 'The file of this name is not what If-Match or If-None-Match wants.');
 }
 
 async function oneShot(
@@ -69,6 +60,7 @@ async function oneShot(
     behind: digestTrailers(request),
     leastSize: contentLength(request) ?? 0,
     stands: stillAllowed(deps, request),
+    precondition: preconditionOf(request),
   };
   await engine.admitWhole(intent);
   wantBody(request, reply);
@@ -101,6 +93,7 @@ async function resumable(
     metadata: null,
     reprDigest: digestOf(request, 'repr-digest'),
     endsWhenTold: true,
+    precondition: preconditionOf(request),
   });
   const told = tellAddress(deps, request, reply, address);
   reply.header('upload-limit', limitOf(deps, deps.clock.now() + config.staleSeconds * 1000));

@@ -1,11 +1,12 @@
 /** DELETE: ends an upload and frees what it holds; whoever still sends to it is ended first. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RouteDeps } from '../deps.ts';
+import { preconditionOf } from '../preconditions.ts';
 import { addressOf, ownUpload } from '../upload-right.ts';
 
 export async function cancel(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const address = addressOf((request.params as { address: string }).address);
   await ownUpload(deps, request, address);
-  await deps.engine.removeResource(address);
+  await deps.engine.removeResource(address, preconditionOf(request));
   return reply.removeHeader('upload-complete').removeHeader('upload-incomplete').code(204).send();
 }

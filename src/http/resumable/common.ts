@@ -145,7 +145,7 @@ export function resumableRefusal(error: LadingError, requestId: string | null, c
 
 /** The problem types of draft-ietf-httpapi-digest-fields-problem-types; null when no digest is what is wrong. */
 function digestProblem({ code, members }: LadingError): string | null {
-  if (members.header === undefined) return null;
+  if (members.header === undefined || !members.header.endsWith('-Digest')) return null;
   if (code === 'checksum_mismatch' || code === 'digest_mismatch') return 'digest-mismatched-values';
   return members.unsupported_algorithms ? 'digest-unsupported-algorithms' : 'digest-invalid-values';
 }

@@ -27,6 +27,7 @@ import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { ANY_FORM, anyForms } from '../form.ts';
 import { multipartOptionsFor } from '../multipart.ts';
 import { receiveOneShot } from '../one-shot.ts';
+import { PRECONDITIONS } from '../preconditions.ts';
 import { smallBody } from '../refuse.ts';
 import { beginLongSession, endSessionOf, namedKey, passwordOf } from '../sessions.ts';
 import { downloadSchema, fileSender } from './download.ts';
@@ -205,7 +206,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
       querystring: OpsUploadQuery,
       body: formOf({ request_file: Binary }),
       response: { 201: OpsStored },
-      documented: { errors: ONE_SHOT_ERRORS },
+      documented: { request: PRECONDITIONS, errors: ONE_SHOT_ERRORS },
     },
     validatorCompiler: bodyUnseen,
     config: { needs: 'files:write' },

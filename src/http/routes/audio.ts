@@ -23,6 +23,7 @@ import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { multipartOptionsFor } from '../multipart.ts';
 import { type OneShot, receiveOneShot } from '../one-shot.ts';
+import { PRECONDITIONS } from '../preconditions.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
 import { downloadSchema, fileSender } from './download.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from './one-shot-schema.ts';
@@ -71,6 +72,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
       body: formOf({ file: Binary, file_description: Type.Optional(Type.String()) }),
       response: { 200: AudioFile },
       documented: {
+        request: PRECONDITIONS,
         errors: ONE_SHOT_ERRORS,
       },
     },
@@ -133,7 +135,8 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
       body: formOf({ audio_file: Binary }),
       response: { 201: WavStored },
       documented: {
-        errors: [...SIGNED_IN, 'insufficient_storage', 'invalid_request'],
+        request: PRECONDITIONS,
+        errors: [...SIGNED_IN, 'insufficient_storage', 'invalid_request', 'precondition_failed'],
         refusal: BareError,
       },
     },
@@ -205,10 +208,11 @@ function audioFile({ file, document }: AudioEntry, user: string): AudioFile {
   };
 }
 
-/** `{"error": …}` and nothing else; whatever is wrong with the upload itself is 400. */
+/** `{"error": …}` and nothing else; whatever is wrong with the upload itself is 400, what its header fields say is as everywhere. */
 function bareError(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
-  const own = [401, 403, 408, 429, 431].includes(reply.status) || reply.status >= 500;
+  const own =
+    [401, 403, 408, 412, 429, 431].includes(reply.status) || reply.status >= 500 || error.members.header !== undefined;
   const body = Buffer.from(JSON.stringify({ error: error.message } satisfies Static<typeof BareError>));
   const headers = {
     ...reply.headers,

@@ -7,6 +7,7 @@ import { checkName } from '../../protocol/names.ts';
 import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { PRECONDITIONS, preconditionOf } from '../preconditions.ts';
 import { authoriseListing, listGranted } from '../reading.ts';
 import { nameParameter } from './parameters.ts';
 
@@ -83,20 +84,21 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void 
       params: nameParameter,
       querystring: DeleteQuery,
       response: { 200: Deleted },
-      documented: { errors: OF_A_NAME },
+      documented: { request: PRECONDITIONS, errors: [...OF_A_NAME, 'precondition_failed'] },
     },
     config: { needs: 'files:delete', audit: 'file_deleted' },
     handler: async (request): Promise<Deleted> => {
       const name = checkName(request.params['*']);
       const owner = ownerOf(request.principal, request.query.owner, 'files:delete');
       const tenant = quotas.groupOf(owner);
+      const precondition = preconditionOf(request);
       request.audited = { tenant };
       if (request.query.upload === 'only') {
-        await engine.cancel(owner, name);
+        await engine.cancel(owner, name, precondition);
         request.audited = { tenant, action: 'upload_cancelled' };
         return { detail: `Cancelled the upload of ${name}.`, removed: ['upload'] };
       }
-      const removed = await engine.remove(owner, name);
+      const removed = await engine.remove(owner, name, precondition);
       if (!removed.includes('file')) request.audited = { tenant, action: 'upload_cancelled' };
       const what = removed.map((one) => (one === 'file' ? name : `the unfinished upload of ${name}`));
       return { detail: `Deleted ${what.join(' and ')}.`, removed };
@@ -112,11 +114,18 @@ function completeRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       params: nameParameter,
       querystring: OwnerQuery,
       response: { 200: FileStatus },
-      documented: { errors: [...OF_A_NAME, 'not_contiguous', 'digest_mismatch', 'insufficient_storage'] },
+      documented: {
+        request: PRECONDITIONS,
+        errors: [...OF_A_NAME, 'not_contiguous', 'digest_mismatch', 'precondition_failed', 'insufficient_storage'],
+      },
     },
     config: { needs: 'files:write' },
     handler: async (request): Promise<FileStatus> =>
-      engine.complete(ownerOf(request.principal, request.query.owner, 'files:write'), checkName(request.params['*'])),
+      engine.complete(
+        ownerOf(request.principal, request.query.owner, 'files:write'),
+        checkName(request.params['*']),
+        preconditionOf(request),
+      ),
   });
 }
 

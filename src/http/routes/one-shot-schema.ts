@@ -11,6 +11,7 @@ export const ONE_SHOT_ERRORS = [
   'length_mismatch',
   // Deleted while it was on its way.
   'not_found',
+  'precondition_failed',
   'quota_exceeded',
   'unsupported_media_type',
   'validation_failed',

@@ -11,6 +11,7 @@ import { FileStatus } from '../../protocol/schemas.ts';
 import { bearerAuth } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { PRECONDITIONS } from '../preconditions.ts';
 import type { RateLimits } from '../rate-limit.ts';
 import { append } from '../resumable/append.ts';
 import { begin } from '../resumable/begin.ts';
@@ -86,7 +87,7 @@ function creations(app: FastifyInstance, deps: RouteDeps): void {
     }),
   };
   const documented = {
-    request: ['If-Match', 'If-None-Match', ...CREATION] as const,
+    request: [...PRECONDITIONS, ...CREATION] as const,
     replies: { 200: ['ETag', ...STATE, 'Location'] as const, 201: ['ETag', ...STATE, 'Location'] as const },
     // Deleted while its bytes came: not_found.
     errors: [...SIGNED_IN, ...BYTES, 'invalid_name', 'not_found', 'already_exists', 'precondition_failed'] as const,
@@ -109,7 +110,7 @@ function creations(app: FastifyInstance, deps: RouteDeps): void {
     summary: 'Stores a new file under the name of Content-Disposition; resumable with Upload-Complete.',
     querystring,
     response,
-    documented: { ...documented, request: ['Content-Disposition', ...CREATION] as const },
+    documented: { ...documented, request: ['Content-Disposition', ...PRECONDITIONS, ...CREATION] as const },
   };
   app.post('/api/uploads', { schema: named, validatorCompiler: bodyUnseen, config }, (request, reply) =>
     begin(deps, request, reply, { name: nameOf(request), place: 'beside' }),
@@ -148,9 +149,9 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
     querystring,
     response: { 200: FileStatus, 204: nothing('Stored; more is to come.') },
     documented: {
-      request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest'] as const,
+      request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest', ...PRECONDITIONS] as const,
       replies: { 200: ['ETag', ...STATE] as const, 204: STATE },
-      errors: [...errors, ...BYTES, 'offset_mismatch', 'out_of_bounds'] as const,
+      errors: [...errors, ...BYTES, 'offset_mismatch', 'out_of_bounds', 'precondition_failed'] as const,
     },
   };
   app.patch(`${UPLOADS}:address`, { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
@@ -162,7 +163,7 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
     params,
     querystring,
     response: { 204: nothing('Ended.') },
-    documented: { errors },
+    documented: { request: PRECONDITIONS, errors: [...errors, 'precondition_failed'] as const },
   };
   app.delete(`${UPLOADS}:address`, { schema: deletes, config }, (request, reply) => cancel(deps, request, reply));
 }

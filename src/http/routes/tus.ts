@@ -5,6 +5,7 @@ import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { bearerAuth } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { PRECONDITIONS } from '../preconditions.ts';
 import type { RateLimits } from '../rate-limit.ts';
 import { append } from '../tus/append.ts';
 import { capabilities } from '../tus/capabilities.ts';
@@ -99,6 +100,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
           'Upload-Metadata',
           'Upload-Concat',
           'Upload-Checksum',
+          ...PRECONDITIONS,
         ] as const,
         replies: { 201: ['Location', 'Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const },
         errors: [...COMMON, ...BYTES, 'invalid_name', 'already_exists', 'out_of_bounds', 'checksum_mismatch'] as const,
@@ -141,7 +143,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       querystring,
       response: { 204: done('Stored; Upload-Offset says how far it is.') },
       documented: {
-        request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum'] as const,
+        request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum', ...PRECONDITIONS] as const,
         replies: { 204: STATE },
         errors: [
           ...COMMON,
@@ -164,7 +166,11 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       params,
       querystring,
       response: { 204: done('Ended.') },
-      documented: { request: ['Tus-Resumable'] as const, replies: { 204: ['Tus-Resumable'] as const }, errors: COMMON },
+      documented: {
+        request: ['Tus-Resumable', ...PRECONDITIONS] as const,
+        replies: { 204: ['Tus-Resumable'] as const },
+        errors: COMMON,
+      },
     };
     app.delete('/files/:address', { schema: deletes, config }, (request, reply) => terminate(deps, request, reply));
   });

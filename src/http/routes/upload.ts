@@ -13,6 +13,7 @@ import type { RouteDeps } from '../deps.ts';
 import { digestTrailers } from '../digest-trailers.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { MultipartPart, multipartOptions } from '../multipart.ts';
+import { PRECONDITIONS, preconditionOf } from '../preconditions.ts';
 import { unsupportedMediaType } from '../problems.ts';
 import { validatorCompiler } from '../query.ts';
 import { wantBody } from '../refuse.ts';
@@ -50,7 +51,7 @@ const schema = {
   querystring: UploadQuery,
   response: { 200: FileStatus },
   documented: {
-    request: ['Content-Range', 'X-Chunk-CRC32', 'Content-Digest', 'Repr-Digest'],
+    request: ['Content-Range', 'X-Chunk-CRC32', 'Content-Digest', 'Repr-Digest', ...PRECONDITIONS],
     errors: [
       ...SIGNED_IN,
       'malformed_header',
@@ -64,6 +65,7 @@ const schema = {
       'size_conflict',
       'chunk_conflict',
       'file_complete',
+      'precondition_failed',
       'chunk_too_large',
       'file_too_large',
       'quota_exceeded',
@@ -90,6 +92,7 @@ function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
       checkRawType(request);
       const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
       intent.stands = standing(deps, request);
+      intent.precondition = preconditionOf(request);
       intent.behind = digestTrailers(request);
       await engine.admit(intent);
       wantBody(request, reply);
@@ -118,6 +121,7 @@ function formRoute(app: FastifyInstance, deps: RouteDeps): void {
         contentDigest: null,
         contentLength: null,
         stands: standing(deps, request),
+        precondition: preconditionOf(request),
       };
       await engine.admit(intent);
       wantBody(request, reply);

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { parseBytes } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
+import { preconditionOf } from '../preconditions.ts';
 import { wantBody } from '../refuse.ts';
 import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../upload-right.ts';
 import { checkType, proofOf, stateFields } from './common.ts';
@@ -21,6 +22,7 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
     contentLength: parseBytes('Content-Length', headers['content-length']),
     stands: stillAllowed(deps, request),
     proof: proofOf(request),
+    precondition: preconditionOf(request),
   };
   await ownUpload(deps, request, address);
   wantBody(request, reply);

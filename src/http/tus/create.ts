@@ -11,6 +11,7 @@ import { checkContentType } from '../../protocol/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
 import { parseBytes, parseConcat, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
+import { preconditionOf } from '../preconditions.ts';
 import { wantBody } from '../refuse.ts';
 import { addressOf, creatorOf, locationOf, stillAllowed } from '../upload-right.ts';
 import { proofOf, stateFields } from './common.ts';
@@ -68,6 +69,7 @@ function intentOf(deps: RouteDeps, request: FastifyRequest): ResourceIntent {
     size,
     contentType: type === null ? null : checkContentType(type),
     metadata: metadata ?? null,
+    precondition: preconditionOf(request),
     partial: concat?.kind === 'partial',
     ...(concat?.kind === 'final' ? { join: { parts: partsOf(concat.addresses), said: concat.said } } : {}),
   };

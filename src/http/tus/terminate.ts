@@ -1,6 +1,7 @@
 /** DELETE: ends an upload and frees what it holds (extension termination). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RouteDeps } from '../deps.ts';
+import { preconditionOf } from '../preconditions.ts';
 import { addressOf, ownUpload } from '../upload-right.ts';
 
 export async function terminate(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
@@ -8,6 +9,6 @@ export async function terminate(deps: RouteDeps, request: FastifyRequest, reply:
   await ownUpload(deps, request, address);
   // "The Server SHOULD free associated resources and MUST respond with the 204 No Content status confirming that the upload was
   // terminated. For all future requests to this URL, the Server SHOULD respond with the 404 or 410."
-  await deps.engine.removeResource(address);
+  await deps.engine.removeResource(address, preconditionOf(request));
   return reply.code(204).send();
 }
