@@ -4,7 +4,6 @@ import { hkdfSync, randomBytes } from 'node:crypto';
 import { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
-import { type ScheduledTask, schedule } from 'node-cron';
 import type { Logger } from 'pino';
 import { AudioLibrary } from './audio/library.ts';
 import { Calls } from './calls/calls.ts';
@@ -50,6 +49,7 @@ import {
   checkSignIn,
   checkTenant,
 } from './storage/lowdb/identity-documents.ts';
+import { type Timetable, timetable } from './timetable.ts';
 
 /** A whole server. */
 export interface App {
@@ -193,8 +193,7 @@ async function assemble(
     gauges,
   });
   const sweepAll = (): Promise<void> => sweep({ engine, identity, deliveries, calls, keys, log });
-  const sweeper = schedule(config.cleanupCron, sweepAll, { noOverlap: true });
-  await sweeper.stop();
+  const sweeper = timetable(config.cleanupCron, clock, sweepAll);
   const enter = (next: ServerState): void => {
     state = next;
   };
@@ -363,7 +362,7 @@ interface Parts {
   calls: Calls;
   events: Events;
   server: FastifyInstance;
-  sweeper: ScheduledTask;
+  sweeper: Timetable;
   sweepAll(): Promise<void>;
   enter(state: ServerState): void;
 }
@@ -389,14 +388,14 @@ function lifecycle(parts: Parts): App {
       enter('ready');
       deliveries.start();
       void sweepAll();
-      await sweeper.start();
+      sweeper.start();
     }
     return addressOf(server, config);
   }
 
   async function close(): Promise<void> {
     enter('stopping');
-    await sweeper.destroy();
+    sweeper.stop();
     const patience = config.shutdownSeconds * 1000;
     // Downloads have the same patience as chunks; what is left of either then is cut, when those who send have been told why.
     const cut = setTimeout(() => server.server.closeAllConnections(), patience + LAST_ANSWERS_MS);

@@ -6,6 +6,7 @@
  * A document without its code remains for a day, for the limits count calls.
  */
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
+import { isLongPast } from '../clock.ts';
 import type { CallDocument, Clock, Collection } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { Kept } from '../identity/kept.ts';
@@ -60,10 +61,14 @@ export class Calls {
   static async open(doors: CallsDoors, limits: CallLimits): Promise<Calls> {
     const calls = new Calls(doors, limits, await Kept.open(doors.documents, ({ id }) => id));
     // Nobody speaks what was on its way when the server ended; only as failed can it be asked for again.
+    const now = doors.clock.now();
     for (const call of [...calls.#kept.values()]) {
-      if (call.speech === 'queued' || call.speech === 'calling') {
+      const broken = call.speech === 'queued' || call.speech === 'calling';
+      // Calls of before this start, whatever the date was then: the limits must not count them for years.
+      const spokenAt = call.spokenAt.map((at) => Math.min(at, now));
+      if (broken || spokenAt.some((at, i) => at !== call.spokenAt[i])) {
         await calls
-          .#change(call, { speech: 'failed' })
+          .#change(call, broken ? { speech: 'failed', spokenAt } : { spokenAt })
           .catch((error: unknown) =>
             doors.warn('what became of a call could not be stored', { session: call.id, error }),
           );
@@ -172,10 +177,11 @@ export class Calls {
 
   /** Forgets codes that lapsed, and calls that no limit counts any more and that prove nothing. */
   async sweep(): Promise<void> {
-    const now = this.#doors.clock.now();
+    const { clock } = this.#doors;
+    const now = clock.now();
     for (const call of [...this.#kept.values()]) {
       const last = call.spokenAt.at(-1) ?? call.createdAt;
-      if (last < now - DAY_MS && (call.proof?.until ?? 0) < now && call.expiresAt < now) {
+      if ([last, call.proof?.until ?? 0, call.expiresAt].every((date) => isLongPast(clock, date))) {
         await this.#kept.remove(call.id);
         if (this.#newest.get(keyOf(call)) === call.id) this.#newest.delete(keyOf(call));
       } else if (call.state === 'pending' && call.expiresAt <= now) {
@@ -236,15 +242,22 @@ export class Calls {
 
   /** @throws LadingError `rate_limited`, `forbidden` */
   #admit(caller: string, phone: string): void {
-    const now = this.#doors.clock.now();
+    const { clock } = this.#doors;
     const { phoneHour, callerHour, day } = this.#limits;
+    /** How long ago, to whom, for whom. */
     const times: [number, string, string][] = [];
-    for (const call of this.#kept.values()) for (const at of call.spokenAt) times.push([at, call.phone, call.caller]);
-    const over = (most: number, since: number, counts: (phone: string, caller: string) => boolean): number | null => {
+    for (const { spokenAt, phone: to, caller: by } of this.#kept.values()) {
+      for (const at of spokenAt) times.push([clock.since(at), to, by]);
+    }
+    const over = (
+      most: number,
+      windowMs: number,
+      counts: (phone: string, caller: string) => boolean,
+    ): number | null => {
       if (most === 0) return null;
-      const found = times.filter(([at, to, by]) => at > now - since && counts(to, by)).map(([at]) => at);
+      const ages = times.filter(([age, to, by]) => age < windowMs && counts(to, by)).map(([age]) => age);
       // When so many have left the window that one more fits.
-      return found.length < most ? null : (found.sort((a, b) => a - b)[found.length - most] ?? now) + since - now;
+      return ages.length < most ? null : windowMs - (ages.sort((a, b) => b - a)[ages.length - most] ?? 0);
     };
     const toPhone = over(phoneHour, HOUR_MS, (to) => to === phone);
     if (toPhone !== null) throw tooMany('This number was called too often', toPhone);

@@ -58,13 +58,19 @@ export interface DeliverySettings {
   retrySeconds: number;
 }
 
+interface Waiting {
+  delivery: DeliveryDocument;
+  /** Monotonic time of the next try. Its date is for those who look at the list. */
+  dueAt: number;
+}
+
 /** What waits for one target. */
 interface Lane {
   /** In the order in which it is tried. */
-  waiting: Map<string, DeliveryDocument>;
+  waiting: Map<string, Waiting>;
   sending: number;
   failures: number;
-  /** The target did not answer: nothing is tried before. */
+  /** The target did not answer: nothing is tried before this monotonic time. */
   pausedUntil: number;
 }
 
@@ -91,7 +97,8 @@ export class Deliveries {
   #planned = false;
   #running = false;
   #stopping = false;
-  #lastId = '';
+  /** Of the youngest id, in milliseconds since the epoch. */
+  #lastTime = 0;
 
   private constructor(doors: DeliveryDoors, settings: DeliverySettings) {
     this.#doors = doors;
@@ -103,6 +110,7 @@ export class Deliveries {
     const deliveries = new Deliveries(doors, settings);
     for (const document of await doors.documents.list()) {
       deliveries.#remember(document);
+      deliveries.#lastTime = Math.max(deliveries.#lastTime, timeOf(document.id));
       if (document.endedAt !== null) deliveries.#rememberPast(document);
     }
     let here = false;
@@ -178,7 +186,7 @@ export class Deliveries {
     const again: DeliveryDocument = { ...delivery, state: 'queued', attempts: 0, nextAt: this.#now(), endedAt: null };
     this.#remember(again);
     const lane = this.#lane(target.id);
-    lane.pausedUntil = 0;
+    lane.pausedUntil = Number.NEGATIVE_INFINITY;
     await this.#store(again);
     this.#look();
     return again;
@@ -186,7 +194,7 @@ export class Deliveries {
 
   /** Ends whatever waits for a target that is no more. */
   forget({ id }: TargetDocument): void {
-    for (const delivery of this.#lanes.get(id)?.waiting.values() ?? [])
+    for (const { delivery } of this.#lanes.get(id)?.waiting.values() ?? [])
       this.#cancel(delivery, 'The target was deleted.');
     this.#lanes.delete(id);
   }
@@ -209,9 +217,8 @@ export class Deliveries {
 
   /** Removes what is over for long and whose file is gone. */
   async sweep(): Promise<void> {
-    const before = this.#now() - REMEMBERED_MS;
     for (const { id, endedAt, fileId } of [...this.#byId.values()]) {
-      if (endedAt === null || endedAt > before) continue;
+      if (endedAt === null || this.#doors.clock.since(endedAt) < REMEMBERED_MS) continue;
       if (fileId !== null && (await this.#doors.catalog.has(fileId))) continue;
       await this.#doors.documents.remove(id);
       this.#drop(id);
@@ -298,13 +305,10 @@ export class Deliveries {
     });
   }
 
-  /** Sorts by time, and is never made twice. */
+  /** Sorts behind those that were made before, whatever the date does. */
   #newId(now: number): string {
-    let id = '';
-    do id = `${now.toString(36).padStart(9, '0')}${randomBytes(6).toString('hex')}`;
-    while (id === this.#lastId);
-    this.#lastId = id;
-    return id;
+    this.#lastTime = Math.max(now, this.#lastTime + 1);
+    return `${this.#lastTime.toString(36).padStart(9, '0')}${randomBytes(6).toString('hex')}`;
   }
 
   // ---------------------------------------------------------------- what is sent
@@ -314,7 +318,7 @@ export class Deliveries {
     if (!this.#running) return;
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    const now = this.#now();
+    const now = this.#doors.clock.monotonic();
     let next = Number.POSITIVE_INFINITY;
     for (const [targetId, lane] of this.#lanes) {
       const target = this.#doors.targets.find(targetId);
@@ -350,7 +354,7 @@ export class Deliveries {
     // Cancelled meanwhile.
     if (now?.state !== 'queued') this.#look();
     else if (error === null) this.#delivered(now, lane);
-    else if (this.#stopping) lane.waiting.set(delivery.id, delivery);
+    else if (this.#stopping) lane.waiting.set(delivery.id, { delivery, dueAt: 0 });
     else this.#failed(now, target, lane, error);
   }
 
@@ -413,7 +417,7 @@ export class Deliveries {
 
   #delivered(delivery: DeliveryDocument, lane: Lane): void {
     lane.failures = 0;
-    lane.pausedUntil = 0;
+    lane.pausedUntil = Number.NEGATIVE_INFINITY;
     this.#end({ ...delivery, state: 'delivered', attempts: delivery.attempts + 1, lastError: null });
     this.#look();
   }
@@ -423,7 +427,7 @@ export class Deliveries {
     const lastError = wordsOf(error, this.#doors.targets.secretOf(target));
     const now = this.#now();
     lane.failures += 1;
-    lane.pausedUntil = now + this.#wait(lane.failures);
+    lane.pausedUntil = this.#doors.clock.monotonic() + this.#wait(lane.failures);
     if (attempts >= this.#mostAttempts(delivery)) {
       const failed = { ...delivery, state: 'failed' as const, attempts, lastError };
       this.#end(failed);
@@ -444,10 +448,20 @@ export class Deliveries {
     return event === 'chunk.received' ? 1 : this.#settings.attempts;
   }
 
+  /** A date that was kept may be one of a wrong clock: no wait becomes longer than waits are. */
+  #dueAt({ nextAt }: DeliveryDocument): number {
+    const { clock } = this.#doors;
+    const wait = (nextAt ?? 0) - clock.now();
+    return clock.monotonic() + Math.min(Math.max(wait, 0), 1.25 * this.#longestWait);
+  }
+
+  get #longestWait(): number {
+    return Math.max(LONGEST_WAIT_MS, this.#settings.retrySeconds * 1000);
+  }
+
   /** Doubles from try to try; a quarter more or less, so that many do not come back at one time. */
   #wait(tries: number): number {
-    const longest = Math.max(LONGEST_WAIT_MS, this.#settings.retrySeconds * 1000);
-    const wait = Math.min(this.#settings.retrySeconds * 1000 * 2 ** Math.min(tries - 1, 30), longest);
+    const wait = Math.min(this.#settings.retrySeconds * 1000 * 2 ** Math.min(tries - 1, 30), this.#longestWait);
     return Math.round(wait * (0.75 + Math.random() / 2));
   }
 
@@ -491,7 +505,7 @@ export class Deliveries {
     const { waiting } = this.#lane(targetId);
     // Behind what was there before.
     waiting.delete(id);
-    if (state === 'queued') waiting.set(id, delivery);
+    if (state === 'queued') waiting.set(id, { delivery, dueAt: this.#dueAt(delivery) });
   }
 
   #drop(id: string): void {
@@ -507,7 +521,7 @@ export class Deliveries {
   #lane(targetId: string): Lane {
     const known = this.#lanes.get(targetId);
     if (known) return known;
-    const lane: Lane = { waiting: new Map(), sending: 0, failures: 0, pausedUntil: 0 };
+    const lane: Lane = { waiting: new Map(), sending: 0, failures: 0, pausedUntil: Number.NEGATIVE_INFINITY };
     this.#lanes.set(targetId, lane);
     return lane;
   }
@@ -532,8 +546,14 @@ export class Deliveries {
   }
 }
 
+/** When an id was made; 0 for one that does not say. */
+function timeOf(id: string): number {
+  const time = Number.parseInt(id.slice(0, 9), 36);
+  return Number.isSafeInteger(time) ? time : 0;
+}
+
 function firstDue({ waiting }: Lane, now: number): DeliveryDocument | null {
-  for (const delivery of waiting.values()) if ((delivery.nextAt ?? 0) <= now) return delivery;
+  for (const { delivery, dueAt } of waiting.values()) if (dueAt <= now) return delivery;
   return null;
 }
 
@@ -541,7 +561,7 @@ function nextDue({ waiting, pausedUntil }: Lane, now: number): number {
   // However many wait, none of them is tried before.
   if (waiting.size > 0 && pausedUntil > now) return pausedUntil;
   let next = Number.POSITIVE_INFINITY;
-  for (const { nextAt } of waiting.values()) next = Math.min(next, nextAt ?? 0);
+  for (const { dueAt } of waiting.values()) next = Math.min(next, dueAt);
   return next;
 }
 

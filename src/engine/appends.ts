@@ -140,13 +140,13 @@ export class Appends {
     if (document.state === 'sealed') {
       const size = document.size ?? 0;
       // The address is good as long after the end as it would have been without one.
-      if (clock.now() >= (document.completedAt ?? 0) + limits.staleMs) throw gone();
+      if (clock.since(document.completedAt ?? 0) >= limits.staleMs) throw gone();
       return { ...shared, offset: size, size, complete: true, expiresAt: null };
     }
     const upload = this.#deps.uploads.of(document);
     if (!upload) throw gone();
     const expiresAt = upload.lastCommitAt + limits.staleMs;
-    if (upload.users === 0 && clock.now() >= expiresAt && !upload.covered) throw gone();
+    if (upload.users === 0 && clock.since(upload.lastCommitAt) >= limits.staleMs && !upload.covered) throw gone();
     const offset = upload.stored.firstGap();
     const complete = upload.sealed || (kind === 'partial' && upload.whole);
     const size = final && upload.size === null ? await this.#joins.sizeOf(final.parts) : upload.size;

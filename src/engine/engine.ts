@@ -433,14 +433,14 @@ export class Engine {
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
     if (this.#stopping || upload.sealed || upload.over || !settles(upload)) return;
-    const left = Math.max(0, upload.lastCommitAt + this.#openEndedMs - this.#doors.clock.now());
+    const left = Math.max(0, this.#openEndedMs - this.#doors.clock.since(upload.lastCommitAt));
     upload.openEndedTimer = setTimeout(() => this.#settle(upload), Math.min(left, LONGEST_TIMER_MS)).unref();
   }
 
   #settle(upload: OpenUpload): void {
     // A chunk on its way counts; its own end sets the timer anew.
     if (upload.users > 0 || upload.over || upload.sealed) return;
-    if (this.#doors.clock.now() - upload.lastCommitAt < this.#openEndedMs) {
+    if (this.#doors.clock.since(upload.lastCommitAt) < this.#openEndedMs) {
       this.#settleLater(upload);
       return;
     }

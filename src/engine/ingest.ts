@@ -284,7 +284,7 @@ export class Ingest {
         return { upload: null, handles: null, sealed: target.sealed };
       }
       const { upload } = target;
-      const overdue = clock.now() - upload.lastCommitAt >= limits.openEndedMs;
+      const overdue = clock.since(upload.lastCommitAt) >= limits.openEndedMs;
       const settle = upload.visible && upload.coveredSoFar && upload.users === 1 && (overdue || intent.overwrite);
       if (!settle && !upload.sealed) return { upload, handles, sealed: null };
       try {

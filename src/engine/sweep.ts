@@ -49,7 +49,7 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
 /** A chunk on its way counts as something that came. */
 function dueOf(upload: OpenUpload, { clock, staleMs, openEndedMs }: SweepDeps): 'seal' | 'remove' | null {
   if (!upload.visible || upload.users > 0 || upload.over || upload.sealing) return null;
-  const quiet = clock.now() - upload.lastCommitAt;
+  const quiet = clock.since(upload.lastCommitAt);
   if (upload.covered) return 'seal';
   if (settles(upload)) return quiet >= openEndedMs ? 'seal' : null;
   return quiet >= staleMs ? 'remove' : null;

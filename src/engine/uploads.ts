@@ -141,6 +141,8 @@ export class Uploads {
     const upload = new OpenUpload(document);
     upload.visible = true;
     upload.restore(records);
+    // The date may have been wrong then; it was before now in any case.
+    upload.lastCommitAt = Math.min(upload.lastCommitAt, this.#deps.clock.now());
     this.#deps.usage.adopted(upload, records);
     this.#live.set(slotKey(document.owner, document.name), upload);
     return upload;

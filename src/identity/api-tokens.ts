@@ -3,6 +3,7 @@
  * of 256 random bits, which nobody can guess and nothing need slow down.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isLongPast } from '../clock.ts';
 import type { ApiTokenDocument, Clock, Collection, Subject, TokenDays } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { endOf, LONGEST_SECONDS } from '../protocol/bounds.ts';
@@ -152,10 +153,11 @@ export class ApiTokens {
     await Promise.all(theirs.map(({ id }) => this.revoke(id)));
   }
 
-  /** Removes what expired; the number of them. */
+  /** Removes what expired long ago; the number of them. */
   async sweep(): Promise<number> {
-    const now = this.#clock.now();
-    const expired = [...this.#kept.values()].filter(({ expiresAt }) => expiresAt !== null && expiresAt <= now);
+    const expired = [...this.#kept.values()].filter(
+      ({ expiresAt }) => expiresAt !== null && isLongPast(this.#clock, expiresAt),
+    );
     for (const { id } of expired) await this.revoke(id);
     return expired.length;
   }

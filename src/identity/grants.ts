@@ -4,6 +4,7 @@
  * request, so everything is in memory.
  */
 import { randomBytes } from 'node:crypto';
+import { isLongPast } from '../clock.ts';
 import type { Clock, Collection, GrantDocument, GrantTarget, Maker, Principal, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { endOf, LONGEST_SECONDS } from '../protocol/bounds.ts';
@@ -150,9 +151,9 @@ export class Grants {
     await Promise.all([...(this.#ofFile.get(fileId) ?? [])].map((id) => this.revoke(id)));
   }
 
-  /** Removes what lapsed. */
+  /** Removes what lapsed long ago. */
   sweep(): Promise<void> {
-    return this.revokeWhere(({ id }) => !this.isLive(id));
+    return this.revokeWhere(({ expiresAt }) => expiresAt !== null && isLongPast(this.#clock, expiresAt));
   }
 
   #index({ id, tenant, owner, grantee, target }: GrantDocument): void {

@@ -8,6 +8,7 @@
  *     grants                      what others may read, by leave of its owner
  *     tenants                     those who share nothing with each other
  */
+import { isLongPast } from '../clock.ts';
 import type {
   ApiTokenDocument,
   ClientDocument,
@@ -229,14 +230,13 @@ export class Identity {
     for (const remove of this.#besides) await remove(tenant);
   }
 
-  /** Removes what lapsed, and revocations of tokens that have expired by now. */
+  /** Removes what lapsed long ago, and revocations of tokens that did. */
   async sweep(): Promise<void> {
     await this.signIns.sweep();
     await this.apiTokens.sweep();
     await this.shares.sweep();
     await this.grants.sweep();
-    const now = this.#clock.now();
-    const over = [...this.revoked.values()].filter(({ until }) => until <= now);
+    const over = [...this.revoked.values()].filter(({ until }) => isLongPast(this.#clock, until));
     for (const { id } of over) await this.revoked.remove(id);
   }
 

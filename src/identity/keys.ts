@@ -2,10 +2,11 @@
  * Keys that sign access tokens when others are to verify them without asking (EdDSA, RS256): one signs, and those before it verify
  * until the last token that they signed has expired.
  *
- *     made → signs for so many days → only verifies → gone
+ *     made → signs for so many days → only verifies → over → gone a day later
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPair, type JsonWebKey } from 'node:crypto';
 import { promisify } from 'node:util';
+import { isLongPast } from '../clock.ts';
 import type { Clock, SecretBox } from '../contracts.ts';
 
 /** HS256 has one secret, kept elsewhere, and nothing to publish. */
@@ -110,7 +111,7 @@ export class KeyRing {
     return this.#keys.filter((key) => !isOver(key, now)).map(({ jwk }) => jwk);
   }
 
-  /** A new key if the one that signs is too old; forgets those whose last token has expired. Durable when it resolves. */
+  /** A new key if the one that signs is too old; forgets those whose last token expired long ago. Durable when it resolves. */
   sweep(): Promise<void> {
     const next = this.#sweeping.catch(() => {}).then(() => this.#sweep());
     this.#sweeping = next;
@@ -121,7 +122,7 @@ export class KeyRing {
     const { algorithm, box, clock, rotateDays, tokenSeconds } = this.#options;
     const now = clock.now();
     const lifeMs = tokenSeconds * 1000;
-    const keys = this.#keys.filter((key) => !isOver(key, now));
+    const keys = this.#keys.filter(({ until }) => until === null || !isLongPast(clock, until));
     const last = keys.pop();
     const isDue = !last || last.until !== null || now - last.createdAt >= rotateDays * DAY_MS;
     if (last && !isDue) keys.push(last.lifeMs >= lifeMs ? last : { ...last, lifeMs });

@@ -1,4 +1,5 @@
 /** What a verified call opens: it counts for the credential that it was verified with, and for a while. */
+import { isLongPast } from '../clock.ts';
 import type { Clock, Principal, Proof } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Identity } from './identity.ts';
@@ -60,10 +61,10 @@ export class SecondFactor {
     throw new LadingError('forbidden', `This needs a second factor. ${next}`, { second_factor: 'call' });
   }
 
-  /** Forgets what has lapsed. */
+  /** Forgets what lapsed long ago. */
   sweep(): void {
-    const now = this.#clock.now();
-    for (const [credential, { until }] of this.#proofs) if (until <= now) this.#proofs.delete(credential);
+    for (const [credential, { until }] of this.#proofs)
+      if (isLongPast(this.#clock, until)) this.#proofs.delete(credential);
   }
 }
 

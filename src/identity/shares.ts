@@ -10,6 +10,7 @@
  *                          → broken off: lost, while there is room for it; the rest is spent
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { isLongPast } from '../clock.ts';
 import type { Clock, Collection, Maker, ShareDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { endOf, LONGEST_SECONDS } from '../protocol/bounds.ts';
@@ -195,9 +196,9 @@ export class Shares {
     await Promise.all(ended.map(({ id }) => this.revoke(id)));
   }
 
-  /** Removes what lapsed. */
+  /** Removes what lapsed long ago. */
   sweep(): Promise<void> {
-    return this.revokeWhere(({ id }) => !this.isLive(id));
+    return this.revokeWhere(({ expiresAt }) => isLongPast(this.#clock, expiresAt));
   }
 
   close(): Promise<void> {

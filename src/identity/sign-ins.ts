@@ -10,6 +10,7 @@
  *                         again → token 2                            last sealed by the one before: no other token opens it
  */
 import { randomBytes } from 'node:crypto';
+import { isLongPast } from '../clock.ts';
 import type { Clock, Collection, SignInDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Scope } from '../protocol/scopes.ts';
@@ -241,11 +242,13 @@ export class SignIns {
     await Promise.all([...ids].map((id) => this.end(id)));
   }
 
-  /** Removes what lapsed; the number of them. */
+  /** Removes what lapsed long ago; the number of them. */
   async sweep(): Promise<number> {
     const now = this.#clock.monotonic();
     for (const [id, until] of this.#graces) if (until <= now) this.#graces.delete(id);
-    const lapsed = [...this.#kept.values()].filter(({ id }) => !this.isAlive(id));
+    const lapsed = [...this.#kept.values()].filter(({ expiresAt, createdAt }) =>
+      isLongPast(this.#clock, Math.min(expiresAt, createdAt + this.#mostMs)),
+    );
     for (const { id } of lapsed) await this.end(id);
     return lapsed.length;
   }
