@@ -43,9 +43,12 @@ function senderOf(request: FastifyRequest): Sender {
 }
 
 /**
- * Whether cookies are to be sent over TLS alone. Always, but for plain HTTP to the machine itself, as one develops: a proxy that does not
- * tell of its TLS must not cost the cookies their protection.
+ * Whether cookies are to be sent over TLS alone. A browser keeps no such cookie that comes over plain HTTP from another machine, so its
+ * own word counts first: the scheme in `Origin`, which no page can set. Without that the answer is yes, but for plain HTTP to the machine
+ * itself and where the public address of the settings has no TLS: a proxy that does not tell of its TLS must not cost the cookies their
+ * protection.
  */
-export function wantsSecureCookies({ site }: FastifyRequest): boolean {
-  return site.secure || !site.isLocal;
+export function wantsSecureCookies({ site, headers: { origin } }: FastifyRequest): boolean {
+  if (origin !== undefined && site.isOwn(origin)) return origin.startsWith('https:');
+  return site.secure || !(site.isLocal || site.isPlain);
 }

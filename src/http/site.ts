@@ -20,11 +20,14 @@ export class Site {
   readonly origin: string | null;
   /** Empty, or a path without a slash at its end. */
   readonly prefix: string;
+  /** True when the settings say that its clients come without TLS. */
+  readonly isPlain: boolean;
   /** As the request itself says, which differs where somebody comes by another way than the public one. */
   readonly #reached: string | null;
 
   /** @param publicUrl of the settings: it says all, whatever a request says */
   constructor({ protocol, host, prefix }: Omit<Peer, 'address'>, publicUrl: string | null) {
+    this.isPlain = publicUrl?.startsWith('http:') === true;
     this.#reached = originOf(`${protocol}://${host}`);
     if (publicUrl === null) {
       this.origin = this.#reached;

@@ -1,0 +1,113 @@
+/** Over plain HTTP from another machine: browsers keep no Secure cookie there, and their pages have neither a clipboard nor locks. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ELSEWHERE, visit, WITHOUT_BROWSER } from '../support/chromium.ts';
+import { clockOf } from '../support/clock.ts';
+import { goTo, signInTo } from '../support/dashboard.ts';
+import { startServer } from '../support/server.ts';
+
+const PASSWORD = 'only for the tokens of this test';
+const PATH = '/api/tokens/dashboard';
+
+test('the right password opens the token dashboard, and tokens are made and revoked', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { port } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
+  const { page, complaints } = await visit(t, `http://${ELSEWHERE}:${port}${PATH}`);
+  assert.equal(await page.evaluate('isSecureContext'), false);
+  const enter = async (password: string) => {
+    await page.getByLabel('Password of the token dashboard').fill(password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+  };
+  await enter('a wrong one');
+  await page.getByText('The password is wrong.').waitFor();
+  await enter(PASSWORD);
+  await page.getByRole('heading', { name: 'API tokens' }).waitFor();
+  await page.getByLabel('What it is for').fill('night job');
+  await page.getByRole('button', { name: 'Make token' }).click();
+  await page.locator('.secret code').waitFor();
+  await page.getByRole('button', { name: 'Revoke night job' }).click();
+  await page.getByRole('row').filter({ hasText: 'night job' }).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByLabel('Password of the token dashboard').waitFor();
+  assert.deepEqual(complaints, []);
+});
+
+test('the token dashboard says why it cannot let somebody in', async (t) => {
+  const { origin } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD });
+  const send = (headers: Record<string, string> = {}, password = PASSWORD) =>
+    fetch(`${origin}${PATH}`, {
+      method: 'POST',
+      body: new URLSearchParams({ password }),
+      headers: { ...headers },
+      redirect: 'manual',
+    });
+  const form = await fetch(`${origin}${PATH}`);
+  assert.equal(form.headers.get('referrer-policy'), 'same-origin');
+  // A browser that drops the cookie comes to the next page without it.
+  const let_in = await send();
+  assert.equal(let_in.status, 303);
+  const next = await fetch(new URL(let_in.headers.get('location') ?? '', origin));
+  assert.match(await next.text(), /did not keep the cookie/);
+  // One that does not say where the form was.
+  for (const headers of [{ origin: 'null' }, { origin: 'http://evil.example' }]) {
+    const refused = await send(headers);
+    assert.equal(refused.status, 403);
+    assert.match(refused.headers.get('content-type') ?? '', /^text\/html/);
+    assert.match(await refused.text(), /A page of another site cannot do this/);
+  }
+  const ended = await fetch(`${origin}${PATH}/tokens/create`, {
+    method: 'POST',
+    body: new URLSearchParams({ a: 'b' }),
+  });
+  assert.equal(ended.status, 401);
+  assert.match(
+    await ended.text(),
+    /sign-in to the token dashboard has ended.*href="\.\.\/\.\.\/\.\.\/\.\.\/api\/tokens\/dashboard"/,
+  );
+});
+
+test('cookies are Secure as the browser came: its Origin says how', async (t) => {
+  const secure = async (settings: Record<string, string>, headers: Record<string, string>) => {
+    const { origin } = await startServer(t, { DASHBOARD_PASSWORD: PASSWORD, ...settings });
+    const body = new URLSearchParams({ password: PASSWORD });
+    const reply = await fetch(`${origin}${PATH}`, { method: 'POST', body, headers, redirect: 'manual' });
+    assert.equal(reply.status, 303);
+    return /; Secure/.test(reply.headers.get('set-cookie') ?? '');
+  };
+  const PUBLIC = { LADING_PUBLIC_URL: 'https://files.example.org' };
+  assert.equal(await secure({}, {}), false, 'the machine itself');
+  assert.equal(await secure(PUBLIC, {}), true);
+  assert.equal(await secure(PUBLIC, { origin: 'https://files.example.org' }), true);
+  const plain = { LADING_PUBLIC_URL: 'http://files.example.org' };
+  assert.equal(await secure(plain, { origin: 'http://files.example.org' }), false);
+});
+
+test('a person stays signed in past the life of a token, and a secret can be copied', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  let passed = 0;
+  const { origin, port, admin } = await startServer(t, {}, { clock: clockOf(() => Date.now() + passed) });
+  const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
+  const headers = { ...admin.headers, 'content-type': 'application/json' };
+  assert.ok((await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) })).ok);
+  const { page } = await visit(t, `http://${ELSEWHERE}:${port}/`);
+  await page.getByRole('button', { name: 'Account' }).click();
+  await page.getByLabel('E-mail address').fill(person.email);
+  await page.getByLabel('Password').fill(person.password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByText('0 entries').waitFor();
+  passed += 31 * 60_000;
+  await goTo(page, 'Tokens');
+  await page.getByText('There is no token.').waitFor();
+  await page.getByRole('button', { name: 'Make token' }).click();
+  await page.getByRole('button', { name: 'Copy' }).click();
+  await page.getByRole('button', { name: 'Copied' }).waitFor();
+  const secret = (await page.locator('.secret code').textContent()) ?? '';
+  await page.getByRole('button', { name: 'Done' }).click();
+  await page.getByLabel('What it is for').focus();
+  await page.keyboard.press('Control+V');
+  assert.equal(await page.getByLabel('What it is for').inputValue(), secret);
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await signInTo(page, admin);
+});
