@@ -36,7 +36,9 @@ export async function problemOf(response: TransportResponse): Promise<LadingErro
   if (text === '') response.discard();
   const problem = parseObject(text);
   const members = membersOf(problem);
-  const wait = parseRetryAfter(response.header('retry-after'));
+  // By the clock of the server, which is the one that counted.
+  const date = Date.parse(response.header('date') ?? '');
+  const wait = parseRetryAfter(response.header('retry-after'), Number.isNaN(date) ? Date.now() : date);
   if (wait !== null) members.retry_after = wait;
   const code = problem.code;
   // The second is what OAuth says it with (RFC 6749 §5.2).
@@ -45,8 +47,8 @@ export async function problemOf(response: TransportResponse): Promise<LadingErro
   return new LadingError(isCode(code) ? code : codeOfStatus(response.status), detail, members);
 }
 
-/** Seconds in a `Retry-After` field, which is a number of them or a date (RFC 9110 §10.2.3); null when it is neither. */
-export function parseRetryAfter(value: string | null, now = Date.now()): number | null {
+/** Seconds in a `Retry-After` field, which is a number of them or a date (RFC 9110 §10.2.3); null when it is neither. @param now when it was sent */
+export function parseRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   if (/^\s*\d+\s*$/.test(value)) return Number(value);
   const date = Date.parse(value);

@@ -94,3 +94,8 @@ test('the network, overload, a full disk and limits pass by; refusals do not', (
   assert.ok(isTransient(new NetworkError('gone')));
   assert.ok(!isTransient(new TypeError('a mistake')));
 });
+
+test('a date in Retry-After is one of the server’s clock, however wrong the own one is', async () => {
+  const headers = { date: 'Sun, 22 Nov 2020 10:00:00 GMT', 'retry-after': 'Sun, 22 Nov 2020 10:00:45 GMT' };
+  assert.equal(retryAfterMs(await problemOf(answer(503, '', headers))), 45_000);
+});
