@@ -21,7 +21,10 @@ export class SourceChangedError extends Error {
 /** True for failures that time may heal: the network, an overloaded or restarting server, a full disk, a rate limit. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof NetworkError) return true;
-  return error instanceof LadingError && (error.status >= 500 || error.status === 408 || error.status === 429);
+  if (!(error instanceof LadingError)) return false;
+  // What the server does not do at all, it does not do later either (RFC 9110 §15.6.2).
+  if (error.status === 501 || error.status === 505) return false;
+  return error.status >= 500 || error.status === 408 || error.status === 429;
 }
 
 /** Milliseconds that the server asked to wait, 0 when it did not. */
