@@ -527,14 +527,16 @@ export interface ShareDocument {
   lastUsed: number | null;
   /** Null: any number. */
   maxDownloads: number | null;
-  /** Sent, and counted. */
-  spent: number;
-  /** Sent in answers that broke off, and forgiven. */
+  /** How often the whole file was sent, at once or in parts. */
+  downloads: number;
+  /** Downloads that answers are being sent for. */
+  held: number;
+  /** Bytes of parts and of answers that broke off, and forgiven. */
   lost: number;
-  /** Promised to answers that are being sent. */
-  reserved: number;
-  /** How often the last byte of the file was sent. */
-  ends: number;
+  /** Bytes that parts are being sent of. */
+  promised: number;
+  /** By network, what was sent of the file and is not all of it: first and last bytes. The one that came last is the last. */
+  takers: { by: string; runs: [number, number][] }[];
 }
 
 /** One file of an owner, or all whose names begin with something. */

@@ -1,21 +1,28 @@
 /**
  * Share links: whoever has one reads one file, without an account. A link is to the file as it is when the link is made: it ends when the
  * file is deleted or replaced, when it lapses or is revoked, and with the right of who made it.
- *
- * A limit of n downloads is one of n times the file's bytes, however they are fetched: by ranges, over several connections, or by going on
- * after an interruption each byte counts once for each time that it is sent. Answers that broke off are forgiven, for much of them never
- * arrived, but no more than as much again: whoever breaks off on purpose gets 2n times the file at most.
- *
- *     asked for → reserved → sent whole: spent
- *                          → broken off: lost, while there is room for it; the rest is spent
+ * How downloads are counted is said in `share-use.ts`.
  */
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isLongPast } from '../clock.ts';
 import type { Clock, Collection, Maker, ShareDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { endOf, LONGEST_SECONDS } from '../protocol/bounds.ts';
+import type { Extent } from '../protocol/extents.ts';
+import { networkOf } from '../protocol/ip.ts';
 import { Kept } from './kept.ts';
 import type { Secrets } from './secrets.ts';
+import {
+  asksForAll,
+  hasLeft,
+  mayTake,
+  recovered,
+  type Sent,
+  settled,
+  taken,
+  UNUSED,
+  type Wanted,
+} from './share-use.ts';
 
 const TOKEN = /^lsh_([0-9a-f]{16})_[\w-]{43}$/;
 /** Links to the files of one owner that have not ended. */
@@ -41,8 +48,13 @@ export interface ShareRequest {
   maxDownloads: number | null;
 }
 
-/** Says what became of an answer: how many bytes of the file were sent, and whether that was all. Durable when it resolves. */
-export type Settle = (sent: number, whole: boolean) => Promise<void>;
+/** What an answer may send. */
+export interface Take {
+  /** All of the file is sent, whatever the Range asked for. */
+  ignoresRange: boolean;
+  /** Says what became of it: how many bytes of the file were sent, and whether that was all. Durable when it resolves. */
+  settle(bytes: number, all: boolean): Promise<void>;
+}
 
 export class Shares {
   readonly #kept: Kept<ShareDocument>;
@@ -66,9 +78,9 @@ export class Shares {
   static async open(store: Collection<ShareDocument>, clock: Clock, secrets: Secrets): Promise<Shares> {
     const shares = new Shares(await Kept.open(store, ({ id }) => id), clock, secrets);
     for (const document of [...shares.#kept.values()]) {
-      const { reserved } = document;
+      if (document.held + document.promised === 0) continue;
       // When this cannot be written, the next start does the same again.
-      if (reserved > 0) await shares.#kept.replace(document, forgiven(document, reserved, reserved)).catch(() => {});
+      await shares.#kept.replace(document, { ...document, ...recovered(document) }).catch(() => {});
     }
     return shares;
   }
@@ -102,10 +114,7 @@ export class Shares {
         expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.share),
         lastUsed: null,
         maxDownloads,
-        spent: 0,
-        lost: 0,
-        reserved: 0,
-        ends: 0,
+        ...UNUSED,
       };
       await this.#kept.put(document);
       this.files.add(file.id);
@@ -123,7 +132,7 @@ export class Shares {
     const document = id === undefined ? undefined : this.#kept.get(id);
     if (!document || !timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hashOf(token), 'hex')))
       return null;
-    return this.isLive(document.id) && leftOf(document) > 0 ? document : null;
+    return this.isLive(document.id) && hasLeft(document) ? document : null;
   }
 
   /** False once it was revoked, has lapsed, or ended with something else. */
@@ -146,25 +155,30 @@ export class Shares {
   }
 
   /**
-   * Takes so many bytes of the file from what may still be downloaded; of a link without a limit they are counted. Durable when it
-   * resolves, where there is a limit: a server that is killed forgets no download.
-   * @param toTheEnd the last byte of the file is one of them
-   * @returns null when there are not so many left, or the link has ended
+   * Takes what an answer may send from what may still be downloaded; of a link without a limit it is counted. Durable when it resolves,
+   * where there is a limit: a server that is killed forgets no download.
+   * @param extents of the file that were asked for
+   * @param ranged by a Range, which may be answered with the whole file as well
+   * @param address who asks
+   * @returns null when nothing is left, or the link has ended
    */
-  async take(id: string, bytes: number, toTheEnd: boolean): Promise<Settle | null> {
+  async take(id: string, extents: readonly Extent[], ranged: boolean, address: string): Promise<Take | null> {
     const before = this.#kept.get(id);
     if (!before) return null;
     const now = this.#clock.now();
-    // Of an empty file each download counts as one byte.
-    const cost = Math.max(bytes, 1);
-    if (before.maxDownloads === null) {
-      this.#kept.use({ ...before, lastUsed: now }, this.#clock.monotonic());
-      return async (sent, whole) => this.#count(id, sent, whole && toTheEnd);
-    }
-    if (cost > leftOf(before)) return null;
-    await this.#kept.replace(before, { ...before, reserved: before.reserved + cost, lastUsed: now });
+    const by = createHash('sha256')
+      .update(`${id} ${networkOf(address)}`)
+      .digest('base64url')
+      .slice(0, 16);
+    const wanted: Wanted = { extents, ranged, by };
+    const kind = mayTake(before, wanted);
+    if (kind === null) return null;
+    const after = { ...before, ...taken(before, kind, wanted), lastUsed: now };
+    if (before.maxDownloads === null) this.#kept.use(after, now);
+    else await this.#kept.replace(before, after);
     if (!this.#kept.get(id)) return null;
-    return (sent, whole) => this.#settle(id, cost, whole ? { toTheEnd } : { broken: Math.min(sent, cost) });
+    const ignoresRange = kind === 'whole' && !asksForAll(before, extents);
+    return { ignoresRange, settle: (bytes, all) => this.#settle(id, { kind, wanted, bytes, all }) };
   }
 
   get(id: string): ShareDocument | null {
@@ -205,48 +219,14 @@ export class Shares {
     return this.#kept.close();
   }
 
-  #count(id: string, sent: number, toTheEnd: boolean): void {
-    const document = this.#kept.get(id);
-    if (!document) return;
-    const spent = document.spent + (document.size === 0 ? 1 : sent);
-    this.#kept.use({ ...document, spent, ends: document.ends + (toTheEnd ? 1 : 0) }, this.#clock.monotonic());
-  }
-
-  /** @param became `broken`: so many bytes were sent before the answer broke off */
-  async #settle(id: string, cost: number, became: { broken: number } | { toTheEnd: boolean }): Promise<void> {
+  async #settle(id: string, sent: Sent): Promise<void> {
     const before = this.#kept.get(id);
     if (!before) return;
-    const after = 'broken' in became ? forgiven(before, cost, became.broken) : counted(before, cost, became.toTheEnd);
-    // The answer is out. What cannot be written stays reserved, and the next start takes it for broken off.
-    await this.#kept.replace(before, after).catch(() => {});
+    const after = { ...before, ...settled(before, sent) };
+    // The answer is out. What cannot be written stays held, and the next start takes it for broken off.
+    if (before.maxDownloads === null) this.#kept.use(after, this.#clock.now());
+    else await this.#kept.replace(before, after).catch(() => {});
   }
-}
-
-/** How often the file was sent to its end, and not its end alone. */
-export function downloadsOf({ spent, lost, size, ends }: ShareDocument): number {
-  return Math.min(ends, Math.floor((spent + lost) / Math.max(size, 1)));
-}
-
-/** Bytes that its limit allows. */
-function allowanceOf({ maxDownloads, size }: ShareDocument): number {
-  return maxDownloads === null ? Number.POSITIVE_INFINITY : maxDownloads * Math.max(size, 1);
-}
-
-function leftOf(document: ShareDocument): number {
-  return allowanceOf(document) - document.spent - document.reserved;
-}
-
-/** After an answer for which `cost` was reserved was sent whole. */
-function counted(document: ShareDocument, cost: number, toTheEnd: boolean): ShareDocument {
-  const { reserved, spent, ends } = document;
-  return { ...document, reserved: reserved - cost, spent: spent + cost, ends: ends + (toTheEnd ? 1 : 0) };
-}
-
-/** After an answer for which `cost` was reserved broke off, `sent` bytes of it on their way or arrived. */
-function forgiven(document: ShareDocument, cost: number, sent: number): ShareDocument {
-  const { lost, spent, reserved } = document;
-  const forgives = Math.min(sent, Math.max(0, allowanceOf(document) - lost));
-  return { ...document, reserved: reserved - cost, lost: lost + forgives, spent: spent + sent - forgives };
 }
 
 function hashOf(token: string): string {

@@ -25,8 +25,7 @@ export const NewShare = Type.Object(
         Type.Integer({
           minimum: 1,
           maximum: 1_000_000,
-          description:
-            'So many times the bytes of the file are sent at most, by ranges or as a whole. Without it, any number.',
+          description: 'So many times the whole file is sent at most, at once or in parts. Without it, any number.',
         }),
       ),
     ),

@@ -184,25 +184,70 @@ test('a link with a password wants it, by HTTP Basic, and slows down who guesses
   assert.match(page, new RegExp(refusal));
 });
 
-test('a limit is one of bytes: ranges and resumed downloads are parts of one, HEAD and refusals of none', async (t) => {
+test('whoever has a link with a download left gets the whole file; probes, HEAD and refusals take none', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url, share_id } = await made(server, { max_downloads: 1 });
   for (let n = 0; n < 3; n += 1) assert.equal((await use(url, {}, 'HEAD')).status, 200);
   assert.equal(await told(url, '90-'), '416 range_not_satisfiable');
   assert.equal((await use(url, { 'if-none-match': '*' })).status, 304);
-  assert.equal(await told(url, '0-9'), '206 abcdefghij');
-  assert.equal(await told(url, '10-19'), '206 klmnopqrst');
-  assert.equal(await told(url), '404 not_found', 'there are not 26 bytes left');
+  // A phone asks for two bytes first, a preview for the beginning, a player for the end.
+  for (const [range, bytes] of [
+    ['0-1', 'ab'],
+    ['0-9', 'abcdefghij'],
+    ['-3', 'xyz'],
+  ] as const) {
+    assert.equal(await told(url, range), `206 ${bytes}`);
+  }
   const [before] = await listed(server, server.client);
   assert.deepEqual([before?.share_id, before?.downloads], [share_id, 0]);
-  assert.equal(await told(url, '20-'), '206 uvwxyz');
+  assert.equal(await told(url), `200 ${ALPHABET}`);
   await eventually(
     async () => (await listed(server, server.client))[0]?.downloads === 1,
     'the download that is counted',
   );
-  for (const range of [undefined, '0-0', '25-']) assert.equal(await told(url, range), '404 not_found');
+  for (const range of [undefined, '0-0', '25-', '0-']) assert.equal(await told(url, range), '404 not_found');
   assert.equal((await use(url, {}, 'HEAD')).status, 404);
+});
+
+test('ranges that make the whole file, resumed or at one time, are one download', async (t) => {
+  const server = await startServer(t);
+  await alphabet(server);
+  for (const ranges of [['0-9', '10-19', '20-'], ['0-'], ['20-', '0-12', '10-20']]) {
+    const { url } = await made(server, { max_downloads: 1 });
+    await Promise.all(ranges.map(async (range) => assert.match(await told(url, range), /^206 /)));
+    await eventually(async () => (await use(url, {}, 'HEAD')).status === 404, `the end of the link by ${ranges}`);
+    assert.equal(await told(url, '0-1'), '404 not_found');
+  }
+});
+
+test('what a browser fetches ahead takes no download', async (t) => {
+  const server = await startServer(t);
+  await alphabet(server);
+  const { url } = await made(server, { max_downloads: 1 });
+  for (const headers of [
+    { 'sec-purpose': 'prefetch' },
+    { 'sec-purpose': 'prefetch;prerender' },
+    { purpose: 'prefetch' },
+    { 'x-moz': 'prefetch' },
+  ] as Record<string, string>[]) {
+    for (let n = 0; n < 3; n += 1) await assertProblemReply(await use(url, headers), 'overloaded');
+    assert.equal((await use(url, headers, 'HEAD')).status, 200);
+  }
+  assert.equal(await told(url), `200 ${ALPHABET}`);
+  assert.equal(await told(url), '404 not_found');
+  const any = await made(server);
+  assert.equal((await use(any.url, { 'sec-purpose': 'prefetch' })).status, 200);
+});
+
+test('who fetches parts for ever gets an end of it, and the file with the last of them', async (t) => {
+  const server = await startServer(t);
+  await alphabet(server);
+  const { url } = await made(server, { max_downloads: 1 });
+  const answers: string[] = [];
+  while (answers.length < 100 && answers.at(-1) !== '404 not_found') answers.push(await told(url, '0-24'));
+  assert.equal(answers.filter((answer) => answer === `200 ${ALPHABET}`).length, 1, 'a Range may be ignored');
+  assert.ok(answers.length < 60, String(answers.length));
 });
 
 test('many at one time get no more than there is', async (t) => {

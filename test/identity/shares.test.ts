@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Collection, ShareDocument } from '../../src/contracts.ts';
 import { Secrets } from '../../src/identity/secrets.ts';
-import { downloadsOf, type ShareRequest, Shares } from '../../src/identity/shares.ts';
+import { type ShareRequest, Shares } from '../../src/identity/shares.ts';
 import { openLowdbCollection } from '../../src/storage/lowdb/collection.ts';
 import { checkShare } from '../../src/storage/lowdb/identity-documents.ts';
 import { clockOf } from '../support/clock.ts';
@@ -35,67 +35,149 @@ const wanted = (maxDownloads: number | null, size = 100): ShareRequest => ({
   maxDownloads,
 });
 
-/** Asks for so many bytes and gets them, or less; of the end of the file or not. */
-async function counted(shares: Shares, id: string, bytes: number, sent = bytes, toTheEnd = true): Promise<boolean> {
-  const settle = await shares.take(id, bytes, toTheEnd);
-  await settle?.(sent, sent === bytes);
-  return settle !== null;
+type Answer = 'whole' | 'part' | 'nothing';
+
+/** Asks for bytes of a file of a hundred, or all of it, and gets so many of them. */
+async function got(
+  shares: Shares,
+  id: string,
+  range?: [number, number],
+  sent?: number,
+  address = '10.0.0.1',
+): Promise<Answer> {
+  const [start, end] = range ?? [0, 99];
+  const take = await shares.take(id, [{ start, end }], range !== undefined, address);
+  if (!take) return 'nothing';
+  const bytes = take.ignoresRange || !range ? 100 : end - start + 1;
+  await take.settle(sent ?? bytes, (sent ?? bytes) === bytes);
+  return take.ignoresRange || bytes === 100 ? 'whole' : 'part';
 }
 
-test('what is promised to an answer is nobody else’s meanwhile', async (t) => {
+const useOf = (shares: Shares, id: string) => {
+  const { downloads = 0, held = 0, promised = 0, lost = 0 } = shares.get(id) ?? {};
+  return { downloads, held, promised, lost };
+};
+
+test('probes take no download, and whoever has a link gets the whole file', async (t) => {
   const { shares } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
-  const settle = await shares.take(document.id, 60, true);
-  assert.ok(settle);
-  assert.equal(await shares.take(document.id, 41, false), null);
-  assert.equal(await counted(shares, document.id, 40, 40, false), true);
-  assert.equal(shares.ofToken(token), null, 'nothing is left');
-  await settle(0, false);
-  assert.equal(shares.ofToken(token)?.id, document.id, 'the answer that broke off gave back what it did not send');
-  assert.equal(await counted(shares, document.id, 60), true);
-  assert.equal(await counted(shares, document.id, 1), false);
-  assert.equal(downloadsOf(shares.get(document.id) ?? document), 1);
+  for (let n = 0; n < 5; n += 1) assert.equal(await got(shares, document.id, [0, 1]), 'part');
+  assert.equal(await got(shares, document.id, [90, 99]), 'part');
+  assert.equal(useOf(shares, document.id).downloads, 0);
+  assert.equal(await got(shares, document.id), 'whole');
+  assert.equal(shares.ofToken(token), null, 'used up');
+  for (const range of [undefined, [0, 1], [99, 99]] as const) {
+    assert.equal(await got(shares, document.id, range && [...range]), 'nothing');
+  }
 });
 
-test('answers that broke off are forgiven, and no more than as much again', async (t) => {
+test('parts that make the whole file are one download, of whichever order and over a restart', async (t) => {
+  const { shares, reopen } = await bench(t);
+  const { document } = await shares.create(wanted(2));
+  for (const range of [
+    [50, 99],
+    [0, 24],
+    [20, 49],
+  ] as [number, number][])
+    await got(shares, document.id, range);
+  assert.equal(useOf(shares, document.id).downloads, 1);
+  await got(shares, document.id, [0, 59]);
+  const again = await reopen();
+  assert.equal(useOf(again, document.id).downloads, 1);
+  assert.equal(await got(again, document.id, [60, 99]), 'part');
+  assert.equal(useOf(again, document.id).downloads, 2);
+  assert.equal(await got(again, document.id), 'nothing');
+});
+
+test('of two who take parts at one time each gets the whole file while there are downloads', async (t) => {
   const { shares } = await bench(t);
   const { document } = await shares.create(wanted(2));
-  let whole = 0;
-  for (let n = 0; n < 10; n += 1) if (await counted(shares, document.id, 100, 99)) whole += 1;
-  assert.equal(whole, 4, 'twice the limit, each time but for a byte');
-  const { spent, lost, reserved } = shares.get(document.id) ?? document;
-  assert.deepEqual([spent, lost, reserved], [196, 200, 0]);
-  assert.equal(await counted(shares, document.id, 5), false);
-  assert.equal(await counted(shares, document.id, 4), true);
-  assert.equal(await counted(shares, document.id, 1), false);
+  for (let at = 0; at < 100; at += 10) {
+    for (const address of ['10.0.0.1', '10.0.0.2']) {
+      assert.equal(await got(shares, document.id, [at, at + 9], 10, address), 'part');
+    }
+  }
+  assert.equal(useOf(shares, document.id).downloads, 2);
 });
 
-test('a server that was killed takes what it had promised for broken off', async (t) => {
+test('what an answer holds is nobody else’s meanwhile; one that goes on where it broke off is let through', async (t) => {
+  const { shares } = await bench(t);
+  const { document, token } = await shares.create(wanted(1));
+  const all = [{ start: 0, end: 99 }];
+  const first = await shares.take(document.id, all, false, '10.0.0.1');
+  assert.ok(first);
+  assert.equal(await got(shares, document.id), 'nothing');
+  assert.equal(shares.ofToken(token)?.id, document.id, 'it may still break off');
+  assert.equal(await got(shares, document.id, [40, 59]), 'part');
+  await first.settle(60, false);
+  assert.equal(useOf(shares, document.id).downloads, 0);
+  assert.equal(await got(shares, document.id, [60, 99]), 'part');
+  assert.equal(useOf(shares, document.id).downloads, 1, 'with what was sent before it is the whole file');
+  assert.equal(await got(shares, document.id), 'nothing');
+});
+
+test('what is forgiven is bounded: then a part is answered with the whole file, and so each is a download', async (t) => {
+  const { shares } = await bench(t);
+  for (const most of [1, 3]) {
+    const { document } = await shares.create(wanted(most));
+    const answers: Answer[] = [];
+    // From everywhere, always without the last byte.
+    for (let n = 0; n < 500; n += 1) answers.push(await got(shares, document.id, [0, 98], undefined, `10.0.${n}.1`));
+    const parts = answers.filter((answer) => answer === 'part').length;
+    assert.ok(parts >= 30 * most && parts <= 40 * most, String(parts));
+    assert.equal(answers.filter((answer) => answer === 'whole').length, most);
+    assert.equal(answers.at(-1), 'nothing');
+    const other = await shares.create(wanted(most));
+    let broken = 0;
+    while (broken < 500 && (await got(shares, other.document.id, undefined, 99, `10.0.${broken}.1`)) === 'whole')
+      broken += 1;
+    assert.ok(broken >= 30 * most && broken <= 40 * most, String(broken));
+  }
+});
+
+test('of a large file not much more than twice as much is sent', async (t) => {
+  const { shares } = await bench(t);
+  const size = 1024 ** 3;
+  const { document } = await shares.create(wanted(1, size));
+  let sent = 0;
+  for (let n = 0; n < 50; n += 1) {
+    const start = (n % 2) * (size / 2);
+    const bytes = size / 2 - 1;
+    const take = await shares.take(document.id, [{ start, end: start + bytes - 1 }], true, `10.0.${n}.1`);
+    if (!take) continue;
+    sent += take.ignoresRange ? size : bytes;
+    await take.settle(take.ignoresRange ? size : bytes, true);
+  }
+  assert.ok(sent <= 2 * size + 8 * 1024 ** 2, String(sent));
+});
+
+test('a server that was killed takes what was being sent for broken off', async (t) => {
   const { shares, reopen } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
-  assert.equal(await counted(shares, document.id, 40), true);
-  assert.ok(await shares.take(document.id, 60, true));
+  assert.ok(await shares.take(document.id, [{ start: 0, end: 99 }], false, '10.0.0.1'));
+  assert.ok(await shares.take(document.id, [{ start: 0, end: 9 }], true, '10.0.0.1'));
   const again = await reopen();
-  const { spent, lost, reserved } = again.get(document.id) ?? document;
-  assert.deepEqual([spent, lost, reserved], [40, 60, 0]);
+  const { downloads, held, promised, lost } = useOf(again, document.id);
+  assert.deepEqual([downloads, held, promised], [0, 0, 0]);
+  assert.ok(lost >= 110);
   assert.equal(again.ofToken(token)?.id, document.id);
-  assert.equal(await counted(again, document.id, 60), true);
+  assert.equal(await got(again, document.id), 'whole');
   assert.equal((await reopen()).ofToken(token), null);
 });
 
 test('without a limit everything is let through, and counted', async (t) => {
   const { shares } = await bench(t);
   const { document } = await shares.create(wanted(null));
-  const downloads = (): number => downloadsOf(shares.get(document.id) ?? document);
+  const downloads = (): number => useOf(shares, document.id).downloads;
   // A player that looks at the end first has not had the file.
-  assert.equal(await counted(shares, document.id, 10), true);
+  assert.equal(await got(shares, document.id, [90, 99]), 'part');
   assert.equal(downloads(), 0);
-  for (let n = 0; n < 4; n += 1) assert.equal(await counted(shares, document.id, 50, 50, n % 2 === 1), true);
+  for (let n = 0; n < 4; n += 1) await got(shares, document.id, n % 2 === 1 ? [50, 99] : [0, 49]);
   assert.equal(downloads(), 2);
   // One that broke off and was resumed is one.
-  await counted(shares, document.id, 100, 60);
+  await got(shares, document.id, undefined, 60);
   assert.equal(downloads(), 2);
-  await counted(shares, document.id, 40);
+  await got(shares, document.id, [60, 99]);
   assert.equal(downloads(), 3);
 });
 

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } fro
 import Type from 'typebox';
 import type { Representation } from '../../engine/downloads.ts';
 import { LadingError } from '../../errors.ts';
+import type { Take } from '../../identity/shares.ts';
 import { checkPreconditions, ifRangeHolds, type Validators } from '../../protocol/conditionals.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkName } from '../../protocol/names.ts';
@@ -105,14 +106,11 @@ export interface SendFile {
   /** False once whoever asked may no longer read it, which ends the answer; by default that is known of their token. */
   stands?: () => boolean;
   /**
-   * Asked before so many bytes of the file are sent, its last one or not; what it answers with is told what became of them.
+   * Asked before anything of the file is sent. It may have the whole file sent in place of what a Range asked for (RFC 9110 §14.2).
    * @throws LadingError to refuse
    */
-  take?: (bytes: number, toTheEnd: boolean) => Promise<Settle>;
+  take?: (extents: readonly Extent[], ranged: boolean) => Promise<Take>;
 }
-
-/** @param sent bytes of the file, as far as they went */
-type Settle = (sent: number, whole: boolean) => Promise<void>;
 
 /**
  * What answers a GET or HEAD with a file, by ranges, under preconditions; the schema of such a route is `downloadSchema` with words of its
@@ -177,29 +175,29 @@ async function answer(
   }
   // A range that was received already need not be waited for.
   const waits = follow && !(ranged && isReceived(request, representation));
-  const selection: Selection = waits ? { kind: 'follow' } : select(request, representation);
-  // Of a file that grows while it is sent nobody knows the digest.
-  const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
-  const { status, fields, source } = compose(
-    doors,
-    owner,
-    representation,
-    selection,
-    { ...common, ...digests },
-    stands ?? standing(doors, request),
-  );
-  if (method === 'HEAD') {
-    source.cancel();
-    return reply.code(status).headers(fields).send();
-  }
-  const bytes = bytesOf(representation, selection);
-  let settle: Settle | undefined;
+  const selected: Selection = waits ? { kind: 'follow' } : select(request, representation);
+  const asked = method === 'HEAD' ? undefined : take;
+  const taken = await asked?.(extentsOf(representation, selected), selected.kind === 'parts');
+  const selection: Selection = taken?.ignoresRange ? { kind: 'whole' } : selected;
+  let sent = 0;
   let whole = false;
   try {
-    settle = await take?.(bytes, reachesEnd(representation, selection));
-    whole = await send(doors, { status, fields, source }, request, reply);
+    // Of a file that grows while it is sent nobody knows the digest.
+    const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
+    const fields = { ...common, ...digests };
+    const composed = compose(doors, owner, representation, selection, fields, stands ?? standing(doors, request));
+    const { source } = composed;
+    if (method === 'HEAD') {
+      source.cancel();
+      return reply.code(composed.status).headers(composed.fields).send();
+    }
+    try {
+      whole = await send(doors, composed, request, reply);
+    } finally {
+      sent = Math.max(0, bytesOf(representation, selection) - (source.remaining ?? 0));
+    }
   } finally {
-    await settle?.(Math.max(0, bytes - (source.remaining ?? 0)), whole);
+    await taken?.settle(sent, whole);
   }
   return reply;
 }
@@ -302,8 +300,10 @@ function bytesOf({ size }: Representation, selection: Selection): number {
   return selection.extents.reduce((sum, extent) => sum + lengthOf(extent), 0);
 }
 
-function reachesEnd({ size }: Representation, selection: Selection): boolean {
-  return selection.kind !== 'parts' || selection.extents.some(({ end }) => end + 1 === size);
+/** What a selection asks for. */
+function extentsOf({ size }: Representation, selection: Selection): readonly Extent[] {
+  if (selection.kind === 'parts') return selection.extents;
+  return size === null || size === 0 ? [] : [{ start: 0, end: size - 1 }];
 }
 
 /** True when all of it was sent. */

@@ -5,7 +5,6 @@ import type { ShareDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/passwords.ts';
 import { holderOf, mayEndShare } from '../../identity/policy.ts';
-import { downloadsOf } from '../../identity/shares.ts';
 import { checkName } from '../../protocol/names.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { Message } from '../../protocol/schemas.ts';
@@ -138,7 +137,7 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
 }
 
 function shown(document: ShareDocument): Share {
-  const { id, name, owner, maker, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads } = document;
+  const { id, name, owner, maker, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads, downloads } = document;
   return {
     share_id: id,
     filename: name,
@@ -148,7 +147,7 @@ function shown(document: ShareDocument): Share {
     expires_at: iso(expiresAt),
     password: passwordHash !== null,
     max_downloads: maxDownloads,
-    downloads: downloadsOf(document),
+    downloads,
     last_used: lastUsed === null ? null : iso(lastUsed),
   };
 }
@@ -166,7 +165,8 @@ export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
       summary:
         'A shared file, whole or by ranges, for whoever has the link. Its password, if it has one, comes by HTTP Basic.',
       description:
-        'Any name goes with the password. HEAD counts as no download; a GET counts by the bytes that it is answered with.',
+        'Any name goes with the password. HEAD and what is fetched ahead count as no download. Parts are forgiven up to as much as the ' +
+        'file for each download; those that make up the file are one, and beyond that a Range is answered with the whole file.',
       security: [{}, { basic: [] }],
       params: Type.Object({ token: Type.String({ description: 'The token of the link.' }) }),
       // Messengers and mail programs add parameters to links that people pass on.
@@ -190,6 +190,8 @@ export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
       if (!share || !stillStands(deps, share)) throw noShare();
       const { id, tenant, owner, name, fileId } = share;
       request.audited = { target: `share ${id}`, tenant };
+      // What is fetched ahead may never be looked at. Browsers ask again when it is wanted.
+      if (share.maxDownloads !== null && isPrefetch(request)) throw notAhead();
       if (share.passwordHash !== null) await checkSharePassword(deps, request, share);
       reply.headers({ 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex' });
       return send(
@@ -198,19 +200,32 @@ export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
           name,
           id: fileId,
           stands: () => stillStands(deps, share),
-          take: async (bytes, toTheEnd) => {
-            const settle = await identity.shares.take(id, bytes, toTheEnd);
-            if (!settle) throw noShare();
+          take: async (extents, ranged) => {
             const { ip: address, id: requestId } = request;
+            const take = await identity.shares.take(id, extents, ranged, address);
+            if (!take) throw noShare();
             const who = { principal: null, tenant, address, requestId };
             audit.note({ action: 'share_used', outcome: 'ok', ...who, target: `share ${id}`, detail: name });
-            return settle;
+            return take;
           },
         },
         request,
         reply,
       );
     },
+  });
+}
+
+/** True for what nobody has asked to see yet (Fetch, `Sec-Purpose`; older browsers say `Purpose` or `X-Moz`). */
+function isPrefetch({ method, headers }: FastifyRequest): boolean {
+  if (method === 'HEAD') return false;
+  const said = [headers['sec-purpose'], headers.purpose, headers['x-purpose'], headers['x-moz']].flat();
+  return said.some((value) => /\b(?:prefetch|prerender|preview)\b/i.test(value ?? ''));
+}
+
+function notAhead(): LadingError {
+  return new LadingError('overloaded', 'The downloads of this link are counted, so it is not fetched ahead.', {
+    retry_after: 1,
   });
 }
 

@@ -77,6 +77,16 @@ export class Fields {
     });
   }
 
+  /** A list of two whole numbers from 0 each. */
+  pairs(name: string): [number, number][] {
+    return this.#array(name).map((value) => {
+      const [first, second, ...more] = Array.isArray(value) ? (value as unknown[]) : [];
+      const counts = [first, second].every((one) => Number.isSafeInteger(one) && Number(one) >= 0);
+      if (!counts || more.length > 0) throw new Error(`"${name}" holds something else than pairs of counts`);
+      return [Number(first), Number(second)];
+    });
+  }
+
   /** A list of objects. */
   list(name: string): Fields[] {
     return this.#array(name).map((value) => new Fields(value));

@@ -149,11 +149,23 @@ export function checkShare(value: unknown, id: string): ShareDocument {
     expiresAt: fields.count('expiresAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     maxDownloads: fields.countOrNull('maxDownloads'),
-    spent: fields.count('spent'),
-    lost: fields.count('lost'),
-    reserved: fields.count('reserved'),
-    ends: fields.count('ends'),
+    ...shareUseOf(fields),
   });
+}
+
+/** Older versions counted bytes: what they had spent is as many downloads, and the rest is forgiven. */
+function shareUseOf(fields: Fields): Pick<ShareDocument, 'downloads' | 'held' | 'lost' | 'promised' | 'takers'> {
+  const lost = fields.count('lost');
+  if (!fields.has('downloads')) {
+    const size = Math.max(1, fields.count('size'));
+    const spent = fields.count('spent') + fields.count('reserved');
+    return { downloads: Math.floor(spent / size), held: 0, lost: lost + (spent % size), promised: 0, takers: [] };
+  }
+  const takers = fields.list('takers').map((taker) => {
+    return { by: taker.text('by'), runs: taker.pairs('runs') };
+  });
+  const [downloads, held, promised] = [fields.count('downloads'), fields.count('held'), fields.count('promised')];
+  return { downloads, held, lost, promised, takers };
 }
 
 function targetOf(fields: Fields): GrantTarget {
