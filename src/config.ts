@@ -69,6 +69,13 @@ function parseProxies(text: string): readonly string[] {
   return list;
 }
 
+function bareOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
+  if (!bare) throw new Refused('must be http:// or https:// with a host, a port if need be, and no path');
+  return url.origin;
+}
+
 const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] } = {
   text: (text) => text,
   name: (text) => text,
@@ -125,12 +132,14 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
     }
     return `${url.origin}${path}`;
   },
-  origin: (text) => {
-    const url = URL.canParse(text) ? new URL(text) : null;
-    const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
-    if (!bare) throw new Refused('must be http:// or https:// with a host, a port if need be, and no path');
-    return url.origin;
+  origins: (text) => {
+    if (text.toLowerCase() === 'none') return [];
+    return text.split(',').map((part) => {
+      const origin = part.trim();
+      return origin === '*' ? origin : bareOrigin(origin);
+    });
   },
+  origin: bareOrigin,
 };
 
 interface Source {

@@ -24,6 +24,8 @@ export interface KindTypes {
   /** Scheme, host and port. */
   origin: string | null;
   url: string | null;
+  /** Of pages: scheme, host and port each, or `*`. */
+  origins: readonly string[];
   registration: 'open' | 'closed';
   algorithm: 'HS256' | 'EdDSA' | 'RS256';
   switch: 'on' | 'off';
@@ -317,6 +319,14 @@ export const SETTINGS = [
     kind: 'site',
     default: null,
     help: 'Where people reach the server, as https://files.example.org or https://example.org/drive; needed when a proxy hides it',
+  },
+  {
+    name: 'allowedOrigins',
+    env: 'LADING_ALLOWED_ORIGINS',
+    flag: 'allowed-origins',
+    kind: 'origins',
+    default: 'none',
+    help: 'Pages of other origins that may use every route, with cookies: none, or a list as https://app.example.org, separated by commas; * allows any, without cookies',
   },
   {
     name: 'registration',

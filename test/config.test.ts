@@ -77,6 +77,7 @@ test('the defaults are those of the protocol', () => {
     quotaOpenUploads: 10_000,
     quotaDayBytes: 0,
     publicUrl: null,
+    allowedOrigins: [],
     registration: 'closed',
     oidcIssuer: null,
     oidcClientId: null,

@@ -36,10 +36,23 @@ export function setCookies(
   for (const name of [ACCESS_COOKIE, REFRESH_COOKIE] as const) {
     const { value, maxAge } = values[name];
     const { path, sameSite } = ATTRIBUTES[name];
-    const options = { path: request.site.path(path), sameSite, httpOnly: true, secure, maxAge };
+    // A page of another site has its cookies only so; the check of `Origin` stands in for what SameSite would do.
+    const across = secure && isAcross(request);
+    const options = {
+      path: request.site.path(path),
+      sameSite: across ? ('none' as const) : sameSite,
+      httpOnly: true,
+      secure,
+      maxAge,
+    };
     // Set-Cookie is the one field that Fastify adds to instead of replacing it.
     reply.header('set-cookie', fastifyCookie.serialize(name, value, options));
   }
+}
+
+/** True for a page of another site whose origin is allowed. */
+function isAcross({ headers, site }: FastifyRequest): boolean {
+  return headers['sec-fetch-site'] === 'cross-site' && headers.origin !== undefined && site.isAllowed(headers.origin);
 }
 
 export function clearCookies(request: FastifyRequest, reply: FastifyReply): void {

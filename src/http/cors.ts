@@ -1,90 +1,90 @@
 /**
- * Pages of other sites (CORS). They may do what their token may: no cookie counts for them, so none is let through, and any site may ask.
+ * Pages of other origins (CORS). Two policies, by who asks and for what:
+ *
+ *     origin of LADING_ALLOWED_ORIGINS     every route, cookies count
+ *     any other                            routes that move files, without cookies: what the page has is its token
+ *
+ * `*` in the list opens every route in the second way.
  */
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import { type FastifyCorsOptions, type FastifyCorsOptionsDelegateCallback, fastifyCors } from '@fastify/cors';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { RATE_FIELDS, REPLY_FIELDS, REQUEST_FIELDS } from './documented.ts';
+import { pathOf } from './log.ts';
 
-/** Fields that such a page may send. */
+/** Fields that such a page may send: `Authorization`, and all that mean something here. */
 const ALLOWED = [
-  'Authorization',
-  'Content-Type',
-  'Content-Disposition',
-  'Tus-Resumable',
-  'Upload-Length',
-  'Upload-Offset',
-  'Upload-Metadata',
-  'Upload-Defer-Length',
-  'Upload-Concat',
-  'Upload-Checksum',
-  'Upload-Complete',
-  'Upload-Limit',
-  'Upload-Draft-Interop-Version',
-  'Content-Digest',
-  'Repr-Digest',
-  'Want-Content-Digest',
-  'Want-Repr-Digest',
-  'Range',
-  'If-Range',
-  'If-Match',
-  'If-None-Match',
-  'X-HTTP-Method-Override',
-  'X-Request-ID',
-  'X-Requested-With',
-].join(', ');
+  ...new Set([
+    'Authorization',
+    'Content-Type',
+    'Accept',
+    'Cache-Control',
+    ...Object.keys(REQUEST_FIELDS),
+    'Upload-Limit',
+    'Upload-Incomplete',
+    'Prefer',
+    'X-HTTP-Method-Override',
+    'X-Request-ID',
+    'X-Requested-With',
+  ]),
+]
+  .sort()
+  .join(', ');
 /** …and read. */
 const EXPOSED = [
-  'Location',
-  'Upload-Offset',
-  'Upload-Length',
-  'Upload-Metadata',
-  'Upload-Defer-Length',
-  'Upload-Expires',
-  'Upload-Concat',
-  'Upload-Complete',
-  'Upload-Limit',
-  'Upload-Draft-Interop-Version',
-  'Tus-Resumable',
-  'Tus-Version',
-  'Tus-Extension',
-  'Tus-Max-Size',
-  'Tus-Checksum-Algorithm',
-  'Accept-Patch',
-  'Accept-Ranges',
-  'Content-Disposition',
-  'Content-Digest',
-  'Content-Range',
-  'ETag',
-  'Repr-Digest',
-  'Retry-After',
-  'RateLimit',
-  'RateLimit-Policy',
-  'X-Request-Id',
-].join(', ');
+  ...new Set([
+    ...Object.keys(REPLY_FIELDS).filter((name) => name !== 'Set-Cookie'),
+    ...Object.keys(RATE_FIELDS),
+    'Upload-Incomplete',
+    'Tus-Version',
+    'Tus-Extension',
+    'Tus-Max-Size',
+    'Tus-Checksum-Algorithm',
+    'Accept-Patch',
+  ]),
+]
+  .sort()
+  .join(', ');
+const PREFLIGHT_SECONDS = '86400';
 
-/** Of every answer, refusals included. */
-export function openToPages(reply: FastifyReply): void {
-  reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', EXPOSED);
+/** Where any page may ask: files are read, and uploaded by tus or as IETF resumable uploads. */
+const OPEN = /^\/(?:api\/files(?:$|\/(?:download|status|content)\/)|api\/uploads(?:$|\/)|files(?:$|\/)|s\/)/;
+
+/** For every answer. `*` among the origins allows any, without cookies. Register it before all that may refuse a request. */
+export function otherOrigins(app: FastifyInstance, allowed: readonly string[]): void {
+  const known = new Set(allowed);
+  const any = known.delete('*');
+  const isOpen = ({ url = '' }: IncomingMessage): boolean => any || OPEN.test(pathOf(url));
+  if (known.size === 0) {
+    // The same for all origins, so that caches need not tell them apart.
+    app.addHook('onRequest', (request, reply, next) => {
+      if (isOpen(request.raw)) {
+        reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', EXPOSED);
+      }
+      next();
+    });
+    return;
+  }
+  const policyOf = ({ headers, raw }: FastifyRequest): FastifyCorsOptions => {
+    // The answer to a preflight is that of the route, or of `notFound`, which knows the methods.
+    const always = { preflight: false, exposedHeaders: EXPOSED };
+    const { origin } = headers;
+    if (origin !== undefined && known.has(origin)) return { ...always, origin, credentials: true };
+    return { ...always, origin: isOpen(raw) ? '*' : false };
+  };
+  // Called, not registered: what is registered comes after all hooks that are added meanwhile.
+  const delegator: FastifyCorsOptionsDelegateCallback = (request, done) => done(null, policyOf(request));
+  fastifyCors(app, { hook: 'onRequest', delegator }, () => {});
 }
 
 /** The answer to a browser that asks whether it may (preflight). */
 export function preflightFields(reply: FastifyReply, methods: string): void {
   reply.header('access-control-allow-methods', methods).header('access-control-allow-headers', ALLOWED);
-  reply.header('access-control-max-age', '86400');
+  reply.header('access-control-max-age', PREFLIGHT_SECONDS);
 }
 
-/** What is read of files; what is uploaded has doors of its own. */
-const READ = ['/api/files/download/*', '/api/files/status/*', '/api/files', '/s/:token'];
-
-/** Lets pages of other sites read files. Preflights need no sign-in. */
-export function readableByPages(app: FastifyInstance): void {
-  app.addHook('onRequest', (request, reply, next) => {
-    const { url } = request.routeOptions;
-    if (url !== undefined && READ.includes(url)) openToPages(reply);
-    next();
-  });
-  for (const url of READ) {
-    app.options(url, { schema: { hide: true } }, (_request, reply) => {
-      preflightFields(reply, 'GET, HEAD, OPTIONS');
-      return reply.code(204).send();
-    });
-  }
+/** Adds the name of a request's field to `Vary`, beside what is there. */
+export function varyBy(reply: FastifyReply, field: string): FastifyReply {
+  const before = reply.getHeader('vary');
+  return reply.header('vary', before === undefined ? field : `${before}, ${field}`);
 }

@@ -12,7 +12,7 @@ const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 type Sender = 'same' | 'foreign' | 'unknown';
 
 /**
- * For requests that count by a cookie: those that change something must come from a page of this server.
+ * For requests that count by a cookie: those that change something must come from a page of this server, or of an origin of LADING_ALLOWED_ORIGINS.
  * @throws LadingError `forbidden`
  */
 export function requireSameOrigin(request: FastifyRequest): void {
@@ -36,6 +36,7 @@ export function refuseForeign(request: FastifyRequest): void {
 function senderOf(request: FastifyRequest): Sender {
   const { origin, 'sec-fetch-site': site } = request.headers;
   if (site === 'same-origin') return 'same';
+  if (origin !== undefined && request.site.isAllowed(origin)) return 'same';
   // "none" is the person themselves, by the address bar or a tool; what Origin says counts then.
   if (site !== undefined && site !== 'none') return 'foreign';
   if (origin === undefined) return 'unknown';

@@ -33,6 +33,7 @@ export interface ServerDeps {
     | 'tls'
     | 'idleSeconds'
     | 'publicUrl'
+    | 'allowedOrigins'
     | 'registration'
     | 'maxChunkBytes'
     | 'maxFileBytes'

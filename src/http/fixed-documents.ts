@@ -8,6 +8,7 @@ import { gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { checkPreconditions } from '../protocol/conditionals.ts';
 import { acceptedCoding } from './accept.ts';
+import { varyBy } from './cors.ts';
 import { SLICE_BYTES, sliced } from './slices.ts';
 
 const compress = promisify(gzip);
@@ -55,7 +56,8 @@ export function sendFixed(
   const bytes = (coding === null ? null : document.coded.get(coding)) ?? document.plain;
   // A strong tag names the bytes as they are sent.
   const etag = coding === null ? `"${document.hash}"` : `"${document.hash}-${coding}"`;
-  reply.headers({ 'cache-control': 'no-cache', ...fields, etag, vary: 'accept-encoding' });
+  reply.headers({ 'cache-control': 'no-cache', ...fields, etag });
+  varyBy(reply, 'accept-encoding');
   const { 'if-match': ifMatch, 'if-none-match': ifNoneMatch } = request.headers;
   const conditions = {
     ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),

@@ -1,6 +1,7 @@
 /** What is wrong with a request before anything of it is looked at: its version, its host, and fields that may be there once. */
 import type { IncomingMessage } from 'node:http';
 import { LadingError } from '../errors.ts';
+import { pathOf } from './log.ts';
 
 /**
  * Fields with one value, on which framing, rights or the bytes that are stored depend. Node drops every line but the first, a proxy in
@@ -87,4 +88,41 @@ export function originForm(message: Pick<IncomingMessage, 'url' | 'headers'>): s
   message.headers.host = authority.slice(authority.lastIndexOf('@') + 1);
   const rest = url.slice(found.length);
   return rest.startsWith('/') ? rest : `/${rest}`;
+}
+
+/** 1024 bytes of a name, percent-encoded. */
+const MAX_SEGMENT = 3 * 1024;
+/** Requests whose path is no percent-encoded UTF-8. */
+const unreadable = new WeakSet<IncomingMessage>();
+
+/**
+ * The router answers a path that it cannot decode without any hook, so such a request would be in no log and no limit. It is routed by
+ * the path as it stands, and `unreadableTarget` refuses it like all others.
+ */
+export function markUnreadable(message: IncomingMessage): void {
+  const { url = '/' } = message;
+  if (!url.includes('%')) return;
+  const path = pathOf(url);
+  try {
+    decodeURIComponent(path);
+  } catch {
+    unreadable.add(message);
+    message.url = path.replaceAll('%', '%25');
+  }
+}
+
+/** The refusal of a path that is too long or was marked; where a name belongs, the name is what is wrong. */
+export function unreadableTarget(message: IncomingMessage): LadingError | null {
+  const { url = '/' } = message;
+  if (url.length > MAX_SEGMENT && !url.startsWith('/api/files/')) {
+    const long = pathOf(url)
+      .split('/')
+      .some(({ length }) => length > MAX_SEGMENT);
+    if (long) return new LadingError('invalid_request', 'A part of the path is too long.');
+  }
+  if (!unreadable.has(message)) return null;
+  if (url.startsWith('/api/files/'))
+    return new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.');
+  if (/^\/(?:files|api\/uploads)\//.test(url)) return new LadingError('not_found', 'There is no such upload.');
+  return new LadingError('invalid_request', 'The path is not percent-encoded UTF-8.');
 }

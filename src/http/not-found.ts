@@ -1,6 +1,7 @@
 /** Targets that nothing answers: 404, or 405 with `Allow` when another method would have been answered. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../errors.ts';
+import { preflightFields } from './cors.ts';
 import { pathOf } from './log.ts';
 
 interface Known {
@@ -21,6 +22,8 @@ function patternOf(url: string): RegExp {
 export function notFound(app: FastifyInstance): void {
   const known = new Map<string, Known>();
   app.addHook('onRoute', ({ url, method }) => {
+    // What answers the OPTIONS of everything that exists says nothing of what exists.
+    if (url === '*' || url === '/*') return;
     const route = known.get(url) ?? { pattern: patternOf(url), methods: new Set<string>() };
     known.set(url, route);
     for (const name of [method].flat()) route.methods.add(name);
@@ -32,8 +35,12 @@ export function notFound(app: FastifyInstance): void {
       if (route.pattern.test(path)) for (const method of route.methods) methods.add(method);
     }
     if (methods.size === 0) throw new LadingError('not_found', 'There is nothing at this address.');
-    reply.header('allow', [...methods.add('OPTIONS')].sort().join(', '));
-    if (request.method === 'OPTIONS') return reply.code(204).send();
+    const allow = [...methods.add('OPTIONS')].sort().join(', ');
+    reply.header('allow', allow);
+    if (request.method === 'OPTIONS') {
+      if (reply.hasHeader('access-control-allow-origin')) preflightFields(reply, allow);
+      return reply.code(204).send();
+    }
     throw new LadingError('method_not_allowed', `${request.method} is not answered here.`);
   });
 }

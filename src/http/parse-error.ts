@@ -12,6 +12,7 @@ import { LadingError } from '../errors.ts';
 import { unknownTransferCoding } from './content.ts';
 import { problemReply } from './problems.ts';
 import { isLingering } from './refuse.ts';
+import { securityFields } from './security-fields.ts';
 
 /** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
 export const HEADER_BYTES = 32 * 1024;
@@ -105,7 +106,8 @@ function close(socket: Socket): void {
 function answer(error: ParseError, socket: Socket): void {
   if (socket.destroyed || !socket.writable) return;
   const { status, headers, body } = problemReply(errorOf(error), null, false);
-  const all = { ...headers, connection: 'close', date: new Date().toUTCString() };
+  const secure = 'encrypted' in socket && socket.encrypted === true;
+  const all = { ...securityFields(secure), ...headers, connection: 'close', date: new Date().toUTCString() };
   const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\n${head.join('')}\r\n`);
   socket.write(body);

@@ -93,8 +93,6 @@ const FRAMEWORK: Record<string, () => LadingError> = {
   FST_ERR_CTP_INVALID_JSON_BODY: () => new LadingError('invalid_request', 'The body is not valid JSON.'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
     new LadingError('length_mismatch', 'The body does not have the length that Content-Length says.'),
-  FST_ERR_BAD_URL: () => new LadingError('invalid_request', 'The path is not percent-encoded UTF-8.'),
-  FST_ERR_MAX_PARAM_LENGTH: () => new LadingError('invalid_request', 'A part of the path is too long.'),
 };
 
 export function unsupportedMediaType(): LadingError {

@@ -16,15 +16,15 @@ import { Tokens } from '../identity/tokens.ts';
 import { auditHooks, auditRefusal } from './audit.ts';
 import { bearerAuth } from './auth.ts';
 import { checksContent, checkTransferCoding } from './content.ts';
-import { readableByPages } from './cors.ts';
+import { otherOrigins } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
 import { createListener } from './listener.ts';
 import { RequestLog } from './log.ts';
-import { checkMessage, originForm } from './message.ts';
+import { checkMessage, markUnreadable, originForm, unreadableTarget } from './message.ts';
 import { Metrics } from './metrics.ts';
 import { notFound } from './not-found.ts';
 import { openapi } from './openapi.ts';
-import { answerParseError } from './parse-error.ts';
+import { answerParseError, HEADER_BYTES } from './parse-error.ts';
 import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
 import { limitAddresses, rateLimits } from './rate-limit.ts';
@@ -64,6 +64,7 @@ import { tusRoutes } from './routes/tus.ts';
 import { multipartConstraint, uploadRoutes } from './routes/upload.ts';
 import { userRoutes } from './routes/users.ts';
 import { wellKnownRoutes } from './routes/well-known.ts';
+import { secureReplies } from './security-fields.ts';
 import { ISSUER, registerSignatures } from './signatures.ts';
 import { prefixOf, sites } from './site.ts';
 import { StreamLimits } from './stream-limits.ts';
@@ -72,8 +73,8 @@ import { overridesMethod } from './tus/override.ts';
 
 /** Bodies that are read whole are forms and small JSON documents. */
 const BODY_BYTES = 64 * 1024;
-/** 1024 bytes of a name, percent-encoded. */
-const PARAMETER_CHARACTERS = 3 * 1024;
+/** As long as a path can be: what is wrong with a name or an id says who reads it. */
+const PARAMETER_CHARACTERS = HEADER_BYTES;
 
 export function buildServer(deps: ServerDeps): FastifyInstance {
   const metrics = new Metrics(deps.gauges);
@@ -90,10 +91,12 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   sites(app, deps.config);
   app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
+  secureReplies(app);
+  otherOrigins(app, deps.config.allowedOrigins);
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
-    const wrong = checkMessage(request.raw) ?? checkTransferCoding(request.raw);
+    const wrong = checkMessage(request.raw) ?? unreadableTarget(request.raw) ?? checkTransferCoding(request.raw);
     if (wrong && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
     next(wrong ?? undefined);
   });
@@ -107,7 +110,6 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   checksContent(app);
   strictRequests(app);
   notFound(app);
-  readableByPages(app);
   app.register(openapi);
 
   app.register(async (open) => {
@@ -133,7 +135,6 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
       signedIn.register(bearerAuth, {
         access,
         limits,
-
         secondFactor: deps.secondFactor,
       });
       // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
@@ -183,8 +184,6 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
     // While closing, requests on connections that are still open get our own answer and not Fastify's.
     return503OnClosing: false,
     clientErrorHandler: answerParseError,
-    frameworkErrors: (error, request, reply) =>
-      answerError(deps, log, badTarget(error, request.raw.url ?? ''), request as FastifyRequest, reply as FastifyReply),
     routerOptions: {
       maxParamLength: PARAMETER_CHARACTERS,
       querystringParser: parseQuery,
@@ -202,6 +201,7 @@ function adapted({ config }: ServerDeps, handler: RequestListener): RequestListe
     const url = originForm(request);
     // A proxy takes the path away, and who comes without one does not know of it.
     request.url = prefix !== '' && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;
+    markUnreadable(request);
     next(request, response);
   };
 }
@@ -239,17 +239,6 @@ function unavailable({ state }: ServerDeps): LadingError | undefined {
   if (now === 'starting')
     return new LadingError('overloaded', 'The server is starting; try again in a moment.', { retry_after: 1 });
   return new LadingError('shutting_down', 'The server is shutting down; try again in a moment.', { retry_after: 5 });
-}
-
-/** A path that cannot be decoded: where a name belongs, the name is what is wrong. */
-function badTarget(error: FastifyError, url: string): Error {
-  if (error.code === 'FST_ERR_BAD_URL' && /^\/api\/files\//.test(url)) {
-    return new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.');
-  }
-  if (error.code === 'FST_ERR_BAD_URL' && /^(?:\/files|\/api\/uploads)\//.test(url)) {
-    return new LadingError('not_found', 'There is no such upload.');
-  }
-  return error;
 }
 
 /** The connection, or of HTTP/2 the stream (which then has no socket any more), is gone: nobody will read an answer. */

@@ -22,11 +22,17 @@ export class Site {
   readonly prefix: string;
   /** True when the settings say that its clients come without TLS. */
   readonly isPlain: boolean;
+  readonly #allowed: ReadonlySet<string>;
   /** As the request itself says, which differs where somebody comes by another way than the public one. */
   readonly #reached: string | null;
 
   /** @param publicUrl of the settings: it says all, whatever a request says */
-  constructor({ protocol, host, prefix }: Omit<Peer, 'address'>, publicUrl: string | null) {
+  constructor(
+    { protocol, host, prefix }: Omit<Peer, 'address'>,
+    publicUrl: string | null,
+    allowed: ReadonlySet<string>,
+  ) {
+    this.#allowed = allowed;
     this.isPlain = publicUrl?.startsWith('http:') === true;
     this.#reached = originOf(`${protocol}://${host}`);
     if (publicUrl === null) {
@@ -57,6 +63,16 @@ export class Site {
     return origin === this.origin || origin === this.#reached;
   }
 
+  /** True for the origin of pages that may use cookies of this server: its own, and those of the setting. */
+  allows(origin: string): boolean {
+    return this.isOwn(origin) || this.isAllowed(origin);
+  }
+
+  /** True for an origin of the setting. */
+  isAllowed(origin: string): boolean {
+    return origin !== '*' && this.#allowed.has(origin);
+  }
+
   /** True when its clients come by TLS. */
   get secure(): boolean {
     return [this.origin, this.#reached].some((origin) => origin?.startsWith('https:'));
@@ -82,10 +98,12 @@ export function prefixOf(publicUrl: string | null): string {
 export interface SiteSettings {
   trustProxy: readonly string[];
   publicUrl: string | null;
+  allowedOrigins: readonly string[];
 }
 
 /** Gives requests the address of whoever sent them (`ip`), `host`, `protocol` and `site`. Register it before any hook. */
-export function sites(app: FastifyInstance, { trustProxy, publicUrl }: SiteSettings): void {
+export function sites(app: FastifyInstance, { trustProxy, publicUrl, allowedOrigins }: SiteSettings): void {
+  const allowed = new Set(allowedOrigins);
   const proxies = new Proxies(trustProxy);
   const ofPeer = <T>(read: (peer: Peer) => T) => ({
     getter(this: { raw: Parameters<Proxies['peerOf']>[0] }) {
@@ -95,7 +113,7 @@ export function sites(app: FastifyInstance, { trustProxy, publicUrl }: SiteSetti
   app.decorateRequest('ip', ofPeer(({ address }) => address) as never);
   app.decorateRequest('host', ofPeer(({ host }) => host) as never);
   app.decorateRequest('protocol', ofPeer(({ protocol }) => protocol) as never);
-  app.decorateRequest('site', ofPeer((peer) => new Site(peer, publicUrl)) as never);
+  app.decorateRequest('site', ofPeer((peer) => new Site(peer, publicUrl, allowed)) as never);
   // While its connection is there: of a stream that its client gave up nobody can ask any more.
   app.addHook('onRequest', (request, _reply, next) => {
     proxies.peerOf(request.raw);

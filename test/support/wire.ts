@@ -50,8 +50,8 @@ export class Wire {
     return this;
   }
 
-  /** The next response. Interim ones (1xx) are responses too, without a body. */
-  async response(): Promise<WireResponse> {
+  /** The next response. Interim ones (1xx) are responses too, without a body, as that to a HEAD is. */
+  async response(toHead = false): Promise<WireResponse> {
     const text = await this.#until((received) => {
       const end = received.indexOf('\r\n\r\n');
       return end === -1 ? null : end + 4;
@@ -66,7 +66,7 @@ export class Wire {
       const value = line.slice(colon + 1).trim();
       headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
     }
-    const length = status < 200 ? 0 : Number(headers['content-length'] ?? 0);
+    const length = status < 200 || toHead ? 0 : Number(headers['content-length'] ?? 0);
     const body =
       length === 0 ? '' : (await this.#until((received) => (received.length < length ? null : length))).toString();
     return { status, headers, body };
@@ -122,7 +122,7 @@ export class Wire {
 export async function exchange(port: number, ...lines: string[]): Promise<WireResponse> {
   const wire = await Wire.open(port);
   try {
-    return await wire.head(...lines).response();
+    return await wire.head(...lines).response(lines[0]?.startsWith('HEAD ') === true);
   } finally {
     wire.destroy();
   }

@@ -11,7 +11,7 @@ import {
   interopVersion,
   PARTIAL_TYPE,
 } from '../../protocol/resumable.ts';
-import { openToPages, preflightFields } from '../cors.ts';
+import { preflightFields } from '../cors.ts';
 import type { RouteDeps } from '../deps.ts';
 import { digestTrailer } from '../digest-trailers.ts';
 import { amended, type ProblemReply, problemReply } from '../problems.ts';
@@ -26,7 +26,6 @@ export const UPLOADS = '/api/uploads/';
 
 /** Of every answer, refusals included. An error is no answer of the file that is to be, so it says that the upload is not complete. */
 export function commonFields(request: FastifyRequest, reply: FastifyReply): void {
-  openToPages(reply);
   const version = interopVersion(request.headers);
   if (version !== null) reply.header('upload-draft-interop-version', String(version));
   const speaks = completeOf(request.headers) !== null || (request.params as { address?: string }).address !== undefined;

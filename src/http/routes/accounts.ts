@@ -21,6 +21,7 @@ import { iso } from '../../protocol/times.ts';
 import { prefersText } from '../accept.ts';
 import { credentialOf, standing } from '../auth.ts';
 import { clearCookies } from '../cookies.ts';
+import { varyBy } from '../cors.ts';
 import { refuseForeign } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
@@ -271,7 +272,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       const { limit = 1000, cursor } = request.query;
       const page = { owner, prefix: '', cursor: decodeCursor(cursor), limit, status: 'complete' as const };
       const { files, next_cursor: next } = await deps.engine.list(page);
-      reply.headers({ 'cache-control': 'no-store', vary: 'Accept' });
+      varyBy(reply, 'Accept').header('cache-control', 'no-store');
       if (next !== null) {
         const path = request.site.path(`/client/files/${encodeURIComponent(username)}`);
         reply.header('link', `<${path}?limit=${limit}&cursor=${encodeCursor(next)}>; rel="next"`);

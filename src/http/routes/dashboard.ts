@@ -5,35 +5,14 @@ import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { contentTypeFor } from '../../protocol/media-types.ts';
 import { type FixedDocument, fixedDocument, sendFixed } from '../fixed-documents.ts';
+import { PAGE_FIELDS } from '../security-fields.ts';
 
 const FOLDER = join(import.meta.dirname, '../../dashboard');
-
-/** Everything comes from this server, and nothing runs that is not a file of it. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "img-src 'self' data: blob:",
-  "media-src 'self'",
-  "connect-src 'self'",
-  "worker-src 'self'",
-  "form-action 'none'",
-  "base-uri 'none'",
-  "frame-ancestors 'none'",
-].join('; ');
 
 const ENCODINGS = [
   ['br', '.br'],
   ['gzip', '.gz'],
 ] as const;
-
-const FIELDS = {
-  'content-security-policy': POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cross-origin-opener-policy': 'same-origin',
-  'cross-origin-resource-policy': 'same-origin',
-};
 
 /** Routes of the page and its files, whose names change with their content. */
 export function dashboardRoutes(app: FastifyInstance): void {
@@ -44,7 +23,7 @@ export function dashboardRoutes(app: FastifyInstance): void {
   }
   app.get('/', {
     schema: { hide: true },
-    handler: async (request, reply) => sendFixed(request, reply, page, FIELDS),
+    handler: async (request, reply) => sendFixed(request, reply, page, PAGE_FIELDS),
   });
   app.get<{ Params: { name: string } }>('/assets/:name', {
     schema: { hide: true },
@@ -52,7 +31,10 @@ export function dashboardRoutes(app: FastifyInstance): void {
       const asset = assets.get(request.params.name);
       if (asset === undefined)
         throw new LadingError('not_found', 'The dashboard has no such file; load the page again.');
-      return sendFixed(request, reply, asset, { ...FIELDS, 'cache-control': 'public, max-age=31536000, immutable' });
+      return sendFixed(request, reply, asset, {
+        ...PAGE_FIELDS,
+        'cache-control': 'public, max-age=31536000, immutable',
+      });
     },
   });
 }

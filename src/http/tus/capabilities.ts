@@ -11,6 +11,6 @@ export async function capabilities({ config }: RouteDeps, reply: FastifyReply): 
   reply.header('tus-max-size', String(config.maxFileBytes));
   // "The Tus-Checksum-Algorithm header MUST be included in the response to an OPTIONS request."
   reply.header('tus-checksum-algorithm', TUS_CHECKSUMS.join(','));
-  preflightFields(reply, 'POST, HEAD, PATCH, DELETE, OPTIONS');
+  preflightFields(reply, 'GET, HEAD, POST, PATCH, DELETE, OPTIONS');
   return reply.code(204).send();
 }

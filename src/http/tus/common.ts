@@ -3,14 +3,12 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResourceState } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
 import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/tus.ts';
-import { openToPages } from '../cors.ts';
 import { amended, type ProblemReply, problemReply } from '../problems.ts';
 
 /** Of every answer, refusals included. */
 export function commonFields(reply: FastifyReply): void {
   // "The Tus-Resumable header MUST be included in every request and response except for OPTIONS requests."
   reply.header('tus-resumable', TUS_VERSION);
-  openToPages(reply);
 }
 
 /** @throws LadingError `precondition_failed` */
