@@ -40,6 +40,8 @@ interface RangeSpec {
 export function parseRange(value: string, size: number | null, maxParts = MAX_PARTS): RangeSelection {
   const specs = parseSpecs(value);
   if (specs === null) return { kind: 'whole' };
+  // A suffix is satisfiable whatever the size (§14.1.2), but there is no byte that a part could have.
+  if (size === 0 && specs.some(({ first, last }) => first === null && last !== 0)) return { kind: 'whole' };
   const extents: Extent[] = [];
   for (const spec of specs) {
     if (size === null && (spec.first === null || spec.last === null)) return { kind: 'size_needed' };

@@ -60,7 +60,9 @@ test('R5 R6 nothing there to send', () => {
   check(0, [
     ['bytes=0-0', 'unsatisfiable'],
     ['bytes=0-', 'unsatisfiable'],
-    ['bytes=-5', 'unsatisfiable'],
+    ['bytes=-5', 'whole'],
+    ['bytes=0-,-5', 'whole'],
+    ['bytes=-0', 'unsatisfiable'],
   ]);
   check(Number.MAX_SAFE_INTEGER, [['bytes=9007199254740991-', 'unsatisfiable']]);
 });
@@ -175,7 +177,8 @@ test('any set of ranges selects the bytes that it names, no others but those bet
       const named = new Set(specs.flatMap((text) => bytesOf(text, size)));
       const selection = parseRange(`bytes=${specs.join(',')}`, size, 8);
       if (selection.kind !== 'parts') {
-        assert.equal(selection.kind, named.size === 0 ? 'unsatisfiable' : 'whole');
+        const whole = named.size > 0 || (size === 0 && specs.some((text) => text.startsWith('-') && text !== '-0'));
+        assert.equal(selection.kind, whole ? 'whole' : 'unsatisfiable');
         return;
       }
       assert.ok(selection.extents.length <= 8);
