@@ -8,6 +8,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../errors.ts';
+import { canonicalMediaType } from '../protocol/media-types.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -17,6 +18,16 @@ declare module 'fastify' {
 }
 
 const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/**
+ * Writes `Content-Type` in one form, before anybody looks at it: routing, parsers and doors then compare media types alike, however a client
+ * writes them (RFC 9110 §5.6.6). What is no media type stays as it is, for the doors to refuse.
+ */
+export function canonicalContentType({ headers }: Pick<IncomingMessage, 'headers'>): void {
+  const type = headers['content-type'];
+  if (type === undefined || type === 'application/octet-stream') return;
+  headers['content-type'] = canonicalMediaType(type) ?? type;
+}
 
 /** The refusal of a transfer coding that the server cannot decode; null when there is nothing to refuse. */
 export function checkTransferCoding({ headers }: IncomingMessage): LadingError | null {

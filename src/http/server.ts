@@ -15,7 +15,7 @@ import { Throttle } from '../identity/throttle.ts';
 import { Tokens } from '../identity/tokens.ts';
 import { auditHooks, auditRefusal } from './audit.ts';
 import { bearerAuth } from './auth.ts';
-import { checksContent, checkTransferCoding } from './content.ts';
+import { canonicalContentType, checksContent, checkTransferCoding } from './content.ts';
 import { otherOrigins } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
 import { createListener } from './listener.ts';
@@ -198,6 +198,7 @@ function adapted({ config }: ServerDeps, handler: RequestListener): RequestListe
   const next = overridesMethod(handler);
   const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
+    canonicalContentType(request);
     const url = originForm(request);
     // A proxy takes the path away, and who comes without one does not know of it.
     request.url = prefix !== '' && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;

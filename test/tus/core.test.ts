@@ -361,3 +361,26 @@ test('an upload goes on after a restart, and with the right by address after its
   const moved = `${next.origin}${new URL(url).pathname}`;
   assert.equal((await fetch(moved, { method: 'HEAD', headers: bare })).status, 401);
 });
+
+test('a filetype that is no media type is ignored', async (t) => {
+  const server = await startServer(t);
+  for (const filetype of ['nonsense', 'text/', 'image', '\u0000', 'a/b\r\nX: y', 'x'.repeat(300)]) {
+    const pairs = metadata({ filename: 'a.txt', filetype });
+    const url = await begin(
+      server,
+      { 'upload-length': '3', 'upload-metadata': pairs, 'content-type': TYPE },
+      Buffer.from('abc'),
+    );
+    const reply = await fetch(url, { headers: server.client.headers });
+    assert.equal(reply.headers.get('content-type'), 'application/octet-stream', filetype);
+  }
+});
+
+test('the media type of the bytes is compared without its parameters', async (t) => {
+  const server = await startServer(t);
+  for (const type of [`${TYPE};`, `${TYPE};\tcharset=x ; `, TYPE.toUpperCase()]) {
+    const url = await begin(server, { 'upload-length': '6', 'content-type': type }, Buffer.from('abc'));
+    assert.equal(await offsetOf(server, url), 3, type);
+    assert.equal((await send(server, url, 3, Buffer.from('def'), { 'content-type': type })).status, 204, type);
+  }
+});

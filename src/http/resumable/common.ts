@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Proof, ResourceState } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
 import { type Digest, parseDigestField, preferredDigest } from '../../protocol/digests.ts';
+import { isMediaType } from '../../protocol/media-types.ts';
 import {
   appendsInOwnType,
   completeField,
@@ -59,8 +60,8 @@ export function limitOf({ config, clock }: RouteDeps, expiresAt: number | null):
 
 /** @throws LadingError `unsupported_media_type` */
 export function checkType(request: FastifyRequest): void {
-  const [type = ''] = (request.headers['content-type'] ?? '').split(';');
-  if (!appendsInOwnType(interopVersion(request.headers)) || type.trim().toLowerCase() === PARTIAL_TYPE) return;
+  const { headers } = request;
+  if (!appendsInOwnType(interopVersion(headers)) || isMediaType(headers['content-type'], PARTIAL_TYPE)) return;
   throw new LadingError('unsupported_media_type', `More bytes of an upload are sent as ${PARTIAL_TYPE}.`);
 }
 

@@ -6,6 +6,7 @@ import Type, { type TSchema } from 'typebox';
 import type { ChunkIntent } from '../../engine/ingest.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
+import { isMediaType } from '../../protocol/media-types.ts';
 import { FileStatus, UploadQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import { chunkIntent } from '../chunk-intent.ts';
@@ -39,7 +40,7 @@ export const multipartConstraint = {
   },
   deriveConstraint: ({ headers }: { headers: Record<string, string | string[] | undefined> }) => {
     const type = headers['content-type'];
-    return typeof type === 'string' && /^\s*multipart\/form-data\s*(;|$)/i.test(type) ? 'yes' : 'no';
+    return typeof type === 'string' && isMediaType(type, 'multipart/form-data') ? 'yes' : 'no';
   },
 };
 
@@ -161,10 +162,7 @@ export const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
 
 function checkRawType({ headers }: FastifyRequest): void {
   const type = headers['content-type'];
-  if (type !== undefined && type !== 'application/octet-stream') {
-    const [essence = ''] = type.split(';');
-    if (essence.trim().toLowerCase() !== 'application/octet-stream') throw unsupportedMediaType();
-  }
+  if (type !== undefined && !isMediaType(type, 'application/octet-stream')) throw unsupportedMediaType();
 }
 
 /** The client may have gone while its headers were looked at; then no event will tell. */

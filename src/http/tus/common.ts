@@ -2,6 +2,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResourceState } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
+import { isMediaType } from '../../protocol/media-types.ts';
 import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/tus.ts';
 import { amended, type ProblemReply, problemReply } from '../problems.ts';
 
@@ -63,8 +64,7 @@ export function proofOf({ headers, raw }: FastifyRequest): (() => TusChecksum) |
 /** @throws LadingError `unsupported_media_type` */
 export function checkType(request: FastifyRequest): void {
   // "All PATCH requests MUST use Content-Type: application/offset+octet-stream, otherwise the server SHOULD return a 415."
-  const [type = ''] = (request.headers['content-type'] ?? '').split(';');
-  if (type.trim().toLowerCase() === TUS_TYPE) return;
+  if (isMediaType(request.headers['content-type'], TUS_TYPE)) return;
   throw new LadingError('unsupported_media_type', `The bytes of an upload are sent as ${TUS_TYPE}.`);
 }
 

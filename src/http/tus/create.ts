@@ -7,7 +7,7 @@ import { fileTooLarge, outOfBounds } from '../../engine/refusals.ts';
 import type { ResourceAddress, ResourceIntent } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
-import { checkContentType } from '../../protocol/media-types.ts';
+import { isMediaType, mediaTypeOr } from '../../protocol/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
 import { parseBytes, parseConcat, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -24,7 +24,7 @@ export async function create(deps: RouteDeps, request: FastifyRequest, reply: Fa
   if (intent.size !== null && intent.size > config.maxFileBytes) throw fileTooLarge(intent.size, config.maxFileBytes);
   const contentLength = parseBytes('Content-Length', headers['content-length']);
   const comes = contentLength !== 0 || headers['transfer-encoding'] !== undefined;
-  const brings = intent.join === undefined && headers['content-type'] === TUS_TYPE && comes;
+  const brings = intent.join === undefined && isMediaType(headers['content-type'], TUS_TYPE) && comes;
   const proof = brings ? proofOf(request) : undefined;
   if (brings && intent.size !== null && (contentLength ?? 0) > intent.size)
     throw outOfBounds(contentLength ?? 0, intent.size);
@@ -67,7 +67,8 @@ function intentOf(deps: RouteDeps, request: FastifyRequest): ResourceIntent {
     name: checkName(textOf(pairs, 'filename', 'name') ?? `upload-${request.id.replaceAll(/[^\w-]/g, '')}`),
     place: textOf(pairs, 'overwrite') === 'true' ? 'instead' : 'beside',
     size,
-    contentType: type === null ? null : checkContentType(type),
+    // Clients write there whatever the system calls the file.
+    contentType: type === null ? null : mediaTypeOr(type, 'application/octet-stream'),
     metadata: metadata ?? null,
     precondition: preconditionOf(request),
     partial: concat?.kind === 'partial',
