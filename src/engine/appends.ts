@@ -110,10 +110,11 @@ export class Appends {
     throw new LadingError('already_exists', 'There is a file of this name, or it is being uploaded.');
   }
 
-  /** Ends an unfinished upload that stands where another one is to begin, if nobody sends to it. */
+  /** Ends an unfinished upload of any protocol where another one is to begin, if nobody sends to it. One that has all its bytes stays. */
   async giveUp(owner: string, name: string): Promise<void> {
     const upload = this.#deps.uploads.findVisible(owner, name);
-    if (upload?.document.resource && upload.users === 0 && !this.#running.has(upload.id)) await this.#cancel(upload);
+    if (!upload || upload.covered || upload.coveredSoFar) return;
+    if (upload.users === 0 && !this.#running.has(upload.id)) await this.#cancel(upload);
   }
 
   /**
@@ -230,14 +231,16 @@ export class Appends {
         actual: intent.offset,
       });
     }
+    const end = offset + (intent.contentLength ?? 0);
+    const size = known ?? intent.size;
+    // Bytes past the length end an upload that ends when it is told to; a wrong length alone does not.
+    if (intent.ends !== undefined && size !== null && end > size && end > offset) throw outOfBounds(end - 1, size);
     if (intent.size !== null && known !== null && intent.size !== known) {
       throw new LadingError('size_conflict', `The size was declared as ${known}, not ${intent.size}.`, {
         expected: known,
         actual: intent.size,
       });
     }
-    const end = offset + (intent.contentLength ?? 0);
-    const size = known ?? intent.size;
     if (size !== null && size < offset) {
       throw new LadingError('size_conflict', `${offset} bytes are stored already; the size cannot be ${size}.`, {
         expected: offset,

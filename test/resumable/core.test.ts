@@ -165,7 +165,6 @@ test('I11 the length is known by Upload-Length, or by the last content; I12 two 
     }),
     await append(server, said, 2, 'c', '?0', { 'upload-length': '6' }),
     await append(server, said, 2, 'cd', '?1'),
-    await append(server, said, 2, 'cdef', '?1'),
     await append(server, said, 2, 'cde', '?1', { 'upload-length': '9' }),
   ];
   for (const { status, headers, body } of inconsistent) {
@@ -266,18 +265,53 @@ test('I18 I21 I23 I24 appending adds to the offset; another one is 409 with the 
   assert.equal((await content(server, 'c')).toString(), 'abcde');
 });
 
-test('I22 bytes past the length end the upload for good; the promise of some does not', async (t) => {
+test('I22 bytes past the length end the upload for good, in whatever way they come', async (t) => {
   const server = await startServer(t);
-  const url = await begin(server, 'ab', { 'upload-length': '4' });
-  const promised = await append(server, url, 2, 'cdef', '?0');
-  assert.equal(promised.status, 400);
+  const known = { 'upload-length': '4' };
+  const ways: [Fields, Fields, { chunked?: boolean }][] = [
+    [known, { 'upload-complete': '?0' }, {}],
+    [known, { 'upload-complete': '?1' }, {}],
+    [known, { 'upload-complete': '?0' }, { chunked: true }],
+    [known, { 'upload-complete': '?1' }, { chunked: true }],
+    [known, { 'upload-complete': '?1', ...known }, {}],
+    [{}, { 'upload-complete': '?0', ...known }, {}],
+    [{}, { 'upload-complete': '?0', ...known }, { chunked: true }],
+    [{}, { 'upload-complete': '?1', ...known }, {}],
+  ];
+  for (const [first, fields, how] of ways) {
+    const url = await begin(server, 'ab', first);
+    const headers = { ...DRAFT, 'content-type': PARTIAL, 'upload-offset': '2', ...fields };
+    const sent = await ask(server, 'PATCH', url, { headers, body: 'cdef', ...how });
+    const shown = `${JSON.stringify([first, fields, how])} ${sent.body}`;
+    assert.equal(sent.status, 400, shown);
+    assert.equal(sent.headers['upload-complete'], '?0', shown);
+    assert.equal((await ask(server, 'HEAD', url)).status, 404, shown);
+    assert.equal((await append(server, url, 2, 'cd', '?1')).status, 404, shown);
+  }
+});
+
+test('I22 a creation with more bytes than its length leaves no upload, whether its address was told or not', async (t) => {
+  const server = await startServer(t);
+  for (const version of [DRAFT, {}] as Fields[]) {
+    for (const complete of ['?0', '?1']) {
+      const headers = { ...version, 'upload-complete': complete, 'upload-length': '4' };
+      const sent = await ask(server, 'POST', '/api/uploads', { headers, body: 'abcdef', chunked: true });
+      assert.equal(sent.status, 400, sent.body);
+      const told = sent.interim.find(({ headers: { location } }) => location !== undefined)?.headers.location;
+      assert.equal(told !== undefined, version === DRAFT);
+      if (told !== undefined) assert.equal((await ask(server, 'HEAD', told)).status, 404);
+    }
+  }
+  const list = await ask(server, 'GET', '/api/files');
+  assert.deepEqual((JSON.parse(list.body) as { files: unknown[] }).files, []);
+});
+
+test('I22 a length that the upload does not reach is no reason to end it', async (t) => {
+  const server = await startServer(t);
+  const url = await begin(server, 'ab', { 'upload-length': '9' });
+  assert.equal((await append(server, url, 2, 'cd', '?0', { 'upload-length': '8' })).status, 400);
+  assert.equal((await append(server, url, 2, 'cd', '?1')).status, 400);
   assert.equal(await offsetOf(server, url), 2);
-  const headers = { 'content-type': PARTIAL, 'upload-offset': '2', 'upload-complete': '?0' };
-  const sent = await ask(server, 'PATCH', url, { headers, body: 'cdef', chunked: true });
-  assert.equal(sent.status, 400);
-  assert.equal(sent.headers['upload-complete'], '?0');
-  assert.equal((await ask(server, 'HEAD', url)).status, 404);
-  assert.equal((await append(server, url, 2, 'cd', '?1')).status, 404);
 });
 
 test('I25 the last answer may be asked for again; other bytes after the end are refused', async (t) => {

@@ -94,7 +94,8 @@ export async function hanging(
   socket.on('error', () => {});
   const all = { ...server.client.headers, host: 'x', ...headers, 'content-length': String(length) };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.write(`${method} ${new URL(path, server.origin).pathname} HTTP/1.1\r\n${lines.join('')}\r\n`);
+  const { pathname, search } = new URL(path, server.origin);
+  socket.write(`${method} ${pathname}${search} HTTP/1.1\r\n${lines.join('')}\r\n`);
   await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
   return { socket, heard: () => heard };
 }

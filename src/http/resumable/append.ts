@@ -31,7 +31,7 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
   await ownUpload(deps, request, address);
   const said = lengthOf(headers);
   const implied = ends && length !== null ? offset + length : null;
-  if (said !== null && implied !== null && said !== implied)
+  if (said !== null && implied !== null && said > implied)
     throw new LadingError('size_conflict', `Upload-Length says ${said}, but the content ends at ${implied}.`);
   const proof = proofOf(request);
   const reprDigest = digestTrailer(request, 'Repr-Digest');
@@ -56,7 +56,7 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
     sayComplete(request, reply, true);
     return await completed(deps, request, reply, state, 200);
   } catch (error) {
-    if (error instanceof LadingError) await afterFailure(deps, request, reply, address, error, length);
+    if (error instanceof LadingError) await afterFailure(deps, request, reply, address, error);
     throw error;
   }
 }
@@ -76,11 +76,11 @@ async function afterFailure(
   reply: FastifyReply,
   address: ReturnType<typeof addressOf>,
   error: LadingError,
-  length: number | null,
 ): Promise<void> {
   endSuperseded(request, error);
   const { code } = error;
   if (code === 'digest_mismatch') sayComplete(request, reply, true);
-  // "If the upload exceeds its length the server MUST … refuse any further use of it": bytes did, not only the promise of some.
-  if (code === 'out_of_bounds' && length === null) await engine.removeResource(address).catch(() => {});
+  // "If the length is known, the server MUST prevent the offset from exceeding the upload length by rejecting the request …, marking the
+  // upload resource invalid and rejecting any further interaction with it."
+  if (code === 'out_of_bounds') await engine.removeResource(address).catch(() => {});
 }

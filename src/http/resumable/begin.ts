@@ -79,9 +79,9 @@ async function resumable(
   const { engine, config } = deps;
   const { headers, principal } = request;
   const length = contentLength(request);
-  const size = sizeOf(lengthOf(headers), complete, length);
   // "…MUST NOT create an upload resource and SHOULD respond with 413 … with Upload-Limit."
   reply.header('upload-limit', limitOf(deps, null));
+  const size = sizeOf(lengthOf(headers), complete, length);
   const proof = proofOf(request);
   const stands = stillAllowed(deps, request);
   const address = await engine.createResource({
@@ -144,9 +144,11 @@ async function afterFailure(
   // "…even if the target's response is an error": everything arrived, and the file was refused.
   if (error.code === 'digest_mismatch') sayComplete(request, reply, true);
   endSuperseded(request, error);
-  // Whoever was told where it is may go on there; of others, those whose connection broke will not read this either.
+  // Whoever was told where it is may go on there; of others, those whose connection broke will not read this either. Bytes past the
+  // length make the upload invalid for good.
   const goesOn = error.status >= 500 || GOES_ON.has(error.code);
-  if (!goesOn && !told && error.code !== 'digest_mismatch') {
+  const invalid = error.code === 'out_of_bounds';
+  if (!goesOn && (invalid || !told) && error.code !== 'digest_mismatch') {
     reply.removeHeader('location');
     await engine.removeResource(address).catch(() => {});
   }
