@@ -145,7 +145,7 @@ export class Engine {
       happened,
     };
     this.#ingest = new Ingest(deps);
-    this.#whole = new WholeFiles(deps);
+    this.#whole = new WholeFiles(deps, (owner, name) => this.#appends.giveUp(owner, name));
     this.#appends = new Appends(
       deps,
       (upload) => this.#removal.cancelUpload(upload),
@@ -234,7 +234,6 @@ export class Engine {
   /** As `admit`, for `receiveWhole`. */
   async admitWhole(intent: WholeIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
-    if (intent.overwrite) await this.#appends.giveUp(intent.owner, intent.name);
     await this.#whole.admit(intent);
   }
 

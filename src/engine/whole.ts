@@ -56,9 +56,12 @@ const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
 export class WholeFiles {
   readonly #deps: IngestDeps;
+  readonly #giveUp: (owner: string, name: string) => Promise<void>;
 
-  constructor(deps: IngestDeps) {
+  /** @param giveUp ends an unfinished upload of a name that nobody sends to */
+  constructor(deps: IngestDeps, giveUp: (owner: string, name: string) => Promise<void>) {
     this.#deps = deps;
+    this.#giveUp = giveUp;
   }
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
@@ -66,7 +69,8 @@ export class WholeFiles {
     const { catalog, current, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
     const upload = uploads.find(owner, name);
-    if (upload && !(overwrite && upload.visible && upload.coveredSoFar)) throw underWay();
+    const inUse = upload && (!upload.visible || (upload.users > 0 && !upload.coveredSoFar));
+    if (inUse || (upload && !overwrite)) throw underWay();
     await current.assert(precondition, owner, name);
     if ((await catalog.find(owner, name)).sealed && !overwrite) throw alreadyThere();
     usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
@@ -123,6 +127,7 @@ export class WholeFiles {
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
   ): Promise<FileStatus> {
     const { uploads, sealer } = this.#deps;
+    if (overwrite) await this.#giveUp(owner, name);
     for (;;) {
       const { target, handles } = await uploads.enter(owner, name, overwrite);
       if ('sealed' in target || !handles) throw alreadyThere();

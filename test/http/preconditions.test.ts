@@ -114,3 +114,28 @@ test('an unfinished upload is no file: If-None-Match lets it be made, If-Match d
   const cancelled = await ask(server, 'DELETE', '/api/files/f?upload=only', { headers: { 'if-none-match': '*' } });
   assert.equal(cancelled.status, 200, cancelled.body);
 });
+
+test('PUT ends an unfinished upload that nobody sends to, and waits for one that somebody sends to', async (t) => {
+  const server = await startServer(t);
+  for (const over of [false, true]) {
+    if (over) await put(server, 'one');
+    const query = over ? '&overwrite=true&total_size=6' : '&total_size=6';
+    assert.equal((await chunk(server, 'abc', query)).status, 200);
+    // What is refused by its header section leaves the upload as it was.
+    assert.equal((await put(server, 'x', { 'if-match': '"stale"' })).status, 412);
+    assert.equal((await put(server, 'x', { 'repr-digest': 'sha-256=:AAAA:' })).status, 400);
+    const kept = JSON.parse((await ask(server, 'GET', '/api/files/status/f')).body) as { bytes_received: number };
+    assert.equal(kept.bytes_received, 3);
+    const sending = `/api/files/upload?filename=f${query}`;
+    const rest = encodeChunk(3, Buffer.from('def'));
+    const type = { 'content-type': 'application/octet-stream' };
+    const { socket } = await hanging(server, 'POST', sending, type, rest.subarray(0, 18), rest.length);
+    await eventually(() => server.app.engine.gauges().receiving === 1, 'the chunk is received');
+    assert.equal((await put(server, 'two')).status, 409);
+    socket.destroy();
+    await eventually(() => server.app.engine.gauges().receiving === 0, 'the chunk is over');
+    assert.equal((await put(server, 'two')).status, over ? 200 : 201);
+    assert.equal((await content(server, 'f')).toString(), 'two');
+    assert.equal((await ask(server, 'DELETE', '/api/files/f')).status, 200);
+  }
+});
