@@ -20,6 +20,10 @@ export interface Documented {
   errors?: readonly ErrorCode[];
   /** How it writes them, if not as problem documents. */
   refusal?: TSchema;
+  /** Bodies that no schema validates, by media type. */
+  content?: Readonly<Record<string, { schema: TSchema }>>;
+  /** True where a request may come without a body. */
+  optionalBody?: boolean;
 }
 
 export interface Field {

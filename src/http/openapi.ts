@@ -6,7 +6,7 @@ import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import type { TSchema } from 'typebox';
-import { CATALOGUE, type ErrorCode } from '../errors.ts';
+import { CATALOGUE, type ErrorCode, LadingError } from '../errors.ts';
 import { Problem } from '../protocol/schemas.ts';
 import type { Needs } from './auth.ts';
 import { ACCESS_COOKIE } from './cookies.ts';
@@ -18,7 +18,7 @@ import {
   REQUEST_FIELDS,
   type ReplyField,
 } from './documented.ts';
-import { PROBLEM_TYPE } from './problems.ts';
+import { PROBLEM_TYPE, problemReply, type Refusal } from './problems.ts';
 
 type Json = Record<string, unknown>;
 
@@ -63,7 +63,7 @@ function replyFields(names: readonly ReplyField[]): Record<string, Json> {
  * A refusal with one of these codes, which are of one status.
  * @param form another one than that of a problem document
  */
-function refusal(codes: readonly ErrorCode[], form?: TSchema): Json {
+function refusalOf(codes: readonly ErrorCode[], form?: TSchema): Json {
   const names = codes.flatMap((code) => REFUSAL_FIELDS[code] ?? []);
   const schema = { allOf: [Problem, { type: 'object', properties: { code: { type: 'string', enum: codes } } }] };
   return {
@@ -73,13 +73,16 @@ function refusal(codes: readonly ErrorCode[], form?: TSchema): Json {
   };
 }
 
-function refusals(errors: readonly ErrorCode[], form?: TSchema): Json {
+/** @param write how the route refuses, which may change the status of a code */
+function refusals(errors: readonly ErrorCode[], write: Refusal, form?: TSchema): Json {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of [...new Set([...EVERYWHERE, ...errors])].sort()) {
-    const { status } = CATALOGUE[code];
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+    const { status } = write(new LadingError(code, ''), null, false);
+    // What is refused before the route is known is refused as everywhere.
+    const statuses = new Set(EVERYWHERE.includes(code) ? [status, CATALOGUE[code].status] : [status]);
+    for (const one of statuses) byStatus.set(one, [...(byStatus.get(one) ?? []), code]);
   }
-  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, refusal(codes, form)]));
+  return Object.fromEntries([...byStatus].map(([status, codes]) => [status, refusalOf(codes, form)]));
 }
 
 /** Successes with their fields; those with a schema alone are JSON. */
@@ -96,11 +99,22 @@ function successes(response: unknown, replies: Documented['replies'] = {}): Json
   );
 }
 
+/** What the document says of a route beyond its schema. */
+interface Circumstances {
+  needs: Needs | undefined;
+  method: string;
+  /** It changes nothing. */
+  safe: boolean;
+  /** It has rate limits. */
+  limited: boolean;
+  refusal: Refusal;
+}
+
 /** A route's schema with what is documented beside it; the wildcard at the end of a path is the file's name. */
 function documented(
   given: FastifySchema,
   url: string,
-  { needs, safe, limited }: { needs: Needs | undefined; safe: boolean; limited: boolean },
+  { needs, method, safe, limited, refusal }: Circumstances,
 ): { schema: FastifySchema; url: string } {
   const { documented: extra = {}, ...rest } = given;
   const errors = [...(extra.errors ?? [])];
@@ -109,13 +123,16 @@ function documented(
   if (needs !== undefined && !safe) errors.push('forbidden');
   if (!safe) errors.push('unsupported_media_type');
   if (limited) errors.push('rate_limited');
-  const response = { ...successes(rest.response, extra.replies), ...refusals(errors, extra.refusal) };
+  if (isObject(rest.querystring) && rest.querystring.additionalProperties === false) errors.push('validation_failed');
+  const response = { ...successes(rest.response, extra.replies), ...refusals(errors, refusal, extra.refusal) };
   // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for every scheme).
   const security =
     needs === undefined || needs === 'sign-in'
       ? {}
       : { security: [{ bearer: needs.split(' ') }, { cookie: needs.split(' ') }] };
-  const schema: FastifySchema = { ...security, ...rest, response };
+  const schema: FastifySchema = { ...security, operationId: operationId(method, url), ...rest, response };
+  if (extra.content) schema.body = { content: extra.content };
+  if (extra.optionalBody) Object.assign(schema, { [OPTIONAL_BODY]: true });
   if (extra.request) schema.headers = { type: 'object', properties: fieldSchemas(REQUEST_FIELDS, extra.request) };
   if (!url.endsWith('/*')) return { schema, url };
   const filename = { type: 'string', description: "The file's name, percent-encoded; %2F makes a / in it." };
@@ -123,6 +140,29 @@ function documented(
   const properties = { ...others, filename };
   const params = { type: 'object', properties, required: Object.keys(properties) };
   return { schema: { ...schema, params }, url: `${url.slice(0, -1)}:filename` };
+}
+
+/** Of an operation whose body may be left out; it never gets into the document. */
+const OPTIONAL_BODY = 'x-optional-body';
+
+/** `getApiFilesStatusFilename` for GET /api/files/status/*: programs that are made from the document name their functions so. */
+function operationId(method: string, url: string): string {
+  const words = url.replace(/\*$/, 'filename').match(/[A-Za-z0-9]+/g) ?? [];
+  const tail = url.endsWith('/') && words.length > 0 ? 'Root' : '';
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('') + tail;
+}
+
+/** Operations as the framework cannot write them: each HEAD has an id of its own, and a body may be optional. */
+function corrected(path: unknown): unknown {
+  if (!isObject(path)) return path;
+  const operations = Object.entries(path).map(([method, operation]) => {
+    if (!isObject(operation)) return [method, operation];
+    const { [OPTIONAL_BODY]: optional, ...rest } = operation;
+    if (optional === true && isObject(rest.requestBody)) rest.requestBody = { ...rest.requestBody, required: false };
+    if (method === 'head') rest.operationId = String(rest.operationId).replace(/^(?:get|head)/, 'head');
+    return [method, rest];
+  });
+  return Object.fromEntries(operations);
 }
 
 function propertiesOf(schema: unknown): Json {
@@ -158,9 +198,10 @@ const RATE_REFERENCES = Object.fromEntries(RATE_NAMES.map((name) => [name, { $re
 function withRates(path: unknown): unknown {
   if (!isObject(path)) return path;
   const operations = Object.entries(path).map(([method, operation]) => {
-    if (!isObject(operation) || !isObject(operation.responses) || !('429' in operation.responses)) {
-      return [method, operation];
-    }
+    if (!isObject(operation) || !isObject(operation.responses)) return [method, operation];
+    const { responses: all } = operation;
+    // 423: how HEAD of tus says that there were too many requests.
+    if (!['429', '423'].some((status) => status in all)) return [method, operation];
     const responses = Object.entries(operation.responses).map(([status, reply]) => {
       if (!isObject(reply) || status === String(CATALOGUE.headers_too_large.status)) return [status, reply];
       return [status, { ...reply, headers: { ...(isObject(reply.headers) ? reply.headers : {}), ...RATE_REFERENCES } }];
@@ -173,7 +214,7 @@ function withRates(path: unknown): unknown {
 /** What no operation answers, but every path: another method. */
 function methodNotAllowed(): Json {
   const headers = { ...asHeaders(replyFields(['Allow'])), ...RATE_REFERENCES };
-  return { ...refusal(['method_not_allowed']), headers };
+  return { ...refusalOf(['method_not_allowed']), headers };
 }
 
 /** Moves every schema with a title to `components` and leaves a reference. */
@@ -183,6 +224,10 @@ function hoist(node: unknown, schemas: Json): unknown {
   const copy: Json = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, hoist(value, schemas)]));
   const { title, type } = copy;
   if (typeof title !== 'string' || type !== 'object') return copy;
+  const known = schemas[title];
+  if (known !== undefined && JSON.stringify(known) !== JSON.stringify(copy)) {
+    throw new Error(`two different schemas have the title ${title}`);
+  }
   schemas[title] = copy;
   return { $ref: `#/components/schemas/${title}` };
 }
@@ -210,15 +255,20 @@ export const openapi = fp(
         security: [{ bearer: [] }, { cookie: [] }],
       },
       transform: ({ schema, url, route }) => {
-        const safe = [route.method].flat().every((method) => method === 'GET' || method === 'HEAD');
-        const { needs, unlimited } = route.config ?? {};
-        return documented(schema ?? {}, url, { needs, safe, limited: unlimited !== true });
+        const methods = [route.method].flat();
+        const safe = methods.every((method) => method === 'GET' || method === 'HEAD');
+        const [method = 'get'] = methods;
+        const { needs, unlimited, refusal = problemReply } = route.config ?? {};
+        return documented(schema ?? {}, url, { needs, method, safe, limited: unlimited !== true, refusal });
       },
       transformObject: (documentObject) => {
         if (!('openapiObject' in documentObject)) return documentObject.swaggerObject;
         const { openapiObject: document } = documentObject;
         const schemas: Json = {};
-        const items = Object.entries(document.paths ?? {}).map(([path, item]) => [path, withRates(headless(item))]);
+        const items = Object.entries(document.paths ?? {}).map(([path, item]) => [
+          path,
+          withRates(headless(corrected(item))),
+        ]);
         const paths = hoist(Object.fromEntries(items), schemas);
         const headers = asHeaders(fieldSchemas(RATE_FIELDS, RATE_NAMES));
         const responses = hoist({ MethodNotAllowed: methodNotAllowed() }, schemas);

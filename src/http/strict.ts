@@ -3,7 +3,7 @@
  * otherwise be a limit that is not set. Protocols that let others add fields say so with `additionalProperties: true`.
  */
 import { distance } from 'fastest-levenshtein';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LadingError } from '../errors.ts';
 
@@ -30,7 +30,16 @@ export function closed<Schema>(schema: Schema): Schema {
   return copy as Schema;
 }
 
-/** Closes the query of every documented route and every body that a schema describes. Call it before any route is registered. */
+/** Nothing at all is the same as an object without keys. */
+function emptyBody(request: FastifyRequest, _reply: unknown, next: () => void): void {
+  request.body ??= {};
+  next();
+}
+
+/**
+ * Closes the query of every documented route and every body that a schema describes; a body that may be left out is an empty object then.
+ * Call it before any route is registered.
+ */
 export function strictRequests(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const { schema = {} } = route;
@@ -38,6 +47,7 @@ export function strictRequests(app: FastifyInstance): void {
     const { body, querystring = { type: 'object', properties: {} } } = schema;
     route.schema = { ...schema, querystring: closed(querystring) };
     if (body !== undefined) route.schema.body = closed(body);
+    if (schema.documented?.optionalBody) route.preValidation = [emptyBody, ...[route.preValidation ?? []].flat()];
   });
 }
 

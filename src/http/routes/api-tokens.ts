@@ -77,17 +77,14 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
       body: NewApiToken,
       response: { 201: ApiTokenCreated },
       documented: {
+        // Everything has a default.
+        optionalBody: true,
         replies: { 201: ['Cache-Control'] },
         errors: [...REFUSALS, ...SMALL_BODY, 'quota_exceeded', 'insufficient_storage'],
       },
     },
     config: { needs: 'sign-in', audit: 'token_created' },
     preParsing: smallBody(config.idleSeconds),
-    preValidation: (request, _reply, next) => {
-      // Everything has a default, so nothing at all is a request too.
-      request.body ??= {};
-      next();
-    },
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const { user_id: id, scopes: asked, expires_in: seconds, name } = request.body;
       const { principal } = request;

@@ -174,11 +174,13 @@ export function providerRoute(app: FastifyInstance, { calls, config }: RouteDeps
         tags,
         summary: 'For the voice provider: how a call ended, signed by the token of the account (X-Twilio-Signature).',
         security: [],
-        consumes: ['application/x-www-form-urlencoded'],
         params: Type.Object({ session_id: Type.String({ maxLength: 64 }) }),
         querystring: ForeignQuery,
         response: { 200: Message },
-        documented: { errors: ['unauthorized', 'invalid_request', ...SMALL_BODY, ...WORKING] },
+        documented: {
+          content: { 'application/x-www-form-urlencoded': { schema: Type.Record(Type.String(), Type.String()) } },
+          errors: ['unauthorized', 'invalid_request', ...SMALL_BODY, ...WORKING],
+        },
       },
       preParsing: smallBody(config.idleSeconds),
       handler: async (request): Promise<Message> => {

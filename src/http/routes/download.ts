@@ -40,7 +40,10 @@ interface Answer {
   source: Source;
 }
 
-const binary = { 'application/octet-stream': { schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) } };
+const bytes = { schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) };
+/** The media type is that of the file. */
+const binary = { 'application/octet-stream': bytes, '*/*': bytes };
+const ranges = { ...binary, 'multipart/byteranges': bytes };
 
 /** Of a 304 too. */
 const validatorFields = ['Accept-Ranges', 'Cache-Control', 'ETag', 'Last-Modified'] as const;
@@ -57,7 +60,7 @@ export const downloadSchema = {
   querystring: DownloadQuery,
   response: {
     200: { description: 'The whole file', content: binary },
-    206: { description: 'The range, or several as multipart/byteranges', content: binary },
+    206: { description: 'The range, or several as multipart/byteranges', content: ranges },
     304: { description: 'Not modified', type: 'null' },
   },
   documented: {

@@ -19,7 +19,7 @@ interface Named {
   Querystring: OwnerQuery;
 }
 
-const Verified = Type.Object(
+const FileVerified = Type.Object(
   {
     ok: Type.Boolean({ description: 'Every stored byte has the CRC-32 that was recorded when it came.' }),
     checked_bytes: Type.Integer({ minimum: 0 }),
@@ -29,9 +29,9 @@ const Verified = Type.Object(
       description: 'Ranges that do not, as [start, end], both inclusive.',
     }),
   },
-  { title: 'Verified' },
+  { title: 'FileVerified' },
 );
-type Verified = Static<typeof Verified>;
+type FileVerified = Static<typeof FileVerified>;
 
 /** A cursor is the last name of the page before; in base64url nobody mistakes it for something to be made up. */
 export function encodeCursor(name: string | null): string | null {
@@ -136,11 +136,11 @@ function verifyRoute(app: FastifyInstance, { engine }: RouteDeps): void {
       summary: 'Reads a stored file again and compares it with what was recorded when it came.',
       params: nameParameter,
       querystring: OwnerQuery,
-      response: { 200: Verified },
+      response: { 200: FileVerified },
       documented: { errors: OF_A_NAME },
     },
     config: { needs: 'files:read' },
-    handler: async (request): Promise<Verified> =>
+    handler: async (request): Promise<FileVerified> =>
       engine.verify(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),
   });
 }

@@ -19,6 +19,9 @@ export const ONE_SHOT_ERRORS = [
 
 export const Binary = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
 
+/** A body that is the bytes of a file, of any type. */
+export const ANY_BYTES = { '*/*': { schema: Binary } };
+
 /** For the OpenAPI document: the body is a stream, which no schema looks into. */
 export function formOf(parts: TProperties) {
   return { content: { 'multipart/form-data': { schema: Type.Object(parts) } } };

@@ -146,13 +146,14 @@ function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
       body: RefreshToken,
       response: { 200: SignedIn },
       documented: {
+        // The cookie says it all.
+        optionalBody: true,
         replies: TOKENS,
         errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
       },
     },
     onRequest: ownPages(),
     preParsing: smallBody(deps.config.idleSeconds),
-    preValidation: emptyBody,
     handler: async (request, reply): Promise<SignedIn> => {
       const token = request.body.refresh_token ?? refreshCookie(request);
       if (token === null) throw new LadingError('unauthorized', 'There is no refresh token; sign in.');
@@ -160,12 +161,6 @@ function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
       return renewSession(deps, request, reply, token);
     },
   });
-}
-
-/** The body of these may be left out: the cookie says it all. */
-function emptyBody(request: FastifyRequest, _reply: unknown, next: () => void): void {
-  request.body ??= {};
-  next();
 }
 
 function refreshCookie(request: FastifyRequest): string | null {
@@ -184,6 +179,8 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
       body: RefreshToken,
       response: { 200: Message },
       documented: {
+        // The cookie says it all.
+        optionalBody: true,
         replies: { 200: ['Set-Cookie'] },
         errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
       },
@@ -191,7 +188,6 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
     config: { audit: 'sign_out' },
     onRequest: ownPages(),
     preParsing: smallBody(config.idleSeconds),
-    preValidation: emptyBody,
     handler: async (request, reply): Promise<Message> => {
       const { authorization, cookie } = request.headers;
       const shown = { bearer: bearerToken(authorization), refresh: request.body.refresh_token ?? null };

@@ -19,6 +19,7 @@ import { cancel } from '../resumable/cancel.ts';
 import { capabilities, commonFields, resumableRefusal, UPLOADS } from '../resumable/common.ts';
 import { offset } from '../resumable/offset.ts';
 import { principalOfAddress } from '../upload-right.ts';
+import { ANY_BYTES } from './one-shot-schema.ts';
 import { nameParameter } from './parameters.ts';
 import { bodyUnseen } from './upload.ts';
 
@@ -87,6 +88,8 @@ function creations(app: FastifyInstance, deps: RouteDeps): void {
     }),
   };
   const documented = {
+    content: ANY_BYTES,
+    optionalBody: true,
     request: [...PRECONDITIONS, ...CREATION] as const,
     replies: { 200: ['ETag', ...STATE, 'Location'] as const, 201: ['ETag', ...STATE, 'Location'] as const },
     // Deleted while its bytes came: not_found.
@@ -149,6 +152,8 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
     querystring,
     response: { 200: FileStatus, 204: nothing('Stored; more is to come.') },
     documented: {
+      content: ANY_BYTES,
+      optionalBody: true,
       request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest', ...PRECONDITIONS] as const,
       replies: { 200: ['ETag', ...STATE] as const, 204: STATE },
       errors: [...errors, ...BYTES, 'offset_mismatch', 'out_of_bounds', 'precondition_failed'] as const,

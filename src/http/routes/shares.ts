@@ -50,6 +50,8 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       body: NewShare,
       response: { 201: ShareCreated },
       documented: {
+        // Everything has a default.
+        optionalBody: true,
         replies: { 201: ['Cache-Control'] },
         errors: [
           ...SIGNED_IN,
@@ -65,11 +67,6 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
     },
     config: { needs: 'files:read', guarded: 'share', audit: 'share_created' },
     preParsing: smallBody(config.idleSeconds),
-    preValidation: (request, _reply, next) => {
-      // Everything has a default, so nothing at all is a request too.
-      request.body ??= {};
-      next();
-    },
     handler: async (request, reply): Promise<ShareCreated> => {
       const { owner: asked } = request.query;
       const name = checkName(request.params['*']);

@@ -15,6 +15,7 @@ import { offset } from '../tus/offset.ts';
 import { terminate } from '../tus/terminate.ts';
 import { addressOf, ownUpload, principalOfAddress } from '../upload-right.ts';
 import { downloadSchema, fileSender } from './download.ts';
+import { Binary } from './one-shot-schema.ts';
 import { bodyUnseen } from './upload.ts';
 
 const tags = ['tus'];
@@ -23,6 +24,7 @@ const params = Type.Object({ address: Type.String({ description: 'As Location ga
 const querystring = ForeignQuery;
 const done = (description: string) => ({ type: 'null', description });
 const config = { needs: 'files:write', frequent: true, refusal: tusRefusal } as const;
+const TUS_BYTES = { 'application/offset+octet-stream': { schema: Binary } };
 const STATE = ['Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const;
 const COMMON = [...SIGNED_IN, 'precondition_failed', 'not_found'] as const;
 const BYTES = ['file_too_large', 'quota_exceeded', 'insufficient_storage', 'unsupported_media_type'] as const;
@@ -93,6 +95,8 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       querystring,
       response: { 201: done('Begun; Location is where it goes on.') },
       documented: {
+        content: TUS_BYTES,
+        optionalBody: true,
         request: [
           'Tus-Resumable',
           'Upload-Length',
@@ -143,6 +147,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
       querystring,
       response: { 204: done('Stored; Upload-Offset says how far it is.') },
       documented: {
+        content: TUS_BYTES,
         request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum', ...PRECONDITIONS] as const,
         replies: { 204: STATE },
         errors: [

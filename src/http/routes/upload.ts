@@ -52,6 +52,8 @@ const schema = {
   querystring: UploadQuery,
   response: { 200: FileStatus },
   documented: {
+    // An empty file has none.
+    optionalBody: true,
     request: ['Content-Range', 'X-Chunk-CRC32', 'Content-Digest', 'Repr-Digest', ...PRECONDITIONS],
     errors: [
       ...SIGNED_IN,

@@ -1,0 +1,22 @@
+/** Routes whose query may hold what others put there, and why. */
+export const OPEN_QUERIES: Record<string, string> = {
+  'GET /s/{token}': 'messengers add parameters to links',
+  'HEAD /s/{token}': 'messengers add parameters to links',
+  'POST /files/': 'tus',
+  'HEAD /files/{address}': 'tus',
+  'PATCH /files/{address}': 'tus',
+  'DELETE /files/{address}': 'tus',
+  'GET /files/{address}': 'tus',
+  'POST /api/uploads': 'resumable uploads',
+  'HEAD /api/uploads/{address}': 'resumable uploads',
+  'GET /api/uploads/{address}': 'resumable uploads',
+  'PATCH /api/uploads/{address}': 'resumable uploads',
+  'DELETE /api/uploads/{address}': 'resumable uploads',
+  'GET /v1/auth/oidc/callback': 'sent by the provider',
+  'GET /v1/auth/yandex/callback': 'sent by the provider',
+  'POST /calls/provider/{session_id}': 'sent by the provider',
+  'POST /auth/token': 'RFC 6749 §3.2',
+  'POST /api/oauth/token': 'RFC 6749 §3.2',
+  'POST /api/oauth/revoke': 'RFC 7009 §2',
+  'POST /api/oauth/introspect': 'RFC 7662 §2',
+};

@@ -1,0 +1,112 @@
+/** Holds answers against the OpenAPI document: the status is documented, the media type too, and JSON fits its schema. */
+import type { TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+
+type Json = Record<string, unknown>;
+
+export interface Answer {
+  method: string;
+  status: number;
+  /** Media type with parameters; empty when there is none. */
+  type: string;
+  /** Null when it was not kept. */
+  body: string | null;
+}
+
+interface Validator {
+  Check(value: unknown): boolean;
+  Errors(value: unknown): { instancePath: string; message: string }[];
+}
+
+/** Answers that speak of the message and not of the route, for which the document has a word of its own. */
+const EVERYWHERE = new Set([405]);
+
+export class Truth {
+  readonly #document: Json;
+  readonly #paths: Record<string, Json>;
+  readonly #patterns: { pattern: RegExp; path: string; fixed: number }[];
+  readonly #validators = new Map<unknown, Validator>();
+
+  constructor(document: object) {
+    this.#document = document as Json;
+    this.#paths = this.#document.paths as Record<string, Json>;
+    this.#patterns = Object.keys(this.#paths).map((path) => ({ path, pattern: patternOf(path), fixed: fixedOf(path) }));
+  }
+
+  /** The documented path that a request target is of; null when it is of none. */
+  pathOf(target: string): string | null {
+    const path = target.split('?', 1)[0] ?? '';
+    const fitting = this.#patterns.filter(({ pattern }) => pattern.test(path)).sort((a, b) => b.fixed - a.fixed);
+    return fitting[0]?.path ?? null;
+  }
+
+  /** What is not as documented, in words; null when all is, and for what the document does not speak of. */
+  fault(path: string, answer: Answer): string | null {
+    const { method, status, type, body } = answer;
+    const methods = this.#paths[path];
+    const operation = (methods?.[method.toLowerCase()] ?? (method === 'HEAD' ? methods?.get : undefined)) as
+      | Json
+      | undefined;
+    if (!operation || status < 200 || EVERYWHERE.has(status)) return null;
+    const where = `${method} ${path}: ${status}`;
+    const reply = this.#resolved((operation.responses as Json)[String(status)]);
+    if (!reply) return `${where} is not documented: ${body ?? ''}`;
+    if (method === 'HEAD' || status === 304) return null;
+    const essence = (type.split(';', 1)[0] ?? '').trim().toLowerCase();
+    const content = reply.content as Record<string, { schema?: Json }> | undefined;
+    if (content === undefined)
+      return body ? `${where} has a body, and none is documented: ${body.slice(0, 200)}` : null;
+    if (body === '') return null;
+    const media = content[essence] ?? content[`${essence.split('/')[0]}/*`] ?? content['*/*'];
+    if (!media) return `${where} has the media type ${type}, documented are ${Object.keys(content).join(', ')}`;
+    if (body === null || !media.schema || !/^application\/(?:.*\+)?json$/.test(essence)) return null;
+    const errors = this.#errors(media.schema, JSON.parse(body));
+    return errors === null ? null : `${where} does not fit its schema: ${errors} in ${body.slice(0, 400)}`;
+  }
+
+  #errors(schema: Json, value: unknown): string | null {
+    let validator = this.#validators.get(schema);
+    if (!validator) {
+      validator = Compile(this.#inlined(schema) as TSchema) as unknown as Validator;
+      this.#validators.set(schema, validator);
+    }
+    if (validator.Check(value)) return null;
+    const found = validator.Errors(value).slice(0, 3);
+    return found.map(({ instancePath, message }) => `${instancePath} ${message}`).join('; ');
+  }
+
+  #resolved(node: unknown): Json | null {
+    if (typeof node !== 'object' || node === null) return null;
+    const reference = (node as Json).$ref;
+    if (typeof reference !== 'string') return node as Json;
+    let found: unknown = this.#document;
+    for (const key of reference.replace(/^#\//, '').split('/')) found = (found as Json)[key];
+    return this.#resolved(found);
+  }
+
+  /** The schema with every reference replaced by what it names. */
+  #inlined(node: unknown): unknown {
+    if (Array.isArray(node)) return node.map((item) => this.#inlined(item));
+    if (typeof node !== 'object' || node === null) return node;
+    const whole = this.#resolved(node) ?? {};
+    return Object.fromEntries(Object.entries(whole).map(([key, value]) => [key, this.#inlined(value)]));
+  }
+}
+
+/** `{filename}` at the end is the rest of the path, any other parameter one segment. */
+function patternOf(path: string): RegExp {
+  const parts = path.split(/(\{[^}]+\})/).map((part, index, all) => {
+    if (!part.startsWith('{')) return part.replaceAll(/[.+?^${}()|[\]\\*]/g, '\\$&');
+    return part === '{filename}' && index >= all.length - 2 ? '.*' : '[^/]+';
+  });
+  return new RegExp(`^${parts.join('')}$`);
+}
+
+function fixedOf(path: string): number {
+  return path.replaceAll(/\{[^}]+\}/g, '').length;
+}
+
+/** The documented path of a route, by the URL that it was registered with. */
+export function documentedPath(url: string): string {
+  return url.replace(/\*$/, '{filename}').replaceAll(/:([A-Za-z_]+)/g, '{$1}');
+}
