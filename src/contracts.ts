@@ -394,8 +394,10 @@ export interface ClientDocument {
   secretHash: string;
   createdAt: number;
   lastUsed: number | null;
-  /** Access tokens issued before are refused: the secret was another one then. */
+  /** Of documents without a generation: access tokens issued before are refused, the secret was another one then. */
   notBefore: number | null;
+  /** Changes with the secret and whatever else ends sessions. Access tokens of another one are refused, whatever the date was. */
+  generation?: string;
   /** It may do nothing until it is enabled again; nothing of it is forgotten. */
   disabled?: true;
   /** Absent: the server's own limits. */

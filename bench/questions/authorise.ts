@@ -98,6 +98,7 @@ async function startAccess(stores: Stores, signatures: Signatures): Promise<{ ac
       sign: (claims) => signatures.sign(claims),
       verify: (token) => signatures.verify(token),
       subject: (kind, id) => identity.subject(kind, id),
+      generationOf: (id) => identity.clients.find(id)?.generation,
       isAlive: (signIn) => identity.signIns.isAlive(signIn),
       clock,
       seconds: 3600,

@@ -214,7 +214,8 @@ function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: Serve
     {
       issuer,
       ...registerSignatures(app, keys, clock, issuer),
-      subject: (kind, id, issuedAt) => identity.subject(kind, id, issuedAt),
+      subject: (kind, id, issued) => identity.subject(kind, id, issued),
+      generationOf: (id) => identity.clients.find(id)?.generation,
       isAlive: (signIn) => identity.signIns.isAlive(signIn),
       clock,
       seconds: config.tokenMinutes * 60,

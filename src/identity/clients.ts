@@ -29,6 +29,14 @@ export interface ClientChange {
   endSessions?: boolean | undefined;
 }
 
+/** What an access token says of how it came to be. */
+export interface Issuance {
+  /** Of the client it was issued to; undefined for a person, or in a token of an earlier version. */
+  generation: string | undefined;
+  /** Milliseconds since the epoch. */
+  issuedAt: number;
+}
+
 export class Clients {
   readonly #kept: Kept<ClientDocument>;
   readonly #clock: Clock;
@@ -73,7 +81,7 @@ export class Clients {
     const secretHash = await this.#secrets.hash(secret);
     const before = this.#kept.get(clientId);
     if (!before) return null;
-    await this.#kept.put({ ...before, role, secretHash, notBefore: this.#clock.now() });
+    await this.#kept.put({ ...before, role, secretHash, generation: newGeneration() });
     this.#principals.delete(clientId);
     return { clientId, secret, role };
   }
@@ -84,8 +92,19 @@ export class Clients {
     return (await this.isSecretOf(clientId, secret)) ? this.principal(clientId) : null;
   }
 
-  isSecretOf(clientId: string, secret: string): Promise<boolean> {
-    return this.#secrets.verify(secret, this.#kept.get(clientId)?.secretHash ?? null);
+  /** False too when it was changed while it was looked at. */
+  async isSecretOf(clientId: string, secret: string): Promise<boolean> {
+    const hash = this.#kept.get(clientId)?.secretHash ?? null;
+    const right = await this.#secrets.verify(secret, hash);
+    return right && this.#kept.get(clientId)?.secretHash === hash;
+  }
+
+  /** True when an access token that says this of itself was issued to the client as it is now. */
+  isPresent(clientId: string, { generation, issuedAt }: Issuance): boolean {
+    const document = this.#kept.get(clientId);
+    if (document?.generation !== undefined) return document.generation === generation;
+    // Neither knows of generations: both are of an earlier version.
+    return generation === undefined && issuedAt >= (document?.notBefore ?? 0);
   }
 
   /** The client as it is now, or null when it is gone; remembers that it was used. */
@@ -139,7 +158,7 @@ export class Clients {
       ...rest,
       role: role ?? before.role,
       name: name ?? before.name,
-      notBefore: endSessions || disabled ? this.#clock.now() : before.notBefore,
+      ...(endSessions || disabled ? { generation: newGeneration() } : {}),
       ...((disabled ?? was) ? { disabled: true } : {}),
     };
     await this.#kept.replace(before, after);
@@ -156,4 +175,8 @@ export class Clients {
   close(): Promise<void> {
     return this.#kept.close();
   }
+}
+
+function newGeneration(): string {
+  return randomBytes(6).toString('base64url');
 }

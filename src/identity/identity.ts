@@ -26,7 +26,7 @@ import type {
 } from '../contracts.ts';
 import type { Role } from '../protocol/schemas.ts';
 import { ApiTokens } from './api-tokens.ts';
-import { Clients, type Enrolled } from './clients.ts';
+import { Clients, type Enrolled, type Issuance } from './clients.ts';
 import { Grants } from './grants.ts';
 import { Kept } from './kept.ts';
 import { People } from './people.ts';
@@ -109,10 +109,10 @@ export class Identity {
 
   /**
    * The client or the person as they are now, or null when they are gone or their tenant is.
-   * @param issuedAt of the access token that names them, in milliseconds since the epoch; null for one of before they were renewed
+   * @param issued what the access token that names them says of itself; null for one of before they were renewed
    */
-  subject(kind: Subject['kind'], id: string, issuedAt?: number): Principal | null {
-    if (kind === 'device' && issuedAt !== undefined && issuedAt < (this.clients.find(id)?.notBefore ?? 0)) return null;
+  subject(kind: Subject['kind'], id: string, issued?: Issuance): Principal | null {
+    if (kind === 'device' && issued !== undefined && !this.clients.isPresent(id, issued)) return null;
     const principal = kind === 'device' ? this.clients.principal(id) : this.people.principal(id);
     return principal && this.tenants.has(principal.tenant) ? principal : null;
   }

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock, Principal, RevocationDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { parseScopes, type Scope } from '../protocol/scopes.ts';
+import type { Issuance } from './clients.ts';
 import type { Kept } from './kept.ts';
 import { principalOf } from './principals.ts';
 
@@ -22,8 +23,8 @@ export interface Claims {
   jti: string;
   iat: number;
   exp: number;
-  /** Milliseconds of the second `iat`. */
-  ms?: number;
+  /** Of a client: which of its secrets it came of. */
+  gen?: string;
   /** Id of the sign-in that it came of, if that one can be renewed. */
   sid?: string;
   /** Only if it may do less than its subject. */
@@ -37,9 +38,11 @@ export interface TokenDeps {
   verify(token: string): unknown;
   /**
    * The subject as it is now; null: it is gone, or was given new credentials after the token.
-   * @param issuedAt of the token, in milliseconds since the epoch
+   * @param issued what the token says of itself
    */
-  subject(kind: Subject['kind'], id: string, issuedAt: number): Principal | null;
+  subject(kind: Subject['kind'], id: string, issued: Issuance): Principal | null;
+  /** Of a client as it is now; undefined for one that has none. */
+  generationOf(clientId: string): string | undefined;
   /** False once the sign-in was ended. */
   isAlive(signIn: string): boolean;
   clock: Clock;
@@ -95,9 +98,10 @@ export class Tokens {
 
   /** @param of the sign-in that it comes of, what it is limited to, and until when it is good if not as long as others (milliseconds) */
   grant(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[]; until?: number } = {}): GrantedToken {
-    const { clock, seconds, sign, issuer } = this.#deps;
+    const { clock, seconds, sign, issuer, generationOf } = this.#deps;
     const now = clock.now();
     const iat = Math.floor(now / 1000);
+    const gen = principal.kind === 'person' ? undefined : generationOf(principal.id);
     const claims: Claims = {
       sub: principal.id,
       kind: principal.kind === 'person' ? 'person' : 'device',
@@ -107,7 +111,7 @@ export class Tokens {
       jti: randomBytes(12).toString('base64url'),
       iat,
       exp: of.until === undefined ? iat + seconds : Math.floor(of.until / 1000),
-      ms: now - iat * 1000,
+      ...(gen === undefined ? {} : { gen }),
       ...(of.signIn === undefined ? {} : { sid: of.signIn }),
       ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),
     };
@@ -132,7 +136,7 @@ export class Tokens {
     }
     if (claims.sid !== undefined && !this.#deps.isAlive(claims.sid)) throw badToken();
     if (this.#revoked.get(claims.jti)) throw badToken();
-    const subject = this.#deps.subject(claims.kind, claims.sub, claims.iat * 1000 + (claims.ms ?? 0));
+    const subject = this.#deps.subject(claims.kind, claims.sub, issuanceOf(claims));
     if (!subject) throw badToken();
     if (known.subject !== subject || !known.principal) {
       known.subject = subject;
@@ -142,9 +146,10 @@ export class Tokens {
   }
 
   /** False once the token was revoked, or what it came of is gone. That it has run out meanwhile ends nothing that it began. */
-  stands({ claims: { sid, jti, kind, sub, iat, ms = 0 } }: GoodToken): boolean {
+  stands({ claims }: GoodToken): boolean {
+    const { sid, jti, kind, sub } = claims;
     if ((sid !== undefined && !this.#deps.isAlive(sid)) || this.#revoked.get(jti)) return false;
-    return this.#deps.subject(kind, sub, iat * 1000 + ms) !== null;
+    return this.#deps.subject(kind, sub, issuanceOf(claims)) !== null;
   }
 
   /** This one token is worthless from this moment; durable when it resolves. */
@@ -167,12 +172,16 @@ export class Tokens {
   }
 }
 
+function issuanceOf({ gen: generation, iat }: Claims): Issuance {
+  return { generation, issuedAt: iat * 1000 };
+}
+
 function isClaims(value: unknown): value is Claims {
   if (typeof value !== 'object' || value === null) return false;
-  const { sub, iat, exp, ms = 0, jti, kind, sid, scope } = value as Partial<Record<keyof Claims, unknown>>;
-  const optional = [sid, scope].every((claim) => claim === undefined || typeof claim === 'string');
+  const { sub, iat, exp, gen, jti, kind, sid, scope } = value as Partial<Record<keyof Claims, unknown>>;
+  const optional = [sid, scope, gen].every((claim) => claim === undefined || typeof claim === 'string');
   const kinds = kind === 'device' || kind === 'person';
-  const times = [iat, exp, ms].every((time) => typeof time === 'number');
+  const times = [iat, exp].every((time) => typeof time === 'number');
   return typeof sub === 'string' && times && typeof jti === 'string' && kinds && optional;
 }
 

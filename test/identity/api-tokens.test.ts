@@ -188,7 +188,15 @@ test('a hundred live tokens an owner: other owners, and a person of the same id,
 /** The door that takes API tokens; of other tokens there are none here. */
 function accessOf(identity: Identity): Access {
   const never = (): never => assert.fail('no access token is looked at');
-  const deps = { issuer: 'lading', sign: never, verify: never, subject: never, isAlive: never, seconds: 60 };
+  const deps = {
+    issuer: 'lading',
+    sign: never,
+    verify: never,
+    subject: never,
+    generationOf: never,
+    isAlive: never,
+    seconds: 60,
+  };
   return new Access(identity, new Tokens({ ...deps, clock: clockOf(never) }, identity.revoked));
 }
 

@@ -57,6 +57,7 @@ export function checkClient(value: unknown, clientId: string): ClientDocument {
     createdAt: fields.count('createdAt'),
     lastUsed: fields.countOrNull('lastUsed'),
     notBefore: fields.has('notBefore') ? fields.countOrNull('notBefore') : null,
+    ...(fields.has('generation') ? { generation: fields.text('generation') } : {}),
     ...(fields.has('disabled') ? { disabled: true } : {}),
     ...quotaOf(fields),
     ...phoneOf(fields),
