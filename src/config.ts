@@ -4,6 +4,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { validate as isCron } from 'node-cron';
+import { checkPassword, PASSWORD_CHARACTERS } from './identity/passwords.ts';
 import { bytesOf } from './protocol/sizes.ts';
 import { type Kind, type KindTypes, SETTINGS, type Setting } from './settings.ts';
 
@@ -69,6 +70,27 @@ function parseProxies(text: string): readonly string[] {
   return list;
 }
 
+/** RFC 7518 §3.2: as long as the hash of HS256. */
+const KEY_BYTES = 32;
+/** Longer secrets were not thought up by a person. */
+const GUESSABLE_CHARACTERS = 64;
+
+/** Refuses secrets that somebody could guess who tries. */
+function checkSecret(text: string, { strength }: Setting): string {
+  if (strength === 'key' && Buffer.byteLength(text) < KEY_BYTES) {
+    throw new Refused(`is too weak: a key needs at least ${KEY_BYTES} bytes; "openssl rand -base64 32" makes one`);
+  }
+  if (strength === 'password' && text.length <= GUESSABLE_CHARACTERS) {
+    try {
+      checkPassword(text, { email: '' });
+    } catch {
+      const what = `at least ${PASSWORD_CHARACTERS.least} characters that nobody guesses`;
+      throw new Refused(`is too weak: it needs ${what}; "openssl rand -base64 32" makes one`);
+    }
+  }
+  return text;
+}
+
 function bareOrigin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
@@ -79,7 +101,7 @@ function bareOrigin(text: string): string {
 const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] } = {
   text: (text) => text,
   name: (text) => text,
-  secret: (text) => text,
+  secret: checkSecret,
   path: (text) => resolve(text),
   file: (text) => resolve(text),
   id: (text) => {
@@ -240,11 +262,6 @@ function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
     .filter((name) => name.startsWith('LADING_') && !known.has(name) && !CLIENT_VARIABLES.has(name))
     .sort()
     .map((name) => `${name} is not a setting of the server; it was ignored`);
-  if (config.jwtSecret !== null && Buffer.byteLength(config.jwtSecret) < 32) {
-    warnings.push(
-      'LADING_JWT_SECRET is shorter than 32 bytes, too short for HS256 (RFC 7518 §3.2): tokens can be forged by guessing it',
-    );
-  }
   if (config.jwtSecret !== null && config.jwtAlgorithm !== 'HS256') {
     warnings.push(`LADING_JWT_SECRET is of no use with LADING_JWT_ALGORITHM=${config.jwtAlgorithm}`);
   }

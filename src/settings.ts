@@ -47,6 +47,8 @@ export interface Setting {
   /** As a person would write it; null: none. */
   readonly default: string | null;
   readonly help: string;
+  /** Of a secret: a password must be hard to guess, a key have as many bytes as what it signs or seals with. */
+  readonly strength?: 'password' | 'key';
   /** Bounds of the kinds `int` and `size`, inclusive. */
   readonly min?: number;
   readonly max?: number;
@@ -85,6 +87,7 @@ export const SETTINGS = [
     env: 'LADING_ADMIN_SECRET',
     flag: 'admin-secret',
     kind: 'secret',
+    strength: 'password',
     default: null,
     help: 'Secret of the first administrator; other users of the machine can read flags, so prefer the environment',
   },
@@ -93,6 +96,7 @@ export const SETTINGS = [
     env: 'LADING_JWT_SECRET',
     flag: 'jwt-secret',
     kind: 'secret',
+    strength: 'key',
     default: null,
     help: 'Key that signs tokens; made and kept in the data directory when absent',
   },
@@ -451,6 +455,7 @@ export const SETTINGS = [
     env: 'LADING_SEALING_KEY',
     flag: 'sealing-key',
     kind: 'secret',
+    strength: 'key',
     default: null,
     help: 'Key under which passwords of delivery targets are kept; without one the server makes one and keeps it in the data directory',
   },
@@ -459,6 +464,7 @@ export const SETTINGS = [
     env: 'DASHBOARD_PASSWORD',
     flag: 'dashboard-password',
     kind: 'secret',
+    strength: 'password',
     default: null,
     help: 'Opens /api/tokens/dashboard, where API tokens of the default tenant are made and revoked; without it that path leads to the dashboard',
   },

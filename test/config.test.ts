@@ -162,8 +162,8 @@ test('settings that belong together', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'lading-config-'));
   t.after(() => rm(folder, { recursive: true, force: true }));
   assert.match(refusal({ LADING_ADMIN_ID: 'a' }), /LADING_ADMIN_SECRET/);
-  assert.match(refusal({ LADING_ADMIN_SECRET: 'hush-hush' }), /LADING_ADMIN_ID/);
-  assert.doesNotMatch(refusal({ LADING_ADMIN_SECRET: 'hush-hush' }), /hush/);
+  assert.match(refusal({ LADING_ADMIN_SECRET: 'hush: 4 blue kettles' }), /LADING_ADMIN_ID/);
+  assert.doesNotMatch(refusal({ LADING_ADMIN_SECRET: 'hush: 4 blue kettles' }), /hush/);
   const files = await tlsSettings(folder);
   assert.match(refusal({ LADING_TLS_CERT: files.LADING_TLS_CERT }), /LADING_TLS_KEY/);
   assert.match(refusal({ ...files, LADING_TLS_KEY: join(folder, 'none.pem') }), /^LADING_TLS_KEY .*ENOENT/);
@@ -174,9 +174,9 @@ test('settings that belong together', async (t) => {
 test('what is probably not meant is warned about', () => {
   const useless = { LADING_JWT_ALGORITHM: 'eddsa', LADING_JWT_SECRET: 'x'.repeat(32) };
   assert.match(loadConfig({}, useless).warnings.join('\n'), /^LADING_JWT_SECRET .*EdDSA$/);
-  const warned = loadConfig({}, { LADING_PROT: '80', LADING_JWT_SECRET: 'short', OTHER: 'x' }).warnings;
+  const warned = loadConfig({}, { LADING_PROT: '80', LADING_VOICE: 'console', OTHER: 'x' }).warnings;
   assert.equal(warned.length, 2);
-  assert.match(warned.join('\n'), /LADING_PROT .*\n.*LADING_JWT_SECRET/);
+  assert.match(warned.join('\n'), /LADING_PROT .*\n.*LADING_VOICE/);
 });
 
 test('flags: unknown ones, stray words and missing values are refused', () => {
@@ -231,4 +231,24 @@ test('help and README name every setting', () => {
   }
   assert.equal(new Set(SETTINGS.map(({ env }) => env)).size, SETTINGS.length);
   assert.equal(new Set(SETTINGS.map(({ flag }) => flag)).size, SETTINGS.length);
+});
+
+test('secrets that somebody could guess are refused, in one line that names them and not their value', () => {
+  const together = { LADING_ADMIN_ID: 'boss' };
+  for (const weak of ['a', 'secret', 'password', 'Password1', '12345678', 'aaaaaaaaaaaa', 'qwertyuiop', 'admin123']) {
+    for (const [name, others] of [
+      ['LADING_ADMIN_SECRET', together],
+      ['DASHBOARD_PASSWORD', {}],
+    ] as const) {
+      const line = refusal({ ...others, [name]: weak });
+      assert.match(line, new RegExp(`^${name} is too weak: [^\n]*$`), weak);
+      assert.ok(!line.includes(`"${weak}"`), line);
+    }
+  }
+  for (const name of ['LADING_JWT_SECRET', 'LADING_SEALING_KEY']) {
+    assert.match(refusal({ [name]: 'x'.repeat(31) }), new RegExp(`^${name} is too weak: .*32 bytes`));
+  }
+  const strong = { ...together, LADING_ADMIN_SECRET: 'a:b+c %41/é', DASHBOARD_PASSWORD: 'four words of a page' };
+  assert.equal(loadConfig({}, strong).config.adminSecret, strong.LADING_ADMIN_SECRET);
+  assert.equal(loadConfig({}, { LADING_JWT_SECRET: 'k'.repeat(32) }).config.jwtSecret, 'k'.repeat(32));
 });

@@ -63,11 +63,6 @@ export class Site {
     return origin === this.origin || origin === this.#reached;
   }
 
-  /** True for the origin of pages that may use cookies of this server: its own, and those of the setting. */
-  allows(origin: string): boolean {
-    return this.isOwn(origin) || this.isAllowed(origin);
-  }
-
   /** True for an origin of the setting. */
   isAllowed(origin: string): boolean {
     return origin !== '*' && this.#allowed.has(origin);
