@@ -62,8 +62,16 @@ export async function signIn(how: SignIn): Promise<SignedIn> {
   return establish(await fresh(), fresh, null);
 }
 
-/** In the query of the page that an outside provider leads back to. */
+/** In the query of the page that an outside provider leads back to; and why nobody was signed in. */
 const FROM_OUTSIDE = 'from-outside';
+const REASON = 'sign_in_error';
+
+/** Reasons in words. */
+const REASONS: Record<string, string> = {
+  cancelled: 'The sign-in was cancelled at the provider.',
+  already_exists: 'This address has an account here: sign in with its password, then link them.',
+  overloaded: 'The provider cannot be reached now. Try again in a moment.',
+};
 
 /** Providers that people may sign in through; none when the server cannot be asked. */
 export async function outsideProviders(): Promise<{ name: string; href: string }[]> {
@@ -78,8 +86,16 @@ export async function outsideProviders(): Promise<{ name: string; href: string }
 
 /** The sign-in that this tab had before a reload, or the one that the browser's cookie can renew; null when there is none. */
 export async function resume(): Promise<SignedIn | null> {
-  if (new URLSearchParams(location.search).has(FROM_OUTSIDE)) {
+  const query = new URLSearchParams(location.search);
+  if (query.has(FROM_OUTSIDE)) {
     history.replaceState(null, '', location.pathname + location.hash);
+    const reason = query.get(REASON);
+    if (reason !== null) {
+      throw new LadingError(
+        'forbidden',
+        REASONS[reason] ?? 'The provider did not let you in, or you have no account here.',
+      );
+    }
     const { token, subject } = await renewByCookie(null);
     return await establish(token, 'cookie', subject);
   }

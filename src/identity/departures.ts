@@ -38,11 +38,22 @@ export class Departures {
     return this.#vault.seal(JSON.stringify({ ...departure, until }), PURPOSE);
   }
 
+  /** Until when what was sealed counts, in milliseconds by the monotonic clock; 0: it does not. */
+  untilOf(text: string): number {
+    const { until } = this.#opened(text) ?? { until: 0 };
+    return until > this.#clock.monotonic() ? until : 0;
+  }
+
   /** Null for what was not sealed here, or too long ago. */
   open(text: string): Departure | null {
-    const opened = this.#vault.open(text, PURPOSE);
+    const opened = this.#opened(text);
     if (opened === null) return null;
-    const { until, ...departure } = JSON.parse(opened) as Departure & { until: number };
+    const { until, ...departure } = opened;
     return until > this.#clock.monotonic() ? departure : null;
+  }
+
+  #opened(text: string): (Departure & { until: number }) | null {
+    const opened = this.#vault.open(text, PURPOSE);
+    return opened === null ? null : (JSON.parse(opened) as Departure & { until: number });
   }
 }

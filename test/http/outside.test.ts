@@ -130,11 +130,54 @@ test('the callback counts once, in the browser where it began, with the state th
   refused(await stranger.ask(callback), 400, 'invalid_request');
   const forged = new URL(callback);
   forged.searchParams.set('state', 'x'.repeat(43));
-  refused(await browser.ask(forged.href), 403, 'forbidden');
+  refused(await browser.ask(forged.href), 400, 'invalid_request');
+  signedIn(await browser.ask(callback));
   refused(await browser.ask(callback), 400, 'invalid_request');
-  const again = await throughOidc(server, browser, 'alice');
-  signedIn(await browser.ask(again));
-  refused(await browser.ask(again), 400, 'invalid_request');
+});
+
+test('sign-ins that are begun in two tabs go on by themselves; one that fails touches no other', async (t) => {
+  const profiles = { anna: { id: '7', default_email: 'anna@yandex.ru', first_name: 'Anna', last_name: 'K' } };
+  const server = await withYandex(t, profiles);
+  const browser = new Browser();
+  const tabs: string[] = [];
+  for (const login of ['anna', '', 'nobody', 'anna']) tabs.push(await throughYandex(server, browser, login));
+  const [first = '', cancelled = '', unknown = '', last = ''] = tabs;
+  refused(await browser.ask(cancelled), 403, 'forbidden');
+  refused(await browser.ask(unknown), 403, 'forbidden');
+  const [one, two] = await Promise.all([browser.ask(last), browser.ask(first)]);
+  assert.equal(signedIn(one).user.id, signedIn(two).user.id);
+  for (const tab of tabs) refused(await browser.ask(tab), 400, 'invalid_request');
+});
+
+test('who says no at the provider, or is not let in, comes back to the page with the reason', async (t) => {
+  const profiles = { anna: { id: '7', default_email: 'anna@yandex.ru', first_name: 'Anna', last_name: 'K' } };
+  const server = await withYandex(t, profiles, { LADING_REGISTRATION: 'closed' });
+  const browser = new Browser();
+  const query = `?return_to=${encodeURIComponent('/?from-outside#/files')}`;
+  for (const [login, reason] of [
+    ['', 'cancelled'],
+    ['nobody', 'forbidden'],
+    ['anna', 'forbidden'],
+  ] as const) {
+    const back = await browser.ask(await throughYandex(server, browser, login, query));
+    assert.equal(back.status, 302);
+    assert.equal(back.headers.get('location'), `/?from-outside=&sign_in_error=${reason}#/files`);
+    refused(await browser.ask(`${server.origin}/v1/auth/me`), 401, 'unauthorized');
+  }
+  const audit = await fetch(`${server.origin}/api/audit?action=sign_in`, { headers: server.admin.headers });
+  const { entries } = (await audit.json()) as { entries: { outcome: string }[] };
+  assert.ok(entries.length > 0 && entries.every(({ outcome }) => outcome === 'refused'), JSON.stringify(entries));
+});
+
+test('a browser keeps so many sign-ins that have begun, and no more', async (t) => {
+  const server = await withYandex(t, {});
+  const browser = new Browser();
+  const tabs: string[] = [];
+  for (let n = 0; n < 10; n += 1) tabs.push(await throughYandex(server, browser, ''));
+  const kept = [...(browser.cookies.get(server.origin)?.keys() ?? [])];
+  assert.equal(kept.length, 4);
+  refused(await browser.ask(tabs[0] ?? ''), 400, 'invalid_request');
+  for (const tab of tabs.slice(-4)) refused(await browser.ask(tab), 403, 'forbidden');
 });
 
 test('a sign-in that took too long begins again', async (t) => {

@@ -1,11 +1,9 @@
 /** /v1/auth/{oidc,yandex}: people sign in with an account that they have elsewhere. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { OutsideAccount, PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { DEPARTURE_SECONDS, type Departure, Departures } from '../../identity/departures.ts';
-import { newHandshake, type OutsidePerson, type OutsideProvider } from '../../identity/outside.ts';
-import { checkEmail, checkPersonalName } from '../../identity/personal.ts';
+import { type Departure, Departures } from '../../identity/departures.ts';
+import { newHandshake, type OutsideProvider } from '../../identity/outside.ts';
 import { DEFAULT_TENANT } from '../../identity/policy.ts';
 import {
   type OutsideBegun,
@@ -16,10 +14,13 @@ import {
 } from '../../protocol/outside-schemas.ts';
 import { SignedIn } from '../../protocol/people-schemas.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
+import { auditRefusal } from '../audit.ts';
 import { ACCESS_COOKIE, cookieOf } from '../cookies.ts';
-import { refuseForeign, requireSameOrigin, wantsSecureCookies } from '../csrf.ts';
+import { refuseForeign, requireSameOrigin } from '../csrf.ts';
+import { keepDeparture, takeDeparture } from '../departure-cookies.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
+import { Arriving, personFor } from '../outside-people.ts';
 import { beginSession } from '../sessions.ts';
 import type { Site } from '../site.ts';
 
@@ -27,18 +28,21 @@ const tags = ['People'];
 const NAMES = ['oidc', 'yandex'] as const;
 type Name = (typeof NAMES)[number];
 
-/** What the browser that began a sign-in knows of it; `lax`, for the provider's page sends the browser back here. */
-const COOKIE = 'outside_sign_in';
-const COOKIE_PATH = '/v1/auth';
+/** Where a browser is led back to without being signed in, the reason stands in the query of the page. */
+const REASON = 'sign_in_error';
 /** Percent-encoded; browsers keep 4 KiB a cookie. */
 const MOST_RETURN = 1000;
 
+/** Who said no at the provider. */
+class CancelledError extends LadingError {}
+
 interface Doors extends RouteDeps {
   departures: Departures;
+  arriving: Arriving;
 }
 
 export function outsideRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  const doors: Doors = { ...deps, departures: new Departures(deps.clock) };
+  const doors: Doors = { ...deps, departures: new Departures(deps.clock), arriving: new Arriving() };
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });
     // The method decides: a body means nothing here.
@@ -118,18 +122,19 @@ async function begin(
     linkTo,
   });
   reply.header('cache-control', 'no-store');
-  setCookie(request, reply, sealed, DEPARTURE_SECONDS);
+  keepDeparture(departures, request, reply, { state: handshake.state, sealed });
   return url.href;
 }
 
 function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
-  app.get<{ Querystring: Record<string, string> }>(`/v1/auth/${name}/callback`, {
+  app.get(`/v1/auth/${name}/callback`, {
     exposeHeadRoute: false,
     schema: {
       tags,
       summary: 'Where the provider sends the browser back to: signs the person in.',
       description:
-        'Answers with the tokens, or leads to the path that was given as return_to; with cookies either way.',
+        'Answers with the tokens, or leads to the path that was given as return_to, with cookies either way. Who is not signed in is ' +
+        'led there too, with sign_in_error in the query: cancelled, or the code of the error.',
       security: [],
       querystring: ForeignQuery,
       response: { 200: SignedIn, 302: { description: 'To return_to', type: 'null' } },
@@ -141,107 +146,63 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
     config: { audit: 'sign_in' },
     handler: async (request, reply) => {
       const provider = providerOf(doors, name);
-      const sealed = fastifyCookie.parse(request.headers.cookie ?? '')[COOKIE];
-      const departure = sealed === undefined ? null : doors.departures.open(sealed);
-      setCookie(request, reply, '', 0);
-      if (departure?.provider !== name) {
-        throw new LadingError(
-          'invalid_request',
-          'This sign-in did not begin in this browser, or too long ago; begin again.',
-        );
+      const departure = arrived(doors, request, reply, name);
+      const { returnTo } = departure;
+      try {
+        const signedIn = await finish(doors, request, reply, provider, departure);
+        return returnTo === null ? signedIn : reply.redirect(returnTo, 302);
+      } catch (error) {
+        if (returnTo === null || !(error instanceof LadingError)) throw error;
+        auditRefusal(doors.audit, request, error);
+        request.audited = null;
+        return reply.header('cache-control', 'no-store').redirect(withReason(returnTo, error), 302);
       }
-      const callback = new URL(departure.redirectUri);
-      callback.search = request.raw.url?.split('?')[1] ?? '';
-      const found = await provider.finish(callback, departure.handshake);
-      const person = await personFor(doors, request, departure, found);
-      request.audited = { target: person.id, tenant: person.tenant };
-      const principal = doors.identity.subject('person', person.id);
-      if (principal) request.audited = { principal };
-      const signedIn = await beginSession(doors, request, reply, person);
-      return departure.returnTo === null ? signedIn : reply.redirect(departure.returnTo, 302);
     },
   });
 }
 
 /**
- * Whose account it is; made or added when it is nobody's yet.
- * @throws LadingError `forbidden`, `already_exists`
+ * The sign-in that the browser comes back from; its cookie is taken, and no other.
+ * @throws LadingError `invalid_request`
  */
-async function personFor(
-  doors: Doors,
-  request: FastifyRequest,
-  { tenant, linkTo }: Departure,
-  who: OutsidePerson,
-): Promise<PersonDocument> {
-  const { people } = doors.identity;
-  const known = people.byOutside(tenant, who.account);
-  if (linkTo !== null) {
-    if (known && known.id !== linkTo) {
-      throw new LadingError('already_exists', 'This account at the provider belongs to another person here.');
-    }
-    return known ?? (await addAccount(doors, request, linkTo, who.account));
-  }
-  if (known) return known;
-  const email = who.email === null ? null : checkEmail(who.email);
-  const same = email === null ? null : people.byEmail(tenant, email);
-  const closed = doors.config.registration === 'closed';
-  if (same) {
-    // Where anybody may register, somebody else may have done so with this address, waiting for its owner to come by this way.
-    // Whoever may more than others is not made over to a provider by an address alone.
-    if (same.role === 'client' && (closed || same.passwordHash === null))
-      return addAccount(doors, request, same.id, who.account);
-    throw new LadingError(
-      'already_exists',
-      'This address has an account here: sign in with its password, then link them.',
-    );
-  }
-  if (closed) throw new LadingError('forbidden', 'Accounts are made by the administrator here; ask for one.');
-  if (email === null) throw new LadingError('forbidden', 'The provider did not tell a verified e-mail address.');
-  const made = await people.create({
-    tenant,
-    role: 'client',
-    email,
-    name: checkPersonalName(who.name === '' ? email : who.name.slice(0, 100), 'name'),
-    surname: who.surname === '' ? '' : checkPersonalName(who.surname.slice(0, 100), 'surname'),
-    password: null,
-    outside: [who.account],
-  });
-  await audited(doors, request, 'user_created', made, who.account);
-  return made;
+function arrived({ departures }: Doors, request: FastifyRequest, reply: FastifyReply, name: Name): Departure {
+  const state = saidOf(request).get('state') ?? '';
+  const departure = takeDeparture(departures, request, reply, state);
+  if (departure?.provider === name && departure.handshake.state === state) return departure;
+  throw new LadingError('invalid_request', 'This sign-in did not begin in this browser, or too long ago; begin again.');
 }
 
-async function addAccount(
+/** @throws LadingError `forbidden`, `already_exists`, `overloaded` */
+async function finish(
   doors: Doors,
   request: FastifyRequest,
-  id: string,
-  account: OutsideAccount,
-): Promise<PersonDocument> {
-  const { identity } = doors;
-  const person = identity.people.get(id);
-  const changed = person && (await identity.people.update(id, { outside: [...person.outside, account] }));
-  if (!changed) throw new LadingError('unauthorized', 'The account that was signed in is gone; sign in again.');
-  await audited(doors, request, 'user_updated', changed, account);
-  return changed;
+  reply: FastifyReply,
+  provider: OutsideProvider,
+  departure: Departure,
+): Promise<SignedIn> {
+  if (saidOf(request).get('error') === 'access_denied') {
+    throw new CancelledError('forbidden', 'The sign-in was cancelled at the provider.');
+  }
+  const callback = new URL(departure.redirectUri);
+  callback.search = saidOf(request).toString();
+  const found = await provider.finish(callback, departure.handshake);
+  const person = await doors.arriving.next(found, () => personFor(doors, request, departure, found));
+  request.audited = { target: person.id, tenant: person.tenant };
+  const principal = doors.identity.subject('person', person.id);
+  if (principal) request.audited = { principal };
+  return beginSession(doors, request, reply, person);
 }
 
-/** Besides the sign-in, which is an entry of its own. */
-function audited(
-  { audit }: Doors,
-  request: FastifyRequest,
-  action: 'user_created' | 'user_updated',
-  person: PersonDocument,
-  { issuer }: OutsideAccount,
-): Promise<void> {
-  return audit.record({
-    action,
-    outcome: 'ok',
-    principal: { id: person.id, kind: 'person' },
-    tenant: person.tenant,
-    address: request.ip,
-    target: person.id,
-    detail: `account at ${issuer}`,
-    requestId: request.id,
-  });
+/** What the provider has the browser say; its query is not ours to define. */
+function saidOf({ raw }: FastifyRequest): URLSearchParams {
+  return new URLSearchParams(raw.url?.split('?')[1] ?? '');
+}
+
+/** The page to go back to, with the reason in its query. */
+function withReason(returnTo: string, error: LadingError): string {
+  const url = new URL(returnTo, 'http://here.invalid');
+  url.searchParams.set(REASON, error instanceof CancelledError ? 'cancelled' : error.code);
+  return `${url.pathname}${url.search}${url.hash}`;
 }
 
 function providerOf({ outside }: Doors, name: Name): OutsideProvider {
@@ -277,10 +238,4 @@ function localPath(path: string, { prefix }: Site): string {
     'invalid_request',
     `return_to must be a path of this server, like /docs, of ${MOST_RETURN} characters at most.`,
   );
-}
-
-function setCookie(request: FastifyRequest, reply: FastifyReply, value: string, maxAge: number): void {
-  const secure = wantsSecureCookies(request);
-  const options = { path: request.site.path(COOKIE_PATH), httpOnly: true, sameSite: 'lax', secure, maxAge } as const;
-  reply.header('set-cookie', fastifyCookie.serialize(COOKIE, value, options));
 }
