@@ -309,6 +309,16 @@ export const SETTINGS = [
     min: 0,
   },
   {
+    name: 'addressConnections',
+    env: 'LADING_ADDRESS_CONNECTIONS',
+    flag: 'address-connections',
+    kind: 'int',
+    default: '0',
+    help: 'Connections of one address, and its requests under way; trusted proxies are not counted; 0: half of the descriptors that the server may have open',
+    min: 0,
+    max: 1000000,
+  },
+  {
     name: 'trustProxy',
     env: 'LADING_TRUST_PROXY',
     flag: 'trust-proxy',

@@ -68,6 +68,7 @@ test('the defaults are those of the protocol', () => {
     bufferBytes: 32 * 1024 ** 2,
     durability: 'chunk',
     idleSeconds: 120,
+    addressConnections: 0,
     minBytesPerSecond: 1,
     trustProxy: [],
     ratePrincipal: 600_000,

@@ -32,6 +32,7 @@ export interface ServerDeps {
     | 'trustProxy'
     | 'tls'
     | 'idleSeconds'
+    | 'addressConnections'
     | 'publicUrl'
     | 'allowedOrigins'
     | 'registration'

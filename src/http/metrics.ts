@@ -36,6 +36,8 @@ export class Metrics {
   #chunks = 0;
   #chunkBytes = 0;
   #chunkSecondsSum = 0;
+  #refusedConnections = 0;
+  #unread = 0;
 
   /** @param gauges numbers from other rooms by name; names ending in `_total` only ever grow */
   constructor(gauges: () => Record<string, number>) {
@@ -52,6 +54,12 @@ export class Metrics {
     this.#total('lading_received_bytes_total', 'Bytes received on all connections.', () => this.#bytes('received'));
     this.#total('lading_sent_bytes_total', 'Bytes sent on all connections.', () => this.#bytes('sent'));
     this.#gauge('lading_connections', 'Open connections.', () => this.#sockets.size);
+    this.#total(
+      'lading_refused_connections_total',
+      'Connections closed because their address had too many.',
+      () => this.#refusedConnections,
+    );
+    this.#total('lading_unread_answers_total', 'Answers cut because nothing of them was taken.', () => this.#unread);
     for (const name of Object.keys(gauges())) {
       const read = (): number => gauges()[name] ?? 0;
       const help = `${name.replaceAll('_', ' ')}.`;
@@ -97,6 +105,17 @@ export class Metrics {
     const seconds = (performance.now() - since) / 1000;
     this.#chunkSecondsSum += seconds;
     this.#chunkSeconds.observe(seconds);
+  }
+
+  /** A connection too many. Returns how many there were. */
+  refused(): number {
+    this.#refusedConnections += 1;
+    return this.#refusedConnections;
+  }
+
+  /** So many answers were cut because nothing of them was taken. */
+  cut(count: number): void {
+    this.#unread += count;
   }
 
   /** Counts the socket's bytes until it is closed. */

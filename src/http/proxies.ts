@@ -77,18 +77,19 @@ export class Proxies {
       host: headers.host ?? textOf(headers[':authority']),
       prefix: '',
     };
-    return this.#any && this.#trusts(address) ? this.#behind(direct, chainOf(headers)) : direct;
+    return this.trusts(address) ? this.#behind(direct, chainOf(headers)) : direct;
   }
 
-  #trusts(address: string): boolean {
-    return address !== '' && this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
+  /** True for the address of a trusted proxy. @param address as `addressOfNode` writes it */
+  trusts(address: string): boolean {
+    return this.#any && address !== '' && this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
   }
 
   #behind(direct: Peer, { nodes, protos, hosts, prefixes }: Chain): Peer {
     let { address } = direct;
     let hops = 0;
     // The one that is not trusted is the client. One that a proxy does not tell counts as the proxy.
-    while (hops < Math.min(nodes.length, MAX_HOPS) && this.#trusts(address)) {
+    while (hops < Math.min(nodes.length, MAX_HOPS) && this.trusts(address)) {
       hops += 1;
       const next = addressOfNode(nodes[nodes.length - hops] ?? '');
       if (next === null) break;

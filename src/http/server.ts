@@ -18,6 +18,7 @@ import { bearerAuth } from './auth.ts';
 import { canonicalContentType, checksContent, checkTransferCoding } from './content.ts';
 import { otherOrigins } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
+import { guardConnections, guardRequests } from './guards.ts';
 import { createListener } from './listener.ts';
 import { RequestLog } from './log.ts';
 import { checkMessage, markUnreadable, originForm, unreadableTarget } from './message.ts';
@@ -106,6 +107,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   });
   const limits = rateLimits(deps.config, deps.clock);
   limitAddresses(app, limits);
+  guardRequests(app, deps.config);
   auditHooks(app, deps.audit);
   checksContent(app);
   strictRequests(app);
@@ -174,7 +176,11 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
 function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): FastifyInstance {
   const { tls, idleSeconds } = deps.config;
   const options: FastifyHttpOptions<Server, FastifyBaseLogger> = {
-    serverFactory: (handler) => createListener({ tls, idleSeconds, metrics, log: deps.log }, adapted(deps, handler)),
+    serverFactory: (handler) => {
+      const server = createListener({ tls, idleSeconds, metrics, log: deps.log }, adapted(deps, handler));
+      guardConnections(server, deps, metrics);
+      return server;
+    },
     loggerInstance: deps.log,
     // One logger for all: a child for every request costs more than it says, for our lines carry the request's id anyway.
     childLoggerFactory: (logger) => logger,

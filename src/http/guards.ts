@@ -1,0 +1,55 @@
+/** Nobody holds what they do not read, and nobody holds everything. */
+import type { Server } from 'node:http';
+import type { Http2Session } from 'node:http2';
+import type { FastifyInstance } from 'fastify';
+import { descriptorLimit } from '../descriptors.ts';
+import { limitConnections, limitRequests } from './crowd.ts';
+import type { ServerDeps } from './deps.ts';
+import { limitLargeAnswers } from './large-answers.ts';
+import type { Metrics } from './metrics.ts';
+import { Proxies } from './proxies.ts';
+import { limitResets } from './resets.ts';
+import { SessionSockets } from './session-sockets.ts';
+import { UnreadAnswers } from './unread.ts';
+
+/** Where the system sets no limit. */
+const UNLIMITED_DESCRIPTORS = 65_536;
+
+/** Bounds the requests of one address and what is not read of their answers. To be called before routes are made. */
+export function guardRequests(app: FastifyInstance, config: ServerDeps['config']): void {
+  limitRequests(app, crowdOf(config));
+  limitLargeAnswers(app);
+}
+
+function crowdOf(config: ServerDeps['config']): { most: number; isProxy(address: string): boolean } {
+  // Half of what there is for one, so that others are served too.
+  const half = Math.max(16, Math.floor((descriptorLimit() ?? UNLIMITED_DESCRIPTORS) / 2));
+  const proxies = new Proxies(config.trustProxy);
+  return { most: config.addressConnections || half, isProxy: (address) => proxies.trusts(address) };
+}
+
+/** Bounds what clients may do with the connections of `server`. */
+export function guardConnections(server: Server, deps: ServerDeps, metrics: Metrics): void {
+  const { config, clock, log } = deps;
+  const crowd = crowdOf(config);
+  limitConnections(server, {
+    ...crowd,
+    refused: (address) => {
+      if (metrics.refused() === 1) log.warn({ address, most: crowd.most }, 'an address has too many connections');
+    },
+  });
+  const sockets = new SessionSockets(server);
+  const endSession = (session: Http2Session): void => sockets.end(session);
+  const unread = new UnreadAnswers({
+    endSession,
+    idleMs: config.idleSeconds * 1000,
+    now: () => clock.monotonic(),
+    isProxy: crowd.isProxy,
+    cut: (count) => {
+      metrics.cut(count);
+      log.info({ count }, 'answers were cut because nothing of them was taken');
+    },
+  });
+  unread.watch(server);
+  limitResets(server, () => clock.monotonic(), endSession);
+}

@@ -1,0 +1,27 @@
+/**
+ * Ends HTTP/2 sessions that begin requests only to give them up (CVE-2023-44487). The library below counts too, but keeps the connection
+ * after it has said goodbye.
+ */
+import type { Server } from 'node:http';
+import { constants, type Http2Session, type Http2Stream } from 'node:http2';
+
+/** So many at once, and so many a second for long. Whoever jumps about in a film gives up a few a second. */
+const MOST = 500;
+const MOST_A_SECOND = 20;
+
+/** @param now monotonic, in milliseconds */
+export function limitResets(server: Server, now: () => number, end: (session: Http2Session) => void): void {
+  server.on('session', (session: Http2Session) => {
+    let left = MOST;
+    let at = now();
+    session.on('stream', (stream: Http2Stream) => {
+      stream.once('close', () => {
+        if (stream.rstCode === constants.NGHTTP2_NO_ERROR) return;
+        const since = now() - at;
+        at += since;
+        left = Math.min(MOST, left + (since * MOST_A_SECOND) / 1000) - 1;
+        if (left < 0) end(session);
+      });
+    });
+  });
+}
