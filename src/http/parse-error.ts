@@ -8,6 +8,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { LadingError } from '../errors.ts';
 import { unknownTransferCoding } from './content.ts';
 import { problemReply } from './problems.ts';
@@ -65,7 +66,7 @@ function hasOneTransferCoding({ reason = '', rawPacket }: ParseError): boolean {
 export function answerParseError(error: ParseError, socket: Socket): void {
   if (broken.has(socket)) return;
   broken.add(socket);
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable || !speaksHttp1(socket)) {
     socket.destroy();
     return;
   }
@@ -85,6 +86,14 @@ export function answerParseError(error: ParseError, socket: Socket): void {
   else if (response.socket !== null) answer(error, socket);
   // Its turn has not come.
   else response.once('socket', () => answer(error, socket));
+}
+
+/**
+ * False before the end of a TLS handshake, and for HTTP/2. What is written then waits for the handshake; if an HTTP/2 session takes over the
+ * connection meanwhile, its first write meets the waiting one, and node ends the process.
+ */
+function speaksHttp1(socket: Socket): boolean {
+  return !(socket instanceof TLSSocket) || (socket.alpnProtocol !== null && socket.alpnProtocol !== 'h2');
 }
 
 /** An answer that has begun must not be followed by a second one, and one that is cut off must not look complete. */
