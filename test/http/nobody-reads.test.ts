@@ -2,12 +2,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { IncomingMessage } from 'node:http';
 import { constants } from 'node:http2';
-import { get } from 'node:https';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { connect as connectTls } from 'node:tls';
 import { promisify } from 'node:util';
 import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/processes.ts';
@@ -21,10 +18,11 @@ import {
   pipelineUnread,
   rawSession,
   requestFrame,
+  secureSocket,
   session,
 } from '../support/unread.ts';
 
-const IDLE = { LADING_IDLE_SECONDS: '1' };
+const IDLE = { LADING_IDLE_SECONDS: '2' };
 const WIDE = 2 ** 31 - 1;
 const EVENTS = { accept: 'text/event-stream' };
 
@@ -69,11 +67,11 @@ async function connectionsOf({ app }: TestServer): Promise<number> {
 
 /** Somebody else, who reads. */
 async function isServed({ port }: TestServer): Promise<void> {
-  const request = get({ port, host: '127.0.0.1', path: '/health', rejectUnauthorized: false, agent: false });
-  const [reply] = (await once(request, 'response')) as [IncomingMessage];
-  assert.equal(reply.statusCode, 200);
-  reply.resume();
-  await once(reply, 'end');
+  const socket = await secureSocket(port);
+  socket.write('GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
+  const [head] = (await once(socket, 'data')) as [Buffer];
+  assert.match(head.toString(), /^HTTP\/1\.1 200 /);
+  socket.destroy();
 }
 
 test('HTTP/1.1: pipelined requests whose answers nobody reads are ended, whatever they ask for', async (t) => {
@@ -82,10 +80,7 @@ test('HTTP/1.1: pipelined requests whose answers nobody reads are ended, whateve
     const server = secure ? await secureServer(t) : await startServer(t, IDLE);
     const all = [...open, ...(await signedInRoutes(server))].filter(({ headers }) => headers?.accept === undefined);
     const dial = async () => {
-      if (!secure) return connect(server.port, '127.0.0.1');
-      const socket = connectTls({ port: server.port, host: '127.0.0.1', rejectUnauthorized: false });
-      await once(socket, 'secureConnect');
-      return socket;
+      return secure ? secureSocket(server.port) : connect(server.port, '127.0.0.1');
     };
     // What cannot even be routed meets no hook of a route.
     const lists = [all, all.slice(-1), [{ method: 'GET', path: '/%ff' }]];
