@@ -161,10 +161,13 @@ export class MultipartPart {
       });
       if (next.done === true) return null;
       const part = next.value;
+      // The parser's types do not say that a part may come without a name.
+      const name: string | undefined = part.fieldname;
       if (part.type !== 'file') {
         if (part.valueTruncated) throw new LadingError('invalid_request', 'A field of the form is too long.');
-        this.#checkField(part.fieldname, String(part.value));
-        if (!this.fields.has(part.fieldname)) this.fields.set(part.fieldname, String(part.value));
+        if (name === undefined) continue;
+        this.#checkField(name, String(part.value));
+        if (!this.fields.has(name)) this.fields.set(name, String(part.value));
         continue;
       }
       if (part.fieldname === this.#partName) return part;

@@ -162,7 +162,9 @@ export function tus(random: Random, world: World): Message {
     fields.push(['Upload-Checksum', random.pick([`sha1 ${sum}`, 'sha1 AAAA', 'md9 x', junk(random)])]);
   }
   if (random.once(20)) fields.push(['X-HTTP-Method-Override', random.pick(['PATCH', 'DELETE', 'TRACE', junk(random)])]);
-  return message(random, world, ['tus', method, target], fields, body);
+  const made = message(random, world, ['tus', method, target], fields, body);
+  // What it is an answer to is not its own method then.
+  return { ...made, sound: made.sound && !fields.some(([name]) => name === 'X-HTTP-Method-Override') };
 }
 
 export function resumable(random: Random, world: World): Message {

@@ -195,6 +195,28 @@ test('a field beside the file that was meant as a parameter is refused; others a
   assert.equal(before.status, 400);
 });
 
+test('a part of a form without a name is left out of account', async (t) => {
+  const { origin, client } = await startServer(t);
+  const part = (disposition: string, body: string) =>
+    `--b\r\nContent-Disposition: form-data${disposition}\r\n\r\n${body}\r\n`;
+  const file = part('; name="file"; filename="a.txt"', '');
+  for (const nameless of [
+    part('', 'x'),
+    part('; nam="a"', 'x'),
+    part('; namfilename=""', 'x'),
+    part('; name=""', 'x'),
+  ]) {
+    for (const body of [nameless + file, file + nameless]) {
+      const reply = await fetch(`${origin}/api/files/upload?filename=a.txt&total_size=0`, {
+        method: 'POST',
+        headers: { ...client.headers, 'content-type': 'multipart/form-data; boundary=b' },
+        body: `${body}--b--\r\n`,
+      });
+      assert.equal(reply.status, 200, await reply.text());
+    }
+  }
+});
+
 test('whatever a key is called, it is found and named', () => {
   const schema = {
     type: 'object',
