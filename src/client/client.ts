@@ -39,7 +39,7 @@ import {
 import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './download.ts';
 import { NetworkError, parseObject, problemOf } from './failures.ts';
 import { type Credentials, Session } from './session.ts';
-import { GrantCalls, SessionCalls, ShareCalls } from './sharing.ts';
+import { GrantCalls, PlayerCalls, SessionCalls, ShareCalls } from './sharing.ts';
 import { parseEvents } from './sse.ts';
 import { type StreamOptions, stream } from './stream.ts';
 import { readText, type Transport, type TransportRequest, type TransportResponse } from './transport.ts';
@@ -51,6 +51,7 @@ export type { Session } from '../protocol/account-schemas.ts';
 export type { Delivery, NewTarget, Target, TargetCreated } from '../protocol/delivery-schemas.ts';
 export type { LadingEvent } from '../protocol/event-schemas.ts';
 export type { Grant, GrantList, NewGrant } from '../protocol/grant-schemas.ts';
+export type { Player } from '../protocol/player-schemas.ts';
 export type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
 export type { NewShare, Share, ShareCreated } from '../protocol/share-schemas.ts';
 export type { ApiToken, ApiTokenCreated } from '../protocol/token-schemas.ts';
@@ -158,6 +159,7 @@ export class LadingClient {
   readonly tenants: TenantCalls;
   readonly quotas: QuotaCalls;
   readonly shares: ShareCalls;
+  readonly players: PlayerCalls;
   readonly grants: GrantCalls;
   readonly sessions: SessionCalls;
   readonly deliveries: DeliveryCalls;
@@ -181,6 +183,7 @@ export class LadingClient {
     this.tenants = new TenantCalls(this.#ask);
     this.quotas = new QuotaCalls(this.#ask);
     this.shares = new ShareCalls(this.#ask);
+    this.players = new PlayerCalls(this.#ask);
     this.grants = new GrantCalls(this.#ask);
     this.sessions = new SessionCalls(this.#ask);
     this.deliveries = new DeliveryCalls(this.#ask);

@@ -1,6 +1,7 @@
 /** The calls of those who let others read their files, and of those who look after their own sessions. */
 import type { Session, SessionList } from '../protocol/account-schemas.ts';
 import type { Grant, GrantList, NewGrant } from '../protocol/grant-schemas.ts';
+import type { Player } from '../protocol/player-schemas.ts';
 import type { NewShare, Share, ShareCreated } from '../protocol/share-schemas.ts';
 import { type Ask, segment } from './administration.ts';
 
@@ -32,6 +33,25 @@ export class ShareCalls {
   /** It is worthless from now on, and downloads by it are cut. Throws `not_found`. */
   async revoke(shareId: string, { signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
     await this.#ask('DELETE', `api/shares/${segment(shareId)}`, { signal });
+  }
+}
+
+/** Files for the media elements of a page in this browser, which can send no token: by a cookie, for some minutes. No share links. */
+export class PlayerCalls {
+  readonly #ask: Ask;
+
+  constructor(ask: Ask) {
+    this.#ask = ask;
+  }
+
+  /** The address in the answer works in this browser alone. Throws `not_found`, `not_complete`. */
+  open(name: string, { owner, signal }: SharingOptions = {}): Promise<Player> {
+    return this.#ask('POST', `api/files/player/${segment(name)}`, { query: { owner }, signal });
+  }
+
+  /** The address stops working. Throws `not_found`. */
+  async end(playerId: string, { signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
+    await this.#ask('DELETE', `api/players/${segment(playerId)}`, { signal });
   }
 }
 

@@ -10,6 +10,16 @@ import { words } from './format.ts';
 /** Where the server is: the folder of this page. */
 export const SERVER = new URL('.', location.href).href;
 
+/**
+ * A path or address that the server told, as this page reaches it. Behind a proxy that takes a path away the server may know of that path,
+ * or may not.
+ */
+export function serverAddress(url: string): string {
+  const { pathname: base } = new URL(SERVER);
+  if (!url.startsWith('/') || (base !== '/' && url.startsWith(base))) return new URL(url, SERVER).href;
+  return new URL(url.slice(1), SERVER).href;
+}
+
 const KEPT = 'lading.token';
 const ENDED = 'The sign-in has ended; sign in again.';
 /** Pauses before a renewal is tried again. */
@@ -78,7 +88,7 @@ export async function outsideProviders(): Promise<{ name: string; href: string }
   const providers = await people.providers().catch(() => []);
   const back = `${location.pathname}?${FROM_OUTSIDE}`;
   return providers.map(({ name, login_url: url }) => {
-    const href = new URL(url, SERVER);
+    const href = new URL(serverAddress(url));
     href.searchParams.set('return_to', back);
     return { name, href: href.href };
   });
@@ -160,6 +170,8 @@ async function establish(first: string, renewal: Renewal, expected: string | nul
       tellEnd = () => {};
       sessionStorage.removeItem(KEPT);
       if (renewal === 'cookie') await endByCookie(rights.client_id, token).catch(() => {});
+      // An API token is no session: it is revoked where it was made.
+      else if (rights.kind !== 'token') await people.endSession(token).catch(() => {});
     },
   };
 }

@@ -19,6 +19,7 @@ import {
   type ReplyField,
 } from './documented.ts';
 import { PROBLEM_TYPE, problemReply, type Refusal } from './problems.ts';
+import { PLAYER_COOKIE } from './routes/players.ts';
 
 type Json = Record<string, unknown>;
 
@@ -250,6 +251,7 @@ export const openapi = fp(
             bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
             basic: { type: 'http', scheme: 'basic' },
             cookie: { type: 'apiKey', in: 'cookie', name: ACCESS_COOKIE },
+            player: { type: 'apiKey', in: 'cookie', name: PLAYER_COOKIE },
           },
         },
         security: [{ bearer: [] }, { cookie: [] }],

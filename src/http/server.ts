@@ -11,6 +11,7 @@ import fastify, {
 } from 'fastify';
 import { LadingError } from '../errors.ts';
 import { Access } from '../identity/access.ts';
+import { Players } from '../identity/players.ts';
 import { Throttle } from '../identity/throttle.ts';
 import { Tokens } from '../identity/tokens.ts';
 import { auditHooks, auditRefusal } from './audit.ts';
@@ -52,6 +53,7 @@ import { outsideRoutes } from './routes/outside.ts';
 import { ownAccountRoutes } from './routes/own-account.ts';
 import { signInRoutes } from './routes/people.ts';
 import { phoneRoutes } from './routes/phones.ts';
+import { playedFileRoute, playerRoutes } from './routes/players.ts';
 import { quotaRoutes } from './routes/quotas.ts';
 import { resumableRoutes } from './routes/resumable.ts';
 import { sessionRoutes } from './routes/sessions.ts';
@@ -87,6 +89,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const throttle = new Throttle(deps.clock);
   const signUps = new Throttle(deps.clock);
   const streams = new StreamLimits();
+  const players = new Players(deps.clock);
   const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, signUps, streams };
 
   sites(app, deps.config);
@@ -130,6 +133,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     outsideRoutes(working, routeDeps);
     accountDoors(working, routeDeps);
     sharedFileRoute(working, routeDeps);
+    playedFileRoute(working, routeDeps, players);
     tokenDashboardRoutes(working, routeDeps);
     tusRoutes(working, routeDeps, limits);
     resumableRoutes(working, routeDeps, limits);
@@ -161,6 +165,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         accountRoutes(api, routeDeps);
         sessionRoutes(api, routeDeps);
         shareRoutes(api, routeDeps);
+        playerRoutes(api, routeDeps, players);
         grantRoutes(api, routeDeps);
         deliveryRoutes(api, routeDeps);
         callRoutes(api, routeDeps);

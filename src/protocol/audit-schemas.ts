@@ -23,6 +23,7 @@ export const AUDIT_ACTIONS = [
   'share_created',
   'share_revoked',
   'share_used',
+  'player_opened',
   'grant_created',
   'grant_revoked',
   'quota_set',

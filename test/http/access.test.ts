@@ -141,6 +141,10 @@ const LINES: Line[] = [
   { operation: 'GET /api/grants', rule: 'files:read' },
   { operation: 'POST /api/grants', rule: 'files:read', body: () => ({ filename: 'none', grantee: 'none' }) },
   { operation: 'DELETE /api/grants/{grant_id}', rule: 'files:read' },
+  { operation: 'POST /api/files/player/{filename}', rule: 'files:read' },
+  { operation: 'DELETE /api/players/{player_id}', rule: 'files:read' },
+  { operation: 'GET /api/players/{player_id}', rule: 'open' },
+  { operation: 'HEAD /api/players/{player_id}', rule: 'open' },
   { operation: 'GET /s/{token}', rule: 'open' },
   { operation: 'HEAD /s/{token}', rule: 'open' },
 
@@ -348,6 +352,7 @@ const OF_OTHERS: [operation: string, scope: OneScope, reads: boolean][] = [
   ['HEAD /api/files/download/{filename}', 'files:read', true],
   ['POST /api/files/verify/{filename}', 'files:read', true],
   ['POST /api/files/share/{filename}', 'files:read', true],
+  ['POST /api/files/player/{filename}', 'files:read', true],
   ['GET /api/shares', 'files:read', true],
   ['GET /api/grants', 'files:read', true],
   ['GET /api/files', 'files:read', true],

@@ -148,6 +148,7 @@ test('every documented route but the open ones wants a token', async (t) => {
     '/api/oauth/introspect',
     '/api/oauth/revoke',
     '/api/oauth/token',
+    '/api/players/{player_id}',
     '/auth/token',
     '/client/login',
     '/client/signup',

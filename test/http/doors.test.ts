@@ -48,6 +48,8 @@ const NO_DOORS = new Set([
   'DELETE /v1/auth/sessions',
   'DELETE /v1/auth/sessions/{session_id}',
   'DELETE /api/shares/{share_id}',
+  'POST /api/files/player/{filename}',
+  'DELETE /api/players/{player_id}',
   'POST /api/grants',
   'DELETE /api/grants/{grant_id}',
   'POST /api/deliveries/targets',

@@ -337,6 +337,22 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ['delete', '/api/grants/{grant_id}', [], '200 400 401 403 404 408 431 500 503 507', []],
   ['get', '/api/shares', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
   ['delete', '/api/shares/{share_id}', [], '200 400 401 403 404 408 431 500 503 507', []],
+  ['post', '/api/files/player/{filename}', [], '201 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
+  ['delete', '/api/players/{player_id}', [], '200 400 401 403 404 408 431 500 503', []],
+  [
+    'get',
+    '/api/players/{player_id}',
+    [...CONDITIONS, 'If-Range', 'Range', ...WANTED],
+    '200 206 304 400 404 408 412 416 431 500 503',
+    [...FILE_FIELDS, 'Last-Modified', 'Repr-Digest'],
+  ],
+  [
+    'head',
+    '/api/players/{player_id}',
+    [...CONDITIONS, ...WANTED],
+    '200 304 400 404 408 412 431 500 503',
+    [...FILE_FIELDS, 'Last-Modified', 'Repr-Digest'],
+  ],
   [
     'get',
     '/s/{token}',

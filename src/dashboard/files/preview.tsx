@@ -1,8 +1,9 @@
 /** A look at a file in the page, if it is of a sort that browsers show and not too large. */
+import type { TargetedEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { size, words } from '../format.ts';
-import type { SignedIn } from '../session.ts';
+import { type SignedIn, serverAddress } from '../session.ts';
 
 /** Shown from memory up to so many bytes. */
 const MOST_BYTES = 32 * 1024 ** 2;
@@ -112,24 +113,42 @@ function Text({ who, file }: Shown) {
 }
 
 /**
- * Played from where one clicks, by ranges: the player gets a link that is good for an hour and goes with the preview, for it cannot send
- * a token, and a token has no place in an address.
+ * Played from where one clicks, by ranges. The player reads by a right of its own, which is no share link; when that has run out, or the
+ * server was started anew, it gets another one and goes on where it was.
  */
 function Sound({ who, file }: Shown) {
   const [url, setUrl] = useState<string | null>(null);
   const [why, setWhy] = useState<string | null>(null);
+  const [turn, setTurn] = useState(0);
+  const goOnAt = useRef<{ time: number; plays: boolean } | null>(null);
+  const loaded = useRef(false);
   const { filename, etag } = file;
   useEffect(() => {
-    const { shares } = who.client;
-    const made = shares.create(filename, { expires_in: 3600 });
-    made.then(
-      (share) => setUrl(new URL(share.url, location.href).href),
+    const { players } = who.client;
+    const opened = players.open(filename);
+    loaded.current = false;
+    opened.then(
+      (player) => setUrl(serverAddress(player.url)),
       (problem) => setWhy(words(problem)),
     );
     return () => {
-      made.then(({ share_id: id }) => shares.revoke(id)).catch(() => {});
+      opened.then(({ player_id: id }) => players.end(id)).catch(() => {});
     };
-  }, [who, filename, etag]);
+  }, [who, filename, etag, turn]);
+  const failed = ({ currentTarget: player }: TargetedEvent<HTMLAudioElement>) => {
+    // What never played is no sound that this browser knows; another address would not help.
+    if (!loaded.current) return setWhy('This browser cannot play it. Download it to hear it.');
+    goOnAt.current = { time: player.currentTime, plays: !player.paused };
+    setTurn((before) => before + 1);
+  };
+  const ready = ({ currentTarget: player }: TargetedEvent<HTMLAudioElement>) => {
+    loaded.current = true;
+    const before = goOnAt.current;
+    goOnAt.current = null;
+    if (before === null) return;
+    player.currentTime = before.time;
+    if (before.plays) void player.play().catch(() => {});
+  };
   return (
     <div class="preview">
       <Waveform who={who} file={file} />
@@ -137,8 +156,9 @@ function Sound({ who, file }: Shown) {
         <p class="quiet">{why ?? 'Loading the sound …'}</p>
       ) : (
         // biome-ignore lint/a11y/useMediaCaption: nobody wrote down what is said in it
-        <audio controls preload="metadata" src={url} aria-label={filename} />
+        <audio controls preload="metadata" src={url} aria-label={filename} onError={failed} onLoadedMetadata={ready} />
       )}
+      {url !== null && why !== null && <p class="quiet">{why}</p>}
     </div>
   );
 }

@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Act, Secret, Table, Trouble } from '../parts.tsx';
+import { serverAddress } from '../session.ts';
 import { useLive } from '../use-live.ts';
 
 const LIVES = [
@@ -34,7 +35,7 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
         ...(most === '' ? {} : { max_downloads: Number(most) }),
         ...(password === '' ? {} : { password }),
       });
-      setLink(new URL(share.url, location.href).href);
+      setLink(serverAddress(share.url));
       form.reset();
       live.again();
     } catch (problem) {

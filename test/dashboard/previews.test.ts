@@ -1,0 +1,79 @@
+/** Looks at files that are too large to be held in memory, and players whose right has run out. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
+import { clockOf } from '../support/clock.ts';
+import { holds, signInTo } from '../support/dashboard.ts';
+import { type Account, startServer } from '../support/server.ts';
+
+/** Silence, of 8-bit samples. */
+function silence(seconds: number, rate: number): Buffer {
+  const head = Buffer.alloc(44);
+  const bytes = seconds * rate;
+  head.write('RIFF', 0);
+  head.writeUInt32LE(36 + bytes, 4);
+  head.write('WAVEfmt ', 8);
+  head.writeUInt32LE(16, 16);
+  head.writeUInt16LE(1, 20);
+  head.writeUInt16LE(1, 22);
+  head.writeUInt32LE(rate, 24);
+  head.writeUInt32LE(rate, 28);
+  head.writeUInt16LE(1, 32);
+  head.writeUInt16LE(8, 34);
+  head.write('data', 36);
+  head.writeUInt32LE(bytes, 40);
+  return Buffer.concat([head, Buffer.alloc(bytes, 128)]);
+}
+
+async function store(origin: string, { headers }: Account, name: string, body: Buffer, type: string): Promise<void> {
+  const url = `${origin}/api/files/content/${name}`;
+  const reply = await fetch(url, { method: 'PUT', headers: { ...headers, 'content-type': type }, body });
+  assert.ok(reply.ok, await reply.text());
+}
+
+test('of a long sound any place is played, of a long text the beginning is shown', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const { origin, client } = await startServer(t);
+  await store(origin, client, 'long.wav', silence(1000, 40_000), 'audio/wav');
+  const line = 'a line with an ä in it\n';
+  await store(origin, client, 'long.txt', Buffer.from(line.repeat(1_600_000)), 'text/plain');
+  const { page, complaints } = await visit(t, `${origin}/`);
+  await signInTo(page, client);
+  await page.getByRole('button', { name: 'long.wav', exact: true }).click();
+  await page.getByText('There is no waveform. It is larger than 32.0 MiB').waitFor();
+  await holds(page, "document.querySelector('audio')?.duration > 999");
+  await page.evaluate("document.querySelector('audio').currentTime = 900");
+  await holds(page, "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking");
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('button', { name: 'long.txt', exact: true }).click();
+  await page.getByText('The first 64.0 KiB of').waitFor();
+  const shown = (await page.locator('pre').textContent()) ?? '';
+  assert.ok(shown.startsWith(line) && !shown.includes('�'));
+  assert.deepEqual(complaints, []);
+});
+
+test('a player whose right ran out gets another one and goes on; after a sign-out the address is worth nothing', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  let passed = 0;
+  const { origin, client } = await startServer(t, {}, { clock: clockOf(() => Date.now() + passed) });
+  await store(origin, client, 'long.wav', silence(1000, 40_000), 'audio/wav');
+  const { page, context, complaints } = await visit(t, `${origin}/`);
+  await signInTo(page, client);
+  await page.getByRole('button', { name: 'long.wav', exact: true }).click();
+  await holds(page, "document.querySelector('audio')?.duration > 999");
+  const before = String(await page.evaluate("document.querySelector('audio').src"));
+  passed += 16 * 60_000;
+  await page.evaluate("document.querySelector('audio').currentTime = 900");
+  await holds(page, `document.querySelector('audio').src !== '${before}'`);
+  await holds(page, "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking");
+  const after = String(await page.evaluate("document.querySelector('audio').src"));
+  assert.equal((await context.request.get(after)).status(), 200);
+  await page.getByRole('button', { name: 'Close' }).click();
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Sign out', exact: true }).click();
+  await page.getByRole('button', { name: 'Sign in' }).waitFor();
+  assert.equal((await context.request.get(after)).status(), 404);
+  assert.deepEqual(complaints, []);
+});
