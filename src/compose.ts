@@ -12,7 +12,7 @@ import { sipVoice } from './calls/sip.ts';
 import { consoleVoice, type Voice } from './calls/voice.ts';
 import { type KeptClock, openClock, SteadyClock } from './clock.ts';
 import type { Config } from './config.ts';
-import type { Catalog, Clock, Collection } from './contracts.ts';
+import type { Catalog, Clock, Collection, FileHappening } from './contracts.ts';
 import { Deliveries } from './delivery/deliveries.ts';
 import { Targets } from './delivery/targets.ts';
 import { WebhookSender } from './delivery/webhook.ts';
@@ -28,6 +28,7 @@ import { ensureAdmin, type FirstAdmin, makeSigningKey } from './identity/bootstr
 import { Identity, type IdentityStores } from './identity/identity.ts';
 import { KeyRing } from './identity/keys.ts';
 import { type OutsideProvider, openIdProvider, yandexProvider } from './identity/outside.ts';
+import { holderOf } from './identity/policy.ts';
 import { Quotas } from './identity/quotas.ts';
 import { SecondFactor } from './identity/second-factor.ts';
 import { VAULT_KEY_BYTES, Vault } from './identity/vault.ts';
@@ -161,7 +162,11 @@ async function assemble(
     },
   );
   identity.alsoOfTenants((tenant) => deliveries.forgetTenant(tenant));
-  const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas, happened: events.file }, config);
+  const happened = (happening: FileHappening): void => {
+    logStale(log, happening);
+    events.file(happening);
+  };
+  const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas, happened }, config);
   let state: ServerState = 'starting';
   // As much again as half of what uploads may hold, so that neither side can starve the other.
   const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
@@ -216,6 +221,19 @@ async function assemble(
       enter,
     },
   });
+}
+
+/** What happens to uploads for which nobody does anything must not happen in silence. */
+function logStale(log: Logger, happening: FileHappening): void {
+  if (happening.type !== 'upload.stale' && happening.type !== 'upload.expired') return;
+  const { file, received } = happening;
+  const about = { file: file.name, file_id: file.id, ...holderOf(file.owner), bytes_received: received };
+  if (happening.type === 'upload.expired') log.warn(about, 'an upload was removed: it was parked for too long');
+  else
+    log.info(
+      { ...about, expires_at: happening.expiresAt ?? null },
+      'an upload was parked: nothing came for it for long',
+    );
 }
 
 /** What is shared of a file ends with it, now and when a crash came in between. */
@@ -444,7 +462,7 @@ async function sweep({
   log,
 }: Pick<Parts, 'engine' | 'identity' | 'deliveries' | 'calls' | 'log'> & { keys: JwtKeys }) {
   const swept = await engine.sweep();
-  if (swept.removed > 0 || swept.sealed > 0) log.info(swept, 'swept');
+  if (Object.values(swept).some((count) => count > 0)) log.info(swept, 'swept');
   try {
     await identity.sweep();
     if (keys instanceof KeyRing) await keys.sweep();

@@ -159,6 +159,8 @@ export interface FileDocument {
   completedAt: number | null;
   /** Id of the complete file that this upload replaces when it is sealed. */
   replaces: string | null;
+  /** Open: date since when it is parked, for nothing came for long. */
+  staleAt?: number;
   /** It was begun with overwrite=true, whether there was a file of its name or not. */
   overwrites?: true;
   /** Where the bytes are, one piece after the other, if not in the file's own blob; each of them sealed under an id of its own. */
@@ -179,6 +181,8 @@ export interface ResourceDocument {
   endsWhenTold?: true;
   /** A piece of files to come, never a file by itself. */
   partial?: true;
+  /** Of a piece: a file has its bytes too. */
+  joined?: true;
   /** Made of other uploads, once all of them are whole. */
   final?: JoinDocument;
 }
@@ -256,8 +260,16 @@ export interface QuotaLimits {
 /** What happens to files, as it happens. */
 export type FileHappening =
   | {
-      type: 'file.created' | 'file.completed' | 'file.deleted' | 'upload.cancelled' | 'upload.expired';
+      type: 'file.created' | 'file.completed' | 'file.deleted';
       file: Readonly<FileDocument>;
+    }
+  | {
+      type: 'upload.cancelled' | 'upload.stale' | 'upload.expired';
+      file: Readonly<FileDocument>;
+      /** Bytes stored of it. */
+      received: number;
+      /** Of `upload.stale`: date before which it is not removed; null: never. */
+      expiresAt?: number | null;
     }
   | {
       type: 'chunk.received';

@@ -61,6 +61,7 @@ test('the defaults are those of the protocol', () => {
     requireOtp: [],
     otpHours: 12,
     staleSeconds: 86400,
+    staleRemoveDays: 30,
     cleanupCron: '0 * * * *',
     openEndedSeconds: 900,
     maxChunkBytes: 1024 ** 3,

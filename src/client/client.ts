@@ -308,8 +308,8 @@ export class LadingClient {
     return json(await this.#call('POST', path, { query: { owner }, body: [], signal, idleMs: 3_600_000 }));
   }
 
-  /** Administrators: removes stale uploads and seals open-ended ones now. */
-  async sweep({ signal }: CallOptions = {}): Promise<{ removed: number; sealed: number }> {
+  /** Administrators: parks stale uploads, removes those parked for long and seals open-ended ones now. */
+  async sweep({ signal }: CallOptions = {}): Promise<{ removed: number; sealed: number; parked?: number }> {
     return json(await this.#call('POST', 'api/sweep', { body: [], signal, idleMs: 3_600_000 }));
   }
 

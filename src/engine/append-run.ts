@@ -55,6 +55,7 @@ export class AppendRun {
     });
     running.receives(inbox);
     try {
+      this.#deps.uploads.resume(upload);
       await this.#deps.uploads.using(upload, async (handles) => {
         const held = await upload.reserve({ start: intent.offset, end: MAX_OFFSET }, inbox.gone);
         try {

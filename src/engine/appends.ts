@@ -16,6 +16,7 @@ import { AppendRun } from './append-run.ts';
 import type { Precondition } from './current.ts';
 import type { IngestDeps } from './ingest.ts';
 import { Joins, sizeOf } from './joins.ts';
+import { expiryOf } from './parking.ts';
 import { fileTooLarge, outOfBounds } from './refusals.ts';
 import {
   type AppendIntent,
@@ -141,13 +142,13 @@ export class Appends {
     if (document.state === 'sealed') {
       const size = document.size ?? 0;
       // The address is good as long after the end as it would have been without one.
-      if (clock.since(document.completedAt ?? 0) >= limits.staleMs) throw gone();
+      if (clock.since(document.completedAt ?? 0) >= limits.staleMs + (limits.removeMs ?? Number.POSITIVE_INFINITY))
+        throw gone();
       return { ...shared, offset: size, size, complete: true, expiresAt: null };
     }
     const upload = this.#deps.uploads.of(document);
     if (!upload) throw gone();
-    const expiresAt = upload.lastCommitAt + limits.staleMs;
-    if (upload.users === 0 && clock.since(upload.lastCommitAt) >= limits.staleMs && !upload.covered) throw gone();
+    const expiresAt = expiryOf(upload, limits);
     const offset = upload.stored.firstGap();
     const complete = upload.sealed || (kind === 'partial' && upload.whole);
     const size = final && upload.size === null ? await this.#joins.sizeOf(final.parts) : upload.size;

@@ -77,10 +77,12 @@ export class Committer {
   }
 
   async #round(upload: OpenUpload, batch: Pending[]): Promise<void> {
-    const { accepted, document } = this.#admit(upload, batch);
+    const { accepted, document: declared } = this.#admit(upload, batch);
     const first = accepted[0];
     if (!first) return;
     const fresh = accepted.flatMap((pending) => pending.fresh);
+    const goesOn = accepted.some(({ declaration }) => declaration.staleAt === undefined);
+    const document = goesOn ? withoutStaleness(declared) : declared;
     // What reads as complete is promised to be durable (PROTOCOL §3), whatever the durability.
     const durable = this.#deps.durability === 'chunk' || upload.completeWith(fresh, document);
     const time = this.#deps.clock.now();
@@ -134,10 +136,22 @@ export class Committer {
     if (upload.closed || (upload.visible && document === upload.document)) return;
     // An upload that was deleted during this round must not come back by its document.
     upload.assertGoing();
-    const written = { ...document, updatedAt: time };
+    const before = upload.document;
+    // Parking changes nothing about when something last came.
+    const written = document.staleAt === undefined ? { ...document, updatedAt: time } : document;
     await this.#deps.catalog.put(written);
     upload.document = written;
     if (!upload.visible) this.#deps.happened({ type: 'file.created', file: written });
     upload.visible = true;
+    if (before.staleAt === undefined || written.staleAt !== undefined) return;
+    this.#deps.usage.resumed(upload);
+    upload.lastCommitAt = time;
   }
+}
+
+/** Its client is back: it is parked no longer. */
+function withoutStaleness(document: FileDocument): FileDocument {
+  if (document.staleAt === undefined) return document;
+  const { staleAt: _, ...rest } = document;
+  return rest;
 }

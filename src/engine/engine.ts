@@ -23,6 +23,7 @@ import { Committer, type Durability } from './committer.ts';
 import { CurrentFiles, type Precondition } from './current.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
+import type { Lifetime } from './parking.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
 import { Removal } from './removal.ts';
@@ -44,6 +45,7 @@ const BUFFER_PATIENCE_MS = 10_000;
 const STOP_GRACE_MS = 5_000;
 /** `setTimeout` takes no longer delay. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const DAY_MS = 24 * 3600 * 1000;
 
 export interface EngineDoors {
   blobs: BlobStore;
@@ -65,6 +67,8 @@ export interface EngineSettings {
   maxChunkBytes: number;
   maxFileBytes: number;
   staleSeconds: number;
+  /** After that until a stale upload is removed; 0: never. */
+  staleRemoveDays?: number;
   openEndedSeconds: number;
   idleSeconds: number;
   minBytesPerSecond: number;
@@ -139,7 +143,7 @@ export class Engine {
       segments,
       watchdog,
       watchers,
-      limits: { maxChunkBytes, maxFileBytes, staleMs: this.#staleMs, openEndedMs: this.#openEndedMs },
+      limits: { maxChunkBytes, maxFileBytes, ...this.#lifetime, openEndedMs: this.#openEndedMs },
       syncEarly: durability === 'chunk',
       settleLater: (upload) => this.#settleLater(upload),
       happened,
@@ -153,8 +157,15 @@ export class Engine {
     );
   }
 
-  get #staleMs(): number {
-    return this.#settings.staleSeconds * 1000;
+  get #lifetime(): Lifetime {
+    const { staleSeconds, staleRemoveDays = 30 } = this.#settings;
+    return { staleMs: staleSeconds * 1000, removeMs: staleRemoveDays === 0 ? null : staleRemoveDays * DAY_MS };
+  }
+
+  /** Milliseconds that an upload is kept after its last byte; null: for ever. */
+  get lifetimeMs(): number | null {
+    const { staleMs, removeMs } = this.#lifetime;
+    return removeMs === null ? null : staleMs + removeMs;
   }
 
   get #openEndedMs(): number {
@@ -205,6 +216,7 @@ export class Engine {
     const upload = this.#uploads.find(intent.owner, intent.name);
     if (upload) {
       const replaced = upload.visible && upload.coveredSoFar && intent.overwrite;
+      if (upload.parked) this.#usage.check(intent.owner, { openUploads: 1 });
       if (!replaced) upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null });
       if (replaced || !upload.visible) await this.#ingest.judge(intent, upload);
       return;
@@ -296,7 +308,7 @@ export class Engine {
 
   async status(owner: string, name: string): Promise<FileStatus> {
     const upload = this.#uploads.findVisible(owner, name);
-    if (upload) return uploadStatus(upload, this.#staleMs);
+    if (upload) return uploadStatus(upload, this.#lifetime);
     const { sealed } = await this.#doors.catalog.find(owner, name);
     return sealed ? sealedStatus(sealed) : pendingStatus(name);
   }
@@ -313,7 +325,7 @@ export class Engine {
     return found.map((upload) => {
       const { owner, resource } = upload.document;
       const part = resource?.partial === true;
-      const file = uploadStatus(upload, this.#staleMs);
+      const file = uploadStatus(upload, this.#lifetime);
       return { owner, part, receiving: upload.users > 0, file: part ? { ...file, filename: 'part' } : file };
     });
   }
@@ -335,7 +347,7 @@ export class Engine {
         if (files.length === limit) return { files, next_cursor: after };
         after = name;
         const upload = this.#uploads.findVisible(owner, name);
-        const found = upload ? uploadStatus(upload, this.#staleMs) : slot.sealed && sealedStatus(slot.sealed);
+        const found = upload ? uploadStatus(upload, this.#lifetime) : slot.sealed && sealedStatus(slot.sealed);
         if (found && (status === null || found.status === status)) files.push(found);
       }
     }
@@ -417,7 +429,7 @@ export class Engine {
       sealer: this.#sealer,
       watchers: this.#watchers,
       happened: (happening) => this.#happened(happening),
-      staleMs: this.#staleMs,
+      ...this.#lifetime,
       openEndedMs: this.#openEndedMs,
     });
   }
@@ -453,7 +465,7 @@ export class Engine {
 
   /** Numbers for the metrics page. */
   gauges(): Record<string, number> {
-    return { open_uploads: this.#uploads.count, ...this.#segments.gauges() };
+    return { ...this.#uploads.gauges(), ...this.#segments.gauges() };
   }
 
   /**

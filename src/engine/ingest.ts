@@ -29,6 +29,7 @@ import type { Committer } from './committer.ts';
 import type { CurrentFiles, Precondition } from './current.ts';
 import { Inbox } from './inbox.ts';
 import type { DigestsBehind } from './late.ts';
+import type { Lifetime } from './parking.ts';
 import { type Received, Receiver } from './receiver.ts';
 import {
   assertStands,
@@ -77,10 +78,9 @@ export interface ChunkIntent {
   precondition?: Precondition | undefined;
 }
 
-export interface IngestLimits {
+export interface IngestLimits extends Lifetime {
   maxChunkBytes: number;
   maxFileBytes: number;
-  staleMs: number;
   openEndedMs: number;
 }
 
@@ -398,7 +398,7 @@ export class Ingest {
   /** Seals if that was the last gap, and says how the file stands now. */
   async #acknowledge(upload: OpenUpload, chunk: FileStatus['chunk']): Promise<FileStatus> {
     if (upload.covered && !upload.sealed) await this.#deps.sealer.seal(upload);
-    const status = uploadStatus(upload, this.#deps.limits.staleMs, REPLY_GAPS);
+    const status = uploadStatus(upload, this.#deps.limits, REPLY_GAPS);
     return chunk ? { ...status, chunk } : status;
   }
 

@@ -125,10 +125,19 @@ export class Joins {
     this.#running.set(upload.id, running);
     try {
       if (!(await this.#link(upload, parts))) await this.#copy(upload, parts, running);
+      for (const part of parts) await this.#joinedInto(part);
     } finally {
       this.#running.delete(upload.id);
       running.finish();
     }
+  }
+
+  /** A part whose bytes a file has goes when it is stale, instead of being parked. */
+  async #joinedInto(part: OpenUpload): Promise<void> {
+    const { committer, uploads } = this.#deps;
+    if (part.over || part.document.resource?.joined) return;
+    const joined = { size: null, reprDigest: null, contentType: null, joined: true };
+    await uploads.using(part, (handles) => committer.commit(part, handles, [], joined));
   }
 
   /**

@@ -65,12 +65,25 @@ async function replay(
   try {
     const journaled = await readJournal(deps, id);
     const kept = deps.wasClean ? journaled : await checkedRecords(deps, id, journaled);
-    if (kept.length < journaled.length) await deps.manifests.rewrite(id, kept);
+    // A parked upload lies for weeks: what was found good is not read again with every start.
+    const settled = !deps.wasClean && document.staleAt !== undefined && kept.some(({ synced }) => !synced);
+    if (settled) await syncPart(deps, id);
+    if (settled || kept.length < journaled.length)
+      await deps.manifests.rewrite(id, settled ? kept.map((record) => ({ ...record, synced: true })) : kept);
     return { upload: deps.uploads.adopt(document, kept), forgotten: journaled.length - kept.length };
   } catch (error) {
     // One damaged upload must not keep a thousand others from starting.
     deps.warn('an upload could not be recovered and is left as it is', { id, error });
     return { upload: null, forgotten: 0 };
+  }
+}
+
+async function syncPart({ blobs }: RecoverDeps, id: string): Promise<void> {
+  const part = await blobs.openPart(id);
+  try {
+    await part.sync();
+  } finally {
+    part.release();
   }
 }
 

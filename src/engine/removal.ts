@@ -44,7 +44,9 @@ export class Removal {
     const read = upload?.coveredSoFar === true;
     if (upload && (await this.#end(upload))) {
       removed.add(read ? 'file' : 'upload');
-      happened({ type: read ? 'file.deleted' : 'upload.cancelled', file: upload.document });
+      const { document: file, stored } = upload;
+      if (read) happened({ type: 'file.deleted', file });
+      else happened({ type: 'upload.cancelled', file, received: stored.bytes });
     }
     const { sealed } = await catalog.find(owner, name);
     if (sealed) {
@@ -82,8 +84,8 @@ export class Removal {
   /** The same for an upload that is at hand. False when it was complete or over before. */
   async cancelUpload(upload: OpenUpload): Promise<boolean> {
     if (!(await this.#end(upload))) return false;
-    const { document } = upload;
-    if (upload.visible) this.#deps.happened({ type: 'upload.cancelled', file: document });
+    const { document, stored } = upload;
+    if (upload.visible) this.#deps.happened({ type: 'upload.cancelled', file: document, received: stored.bytes });
     this.#deps.watchers.changed(document.owner, document.name);
     return true;
   }

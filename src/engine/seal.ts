@@ -87,7 +87,7 @@ export class Sealer {
     const { owner, name } = upload.document;
     await this.#deps.uploads.discard(upload, mismatch, async () => {});
     this.#deps.watchers.changed(owner, name);
-    this.#deps.happened({ type: 'upload.cancelled', file: upload.document });
+    this.#deps.happened({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes });
     throw mismatch;
   }
 

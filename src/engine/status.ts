@@ -4,6 +4,7 @@ import { hex32 } from '../protocol/crc32.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
 import { type FileStatus, MAX_MISSING } from '../protocol/schemas.ts';
 import { iso } from '../protocol/times.ts';
+import { expiryOf, type Lifetime } from './parking.ts';
 import type { OpenUpload } from './upload.ts';
 
 /** At most so many gaps are listed, in a status object and in a refusal alike. */
@@ -60,16 +61,14 @@ export function sealedStatus(document: FileDocument): FileStatus {
   };
 }
 
-/**
- * @param staleMs how long an upload may lie without a new chunk
- * @param most gaps are listed
- */
-export function uploadStatus(upload: OpenUpload, staleMs: number, most = MOST_GAPS): FileStatus {
+/** @param most gaps are listed */
+export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MOST_GAPS): FileStatus {
   if (upload.sealed) return sealedStatus(upload.document);
   const { document, stored } = upload;
   const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);
   const { gaps, more } = stored.gaps(total ?? 0, most);
   const complete = upload.coveredSoFar;
+  const expiresAt = expiryOf(upload, lifetime);
   const crc32 = complete ? stored.whole(stored.end) : null;
   return {
     filename: document.name,
@@ -87,6 +86,7 @@ export function uploadStatus(upload: OpenUpload, staleMs: number, most = MOST_GA
     created_at: iso(document.createdAt),
     updated_at: iso(upload.lastCommitAt),
     completed_at: complete ? iso(upload.lastCommitAt) : null,
-    expires_at: complete ? null : iso(upload.lastCommitAt + staleMs),
+    expires_at: complete || expiresAt === null ? null : iso(expiresAt),
+    ...(upload.parked ? { stale: true } : {}),
   };
 }

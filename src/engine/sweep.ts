@@ -1,30 +1,38 @@
-/** The sweep: ends uploads for which nothing came for too long. A plain function; the timer, the CLI and the tests call it. */
+/**
+ * The sweep: parks uploads for which nothing came for long, and ends those that were parked for long. A plain function; the timer, the
+ * CLI and the tests call it.
+ */
 import type { Clock, FileHappening } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Committer } from './committer.ts';
+import { expiryOf, type Lifetime } from './parking.ts';
 import type { Sealer } from './seal.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Watchers } from './watchers.ts';
 
-export interface SweepDeps {
+export interface SweepDeps extends Lifetime {
   clock: Clock;
   uploads: Uploads;
   committer: Committer;
   sealer: Sealer;
   watchers: Watchers;
-  staleMs: number;
   openEndedMs: number;
   happened(happening: FileHappening): void;
   warn(message: string, details: object): void;
 }
 
 export interface Swept {
-  /** Stale uploads removed with their bytes. */
+  /** Uploads that were parked for long, removed with their bytes. */
   removed: number;
   /** Uploads sealed: of undeclared size and settled, or whole but not sealed when a disk was full. */
   sealed: number;
+  /** Uploads that nothing came for, set aside with their bytes; absent when there were none. */
+  parked?: number;
 }
+
+type Due = 'seal' | 'park' | 'remove';
+const DONE = { seal: 'sealed', park: 'parked', remove: 'removed' } as const satisfies Record<Due, keyof Swept>;
 
 export async function sweep(deps: SweepDeps): Promise<Swept> {
   const swept: Swept = { removed: 0, sealed: 0 };
@@ -32,13 +40,10 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
     const due = dueOf(upload, deps);
     if (due === null) continue;
     try {
-      if (due === 'seal') {
-        await deps.sealer.seal(upload);
-        swept.sealed += 1;
-      } else {
-        await removeStale(upload, deps);
-        swept.removed += 1;
-      }
+      if (due === 'seal') await deps.sealer.seal(upload);
+      else if (due === 'park') await park(upload, deps);
+      else await removeStale(upload, deps);
+      swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
     } catch (error) {
       deps.warn('the sweep could not end an upload; the next one tries again', { id: upload.id, error });
     }
@@ -47,12 +52,16 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
 }
 
 /** A chunk on its way counts as something that came. */
-function dueOf(upload: OpenUpload, { clock, staleMs, openEndedMs }: SweepDeps): 'seal' | 'remove' | null {
+function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: SweepDeps): Due | null {
   if (!upload.visible || upload.users > 0 || upload.over || upload.sealing) return null;
   const quiet = clock.since(upload.lastCommitAt);
   if (upload.covered) return 'seal';
   if (settles(upload)) return quiet >= openEndedMs ? 'seal' : null;
-  return quiet >= staleMs ? 'remove' : null;
+  const { staleAt, resource } = upload.document;
+  // A file has its bytes, so nobody goes on with it.
+  if (resource?.joined) return quiet >= staleMs ? 'remove' : null;
+  if (staleAt === undefined) return quiet >= staleMs ? 'park' : null;
+  return removeMs !== null && clock.since(staleAt) >= removeMs ? 'remove' : null;
 }
 
 /** Undeclared size without a gap, its digest to be checked or not: sealed when nothing more comes. */
@@ -61,13 +70,24 @@ export function settles(upload: OpenUpload): boolean {
   return upload.size === null && !upload.document.resource && bytes > 0 && bytes === end;
 }
 
+/** By the way that chunks take, so that one that comes at this moment and this do not miss each other. */
+async function park(upload: OpenUpload, deps: SweepDeps): Promise<void> {
+  const { clock, uploads, committer, watchers, happened } = deps;
+  const parking = { size: null, reprDigest: null, contentType: null, staleAt: clock.now() };
+  await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
+  const { document: file, stored } = upload;
+  if (!upload.parked) return;
+  watchers.changed(file.owner, file.name);
+  happened({ type: 'upload.stale', file, received: stored.bytes, expiresAt: expiryOf(upload, deps) });
+}
+
 async function removeStale(upload: OpenUpload, { uploads, committer, watchers, happened }: SweepDeps): Promise<void> {
-  const { owner, name } = upload.document;
+  const { document: file, stored } = upload;
   const reason = new LadingError(
     'not_found',
     'Nothing came for this upload for too long, so it was removed. Start it again.',
   );
   await uploads.discard(upload, reason, () => committer.idle(upload));
-  watchers.changed(owner, name);
-  happened({ type: 'upload.expired', file: upload.document });
+  watchers.changed(file.owner, file.name);
+  happened({ type: 'upload.expired', file, received: stored.bytes });
 }

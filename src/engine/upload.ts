@@ -14,6 +14,10 @@ export interface Declaration {
   contentType: string | null;
   /** Nothing follows: an upload that ends when it is told so ends with this. */
   ends?: boolean;
+  /** Nothing came for long: it is parked since this date, unless bytes come after all. */
+  staleAt?: number;
+  /** A file has the bytes of this piece. */
+  joined?: boolean;
 }
 
 interface Reservation {
@@ -50,6 +54,8 @@ export class OpenUpload {
   closed = false;
   /** True once the sealed document is on disk. */
   sealed = false;
+  /** It does not count as open. */
+  parked: boolean;
   /** There are journaled records that no sync vouches for: a run with durability `seal` left them. */
   unsynced = false;
   /** Time of the last commit. */
@@ -65,6 +71,7 @@ export class OpenUpload {
   constructor(document: FileDocument) {
     this.document = document;
     this.lastCommitAt = document.updatedAt;
+    this.parked = document.staleAt !== undefined;
   }
 
   get id(): string {
@@ -252,8 +259,11 @@ export class OpenUpload {
     const { resource } = document;
     const ends = declaration.ends === true && resource?.endsWhenTold === true;
     const same = size === document.size && contentType === document.contentType && reprDigest === document.reprDigest;
-    if (same && !ends) return document;
-    const declared = { ...document, size, contentType, reprDigest };
+    const { staleAt } = declaration;
+    const joined = declaration.joined === true && resource !== undefined;
+    if (same && !ends && !joined && staleAt === undefined) return document;
+    const declared = { ...document, size, contentType, reprDigest, ...(staleAt === undefined ? {} : { staleAt }) };
+    if (joined) return { ...declared, resource: { ...resource, joined } };
     if (!ends) return declared;
     const { endsWhenTold: _, ...ended } = resource;
     return { ...declared, resource: ended };

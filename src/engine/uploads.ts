@@ -31,8 +31,11 @@ export class Uploads {
     this.#deps = deps;
   }
 
-  get count(): number {
-    return this.#live.size;
+  /** Numbers for the metrics page. */
+  gauges(): Record<string, number> {
+    let parked = 0;
+    for (const upload of this.#live.values()) if (upload.parked) parked += 1;
+    return { open_uploads: this.#live.size - parked, parked_uploads: parked };
   }
 
   all(): IterableIterator<OpenUpload> {
@@ -84,6 +87,7 @@ export class Uploads {
   }
 
   async #hold(upload: OpenUpload): Promise<Handles> {
+    this.resume(upload);
     try {
       return await upload.enter(() => this.open(upload.id));
     } catch (error) {
@@ -148,6 +152,28 @@ export class Uploads {
     return upload;
   }
 
+  /**
+   * A request is about to bring bytes: a parked upload counts as open again, and `left` parks it anew if nothing of them counted.
+   * @throws LadingError `quota_exceeded`
+   */
+  resume(upload: OpenUpload): void {
+    if (!upload.parked) return;
+    const { usage } = this.#deps;
+    usage.check(upload.document.owner, { openUploads: 1 });
+    usage.resumed(upload);
+  }
+
+  /** To be called when a request let go of the upload. */
+  left(upload: OpenUpload): void {
+    const { staleAt } = upload.document;
+    if (
+      staleAt !== undefined &&
+      upload.users === 0 &&
+      this.find(upload.document.owner, upload.document.name) === upload
+    )
+      this.#deps.usage.parked(upload);
+  }
+
   /** Runs `work` while the upload's files are open. */
   async using<T>(upload: OpenUpload, work: (handles: Handles) => Promise<T>): Promise<T> {
     const handles = await upload.enter(() => this.open(upload.id));
@@ -155,6 +181,7 @@ export class Uploads {
       return await work(handles);
     } finally {
       upload.leave();
+      this.left(upload);
     }
   }
 
@@ -181,6 +208,7 @@ export class Uploads {
   /** After a request: an upload that nobody uses and that never got its first chunk leaves no trace. */
   async leave(upload: OpenUpload): Promise<void> {
     upload.leave();
+    this.left(upload);
     await this.#discardUnused(upload);
   }
 

@@ -3,7 +3,8 @@
  *
  *     bytes          + what is committed of an upload    − all of it when the upload ends (it is deleted, swept, or sealed)
  *                    + a sealed document that comes      − one that goes (deleted, or replaced in the step of the seal)
- *     openUploads    + an upload that is made or adopted − one that ends
+ *     openUploads    + an upload that is made, adopted   − one that ends or is parked
+ *                      or goes on after it was parked
  *     dayBytes       + what is committed; whatever becomes of it, until midnight UTC
  *
  * Repeated and overlapping bytes are committed once. A file and its replacement both count while both lie on the disk. What a
@@ -123,10 +124,28 @@ export class Usage {
   adopted(upload: OpenUpload, records: readonly ManifestRecord[]): void {
     const { owner } = upload.document;
     this.#each(owner, (account) => {
-      account.openUploads += 1;
+      if (!upload.parked) account.openUploads += 1;
       account.bytes += upload.stored.bytes;
     });
     this.received(owner, records);
+  }
+
+  /** From here on the upload does not count as open; its bytes count as before. */
+  parked(upload: OpenUpload): void {
+    if (upload.parked) return;
+    upload.parked = true;
+    this.#each(upload.document.owner, (account) => {
+      account.openUploads -= 1;
+    });
+  }
+
+  /** A parked upload goes on: it counts as open again. */
+  resumed(upload: OpenUpload): void {
+    if (!upload.parked) return;
+    upload.parked = false;
+    this.#each(upload.document.owner, (account) => {
+      account.openUploads += 1;
+    });
   }
 
   /** To be called in the step in which the bytes begin to count. */
@@ -143,7 +162,7 @@ export class Usage {
   /** To be called once, when nothing finds the upload any more. If it was sealed, its document counts in its place. */
   ended(upload: OpenUpload): void {
     this.#each(upload.document.owner, (account) => {
-      account.openUploads -= 1;
+      if (!upload.parked) account.openUploads -= 1;
       account.bytes -= upload.stored.bytes;
     });
   }

@@ -189,7 +189,7 @@ export class WholeFiles {
     giveBack();
     watchers.changed(owner, name);
     await sealer.seal(upload);
-    return uploadStatus(upload, limits.staleMs);
+    return uploadStatus(upload, limits);
   }
 }
 

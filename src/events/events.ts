@@ -69,7 +69,7 @@ export class Events {
     }
     // What came before must be told before.
     this.#tellChunks(file.id);
-    this.#tell(type, file.owner, type === 'file.completed' ? completedFields(file) : fileFields(file));
+    this.#tell(type, file.owner, aboutFile(happening));
   };
 
   /** The event of a file that was complete before anybody here was told. */
@@ -191,6 +191,16 @@ export class Events {
       ...about,
     };
   }
+}
+
+function aboutFile(happening: Exclude<FileHappening, { type: 'chunk.received' }>): About {
+  const { type, file } = happening;
+  if (type === 'file.completed') return completedFields(file);
+  if (!('received' in happening)) return fileFields(file);
+  const about = { ...fileFields(file), bytes_received: happening.received };
+  if (type !== 'upload.stale') return about;
+  const { expiresAt = null } = happening;
+  return { ...about, detail: expiresAt === null ? 'kept' : `kept until ${iso(expiresAt)}` };
 }
 
 function completedFields(file: Readonly<FileDocument>): About {

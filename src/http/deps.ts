@@ -42,6 +42,7 @@ export interface ServerDeps {
     | 'sessionDays'
     | 'passwordGrant'
     | 'staleSeconds'
+    | 'staleRemoveDays'
     | 'openEndedSeconds'
     | 'jwtAlgorithm'
     | 'jwtRotateDays'

@@ -8,6 +8,7 @@ export const EVENT_TYPES = [
   'file.completed',
   'file.deleted',
   'upload.cancelled',
+  'upload.stale',
   'upload.expired',
   'delivery.failed',
   'auth.refused',
@@ -34,7 +35,8 @@ export const LadingEvent = Type.Object(
     chunk_bytes: Type.Optional(Type.Integer({ description: 'Of chunk.received: their new bytes.' })),
     detail: Nullable(
       Type.String({
-        description: 'Of delivery.failed and auth.refused: what went wrong; of admin.changed: what was done.',
+        description:
+          'Of delivery.failed and auth.refused: what went wrong; of admin.changed: what was done; of upload.stale: until when the upload is kept.',
       }),
     ),
   },

@@ -63,7 +63,14 @@ export const FileStatus = Type.Object(
     created_at: Nullable(Time('First chunk.')),
     updated_at: Nullable(Time('Last change.')),
     completed_at: Nullable(Time('When it became complete.')),
-    expires_at: Nullable(Time('When the unfinished upload is removed if nothing more comes.')),
+    expires_at: Nullable(
+      Time(
+        'Until when the unfinished upload is kept if nothing more comes; null of a complete file, or where nothing is removed.',
+      ),
+    ),
+    stale: Type.Optional(
+      Type.Boolean({ description: 'True: nothing came for long, so it is parked; it goes on with the next byte.' }),
+    ),
     deliveries: Type.Optional(Type.Array(FileDelivery, { description: 'Where a complete file is sent on to.' })),
   },
   { title: 'FileStatus', description: 'What is known of a file. The first five keys are always there.' },

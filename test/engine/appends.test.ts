@@ -96,6 +96,8 @@ for (const durability of ['chunk', 'seal'] as const) {
   });
 }
 
+const DAY = 86_400_000;
+
 test('a newer request takes over: the older one is ended, and what it brought counts', async (t) => {
   const { engine } = await startEngine(t);
   const address = await engine.createResource({ ...INTENT, size: 100 });
@@ -172,9 +174,21 @@ test('an upload is removed with its address, and lapses when nothing comes', asy
   await refuses(engine.resource(address), 'not_found');
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
   const second = await engine.createResource({ ...INTENT, size: 100 });
+  const expiresAt = 1_000_000 + 10_000 + 30 * DAY;
+  assert.equal((await engine.resource(second)).expiresAt, expiresAt);
   now += 10_000;
-  await refuses(engine.resource(second), 'not_found');
+  assert.equal((await engine.sweep()).parked, 1);
+  assert.equal((await engine.resource(second)).expiresAt, expiresAt, 'it is parked, and its address is good');
+  now += 10_000;
+  await engine.append(whole(Buffer.alloc(10)), second, at(0));
+  assert.equal((await engine.resource(second)).offset, 10);
+  assert.deepEqual(await engine.sweep(), { removed: 0, sealed: 0 }, 'it went on');
+  now += 10_000;
+  await engine.sweep();
+  now += 30 * DAY;
+  assert.equal((await engine.resource(second)).offset, 10, 'it is good until it is removed');
   assert.equal((await engine.sweep()).removed, 1);
+  await refuses(engine.resource(second), 'not_found');
   const done = await engine.createResource({ ...INTENT, size: 0 });
   assert.equal((await engine.resource(done)).complete, true);
   await engine.removeResource(done);

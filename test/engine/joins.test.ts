@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import type { ResourceAddress, ResourceIntent } from '../../src/engine/resource.ts';
 import { LadingError } from '../../src/errors.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
+import { clockOf } from '../support/clock.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Operation, Tap } from '../support/tap.ts';
@@ -155,4 +156,19 @@ test('a file of pieces is replaced and deleted with all of them; chunks neither 
   assert.equal((await contentOf(under, 5)).toString(), 'other');
   for (const part of parts) await engine.removeResource(part);
   assert.equal((await under.doors.blobs.list()).length, 1);
+});
+
+test('parts whose bytes a file has are removed when they are stale; others are parked', async (t) => {
+  let now = Date.UTC(2030, 0, 1);
+  const under = await startEngine(t, { staleSeconds: 60 }, { clock: clockOf(() => now) });
+  const parts = await partsOf(under, [randomBytes(100), randomBytes(50)]);
+  const [other] = await partsOf(under, [randomBytes(10)]);
+  assert.ok(other);
+  await under.engine.createResource(joined(parts));
+  await under.crash();
+  now += 60_000;
+  assert.deepEqual(await under.engine.sweep(), { removed: 2, sealed: 0, parked: 1 });
+  assert.equal((await contentOf(under, 150)).length, 150);
+  assert.deepEqual(under.engine.usage(OWNER), { bytes: 160, openUploads: 0, dayBytes: 310 });
+  assert.equal((await under.engine.resource(other)).offset, 10);
 });

@@ -99,7 +99,7 @@ async function recount({ engine, doors }: EngineUnderTest, owner: string): Promi
     const { sealed, open } = await doors.catalog.find(owner, name);
     bytes += sealed?.size ?? 0;
     if (!open) continue;
-    openUploads += 1;
+    if (open.staleAt === undefined) openUploads += 1;
     bytes += (await engine.status(owner, name)).bytes_received;
   }
   return { bytes, openUploads };

@@ -37,6 +37,7 @@ test('whoever signed in sees the settings that matter to clients, with secrets m
         refresh_days: 30,
         session_days: 365,
         stale_seconds: 86_400,
+        stale_remove_days: 30,
         open_ended_seconds: 900,
         idle_seconds: 120,
       },

@@ -103,7 +103,7 @@ test('every sort of event, in order, and none that was not asked for', async (t)
     'chunk.received',
     'file.completed',
     'file.deleted',
-    'upload.expired',
+    'upload.stale',
     'delivery.failed',
     'auth.refused',
   ];
@@ -127,8 +127,12 @@ test('every sort of event, in order, and none that was not asked for', async (t)
   await put(server, 'stale.txt', 0, ALPHABET.subarray(0, 10), { total_size: '26' });
   await eventually(async () => {
     await fetch(`${origin}/api/sweep`, { method: 'POST', headers: admin.headers });
-    return types('stale.txt').includes('upload.expired');
-  }, 'an expired upload');
+    return types('stale.txt').includes('upload.stale');
+  }, 'a parked upload');
+
+  const stale = receiver.received.find(({ event }) => event.type === 'upload.stale')?.event;
+  assert.deepEqual([stale?.filename, stale?.owner, stale?.bytes_received], ['stale.txt', client.id, 10]);
+  assert.match(stale?.detail ?? '', /^kept until \d{4}-/);
 
   await fetch(`${origin}/api/files`, { headers: { authorization: 'Bearer nonsense' } });
   await eventually(() => receiver.received.some(({ event }) => event.type === 'auth.refused'), 'a refusal');

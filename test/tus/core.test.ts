@@ -313,18 +313,32 @@ test('T22 T23 T24 a length may be told later, once', async (t) => {
   assert.equal((await download(server, 'd')).toString(), 'abcde');
 });
 
-test('T26 what lapsed is 404', async (t) => {
-  let now = Date.now();
-  const server = await startServer(
-    t,
-    { LADING_STALE_SECONDS: '60', LADING_TOKEN_MINUTES: '60' },
-    { clock: clockOf(() => now) },
-  );
+test('T26 a parked upload goes on, what lapsed is 404; Upload-Expires says when', async (t) => {
+  const began = Math.floor(Date.now() / 1000) * 1000;
+  let now = began;
+  const settings = { LADING_STALE_SECONDS: '60', LADING_STALE_REMOVE_DAYS: '1', LADING_UPLOAD_RIGHT: 'on' };
+  const server = await startServer(t, settings, { clock: clockOf(() => now) });
   const url = await begin(server, { 'upload-length': '3' });
-  now += 59_000;
-  assert.equal((await ask(server, url)).status, 200);
-  now += 1_000;
+  const expires = async () => Date.parse((await ask(server, url)).headers.get('upload-expires') ?? '') - began;
+  now += 60_000;
+  assert.equal(await expires(), 86_460_000);
+  assert.equal((await server.app.engine.sweep()).parked, 1);
+  assert.equal(await expires(), 86_460_000);
+  now += 86_399_000;
+  assert.equal((await server.app.engine.sweep()).removed, 0);
+  assert.equal((await send(server, url, 0, Buffer.from('a'))).status, 204);
+  assert.equal(await expires(), 86_459_000 + 86_460_000);
+  now += 60_000;
+  await server.app.engine.sweep();
+  now += 86_400_000;
+  assert.equal((await server.app.engine.sweep()).removed, 1);
   assert.equal((await ask(server, url)).status, 404);
+});
+
+test('with 0 days for parked uploads no time is promised', async (t) => {
+  const server = await startServer(t, { LADING_STALE_REMOVE_DAYS: '0' });
+  const url = await begin(server, { 'upload-length': '3' });
+  assert.equal((await ask(server, url)).headers.get('upload-expires'), null);
 });
 
 test('T34 DELETE ends a PATCH that runs, and frees what it holds', async (t) => {

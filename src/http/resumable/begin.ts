@@ -16,7 +16,17 @@ import { digestTrailer, digestTrailers } from '../digest-trailers.ts';
 import { preconditionOf } from '../preconditions.ts';
 import { wantBody } from '../refuse.ts';
 import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../upload-right.ts';
-import { completed, contentLength, limitOf, progressOf, proofOf, sayComplete, stateFields, UPLOADS } from './common.ts';
+import {
+  completed,
+  contentLength,
+  firstLimitOf,
+  limitOf,
+  progressOf,
+  proofOf,
+  sayComplete,
+  stateFields,
+  UPLOADS,
+} from './common.ts';
 import { inform } from './inform.ts';
 
 /** Refusals of what was sent in vain, and not of the upload. */
@@ -76,7 +86,7 @@ async function resumable(
   complete: boolean,
   created: 200 | 201,
 ): Promise<FastifyReply> {
-  const { engine, config } = deps;
+  const { engine } = deps;
   const { headers, principal } = request;
   const length = contentLength(request);
   // "…MUST NOT create an upload resource and SHOULD respond with 413 … with Upload-Limit."
@@ -96,7 +106,7 @@ async function resumable(
     precondition: preconditionOf(request),
   });
   const told = tellAddress(deps, request, reply, address);
-  reply.header('upload-limit', limitOf(deps, deps.clock.now() + config.staleSeconds * 1000));
+  reply.header('upload-limit', firstLimitOf(deps));
   wantBody(request, reply);
   try {
     const onProgress = progressOf(request, reply);
@@ -126,8 +136,7 @@ function tellAddress(deps: RouteDeps, request: FastifyRequest, reply: FastifyRep
   reply.header('location', location);
   const version = interopVersion(request.headers);
   if (version === null) return false;
-  const expiresAt = deps.clock.now() + deps.config.staleSeconds * 1000;
-  inform(reply, version, { location, 'upload-limit': limitOf(deps, expiresAt) });
+  inform(reply, version, { location, 'upload-limit': firstLimitOf(deps) });
   return true;
 }
 

@@ -39,11 +39,11 @@ export function sayComplete(request: FastifyRequest, reply: FastifyReply, comple
 }
 
 /** The answer to a browser that asks whether it may (CORS preflight), and to anybody who asks what is possible. */
-export function capabilities({ config }: RouteDeps, reply: FastifyReply, methods: string): FastifyReply {
+export function capabilities(deps: RouteDeps, reply: FastifyReply, methods: string): FastifyReply {
   preflightFields(reply, methods);
   reply.header('accept-patch', PARTIAL_TYPE);
   // "A server that supports … MUST include Upload-Limit in the response to OPTIONS."
-  return reply.header('upload-limit', formatLimit(config.maxFileBytes, config.staleSeconds)).code(204).send();
+  return reply.header('upload-limit', firstLimitOf(deps)).code(204).send();
 }
 
 /** How far an upload is, in the fields that every answer about one has. */
@@ -54,8 +54,18 @@ export function stateFields(deps: RouteDeps, reply: FastifyReply, state: Resourc
   reply.header('upload-limit', limitOf(deps, expiresAt));
 }
 
+/** @param expiresAt date until which the upload is kept; null: it is complete, or kept for ever */
 export function limitOf({ config, clock }: RouteDeps, expiresAt: number | null): string {
-  return formatLimit(config.maxFileBytes, expiresAt === null ? null : (expiresAt - clock.now()) / 1000);
+  return formatLimit(config.maxFileBytes, secondsOf(expiresAt === null ? null : expiresAt - clock.now()));
+}
+
+/** `Upload-Limit` of an upload that begins now. */
+export function firstLimitOf({ config, engine }: RouteDeps): string {
+  return formatLimit(config.maxFileBytes, secondsOf(engine.lifetimeMs));
+}
+
+function secondsOf(ms: number | null): number | null {
+  return ms === null ? null : ms / 1000;
 }
 
 /** @throws LadingError `unsupported_media_type` */

@@ -7,8 +7,11 @@ import { SIGNED_IN } from '../documented.ts';
 
 const Swept = Type.Object(
   {
-    removed: Type.Integer({ minimum: 0, description: 'Stale uploads removed.' }),
+    removed: Type.Integer({ minimum: 0, description: 'Uploads that were parked for long, removed.' }),
     sealed: Type.Integer({ minimum: 0, description: 'Covered files of undeclared size that were sealed.' }),
+    parked: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'Uploads that nothing came for, parked; absent when there were none.' }),
+    ),
   },
   { title: 'Swept' },
 );
@@ -19,7 +22,7 @@ export function adminRoutes(app: FastifyInstance, { engine, identity }: RouteDep
     schema: {
       tags: ['Administration'],
       summary:
-        'Removes stale uploads and seals finished ones of undeclared size now: of the whole server, so for root where there are several tenants.',
+        'Parks stale uploads, removes those parked for long and seals finished ones of undeclared size now: of the whole server, so for root where there are several tenants.',
       response: { 200: Swept },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },

@@ -19,7 +19,15 @@ type Values = ServerConfig['server'];
 const SECTIONS = {
   server: ['publicUrl', 'registration'],
   limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateToken', 'rateAddress'],
-  durations: ['tokenMinutes', 'refreshDays', 'sessionDays', 'staleSeconds', 'openEndedSeconds', 'idleSeconds'],
+  durations: [
+    'tokenMinutes',
+    'refreshDays',
+    'sessionDays',
+    'staleSeconds',
+    'staleRemoveDays',
+    'openEndedSeconds',
+    'idleSeconds',
+  ],
   signing: ['jwtAlgorithm', 'jwtRotateDays', 'jwtSecret'],
   delivery: ['deliveryParallel', 'deliveryAttempts', 'deliveryRetrySeconds', 'webhookPrivate', 'sealingKey'],
 } as const satisfies Record<Section, readonly Shown[]>;

@@ -232,6 +232,7 @@ function checkFileDocument(value: unknown, id: string): FileDocument {
     updatedAt: fields.count('updatedAt'),
     completedAt: fields.countOrNull('completedAt'),
     replaces: fields.textOrNull('replaces'),
+    ...(fields.has('staleAt') ? { staleAt: fields.count('staleAt') } : {}),
     ...(fields.has('overwrites') ? { overwrites: true } : {}),
     ...(fields.has('pieces') ? { pieces: fields.list('pieces').map(checkPiece) } : {}),
     ...(fields.has('resource') ? { resource: checkResource(fields.fields('resource')) } : {}),
@@ -246,6 +247,7 @@ function checkResource(fields: Fields): ResourceDocument {
     metadata: fields.textOrNull('metadata'),
     ...(fields.has('endsWhenTold') ? { endsWhenTold: true } : {}),
     ...(fields.has('partial') ? { partial: true } : {}),
+    ...(fields.has('joined') ? { joined: true } : {}),
     ...(fields.has('final') ? { final: checkJoin(fields.fields('final')) } : {}),
   };
 }
