@@ -1,0 +1,124 @@
+/**
+ * A real server whose date is set by minutes, days and a year at random moments. `npm run clocks` does it for longer; CRASH_SEED repeats
+ * a run that failed.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { STEPS } from '../support/clock.ts';
+import { put } from '../support/downloads.ts';
+import { fakedDate, withoutFaketime } from '../support/faked-date.ts';
+import { grant, granted, works } from '../support/oauth.ts';
+import { type ServerProcess, startServerProcess } from '../support/processes.ts';
+import { type Random, seeded } from '../support/random.ts';
+import { signIn, type TestServer } from '../support/server.ts';
+import { STORIES } from './stories.ts';
+
+const ROUNDS = Number(process.env.CLOCK_ROUNDS ?? 1);
+const skip = withoutFaketime;
+
+const SETTINGS = {
+  LADING_IDLE_SECONDS: '30',
+  LADING_RATE_TOKEN: '600',
+  LADING_TOKEN_MINUTES: '20',
+  LADING_WEBHOOK_PRIVATE: 'on',
+  LADING_DELIVERY_RETRY_SECONDS: '1',
+  LADING_DELIVERY_ATTEMPTS: '100',
+  LADING_LOG_LEVEL: 'error',
+};
+
+interface Stage {
+  folder: string;
+  setDate(offMs: number): Promise<void>;
+  start(more?: Record<string, string>): Promise<{ server: TestServer; process: ServerProcess }>;
+}
+
+async function stage(t: TestContext): Promise<Stage> {
+  const folder = await mkdtemp(join(tmpdir(), 'lading-clocks-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const date = await fakedDate(folder);
+  return {
+    folder,
+    setDate: date.set,
+    start: async (more = {}) => {
+      const running = await startServerProcess(t, join(folder, 'data'), 0, { ...SETTINGS, ...date.env, ...more });
+      const origin = `http://127.0.0.1:${running.port}`;
+      const account = async (id: string, secret: string) => {
+        const { access_token: token } = await signIn(origin, id, secret);
+        return { id, secret, token, headers: { authorization: `Bearer ${token}` } };
+      };
+      const admin = await account('admin', more.LADING_ADMIN_SECRET ?? running.env.LADING_CLIENT_SECRET ?? '');
+      const reply = await fetch(`${origin}/api/clients`, {
+        method: 'POST',
+        headers: { ...admin.headers, 'content-type': 'application/json' },
+        body: JSON.stringify({ role: 'client' }),
+      });
+      const made = (await reply.json()) as { client_id: string; client_secret: string };
+      const client = await account(made.client_id, made.client_secret);
+      return { server: { origin, port: running.port, admin, client } as TestServer, process: running };
+    },
+  };
+}
+
+/** Rounds of some stories with one server. */
+async function tell(t: TestContext, names: readonly (keyof typeof STORIES)[]): Promise<void> {
+  const random = seeded(t);
+  const { setDate, start } = await stage(t);
+  const { server } = await start();
+  const step = async (): Promise<void> => {
+    if (random.once(2)) await setDate(random.pick([0, ...STEPS]));
+  };
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const name of names) {
+      t.diagnostic(`${name} ${round}`);
+      await STORIES[name]({ t, server, name: `${name}-${round}.bin`, step });
+    }
+  }
+}
+
+test('the date is set at any moment: uploads, links, tokens, sessions, rates, deliveries', { skip }, (t) =>
+  tell(t, ['chunks', 'slowly', 'tus', 'resumable', 'share', 'apiTokens', 'refresh', 'rates', 'delivery']),
+);
+
+// Of a server of its own: failures from an address count for everybody there.
+test('the date is set at any moment: guesses', { skip }, (t) => tell(t, ['throttle']));
+
+test('the date is another one at each start: nothing is lost, and tokens of before the secret changed stay out', {
+  skip,
+}, async (t) => {
+  const random = seeded(t);
+  for (let round = 0; round < ROUNDS; round += 1) await restarts(t, random);
+});
+
+async function restarts(t: TestContext, random: Random): Promise<void> {
+  const { setDate, start } = await stage(t);
+  const first = await start();
+  await put(first.server, 'begun', 0, Buffer.from('abc'), { total_size: '6' });
+  const { client } = first.server;
+  let session = await granted(await grant(first.server.origin, client, { grant_type: 'client_credentials' }));
+  let admin = first.server.admin.token;
+  let running = first;
+  for (const [n, off] of random.shuffled(STEPS).entries()) {
+    await running.process.kill();
+    await setDate(off);
+    running = await start({ LADING_ADMIN_SECRET: `another-secret-of-the-administrator-${n}` });
+    const { origin } = running.server;
+    assert.equal(await works(origin, admin), false, 'the secret was another one');
+    admin = running.server.admin.token;
+    assert.equal(await works(origin, admin), true);
+    await fetch(`${origin}/api/sweep`, { method: 'POST', headers: running.server.admin.headers });
+  }
+  await running.process.kill();
+  await setDate(0);
+  running = await start({ LADING_ADMIN_SECRET: 'the-last-secret-of-the-administrator' });
+  const { origin } = running.server;
+  session = await granted(
+    await grant(origin, client, { grant_type: 'refresh_token', refresh_token: session.refresh_token ?? '' }),
+  );
+  const headers = { authorization: `Bearer ${session.access_token}` };
+  const asClient = { ...running.server, client: { ...client, headers } } as TestServer;
+  const status = await put(asClient, 'begun', 3, Buffer.from('def'), { total_size: '6' });
+  assert.equal(status.status, 'complete');
+}
