@@ -2,7 +2,7 @@
  * What browsers are told with every answer, refusals and JSON included: guess no type, show it in no frame, run nothing of it. Pages and
  * files say more in the same fields.
  */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 
 /** One year; RFC 6797 §6.1. */
 const HSTS = 'max-age=31536000';
@@ -14,7 +14,7 @@ const FIELDS = {
 } as const;
 
 /** For pages of ours: everything comes from this server, and nothing runs that is not a file of it. */
-export const PAGE_FIELDS = {
+const PAGE_FIELDS = {
   'content-security-policy': [
     "default-src 'none'",
     "script-src 'self'",
@@ -27,9 +27,19 @@ export const PAGE_FIELDS = {
     "base-uri 'none'",
     "frame-ancestors 'none'",
   ].join('; '),
-  'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
 } as const;
+
+const SECURE_PAGE_FIELDS = { ...PAGE_FIELDS, 'cross-origin-opener-policy': 'same-origin' } as const;
+
+/**
+ * Fields of a page of ours. Over plain HTTP from another machine browsers ignore the opener policy and note an error about it; only where
+ * there is TLS, or the server is the machine itself, do they send `Sec-Fetch-Site`.
+ */
+export function pageFields({ site, headers }: FastifyRequest): Record<string, string> {
+  const trusted = site.secure || site.isLocal || headers['sec-fetch-site'] !== undefined;
+  return trusted ? SECURE_PAGE_FIELDS : PAGE_FIELDS;
+}
 
 /** @param tls whether the client is known to come by TLS, so that it shall never come without */
 export function securityFields(tls: boolean): Record<string, string> {

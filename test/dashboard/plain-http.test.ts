@@ -91,7 +91,7 @@ test('a person stays signed in past the life of a token, and a secret can be cop
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };
   const headers = { ...admin.headers, 'content-type': 'application/json' };
   assert.ok((await fetch(`${origin}/v1/user`, { method: 'POST', headers, body: JSON.stringify(person) })).ok);
-  const { page } = await visit(t, `http://${ELSEWHERE}:${port}/`);
+  const { page, complaints } = await visit(t, `http://${ELSEWHERE}:${port}/`);
   await page.getByRole('button', { name: 'Account' }).click();
   await page.getByLabel('E-mail address').fill(person.email);
   await page.getByLabel('Password').fill(person.password);
@@ -110,4 +110,5 @@ test('a person stays signed in past the life of a token, and a secret can be cop
   assert.equal(await page.getByLabel('What it is for').inputValue(), secret);
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
   await signInTo(page, admin);
+  assert.deepEqual(complaints, []);
 });

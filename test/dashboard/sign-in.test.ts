@@ -45,6 +45,43 @@ test('somebody signs in through an outside provider, and the sign-in outlives a 
   await page.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
 });
 
+test('a sign-in that is cancelled at the provider leads back to the page with a word; one begun in another tab goes on', {
+  skip: WITHOUT_BROWSER,
+}, async (t) => {
+  const port = await freePort();
+  const origin = `http://localhost:${port}`;
+  const alice = { email: 'alice@example.org', email_verified: true, given_name: 'Alice', family_name: 'Example' };
+  const issuer = await startOpenIdProvider(t, `${origin}/v1/auth/oidc/callback`, { alice });
+  await startServer(t, {
+    LADING_PORT: String(port),
+    LADING_PUBLIC_URL: origin,
+    LADING_REGISTRATION: 'open',
+    LADING_OIDC_ISSUER: issuer,
+    LADING_OIDC_CLIENT_ID: CLIENT.id,
+    LADING_OIDC_CLIENT_SECRET: CLIENT.secret,
+  });
+  const browser = await chromium.launch({ executablePath: findChromium() ?? '', args: ['--no-sandbox'] });
+  t.after(() => browser.close());
+  const context = await browser.newContext();
+  const [cancels, goesOn] = [await context.newPage(), await context.newPage()];
+  for (const page of [cancels, goesOn]) {
+    await page.goto(`${origin}/`);
+    await page.getByRole('link', { name: 'Sign in with your organisation' }).click();
+    await page.locator('[name=login]').waitFor();
+  }
+  await cancels.getByRole('link', { name: 'Cancel' }).click();
+  await cancels.getByText('The sign-in was cancelled at the provider.').waitFor();
+  assert.equal(cancels.url(), `${origin}/`);
+  await cancels.reload();
+  await cancels.getByRole('link', { name: 'Sign in with your organisation' }).waitFor();
+  assert.equal(await cancels.getByText('cancelled at the provider').count(), 0);
+  await goesOn.locator('[name=login]').fill('alice');
+  await goesOn.locator('[name=password]').fill('any');
+  await goesOn.locator('[type=submit]').click();
+  await goesOn.locator('[type=submit]').click();
+  await goesOn.getByRole('button', { name: 'Sign out', exact: true }).waitFor();
+});
+
 test('signing out everywhere ends the pages of all other browsers', { skip: WITHOUT_BROWSER }, async (t) => {
   const { origin, admin } = await startServer(t);
   const person = { name: 'Ada', surname: 'Example', email: 'ada@example.org', password: 'seven lamps over dim rivers' };

@@ -32,6 +32,8 @@ export async function visit(t: TestContext, url: string): Promise<Visit> {
   const browser = await chromium.launch({ executablePath: findChromium() ?? '', args });
   t.after(() => browser.close());
   const context = await browser.newContext({ acceptDownloads: true });
+  // On a busy machine everything takes long, and that is no fault.
+  context.setDefaultTimeout(120_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(String(error)));

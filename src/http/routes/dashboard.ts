@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { contentTypeFor } from '../../protocol/media-types.ts';
 import { type FixedDocument, fixedDocument, sendFixed } from '../fixed-documents.ts';
-import { PAGE_FIELDS } from '../security-fields.ts';
+import { pageFields } from '../security-fields.ts';
 
 const FOLDER = join(import.meta.dirname, '../../dashboard');
 
@@ -23,7 +23,7 @@ export function dashboardRoutes(app: FastifyInstance): void {
   }
   app.get('/', {
     schema: { hide: true },
-    handler: async (request, reply) => sendFixed(request, reply, page, PAGE_FIELDS),
+    handler: async (request, reply) => sendFixed(request, reply, page, pageFields(request)),
   });
   app.get<{ Params: { name: string } }>('/assets/:name', {
     schema: { hide: true },
@@ -32,7 +32,7 @@ export function dashboardRoutes(app: FastifyInstance): void {
       if (asset === undefined)
         throw new LadingError('not_found', 'The dashboard has no such file; load the page again.');
       return sendFixed(request, reply, asset, {
-        ...PAGE_FIELDS,
+        ...pageFields(request),
         'cache-control': 'public, max-age=31536000, immutable',
       });
     },

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { compressedDocument, type FixedDocument, once, sendFixed } from '../fixed-documents.ts';
-import { PAGE_FIELDS } from '../security-fields.ts';
+import { pageFields } from '../security-fields.ts';
 
 /** Where the package has the files of its page. */
 const FOLDER = join(dirname(createRequire(import.meta.url).resolve('@fastify/swagger-ui')), 'static');
@@ -33,7 +33,7 @@ export function docRoutes(app: FastifyInstance): void {
     ['/docs/', '../', 'static'],
   ] as const) {
     const page = once(() => compressedDocument('text/html; charset=utf-8', Buffer.from(pageOf(up, files))));
-    app.get(url, hidden, async (request, reply) => sendFixed(request, reply, await page(), PAGE_FIELDS));
+    app.get(url, hidden, async (request, reply) => sendFixed(request, reply, await page(), pageFields(request)));
   }
   const files = new Map<string, () => Promise<FixedDocument>>();
   for (const [name, type] of Object.entries(FILES)) {
