@@ -5,47 +5,25 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { Multipart, MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import type { Watch, Watched } from '../engine/watchdog.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
+import { fileNameOf } from '../protocol/disposition.ts';
+import { checkContentCoding } from './content.ts';
+import { type FormPart, FormParts, malformedForm } from './form-parts.ts';
 
 /** Everything but the part: boundaries, headers, other parts. */
 export const MAX_OTHER_BYTES = 1024 ** 2;
-const MOST_PARTS = 32;
-
-const COMMON_OPTIONS = {
-  throwFileSizeLimit: false,
-  limits: {
-    parts: MOST_PARTS,
-    files: MOST_PARTS,
-    fields: MOST_PARTS,
-    headerPairs: 32,
-    fieldNameSize: 256,
-    fieldSize: 4096,
-    fileSize: Number.POSITIVE_INFINITY,
-  },
-};
-
-/** Options of `@fastify/multipart`. The size of the part is the engine's business, which counts as it fills its buffers. */
-export const multipartOptions = multipartOptionsFor('file');
-
-/** The same where the part is called otherwise. */
-export function multipartOptionsFor(partName: string) {
-  return {
-    ...COMMON_OPTIONS,
-    isPartAFile: (name: string | undefined, _type: string | undefined, filename: string | undefined): boolean =>
-      name === partName || filename !== undefined,
-  };
-}
+/** Characters of a field's value at most. */
+const MAX_FIELD = 4096;
 
 /** @throws LadingError */
 export type FieldCheck = (name: string, value: string) => void;
 
 export class MultipartPart {
   readonly #message: IncomingMessage;
-  readonly #parts: AsyncIterator<Multipart>;
+  readonly #parts: FormParts;
   readonly #digest: Digest | null;
   readonly #hash: Hash | null;
   readonly #watch: Watch;
@@ -86,24 +64,25 @@ export class MultipartPart {
     this.#refused.catch(() => {});
     this.#watch = watch({ held: () => this.#inFile || this.#message.complete, look: () => {}, fail: this.#refuse });
     this.#message.on('data', this.#tap);
-    this.#parts = request.parts();
+    this.#parts = new FormParts(request.raw);
   }
 
   /**
    * The content of the part.
-   * @throws LadingError `validation_failed` when there is no such part
+   * @throws LadingError `validation_failed` when there is no such part, `invalid_name`, `unsupported_media_type` for an encoded one
    */
   async file(): Promise<Readable> {
     const part = await this.#nextFile();
     if (!part) {
       throw new LadingError('validation_failed', `The form has no part named "${this.#partName}", which is expected.`);
     }
-    this.fileName = part.filename?.split(/[/\\]/).at(-1) || null;
+    checkCodings(part);
+    this.fileName = fileNameOf(part.headers['content-disposition'] ?? '');
     this.#inFile = true;
-    part.file.once('end', () => {
+    part.content.once('end', () => {
       this.#inFile = false;
     });
-    return part.file;
+    return part.content;
   }
 
   /** Reads the message to its end and compares it with its digest. For the moment before the bytes are committed. */
@@ -125,6 +104,7 @@ export class MultipartPart {
   release(): void {
     this.#message.off('data', this.#tap);
     this.#watch.stop();
+    this.#parts.stop();
   }
 
   #tap = (piece: Buffer): void => {
@@ -146,41 +126,52 @@ export class MultipartPart {
     if (message.readableEnded) return;
     const ended = new Promise<void>((resolve, reject) => {
       message.once('end', resolve);
-      message.once('close', () => reject(malformed('closed')));
-      if (message.destroyed) reject(malformed('closed'));
+      message.once('close', () => reject(malformedForm('closed')));
+      if (message.destroyed) reject(malformedForm('closed'));
     });
     message.resume();
     await Promise.race([ended, this.#refused]);
   }
 
   /** The next part of the name, past any others; null at the end of the message. */
-  async #nextFile(): Promise<MultipartFile | null> {
+  async #nextFile(): Promise<FormPart | null> {
     for (;;) {
-      const next = await Promise.race([this.#parts.next(), this.#refused]).catch((error: unknown) => {
-        throw error instanceof LadingError ? error : malformed(error);
-      });
-      if (next.done === true) return null;
-      const part = next.value;
-      // The parser's types do not say that a part may come without a name.
-      const name: string | undefined = part.fieldname;
-      if (part.type !== 'file') {
-        if (part.valueTruncated) throw new LadingError('invalid_request', 'A field of the form is too long.');
-        if (name === undefined) continue;
-        this.#checkField(name, String(part.value));
-        if (!this.fields.has(name)) this.fields.set(name, String(part.value));
-        continue;
-      }
-      if (part.fieldname === this.#partName) return part;
-      part.file.resume();
+      const part = await Promise.race([this.#parts.next(), this.#refused]);
+      if (part === null || part.name === this.#partName) return part;
+      if (part.isFile) part.content.resume();
+      else await this.#readField(part);
     }
+  }
+
+  async #readField({ name, content }: FormPart): Promise<void> {
+    const value = await Promise.race([textOf(content), this.#refused]);
+    this.#checkField(name, value);
+    if (!this.fields.has(name)) this.fields.set(name, value);
   }
 }
 
-function malformed(cause: unknown): LadingError {
-  return new LadingError(
-    'invalid_request',
-    'The multipart/form-data is malformed, cut short or has too many parts.',
-    {},
-    { cause },
-  );
+async function textOf(content: Readable): Promise<string> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const piece of content as AsyncIterable<Buffer>) {
+      length += piece.length;
+      if (length > MAX_FIELD) throw new LadingError('invalid_request', 'A field of the form is too long.');
+      pieces.push(piece);
+    }
+  } catch (error) {
+    throw error instanceof LadingError ? error : malformedForm(error);
+  }
+  return Buffer.concat(pieces).toString('utf8');
+}
+
+/** Encoded bytes must not become the file, whichever field says so (RFC 7578 §4.7 does away with the second one). */
+function checkCodings({ headers }: FormPart): void {
+  const coded = checkContentCoding(headers['content-encoding']);
+  if (coded) throw coded;
+  const transfer = headers['content-transfer-encoding']?.trim().toLowerCase() ?? 'binary';
+  if (['7bit', '8bit', 'binary'].includes(transfer)) return;
+  throw new LadingError('unsupported_media_type', 'Send the file as it is, without Content-Transfer-Encoding.', {
+    header: 'Content-Transfer-Encoding',
+  });
 }

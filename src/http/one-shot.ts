@@ -7,6 +7,7 @@ import type { Engine } from '../engine/engine.ts';
 import { assertStands } from '../engine/refusals.ts';
 import type { Arrived, WholeIntent } from '../engine/whole.ts';
 import { LadingError } from '../errors.ts';
+import { isMediaType } from '../protocol/media-types.ts';
 import { checkName } from '../protocol/names.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import { MAX_OTHER_BYTES, MultipartPart } from './multipart.ts';
@@ -45,7 +46,6 @@ export interface OneShotStored {
 }
 
 /**
- * For routes of scopes that have `@fastify/multipart` with `multipartOptionsFor(part)`.
  * @throws LadingError `unsupported_media_type`, `validation_failed`, `invalid_request`, `invalid_name`, `already_exists`,
  * `length_mismatch`, `precondition_failed`, `file_too_large`, `quota_exceeded`, `insufficient_storage`, and what `name` and `inspect` throw
  */
@@ -55,7 +55,7 @@ export async function receiveOneShot(
   reply: FastifyReply,
   { part, form: says, owner, overwrite, stands, name: nameOf = givenName, inspect }: OneShot,
 ): Promise<OneShotStored> {
-  if (!request.isMultipart()) {
+  if (!isMediaType(request.headers['content-type'], 'multipart/form-data')) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
   }
   if (request.raw.destroyed)

@@ -13,6 +13,17 @@ export function checkName(name: string): string {
   return name;
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** A name from its bytes. Throws `invalid_name` for what is no UTF-8: two names that differ in such bytes must not become one. */
+export function decodeName(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw new LadingError('invalid_name', 'The file name is not UTF-8.');
+  }
+}
+
 function whatIsWrong(name: string): string | null {
   if (name === '') return 'The file name is empty.';
   // UTF-8 never has fewer bytes than UTF-16 has units, so a huge name is refused before it is encoded.

@@ -1,6 +1,7 @@
 /** The header fields of tus 1.0.0 (protocol of 2016-03-25): https://tus.io/protocols/resumable-upload */
 import { LadingError } from '../errors.ts';
 import type { HashAlgorithm } from './digests.ts';
+import { decodeName } from './names.ts';
 
 export const TUS_VERSION = '1.0.0';
 export const TUS_EXTENSIONS = [
@@ -77,13 +78,25 @@ function malformed(how: string): LadingError {
   return new LadingError('invalid_request', `Upload-Metadata ${how}.`);
 }
 
-/** The first of these keys that has a value, as text; null when none has. */
-export function textOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
+/** The first of these keys that has a value; null when none has. */
+function firstOf(pairs: ReadonlyMap<string, Uint8Array>, keys: readonly string[]): Uint8Array | null {
   for (const key of keys) {
     const bytes = pairs.get(key);
-    if (bytes && bytes.length > 0) return new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+    if (bytes && bytes.length > 0) return bytes;
   }
   return null;
+}
+
+/** The first of these keys that has a value, as text; null when none has. */
+export function textOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
+  const bytes = firstOf(pairs, keys);
+  return bytes && new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+}
+
+/** As `textOf`, for names. Throws `invalid_name` for what is no UTF-8. */
+export function nameOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
+  const bytes = firstOf(pairs, keys);
+  return bytes && decodeName(bytes);
 }
 
 /** A checksum as the client gave it. */

@@ -82,3 +82,23 @@ test('for any name the header is ASCII, one line, safe, and gives the exact name
     { numRuns: 300 },
   );
 });
+
+test('a name that is too long for file systems has a fallback that fits, with its extension', () => {
+  const fallbackOf = (name: string): string =>
+    parse(contentDisposition(name), { extended: false }).parameters.filename ?? '';
+  const long = 'a'.repeat(1020);
+  for (const [name, expected] of [
+    [`${long}.bin`, /^a{196}\.bin$/],
+    [`${'é'.repeat(500)}x.tar.gz`, /^_x\.tar\.gz$/],
+    [`${'éa'.repeat(300)}.pdf`, /^(?:_a)+\.pdf$/],
+    [`x.${long}`, /^x\.a+$/],
+    [`.${long}`, /^\.a+$/],
+    ['"'.repeat(1000), /^"+$/],
+  ] as const) {
+    const fallback = fallbackOf(name);
+    assert.match(fallback, expected);
+    assert.ok(fallback.length <= 200, String(fallback.length));
+    const exact = decodeExtended(parse(contentDisposition(name), { extended: false }).parameters['filename*'] ?? '');
+    assert.equal(exact, name);
+  }
+});

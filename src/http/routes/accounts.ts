@@ -1,5 +1,4 @@
 /** /ops and /client: accounts with a name to sign in by; ops store whole files, clients list and fetch them. GET /logout. */
-import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { AccountKind, PersonDocument, Principal } from '../../contracts.ts';
@@ -26,7 +25,6 @@ import { refuseForeign } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { ANY_FORM, anyForms } from '../form.ts';
-import { multipartOptionsFor } from '../multipart.ts';
 import { receiveOneShot } from '../one-shot.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import { smallBody } from '../refuse.ts';
@@ -198,7 +196,6 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
 
 function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { engine, identity } = deps;
-  app.register(multipart, multipartOptionsFor('request_file'));
   app.post<{ Querystring: OpsUploadQuery }>('/ops/upload', {
     schema: {
       tags,

@@ -1,5 +1,4 @@
 /** Audio files: /v1/audio and /api/upload. What they store are files like all others, looked at before they count. */
-import multipart from '@fastify/multipart';
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry } from '../../audio/library.ts';
@@ -21,7 +20,6 @@ import {
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
-import { multipartOptionsFor } from '../multipart.ts';
 import { type OneShot, receiveOneShot } from '../one-shot.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
@@ -63,7 +61,6 @@ function listRoute(app: FastifyInstance, { audio }: RouteDeps): void {
 
 function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { engine, audio } = deps;
-  app.register(multipart, multipartOptionsFor('file'));
   app.post<{ Querystring: AudioUploadQuery }>('/v1/audio/file', {
     schema: {
       tags,
@@ -126,7 +123,6 @@ function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
 
 function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { engine, audio } = deps;
-  app.register(multipart, multipartOptionsFor('audio_file'));
   app.post<{ Querystring: WavUploadQuery }>('/api/upload', {
     schema: {
       tags,

@@ -2,9 +2,9 @@
  * Uploads as HTTP itself has them: PUT of a file's content, in one request or resumable for whoever asks
  * (draft-ietf-httpbis-resumable-upload). Each verb has its file in `http/resumable`.
  */
-import { parse as parseDisposition } from 'content-disposition';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
+import { fileNameOf } from '../../protocol/disposition.ts';
 import { checkName } from '../../protocol/names.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { FileStatus } from '../../protocol/schemas.ts';
@@ -173,19 +173,10 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
   app.delete(`${UPLOADS}:address`, { schema: deletes, config }, (request, reply) => cancel(deps, request, reply));
 }
 
-/** The last part of the name that `Content-Disposition` gives, without what no name may have; a name of our own if that is nothing. */
+/** The name that `Content-Disposition` gives, without what no name may have; a name of our own if that is nothing. */
 function nameOf({ headers, id }: FastifyRequest): string {
-  const given = filenameOf(headers['content-disposition']);
-  const last = given.slice(Math.max(given.lastIndexOf('/'), given.lastIndexOf('\\')) + 1);
-  const clean = last.replace(/[\p{Control}\p{Surrogate}]/gu, '');
+  const given = fileNameOf(headers['content-disposition'] ?? '') ?? '';
+  const clean = given.replace(/[\p{Control}\p{Surrogate}]/gu, '');
   if (clean === '' || clean === '.' || clean === '..') return `upload-${id.replaceAll(/[^\w-]/g, '')}`;
   return checkName(clean);
-}
-
-function filenameOf(field: string | undefined): string {
-  try {
-    return field === undefined ? '' : (parseDisposition(field).parameters.filename ?? '');
-  } catch {
-    return '';
-  }
 }

@@ -1,6 +1,5 @@
 /** POST /api/files/upload: one chunk, raw or as a form. The hot path of the server. */
 import { performance } from 'node:perf_hooks';
-import multipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
 import Type, { type TSchema } from 'typebox';
 import type { ChunkIntent } from '../../engine/ingest.ts';
@@ -13,7 +12,7 @@ import { chunkIntent } from '../chunk-intent.ts';
 import type { RouteDeps } from '../deps.ts';
 import { digestTrailers } from '../digest-trailers.ts';
 import { SIGNED_IN } from '../documented.ts';
-import { MultipartPart, multipartOptions } from '../multipart.ts';
+import { MultipartPart } from '../multipart.ts';
 import { PRECONDITIONS, preconditionOf } from '../preconditions.ts';
 import { unsupportedMediaType } from '../problems.ts';
 import { validatorCompiler } from '../query.ts';
@@ -109,7 +108,6 @@ function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
 
 function formRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { engine, metrics } = deps;
-  app.register(multipart, multipartOptions);
   app.post<Upload>(URL, {
     constraints: { multipart: 'yes' },
     // Documented with the raw route: both are one operation.

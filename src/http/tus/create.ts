@@ -9,7 +9,7 @@ import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
 import { isMediaType, mediaTypeOr } from '../../protocol/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
-import { parseBytes, parseConcat, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
+import { nameOf, parseBytes, parseConcat, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
 import type { RouteDeps } from '../deps.ts';
 import { preconditionOf } from '../preconditions.ts';
 import { wantBody } from '../refuse.ts';
@@ -64,7 +64,7 @@ function intentOf(deps: RouteDeps, request: FastifyRequest): ResourceIntent {
   return {
     owner: ownerOf(principal),
     creator: creatorOf(deps, principal),
-    name: checkName(textOf(pairs, 'filename', 'name') ?? `upload-${request.id.replaceAll(/[^\w-]/g, '')}`),
+    name: checkName(nameOf(pairs, 'filename', 'name') ?? `upload-${request.id.replaceAll(/[^\w-]/g, '')}`),
     place: textOf(pairs, 'overwrite') === 'true' ? 'instead' : 'beside',
     size,
     // Clients write there whatever the system calls the file.
