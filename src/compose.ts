@@ -214,6 +214,7 @@ async function assemble(
       engine,
       deliveries,
       calls,
+      audio: audioLibrary,
       events,
       server,
       sweeper,
@@ -378,6 +379,7 @@ interface Parts {
   engine: Engine;
   deliveries: Deliveries;
   calls: Calls;
+  audio: AudioLibrary;
   events: Events;
   server: FastifyInstance;
   sweeper: Timetable;
@@ -387,7 +389,7 @@ interface Parts {
 
 /** The start in order, and the stop in reverse. */
 function lifecycle(parts: Parts): App {
-  const { config, store, kept, clock, log, identity, audit, engine, deliveries, calls, events, server } = parts;
+  const { config, store, kept, clock, log, identity, audit, engine, deliveries, calls, audio, events, server } = parts;
   const { sweeper, sweepAll, enter } = parts;
   let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
@@ -426,6 +428,7 @@ function lifecycle(parts: Parts): App {
     clearTimeout(cut);
     await deliveries.stop();
     await calls.close();
+    await audio.close();
     events.close();
     await identity.close();
     await audit.close();

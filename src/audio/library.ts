@@ -4,8 +4,10 @@
  */
 import type { AudioDocument, BlobStore, Catalog, Collection, FileDocument, Sound } from '../contracts.ts';
 import { openBytes } from '../engine/pieces.ts';
+import { LadingError } from '../errors.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
-import { readSound } from './sound.ts';
+import type { Stored } from './ranges.ts';
+import { SoundReader } from './sound.ts';
 
 export interface AudioDoors {
   documents: Collection<AudioDocument>;
@@ -37,6 +39,7 @@ interface Shelf {
 export class AudioLibrary {
   readonly #doors: AudioDoors;
   readonly #shelves = new Map<string, Shelf>();
+  readonly #sounds = new SoundReader();
   /** Files whose uploader is telling what they are. */
   readonly #describing = new Set<string>();
 
@@ -104,6 +107,18 @@ export class AudioLibrary {
     return file ? await this.#entry(file) : null;
   }
 
+  /**
+   * What is to be heard in bytes of this owner's, stored or about to be. Null when it is no audio, or broken.
+   * @throws LadingError `unsupported_media_type` when it takes too much to find out, `overloaded`, `shutting_down`
+   */
+  soundOf(owner: string, stored: Stored): Promise<Sound | null> {
+    return this.#sounds.read(owner, stored);
+  }
+
+  close(): Promise<void> {
+    return this.#sounds.close();
+  }
+
   /** Keeps what is known of a file that was just uploaded. */
   async describe(owner: string, document: AudioDocument & { sound: Sound }): Promise<AudioEntry | null> {
     this.#describing.add(document.id);
@@ -131,7 +146,12 @@ export class AudioLibrary {
     const nothing: AudioDocument = { id, description: null, originalName: name, sound: null };
     if (!reader) return nothing;
     try {
-      const sound = await readSound({ size: size ?? 0, read: (into, position) => reader.read(into, position) });
+      const stored = { size: size ?? 0, read: reader.read.bind(reader) };
+      const sound = await this.soundOf(owner, stored).catch((error: unknown) => {
+        // It stays what it is: looking again would cost as much again.
+        if (error instanceof LadingError && error.code === 'unsupported_media_type') return null;
+        throw error;
+      });
       const document = { ...nothing, sound };
       // Whoever uploads it just now knows more.
       const known = this.#describing.has(id) || (await this.#doors.documents.find(id)) !== null;

@@ -1,115 +1,223 @@
-/** What is to be heard in a stored file: by its content, never by its name. Only a bounded part of it is read, by ranges. */
-import { fileTypeFromTokenizer } from 'file-type';
-import { type IFormat, parseFromTokenizer, UnsupportedFileTypeError } from 'music-metadata';
+/**
+ * What is to be heard in a stored file. Anybody may have made it up, so it is parsed in a thread with a bound of time and memory, which
+ * is ended when a file exceeds one. Files wait in a queue for each owner, and the owners take turns.
+ */
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import type { FromSound, ToSound } from '../../workers/sound.ts';
 import type { Sound } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import { MOST_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
+import type { Stored } from './ranges.ts';
 
-/** Containers of films, which may hold sound alone. */
-const CONTAINERS: ReadonlySet<string> = new Set([
-  'video/mp4',
-  'video/quicktime',
-  'video/webm',
-  'video/ogg',
-  'video/matroska',
-  'video/x-ms-asf',
-]);
-/** Names that browsers know better. */
-const KNOWN_AS: Readonly<Record<string, string>> = {
-  'audio/x-m4a': 'audio/mp4',
-  'audio/quicktime': 'audio/mp4',
-  'audio/x-ms-asf': 'audio/x-ms-wma',
-};
-/** Parsers run on files that anybody made up, so they take turns, and none takes long. */
-const LONGEST_MS = 15_000;
-const OGG_HEAD_BYTES = 1024 ** 2;
-const OGG_TAIL_BYTES = 128 * 1024;
-
-let last: Promise<unknown> = Promise.resolve();
-
-/**
- * Null when it is no audio file, or a broken one. One file is looked at at a time.
- * @throws LadingError `overloaded`, and what the disk fails with
- */
-export function readSound(stored: Stored): Promise<Sound | null> {
-  const sound = last.then(() => inTime(lookAt(stored)));
-  last = sound.catch(() => {});
-  return sound;
+export interface SoundLimits {
+  /** For one file, its reading included. */
+  milliseconds: number;
+  /** Of one thread's heap. */
+  megabytes: number;
+  threads: number;
+  /** Files of one owner that may wait, and of all. */
+  waitingEach: number;
+  waiting: number;
 }
 
-async function inTime<T>(work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new LadingError('overloaded', 'To look at the file took too long; try again later.', {
-      retry_after: 5,
+const LIMITS: SoundLimits = { milliseconds: 5_000, megabytes: 128, threads: 2, waitingEach: 64, waiting: 1024 };
+/** A thread without work ends after so long. */
+const IDLE_MS = 30_000;
+/** Node 20 can crash when a thread is ended while it loads its modules. */
+const BEGIN_MS = 10_000;
+const READ_BYTES = 1024 ** 2;
+const FILE = fileURLToPath(new URL('../../workers/sound.js', import.meta.url));
+
+interface Task {
+  owner: string;
+  stored: Stored;
+  settle(result: { sound: Sound | null } | { error: unknown }): void;
+}
+
+export class SoundReader {
+  readonly #limits: SoundLimits;
+  /** By owner, in the order in which they have their turns. */
+  readonly #queues = new Map<string, Task[]>();
+  readonly #threads = new Set<SoundThread>();
+  readonly #busy = new Set<string>();
+  #waiting = 0;
+  #closed = false;
+
+  constructor(limits: Partial<SoundLimits> = {}) {
+    this.#limits = { ...LIMITS, ...limits };
+  }
+
+  /**
+   * Null when it is no audio file, or a broken one.
+   * @param owner whose file it is: one file of each is parsed at a time
+   * @throws LadingError `unsupported_media_type` for a file that exceeds the limits, `overloaded`, `shutting_down`; what the disk fails with
+   */
+  read(owner: string, stored: Stored): Promise<Sound | null> {
+    if (this.#closed) return Promise.reject(stopping());
+    const queue = this.#queues.get(owner) ?? [];
+    if (queue.length >= this.#limits.waitingEach || this.#waiting >= this.#limits.waiting) {
+      return Promise.reject(
+        new LadingError('overloaded', 'Too many audio files wait to be looked at; try again later.', {
+          retry_after: 5,
+        }),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const settle: Task['settle'] = (result) => ('error' in result ? reject(result.error) : resolve(result.sound));
+      queue.push({ owner, stored, settle });
+      this.#queues.set(owner, queue);
+      this.#waiting += 1;
+      this.#next();
     });
-    timer = setTimeout(() => reject(error), LONGEST_MS).unref();
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const queue of this.#queues.values()) for (const task of queue) task.settle({ error: stopping() });
+    this.#queues.clear();
+    await Promise.all([...this.#threads].map((thread) => thread.end(stopping())));
+  }
+
+  #next(): void {
+    for (const [owner, queue] of this.#queues) {
+      if (this.#busy.has(owner)) continue;
+      const thread = this.#thread();
+      if (thread === null) return;
+      const task = queue.shift();
+      this.#queues.delete(owner);
+      // At the end: the others come first.
+      if (queue.length > 0) this.#queues.set(owner, queue);
+      if (!task) continue;
+      this.#waiting -= 1;
+      this.#busy.add(owner);
+      void thread.run(task).then(() => {
+        this.#busy.delete(owner);
+        this.#next();
+      });
+    }
+  }
+
+  /** One without work. */
+  #thread(): SoundThread | null {
+    for (const thread of this.#threads) if (thread.free) return thread;
+    if (this.#threads.size >= this.#limits.threads || this.#closed) return null;
+    const thread = new SoundThread(this.#limits, () => this.#threads.delete(thread));
+    this.#threads.add(thread);
+    return thread;
   }
 }
 
-async function lookAt(stored: Stored): Promise<Sound | null> {
-  const found = await fileTypeFromTokenizer(new RangeTokenizer(stored)).catch(noAudio);
-  if (!found) return null;
-  const container = CONTAINERS.has(found.mime);
-  if (!container && !found.mime.startsWith('audio/')) return null;
-  const format = await formatOf(stored, found.mime).catch(noAudio);
-  if (!format) return null;
-  if (container && (format.hasVideo !== false || format.hasAudio !== true)) return null;
-  const mediaType = found.mime.replace(/^video\//, 'audio/');
-  return {
-    mediaType: KNOWN_AS[mediaType] ?? mediaType,
-    durationSeconds: positive(format.duration),
-    sampleRate: whole(format.sampleRate),
-    channels: whole(format.numberOfChannels),
-    codec: format.codec ?? null,
-  };
-}
+class SoundThread {
+  readonly #limits: SoundLimits;
+  readonly #worker: Worker;
+  readonly #ready: Promise<void>;
+  readonly #onEnd: () => void;
+  #task: Task | null = null;
+  #done: (() => void) | null = null;
+  #timer: NodeJS.Timeout | null = null;
+  #ended = false;
 
-/** Parsers fail on broken files in ways of their own; what the disk fails with goes on. */
-function noAudio(error: unknown): null {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') throw error;
-  return null;
-}
+  constructor(limits: SoundLimits, onEnd: () => void) {
+    this.#limits = limits;
+    this.#onEnd = onEnd;
+    this.#worker = new Worker(FILE, {
+      env: {},
+      execArgv: [],
+      trackUnmanagedFds: false,
+      resourceLimits: { maxOldGenerationSizeMb: limits.megabytes, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 },
+    });
+    this.#worker.unref();
+    this.#ready = new Promise((resolve) => {
+      this.#worker.on('message', (message: FromSound) => {
+        if (message.kind === 'ready') resolve();
+        else this.#heard(message);
+      });
+      this.#worker.once('exit', () => {
+        resolve();
+        void this.end(tooMuch());
+      });
+    });
+    // Told by `exit`, too; out of memory is one of them.
+    this.#worker.on('error', () => {});
+  }
 
-/** @returns null for an audio file that is broken */
-async function formatOf(stored: Stored, mime: string): Promise<IFormat | null> {
-  if (/\/ogg\b/.test(mime) && stored.size > MOST_BYTES) return formatOfLongOgg(stored);
-  const tokenizer = new RangeTokenizer(stored);
-  tokenizer.fileInfo = { size: stored.size, mimeType: mime };
-  try {
-    const { format } = await parseFromTokenizer(tokenizer, { skipCovers: true });
-    return format.sampleRate === undefined && format.codec === undefined ? null : format;
-  } catch (error) {
-    // Sound for sure, of which no more is to be known.
-    if (error instanceof TooMuch || error instanceof UnsupportedFileTypeError) return NOTHING_KNOWN;
-    throw error;
+  get free(): boolean {
+    return this.#task === null && !this.#ended;
+  }
+
+  /** Resolves when the task is settled. */
+  async run(task: Task): Promise<void> {
+    this.#task = task;
+    this.#arm(null);
+    const done = new Promise<void>((resolve) => {
+      this.#done = resolve;
+    });
+    await this.#ready;
+    if (this.#task !== task) return done;
+    this.#arm(setTimeout(() => void this.end(tooMuch()), this.#limits.milliseconds));
+    this.#say({ kind: 'look', size: task.stored.size });
+    return done;
+  }
+
+  /** Ends the thread and its task. */
+  async end(error: LadingError): Promise<void> {
+    const first = !this.#ended;
+    this.#ended = true;
+    if (first) this.#onEnd();
+    this.#finish({ error });
+    this.#arm(null);
+    if (!first) return;
+    await Promise.race([this.#ready, new Promise((resolve) => setTimeout(resolve, BEGIN_MS).unref())]);
+    await this.#worker.terminate();
+  }
+
+  #heard(message: Exclude<FromSound, { kind: 'ready' }>): void {
+    if (message.kind === 'read') void this.#read(message.position, message.length);
+    else if (message.kind === 'sound') this.#finish({ sound: message.sound });
+    else this.#finish({ error: Object.assign(new Error(message.failure.message), { code: message.failure.code }) });
+  }
+
+  async #read(position: number, length: number): Promise<void> {
+    const task = this.#task;
+    if (task === null) return;
+    try {
+      const bytes = new Uint8Array(Math.min(length, READ_BYTES));
+      const read = await task.stored.read(bytes, position);
+      if (this.#task === task) this.#say({ kind: 'bytes', bytes: bytes.subarray(0, read) });
+    } catch (error) {
+      if (this.#task !== task) return;
+      this.#finish({ error });
+      // Nobody knows what its parser does now.
+      void this.end(stopping());
+    }
+  }
+
+  #finish(result: { sound: Sound | null } | { error: unknown }): void {
+    const task = this.#task;
+    this.#task = null;
+    this.#arm(this.#ended ? null : setTimeout(() => void this.end(tooMuch()), IDLE_MS).unref());
+    task?.settle(result);
+    this.#done?.();
+    this.#done = null;
+  }
+
+  #arm(timer: NodeJS.Timeout | null): void {
+    if (this.#timer) clearTimeout(this.#timer);
+    this.#timer = timer;
+  }
+
+  #say(message: ToSound): void {
+    this.#worker.postMessage(message);
   }
 }
 
-const NOTHING_KNOWN = { hasAudio: true } as IFormat;
-
-/** Ogg says at its end alone how long it is (RFC 3533 §6), and between there and the beginning there is nothing to know. */
-async function formatOfLongOgg({ size, read }: Stored): Promise<IFormat | null> {
-  const format = await formatOf({ size: OGG_HEAD_BYTES, read }, 'audio/ogg');
-  const tail = Buffer.alloc(OGG_TAIL_BYTES);
-  const length = await read(tail, size - tail.length);
-  const page = tail.subarray(0, length).lastIndexOf('OggS', length - 14);
-  if (format === null || page === -1) return format;
-  const rate = format.codec?.startsWith('Opus') ? 48_000 : format.sampleRate;
-  const samples = Number(tail.readBigInt64LE(page + 6));
-  const { duration: _ofTheHead, ...rest } = format;
-  return rate && samples > 0 ? { ...rest, duration: samples / rate } : rest;
+function tooMuch(): LadingError {
+  return new LadingError(
+    'unsupported_media_type',
+    'To look into this file takes more time or memory than an audio file may need. Encode it anew, or upload it as another type.',
+  );
 }
 
-function positive(value: number | undefined): number | null {
-  return value !== undefined && Number.isFinite(value) && value >= 0 ? Math.round(value * 1000) / 1000 : null;
-}
-
-function whole(value: number | undefined): number | null {
-  return value !== undefined && Number.isInteger(value) && value > 0 ? value : null;
+function stopping(): LadingError {
+  return new LadingError('shutting_down', 'The server is stopping; try again when it is back.', { retry_after: 5 });
 }

@@ -1,13 +1,21 @@
 /** What is found out about a file without reading much of it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
 import { MOST_BYTES, type Stored } from '../../src/audio/ranges.ts';
-import { readSound } from '../../src/audio/sound.ts';
+import { SoundReader } from '../../src/audio/sound.ts';
+import type { Sound } from '../../src/contracts.ts';
 import { encoded, hasFfmpeg, wav, wavHeader } from '../support/audio.ts';
 import { seeded } from '../support/random.ts';
 
 const skip = hasFfmpeg ? false : 'ffmpeg is not installed';
+
+const sounds = new SoundReader();
+after(() => sounds.close());
+
+function readSound(file: Stored): Promise<Sound | null> {
+  return sounds.read('somebody', file);
+}
 
 /** Counts what is read of it. */
 function stored(bytes: Uint8Array, size = bytes.length): Stored & { taken: number } {

@@ -1,8 +1,7 @@
 /** Audio files: /v1/audio and /api/upload. What they store are files like all others, looked at before they count. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import type { AudioEntry } from '../../audio/library.ts';
-import { readSound } from '../../audio/sound.ts';
+import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
 import type { Sound } from '../../contracts.ts';
 import type { Arrived } from '../../engine/whole.ts';
 import { LadingError } from '../../errors.ts';
@@ -81,7 +80,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
       let sound: Sound | null = null;
       const inspect: OneShot['inspect'] = async (arrived, { fields }) => {
         checkDescription(fields.get('file_description'));
-        sound = await soundOf(arrived);
+        sound = await soundOf(audio, owner, arrived);
         return sound.mediaType;
       };
       const stands = standing(deps, request);
@@ -152,7 +151,7 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
           throw new LadingError('unsupported_media_type', 'Only .wav files are taken here.');
         },
         inspect: async (arrived) => {
-          sound = await soundOf(arrived);
+          sound = await soundOf(audio, owner, arrived);
           if (sound.mediaType !== 'audio/wav') throw notThat('WAV');
           return sound.mediaType;
         },
@@ -173,8 +172,8 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-async function soundOf(arrived: Arrived): Promise<Sound> {
-  const sound = await readSound(arrived);
+async function soundOf(audio: AudioLibrary, owner: string, arrived: Arrived): Promise<Sound> {
+  const sound = await audio.soundOf(owner, arrived);
   if (!sound) throw notThat('audio');
   return sound;
 }

@@ -1,0 +1,59 @@
+/**
+ * Parsers of media files in a thread of their own, one file at a time: what they do with a file that somebody made up may take any time
+ * and memory, and a thread can be ended. Bytes come from the main thread, which has the files.
+ *
+ *     main → { look, size }   ← { read, position, length }   → { bytes } …   ← { sound } or { failure }
+ */
+import { parentPort } from 'node:worker_threads';
+import { lookAt } from '../src/audio/look.ts';
+import type { Sound } from '../src/contracts.ts';
+import { describeFailure, type Failure } from './failures.ts';
+
+export type ToSound = { kind: 'look'; size: number } | { kind: 'bytes'; bytes: Uint8Array } | { kind: 'unreadable' };
+
+export type FromSound =
+  | { kind: 'ready' }
+  | { kind: 'read'; position: number; length: number }
+  | { kind: 'sound'; sound: Sound | null }
+  | { kind: 'failure'; failure: Failure };
+
+/** Its file cannot be read; the main thread knows why. */
+class Unreadable extends Error {
+  readonly code = 'UNREADABLE';
+}
+
+if (parentPort) serve(parentPort);
+
+function serve(port: NonNullable<typeof parentPort>): void {
+  const say = (message: FromSound): void => port.postMessage(message);
+  let answer: ((message: ToSound) => void) | null = null;
+
+  /** One read after the other; parsers wait for each. */
+  let last: Promise<unknown> = Promise.resolve();
+  const read = (into: Uint8Array, position: number): Promise<number> => {
+    const mine = last.then(async () => {
+      const come = new Promise<ToSound>((resolve) => {
+        answer = resolve;
+      });
+      say({ kind: 'read', position, length: into.length });
+      const message = await come;
+      if (message.kind !== 'bytes') throw new Unreadable();
+      into.set(message.bytes);
+      return message.bytes.length;
+    });
+    last = mine.catch(() => {});
+    return mine;
+  };
+
+  port.on('message', (message: ToSound) => {
+    if (message.kind !== 'look') {
+      answer?.(message);
+      return;
+    }
+    lookAt({ size: message.size, read }).then(
+      (sound) => say({ kind: 'sound', sound }),
+      (error: unknown) => say({ kind: 'failure', failure: describeFailure(error) }),
+    );
+  });
+  say({ kind: 'ready' });
+}
