@@ -30,6 +30,9 @@ export function notFound(app: FastifyInstance): void {
   });
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request.raw.url);
+    const { site } = request;
+    // The pages have relative addresses, which need the slash.
+    if (site.prefix !== '' && path === site.prefix) return reply.redirect(site.path('/'), 308);
     const methods = new Set<string>();
     for (const route of known.values()) {
       if (route.pattern.test(path)) for (const method of route.methods) methods.add(method);

@@ -82,7 +82,11 @@ const PARAMETER_CHARACTERS = HEADER_BYTES;
 export function buildServer(deps: ServerDeps): FastifyInstance {
   const metrics = new Metrics(deps.gauges);
   const log = new RequestLog(deps.log, metrics);
-  const app = createApp(deps, metrics, log);
+  const roots = new Set<string>();
+  const app = createApp(deps, metrics, log, roots);
+  app.addHook('onRoute', ({ url }) => {
+    roots.add(rootOf(url));
+  });
   const tokens = tokensOf(app, deps);
   const access = new Access(deps.identity, tokens);
   const { clients } = deps.identity;
@@ -178,11 +182,12 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   return app;
 }
 
-function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): FastifyInstance {
+/** @param roots first segments of the paths of all routes, once they are known */
+function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog, roots: ReadonlySet<string>): FastifyInstance {
   const { tls, idleSeconds } = deps.config;
   const options: FastifyHttpOptions<Server, FastifyBaseLogger> = {
     serverFactory: (handler) => {
-      const server = createListener({ tls, idleSeconds, metrics, log: deps.log }, adapted(deps, handler));
+      const server = createListener({ tls, idleSeconds, metrics, log: deps.log }, adapted(deps, roots, handler));
       guardConnections(server, deps, metrics);
       return server;
     },
@@ -205,17 +210,23 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog): Fastify
 }
 
 /** What proxies and old clients say in other words than HTTP's own. */
-function adapted({ config }: ServerDeps, handler: RequestListener): RequestListener {
+function adapted({ config }: ServerDeps, roots: ReadonlySet<string>, handler: RequestListener): RequestListener {
   const next = overridesMethod(handler);
   const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
     canonicalContentType(request);
     const url = originForm(request);
-    // A proxy takes the path away, and who comes without one does not know of it.
-    request.url = prefix !== '' && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;
+    // A proxy takes the path away. Clients without one use it too, for it is in all links; unless a route of ours begins so.
+    const below = prefix !== '' && url.startsWith(`${prefix}/`) && !roots.has(rootOf(prefix));
+    request.url = below ? url.slice(prefix.length) : url;
     markUnreadable(request);
     next(request, response);
   };
+}
+
+/** The first segment of a path. */
+function rootOf(path: string): string {
+  return path.split('/', 2)[1] ?? '';
 }
 
 function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: ServerDeps): Tokens {

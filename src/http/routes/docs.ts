@@ -15,6 +15,9 @@ const FILES: Readonly<Record<string, string>> = {
   'swagger-ui-bundle.js': 'text/javascript; charset=utf-8',
 };
 
+/** Trusted proxies have one path or a few. */
+const MAX_DOCUMENTS = 8;
+
 /** What starts the page; the address of the document stands in the element that loads it. */
 const START = `const { document: url } = document.currentScript.dataset;
 window.addEventListener('load', () => {
@@ -24,8 +27,21 @@ window.addEventListener('load', () => {
 
 export function docRoutes(app: FastifyInstance): void {
   const hidden = { schema: { hide: true } } as const;
-  const document = once(() => compressedDocument('application/json', Buffer.from(JSON.stringify(app.swagger()))));
-  app.get('/openapi.json', hidden, async (request, reply) => sendFixed(request, reply, await document()));
+  /** By the path that the server is below. */
+  const documents = new Map<string, () => Promise<FixedDocument>>();
+  const documentFor = (prefix: string): Promise<FixedDocument> => {
+    const known = documents.get(prefix);
+    if (known) return known();
+    const made = once(() => {
+      const document = { ...app.swagger(), servers: [{ url: prefix === '' ? '/' : prefix }] };
+      return compressedDocument('application/json', Buffer.from(JSON.stringify(document)));
+    });
+    if (documents.size < MAX_DOCUMENTS) documents.set(prefix, made);
+    return made();
+  };
+  app.get('/openapi.json', hidden, async (request, reply) => {
+    return sendFixed(request, reply, await documentFor(request.site.prefix));
+  });
 
   // Addresses are relative, for the server may be behind a path of a proxy.
   for (const [url, up, files] of [
@@ -61,6 +77,7 @@ function pageOf(up: string, files: string): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Lading: the interface</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="${files}/swagger-ui.css">
 <link rel="stylesheet" href="${files}/index.css">
 </head>
