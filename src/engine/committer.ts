@@ -97,7 +97,7 @@ export class Committer {
       await first.handles.manifest.append(records, durable);
       // The journal has them, so they are stored, whatever happens to the document below.
       for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);
-      this.#deps.usage.committed(upload, fresh, time);
+      this.#deps.usage.committed(upload, fresh);
       upload.lastCommitAt = time;
     }
     await this.#writeDocument(upload, document, time);

@@ -30,17 +30,20 @@ class Account {
   #dayBytes = 0;
 
   received(bytes: number, day: number): void {
-    if (day > this.#day) {
-      this.#day = day;
-      this.#dayBytes = 0;
-    }
-    if (day === this.#day) this.#dayBytes += bytes;
+    this.#turnTo(day);
+    this.#dayBytes += bytes;
+  }
+
+  /** A date that was set back begins no new day: what was used up stays used up until the next one. */
+  #turnTo(day: number): void {
+    if (day > this.#day) this.#dayBytes = 0;
+    this.#day = day;
   }
 
   /** With what is reserved, for who asks whether there is room. */
   use(day: number, reserved: number): Use {
-    const dayBytes = this.#day === day ? this.#dayBytes : 0;
-    return { bytes: this.bytes + reserved, openUploads: this.openUploads, dayBytes: dayBytes + reserved };
+    this.#turnTo(day);
+    return { bytes: this.bytes + reserved, openUploads: this.openUploads, dayBytes: this.#dayBytes + reserved };
   }
 }
 
@@ -149,9 +152,9 @@ export class Usage {
   }
 
   /** To be called in the step in which the bytes begin to count. */
-  committed(upload: OpenUpload, fresh: readonly Extent[], time: number): void {
+  committed(upload: OpenUpload, fresh: readonly Extent[]): void {
     const bytes = fresh.reduce((sum, extent) => sum + lengthOf(extent), 0);
-    const day = dayOf(time);
+    const day = dayOf(this.#clock.now());
     this.#each(upload.document.owner, (account) => {
       // One that was deleted during the commit has been taken off already, with all that it had then.
       if (!upload.over) account.bytes += bytes;
@@ -182,7 +185,7 @@ export class Usage {
   }
 
   #found(document: FileDocument, today: number): void {
-    if (document.completedAt === null || dayOf(document.completedAt) < today) return;
+    if (document.completedAt === null || dayOf(document.completedAt) !== today) return;
     if (dayOf(document.createdAt) < today) this.#begunBefore?.push(document);
     else this.#each(document.owner, (account) => account.received(document.size ?? 0, today));
   }

@@ -210,7 +210,8 @@ export function dayOf(time: number): number {
 
 /** One use more on that day. */
 function countedOn(days: TokenDays | undefined, day: number): TokenDays {
-  if (days?.day === day) return { ...days, today: days.today + 1 };
+  // A date that was set back begins no new day.
+  if (days && days.day >= day) return { ...days, day, today: days.today + 1 };
   return { day, today: 1, before: usesByDay(days, day).slice(1, -1) };
 }
 

@@ -174,7 +174,7 @@ export class Shares {
     const kind = mayTake(before, wanted);
     if (kind === null) return null;
     const after = { ...before, ...taken(before, kind, wanted), lastUsed: now };
-    if (before.maxDownloads === null) this.#kept.use(after, now);
+    if (before.maxDownloads === null) this.#kept.use(after, this.#clock.monotonic());
     else await this.#kept.replace(before, after);
     if (!this.#kept.get(id)) return null;
     const ignoresRange = kind === 'whole' && !asksForAll(before, extents);
@@ -224,7 +224,7 @@ export class Shares {
     if (!before) return;
     const after = { ...before, ...settled(before, sent) };
     // The answer is out. What cannot be written stays held, and the next start takes it for broken off.
-    if (before.maxDownloads === null) this.#kept.use(after, this.#clock.now());
+    if (before.maxDownloads === null) this.#kept.use(after, this.#clock.monotonic());
     else await this.#kept.replace(before, after).catch(() => {});
   }
 }

@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { CONFIRM_MS } from '../../src/clock.ts';
 import type { Quota, Use } from '../../src/contracts.ts';
 import { LadingError } from '../../src/errors.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { type ChunkToSend, intentOf, sendChunk } from '../support/chunks.ts';
-import { handClock } from '../support/clock.ts';
+import { handClock, machine, STEPS } from '../support/clock.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { Tap } from '../support/tap.ts';
 
@@ -217,6 +218,26 @@ test("a day's bytes are those since midnight UTC, of deleted files too", async (
   assert.equal((await put('y', 100)).code, null);
   assert.equal((await put('x2', 1)).code, 'quota_exceeded');
 });
+
+for (const by of STEPS) {
+  test(`the date is set by ${by / 60_000} minutes and counts: a day's bytes are forgotten by a new day alone`, async (t) => {
+    const { clock, pass, step } = machine(Date.UTC(2026, 10, 22, 12));
+    const run = await startEngine(t, {}, { clock, quota: quotaOf({ dayBytes: 100 }) });
+    const put = async (name: string, length: number) => {
+      const chunk = { owner: 'b/1', name, start: 0, length, declare: length, overwrite: false, cut: false };
+      return (await sendChunk(run.engine, chunkOf(chunk))).code;
+    };
+    assert.equal(await put('x', 80), null);
+    step(by);
+    assert.equal(await put('y', 21), 'quota_exceeded', 'it does not count yet');
+    pass(CONFIRM_MS);
+    const isNew = clock.now() >= Date.UTC(2026, 10, 23);
+    assert.equal(await put('y', 21), isNew ? null : 'quota_exceeded');
+    assert.equal(await put('z', 20), null);
+    pass(86_400_000);
+    assert.equal(await put('next', 100), null);
+  });
+}
 
 test('a chunk whose upload is deleted while it is committed is not counted', async (t) => {
   const tap = new Tap();

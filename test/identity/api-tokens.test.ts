@@ -200,6 +200,19 @@ function accessOf(identity: Identity): Access {
   return new Access(identity, new Tokens({ ...deps, clock: clockOf(never) }, identity.revoked));
 }
 
+test('a date that is set back begins no new day, and the next one does', async (t) => {
+  const { tokens, clock } = await bench(t);
+  const { document, token } = await tokens.create(READ);
+  const today = (): number | undefined => usesByDay(tokens.get(document.id)?.days, dayOf(clock.now())).at(-1);
+  for (let n = 0; n < 3; n += 1) tokens.use(token);
+  clock.time -= 365 * 86_400_000;
+  for (let n = 0; n < 3; n += 1) tokens.use(token);
+  assert.equal(today(), 6);
+  clock.pass(86_400_000);
+  tokens.use(token);
+  assert.equal(today(), 1);
+});
+
 test('uses are counted by the day, the last thirty of them, and kept over a restart', async (t) => {
   const { tokens, store, clock } = await bench(t);
   const owner = { id: 'a', kind: 'device', tenant: 'default' } as const;
