@@ -25,6 +25,12 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** What becomes of an upload that is parked because nothing came for long. */
+export function parkedUntil({ expires_at: removed }: { expires_at: string | null }): string {
+  const end = removed === null ? 'never removed' : `removed on ${time(removed)}`;
+  return `goes on with the next chunk, ${end}`;
+}
+
 /** What to tell a person of an error, and what to do next. */
 export function words(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -1,7 +1,7 @@
 /** One file: what is known of it, where it goes, who may read it, and a look at it. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
-import { size, time } from '../format.ts';
+import { parkedUntil, size, time } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
@@ -10,7 +10,14 @@ import { Preview } from './preview.tsx';
 import { Readers } from './readers.tsx';
 import { ShareLinks } from './share-links.tsx';
 
-const CHANGES = ['chunk.received', 'file.completed', 'file.deleted', 'upload.cancelled', 'delivery.failed'] as const;
+const CHANGES = [
+  'chunk.received',
+  'file.completed',
+  'file.deleted',
+  'upload.cancelled',
+  'upload.stale',
+  'delivery.failed',
+] as const;
 
 export function Details({ page, name, onClose }: { page: PageProps; name: string; onClose(): void }) {
   const { client } = page.who;
@@ -63,6 +70,9 @@ function Facts({ file, digest }: { file: FileStatus; digest: string | null }) {
     ['Type', file.content_type ?? ''],
     ['CRC-32', file.crc32 ?? 'known when complete'],
     ['Digest', digest ?? 'none was declared'],
+    ...(file.stale
+      ? ([['State', `Parked, for nothing came for long: ${parkedUntil(file)}`]] as [string, string][])
+      : []),
     ['Begun', time(file.created_at)],
     ['Complete', file.completed_at === null ? 'not yet' : time(file.completed_at)],
     ['Last change', time(file.updated_at)],

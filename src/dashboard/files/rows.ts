@@ -7,10 +7,16 @@ export type Row = { folder: string } | { file: FileStatus };
 export interface Wanted {
   folder: string;
   search: string;
-  /** A status; empty: any. */
+  /** A status, or `parked`; empty: any. */
   state: string;
   sort: SortKey;
   down: boolean;
+}
+
+/** True for a file of this state: a status, `parked` for uploads to which nothing came for long, or empty for any. */
+function isOf({ status, stale = false }: FileStatus, state: string): boolean {
+  if (state === '') return true;
+  return state === 'parked' ? stale : status === state && !stale;
 }
 
 /** Folders first; a search or a filter looks through everything below the folder. */
@@ -23,7 +29,7 @@ export function rowsOf(files: FileStatus[], { folder, search, state, sort, down 
     if (!file.filename.startsWith(folder)) continue;
     const rest = file.filename.slice(folder.length);
     if (flat) {
-      if (rest.toLowerCase().includes(wanted) && (state === '' || file.status === state)) found.push(file);
+      if (rest.toLowerCase().includes(wanted) && isOf(file, state)) found.push(file);
       continue;
     }
     const slash = rest.indexOf('/');

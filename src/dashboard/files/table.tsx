@@ -1,7 +1,7 @@
 /** The list of files: only what is in sight is in the page, however many there are. */
 import { useMemo, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
-import { size, time } from '../format.ts';
+import { parkedUntil, size, time } from '../format.ts';
 import { type Row, rowsOf, type SortKey } from './rows.ts';
 
 const ROW = 44;
@@ -72,6 +72,7 @@ export function FileTable({ files, mayDelete, onOpen, onDownload, onRemove }: Ta
           <option value="">all</option>
           <option value="complete">complete</option>
           <option value="partial">on their way</option>
+          <option value="parked">parked</option>
         </select>
         {by('filename', 'Name')}
         {by('bytes_received', 'Size')}
@@ -177,8 +178,14 @@ function Line({ row, top, folder, chosen, mayDelete, onEnter, onChoose, onOpen, 
         </button>
       </span>
       <span>{size(file.status === 'complete' ? file.total_bytes : file.bytes_received)}</span>
-      <span class="state">{file.status === 'complete' ? 'complete' : share(file)}</span>
-      <span class="when quiet">{time(file.updated_at)}</span>
+      <span class="state">{stateOf(file)}</span>
+      {file.stale ? (
+        <span class="parked quiet" title={parkedUntil(file)}>
+          {parkedUntil(file)}
+        </span>
+      ) : (
+        <span class="when quiet">{time(file.updated_at)}</span>
+      )}
       <span class="acts">
         {file.readable && (
           <button type="button" aria-label={`Download ${filename}`} onClick={() => onDownload([file])}>
@@ -195,6 +202,8 @@ function Line({ row, top, folder, chosen, mayDelete, onEnter, onChoose, onOpen, 
   );
 }
 
-function share({ bytes_received, total_bytes }: FileStatus): string {
+function stateOf({ status, stale, bytes_received, total_bytes }: FileStatus): string {
+  if (status === 'complete') return 'complete';
+  if (stale) return total_bytes ? `parked at ${Math.floor((100 * bytes_received) / total_bytes)} %` : 'parked';
   return total_bytes ? `${Math.floor((100 * bytes_received) / total_bytes)} % received` : 'receiving';
 }

@@ -14,6 +14,7 @@ const SHOWN = [
   'file.completed',
   'file.deleted',
   'upload.cancelled',
+  'upload.stale',
   'upload.expired',
 ] as const;
 

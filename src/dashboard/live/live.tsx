@@ -1,7 +1,7 @@
 /** Every upload on its way that one may see, as it happens, and how the server does. */
 import { useRef, useState } from 'preact/hooks';
 import type { Transfer } from '../../protocol/transfer-schemas.ts';
-import { duration, size, time } from '../format.ts';
+import { parkedUntil, size, time } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Act, Chart, Section, Table, Trouble } from '../parts.tsx';
 import { endUpload } from '../uploads.ts';
@@ -13,6 +13,7 @@ const CHANGES = [
   'file.completed',
   'file.deleted',
   'upload.cancelled',
+  'upload.stale',
   'upload.expired',
 ] as const;
 /** Rates are of so long. */
@@ -55,8 +56,8 @@ export function LivePage(props: PageProps) {
         </span>,
         owner,
         <Manifest transfer={transfer} />,
-        receiving ? `${size(rateOf(file.id))}/s` : 'waits',
-        file.expires_at === null ? '' : duration(Math.max(0, (Date.parse(file.expires_at) - Date.now()) / 1000)),
+        file.stale ? 'parked' : receiving ? `${size(rateOf(file.id))}/s` : 'waits',
+        file.stale ? parkedUntil(file) : file.expires_at === null ? 'it is complete' : time(file.expires_at),
         part ? (
           ''
         ) : (
@@ -86,7 +87,7 @@ export function LivePage(props: PageProps) {
                 ? '1 upload'
                 : `${count} uploads`
           }
-          head={['Name', 'Whose', 'Received', 'Rate', 'Goes stale in', 'Do']}
+          head={['Name', 'Whose', 'Received', 'Rate', 'Kept until', 'Do']}
           rows={transfers.map(row)}
           empty={live.value === null ? 'Loading …' : 'Nothing is being uploaded right now.'}
         />
