@@ -245,7 +245,10 @@ async function endWithFiles(
 ): Promise<void> {
   await identity.filesAtStart(
     (id) => catalog.has(id),
-    async (owner, name) => (await catalog.find(owner, name)).sealed,
+    async (owner, name) => {
+      const { sealed, open } = await catalog.find(owner, name);
+      return sealed ?? (open?.continues ? open : null);
+    },
   );
   const failed = (id: string) => (error: unknown) => {
     warn('what was shared of a file that is gone could not be put right; the next start does', { id, error });

@@ -161,6 +161,10 @@ export interface FileDocument {
   replaces: string | null;
   /** Open: date since when it is parked, for nothing came for long. */
   staleAt?: number;
+  /** Sealed: nobody said its size, and silence ended it. A chunk past its end continues it. */
+  undeclared?: true;
+  /** Open: it continues a file that was complete, which stays readable. Size, CRC-32 and date of that one. */
+  continues?: { size: number; crc32: number; completedAt: number };
   /** It was begun with overwrite=true, whether there was a file of its name or not. */
   overwrites?: true;
   /** Where the bytes are, one piece after the other, if not in the file's own blob; each of them sealed under an id of its own. */
@@ -336,6 +340,8 @@ export interface DeliveryDocument {
   owner: string | null;
   fileName: string | null;
   fileId: string | null;
+  /** Size and CRC-32 of the complete file: one that goes on is sent anew. Absent: of another event, or of before. */
+  version?: string;
   /** JSON of the event, for webhooks. */
   payload: string | null;
   /** `cancelled`: the file or the target was gone before. */

@@ -20,6 +20,7 @@ import { openBytes } from '../engine/pieces.ts';
 import { LadingError } from '../errors.ts';
 import type { Events, Told } from '../events/events.ts';
 import { holderOf } from '../identity/policy.ts';
+import { hex32 } from '../protocol/crc32.ts';
 import { formatDigestField } from '../protocol/digests.ts';
 import type { EventType } from '../protocol/event-schemas.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
@@ -235,19 +236,31 @@ export class Deliveries {
 
   #fileCame(file: Readonly<FileDocument>): void {
     for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
-      if (takesFiles(target) && wantsFile(target, file)) this.#enqueue(target, 'file.completed', file, null);
+      if (!takesFiles(target) || !wantsFile(target, file) || this.#knows(target, file)) continue;
+      this.#enqueue(target, 'file.completed', file, null, versionOf(file));
     }
+  }
+
+  /** True when this version of the file is on its way to the target, or was. */
+  #knows(target: TargetDocument, file: Readonly<FileDocument>): boolean {
+    return this.ofFile(file.id).some(
+      ({ targetId, event, state, version }) =>
+        targetId === target.id &&
+        event === 'file.completed' &&
+        (version === undefined || (version === versionOf(file) && state !== 'cancelled')),
+    );
   }
 
   /** At the start: files that were complete before their target was there, or are on their way already, are left alone. */
   #fileIsThere(file: Readonly<FileDocument>): void {
-    const known = this.ofFile(file.id);
     for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
       if ((file.completedAt ?? 0) < target.createdAt || !wantsFile(target, file)) continue;
-      if (known.some(({ targetId, event }) => targetId === target.id && event === 'file.completed')) continue;
-      if (target.kind !== 'webhook' || target.content === 'file') this.#enqueue(target, 'file.completed', file, null);
+      if (this.#knows(target, file)) continue;
+      const version = versionOf(file);
+      if (target.kind !== 'webhook' || target.content === 'file')
+        this.#enqueue(target, 'file.completed', file, null, version);
       else if (target.events.includes('file.completed')) {
-        this.#enqueue(target, 'file.completed', file, JSON.stringify(this.#doors.events.completed(file)));
+        this.#enqueue(target, 'file.completed', file, JSON.stringify(this.#doors.events.completed(file)), version);
       }
     }
   }
@@ -267,7 +280,8 @@ export class Deliveries {
       if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
       if (event.type !== 'file.completed' && this.#lane(target.id).waiting.size >= MOST_EVENTS) continue;
       const file = ownerKey === null ? null : { owner: ownerKey, name: event.filename ?? '', id: event.file_id ?? '' };
-      this.#enqueue(target, event.type, file, JSON.stringify(event));
+      const version = event.type === 'file.completed' ? `${event.total_bytes}-${event.crc32}` : undefined;
+      this.#enqueue(target, event.type, file, JSON.stringify(event), version);
     }
   }
 
@@ -276,6 +290,7 @@ export class Deliveries {
     event: EventType,
     file: Pick<FileDocument, 'owner' | 'name' | 'id'> | null,
     payload: string | null,
+    version?: string,
   ): void {
     const now = this.#now();
     const delivery: DeliveryDocument = {
@@ -286,6 +301,7 @@ export class Deliveries {
       owner: file?.owner ?? null,
       fileName: file?.name ?? null,
       fileId: file?.id ?? null,
+      ...(version === undefined ? {} : { version }),
       payload,
       state: 'queued',
       attempts: 0,
@@ -544,6 +560,11 @@ export class Deliveries {
   #now(): number {
     return this.#doors.clock.now();
   }
+}
+
+/** Of a complete file: other bytes, another version. */
+function versionOf({ size, crc32 }: Readonly<FileDocument>): string {
+  return `${size}-${hex32(crc32 ?? 0)}`;
 }
 
 /** When an id was made; 0 for one that does not say. */

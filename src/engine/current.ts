@@ -5,6 +5,7 @@
 import type { Catalog, FileDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Validators } from '../protocol/conditionals.ts';
+import { keptOf } from './continuation.ts';
 import { entityTag } from './status.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
@@ -54,6 +55,8 @@ function ofSealed({ id, size, crc32, completedAt }: FileDocument): Validators {
 
 function ofUpload(upload: OpenUpload): Validators {
   if (upload.sealed) return ofSealed(upload.document);
+  const kept = keptOf(upload);
+  if (!upload.coveredSoFar && kept) return ofSealed({ ...upload.document, ...kept });
   if (!upload.coveredSoFar) return NOTHING;
   const { end } = upload.stored;
   const etag = entityTag(upload.id, end, upload.stored.whole(end) ?? 0);

@@ -3,6 +3,7 @@ import type { BlobStore, Catalog, FileDocument, Reader } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
+import { keptOf } from './continuation.ts';
 import { openBytes } from './pieces.ts';
 import { entityTag } from './status.ts';
 import type { OpenUpload } from './upload.ts';
@@ -65,7 +66,9 @@ export class Downloads {
   async #open(owner: string, name: string): Promise<Representation> {
     const upload = this.#deps.uploads.findVisible(owner, name);
     if (upload && upload.document.replaces === null) {
-      return ofUpload(upload, await openBytes(this.#deps.blobs, upload.document));
+      const reader = await openBytes(this.#deps.blobs, upload.document);
+      const kept = upload.sealed || upload.coveredSoFar ? null : keptOf(upload);
+      return kept ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader) : ofUpload(upload, reader);
     }
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');

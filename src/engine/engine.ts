@@ -222,7 +222,8 @@ export class Engine {
       return;
     }
     const { sealed } = await this.#doors.catalog.find(intent.owner, intent.name);
-    if (sealed && !intent.overwrite) checkSealedSize(sealed, intent.declaredSize);
+    const more = sealed?.undeclared === true && (intent.declaredSize ?? 0) > (sealed.size ?? 0);
+    if (sealed && !intent.overwrite && !more) checkSealedSize(sealed, intent.declaredSize);
     else this.#usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
     // A chunk that may be a repeat is looked at first: a repeat changes nothing, whatever the precondition.
     const mayRepeat = sealed !== null && (!intent.overwrite || intent.declaredSize === sealed.size);
@@ -385,6 +386,11 @@ export class Engine {
     const { sealed } = await this.#doors.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
     if (!upload) await this.#current.assert(precondition, owner, name);
+    if (sealed.undeclared) {
+      // Silence ended it, and now somebody says so.
+      const { undeclared: _, ...ended } = sealed;
+      await this.#doors.catalog.put(ended);
+    }
     return sealedStatus(sealed);
   }
 
@@ -393,7 +399,10 @@ export class Engine {
     const upload = this.#uploads.findVisible(owner, name);
     const document = upload?.document ?? (await this.#doors.catalog.find(owner, name)).sealed;
     if (!document) throw new LadingError('not_found', 'There is no file of this name.');
-    const records = await this.#doors.manifests.read(document.id);
+    const journaled = await this.#doors.manifests.read(document.id);
+    // A crash may have left a record of a chunk that never counted.
+    const end = document.state === 'sealed' ? (document.size ?? 0) : Number.POSITIVE_INFINITY;
+    const records = journaled.filter((record) => record.end < end);
     const bad = await this.#verifyBytes(document, records);
     const ranges = bad.flatMap((index): [number, number][] => {
       const record = records[index];
@@ -455,7 +464,8 @@ export class Engine {
       this.#settleLater(upload);
       return;
     }
-    this.#sealer.seal(upload).catch((error: unknown) => {
+    this.#sealer.seal(upload, true).catch((error: unknown) => {
+      if (upload.notWhole >= 0) return;
       this.#doors.warn('an upload of undeclared size could not be sealed; the sweep tries again', {
         id: upload.id,
         error,

@@ -26,6 +26,7 @@ import { type Digest, mismatchMembers } from '../protocol/digests.ts';
 import { type Extent, type ExtentSet, lengthOf } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
 import type { Committer } from './committer.ts';
+import { goesOn } from './continuation.ts';
 import type { CurrentFiles, Precondition } from './current.ts';
 import { Inbox } from './inbox.ts';
 import type { DigestsBehind } from './late.ts';
@@ -242,7 +243,7 @@ export class Ingest {
         `Content-Range says ${intent.range.start}-${intent.range.end}, but the chunk's header says ${header.start}-${header.end}.`,
       );
     }
-    const { upload, sealed, handles } = await arrival.hold(this.#enter(intent));
+    const { upload, sealed, handles } = await arrival.hold(this.#enter(intent, header));
     if (!upload) return await this.#compareWithSealed(arrival, sealed);
     try {
       return await this.#receiveInto(arrival, upload, handles);
@@ -273,6 +274,7 @@ export class Ingest {
   /** Finds what the chunk belongs to; settles an upload of undeclared size first if its time is over or it is to be replaced. */
   async #enter(
     intent: ChunkIntent,
+    extent: Extent | null = null,
   ): Promise<
     { upload: OpenUpload; handles: Handles; sealed: null } | { upload: null; handles: null; sealed: FileDocument }
   > {
@@ -281,14 +283,24 @@ export class Ingest {
       const { target, handles } = await uploads.enter(intent.owner, intent.name, intent.overwrite);
       if (!handles || 'sealed' in target) {
         if ('upload' in target) throw new Error('an upload without its files');
-        return { upload: null, handles: null, sealed: target.sealed };
+        const { sealed } = target;
+        const more = extent !== null && goesOn(sealed, extent, intent.declaredSize);
+        if (more && (await uploads.reopen(sealed))) continue;
+        return { upload: null, handles: null, sealed };
       }
       const { upload } = target;
-      const overdue = clock.since(upload.lastCommitAt) >= limits.openEndedMs;
+      const more = extent !== null && extent.end >= upload.stored.end;
+      if (more && upload.size === null && upload.sealing) {
+        // Silence is sealing it at this moment; then this chunk continues the file.
+        await upload.sealing.catch(() => {});
+        await uploads.leave(upload);
+        continue;
+      }
+      const overdue = !more && clock.since(upload.lastCommitAt) >= limits.openEndedMs;
       const settle = upload.visible && upload.coveredSoFar && upload.users === 1 && (overdue || intent.overwrite);
       if (!settle && !upload.sealed) return { upload, handles, sealed: null };
       try {
-        if (settle) await sealer.seal(upload);
+        if (settle) await sealer.seal(upload, true);
       } finally {
         await uploads.leave(upload);
       }

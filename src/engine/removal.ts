@@ -6,6 +6,7 @@ import type { BlobStore, Catalog, FileHappening } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Removed } from '../protocol/schemas.ts';
 import type { Committer } from './committer.ts';
+import { keptOf } from './continuation.ts';
 import type { CurrentFiles, Precondition } from './current.ts';
 import { removeBytes } from './pieces.ts';
 import type { OpenUpload } from './upload.ts';
@@ -42,11 +43,12 @@ export class Removal {
     if (upload || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
     // An upload of undeclared size reads as the complete file of its name until more comes.
     const read = upload?.coveredSoFar === true;
-    if (upload && (await this.#end(upload))) {
+    if (upload && (await this.#end(upload, true))) {
       removed.add(read ? 'file' : 'upload');
+      if (keptOf(upload)) removed.add('file');
       const { document: file, stored } = upload;
-      if (read) happened({ type: 'file.deleted', file });
-      else happened({ type: 'upload.cancelled', file, received: stored.bytes });
+      if (!read) happened({ type: 'upload.cancelled', file, received: stored.bytes });
+      if (removed.has('file')) happened({ type: 'file.deleted', file });
     }
     const { sealed } = await catalog.find(owner, name);
     if (sealed) {
@@ -90,12 +92,12 @@ export class Removal {
     return true;
   }
 
-  async #end(upload: OpenUpload): Promise<boolean> {
+  async #end(upload: OpenUpload, forGood = false): Promise<boolean> {
     // A seal that has begun is let finish: afterwards it is a complete file.
     await upload.sealing?.catch(() => {});
     if (upload.sealed || upload.over) return false;
     const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
-    await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload));
+    await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);
     return true;
   }
 }

@@ -35,15 +35,19 @@ export class Sealer {
     this.#deps = deps;
   }
 
-  /** Resolves when the upload is the file of its name. The caller has made sure that it is covered. */
-  seal(upload: OpenUpload): Promise<void> {
-    upload.sealing ??= this.#run(upload).finally(() => {
+  /**
+   * Resolves when the upload is the file of its name. The caller has made sure that it is covered.
+   * @param silent only silence says that nothing more comes: what comes after all continues the file, and a digest that does not agree
+   * yet takes nothing away
+   */
+  seal(upload: OpenUpload, silent = false): Promise<void> {
+    upload.sealing ??= this.#run(upload, silent).finally(() => {
       upload.sealing = null;
     });
     return upload.sealing;
   }
 
-  async #run(upload: OpenUpload): Promise<void> {
+  async #run(upload: OpenUpload, silent: boolean): Promise<void> {
     if (upload.sealed) return;
     upload.closed = true;
     const { replaces } = upload.document;
@@ -53,8 +57,8 @@ export class Sealer {
       // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
       await upload.quiet();
       upload.assertGoing();
-      await this.#checkDigest(upload);
-      await this.#storeSealed(upload);
+      await this.#checkDigest(upload, silent);
+      await this.#storeSealed(upload, silent);
     } catch (error) {
       upload.closed = false;
       throw error;
@@ -67,7 +71,7 @@ export class Sealer {
     });
   }
 
-  async #checkDigest(upload: OpenUpload): Promise<void> {
+  async #checkDigest(upload: OpenUpload, silent: boolean): Promise<void> {
     const declared = upload.document.reprDigest;
     if (!declared) return;
     const extent = { start: 0, end: upload.stored.end - 1 };
@@ -84,6 +88,10 @@ export class Sealer {
         provided_digest: declared.value,
       },
     );
+    if (silent) {
+      upload.notWhole = upload.stored.end;
+      throw mismatch;
+    }
     const { owner, name } = upload.document;
     await this.#deps.uploads.discard(upload, mismatch, async () => {});
     this.#deps.watchers.changed(owner, name);
@@ -91,7 +99,7 @@ export class Sealer {
     throw mismatch;
   }
 
-  async #storeSealed(upload: OpenUpload): Promise<void> {
+  async #storeSealed(upload: OpenUpload, silent: boolean): Promise<void> {
     const size = upload.stored.end;
     const crc32 = upload.stored.whole(size);
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
@@ -99,7 +107,10 @@ export class Sealer {
     // The bytes of a file in pieces are sealed already.
     await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
     const completedAt = await this.#completionTime(upload.document);
-    const document = { ...upload.document, state: 'sealed' as const, size, crc32, completedAt };
+    const { continues: _, staleAt: __, ...open } = upload.document;
+    const undeclared = silent && open.size === null && open.reprDigest === null;
+    const sealed = { ...open, state: 'sealed' as const, size, crc32, completedAt };
+    const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
     upload.assertGoing();
     await this.#deps.catalog.put(document);
     upload.document = document;
@@ -110,8 +121,9 @@ export class Sealer {
   }
 
   /** Last-Modified has whole seconds: a replacement falls into a later one than what it replaces, so that If-Range can tell them apart. */
-  async #completionTime({ owner, name, replaces }: FileDocument): Promise<number> {
+  async #completionTime({ owner, name, replaces, continues }: FileDocument): Promise<number> {
     const now = this.#deps.clock.now();
+    if (continues) return Math.max(now, (Math.floor(continues.completedAt / 1000) + 1) * 1000);
     if (replaces === null) return now;
     const { sealed } = await this.#deps.catalog.find(owner, name);
     return Math.max(now, (Math.floor((sealed?.completedAt ?? 0) / 1000) + 1) * 1000);

@@ -4,6 +4,7 @@ import { hex32 } from '../protocol/crc32.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
 import { type FileStatus, MAX_MISSING } from '../protocol/schemas.ts';
 import { iso } from '../protocol/times.ts';
+import { keptOf } from './continuation.ts';
 import { expiryOf, type Lifetime } from './parking.ts';
 import type { OpenUpload } from './upload.ts';
 
@@ -77,7 +78,7 @@ export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MOST
     total_bytes: total,
     next_expected_byte: stored.firstGap(),
     id: document.id,
-    readable: complete || document.replaces !== null,
+    readable: complete || document.replaces !== null || keptOf(upload) !== null,
     missing: gaps,
     missing_more: more,
     crc32: crc32 === null ? null : hex32(crc32),

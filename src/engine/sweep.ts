@@ -40,7 +40,7 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
     const due = dueOf(upload, deps);
     if (due === null) continue;
     try {
-      if (due === 'seal') await deps.sealer.seal(upload);
+      if (due === 'seal') await deps.sealer.seal(upload, !upload.covered);
       else if (due === 'park') await park(upload, deps);
       else await removeStale(upload, deps);
       swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
@@ -67,7 +67,7 @@ function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: Sw
 /** Undeclared size without a gap, its digest to be checked or not: sealed when nothing more comes. */
 export function settles(upload: OpenUpload): boolean {
   const { bytes, end } = upload.stored;
-  return upload.size === null && !upload.document.resource && bytes > 0 && bytes === end;
+  return upload.size === null && !upload.document.resource && bytes > 0 && bytes === end && upload.notWhole !== end;
 }
 
 /** By the way that chunks take, so that one that comes at this moment and this do not miss each other. */

@@ -54,6 +54,8 @@ export class OpenUpload {
   closed = false;
   /** True once the sealed document is on disk. */
   sealed = false;
+  /** The digest of the whole does not agree with what reaches to here; -1: nobody looked. */
+  notWhole = -1;
   /** It does not count as open. */
   parked: boolean;
   /** There are journaled records that no sync vouches for: a run with durability `seal` left them. */

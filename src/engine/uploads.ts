@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { BlobStore, Catalog, Clock, FileDocument, ManifestRecord, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { reopened, revert, sealedRecords } from './continuation.ts';
 import { removeBytes } from './pieces.ts';
 import { type Handles, OpenUpload } from './upload.ts';
 import type { Usage } from './usage.ts';
@@ -129,6 +130,36 @@ export class Uploads {
     return null;
   }
 
+  /**
+   * Makes an upload of a sealed file again, for a chunk that goes on at its end. False when it cannot go on; when it was replaced or
+   * deleted meanwhile, the next look finds out.
+   * @throws LadingError `quota_exceeded`
+   */
+  async reopen(sealed: FileDocument): Promise<boolean> {
+    const key = slotKey(sealed.owner, sealed.name);
+    const making = this.#making.get(key);
+    if (this.#live.has(key) || making) {
+      await making?.catch(() => {});
+      return true;
+    }
+    const made = this.#reopen(sealed).finally(() => this.#making.delete(key));
+    this.#making.set(key, made);
+    return await made;
+  }
+
+  async #reopen({ id }: FileDocument): Promise<boolean> {
+    const { catalog, manifests, usage, clock } = this.#deps;
+    const sealed = await catalog.get(id);
+    if (sealed?.undeclared !== true) return true;
+    usage.check(sealed.owner, { openUploads: 1 });
+    const records = await sealedRecords(manifests, sealed);
+    if (!records) return false;
+    const document = reopened(sealed, clock.now());
+    await catalog.put(document);
+    this.#take(document, records);
+    return true;
+  }
+
   /** The files of an upload, for `OpenUpload.enter`. */
   async open(id: string): Promise<Handles> {
     const part = await this.#deps.blobs.openPart(id);
@@ -142,12 +173,18 @@ export class Uploads {
 
   /** Puts a recovered upload into the table; its stored extents come from its journal. */
   adopt(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
+    const upload = this.#take(document, records);
+    this.#deps.usage.received(document.owner, records);
+    return upload;
+  }
+
+  #take(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
     const upload = new OpenUpload(document);
     upload.visible = true;
     upload.restore(records);
     // The date may have been wrong then; it was before now in any case.
     upload.lastCommitAt = Math.min(upload.lastCommitAt, this.#deps.clock.now());
-    this.#deps.usage.adopted(upload, records);
+    this.#deps.usage.adopted(upload);
     this.#live.set(slotKey(document.owner, document.name), upload);
     return upload;
   }
@@ -195,14 +232,32 @@ export class Uploads {
     this.#deps.usage.ended(upload);
   }
 
-  /** Ends an upload and removes its bytes and its document. Requests that still run are told `reason`. */
-  async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>): Promise<void> {
+  /** Ends an upload and removes its bytes and its document; of a continued file what was complete before stays, unless `forGood`. Requests that still run are told `reason`. */
+  async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, forGood = false): Promise<void> {
     upload.over = reason;
+    if (upload.document.continues && !forGood) {
+      await this.#revert(upload, idle);
+      return;
+    }
     this.drop(upload);
     await idle();
     // The document first: without it the bytes are a leftover that the next start removes.
     if (upload.visible) await this.#deps.catalog.remove(upload.id);
     await removeBytes(this.#deps.blobs, upload.document);
+  }
+
+  /** What was complete before stays readable all the time, so the upload leaves the table last. */
+  async #revert(upload: OpenUpload, idle: () => Promise<void>): Promise<void> {
+    const seal = (id: string, size: number): Promise<void> => this.#deps.blobs.seal(id, size);
+    try {
+      await idle();
+      await upload.quiet();
+      await revert({ ...this.#deps, seal }, upload.document);
+    } catch (error) {
+      upload.over = null;
+      throw error;
+    }
+    this.drop(upload);
   }
 
   /** After a request: an upload that nobody uses and that never got its first chunk leaves no trace. */

@@ -123,14 +123,13 @@ export class Usage {
     });
   }
 
-  /** Found at the start. */
-  adopted(upload: OpenUpload, records: readonly ManifestRecord[]): void {
+  /** Found at the start, or a sealed file that goes on. */
+  adopted(upload: OpenUpload): void {
     const { owner } = upload.document;
     this.#each(owner, (account) => {
       if (!upload.parked) account.openUploads += 1;
       account.bytes += upload.stored.bytes;
     });
-    this.received(owner, records);
   }
 
   /** From here on the upload does not count as open; its bytes count as before. */

@@ -143,7 +143,9 @@ export class LowdbCatalog implements Catalog {
 
   #index(document: FileDocument): void {
     const before = this.#byId.get(document.id);
-    if (before !== undefined) this.#unindex(before);
+    // A sealed file of which only a word changes neither goes nor comes.
+    const same = before !== undefined && sameVersion(before, document);
+    if (before !== undefined) this.#unindex(before, same);
     this.#byId.set(document.id, document);
     for (const { id } of document.pieces ?? []) this.#pieces.add(id);
     if (document.state === 'open') this.#open.set(document.id, document);
@@ -160,13 +162,13 @@ export class LowdbCatalog implements Catalog {
       if (!document.resource?.partial) owner.names.add(document.name);
     }
     slot[document.state] = document;
-    this.#tell(document, true);
+    if (!same) this.#tell(document, true);
   }
 
-  #unindex(document: FileDocument): void {
+  #unindex(document: FileDocument, quietly = false): void {
     this.#byId.delete(document.id);
     for (const { id } of document.pieces ?? []) this.#pieces.delete(id);
-    this.#tell(document, false);
+    if (!quietly) this.#tell(document, false);
     this.#open.delete(document.id);
     const owner = this.#owners.get(document.owner);
     const slot = owner?.slots.get(document.name);
@@ -206,6 +208,11 @@ export class LowdbCatalog implements Catalog {
   }
 }
 
+/** Both sealed, with the same bytes. */
+function sameVersion(a: FileDocument, b: FileDocument): boolean {
+  return a.state === 'sealed' && b.state === 'sealed' && a.id === b.id && a.size === b.size && a.crc32 === b.crc32;
+}
+
 /** Two files that claim one name. */
 function samePlace(a: FileDocument, b: FileDocument): boolean {
   return a.id !== b.id && a.owner === b.owner && a.name === b.name;
@@ -233,10 +240,16 @@ function checkFileDocument(value: unknown, id: string): FileDocument {
     completedAt: fields.countOrNull('completedAt'),
     replaces: fields.textOrNull('replaces'),
     ...(fields.has('staleAt') ? { staleAt: fields.count('staleAt') } : {}),
+    ...(fields.has('undeclared') ? { undeclared: true } : {}),
+    ...(fields.has('continues') ? { continues: checkContinues(fields.fields('continues')) } : {}),
     ...(fields.has('overwrites') ? { overwrites: true } : {}),
     ...(fields.has('pieces') ? { pieces: fields.list('pieces').map(checkPiece) } : {}),
     ...(fields.has('resource') ? { resource: checkResource(fields.fields('resource')) } : {}),
   });
+}
+
+function checkContinues(fields: Fields): NonNullable<FileDocument['continues']> {
+  return { size: fields.count('size'), crc32: fields.count('crc32'), completedAt: fields.count('completedAt') };
 }
 
 function checkResource(fields: Fields): ResourceDocument {

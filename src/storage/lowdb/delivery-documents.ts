@@ -50,6 +50,7 @@ export function checkDelivery(value: unknown, id: string): DeliveryDocument {
     owner: fields.textOrNull('owner'),
     fileName: fields.textOrNull('fileName'),
     fileId: fields.textOrNull('fileId'),
+    ...(fields.has('version') ? { version: fields.text('version') } : {}),
     payload: fields.textOrNull('payload'),
     state: fields.oneOf('state', ['queued', 'delivered', 'failed', 'cancelled']),
     attempts: fields.count('attempts'),
