@@ -342,6 +342,8 @@ export interface DeliveryDocument {
   fileId: string | null;
   /** Size and CRC-32 of the complete file: one that goes on is sent anew. Absent: of another event, or of before. */
   version?: string;
+  /** The name that it was about to get on an FTP server. */
+  remoteName?: string;
   /** JSON of the event, for webhooks. */
   payload: string | null;
   /** `cancelled`: the file or the target was gone before. */

@@ -25,7 +25,7 @@ import { formatDigestField } from '../protocol/digests.ts';
 import type { EventType } from '../protocol/event-schemas.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
 import { bytesOf, putByFtp } from './ftp.ts';
-import { remoteName } from './naming.ts';
+import { namesFor, remoteName } from './naming.ts';
 import { plainName, type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
 import type { WebhookMessage, WebhookSender } from './webhook.ts';
 
@@ -391,7 +391,15 @@ export class Deliveries {
       if (target.kind === 'webhook') return await this.#post(delivery, target, secret, file, content, signal);
       const clientId = holderOf(file.owner).id;
       const name = remoteName(target.pattern, { ...file, clientId, completedAt: file.completedAt ?? file.updatedAt });
-      await putByFtp(target, secret, { name, id: file.id, ...content }, signal);
+      const { remoteName: tried = null } = delivery;
+      const takes = async (taken: string): Promise<void> => {
+        const now = this.#byId.get(delivery.id);
+        if (now?.state !== 'queued') throw new Error('the delivery was cancelled');
+        const named = { ...now, remoteName: taken };
+        this.#byId.set(delivery.id, named);
+        await this.#store(named);
+      };
+      await putByFtp(target, secret, { names: namesFor(name), tried, takes, id: file.id, ...content }, signal);
     } finally {
       reader.release();
     }

@@ -1,15 +1,21 @@
 /** One finished file onto an FTP or FTPS server: under a name for the time being, renamed once it is whole. */
 import { Readable } from 'node:stream';
-import { Client } from 'basic-ftp';
+import { Client, FTPError } from 'basic-ftp';
 import type { FtpTargetDocument } from '../contracts.ts';
 
 /** How long a server may do nothing. */
 const IDLE_MS = 60_000;
 const READ_BYTES = 256 * 1024;
+/** Reply code of RFC 959 for a file that is not there. */
+const NOT_THERE = 550;
 
 export interface FtpFile {
-  /** On the server. */
-  name: string;
+  /** Names on the server: the first that is free is its own. */
+  names: Iterable<string>;
+  /** The name that an earlier try was about to give it; its reply may have been lost. */
+  tried: string | null;
+  /** Told of a name before the file gets it; durable when it resolves. */
+  takes(name: string): Promise<void>;
   /** Of the file here, for the name for the time being. */
   id: string;
   size: number;
@@ -38,13 +44,61 @@ export async function putByFtp(
     });
     if (target.directory !== '') await client.ensureDir(target.directory);
     const temporary = `.${file.id}.part`;
+    if (await isDone(client, temporary, file)) return;
     await client.uploadFrom(Readable.from(bytesOf(file), { objectMode: false, highWaterMark: READ_BYTES }), temporary);
     const stored = await client.size(temporary).catch(() => file.size);
     if (stored !== file.size) throw new Error(`the server has ${stored} of ${file.size} bytes`);
-    await client.rename(temporary, file.name);
+    await oneAtATime(`${target.host}:${target.port}/${target.directory}`, async () => {
+      const name = await freeName(client, file.names);
+      await file.takes(name);
+      await client.rename(temporary, name);
+    });
   } finally {
     signal.removeEventListener('abort', give);
     client.close();
+  }
+}
+
+/** True when an earlier try gave the file its name and only the reply was lost: then nothing is left under the other one. */
+async function isDone(client: Client, temporary: string, { tried, size }: FtpFile): Promise<boolean> {
+  if (tried === null) return false;
+  return (await sizeOf(client, tried)) === size && (await sizeOf(client, temporary)) === null;
+}
+
+/** What a server already has under a name is nobody's to overwrite. */
+async function freeName(client: Client, names: Iterable<string>): Promise<string> {
+  let listed: Set<string> | null = null;
+  for (const name of names) {
+    const size = await sizeOf(client, name);
+    if (typeof size === 'number') continue;
+    // Nothing of this name; a folder would refuse to be replaced.
+    if (size === null) return name;
+    listed ??= new Set((await client.list()).map((entry) => entry.name));
+    if (!listed.has(name)) return name;
+  }
+  throw new Error('every name that the file could have there is taken');
+}
+
+/** Null when there is no file of this name; undefined when the server does not say. */
+async function sizeOf(client: Client, name: string): Promise<number | null | undefined> {
+  return await client.size(name).catch((error: unknown) => {
+    if (client.closed || !(error instanceof FTPError)) throw error;
+    return error.code === NOT_THERE ? null : undefined;
+  });
+}
+
+/** Who looks for a free name and takes it, by folder of a server. */
+const naming = new Map<string, Promise<void>>();
+
+/** Two deliveries to one folder must not find the same name free. */
+async function oneAtATime(folder: string, work: () => Promise<void>): Promise<void> {
+  const before = naming.get(folder) ?? Promise.resolve();
+  const run = before.catch(() => {}).then(work);
+  naming.set(folder, run);
+  try {
+    await run;
+  } finally {
+    if (naming.get(folder) === run) naming.delete(folder);
   }
 }
 

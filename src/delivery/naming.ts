@@ -3,6 +3,8 @@ import * as path from 'node:path';
 
 /** Most bytes of a name on the file systems that FTP servers stand on. */
 const MOST_BYTES = 255;
+/** Names tried for a file whose own is taken. */
+const MOST_NAMES = 10_000;
 
 export const DEFAULT_PATTERN = '{date}_{time}_{client_id}_{name}';
 const WORD = /\{(date|time|client_id|name|id)\}/g;
@@ -34,6 +36,14 @@ export function remoteName(pattern: string, { completedAt, clientId, name, id }:
   return shortened(harmless(whole));
 }
 
+/** The name, and those to be used where it is taken: `a.wav`, `a_2.wav`, `a_3.wav`, …, none longer than a name may be. */
+export function* namesFor(name: string): Generator<string> {
+  yield name;
+  const extension = extensionOf(name);
+  const stem = name.slice(0, name.length - extension.length);
+  for (let count = 2; count <= MOST_NAMES; count += 1) yield fitting(stem, `_${count}${extension}`);
+}
+
 /** No folders, no control characters (which end commands of FTP), nothing that begins like an option or a hidden file. */
 function harmless(name: string): string {
   return name.replaceAll(/[/\\\p{Cc}]/gu, '_').replace(/^[-.~ ]+/, (found) => '_'.repeat(found.length));
@@ -41,9 +51,18 @@ function harmless(name: string): string {
 
 function shortened(name: string): string {
   if (Buffer.byteLength(name) <= MOST_BYTES) return name;
+  const extension = extensionOf(name);
+  return fitting(name.slice(0, name.length - extension.length), extension);
+}
+
+function extensionOf(name: string): string {
   const extension = path.extname(name);
-  const end = Buffer.byteLength(extension) <= 32 ? extension : '';
-  let stem = name.slice(0, name.length - end.length);
-  while (Buffer.byteLength(stem) + Buffer.byteLength(end) > MOST_BYTES) stem = [...stem].slice(0, -1).join('');
-  return stem + end;
+  return Buffer.byteLength(extension) <= 32 ? extension : '';
+}
+
+/** As much of the stem as fits in front of the end. */
+function fitting(stem: string, end: string): string {
+  let kept = stem;
+  while (Buffer.byteLength(kept) + Buffer.byteLength(end) > MOST_BYTES) kept = [...kept].slice(0, -1).join('');
+  return kept + end;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DEFAULT_PATTERN, isPattern, remoteName } from '../../src/delivery/naming.ts';
+import { DEFAULT_PATTERN, isPattern, namesFor, remoteName } from '../../src/delivery/naming.ts';
 
 const FILE = { completedAt: Date.UTC(2026, 10, 27, 8, 5, 9), clientId: 'camera-7', name: 'monday.wav', id: 'ab12' };
 
@@ -43,4 +43,12 @@ test('a pattern tells files apart and knows its words', () => {
   for (const pattern of ['', '{date}', 'x', '{nam}', '{name', 'a/{name}', '{name}\n', '{{name}}']) {
     assert.ok(!isPattern(pattern), pattern);
   }
+});
+
+test('where a name is taken there are others, none longer than a name may be', () => {
+  assert.deepEqual([...namesFor('a.wav')].slice(0, 3), ['a.wav', 'a_2.wav', 'a_3.wav']);
+  assert.deepEqual([...namesFor('a')].slice(1, 2), ['a_2']);
+  const names = [...namesFor(`${'ü'.repeat(125)}.wav`)];
+  assert.equal(new Set(names).size, names.length);
+  assert.ok(names.every((name) => Buffer.byteLength(name) <= 255 && name.endsWith('.wav')));
 });

@@ -315,3 +315,23 @@ test('targets that cannot be are refused, and leave everything as it was', async
   const nothing = await fetch(`${origin}/api/deliveries/targets/none`, { method: 'DELETE', headers: admin.headers });
   await assertProblemReply(nothing, 'not_found');
 });
+
+test('a name that is taken on the server gets another, and nothing there is overwritten', { skip }, async (t) => {
+  const { ftp, server } = await begin(t);
+  await writeFile(join(ftp.home, 'theirs.txt'), 'theirs');
+  await addTarget(server, ftp, { pattern: '{name}' });
+  const long = 'l'.repeat(300);
+  const sent = ['x/y.txt', 'x_y.txt', 'theirs.txt', `${long}1.txt`, `${long}2.txt`];
+  const contents = sent.map((name, i) => Buffer.from(`${i} ${name}`));
+  await Promise.all(sent.map((name, i) => store(server, name, contents[i] as Buffer)));
+  for (const name of sent) {
+    const [delivery] = await settled(server, encodeURIComponent(name));
+    assert.equal(delivery?.state, 'delivered', name);
+  }
+  const names = await ftp.names();
+  assert.equal(names.length, 6, names.join());
+  for (const name of ['x_y.txt', 'x_y_2.txt', 'theirs.txt', 'theirs_2.txt']) assert.ok(names.includes(name), name);
+  assert.equal((await readFile(join(ftp.home, 'theirs.txt'))).toString(), 'theirs');
+  const found = await Promise.all(names.map((name) => readFile(join(ftp.home, name), 'utf8')));
+  assert.deepEqual(found.sort(), ['theirs', ...contents.map(String)].sort());
+});

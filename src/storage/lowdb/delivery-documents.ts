@@ -51,6 +51,7 @@ export function checkDelivery(value: unknown, id: string): DeliveryDocument {
     fileName: fields.textOrNull('fileName'),
     fileId: fields.textOrNull('fileId'),
     ...(fields.has('version') ? { version: fields.text('version') } : {}),
+    ...(fields.has('remoteName') ? { remoteName: fields.text('remoteName') } : {}),
     payload: fields.textOrNull('payload'),
     state: fields.oneOf('state', ['queued', 'delivered', 'failed', 'cancelled']),
     attempts: fields.count('attempts'),
