@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { validate as isCron } from 'node-cron';
-import { checkPassword, PASSWORD_CHARACTERS } from './identity/passwords.ts';
+import { checkPasswordNow, PASSWORD_CHARACTERS } from './identity/passwords.ts';
 import { bytesOf } from './protocol/sizes.ts';
 import { type Kind, type KindTypes, SETTINGS, type Setting } from './settings.ts';
 
@@ -82,7 +82,7 @@ function checkSecret(text: string, { strength }: Setting): string {
   }
   if (strength === 'password' && text.length <= GUESSABLE_CHARACTERS) {
     try {
-      checkPassword(text, { email: '' });
+      checkPasswordNow(text, { email: '' });
     } catch {
       const what = `at least ${PASSWORD_CHARACTERS.least} characters that nobody guesses`;
       throw new Refused(`is too weak: it needs ${what}; "openssl rand -base64 32" makes one`);

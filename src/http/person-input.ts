@@ -1,4 +1,5 @@
 /** What is sent of a person, checked and in one form. */
+import type { FastifyRequest } from 'fastify';
 import type { PersonDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { checkPassword } from '../identity/passwords.ts';
@@ -7,14 +8,17 @@ import { checkEmail, checkPersonalName } from '../identity/personal.ts';
 import type { NewPerson, OwnChange } from '../protocol/people-schemas.ts';
 
 /** @throws LadingError `validation_failed` */
-export function newPersonOf(given: Omit<NewPerson, 'role'>): Omit<NewPerson, 'role' | 'password2'> {
+export async function newPersonOf(
+  given: Omit<NewPerson, 'role'>,
+  { hostname: site }: FastifyRequest,
+): Promise<Omit<NewPerson, 'role' | 'password2'>> {
   const person = {
     email: checkEmail(given.email),
     name: checkPersonalName(given.name, 'name'),
     surname: checkPersonalName(given.surname, 'surname'),
   };
   sameTwice(given.password, given.password2);
-  checkPassword(given.password, person);
+  await checkPassword(given.password, { ...person, site });
   return { ...person, password: given.password };
 }
 
@@ -23,11 +27,12 @@ export function newPersonOf(given: Omit<NewPerson, 'role'>): Omit<NewPerson, 'ro
  * @param email only if whoever asks may change it: nobody has shown that the new one is theirs
  * @throws LadingError `validation_failed`
  */
-export function changeOf(
+export async function changeOf(
+  { hostname: site }: FastifyRequest,
   person: PersonDocument,
   { name, surname, password, password2 }: OwnChange,
   email?: string,
-): PersonChange {
+): Promise<PersonChange> {
   const change: PersonChange = {
     ...(name === undefined ? {} : { name: checkPersonalName(name, 'name') }),
     ...(surname === undefined ? {} : { surname: checkPersonalName(surname, 'surname') }),
@@ -36,7 +41,9 @@ export function changeOf(
   if (password === undefined) return change;
   sameTwice(password, password2);
   const known = { ...person, ...change };
-  checkPassword(password, { ...known, email: known.email ?? known.account?.contact ?? '' });
+  const { name: first, surname: last, account } = known;
+  const names = { name: account?.username ?? first, surname: account ? first : last };
+  await checkPassword(password, { ...names, email: known.email ?? account?.contact ?? '', site });
   return { ...change, password };
 }
 

@@ -18,16 +18,17 @@ export interface NewAccount {
  * everything in a tenant. Durable when it resolves.
  * @throws LadingError `validation_failed`, `already_exists`
  */
-export function createAccount(
+export async function createAccount(
   identity: Identity,
   tenant: string,
   kind: AccountKind,
   given: NewAccount,
+  site = '',
 ): Promise<PersonDocument> {
   const username = checkUsername(given.username);
   const name = given.name === undefined ? '' : checkPersonalName(given.name, 'name');
   const contact = given.email === undefined ? null : checkEmail(given.email);
-  checkPassword(given.password, { email: contact ?? '', name: username, surname: name });
+  await checkPassword(given.password, { email: contact ?? '', name: username, surname: name, site });
   const account = { kind, username, contact };
   const { password } = given;
   return identity.people.create({ tenant, role: 'client', email: null, name, surname: '', password, account });

@@ -1,90 +1,114 @@
 /**
- * Which passwords a person may choose: long enough, and nothing that a guesser tries among the first millions. No rule about sorts of
- * characters: those make people write Passw0rd! (NIST SP 800-63B §3.1.1.2).
+ * Which passwords a person may choose: long enough, nothing of their own, and nothing that is guessed in fewer than a hundred million
+ * tries. No rule about sorts of characters: those make people write Passw0rd! (NIST SP 800-63B §3.1.1.2).
  */
+import { fileURLToPath } from 'node:url';
+import { Piscina } from 'piscina';
 import { LadingError } from '../errors.ts';
-import { COMMON_PASSWORDS } from './common-passwords.ts';
+import { LOOKED_AT, loadEstimator, type Strength, type StrengthTask } from './strength.ts';
 
 /** In characters, not in bytes. */
 export const PASSWORD_CHARACTERS = { least: 8, most: 128 } as const;
+/** What eight random characters take, by the estimator. */
+const LEAST_GUESSES = 1e8;
 /** Digits alone are dates and telephone numbers up to this length. */
 const FEW_DIGITS = 12;
-/** Digits and signs behind a word that are looked at one by one. */
-const MOST_BEHIND = 12;
 /** No common password is longer, twice. */
 const MOST_REPEATED = 64;
 /** Characters that a password must have after runs of neighbours are counted as one. */
 const LEAST_UNRELATED = 5;
+/** Estimates that wait for the thread; each takes a tenth of a second at most. */
+const MOST_WAITING = 64;
+const IDLE_THREAD_MS = 60_000;
 
 /** What is known of whoever chooses it, and so of nobody's use as a password. */
 export interface Known {
   email: string;
   name?: string;
   surname?: string;
+  /** What this server is called: the host of its address. */
+  site?: string;
 }
 
-const ADVICE = 'Choose one of several words that belong to no saying, or let a password manager make one.';
+const PRODUCT = 'lading';
+const ADVICE = 'Choose several words that belong to no saying, or let a password manager make one.';
 
 /**
- * Refuses what is too short, too long, common, personal or simple.
- * @throws LadingError `validation_failed` that says what is wrong and what to do
+ * Refuses what is too short, too long, common, personal or simple. The estimate is made in a thread of its own.
+ * @throws LadingError `validation_failed` that says what is wrong and what to do; `overloaded`
  */
-export function checkPassword(password: string, known: Known): void {
-  const wrong = reasonAgainst(password.normalize('NFC'), known);
-  if (wrong !== null) throw new LadingError('validation_failed', wrong);
+export async function checkPassword(password: string, known: Known): Promise<void> {
+  refuseFor(formOf(password, known));
+  for (const task of tasksOf(password, known)) refuseFor(reasonOf(await estimated(task), password));
 }
 
-function reasonAgainst(password: string, known: Known): string | null {
+/**
+ * The same at once, in this thread, for what is read before the server starts: it takes half a second.
+ * @throws LadingError `validation_failed`
+ */
+export function checkPasswordNow(password: string, known: Known): void {
+  refuseFor(formOf(password, known));
+  const estimate = loadEstimator();
+  for (const task of tasksOf(password, known)) refuseFor(reasonOf(estimate(task), password));
+}
+
+function refuseFor(reason: string | null): void {
+  if (reason !== null) throw new LadingError('validation_failed', reason);
+}
+
+/** What is wrong with a password as it stands; null: the estimator is to say. */
+function formOf(given: string, known: Known): string | null {
+  const password = given.normalize('NFC');
   const { least, most } = PASSWORD_CHARACTERS;
   const { length } = [...password];
   if (length < least) return `The password is too short; it needs at least ${least} characters.`;
   if (length > most) return `The password is too long; it may have at most ${most} characters.`;
   if (/\p{Cc}/u.test(password) || /\p{Cs}/u.test(password)) return 'The password has characters that cannot be typed.';
-  const lower = password.normalize('NFKC').toLowerCase();
-  const variants = variantsOf(lower);
-  if (variants.some((variant) => COMMON_PASSWORDS.has(variant))) {
-    return `This password, or one that is nearly the same, is among the first that are tried. ${ADVICE}`;
-  }
-  if (isPersonal(lower, variants, known)) {
-    return `The password must not be made of your name or e-mail address. ${ADVICE}`;
+  const lower = plainOf(password);
+  if (isPersonal(lower, known)) {
+    return `The password must not be made of your name, your e-mail address or the name of this server. ${ADVICE}`;
   }
   return isSimple(lower) ? `This password is easy to guess. ${ADVICE}` : null;
 }
 
-/** What people write for letters; 1 and ! may stand for either of two. */
-const LEET: Readonly<Record<string, string>> = {
-  '0': 'o',
-  '3': 'e',
-  '4': 'a',
-  '5': 's',
-  '7': 't',
-  '8': 'b',
-  '9': 'g',
-  '@': 'a',
-  $: 's',
-  '+': 't',
-  '€': 'e',
-};
+function reasonOf({ guesses, warning }: Strength, password: string): string | null {
+  // Of what is longer than the estimator looks at, the rest counts too when it is no repetition.
+  if (guesses >= LEAST_GUESSES || (password.length > LOOKED_AT && !isSimple(plainOf(password.slice(LOOKED_AT)))))
+    return null;
+  return `This password is easy to guess. ${warning === null ? '' : `${warning} `}${ADVICE}`;
+}
 
-/** The words that may be meant by a password: without what was put before and behind, with letters for digits and signs. */
-function variantsOf(lower: string): string[] {
-  const cores = new Set([lower, lower.replace(/^[^\p{L}]+/u, '')]);
-  for (const core of [...cores]) {
-    let cut = core;
-    for (let i = 0; i < MOST_BEHIND && /[^\p{L}]$/u.test(cut); i += 1) {
-      cut = cut.slice(0, -1);
-      cores.add(cut);
-    }
+function plainOf(password: string): string {
+  return password.normalize('NFKC').toLowerCase();
+}
+
+/** The password, and the same without what may stand between its letters: `p a s s w o r d`. */
+function tasksOf(password: string, known: Known): StrengthTask[] {
+  const words = [...new Set(wordsOf(known))];
+  const whole = password.normalize('NFKC');
+  const forms = new Set([whole, whole.replaceAll(/(?<=\p{L})[ ._-]+(?=\p{L})/gu, '')]);
+  return [...forms].map((form) => ({ password: [...form].slice(0, LOOKED_AT).join(''), words }));
+}
+
+let thread: Piscina | null = null;
+
+async function estimated(task: StrengthTask): Promise<Strength> {
+  thread ??= new Piscina({
+    filename: fileURLToPath(new URL('../../workers/strength.js', import.meta.url)),
+    minThreads: 0,
+    maxThreads: 1,
+    idleTimeout: IDLE_THREAD_MS,
+    maxQueue: MOST_WAITING,
+    // It needs nothing of the environment, and that holds secrets.
+    env: {},
+    execArgv: [],
+  });
+  if (thread.queueSize >= MOST_WAITING) {
+    throw new LadingError('overloaded', 'Too many passwords are being looked at; try again shortly.', {
+      retry_after: 5,
+    });
   }
-  const variants = new Set<string>();
-  for (const core of cores) {
-    for (const one of ['i', 'l']) {
-      const read = [...core].map((char) => (char === '1' || char === '!' ? one : (LEET[char] ?? char))).join('');
-      for (const word of [core, read]) variants.add(word).add(squeezed(word));
-    }
-  }
-  for (const word of [...variants]) variants.add(unitOf(word));
-  return [...variants];
+  return (await thread.run(task)) as Strength;
 }
 
 /** Letters and digits alone. */
@@ -97,28 +121,37 @@ function unitOf(text: string): string {
   return (text.length <= MOST_REPEATED ? /^(.+?)\1+$/su.exec(text)?.[1] : undefined) ?? text;
 }
 
-function isPersonal(lower: string, variants: readonly string[], { email, name = '', surname = '' }: Known): boolean {
+/** Names and addresses as they may be written in a password, in small letters. */
+function wordsOf({ email, name = '', surname = '', site = '' }: Known): string[] {
   const [local = '', domain = ''] = email.split('@');
   const [label = ''] = domain.split('.');
-  const words = [
-    email,
-    local,
-    domain,
-    label,
-    `${local}${label}`,
-    name,
-    surname,
-    `${name}${surname}`,
-    `${surname}${name}`,
+  const ofSite = [site, ...site.split(/[^\p{L}\p{N}-]/u)];
+  return [
+    ...[email, local, domain, label, `${local}${label}`],
+    ...[name, surname, `${name}${surname}`, `${surname}${name}`],
+    ...[...ofSite, PRODUCT],
   ]
-    .map((word) => squeezed(word.normalize('NFKC').toLowerCase()))
+    .map((word) => squeezed(plainOf(word)))
     .filter((word) => word.length >= 3);
-  if (variants.some((variant) => words.includes(squeezed(variant)))) return true;
-  // Or hardly anything besides.
-  const rest = words
-    .sort((a, b) => b.length - a.length)
-    .reduce((text, word) => text.replaceAll(word, ''), squeezed(lower));
-  return rest.length < LEAST_UNRELATED && rest.length < squeezed(lower).length;
+}
+
+/** True for what is hardly anything besides one's own words, also with digits and signs for letters. */
+function isPersonal(lower: string, known: Known): boolean {
+  const words = wordsOf(known).sort((a, b) => b.length - a.length);
+  return [lower, lettersOf(lower, 'i'), lettersOf(lower, 'l')].some((written) => {
+    const text = squeezed(written);
+    const rest = words.reduce((left, word) => left.replaceAll(word, ''), text);
+    return rest.length < LEAST_UNRELATED && rest.length < text.length;
+  });
+}
+
+/** What people write for letters; 1 and ! may stand for either of two. */
+const LETTERS: Readonly<Record<string, string>> = {
+  ...{ '0': 'o', '3': 'e', '4': 'a', '5': 's', '7': 't', '8': 'b', '9': 'g', '@': 'a', $: 's', '+': 't' },
+};
+
+function lettersOf(text: string, one: string): string {
+  return [...text].map((char) => (char === '1' || char === '!' ? one : (LETTERS[char] ?? char))).join('');
 }
 
 const ROWS = [

@@ -97,7 +97,13 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
         // Each try counts, good or not: an account costs room, and a refused one tells that the name is taken.
         signUps.failed(key, request.ip);
       }
-      const made = await createAccount(identity, audited?.principal?.tenant ?? DEFAULT_TENANT, kind, body);
+      const made = await createAccount(
+        identity,
+        audited?.principal?.tenant ?? DEFAULT_TENANT,
+        kind,
+        body,
+        request.hostname,
+      );
       request.audited = { ...audited, target: made.id, tenant: made.tenant };
       reply.code(201).header('cache-control', 'no-store');
       return shownAccount(made);

@@ -48,7 +48,7 @@ function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Person> => {
       const person = whoAsks(deps, request);
-      const change = changeOf(person, request.body);
+      const change = await changeOf(request, person, request.body);
       if (change.password !== undefined) await proveOldPassword(deps, request, person);
       const after = await identity.people.update(person.id, change);
       if (!after) throw wrongCredentials();

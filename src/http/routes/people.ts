@@ -75,7 +75,7 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
     ],
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
-      const person = newPersonOf(request.body);
+      const person = await newPersonOf(request.body, request);
       const key = personKey('', person.email);
       signUps.check(key, request.ip);
       // Each try counts, good or not: an account costs room, and a refused one tells that the address is known.

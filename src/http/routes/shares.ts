@@ -72,7 +72,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       const name = checkName(request.params['*']);
       const owner = sharedOwner(deps, request, asked);
       const { expires_in: seconds, max_downloads: maxDownloads = null, password = null } = request.body;
-      if (password !== null) checkPassword(password, { email: '' });
+      if (password !== null) await checkPassword(password, { email: '', site: request.hostname });
       const file = await completeFile(deps, owner, name);
       const { tenant, maker } = authoriseSharing(deps, request, owner);
       const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;

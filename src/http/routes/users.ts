@@ -97,7 +97,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
       request.audited = { tenant };
       requireRank(request, role);
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
-      const made = await identity.people.create({ ...newPersonOf(request.body), tenant, role });
+      const made = await identity.people.create({ ...(await newPersonOf(request.body, request)), tenant, role });
       reply.code(201).header('cache-control', 'no-store');
       return shownPerson(made);
     },
@@ -164,7 +164,7 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
         throw new LadingError('forbidden', 'Nobody changes their own role; one’s own password by PUT /v1/auth/me.');
       }
       const change = {
-        ...changeOf(person, request.body, request.body.email),
+        ...(await changeOf(request, person, request.body, request.body.email)),
         ...(role === undefined ? {} : { role }),
         disabled,
       };

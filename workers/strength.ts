@@ -1,0 +1,8 @@
+/** The thread that estimates passwords (`src/identity/strength.ts`). */
+import { loadEstimator, type Strength, type StrengthTask } from '../src/identity/strength.ts';
+
+const estimate = loadEstimator();
+
+export default function strength(task: StrengthTask): Strength {
+  return estimate(task);
+}
