@@ -59,6 +59,8 @@ export interface App {
   log: Logger;
   /** Made by `start` because there was no administrator; its secret is known only now. */
   readonly firstAdmin: FirstAdmin | null;
+  /** Resolves when the data directory was moved, unmounted or replaced. Whoever runs the server then ends it. */
+  readonly lost: Promise<void>;
   /** Listens, then recovers; resolves with the address once everything is served. Until then every route but `/health` is 503. */
   start(): Promise<string>;
   /** Stops in order: no new requests, running chunks finish within the patience, everything durable. Also in the middle of a start. */
@@ -195,6 +197,7 @@ async function assemble(
     clock,
     log,
     state: () => state,
+    storage: store.condition,
     gauges,
   });
   const sweepAll = (): Promise<void> => sweep({ engine, identity, deliveries, calls, keys, log });
@@ -440,10 +443,16 @@ function lifecycle(parts: Parts): App {
     await store.close({ clean: ended && (recovered || store.wasClean) });
   }
 
+  void store.lost.then(() => {
+    log.fatal({ data_dir: config.dataDir }, 'the data directory was moved, unmounted or replaced; the server stops');
+    // Nothing may be acknowledged any more that the next server would not find.
+    enter('stopping');
+  });
   return {
     server,
     engine,
     log,
+    lost: store.lost,
     get firstAdmin() {
       return firstAdmin;
     },

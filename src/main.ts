@@ -29,6 +29,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
   }
   for (const warning of warnings) app.log.warn(warning);
   const stopping = stopOnSignals(app, config);
+  void app.lost.then(() => endWithoutData(app));
   try {
     const address = await app.start();
     announce(app, address);
@@ -48,6 +49,16 @@ function announce(app: App, address: string): void {
     console.log(`  client secret  ${app.firstAdmin.secret}`);
   }
   console.log(`Lading listens on ${address}`);
+}
+
+/** How long answers to what still runs may take to get out when the data directory is lost, in milliseconds. */
+const LAST_ANSWERS_MS = 1_000;
+
+/** Ends the process, failed: nothing can be put in order in a directory that is not there. */
+function endWithoutData(app: App): void {
+  console.error('lading: the data directory was moved, unmounted or replaced; put it back and start the server again');
+  setTimeout(() => process.exit(1), LAST_ANSWERS_MS);
+  app.close().catch(() => {});
 }
 
 /** The first signal stops in order, a second one at once. The returned function tells whether one came. */

@@ -80,6 +80,8 @@ export interface ServerDeps {
   clock: Clock;
   log: Logger;
   state(): ServerState;
+  /** How the place of all files is. */
+  storage(): 'ok' | 'full' | 'unwritable' | 'lost';
   /** Numbers that the rooms below want on the metrics page, by name; `…_total` only ever grow. */
   gauges(): Record<string, number>;
 }

@@ -89,6 +89,12 @@ export const realDisk: Disk = {
   syncDir: syncRealDir,
 };
 
+/** Room for files of this server where `path` lies, in bytes. */
+export async function freeBytes(path: string): Promise<number> {
+  const { bavail, bsize } = await ask<fs.StatsFs>((done) => fs.statfs(path, done));
+  return bavail * bsize;
+}
+
 async function syncRealDir(path: string): Promise<void> {
   // Windows cannot open a folder and orders its entries itself.
   if (process.platform === 'win32') return;

@@ -1,6 +1,7 @@
 /** What a failing disk means to a client. The system's own words stay in `cause`: they name paths. */
 import { LadingError } from '../../errors.ts';
 import { codeOf } from './disk.ts';
+import { confirmAbsence } from './presence.ts';
 
 /** The system's codes for a disk, a quota or a file that can take no more. */
 export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
@@ -39,6 +40,12 @@ export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    throw toLadingError(error);
+    // "No such file" is the server's own fault when the whole directory is not there any more.
+    throw toLadingError(
+      await confirmAbsence(error).then(
+        () => error,
+        (lost: unknown) => lost,
+      ),
+    );
   }
 }

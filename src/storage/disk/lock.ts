@@ -17,7 +17,7 @@
 import { randomBytes } from 'node:crypto';
 import * as fs from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { codeOf, type Disk } from './disk.ts';
+import { codeOf, type Disk, realDisk } from './disk.ts';
 import { readWhole, writeFully } from './durable.ts';
 
 const BEAT_MS = 2_000;
@@ -37,6 +37,10 @@ interface Holder {
 }
 
 export interface Lock {
+  /** False once the file at the lock's path is another one, or none. Rejects when that cannot be found out. */
+  isMine(): Promise<boolean>;
+  /** Calls the listener after each beat; `failed`: it could not be written. */
+  onBeat(listener: (failed: boolean) => void): void;
   /** Lets another server in. */
   release(): Promise<void>;
 }
@@ -52,11 +56,22 @@ export async function acquireLock(disk: Disk, path: string, options: LockOptions
   await take(disk, path, me, options.watchMs ?? WATCH_MS);
   const fd = await disk.open(path, 'r+');
   const beat = beating(disk, fd, me);
+  const isMine = async (): Promise<boolean> => {
+    try {
+      return (await readHolder(realDisk, path))?.holder.nonce === me.nonce;
+    } catch (error) {
+      // A file where a folder was.
+      if (codeOf(error) === 'ENOTDIR') return false;
+      throw error;
+    }
+  };
   return {
+    isMine,
+    onBeat: (listener) => beat.listen(listener),
     release: async () => {
       await beat.stop();
       await disk.close(fd);
-      if ((await readHolder(disk, path))?.holder.nonce === me.nonce) await disk.unlink(path);
+      if (await isMine()) await disk.unlink(path);
     },
   };
 }
@@ -207,16 +222,26 @@ async function startOf(pid: number): Promise<string> {
   return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
 }
 
-function beating(disk: Disk, fd: number, me: Holder): { stop(): Promise<void> } {
+function beating(
+  disk: Disk,
+  fd: number,
+  me: Holder,
+): { listen(listener: (failed: boolean) => void): void; stop(): Promise<void> } {
   let count = 0;
+  let listener: (failed: boolean) => void = () => {};
   let last: Promise<void> = Promise.resolve();
   const timer = setInterval(() => {
     count += 1;
-    // A missed beat is no harm, and a disk that fails is noticed by those who need it.
-    last = writeFully(disk, fd, encode(me, count), 0).catch(() => undefined);
+    last = writeFully(disk, fd, encode(me, count), 0).then(
+      () => listener(false),
+      () => listener(true),
+    );
   }, BEAT_MS);
   timer.unref();
   return {
+    listen: (next) => {
+      listener = next;
+    },
     stop: async () => {
       clearInterval(timer);
       await last;

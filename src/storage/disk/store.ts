@@ -14,6 +14,7 @@ import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './layout
 import { acquireLock, isLockLeftover, type Lock } from './lock.ts';
 import { DiskManifests } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
+import { type Condition, Presence, watchedDisk } from './presence.ts';
 import { FileStates } from './states.ts';
 
 export interface DiskStoreOptions {
@@ -41,6 +42,10 @@ export interface DiskStore {
   wasClean: boolean;
   /** Where the date of the last run is kept. */
   dateBox: DateBox;
+  /** How the directory is, as the last beat of its lock found it; `lost` for good. */
+  condition(): Condition;
+  /** Resolves when the directory was moved, unmounted or replaced while the store was open; else never. */
+  lost: Promise<void>;
   /** The secret of that name (small letters); made by `make` and kept with mode 0600 when there is none. */
   secret(name: string, make: () => Uint8Array): Promise<Uint8Array>;
   /** Where a secret that changes is kept, with mode 0600. The name: small letters. */
@@ -62,21 +67,24 @@ export async function hasData(dataDir: string, disk = realDisk): Promise<boolean
 
 /** Throws a plain Error when another server uses the directory; the message is for whoever started this one. */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
-  const disk = options.disk ?? realDisk;
+  const plainDisk = options.disk ?? realDisk;
   const layout = new Layout(options.dataDir);
-  await disk.mkdir(layout.root).catch((error: unknown) => {
+  await plainDisk.mkdir(layout.root).catch((error: unknown) => {
     const where = JSON.stringify(options.dataDir);
     throw new Error(`the data directory ${where} cannot be used (${codeOf(error)}); choose another LADING_DATA_DIR`, {
       cause: error,
     });
   });
-  const lock = await lockEvenWhenFull(disk, layout);
+  const lock = await lockEvenWhenFull(plainDisk, layout);
+  const presence = new Presence({ root: layout.root, isMine: lock.isMine });
+  lock.onBeat((failed) => void presence.beat(failed));
+  const disk = watchedDisk(plainDisk, presence);
   try {
     const folders = new FileFolders(disk, layout);
     const wasClean = await prepare(disk, layout, folders);
     await setSpareAside(disk, layout);
     const auditLog = await DiskAuditLog.open(disk, layout);
-    return assemble({ ...options, disk }, layout, folders, lock, { wasClean, auditLog });
+    return assemble({ ...options, disk }, layout, folders, { lock, presence, wasClean, auditLog });
   } catch (error) {
     await lock.release();
     throw error;
@@ -134,9 +142,9 @@ function assemble(
   options: DiskStoreOptions & { disk: Disk },
   layout: Layout,
   folders: FileFolders,
-  lock: Lock,
-  { wasClean, auditLog }: { wasClean: boolean; auditLog: DiskAuditLog },
+  opened: { lock: Lock; presence: Presence; wasClean: boolean; auditLog: DiskAuditLog },
 ): DiskStore {
+  const { lock, presence, wasClean, auditLog } = opened;
   const { disk } = options;
   const idleHandles = options.idleHandles ?? IDLE_HANDLES;
   const states = new FileStates(!wasClean);
@@ -180,6 +188,8 @@ function assemble(
     documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
     dateBox: dateBox(disk, layout),
+    condition: () => presence.condition,
+    lost: presence.lost,
     secret: (name, make) => secret(disk, layout, name, make),
     secretBox: (name) => secretBox(disk, layout, name),
     close,
