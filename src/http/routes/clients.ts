@@ -14,6 +14,7 @@ import {
   TenantQuery,
 } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
+import { changesOf } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -33,6 +34,11 @@ function shown({ clientId, role, createdAt, lastUsed, name, disabled }: ClientDo
   const used = lastUsed === null ? null : iso(lastUsed);
   const known = { client_id: clientId, role, created_at: iso(createdAt), last_used: used, name };
   return disabled ? { ...known, disabled } : known;
+}
+
+/** What the audit log tells of changes. */
+function auditedOf({ role, name, disabled }: ClientDocument) {
+  return { role, name, disabled: disabled === true };
 }
 
 function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
@@ -127,6 +133,11 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       const after = await clients.update(id, { role, name, disabled, endSessions: ends });
       if (!after) throw new LadingError('not_found', 'There is no client with this id.');
       if (ends) await identity.signIns.endAllOf({ kind: 'device', id });
+      const detail = changesOf(auditedOf(client), {
+        ...auditedOf(after),
+        ...(endSessions ? { sessions: 'ended' } : {}),
+      });
+      request.audited = { tenant: client.tenant, ...(detail === null ? {} : { detail }) };
       return shown(after);
     },
   });

@@ -6,6 +6,7 @@ import { LadingError } from '../../errors.ts';
 import { mayManage, ownerKey, reachesTenant, requireRole } from '../../identity/policy.ts';
 import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind } from '../../identity/quotas.ts';
 import { NewQuota, QuotaReport } from '../../protocol/quota-schemas.ts';
+import { changesOf } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -82,13 +83,15 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
       const { principal, params } = request;
       // What a tenant may is not for its own administrators to say.
       if (params.kind === 'tenant') requireRole(principal, 'root');
-      const { role, tenant } = holderOf(deps, principal, params);
+      const { role, tenant, limits } = holderOf(deps, principal, params);
       request.audited = { tenant };
       if (role !== null && !mayManage(principal, role)) {
         throw new LadingError('insufficient_scope', `You cannot say what somebody with the role ${role} may use.`);
       }
       const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
       if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
+      const detail = changesOf({ ...limits }, { ...holderOf(deps, principal, params).limits });
+      request.audited = { tenant, ...(detail === null ? {} : { detail }) };
       return reportOf(deps, principal, params);
     },
   });

@@ -13,6 +13,7 @@ import {
   WhichPerson,
 } from '../../protocol/people-schemas.ts';
 import { Message, type Role, TenantQuery } from '../../protocol/schemas.ts';
+import { changesOf, ofPerson } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { changeOf, newPersonOf } from '../person-input.ts';
@@ -175,6 +176,12 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
         await identity.signIns.endAllOf(subject);
       // Whoever knew the old one may have made tokens for themselves with it.
       if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
+      const also = {
+        ...(password === undefined ? {} : { password: 'another' }),
+        ...(endSessions ? { sessions: 'ended' } : {}),
+      };
+      const detail = changesOf(ofPerson(person), { ...ofPerson(after), ...also });
+      request.audited = { ...request.audited, ...(detail === null ? {} : { detail }) };
       return shownPerson(after);
     },
   });
