@@ -153,6 +153,7 @@ async function assemble(
       blobs: store.blobs,
       inspector: store.inspector,
       webhooks: new WebhookSender(config.webhookPrivate === 'on'),
+      allowPrivate: config.webhookPrivate === 'on',
       events,
       clock,
       warn,

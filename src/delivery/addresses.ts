@@ -1,11 +1,12 @@
 /**
- * Which addresses a webhook may be sent to: those of the public internet. Names are looked up once, and the very address that was looked
+ * Which addresses deliveries may go to: those of the public internet. Names are looked up once, and the very address that was looked
  * at is connected to, so that a name cannot answer one thing to the check and another to the connection.
  */
 import { lookup } from 'node:dns';
 import { isIP, type LookupFunction } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { LadingError } from '../errors.ts';
+import { DEFAULT_TENANT } from '../identity/policy.ts';
 
 /** All of IPv6 that is given out for the public; the rest is special in one way or another. */
 const GLOBAL_UNICAST: [ipaddr.IPv6, number] = [ipaddr.IPv6.parse('2000::'), 3];
@@ -44,20 +45,44 @@ export function checkWebhookUrl(text: string, allowPrivate: boolean): URL {
   if (url.username !== '' || url.password !== '') {
     throw new LadingError('invalid_request', 'A URL with a password in it is not kept: the signature shows who sends.');
   }
-  const host = bare(url.hostname);
-  if (
-    !allowPrivate &&
-    (isIP(host) !== 0 ? !isPublicAddress(host) : /(^|\.)(localhost|local|internal)\.?$/i.test(host))
-  ) {
-    throw notPublic();
-  }
+  if (!allowPrivate) checkPublicHost(bare(url.hostname));
   return url;
+}
+
+/**
+ * True for targets that may be in the server's own network: those of the tenant that runs the server, and with
+ * LADING_WEBHOOK_PRIVATE=on all. Others could find out there what listens and what it says.
+ */
+export function mayBePrivate(tenant: string, allowPrivate: boolean): boolean {
+  return allowPrivate || tenant === DEFAULT_TENANT;
+}
+
+/**
+ * Refuses a host that is not of the public internet, as far as its name or address tells.
+ * @throws LadingError `invalid_request`
+ */
+export function checkPublicHost(host: string): void {
+  const isPublic = isIP(host) === 0 ? !/(^|\.)(localhost|local|internal)\.?$/i.test(host) : isPublicAddress(host);
+  if (!isPublic) throw notPublic();
+}
+
+/**
+ * The address of a host, to connect to that very one.
+ * @throws LadingError `invalid_request` when one of its addresses is not public; what the resolver fails with
+ */
+export function publicAddressOf(host: string, resolve: typeof lookup = lookup): Promise<string> {
+  return new Promise((done, fail) => {
+    publicLookup(resolve)(host, { all: false }, (error, address) => {
+      if (error) fail(error);
+      else done(String(address));
+    });
+  });
 }
 
 function notPublic(): LadingError {
   return new LadingError(
     'invalid_request',
-    'This address is not of the public internet. LADING_WEBHOOK_PRIVATE=on allows webhooks into your own network.',
+    'This address is not of the public internet. LADING_WEBHOOK_PRIVATE=on allows deliveries into your own network.',
   );
 }
 

@@ -19,11 +19,12 @@ import type {
 import { openBytes } from '../engine/pieces.ts';
 import { LadingError } from '../errors.ts';
 import type { Events, Told } from '../events/events.ts';
-import { holderOf } from '../identity/policy.ts';
+import { DEFAULT_TENANT, holderOf } from '../identity/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import { formatDigestField } from '../protocol/digests.ts';
 import type { EventType } from '../protocol/event-schemas.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
+import { mayBePrivate, publicAddressOf } from './addresses.ts';
 import { bytesOf, putByFtp } from './ftp.ts';
 import { namesFor, remoteName } from './naming.ts';
 import { plainName, type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
@@ -45,6 +46,8 @@ export interface DeliveryDoors {
   blobs: BlobStore;
   inspector: Inspector;
   webhooks: WebhookSender;
+  /** Targets of every tenant may be in the server's own network. */
+  allowPrivate: boolean;
   events: Events;
   clock: Clock;
   warn(message: string, details: object): void;
@@ -399,7 +402,9 @@ export class Deliveries {
         this.#byId.set(delivery.id, named);
         await this.#store(named);
       };
-      await putByFtp(target, secret, { names: namesFor(name), tried, takes, id: file.id, ...content }, signal);
+      const address = this.#mayBePrivate(target) ? null : await publicAddressOf(target.host);
+      const sent = { names: namesFor(name), tried, takes, id: file.id, ...content };
+      await putByFtp(target, secret, sent, signal, address);
     } finally {
       reader.release();
     }
@@ -446,9 +451,18 @@ export class Deliveries {
     this.#look();
   }
 
+  #mayBePrivate({ tenant }: TargetDocument): boolean {
+    return mayBePrivate(tenant, this.#doors.allowPrivate);
+  }
+
+  /** Its administrators are not those of the server: what other servers say to this one is not for them. */
+  #isForeign(target: TargetDocument): boolean {
+    return target.kind !== 'webhook' && target.tenant !== DEFAULT_TENANT;
+  }
+
   #failed(delivery: DeliveryDocument, target: TargetDocument, lane: Lane, error: Error): void {
     const attempts = delivery.attempts + 1;
-    const lastError = wordsOf(error, this.#doors.targets.secretOf(target));
+    const lastError = this.#isForeign(target) ? codeOf(error) : wordsOf(error, this.#doors.targets.secretOf(target));
     const now = this.#now();
     lane.failures += 1;
     lane.pausedUntil = this.#doors.clock.monotonic() + this.#wait(lane.failures);
@@ -595,6 +609,14 @@ function nextDue({ waiting, pausedUntil }: Lane, now: number): number {
 }
 
 /** One short line, with nothing of the password in it. */
+/** What went wrong, without a word of another server's. */
+function codeOf(error: Error): string {
+  if (error instanceof LadingError) return error.message;
+  const { code } = error as Error & { code?: unknown };
+  if (typeof code === 'number') return `the server said ${code}`;
+  return typeof code === 'string' ? `the connection failed: ${code}` : 'the server or the connection failed';
+}
+
 function wordsOf(error: Error, secret: string | null): string {
   const cause = error.cause instanceof Error ? error.cause.message : '';
   const text = (error.message || cause || error.name).replaceAll(/\s+/g, ' ');

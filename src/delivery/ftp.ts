@@ -1,4 +1,5 @@
 /** One finished file onto an FTP or FTPS server: under a name for the time being, renamed once it is whole. */
+import { isIP } from 'node:net';
 import { Readable } from 'node:stream';
 import { Client, FTPError } from 'basic-ftp';
 import type { FtpTargetDocument } from '../contracts.ts';
@@ -22,12 +23,17 @@ export interface FtpFile {
   read(into: Uint8Array, position: number): Promise<number>;
 }
 
-/** Rejects with what the server or the connection said; a name for the time being may then be left there, and is used again. */
+/**
+ * Rejects with what the server or the connection said; a name for the time being may then be left there, and is used again. Data
+ * connections go where the control connection went.
+ * @param address where to connect to, instead of looking the target's host up
+ */
 export async function putByFtp(
   target: FtpTargetDocument,
   password: string,
   file: FtpFile,
   signal: AbortSignal,
+  address: string | null = null,
 ): Promise<void> {
   const client = new Client(IDLE_MS, { allowSeparateTransferHost: false });
   const give = (): void => client.close();
@@ -35,12 +41,16 @@ export async function putByFtp(
   try {
     signal.throwIfAborted();
     await client.access({
-      host: target.host,
+      host: address ?? target.host,
       port: target.port,
       user: target.username,
       password,
       secure: target.kind === 'ftps',
-      ...(target.ca === null ? {} : { secureOptions: { ca: target.ca, host: target.host } }),
+      secureOptions: {
+        host: target.host,
+        ...(isIP(target.host) === 0 ? { servername: target.host } : {}),
+        ...(target.ca === null ? {} : { ca: target.ca }),
+      },
     });
     if (target.directory !== '') await client.ensureDir(target.directory);
     const temporary = `.${file.id}.part`;

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
-import type { LookupAddress, LookupAllOptions, LookupOptions } from 'node:dns';
+import type { LookupAddress, LookupAllOptions, LookupOptions, lookup } from 'node:dns';
 import { test } from 'node:test';
-import { checkWebhookUrl, isPublicAddress, publicLookup } from '../../src/delivery/addresses.ts';
+import {
+  checkPublicHost,
+  checkWebhookUrl,
+  isPublicAddress,
+  mayBePrivate,
+  publicAddressOf,
+  publicLookup,
+} from '../../src/delivery/addresses.ts';
 
 test('only addresses of the public internet are public, however they are written', () => {
   for (const address of ['8.8.8.8', '1.1.1.1', '2606:4700:4700::1111', '::ffff:8.8.8.8']) {
@@ -61,4 +68,24 @@ test('a name is connected to at the address that was looked at, and at none if o
     await assert.rejects(looked(answers, { all: true }), { code: 'invalid_request' });
     await assert.rejects(looked(answers, {}), { code: 'invalid_request' });
   }
+});
+
+test('the address of a host is one that was looked at', async () => {
+  const resolver = (...addresses: string[]) =>
+    ((_host: string, _options: object, callback: (error: null, found: object[]) => void) =>
+      callback(
+        null,
+        addresses.map((address) => ({ address, family: address.includes(':') ? 6 : 4 })),
+      )) as unknown as typeof lookup;
+  assert.equal(await publicAddressOf('a.example', resolver('93.184.216.34')), '93.184.216.34');
+  for (const bad of [['127.0.0.1'], ['10.0.0.1'], ['93.184.216.34', '169.254.169.254'], ['::ffff:127.0.0.1']]) {
+    await assert.rejects(publicAddressOf('a.example', resolver(...bad)), { code: 'invalid_request' });
+  }
+  for (const host of ['127.0.0.1', '10.1.2.3', '::1', 'localhost', 'ftp.internal', '169.254.169.254', '0.0.0.0']) {
+    assert.throws(() => checkPublicHost(host), { code: 'invalid_request' }, host);
+  }
+  checkPublicHost('ftp.example.org');
+  assert.equal(mayBePrivate('default', false), true);
+  assert.equal(mayBePrivate('acme', false), false);
+  assert.equal(mayBePrivate('acme', true), true);
 });

@@ -2,7 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { DeliveryRule, Principal } from '../../contracts.ts';
-import { checkWebhookUrl } from '../../delivery/addresses.ts';
+import { checkPublicHost, checkWebhookUrl, mayBePrivate } from '../../delivery/addresses.ts';
 import { DEFAULT_PATTERN, isPattern } from '../../delivery/naming.ts';
 import type { NewTarget as TargetToAdd } from '../../delivery/targets.ts';
 import { isWebhookSecret, makeWebhookSecret } from '../../delivery/webhook.ts';
@@ -161,6 +161,7 @@ function targetOf(principal: Principal, asked: string | undefined, body: NewTarg
     if (/\p{Cc}/u.test(text)) throw wrong(`${name} holds a control character.`);
   }
   if (!/^[\w.:-]+$/.test(host)) throw wrong('The host of an FTP server is a name or an address, without a scheme.');
+  if (!mayBePrivate(tenant, deps.config.webhookPrivate === 'on')) checkPublicHost(host);
   if (!isPattern(pattern)) {
     throw wrong(
       'A pattern holds {name} or {id}, no slash, and no words in braces but {date} {time} {client_id} {name} {id}.',
