@@ -4,8 +4,9 @@
  */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type App, compose } from './compose.ts';
+import type { App } from './compose.ts';
 import { type Config, ConfigError, loadConfig, parseFlags } from './config.ts';
+import { checkRoom, roomHere } from './room.ts';
 
 /** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
 export async function serve(argv: readonly string[]): Promise<void> {
@@ -19,15 +20,23 @@ export async function serve(argv: readonly string[]): Promise<void> {
     process.exitCode = 2;
     return;
   }
+  const room = checkRoom(roomHere(), config.bufferBytes);
+  if (room.refusal !== null) {
+    console.error(`lading: ${room.refusal}`);
+    process.exitCode = 1;
+    return;
+  }
   let app: App;
   try {
+    // Not before: it loads hundreds of files at once.
+    const { compose } = await import('./compose.ts');
     app = await compose(config);
   } catch (error) {
     console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
     process.exitCode = 1;
     return;
   }
-  for (const warning of warnings) app.log.warn(warning);
+  for (const warning of [...warnings, ...room.warnings]) app.log.warn(warning);
   const stopping = stopOnSignals(app, config);
   void app.lost.then(() => endWithoutData(app));
   try {
