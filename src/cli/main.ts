@@ -1,14 +1,16 @@
 #!/usr/bin/env node
 /** Process entry of the command line. */
 import { outliveReaders } from './output.ts';
-import { program } from './program.ts';
-import { serve } from './serve.ts';
 
 outliveReaders();
 
 const [command, ...flags] = process.argv.slice(2);
-if (command === 'serve') await serve(flags);
-else {
+// Each loads what it needs and no more: the server looks first whether it may open so many files.
+if (command === 'serve') {
+  const { serve } = await import('./serve.ts');
+  await serve(flags);
+} else {
+  const { program } = await import('./program.ts');
   await program().parseAsync();
   // What the network layer still holds (a socket half closed, say) must not keep a finished command from ending.
   process.stdout.write('', () => process.exit());
