@@ -78,8 +78,12 @@ export function answerParseError(error: ParseError, socket: Socket): void {
   const { request, response } = exchange;
   // The error is in the request after this one.
   if (request.complete) {
-    if (response.writableFinished) answer(error, socket);
-    else response.once('finish', () => answer(error, socket));
+    const next = (): void => {
+      // After an answer that closes the connection there is no other.
+      if (response.shouldKeepAlive && response.getHeader('connection') !== 'close') answer(error, socket);
+    };
+    if (response.writableFinished) next();
+    else response.once('finish', next);
     return;
   }
   if (response.headersSent) closeAfter(response, socket);

@@ -93,7 +93,15 @@ function creations(app: FastifyInstance, deps: RouteDeps): void {
     request: [...PRECONDITIONS, ...CREATION] as const,
     replies: { 200: ['ETag', ...STATE, 'Location'] as const, 201: ['ETag', ...STATE, 'Location'] as const },
     // Deleted while its bytes came: not_found.
-    errors: [...SIGNED_IN, ...BYTES, 'invalid_name', 'not_found', 'already_exists', 'precondition_failed'] as const,
+    errors: [
+      ...SIGNED_IN,
+      ...BYTES,
+      'out_of_bounds',
+      'invalid_name',
+      'not_found',
+      'already_exists',
+      'precondition_failed',
+    ] as const,
   };
   const schema = { tags, params: nameParameter, response, documented };
   const replaces = 'Stores a file under this name, in place of what is there; resumable with Upload-Complete.';
