@@ -38,6 +38,7 @@ const RESUMABLE = ['Upload-Complete', 'Upload-Length', 'Upload-Draft-Interop-Ver
 const CREATION = [...RESUMABLE, 'Content-Digest', 'Repr-Digest', 'Want-Repr-Digest'] as const;
 const STATE = ['Upload-Complete', 'Upload-Offset', 'Upload-Length', 'Upload-Limit'] as const;
 const BYTES = [
+  'chunk_conflict',
   'length_mismatch',
   'checksum_mismatch',
   'digest_mismatch',
