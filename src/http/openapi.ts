@@ -81,6 +81,10 @@ function refusals(errors: readonly ErrorCode[], write: Refusal, form?: TSchema):
     const { status } = write(new LadingError(code, ''), null, false);
     // What is refused before the route is known is refused as everywhere.
     const statuses = new Set(EVERYWHERE.includes(code) ? [status, CATALOGUE[code].status] : [status]);
+    // A coding of the content is refused as such, whatever the route makes of other media types.
+    if (code === 'unsupported_media_type') {
+      statuses.add(write(new LadingError(code, '', { header: 'content-encoding' }), null, false).status);
+    }
     for (const one of statuses) byStatus.set(one, [...(byStatus.get(one) ?? []), code]);
   }
   return Object.fromEntries([...byStatus].map(([status, codes]) => [status, refusalOf(codes, form)]));

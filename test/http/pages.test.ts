@@ -433,7 +433,7 @@ function withCommon(method: string, path: string, statuses: string): string {
   // Clients of tus take any other status for the end of the upload.
   const locked = method === 'head' && path === '/files/{address}';
   if (!UNLIMITED.includes(path)) all.add(locked ? '423' : '429');
-  if (!['get', 'head'].includes(method) && path !== '/api/upload') all.add('415');
+  if (!['get', 'head'].includes(method)) all.add('415');
   if (changesFile(method, path)) all.add('412');
   if (!opensQuery(method, path)) all.add(path === '/api/upload' ? '400' : '422');
   return [...all].sort().join(' ');
