@@ -188,7 +188,8 @@ test('published shapes of smuggling are answered as by nginx, or more strictly',
 test('…and where the body is stored, one that nginx refuses stores nothing', { skip }, async (t) => {
   const nginx = await startNginx(t, NGINX);
   const { port, origin, client } = await startServer(t);
-  const door = (index: number) => `/api/files/content/target-${index} HTTP/1.1\r\nAuthorization: ${client.headers.authorization}\r\n`;
+  const door = (index: number) =>
+    `/api/files/content/target-${index} HTTP/1.1\r\nAuthorization: ${client.headers.authorization}\r\n`;
   for (const [index, [name, shape]] of Object.entries(SHAPES).entries()) {
     if (!shape.startsWith('POST /target HTTP/1.1\r\n')) continue;
     const stored = shape.replace('POST /target HTTP/1.1\r\n', `PUT ${door(index)}`);
