@@ -126,6 +126,12 @@ async function assemble(
   });
   const keys = await jwtKeys(config, store, clock);
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
+  store.onJournalDamage((id, found) => {
+    void catalog.get(id).then((file) => {
+      const words = 'the disk damaged records of a journal; ranges that are lost are missing until they are sent again';
+      log.error({ id, owner: file?.owner, file: file?.name, ...found }, words);
+    });
+  });
   const quotas = new Quotas(identity, {
     bytes: config.quotaBytes,
     openUploads: config.quotaOpenUploads,
@@ -175,6 +181,7 @@ async function assemble(
   const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
   const gauges = (): Record<string, number> => ({
     ...engine.gauges(),
+    ...store.gauges(),
     ...deliveries.gauges(),
     downloads: downloads.active,
     download_buffer_bytes: downloads.pool.lent,

@@ -115,6 +115,8 @@ export interface ManifestRecord {
   /** The data was on stable storage before this record was written (durability `chunk`). */
   synced: boolean;
   time: number;
+  /** The journal held it damaged, and its checksum told what it was. Its bytes are compared before it counts. Never stored. */
+  repaired?: true;
 }
 
 /** The journal of one upload: what it lists was verified and stored; nothing else counts. */
@@ -130,7 +132,7 @@ export interface Manifest {
 
 export interface ManifestStore {
   create(id: string): Promise<void>;
-  /** The journal's longest valid prefix; what follows is cut. `not_found` when there is none. */
+  /** Every record of the journal that is intact or can be repaired, in their order. `not_found` when there is no journal. */
   read(id: string): Promise<ManifestRecord[]>;
   open(id: string): Promise<Manifest>;
   /** Replaces the journal by these records, atomically and durably (recovery forgets what failed its check). */

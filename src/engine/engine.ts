@@ -3,18 +3,7 @@
  * it knows disks, databases and sockets only through `contracts.ts`.
  */
 import type { Readable } from 'node:stream';
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  FileDocument,
-  FileHappening,
-  Inspector,
-  ManifestRecord,
-  ManifestStore,
-  Quota,
-  Use,
-} from '../contracts.ts';
+import type { BlobStore, Catalog, Clock, FileHappening, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/digests.ts';
 import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas.ts';
@@ -35,6 +24,7 @@ import { type Swept, settles, sweep } from './sweep.ts';
 import type { OpenUpload } from './upload.ts';
 import { Uploads } from './uploads.ts';
 import { NO_QUOTA, Usage } from './usage.ts';
+import { type Verified, verifyFile } from './verify.ts';
 import { type Watch, Watchdog, type Watched } from './watchdog.ts';
 import { Watchers } from './watchers.ts';
 import { type Inspect, WholeFiles, type WholeIntent } from './whole.ts';
@@ -81,13 +71,6 @@ export interface FileListQuery {
   cursor: string | null;
   limit: number;
   status: UploadStatus | null;
-}
-
-export interface Verified {
-  ok: boolean;
-  checked_bytes: number;
-  /** Inclusive ranges whose stored bytes no longer have the CRC-32 of their manifest record. */
-  bad: [number, number][];
 }
 
 export class Engine {
@@ -394,35 +377,12 @@ export class Engine {
     return sealedStatus(sealed);
   }
 
-  /** Reads what is stored of a name again and compares it with its manifest. */
+  /** Reads what is stored of a name again and compares it with its manifest. Throws `not_found`. */
   async verify(owner: string, name: string): Promise<Verified> {
     const upload = this.#uploads.findVisible(owner, name);
     const document = upload?.document ?? (await this.#doors.catalog.find(owner, name)).sealed;
     if (!document) throw new LadingError('not_found', 'There is no file of this name.');
-    const journaled = await this.#doors.manifests.read(document.id);
-    // A crash may have left a record of a chunk that never counted.
-    const end = document.state === 'sealed' ? (document.size ?? 0) : Number.POSITIVE_INFINITY;
-    const records = journaled.filter((record) => record.end < end);
-    const bad = await this.#verifyBytes(document, records);
-    const ranges = bad.flatMap((index): [number, number][] => {
-      const record = records[index];
-      return record ? [[record.start, record.end]] : [];
-    });
-    const checked = records.reduce((sum, { start, end }) => sum + end - start + 1, 0);
-    return { ok: bad.length === 0, checked_bytes: checked, bad: ranges };
-  }
-
-  /** The indexes of the records whose bytes do not agree; of a file in pieces there is one record for each of them. */
-  async #verifyBytes({ id, pieces }: FileDocument, records: ManifestRecord[]): Promise<number[]> {
-    const { inspector } = this.#doors;
-    if (!pieces) return await inspector.verify(id, records);
-    const bad: number[] = [];
-    for (const [index, record] of records.entries()) {
-      const piece = pieces[index];
-      const own = { ...record, start: 0, end: record.end - record.start };
-      if (!piece || (await inspector.verify(piece.id, [own])).length > 0) bad.push(index);
-    }
-    return bad;
+    return await verifyFile(this.#doors, document, upload?.stored ?? null);
   }
 
   /** The file of a name for reading, complete or not. Throws `not_found`; the caller must `release` it. */

@@ -64,11 +64,11 @@ async function replay(
   const { id } = document;
   try {
     const journaled = await readJournal(deps, id);
-    const kept = deps.wasClean ? journaled : await checkedRecords(deps, id, journaled);
+    const kept = await checkedRecords(deps, id, journaled);
     // A parked upload lies for weeks: what was found good is not read again with every start.
     const settled = !deps.wasClean && document.staleAt !== undefined && kept.some(({ synced }) => !synced);
     if (settled) await syncPart(deps, id);
-    if (settled || kept.length < journaled.length)
+    if (settled || kept.length < journaled.length || kept.some(({ repaired }) => repaired))
       await deps.manifests.rewrite(id, settled ? kept.map((record) => ({ ...record, synced: true })) : kept);
     return { upload: deps.uploads.adopt(document, kept), forgotten: journaled.length - kept.length };
   } catch (error) {
@@ -99,7 +99,7 @@ async function readJournal(deps: RecoverDeps, id: string): Promise<ManifestRecor
 }
 
 async function checkedRecords(deps: RecoverDeps, id: string, records: ManifestRecord[]): Promise<ManifestRecord[]> {
-  const doubtful = records.filter((record) => !record.synced);
+  const doubtful = records.filter(({ synced, repaired }) => repaired || (!deps.wasClean && !synced));
   if (doubtful.length === 0) return records;
   const bad = new Set((await deps.inspector.verify(id, doubtful)).map((index) => doubtful[index]));
   return records.filter((record) => !bad.has(record));

@@ -15,6 +15,9 @@
  * A record's own crc32 covers its bytes 0-31 and starts from the header's crc32, so that a record of another upload's journal,
  * come here with a stale block of the disk, is none. Zeros are no valid record either.
  *
+ * A record that the disk damaged costs none behind it: all are of one size. One flipped bit is put right, for exactly one flip makes the
+ * checksum fit again. What cannot be put right is counted. What follows the last intact record is an append that a crash cut off.
+ *
  * Everything in the header follows from the id: a damaged header is known by its crc32 and written again, and the records, which
  * are bound to it, tell whether they belong to this upload.
  */
@@ -28,6 +31,8 @@ const MAGIC = 'LADINGMF';
 const HEADER_CRC = 36;
 const RECORD_CRC = 32;
 const FLAG_SYNCED = 1;
+/** Damaged records of one journal that are looked at bit by bit; a disk that damaged more is not to be trusted with them. */
+const MAX_REPAIRS = 64;
 
 /** Room is made in steps: a block first, then as much again as there is, up to 64 KiB at a time. */
 const FIRST_STEP = 4096;
@@ -62,29 +67,61 @@ export function encodeRecords(id: string, records: readonly ManifestRecord[], pa
 
 export interface DecodedJournal {
   records: ManifestRecord[];
-  /** Bytes of the header and the valid records. */
+  /** Records that are damaged beyond repair, with intact ones behind them. */
+  lost: number;
+  /** Bytes of the header and the records up to the last that counts. */
   length: number;
   /** The header must be written again. */
   headerDamaged: boolean;
-  /** Something other than zeros follows the valid records: it must be cut before anything is appended. */
+  /** Something other than zeros follows the last record that counts: it must be cut before anything is appended. */
   trailing: boolean;
 }
 
-/** The longest valid prefix. Throws for an intact header that is not this upload's or of a version unknown here. */
+/** What can be read of a journal. Throws for an intact header that is not this upload's or of a version unknown here. */
 export function decodeJournal(id: string, bytes: Uint8Array): DecodedJournal {
   const headerDamaged = !checkHeader(id, bytes);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const seed = headerCrc(id);
   const records: ManifestRecord[] = [];
-  let at = HEADER_BYTES;
-  while (at + RECORD_BYTES <= bytes.length) {
-    if (view.getUint32(at + RECORD_CRC) !== crc32(bytes.subarray(at, at + RECORD_CRC), seed)) break;
-    const record = decodeRecord(view, at);
-    if (record === null) break;
+  let length = HEADER_BYTES;
+  let lost = 0;
+  let damaged = 0;
+  let repairs = 0;
+  for (let at = HEADER_BYTES; at + RECORD_BYTES <= bytes.length; at += RECORD_BYTES) {
+    let record = isIntact(bytes, view, at, seed) ? decodeRecord(view, at) : null;
+    if (record === null && repairs < MAX_REPAIRS && bytes.subarray(at, at + RECORD_BYTES).some((byte) => byte !== 0)) {
+      repairs += 1;
+      record = repairRecord(bytes.subarray(at, at + RECORD_BYTES), seed);
+    }
+    if (record === null) {
+      damaged += 1;
+      continue;
+    }
     records.push(record);
-    at += RECORD_BYTES;
+    length = at + RECORD_BYTES;
+    lost += damaged;
+    damaged = 0;
   }
-  return { records, length: at, headerDamaged, trailing: bytes.subarray(at).some((byte) => byte !== 0) };
+  return { records, lost, length, headerDamaged, trailing: bytes.subarray(length).some((byte) => byte !== 0) };
+}
+
+function isIntact(bytes: Uint8Array, view: DataView, at: number, seed: number): boolean {
+  return view.getUint32(at + RECORD_CRC) === crc32(bytes.subarray(at, at + RECORD_CRC), seed);
+}
+
+/** The record that one flipped bit made of this; null when it is more than one. */
+function repairRecord(damaged: Uint8Array, seed: number): ManifestRecord | null {
+  const bytes = Uint8Array.from(damaged);
+  const view = new DataView(bytes.buffer);
+  for (let bit = 0; bit < RECORD_BYTES * 8; bit += 1) {
+    const byte = bit >> 3;
+    const mask = 1 << (bit & 7);
+    bytes[byte] = (bytes[byte] ?? 0) ^ mask;
+    const record = isIntact(bytes, view, 0, seed) ? decodeRecord(view, 0) : null;
+    if (record !== null) return { ...record, repaired: true };
+    bytes[byte] = (bytes[byte] ?? 0) ^ mask;
+  }
+  return null;
 }
 
 /** The size that a file should have to hold `length` bytes with room for more. */

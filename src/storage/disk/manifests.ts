@@ -18,6 +18,16 @@ export interface DiskManifestsOptions {
   idleHandles: number;
   /** The last stop was not clean: what is read may not be on stable storage and is put there first. */
   distrust: boolean;
+  /** Called when a journal was read in which the disk had damaged records. */
+  onDamage?(id: string, found: JournalDamage): void;
+}
+
+/** Records of a journal that the disk damaged. */
+export interface JournalDamage {
+  /** Put right by their checksums. */
+  repaired: number;
+  /** Their ranges are missing until a client sends them again. */
+  lost: number;
 }
 
 interface Loaded {
@@ -35,6 +45,7 @@ export class DiskManifests implements ManifestStore {
   readonly #states: FileStates;
   readonly #handles: Handles;
   readonly #distrust: boolean;
+  readonly #onDamage: DiskManifestsOptions['onDamage'];
   readonly #loading = new Map<string, Promise<Loaded>>();
 
   constructor(options: DiskManifestsOptions) {
@@ -43,6 +54,7 @@ export class DiskManifests implements ManifestStore {
     this.#folders = options.folders;
     this.#states = options.states;
     this.#distrust = options.distrust;
+    this.#onDamage = options.onDamage;
     this.#handles = new Handles(options.disk, options.idleHandles, (id) =>
       options.disk.open(options.layout.file(id).manifest, 'r+'),
     );
@@ -233,7 +245,9 @@ export class DiskManifests implements ManifestStore {
   async #loadNow(id: string, fd: number): Promise<Loaded> {
     const bytes = new Uint8Array(await this.#disk.size(fd));
     const got = await readFully(this.#disk, fd, bytes, 0);
-    const { records, length, trailing, headerDamaged } = decodeJournal(id, bytes.subarray(0, got));
+    const { records, lost, length, trailing, headerDamaged } = decodeJournal(id, bytes.subarray(0, got));
+    const repaired = records.filter((record) => record.repaired).length;
+    if (lost > 0 || repaired > 0) this.#onDamage?.(id, { lost, repaired });
     if (trailing) await this.#disk.truncate(fd, length);
     if (headerDamaged) await writeFully(this.#disk, fd, encodeHeader(id), 0);
     if (trailing || headerDamaged || this.#distrust) await this.#datasync(fd);

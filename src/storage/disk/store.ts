@@ -12,7 +12,7 @@ import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
 import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './layout.ts';
 import { acquireLock, isLockLeftover, type Lock } from './lock.ts';
-import { DiskManifests } from './manifests.ts';
+import { DiskManifests, type JournalDamage } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
 import { type Condition, Presence, watchedDisk } from './presence.ts';
 import { FileStates } from './states.ts';
@@ -42,6 +42,10 @@ export interface DiskStore {
   wasClean: boolean;
   /** Where the date of the last run is kept. */
   dateBox: DateBox;
+  /** Numbers for the metrics page. */
+  gauges(): Record<string, number>;
+  /** Calls the listener when a journal is read in which the disk had damaged records. */
+  onJournalDamage(listener: (id: string, found: JournalDamage) => void): void;
   /** How the directory is, as the last beat of its lock found it; `lost` for good. */
   condition(): Condition;
   /** Resolves when the directory was moved, unmounted or replaced while the store was open; else never. */
@@ -149,7 +153,16 @@ function assemble(
   const idleHandles = options.idleHandles ?? IDLE_HANDLES;
   const states = new FileStates(!wasClean);
   const threads = options.threads ?? startThreads(options.workers === undefined ? {} : { workers: options.workers });
-  const manifests = new DiskManifests({ disk, layout, folders, states, idleHandles, distrust: !wasClean });
+  const damage = { repaired: 0, lost: 0 };
+  let tellDamage: (id: string, found: JournalDamage) => void = () => {};
+  const manifests = new DiskManifests({
+    ...{ disk, layout, folders, states, idleHandles, distrust: !wasClean },
+    onDamage: (id, found) => {
+      damage.repaired += found.repaired;
+      damage.lost += found.lost;
+      tellDamage(id, found);
+    },
+  });
   const blobs = new DiskBlobs({
     disk,
     layout,
@@ -188,6 +201,10 @@ function assemble(
     documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
     dateBox: dateBox(disk, layout),
+    gauges: () => ({ journal_records_repaired_total: damage.repaired, journal_records_lost_total: damage.lost }),
+    onJournalDamage: (listener) => {
+      tellDamage = listener;
+    },
     condition: () => presence.condition,
     lost: presence.lost,
     secret: (name, make) => secret(disk, layout, name, make),

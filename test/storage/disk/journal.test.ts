@@ -1,4 +1,4 @@
-/** The journal's bytes: what is damaged is cut, and what stays is a prefix of what was written. */
+/** The journal's bytes: damage costs what it hit, and what is read is what was written. */
 import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
@@ -29,14 +29,15 @@ function journal(id: string, records: readonly ManifestRecord[], padding = 0): U
   return Buffer.concat([encodeHeader(id), encodeRecords(id, records, padding)]);
 }
 
-/** True when `part` is `whole` up to some point. */
-function isPrefix(part: readonly ManifestRecord[], whole: readonly ManifestRecord[]): boolean {
-  try {
-    assert.deepEqual(part, whole.slice(0, part.length));
-    return true;
-  } catch {
-    return false;
-  }
+/** True when every record of `part` is one of `whole`, in the same order. */
+function isSelection(part: readonly ManifestRecord[], whole: readonly ManifestRecord[]): boolean {
+  const key = ({ start, end, crc32, synced, time }: ManifestRecord): string => `${[start, end, crc32, synced, time]}`;
+  const rest = whole.map(key);
+  return part.every((record) => {
+    const at = rest.indexOf(key(record));
+    rest.splice(0, at + 1);
+    return at !== -1;
+  });
 }
 
 test('the format: header and record, byte by byte', () => {
@@ -66,31 +67,47 @@ test('a journal cut at every byte opens to a valid prefix', () => {
   }
 });
 
-test('a journal with any bit of any byte flipped opens to a valid prefix, and loses nothing before the damage', () => {
+test('a journal with any bit of any byte flipped loses no record', () => {
   const bytes = journal(ID, RECORDS, 80);
   for (let at = 0; at < bytes.length; at += 1) {
     for (let bit = 0; bit < 8; bit += 1) {
       const damaged = Uint8Array.from(bytes);
       damaged[at] = (damaged[at] ?? 0) ^ (1 << bit);
-      const { records, headerDamaged, trailing } = decodeJournal(ID, damaged);
-      assert.ok(isPrefix(records, RECORDS), `byte ${at}, bit ${bit}`);
-      const intact =
-        at < HEADER_BYTES ? RECORDS.length : Math.min(RECORDS.length, Math.floor((at - HEADER_BYTES) / RECORD_BYTES));
-      assert.equal(records.length, intact, `byte ${at}, bit ${bit}`);
+      const { records, lost, headerDamaged, trailing } = decodeJournal(ID, damaged);
+      assert.ok(isSelection(records, RECORDS), `byte ${at}, bit ${bit}`);
+      assert.equal(records.length, RECORDS.length, `byte ${at}, bit ${bit}`);
+      assert.equal(lost, 0);
+      const inRecords = at >= HEADER_BYTES && at < bytes.length - 80;
+      assert.equal(records.filter((record) => record.repaired).length, inRecords ? 1 : 0, `byte ${at}, bit ${bit}`);
       assert.equal(headerDamaged, at < HEADER_BYTES);
-      assert.equal(trailing, at >= HEADER_BYTES);
+      assert.equal(trailing, at >= bytes.length - 80);
     }
   }
 });
 
-test('any damage to any journal opens to a prefix', () => {
+test('a record that is damaged beyond repair costs itself alone, and is counted', () => {
+  for (let broken = 0; broken < RECORDS.length; broken += 1) {
+    const bytes = journal(ID, RECORDS, 80);
+    bytes.fill(0xa5, HEADER_BYTES + broken * RECORD_BYTES + 3, HEADER_BYTES + broken * RECORD_BYTES + 30);
+    const { records, lost, trailing } = decodeJournal(ID, bytes);
+    assert.deepEqual(
+      records,
+      RECORDS.filter((_, index) => index !== broken),
+    );
+    // The last one looks like an append that a crash cut off.
+    const isLast = broken === RECORDS.length - 1;
+    assert.deepEqual([lost, trailing], isLast ? [0, true] : [1, false]);
+  }
+});
+
+test('any damage to any journal leaves only what was written', () => {
   const damage = fc.array(fc.tuple(fc.nat({ max: 1000 }), fc.nat({ max: 255 })), { maxLength: 10 });
   fc.assert(
     fc.property(fc.array(anyRecord, { maxLength: 12 }), damage, fc.nat({ max: 600 }), (records, changes, cut) => {
       const bytes = Uint8Array.from(journal(ID, records, 100));
       for (const [at, value] of changes) bytes[at % bytes.length] = value;
       const decoded = decodeJournal(ID, bytes.subarray(0, bytes.length - (cut % bytes.length)));
-      assert.ok(isPrefix(decoded.records, records));
+      assert.ok(isSelection(decoded.records, records));
     }),
   );
 });
@@ -134,20 +151,41 @@ async function planted(t: Parameters<typeof temporaryFolder>[0], bytes: (id: str
   return { store: await openTestStore(t, { dataDir }), id, file, dataDir };
 }
 
-test('on disk, what follows the valid prefix is cut before anything is appended', async (t) => {
-  // The second record is damaged, the third is valid: it must never come back behind a new second one.
+test('on disk, what follows the last record that counts is cut before anything is appended', async (t) => {
   const { store, id, file, dataDir } = await planted(t, (id) => {
     const bytes = journal(id, RECORDS.slice(0, 3), 400);
-    bytes[HEADER_BYTES + RECORD_BYTES + 3] = 0xff;
+    bytes.fill(0xff, HEADER_BYTES + 2 * RECORD_BYTES + 3, HEADER_BYTES + 2 * RECORD_BYTES + 9);
     return bytes;
   });
-  assert.deepEqual(await store.manifests.read(id), RECORDS.slice(0, 1));
-  assert.equal((await stat(file)).size, HEADER_BYTES + RECORD_BYTES);
+  assert.deepEqual(await store.manifests.read(id), RECORDS.slice(0, 2));
+  assert.equal((await stat(file)).size, HEADER_BYTES + 2 * RECORD_BYTES);
   const manifest = await store.manifests.open(id);
   await manifest.append(RECORDS.slice(4), true);
   await store.close();
   const again = await openTestStore(t, { dataDir });
-  assert.deepEqual(await again.manifests.read(id), [...RECORDS.slice(0, 1), ...RECORDS.slice(4)]);
+  assert.deepEqual(await again.manifests.read(id), [...RECORDS.slice(0, 2), ...RECORDS.slice(4)]);
+});
+
+test('on disk, records behind a damaged one stay, and the store tells how many are lost or repaired', async (t) => {
+  const { store, id, dataDir } = await planted(t, (id) => {
+    const bytes = journal(id, RECORDS, 400);
+    bytes.fill(0xff, HEADER_BYTES + RECORD_BYTES + 3, HEADER_BYTES + RECORD_BYTES + 9);
+    const flipped = HEADER_BYTES + 3 * RECORD_BYTES + 7;
+    bytes[flipped] = (bytes[flipped] ?? 0) ^ 4;
+    return bytes;
+  });
+  const found: object[] = [];
+  store.onJournalDamage((upload, damage) => found.push({ upload, ...damage }));
+  const repaired = RECORDS.map((record, index) => (index === 3 ? { ...record, repaired: true as const } : record));
+  const kept = repaired.filter((_, index) => index !== 1);
+  assert.deepEqual(await store.manifests.read(id), kept);
+  assert.deepEqual(found, [{ upload: id, repaired: 1, lost: 1 }]);
+  assert.deepEqual(store.gauges(), { journal_records_repaired_total: 1, journal_records_lost_total: 1 });
+  const manifest = await store.manifests.open(id);
+  const again: ManifestRecord = { start: 1000, end: 1999, crc32: 7, synced: true, time: 1_700_000_000_009 };
+  await manifest.append([again], true);
+  await store.close();
+  assert.deepEqual(await (await openTestStore(t, { dataDir })).manifests.read(id), [...kept, again]);
 });
 
 test('on disk, a journal that a crash left empty or without a whole header can be used', async (t) => {
