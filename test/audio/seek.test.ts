@@ -11,7 +11,7 @@ test('an audio element knows how long a file is, and seeks', { skip: WITHOUT_BRO
   const { origin, client } = server;
   const files: [string, Buffer][] = [['long.wav', wav({ seconds: 120 })]];
   if (hasFfmpeg) files.push(['short.mp3', await encoded('short.mp3')]);
-  const { context, page } = await visit(t, `${origin}/health`);
+  const { context, page } = await visit(t, `${origin}/`);
   await context.addCookies([{ name: 'access_token', value: client.token, url: origin }]);
   for (const [name, bytes] of files) {
     const form = new FormData();
