@@ -9,6 +9,7 @@ import { type App, compose, type Substitutes } from '../../src/compose.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { Subject } from '../../src/contracts.ts';
 import type { Role, TokenReply } from '../../src/protocol/schemas.ts';
+import { watchAnswers } from './truthful.ts';
 
 export interface Account {
   id: string;
@@ -77,12 +78,14 @@ export async function startServer(
     },
   );
   const app = await compose(config, substitutes);
+  const assertTruthful = watchAnswers(app.server);
   let closed: Promise<void> | null = null;
   const close = (): Promise<void> => {
     closed ??= app.close();
     return closed;
   };
   if (dataDir === undefined) atEnd(t, () => rm(folder, { recursive: true, force: true }));
+  atEnd(t, async () => assertTruthful());
   atEnd(t, close);
   const origin = await app.start();
   const { port } = app.server.server.address() as AddressInfo;

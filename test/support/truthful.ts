@@ -1,0 +1,81 @@
+/** Watches a server in a test: whatever it answers has to be as the OpenAPI document says. */
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { documentedPath, Truth } from './truth.ts';
+
+/** Longer JSON is not kept to be looked at. */
+const KEPT_BYTES = 2 * 1024 ** 2;
+
+interface Kept {
+  /** Fields that were written with the head, past the response's own list. */
+  head: Record<string, unknown>;
+  pieces: Buffer[];
+  bytes: number;
+}
+
+/**
+ * Call it before the server listens.
+ * @returns to be called at the end of the test: throws when an answer was not as documented
+ */
+export function watchAnswers(server: FastifyInstance): () => void {
+  const faults = new Set<string>();
+  const bodies = new WeakMap<object, Kept>();
+  let truth: Truth | null = null;
+  server.addHook('onRequest', (_request, reply, next) => {
+    bodies.set(reply.raw, keep(reply.raw));
+    next();
+  });
+  server.addHook('onResponse', (request, reply, done) => {
+    const { url } = request.routeOptions;
+    const kept = bodies.get(reply.raw);
+    // What broke off says nothing.
+    if (url !== undefined && reply.raw.writableFinished) {
+      truth ??= new Truth(server.swagger());
+      const whole = kept && kept.bytes <= KEPT_BYTES ? Buffer.concat(kept.pieces).toString('utf8') : null;
+      const field = (name: string): unknown => kept?.head[name] ?? reply.raw.getHeader(name) ?? reply.getHeader(name);
+      const type = String(field('content-type') ?? '');
+      const coded = field('content-encoding') !== undefined;
+      const body = /json/.test(type) && !coded ? whole : kept && kept.bytes === 0 ? '' : null;
+      const fault = truth.fault(documentedPath(url), {
+        method: request.method,
+        status: reply.raw.statusCode,
+        type,
+        body,
+      });
+      if (fault) faults.add(fault);
+    }
+    done();
+  });
+  return () => assert.deepEqual([...faults], [], 'answers that are not as the OpenAPI document says');
+}
+
+/** Keeps what is written besides sending it. */
+function keep(response: ServerResponse): Kept {
+  const kept: Kept = { head: {}, pieces: [], bytes: 0 };
+  const take = (piece: unknown): void => {
+    if (typeof piece !== 'string' && !(piece instanceof Uint8Array)) return;
+    const bytes = Buffer.from(piece as string);
+    kept.bytes += bytes.length;
+    if (kept.bytes <= KEPT_BYTES) kept.pieces.push(bytes);
+  };
+  const write = response.write.bind(response) as (...all: unknown[]) => boolean;
+  const end = response.end.bind(response) as (...all: unknown[]) => ServerResponse;
+  const writeHead = response.writeHead.bind(response) as (...all: unknown[]) => ServerResponse;
+  response.writeHead = ((...all: unknown[]) => {
+    const fields = all.at(-1);
+    if (typeof fields === 'object' && fields !== null) {
+      for (const [name, value] of Object.entries(fields)) kept.head[name.toLowerCase()] = value;
+    }
+    return writeHead(...all);
+  }) as ServerResponse['writeHead'];
+  response.write = ((...all: unknown[]) => {
+    take(all[0]);
+    return write(...all);
+  }) as ServerResponse['write'];
+  response.end = ((...all: unknown[]) => {
+    take(all[0]);
+    return end(...all);
+  }) as ServerResponse['end'];
+  return kept;
+}
