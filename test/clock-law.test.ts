@@ -14,7 +14,6 @@ const DATES: Record<string, string> = {
   'src/http/parse-error.ts': 'the Date field of an answer that no request was read for',
   'src/client/failures.ts': 'Retry-After as a date, of a server that sends no Date field',
   'src/protocol/conditionals.ts': 'which century a year of two digits is of',
-  'src/dashboard/live/live.tsx': 'how long until a date that is shown',
 };
 
 const READS = /\bDate\.now\b|\bnew Date\(\s*\)|\bnew Date\b(?!\s*\()|(?<![.\w])Date\(\s*\)/;
