@@ -113,9 +113,15 @@ export class Appends {
 
   /** Ends an unfinished upload of any protocol where another one is to begin, if nobody sends to it. One that has all its bytes stays. */
   async giveUp(owner: string, name: string): Promise<void> {
+    const upload = this.idle(owner, name);
+    if (upload) await this.#cancel(upload);
+  }
+
+  /** The upload that `giveUp` would end. */
+  idle(owner: string, name: string): OpenUpload | null {
     const upload = this.#deps.uploads.findVisible(owner, name);
-    if (!upload || upload.covered || upload.coveredSoFar) return;
-    if (upload.users === 0 && !this.#running.has(upload.id)) await this.#cancel(upload);
+    if (!upload || upload.covered || upload.coveredSoFar) return null;
+    return upload.users === 0 && !this.#running.has(upload.id) ? upload : null;
   }
 
   /**

@@ -132,7 +132,7 @@ export class Engine {
       happened,
     };
     this.#ingest = new Ingest(deps);
-    this.#whole = new WholeFiles(deps, (owner, name) => this.#appends.giveUp(owner, name));
+    this.#whole = new WholeFiles(deps, () => this.#appends);
     this.#appends = new Appends(
       deps,
       (upload) => this.#removal.cancelUpload(upload),

@@ -74,20 +74,8 @@ export class Sealer {
   async #checkDigest(upload: OpenUpload, silent: boolean): Promise<void> {
     const declared = upload.document.reprDigest;
     if (!declared) return;
-    const extent = { start: 0, end: upload.stored.end - 1 };
-    const actual = await this.#deps.inspector.digest(upload.id, declared.algorithm, extent);
-    if (Buffer.from(actual).toString('base64') === declared.value) return;
-    const mismatch = new LadingError(
-      'digest_mismatch',
-      `The whole file does not have the ${declared.algorithm} that Repr-Digest declared. The upload starts over from nothing.`,
-      {
-        expected: declared.value,
-        actual: Buffer.from(actual).toString('base64'),
-        header: 'Repr-Digest',
-        algorithm: declared.algorithm,
-        provided_digest: declared.value,
-      },
-    );
+    const mismatch = await this.mismatch(upload.id, declared, upload.stored.end);
+    if (!mismatch) return;
     if (silent) {
       upload.notWhole = upload.stored.end;
       throw mismatch;
@@ -97,6 +85,22 @@ export class Sealer {
     this.#deps.watchers.changed(owner, name);
     this.#deps.happened({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes });
     throw mismatch;
+  }
+
+  /** `digest_mismatch` when the first `size` bytes of an upload do not have this digest; null when they do. */
+  async mismatch(
+    id: string,
+    { algorithm, value }: NonNullable<FileDocument['reprDigest']>,
+    size: number,
+  ): Promise<LadingError | null> {
+    const digest = await this.#deps.inspector.digest(id, algorithm, { start: 0, end: size - 1 });
+    const actual = Buffer.from(digest).toString('base64');
+    if (actual === value) return null;
+    return new LadingError(
+      'digest_mismatch',
+      `The whole file does not have the ${algorithm} that Repr-Digest declared. The upload starts over from nothing.`,
+      { expected: value, actual, header: 'Repr-Digest', algorithm, provided_digest: value },
+    );
   }
 
   async #storeSealed(upload: OpenUpload, silent: boolean): Promise<void> {

@@ -62,7 +62,8 @@ export class Uploads {
 
   /** The upload under way, visible or not, also when it is only being made. */
   async findMade(owner: string, name: string): Promise<OpenUpload | undefined> {
-    await this.#making.get(slotKey(owner, name))?.catch(() => {});
+    const key = slotKey(owner, name);
+    for (let making = this.#making.get(key); making; making = this.#making.get(key)) await making.catch(() => {});
     return this.find(owner, name);
   }
 
@@ -128,6 +129,28 @@ export class Uploads {
     }
     this.#live.set(slotKey(owner, name), upload);
     return null;
+  }
+
+  /** Has an upload that nobody sees yet replace the complete file of this name. False when another upload has the name. */
+  async rename(upload: OpenUpload, name: string): Promise<boolean> {
+    const { owner } = upload.document;
+    const key = slotKey(owner, name);
+    for (let making = this.#making.get(key); making; making = this.#making.get(key)) await making.catch(() => {});
+    // From the look on whoever enters the name waits.
+    if (this.#live.has(key)) return false;
+    const named = this.#rename(upload, name).finally(() => this.#making.delete(key));
+    this.#making.set(key, named);
+    await named;
+    return true;
+  }
+
+  async #rename(upload: OpenUpload, name: string): Promise<void> {
+    const { owner, name: before } = upload.document;
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    upload.assertGoing();
+    this.#live.delete(slotKey(owner, before));
+    upload.document = { ...upload.document, name, replaces: sealed?.id ?? null };
+    this.#live.set(slotKey(owner, name), upload);
   }
 
   /**

@@ -3,8 +3,10 @@
  *
  *     bytes → segments → workers → end of the stream → checks → one manifest record → seal
  *
- * Nothing of it counts before its end: until then nobody sees it, and whatever breaks leaves what was there before.
+ * Nothing of it counts before its end: until then nobody sees it, and whatever breaks leaves what was there before. So an unfinished
+ * upload of the name that nobody sends to ends only then: as long as the bytes come, they are an upload of no name.
  */
+import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Reader, SegmentJob, SegmentResult } from '../contracts.ts';
 import { type ErrorCode, LadingError } from '../errors.ts';
@@ -12,6 +14,7 @@ import { MAX_OFFSET } from '../protocol/chunk.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
+import type { Appends } from './appends.ts';
 import type { Precondition } from './current.ts';
 import { Inbox } from './inbox.ts';
 import type { IngestDeps } from './ingest.ts';
@@ -19,7 +22,7 @@ import type { DigestsBehind } from './late.ts';
 import { type Received, Receiver } from './receiver.ts';
 import { assertStands, fileTooLarge, revoked } from './refusals.ts';
 import { uploadStatus } from './status.ts';
-import type { Handles, OpenUpload } from './upload.ts';
+import { encodeDigest, type Handles, type OpenUpload } from './upload.ts';
 
 /** What is known of a whole file before its bytes. Sizes in bytes. */
 export interface WholeIntent {
@@ -56,12 +59,12 @@ const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
 export class WholeFiles {
   readonly #deps: IngestDeps;
-  readonly #giveUp: (owner: string, name: string) => Promise<void>;
+  readonly #unfinished: () => Pick<Appends, 'idle' | 'giveUp'>;
 
-  /** @param giveUp ends an unfinished upload of a name that nobody sends to */
-  constructor(deps: IngestDeps, giveUp: (owner: string, name: string) => Promise<void>) {
+  /** @param unfinished finds and ends an unfinished upload of a name that nobody sends to */
+  constructor(deps: IngestDeps, unfinished: () => Pick<Appends, 'idle' | 'giveUp'>) {
     this.#deps = deps;
-    this.#giveUp = giveUp;
+    this.#unfinished = unfinished;
   }
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
@@ -127,9 +130,11 @@ export class WholeFiles {
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
   ): Promise<FileStatus> {
     const { uploads, sealer } = this.#deps;
-    if (overwrite) await this.#giveUp(owner, name);
+    // No file can have the other name, so nobody finds it.
+    const aside = overwrite && this.#unfinished().idle(owner, name) !== null;
+    const at = aside ? `\0${randomBytes(16).toString('hex')}` : name;
     for (;;) {
-      const { target, handles } = await uploads.enter(owner, name, overwrite);
+      const { target, handles } = await uploads.enter(owner, at, overwrite);
       if ('sealed' in target || !handles) throw alreadyThere();
       const { upload } = target;
       try {
@@ -173,23 +178,49 @@ export class WholeFiles {
     upload: OpenUpload,
     handles: Handles,
     { fresh }: Received,
-    { owner, name, contentType, reprDigest: before, behind, stands, precondition }: WholeIntent,
+    intent: WholeIntent,
     inspect: Inspect,
     giveBack: () => void,
   ): Promise<FileStatus> {
     const { committer, current, limits, sealer, watchers } = this.#deps;
+    const { owner, name, contentType, reprDigest: before, behind, stands, precondition } = intent;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     // One content is the whole file.
     const reprDigest = behind?.reprDigest?.() ?? behind?.contentDigest?.() ?? before;
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertGoing();
     assertStands(stands);
+    if (upload.document.name !== name) await this.#takeName(upload, intent, reprDigest, size);
     await current.assert(precondition, owner, name);
     await committer.commit(upload, handles, fresh, { size, reprDigest, contentType: found ?? contentType });
     giveBack();
     watchers.changed(owner, name);
     await sealer.seal(upload);
     return uploadStatus(upload, limits);
+  }
+
+  /** All bytes are there, and are what they should be: only now the unfinished upload that has the name ends. */
+  async #takeName(
+    upload: OpenUpload,
+    { owner, name, precondition }: WholeIntent,
+    reprDigest: Digest | null,
+    size: number,
+  ): Promise<void> {
+    const { current, sealer, uploads } = this.#deps;
+    if (reprDigest) {
+      const { algorithm } = reprDigest;
+      const mismatch = await sealer.mismatch(upload.id, { algorithm, value: encodeDigest(reprDigest) }, size);
+      if (mismatch) throw mismatch;
+    }
+    do {
+      const there = await uploads.findMade(owner, name);
+      const complete = there?.visible && (there.covered || there.coveredSoFar);
+      if (there && complete && there.users === 0) await sealer.seal(there);
+      await current.assert(precondition, owner, name);
+      const idle = this.#unfinished().idle(owner, name);
+      if (idle) await this.#unfinished().giveUp(owner, name);
+      else if (uploads.find(owner, name)) throw underWay();
+    } while (!(await uploads.rename(upload, name)));
   }
 }
 

@@ -6,9 +6,10 @@ import { test } from 'node:test';
 import type { Quota } from '../../src/contracts.ts';
 import type { WholeIntent } from '../../src/engine/whole.ts';
 import { LadingError } from '../../src/errors.ts';
-import { sum256 } from '../../src/protocol/chunk.ts';
-import { sendChunk } from '../support/chunks.ts';
+import { encodeChunk, sum256 } from '../../src/protocol/chunk.ts';
+import { intentOf, sendChunk } from '../support/chunks.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
+import { eventually } from '../support/eventually.ts';
 
 const OWNER = 'o';
 const INTENT: WholeIntent = {
@@ -152,6 +153,73 @@ test('an upload in chunks is ended when nobody sends to it; one that is complete
   await refuses(engine.receiveWhole(stream(other), { ...INTENT, name: 'b.bin' }, pass), 'already_exists');
   await engine.receiveWhole(stream(other), { ...over, name: 'b.bin' }, pass);
   assert.ok((await contentOf(under, 'b.bin')).equals(other));
+});
+
+test('an unfinished upload outlives a whole file of its name that does not come whole, is refused or comes too late', async (t) => {
+  const under = await startEngine(t);
+  const over = { ...INTENT, overwrite: true };
+  const abc = Buffer.from('abc');
+  const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes: abc, checksum: sum256(abc), declaredSize: 9 };
+  for (const before of [null, Buffer.from('before')]) {
+    const { engine } = under;
+    if (before) await engine.receiveWhole(stream(before), INTENT, pass);
+    await sendChunk(engine, before ? { ...chunk, overwrite: true } : chunk);
+    const kept = async (received = 3): Promise<void> => {
+      const { status, bytes_received: bytes } = await engine.status(OWNER, 'a.bin');
+      assert.deepEqual({ status, bytes }, { status: 'partial', bytes: received });
+      if (before) assert.ok((await contentOf(under)).equals(before));
+      assert.equal(engine.usage(OWNER).openUploads, 1);
+      assert.equal((await under.doors.blobs.list()).length, before ? 2 : 1);
+    };
+    const broken = new PassThrough();
+    const broke = engine.receiveWhole(broken, over, pass);
+    broken.write(randomBytes(300_000));
+    setImmediate(() => broken.destroy());
+    await refuses(broke, 'length_mismatch');
+    await kept();
+    const refused = new LadingError('unsupported_media_type', 'Not that.');
+    await refuses(
+      engine.receiveWhole(stream(abc), over, () => Promise.reject(refused)),
+      'unsupported_media_type',
+    );
+    await kept();
+    const digest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
+    await refuses(engine.receiveWhole(stream(abc), { ...over, reprDigest: digest }, pass), 'digest_mismatch');
+    await kept();
+    await refuses(
+      engine.receiveWhole(stream(abc), { ...over, precondition: () => false }, pass),
+      'precondition_failed',
+    );
+    await kept();
+    // Its sender comes back while the file comes, and is at it when that is all there.
+    const rest = new PassThrough();
+    let sending: Promise<unknown> = Promise.resolve();
+    await refuses(
+      engine.receiveWhole(stream(randomBytes(200_000)), over, async () => {
+        const bytes = Buffer.from('def');
+        await sendChunk(engine, { ...chunk, start: 3, bytes, checksum: sum256(bytes), overwrite: before !== null });
+        const intent = { owner: OWNER, name: 'a.bin', declaredSize: 9, overwrite: before !== null };
+        sending = engine.receive(rest, { ...intentOf(chunk), ...intent });
+        sending.catch(() => {});
+        rest.write(encodeChunk(6, Buffer.from('ghi')).subarray(0, 18));
+        await eventually(() => engine.transfers(() => true)[0]?.receiving === true, 'the chunk is on its way');
+        return null;
+      }),
+      'already_exists',
+    );
+    await kept(6);
+    rest.destroy();
+    await refuses(sending, 'length_mismatch');
+    await kept(6);
+    const bytes = randomBytes(100_000);
+    await engine.receiveWhole(stream(bytes), over, pass);
+    assert.ok((await contentOf(under)).equals(bytes));
+    assert.deepEqual(engine.usage(OWNER).openUploads, 0);
+    assert.equal((await under.doors.blobs.list()).length, 1);
+    await under.crash();
+    assert.ok((await contentOf(under)).equals(bytes));
+    await under.engine.remove(OWNER, 'a.bin');
+  }
 });
 
 test('a crash in the middle leaves nothing, and the next start takes the file', async (t) => {
