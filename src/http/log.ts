@@ -89,9 +89,10 @@ export class RequestLog extends LogController {
   #finished(request: FastifyRequest, reply: FastifyReply, status: number, error: Error | undefined): void {
     const { url: route = null, config } = request.routeOptions;
     this.#metrics.request(request.method, route, status);
-    // A full disk and a server that starts or is busy are for the operator to know, but no failure of the program.
+    // A full disk and a server that starts or is busy are for the operator to know, but no failure of the program. What clients ask for
+    // and nobody offers (501) is neither.
     const level =
-      status === 500 ? 'error' : status > 500 ? 'warn' : config.frequent === true && status < 400 ? 'debug' : 'info';
+      status === 500 ? 'error' : status > 501 ? 'warn' : config.frequent === true && status < 400 ? 'debug' : 'info';
     if (!this.#log.isLevelEnabled(level)) return;
     this.#log[level](
       {

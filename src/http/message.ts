@@ -1,5 +1,5 @@
 /** What is wrong with a request before anything of it is looked at: its version, its host, and fields that may be there once. */
-import type { IncomingMessage } from 'node:http';
+import { type IncomingMessage, METHODS } from 'node:http';
 import { LadingError } from '../errors.ts';
 import { pathOf } from './log.ts';
 
@@ -92,15 +92,23 @@ export function originForm(message: Pick<IncomingMessage, 'url' | 'headers'>): s
 
 /** 1024 bytes of a name, percent-encoded. */
 const MAX_SEGMENT = 3 * 1024;
+/** The methods that the router knows. HTTP/1.1 requests have no others, for node's parser refuses them; HTTP/2 carries any. */
+const ROUTED: ReadonlySet<string> = new Set(METHODS);
 /** Requests whose path is no percent-encoded UTF-8. */
 const unreadable = new WeakSet<IncomingMessage>();
+/** Requests of a method that is none. */
+const unknownMethods = new WeakSet<IncomingMessage>();
 
 /**
- * The router answers a path that it cannot decode without any hook, so such a request would be in no log and no limit. It is routed by
- * the path as it stands, and `unreadableTarget` refuses it like all others.
+ * The router answers a path that it cannot decode and a method that it does not know without any hook, so such a request would be in no
+ * log and no limit. It is routed by the path as it stands, as a GET, and `unreadableTarget` refuses it like all others.
  */
 export function markUnreadable(message: IncomingMessage): void {
-  const { url = '/' } = message;
+  const { url = '/', method = 'GET' } = message;
+  if (!ROUTED.has(method)) {
+    unknownMethods.add(message);
+    message.method = 'GET';
+  }
   if (!url.includes('%')) return;
   const path = pathOf(url);
   try {
@@ -111,9 +119,16 @@ export function markUnreadable(message: IncomingMessage): void {
   }
 }
 
-/** The refusal of a path that is too long or was marked; where a name belongs, the name is what is wrong. */
+/**
+ * The refusal of a method that is none (RFC 9110 §9.1), of a target that is no path, and of a path that is too long or was marked; where a
+ * name belongs, the name is what is wrong.
+ */
 export function unreadableTarget(message: IncomingMessage): LadingError | null {
-  const { url = '/' } = message;
+  const { url = '/', method } = message;
+  if (unknownMethods.has(message)) return new LadingError('not_implemented', 'There is no such method here.');
+  if (!url.startsWith('/') && method !== 'OPTIONS') {
+    return new LadingError('invalid_request', 'The target of the request is no path.');
+  }
   if (url.length > MAX_SEGMENT && !url.startsWith('/api/files/')) {
     const long = pathOf(url)
       .split('/')

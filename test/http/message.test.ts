@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, type IncomingHttpHeaders } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
+import { createLog } from '../../src/http/log.ts';
 import { temporaryFolder } from '../support/processes.ts';
 import { startServer } from '../support/server.ts';
 import { tlsSettings } from '../support/tls.ts';
@@ -118,6 +119,37 @@ test('answers of complete requests come before the refusal of what follows them'
     for (let i = 0; i < before; i += 1) assert.equal((await wire.response()).status, 200);
     assertProblem(await wire.response(), 'invalid_request');
     assert.equal(await wire.closed(), '');
+  }
+});
+
+test('over HTTP/2 a method that is none is refused and logged like any other request', async (t) => {
+  const lines: { msg: string; status?: number }[] = [];
+  const log = createLog('info', { write: (line) => void lines.push(JSON.parse(line)) });
+  const { port } = await startServer(t, await tlsSettings(await temporaryFolder(t)), { log });
+  const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  t.after(() => session.close());
+  const methods = ['FOO', 'get', 'PRI', 'G'.repeat(10_000), '*', 'M-SEARCH2'];
+  lines.length = 0;
+  for (const method of methods) {
+    for (const path of ['/health', '/none', '/api/files', '/files/', '/%ff']) {
+      const stream = session.request({ ':path': path, ':method': method });
+      stream.resume().end();
+      const [reply] = (await once(stream, 'response')) as [IncomingHttpHeaders & { ':status': number }];
+      assert.equal(reply[':status'], 501, method);
+      assert.equal(reply['content-type'], 'application/problem+json');
+      assert.ok(reply['x-request-id']);
+    }
+  }
+  assert.equal(lines.length, methods.length * 5, JSON.stringify(lines));
+  assert.ok(lines.every(({ msg, status }) => msg === 'request' && status === 501));
+});
+
+test('a target that is no path is refused', async (t) => {
+  const { port } = await startServer(t);
+  for (const target of ['*', '*/health', 'ftp://a/health']) {
+    const response = await exchange(port, `GET ${target} HTTP/1.1`, 'Host: a');
+    assert.equal(response.status, 400, target);
+    assertProblem(response, 'invalid_request');
   }
 });
 
