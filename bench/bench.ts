@@ -73,11 +73,17 @@ export async function joined<P extends Peer>(bench: Bench, starting: Promise<P>)
 let folders = 0;
 
 /** A Lading with a new data directory in memory, or on the disk, or on the given one. */
-export async function startLading(bench: Bench, durability: 'chunk' | 'seal', dataDir?: string): Promise<Lading> {
+export async function startLading(
+  bench: Bench,
+  durability: 'chunk' | 'seal',
+  dataDir?: string,
+  settings?: Record<string, string>,
+): Promise<Lading> {
   folders += 1;
   const directory = dataDir ?? join(durability === 'chunk' ? bench.disk : bench.memory, `lading-${folders}`);
   const { generator, options } = bench;
-  return joined(bench, Lading.start({ dataDir: directory, durability, cpuProfiles: options.cpuProfiles, generator }));
+  const { cpuProfiles } = options;
+  return joined(bench, Lading.start({ dataDir: directory, durability, cpuProfiles, generator, settings }));
 }
 
 export function newFolder(bench: Bench, name: string): string {

@@ -15,6 +15,7 @@ import { firstStatus } from './questions/first-status.ts';
 import { generator } from './questions/generator.ts';
 import { recovery } from './questions/recovery.ts';
 import { slowDevices } from './questions/slow-devices.ts';
+import { slowUploads } from './questions/slow-uploads.ts';
 import { tus } from './questions/tus.ts';
 import { upload } from './questions/upload.ts';
 import { Report, targetTable } from './report.ts';
@@ -26,6 +27,7 @@ const QUESTIONS: Question[] = [
   tus,
   firstStatus,
   slowDevices,
+  slowUploads,
   recovery,
   chunkCost,
   durability,

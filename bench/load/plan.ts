@@ -61,6 +61,8 @@ export interface SlowPlan {
   burst: number;
   /** Data bytes a second afterwards. */
   bytesPerSecond: number;
+  /** Devices beyond this number share files, each with a chunk of its own. Every device has one of its own unless it is given. */
+  files?: number;
 }
 
 export interface SlowState {

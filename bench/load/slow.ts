@@ -25,8 +25,9 @@ async function join(plan: SlowPlan, index: number, head: HeadTemplate): Promise<
   socket.on('error', () => lose(''));
   socket.on('close', () => lose(''));
   const frame = Buffer.alloc(17);
-  writeFrame(frame, 0, 0, plan.bytes, 0);
-  socket.write(head.render(index, plan.bytes), 'latin1');
+  const files = plan.files ?? plan.count;
+  writeFrame(frame, 0, Math.floor(index / files), plan.bytes, 0);
+  socket.write(head.render(index % files, plan.bytes), 'latin1');
   socket.write(frame);
   if (plan.burst > 0) socket.write(Buffer.alloc(plan.burst));
   sockets.push(socket);

@@ -20,6 +20,8 @@ export interface LadingOptions {
   /** Folder for V8 CPU profiles of the server; null for none. */
   cpuProfiles: string | null;
   generator: LoadGenerator;
+  /** More settings of the server by their names in the environment. */
+  settings?: Record<string, string> | undefined;
 }
 
 /** The server of this repository, as a child process with its own data directory. */
@@ -56,6 +58,7 @@ export class Lading implements FilePeer {
       LADING_ADMIN_ID: ADMIN,
       LADING_ADMIN_SECRET: SECRET,
       LADING_TOKEN_MINUTES: '600',
+      ...options.settings,
     };
     const child = start(process.execPath, [...flags, ...START], settings, ['ignore', 'ignore', 'pipe']);
     const complaints = collect(child);

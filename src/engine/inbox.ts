@@ -5,8 +5,11 @@
 import type { Readable } from 'node:stream';
 import { LadingError } from '../errors.ts';
 
-/** More small pieces than this are put together, so that a client sending single bytes costs bytes and not objects. */
-const MOST_PIECES = 64;
+/** Pieces up to this size are copied together, so that a client that sends single bytes costs bytes and not objects. */
+const SMALL_PIECE_BYTES = 1024;
+/** What small pieces are copied into: as small as this for the first ones, and twice as large each time that it is full. */
+const LEAST_TAIL_BYTES = 64;
+const MOST_TAIL_BYTES = 4096;
 
 export class Inbox {
   /** Bytes that arrived, whether taken or not. */
@@ -24,8 +27,13 @@ export class Inbox {
   readonly #onBytes: (count: number) => void;
   readonly #keepsBroken: boolean;
   #pieces: Buffer[] = [];
+  /** The small pieces that came last, behind `#pieces`: its first `#tailBytes` bytes. */
+  #tail: Buffer | null = null;
+  #tailBytes = 0;
   #paused = false;
   #wake: (() => void) | null = null;
+  /** Bytes that are waited for. */
+  #wanted = 0;
   #reject: (error: Error) => void = () => {};
 
   /** @param keepsBroken a body that breaks ends there, and what arrived of it is worth something; else it is a failure */
@@ -53,15 +61,46 @@ export class Inbox {
   #take = (piece: Buffer): void => {
     this.arrived += piece.length;
     this.bytes += piece.length;
-    this.#pieces.push(piece);
+    if (piece.length > SMALL_PIECE_BYTES) {
+      this.#closeTail();
+      this.#pieces.push(piece);
+    } else {
+      this.#append(piece);
+    }
     this.#onBytes(piece.length);
-    if (this.#pieces.length > MOST_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
     if (!this.#paused && this.bytes >= this.#limit()) {
       this.#paused = true;
       this.#source.pause();
     }
-    this.#notify();
+    if (this.#isEnough()) this.#notify();
   };
+
+  /** True when nobody need wait: what is waited for is here, or as much as may be. */
+  #isEnough(): boolean {
+    return this.bytes >= Math.min(this.#wanted, this.#limit());
+  }
+
+  #append(piece: Buffer): void {
+    const tail = this.#tail;
+    if (tail && tail.length - this.#tailBytes >= piece.length) {
+      tail.set(piece, this.#tailBytes);
+      this.#tailBytes += piece.length;
+      return;
+    }
+    this.#closeTail();
+    const grown = tail ? Math.min(MOST_TAIL_BYTES, 2 * tail.length) : LEAST_TAIL_BYTES;
+    // Not from node's pool: a few bytes would keep 8 KiB of it.
+    this.#tail = Buffer.allocUnsafeSlow(Math.max(grown, piece.length));
+    this.#tail.set(piece);
+    this.#tailBytes = piece.length;
+  }
+
+  /** What comes next goes behind the small pieces that came so far. */
+  #closeTail(): void {
+    if (this.#tail) this.#pieces.push(this.#tail.subarray(0, this.#tailBytes));
+    this.#tail = null;
+    this.#tailBytes = 0;
+  }
 
   #end = (): void => {
     this.ended = true;
@@ -147,7 +186,8 @@ export class Inbox {
    * quiet. Throws the failure. The count is lowered to the inbox's own limit, for more would never come.
    */
   async until(count: number, quietMs: number | null): Promise<boolean> {
-    const enough = (): boolean => this.bytes >= Math.min(count, this.#limit()) || this.ended || this.failure !== null;
+    this.#wanted = count;
+    const enough = (): boolean => this.#isEnough() || this.ended || this.failure !== null;
     let quiet = false;
     let timer: NodeJS.Timeout | null = null;
     while (!enough() && !quiet) {
@@ -169,6 +209,7 @@ export class Inbox {
 
   /** Moves up to `into.length` bytes out; the number moved. Lets the client go on. */
   drainInto(into: Uint8Array): number {
+    this.#closeTail();
     let moved = 0;
     let used = 0;
     while (used < this.#pieces.length && moved < into.length) {
@@ -200,5 +241,6 @@ export class Inbox {
     this.#source.on('error', () => {});
     if (!this.ended || this.cut) this.#source.pause();
     this.#pieces = [];
+    this.#tail = null;
   }
 }

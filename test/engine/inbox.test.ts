@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Inbox } from '../../src/engine/inbox.ts';
 import { LadingError } from '../../src/errors.ts';
 import { content, settle, turnsUntil } from '../support/device.ts';
@@ -205,4 +207,27 @@ test('detached, it leaves the source stopped with what is unread, and hears no m
   source.destroy(new Error('ECONNRESET'));
   await settle();
   assert.equal(inbox.failure, null);
+});
+
+test('single bytes that wait for more cost little more than bytes', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const used = (): number => {
+    collect();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const rigs = Array.from({ length: 500 }, () => rig(64 * 1024));
+  // What the source needs once bytes flow is not the inbox's.
+  for (const { source } of rigs) source.write(content(0, 1));
+  await settle();
+  const before = used();
+  for (let at = 1; at < 64; at++) {
+    for (const { source } of rigs) source.write(content(at, 1));
+    await settle();
+  }
+  for (const { inbox } of rigs) assert.equal(inbox.bytes, 64);
+  const each = (used() - before) / rigs.length;
+  assert.ok(each < 2048, `${each} bytes for each`);
+  for (const { inbox } of rigs) assert.deepEqual(drain(inbox, 64), Buffer.from(content(0, 64)));
 });

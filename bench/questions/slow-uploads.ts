@@ -1,0 +1,53 @@
+import { descriptorLimit } from '../../src/descriptors.ts';
+import { type Bench, MIB, type Question, startLading } from '../bench.ts';
+import { SlowCrowd } from '../load/generator.ts';
+import { memory, sleep } from '../process.ts';
+
+const CHUNK_BYTES = MIB;
+/** Long enough for single bytes to pile up. */
+const STAY_SECONDS = 100;
+/** Descriptors for everything but these connections and their files. */
+const SPARE = 1500;
+
+/** Every device has a connection and a file of its own, as far as the system allows both. */
+export const slowUploads: Question = {
+  name: 'slow-uploads',
+  about: 'memory with 10,000 devices connected, each with an open chunk and one byte a second, and what others see',
+  limitSeconds: 240,
+  async run(bench: Bench): Promise<void> {
+    const most = (descriptorLimit() ?? 65_536) - SPARE;
+    const count = Math.min(bench.options.quick ? 200 : 10_000, Math.floor(most * 0.9));
+    const files = Math.min(count, most - count);
+    const lading = await startLading(bench, 'seal', undefined, {
+      LADING_ADDRESS_CONNECTIONS: String(2 * count),
+      // One byte a second is the default; a late timer of the devices would be cut for it.
+      LADING_MIN_BYTES_PER_SECOND: '0',
+    });
+    const pid = lading.pids()[0] as number;
+    const before = memory(pid).resident;
+    const size = CHUNK_BYTES * Math.ceil(count / files);
+    const { head } = lading.series('slow-{index}', size, CHUNK_BYTES);
+    const plan = { port: lading.port, count, files, head, bytes: CHUNK_BYTES, burst: 0, bytesPerSecond: 1 };
+    const crowd = await SlowCrowd.join(plan);
+    const until = performance.now() + (bench.options.quick ? 2 : STAY_SECONDS) * 1000;
+    const waits: number[] = [];
+    while (performance.now() < until) {
+      await sleep(1000);
+      const since = performance.now();
+      await lading.status('slow-0');
+      waits.push(performance.now() - since);
+    }
+    const { resident, peak } = memory(pid);
+    const { lost, firstReply } = await crowd.leave();
+    if (lost > 0) throw new Error(`${lost} of ${count} slow devices were sent away: ${firstReply}`);
+    const held = new Map([
+      ['lading peak', [peak / 1e6]],
+      ['lading at the end', [resident / 1e6]],
+      ['lading before', [before / 1e6]],
+    ]);
+    bench.report.add('slow-uploads', `memory, ${count} slow uploads`, 'MB', held, [
+      { of: 'lading peak', to: null, sense: '<=', bound: 500 },
+    ]);
+    bench.report.add('slow-uploads', `a status among ${count} slow uploads`, 'ms', new Map([['lading', waits]]));
+  },
+};
