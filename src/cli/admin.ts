@@ -111,6 +111,8 @@ async function resetIn(
     : await clients.create({ role, name: 'made by lading admin reset', ...(id === undefined ? {} : { id }) });
   if (!made) throw new Error('The client is gone.');
   const { clientId, secret } = made;
+  const { changesOf } = await import('../http/changes.ts');
+  const detail = changesOf({ role: known?.role, secret: known ? 'old' : null }, { role, secret: 'new' });
   await audit.record({
     action: known ? 'client_renewed' : 'client_created',
     outcome: 'ok',
@@ -118,7 +120,7 @@ async function resetIn(
     tenant: known?.tenant ?? 'default',
     address: null,
     target: clientId,
-    detail: `lading admin reset: role ${role}`,
+    detail: `lading admin reset: ${detail}`,
     requestId: null,
   });
   return { client_id: clientId, client_secret: secret, role, created: known === null };

@@ -5,6 +5,7 @@ import { LadingError } from '../errors.ts';
 import type { Departure } from '../identity/departures.ts';
 import type { OutsidePerson } from '../identity/outside.ts';
 import { checkEmail, checkPersonalName } from '../identity/personal.ts';
+import { changesOf, NOTHING, ofPerson } from './changes.ts';
 import type { RouteDeps } from './deps.ts';
 
 /** Those who come back from a provider: of one account one at a time, so that two tabs of somebody new make one person. */
@@ -67,7 +68,7 @@ export async function personFor(
     password: null,
     outside: [who.account],
   });
-  await audited(deps, request, 'user_created', made, who.account);
+  await audited(deps, request, 'user_created', null, made);
   return made;
 }
 
@@ -81,7 +82,7 @@ async function addAccount(
   const person = identity.people.get(id);
   const changed = person && (await identity.people.update(id, { outside: [...person.outside, account] }));
   if (!changed) throw new LadingError('unauthorized', 'The account that was signed in is gone; sign in again.');
-  await audited(deps, request, 'user_updated', changed, account);
+  await audited(deps, request, 'user_updated', person, changed);
   return changed;
 }
 
@@ -90,8 +91,8 @@ function audited(
   { audit }: RouteDeps,
   request: FastifyRequest,
   action: 'user_created' | 'user_updated',
+  before: PersonDocument | null,
   person: PersonDocument,
-  { issuer }: OutsideAccount,
 ): Promise<void> {
   return audit.record({
     action,
@@ -100,7 +101,7 @@ function audited(
     tenant: person.tenant,
     address: request.ip,
     target: person.id,
-    detail: `account at ${issuer}`,
+    detail: changesOf(before ? ofPerson(before) : NOTHING, ofPerson(person)),
     requestId: request.id,
   });
 }

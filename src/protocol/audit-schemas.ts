@@ -33,6 +33,7 @@ export const AUDIT_ACTIONS = [
   'target_created',
   'target_deleted',
   'delivery_retried',
+  'swept',
   'config',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

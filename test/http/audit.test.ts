@@ -44,12 +44,12 @@ test('what was made, signed in, deleted and refused stands in the audit log', as
   const { entries, next_cursor } = await auditOf(server, admin);
   assert.equal(next_cursor, null);
   assert.deepEqual(entries.map(brief).reverse(), [
-    ['client_created', 'ok', admin.id, client.id, null],
+    ['client_created', 'ok', admin.id, client.id, 'role: none → client'],
     ['sign_in', 'ok', client.id, null, null],
     ['sign_in', 'refused', null, client.id, 'unauthorized: POST /auth/token'],
     ['file_deleted', 'ok', client.id, 'a/b.bin', null],
     ['refusal', 'refused', client.id, '/api/clients', 'insufficient_scope: GET /api/clients'],
-    ['client_deleted', 'ok', admin.id, client.id, null],
+    ['client_deleted', 'ok', admin.id, client.id, 'role: client → none'],
   ]);
   const made = entries.at(-1);
   assert.ok(made);

@@ -19,6 +19,7 @@ import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { prefersText } from '../accept.ts';
 import { credentialOf, standing } from '../auth.ts';
+import { NOTHING, noteChange, ofPerson } from '../changes.ts';
 import { clearCookies } from '../cookies.ts';
 import { varyBy } from '../cors.ts';
 import { refuseForeign } from '../csrf.ts';
@@ -105,6 +106,7 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
         request.hostname,
       );
       request.audited = { ...audited, target: made.id, tenant: made.tenant };
+      noteChange(request, NOTHING, ofPerson(made));
       reply.code(201).header('cache-control', 'no-store');
       return shownAccount(made);
     },

@@ -26,10 +26,13 @@ export function adminRoutes(app: FastifyInstance, { engine, identity }: RouteDep
       response: { 200: Swept },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },
-    config: { needs: 'role:admin' },
-    handler: async ({ principal }): Promise<Swept> => {
-      requireServer(principal, 'admin', identity.tenants.several);
-      return engine.sweep();
+    config: { needs: 'role:admin', audit: 'swept' },
+    handler: async (request): Promise<Swept> => {
+      requireServer(request.principal, 'admin', identity.tenants.several);
+      const swept = await engine.sweep();
+      const { removed, sealed, parked = 0 } = swept;
+      request.audited = { target: 'uploads', detail: `parked ${parked}; removed ${removed}; sealed ${sealed}` };
+      return swept;
     },
   });
 }

@@ -24,7 +24,7 @@ import {
   ApiTokenQuery,
   NewApiToken,
 } from '../../protocol/token-schemas.ts';
-
+import { NOTHING, noteChange, ofApiToken } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -106,6 +106,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
         await identity.apiTokens.revoke(made.document.id);
         throw noOwner();
       }
+      noteChange(request, NOTHING, ofApiToken(made.document));
       reply.code(201).headers(NO_STORE);
       return withToken(made);
     },
@@ -130,6 +131,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
       checkGrant(request.principal, document.scopes);
       const made = isLive(document, clock.now()) ? await identity.apiTokens.rotate(document.id) : undefined;
       if (!made) throw noToken();
+      noteChange(request, { secret: 'old' }, { secret: 'new' });
       reply.headers(NO_STORE);
       return withToken(made);
     },
@@ -147,10 +149,12 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
     },
     config: { needs: 'sign-in', audit: 'token_revoked' },
     handler: async (request): Promise<Message> => {
-      const { id, tenant, owner, ownerKind, scopes } = tokenFor(identity, request.principal, request.params.token_id);
+      const token = tokenFor(identity, request.principal, request.params.token_id);
+      const { id, tenant, owner, ownerKind, scopes } = token;
       request.audited = { tenant };
       checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
+      noteChange(request, ofApiToken(token), NOTHING);
       return { message: `API token ${id} revoked.` };
     },
   });

@@ -12,6 +12,7 @@ import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { credentialOf, missingToken } from '../auth.ts';
+import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { ANY_FORM, anyForms, formBodies } from '../form.ts';
@@ -102,7 +103,8 @@ function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
         throw new LadingError('invalid_request', `This is not the code. ${next}`, { tries_left: triesLeft });
       }
       if (proof) secondFactor.accept(proof, phone);
-      request.audited = { target: phone, ...(proof ? { detail: 'second factor' } : {}) };
+      request.audited = { target: phone };
+      noteChange(request, { code: 'spoken' }, { code: 'verified', second_factor_until: proof && iso(proof.until) });
       reply.header('cache-control', 'no-store');
       return { message: 'Verified.', verified: true, second_factor_until: proof && iso(proof.until) };
     },

@@ -14,7 +14,7 @@ import {
   TenantQuery,
 } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
-import { changesOf } from '../changes.ts';
+import { NOTHING, noteChange, ofClient } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -34,11 +34,6 @@ function shown({ clientId, role, createdAt, lastUsed, name, disabled }: ClientDo
   const used = lastUsed === null ? null : iso(lastUsed);
   const known = { client_id: clientId, role, created_at: iso(createdAt), last_used: used, name };
   return disabled ? { ...known, disabled } : known;
-}
-
-/** What the audit log tells of changes. */
-function auditedOf({ role, name, disabled }: ClientDocument) {
-  return { role, name, disabled: disabled === true };
 }
 
 function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
@@ -88,6 +83,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       }
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
       const made = await clients.create({ role, name, tenant });
+      noteChange(request, NOTHING, { role, name });
       const location = request.site.path(`/api/clients/${made.clientId}`);
       reply.code(201).headers({ 'cache-control': 'no-store', location });
       return {
@@ -133,11 +129,12 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       const after = await clients.update(id, { role, name, disabled, endSessions: ends });
       if (!after) throw new LadingError('not_found', 'There is no client with this id.');
       if (ends) await identity.signIns.endAllOf({ kind: 'device', id });
-      const detail = changesOf(auditedOf(client), {
-        ...auditedOf(after),
-        ...(endSessions ? { sessions: 'ended' } : {}),
-      });
-      request.audited = { tenant: client.tenant, ...(detail === null ? {} : { detail }) };
+      const sessions = endSessions ? ['open', 'ended'] : [];
+      noteChange(
+        request,
+        { ...ofClient(client), sessions: sessions[0] },
+        { ...ofClient(after), sessions: sessions[1] },
+      );
       return shown(after);
     },
   });
@@ -165,6 +162,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): vo
         throw new LadingError('not_found', 'There is no client with this id.');
       }
       request.audited = { tenant: client.tenant };
+      noteChange(request, ofClient(client), NOTHING);
       return { message: `Client ${id} deleted.` };
     },
   });

@@ -17,6 +17,7 @@ import {
   TargetList,
 } from '../../protocol/delivery-schemas.ts';
 import { Message, TenantQuery } from '../../protocol/schemas.ts';
+import { NOTHING, noteChange, ofTarget } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -60,6 +61,7 @@ export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
       request.audited = { tenant: target.tenant };
       await targets.remove(target);
       deliveries.forget(target);
+      noteChange(request, ofTarget(target), NOTHING);
       return { message: `Target ${target.name} deleted.` };
     },
   });
@@ -99,7 +101,10 @@ export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
         throw new LadingError('not_found', 'There is no delivery of this id.');
       }
       request.audited = { tenant: delivery.tenant };
-      return shownDelivery(deps, await deliveries.retry(delivery));
+      const before = deliveries.stateOf(delivery);
+      const after = await deliveries.retry(delivery);
+      noteChange(request, { state: before }, { state: after.state });
+      return shownDelivery(deps, after);
     },
   });
   app.register(async (json) => createRoute(json, deps));
@@ -129,6 +134,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       const wanted = targetOf(request.principal, request.query.tenant, request.body, deps);
       request.audited = { tenant: wanted.tenant };
       const made = await deps.targets.add(wanted);
+      noteChange(request, NOTHING, ofTarget(made));
       // A secret that is shown this once.
       reply.code(201).header('cache-control', 'no-store');
       return made.kind === 'webhook' ? { ...shownTarget(made), secret: wanted.secret } : shownTarget(made);

@@ -8,6 +8,7 @@ import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/grant-sch
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
+import { NOTHING, noteChange, ofGrant } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -68,8 +69,8 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
         await identity.grants.revoke(made.id);
         throw new LadingError('not_found', 'The file was deleted or replaced meanwhile, or the grantee deleted.');
       }
-      const detail = `${target.kind} ${target.name} of ${owner} to ${grantee.id}`;
-      request.audited = { tenant, target: made.id, detail };
+      request.audited = { tenant, target: made.id };
+      noteChange(request, NOTHING, ofGrant(made));
       reply.code(201).header('cache-control', 'no-store');
       return shown(made);
     },
@@ -148,6 +149,7 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
       }
       request.audited = { tenant: grant.tenant };
       await identity.grants.revoke(grant.id);
+      noteChange(request, ofGrant(grant), NOTHING);
       return { message: 'The grant is revoked.' };
     },
   });

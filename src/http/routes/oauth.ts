@@ -21,6 +21,7 @@ import {
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { parseScopes, type Scope } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
+import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { formBodies } from '../form.ts';
@@ -197,6 +198,7 @@ function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
         principal: client,
         ...(target === null ? { detail: 'no token of this client' } : { target }),
       };
+      if (target !== null) noteChange(request, { token: 'good' }, { token: 'revoked' });
       return reply.headers(NO_STORE).send();
     },
   });

@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { OwnChange, Person } from '../../protocol/people-schemas.ts';
-import { changesOf, ofPerson } from '../changes.ts';
+import { noteChange, ofPerson } from '../changes.ts';
 import { clearCookies } from '../cookies.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
@@ -57,9 +57,9 @@ function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
         await identity.signIns.endAllOf({ kind: 'person', id: person.id });
         clearCookies(request, reply);
       }
-      const also = change.password === undefined ? {} : { password: 'another' };
-      const detail = changesOf(ofPerson(person), { ...ofPerson(after), ...also });
-      request.audited = { principal: request.principal, target: person.id, ...(detail === null ? {} : { detail }) };
+      request.audited = { principal: request.principal, target: person.id };
+      const password = change.password === undefined ? 'old' : 'new';
+      noteChange(request, { ...ofPerson(person), password: 'old' }, { ...ofPerson(after), password });
       reply.header('cache-control', 'no-store');
       return shownPerson(after);
     },

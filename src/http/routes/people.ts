@@ -7,6 +7,7 @@ import { DEFAULT_TENANT } from '../../identity/policy.ts';
 import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/people-schemas.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { bearerToken } from '../auth.ts';
+import { NOTHING, noteChange, ofPerson } from '../changes.ts';
 import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -82,6 +83,7 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
       signUps.failed(key, request.ip);
       const made = await identity.people.create({ ...person, tenant: DEFAULT_TENANT, role: 'client' });
       request.audited = { target: made.id, tenant: made.tenant };
+      noteChange(request, NOTHING, ofPerson(made));
       const signedIn = await beginSession(deps, request, reply, made);
       reply.code(201);
       return signedIn;

@@ -6,7 +6,7 @@ import type { ClientDocument, PersonDocument, Principal } from '../../contracts.
 import { LadingError } from '../../errors.ts';
 import { mayManage, reachesTenant } from '../../identity/policy.ts';
 import { RegisteredPhone } from '../../protocol/call-schemas.ts';
-import { changesOf } from '../changes.ts';
+import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -64,8 +64,7 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
       const phone = request.body.phone === null ? null : phoneOf(request.body.phone);
       const { phone: before } = (kind === 'client' ? clients.find(id) : people.get(id)) ?? {};
       if (!(await (kind === 'client' ? clients : people).setPhone(id, phone))) throw nobody();
-      const detail = changesOf({ phone: before ?? null }, { phone });
-      request.audited = { tenant, ...(detail === null ? {} : { detail }) };
+      noteChange(request, { phone: before }, { phone });
       return { phone };
     },
   });

@@ -6,7 +6,7 @@ import { LadingError } from '../../errors.ts';
 import { mayManage, ownerKey, reachesTenant, requireRole } from '../../identity/policy.ts';
 import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind } from '../../identity/quotas.ts';
 import { NewQuota, QuotaReport } from '../../protocol/quota-schemas.ts';
-import { changesOf } from '../changes.ts';
+import { noteChange, ofLimits } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -90,8 +90,7 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
       }
       const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
       if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
-      const detail = changesOf({ ...limits }, { ...holderOf(deps, principal, params).limits });
-      request.audited = { tenant, ...(detail === null ? {} : { detail }) };
+      noteChange(request, ofLimits(limits), ofLimits(holderOf(deps, principal, params).limits));
       return reportOf(deps, principal, params);
     },
   });

@@ -8,6 +8,7 @@ import { type Session, SessionList } from '../../protocol/account-schemas.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { credentialOf } from '../auth.ts';
+import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../documented.ts';
 import { endSessionOf } from '../sessions.ts';
@@ -41,7 +42,8 @@ export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request): Promise<Message> => {
       const { subject } = whoAsks(deps, request);
       requireWhole(request.principal, 'users:admin');
-      request.audited = { principal: request.principal, target: subject.id, detail: 'all' };
+      request.audited = { principal: request.principal, target: subject.id };
+      noteChange(request, { sessions: 'open' }, { sessions: 'ended' });
       await signIns.endAllOf(subject);
       // One that no session stands behind is signed out all the same.
       await endSessionOf(deps, credentialOf(request) ?? '');
@@ -64,10 +66,12 @@ export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
       const { session_id: id } = request.params;
       // Who signed in for less than they may ends their own session, and none that may more.
       if (id !== current) requireWhole(request.principal, 'users:admin');
-      if (!signIns.listOf(subject).some((signIn) => signIn.id === id)) {
+      const session = signIns.listOf(subject).find((signIn) => signIn.id === id);
+      if (!session) {
         throw new LadingError('not_found', 'There is no such session.');
       }
       await signIns.end(id);
+      noteChange(request, { session: 'open', agent: session.agent }, { session: 'ended' });
       return { message: 'The session is over.' };
     },
   });

@@ -19,6 +19,7 @@ import {
 } from '../../protocol/share-schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { basicCredentials } from '../auth.ts';
+import { NOTHING, noteChange, ofShare } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
@@ -83,7 +84,8 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
         await identity.shares.revoke(made.document.id);
         throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
       }
-      request.audited = { tenant, detail: `share ${made.document.id}${asked === undefined ? '' : ` owner ${asked}`}` };
+      request.audited = { tenant };
+      noteChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document) });
       reply.code(201).header('cache-control', 'no-store');
       return { ...shown(made.document), token: made.token, url: request.site.url(`/s/${made.token}`) };
     },
@@ -128,6 +130,7 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
       }
       request.audited = { tenant: share.tenant };
       await identity.shares.revoke(id);
+      noteChange(request, ofShare(share), NOTHING);
       return { message: 'The share link is revoked.' };
     },
   });

@@ -5,6 +5,7 @@ import type { TenantDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { Message, NewTenant, Tenant, TenantList } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
+import { NOTHING, noteChange, ofTenant } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { smallBody } from '../refuse.ts';
@@ -47,7 +48,10 @@ export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
       if (id === request.principal.tenant) {
         throw new LadingError('invalid_request', 'Nobody can delete the tenant that they are in.');
       }
-      if (!(await identity.removeTenant(id))) throw new LadingError('not_found', 'There is no tenant with this id.');
+      const before = tenants.get(id);
+      if (!before || !(await identity.removeTenant(id)))
+        throw new LadingError('not_found', 'There is no tenant with this id.');
+      noteChange(request, ofTenant(before), NOTHING);
       return { message: `Tenant ${id} deleted.` };
     },
   });
@@ -69,6 +73,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
     handler: async (request, reply): Promise<Tenant> => {
       const { tenant_id: id, name = id } = request.body;
       const made = await identity.createTenant(id, name);
+      noteChange(request, NOTHING, ofTenant(made));
       reply.code(201);
       return shown(made);
     },

@@ -10,6 +10,7 @@ import { checkGrant, DEFAULT_TENANT } from '../../identity/policy.ts';
 import { principalOf } from '../../identity/principals.ts';
 import { LONGEST_SECONDS, wholeNumber } from '../../protocol/bounds.ts';
 import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
+import { NOTHING, noteChange, ofApiToken } from '../changes.ts';
 import { refuseForeign, wantsSecureCookies } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { formBodies } from '../form.ts';
@@ -115,6 +116,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
           scopes,
           lifeMs: seconds > 0 ? seconds * 1000 : null,
         });
+        noteChange(request, NOTHING, ofApiToken(made.document));
         return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
       },
     );
@@ -125,8 +127,10 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         needsSession(request);
         const { id } = request.params;
         request.audited = { tenant: DEFAULT_TENANT, target: id };
-        if (identity.apiTokens.get(id)?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
+        const token = identity.apiTokens.get(id);
+        if (token?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
           throw new LadingError('not_found', 'There is no API token with this id.');
+        noteChange(request, ofApiToken(token), NOTHING);
         return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
       },
     );

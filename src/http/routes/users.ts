@@ -13,7 +13,7 @@ import {
   WhichPerson,
 } from '../../protocol/people-schemas.ts';
 import { Message, type Role, TenantQuery } from '../../protocol/schemas.ts';
-import { changesOf, ofPerson } from '../changes.ts';
+import { NOTHING, noteChange, ofPerson } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { changeOf, newPersonOf } from '../person-input.ts';
@@ -99,6 +99,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
       requireRank(request, role);
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
       const made = await identity.people.create({ ...(await newPersonOf(request.body, request)), tenant, role });
+      noteChange(request, NOTHING, ofPerson(made));
       reply.code(201).header('cache-control', 'no-store');
       return shownPerson(made);
     },
@@ -176,12 +177,14 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
         await identity.signIns.endAllOf(subject);
       // Whoever knew the old one may have made tokens for themselves with it.
       if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
-      const also = {
-        ...(password === undefined ? {} : { password: 'another' }),
-        ...(endSessions ? { sessions: 'ended' } : {}),
-      };
-      const detail = changesOf(ofPerson(person), { ...ofPerson(after), ...also });
-      request.audited = { ...request.audited, ...(detail === null ? {} : { detail }) };
+      const sessions = endSessions ? ['open', 'ended'] : [];
+      const had = person.passwordHash === null ? null : 'old';
+      const has = password === undefined ? had : 'new';
+      noteChange(
+        request,
+        { ...ofPerson(person), password: had, sessions: sessions[0] },
+        { ...ofPerson(after), password: has, sessions: sessions[1] },
+      );
       return shownPerson(after);
     },
   });
@@ -198,10 +201,12 @@ function deleteRoute(app: FastifyInstance, deps: RouteDeps): void {
     },
     config: { needs: 'users:admin', audit: 'user_deleted' },
     handler: async (request): Promise<Message> => {
-      const { id, role } = personOf(deps, request, request.query.pk);
+      const person = personOf(deps, request, request.query.pk);
+      const { id, role } = person;
       if (id === request.principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
       requireRank(request, role);
       if (!(await deps.identity.remove({ kind: 'person', id }))) throw nobody();
+      noteChange(request, ofPerson(person), NOTHING);
       return { message: `Person ${id} deleted.` };
     },
   });
