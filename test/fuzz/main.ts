@@ -1,21 +1,23 @@
-/** `npm run fuzz`: sends so many requests from a seed, says what came back, and exits 1 when anything was wrong. */
+/**
+ * `npm run fuzz`: sends bounded numbers of requests that follow from a seed, says what came back, and exits 1 when anything was wrong.
+ * `--only` names parts of it: `sockets`, `schema`.
+ */
 import { parseArgs } from 'node:util';
 import { fuzz, type Report } from './run.ts';
+import { fuzzSchema } from './schema.ts';
 
 const { values } = parseArgs({
   options: {
-    requests: { type: 'string', default: '20000' },
+    only: { type: 'string', default: 'sockets,schema' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    requests: { type: 'string', default: '20000' },
     connections: { type: 'string', default: '16' },
     seconds: { type: 'string', default: '300' },
+    examples: { type: 'string', default: '5' },
+    'schema-seconds': { type: 'string', default: '300' },
   },
 });
-const options = {
-  requests: Number(values.requests),
-  seed: Number(values.seed),
-  connections: Number(values.connections),
-  seconds: Number(values.seconds),
-};
+const seed = Number(values.seed);
 
 function listed(counts: ReadonlyMap<string | number, number>): string {
   return [...counts]
@@ -31,8 +33,8 @@ function megabytes(bytes: number): string {
 function show(report: Report): void {
   const { sent, seconds, statuses, kinds, unanswered, before, after, memory, slowestHealthMs } = report;
   const lines = [
-    `seed         ${options.seed}`,
-    `requests     ${sent} in ${seconds.toFixed(0)} s over ${options.connections} connections`,
+    `seed         ${seed}`,
+    `requests     ${sent} in ${seconds.toFixed(0)} s over ${values.connections} connections`,
     `kinds        ${listed(kinds)}`,
     `statuses     ${listed(statuses)}; closed without an answer ${unanswered}`,
     `memory       ${megabytes(before.resident)} before, at most ${megabytes(Math.max(0, ...memory))}, ${megabytes(after.resident)} after`,
@@ -43,13 +45,30 @@ function show(report: Report): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-process.stdout.write(`seed ${options.seed}\n`);
-let shown = 0;
-const report = await fuzz(options, ({ sent, seconds, faults }) => {
-  process.stdout.write(`${sent} requests after ${seconds.toFixed(0)} s, ${faults.length} faults\n`);
-  for (const fault of faults.slice(shown)) process.stdout.write(`${fault}\n`);
-  shown = faults.length;
-});
-for (const fault of report.faults.slice(shown)) process.stdout.write(`${fault}\n`);
-show(report);
-process.exit(report.faults.length > 0 ? 1 : 0);
+async function sockets(): Promise<string[]> {
+  const { requests, connections, seconds } = values;
+  const options = {
+    ...{ seed, requests: Number(requests), connections: Number(connections), seconds: Number(seconds) },
+  };
+  const report = await fuzz(options, ({ sent, seconds: passed, faults }) => {
+    process.stdout.write(`${sent} requests after ${passed.toFixed(0)} s, ${faults.length} faults\n`);
+  });
+  show(report);
+  return report.faults;
+}
+
+/** Without schemathesis a check of a change fails, and a developer is only told what to install. */
+async function schema(): Promise<string[]> {
+  const options = { seed, examples: Number(values.examples), seconds: Number(values['schema-seconds']) };
+  const faults = await fuzzSchema(options);
+  if (faults === null) return process.env.CI ? ['schemathesis is missing'] : [];
+  return faults;
+}
+
+const PARTS: Record<string, () => Promise<string[]>> = { sockets, schema };
+
+process.stdout.write(`seed ${seed}\n`);
+const faults: string[] = [];
+for (const part of values.only.split(',')) faults.push(...((await PARTS[part]?.()) ?? [`no part ${part}`]));
+for (const fault of faults) process.stdout.write(`${fault}\n`);
+process.exit(faults.length > 0 ? 1 : 0);

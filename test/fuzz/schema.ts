@@ -1,0 +1,128 @@
+/** schemathesis over the OpenAPI document of a server that runs, as administrator and as client. */
+import { execFile, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { repoRoot } from '../support/root.ts';
+import { ADMIN, startTarget, type Target } from './target.ts';
+
+export const SCHEMATHESIS = 'schemathesis==4.32.5';
+const CHECKS = [
+  'not_a_server_error',
+  'status_code_conformance',
+  'content_type_conformance',
+  'response_schema_conformance',
+];
+/** 501: a transfer coding that is not known (RFC 9112 §6.1). */
+const CONFIG = `[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", "501", "503", "507"]
+`;
+/** Operations that are not asked, by their ids. */
+export const SCHEMA_LEFT_OUT: Readonly<Record<string, string>> = {
+  getApiEvents: 'its answer has no end',
+  getLogout: 'it ends the sign-in of the run',
+  deleteV1AuthSessions: 'it ends the sign-in of the run',
+};
+const REQUEST_SECONDS = 10;
+/** Beyond its time budget a run may end what it began; then it is killed. */
+const GRACE_MS = 60_000;
+
+export interface SchemaOptions {
+  seed: number;
+  /** Generated cases of each operation, besides those of its examples and bounds. */
+  examples: number;
+  /** For each role. */
+  seconds: number;
+}
+
+/** Both roles one after the other. @returns what went wrong, in words; null when schemathesis cannot be installed */
+export async function fuzzSchema(options: SchemaOptions): Promise<string[] | null> {
+  const program = await installed();
+  if (program === null) return null;
+  const target = await startTarget({ LADING_REGISTRATION: 'open' });
+  const folder = await mkdtemp(join(tmpdir(), 'lading-schema-'));
+  try {
+    const config = join(folder, 'schemathesis.toml');
+    await writeFile(config, CONFIG);
+    const admin = await target.token(ADMIN.id, ADMIN.secret);
+    const client = await clientToken(target, admin);
+    const faults: string[] = [];
+    for (const [role, token] of [
+      ['administrator', admin],
+      ['client', client],
+    ] as const) {
+      process.stdout.write(`\nas ${role}\n`);
+      const arguments_ = ['--config-file', config, ...argumentsOf(target.origin, token, options)];
+      const failure = await run(program, arguments_, folder, options.seconds * 1000 + GRACE_MS);
+      if (failure !== null) faults.push(`schemathesis as ${role}: ${failure}`);
+    }
+    faults.push(...(await healthOf(target)));
+    return faults;
+  } finally {
+    await target.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function clientToken(target: Target, admin: string): Promise<string> {
+  const headers = { authorization: `Bearer ${admin}`, 'content-type': 'application/json' };
+  const reply = await fetch(`${target.origin}/api/clients`, { method: 'POST', headers, body: '{"role":"client"}' });
+  const { client_id: id, client_secret: secret } = (await reply.json()) as Record<string, string>;
+  return target.token(id ?? '', secret ?? '');
+}
+
+function argumentsOf(origin: string, token: string, { seed, examples, seconds }: SchemaOptions): string[] {
+  return [
+    ...['run', `${origin}/openapi.json`, '--header', `Authorization: Bearer ${token}`],
+    ...['--checks', CHECKS.join(','), '--phases', 'examples,coverage,fuzzing'],
+    ...['--seed', String(seed), '--max-examples', String(examples), '--max-time', String(seconds)],
+    ...['--request-timeout', String(REQUEST_SECONDS), '--workers', '2', '--no-shrink'],
+    ...['--warnings', 'off', '--generation-database', 'none', '--no-color'],
+    ...Object.keys(SCHEMA_LEFT_OUT).flatMap((id) => ['--exclude-operation-id', id]),
+  ];
+}
+
+/** Shows what it says as it says it. @returns null when it found nothing */
+function run(program: string, arguments_: string[], folder: string, ms: number): Promise<string | null> {
+  const env = { ...process.env, SCHEMATHESIS_HOOKS: join(repoRoot(), 'test/fuzz/hooks.py') };
+  const child = spawn(program, arguments_, { cwd: folder, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const late = setTimeout(() => child.kill('SIGKILL'), ms);
+  return new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message));
+    child.once('exit', (code, signal) => {
+      clearTimeout(late);
+      resolve(code === 0 ? null : signal ? `it did not end in time (${signal})` : `it ended with ${code}`);
+    });
+  });
+}
+
+async function healthOf(target: Target): Promise<string[]> {
+  const end = target.ended();
+  if (end !== null) return [`the server ended: ${end}`];
+  const reply = await fetch(`${target.origin}/health`).catch(() => null);
+  const health = reply?.status === 200 ? [] : [`/health answered ${reply?.status ?? 'nothing'}`];
+  return [...health, ...target.faults.slice(0, 20).map((line) => `the log says: ${line.slice(0, 1000)}`)];
+}
+
+/** The program, in a virtual environment of its own that outlives an installation of the packages; null without one. */
+async function installed(): Promise<string | null> {
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  const folder = join(cache, 'lading', SCHEMATHESIS.replaceAll('=', '-'));
+  const program = join(folder, 'bin/schemathesis');
+  const execute = promisify(execFile);
+  if (existsSync(program)) return program;
+  try {
+    await execute('python3', ['-m', 'venv', '--clear', folder]);
+    await execute(join(folder, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', SCHEMATHESIS]);
+    return program;
+  } catch (error) {
+    process.stdout.write(
+      `${SCHEMATHESIS} cannot be installed: ${(error as Error).message.slice(0, 500)}\n` +
+        `It needs python3 with its module venv (on Debian: apt-get install python3-venv) and a package index; by hand:\n` +
+        `    python3 -m venv ${folder} && ${folder}/bin/pip install '${SCHEMATHESIS}'\n`,
+    );
+    return null;
+  }
+}
