@@ -42,7 +42,7 @@ export function addShare(root: Command): void {
           one.max_downloads === null ? String(one.downloads) : `${one.downloads} of ${one.max_downloads}`,
           one.password ? 'yes' : 'no',
           one.expires_at,
-          one.created_by,
+          one.created_by ?? 'somebody else',
           one.filename,
         ]);
         const head = ['SHARE', 'DOWNLOADS', 'PASSWORD', 'EXPIRES', 'MADE BY', 'FILE'];

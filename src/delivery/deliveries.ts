@@ -278,13 +278,15 @@ export class Deliveries {
     }
   }
 
-  #eventCame({ event, ownerKey }: Told): void {
+  #eventCame({ event, ownerKey, plainDetail }: Told): void {
     for (const target of this.#doors.targets.list(tenantOfEvent(event))) {
       if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
       if (event.type !== 'file.completed' && this.#lane(target.id).waiting.size >= MOST_EVENTS) continue;
       const file = ownerKey === null ? null : { owner: ownerKey, name: event.filename ?? '', id: event.file_id ?? '' };
       const version = event.type === 'file.completed' ? `${event.total_bytes}-${event.crc32}` : undefined;
-      this.#enqueue(target, event.type, file, JSON.stringify(event), version);
+      // A webhook for the files of one owner reads what that owner may.
+      const plain = target.rule.owner === null || plainDetail === undefined ? {} : { detail: plainDetail };
+      this.#enqueue(target, event.type, file, JSON.stringify({ ...event, ...plain }), version);
     }
   }
 

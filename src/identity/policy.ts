@@ -143,6 +143,12 @@ export function mayEndShare(principal: Principal, { maker, owner }: { maker: Sub
   return RANK[principal.role] >= RANK.admin && reads(principal, owner);
 }
 
+/** Who made what is shared: null for an owner, a grantee or a program that is not that maker and sees nobody else. */
+export function shownMaker(principal: Principal, { maker, owner }: { maker: Subject; owner: string }): string | null {
+  const seesOthers = hasRole(principal) && RANK[principal.role] >= RANK.ops;
+  return seesOthers || maker.id === principal.id || maker.id === holderOf(owner).id ? maker.id : null;
+}
+
 /** Files of the default tenant are kept under the bare id, as they were before there were tenants. */
 export function ownerKey(tenant: string, id: string): string {
   if (id.includes('/')) throw new LadingError('forbidden', 'Only an administrator may name another owner.');

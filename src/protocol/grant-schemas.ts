@@ -39,7 +39,11 @@ export const Grant = Type.Object(
     name: Text('Name of the file, or the prefix.'),
     owner: Text('Whose files: what the grantee sends as the parameter owner.'),
     grantee: Text('Who may read.'),
-    created_by: Text('Who made it.'),
+    created_by: Nullable(
+      Type.String({
+        description: 'Who made it; null: somebody else whose role reads the file, and who is not named to you.',
+      }),
+    ),
     created_at: Time('When it was made.'),
     expires_at: Nullable(Time('When it ends; null: when it is revoked.')),
   },

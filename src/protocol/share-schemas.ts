@@ -55,7 +55,11 @@ const known = {
   share_id: Text('To revoke it by.'),
   filename: Text('Name of the file.'),
   owner: Text('Whose file it is.'),
-  created_by: Text('Who made the link.'),
+  created_by: Nullable(
+    Type.String({
+      description: 'Who made it; null: somebody else whose role reads the file, and who is not named to you.',
+    }),
+  ),
   created_at: Time('When it was made.'),
   expires_at: Time('When it ends.'),
   password: Type.Boolean({ description: 'True when it wants a password.' }),

@@ -140,12 +140,18 @@ test('every sort of event, in order, and none that was not asked for', async (t)
   assert.match(refused?.event.detail ?? '', /unauthorized/);
   assert.ok(!JSON.stringify(refused?.event).includes('nonsense'));
 
+  const receivedByOwner = await startReceiver(t);
+  const rule = { owner: client.id };
+  await addHook(server, receivedByOwner.url, { name: 'owner', events: ['delivery.failed'], rule });
   // Nothing listens there.
   await addHook(server, 'http://127.0.0.1:9/hook', { name: 'dead', rule: { prefix: 'dead' } });
   await store(server, 'dead.txt');
   await eventually(() => types('dead.txt').includes('delivery.failed'), 'a failure');
+  await eventually(() => receivedByOwner.received.length > 0, 'the failure for its owner');
   const failure = receiver.received.find(({ event }) => event.type === 'delivery.failed');
   assert.match(failure?.event.detail ?? '', /^dead: .*ECONNREFUSED/);
+  // One for the files of one owner says what that owner may know.
+  assert.match(receivedByOwner.received[0]?.event.detail ?? '', /^dead: given up; an administrator sees why/);
   assert.ok(receiver.received.every(({ signed }) => signed));
 });
 

@@ -198,6 +198,9 @@ test('grants are listed by both sides, and revoked by both and by administrators
   assert.equal((await revoke(server, two, other)).status, 200);
   const three = await granted(server, { prefix: 'a', grantee: other.id }, admin, `?owner=${client.id}`);
   assert.equal(three.created_by, admin.id);
+  // Neither the owner nor the grantee is told the id of an administrator.
+  assert.deepEqual((await grantsOf(server, client)).given, [{ ...three, created_by: null }]);
+  assert.deepEqual((await grantsOf(server, other)).received, [{ ...three, created_by: null }]);
   assert.deepEqual(await waysTo(server, 'a', other), BOTH);
   assert.equal((await revoke(server, three, admin)).status, 200);
   assert.deepEqual(await waysTo(server, 'a', other), NEITHER);

@@ -49,7 +49,7 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
         time(expires_at),
         max_downloads === null ? downloads : `${downloads} of ${max_downloads}`,
         password ? 'yes' : 'no',
-        created_by,
+        created_by ?? 'somebody else',
         <Act
           kind="danger"
           label={`Revoke the link until ${time(expires_at)}`}

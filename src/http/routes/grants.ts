@@ -1,9 +1,9 @@
 /** Grants: an owner lets others of the tenant read files; they do by the ordinary routes with `owner=`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { GrantDocument, GrantTarget, Subject } from '../../contracts.ts';
+import type { GrantDocument, GrantTarget, Principal, Subject } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { holderOf, mayEndShare, ownerKey } from '../../identity/policy.ts';
+import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/policy.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/grant-schemas.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas.ts';
@@ -72,7 +72,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       request.audited = { tenant, target: made.id };
       noteChange(request, NOTHING, ofGrant(made));
       reply.code(201).header('cache-control', 'no-store');
-      return shown(made);
+      return shown(made, request.principal);
     },
   });
 }
@@ -124,7 +124,8 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       const id = holderOf(owner).id;
       const received = grants.received(deps.quotas.groupOf(owner), id);
       reply.header('cache-control', 'no-store');
-      return { given: grants.given(owner).map(shown), received: received.map(shown) };
+      const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(one, request.principal));
+      return { given: seen(grants.given(owner)), received: seen(received) };
     },
   });
 }
@@ -155,14 +156,15 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
   });
 }
 
-function shown({ id, target, owner, grantee, maker, createdAt, expiresAt }: GrantDocument): Grant {
+function shown(grant: GrantDocument, principal: Principal): Grant {
+  const { id, target, owner, grantee, createdAt, expiresAt } = grant;
   return {
     grant_id: id,
     kind: target.kind,
     name: target.name,
     owner: holderOf(owner).id,
     grantee: grantee.id,
-    created_by: maker.id,
+    created_by: shownMaker(principal, grant),
     created_at: iso(createdAt),
     expires_at: expiresAt === null ? null : iso(expiresAt),
   };

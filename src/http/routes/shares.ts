@@ -1,10 +1,10 @@
 /** Share links: made, listed and revoked by those who may read the file; used by whoever has one. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { ShareDocument } from '../../contracts.ts';
+import type { Principal, ShareDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/passwords.ts';
-import { holderOf, mayEndShare } from '../../identity/policy.ts';
+import { holderOf, mayEndShare, shownMaker } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { Message } from '../../protocol/schemas.ts';
@@ -87,7 +87,11 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       request.audited = { tenant };
       noteChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document) });
       reply.code(201).header('cache-control', 'no-store');
-      return { ...shown(made.document), token: made.token, url: request.site.url(`/s/${made.token}`) };
+      return {
+        ...shown(made.document, request.principal),
+        token: made.token,
+        url: request.site.url(`/s/${made.token}`),
+      };
     },
   });
 }
@@ -106,7 +110,9 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       const { owner: asked, filename } = request.query;
       const shares = deps.identity.shares.list(sharedOwner(deps, request, asked));
       reply.header('cache-control', 'no-store');
-      return { shares: shares.filter(({ name }) => (filename ?? name) === name).map(shown) };
+      return {
+        shares: shares.filter(({ name }) => (filename ?? name) === name).map((one) => shown(one, request.principal)),
+      };
     },
   });
 }
@@ -136,13 +142,13 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
   });
 }
 
-function shown(document: ShareDocument): Share {
-  const { id, name, owner, maker, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads, downloads } = document;
+function shown(document: ShareDocument, principal: Principal): Share {
+  const { id, name, owner, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads, downloads } = document;
   return {
     share_id: id,
     filename: name,
     owner: holderOf(owner).id,
-    created_by: maker.id,
+    created_by: shownMaker(principal, document),
     created_at: iso(createdAt),
     expires_at: iso(expiresAt),
     password: passwordHash !== null,
