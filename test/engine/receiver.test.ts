@@ -258,7 +258,8 @@ test('what early senders hold is taken from them when many more come', async (t)
     sent += most;
   }
   assert.ok(held(senders, sent, tap) > 2 * quarter, 'each took its share as it was when it came');
-  t.mock.timers.tick(500);
+  // Twice: on a busy machine the first look comes late, and then only the next one judges.
+  t.mock.timers.tick(1000);
   await turnsUntil(() => held(senders, sent, tap) <= quarter, 'the fair share');
   for (const [i, sender] of senders.entries()) if (i > 0) sender.sever();
   senders[0]?.push();
