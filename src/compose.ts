@@ -5,6 +5,7 @@ import { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Agent } from 'undici';
 import { AudioLibrary } from './audio/library.ts';
 import { Calls } from './calls/calls.ts';
 import { providerVoice } from './calls/provider.ts';
@@ -32,6 +33,7 @@ import { holderOf } from './identity/policy.ts';
 import { Quotas } from './identity/quotas.ts';
 import { SecondFactor } from './identity/second-factor.ts';
 import { VAULT_KEY_BYTES, Vault } from './identity/vault.ts';
+import { fetchThrough, outgoingAgent } from './outgoing.ts';
 import type { CollectionName } from './storage/disk/layout.ts';
 import { type DiskStore, type DiskStoreOptions, hasData, openDiskStore } from './storage/disk/store.ts';
 import { checkAudio } from './storage/lowdb/audio-documents.ts';
@@ -146,7 +148,7 @@ async function assemble(
   const vault = new Vault(await vaultKey(config, store));
   const targets = await Targets.open(await collection('targets', checkTarget), vault, clock);
   const calls = await Calls.open(
-    { documents: await collection('calls', checkCall), vault, clock, voice: voiceOf(config), warn },
+    { documents: await collection('calls', checkCall), vault, clock, voice: voiceOf(config, warn), warn },
     { phoneHour: config.otpPhoneHour, callerHour: config.otpCallerHour, day: config.otpDay },
   );
   const secondFactor = new SecondFactor(identity, clock, config.requireOtp, config.otpHours);
@@ -192,7 +194,7 @@ async function assemble(
     downloads,
     followSilenceMs,
     identity,
-    outside: outsideProviders(config),
+    outside: outsideProviders(config, warn),
     audit,
     quotas,
     audio: audioLibrary,
@@ -290,12 +292,13 @@ function longestToken({ tokenMinutes, refreshDays, sessionDays }: Config): numbe
   return Math.max(tokenMinutes * 60, Math.min(refreshDays, sessionDays) * 24 * 3600);
 }
 
-function voiceOf(config: Config): Voice | null {
+function voiceOf(config: Config, warn: Warn): Voice | null {
   const { voice, voiceUrl, voiceAccount, voiceToken, voiceFrom, sipAddress, sipPassword, publicUrl } = config;
   if (voice === 'console') return consoleVoice((line) => console.log(line));
   if (voice === 'http' && voiceUrl !== null && voiceAccount !== null && voiceToken !== null && voiceFrom !== null) {
     const callback = publicUrl === null ? null : `${publicUrl}/calls/provider`;
-    return providerVoice({ url: voiceUrl, account: voiceAccount, token: voiceToken, from: voiceFrom, callback });
+    const settings = { url: voiceUrl, account: voiceAccount, token: voiceToken, from: voiceFrom, callback };
+    return providerVoice(settings, agentFor([voiceUrl], config, warn));
   }
   if (voice === 'sip' && sipAddress !== null) return sipVoice({ address: sipAddress, password: sipPassword });
   return null;
@@ -368,15 +371,26 @@ async function identityStores(store: DiskStore, onDamaged: OnDamaged): Promise<I
   };
 }
 
-function outsideProviders(config: Config): OutsideProvider[] {
+type Warn = (message: string, details: object) => void;
+
+/** Connections to what these settings name. */
+function agentFor(trusted: string[], { webhookPrivate }: Config, warn: Warn): Agent {
+  const refused = (origin: string): void =>
+    warn('not connected: this is not of the public internet, and no setting names it', { origin });
+  return outgoingAgent({ trusted, allowPrivate: webhookPrivate === 'on', timeoutMs: 10_000, refused });
+}
+
+function outsideProviders(config: Config, warn: Warn): OutsideProvider[] {
   const { oidcIssuer: issuer, oidcClientId, oidcClientSecret, yandexClientId, yandexClientSecret } = config;
   const { yandexOauthUrl: oauthUrl, yandexLoginUrl: loginUrl } = config;
   const found: OutsideProvider[] = [];
   if (issuer !== null && oidcClientId !== null && oidcClientSecret !== null) {
-    found.push(openIdProvider(issuer, { clientId: oidcClientId, clientSecret: oidcClientSecret }));
+    const fetch = fetchThrough(agentFor([issuer], config, warn));
+    found.push(openIdProvider(issuer, { clientId: oidcClientId, clientSecret: oidcClientSecret, fetch }));
   }
   if (yandexClientId !== null && yandexClientSecret !== null && oauthUrl !== null && loginUrl !== null) {
-    const client = { clientId: yandexClientId, clientSecret: yandexClientSecret };
+    const fetch = fetchThrough(agentFor([oauthUrl, loginUrl], config, warn));
+    const client = { clientId: yandexClientId, clientSecret: yandexClientSecret, fetch };
     found.push(yandexProvider({ oauthUrl, loginUrl }, client));
   }
   return found;

@@ -468,7 +468,7 @@ export const SETTINGS = [
     flag: 'webhook-private',
     kind: 'switch',
     default: 'off',
-    help: 'on: webhooks may be sent to addresses of your own network and by http, and the files of every tenant to FTP servers there; off: webhooks to the public internet by https only, FTP of tenants but the first to the public internet',
+    help: 'on: webhooks may be sent to addresses of your own network and by http, and the files of every tenant to FTP servers there, and providers may name endpoints there; off: webhooks and what providers name to the public internet by https only, FTP of tenants but the first to the public internet',
   },
   {
     name: 'sealingKey',

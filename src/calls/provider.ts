@@ -1,6 +1,6 @@
 /** Calls through a voice provider that has the interface of Twilio: POST /2010-04-01/Accounts/{account}/Calls.json. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { request } from 'undici';
+import { type Agent, request } from 'undici';
 import { type Voice, wordsOf } from './voice.ts';
 
 const PATIENCE_MS = 15_000;
@@ -15,7 +15,8 @@ export interface ProviderSettings {
   callback: string | null;
 }
 
-export function providerVoice({ url, account, token, from, callback }: ProviderSettings): Voice {
+/** @param agent makes the connections, and is closed with the voice */
+export function providerVoice({ url, account, token, from, callback }: ProviderSettings, agent: Agent): Voice {
   const to = new URL(`/2010-04-01/Accounts/${encodeURIComponent(account)}/Calls.json`, url);
   const authorization = `Basic ${Buffer.from(`${account}:${token}`).toString('base64')}`;
   return {
@@ -25,6 +26,7 @@ export function providerVoice({ url, account, token, from, callback }: ProviderS
       if (callback !== null) fields.set('StatusCallback', `${callback}/${call.id}`);
       const { statusCode, body } = await request(to, {
         method: 'POST',
+        dispatcher: agent,
         headers: { authorization, 'content-type': 'application/x-www-form-urlencoded' },
         body: fields.toString(),
         headersTimeout: PATIENCE_MS,
@@ -35,7 +37,7 @@ export function providerVoice({ url, account, token, from, callback }: ProviderS
       await body.dump({ limit: 64 * 1024 }).catch(() => {});
       if (statusCode < 200 || statusCode > 299) throw new Error(`the voice provider said ${statusCode}`);
     },
-    close: async () => {},
+    close: () => agent.destroy(),
   };
 }
 

@@ -1,9 +1,10 @@
 /** One event to one URL, signed as "Standard Webhooks" has it, so that receivers can check it with a library of theirs. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { Agent, request } from 'undici';
+import { type Agent, request } from 'undici';
+import { outgoingAgent } from '../outgoing.ts';
 import { contentDisposition } from '../protocol/disposition.ts';
-import { checkWebhookUrl, publicLookup } from './addresses.ts';
+import { checkWebhookUrl } from './addresses.ts';
 
 /** A receiver answers at once and works afterwards. */
 const PATIENCE_MS = 15_000;
@@ -58,8 +59,7 @@ export class WebhookSender {
 
   constructor(allowPrivate: boolean) {
     this.#allowPrivate = allowPrivate;
-    const connect = { timeout: PATIENCE_MS, ...(allowPrivate ? {} : { lookup: publicLookup() }) };
-    this.#agent = new Agent({ connect, keepAliveTimeout: 1_000, connections: 8 });
+    this.#agent = outgoingAgent({ trusted: [], allowPrivate, timeoutMs: PATIENCE_MS });
   }
 
   /** Resolves once the receiver said 2xx; rejects with what else it or the connection said. */

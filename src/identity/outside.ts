@@ -41,6 +41,8 @@ export interface OutsideProvider {
 export interface OutsideClient {
   clientId: string;
   clientSecret: string;
+  /** Reaches what the settings name, and of what the provider names only what is of the public internet. */
+  fetch: typeof fetch;
 }
 
 const TIMEOUT_SECONDS = 10;
@@ -56,12 +58,16 @@ function isLoopback(url: string): boolean {
 }
 
 /** An OpenID provider found by its issuer (OpenID Connect Discovery 1.0). It is asked when somebody first wants to sign in. */
-export function openIdProvider(issuer: string, { clientId, clientSecret }: OutsideClient): OutsideProvider {
+export function openIdProvider(issuer: string, { clientId, clientSecret, fetch }: OutsideClient): OutsideProvider {
   let found: Promise<oauth.Configuration> | null = null;
   const discover = (): Promise<oauth.Configuration> => {
     const execute = isLoopback(issuer) ? [oauth.allowInsecureRequests] : [];
     found ??= oauth
-      .discovery(new URL(issuer), clientId, clientSecret, undefined, { execute, timeout: TIMEOUT_SECONDS })
+      .discovery(new URL(issuer), clientId, clientSecret, undefined, {
+        execute,
+        timeout: TIMEOUT_SECONDS,
+        [oauth.customFetch]: fetch as oauth.CustomFetch,
+      })
       .catch((error: unknown) => {
         // The next sign-in asks again.
         found = null;
@@ -119,6 +125,7 @@ export function yandexProvider({ oauthUrl, loginUrl }: YandexPlace, client: Outs
   };
   const config = new oauth.Configuration(metadata, client.clientId, client.clientSecret);
   config.timeout = TIMEOUT_SECONDS;
+  config[oauth.customFetch] = client.fetch as oauth.CustomFetch;
   if (isLoopback(oauthUrl)) oauth.allowInsecureRequests(config);
   return {
     name: 'yandex',
@@ -130,7 +137,7 @@ export function yandexProvider({ oauthUrl, loginUrl }: YandexPlace, client: Outs
           pkceCodeVerifier: verifier,
           expectedState: state,
         });
-        const profile = await yandexProfile(loginUrl, tokens.access_token);
+        const profile = await yandexProfile(client.fetch, loginUrl, tokens.access_token);
         const { id, default_email: email, first_name: name, last_name: surname } = profile;
         if (typeof id !== 'string' || id === '') throw new Error('a profile without an id');
         // Yandex tells only addresses that it has verified.
@@ -142,7 +149,11 @@ export function yandexProvider({ oauthUrl, loginUrl }: YandexPlace, client: Outs
   };
 }
 
-async function yandexProfile(loginUrl: string, accessToken: string): Promise<Record<string, unknown>> {
+async function yandexProfile(
+  fetch: OutsideClient['fetch'],
+  loginUrl: string,
+  accessToken: string,
+): Promise<Record<string, unknown>> {
   const reply = await fetch(`${loginUrl}/info?format=json`, {
     headers: { authorization: `OAuth ${accessToken}` },
     redirect: 'error',

@@ -1,5 +1,8 @@
 /** Sign-in through outside providers: a real OpenID provider and one that speaks as Yandex does, both on loopback. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import type { OutsideBegun } from '../../src/protocol/outside-schemas.ts';
 import type { SignedIn } from '../../src/protocol/people-schemas.ts';
@@ -326,3 +329,50 @@ test('what the provider gave is not written down', async (t) => {
     assert.ok(!lines.some((line) => line.includes(secret)));
   }
 });
+
+/** A service of the own network, that no setting names: the connections that it got. */
+async function innerService(t: TestContext): Promise<{ origin: string; connections: () => number }> {
+  let connections = 0;
+  const server = createServer((_request, response) => response.writeHead(404).end());
+  server.on('connection', () => {
+    connections += 1;
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return {
+    origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    connections: () => connections,
+  };
+}
+
+for (const endpoint of ['token_endpoint', 'userinfo_endpoint']) {
+  test(`a provider does not send the server into its own network: ${endpoint}`, async (t) => {
+    const lines: string[] = [];
+    const { createLog } = await import('../../src/http/log.ts');
+    const log = createLog('warn', { write: (line) => void lines.push(line) });
+    const inner = await innerService(t);
+    const redirectUri = `${PUBLIC}/v1/auth/oidc/callback`;
+    const issuer = await startOpenIdProvider(t, redirectUri, { alice: ALICE }, { [endpoint]: `${inner.origin}/x` });
+    const settings = {
+      LADING_PUBLIC_URL: PUBLIC,
+      LADING_REGISTRATION: 'open',
+      LADING_OIDC_ISSUER: issuer,
+      LADING_OIDC_CLIENT_ID: CLIENT.id,
+      LADING_OIDC_CLIENT_SECRET: CLIENT.secret,
+    };
+    const server = await startServer(t, settings, { log });
+    const browser = new Browser();
+    refused(await browser.ask(await throughOidc(server, browser, 'alice')), 503, 'overloaded');
+    assert.equal(inner.connections(), 0);
+    assert.ok(
+      lines.some((line) => line.includes('not connected') && line.includes(inner.origin)),
+      lines.join(''),
+    );
+
+    const open = await startServer(t, { ...settings, LADING_WEBHOOK_PRIVATE: 'on' });
+    const other = new Browser();
+    refused(await other.ask(await throughOidc(open, other, 'alice')), 403, 'forbidden');
+    assert.equal(inner.connections(), 1);
+  });
+}

@@ -22,8 +22,16 @@ async function listen(t: TestContext, server: Server): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-/** Any password will do; PKCE is demanded of everybody. Resolves with the issuer. */
-export async function startOpenIdProvider(t: TestContext, redirectUri: string, accounts: Accounts): Promise<string> {
+/**
+ * Any password will do; PKCE is demanded of everybody. Resolves with the issuer.
+ * @param says instead of what is true in its metadata (OpenID Connect Discovery 1.0 §3)
+ */
+export async function startOpenIdProvider(
+  t: TestContext,
+  redirectUri: string,
+  accounts: Accounts,
+  says: Record<string, string> = {},
+): Promise<string> {
   const server = createServer();
   const issuer = await listen(t, server);
   const provider = new Provider(issuer, {
@@ -42,7 +50,17 @@ export async function startOpenIdProvider(t: TestContext, redirectUri: string, a
     pkce: { required: () => true },
     findAccount: (_context, sub) => ({ accountId: sub, claims: async () => ({ ...accounts[sub], sub }) }),
   });
-  server.on('request', provider.callback());
+  const answer = provider.callback();
+  server.on('request', async (request, response) => {
+    const discovers = request.url === '/.well-known/openid-configuration' && Object.keys(says).length > 0;
+    if (!discovers || 'x-true' in request.headers) {
+      answer(request, response);
+      return;
+    }
+    const metadata = await fetch(`${issuer}${request.url}`, { headers: { 'x-true': '1' } });
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ ...((await metadata.json()) as object), ...says }));
+  });
   return issuer;
 }
 
