@@ -199,3 +199,31 @@ test('a password is right or wrong, also the second time', async (t) => {
     assert.equal(await shares.isPasswordOf(document, 'violet kettle '), false);
   }
 });
+
+test('a link of a document that counted bytes has as many downloads left as it had, over a restart too', async (t) => {
+  const { documents } = await openTestStore(t);
+  const files = documents('shares');
+  const id = '0123456789abcdef';
+  const old = {
+    ...{ id, tenant: 'default', owner: 'c1', fileId: 'f1', name: 'a', size: 100, maker: { id: 'c1', kind: 'device' } },
+    ...{ hash: '00'.repeat(32), passwordHash: null, createdAt: clock.now(), expiresAt: clock.now() + 60_000 },
+    // Of three downloads one was sent, the second broke off in the middle, and bytes of it were being sent when the server died.
+    ...{ lastUsed: clock.now(), maxDownloads: 3, spent: 150, reserved: 20, lost: 5 },
+  };
+  await files.write(id, JSON.stringify(old));
+  const open = async (): Promise<Shares> => {
+    const options = {
+      check: checkShare,
+      idOf: (one: ShareDocument) => one.id,
+      onDamaged: (key: string) => assert.fail(key),
+    };
+    return Shares.open(await openLowdbCollection<ShareDocument>({ files, ...options }), clock, new Secrets());
+  };
+  const shares = await open();
+  assert.deepEqual(useOf(shares, id), { downloads: 1, held: 0, promised: 0, lost: 75 });
+  assert.equal(await got(shares, id), 'whole');
+  assert.equal(await got(await open(), id), 'whole');
+  const last = await open();
+  assert.equal(last.get(id)?.downloads, 3);
+  assert.equal(await got(last, id), 'nothing');
+});
