@@ -30,6 +30,7 @@ import {
   sameHash,
 } from './resource.ts';
 import type { OpenUpload } from './upload.ts';
+import { noName } from './watchers.ts';
 
 const ALL = { start: 0, end: MAX_OFFSET };
 
@@ -88,15 +89,20 @@ export class Appends {
     const { owner, place } = intent;
     const secret = randomBytes(24).toString('base64url');
     for (const name of namesFor(intent)) {
-      if (place === 'instead') await this.giveUp(owner, name);
-      if (uploads.find(owner, name)) continue;
-      if (place !== 'instead' && (await catalog.find(owner, name)).sealed) continue;
-      const { target, handles } = await uploads.enter(owner, name, place === 'instead');
+      const instead = place === 'instead';
+      if (!instead && uploads.find(owner, name)) continue;
+      if (!instead && (await catalog.find(owner, name)).sealed) continue;
+      const { target, handles } = await uploads.enter(owner, instead ? noName() : name, instead);
       if ('sealed' in target || !handles) continue;
       const { upload } = target;
       const held = upload.visible ? null : upload.tryReserve(ALL);
       try {
         if (!held || upload.document.resource) continue;
+        const makeFree = async (): Promise<void> => {
+          await current.assert(intent.precondition, owner, name);
+          await this.giveUp(owner, name);
+        };
+        if (instead && !(await uploads.rename(upload, name, makeFree))) continue;
         await current.assert(intent.precondition, owner, intent.name);
         upload.document = { ...upload.document, resource: documentOf(intent, secret, parts) };
         const { size, contentType, reprDigest = null } = intent;
@@ -262,7 +268,7 @@ export class Appends {
 
 function namesFor({ name, place, partial }: ResourceIntent): Iterable<string> {
   // No file can have this name, so no file stands in the way, and nobody gets at the piece but by its address.
-  if (partial) return [`\0${randomBytes(16).toString('hex')}`];
+  if (partial) return [noName()];
   return place === 'beside' ? freeNames(name) : [name];
 }
 

@@ -131,26 +131,29 @@ export class Uploads {
     return null;
   }
 
-  /** Has an upload that nobody sees yet replace the complete file of this name. False when another upload has the name. */
-  async rename(upload: OpenUpload, name: string): Promise<boolean> {
-    const { owner } = upload.document;
-    const key = slotKey(owner, name);
+  /**
+   * Has an upload that nobody sees yet replace the complete file of this name; false when another upload has the name, and `makeFree` did
+   * not end that. Whoever enters the name meanwhile waits, so nothing begins between the two.
+   */
+  async rename(upload: OpenUpload, name: string, makeFree: () => Promise<void>): Promise<boolean> {
+    const key = slotKey(upload.document.owner, name);
     for (let making = this.#making.get(key); making; making = this.#making.get(key)) await making.catch(() => {});
-    // From the look on whoever enters the name waits.
-    if (this.#live.has(key)) return false;
-    const named = this.#rename(upload, name).finally(() => this.#making.delete(key));
+    const named = this.#rename(upload, name, makeFree).finally(() => this.#making.delete(key));
     this.#making.set(key, named);
-    await named;
-    return true;
+    return await named;
   }
 
-  async #rename(upload: OpenUpload, name: string): Promise<void> {
+  async #rename(upload: OpenUpload, name: string, makeFree: () => Promise<void>): Promise<boolean> {
     const { owner, name: before } = upload.document;
+    const key = slotKey(owner, name);
+    await makeFree();
+    if (this.#live.has(key)) return false;
     const { sealed } = await this.#deps.catalog.find(owner, name);
     upload.assertGoing();
     this.#live.delete(slotKey(owner, before));
     upload.document = { ...upload.document, name, replaces: sealed?.id ?? null };
-    this.#live.set(slotKey(owner, name), upload);
+    this.#live.set(key, upload);
+    return true;
   }
 
   /**
@@ -225,12 +228,8 @@ export class Uploads {
 
   /** To be called when a request let go of the upload. */
   left(upload: OpenUpload): void {
-    const { staleAt } = upload.document;
-    if (
-      staleAt !== undefined &&
-      upload.users === 0 &&
-      this.find(upload.document.owner, upload.document.name) === upload
-    )
+    const { staleAt, owner, name } = upload.document;
+    if (staleAt !== undefined && upload.users === 0 && this.find(owner, name) === upload)
       this.#deps.usage.parked(upload);
   }
 

@@ -1,3 +1,6 @@
+/** Who watches a name, and how names are kept apart. */
+import { randomBytes } from 'node:crypto';
+
 /** Tells whoever watches a name that something about it changed. */
 export class Watchers {
   readonly #listeners = new Map<string, Set<() => void>>();
@@ -21,4 +24,9 @@ export class Watchers {
 /** One key a name: an owner's id holds no control character, so the two parts cannot run into each other. */
 export function slotKey(owner: string, name: string): string {
   return `${owner}\0${name}`;
+}
+
+/** A name that no file can have, for an upload that has none: nobody finds it there. */
+export function noName(): string {
+  return `\0${randomBytes(16).toString('hex')}`;
 }

@@ -6,7 +6,6 @@
  * Nothing of it counts before its end: until then nobody sees it, and whatever breaks leaves what was there before. So an unfinished
  * upload of the name that nobody sends to ends only then: as long as the bytes come, they are an upload of no name.
  */
-import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import type { Reader, SegmentJob, SegmentResult } from '../contracts.ts';
 import { type ErrorCode, LadingError } from '../errors.ts';
@@ -23,6 +22,7 @@ import { type Received, Receiver } from './receiver.ts';
 import { assertStands, fileTooLarge, revoked } from './refusals.ts';
 import { uploadStatus } from './status.ts';
 import { encodeDigest, type Handles, type OpenUpload } from './upload.ts';
+import { noName } from './watchers.ts';
 
 /** What is known of a whole file before its bytes. Sizes in bytes. */
 export interface WholeIntent {
@@ -130,9 +130,8 @@ export class WholeFiles {
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
   ): Promise<FileStatus> {
     const { uploads, sealer } = this.#deps;
-    // No file can have the other name, so nobody finds it.
     const aside = overwrite && this.#unfinished().idle(owner, name) !== null;
-    const at = aside ? `\0${randomBytes(16).toString('hex')}` : name;
+    const at = aside ? noName() : name;
     for (;;) {
       const { target, handles } = await uploads.enter(owner, at, overwrite);
       if ('sealed' in target || !handles) throw alreadyThere();
@@ -212,15 +211,18 @@ export class WholeFiles {
       const mismatch = await sealer.mismatch(upload.id, { algorithm, value: encodeDigest(reprDigest) }, size);
       if (mismatch) throw mismatch;
     }
-    do {
-      const there = await uploads.findMade(owner, name);
-      const complete = there?.visible && (there.covered || there.coveredSoFar);
-      if (there && complete && there.users === 0) await sealer.seal(there);
-      await current.assert(precondition, owner, name);
-      const idle = this.#unfinished().idle(owner, name);
-      if (idle) await this.#unfinished().giveUp(owner, name);
-      else if (uploads.find(owner, name)) throw underWay();
-    } while (!(await uploads.rename(upload, name)));
+    for (;;) {
+      const there = uploads.findVisible(owner, name);
+      if (there && there.users === 0 && (there.covered || there.coveredSoFar)) await sealer.seal(there);
+      const makeFree = async (): Promise<void> => {
+        await current.assert(precondition, owner, name);
+        await this.#unfinished().giveUp(owner, name);
+      };
+      if (await uploads.rename(upload, name, makeFree)) return;
+      const other = uploads.find(owner, name);
+      // One that became complete in between is replaced as any complete file.
+      if (other && !(other.users === 0 && (other.covered || other.coveredSoFar))) throw underWay();
+    }
   }
 }
 

@@ -222,6 +222,31 @@ test('an unfinished upload outlives a whole file of its name that does not come 
   }
 });
 
+test('nothing begins between the end of an unfinished upload and what takes its place', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  const bytes = Buffer.from('abc');
+  const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes, checksum: sum256(bytes), declaredSize: 9 };
+  const resource = { owner: OWNER, name: 'a.bin', size: 5, contentType: null, metadata: null } as const;
+  const instead = { ...resource, place: 'instead', creator: { id: 'c', kind: 'device' } } as const;
+  for (const begin of [
+    () => engine.receiveWhole(stream(bytes), { ...INTENT, overwrite: true }, pass),
+    () => engine.createResource(instead),
+  ]) {
+    await sendChunk(engine, chunk);
+    const late: ReturnType<typeof sendChunk>[] = [];
+    const unwatch = engine.watch(OWNER, 'a.bin', () => {
+      if (late.length === 0) late.push(sendChunk(engine, { ...chunk, start: 3 }));
+    });
+    await begin();
+    unwatch();
+    assert.equal(late.length, 1, 'a chunk came when the upload had ended');
+    for (const { code } of await Promise.all(late)) assert.notEqual(code, null);
+    await engine.remove(OWNER, 'a.bin');
+    assert.deepEqual(engine.usage(OWNER), { ...engine.usage(OWNER), bytes: 0, openUploads: 0 });
+    assert.deepEqual(await doors.blobs.list(), []);
+  }
+});
+
 test('a crash in the middle leaves nothing, and the next start takes the file', async (t) => {
   const under = await startEngine(t);
   const source = new PassThrough();
