@@ -1,7 +1,7 @@
 /** The data directory is moved, replaced or filled while a server runs on it. With real processes and real folders. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rename, rm, statfs, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rename, rm, statfs, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -106,6 +106,21 @@ test('a server that finds another one at its path ends, and the other one is lef
   assert.equal(second.process.exitCode, null);
   await second.kill();
   await assertWhole(t, data, ['new.bin']);
+  await assertWhole(t, join(folder, 'moved'), ['old.bin']);
+});
+
+test('a server whose directory was replaced by a copy ends, for half of what it writes would go to either', async (t) => {
+  const folder = await temporaryFolder(t);
+  const data = join(folder, 'data');
+  const server = await startServerProcess(t, data);
+  const exit = ended(server);
+  const headers = await signedIn(server);
+  assert.equal((await put(server.env.LADING_SERVER ?? '', headers, 'old.bin')).status, 201);
+  await cp(data, join(folder, 'copy'), { recursive: true, preserveTimestamps: true });
+  await rename(data, join(folder, 'moved'));
+  await rename(join(folder, 'copy'), data);
+  assert.equal(await exit, 1);
+  await assertWhole(t, data, ['old.bin']);
   await assertWhole(t, join(folder, 'moved'), ['old.bin']);
 });
 

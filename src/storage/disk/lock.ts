@@ -55,15 +55,11 @@ export async function acquireLock(disk: Disk, path: string, options: LockOptions
   const me = await describeMyself();
   await take(disk, path, me, options.watchMs ?? WATCH_MS);
   const fd = await disk.open(path, 'r+');
+  const own = await identityOf(path);
   const beat = beating(disk, fd, me);
   const isMine = async (): Promise<boolean> => {
-    try {
-      return (await readHolder(realDisk, path))?.holder.nonce === me.nonce;
-    } catch (error) {
-      // A file where a folder was.
-      if (codeOf(error) === 'ENOTDIR') return false;
-      throw error;
-    }
+    // A copy of the directory has a lock that says the same.
+    return (await identityOf(path)) === own && (await readHolder(realDisk, path))?.holder.nonce === me.nonce;
   };
   return {
     isMine,
@@ -82,6 +78,18 @@ export async function acquireLock(disk: Disk, path: string, options: LockOptions
  */
 export function isLockLeftover(name: string): boolean {
   return /^lock([.]|.*[.]tmp$)/.test(name);
+}
+
+/** Which file is at `path`, whatever is in it; null: none. */
+async function identityOf(path: string): Promise<string | null> {
+  try {
+    const { dev, ino } = await fs.stat(path, { bigint: true });
+    return `${dev} ${ino}`;
+  } catch (error) {
+    // ENOTDIR: there is a file where a folder was.
+    if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
+    throw error;
+  }
 }
 
 /** Makes `path` mine, or throws. */
