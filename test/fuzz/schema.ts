@@ -23,6 +23,7 @@ expected-statuses = ["2xx", "3xx", "4xx", "501", "503", "507"]
 export const SCHEMA_LEFT_OUT: Readonly<Record<string, string>> = {
   getApiEvents: 'its answer has no end',
   getLogout: 'it ends the sign-in of the run',
+  postV1AuthLogout: 'it ends the sign-in of the run',
   deleteV1AuthSessions: 'it ends the sign-in of the run',
 };
 const REQUEST_SECONDS = 10;
@@ -57,6 +58,9 @@ export async function fuzzSchema(options: SchemaOptions): Promise<string[] | nul
       const arguments_ = ['--config-file', config, ...argumentsOf(target.origin, token, options)];
       const failure = await run(program, arguments_, folder, options.seconds * 1000 + GRACE_MS);
       if (failure !== null) faults.push(`schemathesis as ${role}: ${failure}`);
+      // Else all that came after was asked by nobody.
+      const still = await fetch(`${target.origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
+      if (still.status !== 200) faults.push(`the sign-in as ${role} ended during the run: ${still.status}`);
     }
     faults.push(...(await healthOf(target)));
     return faults;
