@@ -41,7 +41,7 @@ import { checkCall } from './storage/lowdb/call-documents.ts';
 import { openLowdbCatalog } from './storage/lowdb/catalog.ts';
 import { openLowdbCollection } from './storage/lowdb/collection.ts';
 import { checkDelivery, checkTarget } from './storage/lowdb/delivery-documents.ts';
-import type { Check, OnDamaged } from './storage/lowdb/documents.ts';
+import type { Check, OnDamaged, OnMendedDocument } from './storage/lowdb/documents.ts';
 import {
   checkApiToken,
   checkClient,
@@ -113,7 +113,10 @@ async function assemble(
   const onDamaged = (key: string, error: Error): void => {
     log.error({ key, err: error }, 'a damaged document was passed over; the rest is served');
   };
-  const identity = await Identity.open(await identityStores(store, onDamaged), clock, {
+  const onMended = (key: string, words: string): void => {
+    log.warn({ key, mended: words }, 'a number of a document was out of bounds and was put right');
+  };
+  const identity = await Identity.open(await identityStores(store, onDamaged, onMended), clock, {
     refreshSeconds: config.refreshDays * 24 * 3600,
     accessSeconds: config.tokenMinutes * 60,
     sessionSeconds: config.sessionDays * 24 * 3600,
@@ -331,7 +334,11 @@ export async function openIdentity(
   // Nothing is recovered here, so an unclean stop stays one.
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
-    const stores = await identityStores(store, () => {});
+    const stores = await identityStores(
+      store,
+      () => {},
+      () => {},
+    );
     const clock = new SteadyClock({ known: await store.dateBox.read() });
     const identity = await Identity.open(stores, clock, { refreshSeconds: refreshDays * 24 * 3600 });
     const failed = (_entry: object, error: unknown): void => {
@@ -350,14 +357,19 @@ export async function openIdentity(
   }
 }
 
-async function identityStores(store: DiskStore, onDamaged: OnDamaged): Promise<IdentityStores> {
+async function identityStores(
+  store: DiskStore,
+  onDamaged: OnDamaged,
+  onMended: OnMendedDocument,
+): Promise<IdentityStores> {
   const open = <T extends { id: string }>(name: CollectionName, check: Check<T>): Promise<Collection<T>> =>
-    openLowdbCollection({ files: store.documents(name), check, idOf: ({ id }: T) => id, onDamaged });
+    openLowdbCollection({ files: store.documents(name), check, idOf: ({ id }: T) => id, onDamaged, onMended });
   const clients = openLowdbCollection({
     files: store.documents('clients'),
     check: checkClient,
     idOf: ({ clientId }) => clientId,
     onDamaged,
+    onMended,
   });
   return {
     clients: await clients,

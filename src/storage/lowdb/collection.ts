@@ -1,6 +1,6 @@
 /** Small documents of one kind: one file each on disk, all of them in memory. */
 import type { Collection } from '../../contracts.ts';
-import { type Check, type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
+import { type Check, type DocumentFiles, Documents, type OnDamaged, type OnMendedDocument } from './documents.ts';
 
 export interface LowdbCollectionOptions<T> {
   files: DocumentFiles;
@@ -8,6 +8,7 @@ export interface LowdbCollectionOptions<T> {
   check: Check<T>;
   idOf(document: T): string;
   onDamaged: OnDamaged;
+  onMended?: OnMendedDocument;
 }
 
 /** Reads every document; resolves when the collection is ready. */
@@ -26,7 +27,7 @@ export class LowdbCollection<T extends object> implements Collection<T> {
 
   constructor(options: LowdbCollectionOptions<T>) {
     this.#options = options;
-    this.#files = new Documents(options.files, options.check);
+    this.#files = new Documents(options.files, options.check, options.onMended);
   }
 
   async load(): Promise<void> {

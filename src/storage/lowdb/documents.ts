@@ -3,6 +3,7 @@
  * not sync and keeps everything in one growing file.
  */
 import { type Adapter, Low } from 'lowdb';
+import type { OnMended } from './fields.ts';
 
 /**
  * Where documents are kept as text, by key. `write` is atomic, and durable when it resolves; `remove` is durable when it
@@ -18,8 +19,11 @@ export interface DocumentFiles {
 /** Called at the start for a document that is there but cannot be understood. It is left alone and counts as existing. */
 export type OnDamaged = (key: string, error: Error) => void;
 
+/** Called at the start for a document of which something had to be put right. It stays as it is on disk until it is written next. */
+export type OnMendedDocument = (key: string, words: string) => void;
+
 /** Throws when `value` is no document of that key. */
-export type Check<T> = (value: unknown, key: string) => T;
+export type Check<T> = (value: unknown, key: string, onMended: OnMended) => T;
 
 /** Files read at the same time at the start. */
 const READERS = 16;
@@ -28,8 +32,10 @@ class DocumentAdapter<T> implements Adapter<T> {
   readonly #files: DocumentFiles;
   readonly #key: string;
   readonly #check: Check<T>;
+  readonly #onMended: OnMendedDocument;
 
-  constructor(files: DocumentFiles, key: string, check: Check<T>) {
+  constructor(files: DocumentFiles, key: string, check: Check<T>, onMended: OnMendedDocument) {
+    this.#onMended = onMended;
     this.#files = files;
     this.#key = key;
     this.#check = check;
@@ -37,7 +43,7 @@ class DocumentAdapter<T> implements Adapter<T> {
 
   async read(): Promise<T | null> {
     const text = await this.#files.read(this.#key);
-    return text === null ? null : this.#check(JSON.parse(text), this.#key);
+    return text === null ? null : this.#check(JSON.parse(text), this.#key, (words) => this.#onMended(this.#key, words));
   }
 
   async write(data: T): Promise<void> {
@@ -48,10 +54,12 @@ class DocumentAdapter<T> implements Adapter<T> {
 export class Documents<T extends object> {
   readonly #files: DocumentFiles;
   readonly #check: Check<T>;
+  readonly #onMended: OnMendedDocument;
   /** The end of the queue of writes of each key: two writes of one document never overtake each other. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
-  constructor(files: DocumentFiles, check: Check<T>) {
+  constructor(files: DocumentFiles, check: Check<T>, onMended: OnMendedDocument = () => {}) {
+    this.#onMended = onMended;
     this.#files = files;
     this.#check = check;
   }
@@ -96,7 +104,7 @@ export class Documents<T extends object> {
   }
 
   #adapter(key: string): DocumentAdapter<T> {
-    return new DocumentAdapter(this.#files, key, this.#check);
+    return new DocumentAdapter(this.#files, key, this.#check, this.#onMended);
   }
 
   #inTurn<R>(key: string, work: () => Promise<R>): Promise<R> {

@@ -1,8 +1,16 @@
+import { LARGEST_COUNT } from '../../protocol/bounds.ts';
+
+/** Told in words what was put right while a document was read. */
+export type OnMended = (words: string) => void;
+
 /** Reads fields of a parsed JSON document; throws an Error that names the field. */
 export class Fields {
   readonly #value: object;
+  readonly #onMended: OnMended | null;
 
-  constructor(value: unknown) {
+  /** @param onMended told of numbers that are out of bounds and are taken as the nearest one; without it they are errors */
+  constructor(value: unknown, onMended: OnMended | null = null) {
+    this.#onMended = onMended;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('not a JSON object');
     this.#value = value;
   }
@@ -16,9 +24,11 @@ export class Fields {
   /** A whole number from 0. */
   count(name: string): number {
     const value = this.#get(name);
-    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
-      throw new Error(`"${name}" is not a count`);
-    return value;
+    if (isCount(value)) return value;
+    if (this.#onMended === null) throw new Error(`"${name}" is not a count`);
+    const nearest = typeof value === 'number' && value > 0 ? Math.min(Math.round(value), LARGEST_COUNT) : 0;
+    this.#onMended(`"${name}" is ${JSON.stringify(value)}, which is no count; it is taken as ${nearest}`);
+    return nearest;
   }
 
   /** Any number from 0. */
@@ -89,11 +99,11 @@ export class Fields {
 
   /** A list of objects. */
   list(name: string): Fields[] {
-    return this.#array(name).map((value) => new Fields(value));
+    return this.#array(name).map((value) => new Fields(value, this.#onMended));
   }
 
   fields(name: string): Fields {
-    return new Fields(this.#get(name));
+    return new Fields(this.#get(name), this.#onMended);
   }
 
   #array(name: string): unknown[] {
@@ -106,4 +116,8 @@ export class Fields {
     if (!Object.hasOwn(this.#value, name)) throw new Error(`"${name}" is missing`);
     return Reflect.get(this.#value, name);
   }
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }

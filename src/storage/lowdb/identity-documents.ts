@@ -16,14 +16,14 @@ import type {
 } from '../../contracts.ts';
 import { ROLES } from '../../protocol/schemas.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
-import { Fields } from './fields.ts';
+import { Fields, type OnMended } from './fields.ts';
 
 const DEFAULT_TENANT = 'default';
 const ACCOUNT_KINDS = ['ops', 'client'] as const;
 const SUBJECTS = ['device', 'person'] as const;
 
-function fieldsOf(value: unknown, name: string, id: string): Fields {
-  const fields = new Fields(value);
+function fieldsOf(value: unknown, name: string, id: string, onMended?: OnMended): Fields {
+  const fields = new Fields(value, onMended);
   if (fields.text(name) !== id) throw new Error(`"${name}" is another document's`);
   return fields;
 }
@@ -46,8 +46,8 @@ function accountOf(fields: Fields): { account?: NamedAccount } {
   return { account: { kind, username: account.text('username'), contact: account.textOrNull('contact') } };
 }
 
-export function checkClient(value: unknown, clientId: string): ClientDocument {
-  const fields = fieldsOf(value, 'clientId', clientId);
+export function checkClient(value: unknown, clientId: string, onMended?: OnMended): ClientDocument {
+  const fields = fieldsOf(value, 'clientId', clientId, onMended);
   return Object.freeze({
     clientId,
     tenant: fields.has('tenant') ? fields.text('tenant') : DEFAULT_TENANT,
@@ -64,8 +64,8 @@ export function checkClient(value: unknown, clientId: string): ClientDocument {
   });
 }
 
-export function checkPerson(value: unknown, id: string): PersonDocument {
-  const fields = fieldsOf(value, 'id', id);
+export function checkPerson(value: unknown, id: string, onMended?: OnMended): PersonDocument {
+  const fields = fieldsOf(value, 'id', id, onMended);
   const outside = fields.list('outside').map((account) => {
     return { issuer: account.text('issuer'), subject: account.text('subject') };
   });
@@ -87,8 +87,8 @@ export function checkPerson(value: unknown, id: string): PersonDocument {
   });
 }
 
-export function checkSignIn(value: unknown, id: string): SignInDocument {
-  const fields = fieldsOf(value, 'id', id);
+export function checkSignIn(value: unknown, id: string, onMended?: OnMended): SignInDocument {
+  const fields = fieldsOf(value, 'id', id, onMended);
   return Object.freeze({
     id,
     subject: fields.text('subject'),
@@ -109,8 +109,8 @@ function previousOf(fields: Fields): NonNullable<SignInDocument['previous']> {
   return { hash: fields.text('hash'), next: fields.text('next'), at: fields.count('at') };
 }
 
-export function checkApiToken(value: unknown, id: string): ApiTokenDocument {
-  const fields = fieldsOf(value, 'id', id);
+export function checkApiToken(value: unknown, id: string, onMended?: OnMended): ApiTokenDocument {
+  const fields = fieldsOf(value, 'id', id, onMended);
   return Object.freeze({
     id,
     tenant: fields.text('tenant'),
@@ -134,8 +134,8 @@ function makerOf(fields: Fields): Maker {
   return { ...maker, through: { kind: through.oneOf('kind', ['api-token', 'sign-in']), id: through.text('id') } };
 }
 
-export function checkShare(value: unknown, id: string): ShareDocument {
-  const fields = fieldsOf(value, 'id', id);
+export function checkShare(value: unknown, id: string, onMended?: OnMended): ShareDocument {
+  const fields = fieldsOf(value, 'id', id, onMended);
   return Object.freeze({
     id,
     tenant: fields.text('tenant'),
@@ -175,8 +175,8 @@ function targetOf(fields: Fields): GrantTarget {
   return kind === 'prefix' ? { kind, name } : { kind, name, fileId: fields.text('fileId') };
 }
 
-export function checkGrant(value: unknown, id: string): GrantDocument {
-  const fields = fieldsOf(value, 'id', id);
+export function checkGrant(value: unknown, id: string, onMended?: OnMended): GrantDocument {
+  const fields = fieldsOf(value, 'id', id, onMended);
   const grantee = fields.fields('grantee');
   return Object.freeze({
     id,
@@ -190,12 +190,12 @@ export function checkGrant(value: unknown, id: string): GrantDocument {
   });
 }
 
-export function checkRevocation(value: unknown, id: string): RevocationDocument {
-  return Object.freeze({ id, until: fieldsOf(value, 'id', id).count('until') });
+export function checkRevocation(value: unknown, id: string, onMended?: OnMended): RevocationDocument {
+  return Object.freeze({ id, until: fieldsOf(value, 'id', id, onMended).count('until') });
 }
 
-export function checkTenant(value: unknown, id: string): TenantDocument {
-  const fields = fieldsOf(value, 'id', id);
+export function checkTenant(value: unknown, id: string, onMended?: OnMended): TenantDocument {
+  const fields = fieldsOf(value, 'id', id, onMended);
   return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt'), ...quotaOf(fields) });
 }
 
