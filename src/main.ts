@@ -38,13 +38,17 @@ export async function serve(argv: readonly string[]): Promise<void> {
   }
   for (const warning of [...warnings, ...room.warnings]) app.log.warn(warning);
   const stopping = stopOnSignals(app, config);
-  void app.lost.then(() => endWithoutData(app));
+  let isLost = false;
+  void app.lost.then(() => {
+    isLost = true;
+    endWithoutData(app);
+  });
   try {
     const address = await app.start();
     announce(app, address);
   } catch (error) {
-    // A start that a signal broke off is no failure; whoever stops it also ends the process.
-    if (stopping()) return;
+    // A start that a signal or the loss of the data directory broke off: what did so also ends the process.
+    if (stopping() || isLost) return;
     console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
     await app.close().catch(() => {});
     process.exit(1);

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { FileStatus } from '../client/client.ts';
 import { run } from './command.ts';
-import { formatSize, table } from './values.ts';
+import { formatSize, stateOf, table } from './values.ts';
 
 interface Options {
   prefix?: string;
@@ -35,7 +35,8 @@ export function addLs(root: Command): void {
 }
 
 function row(file: FileStatus): string[] {
-  const { status, bytes_received: received, total_bytes: total } = file;
+  const { bytes_received: received, total_bytes: total } = file;
+  const status = stateOf(file);
   const progress = status === 'complete' || !total ? status : `${status} ${Math.floor((received / total) * 100)} %`;
   return [formatSize(total ?? received), progress, file.updated_at?.replace(/\.\d+Z$/, 'Z') ?? '', file.filename];
 }

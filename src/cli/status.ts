@@ -4,7 +4,7 @@ import type { FileStatus } from '../client/client.ts';
 import { Patience } from '../client/patience.ts';
 import { type Context, run } from './command.ts';
 import { ProgressView } from './progress-view.ts';
-import { formatSize, parseDuration, table } from './values.ts';
+import { formatSize, parseDuration, stateOf, table } from './values.ts';
 
 interface Options {
   watch?: boolean;
@@ -81,7 +81,7 @@ function oneLine(status: FileStatus): string {
   const { filename, total_bytes: total, bytes_received: received } = status;
   const percent = total === null || total === 0 ? '' : `  ${Math.floor((received / total) * 100)} %`;
   const of = total === null ? '' : ` of ${formatSize(total)}`;
-  return `${filename}: ${status.status}${percent}  ${formatSize(received)}${of}`;
+  return `${filename}: ${stateOf(status)}${percent}  ${formatSize(received)}${of}`;
 }
 
 function describe(status: FileStatus): string {
@@ -90,7 +90,7 @@ function describe(status: FileStatus): string {
     gaps.length > 5 ? [...gaps.slice(0, 5), `… (${gaps.length}${status.missing_more ? '+' : ''} gaps)`] : gaps;
   const rows: [string, string | null][] = [
     ['name', status.filename],
-    ['status', status.status],
+    ['status', status.stale ? `${stateOf(status)}, continues with the next byte` : status.status],
     ['received', `${status.bytes_received} bytes (${formatSize(status.bytes_received)})`],
     ['size', status.total_bytes === null ? null : `${status.total_bytes} bytes (${formatSize(status.total_bytes)})`],
     ['readable', status.readable ? 'yes' : 'no'],
@@ -101,7 +101,7 @@ function describe(status: FileStatus): string {
     ['created', status.created_at],
     ['updated', status.updated_at],
     ['completed', status.completed_at],
-    ['expires', status.expires_at],
+    ['kept until', status.expires_at],
   ];
   return table(rows.flatMap(([key, value]) => (value === null ? [] : [[key, value]])));
 }

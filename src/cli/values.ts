@@ -1,6 +1,6 @@
 /** How values are written on the command line, and shown to people. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { RangeRequest, Role } from '../client/client.ts';
+import type { FileStatus, RangeRequest, Role } from '../client/client.ts';
 import { bytesOf } from '../protocol/sizes.ts';
 
 /** From least to most. The server decides who may hand them out. */
@@ -10,6 +10,11 @@ export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies reado
 const LONGEST_TIME_MS = 36_500 * 86_400_000;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** What a file is in one word: its status, or `parked` for an unfinished upload that nothing has arrived for. */
+export function stateOf({ stale, status }: FileStatus): string {
+  return stale === true ? 'parked' : status;
+}
 
 /** As `bytesOf`, to the next whole byte; at least one. */
 export function parseSize(text: string): number {

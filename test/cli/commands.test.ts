@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Value } from 'typebox/value';
 import { FileStatus } from '../../src/protocol/schemas.ts';
+import { clockOf } from '../support/clock.ts';
 import { bytesOf, deviceOf } from '../support/fixtures.ts';
 import { jsonLines, runCli, temporaryFolder } from '../support/processes.ts';
 import { type Account, startServer, type TestServer } from '../support/server.ts';
@@ -210,6 +211,20 @@ test('administration from the command line', async (t) => {
   assert.equal((await lading(['ls'], device)).code, 3);
   assert.deepEqual(await json(['sweep'], admin), { removed: 0, sealed: 0 });
   assert.equal((await lading(['clients', 'create', '--role', 'king'], admin)).code, 2);
+});
+
+test('a parked upload is shown as one, with the date of its removal', async (t) => {
+  let passed = 0;
+  const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + passed) });
+  const lading = async (...args: string[]) => (await runCli(t, args, { env: envOf(server, server.client) })).stdout;
+  await deviceOf(t, server).uploadChunk('log', { start: 0, data: bytesOf(5), totalSize: 10 });
+  assert.match(await lading('status', 'log'), /^status +partial$/m);
+  passed += 61_000;
+  await fetch(`${server.origin}/api/sweep`, { method: 'POST', headers: server.admin.headers });
+  assert.match(await lading('ls'), /parked 50 % .* log$/m);
+  const shown = await lading('status', 'log');
+  assert.match(shown, /^status +parked, continues with the next byte$/m);
+  assert.match(shown, /^kept until +\d{4}-/m);
 });
 
 test('an upload of undeclared size is watched and completed', async (t) => {
