@@ -249,7 +249,7 @@ function logStale(log: Logger, happening: FileHappening): void {
   else
     log.info(
       { ...about, expires_at: happening.expiresAt ?? null },
-      'an upload was parked: nothing came for it for long',
+      'an upload was parked: nothing has arrived for it for a long time',
     );
 }
 

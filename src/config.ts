@@ -84,7 +84,7 @@ function checkSecret(text: string, { strength }: Setting): string {
     try {
       checkPasswordNow(text, { email: '' });
     } catch {
-      const what = `at least ${PASSWORD_CHARACTERS.least} characters that nobody guesses`;
+      const what = `at least ${PASSWORD_CHARACTERS.least} characters that are hard to guess`;
       throw new Refused(`is too weak: it needs ${what}; "openssl rand -base64 32" makes one`);
     }
   }

@@ -57,7 +57,7 @@ export class SoundReader {
     const queue = this.#queues.get(owner) ?? [];
     if (queue.length >= this.#limits.waitingEach || this.#waiting >= this.#limits.waiting) {
       return Promise.reject(
-        new LadingError('overloaded', 'Too many audio files wait to be looked at; try again later.', {
+        new LadingError('overloaded', 'Too many audio files are waiting to be examined; try again later.', {
           retry_after: 5,
         }),
       );
@@ -214,7 +214,7 @@ class SoundThread {
 function tooMuch(): LadingError {
   return new LadingError(
     'unsupported_media_type',
-    'To look into this file takes more time or memory than an audio file may need. Encode it anew, or upload it as another type.',
+    'Reading this file takes more time or memory than an audio file may need. Encode it again, or upload it as another type.',
   );
 }
 

@@ -23,7 +23,7 @@ export function addCalls(root: Command): void {
     .action((phone: string, { message }: { message?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const made = await client.calls.request(phone, { message, signal });
-        out.result(made, `${made.message} The code is good for ${made.expires_in} seconds.`);
+        out.result(made, `${made.message} The code is valid for ${made.expires_in} seconds.`);
         return undefined;
       }),
     );

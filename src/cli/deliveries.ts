@@ -101,7 +101,7 @@ function addTargets(targets: Command): void {
     .option('--username <name>', 'of an FTP server (default: anonymous)')
     .option('--directory <path>', 'on an FTP server; made if it is not there')
     .option('--pattern <pattern>', 'of names there (default: {date}_{time}_{client_id}_{name})')
-    .option('--ca <file>', 'PEM file of whoever vouches for an FTPS server')
+    .option('--ca <file>', 'PEM file with the authority that signed the certificate of the FTPS server')
     .option('--url <url>', 'of a webhook')
     .addOption(new Option('--event <type...>', 'events of a webhook (default: file.completed)').choices(EVENT_TYPES))
     .option('--file', 'send the webhook each complete file itself, and no events')

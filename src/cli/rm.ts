@@ -14,7 +14,7 @@ const REMOVED: Record<string, string> = { file: 'file deleted', upload: 'unfinis
 export function addRm(root: Command): void {
   root
     .command('rm')
-    .description('delete files and their uploads, or only cancel the uploads')
+    .description('delete files and their uploads, or cancel the uploads only')
     .argument('<name...>', 'names on the server')
     .option('--owner <client>', 'whose files; for administrators')
     .option('--upload-only', 'cancel the unfinished upload and keep the complete file')

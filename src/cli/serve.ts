@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 export function addServe(root: Command): void {
   root
     .command('serve')
-    .description('run the server until it is told to stop')
+    .description('run the server until it is stopped')
     .argument('[flags...]', 'settings of the server; "lading serve --help" lists them')
     .allowUnknownOption()
     .helpOption(false)

@@ -68,7 +68,7 @@ function addCreate(share: Command): void {
     .command('create')
     .description('make a link to a complete file; it is shown this once')
     .argument('<name>', 'name on the server')
-    .option('--expires-in <time>', 'how long it is good, as 12h or 30d (default: a week)', parseDuration)
+    .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: a week)', parseDuration)
     .option('--max-downloads <n>', 'so many whole downloads at most (default: any number)', parseMany)
     .option('--password-file <file>', 'read a password that it wants from a file, "-" for standard input')
     .option('--owner <id>', 'whose file it is; for administrators')

@@ -58,7 +58,7 @@ export function addTokens(root: Command): void {
 function addList(tokens: Command): void {
   tokens
     .command('list')
-    .description('list the tokens that are good now: your own, for administrators those of the tenant')
+    .description('list the valid tokens: your own, for administrators those of the tenant')
     .option('--user <id>', 'only those of this client or person')
     .action(({ user }: { user?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -84,7 +84,7 @@ function addCreate(tokens: Command): void {
     .command('create')
     .description('make a token; it is shown this once')
     .option('--scope <scope...>', 'what it may do: read, write, or scopes as files:read (default: files:read)')
-    .option('--expires-in <time>', 'how long it is good, as 12h or 30d (default: until it is revoked)', parseDuration)
+    .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: until it is revoked)', parseDuration)
     .option('--name <name>', 'a name to tell it from others')
     .option('--user <id>', 'the client or person that it acts for; for administrators')
     .action(({ user, scope, expiresIn, name }: NewToken, command: Command) =>

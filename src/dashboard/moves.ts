@@ -221,7 +221,7 @@ export class Moves {
       const { code, why } = message;
       this.#change(id, { state: 'failed', note: CONFLICTS[code ?? ''] ?? why, occupied: code === 'file_complete' });
     } else if (message.type === 'uploaded') {
-      const went = message.resumed > 0 ? 'Went on where it was.' : '';
+      const went = message.resumed > 0 ? 'Continued where it stopped.' : '';
       const note = message.already ? 'The same file was there already; nothing was sent.' : went;
       this.#change(id, { state: 'done', bytes: task.total ?? 0, note });
       this.#files.delete(id);
@@ -264,9 +264,9 @@ function begunHere(): string[] {
 function noticeOf({ name, outcome, why }: Extract<FromWorker, { type: 'cancelled' }>): string | null {
   const notices: Record<Cancelled, string | null> = {
     removed: null,
-    foreign: `Nothing more of ${name} is sent from here. The server keeps the unfinished upload of that name, which began elsewhere; under Transfers it can be cancelled.`,
+    foreign: `This page no longer sends ${name}. The server keeps the unfinished upload of that name, because another tab or device began it. You can cancel it under Transfers.`,
     complete: `${name} was complete before it could be cancelled, and is kept.`,
-    unknown: `Nothing more of ${name} is sent from here, but the server could not be asked to remove what it has of it. ${why ?? ''}`,
+    unknown: `This page no longer sends ${name}, but it could not ask the server to remove what has arrived. ${why ?? ''}`,
   };
   return notices[outcome];
 }

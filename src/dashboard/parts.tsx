@@ -90,7 +90,7 @@ export function RoleSelect({
 }) {
   const pick = (select: HTMLSelectElement) => {
     const wanted = select.value as Role;
-    const sure = confirm(`Make ${of} ${ROLE_WORDS[wanted]}? Until now: ${role}.`);
+    const sure = confirm(`Make ${of} ${ROLE_WORDS[wanted]}? The role is ${role} now.`);
     // It shows what is, until the server has changed it.
     select.value = role;
     if (!sure) return;

@@ -181,7 +181,7 @@ class OtherPersonError extends LadingError {
   constructor() {
     super(
       'unauthorized',
-      'You were signed out here: somebody else has signed in in this browser. Sign in again to go on.',
+      'You were signed out here: someone else signed in with this browser. Sign in again to continue.',
     );
   }
 }

@@ -82,7 +82,7 @@ export function publicAddressOf(host: string, resolve: typeof lookup = lookup): 
 function notPublic(): LadingError {
   return new LadingError(
     'invalid_request',
-    'This address is not of the public internet. LADING_WEBHOOK_PRIVATE=on allows deliveries into your own network.',
+    'This address is not on the public internet. LADING_WEBHOOK_PRIVATE=on allows deliveries to your own network.',
   );
 }
 

@@ -184,7 +184,7 @@ export class Deliveries {
     const { state, fileId } = delivery;
     if (state === 'delivered') throw new LadingError('invalid_request', 'It was delivered already.');
     if (takesFiles(target) && !(fileId !== null && (await this.#doors.catalog.has(fileId)))) {
-      throw new LadingError('invalid_request', 'The file that was to be sent is gone.');
+      throw new LadingError('invalid_request', 'The file to deliver no longer exists.');
     }
     if (this.#sending.has(delivery.id)) return delivery;
     const again: DeliveryDocument = { ...delivery, state: 'queued', attempts: 0, nextAt: this.#now(), endedAt: null };

@@ -43,7 +43,7 @@ export class CurrentFiles {
     if (precondition === undefined || precondition(await this.validators(owner, name))) return;
     throw new LadingError(
       'precondition_failed',
-      'The file of this name is not the one that the precondition (If-Match, If-None-Match or If-Unmodified-Since) names. ' +
+      'The file of this name does not meet the precondition (If-Match, If-None-Match or If-Unmodified-Since). ' +
         'Nothing was changed; look at the file again.',
     );
   }

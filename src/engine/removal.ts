@@ -78,7 +78,7 @@ export class Removal {
     if (!upload || upload.coveredSoFar || !(await this.cancelUpload(upload))) {
       throw new LadingError(
         'not_found',
-        'There is no unfinished upload of this name. A complete file is deleted without upload=only.',
+        'There is no unfinished upload of this name, so nothing was removed. To delete a complete file, leave out upload=only.',
       );
     }
   }

@@ -82,7 +82,7 @@ export class Events {
     const { owner, fileName, fileId, tenant, lastError } = delivery;
     const about = { filename: fileName, file_id: fileId, tenant, owner: owner === null ? null : holderOf(owner).id };
     const detail = `${target}: ${lastError ?? 'failed'}`;
-    this.#tell('delivery.failed', owner, { ...about, detail }, `${plain}: given up; an administrator sees why.`);
+    this.#tell('delivery.failed', owner, { ...about, detail }, `${plain}: given up; an administrator can see why.`);
   }
 
   /** Of entries that refuse; a flood of the same is one entry. */

@@ -120,7 +120,7 @@ export const bearerAuth = fp<BearerOptions>(
         const token = credentialOf(request);
         if (otherwise && (token === null || !isGood(access, token))) {
           const refused =
-            token === null ? missingToken() : new LadingError('unauthorized', 'The token is not good any more.');
+            token === null ? missingToken() : new LadingError('unauthorized', 'The token is no longer valid.');
           otherwise(request)
             .then((principal) => {
               if (principal === null) return next(refused);

@@ -36,7 +36,7 @@ export function checkTransferCoding({ headers }: IncomingMessage): LadingError |
 }
 
 export function unknownTransferCoding(): LadingError {
-  return new LadingError('not_implemented', 'The only transfer coding that is understood is "chunked".');
+  return new LadingError('not_implemented', 'The only transfer coding that the server supports is "chunked".');
 }
 
 /**
@@ -65,6 +65,6 @@ function refusalOf({ method, headers, routeOptions, is404 }: FastifyRequest): La
   if (coded || headers['content-range'] === undefined || routeOptions.config.readsContentRange === true) return coded;
   return new LadingError(
     'invalid_request',
-    'Content-Range is not taken here. Send the whole content, or a part of it as a chunk to /api/files/upload.',
+    'Content-Range is not accepted here. Send the whole content, or a part of it as a chunk to /api/files/upload.',
   );
 }

@@ -65,7 +65,7 @@ export function limitRequests(app: FastifyInstance, { most, isProxy }: Pick<Crow
       return next(
         new LadingError(
           'overloaded',
-          'Too many requests of your address are under way; wait for some of them to end.',
+          'Too many requests from your address are running; wait for some of them to finish.',
           {
             retry_after: 5,
           },

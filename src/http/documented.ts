@@ -39,7 +39,7 @@ const UPLOAD_FIELDS = fields({
   'Tus-Resumable': { description: 'The version of tus that is spoken.', example: '1.0.0' },
   'Upload-Length': { description: 'Bytes of the whole upload.', example: '100', pattern: '^[0-9]+$' },
   'Upload-Offset': { description: 'Where the bytes begin, or go on.', example: '70', pattern: '^[0-9]+$' },
-  'Upload-Defer-Length': { description: '1: the length is told later.', example: '1', pattern: '^1$' },
+  'Upload-Defer-Length': { description: '1: the length follows later.', example: '1', pattern: '^1$' },
   'Upload-Metadata': {
     description: 'Keys and Base64 values, filename and filetype among them.',
     example: 'filename YQ==',
@@ -163,7 +163,7 @@ export type ReplyField = keyof typeof REPLY_FIELDS;
 export const RATE_FIELDS = fields({
   RateLimit: {
     description:
-      'How many requests (r) the address, the token and whoever asks have left, and in how many seconds (t) more of them ' +
+      'How many requests (r) the address, the token and the caller have left, and in how many seconds (t) more of them ' +
       '(draft-ietf-httpapi-ratelimit-headers-10). Chunks, status, downloads and metrics say so once half are used.',
     example: '"address";r=1199998;t=1, "token";r=299998;t=1, "principal";r=599998;t=1',
   },

@@ -16,7 +16,7 @@ function formOf(parameters: Iterable<[string, string]>): Form {
   const form: Form = Object.create(null) as Form;
   for (const [name, value] of parameters) {
     if (name in form)
-      throw new LadingError('invalid_request', `The parameter ${JSON.stringify(name.slice(0, 40))} is there twice.`);
+      throw new LadingError('invalid_request', `The parameter ${JSON.stringify(name.slice(0, 40))} occurs twice.`);
     if (value !== '') form[name] = value;
   }
   return form;

@@ -24,7 +24,9 @@ export function limitLargeAnswers(app: FastifyInstance): void {
     // Somebody who holds nothing yet gets an answer of any size.
     if (theirs > 0 && (theirs + bytes.length > MOST_EACH || held + bytes.length > MOST)) {
       return next(
-        new LadingError('overloaded', 'Answers to you are waiting to be read; read them first.', { retry_after: 5 }),
+        new LadingError('overloaded', 'Too many answers to you have not been read; read them first.', {
+          retry_after: 5,
+        }),
       );
     }
     held += bytes.length;

@@ -46,7 +46,7 @@ export function checkMessage(message: IncomingMessage): LadingError | null {
 }
 
 function wrongVersion({ httpVersion, headers }: IncomingMessage): string | null {
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not spoken here; send HTTP/1.1.`;
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not supported; send HTTP/1.1.`;
   if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) return 'HTTP/1.0 has no Transfer-Encoding.';
   const { host } = headers;
   if (host === undefined) return httpVersion === '1.1' ? 'The Host field is missing.' : null;
@@ -56,7 +56,7 @@ function wrongVersion({ httpVersion, headers }: IncomingMessage): string | null 
 function wrongStream({ headers }: IncomingMessage): string | null {
   const { ':authority': authority, host } = headers;
   const said = authority ?? host;
-  if (said === undefined) return 'Neither :authority nor the Host field is there.';
+  if (said === undefined) return 'The request has neither :authority nor a Host field.';
   if (typeof said !== 'string' || !isHost(said)) return 'The host of the request is not valid.';
   if (host !== undefined && host.toLowerCase() !== said.toLowerCase()) return ':authority and Host are different.';
   return null;
@@ -69,7 +69,7 @@ function twice(rawHeaders: readonly string[]): string | null {
     if (given.length > LONGEST_SINGLE) continue;
     const name = given.toLowerCase();
     if (!SINGLE.has(name)) continue;
-    if (seen.has(name)) return `The field ${name} is there twice.`;
+    if (seen.has(name)) return `The field ${name} occurs twice.`;
     seen.add(name);
   }
   return null;

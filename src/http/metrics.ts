@@ -59,7 +59,11 @@ export class Metrics {
       'Connections closed because their address had too many.',
       () => this.#refusedConnections,
     );
-    this.#total('lading_unread_answers_total', 'Answers cut because nothing of them was taken.', () => this.#unread);
+    this.#total(
+      'lading_unread_answers_total',
+      'Answers cut off because the client did not read them.',
+      () => this.#unread,
+    );
     for (const name of Object.keys(gauges())) {
       const read = (): number => gauges()[name] ?? 0;
       const help = `${name.replaceAll('_', ' ')}.`;

@@ -57,8 +57,8 @@ export async function personFor(
       'This address has an account here: sign in with its password, then link them.',
     );
   }
-  if (closed) throw new LadingError('forbidden', 'Accounts are made by the administrator here; ask for one.');
-  if (email === null) throw new LadingError('forbidden', 'The provider did not tell a verified e-mail address.');
+  if (closed) throw new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.');
+  if (email === null) throw new LadingError('forbidden', 'The provider did not send a verified e-mail address.');
   const made = await people.create({
     tenant,
     role: 'client',
@@ -81,7 +81,8 @@ async function addAccount(
   const { identity } = deps;
   const person = identity.people.get(id);
   const changed = person && (await identity.people.update(id, { outside: [...person.outside, account] }));
-  if (!changed) throw new LadingError('unauthorized', 'The account that was signed in is gone; sign in again.');
+  if (!changed)
+    throw new LadingError('unauthorized', 'The account that was signed in no longer exists; sign in again.');
   await audited(deps, request, 'user_updated', person, changed);
   return changed;
 }

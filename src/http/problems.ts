@@ -98,7 +98,7 @@ const FRAMEWORK: Record<string, () => LadingError> = {
 export function unsupportedMediaType(): LadingError {
   return new LadingError(
     'unsupported_media_type',
-    'This Content-Type is not taken here. A chunk is sent as application/octet-stream or as the part "file" of multipart/form-data.',
+    'This Content-Type is not accepted here. A chunk is sent as application/octet-stream or as the part "file" of multipart/form-data.',
   );
 }
 

@@ -32,7 +32,7 @@ export function parseQuery(text: string): Query {
     if (key === null || value === null) return malformed(encodingError(key));
     if (key in query) {
       return malformed(
-        new LadingError('invalid_request', `The parameter ${JSON.stringify(key.slice(0, 40))} is there twice.`),
+        new LadingError('invalid_request', `The parameter ${JSON.stringify(key.slice(0, 40))} occurs twice.`),
       );
     }
     query[key] = value;
@@ -95,7 +95,7 @@ function checkOf(name: string, property: Property): Check {
   const { minLength = 0, maxLength = Number.POSITIVE_INFINITY } = property;
   return (text) => {
     if (text.length < minLength || text.length > maxLength) throw wrong(`${minLength} to ${maxLength} characters`);
-    if (words && !words.includes(text)) throw wrong(`one of ${words.join(', ')}`);
+    if (words && !words.includes(text)) throw wrong(words.length === 1 ? `${words[0]}` : `one of ${words.join(', ')}`);
     return text;
   };
 }

@@ -52,9 +52,9 @@ export function shownDelivery(doors: Doors, delivery: DeliveryDocument): Deliver
 
 /** What went wrong, without a word of where. */
 export function plainError(state: DeliveryState, attempts: number): string | null {
-  if (state === 'failed') return 'The target did not take it, and it was given up; an administrator sees why.';
+  if (state === 'failed') return 'The target did not accept it, and the server gave up; an administrator can see why.';
   if (state === 'cancelled') return 'It was cancelled.';
-  return attempts === 0 || state === 'delivered' ? null : 'The target did not take it yet; it is tried again.';
+  return attempts === 0 || state === 'delivered' ? null : 'The target has not accepted it yet; the server tries again.';
 }
 
 /**

@@ -59,7 +59,7 @@ export interface KeyRingOptions {
   algorithm: RotatingAlgorithm;
   /** How old the key that signs becomes. */
   rotateDays: number;
-  /** How long a token is good. */
+  /** How long an access token is valid. */
   tokenSeconds: number;
 }
 

@@ -31,7 +31,7 @@ export interface Known {
 }
 
 const PRODUCT = 'lading';
-const ADVICE = 'Choose several words that belong to no saying, or let a password manager make one.';
+const ADVICE = 'Choose several unrelated words, or let a password manager make one.';
 
 /**
  * Refuses what is too short, too long, common, personal or simple. The estimate is made in a thread of its own.
@@ -104,7 +104,7 @@ async function estimated(task: StrengthTask): Promise<Strength> {
     execArgv: [],
   });
   if (thread.queueSize >= MOST_WAITING) {
-    throw new LadingError('overloaded', 'Too many passwords are being looked at; try again shortly.', {
+    throw new LadingError('overloaded', 'Too many passwords are being checked; try again shortly.', {
       retry_after: 5,
     });
   }

@@ -46,7 +46,7 @@ export function requireRole(principal: Principal, least: Role): void {
 export function requireServer(principal: Principal, least: Role, severalTenants: boolean): void {
   requireRole(principal, least);
   if (!severalTenants || reachesAllTenants(principal)) return;
-  throw new LadingError('insufficient_scope', 'This is of all tenants together, so it needs the role root here.');
+  throw new LadingError('insufficient_scope', 'This covers all tenants, so it needs the role root.');
 }
 
 /** True when the principal may hand out this role. */

@@ -46,7 +46,7 @@ export interface TokenDeps {
   /** False once the sign-in was ended. */
   isAlive(signIn: string): boolean;
   clock: Clock;
-  /** How long a token is good. */
+  /** How long an access token is valid. */
   seconds: number;
 }
 

@@ -30,8 +30,8 @@ export const NamedLogin = Type.Object(
       }),
     ),
     // Older programs send one form to both doors.
-    name: Type.Optional(Type.String({ maxLength: 400, description: 'As for signing up; of no consequence here.' })),
-    email: Type.Optional(Type.String({ maxLength: 320, description: 'As for signing up; of no consequence here.' })),
+    name: Type.Optional(Type.String({ maxLength: 400, description: 'As in sign-up; ignored here.' })),
+    email: Type.Optional(Type.String({ maxLength: 320, description: 'As in sign-up; ignored here.' })),
   },
   { title: 'NamedLogin' },
 );

@@ -42,7 +42,7 @@ export function wholeNumber(text: string, least = 0, most = LARGEST_COUNT): numb
 export function endOf<Life extends number | null>(now: number, lifeMs: Life, mostSeconds: number): Life {
   if (lifeMs === null) return lifeMs;
   if (!Number.isSafeInteger(lifeMs) || lifeMs < 1 || lifeMs > mostSeconds * 1000) {
-    throw new LadingError('validation_failed', `It can be good for 1 to ${mostSeconds} seconds; say a number of them.`);
+    throw new LadingError('validation_failed', `A lifetime must be a number of seconds from 1 to ${mostSeconds}.`);
   }
   return (now + lifeMs) as Life;
 }

@@ -39,7 +39,7 @@ export const CallRequested = Type.Object(
   {
     message: Text('What happens.'),
     session_id: Text('Of this code.'),
-    expires_in: Seconds('How long the code is good.'),
+    expires_in: Seconds('How long the code is valid.'),
   },
   { title: 'CallRequested' },
 );
@@ -66,7 +66,7 @@ export const CallStatus = Type.Object(
     }),
     call: Words(['queued', 'calling', 'spoken', 'failed'], { description: 'How far the newest call of it is.' }),
     tries_left: Type.Integer({ minimum: 0 }),
-    expires_in: Seconds('How long the code is still good.'),
+    expires_in: Seconds('How long the code is still valid.'),
     created_at: Time('When it was asked for.'),
   },
   { title: 'CallStatus' },

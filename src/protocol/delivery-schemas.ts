@@ -47,7 +47,12 @@ export const NewTarget = Type.Object(
         examples: ['{date}_{time}_{client_id}_{name}'],
       }),
     ),
-    ca: Type.Optional(Type.String({ maxLength: 32768, description: 'PEM of whoever vouches for an FTPS server.' })),
+    ca: Type.Optional(
+      Type.String({
+        maxLength: 32768,
+        description: 'PEM certificates of the authority that signed the certificate of the FTPS server.',
+      }),
+    ),
     url: Type.Optional(Type.String({ maxLength: 2048, description: 'Of a webhook.' })),
     events: Type.Optional(Events),
     content: Type.Optional(Content),
@@ -72,7 +77,11 @@ const shared = {
   password: Type.Optional(Text('Eight asterisks.')),
   directory: Type.Optional(Text('On an FTP server.')),
   pattern: Type.Optional(Text('Of names on an FTP server.')),
-  ca: Type.Optional(Nullable(Type.String({ description: 'PEM of whoever vouches for an FTPS server.' }))),
+  ca: Type.Optional(
+    Nullable(
+      Type.String({ description: 'PEM certificates of the authority that signed the certificate of the FTPS server.' }),
+    ),
+  ),
   url: Type.Optional(Text('Of a webhook.')),
   events: Type.Optional(Events),
   content: Type.Optional(Content),

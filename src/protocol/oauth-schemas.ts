@@ -58,8 +58,8 @@ export const GrantReply = Type.Object(
     access_token: Text('Send it as Authorization: Bearer <token>.'),
     refresh_token: Text('For the next tokens; works once. Using it a second time ends the sign-in.'),
     token_type: Words(['bearer']),
-    expires_in: Seconds('Seconds that the access token is good for.'),
-    refresh_expires_in: Seconds('Seconds that the refresh token is good for.'),
+    expires_in: Seconds('Seconds until the access token expires.'),
+    refresh_expires_in: Seconds('Seconds until the refresh token expires.'),
     access_token_expires_at: Time('When the access token expires.'),
     refresh_token_expires_at: Time('When the refresh token expires.'),
     scope: Type.Optional(Text('What the access token is limited to; absent: whatever the client may do.')),
@@ -87,7 +87,7 @@ export type TokenQuestion = Static<typeof TokenQuestion>;
 export const Introspection = Type.Object(
   {
     active: Type.Boolean({
-      description: 'False, and nothing else, for what is no good token or not yours to know of.',
+      description: 'False, and nothing else, for a token that is not valid or that you may not see.',
     }),
     scope: Type.Optional(Text('What it may do now.')),
     client_id: Type.Optional(Text('The client that it was given to, if not to a person.')),

@@ -4,7 +4,7 @@ import { Text, Time } from './schema-parts.ts';
 
 export const Player = Type.Object(
   {
-    player_id: Text('To end it by. It is no secret.'),
+    player_id: Text('Id by which it is ended; not a secret.'),
     filename: Text('Name of the file.'),
     url: Text('Where this browser reads the file, by ranges too. Without the cookie the address is worth nothing.'),
     expires_at: Time('When the address stops working.'),

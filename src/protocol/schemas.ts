@@ -69,7 +69,10 @@ export const FileStatus = Type.Object(
       ),
     ),
     stale: Type.Optional(
-      Type.Boolean({ description: 'True: nothing came for long, so it is parked; it goes on with the next byte.' }),
+      Type.Boolean({
+        description:
+          'True: the upload is parked, because nothing has arrived for a long time; it continues with the next byte.',
+      }),
     ),
     deliveries: Type.Optional(Type.Array(FileDelivery, { description: 'Where a complete file is sent on to.' })),
   },
@@ -213,7 +216,7 @@ export const TokenReply = Type.Object(
   {
     access_token: Text('Send it as Authorization: Bearer <token>.'),
     token_type: Words(['bearer']),
-    expires_in: Type.Integer({ minimum: 0, description: 'Seconds that the token is good for.' }),
+    expires_in: Type.Integer({ minimum: 0, description: 'Seconds until the token expires.' }),
   },
   { title: 'TokenReply' },
 );

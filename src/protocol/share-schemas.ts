@@ -25,7 +25,8 @@ export const NewShare = Type.Object(
         Type.Integer({
           minimum: 1,
           maximum: 1_000_000,
-          description: 'So many times the whole file is sent at most, at once or in parts. Without it, any number.',
+          description:
+            'How many times the whole file may be downloaded, at once or in parts; any number of times by default.',
         }),
       ),
     ),
@@ -33,7 +34,7 @@ export const NewShare = Type.Object(
       Nullable(
         Type.String({
           maxLength: 1024,
-          description: 'Wanted of whoever uses the link, by HTTP Basic: 8 to 128 characters.',
+          description: 'Required of everybody who uses the link, by HTTP Basic: 8 to 128 characters.',
         }),
       ),
     ),

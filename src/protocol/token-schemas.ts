@@ -24,7 +24,7 @@ export const NewApiToken = Type.Object(
         Type.Integer({
           minimum: 1,
           maximum: LONGEST_SECONDS.token,
-          description: 'Seconds that it is good for; until it is revoked by default.',
+          description: 'Seconds until it expires; by default it is valid until it is revoked.',
         }),
       ),
     ),

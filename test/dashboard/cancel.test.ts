@@ -148,13 +148,17 @@ test('an upload that a device began is not ended by cancelling here, whether it 
   await pick('longer.raw');
   await taskOf(page, 'longer.raw').getByText('An unfinished upload of that name has other content.').waitFor();
   await taskOf(page, 'longer.raw').getByRole('button', { name: 'Cancel' }).click();
-  await page.getByText('The server keeps the unfinished upload of that name, which began elsewhere').waitFor();
+  await page
+    .getByText('The server keeps the unfinished upload of that name, because another tab or device began it')
+    .waitFor();
   assert.equal((await statusOf(server, 'longer.raw')).status, 'partial');
   await page.getByRole('button', { name: 'Dismiss' }).click();
   await pick('fits.raw');
   await eventually(async () => (await statusOf(server, 'fits.raw')).bytes_received > 1000, 'a chunk came from here');
   await taskOf(page, 'fits.raw').getByRole('button', { name: 'Cancel' }).click();
-  await page.getByText('The server keeps the unfinished upload of that name, which began elsewhere').waitFor();
+  await page
+    .getByText('The server keeps the unfinished upload of that name, because another tab or device began it')
+    .waitFor();
   assert.equal((await statusOf(server, 'fits.raw')).status, 'partial');
   assert.deepEqual(deleted, []);
   assert.deepEqual(complaints, []);
@@ -270,7 +274,7 @@ test('a replacement that is cancelled keeps the old version: on the page, in the
     .waitFor();
   await page.getByRole('button', { name: 'Delete notes.raw' }).click();
   await isOld();
-  assert.deepEqual(questions, ['Cancel the upload of notes.raw? What was stored before stays.']);
+  assert.deepEqual(questions, ['Cancel the upload of notes.raw? Stored files are kept.']);
   await task.waitFor({ state: 'detached' });
 
   await replace();

@@ -77,7 +77,7 @@ test('an upload survives a killed server and a reload, and comes back byte for b
   await context.unroute('**/api/files/upload?*');
   await page.getByLabel('Upload files').setInputFiles(file);
   await task.getByText('Done').waitFor({ timeout: 120_000 });
-  await task.getByText('Went on where it was.').waitFor();
+  await task.getByText('Continued where it stopped.').waitFor();
 
   const row = page.locator('[data-name="recording.raw"]');
   await row.getByText('complete').waitFor();

@@ -45,7 +45,7 @@ test('a parked upload says that it goes on and until when it is kept, and goes o
   await row.waitFor();
   await assertFine(page);
   await page.getByRole('button', { name: 'quiet.raw', exact: true }).click();
-  await page.getByText('Parked, for nothing came for long').waitFor();
+  await page.getByText('Parked, because nothing has arrived for a long time').waitFor();
   await assertFine(page);
   await page.getByRole('button', { name: 'Close' }).click();
   await page.getByLabel('State').selectOption('');

@@ -58,11 +58,11 @@ test('a tab is never renewed as another person: it is signed out and says so, an
   await first
     .getByLabel('Upload files')
     .setInputFiles([{ name: 'diary.txt', mimeType: 'text/plain', buffer: Buffer.from('of Ada') }]);
-  await first.getByText('somebody else has signed in in this browser').waitFor();
+  await first.getByText('someone else signed in with this browser').waitFor();
   await first.getByRole('button', { name: 'Sign in' }).waitFor();
   // A tab that is loaded anew is no more taken over.
   await idle.reload();
-  await idle.getByText('somebody else has signed in in this browser').waitFor();
+  await idle.getByText('someone else signed in with this browser').waitFor();
   // Ben is still who he was, and has nothing of Ada's.
   await goTo(second, 'Tokens');
   await second.getByText('There is no token.').waitFor();

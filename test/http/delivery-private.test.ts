@@ -76,6 +76,6 @@ test("a tenant's administrator reaches no inner address by FTP, and reads no wor
   assert.equal((await after.put('b.bin')).status, 201);
   const refused = async () => (await after.deliveries()).find(({ filename }) => filename === 'b.bin')?.last_error;
   await eventually(async () => (await refused()) != null, 'the delivery is refused');
-  assert.match((await refused()) ?? '', /not of the public internet/);
+  assert.match((await refused()) ?? '', /not on the public internet/);
   assert.equal(inner.connections(), seen);
 });

@@ -247,7 +247,7 @@ test('verify says whose token it is, and 401 to any that is not good', async (t)
     const { scopes, ...shown } = (await reply.json()) as { scopes: string[] };
     assert.deepEqual(shown, {
       status: 'success',
-      message: 'The token is good.',
+      message: 'The token is valid.',
       client_id: id,
       role,
       tenant: 'default',

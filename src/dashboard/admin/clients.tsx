@@ -10,8 +10,8 @@ export const ROLES: Role[] = ['client', 'ops', 'admin'];
 
 /** Asked before somebody is let in or shut out. */
 export function disableQuestion(who: string, disabled: boolean): string {
-  if (disabled) return `Enable ${who}? What it had a right to, it may do again at once.`;
-  return `Disable ${who}? It is refused at once everywhere, until it is enabled again. Its files stay.`;
+  if (disabled) return `Enable ${who}? It gets all its rights back at once.`;
+  return `Disable ${who}? Its requests are refused from now on, until it is enabled again. Its files are kept.`;
 }
 
 export function ClientsTab(props: PageProps) {
@@ -67,7 +67,7 @@ export function ClientsTab(props: PageProps) {
         </Act>
         <Act
           label={`End sessions of ${name ?? id}`}
-          ask={`End all sign-ins of ${name ?? id}? Until the next sign-in, what goes on stops.`}
+          ask={`End all sign-ins of ${name ?? id}? Its running transfers stop until it signs in again.`}
           run={() => change(id, { end_sessions: true })}
           onError={setError}
         >

@@ -62,7 +62,7 @@ export function PeopleTab(props: PageProps) {
           </Act>
           <Act
             label={`End sessions of ${shown}`}
-            ask={`End all sign-ins of ${shown}? Until the next sign-in, what goes on stops.`}
+            ask={`End all sign-ins of ${shown}? Their running transfers stop until they sign in again.`}
             run={() => change(id, { end_sessions: true })}
             onError={setError}
           >

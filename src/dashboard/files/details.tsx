@@ -71,7 +71,7 @@ function Facts({ file, digest }: { file: FileStatus; digest: string | null }) {
     ['CRC-32', file.crc32 ?? 'known when complete'],
     ['Digest', digest ?? 'none was declared'],
     ...(file.stale
-      ? ([['State', `Parked, for nothing came for long: ${parkedUntil(file)}`]] as [string, string][])
+      ? ([['State', `Parked, because nothing has arrived for a long time; ${parkedUntil(file)}`]] as [string, string][])
       : []),
     ['Begun', time(file.created_at)],
     ['Complete', file.completed_at === null ? 'not yet' : time(file.completed_at)],

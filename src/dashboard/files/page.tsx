@@ -54,7 +54,7 @@ export function FilesPage(page: PageProps) {
 function questionOf(chosen: FileStatus[]): string {
   const files = chosen.filter(({ status }) => status === 'complete');
   const uploads = chosen.filter(({ status }) => status !== 'complete');
-  const kept = uploads.some(({ readable }) => readable) ? ' What was stored before stays.' : '';
+  const kept = uploads.some(({ readable }) => readable) ? ' Stored files are kept.' : '';
   const [one] = chosen;
   if (chosen.length === 1 && one) {
     if (one.status === 'complete') return `Delete ${one.filename}?`;

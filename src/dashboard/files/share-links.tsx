@@ -90,7 +90,7 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
         </button>
       </form>
       <Table
-        caption="Links that are good now"
+        caption="Valid links"
         head={['Ends', 'Downloads', 'Password', 'Made by', 'Do']}
         rows={rows}
         empty={live.value === null ? 'Loading …' : 'There is no link to this file.'}

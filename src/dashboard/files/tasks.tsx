@@ -65,7 +65,7 @@ export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
 }
 
 function replace(moves: Moves, { id, name }: Task): void {
-  if (confirm(`Replace the stored ${name}? Its content is gone once the new one is complete.`)) moves.replace(id);
+  if (confirm(`Replace the stored ${name}? Its content is deleted once the new file is complete.`)) moves.replace(id);
 }
 
 function Overall({ tasks, moves }: { tasks: Task[]; moves: Moves }) {

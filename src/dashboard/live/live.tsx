@@ -64,7 +64,7 @@ export function LivePage(props: PageProps) {
           <Act
             kind="danger"
             label={`Cancel the upload of ${name}`}
-            ask={`Cancel the upload of ${name}? What came of it is removed.${file.readable ? ' The file that was stored before stays.' : ''}`}
+            ask={`Cancel the upload of ${name}? What has arrived of it is removed.${file.readable ? ' The stored file is kept.' : ''}`}
             run={() => endUpload(props, file.filename, owner).then(live.again)}
             onError={setError}
           >

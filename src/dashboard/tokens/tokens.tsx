@@ -71,7 +71,7 @@ export function TokensPage(props: PageProps) {
       />
       <Section title="Tokens">
         <Table
-          caption="API tokens that are good now"
+          caption="Valid API tokens"
           head={['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Do']}
           rows={(live.value ?? []).map(row)}
           empty={

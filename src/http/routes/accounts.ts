@@ -85,7 +85,7 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
       const administrator = administratorOf(deps, request);
       if (administrator) request.audited = { principal: administrator };
       else if (config.registration === 'closed') {
-        return next(new LadingError('forbidden', 'Accounts are made by the administrator here; ask for one.'));
+        return next(new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.'));
       }
       next();
     },

@@ -7,10 +7,10 @@ import { SIGNED_IN } from '../documented.ts';
 
 const Swept = Type.Object(
   {
-    removed: Type.Integer({ minimum: 0, description: 'Uploads that were parked for long, removed.' }),
+    removed: Type.Integer({ minimum: 0, description: 'Parked uploads that were removed.' }),
     sealed: Type.Integer({ minimum: 0, description: 'Covered files of undeclared size that were sealed.' }),
     parked: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'Uploads that nothing came for, parked; absent when there were none.' }),
+      Type.Integer({ minimum: 1, description: 'Uploads that were parked; absent when there were none.' }),
     ),
   },
   { title: 'Swept' },
@@ -22,7 +22,7 @@ export function adminRoutes(app: FastifyInstance, { engine, identity }: RouteDep
     schema: {
       tags: ['Administration'],
       summary:
-        'Parks stale uploads, removes those parked for long and seals finished ones of undeclared size now: of the whole server, so for root where there are several tenants.',
+        'Parks stale uploads, removes those that were parked long enough and seals finished ones of undeclared size, on the whole server; with several tenants for the role root.',
       response: { 200: Swept },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },

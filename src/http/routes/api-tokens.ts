@@ -47,7 +47,7 @@ function listRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
   app.get<{ Querystring: ApiTokenQuery }>('/api/tokens', {
     schema: {
       tags,
-      summary: 'The API tokens that are good now, without the tokens themselves.',
+      summary: 'The valid API tokens, without the tokens themselves.',
       querystring: ApiTokenQuery,
       response: { 200: ApiTokenList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: REFUSALS },

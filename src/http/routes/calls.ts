@@ -52,7 +52,7 @@ function requestRoute(app: FastifyInstance, deps: RouteDeps): void {
   app.post<{ Body: NewCall }>('/calls/otp', {
     schema: {
       tags,
-      summary: 'Calls a telephone and speaks a code of six digits, good for five minutes.',
+      summary: 'Calls a telephone and speaks a code of six digits, valid for five minutes.',
       consumes: ANY_FORM,
       body: NewCall,
       response: { 200: CallRequested },
@@ -81,7 +81,7 @@ function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
       tags,
       summary: 'Says whether a code is the one that was spoken; three tries, and once only.',
       description:
-        'A call to the number that is registered for whoever asks counts as a second factor afterwards, for the sign-in or API ' +
+        'A call to the number that is registered for the caller counts as a second factor afterwards, for the sign-in or API ' +
         'token that verified it.',
       consumes: ANY_FORM,
       body: CallCode,

@@ -25,7 +25,7 @@ export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
       description:
         'Clients see what happens to their own files; ops and administrators to all of their tenant, administrators also who was ' +
         'refused. A client that comes back with Last-Event-ID gets what it missed; an event named "lost" says that some of ' +
-        'that is no longer kept. Chunks are told at most four times a second for each file.',
+        'that is no longer kept. Chunks are reported at most four times a second for each file.',
       querystring: EventQuery,
       response: {
         200: {

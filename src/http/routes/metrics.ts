@@ -12,7 +12,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.get('/metrics', {
     schema: {
       tags: ['Administration'],
-      summary: 'Numbers of the whole server for Prometheus; for root where there are several tenants.',
+      summary: 'Numbers of the whole server for Prometheus; with several tenants for the role root.',
       security: [{ bearer: [] }, { cookie: [] }, { basic: [] }],
       response: {
         200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },

@@ -272,7 +272,7 @@ export function verifyRoute(app: FastifyInstance): void {
   app.get('/api/token/verify', {
     schema: {
       tags,
-      summary: 'Whose token this is, if it is good.',
+      summary: 'Whose token this is, if it is valid.',
       response: { 200: Verified },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
@@ -281,7 +281,7 @@ export function verifyRoute(app: FastifyInstance): void {
       reply.header('cache-control', 'no-store');
       const { id, role, tenant, kind, scopes } = principal;
       const shown = { client_id: id, role, tenant, kind, scopes: [...scopes], whole: hasRole(principal) };
-      return { status: 'success', message: 'The token is good.', ...shown };
+      return { status: 'success', message: 'The token is valid.', ...shown };
     },
   });
 }

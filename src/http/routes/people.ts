@@ -71,7 +71,7 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
       ownPages(),
       (_request, _reply, next) => {
         if (config.registration === 'open') return next();
-        next(new LadingError('forbidden', 'Accounts are made by the administrator here; ask for one.'));
+        next(new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.'));
       },
     ],
     preParsing: smallBody(config.idleSeconds),

@@ -36,7 +36,7 @@ function openRoute(app: FastifyInstance, deps: RouteDeps, players: Players): voi
   app.post<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/player/*', {
     schema: {
       tags,
-      summary: 'Lets the media elements of this browser read a complete file for some minutes, by a cookie.',
+      summary: 'Lets the media elements of this browser read a complete file for 15 minutes, by a cookie.',
       description:
         `For pages: <audio> and <video> can send no token. The cookie is for the address in the reply alone, ends with the sign-in, ` +
         `and after ${PLAYER_SECONDS / 60} minutes. It is no share link, and is in no list of them.`,
@@ -70,7 +70,7 @@ function endRoute(app: FastifyInstance, players: Players): void {
   app.delete<{ Params: { player_id: string } }>(`${PATH}/:player_id`, {
     schema: {
       tags,
-      summary: 'Ends the right to play a file; what is being sent by it is cut.',
+      summary: 'Ends the right to play a file and cuts off what is being sent.',
       params: playerId,
       response: { 200: Message },
       documented: { errors: [...SIGNED_IN, 'not_found'] },
@@ -131,5 +131,5 @@ function setCookie(request: FastifyRequest, reply: FastifyReply, id: string, sec
 
 /** The same whatever the reason. */
 function noPlayer(): LadingError {
-  return new LadingError('not_found', 'There is no such right to play a file, or it has ended; ask for another one.');
+  return new LadingError('not_found', 'This player address is unknown or has expired; ask for another one.');
 }

@@ -100,7 +100,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   app.get<{ Querystring: ShareListQuery }>('/api/shares', {
     schema: {
       tags,
-      summary: 'The links to your files that have not ended, whoever made them, the oldest first.',
+      summary: 'The links to your files that have not ended, no matter who made them, the oldest first.',
       querystring: ShareListQuery,
       response: { 200: ShareList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
@@ -169,10 +169,10 @@ export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
       ...downloadSchema,
       tags,
       summary:
-        'A shared file, whole or by ranges, for whoever has the link. Its password, if it has one, comes by HTTP Basic.',
+        'A shared file, whole or by ranges, for everybody who has the link. Its password, if it has one, comes by HTTP Basic.',
       description:
-        'Any name goes with the password. HEAD and what is fetched ahead count as no download. Parts are forgiven up to as much as the ' +
-        'file for each download; those that make up the file are one, and beyond that a Range is answered with the whole file.',
+        'With the password any user name will do. HEAD and prefetches do not count as downloads. Ranges that make up the file count as ' +
+        'one download. As many bytes as the file has may be read besides for each download; beyond that a Range gets the whole file.',
       security: [{}, { basic: [] }],
       params: Type.Object({ token: Type.String({ description: 'The token of the link.' }) }),
       // Messengers and mail programs add parameters to links that people pass on.
@@ -230,7 +230,7 @@ function isPrefetch({ method, headers }: FastifyRequest): boolean {
 }
 
 function notAhead(): LadingError {
-  return new LadingError('overloaded', 'The downloads of this link are counted, so it is not fetched ahead.', {
+  return new LadingError('overloaded', 'This link counts its downloads, so it cannot be prefetched.', {
     retry_after: 1,
   });
 }

@@ -20,8 +20,8 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
       tags: ['Files'],
       summary: 'How far a file is; also for an unknown name (pending).',
       description:
-        'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete. Who comes ' +
-        'back with the id of its last event and was told of this version already is answered 204.',
+        'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete. A ' +
+        'client that reconnects with the id of the last event of a complete file gets 204.',
       params: nameParameter,
       querystring: OwnerQuery,
       response: {
@@ -32,7 +32,7 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
             'text/event-stream': { schema: Type.String() },
           },
         },
-        204: { type: 'null', description: 'This client was told that the file is complete.' },
+        204: { type: 'null', description: 'The client has already received the complete status.' },
       },
       documented: {
         request: ['Last-Event-ID'],

@@ -110,7 +110,7 @@ export function tokensPage(deps: RouteDeps, site: Site, made: string | null): st
     `<label>Good for<select name="life" aria-label="Good for">${lives.join('')}</select></label>` +
     `<fieldset class="choices"><legend>It may</legend>${scopes.join('')}</fieldset>` +
     `<button class="main" type="submit">Make token</button></form></section>` +
-    `<section class="card"><h2>Tokens</h2><table><caption>API tokens that are good now</caption><thead><tr>${head.join('')}</tr></thead>` +
+    `<section class="card"><h2>Tokens</h2><table><caption>Valid API tokens</caption><thead><tr>${head.join('')}</tr></thead>` +
     `<tbody>${tokens.map((token) => rowOf(site, token, most)).join('')}</tbody></table></section>`
   );
 }

@@ -107,7 +107,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
         checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
         const seconds = wholeNumber(form.get('life') || '0', 0, LONGEST_SECONDS.token);
-        if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is good.');
+        if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is valid.');
         const name = form.get('name')?.trim().slice(0, 200) || null;
         request.audited = { tenant: owner.tenant };
         const made = await identity.apiTokens.create({

@@ -39,7 +39,7 @@ export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, i
     schema: {
       tags,
       summary:
-        'Throughput, chunks and refusals of the last hour of the whole server, for ops and administrators; for root where there are several tenants.',
+        'Throughput, chunks and refusals of the last hour of the whole server, for ops and administrators; with several tenants for the role root.',
       response: { 200: History },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
     },

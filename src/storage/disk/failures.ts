@@ -13,7 +13,7 @@ function toLadingError(error: unknown): LadingError {
   if (FULL.has(code)) {
     return new LadingError(
       'insufficient_storage',
-      'The server has no room for these bytes; what was stored before is safe. Try again when space was made.',
+      'The server has no room for these bytes; what was stored before is safe. Make room and try again.',
       {},
       { cause: error },
     );
@@ -29,7 +29,7 @@ function toLadingError(error: unknown): LadingError {
   }
   return new LadingError(
     'internal',
-    'The server could not read or write its storage. Try again; if it goes on, tell whoever runs the server.',
+    'The server could not read or write its storage. Try again; if it happens again, ask the operator of the server.',
     {},
     { cause: error },
   );
