@@ -86,7 +86,11 @@ interface ForeignError {
 
 /** What the framework and its plugins refuse by themselves, by their error codes. */
 const FRAMEWORK: Record<string, () => LadingError> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: unsupportedMediaType,
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
+    new LadingError(
+      'unsupported_media_type',
+      'This Content-Type is not taken here. Most routes take application/json; /docs names the media types of each route.',
+    ),
   FST_ERR_CTP_BODY_TOO_LARGE: () =>
     new LadingError('chunk_too_large', 'The body of this request is too long for this route.'),
   FST_ERR_CTP_EMPTY_JSON_BODY: () => new LadingError('invalid_request', 'The body is empty; JSON is expected.'),
