@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { handClock } from '../support/clock.ts';
-import { anna, ask, PASSWORD } from '../support/people.ts';
+import { anna, ask, NEW_PASSWORD, PASSWORD } from '../support/people.ts';
 import { atEnd, startServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
@@ -64,6 +64,24 @@ test('a person gets in from where they signed in before while others guess, afte
   );
   await assertProblemReply(await login(origin, PASSWORD, from('192.0.2.1')), 'rate_limited');
   assert.equal((await login(origin, PASSWORD, from(OWNER))).status, 200);
+});
+
+test('who has a token guesses the old password from many networks no faster than anybody, and the person is let through', async (t) => {
+  const { origin } = await startServer(t, SETTINGS, { clock: handClock(Date.now()) });
+  const made = await ask(origin, '/v1/auth/registration', { body: anna, headers: from(OWNER) });
+  const { access_token: token } = (await made.json()) as { access_token: string };
+  const change = (old: string, address: string) =>
+    ask(origin, '/v1/auth/me', {
+      method: 'PUT',
+      body: { password: NEW_PASSWORD, old_password: old },
+      headers: { ...from(address), authorization: `Bearer ${token}` },
+    });
+  const statuses: number[] = [];
+  for (let n = 0; n < 110; n += 1)
+    statuses.push((await change(`wrong ${n}`, `2001:db8:0:${n.toString(16)}::1`)).status);
+  assert.equal(statuses[0], 403);
+  assert.equal(statuses.at(-1), 429, 'who guesses waits');
+  assert.equal((await change(PASSWORD, OWNER)).status, 200);
 });
 
 test('many sign-ups from an address hold up no sign-in there', async (t) => {

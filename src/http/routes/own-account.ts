@@ -9,7 +9,7 @@ import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { changeOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
-import { keyOf, shownPerson, wrongCredentials } from '../sessions.ts';
+import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../sessions.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['People'];
@@ -78,10 +78,11 @@ async function proveOldPassword(
   request: FastifyRequest<{ Body: OwnChange }>,
   person: PersonDocument,
 ): Promise<void> {
-  const key = keyOf(person);
+  // Apart from sign-ins, at which strangers guess. Here only who has a token does, and that may be stolen.
+  const key = `own ${keyOf(person)}`;
   const isRight = async (): Promise<PersonDocument | null> =>
     (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) ? person : null;
-  const right = await throttle.attempt(key, request.ip, isRight, { chosen: true, known: () => true });
+  const right = await throttle.attempt(key, request.ip, isRight, passwordOf(identity, person, request));
   if (right) return;
   throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
 }
