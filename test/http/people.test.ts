@@ -84,7 +84,7 @@ test('every refusal of a registration', async (t) => {
   await refuse(twice('hT9$kq2'), 'validation_failed', /at least 8/);
   await refuse(twice(`${PASSWORD} `.repeat(5)), 'validation_failed', /at most 128/);
   await refuse(twice('P@ssw0rd2026'), 'validation_failed', /easy to guess/);
-  await refuse(twice('anna@x.example'), 'validation_failed', /name or e-mail/);
+  await refuse(twice('anna@x.example'), 'validation_failed', /your name, your e-mail address/);
   await refuse(twice('abcdefgh12345678'), 'validation_failed', /easy to guess/);
 
   await register(origin);
