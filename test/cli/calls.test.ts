@@ -18,7 +18,7 @@ test('a code is asked for, spoken again, verified, and counts for the token', as
   assert.equal((await lading(admin.token, 'phone', 'client', client.id)).stdout.trim(), PHONE);
   assert.match(
     (await lading(client.token, 'request', PHONE)).stdout,
-    /Calling \+14155552671\. The code is good for 300 s/,
+    /Calling \+14155552671\. The code is valid for 300 seconds/,
   );
   await eventually(async () => (await lading(client.token, 'status', PHONE)).stdout.includes('spoken'), 'the call');
   assert.equal((await lading(client.token, 'replay', PHONE)).code, 0);
