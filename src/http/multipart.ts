@@ -62,7 +62,9 @@ export class MultipartPart {
       this.#refuse = reject;
     });
     this.#refused.catch(() => {});
-    this.#watch = watch({ held: () => this.#inFile || this.#message.complete, look: () => {}, fail: this.#refuse });
+    // While nothing is read, a client that seems silent may have sent long ago.
+    const held = (): boolean => this.#inFile || this.#message.complete || this.#message.readableFlowing === false;
+    this.#watch = watch({ held, look: () => {}, fail: this.#refuse });
     this.#message.on('data', this.#tap);
     this.#parts = new FormParts(request.raw);
   }

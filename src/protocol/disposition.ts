@@ -56,7 +56,7 @@ export function formFieldOf(field: string): { name: string; isFile: boolean } | 
   const { name, filename, 'filename*': extended } = parameters;
   if (type !== 'form-data' || name === undefined) return null;
   return {
-    name: Buffer.from(name, 'latin1').toString('utf8'),
+    name: new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytesOf(name)),
     isFile: filename !== undefined || extended !== undefined,
   };
 }
@@ -84,8 +84,8 @@ function nameOfExtended(value: string | undefined): string | undefined {
 
 /** HTTP parsers give a character for a byte; what has others was decoded before. */
 function bytesOf(text: string): Uint8Array {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: all bytes are meant.
-  return /^[\x00-\xff]*$/.test(text) ? Buffer.from(text, 'latin1') : Buffer.from(text, 'utf8');
+  const units = Array.from({ length: text.length }, (_, index) => text.charCodeAt(index));
+  return units.every((unit) => unit <= 0xff) ? Uint8Array.from(units) : new TextEncoder().encode(text);
 }
 
 /** Clients on Windows write `C:\dir\x` as it is, so a backslash quotes nothing but a quote or another backslash. */

@@ -73,11 +73,11 @@ test('the keys of a status object, in the order of the protocol, then where the 
   const keys = Object.keys(schemas.FileStatus.properties);
   const first = ['filename', 'status', 'bytes_received', 'total_bytes', 'next_expected_byte', 'id', 'readable'];
   const then = ['missing', 'missing_more', 'chunk', 'crc32', 'etag', 'content_type'];
-  const last = ['created_at', 'updated_at', 'completed_at', 'expires_at', 'deliveries'];
+  const last = ['created_at', 'updated_at', 'completed_at', 'expires_at', 'stale', 'deliveries'];
   assert.deepEqual(keys, [...first, ...then, ...last]);
   assert.deepEqual(
     keys.filter((key) => !schemas.FileStatus.required.some((required) => required === key)),
-    ['chunk', 'deliveries'],
+    ['chunk', 'stale', 'deliveries'],
   );
 });
 
