@@ -25,7 +25,7 @@ import { RequestLog } from './log.ts';
 import { checkMessage, markUnreadable, originForm, unreadableTarget } from './message.ts';
 import { Metrics } from './metrics.ts';
 import { notFound } from './not-found.ts';
-import { openapi } from './openapi.ts';
+import { openapi } from './openapi/document.ts';
 import { answerParseError, HEADER_BYTES } from './parse-error.ts';
 import { asLadingError, internalError, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { requireServer } from '../../identity/policy.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 
 const Swept = Type.Object(
   {

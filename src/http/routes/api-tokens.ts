@@ -26,7 +26,7 @@ import {
 } from '../../protocol/token-schemas.ts';
 import { NOTHING, noteChange, ofApiToken } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { jsonBodies } from './json.ts';
 

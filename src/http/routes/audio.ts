@@ -18,8 +18,8 @@ import {
 } from '../../protocol/audio-schemas.ts';
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
 import { type OneShot, receiveOneShot } from '../one-shot.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
 import { downloadSchema, fileSender } from './download.ts';

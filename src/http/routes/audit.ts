@@ -5,7 +5,7 @@ import { DEFAULT_TENANT, reachesAllTenants, tenantOf } from '../../identity/poli
 import { AuditPage, AuditQuery, type AuditRecord } from '../../protocol/audit-schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 
 function shown({ time, requestId, count, ...entry }: AuditEntry): AuditRecord {
   return { time: iso(time), ...entry, request_id: requestId, count };

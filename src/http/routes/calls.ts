@@ -14,8 +14,8 @@ import { iso } from '../../protocol/times.ts';
 import { credentialOf, missingToken } from '../auth.ts';
 import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
 import { ANY_FORM, anyForms, formBodies } from '../form.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 
 const tags = ['Calls'];

@@ -16,7 +16,7 @@ import {
 import { iso } from '../../protocol/times.ts';
 import { NOTHING, noteChange, ofClient } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { jsonBodies } from './json.ts';
 

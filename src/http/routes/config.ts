@@ -8,7 +8,7 @@ import type { NamedTarget } from '../../protocol/delivery-schemas.ts';
 import { SETTINGS, type Setting } from '../../settings.ts';
 import { version } from '../../version.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { MASK, shownTarget } from '../shown-deliveries.ts';
 
 type Shown = keyof RouteDeps['config'] & (typeof SETTINGS)[number]['name'];

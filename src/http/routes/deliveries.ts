@@ -19,7 +19,7 @@ import {
 import { Message, TenantQuery } from '../../protocol/schemas.ts';
 import { NOTHING, noteChange, ofTarget } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { shownDelivery, shownTarget } from '../shown-deliveries.ts';
 import { jsonBodies } from './json.ts';

@@ -13,7 +13,7 @@ import { DownloadQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { authoriseReading } from '../reading.ts';
 import { digestFields, representationFields } from '../representation.ts';
 import { FollowSource, Incomplete, PiecesSource, type Source, Withdrawn } from '../sources.ts';

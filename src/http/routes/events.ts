@@ -9,8 +9,8 @@ import { hears, hearsRefusals, seesTargets } from '../../identity/policy.ts';
 import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/event-schemas.ts';
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
 import { EventStream } from '../event-stream.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 
 export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { events, streams } = deps;

@@ -6,7 +6,7 @@ import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS, preconditionOf } from '../preconditions.ts';
 import { authoriseListing, listGranted } from '../reading.ts';
 import { nameParameter } from './parameters.ts';

@@ -10,7 +10,7 @@ import { Message } from '../../protocol/schemas.ts';
 import { iso } from '../../protocol/times.ts';
 import { NOTHING, noteChange, ofGrant } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../sharing.ts';
 import { jsonBodies } from './json.ts';

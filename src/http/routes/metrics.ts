@@ -5,7 +5,7 @@ import type { Principal } from '../../contracts.ts';
 import { requireServer } from '../../identity/policy.ts';
 import { basicCredentials, credentialOf, missingToken, signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 
 export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { registry } = deps.metrics;

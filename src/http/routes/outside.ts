@@ -19,7 +19,7 @@ import { ACCESS_COOKIE, cookieOf } from '../cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../csrf.ts';
 import { keepDeparture, takeDeparture } from '../departure-cookies.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { Arriving, personFor } from '../outside-people.ts';
 import { beginSession } from '../sessions.ts';
 import type { Site } from '../site.ts';

@@ -6,7 +6,7 @@ import { OwnChange, Person } from '../../protocol/people-schemas.ts';
 import { noteChange, ofPerson } from '../changes.ts';
 import { clearCookies } from '../cookies.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { changeOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
 import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../sessions.ts';

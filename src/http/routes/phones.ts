@@ -8,7 +8,7 @@ import { mayManage, reachesTenant } from '../../identity/policy.ts';
 import { RegisteredPhone } from '../../protocol/call-schemas.ts';
 import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { jsonBodies } from './json.ts';
 

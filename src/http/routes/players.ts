@@ -14,7 +14,7 @@ import { iso } from '../../protocol/times.ts';
 import { standing } from '../auth.ts';
 import { refuseForeign, wantsSecureCookies } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, WORKING } from '../documented.ts';
+import { SIGNED_IN, WORKING } from '../openapi/documented.ts';
 import { authoriseReading } from '../reading.ts';
 import { completeFile } from '../sharing.ts';
 import { downloadSchema, fileSender } from './download.ts';

@@ -8,7 +8,7 @@ import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind } from '../.
 import { NewQuota, QuotaReport } from '../../protocol/quota-schemas.ts';
 import { noteChange, ofLimits } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { jsonBodies } from './json.ts';
 

@@ -10,7 +10,7 @@ import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { FileStatus } from '../../protocol/schemas.ts';
 import { bearerAuth } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import type { RateLimits } from '../rate-limit.ts';
 import { append } from '../resumable/append.ts';

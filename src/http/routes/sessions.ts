@@ -10,7 +10,7 @@ import { iso } from '../../protocol/times.ts';
 import { credentialOf } from '../auth.ts';
 import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { endSessionOf } from '../sessions.ts';
 
 const tags = ['Sessions'];

@@ -21,7 +21,7 @@ import { iso } from '../../protocol/times.ts';
 import { basicCredentials } from '../auth.ts';
 import { NOTHING, noteChange, ofShare } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY, WORKING } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
 import { smallBody } from '../refuse.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../sharing.ts';

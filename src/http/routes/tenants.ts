@@ -7,7 +7,7 @@ import { Message, NewTenant, Tenant, TenantList } from '../../protocol/schemas.t
 import { iso } from '../../protocol/times.ts';
 import { NOTHING, noteChange, ofTenant } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { jsonBodies } from './json.ts';
 

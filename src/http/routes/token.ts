@@ -5,8 +5,8 @@ import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { TokenReply, TokenRequest } from '../../protocol/schemas.ts';
 import { signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
 import { type Form, formBodies, parseForm } from '../form.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 
 export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {

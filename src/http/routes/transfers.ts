@@ -3,8 +3,8 @@ import type { FastifyInstance } from 'fastify';
 import { hears, holderOf, requireServer } from '../../identity/policy.ts';
 import { History, TransferList, TransferQuery } from '../../protocol/transfer-schemas.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
 import { ServerHistory } from '../history.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 
 const tags = ['Administration'];
 

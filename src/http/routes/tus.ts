@@ -4,7 +4,7 @@ import Type from 'typebox';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { bearerAuth } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../documented.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import type { RateLimits } from '../rate-limit.ts';
 import { append } from '../tus/append.ts';

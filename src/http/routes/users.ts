@@ -15,7 +15,7 @@ import {
 import { Message, type Role, TenantQuery } from '../../protocol/schemas.ts';
 import { NOTHING, noteChange, ofPerson } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../documented.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { changeOf, newPersonOf } from '../person-input.ts';
 import { smallBody } from '../refuse.ts';
 import { shownPerson } from '../sessions.ts';

@@ -6,10 +6,12 @@ import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
 import type { TSchema } from 'typebox';
-import { CATALOGUE, type ErrorCode, LadingError } from '../errors.ts';
-import { Problem } from '../protocol/schemas.ts';
-import type { Needs } from './auth.ts';
-import { ACCESS_COOKIE } from './cookies.ts';
+import { CATALOGUE, type ErrorCode, LadingError } from '../../errors.ts';
+import { Problem } from '../../protocol/schemas.ts';
+import type { Needs } from '../auth.ts';
+import { ACCESS_COOKIE } from '../cookies.ts';
+import { PROBLEM_TYPE, problemReply, type Refusal } from '../problems.ts';
+import { PLAYER_COOKIE } from '../routes/players.ts';
 import {
   type Documented,
   type Field,
@@ -18,8 +20,6 @@ import {
   REQUEST_FIELDS,
   type ReplyField,
 } from './documented.ts';
-import { PROBLEM_TYPE, problemReply, type Refusal } from './problems.ts';
-import { PLAYER_COOKIE } from './routes/players.ts';
 
 type Json = Record<string, unknown>;
 

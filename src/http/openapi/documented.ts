@@ -3,7 +3,7 @@
  * document is made. As `schema.headers` the fields would be checked once more on every request, in other words than the parsers' own.
  */
 import type { TSchema } from 'typebox';
-import type { ErrorCode } from '../errors.ts';
+import type { ErrorCode } from '../../errors.ts';
 
 declare module 'fastify' {
   interface FastifySchema {
