@@ -4,7 +4,10 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { validate as isCron } from 'node-cron';
+import { Compat, FAMILIES, type Family } from './compat.ts';
 import { checkPasswordNow, PASSWORD_CHARACTERS } from './identity/passwords.ts';
+import { nearest } from './misspelt.ts';
+import { takeOldSettings } from './old-settings.ts';
 import { bytesOf } from './protocol/sizes.ts';
 import { type Kind, type KindTypes, SETTINGS, type Setting } from './settings.ts';
 
@@ -25,6 +28,10 @@ export interface Loaded {
   config: Config;
   /** Lines for the log: things that are allowed and probably not meant. */
   warnings: string[];
+  /** Lines for the log: what was taken for what. */
+  notes: string[];
+  /** By name of a setting: the flag or variable that says it, an old variable by its old name; absent: the default. */
+  sources: ReadonlyMap<string, string>;
 }
 
 /** As `bytesOf`; null also for what is no whole number of bytes. */
@@ -98,6 +105,19 @@ function bareOrigin(text: string): string {
   return url.origin;
 }
 
+function parseCompat(text: string): Compat {
+  if (text.toLowerCase() === 'none') return new Compat();
+  return new Compat(text.split(',').map((part) => familyOf(part.trim().toLowerCase())));
+}
+
+function familyOf(name: string): Family {
+  const found = FAMILIES.find((family) => family === name);
+  if (found !== undefined) return found;
+  const near = nearest(name, FAMILIES, 2);
+  const hint = near === null ? '' : ` (did you mean ${near}?)`;
+  throw new Refused(`must be none, or a list of ${FAMILIES.join(', ')}${hint}`);
+}
+
 const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] } = {
   text: (text) => text,
   name: (text) => text,
@@ -162,12 +182,14 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
     });
   },
   origin: bareOrigin,
+  compat: parseCompat,
 };
 
 interface Source {
   text: string;
-  /** How the person wrote it: `LADING_PORT` or `--port`. */
+  /** How the person wrote it: `LADING_PORT`, `--port`, or `PORT` as an older server had it. */
   label: string;
+  isDefault?: true;
 }
 
 function sourceOf(setting: Setting, env: Environment, flags: Flags): Source | null {
@@ -176,7 +198,7 @@ function sourceOf(setting: Setting, env: Environment, flags: Flags): Source | nu
   const text = env[setting.env]?.trim();
   // An empty variable counts as absent: that is how container files and unit files unset one.
   if (text !== undefined && text !== '') return { text, label: setting.env };
-  return setting.default === null ? null : { text: setting.default, label: setting.env };
+  return setting.default === null ? null : { text: setting.default, label: setting.env, isDefault: true };
 }
 
 function read(setting: Setting, source: Source): unknown {
@@ -207,16 +229,26 @@ export type Flags = Readonly<Record<string, string | undefined>>;
  * Reads and checks every setting; a flag wins over the environment.
  * @throws ConfigError with one line that names the bad setting
  */
-export function loadConfig(flags: Flags = {}, env: Environment = process.env): Loaded {
+export function loadConfig(flags: Flags = {}, given: Environment = process.env): Loaded {
+  const table: readonly Setting[] = SETTINGS;
+  const old = takeOldSettings(
+    given,
+    (name) => table.some(({ env, kind }) => env === name && kind === 'secret'),
+    (name) => table.some(({ env, flag }) => env === name && flags[flag] !== undefined),
+  );
   const values: Record<string, unknown> = {};
-  for (const setting of SETTINGS) {
-    const source = sourceOf(setting, env, flags);
-    values[setting.name] = source === null ? null : read(setting, source);
+  const sources = new Map<string, string>();
+  for (const setting of table) {
+    const source = sourceOf(setting, old.env, flags);
+    const label = source?.label === setting.env ? (old.taken.get(setting.env) ?? setting.env) : source?.label;
+    values[setting.name] = source === null ? null : read(setting, { ...source, label: label ?? setting.env });
+    if (label !== undefined && source?.isDefault !== true) sources.set(setting.name, label);
   }
   // The table is what ties names to kinds; each value was made by the parser of its kind just above.
   const config = values as Omit<Config, 'tls'>;
   const tls = checkTogether(config);
-  return { config: Object.freeze({ ...config, tls }), warnings: warningsOf(config, env) };
+  const warnings = [...old.warnings, ...config.compat.lines(), ...warningsOf(config, given)];
+  return { config: Object.freeze({ ...config, tls }), warnings, notes: old.notes, sources };
 }
 
 function checkTogether(config: Omit<Config, 'tls'>): Config['tls'] {
@@ -276,7 +308,7 @@ function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
 }
 
 /** Read by the command-line client; no reason to warn when they are set in the same shell. */
-const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
+export const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
   'LADING_SERVER',
   'LADING_TOKEN',
   'LADING_CLIENT_ID',

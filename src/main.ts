@@ -5,21 +5,24 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { App } from './compose.ts';
-import { type Config, ConfigError, loadConfig, parseFlags } from './config.ts';
+import { type Config, ConfigError, type Loaded, loadConfig, parseFlags } from './config.ts';
+import { type FoundEnvironment, findEnvironment } from './environment.ts';
 import { checkRoom, roomHere } from './room.ts';
 
 /** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
 export async function serve(argv: readonly string[]): Promise<void> {
-  let config: Config;
-  let warnings: string[];
+  let loaded: Loaded;
+  let found: FoundEnvironment;
   try {
-    ({ config, warnings } = loadConfig(parseFlags(argv)));
+    found = findEnvironment();
+    loaded = loadConfig(parseFlags(argv), found.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     console.error(`lading: ${error.message}`);
     process.exitCode = 2;
     return;
   }
+  const { config } = loaded;
   const room = checkRoom(roomHere(), config.bufferBytes);
   if (room.refusal !== null) {
     console.error(`lading: ${room.refusal}`);
@@ -36,7 +39,8 @@ export async function serve(argv: readonly string[]): Promise<void> {
     process.exitCode = 1;
     return;
   }
-  for (const warning of [...warnings, ...room.warnings]) app.log.warn(warning);
+  for (const note of loaded.notes) app.log.info(note);
+  for (const warning of [...found.warnings, ...loaded.warnings, ...room.warnings]) app.log.warn(warning);
   const stopping = stopOnSignals(app, config);
   let isLost = false;
   void app.lost.then(() => {

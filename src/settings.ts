@@ -1,6 +1,6 @@
 /** Every setting of the server, in one table: parsing, `--help` and the README's list come from it. */
 import { availableParallelism } from 'node:os';
-
+import type { Compat } from './compat.ts';
 import { GIB, MIB, TIB } from './protocol/sizes.ts';
 
 const SECONDS_A_YEAR = 366 * 24 * 3600;
@@ -33,6 +33,7 @@ export interface KindTypes {
   /** `sip:user@host`, with a port if need be. */
   sip: string | null;
   guarded: readonly ('downloads' | 'share')[];
+  compat: Compat;
 }
 
 export type Kind = keyof KindTypes;
@@ -607,6 +608,14 @@ export const SETTINGS = [
     kind: 'switch',
     default: 'off',
     help: 'on: Location of an upload is itself the right to go on with it until it lapses, whatever becomes of the token; off: it takes a token of the same client or person',
+  },
+  {
+    name: 'compat',
+    env: 'LADING_COMPAT',
+    flag: 'compat',
+    kind: 'compat',
+    default: 'none',
+    help: 'Programs of older servers that are served as those did where that takes less strictness: none, or file-transfer, audio-ftp, ops-client, talk, audio-hosting, separated by commas; docs/migrating.md says what each loosens',
   },
   {
     name: 'logLevel',

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Compat } from '../src/compat.ts';
 import { ConfigError, type Environment, type Flags, loadConfig, parseFlags, parseSize } from '../src/config.ts';
 import { SETTINGS } from '../src/settings.ts';
 import { helpText, settingsTable } from '../src/settings-text.ts';
@@ -91,6 +92,7 @@ test('the defaults are those of the protocol', () => {
     tlsCert: null,
     tlsKey: null,
     tls: null,
+    compat: new Compat(),
     logLevel: 'info',
     shutdownSeconds: 20,
   });

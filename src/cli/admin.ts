@@ -73,9 +73,11 @@ function show(out: Output, made: Reset): void {
 /** Loads the server's rooms only now: no other command of these needs them. */
 async function reset({ dataDir, role, id }: Options): Promise<Reset> {
   const { ConfigError, loadConfig, parseFlags } = await import('../config.ts');
+  const { findEnvironment } = await import('../environment.ts');
   const { openIdentity } = await import('../compose.ts');
   try {
-    const { config } = loadConfig(parseFlags(dataDir === undefined ? [] : ['--data-dir', dataDir]));
+    const flags = parseFlags(dataDir === undefined ? [] : ['--data-dir', dataDir]);
+    const { config } = loadConfig(flags, findEnvironment().env);
     if (id !== undefined && id === config.adminId) {
       throw new UsageError(`The secret of ${id} is the one in LADING_ADMIN_SECRET; change it there.`);
     }

@@ -2,16 +2,16 @@
  * Requests say nothing that is not understood: a parameter or key that the schema does not know is refused by name. A typing error would
  * otherwise be a limit that is not set. Protocols that let others add fields say so with `additionalProperties: true`.
  */
-import { distance } from 'fastest-levenshtein';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LadingError } from '../errors.ts';
+import { misspelt, nearest } from '../misspelt.ts';
 
 type Json = Record<string, unknown>;
 
 /** Names that a refusal lists at most. */
 const MAX_NAMED = 4;
-/** Characters of a name that a refusal repeats at most; longer ones are not compared either. */
+/** Characters of a name that a refusal repeats at most. */
 const MAX_NAME = 40;
 
 function isObject(value: unknown): value is Json {
@@ -49,31 +49,6 @@ export function strictRequests(app: FastifyInstance): void {
     if (body !== undefined) route.schema.body = closed(body);
     if (schema.documented?.optionalBody) route.preValidation = [emptyBody, ...[route.preValidation ?? []].flat()];
   });
-}
-
-function fold(name: string): string {
-  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
-}
-
-/** The known name that differs from this one by case, separators or typing errors alone; null when none does. */
-export function misspelt(name: string, known: readonly string[]): string | null {
-  if (name.length > MAX_NAME) return null;
-  const given = fold(name);
-  const near = known
-    .map((candidate) => ({ candidate, length: candidate.length, edits: distance(given, fold(candidate)) }))
-    .filter(({ edits, length }) => edits <= Math.floor(Math.max(given.length, length) / 3))
-    .sort((a, b) => a.edits - b.edits);
-  return near[0]?.candidate ?? null;
-}
-
-/** The known name that was probably meant: misspelt, or one of the two begins with the other. */
-export function nearest(name: string, known: readonly string[]): string | null {
-  const given = fold(name);
-  const begins = (candidate: string): boolean => {
-    const folded = fold(candidate);
-    return given.length >= 3 && (folded.startsWith(given) || given.startsWith(folded));
-  };
-  return misspelt(name, known) ?? known.find(begins) ?? null;
 }
 
 /**

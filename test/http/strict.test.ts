@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { checkFormField, closed, nearest, unknownKeys } from '../../src/http/strict.ts';
+import { checkFormField, closed, unknownKeys } from '../../src/http/strict.ts';
+import { nearest } from '../../src/misspelt.ts';
 import { rootFolder } from '../support/identity.ts';
 import { OPEN_QUERIES } from '../support/open-queries.ts';
 import { type Operation, operationsOf } from '../support/openapi.ts';

@@ -4,9 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { encodeChunkHeader, sum256 } from '../src/protocol/chunk.ts';
-import type { FileStatus, Problem, TokenReply } from '../src/protocol/schemas.ts';
-import { startServer, type TestServer } from './support/server.ts';
+import { encodeChunkHeader, sum256 } from '../../src/protocol/chunk.ts';
+import type { FileStatus, Problem, TokenReply } from '../../src/protocol/schemas.ts';
+import { startServer, type TestServer } from '../support/server.ts';
 
 const ALPHABET = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZ');
 

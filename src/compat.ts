@@ -1,0 +1,58 @@
+/**
+ * What `LADING_COMPAT` loosens for programs that were written against older servers. Nothing of it is on by default. The few
+ * places that loosen something ask `compat.allows(…)`; the log, `lading settings` and `docs/migrating.md` show the same sentences.
+ */
+
+/** By family of programs: each loosening, and what a person should know of it, as a sentence. */
+export const COMPAT = {
+  'file-transfer': {
+    replaceFromStart:
+      'A chunk of POST /api/files/upload that starts at byte 0 and differs from a complete file of that name begins a replacement of it, without overwrite=true.',
+    emptyChunk: 'A chunk of POST /api/files/upload with a header for 0-0 and no data stores an empty file.',
+  },
+  'audio-ftp': {
+    refreshAlone:
+      'Whoever has a refresh token of POST /api/oauth/token gets access tokens for it, without the id and secret of the client.',
+    keepRefreshToken: 'A refresh token of POST /api/oauth/token can be used again and again until it expires.',
+  },
+  'ops-client': {
+    replaceSameName: 'An upload of an ops account replaces the complete file of the same name, without overwrite=true.',
+  },
+  talk: {
+    localTokens:
+      'Whoever connects from a loopback address makes, lists and revokes API tokens of the default tenant at /api/tokens without signing in.',
+  },
+  'audio-hosting': {},
+} as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+export type Family = keyof typeof COMPAT;
+export type Loosening = { [F in Family]: keyof (typeof COMPAT)[F] }[Family];
+
+// Its keys are exactly those of the table above.
+export const FAMILIES = Object.keys(COMPAT) as readonly Family[];
+
+/** What a family loosens, a sentence each; empty for a family that needs nothing loosened. */
+export function sentencesOf(family: Family): readonly string[] {
+  return Object.values(COMPAT[family]);
+}
+
+/** The value of `LADING_COMPAT`: which families' programs are served as the older servers did. */
+export class Compat {
+  readonly families: readonly Family[];
+
+  constructor(families: readonly Family[] = []) {
+    this.families = FAMILIES.filter((family) => families.includes(family));
+  }
+
+  allows(what: Loosening): boolean {
+    return this.families.some((family) => what in COMPAT[family]);
+  }
+
+  /** A line for the log for each family. */
+  lines(): string[] {
+    return this.families.map((family) => {
+      const sentences = sentencesOf(family);
+      return `LADING_COMPAT=${family}: ${sentences.length > 0 ? sentences.join(' ') : 'Nothing is loosened for these programs.'}`;
+    });
+  }
+}

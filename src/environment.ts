@@ -1,0 +1,49 @@
+/** The variables that settings are read from: those of the process, and under them those of `.env` in its working directory. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { CLIENT_VARIABLES, ConfigError, type Environment } from './config.ts';
+import { isOldSetting } from './old-settings.ts';
+import { SETTINGS } from './settings.ts';
+
+export interface FoundEnvironment {
+  env: Environment;
+  /** Names that `.env` alone sets. */
+  fromFile: ReadonlySet<string>;
+  warnings: string[];
+}
+
+/**
+ * Reads `.env` of `folder`, if there is one; what the process has wins.
+ * @throws ConfigError for a file that cannot be read: a server must not start without the settings that somebody wrote down
+ */
+export function findEnvironment(folder = process.cwd(), env: Environment = process.env): FoundEnvironment {
+  const text = readIfThere(join(folder, '.env'));
+  if (text === null) return { env, fromFile: new Set(), warnings: [] };
+  const written = parseEnv(text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n'));
+  const fromFile = new Set(Object.keys(written).filter((name) => env[name] === undefined));
+  const foreign = [...fromFile].filter((name) => !isKnown(name)).sort();
+  const warnings = foreign.length > 0 ? [`.env sets what is no setting of the server: ${foreign.join(', ')}`] : [];
+  return { env: { ...written, ...env }, fromFile, warnings };
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    // A folder of that name is one of another program's.
+    if (code === 'ENOENT' || code === 'EISDIR') return null;
+    throw new ConfigError(`.env in the working directory cannot be read (${code})`);
+  }
+}
+
+/** Unknown names that begin with LADING_ get a warning of their own, wherever they are set. */
+function isKnown(name: string): boolean {
+  return (
+    name.startsWith('LADING_') ||
+    isOldSetting(name) ||
+    CLIENT_VARIABLES.has(name) ||
+    SETTINGS.some((setting) => setting.env === name)
+  );
+}

@@ -1,0 +1,213 @@
+/** Settings of older servers and `LADING_COMPAT`: what is taken, what is refused, what the log and the documents say. */
+import assert from 'node:assert/strict';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { validate as isCron } from 'node-cron';
+import { COMPAT, FAMILIES, sentencesOf } from '../../src/compat.ts';
+import { type Environment, type Flags, loadConfig, parseFlags } from '../../src/config.ts';
+import { findEnvironment } from '../../src/environment.ts';
+import { OLD_SETTINGS } from '../../src/old-settings.ts';
+import { eventually } from '../support/eventually.ts';
+import { runCli, startCli } from '../support/processes.ts';
+import { repoRoot } from '../support/root.ts';
+
+async function folderWith(t: TestContext, text: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'lading-dotenv-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, '.env'), text);
+  return folder;
+}
+
+function logOf(env: Environment, flags: Flags = {}): string {
+  const { notes, warnings } = loadConfig(flags, env);
+  return [...notes, ...warnings].join('\n');
+}
+
+const KEY = 'a-key-of-the-older-server-that-is-long-enough';
+
+test('old names are taken where they mean the same, in the units of the new ones', () => {
+  const { config, notes, warnings, sources } = loadConfig(
+    {},
+    {
+      SECRET_KEY: KEY,
+      ACCESS_TOKEN_EXPIRE_MINUTES: '45',
+      UPLOAD_DIR: '/tmp/uploads',
+      STALE_UPLOAD_TIMEOUT_SECONDS: '7200',
+      CLEANUP_INTERVAL_SECONDS: '3600',
+      PORT: '8123',
+    },
+  );
+  assert.equal(config.jwtSecret, KEY);
+  assert.equal(config.tokenMinutes, 45);
+  assert.equal(config.dataDir, '/tmp/uploads');
+  assert.equal(config.staleSeconds, 7200);
+  assert.equal(config.cleanupCron, '0 * * * *');
+  assert.equal(config.port, 8123);
+  assert.deepEqual(warnings, []);
+  assert.equal(notes.length, 6);
+  assert.ok(notes.includes('PORT is an old name: it was taken as LADING_PORT=8123'));
+  assert.ok(notes.includes('SECRET_KEY is an old name: it was taken as LADING_JWT_SECRET'));
+  assert.doesNotMatch(notes.join('\n'), new RegExp(KEY));
+  assert.equal(sources.get('port'), 'PORT');
+});
+
+test('a new name wins over an old one, a flag too, and the log says so', () => {
+  const env = { PORT: '8123', LADING_PORT: '9000', SECRET_KEY: KEY, JWT_SECRET: `${KEY}-2` };
+  const { config, notes } = loadConfig(parseFlags(['--data-dir', '/tmp/a']), { ...env, UPLOAD_DIR: '/tmp/b' });
+  assert.deepEqual([config.port, config.dataDir, config.jwtSecret], [9000, '/tmp/a', KEY]);
+  assert.ok(notes.includes('PORT was ignored: LADING_PORT is set too, and wins'));
+  assert.ok(notes.includes('UPLOAD_DIR was ignored: LADING_DATA_DIR is set too, and wins'));
+  assert.ok(notes.includes('JWT_SECRET was ignored: SECRET_KEY is set too, and wins'));
+  // An empty variable is none.
+  assert.equal(loadConfig({}, { PORT: '8123', LADING_PORT: '' }).config.port, 8123);
+  assert.equal(logOf({ PORT: '' }), '');
+});
+
+test('what cannot be taken is named: the server starts without a weak key, and not with a bad value', () => {
+  const weak = loadConfig({}, { SECRET_KEY: 'hush-hush', JWT_ALGO: 'HS512', DB_HOST: 'db', FLASK_ENV: 'development' });
+  assert.equal(weak.config.jwtSecret, null);
+  assert.match(weak.warnings.join('\n'), /SECRET_KEY was not taken: .*32 bytes/);
+  assert.match(weak.warnings.join('\n'), /JWT_ALGO was not taken/);
+  assert.match(weak.warnings.join('\n'), /DB_HOST .*means nothing here/);
+  assert.match(weak.warnings.join('\n'), /FLASK_ENV .*means nothing here/);
+  assert.doesNotMatch(weak.warnings.join('\n'), /hush/);
+  assert.throws(() => loadConfig({}, { PORT: '80a' }), /^ConfigError: PORT must be .*"80a"$/);
+  assert.throws(
+    () => loadConfig({}, { ACCESS_TOKEN_EXPIRE_MINUTES: '0' }),
+    /^ConfigError: ACCESS_TOKEN_EXPIRE_MINUTES must/,
+  );
+});
+
+test('a password of a database is in no line of the log', () => {
+  assert.doesNotMatch(
+    logOf({ DB_PASSWORD: 'swordfish', YANDEX_CLIENT_ID: 'id', YANDEX_CLIENT_SECRET: 'swordfish' }),
+    /sword/,
+  );
+});
+
+test('seconds between looks become a cron expression that is no rarer', () => {
+  const expected: [string, string][] = [
+    ['1', '*/1 * * * * *'],
+    ['45', '*/30 * * * * *'],
+    ['60', '*/1 * * * *'],
+    ['300', '*/5 * * * *'],
+    ['5400', '0 * * * *'],
+    ['21600', '0 */6 * * *'],
+    ['999999', '0 0 * * *'],
+  ];
+  for (const [seconds, cron] of expected) {
+    assert.ok(isCron(cron));
+    assert.equal(loadConfig({}, { CLEANUP_INTERVAL_SECONDS: seconds }).config.cleanupCron, cron, seconds);
+  }
+  assert.match(logOf({ CLEANUP_INTERVAL_SECONDS: '0' }), /CLEANUP_INTERVAL_SECONDS was not taken/);
+});
+
+test('the address that a provider sends people back to says where the server is', () => {
+  const url = 'https://sound.example.org/v1/auth/yandex/callback';
+  assert.equal(loadConfig({}, { YANDEX_REDIRECT_URI: url }).config.publicUrl, 'https://sound.example.org');
+  assert.match(logOf({ YANDEX_REDIRECT_URI: 'https://sound.example.org/auth' }), /YANDEX_REDIRECT_URI was not taken/);
+});
+
+test('names of families: known ones are taken, an unknown one stops the start and names the near one', () => {
+  const { config, warnings } = loadConfig({}, { LADING_COMPAT: 'talk, File-Transfer' });
+  assert.deepEqual(config.compat.families, ['file-transfer', 'talk']);
+  assert.ok(config.compat.allows('localTokens') && config.compat.allows('emptyChunk'));
+  assert.ok(!config.compat.allows('refreshAlone'));
+  const log = warnings.join('\n');
+  for (const sentence of [...sentencesOf('talk'), ...sentencesOf('file-transfer')]) assert.ok(log.includes(sentence));
+  assert.deepEqual(loadConfig({}, {}).config.compat.families, []);
+  for (const [name, near] of [
+    ['file_transfer', 'file-transfer'],
+    ['tlak', 'talk'],
+    ['audio-ftpp', 'audio-ftp'],
+    ['ops', 'ops-client'],
+  ]) {
+    assert.throws(
+      () => loadConfig({}, { LADING_COMPAT: `talk,${name}` }),
+      new RegExp(`^ConfigError: LADING_COMPAT must .*did you mean ${near}\\?`),
+    );
+  }
+  for (const bad of ['everything', 'talk,', ',', 'talk;ops-client', 'none,talk']) {
+    assert.throws(
+      () => loadConfig({}, { LADING_COMPAT: bad }),
+      /^ConfigError: LADING_COMPAT must be none, or a list of/,
+      bad,
+    );
+  }
+});
+
+test('.env of the working directory: beneath the environment, whoever wrote it', async (t) => {
+  const text = `\uFEFF# of the older server\r\nPORT=8123\r\nexport LADING_HOST="::1" # loopback\r\nSECRET_KEY='${KEY}'\r\nFOO=bar\r\nEMPTY=\r\n`;
+  const folder = await folderWith(t, text);
+  const found = findEnvironment(folder, { LADING_HOST: '127.0.0.1', FOO: 'mine' });
+  assert.equal(found.env.PORT, '8123');
+  assert.equal(found.env.LADING_HOST, '127.0.0.1');
+  assert.equal(found.env.SECRET_KEY, KEY);
+  assert.equal(found.env.FOO, 'mine');
+  assert.deepEqual([...found.fromFile].sort(), ['EMPTY', 'PORT', 'SECRET_KEY']);
+  assert.match(found.warnings.join('\n'), /EMPTY/);
+  assert.match(findEnvironment(folder, {}).warnings.join('\n'), /\bFOO\b/);
+  assert.doesNotMatch(findEnvironment(folder, {}).warnings.join('\n'), /bar/);
+});
+
+test('.env that is not there, is a folder, or cannot be read', async (t) => {
+  const folder = await folderWith(t, 'PORT=1');
+  if (process.getuid?.() !== 0) {
+    await chmod(join(folder, '.env'), 0);
+    assert.throws(() => findEnvironment(folder, {}), /ConfigError: .env .*EACCES/);
+  }
+  await rm(join(folder, '.env'), { force: true });
+  assert.deepEqual(findEnvironment(folder, {}).env, {});
+  await mkdir(join(folder, '.env'));
+  assert.deepEqual(findEnvironment(folder, {}).env, {});
+});
+
+test('a server starts with the .env of an older one, and says what it made of it', async (t) => {
+  const weak = 'hush: an old key';
+  const folder = await folderWith(
+    t,
+    `PORT=0\nUPLOAD_DIR=./uploads\nSECRET_KEY=${weak}\nACCESS_TOKEN_EXPIRE_MINUTES=5\nDB_PASSWORD=swordfish\nLADING_COMPAT=talk\nLADING_HOST=127.0.0.1\n`,
+  );
+  const running = startCli(t, ['serve'], {
+    cwd: folder,
+    env: { LADING_ADMIN_ID: 'a', LADING_ADMIN_SECRET: 'wild geese 1907' },
+  });
+  await eventually(() => /Lading listens on/.test(running.stdout()), 'the start');
+  const log = running.stderr();
+  for (const words of [
+    'PORT is an old name: it was taken as LADING_PORT=0',
+    'UPLOAD_DIR is an old name: it was taken as LADING_DATA_DIR=./uploads',
+    'SECRET_KEY was not taken',
+    'ACCESS_TOKEN_EXPIRE_MINUTES is an old name: it was taken as LADING_TOKEN_MINUTES=5',
+    'DB_PASSWORD is a setting of an older server and means nothing here',
+    COMPAT.talk.localTokens,
+  ]) {
+    assert.ok(log.includes(words), `${words}\nis not in\n${log}`);
+  }
+  assert.doesNotMatch(log, /hush|swordfish/);
+  await readFile(join(folder, 'uploads', 'v1', 'lock'));
+  running.process.kill('SIGTERM');
+  assert.equal((await running.finished).code, 0);
+});
+
+test('an unknown family stops the start of the process with one line', async (t) => {
+  const folder = await folderWith(t, 'LADING_COMPAT=tlak\n');
+  const { code, stderr } = await runCli(t, ['serve'], { cwd: folder });
+  assert.equal(code, 2);
+  assert.match(stderr, /^lading: LADING_COMPAT must be .*did you mean talk\?.*\n$/);
+});
+
+test('the document says what each family loosens, and what became of each old setting', async () => {
+  const text = await readFile(join(repoRoot(), 'docs', 'migrating.md'), 'utf8');
+  for (const family of FAMILIES) {
+    const section = text.split(/^## /m).find((part) => part.startsWith(`\`${family}\``));
+    assert.ok(section, `there is no section ${family}`);
+    for (const sentence of sentencesOf(family))
+      assert.ok(section.includes(`- ${sentence}\n`), `${family}: ${sentence}`);
+  }
+  for (const { old, now, note } of OLD_SETTINGS) {
+    assert.ok(text.includes(`| \`${old}\` | ${now === null ? 'nothing' : `\`${now}\``} | ${note} |\n`), old);
+  }
+});
