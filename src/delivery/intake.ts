@@ -1,0 +1,133 @@
+/** What becomes a delivery: finished files and events, for the targets whose rules they follow. */
+import type { Catalog, Clock, DeliveryDocument, FileDocument, TargetDocument } from '../contracts.ts';
+import type { Events, Told } from '../events/events.ts';
+import { holderOf } from '../identity/policy.ts';
+import { hex32 } from '../protocol/crc32.ts';
+import type { EventType } from '../protocol/event-schemas.ts';
+import type { Lanes } from './lanes.ts';
+import type { DeliveryQueue } from './queue.ts';
+import { type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
+
+/** Events that wait for one target; more are not taken up. Finished files always are. */
+const MOST_EVENTS = 10_000;
+
+export interface IntakeDoors {
+  targets: Targets;
+  queue: DeliveryQueue;
+  lanes: Lanes;
+  events: Events;
+  clock: Clock;
+  /** Called for a delivery whose file is not there any more. */
+  lostFile(delivery: DeliveryDocument): void;
+}
+
+export class Intake {
+  readonly #doors: IntakeDoors;
+
+  constructor(doors: IntakeDoors) {
+    this.#doors = doors;
+  }
+
+  /** Takes up finished files that a crash left no delivery of, and from now on whatever happens. */
+  follow(catalog: Catalog): void {
+    let here = false;
+    catalog.follow((file, there) => {
+      if (!there) this.#fileWent(file);
+      else if (here) this.#fileCame(file);
+      else this.#fileIsThere(file);
+    });
+    here = true;
+    this.#doors.events.listen((told) => this.#eventCame(told));
+  }
+
+  #fileCame(file: Readonly<FileDocument>): void {
+    for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
+      if (!takesFiles(target) || !wantsFile(target, file) || this.#knows(target, file)) continue;
+      this.#enqueue(target, 'file.completed', file, null, versionOf(file));
+    }
+  }
+
+  /** True when this version of the file is on its way to the target, or was. */
+  #knows(target: TargetDocument, file: Readonly<FileDocument>): boolean {
+    return this.#doors.queue
+      .ofFile(file.id)
+      .some(
+        ({ targetId, event, state, version }) =>
+          targetId === target.id &&
+          event === 'file.completed' &&
+          (version === undefined || (version === versionOf(file) && state !== 'cancelled')),
+      );
+  }
+
+  /** At the start: files that were complete before their target was there, or are on their way already, are left alone. */
+  #fileIsThere(file: Readonly<FileDocument>): void {
+    for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
+      if ((file.completedAt ?? 0) < target.createdAt || !wantsFile(target, file)) continue;
+      if (this.#knows(target, file)) continue;
+      const version = versionOf(file);
+      if (target.kind !== 'webhook' || target.content === 'file')
+        this.#enqueue(target, 'file.completed', file, null, version);
+      else if (target.events.includes('file.completed')) {
+        this.#enqueue(target, 'file.completed', file, JSON.stringify(this.#doors.events.completed(file)), version);
+      }
+    }
+  }
+
+  #fileWent(file: Readonly<FileDocument>): void {
+    for (const delivery of this.#doors.queue.ofFile(file.id)) {
+      const target = this.#doors.targets.find(delivery.targetId);
+      // An event is none the less true.
+      if (delivery.state === 'queued' && (!target || takesFiles(target))) {
+        this.#doors.lostFile(delivery);
+      }
+    }
+  }
+
+  #eventCame({ event, ownerKey, plainDetail }: Told): void {
+    for (const target of this.#doors.targets.list(tenantOfEvent(event))) {
+      if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
+      if (event.type !== 'file.completed' && this.#doors.lanes.countFor(target.id) >= MOST_EVENTS) continue;
+      const file = ownerKey === null ? null : { owner: ownerKey, name: event.filename ?? '', id: event.file_id ?? '' };
+      const version = event.type === 'file.completed' ? `${event.total_bytes}-${event.crc32}` : undefined;
+      // A webhook for the files of one owner reads what that owner may.
+      const plain = target.rule.owner === null || plainDetail === undefined ? {} : { detail: plainDetail };
+      this.#enqueue(target, event.type, file, JSON.stringify({ ...event, ...plain }), version);
+    }
+  }
+
+  #enqueue(
+    target: TargetDocument,
+    event: EventType,
+    file: Pick<FileDocument, 'owner' | 'name' | 'id'> | null,
+    payload: string | null,
+    version?: string,
+  ): void {
+    const { queue, lanes, clock } = this.#doors;
+    const now = clock.now();
+    const delivery: DeliveryDocument = {
+      id: queue.newId(),
+      targetId: target.id,
+      tenant: target.tenant,
+      event,
+      owner: file?.owner ?? null,
+      fileName: file?.name ?? null,
+      fileId: file?.id ?? null,
+      ...(version === undefined ? {} : { version }),
+      payload,
+      state: 'queued',
+      attempts: 0,
+      lastError: null,
+      createdAt: now,
+      nextAt: now,
+      endedAt: null,
+    };
+    queue.remember(delivery);
+    void queue.store(delivery);
+    lanes.plan();
+  }
+}
+
+/** Of a complete file: other bytes, another version. */
+function versionOf({ size, crc32 }: Readonly<FileDocument>): string {
+  return `${size}-${hex32(crc32 ?? 0)}`;
+}
