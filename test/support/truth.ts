@@ -60,7 +60,12 @@ export class Truth {
     const media = content[essence] ?? content[`${essence.split('/')[0]}/*`] ?? content['*/*'];
     if (!media) return `${where} has the media type ${type}, documented are ${Object.keys(content).join(', ')}`;
     if (body === null || !media.schema || !/^application\/(?:.*\+)?json$/.test(essence)) return null;
-    const errors = this.#errors(media.schema, JSON.parse(body));
+    const value: unknown = JSON.parse(body);
+    const codes = (operation['x-error-codes'] as Record<string, string[]> | undefined)?.[String(status)];
+    if (codes && essence === 'application/problem+json' && !codes.includes(String((value as Json).code))) {
+      return `${where} is documented with ${codes.join(', ')}: ${body.slice(0, 400)}`;
+    }
+    const errors = this.#errors(media.schema, value);
     return errors === null ? null : `${where} does not fit its schema: ${errors} in ${body.slice(0, 400)}`;
   }
 

@@ -1,0 +1,77 @@
+/** What is put right in the operations that the framework writes: HEAD, optional bodies, rate limits, refusals. */
+import { RATE_FIELDS } from './documented.ts';
+import { asHeaders, fieldSchemas } from './fields.ts';
+import { isObject, type Json } from './json.ts';
+import type { Refusals, SharedResponses } from './refusals.ts';
+
+/** Marks an operation whose body may be left out; it never gets into the document. */
+export const OPTIONAL_BODY = 'x-optional-body';
+
+/** They stand there once: with thousands of copies the document would be several times as long. */
+const RATE_NAMES = ['RateLimit', 'RateLimit-Policy'] as const;
+export const RATE_HEADERS = asHeaders(fieldSchemas(RATE_FIELDS, RATE_NAMES));
+export const RATE_REFERENCES: Json = Object.fromEntries(
+  RATE_NAMES.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+);
+
+/** `getApiFilesStatusFilename` for GET /api/files/status/*: programs that are made from the document name their functions so. */
+export function operationId(method: string, url: string): string {
+  const words = url.replace(/\*$/, 'filename').match(/[A-Za-z0-9]+/g) ?? [];
+  const tail = url.endsWith('/') && words.length > 0 ? 'Root' : '';
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('') + tail;
+}
+
+/**
+ * The operations of a path as they belong into the document.
+ * @param refusals by operation id
+ */
+export function completed(path: unknown, refusals: ReadonlyMap<string, Refusals>, shared: SharedResponses): unknown {
+  if (!isObject(path)) return path;
+  const operations = Object.entries(path).map(([method, operation]) => {
+    if (!isObject(operation)) return [method, operation];
+    const { [OPTIONAL_BODY]: optional, ...rest } = operation;
+    if (optional === true && isObject(rest.requestBody)) rest.requestBody = { ...rest.requestBody, required: false };
+    // GET and HEAD are one route of the framework: each gets an id of its own.
+    const id = String(rest.operationId);
+    if (method === 'head') rest.operationId = id.replace(/^(?:get|head)/, 'head');
+    const own = refusals.get(id);
+    return [method, refused(method === 'head' ? headless(rest) : rest, method, own, shared)];
+  });
+  return Object.fromEntries(operations);
+}
+
+/** The operation with references to its refusals, and the fields of rate limits in its successes if it has such limits. */
+function refused(operation: Json, method: string, refusals: Refusals | undefined, shared: SharedResponses): Json {
+  const successes = isObject(operation.responses) ? operation.responses : {};
+  if (!refusals) return operation;
+  const head = method === 'head';
+  const codes = new Map([...refusals.codes].filter(([status]) => !(head && status === 416)));
+  // 423: HEAD of tus answers so when there are too many requests.
+  const limited = codes.has(429) || codes.has(423);
+  const responses = {
+    ...(limited ? withRates(successes) : successes),
+    ...shared.refer({ ...refusals, codes }, !head),
+  };
+  return { ...operation, responses, 'x-error-codes': Object.fromEntries(codes) };
+}
+
+function withRates(responses: Json): Json {
+  const entries = Object.entries(responses).map(([status, reply]) => {
+    if (!isObject(reply)) return [status, reply];
+    return [status, { ...reply, headers: { ...(isObject(reply.headers) ? reply.headers : {}), ...RATE_REFERENCES } }];
+  });
+  return Object.fromEntries(entries);
+}
+
+/** RFC 9110 §14.2 knows Range with GET alone, and the answer to a HEAD has no content. */
+function headless({ parameters, responses, ...head }: Json): Json {
+  const kept = Array.isArray(parameters)
+    ? parameters.filter((parameter) => !isObject(parameter) || !['Range', 'If-Range'].includes(String(parameter.name)))
+    : [];
+  const replies = Object.entries(isObject(responses) ? responses : {}).flatMap(([status, reply]) => {
+    if (status === '206' || !isObject(reply)) return [];
+    const { content: _content, ...rest } = reply;
+    return [[status, rest]];
+  });
+  return { ...head, parameters: kept, responses: Object.fromEntries(replies) };
+}

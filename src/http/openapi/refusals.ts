@@ -1,0 +1,127 @@
+/**
+ * How the OpenAPI document speaks of refusals. Each status stands once under `components.responses`, and operations refer to it: a program
+ * that is made from the document has one class for all problems. Which codes an operation refuses by is in its `x-error-codes`,
+ * by status.
+ */
+import { STATUS_CODES } from 'node:http';
+import type { TSchema } from 'typebox';
+import { CATALOGUE, type ErrorCode, LadingError } from '../../errors.ts';
+import { Problem } from '../../protocol/schemas.ts';
+import { PROBLEM_TYPE, problemReply, type Refusal } from '../problems.ts';
+import type { ReplyField } from './documented.ts';
+import { asHeaders, replyFields } from './fields.ts';
+import type { Json } from './json.ts';
+
+/** What any request may be refused by, mostly before it is known what it asks for. */
+const EVERYWHERE: readonly ErrorCode[] = [
+  'invalid_request',
+  'request_timeout',
+  'headers_too_large',
+  'internal',
+  'not_implemented',
+];
+
+/** Fields that go with a refusal, by its code. */
+const REFUSAL_FIELDS: { readonly [Code in ErrorCode]?: ReplyField } = {
+  unauthorized: 'WWW-Authenticate',
+  insufficient_scope: 'WWW-Authenticate',
+  method_not_allowed: 'Allow',
+  range_not_satisfiable: 'Content-Range',
+  rate_limited: 'Retry-After',
+  overloaded: 'Retry-After',
+  shutting_down: 'Retry-After',
+};
+
+/** The refusals of an operation. */
+export interface Refusals {
+  /** By status, sorted. */
+  codes: ReadonlyMap<number, readonly ErrorCode[]>;
+  /** Another form than a problem document. */
+  form: TSchema | undefined;
+}
+
+/**
+ * @param errors what the operation refuses by, besides what any does
+ * @param write how it refuses, which may change the status of a code
+ */
+export function refusalsOf(errors: readonly ErrorCode[], write: Refusal, form: TSchema | undefined): Refusals {
+  const codes = new Map<number, ErrorCode[]>();
+  for (const code of [...new Set([...EVERYWHERE, ...errors])].sort()) {
+    const { status } = write(new LadingError(code, ''), null, false);
+    // What is refused before the route is known is refused as everywhere.
+    const statuses = new Set(EVERYWHERE.includes(code) ? [status, CATALOGUE[code].status] : [status]);
+    // A coding of the content is refused as such, whatever the route makes of other media types.
+    if (code === 'unsupported_media_type') {
+      statuses.add(write(new LadingError(code, '', { header: 'content-encoding' }), null, false).status);
+    }
+    for (const one of statuses) codes.set(one, [...(codes.get(one) ?? []), code]);
+  }
+  return { codes, form };
+}
+
+/** A response that operations share, with all codes that they give it for. */
+interface Shared {
+  status: number;
+  codes: Set<ErrorCode>;
+  form: TSchema | undefined;
+  content: boolean;
+}
+
+/** Collects the shared responses that operations refer to. */
+export class SharedResponses {
+  readonly #all = new Map<string, Shared>();
+  readonly #rates: Json;
+
+  /** @param rates the header fields of rate limits, which any refusal of a limited operation may have */
+  constructor(rates: Json) {
+    this.#rates = rates;
+  }
+
+  /** References by status. @param content false for HEAD, whose replies have none */
+  refer({ codes, form }: Refusals, content = true): Json {
+    const references = [...codes].map(([status, some]) => {
+      const name = `${nameOf(status)}${titleOf(form)}${content ? '' : 'ToHead'}`;
+      const shared = this.#all.get(name) ?? { status, codes: new Set(), form, content };
+      for (const code of some) shared.codes.add(code);
+      this.#all.set(name, shared);
+      return [status, { $ref: `#/components/responses/${name}` }];
+    });
+    return Object.fromEntries(references);
+  }
+
+  /** By name, for `components.responses`. */
+  toJSON(): Json {
+    const sorted = [...this.#all].sort(([a], [b]) => (a < b ? -1 : 1));
+    return Object.fromEntries(sorted.map(([name, shared]) => [name, this.#response(shared)]));
+  }
+
+  #response({ status, codes, form, content }: Shared): Json {
+    const sorted = [...codes].sort();
+    const fields = asHeaders(replyFields(sorted.flatMap((code) => REFUSAL_FIELDS[code] ?? [])));
+    // The rates are not looked at before the fields of a request are read.
+    const rates = status === CATALOGUE.headers_too_large.status ? {} : this.#rates;
+    const media = form
+      ? { 'application/json': { schema: form } }
+      : { [PROBLEM_TYPE]: { schema: Problem, example: problemExample(sorted[0] ?? 'internal', status) } };
+    return {
+      description: `${sorted.map((code) => CATALOGUE[code].title).join('; ')}.`,
+      headers: { ...fields, ...rates },
+      ...(content ? { content: media } : {}),
+    };
+  }
+}
+
+function problemExample(code: ErrorCode, status: number): Json {
+  const { body } = problemReply(new LadingError(code, 'What is wrong, and what to do.'), 'k3Xq-1f', true);
+  return { ...(JSON.parse(body.toString('utf8')) as Json), status };
+}
+
+/** `NotFound` for 404; `Status460` for what has no name. */
+function nameOf(status: number): string {
+  const words = STATUS_CODES[status];
+  return words === undefined ? `Status${status}` : words.replaceAll(/[^A-Za-z]/g, '');
+}
+
+function titleOf(form: TSchema | undefined): string {
+  return form && 'title' in form && typeof form.title === 'string' ? form.title : '';
+}
