@@ -9,6 +9,7 @@ import type { Identity } from '../identity/identity.ts';
 import { requireRole, requireScope } from '../identity/policy.ts';
 import type { Guarded, SecondFactor } from '../identity/second-factor.ts';
 import type { Throttle } from '../identity/throttle.ts';
+import { type Asker, strangerAt } from '../identity/turns.ts';
 import type { Role } from '../protocol/schemas.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { ACCESS_COOKIE, cookieOf } from './cookies.ts';
@@ -149,6 +150,12 @@ export const bearerAuth = fp<BearerOptions>(
   { name: 'lading-bearer-auth', fastify: '5.x' },
 );
 
+/** Who waits for work that is slow on purpose: whoever showed who they are, or the network that the request comes from. */
+export function askerOf({ principal, ip }: FastifyRequest): Asker {
+  // On open routes nobody was asked.
+  return (principal as Principal | undefined) === undefined ? strangerAt(ip) : { from: principal.id, known: true };
+}
+
 export interface SignInDeps {
   clients: Clients;
   identity: Identity;
@@ -169,7 +176,7 @@ export async function signIn(
   const claimed = clients.find(clientId);
   // Of unknown ids nothing is remembered: people type secrets into the wrong field.
   if (claimed) request.audited = { target: clientId, tenant: claimed.tenant };
-  const right = await throttle.attempt(clientId, request.ip, () => clients.authenticate(clientId, secret));
+  const right = await throttle.attempt(clientId, request.ip, (asker) => clients.authenticate(clientId, secret, asker));
   // Its tenant may be gone.
   const principal = right && identity.subject('device', clientId);
   if (!principal) throw new LadingError('unauthorized', 'The client id or the secret is wrong.');

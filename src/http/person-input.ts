@@ -6,11 +6,12 @@ import { checkPassword } from '../identity/passwords.ts';
 import type { PersonChange } from '../identity/people.ts';
 import { checkEmail, checkPersonalName } from '../identity/personal.ts';
 import type { NewPerson, OwnChange } from '../protocol/people-schemas.ts';
+import { askerOf } from './auth.ts';
 
 /** @throws LadingError `validation_failed` */
 export async function newPersonOf(
   given: Omit<NewPerson, 'role'>,
-  { hostname: site }: FastifyRequest,
+  request: FastifyRequest,
 ): Promise<Omit<NewPerson, 'role' | 'password2'>> {
   const person = {
     email: checkEmail(given.email),
@@ -18,7 +19,7 @@ export async function newPersonOf(
     surname: checkPersonalName(given.surname, 'surname'),
   };
   sameTwice(given.password, given.password2);
-  await checkPassword(given.password, { ...person, site });
+  await checkPassword(given.password, { ...person, site: request.hostname }, askerOf(request));
   return { ...person, password: given.password };
 }
 
@@ -28,7 +29,7 @@ export async function newPersonOf(
  * @throws LadingError `validation_failed`
  */
 export async function changeOf(
-  { hostname: site }: FastifyRequest,
+  request: FastifyRequest,
   person: PersonDocument,
   { name, surname, password, password2 }: OwnChange,
   email?: string,
@@ -43,7 +44,8 @@ export async function changeOf(
   const known = { ...person, ...change };
   const { name: first, surname: last, account } = known;
   const names = { name: account?.username ?? first, surname: account ? first : last };
-  await checkPassword(password, { ...names, email: known.email ?? account?.contact ?? '', site });
+  const others = { email: known.email ?? account?.contact ?? '', site: request.hostname };
+  await checkPassword(password, { ...names, ...others }, askerOf(request));
   return { ...change, password };
 }
 

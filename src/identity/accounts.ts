@@ -4,6 +4,7 @@ import { LadingError } from '../errors.ts';
 import type { Identity } from './identity.ts';
 import { checkPassword } from './passwords.ts';
 import { checkEmail, checkPersonalName, checkUsername } from './personal.ts';
+import type { Asker } from './turns.ts';
 
 /** What is sent to make an account. */
 export interface NewAccount {
@@ -24,14 +25,15 @@ export async function createAccount(
   kind: AccountKind,
   given: NewAccount,
   site = '',
+  asker?: Asker,
 ): Promise<PersonDocument> {
   const username = checkUsername(given.username);
   const name = given.name === undefined ? '' : checkPersonalName(given.name, 'name');
   const contact = given.email === undefined ? null : checkEmail(given.email);
-  await checkPassword(given.password, { email: contact ?? '', name: username, surname: name, site });
+  await checkPassword(given.password, { email: contact ?? '', name: username, surname: name, site }, asker);
   const account = { kind, username, contact };
   const { password } = given;
-  return identity.people.create({ tenant, role: 'client', email: null, name, surname: '', password, account });
+  return identity.people.create({ tenant, role: 'client', email: null, name, surname: '', password, account }, asker);
 }
 
 /**

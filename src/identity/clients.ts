@@ -5,7 +5,11 @@ import type { Role } from '../protocol/schemas.ts';
 import { Kept } from './kept.ts';
 import { DEFAULT_TENANT } from './policy.ts';
 import { principalOf } from './principals.ts';
-import { generateSecret, Secrets } from './secrets.ts';
+import { generateSecret, hashGenerated, isOfGenerated, Secrets } from './secrets.ts';
+import type { Asker } from './turns.ts';
+
+/** An id as `create` makes it: nobody guesses that one exists. */
+const MADE_UP = /^[0-9a-f]{24}$/;
 
 /** A new client; the only time that its secret is known. */
 export interface Enrolled {
@@ -57,13 +61,13 @@ export class Clients {
   /** Durable when it resolves. Without `id` and `secret` both are made up. */
   async create(client: NewClient): Promise<Enrolled> {
     const clientId = client.id ?? randomBytes(12).toString('hex');
-    const secret = client.secret ?? generateSecret();
+    const { secret = generateSecret() } = client;
     await this.#kept.put({
       clientId,
       tenant: client.tenant ?? DEFAULT_TENANT,
       role: client.role,
       name: client.name,
-      secretHash: await this.#secrets.hash(secret),
+      secretHash: await this.#hashOf(secret, client.secret === undefined),
       createdAt: this.#clock.now(),
       lastUsed: null,
       notBefore: null,
@@ -75,10 +79,11 @@ export class Clients {
   /**
    * The same client with a new secret and the role; null when there is none. Its access tokens of before are worthless. Durable when it
    * resolves.
-   * @param secret made up if it is not given
+   * @param chosen its secret; made up if it is not given
    */
-  async renew(clientId: string, role: Role, secret = generateSecret()): Promise<Enrolled | null> {
-    const secretHash = await this.#secrets.hash(secret);
+  async renew(clientId: string, role: Role, chosen?: string): Promise<Enrolled | null> {
+    const secret = chosen ?? generateSecret();
+    const secretHash = await this.#hashOf(secret, chosen === undefined);
     const before = this.#kept.get(clientId);
     if (!before) return null;
     await this.#kept.put({ ...before, role, secretHash, generation: newGeneration() });
@@ -87,15 +92,21 @@ export class Clients {
   }
 
   /** Who this is, or null: unknown id and wrong secret take the same time. */
-  async authenticate(clientId: string, secret: string): Promise<Principal | null> {
+  async authenticate(clientId: string, secret: string, asker?: Asker): Promise<Principal | null> {
     // Looked up again after the check: the client may have been deleted meanwhile.
-    return (await this.isSecretOf(clientId, secret)) ? this.principal(clientId) : null;
+    return (await this.isSecretOf(clientId, secret, asker)) ? this.principal(clientId) : null;
   }
 
-  /** False too when it was changed while it was looked at. */
-  async isSecretOf(clientId: string, secret: string): Promise<boolean> {
+  /** False too when it was changed while it was looked at. A right one that was generated, or was right before, waits for no turn. */
+  async isSecretOf(clientId: string, secret: string, asker?: Asker): Promise<boolean> {
     const hash = this.#kept.get(clientId)?.secretHash ?? null;
-    const right = await this.#secrets.verify(secret, hash);
+    if (hash === null ? MADE_UP.test(clientId) : isOfGenerated(hash)) {
+      const right = hash !== null && (await this.#secrets.verify(secret, hash));
+      // A name that somebody chose can be guessed: that there is such a client must not show in the time that a refusal takes.
+      if (right || MADE_UP.test(clientId)) return right;
+      return this.#secrets.verify(secret, null, asker);
+    }
+    const right = await this.#secrets.verifyOften(secret, hash, asker);
     return right && this.#kept.get(clientId)?.secretHash === hash;
   }
 
@@ -170,6 +181,10 @@ export class Clients {
   async remove(clientId: string): Promise<boolean> {
     this.#principals.delete(clientId);
     return this.#kept.remove(clientId);
+  }
+
+  #hashOf(secret: string, generated: boolean): Promise<string> | string {
+    return generated ? hashGenerated(secret) : this.#secrets.hash(secret);
   }
 
   close(): Promise<void> {

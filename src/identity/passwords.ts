@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { LadingError } from '../errors.ts';
 import { LOOKED_AT, loadEstimator, type Strength, type StrengthTask } from './strength.ts';
+import { type Asker, Turns } from './turns.ts';
 
 /** In characters, not in bytes. */
 export const PASSWORD_CHARACTERS = { least: 8, most: 128 } as const;
@@ -17,8 +18,8 @@ const FEW_DIGITS = 12;
 const MOST_REPEATED = 64;
 /** Characters that a password must have after runs of neighbours are counted as one. */
 const LEAST_UNRELATED = 5;
-/** Estimates that wait for the thread; each takes a tenth of a second at most. */
-const MOST_WAITING = 64;
+/** Each takes a tenth of a second at most, in the one thread. */
+const TURNS = new Turns({ atOnce: 1, waiting: 64, waitingEach: 32 });
 const IDLE_THREAD_MS = 60_000;
 
 /** What is known of whoever chooses it, and so of nobody's use as a password. */
@@ -37,9 +38,11 @@ const ADVICE = 'Choose several unrelated words, or let a password manager make o
  * Refuses what is too short, too long, common, personal or simple. The estimate is made in a thread of its own.
  * @throws LadingError `validation_failed` that says what is wrong and what to do; `overloaded`
  */
-export async function checkPassword(password: string, known: Known): Promise<void> {
+export async function checkPassword(password: string, known: Known, asker?: Asker): Promise<void> {
   refuseFor(formOf(password, known));
-  for (const task of tasksOf(password, known)) refuseFor(reasonOf(await estimated(task), password));
+  for (const task of tasksOf(password, known)) {
+    refuseFor(reasonOf(await TURNS.run(() => estimated(task), asker), password));
+  }
 }
 
 /**
@@ -98,16 +101,10 @@ async function estimated(task: StrengthTask): Promise<Strength> {
     minThreads: 0,
     maxThreads: 1,
     idleTimeout: IDLE_THREAD_MS,
-    maxQueue: MOST_WAITING,
     // It needs nothing of the environment, and that holds secrets.
     env: {},
     execArgv: [],
   });
-  if (thread.queueSize >= MOST_WAITING) {
-    throw new LadingError('overloaded', 'Too many passwords are being checked; try again shortly.', {
-      retry_after: 5,
-    });
-  }
   return (await thread.run(task)) as Strength;
 }
 

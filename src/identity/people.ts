@@ -15,6 +15,7 @@ import type { Role } from '../protocol/schemas.ts';
 import { Kept } from './kept.ts';
 import { principalOf } from './principals.ts';
 import { Secrets } from './secrets.ts';
+import type { Asker } from './turns.ts';
 
 export interface NewPerson {
   tenant: string;
@@ -65,14 +66,14 @@ export class People {
    * Durable when it resolves.
    * @throws LadingError `already_exists` when the address, the name or the outside account is somebody's
    */
-  async create(person: NewPerson): Promise<PersonDocument> {
+  async create(person: NewPerson, asker?: Asker): Promise<PersonDocument> {
     const id = randomBytes(12).toString('hex');
     const { tenant, role, name, surname, outside = [], account } = person;
     const email = person.email === null ? null : normalizeEmail(person.email);
     const named = account === undefined ? {} : { account };
     const release = this.#claim({ id, tenant, email, outside, ...named });
     try {
-      const passwordHash = person.password === null ? null : await this.#secrets.hash(person.password);
+      const passwordHash = person.password === null ? null : await this.#secrets.hash(person.password, asker);
       const createdAt = this.#clock.now();
       const known = { id, tenant, role, email, name, surname, passwordHash, outside, ...named };
       const document = { ...known, createdAt, lastUsed: null };
@@ -85,8 +86,8 @@ export class People {
   }
 
   /** Who this is, or null: an unknown address and a wrong password take the same time. */
-  authenticate(tenant: string, email: string, password: string): Promise<PersonDocument | null> {
-    return this.#authenticate(this.byEmail(tenant, email), password);
+  authenticate(tenant: string, email: string, password: string, asker?: Asker): Promise<PersonDocument | null> {
+    return this.#authenticate(this.byEmail(tenant, email), password, asker);
   }
 
   /** The same for those who sign in by a name. */
@@ -95,18 +96,23 @@ export class People {
     kind: AccountKind,
     username: string,
     password: string,
+    asker?: Asker,
   ): Promise<PersonDocument | null> {
-    return this.#authenticate(this.byName(tenant, kind, username), password);
+    return this.#authenticate(this.byName(tenant, kind, username), password, asker);
   }
 
-  async #authenticate(person: PersonDocument | null, password: string): Promise<PersonDocument | null> {
-    const right = await this.#secrets.verify(password, person?.passwordHash ?? null);
+  async #authenticate(
+    person: PersonDocument | null,
+    password: string,
+    asker: Asker | undefined,
+  ): Promise<PersonDocument | null> {
+    const right = await this.#secrets.verify(password, person?.passwordHash ?? null, asker);
     // Looked up again: the person may have been deleted meanwhile.
     return right && person ? (this.#kept.get(person.id) ?? null) : null;
   }
 
-  isPasswordOf(id: string, password: string): Promise<boolean> {
-    return this.#secrets.verify(password, this.#kept.get(id)?.passwordHash ?? null);
+  isPasswordOf(id: string, password: string, asker?: Asker): Promise<boolean> {
+    return this.#secrets.verify(password, this.#kept.get(id)?.passwordHash ?? null, asker);
   }
 
   get(id: string): PersonDocument | null {
@@ -150,9 +156,9 @@ export class People {
    * Durable when it resolves; null when there is no such person.
    * @throws LadingError `already_exists`
    */
-  async update(id: string, change: PersonChange): Promise<PersonDocument | null> {
+  async update(id: string, change: PersonChange, asker?: Asker): Promise<PersonDocument | null> {
     const { password, disabled, ...rest } = change;
-    const passwordHash = password === undefined ? undefined : await this.#secrets.hash(password);
+    const passwordHash = password === undefined ? undefined : await this.#secrets.hash(password, asker);
     const before = this.#kept.get(id);
     if (!before) return null;
     const { disabled: was, ...known } = before;

@@ -1,11 +1,12 @@
 /**
- * Client secrets and their hashes. scrypt is memory-hard and slow on purpose, so only a few run at a time and few may wait: a flood
- * of sign-ins costs bounded memory and leaves the thread pool to the disk.
+ * Secrets and their hashes. A password gets scrypt, which is memory-hard and slow on purpose, so only a few run at a time and few may
+ * wait, each network in its turn: a flood of sign-ins costs bounded memory and leaves the thread pool to the disk. A generated secret has
+ * 256 random bits, which nobody guesses however fast the hash is: it gets SHA-256 and waits for nobody.
  */
-import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { LadingError } from '../errors.ts';
+import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { type Asker, Turns } from './turns.ts';
 
-/** 2^14 blocks of 8 × 128 bytes: 16 MiB and about 40 ms a hash. Generated secrets have 256 bits, so no guesser gets near anyway. */
+/** 2^14 blocks of 8 × 128 bytes: 16 MiB and about 40 ms a hash. */
 const LOG2_COST = 14;
 const BLOCK_SIZE = 8;
 const PARALLEL = 1;
@@ -13,9 +14,11 @@ const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 /** Longer ones are wrong without being hashed. */
 const MOST_SECRET_CHARACTERS = 1024;
-const AT_ONE_TIME = 2;
-/** About five seconds of waiting; whoever comes later is sent away. */
-const MOST_WAITING = 256;
+/** 256 are about five seconds of waiting. */
+const LIMITS = { atOnce: 2, waiting: 256, waitingEach: 128 };
+/** Right secrets that are remembered. */
+const MOST_PROVEN = 10_000;
+const FAST = /^sha256\$([\w-]+)\$([\w-]+)$/;
 
 /** 256 random bits as 43 characters that survive any shell, URL and form. */
 export function generateSecret(): string {
@@ -51,58 +54,77 @@ function decode(encoded: string): Parameters {
 /** A hash that no secret has, of the same price as a real one: what an unknown client's secret is compared with. */
 const NOBODY = encode({ salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) });
 
-export class Secrets {
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+/** The hash of a secret that `generateSecret` made: `sha256$salt$hash`. */
+export function hashGenerated(secret: string): string {
+  const salt = randomBytes(SALT_BYTES).toString('base64url');
+  return `sha256$${salt}$${fastHash(secret, salt).toString('base64url')}`;
+}
 
-  /** A salted hash that names its own parameters: `scrypt$ln=14,r=8,p=1$salt$hash`. */
-  async hash(secret: string): Promise<string> {
+/** True for a hash of `hashGenerated`. */
+export function isOfGenerated(encoded: string): boolean {
+  return FAST.test(encoded);
+}
+
+function fastHash(secret: string, salt: string): Buffer {
+  return createHash('sha256').update(`${salt} ${secret}`).digest();
+}
+
+export class Secrets {
+  readonly #turns = new Turns(LIMITS);
+  /** Of each pair of a hash and its secret that was seen, under a key that is never written down. */
+  readonly #proven = new Set<string>();
+  readonly #provenKey = randomBytes(32);
+
+  /**
+   * A salted hash of a chosen secret that names its own parameters: `scrypt$ln=14,r=8,p=1$salt$hash`.
+   * @throws LadingError `overloaded` when too many are waiting
+   */
+  async hash(secret: string, asker?: Asker): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
-    const hash = await this.#derive(
-      secret,
-      { cost: 2 ** LOG2_COST, blockSize: BLOCK_SIZE, parallel: PARALLEL, salt },
-      HASH_BYTES,
-    );
-    return encode({ salt, hash });
+    const use = { cost: 2 ** LOG2_COST, blockSize: BLOCK_SIZE, parallel: PARALLEL, salt };
+    return encode({ salt, hash: await this.#derive(secret, use, HASH_BYTES, asker) });
   }
 
   /**
-   * True when the secret belongs to the hash. With null (no such client) it takes as long and is false.
+   * True when the secret belongs to the hash. With null (no such client) it takes as long as with a chosen one and is false.
    * @throws LadingError `overloaded` when too many are waiting
    */
-  async verify(secret: string, encoded: string | null): Promise<boolean> {
+  async verify(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
     if (secret.length > MOST_SECRET_CHARACTERS) return false;
+    const [, salt, fast] = FAST.exec(encoded ?? '') ?? [];
+    if (salt !== undefined && fast !== undefined) {
+      const expected = Buffer.from(fast, 'base64url');
+      const actual = fastHash(secret, salt);
+      return expected.length === actual.length && timingSafeEqual(actual, expected);
+    }
     const expected = decode(encoded ?? NOBODY);
-    const actual = await this.#derive(secret, expected, expected.hash.length);
+    const actual = await this.#derive(secret, expected, expected.hash.length, asker);
     return timingSafeEqual(actual, expected.hash) && encoded !== null;
   }
 
-  async #derive(secret: string, use: Omit<Parameters, 'hash'>, length: number): Promise<Buffer> {
-    await this.#turn();
+  /**
+   * As `verify`, but a right one is remembered, and is right at once when it comes again. For what programs show again and again: they
+   * wait for no turn then.
+   */
+  async verifyOften(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
+    if (secret.length > MOST_SECRET_CHARACTERS) return false;
+    const proof = createHmac('sha256', this.#provenKey).update(`${encoded} ${secret}`).digest('base64url');
+    if (this.#proven.has(proof)) return true;
+    if (!(await this.verify(secret, encoded, asker))) return false;
+    if (this.#proven.size >= MOST_PROVEN) this.#proven.clear();
+    this.#proven.add(proof);
+    return true;
+  }
+
+  #derive(secret: string, use: Omit<Parameters, 'hash'>, length: number, asker?: Asker): Promise<Buffer> {
     const { cost: N, blockSize: r, parallel: p, salt } = use;
     const maxmem = 256 * N * r;
-    try {
-      return await new Promise<Buffer>((done, fail) => {
+    const derived = (): Promise<Buffer> =>
+      new Promise((done, fail) => {
         scrypt(secret.normalize('NFC'), salt, length, { N, r, p, maxmem }, (error, key) =>
           error ? fail(error) : done(key),
         );
       });
-    } finally {
-      // The place is handed on, never free in between.
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#running -= 1;
-    }
-  }
-
-  async #turn(): Promise<void> {
-    if (this.#running < AT_ONE_TIME) {
-      this.#running += 1;
-      return;
-    }
-    if (this.#waiting.length >= MOST_WAITING) {
-      throw new LadingError('overloaded', 'Too many sign-ins at one time; try again shortly.', { retry_after: 5 });
-    }
-    await new Promise<void>((go) => this.#waiting.push(go));
+    return this.#turns.run(derived, asker);
   }
 }

@@ -3,7 +3,7 @@
  * file is deleted or replaced, when it lapses or is revoked, and with the right of who made it.
  * How downloads are counted is said in `share-use.ts`.
  */
-import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isLongPast } from '../clock.ts';
 import type { Clock, Collection, Maker, ShareDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
@@ -23,12 +23,11 @@ import {
   UNUSED,
   type Wanted,
 } from './share-use.ts';
+import type { Asker } from './turns.ts';
 
 const TOKEN = /^lsh_([0-9a-f]{16})_[\w-]{43}$/;
 /** Links to the files of one owner that have not ended. */
 const MOST_EACH = 1000;
-/** Passwords that were right lately, so that a player which asks for one range after the other is not hashed for each. */
-const MOST_PROVEN = 10_000;
 
 /** A link that was just made; the only time that its token is known. */
 export interface NewShare {
@@ -46,6 +45,8 @@ export interface ShareRequest {
   lifeMs: number;
   /** Null: any number. */
   maxDownloads: number | null;
+  /** Who makes it. */
+  asker?: Asker;
 }
 
 /** What an answer may send. */
@@ -64,8 +65,6 @@ export class Shares {
   readonly #making = new Map<string, number>();
   /** Files that there are links to, and some that there were. */
   readonly files = new Set<string>();
-  readonly #provenKey = randomBytes(32);
-  readonly #proven = new Set<string>();
 
   private constructor(kept: Kept<ShareDocument>, clock: Clock, secrets: Secrets) {
     this.#kept = kept;
@@ -90,7 +89,7 @@ export class Shares {
    * @throws LadingError `quota_exceeded` when there are as many links to files of this owner as there may be
    */
   async create(request: ShareRequest): Promise<NewShare> {
-    const { tenant, owner, file, maker, password, lifeMs, maxDownloads } = request;
+    const { tenant, owner, file, maker, password, lifeMs, maxDownloads, asker } = request;
     const making = this.#making.get(owner) ?? 0;
     if (this.list(owner).length + making >= MOST_EACH) {
       throw new LadingError('quota_exceeded', `There are ${MOST_EACH} share links to these files; revoke one first.`);
@@ -109,7 +108,7 @@ export class Shares {
         size: file.size,
         maker,
         hash: hashOf(token),
-        passwordHash: password === null ? null : await this.#secrets.hash(password),
+        passwordHash: password === null ? null : await this.#secrets.hash(password, asker),
         createdAt,
         expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.share),
         lastUsed: null,
@@ -145,13 +144,9 @@ export class Shares {
    * True for the password of the link.
    * @throws LadingError `overloaded`
    */
-  async isPasswordOf({ id, passwordHash }: ShareDocument, password: string): Promise<boolean> {
-    const proof = createHmac('sha256', this.#provenKey).update(`${id} ${passwordHash} ${password}`).digest('base64url');
-    if (this.#proven.has(proof)) return true;
-    if (!(await this.#secrets.verify(password, passwordHash))) return false;
-    if (this.#proven.size >= MOST_PROVEN) this.#proven.clear();
-    this.#proven.add(proof);
-    return true;
+  isPasswordOf({ passwordHash }: ShareDocument, password: string, asker?: Asker): Promise<boolean> {
+    // A player asks for one range after the other.
+    return this.#secrets.verifyOften(password, passwordHash, asker);
   }
 
   /**

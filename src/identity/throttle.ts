@@ -12,6 +12,7 @@
 import type { Clock } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { networkOf } from '../protocol/ip.ts';
+import type { Asker } from './turns.ts';
 
 /** Failures at once that are forgiven, and how long one of them is remembered beyond that. */
 const NEAR = { burst: 10, leakMs: 10_000 };
@@ -114,10 +115,15 @@ export class Throttle {
   /**
    * Checks a secret, unless too many were wrong lately. Of one id from one network only a few are checked at one time, the others wait: a
    * thousand guesses at once get no further than a thousand one after the other, and nobody takes all the hashing there is.
-   * @param check null when the secret was wrong
+   * @param check null when the secret was wrong; it gets who waits for its turn
    * @throws LadingError `rate_limited` with the seconds to wait, `overloaded`
    */
-  async attempt<T>(id: string, address: string, check: () => Promise<T | null>, tried: Tried = {}): Promise<T | null> {
+  async attempt<T>(
+    id: string,
+    address: string,
+    check: (asker: Asker) => Promise<T | null>,
+    tried: Tried = {},
+  ): Promise<T | null> {
     const key = nearKey(id, address);
     const line = this.#lines.get(key) ?? { running: 0, waiting: [] };
     this.#lines.set(key, line);
@@ -140,14 +146,19 @@ export class Throttle {
     }
   }
 
-  async #checked<T>(id: string, address: string, check: () => Promise<T | null>, tried: Tried): Promise<T | null> {
+  async #checked<T>(
+    id: string,
+    address: string,
+    check: (asker: Asker) => Promise<T | null>,
+    tried: Tried,
+  ): Promise<T | null> {
     const stranger = !this.#knows(id, address, tried);
     this.#check(id, address, stranger, tried.chosen === true);
     const slowed = stranger && tried.chosen === true;
     // Counted before it is known to be wrong, or networks that try at the same time would all be let in.
     if (slowed) this.#everywhere.add(idKey(id), this.#clock.monotonic());
     try {
-      const found = await check();
+      const found = await check({ from: networkOf(address), known: !stranger });
       if (found === null) {
         this.failed(id, address);
         return null;

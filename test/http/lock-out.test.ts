@@ -109,3 +109,34 @@ test('many sign-ups from an address hold up no sign-in there', async (t) => {
   });
   assert.equal(named.status, 200);
 });
+
+test('who has the right password or secret gets in while a hundred networks guess as fast as they may', async (t) => {
+  const { origin, admin, client } = await startServer(t, SETTINGS, { clock: handClock(Date.now()) });
+  assert.equal((await ask(origin, '/v1/auth/registration', { body: anna, headers: from(OWNER) })).status, 201);
+  let answered = 0;
+  const guess = async (n: number): Promise<number> => {
+    const password = `wrong ${n}`;
+    const headers = from(`203.${n % 100}.113.9`);
+    const { status } = await ask(origin, '/v1/auth/login', { body: { email: `p${n}@x.example`, password }, headers });
+    answered += 1;
+    return status;
+  };
+  const guesses = Array.from({ length: 500 }, (_, n) => guess(n));
+  // The first are refused: all places are taken.
+  await Promise.race(guesses);
+  const signIn = (headers: Record<string, string>) =>
+    ask(origin, '/v1/auth/login', { body: { email: anna.email, password: PASSWORD }, headers });
+  const right = async (reply: Promise<Response>): Promise<number> => {
+    assert.equal((await reply).status, 200);
+    return answered;
+  };
+  const [secret, configured, known, stranger] = await Promise.all([
+    right(form(`${origin}/auth/token`, { username: client.id, password: client.secret }, from('192.0.2.1'))),
+    right(form(`${origin}/auth/token`, { username: admin.id, password: admin.secret }, from('192.0.2.2'))),
+    right(signIn(from(OWNER))),
+    right(signIn(from('198.18.0.1'))),
+  ]);
+  for (const before of [secret, configured, known, stranger]) assert.ok(before < guesses.length, `${before} before`);
+  const statuses = new Set(await Promise.all(guesses));
+  assert.deepEqual([...statuses].sort(), [401, 503]);
+});

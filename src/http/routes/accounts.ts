@@ -5,6 +5,7 @@ import type { AccountKind, PersonDocument, Principal } from '../../contracts.ts'
 import { LadingError } from '../../errors.ts';
 import { createAccount, requireAccount } from '../../identity/accounts.ts';
 import { DEFAULT_TENANT, mayManage, ownerKey, ownerOf } from '../../identity/policy.ts';
+import { strangerAt } from '../../identity/turns.ts';
 import {
   Account,
   NamedLogin,
@@ -98,13 +99,9 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
         // Each try counts, good or not: an account costs room, and a refused one tells that the name is taken.
         signUps.failed(key, request.ip);
       }
-      const made = await createAccount(
-        identity,
-        audited?.principal?.tenant ?? DEFAULT_TENANT,
-        kind,
-        body,
-        request.hostname,
-      );
+      const by = audited?.principal;
+      const asker = by ? { from: by.id, known: true } : strangerAt(request.ip);
+      const made = await createAccount(identity, by?.tenant ?? DEFAULT_TENANT, kind, body, request.hostname, asker);
       request.audited = { ...audited, target: made.id, tenant: made.tenant };
       noteChange(request, NOTHING, ofPerson(made));
       reply.code(201).header('cache-control', 'no-store');
@@ -155,7 +152,7 @@ function loginRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): v
       const person = await throttle.attempt(
         namedKey(tenant, kind, username),
         request.ip,
-        () => identity.people.authenticateNamed(tenant, kind, username, password),
+        (asker) => identity.people.authenticateNamed(tenant, kind, username, password, asker),
         passwordOf(identity, claimed, request),
       );
       // Their tenant may be gone.

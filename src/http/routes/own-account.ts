@@ -2,7 +2,9 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
+import type { Asker } from '../../identity/turns.ts';
 import { OwnChange, Person } from '../../protocol/people-schemas.ts';
+import { askerOf } from '../auth.ts';
 import { noteChange, ofPerson } from '../changes.ts';
 import { clearCookies } from '../cookies.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -51,7 +53,7 @@ function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
       const person = whoAsks(deps, request);
       const change = await changeOf(request, person, request.body);
       if (change.password !== undefined) await proveOldPassword(deps, request, person);
-      const after = await identity.people.update(person.id, change);
+      const after = await identity.people.update(person.id, change, askerOf(request));
       if (!after) throw wrongCredentials();
       if (change.password !== undefined) {
         await identity.signIns.endAllOf({ kind: 'person', id: person.id });
@@ -80,8 +82,8 @@ async function proveOldPassword(
 ): Promise<void> {
   // Apart from sign-ins, at which strangers guess. Here only who has a token does, and that may be stolen.
   const key = `own ${keyOf(person)}`;
-  const isRight = async (): Promise<PersonDocument | null> =>
-    (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '')) ? person : null;
+  const isRight = async (asker: Asker): Promise<PersonDocument | null> =>
+    (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '', asker)) ? person : null;
   const right = await throttle.attempt(key, request.ip, isRight, passwordOf(identity, person, request));
   if (right) return;
   throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');

@@ -3,10 +3,11 @@ import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
+import { checkEmail } from '../../identity/personal.ts';
 import { DEFAULT_TENANT } from '../../identity/policy.ts';
 import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/people-schemas.ts';
 import { Message } from '../../protocol/schemas.ts';
-import { bearerToken } from '../auth.ts';
+import { askerOf, bearerToken } from '../auth.ts';
 import { NOTHING, noteChange, ofPerson } from '../changes.ts';
 import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../csrf.ts';
@@ -76,12 +77,17 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
     ],
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
+      const key = personKey('', checkEmail(request.body.email));
+      // What is refused anyway costs no look at the password.
+      signUps.check(key, request.ip);
       const person = await newPersonOf(request.body, request);
-      const key = personKey('', person.email);
       signUps.check(key, request.ip);
       // Each try counts, good or not: an account costs room, and a refused one tells that the address is known.
       signUps.failed(key, request.ip);
-      const made = await identity.people.create({ ...person, tenant: DEFAULT_TENANT, role: 'client' });
+      const made = await identity.people.create(
+        { ...person, tenant: DEFAULT_TENANT, role: 'client' },
+        askerOf(request),
+      );
       request.audited = { target: made.id, tenant: made.tenant };
       noteChange(request, NOTHING, ofPerson(made));
       const signedIn = await beginSession(deps, request, reply, made);
@@ -128,7 +134,7 @@ async function authenticate(
   const person = await throttle.attempt(
     key,
     request.ip,
-    () => identity.people.authenticate(tenant, email, password),
+    (asker) => identity.people.authenticate(tenant, email, password, asker),
     passwordOf(identity, claimed, request),
   );
   // Their tenant may be gone.

@@ -5,6 +5,7 @@ import type { Principal, ShareDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/passwords.ts';
 import { holderOf, mayEndShare, shownMaker } from '../../identity/policy.ts';
+import type { Asker } from '../../identity/turns.ts';
 import { checkName } from '../../protocol/names.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { Message } from '../../protocol/schemas.ts';
@@ -18,7 +19,7 @@ import {
   ShareQuery,
 } from '../../protocol/share-schemas.ts';
 import { iso } from '../../protocol/times.ts';
-import { basicCredentials } from '../auth.ts';
+import { askerOf, basicCredentials } from '../auth.ts';
 import { NOTHING, noteChange, ofShare } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
@@ -73,11 +74,12 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       const name = checkName(request.params['*']);
       const owner = sharedOwner(deps, request, asked);
       const { expires_in: seconds, max_downloads: maxDownloads = null, password = null } = request.body;
-      if (password !== null) await checkPassword(password, { email: '', site: request.hostname });
+      if (password !== null) await checkPassword(password, { email: '', site: request.hostname }, askerOf(request));
       const file = await completeFile(deps, owner, name);
       const { tenant, maker } = authoriseSharing(deps, request, owner);
       const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;
-      const made = await identity.shares.create({ tenant, owner, file, maker, password, lifeMs, maxDownloads });
+      const asker = askerOf(request);
+      const made = await identity.shares.create({ tenant, owner, file, maker, password, lifeMs, maxDownloads, asker });
       // What ends links with their file or their maker may have come in between, and did not see this one.
       const again = await completeFile(deps, owner, name).catch(() => null);
       if (again?.id !== file.id || !identity.mayStillRead(maker, owner)) {
@@ -248,8 +250,8 @@ async function checkSharePassword(
 ): Promise<void> {
   const given = basicCredentials(request.headers.authorization);
   if (!given) throw new LadingError('unauthorized', 'This link wants its password, by HTTP Basic with any name.');
-  const isRight = async (): Promise<ShareDocument | null> =>
-    (await identity.shares.isPasswordOf(share, given.secret)) ? share : null;
+  const isRight = async (asker: Asker): Promise<ShareDocument | null> =>
+    (await identity.shares.isPasswordOf(share, given.secret, asker)) ? share : null;
   const right = await throttle.attempt(`share:${share.id}`, request.ip, isRight, { chosen: true });
   if (!right) throw new LadingError('unauthorized', 'The password of this link is another one.');
 }

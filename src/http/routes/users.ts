@@ -13,6 +13,7 @@ import {
   WhichPerson,
 } from '../../protocol/people-schemas.ts';
 import { Message, type Role, TenantQuery } from '../../protocol/schemas.ts';
+import { askerOf } from '../auth.ts';
 import { NOTHING, noteChange, ofPerson } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
@@ -98,7 +99,10 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
       request.audited = { tenant };
       requireRank(request, role);
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
-      const made = await identity.people.create({ ...(await newPersonOf(request.body, request)), tenant, role });
+      const made = await identity.people.create(
+        { ...(await newPersonOf(request.body, request)), tenant, role },
+        askerOf(request),
+      );
       noteChange(request, NOTHING, ofPerson(made));
       reply.code(201).header('cache-control', 'no-store');
       return shownPerson(made);
@@ -170,7 +174,7 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
         ...(role === undefined ? {} : { role }),
         disabled,
       };
-      const after = await identity.people.update(person.id, change);
+      const after = await identity.people.update(person.id, change, askerOf(request));
       if (!after) throw nobody();
       const subject = { kind: 'person' as const, id: person.id };
       if (password !== undefined || after.role !== person.role || disabled || endSessions)
