@@ -290,9 +290,9 @@ async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<
   return { algorithm, secret };
 }
 
-/** In seconds; of those that people with a name sign in by. */
-function longestToken({ tokenMinutes, refreshDays, sessionDays }: Config): number {
-  return Math.max(tokenMinutes * 60, Math.min(refreshDays, sessionDays) * 24 * 3600);
+/** In seconds; those of ops and client accounts are valid for long. */
+function longestToken({ tokenMinutes, accountDays }: Config): number {
+  return Math.max(tokenMinutes * 60, accountDays * 24 * 3600);
 }
 
 function voiceOf(config: Config, warn: Warn): Voice | null {

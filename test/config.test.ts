@@ -40,6 +40,7 @@ test('the defaults are those of the protocol', () => {
     tokenMinutes: 30,
     refreshDays: 30,
     sessionDays: 365,
+    accountDays: 365,
     passwordGrant: 'on',
     deliveryParallel: 4,
     deliveryAttempts: 300,

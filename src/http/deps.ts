@@ -40,6 +40,7 @@ export interface ServerDeps {
     | 'maxFileBytes'
     | 'refreshDays'
     | 'sessionDays'
+    | 'accountDays'
     | 'passwordGrant'
     | 'staleSeconds'
     | 'staleRemoveDays'

@@ -71,12 +71,13 @@ export class MultipartPart {
 
   /**
    * The content of the part.
-   * @throws LadingError `validation_failed` when there is no such part, `invalid_name`, `unsupported_media_type` for an encoded one
+   * @param missing how a form without it is refused
+   * @throws LadingError `missing` when there is no such part, `invalid_name`, `unsupported_media_type` for an encoded one
    */
-  async file(): Promise<Readable> {
+  async file(missing: 'validation_failed' | 'invalid_request' = 'validation_failed'): Promise<Readable> {
     const part = await this.#nextFile();
     if (!part) {
-      throw new LadingError('validation_failed', `The form has no part named "${this.#partName}", which is expected.`);
+      throw new LadingError(missing, `The form has no part named "${this.#partName}", which is expected.`);
     }
     checkCodings(part);
     this.fileName = fileNameOf(part.headers['content-disposition'] ?? '');

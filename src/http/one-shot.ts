@@ -18,6 +18,8 @@ import { checkFormField } from './strict.ts';
 export interface OneShot {
   /** The form's part that is the file. */
   part: string;
+  /** How a form without it is refused; by default `validation_failed`. */
+  missing?: 'invalid_request';
   /** Fields that the form may have besides it, and the parameters of the query. */
   form: { fields: readonly string[]; query: readonly string[] };
   /** Whose it becomes. */
@@ -53,7 +55,7 @@ export async function receiveOneShot(
   engine: Engine,
   request: FastifyRequest,
   reply: FastifyReply,
-  { part, form: says, owner, overwrite, stands, name: nameOf = givenName, inspect }: OneShot,
+  { part, missing, form: says, owner, overwrite, stands, name: nameOf = givenName, inspect }: OneShot,
 ): Promise<OneShotStored> {
   if (!isMediaType(request.headers['content-type'], 'multipart/form-data')) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
@@ -72,7 +74,7 @@ export async function receiveOneShot(
     (name, value) => checkFormField([name, value], says.fields, query),
   );
   try {
-    const file = await form.file();
+    const file = await form.file(missing);
     const name = checkName(nameOf(form.fileName));
     const precondition = preconditionOf(request);
     const said = { contentType: null, reprDigest: null, leastSize };

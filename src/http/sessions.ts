@@ -4,7 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { AccountKind, PersonDocument, Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Identity } from '../identity/identity.ts';
-import { normalizeEmail } from '../identity/people.ts';
+import { normalizeEmail, normalizeUsername } from '../identity/people.ts';
 import type { Renewable } from '../identity/sign-ins.ts';
 import type { Tried } from '../identity/throttle.ts';
 import type { GoodToken } from '../identity/tokens.ts';
@@ -40,7 +40,8 @@ export async function beginSession(
 }
 
 /**
- * A bare access token that is good as long as its session, for those who have no use for another one.
+ * A bare access token that is valid as long as its session, for accounts that sign in by a name: their programs keep it for long. It
+ * says the name and the kind of the account.
  * @returns null when the person is gone by now, or has another password than they have just shown
  */
 export async function beginLongSession(
@@ -48,25 +49,25 @@ export async function beginLongSession(
   request: FastifyRequest,
   person: PersonDocument,
 ): Promise<string | null> {
-  const { identity, tokens } = deps;
-  const renewable = await beginSignIn(deps, request, person, true);
+  const { identity, tokens, config } = deps;
+  const renewable = await beginSignIn(deps, request, person, config.accountDays * 24 * 3600 * 1000);
   const principal = identity.subject('person', person.id);
   if (!renewable || !principal) return null;
   const { id, expiresAt } = renewable.signIn;
-  return tokens.grant(principal, { signIn: id, until: expiresAt }).token;
+  return tokens.grant(principal, { signIn: id, until: expiresAt, account: person.account }).token;
 }
 
 async function beginSignIn(
   { identity }: RouteDeps,
   request: FastifyRequest,
   person: PersonDocument,
-  long = false,
+  longMs?: number,
 ): Promise<Renewable | null> {
   const { people, signIns } = identity;
   const agent = request.headers['user-agent'];
   const renewable = await signIns.begin({ kind: 'person', id: person.id }, null, {
     agent,
-    long,
+    longMs,
     network: networkOf(request.ip),
   });
   // What ends all sign-ins of a person may have come in between, and did not see this one.
@@ -136,7 +137,7 @@ export function keyOf({ tenant, email, account, id }: PersonDocument): string {
 
 /** The same for those who sign in by a name. */
 export function namedKey(tenant: string, kind: AccountKind, username: string): string {
-  return personKey(`${tenant} ${kind}`, username);
+  return personKey(`${tenant} ${kind}`, normalizeUsername(username));
 }
 
 export function wrongCredentials(): LadingError {

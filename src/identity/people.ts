@@ -254,9 +254,15 @@ export function normalizeEmail(email: string): string {
   return email.trim().normalize('NFC').toLowerCase();
 }
 
-/** Names are compared without regard to case and to how Unicode composes letters. */
+/** Names are compared without regard to case, to how Unicode composes letters, and to spaces that nobody sees. */
 export function normalizeUsername(username: string): string {
-  return username.normalize('NFC').toLowerCase();
+  return composedName(username).toLowerCase();
+}
+
+/** A name in one form: letters composed, no spaces around it, one between words. */
+export function composedName(name: string): string {
+  const words = name.normalize('NFC').split(' ');
+  return words.filter((word) => word !== '').join(' ');
 }
 
 function emailKey(tenant: string, email: string): string {

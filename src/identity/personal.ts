@@ -1,6 +1,6 @@
 /** What people say of themselves, checked and in one form before it is kept. */
 import { LadingError } from '../errors.ts';
-import { normalizeEmail } from './people.ts';
+import { composedName, normalizeEmail } from './people.ts';
 
 /** In characters. */
 export const MOST_NAME = 100;
@@ -9,18 +9,18 @@ export const MOST_EMAIL = 254;
 const MOST_LOCAL = 64;
 
 /** In characters, which one can write into a URL and read in a listing. */
-const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N}._@+-]{0,63}$/u;
+const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._@+-]{0,63}$/u;
 
 /**
- * A name to sign in with, its letters composed.
+ * A name to sign in with, its letters composed and its spaces single.
  * @throws LadingError `validation_failed`
  */
 export function checkUsername(username: string): string {
-  const name = username.normalize('NFC');
+  const name = composedName(username);
   if (USERNAME.test(name)) return name;
   throw new LadingError(
     'validation_failed',
-    'The username must be 1 to 64 letters and digits, with . _ @ + - between them.',
+    'The username must be 1 to 64 letters and digits, with spaces and . _ @ + - between them.',
   );
 }
 
@@ -50,7 +50,7 @@ export function checkEmail(email: string): string {
  * @throws LadingError `validation_failed`
  */
 export function checkPersonalName(name: string, field: 'name' | 'surname'): string {
-  const text = name.normalize('NFC').trim().replaceAll(/ {2,}/g, ' ');
+  const text = composedName(name.trim());
   const { length } = [...text];
   if (length >= 1 && length <= MOST_NAME && !INVISIBLE.test(text)) return text;
   throw new LadingError(

@@ -79,12 +79,12 @@ export class SignIns {
   /**
    * Durable when it resolves.
    * @param scopes what every token of it is limited to; null: whatever the subject may
-   * @param about what the program calls itself, whether its access token is as good as the session, and the network it came from
+   * @param about what the program calls itself, the network it came from, and how long it lasts if its one access token lasts as long
    */
   async begin(
     subject: Subject,
     scopes: readonly Scope[] | null = null,
-    { agent, long = false, network }: { agent?: string | undefined; long?: boolean; network?: string } = {},
+    { agent, longMs, network }: { agent?: string | undefined; longMs?: number | undefined; network?: string } = {},
   ): Promise<Renewable> {
     const now = this.#clock.now();
     const id = randomBytes(16).toString('hex');
@@ -96,9 +96,9 @@ export class SignIns {
       scopes: scopes === null ? null : [...scopes],
       hash: hashOf(refreshToken),
       createdAt: now,
-      expiresAt: this.#endOf(now, now),
+      expiresAt: longMs === undefined ? this.#endOf(now, now) : now + longMs,
       ...(agent === undefined ? {} : { agent: printable(agent) }),
-      ...(long ? { long: true as const } : {}),
+      ...(longMs === undefined ? {} : { long: true as const }),
       ...(network === undefined ? {} : { network }),
     };
     await this.#kept.put(signIn);

@@ -3,7 +3,7 @@
  * the sign-in it came of, and both must still be there.
  */
 import { randomBytes } from 'node:crypto';
-import type { Clock, Principal, RevocationDocument, Subject } from '../contracts.ts';
+import type { AccountKind, Clock, NamedAccount, Principal, RevocationDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { parseScopes, type Scope } from '../protocol/scopes.ts';
 import type { Issuance } from './clients.ts';
@@ -29,6 +29,9 @@ export interface Claims {
   sid?: string;
   /** Only if it may do less than its subject. */
   scope?: string;
+  /** Of an ops or client account: its name and kind, for programs that read the token. */
+  username?: string;
+  account_kind?: AccountKind;
 }
 
 export interface TokenDeps {
@@ -96,8 +99,14 @@ export class Tokens {
     return { access_token: token, token_type: 'bearer', expires_in: claims.exp - claims.iat };
   }
 
-  /** @param of the sign-in that it comes of, what it is limited to, and until when it is good if not as long as others (milliseconds) */
-  grant(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[]; until?: number } = {}): GrantedToken {
+  /**
+   * @param of the sign-in that it comes of, what it is limited to, until when it is valid if not as long as others (milliseconds), and
+   * the account to name in it
+   */
+  grant(
+    principal: Principal,
+    of: { signIn?: string; scopes?: readonly Scope[]; until?: number; account?: NamedAccount | undefined } = {},
+  ): GrantedToken {
     const { clock, seconds, sign, issuer, generationOf } = this.#deps;
     const now = clock.now();
     const iat = Math.floor(now / 1000);
@@ -114,6 +123,7 @@ export class Tokens {
       ...(gen === undefined ? {} : { gen }),
       ...(of.signIn === undefined ? {} : { sid: of.signIn }),
       ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),
+      ...(of.account === undefined ? {} : { username: of.account.username, account_kind: of.account.kind }),
     };
     return { token: sign(claims), claims };
   }

@@ -4,7 +4,7 @@ import { Nullable, Text, Time, Words } from './schema-parts.ts';
 
 const Username = Type.String({
   maxLength: 256,
-  description: 'The name to sign in with: 1 to 64 letters and digits, with . _ @ + - between them.',
+  description: 'The name to sign in with: 1 to 64 letters and digits, with spaces and . _ @ + - between them.',
 });
 const Password = (description: string) => Type.String({ maxLength: 1024, description });
 

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { createAccount } from '../../src/identity/accounts.ts';
-import type { Account, OpsStored } from '../../src/protocol/account-schemas.ts';
+import type { Account, OpsStored, SessionList } from '../../src/protocol/account-schemas.ts';
 import { seededFolder } from '../support/identity.ts';
-import { ask, NEW_PASSWORD, PASSWORD } from '../support/people.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { ask, NEW_PASSWORD, PASSWORD, register } from '../support/people.ts';
+import { ADMIN, sign, startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
 const OPEN = { LADING_REGISTRATION: 'open' };
@@ -22,6 +22,10 @@ async function login({ origin }: { origin: string }, kind: Kind, username: strin
   const reply = await ask(origin, `/${kind}/login`, { body: { username, password: PASSWORD } });
   assert.equal(reply.status, 200, await reply.clone().text());
   return { authorization: `Bearer ${await reply.text()}` };
+}
+
+function claimsOf(token: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as Record<string, unknown>;
 }
 
 function upload(
@@ -131,14 +135,95 @@ test('urlencoded, multipart and JSON say the same', async (t) => {
 });
 
 test('the token says who, from whom, for whom, of which session and until when', async (t) => {
-  const server = await startServer(t, { ...OPEN, LADING_REFRESH_DAYS: '7' });
-  const { authorization = '' } = await member(server, 'client', 'anna');
-  const claims = JSON.parse(Buffer.from(authorization.split('.')[1] ?? '', 'base64url').toString()) as Record<
-    string,
-    unknown
-  >;
+  const server = await startServer(t, {
+    ...OPEN,
+    LADING_ACCOUNT_DAYS: '400',
+    LADING_SESSION_DAYS: '9',
+    LADING_REFRESH_DAYS: '7',
+  });
+  const { authorization = '' } = await member(server, 'client', 'Anna  Smith');
+  const claims = claimsOf(authorization);
   for (const claim of ['iss', 'sub', 'aud', 'sid']) assert.equal(typeof claims[claim], 'string', claim);
-  assert.equal(Number(claims.exp) - Number(claims.iat), 7 * 24 * 3600);
+  assert.deepEqual([claims.username, claims.account_kind], ['Anna Smith', 'client']);
+  assert.equal(Number(claims.exp) - Number(claims.iat), 400 * 24 * 3600);
+
+  const { signedIn } = await register(server.origin);
+  assert.equal(signedIn.refresh_expires_in, 7 * 24 * 3600, 'nobody else is signed in for longer');
+  const other = claimsOf(signedIn.access_token);
+  assert.deepEqual([other.username, other.account_kind], [undefined, undefined]);
+});
+
+test('a token is valid for a year, if nothing else is set', async (t) => {
+  const server = await startServer(t, OPEN);
+  const { authorization = '' } = await member(server, 'ops', 'anna');
+  const { exp, iat } = claimsOf(authorization);
+  assert.equal(Number(exp) - Number(iat), 365 * 24 * 3600);
+  const sessions = (await (
+    await fetch(`${server.origin}/v1/auth/sessions`, { headers: { authorization } })
+  ).json()) as SessionList;
+  const until = Date.parse(sessions.sessions[0]?.expires_at ?? '');
+  assert.ok(Math.abs(until / 1000 - Number(exp)) < 2);
+});
+
+test('a name may hold spaces; those that nobody sees make no other one', async (t) => {
+  const server = await startServer(t, OPEN);
+  const { origin } = server;
+  const ops = await member(server, 'ops', 'Anna  Smith');
+  await assertProblemReply(
+    await ask(origin, '/ops/signup', { body: { username: ' anna smith ', password: PASSWORD } }),
+    'already_exists',
+  );
+  await login(server, 'ops', 'anna   smith ');
+  assert.equal((await upload(server, ops, 'a.txt', 'text')).status, 201);
+  const client = await member(server, 'client', 'ben');
+  const file = await fetch(`${origin}/client/files/${encodeURIComponent('Anna Smith')}/a.txt`, { headers: client });
+  assert.equal(await file.text(), 'text');
+  for (const spaces of [' ', '   ', '\u00a0', 'a\u2003b', 'a\tb']) {
+    await assertProblemReply(
+      await ask(origin, '/ops/signup', { body: { username: spaces, password: PASSWORD } }),
+      'validation_failed',
+    );
+  }
+  // However a name is spaced, its guesses are counted together.
+  let refused = 0;
+  for (let i = 0; i < 40 && refused !== 429; i += 1) {
+    const username = `anna${' '.repeat(i + 1)}smith`;
+    refused = (await ask(origin, '/ops/login', { body: { username, password: NEW_PASSWORD } })).status;
+  }
+  assert.equal(refused, 429);
+});
+
+test('a sign-up names its tenant, or is refused; it is never made elsewhere', async (t) => {
+  const { dataDir } = await seededFolder(t, async (identity) => {
+    await identity.createTenant('acme', 'Acme');
+    await identity.clients.create({ id: 'the-root', secret: ADMIN.secret, role: 'root', name: null });
+  });
+  const server = await startServer(t, OPEN, {}, dataDir);
+  const { origin, admin } = server;
+  const signUp = (query: string, username: string, headers = {}): Promise<Response> =>
+    ask(origin, `/client/signup${query}`, { body: { username, password: PASSWORD }, headers });
+  await assertProblemReply(await signUp('?tenant=acme', 'anna'), 'forbidden');
+  await assertProblemReply(await signUp('?tenant=acme', 'anna', admin.headers), 'forbidden');
+  assert.equal((await signUp('?tenant=default', 'anna')).status, 201);
+  assert.equal((await signUp('?tenant=default', 'ben', admin.headers)).status, 201);
+  await assertProblemReply(await signUp('?tenent=acme', 'cem'), 'validation_failed');
+  const root = sign(server.app, 'the-root', 'root').headers;
+  await assertProblemReply(await signUp('?tenant=nowhere', 'cem', root), 'not_found');
+  assert.equal((await signUp('?tenant=acme', 'cem', root)).status, 201);
+  const there = { username: 'cem', password: PASSWORD };
+  await assertProblemReply(await ask(origin, '/client/login', { body: there }), 'not_found');
+  assert.equal((await ask(origin, '/client/login', { body: { ...there, tenant: 'acme' } })).status, 200);
+});
+
+test('GET is no way to sign up or in, and without a token the answer is 401', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  for (const path of ['/ops/signup', '/client/signup', '/ops/login', '/client/login']) {
+    await assertProblemReply(await fetch(`${origin}${path}`), 'method_not_allowed');
+  }
+  for (const path of ['/client/files/anna', '/client/files/anna/a', '/logout']) {
+    await assertProblemReply(await fetch(`${origin}${path}`), 'unauthorized');
+  }
+  await assertProblemReply(await fetch(`${origin}/ops/upload`, { method: 'POST' }), 'unauthorized');
 });
 
 test('a name is taken within its kind, whatever its case; each kind signs in at its own door', async (t) => {
@@ -161,8 +246,11 @@ test('a name is taken within its kind, whatever its case; each kind signs in at 
 test('bad forms are refused and make nothing', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const cases: [body: object, code: Parameters<typeof assertProblemReply>[1]][] = [
-    [{ username: 'anna' }, 'validation_failed'],
-    [{ password: PASSWORD }, 'validation_failed'],
+    [{}, 'invalid_request'],
+    [{ username: 'anna' }, 'invalid_request'],
+    [{ username: 'anna', password: null }, 'invalid_request'],
+    [{ password: PASSWORD }, 'invalid_request'],
+    [{ username: '', password: PASSWORD }, 'invalid_request'],
     [{ username: '../anna', password: PASSWORD }, 'validation_failed'],
     [{ username: 'anna\n', password: PASSWORD }, 'validation_failed'],
     [{ username: 'a'.repeat(65), password: PASSWORD }, 'validation_failed'],
@@ -170,12 +258,19 @@ test('bad forms are refused and make nothing', async (t) => {
     [{ username: 'anna', password: PASSWORD, email: 'nowhere' }, 'validation_failed'],
     [{ username: 5, password: [] }, 'validation_failed'],
   ];
-  for (const [body, code] of cases) await assertProblemReply(await ask(origin, '/client/signup', { body }), code);
+  for (const [body, code] of cases) {
+    await assertProblemReply(await ask(origin, '/client/signup', { body }), code);
+    if (code === 'invalid_request') await assertProblemReply(await ask(origin, '/ops/login', { body }), code);
+  }
   const post = (body: NonNullable<RequestInit['body']>, type: string): Promise<Response> =>
     fetch(`${origin}/client/signup`, { method: 'POST', headers: { 'content-type': type }, body });
   await assertProblemReply(await post('{', 'application/json'), 'invalid_request');
   await assertProblemReply(await post('--x\r\nbroken', 'multipart/form-data; boundary=x'), 'invalid_request');
   await assertProblemReply(await post('x', 'multipart/form-data'), 'invalid_request');
+  await assertProblemReply(
+    await post('username=anna&password=', 'application/x-www-form-urlencoded'),
+    'invalid_request',
+  );
   await assertProblemReply(await post('username=a&username=b', 'application/x-www-form-urlencoded'), 'invalid_request');
   await assertProblemReply(await post('username=anna', 'text/plain'), 'unsupported_media_type');
   await assertProblemReply(
@@ -227,7 +322,7 @@ test('forms without the file leave nothing', async (t) => {
   await assertProblemReply(await post('text'), 'unsupported_media_type');
   const other = new FormData();
   other.set('file', new Blob(['text']), 'a');
-  await assertProblemReply(await post(other), 'validation_failed');
+  await assertProblemReply(await post(other), 'invalid_request');
   await assertProblemReply(await upload(server, ops, 'a'.repeat(1025), 'text'), 'invalid_name');
   const files = (await (await fetch(`${server.origin}/api/files`, { headers: ops })).json()) as { files: unknown[] };
   assert.deepEqual(files.files, []);

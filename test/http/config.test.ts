@@ -36,6 +36,7 @@ test('whoever signed in sees the settings that matter to clients, with secrets m
         token_minutes: 7,
         refresh_days: 30,
         session_days: 365,
+        account_days: 365,
         stale_seconds: 86_400,
         stale_remove_days: 30,
         open_ended_seconds: 900,

@@ -23,6 +23,7 @@ const SECTIONS = {
     'tokenMinutes',
     'refreshDays',
     'sessionDays',
+    'accountDays',
     'staleSeconds',
     'staleRemoveDays',
     'openEndedSeconds',
