@@ -1,10 +1,9 @@
 /** schemathesis over the OpenAPI document of a server that runs, as administrator and as client. */
-import { execFile, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { pythonWith } from '../support/python.ts';
 import { repoRoot } from '../support/root.ts';
 import { ADMIN, startTarget, type Target } from './target.ts';
 
@@ -40,8 +39,12 @@ export interface SchemaOptions {
 
 /** Both roles one after the other. @returns what went wrong, in words; null when schemathesis cannot be installed */
 export async function fuzzSchema(options: SchemaOptions): Promise<string[] | null> {
-  const program = await installed();
-  if (program === null) return null;
+  const python = await pythonWith([SCHEMATHESIS]);
+  if ('missing' in python) {
+    process.stdout.write(python.missing);
+    return null;
+  }
+  const program = join(python.programs, 'schemathesis');
   const target = await startTarget({ LADING_REGISTRATION: 'open' });
   const folder = await mkdtemp(join(tmpdir(), 'lading-schema-'));
   try {
@@ -108,25 +111,4 @@ async function healthOf(target: Target): Promise<string[]> {
   const reply = await fetch(`${target.origin}/health`).catch(() => null);
   const health = reply?.status === 200 ? [] : [`/health answered ${reply?.status ?? 'nothing'}`];
   return [...health, ...target.faults.slice(0, 20).map((line) => `the log says: ${line.slice(0, 1000)}`)];
-}
-
-/** The program, in a virtual environment of its own that outlives an installation of the packages; null without one. */
-async function installed(): Promise<string | null> {
-  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  const folder = join(cache, 'lading', SCHEMATHESIS.replaceAll('=', '-'));
-  const program = join(folder, 'bin/schemathesis');
-  const execute = promisify(execFile);
-  if (existsSync(program)) return program;
-  try {
-    await execute('python3', ['-m', 'venv', '--clear', folder]);
-    await execute(join(folder, 'bin/pip'), ['install', '--quiet', '--disable-pip-version-check', SCHEMATHESIS]);
-    return program;
-  } catch (error) {
-    process.stdout.write(
-      `${SCHEMATHESIS} cannot be installed: ${(error as Error).message.slice(0, 500)}\n` +
-        `It needs python3 with its module venv (on Debian: apt-get install python3-venv) and a package index; by hand:\n` +
-        `    python3 -m venv ${folder} && ${folder}/bin/pip install '${SCHEMATHESIS}'\n`,
-    );
-    return null;
-  }
 }

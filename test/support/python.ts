@@ -1,0 +1,40 @@
+/** Python packages that tests use, in virtual environments that outlive an installation of the packages of Node. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const execute = promisify(execFile);
+
+/** Two tests may want the same environment at once, so it is made under a lock; what was begun and not ended is begun anew. */
+const INSTALL = `set -e
+folder=$1; shift
+[ ! -e "$folder/complete" ] || exit 0
+python3 -m venv --clear "$folder"
+"$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+touch "$folder/complete"
+`;
+
+/**
+ * Installs packages unless they are there.
+ * @param packages as pip takes them, with their versions
+ * @returns the folder of the environment's programs (`python` and those of the packages), or in words why there is none
+ */
+export async function pythonWith(packages: readonly string[]): Promise<{ programs: string } | { missing: string }> {
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lading');
+  const folder = join(cache, packages.join('-').replaceAll(/[^A-Za-z0-9.]+/g, '-'));
+  const programs = join(folder, 'bin');
+  if (existsSync(join(folder, 'complete'))) return { programs };
+  try {
+    await mkdir(cache, { recursive: true });
+    await execute('flock', [`${folder}.lock`, 'sh', '-c', INSTALL, 'sh', folder, ...packages]);
+    return { programs };
+  } catch (error) {
+    const missing =
+      `${packages.join(' ')} cannot be installed: ${(error as Error).message.slice(-500)}\n` +
+      `It needs python3 with its module venv (on Debian: apt-get install python3-venv) and a package index.\n`;
+    return { missing };
+  }
+}
