@@ -32,10 +32,15 @@ export function accountDoors(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `invalid_request` for a body without one of the fields; what is wrong in one that is there is 422 */
-function needsFields(...names: readonly string[]): preValidationHookHandler {
+function needsFields({
+  required,
+  properties,
+}: Pick<typeof SignUp, 'required' | 'properties'>): preValidationHookHandler {
   return ({ body }, _reply, next) => {
     const given = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
-    const missing = names.filter((name) => given[name] === undefined || given[name] === null || given[name] === '');
+    // An unknown field is named first, for it may be the missing one in other letters.
+    if (Object.keys(given).some((name) => !Object.hasOwn(properties, name))) return next();
+    const missing = required.filter((name) => given[name] === undefined || given[name] === null || given[name] === '');
     if (missing.length === 0) return next();
     next(new LadingError('invalid_request', `Send ${missing.join(' and ')} too; the body does not have it.`));
   };
@@ -76,7 +81,7 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
       next();
     },
     preParsing: smallBody(config.idleSeconds),
-    preValidation: needsFields('username', 'password'),
+    preValidation: needsFields(SignUp),
     handler: async (request, reply): Promise<Account> => {
       const { audited, body } = request;
       const tenant = tenantFor(request, identity);
@@ -148,7 +153,7 @@ function loginRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): v
     },
     config: { audit: 'sign_in' },
     preParsing: smallBody(deps.config.idleSeconds),
-    preValidation: needsFields('username', 'password'),
+    preValidation: needsFields(NamedLogin),
     handler: async (request, reply) => {
       const { identity, throttle } = deps;
       const { username, password, tenant = DEFAULT_TENANT } = request.body;
