@@ -169,6 +169,13 @@ export interface FileDocument {
   continues?: { size: number; crc32: number; completedAt: number };
   /** It was begun with overwrite=true, whether there was a file of its name or not. */
   overwrites?: true;
+  /** Open: it was begun beside another unfinished upload of its name, and takes the name once it is complete. */
+  aside?: true;
+  /**
+   * Ids of unfinished uploads of the same name. Open: those that end with it, unless somebody sends to them then. Sealed: those that ended
+   * with it; the document says so, so that a crash leaves them or the file and never neither.
+   */
+  ends?: string[];
   /** Where the bytes are, one piece after the other, if not in the file's own blob; each of them sealed under an id of its own. */
   pieces?: { id: string; size: number }[];
   /** It has an address of its own, at which bytes of any length are appended (tus). */
@@ -200,7 +207,7 @@ export interface JoinDocument {
   said: string;
 }
 
-/** Who owns what under which name: at most one sealed document and one open one a name. */
+/** Who owns what under which name: at most one sealed document and one open one a name, besides those set aside. */
 export interface Slot {
   sealed: FileDocument | null;
   open: FileDocument | null;
@@ -225,8 +232,8 @@ export interface Catalog {
   /** The document of this id. */
   get(id: string): Promise<FileDocument | null>;
   /**
-   * Durable when it resolves, atomic always. Putting a sealed document makes the sealed one that it replaces disappear from the
-   * slot in the same step; the caller then removes that one's bytes.
+   * Durable when it resolves, atomic always. Putting a sealed document makes the sealed one that it replaces and the open ones that it
+   * ends disappear in the same step; the caller then removes their bytes.
    */
   put(document: FileDocument): Promise<void>;
   remove(id: string): Promise<void>;

@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import type { FileDocument, ResourceDocument } from '../contracts.ts';
+import type { FileDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { MAX_OFFSET } from '../protocol/chunk.ts';
 import { AppendRun } from './append-run.ts';
@@ -17,27 +17,29 @@ import type { Precondition } from './current.ts';
 import type { IngestDeps } from './ingest.ts';
 import { Joins, sizeOf } from './joins.ts';
 import { expiryOf } from './parking.ts';
-import { fileTooLarge, outOfBounds } from './refusals.ts';
+import { fileTooLarge, outOfBounds, underWay } from './refusals.ts';
 import {
   type AppendIntent,
-  freeNames,
+  documentOf,
   gone,
   hashOf,
+  namesFor,
   type ResourceAddress,
   type ResourceIntent,
   type ResourceState,
   Running,
   sameHash,
 } from './resource.ts';
-import type { OpenUpload } from './upload.ts';
-import { noName } from './watchers.ts';
+import type { Handles, OpenUpload } from './upload.ts';
 
 const ALL = { start: 0, end: MAX_OFFSET };
+/** Unfinished uploads that wait for one name. */
+const MOST_WAITING = 8;
 
 export class Appends {
   readonly #deps: IngestDeps;
   readonly #cancel: (upload: OpenUpload) => Promise<unknown>;
-  readonly #running = new Map<string, Running>();
+  readonly #running: Map<string, Running>;
   readonly #run: AppendRun;
   readonly #joins: Joins;
 
@@ -51,6 +53,7 @@ export class Appends {
     track: (work: () => Promise<void>) => Promise<void>,
   ) {
     this.#deps = deps;
+    this.#running = deps.running;
     this.#cancel = cancel;
     this.#run = new AppendRun(deps);
     this.#joins = new Joins(deps, this.#run, this.#running, track);
@@ -85,24 +88,16 @@ export class Appends {
     intent: ResourceIntent,
     parts: FileDocument[],
   ): Promise<{ upload: OpenUpload; address: ResourceAddress }> {
-    const { uploads, catalog, committer, current } = this.#deps;
-    const { owner, place } = intent;
+    const { uploads, committer, current } = this.#deps;
+    const { owner } = intent;
     const secret = randomBytes(24).toString('base64url');
     for (const name of namesFor(intent)) {
-      const instead = place === 'instead';
-      if (!instead && uploads.find(owner, name)) continue;
-      if (!instead && (await catalog.find(owner, name)).sealed) continue;
-      const { target, handles } = await uploads.enter(owner, instead ? noName() : name, instead);
-      if ('sealed' in target || !handles) continue;
-      const { upload } = target;
+      const entered = await this.#enter(intent, name);
+      if (!entered) continue;
+      const { upload, handles } = entered;
       const held = upload.visible ? null : upload.tryReserve(ALL);
       try {
         if (!held || upload.document.resource) continue;
-        const makeFree = async (): Promise<void> => {
-          await current.assert(intent.precondition, owner, name);
-          await this.giveUp(owner, name);
-        };
-        if (instead && !(await uploads.rename(upload, name, makeFree))) continue;
         await current.assert(intent.precondition, owner, intent.name);
         upload.document = { ...upload.document, resource: documentOf(intent, secret, parts) };
         const { size, contentType, reprDigest = null } = intent;
@@ -117,17 +112,34 @@ export class Appends {
     throw new LadingError('already_exists', 'There is a file of this name, or it is being uploaded.');
   }
 
-  /** Ends an unfinished upload of any protocol where another one is to begin, if nobody sends to it. One that has all its bytes stays. */
-  async giveUp(owner: string, name: string): Promise<void> {
-    const upload = this.idle(owner, name);
-    if (upload) await this.#cancel(upload);
+  /** Null when the name is taken. What is to replace an unfinished upload that nobody sends to waits beside it until it is complete. */
+  async #enter(
+    { owner, place }: ResourceIntent,
+    name: string,
+  ): Promise<{ upload: OpenUpload; handles: Handles } | null> {
+    const { uploads, catalog, isIdle } = this.#deps;
+    const instead = place === 'instead';
+    const there = uploads.find(owner, name);
+    if (there && !(instead && isIdle(there))) return null;
+    const waiting = instead ? uploads.asides(owner, name) : [];
+    if (there || waiting.length > 0) {
+      await this.#makeRoom(waiting);
+      return await uploads.enterAside(owner, name);
+    }
+    if (!instead && (await catalog.find(owner, name)).sealed) return null;
+    const { target, handles } = await uploads.enter(owner, name, instead);
+    return 'sealed' in target || !handles ? null : { upload: target.upload, handles };
   }
 
-  /** The upload that `giveUp` would end. */
-  idle(owner: string, name: string): OpenUpload | null {
-    const upload = this.#deps.uploads.findVisible(owner, name);
-    if (!upload || upload.covered || upload.coveredSoFar) return null;
-    return upload.users === 0 && !this.#running.has(upload.id) ? upload : null;
+  /**
+   * Whoever was never told of the address of an upload begins anew, again and again: of those the oldest one ends.
+   * @throws LadingError `already_exists`
+   */
+  async #makeRoom(waiting: OpenUpload[]): Promise<void> {
+    if (waiting.length < MOST_WAITING) return;
+    const lost = waiting.find((upload) => !upload.acknowledged && this.#deps.isIdle(upload));
+    if (!lost) throw underWay();
+    await this.#cancel(lost);
   }
 
   /**
@@ -141,14 +153,27 @@ export class Appends {
     return await this.find(address);
   }
 
-  /** As `state`, and whoever receives goes on. */
+  /** For who knows the address: as `state`, and whoever receives goes on. */
+  async look(address: ResourceAddress): Promise<ResourceState> {
+    const state = await this.find(address);
+    await this.#acknowledge(address.id);
+    return state;
+  }
+
+  async #acknowledge(id: string): Promise<void> {
+    const document = await this.#deps.catalog.get(id);
+    const upload = document && this.#deps.uploads.of(document);
+    if (upload) upload.acknowledged = true;
+  }
+
+  /** As `look`, for this side itself. */
   async find({ id, secret }: ResourceAddress): Promise<ResourceState> {
     const document = await this.#deps.catalog.get(id);
     const resource = document?.resource;
     if (!document || !resource || !sameHash(resource.keyHash, hashOf(secret))) throw gone();
     const { owner, name } = document;
     const { creator, metadata, partial, final } = resource;
-    const { clock, limits, uploads } = this.#deps;
+    const { clock, limits } = this.#deps;
     const kind = partial ? 'partial' : final ? 'join' : 'plain';
     const shared = { owner, name, creator, metadata, kind, said: final?.said ?? null } as const;
     if (document.state === 'sealed') {
@@ -164,7 +189,7 @@ export class Appends {
     const offset = upload.stored.firstGap();
     const complete = upload.sealed || (kind === 'partial' && upload.whole);
     const size = final && upload.size === null ? await this.#joins.sizeOf(final.parts) : upload.size;
-    return { ...shared, offset, size, complete, expiresAt: uploads.find(owner, name) ? expiresAt : null };
+    return { ...shared, offset, size, complete, expiresAt };
   }
 
   /**
@@ -195,6 +220,7 @@ export class Appends {
       running.finish();
       if (part?.whole) this.#joins.partDone(part.id);
     }
+    await this.#acknowledge(address.id);
     return await this.find(address);
   }
 
@@ -264,22 +290,4 @@ export class Appends {
     if (size !== null && end > size) throw outOfBounds(end - 1, size);
     if (end > maxFileBytes) throw fileTooLarge(end, maxFileBytes);
   }
-}
-
-function namesFor({ name, place, partial }: ResourceIntent): Iterable<string> {
-  // No file can have this name, so no file stands in the way, and nobody gets at the piece but by its address.
-  if (partial) return [noName()];
-  return place === 'beside' ? freeNames(name) : [name];
-}
-
-function documentOf(intent: ResourceIntent, secret: string, parts: FileDocument[]): ResourceDocument {
-  const { creator, metadata, endsWhenTold, partial, join } = intent;
-  return {
-    keyHash: hashOf(secret),
-    creator,
-    metadata,
-    ...(endsWhenTold ? { endsWhenTold } : {}),
-    ...(partial ? { partial } : {}),
-    ...(join ? { final: { parts: parts.map(({ id }) => id), said: join.said } } : {}),
-  };
 }

@@ -100,7 +100,8 @@ export class Committer {
       this.#deps.usage.committed(upload, fresh);
       upload.lastCommitAt = time;
     }
-    await this.#writeDocument(upload, document, time);
+    if (!upload.visible && accepted.every(({ declaration }) => declaration.atOnce)) upload.document = document;
+    else await this.#writeDocument(upload, document, time);
     for (const pending of accepted) pending.resolve();
   }
 

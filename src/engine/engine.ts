@@ -16,10 +16,11 @@ import type { Lifetime } from './parking.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
 import { Removal } from './removal.ts';
-import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState } from './resource.ts';
+import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState, Running } from './resource.ts';
 import { Sealer } from './seal.ts';
 import { SegmentPool } from './segments.ts';
 import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './status.ts';
+import { Succession } from './succession.ts';
 import { type Swept, settles, sweep } from './sweep.ts';
 import type { OpenUpload } from './upload.ts';
 import { Uploads } from './uploads.ts';
@@ -104,7 +105,10 @@ export class Engine {
     const uploads = new Uploads({ ...doors, usage });
     const committer = new Committer({ ...doors, usage, durability, happened });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
-    const sealer = new Sealer({ ...doors, uploads, committer, watchers, warn, happened });
+    const running = new Map<string, Running>();
+    const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.users === 0 && !running.has(upload.id);
+    const succession = new Succession({ ...doors, uploads, committer, isIdle, warn, happened });
+    const sealer = new Sealer({ ...doors, uploads, committer, watchers, succession, warn, happened });
     const segments = new SegmentPool(bufferBytes, BUFFER_PATIENCE_MS);
     const watchdog = new Watchdog(doors.clock, settings);
     this.#usage = usage;
@@ -123,6 +127,9 @@ export class Engine {
       committer,
       current: this.#current,
       sealer,
+      succession,
+      running,
+      isIdle,
       segments,
       watchdog,
       watchers,
@@ -132,7 +139,7 @@ export class Engine {
       happened,
     };
     this.#ingest = new Ingest(deps);
-    this.#whole = new WholeFiles(deps, () => this.#appends);
+    this.#whole = new WholeFiles(deps);
     this.#appends = new Appends(
       deps,
       (upload) => this.#removal.cancelUpload(upload),
@@ -249,7 +256,7 @@ export class Engine {
 
   /** How far such an upload is. A request that still receives into it is ended first, unless `looks`. Throws `not_found`. */
   resource(address: ResourceAddress, looks = false): Promise<ResourceState> {
-    return looks ? this.#appends.find(address) : this.#appends.state(address);
+    return looks ? this.#appends.look(address) : this.#appends.state(address);
   }
 
   /** Digest of the first `length` bytes of such an upload; null where they lie in pieces. Throws `not_found`. */

@@ -45,9 +45,11 @@ import {
   revoked,
 } from './refusals.ts';
 import { completedBy } from './repeat.ts';
+import type { Running } from './resource.ts';
 import type { Sealer } from './seal.ts';
 import { LARGE_SEGMENT_BYTES, type SegmentPool } from './segments.ts';
 import { REPLY_GAPS, sealedStatus, uploadStatus } from './status.ts';
+import type { Succession } from './succession.ts';
 import type { Declaration, Handles, Held, OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Usage } from './usage.ts';
@@ -96,6 +98,11 @@ export interface IngestDeps {
   committer: Committer;
   current: CurrentFiles;
   sealer: Sealer;
+  succession: Succession;
+  /** What receives into which upload with an address. */
+  running: Map<string, Running>;
+  /** Others know of the upload, and nobody sends to it. */
+  isIdle(upload: OpenUpload): boolean;
   segments: SegmentPool;
   watchdog: Watchdog;
   watchers: Watchers;

@@ -55,6 +55,14 @@ export function chunkConflict(): LadingError {
   );
 }
 
+/** Somebody sends to the upload that has the name. */
+export function underWay(): LadingError {
+  return new LadingError(
+    'already_exists',
+    'A file of this name is being uploaded. Wait until it is complete, or delete it.',
+  );
+}
+
 /** @param stands of an intent; see there */
 export function assertStands(stands: (() => boolean) | undefined): void {
   if (stands?.() === false) throw revoked();

@@ -40,7 +40,8 @@ export class Removal {
     const { uploads, catalog, blobs, current, watchers, happened } = this.#deps;
     const removed = new Set<Removed>();
     const upload = uploads.findVisible(owner, name);
-    if (upload || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
+    const there = upload ?? uploads.asides(owner, name)[0];
+    if (there || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
     // An upload of undeclared size reads as the complete file of its name until more comes.
     const read = upload?.coveredSoFar === true;
     if (upload && (await this.#end(upload, true))) {
@@ -50,6 +51,7 @@ export class Removal {
       if (!read) happened({ type: 'upload.cancelled', file, received: stored.bytes });
       if (removed.has('file')) happened({ type: 'file.deleted', file });
     }
+    for (const waiting of uploads.asides(owner, name)) if (await this.cancelUpload(waiting)) removed.add('upload');
     const { sealed } = await catalog.find(owner, name);
     if (sealed) {
       // A replacement may have been sealed meanwhile; then this is another file.
@@ -68,14 +70,19 @@ export class Removal {
   }
 
   /**
-   * Ends the unfinished upload of a name, a replacement included, and removes its bytes; requests that still send to it are ended. The
-   * complete file stays.
+   * Ends the unfinished upload of a name, a replacement included, and those that wait for the name, and removes their bytes; requests that
+   * still send to them are ended. The complete file stays.
    * @throws LadingError `not_found` when there is none, or when it became complete before; `precondition_failed`
    */
   async cancel(owner: string, name: string, precondition?: Precondition): Promise<void> {
-    const upload = await this.#deps.uploads.findMade(owner, name);
-    if (upload && !upload.coveredSoFar) await this.#deps.current.assert(precondition, owner, name);
-    if (!upload || upload.coveredSoFar || !(await this.cancelUpload(upload))) {
+    const { uploads, current } = this.#deps;
+    const made = await uploads.findMade(owner, name);
+    const there = made && !made.coveredSoFar ? [made] : [];
+    const unfinished = [...there, ...uploads.asides(owner, name)];
+    if (unfinished.length > 0) await current.assert(precondition, owner, name);
+    let cancelled = false;
+    for (const upload of unfinished) if (await this.cancelUpload(upload)) cancelled = true;
+    if (!cancelled) {
       throw new LadingError(
         'not_found',
         'There is no unfinished upload of this name, so nothing was removed. To delete a complete file, leave out upload=only.',

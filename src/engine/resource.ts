@@ -1,10 +1,11 @@
 /** Uploads with an address of their own: what is said of one, how far it is, and the request that receives into it. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Subject } from '../contracts.ts';
+import type { FileDocument, ResourceDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest, HashAlgorithm } from '../protocol/digests.ts';
 import type { Precondition } from './current.ts';
 import type { Inbox } from './inbox.ts';
+import { noName } from './watchers.ts';
 
 /** How long what is on its way from an older request may still be read when a newer one takes over. */
 const LAST_READ_MS = 25;
@@ -130,7 +131,7 @@ export class Running {
 }
 
 /** `a.bin`, `a (2).bin`, `a (3).bin`, … */
-export function* freeNames(name: string): Generator<string> {
+function* freeNames(name: string): Generator<string> {
   yield name;
   const slash = name.lastIndexOf('/') + 1;
   const dot = name.lastIndexOf('.');
@@ -148,4 +149,24 @@ export function sameHash(a: string, b: string): boolean {
 
 export function gone(): LadingError {
   return new LadingError('not_found', 'There is no such upload, or it has ended.');
+}
+
+/** Names to try, one after the other. */
+export function namesFor({ name, place, partial }: ResourceIntent): Iterable<string> {
+  // No file can have this name, so no file stands in the way, and nobody gets at the piece but by its address.
+  if (partial) return [noName()];
+  return place === 'beside' ? freeNames(name) : [name];
+}
+
+/** What the document of an upload says of its address. */
+export function documentOf(intent: ResourceIntent, secret: string, parts: FileDocument[]): ResourceDocument {
+  const { creator, metadata, endsWhenTold, partial, join } = intent;
+  return {
+    keyHash: hashOf(secret),
+    creator,
+    metadata,
+    ...(endsWhenTold ? { endsWhenTold } : {}),
+    ...(partial ? { partial } : {}),
+    ...(join ? { final: { parts: parts.map(({ id }) => id), said: join.said } } : {}),
+  };
 }

@@ -10,6 +10,7 @@ import type { BlobStore, Catalog, Clock, FileDocument, FileHappening, Inspector,
 import { LadingError } from '../errors.ts';
 import type { Committer } from './committer.ts';
 import { removeBytes } from './pieces.ts';
+import type { Succession } from './succession.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Watchers } from './watchers.ts';
@@ -23,6 +24,7 @@ export interface SealerDeps {
   uploads: Uploads;
   committer: Committer;
   watchers: Watchers;
+  succession: Succession;
   happened(happening: FileHappening): void;
   /** Told of what goes wrong after the seal, when it can no longer fail the request. */
   warn(message: string, error: unknown): void;
@@ -39,30 +41,58 @@ export class Sealer {
    * Resolves when the upload is the file of its name. The caller has made sure that it is covered.
    * @param silent only silence says that nothing more comes: what comes after all continues the file, and a digest that does not agree
    * yet takes nothing away
+   * @param judge asked right before an upload that waited for its name takes it; what it throws leaves all as it was
+   * @throws LadingError `already_exists` when somebody sends to the upload that has the name, `digest_mismatch`
    */
-  seal(upload: OpenUpload, silent = false): Promise<void> {
-    upload.sealing ??= this.#run(upload, silent).finally(() => {
+  seal(upload: OpenUpload, silent = false, judge?: () => Promise<void>): Promise<void> {
+    upload.sealing ??= this.#run(upload, silent, judge).finally(() => {
       upload.sealing = null;
     });
     return upload.sealing;
   }
 
-  async #run(upload: OpenUpload, silent: boolean): Promise<void> {
+  async #run(upload: OpenUpload, silent: boolean, judge?: () => Promise<void>): Promise<void> {
     if (upload.sealed) return;
     upload.closed = true;
-    const { replaces } = upload.document;
-    const replaced = replaces === null ? null : ((await this.#deps.catalog.get(replaces)) ?? { id: replaces });
+    const { owner, name, aside } = upload.document;
     try {
       await this.#deps.committer.idle(upload);
       // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
       await upload.quiet();
       upload.assertGoing();
       await this.#checkDigest(upload, silent);
-      await this.#storeSealed(upload, silent);
+      if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#takeName(upload, judge));
+      else await this.#becomeFile(upload, silent, []);
     } catch (error) {
       upload.closed = false;
       throw error;
     }
+  }
+
+  /** Of an upload that waited for its name. */
+  async #takeName(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
+    const { catalog, succession } = this.#deps;
+    const { owner, name } = upload.document;
+    await succession.end(
+      upload,
+      (other) => this.seal(other),
+      async (ended) => {
+        await judge?.();
+        const { sealed } = await catalog.find(owner, name);
+        // What is continued was a complete file, and is replaced as one.
+        const continued = ended.find(({ document }) => document.continues);
+        upload.document = { ...upload.document, replaces: sealed?.id ?? continued?.id ?? null };
+        await this.#becomeFile(upload, false, ended);
+      },
+    );
+  }
+
+  async #becomeFile(upload: OpenUpload, silent: boolean, ended: OpenUpload[]): Promise<void> {
+    const { replaces } = upload.document;
+    const ends = ended.map(({ id }) => id);
+    const takes = replaces !== null && !ends.includes(replaces);
+    const replaced = takes ? ((await this.#deps.catalog.get(replaces)) ?? { id: replaces }) : null;
+    await this.#storeSealed(upload, silent, ends);
     this.#deps.uploads.drop(upload);
     this.#deps.watchers.changed(upload.document.owner, upload.document.name);
     if (!replaced) return;
@@ -82,6 +112,7 @@ export class Sealer {
     }
     const { owner, name } = upload.document;
     await this.#deps.uploads.discard(upload, mismatch, async () => {});
+    if (!upload.visible) throw mismatch;
     this.#deps.watchers.changed(owner, name);
     this.#deps.happened({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes });
     throw mismatch;
@@ -103,7 +134,7 @@ export class Sealer {
     );
   }
 
-  async #storeSealed(upload: OpenUpload, silent: boolean): Promise<void> {
+  async #storeSealed(upload: OpenUpload, silent: boolean, ends: string[]): Promise<void> {
     const size = upload.stored.end;
     const crc32 = upload.stored.whole(size);
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
@@ -111,11 +142,13 @@ export class Sealer {
     // The bytes of a file in pieces are sealed already.
     await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
     const completedAt = await this.#completionTime(upload.document);
-    const { continues: _, staleAt: __, ...open } = upload.document;
+    const { continues: _, staleAt: __, aside: ___, ends: ____, ...open } = upload.document;
     const undeclared = silent && open.size === null && open.reprDigest === null;
-    const sealed = { ...open, state: 'sealed' as const, size, crc32, completedAt };
+    const ended = ends.length > 0 ? { ends } : {};
+    const sealed = { ...open, state: 'sealed' as const, size, crc32, completedAt, ...ended };
     const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
     upload.assertGoing();
+    upload.written = true;
     await this.#deps.catalog.put(document);
     upload.document = document;
     if (!upload.visible) this.#deps.happened({ type: 'file.created', file: document });
@@ -125,11 +158,12 @@ export class Sealer {
   }
 
   /** Last-Modified has whole seconds: a replacement falls into a later one than what it replaces, so that If-Range can tell them apart. */
-  async #completionTime({ owner, name, replaces, continues }: FileDocument): Promise<number> {
+  async #completionTime({ replaces, continues }: FileDocument): Promise<number> {
     const now = this.#deps.clock.now();
     if (continues) return Math.max(now, (Math.floor(continues.completedAt / 1000) + 1) * 1000);
     if (replaces === null) return now;
-    const { sealed } = await this.#deps.catalog.find(owner, name);
-    return Math.max(now, (Math.floor((sealed?.completedAt ?? 0) / 1000) + 1) * 1000);
+    const replaced = await this.#deps.catalog.get(replaces);
+    const before = replaced?.completedAt ?? replaced?.continues?.completedAt ?? 0;
+    return Math.max(now, (Math.floor(before / 1000) + 1) * 1000);
   }
 }

@@ -18,6 +18,8 @@ export interface Declaration {
   staleAt?: number;
   /** A file has the bytes of this piece. */
   joined?: boolean;
+  /** The upload has no document before the one of the complete file: all of it becomes known in one step. */
+  atOnce?: boolean;
 }
 
 interface Reservation {
@@ -48,6 +50,10 @@ export class OpenUpload {
    * only a leftover.
    */
   visible = false;
+  /** A document of it may be on disk, though the write failed. */
+  written = false;
+  /** Somebody was told that bytes of it count, or knows its address. */
+  acknowledged = false;
   /** Set once the upload is over: what requests that still run are told. */
   over: LadingError | null = null;
   /** True from the moment the seal begins: nothing can be added any more, unless the seal fails and opens it again. */

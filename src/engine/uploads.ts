@@ -7,6 +7,7 @@ import type { BlobStore, Catalog, Clock, FileDocument, ManifestRecord, ManifestS
 import { LadingError } from '../errors.ts';
 import { reopened, revert, sealedRecords } from './continuation.ts';
 import { removeBytes } from './pieces.ts';
+import { UploadTable } from './table.ts';
 import { type Handles, OpenUpload } from './upload.ts';
 import type { Usage } from './usage.ts';
 import { slotKey } from './watchers.ts';
@@ -24,8 +25,8 @@ export type Target = { upload: OpenUpload } | { sealed: FileDocument };
 
 export class Uploads {
   readonly #deps: UploadsDeps;
-  readonly #live = new Map<string, OpenUpload>();
-  /** Names for which an upload is being made, so that two first chunks make one. */
+  readonly #live = new UploadTable();
+  /** Names for which an upload is being made, so that two first chunks make one, or which one is about to take. */
   readonly #making = new Map<string, Promise<unknown>>();
 
   constructor(deps: UploadsDeps) {
@@ -35,24 +36,24 @@ export class Uploads {
   /** Numbers for the metrics page. */
   gauges(): Record<string, number> {
     let parked = 0;
-    for (const upload of this.#live.values()) if (upload.parked) parked += 1;
+    for (const upload of this.#live.all()) if (upload.parked) parked += 1;
     return { open_uploads: this.#live.size - parked, parked_uploads: parked };
   }
 
   all(): IterableIterator<OpenUpload> {
-    return this.#live.values();
+    return this.#live.all();
   }
 
   /** The upload under way, visible or not. */
   find(owner: string, name: string): OpenUpload | undefined {
-    return this.#live.get(slotKey(owner, name));
+    return this.#live.find(owner, name);
   }
 
   /** The upload under way that a document speaks of. */
-  of({ id, owner, name }: FileDocument): OpenUpload | null {
-    const upload = this.find(owner, name);
-    return upload?.id === id ? upload : null;
-  }
+  of = (document: FileDocument): OpenUpload | null => this.#live.of(document);
+
+  /** Uploads that wait for this name beside another one, the oldest first. */
+  asides = (owner: string, name: string): OpenUpload[] => this.#live.asides(owner, name);
 
   /** The upload under way that others may know of. */
   findVisible(owner: string, name: string): OpenUpload | undefined {
@@ -74,13 +75,13 @@ export class Uploads {
   async enter(owner: string, name: string, overwrite: boolean): Promise<{ target: Target; handles: Handles | null }> {
     const key = slotKey(owner, name);
     for (;;) {
-      const upload = this.#live.get(key);
-      if (upload) return { target: { upload }, handles: await this.#hold(upload) };
       const making = this.#making.get(key);
       if (making) {
         await making.catch(() => {});
         continue;
       }
+      const upload = this.#live.find(owner, name);
+      if (upload) return { target: { upload }, handles: await this.#hold(upload) };
       const made = this.#make(owner, name, overwrite).finally(() => this.#making.delete(key));
       this.#making.set(key, made);
       const sealed = await made;
@@ -102,6 +103,26 @@ export class Uploads {
   async #make(owner: string, name: string, overwrite: boolean): Promise<FileDocument | null> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (sealed && !overwrite) return sealed;
+    await this.#create(owner, name, sealed?.id ?? null, overwrite ? { overwrites: true } : {});
+    return null;
+  }
+
+  /** Makes an upload that replaces what is there of this name once it is complete; until then another upload may have the name. */
+  async enterAside(owner: string, name: string): Promise<{ upload: OpenUpload; handles: Handles }> {
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    const there = [this.findVisible(owner, name), ...this.asides(owner, name)];
+    const ends = there.flatMap((upload) => (upload?.visible ? [upload.id] : []));
+    const more = { overwrites: true, aside: true, ...(ends.length > 0 ? { ends } : {}) } as const;
+    const upload = await this.#create(owner, name, sealed?.id ?? null, more);
+    return { upload, handles: await this.#hold(upload) };
+  }
+
+  async #create(
+    owner: string,
+    name: string,
+    replaces: string | null,
+    more: Pick<FileDocument, 'overwrites' | 'aside' | 'ends'>,
+  ): Promise<OpenUpload> {
     this.#deps.usage.began(owner);
     const now = this.#deps.clock.now();
     const upload = new OpenUpload({
@@ -116,8 +137,8 @@ export class Uploads {
       createdAt: now,
       updatedAt: now,
       completedAt: null,
-      replaces: sealed?.id ?? null,
-      ...(overwrite ? { overwrites: true } : {}),
+      replaces,
+      ...more,
     });
     try {
       await this.#deps.blobs.create(upload.id);
@@ -127,33 +148,17 @@ export class Uploads {
       await this.#deps.blobs.remove(upload.id).catch(() => {});
       throw error;
     }
-    this.#live.set(slotKey(owner, name), upload);
-    return null;
+    this.#live.add(upload);
+    return upload;
   }
 
-  /**
-   * Has an upload that nobody sees yet replace the complete file of this name; false when another upload has the name, and `makeFree` did
-   * not end that. Whoever enters the name meanwhile waits, so nothing begins between the two.
-   */
-  async rename(upload: OpenUpload, name: string, makeFree: () => Promise<void>): Promise<boolean> {
-    const key = slotKey(upload.document.owner, name);
-    for (let making = this.#making.get(key); making; making = this.#making.get(key)) await making.catch(() => {});
-    const named = this.#rename(upload, name, makeFree).finally(() => this.#making.delete(key));
-    this.#making.set(key, named);
-    return await named;
-  }
-
-  async #rename(upload: OpenUpload, name: string, makeFree: () => Promise<void>): Promise<boolean> {
-    const { owner, name: before } = upload.document;
+  /** Runs `work` while whoever enters the name waits, so that nothing begins there. */
+  async holdName<T>(owner: string, name: string, work: () => Promise<T>): Promise<T> {
     const key = slotKey(owner, name);
-    await makeFree();
-    if (this.#live.has(key)) return false;
-    const { sealed } = await this.#deps.catalog.find(owner, name);
-    upload.assertGoing();
-    this.#live.delete(slotKey(owner, before));
-    upload.document = { ...upload.document, name, replaces: sealed?.id ?? null };
-    this.#live.set(key, upload);
-    return true;
+    for (let making = this.#making.get(key); making; making = this.#making.get(key)) await making.catch(() => {});
+    const held = work().finally(() => this.#making.delete(key));
+    this.#making.set(key, held);
+    return await held;
   }
 
   /**
@@ -164,7 +169,7 @@ export class Uploads {
   async reopen(sealed: FileDocument): Promise<boolean> {
     const key = slotKey(sealed.owner, sealed.name);
     const making = this.#making.get(key);
-    if (this.#live.has(key) || making) {
+    if (this.#live.find(sealed.owner, sealed.name) || making) {
       await making?.catch(() => {});
       return true;
     }
@@ -210,8 +215,9 @@ export class Uploads {
     upload.restore(records);
     // The date may have been wrong then; it was before now in any case.
     upload.lastCommitAt = Math.min(upload.lastCommitAt, this.#deps.clock.now());
+    upload.acknowledged = true;
     this.#deps.usage.adopted(upload);
-    this.#live.set(slotKey(document.owner, document.name), upload);
+    this.#live.add(upload);
     return upload;
   }
 
@@ -228,8 +234,8 @@ export class Uploads {
 
   /** To be called when a request let go of the upload. */
   left(upload: OpenUpload): void {
-    const { staleAt, owner, name } = upload.document;
-    if (staleAt !== undefined && upload.users === 0 && this.find(owner, name) === upload)
+    const { document } = upload;
+    if (document.staleAt !== undefined && upload.users === 0 && this.of(document) === upload)
       this.#deps.usage.parked(upload);
   }
 
@@ -248,10 +254,7 @@ export class Uploads {
   drop(upload: OpenUpload): void {
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
-    const key = slotKey(upload.document.owner, upload.document.name);
-    if (this.#live.get(key) !== upload) return;
-    this.#live.delete(key);
-    this.#deps.usage.ended(upload);
+    if (this.#live.delete(upload)) this.#deps.usage.ended(upload);
   }
 
   /** Ends an upload and removes its bytes and its document; of a continued file what was complete before stays, unless `forGood`. Requests that still run are told `reason`. */
@@ -264,7 +267,7 @@ export class Uploads {
     this.drop(upload);
     await idle();
     // The document first: without it the bytes are a leftover that the next start removes.
-    if (upload.visible) await this.#deps.catalog.remove(upload.id);
+    if (upload.visible || upload.written) await this.#deps.catalog.remove(upload.id);
     await removeBytes(this.#deps.blobs, upload.document);
   }
 

@@ -1,5 +1,6 @@
 /** Who watches a name, and how names are kept apart. */
 import { randomBytes } from 'node:crypto';
+import type { FileDocument } from '../contracts.ts';
 
 /** Tells whoever watches a name that something about it changed. */
 export class Watchers {
@@ -24,6 +25,11 @@ export class Watchers {
 /** One key a name: an owner's id holds no control character, so the two parts cannot run into each other. */
 export function slotKey(owner: string, name: string): string {
   return `${owner}\0${name}`;
+}
+
+/** The key of an upload: of its name, or of its id as long as it waits for the name beside others. */
+export function uploadKey({ id, owner, name, aside }: Pick<FileDocument, 'id' | 'owner' | 'name' | 'aside'>): string {
+  return slotKey(owner, aside ? `\0${id}` : name);
 }
 
 /** A name that no file can have, for an upload that has none: nobody finds it there. */

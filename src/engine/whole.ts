@@ -4,7 +4,7 @@
  *     bytes → segments → workers → end of the stream → checks → one manifest record → seal
  *
  * Nothing of it counts before its end: until then nobody sees it, and whatever breaks leaves what was there before. So an unfinished
- * upload of the name that nobody sends to ends only then: as long as the bytes come, they are an upload of no name.
+ * upload of the name that nobody sends to ends only then, in the step in which the file is there.
  */
 import type { Readable } from 'node:stream';
 import type { Reader, SegmentJob, SegmentResult } from '../contracts.ts';
@@ -13,16 +13,14 @@ import { MAX_OFFSET } from '../protocol/chunk.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
-import type { Appends } from './appends.ts';
 import type { Precondition } from './current.ts';
 import { Inbox } from './inbox.ts';
 import type { IngestDeps } from './ingest.ts';
 import type { DigestsBehind } from './late.ts';
 import { type Received, Receiver } from './receiver.ts';
-import { assertStands, fileTooLarge, revoked } from './refusals.ts';
+import { assertStands, fileTooLarge, revoked, underWay } from './refusals.ts';
 import { uploadStatus } from './status.ts';
-import { encodeDigest, type Handles, type OpenUpload } from './upload.ts';
-import { noName } from './watchers.ts';
+import type { Handles, OpenUpload } from './upload.ts';
 
 /** What is known of a whole file before its bytes. Sizes in bytes. */
 export interface WholeIntent {
@@ -59,12 +57,9 @@ const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
 export class WholeFiles {
   readonly #deps: IngestDeps;
-  readonly #unfinished: () => Pick<Appends, 'idle' | 'giveUp'>;
 
-  /** @param unfinished finds and ends an unfinished upload of a name that nobody sends to */
-  constructor(deps: IngestDeps, unfinished: () => Pick<Appends, 'idle' | 'giveUp'>) {
+  constructor(deps: IngestDeps) {
     this.#deps = deps;
-    this.#unfinished = unfinished;
   }
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
@@ -130,12 +125,8 @@ export class WholeFiles {
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
   ): Promise<FileStatus> {
     const { uploads, sealer } = this.#deps;
-    const aside = overwrite && this.#unfinished().idle(owner, name) !== null;
-    const at = aside ? noName() : name;
     for (;;) {
-      const { target, handles } = await uploads.enter(owner, at, overwrite);
-      if ('sealed' in target || !handles) throw alreadyThere();
-      const { upload } = target;
+      const { upload, handles } = await this.#place(owner, name, overwrite);
       try {
         if (overwrite && upload.visible && upload.coveredSoFar && upload.users === 1) {
           await sealer.seal(upload);
@@ -152,6 +143,17 @@ export class WholeFiles {
         await uploads.leave(upload);
       }
     }
+  }
+
+  /** Beside unfinished uploads of the name, if there are any that may end; else at the name itself. */
+  async #place(owner: string, name: string, overwrite: boolean): Promise<{ upload: OpenUpload; handles: Handles }> {
+    const { uploads, isIdle } = this.#deps;
+    const there = uploads.find(owner, name);
+    const idle = there ? isIdle(there) && !there.coveredSoFar : uploads.asides(owner, name).length > 0;
+    if (overwrite && idle) return await uploads.enterAside(owner, name);
+    const { target, handles } = await uploads.enter(owner, name, overwrite);
+    if ('sealed' in target || !handles) throw alreadyThere();
+    return { upload: target.upload, handles };
   }
 
   /** How segments are written: each only if the file may still grow by it. */
@@ -181,7 +183,7 @@ export class WholeFiles {
     inspect: Inspect,
     giveBack: () => void,
   ): Promise<FileStatus> {
-    const { committer, current, limits, sealer, watchers } = this.#deps;
+    const { committer, current, limits, sealer } = this.#deps;
     const { owner, name, contentType, reprDigest: before, behind, stands, precondition } = intent;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     // One content is the whole file.
@@ -189,50 +191,16 @@ export class WholeFiles {
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertGoing();
     assertStands(stands);
-    if (upload.document.name !== name) await this.#takeName(upload, intent, reprDigest, size);
-    await current.assert(precondition, owner, name);
-    await committer.commit(upload, handles, fresh, { size, reprDigest, contentType: found ?? contentType });
+    const judge = (): Promise<void> => current.assert(precondition, owner, name);
+    await judge();
+    const declaration = { size, reprDigest, contentType: found ?? contentType, atOnce: true };
+    await committer.commit(upload, handles, fresh, declaration);
     giveBack();
-    watchers.changed(owner, name);
-    await sealer.seal(upload);
+    await sealer.seal(upload, false, judge);
     return uploadStatus(upload, limits);
-  }
-
-  /** All bytes are there, and are what they should be: only now the unfinished upload that has the name ends. */
-  async #takeName(
-    upload: OpenUpload,
-    { owner, name, precondition }: WholeIntent,
-    reprDigest: Digest | null,
-    size: number,
-  ): Promise<void> {
-    const { current, sealer, uploads } = this.#deps;
-    if (reprDigest) {
-      const { algorithm } = reprDigest;
-      const mismatch = await sealer.mismatch(upload.id, { algorithm, value: encodeDigest(reprDigest) }, size);
-      if (mismatch) throw mismatch;
-    }
-    for (;;) {
-      const there = uploads.findVisible(owner, name);
-      if (there && there.users === 0 && (there.covered || there.coveredSoFar)) await sealer.seal(there);
-      const makeFree = async (): Promise<void> => {
-        await current.assert(precondition, owner, name);
-        await this.#unfinished().giveUp(owner, name);
-      };
-      if (await uploads.rename(upload, name, makeFree)) return;
-      const other = uploads.find(owner, name);
-      // One that became complete in between is replaced as any complete file.
-      if (other && !(other.users === 0 && (other.covered || other.coveredSoFar))) throw underWay();
-    }
   }
 }
 
 function alreadyThere(): LadingError {
   return new LadingError('already_exists', 'A file of this name is there. Send overwrite=true to replace it.');
-}
-
-function underWay(): LadingError {
-  return new LadingError(
-    'already_exists',
-    'A file of this name is being uploaded. Wait until it is complete, or delete it.',
-  );
 }

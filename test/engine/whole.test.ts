@@ -10,6 +10,7 @@ import { encodeChunk, sum256 } from '../../src/protocol/chunk.ts';
 import { intentOf, sendChunk } from '../support/chunks.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
+import { Tap } from '../support/tap.ts';
 
 const OWNER = 'o';
 const INTENT: WholeIntent = {
@@ -223,28 +224,22 @@ test('an unfinished upload outlives a whole file of its name that does not come 
 });
 
 test('nothing begins between the end of an unfinished upload and what takes its place', async (t) => {
-  const { engine, doors } = await startEngine(t);
+  const tap = new Tap();
+  const { engine, doors } = await startEngine(t, {}, { tap });
   const bytes = Buffer.from('abc');
   const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes, checksum: sum256(bytes), declaredSize: 9 };
-  const resource = { owner: OWNER, name: 'a.bin', size: 5, contentType: null, metadata: null } as const;
-  const instead = { ...resource, place: 'instead', creator: { id: 'c', kind: 'device' } } as const;
-  for (const begin of [
-    () => engine.receiveWhole(stream(bytes), { ...INTENT, overwrite: true }, pass),
-    () => engine.createResource(instead),
-  ]) {
-    await sendChunk(engine, chunk);
-    const late: ReturnType<typeof sendChunk>[] = [];
-    const unwatch = engine.watch(OWNER, 'a.bin', () => {
-      if (late.length === 0) late.push(sendChunk(engine, { ...chunk, start: 3 }));
-    });
-    await begin();
-    unwatch();
-    assert.equal(late.length, 1, 'a chunk came when the upload had ended');
-    for (const { code } of await Promise.all(late)) assert.notEqual(code, null);
-    await engine.remove(OWNER, 'a.bin');
-    assert.deepEqual(engine.usage(OWNER), { ...engine.usage(OWNER), bytes: 0, openUploads: 0 });
-    assert.deepEqual(await doors.blobs.list(), []);
-  }
+  await sendChunk(engine, chunk);
+  const gate = tap.hold('catalog.put', 'before');
+  const whole = engine.receiveWhole(stream(bytes), { ...INTENT, overwrite: true }, pass);
+  await gate.reached;
+  const late = sendChunk(engine, { ...chunk, start: 3 });
+  assert.equal((await engine.status(OWNER, 'a.bin')).bytes_received, 3, 'until then the upload is what is there');
+  gate.open();
+  await whole;
+  assert.equal((await late).code, 'size_conflict', 'it came to the complete file');
+  await engine.remove(OWNER, 'a.bin');
+  assert.deepEqual(engine.usage(OWNER), { ...engine.usage(OWNER), bytes: 0, openUploads: 0 });
+  assert.deepEqual(await doors.blobs.list(), []);
 });
 
 test('a crash in the middle leaves nothing, and the next start takes the file', async (t) => {

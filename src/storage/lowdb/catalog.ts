@@ -38,8 +38,8 @@ export class LowdbCatalog implements Catalog {
   readonly #pieces = new Set<string>();
   /** Ids of documents that exist and could not be understood: their bytes are nobody's leftovers. */
   readonly #damaged = new Set<string>();
-  /** Newer id → older id: documents replaced by another one that are still there. */
-  readonly #lingering = new Map<string, string>();
+  /** Newer id → older ids: documents replaced or ended by another one that are still there. */
+  readonly #lingering = new Map<string, string[]>();
   readonly #followers: ((document: FileDocument, there: boolean) => void)[] = [];
 
   constructor(options: LowdbCatalogOptions) {
@@ -66,7 +66,7 @@ export class LowdbCatalog implements Catalog {
    * their bytes.
    */
   obsolete(): string[] {
-    return [...this.#lingering.values()];
+    return [...this.#lingering.values()].flat();
   }
 
   find(owner: string, name: string): Promise<Slot> {
@@ -93,10 +93,11 @@ export class LowdbCatalog implements Catalog {
   async put(document: FileDocument): Promise<void> {
     const copy = Object.freeze({ ...document });
     await this.#documents.put(copy.id, copy, () => {
-      const replaced = this.#replacedBy(copy);
-      if (replaced !== undefined) {
-        this.#unindex(replaced);
-        this.#lingering.set(copy.id, replaced.id);
+      const over = this.#endedBy(copy);
+      for (const document of over) this.#unindex(document);
+      if (over.length > 0) {
+        const before = this.#lingering.get(copy.id) ?? [];
+        this.#lingering.set(copy.id, [...before, ...over.map((document) => document.id)]);
       }
       this.#index(copy);
     });
@@ -124,10 +125,14 @@ export class LowdbCatalog implements Catalog {
   }
 
   async #removeReplacedBy(id: string): Promise<void> {
-    const older = this.#lingering.get(id);
-    if (older === undefined) return;
-    await this.#removeReplacedBy(older);
-    await this.#documents.remove(older, () => this.#lingering.delete(id));
+    for (const older of this.#lingering.get(id) ?? []) {
+      await this.#removeReplacedBy(older);
+      await this.#documents.remove(older, () => {
+        const left = this.#lingering.get(id)?.filter((one) => one !== older) ?? [];
+        if (left.length > 0) this.#lingering.set(id, left);
+        else this.#lingering.delete(id);
+      });
+    }
   }
 
   #slot(owner: string, name: string): Slot {
@@ -135,10 +140,12 @@ export class LowdbCatalog implements Catalog {
     return { sealed: slot?.sealed ?? null, open: slot?.open ?? null };
   }
 
-  #replacedBy(document: FileDocument): FileDocument | undefined {
-    if (document.state !== 'sealed' || document.replaces === null) return undefined;
-    const old = this.#byId.get(document.replaces);
-    return old !== undefined && samePlace(old, document) ? old : undefined;
+  /** What is there no longer once this document is. */
+  #endedBy(document: FileDocument): FileDocument[] {
+    return endedIds(document).flatMap((id) => {
+      const old = this.#byId.get(id);
+      return old !== undefined && samePlace(old, document) ? [old] : [];
+    });
   }
 
   #index(document: FileDocument): void {
@@ -154,12 +161,13 @@ export class LowdbCatalog implements Catalog {
       owner = { names: new SortedNames(), slots: new Map() };
       this.#owners.set(document.owner, owner);
     }
-    let slot = owner.slots.get(document.name);
+    const place = placeOf(document);
+    let slot = owner.slots.get(place);
     if (slot === undefined) {
       slot = { sealed: null, open: null };
-      owner.slots.set(document.name, slot);
+      owner.slots.set(place, slot);
       // A piece of files to come is no file, so no listing has it.
-      if (!document.resource?.partial) owner.names.add(document.name);
+      if (!document.resource?.partial && !document.aside) owner.names.add(document.name);
     }
     slot[document.state] = document;
     if (!same) this.#tell(document, true);
@@ -171,12 +179,13 @@ export class LowdbCatalog implements Catalog {
     if (!quietly) this.#tell(document, false);
     this.#open.delete(document.id);
     const owner = this.#owners.get(document.owner);
-    const slot = owner?.slots.get(document.name);
+    const place = placeOf(document);
+    const slot = owner?.slots.get(place);
     if (owner === undefined || slot === undefined) return;
     if (slot[document.state]?.id === document.id) slot[document.state] = null;
     if (slot.sealed !== null || slot.open !== null) return;
-    owner.slots.delete(document.name);
-    owner.names.remove(document.name);
+    owner.slots.delete(place);
+    if (!document.aside) owner.names.remove(document.name);
     if (owner.slots.size === 0) this.#owners.delete(document.owner);
   }
 
@@ -184,16 +193,16 @@ export class LowdbCatalog implements Catalog {
   #withoutObsolete(found: FileDocument[]): FileDocument[] {
     const replacedBy = new Map<string, FileDocument>();
     for (const document of found) {
-      if (document.state === 'sealed' && document.replaces !== null) replacedBy.set(document.replaces, document);
+      for (const id of endedIds(document)) replacedBy.set(id, document);
     }
     const places = new Map<string, FileDocument>();
     for (const document of found.toSorted((a, b) => a.updatedAt - b.updatedAt || a.createdAt - b.createdAt)) {
       const newer = replacedBy.get(document.id);
-      if (newer !== undefined && document.state === 'sealed' && samePlace(newer, document)) {
-        this.#lingering.set(newer.id, document.id);
+      if (newer !== undefined && samePlace(newer, document)) {
+        this.#lingering.set(newer.id, [...(this.#lingering.get(newer.id) ?? []), document.id]);
         continue;
       }
-      const place = JSON.stringify([document.owner, document.name, document.state]);
+      const place = JSON.stringify([document.owner, placeOf(document), document.state]);
       const other = places.get(place);
       // Nothing says that it was replaced, so nobody may take it for a leftover: a person has to look.
       if (other !== undefined) this.#setAside(other);
@@ -211,6 +220,17 @@ export class LowdbCatalog implements Catalog {
 /** Both sealed, with the same bytes. */
 function sameVersion(a: FileDocument, b: FileDocument): boolean {
   return a.state === 'sealed' && b.state === 'sealed' && a.id === b.id && a.size === b.size && a.crc32 === b.crc32;
+}
+
+/** Of the sealed document that this one replaces, and of the open ones that end with it. */
+function endedIds({ state, replaces, ends = [] }: FileDocument): string[] {
+  if (state !== 'sealed') return [];
+  return replaces === null ? ends : [replaces, ...ends];
+}
+
+/** Its key among an owner's slots: the name, unless it waits for that beside others. No name of a file holds a control character. */
+function placeOf({ id, name, aside }: FileDocument): string {
+  return aside ? `\0${id}` : name;
 }
 
 /** Two files that claim one name. */
@@ -243,6 +263,8 @@ function checkFileDocument(value: unknown, id: string): FileDocument {
     ...(fields.has('undeclared') ? { undeclared: true } : {}),
     ...(fields.has('continues') ? { continues: checkContinues(fields.fields('continues')) } : {}),
     ...(fields.has('overwrites') ? { overwrites: true } : {}),
+    ...(fields.has('aside') ? { aside: true } : {}),
+    ...(fields.has('ends') ? { ends: fields.texts('ends') } : {}),
     ...(fields.has('pieces') ? { pieces: fields.list('pieces').map(checkPiece) } : {}),
     ...(fields.has('resource') ? { resource: checkResource(fields.fields('resource')) } : {}),
   });

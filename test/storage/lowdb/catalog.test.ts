@@ -89,6 +89,39 @@ test('a file whose replacement is complete is obsolete, in whatever order the do
   }
 });
 
+test('uploads that a file ended are obsolete with it; one that waits for the name is found by its id alone', async () => {
+  const files = new Shelf();
+  const first = await open(files);
+  const holder = documentOf();
+  const aside = documentOf({ aside: true, ends: [holder.id] });
+  const later = documentOf({ aside: true, ends: [holder.id, aside.id] });
+  for (const document of [holder, aside, later]) await first.catalog.put(document);
+  assert.deepEqual(await first.catalog.find(holder.owner, holder.name), { sealed: null, open: holder });
+  const again = await open(files);
+  assert.deepEqual(again.damaged, []);
+  assert.deepEqual(await again.catalog.find(holder.owner, holder.name), { sealed: null, open: holder });
+  assert.deepEqual(await again.catalog.get(later.id), later);
+  assert.deepEqual((await again.catalog.listOpen()).length, 3);
+  files.stuck.add(holder.id);
+  const { aside: _, ...rest } = aside;
+  const sealed = { ...rest, state: 'sealed' as const, size: 1, completedAt: 9 };
+  await again.catalog.put(sealed);
+  for (const { catalog } of [again, await open(files)]) {
+    assert.deepEqual(await catalog.find(holder.owner, holder.name), { sealed, open: null });
+    assert.deepEqual(catalog.obsolete(), [holder.id]);
+    assert.deepEqual(await catalog.get(later.id), later, 'what waits and was not ended goes on');
+    const page = await catalog.list({ owner: holder.owner, prefix: '', after: null, limit: 9 });
+    assert.equal(page.length, 1);
+    await catalog.remove(later.id);
+    await catalog.put(later);
+  }
+  files.stuck.clear();
+  const last = await open(files);
+  await last.catalog.remove(sealed.id);
+  assert.equal(files.texts.size, 1);
+  assert.deepEqual(await last.catalog.list({ owner: holder.owner, prefix: '', after: null, limit: 9 }), []);
+});
+
 test('an obsolete document never comes back: it goes before the one that replaced it', async () => {
   const files = new Shelf();
   const first = await open(files);

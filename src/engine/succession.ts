@@ -1,0 +1,98 @@
+/**
+ * How a file takes a name that unfinished uploads still have (PUT, and whatever else replaces what is there):
+ *
+ *     they are held still → sealed document that says whom it ends  ← here the name changes hands → they and their bytes go
+ *
+ * A crash before that document is on disk leaves them, one after it leaves the file: never neither, and never both.
+ */
+import type { BlobStore, FileHappening } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { MAX_OFFSET } from '../protocol/chunk.ts';
+import type { Committer } from './committer.ts';
+import { removeBytes } from './pieces.ts';
+import { underWay } from './refusals.ts';
+import type { Held, OpenUpload } from './upload.ts';
+import type { Uploads } from './uploads.ts';
+
+const ALL = { start: 0, end: MAX_OFFSET };
+
+export interface SuccessionDeps {
+  blobs: BlobStore;
+  uploads: Uploads;
+  committer: Committer;
+  /** Nobody sends to it. */
+  isIdle(upload: OpenUpload): boolean;
+  happened(happening: FileHappening): void;
+  /** Told of what goes wrong when it can no longer fail the request. */
+  warn(message: string, error: unknown): void;
+}
+
+export class Succession {
+  readonly #deps: SuccessionDeps;
+
+  constructor(deps: SuccessionDeps) {
+    this.#deps = deps;
+  }
+
+  /** @throws LadingError `already_exists` while somebody sends to the upload that has the name */
+  assertFree({ document }: OpenUpload): void {
+    const there = this.#deps.uploads.find(document.owner, document.name);
+    if (document.aside && there && !this.#deps.isIdle(there)) throw underWay();
+  }
+
+  /**
+   * Runs `work` while the uploads that end with this one are held still; once it resolves they are over, and if it rejects they go on. To be
+   * called while the name is held.
+   * @param whole seals an upload that has all its bytes, so that it is replaced as any complete file
+   */
+  async end(
+    upload: OpenUpload,
+    whole: (upload: OpenUpload) => Promise<void>,
+    work: (ended: OpenUpload[]) => Promise<void>,
+  ): Promise<void> {
+    this.assertFree(upload);
+    const { owner, name } = upload.document;
+    const there = this.#deps.uploads.find(owner, name);
+    if (there && (there.covered || there.coveredSoFar)) await whole(there);
+    this.assertFree(upload);
+    const ended = this.#endedBy(upload);
+    const held: Held[] = [];
+    try {
+      for (const other of ended) {
+        const all = other.tryReserve(ALL);
+        if (!all) throw underWay();
+        held.push(all);
+        other.closed = true;
+      }
+      for (const other of ended) await this.#deps.committer.idle(other);
+      await work(ended);
+      for (const other of ended) this.#over(other);
+    } finally {
+      for (const other of ended) if (!other.over) other.closed = false;
+      for (const all of held) all.release();
+    }
+    for (const { document } of ended) await this.#removeBytes(document);
+  }
+
+  /** Whoever has the name, and those that waited for it when this one began, unless somebody sends to them. */
+  #endedBy({ document }: OpenUpload): OpenUpload[] {
+    const { uploads, isIdle } = this.#deps;
+    const { owner, name, ends = [] } = document;
+    const there = uploads.findVisible(owner, name);
+    const waiting = uploads.asides(owner, name).filter((other) => ends.includes(other.id) && isIdle(other));
+    return there ? [there, ...waiting] : waiting;
+  }
+
+  #over(other: OpenUpload): void {
+    const { document: file, stored } = other;
+    other.over = new LadingError('not_found', 'Another file took the name of this upload, which ended it.');
+    this.#deps.uploads.drop(other);
+    this.#deps.happened({ type: 'upload.cancelled', file, received: stored.bytes });
+  }
+
+  async #removeBytes(document: OpenUpload['document']): Promise<void> {
+    await removeBytes(this.#deps.blobs, document).catch((error: unknown) => {
+      this.#deps.warn('the bytes of an upload that ended could not be removed; the next start tries again', error);
+    });
+  }
+}

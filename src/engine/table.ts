@@ -1,0 +1,54 @@
+/** The uploads under way, found by owner and name; several may wait for one name, and each of those is found by its document. */
+import type { FileDocument } from '../contracts.ts';
+import type { OpenUpload } from './upload.ts';
+import { slotKey, uploadKey } from './watchers.ts';
+
+export class UploadTable {
+  readonly #live = new Map<string, OpenUpload>();
+  /** Those that wait for their name beside others, in the order in which they began, by that name. */
+  readonly #asides = new Map<string, Set<OpenUpload>>();
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  all(): IterableIterator<OpenUpload> {
+    return this.#live.values();
+  }
+
+  /** The one that has the name. */
+  find(owner: string, name: string): OpenUpload | undefined {
+    return this.#live.get(slotKey(owner, name));
+  }
+
+  /** The one that a document speaks of. */
+  of(document: FileDocument): OpenUpload | null {
+    const upload = this.#live.get(uploadKey(document));
+    return upload?.id === document.id ? upload : null;
+  }
+
+  /** Those that wait for this name, the oldest first. */
+  asides(owner: string, name: string): OpenUpload[] {
+    return [...(this.#asides.get(slotKey(owner, name)) ?? [])];
+  }
+
+  add(upload: OpenUpload): void {
+    const { owner, name, aside } = upload.document;
+    this.#live.set(uploadKey(upload.document), upload);
+    if (!aside) return;
+    const key = slotKey(owner, name);
+    this.#asides.set(key, (this.#asides.get(key) ?? new Set()).add(upload));
+  }
+
+  /** False when it was not there. */
+  delete(upload: OpenUpload): boolean {
+    const { owner, name, id } = upload.document;
+    const slot = slotKey(owner, name);
+    const waiting = this.#asides.get(slot);
+    // A sealed document no longer says that it waited.
+    const aside = waiting?.delete(upload) === true;
+    if (waiting?.size === 0) this.#asides.delete(slot);
+    const key = uploadKey({ id, owner, name, ...(aside ? { aside } : {}) });
+    return this.#live.get(key) === upload && this.#live.delete(key);
+  }
+}
