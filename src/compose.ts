@@ -12,7 +12,7 @@ import { providerVoice } from './calls/provider.ts';
 import { sipVoice } from './calls/sip.ts';
 import { consoleVoice, type Voice } from './calls/voice.ts';
 import { type KeptClock, openClock, SteadyClock } from './clock.ts';
-import type { Config } from './config.ts';
+import { type Config, readTls } from './config.ts';
 import type { Catalog, Clock, Collection, FileHappening } from './contracts.ts';
 import { Deliveries } from './delivery/deliveries.ts';
 import { Targets } from './delivery/targets.ts';
@@ -20,7 +20,9 @@ import { WebhookSender } from './delivery/webhook.ts';
 import { Engine } from './engine/engine.ts';
 import { Events } from './events/events.ts';
 import type { ServerState } from './http/deps.ts';
+import { replaceCertificate } from './http/listener.ts';
 import { createLog } from './http/log.ts';
+import { LogOutput } from './http/log-output.ts';
 import { Pump } from './http/pump.ts';
 import { buildServer } from './http/server.ts';
 import type { JwtKeys } from './http/signatures.ts';
@@ -65,6 +67,10 @@ export interface App {
   readonly lost: Promise<void>;
   /** Listens, then recovers; resolves with the address once everything is served. Until then every route but `/health` is 503. */
   start(): Promise<string>;
+  /** Reads the TLS certificate and key again, for new connections, and opens the log file again. What fails is logged and stays as it was. */
+  reload(): void;
+  /** Gives a slow reader of the log half a second for the lines that wait. For the very end of the process. */
+  writeLastLines(): void;
   /** Stops in order: no new requests, running chunks finish within the patience, everything durable. Also in the middle of a start. */
   close(): Promise<void>;
 }
@@ -87,7 +93,8 @@ const IDLE_LOOK_MS = 100;
 
 /** Opens the data directory and builds the server; nothing listens yet. */
 export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
-  const log = substitutes.log ?? createLog(config.logLevel);
+  const output = logOutput(config);
+  const log = substitutes.log ?? createLog(config.logLevel, output);
   const store = await openDiskStore({
     dataDir: config.dataDir,
     workers: config.workers,
@@ -96,10 +103,20 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
   });
   try {
     const kept = await openClock(store.dateBox, (message, details) => log.warn(details, message));
-    return await assemble(config, store, kept, { ...substitutes, clock: substitutes.clock ?? kept.clock, log });
+    const clock = substitutes.clock ?? kept.clock;
+    return await assemble(config, store, kept, { ...substitutes, clock, log, output });
   } catch (error) {
     await store.close();
     throw error;
+  }
+}
+
+function logOutput({ logFile }: Config): LogOutput {
+  try {
+    return new LogOutput({ file: logFile });
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? error.code : error;
+    throw new Error(`LADING_LOG_FILE names a file that cannot be written (${why}): ${JSON.stringify(logFile)}`);
   }
 }
 
@@ -107,9 +124,9 @@ async function assemble(
   config: Config,
   store: DiskStore,
   kept: KeptClock,
-  outside: Substitutes & { clock: Clock; log: Logger },
+  outside: Substitutes & { clock: Clock; log: Logger; output: LogOutput },
 ): Promise<App> {
-  const { clock, log, followSilenceMs = FOLLOW_SILENCE_MS } = outside;
+  const { clock, log, output, followSilenceMs = FOLLOW_SILENCE_MS } = outside;
   const onDamaged = (key: string, error: Error): void => {
     log.error({ key, err: error }, 'a damaged document was passed over; the rest is served');
   };
@@ -188,6 +205,7 @@ async function assemble(
     ...engine.gauges(),
     ...store.gauges(),
     ...deliveries.gauges(),
+    log_dropped_lines_total: output.dropped,
     downloads: downloads.active,
     download_buffer_bytes: downloads.pool.lent,
   });
@@ -225,6 +243,7 @@ async function assemble(
       kept,
       clock,
       log,
+      output,
       identity,
       audit,
       engine,
@@ -414,6 +433,7 @@ interface Parts {
   kept: KeptClock;
   clock: Clock;
   log: Logger;
+  output: LogOutput;
   identity: Identity;
   audit: Audit;
   engine: Engine;
@@ -491,11 +511,29 @@ function lifecycle(parts: Parts): App {
       return firstAdmin;
     },
     start,
+    reload: () => reload(parts),
+    writeLastLines: () => parts.output.end(),
     close: () => {
       closing ??= close();
       return closing;
     },
   };
+}
+
+function reload({ config, log, output, server }: Parts): void {
+  try {
+    output.reopen();
+  } catch (error) {
+    log.error({ err: error }, 'the log file could not be opened again; the old one is used on');
+  }
+  try {
+    const tls = readTls(config);
+    if (tls !== null) replaceCertificate(server.server, tls);
+  } catch (error) {
+    log.error({ err: error }, 'the TLS certificate could not be read again; the old one is used on');
+    return;
+  }
+  log.info({ tls: config.tls !== null, log_file: config.logFile }, 'reloaded');
 }
 
 function configuredAdmin({ adminId, adminSecret }: Config): FirstAdmin | null {

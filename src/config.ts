@@ -284,8 +284,16 @@ function checkTogether(config: Omit<Config, 'tls'>): Config['tls'] {
     const [absent, given] = config.tlsCert === null ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
     throw new ConfigError(`LADING_TLS_${absent} must be set together with LADING_TLS_${given}`);
   }
-  if (config.tlsCert === null || config.tlsKey === null) return null;
-  return { cert: readPem(config.tlsCert, 'LADING_TLS_CERT'), key: readPem(config.tlsKey, 'LADING_TLS_KEY') };
+  return readTls(config);
+}
+
+/**
+ * The certificate and its key as they are in their files now; null without TLS.
+ * @throws ConfigError when a file cannot be read
+ */
+export function readTls({ tlsCert, tlsKey }: Pick<Config, 'tlsCert' | 'tlsKey'>): Config['tls'] {
+  if (tlsCert === null || tlsKey === null) return null;
+  return { cert: readPem(tlsCert, 'LADING_TLS_CERT'), key: readPem(tlsKey, 'LADING_TLS_KEY') };
 }
 
 function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {

@@ -1,16 +1,19 @@
 /**
- * Process entry of the server: settings in, a running server out, a clean end on SIGTERM or SIGINT.
+ * Process entry of the server: settings in, a running server out, a clean end on a signal.
  * Standard output is for what a person should see once; the log goes to standard error.
  */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { announcement } from './announcement.ts';
 import type { App } from './compose.ts';
-import { type Config, ConfigError, type Loaded, loadConfig, parseFlags } from './config.ts';
+import { ConfigError, type Loaded, loadConfig, parseFlags } from './config.ts';
 import { type FoundEnvironment, findEnvironment } from './environment.ts';
 import { checkRoom, roomHere } from './room.ts';
+import { Signals } from './signals.ts';
 
 /** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
 export async function serve(argv: readonly string[]): Promise<void> {
+  const signals = new Signals();
   let loaded: Loaded;
   let found: FoundEnvironment;
   try {
@@ -41,7 +44,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
   }
   for (const note of loaded.notes) app.log.info(note);
   for (const warning of [...found.warnings, ...loaded.warnings, ...room.warnings]) app.log.warn(warning);
-  const stopping = stopOnSignals(app, config);
+  signals.lead(app, config.shutdownSeconds);
   let isLost = false;
   void app.lost.then(() => {
     isLost = true;
@@ -49,23 +52,14 @@ export async function serve(argv: readonly string[]): Promise<void> {
   });
   try {
     const address = await app.start();
-    announce(app, address);
+    for (const line of announcement({ config, address, firstAdmin: app.firstAdmin })) console.log(line);
   } catch (error) {
     // A start that a signal or the loss of the data directory broke off: what did so also ends the process.
-    if (stopping() || isLost) return;
+    if (signals.stopping || isLost) return;
     console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
     await app.close().catch(() => {});
     process.exit(1);
   }
-}
-
-function announce(app: App, address: string): void {
-  if (app.firstAdmin) {
-    console.log('First administrator (shown this once, keep it):');
-    console.log(`  client id      ${app.firstAdmin.id}`);
-    console.log(`  client secret  ${app.firstAdmin.secret}`);
-  }
-  console.log(`Lading listens on ${address}`);
 }
 
 /** How long answers to what still runs may take to get out when the data directory is lost, in milliseconds. */
@@ -76,37 +70,6 @@ function endWithoutData(app: App): void {
   console.error('lading: the data directory was moved, unmounted or replaced; put it back and start the server again');
   setTimeout(() => process.exit(1), LAST_ANSWERS_MS);
   app.close().catch(() => {});
-}
-
-/** The first signal stops in order, a second one at once. The returned function tells whether one came. */
-function stopOnSignals(app: App, config: Config): () => boolean {
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) process.exit(130);
-    stopping = true;
-    app.log.info({ signal }, 'stopping');
-    // Beyond the patience for running requests there is only syncing left; whatever hangs then hangs for good.
-    const deadline = setTimeout(
-      () => {
-        app.log.error('the stop took too long; what was acknowledged is safe, the next start replays the journals');
-        process.exit(1);
-      },
-      (config.shutdownSeconds + 30) * 1000,
-    );
-    app.close().then(
-      () => {
-        clearTimeout(deadline);
-        process.exit(0);
-      },
-      (error: unknown) => {
-        app.log.error({ err: error }, 'the stop was not clean');
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  return () => stopping;
 }
 
 const started = process.argv[1];

@@ -636,6 +636,14 @@ export const SETTINGS = [
     help: 'fatal, error, warn, info, debug, trace or silent; chunk uploads are logged at debug',
   },
   {
+    name: 'logFile',
+    env: 'LADING_LOG_FILE',
+    flag: 'log-file',
+    kind: 'file',
+    default: null,
+    help: 'File that the log is appended to; SIGHUP opens it again. Without one the log goes to standard error',
+  },
+  {
     name: 'shutdownSeconds',
     env: 'LADING_SHUTDOWN_SECONDS',
     flag: 'shutdown-seconds',

@@ -95,6 +95,7 @@ test('the defaults are those of the protocol', () => {
     tls: null,
     compat: new Compat(),
     logLevel: 'info',
+    logFile: null,
     shutdownSeconds: 20,
   });
 });

@@ -65,7 +65,10 @@ export function sendFixed(
   };
   const verdict = checkPreconditions(request.method, conditions, { etag, lastModified: null, exists: true });
   if (verdict === 'not_modified') return reply.code(304).send();
-  if (verdict === 'failed') return reply.code(412).send();
+  if (verdict === 'failed') {
+    request.refusalCode = 'precondition_failed';
+    return reply.code(412).send();
+  }
   reply.headers({ 'content-type': document.type, 'content-length': bytes.length });
   if (coding !== null) reply.header('content-encoding', coding);
   return reply.send(bytes.length > SLICE_BYTES ? sliced(bytes) : bytes);

@@ -2,6 +2,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import type { Metrics } from './metrics.ts';
@@ -132,6 +133,16 @@ function createSecureListener(
   server.on('sessionError', (error) => log.debug({ err: error }, 'http2 session'));
   closeSessionsWith(server);
   return both;
+}
+
+/**
+ * New connections get this certificate; those that are open keep theirs.
+ * @throws Error when the certificate and the key do not belong together, or are none; the old ones are used on
+ */
+export function replaceCertificate(server: Server, { cert, key }: NonNullable<Config['tls']>): void {
+  // Before anything is changed: `setSecureContext` would keep half of what it refuses.
+  createSecureContext({ cert, key });
+  (server as unknown as Http2SecureServer).setSecureContext({ cert, key });
 }
 
 /** Node forgets the address of a closed socket that was never asked for it; the log wants to know who left. */

@@ -1,15 +1,22 @@
 /** The log: one line of JSON a request, on standard error. No secrets: no query, no authorization, no body. */
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import { type DestinationStream, type Logger, pino } from 'pino';
+import type { ErrorCode } from '../errors.ts';
 import type { Metrics } from './metrics.ts';
 
-/** `to` is standard error unless a test wants to read it. */
-export function createLog(level: string, to: DestinationStream = destination({ fd: 2, sync: true })): Logger {
+const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
+
+/** The line that stands for lines that could not be written. */
+export function missingLines(count: number): string {
+  return `{"level":"warn"${timestamp()},"dropped":${count},"msg":"log lines were dropped: the log could not be written"}\n`;
+}
+
+export function createLog(level: string, to: DestinationStream): Logger {
   return pino(
     {
       level,
       base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp,
       formatters: { level: (label) => ({ level: label }) },
       redact: {
         paths: [
@@ -49,6 +56,10 @@ export function shownPath(url: string | undefined): string {
 const MOST_PATH = 4096;
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of the error that the request was answered with; null while there is none. */
+    refusalCode: ErrorCode | null;
+  }
   interface FastifyContextConfig {
     /** Requests that go well are logged at debug: there are thousands a second of them. */
     frequent?: boolean;
@@ -86,6 +97,12 @@ export class RequestLog extends LogController {
     this.#finished(request, reply, 499, undefined);
   }
 
+  /** A request that could not be parsed and was answered all the same. It has neither id nor path. */
+  unparsed(code: ErrorCode, status: number, address: string | undefined): void {
+    this.#metrics.request('other', null, status);
+    this.#log.info({ status, code, ...(address === undefined ? {} : { address }) }, 'request');
+  }
+
   #finished(request: FastifyRequest, reply: FastifyReply, status: number, error: Error | undefined): void {
     const { url: route = null, config } = request.routeOptions;
     this.#metrics.request(request.method, route, status);
@@ -100,6 +117,7 @@ export class RequestLog extends LogController {
         method: request.method,
         path: shownPath(request.raw.url).slice(0, MOST_PATH),
         status,
+        ...(request.refusalCode === null ? {} : { code: request.refusalCode }),
         ms: Math.round(reply.elapsedTime * 10) / 10,
         address: request.ip,
         ...(request.principal ? { client: request.principal.id } : {}),

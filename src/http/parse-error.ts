@@ -9,7 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import { LadingError } from '../errors.ts';
+import { type ErrorCode, LadingError } from '../errors.ts';
 import { unknownTransferCoding } from './content.ts';
 import { problemReply } from './problems.ts';
 import { isLingering } from './refuse.ts';
@@ -62,8 +62,11 @@ function hasOneTransferCoding({ reason = '', rawPacket }: ParseError): boolean {
   return lines.length <= 1 && !reason.includes('Content-Length');
 }
 
+/** Called with each answer, for the log. */
+export type OnAnswer = (code: ErrorCode, status: number) => void;
+
 /** For Fastify's `clientErrorHandler`. */
-export function answerParseError(error: ParseError, socket: Socket): void {
+export function answerParseError(error: ParseError, socket: Socket, answered: OnAnswer): void {
   if (broken.has(socket)) return;
   broken.add(socket);
   if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable || !speaksHttp1(socket)) {
@@ -72,7 +75,7 @@ export function answerParseError(error: ParseError, socket: Socket): void {
   }
   const exchange = last.get(socket);
   if (exchange === undefined) {
-    answer(error, socket);
+    answer(error, socket, answered);
     return;
   }
   const { request, response } = exchange;
@@ -80,16 +83,16 @@ export function answerParseError(error: ParseError, socket: Socket): void {
   if (request.complete) {
     const next = (): void => {
       // After an answer that closes the connection there is no other.
-      if (response.shouldKeepAlive && response.getHeader('connection') !== 'close') answer(error, socket);
+      if (response.shouldKeepAlive && response.getHeader('connection') !== 'close') answer(error, socket, answered);
     };
     if (response.writableFinished) next();
     else response.once('finish', next);
     return;
   }
   if (response.headersSent) closeAfter(response, socket);
-  else if (response.socket !== null) answer(error, socket);
+  else if (response.socket !== null) answer(error, socket, answered);
   // Its turn has not come.
-  else response.once('socket', () => answer(error, socket));
+  else response.once('socket', () => answer(error, socket, answered));
 }
 
 /**
@@ -116,9 +119,11 @@ function close(socket: Socket): void {
   setTimeout(() => socket.destroy(), CLOSE_MS).unref();
 }
 
-function answer(error: ParseError, socket: Socket): void {
+function answer(error: ParseError, socket: Socket, answered: OnAnswer): void {
   if (socket.destroyed || !socket.writable) return;
-  const { status, headers, body } = problemReply(errorOf(error), null, false);
+  const refusal = errorOf(error);
+  const { status, headers, body } = problemReply(refusal, null, false);
+  answered(refusal.code, status);
   const secure = 'encrypted' in socket && socket.encrypted === true;
   const all = { ...securityFields(secure), ...headers, connection: 'close', date: new Date().toUTCString() };
   const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -97,6 +97,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const players = new Players(deps.clock);
   const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, signUps, streams };
 
+  app.decorateRequest('refusalCode', null);
   sites(app, deps.config);
   app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
@@ -200,7 +201,8 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog, roots: R
     bodyLimit: BODY_BYTES,
     // While closing, requests on connections that are still open get our own answer and not Fastify's.
     return503OnClosing: false,
-    clientErrorHandler: answerParseError,
+    clientErrorHandler: (error, socket) =>
+      answerParseError(error, socket, (refusal, status) => log.unparsed(refusal, status, socket.remoteAddress)),
     routerOptions: {
       maxParamLength: PARAMETER_CHARACTERS,
       querystringParser: parseQuery,
@@ -288,6 +290,7 @@ function answerError(
     deps.log.error({ request_id: request.id, err: error }, 'unexpected error');
   }
   const problem = known ?? internalError(error);
+  request.refusalCode = problem.code;
   auditRefusal(deps.audit, request, problem);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   const write = request.routeOptions.config?.refusal ?? problemReply;

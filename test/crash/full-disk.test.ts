@@ -1,11 +1,10 @@
 /** A whole server on a disk that is full: it says so, loses nothing, and goes on when there is room again. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm, statfs, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { content } from '../support/device.ts';
+import { fill, fillUp, NO_SMALL_DISK, type SmallDisk, smallDisk } from '../support/small-disk.ts';
 import { Child, Device, Refusal } from './child.ts';
 
 const MIB = 1024 ** 2;
@@ -13,34 +12,11 @@ const DISK = 24 * MIB;
 const FILE = 12 * MIB;
 const CHUNK = MIB;
 
-interface SmallDisk {
-  folder: string;
-  /** A server on it, killed before the disk goes. */
-  start(settings: Record<string, string>): Child;
-}
-
-/** A file system of `DISK` bytes in memory; null where that is not allowed. */
-async function smallDisk(t: TestContext): Promise<SmallDisk | null> {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return null;
-  const folder = await mkdtemp(join(tmpdir(), 'lading-full-'));
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK}`, 'tmpfs', folder], { stdio: 'ignore' });
-  } catch {
-    await rm(folder, { recursive: true });
-    return null;
-  }
-  const children: Child[] = [];
-  t.after(async () => {
-    await Promise.all(children.map((child) => child.kill()));
-    execFileSync('umount', [folder]);
-    await rm(folder, { recursive: true });
-  });
-  const start = (settings: Record<string, string>): Child => {
-    const child = new Child(join(folder, 'data'), settings);
-    children.push(child);
-    return child;
-  };
-  return { folder, start };
+/** A server on it, killed before the disk goes. */
+function start(small: SmallDisk, settings: Record<string, string>): Child {
+  const child = new Child(join(small.folder, 'data'), settings);
+  small.beforeUnmount(() => child.kill());
+  return child;
 }
 
 async function refusal(request: Promise<unknown>): Promise<Refusal> {
@@ -59,22 +35,13 @@ async function folders(dataDir: string): Promise<number> {
   return shards.flat().length;
 }
 
-/** What somebody else has on the disk: leaves `bytes` of room. */
-async function fill(disk: string, bytes: number): Promise<{ path: string; size: number }> {
-  const { bavail, bsize } = await statfs(disk);
-  const path = join(disk, 'ballast');
-  const size = bavail * bsize - bytes;
-  await writeFile(path, new Uint8Array(size));
-  return { path, size };
-}
-
 for (const durability of ['chunk', 'seal'] as const) {
   test(`durability ${durability}: a full disk is 507, nothing is lost, and the upload goes on after room was made`, async (t) => {
-    const small = await smallDisk(t);
-    if (small === null) return t.skip('needs root, to mount a small file system');
+    const small = await smallDisk(t, DISK);
+    if (small === null) return t.skip(NO_SMALL_DISK);
     const disk = small.folder;
     const dataDir = join(disk, 'data');
-    const child = small.start({ LADING_DURABILITY: durability });
+    const child = start(small, { LADING_DURABILITY: durability });
     const device = new Device(await child.origin);
     t.after(() => device.close());
     await device.signIn();
@@ -117,7 +84,7 @@ for (const durability of ['chunk', 'seal'] as const) {
     // Killed, it starts again with as little room as its lock takes.
     await child.kill();
     await truncate(ballast.path, ballast.size - 64 * 1024);
-    const second = small.start({ LADING_DURABILITY: durability });
+    const second = start(small, { LADING_DURABILITY: durability });
     const resumed = new Device(await second.origin);
     t.after(() => resumed.close());
     await resumed.signIn();
@@ -128,13 +95,6 @@ for (const durability of ['chunk', 'seal'] as const) {
     assert.equal((await resumed.status('big')).status, 'complete');
     assert.ok((await resumed.read('big', 0, FILE - 1))?.equals(content(0, FILE, 1)));
     await resumed.send('fresh', 0, content(0, 100), { declaredSize: 100, overwrite: false });
-  });
-}
-
-/** Takes the last room there is. */
-async function fillUp(disk: string): Promise<void> {
-  await writeFile(join(disk, 'last'), new Uint8Array(DISK)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOSPC') throw error;
   });
 }
 

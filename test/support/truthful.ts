@@ -1,7 +1,7 @@
 /** Watches a server in a test: whatever it answers has to be as the OpenAPI document says. */
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { documentedPath, Truth } from './truth.ts';
 
 /** Longer JSON is not kept to be looked at. */
@@ -44,10 +44,21 @@ export function watchAnswers(server: FastifyInstance): () => void {
         body,
       });
       if (fault) faults.add(fault);
+      const unnamed = unnamedRefusal(request, reply.raw.statusCode, body);
+      if (unnamed) faults.add(unnamed);
     }
     done();
   });
   return () => assert.deepEqual([...faults], [], 'answers that are not as the OpenAPI document says');
+}
+
+/** The log names the error of every refusal, and the same as the answer does. */
+function unnamedRefusal({ method, routeOptions, refusalCode }: FastifyRequest, status: number, body: string | null) {
+  if (status < 400) return null;
+  const what = `${method} ${routeOptions.url}: ${status}`;
+  if (refusalCode === null) return `${what}, and the log has no code for it`;
+  const { code }: { code?: unknown } = body?.startsWith('{') ? JSON.parse(body) : {};
+  return code === undefined || code === refusalCode ? null : `${what} ${code}, and the log says ${refusalCode}`;
 }
 
 /** Keeps what is written besides sending it. */

@@ -80,6 +80,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
             detail: null,
             requestId: request.id,
           });
+          request.refusalCode = 'unauthorized';
           return page(request, reply.code(401), 'Sign in', signInForm(request.site, 'The password is wrong.'));
         }
         const secure = wantsSecureCookies(request);

@@ -95,6 +95,26 @@ export async function freeBytes(path: string): Promise<number> {
   return bavail * bsize;
 }
 
+/**
+ * Makes a small file and removes it again: some disks have free bytes and still take no file, for a quota or a lack of inodes.
+ * @returns the system's code for why it could not; null when it could
+ */
+export async function failureToWrite(file: string): Promise<string | null> {
+  try {
+    // One that a crash left, or a removal that failed, is simply used again.
+    const fd = await ask<number>((done) => fs.open(file, 'w', 0o600, done));
+    try {
+      await ask<number>((done) => fs.write(fd, Buffer.from('probe'), done));
+    } finally {
+      await realDisk.close(fd);
+    }
+    await realDisk.unlink(file);
+    return null;
+  } catch (error) {
+    return codeOf(error);
+  }
+}
+
 async function syncRealDir(path: string): Promise<void> {
   // Windows cannot open a folder and orders its entries itself.
   if (process.platform === 'win32') return;

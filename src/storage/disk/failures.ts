@@ -1,10 +1,8 @@
 /** What a failing disk means to a client. The system's own words stay in `cause`: they name paths. */
 import { LadingError } from '../../errors.ts';
 import { codeOf } from './disk.ts';
-import { confirmAbsence } from './presence.ts';
+import { confirmAbsence, FULL } from './presence.ts';
 
-/** The system's codes for a disk, a quota or a file that can take no more. */
-export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 const DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
 
 function toLadingError(error: unknown): LadingError {

@@ -6,7 +6,7 @@
  * server's own. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
  * are open already go on, for they are still those of the directory that was moved.
  */
-import { codeOf, type Disk, freeBytes } from './disk.ts';
+import { codeOf, type Disk, failureToWrite, freeBytes } from './disk.ts';
 
 /** `full`: less room than an upload needs. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
 export type Condition = 'ok' | 'full' | 'unwritable' | 'lost';
@@ -14,27 +14,36 @@ export type Condition = 'ok' | 'full' | 'unwritable' | 'lost';
 /** Less than this, in bytes, is no room for an upload. */
 const LEAST_ROOM = 4 * 1024 * 1024;
 
+/** The system's codes for a disk, a quota or a file that can take no more. */
+export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
 /** Errors of a watched disk that say "no such file", and who can tell whether that is believable. */
 const origins = new WeakMap<Error, Presence>();
 
 export interface PresenceOptions {
   /** The folder whose free room counts. */
   root: string;
+  /** Name of a file on it that nobody else uses: whether it can be made is looked at now and then. */
+  probe: string;
   /** True while the lock at its path is this server's. Rejects when that cannot be found out. */
   isMine(): Promise<boolean>;
 }
 
 export class Presence {
   readonly #root: string;
+  readonly #probe: string;
   readonly #isMine: () => Promise<boolean>;
+  /** Bytes; null while unknown. */
+  #free: number | null = null;
   #condition: Condition = 'ok';
   #looking: Promise<void> | null = null;
   #tellLost: () => void = () => {};
   /** Resolves when the directory is lost; else never. */
   readonly lost: Promise<void>;
 
-  constructor({ root, isMine }: PresenceOptions) {
+  constructor({ root, probe, isMine }: PresenceOptions) {
     this.#root = root;
+    this.#probe = probe;
     this.#isMine = isMine;
     this.lost = new Promise((resolve) => {
       this.#tellLost = resolve;
@@ -43,6 +52,11 @@ export class Presence {
 
   get condition(): Condition {
     return this.#condition;
+  }
+
+  /** Room on the disk in bytes, as the last beat found it; null while unknown. */
+  get free(): number | null {
+    return this.#free;
   }
 
   get isLost(): boolean {
@@ -62,9 +76,12 @@ export class Presence {
   async beat(failed: boolean): Promise<void> {
     await this.confirm().catch(() => undefined);
     if (this.isLost) return;
-    const free = failed ? null : await freeBytes(this.#root).catch(() => null);
+    const free = await freeBytes(this.#root).catch(() => null);
+    const failure = failed ? null : await failureToWrite(this.#probe);
     if (this.isLost) return;
-    if (failed) this.#condition = 'unwritable';
+    this.#free = free;
+    if (failed || (failure !== null && !FULL.has(failure) && failure !== 'ENOENT')) this.#condition = 'unwritable';
+    else if (failure !== null && FULL.has(failure)) this.#condition = 'full';
     else this.#condition = free !== null && free < LEAST_ROOM ? 'full' : 'ok';
   }
 

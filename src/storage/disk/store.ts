@@ -7,14 +7,14 @@ import { DiskBlobs } from './blobs.ts';
 import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
 import { readWhole, writeFileDurably } from './durable.ts';
-import { FULL, guarded } from './failures.ts';
+import { guarded } from './failures.ts';
 import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
 import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './layout.ts';
 import { acquireLock, isLockLeftover, type Lock } from './lock.ts';
 import { DiskManifests, type JournalDamage } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
-import { type Condition, Presence, watchedDisk } from './presence.ts';
+import { type Condition, FULL, Presence, watchedDisk } from './presence.ts';
 import { FileStates } from './states.ts';
 
 export interface DiskStoreOptions {
@@ -80,7 +80,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     });
   });
   const lock = await lockEvenWhenFull(plainDisk, layout);
-  const presence = new Presence({ root: layout.root, isMine: lock.isMine });
+  const presence = new Presence({ root: layout.root, probe: path.join(layout.tmp, PROBE), isMine: lock.isMine });
   lock.onBeat((failed) => void presence.beat(failed));
   const disk = watchedDisk(plainDisk, presence);
   try {
@@ -94,6 +94,9 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     throw error;
   }
 }
+
+/** In the temporary folder, which every start empties. */
+const PROBE = 'probe';
 
 /** A few blocks: a start writes a lock, and perhaps a journal that recovery corrects. */
 const SPARE_BYTES = 64 * 1024;
