@@ -10,9 +10,14 @@
  *     monotonic time         0     … 5     | 5     … 15    | 15      knows of nothing
  *
  * Time that the machine slept is no step: the system counts it, and it has passed.
+ *
+ * How long a right lasts is no matter of the date at all. It is judged on a time line of the server, which begins as the date of its first
+ * start and only passes after that; no step moves it, believed or not. A restart goes on where the machine says that it is: as long as the
+ * machine runs, its uptime tells how long the server was down. How long the machine was off only the date can tell.
  */
+import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
-import type { Clock, DateBox } from './contracts.ts';
+import type { Clock, DateBox, KeptTime } from './contracts.ts';
 
 /** What a step must hold for. */
 export const CONFIRM_MS = 600_000;
@@ -29,18 +34,27 @@ export interface TimeSource {
   monotonic(): number;
   /** The same, but counts the sleep. */
   uptime(): number;
+  /** Another one after each start of the machine; null: the system does not tell. */
+  boot(): string | null;
 }
 
 const machine: TimeSource = {
   date: () => Date.now(),
   monotonic: () => performance.now(),
   uptime: () => uptime() * 1000,
+  boot: () => {
+    try {
+      return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    } catch {
+      return null;
+    }
+  },
 };
 
 export interface SteadyClockOptions {
   source?: TimeSource;
-  /** A date up to which an earlier run of the server is known to have lived; null: nothing is known. */
-  known?: number | null;
+  /** What the last run of the server left; null: nothing is known. */
+  kept?: KeptTime | null;
   /** For the log. */
   warn?(message: string, details: object): void;
 }
@@ -69,16 +83,49 @@ export class SteadyClock implements Clock {
   #slept = 0;
   /** A step that is not believed yet, and when it was noticed. */
   #pending: { by: number; at: number } | null = null;
+  readonly #boot: string | null;
+  /** Of the time line, and how much of the time before is what the date says alone. */
+  readonly #beganSteady: number;
+  readonly #guessed: number;
+  /** How far the date is ahead of the time line, to be shown: small corrections do not change it. */
+  #ahead: number;
+  /** What was proven last. */
+  #proven: Pick<KeptTime, 'date' | 'ahead'>;
 
-  constructor({ source = machine, known = null, warn = () => {} }: SteadyClockOptions = {}) {
+  constructor({ source = machine, kept = null, warn = () => {} }: SteadyClockOptions = {}) {
     this.#source = source;
-    this.#known = known;
+    this.#known = kept?.date ?? null;
     this.#warn = warn;
     this.#began = source.monotonic();
     this.#beganUp = source.uptime();
+    this.#boot = source.boot();
     // Time went on while the server was down. A date before that is a step, noticed with the first reading.
-    this.#from = Math.max(source.date(), known ?? 0);
+    this.#from = Math.max(source.date(), this.#known ?? 0);
     this.#offset = this.#from - this.#began;
+    const { steady, guessed } = steadyAtStart(kept, this.#from, this.#boot, this.#beganUp);
+    this.#beganSteady = steady;
+    this.#guessed = guessed;
+    this.#proven = { date: this.#known, ahead: kept?.ahead ?? 0 };
+    this.#ahead = this.#proven.ahead;
+  }
+
+  steady(): number {
+    // A sleep is noticed by the date.
+    this.now();
+    return Math.floor(this.#beganSteady + this.#source.monotonic() - this.#began + this.#slept);
+  }
+
+  passed(moment: number): number {
+    const steady = this.steady();
+    if (moment >= this.#beganSteady) return Math.max(0, steady - moment);
+    const own = steady - this.#beganSteady;
+    return Math.max(0, own) + Math.max(0, this.#beganSteady - this.#guessed - moment);
+  }
+
+  dateOf(moment: number): number {
+    const ahead = this.now() - this.steady();
+    if (Math.abs(ahead - this.#ahead) > TOLERANCE_MS) this.#ahead = ahead;
+    return moment + this.#ahead;
   }
 
   monotonic(): number {
@@ -115,19 +162,30 @@ export class SteadyClock implements Clock {
   /** A date that the next start may know; null while there is reason to doubt it. */
   get proven(): number | null {
     const now = this.now();
-    const held = this.#source.monotonic() - Math.max(this.#began, this.#steppedAt);
+    // A step that counts has held as long before.
+    const held = this.#source.monotonic() - this.#began;
     return this.#pending || held < CONFIRM_MS ? null : now;
   }
 
-  #stepped(by: number, time: number): number {
-    if (!this.#pending || Math.abs(by - this.#pending.by) > TOLERANCE_MS) {
-      const slept = this.#source.uptime() - this.#beganUp - (time - this.#began) - this.#slept;
-      if (Math.abs(by - slept) <= TOLERANCE_MS) {
-        this.#slept += by;
+  /** For the next run. */
+  keep(): KeptTime {
+    const date = this.proven;
+    // Reads the date, which says how far it is ahead.
+    this.dateOf(0);
+    if (date !== null) this.#proven = { date, ahead: this.#ahead };
+    return { ...this.#proven, steady: this.steady(), boot: this.#boot, uptime: this.#source.uptime() };
+  }
+
+  #stepped(change: number, time: number): number {
+    let by = change;
+    if (!this.#isPending(by)) {
+      by -= this.#noticeSleep(time);
+      if (Math.abs(by) <= TOLERANCE_MS) {
         this.#pending = null;
-        this.#offset += by;
         return this.#dateAt(time);
       }
+    }
+    if (!this.#pending || !this.#isPending(by)) {
       this.#pending = { by, at: time };
       this.#warn('the date of this machine was changed; it counts when it has held for ten minutes', {
         by_ms: round(by),
@@ -148,9 +206,45 @@ export class SteadyClock implements Clock {
     return this.#dateAt(time);
   }
 
+  #isPending(by: number): boolean {
+    return this.#pending !== null && Math.abs(by - this.#pending.by) <= TOLERANCE_MS;
+  }
+
+  /** @returns how long the machine slept since the last look */
+  #noticeSleep(time: number): number {
+    const slept = this.#source.uptime() - this.#beganUp - (time - this.#began) - this.#slept;
+    if (slept <= TOLERANCE_MS) return 0;
+    this.#slept += slept;
+    this.#offset += slept;
+    return slept;
+  }
+
   #dateAt(time: number): number {
     return Math.floor(this.#offset + time);
   }
+}
+
+/**
+ * Where the time line goes on after what the last run left.
+ * @returns `guessed`: how much of the time since then is what the date says alone
+ */
+function steadyAtStart(
+  kept: KeptTime | null,
+  date: number,
+  boot: string | null,
+  up: number,
+): { steady: number; guessed: number } {
+  if (kept === null) return { steady: date, guessed: Number.POSITIVE_INFINITY };
+  const byDate = date - kept.ahead;
+  const same = boot !== null && kept.boot === boot && up >= kept.uptime;
+  if (!same) {
+    const least = kept.steady + (boot !== null && kept.boot !== null ? up : 0);
+    const steady = Math.max(least, byDate);
+    return { steady, guessed: steady - least };
+  }
+  const steady = kept.steady + up - kept.uptime;
+  const agrees = Math.abs(byDate - steady) <= TOLERANCE_MS;
+  return { steady: agrees ? Math.max(byDate, kept.steady) : steady, guessed: 0 };
 }
 
 /** The clock of a server, which remembers from run to run how late it is. */
@@ -161,21 +255,24 @@ export interface KeptClock {
 }
 
 /**
- * Opens the clock. The date is written down while the server runs and when it stops, unless there is doubt. One that cannot be read or
- * written is no reason to stop: the next run then counts only its own time.
+ * Opens the clock. What the next run must know is written down at the start, while the server runs and when it stops. When it cannot be
+ * read or written, that is no reason to stop: the next run then goes by its date.
  */
 export async function openClock(box: DateBox, warn: (message: string, details: object) => void): Promise<KeptClock> {
-  const known = await box.read().catch((error: unknown) => {
+  const kept = await box.read().catch((error: unknown) => {
     warn('the date of the last run cannot be read', { error });
     return null;
   });
-  const clock = new SteadyClock({ known, warn });
+  const clock = new SteadyClock({ kept, warn });
   const keep = async (): Promise<void> => {
-    const date = clock.proven;
-    if (date === null) return;
-    await box.write(date).catch((error: unknown) => warn('the date cannot be kept for the next run', { error }));
+    await box
+      .write(clock.keep())
+      .catch((error: unknown) => warn('the date cannot be kept for the next run', { error }));
   };
-  let keeping: Promise<void> = Promise.resolve();
+  const time = clock.keep();
+  // What was kept since the machine started still says it all.
+  let keeping: Promise<void> = time.boot !== null && time.boot === kept?.boot ? Promise.resolve() : keep();
+  await keeping;
   const timer = setInterval(() => {
     keeping = keep();
   }, CONFIRM_MS).unref();
@@ -189,9 +286,9 @@ export async function openClock(box: DateBox, warn: (message: string, details: o
   };
 }
 
-/** True when this date is past beyond doubt and for a while: what lapsed then may be removed. */
-export function isLongPast(clock: Clock, date: number): boolean {
-  return clock.since(date) >= LINGER_MS;
+/** True when this moment of the time line is past beyond doubt and for a while: what lapsed then may be removed. */
+export function isLongPast(clock: Clock, moment: number): boolean {
+  return clock.passed(moment) >= LINGER_MS;
 }
 
 function round(ms: number): number {

@@ -358,7 +358,7 @@ export async function openIdentity(
       () => {},
       () => {},
     );
-    const clock = new SteadyClock({ known: await store.dateBox.read() });
+    const clock = new SteadyClock({ kept: await store.dateBox.read() });
     const identity = await Identity.open(stores, clock, { refreshSeconds: refreshDays * 24 * 3600 });
     const failed = (_entry: object, error: unknown): void => {
       throw error;

@@ -17,6 +17,15 @@ export interface Clock {
    * Milliseconds that have surely passed since a date that was kept; 0 when in doubt. For what cannot be taken back, such as a removal.
    */
   since(date: number): number;
+  /**
+   * Milliseconds on the time line of the server, which looks like a date and is none: it only passes, also over restarts, whatever date
+   * somebody sets. Until when a right lasts is judged by it, and kept by it.
+   */
+  steady(): number;
+  /** Milliseconds that have surely passed since a moment of the time line; how long the machine was off does not count. */
+  passed(moment: number): number;
+  /** The date of a moment of the time line, as the clock is set now: to be shown. */
+  dateOf(moment: number): number;
 }
 
 // ---------------------------------------------------------------- bytes
@@ -397,12 +406,25 @@ export interface Collection<T> {
   remove(id: string): Promise<boolean>;
 }
 
-/** Where the server keeps the date of its last run. Implementations: `storage/disk`. */
+/** What a run of the server leaves of its time for the next one, in milliseconds. */
+export interface KeptTime {
+  /** A date beyond doubt; null: there was none. */
+  date: number | null;
+  /** How far the date was ahead of the time line then. */
+  ahead: number;
+  /** The time line when this was written. */
+  steady: number;
+  /** The run of the machine when this was written, and how long it was; null: unknown. */
+  boot: string | null;
+  uptime: number;
+}
+
+/** Where the server keeps the time of its last run. Implementations: `storage/disk`. */
 export interface DateBox {
-  /** Milliseconds since the epoch; null when nothing was ever put in, or what is there is no date. */
-  read(): Promise<number | null>;
+  /** Null when nothing was ever put in, or what is there is no time. */
+  read(): Promise<KeptTime | null>;
   /** Durable when it resolves, atomic always. `insufficient_storage`. */
-  write(date: number): Promise<void>;
+  write(time: KeptTime): Promise<void>;
 }
 
 /** A secret of the server's own, readable by nobody else on the machine. Implementations: `storage/disk`. */
@@ -489,6 +511,7 @@ export interface SignInDocument {
   scopes: Scope[] | null;
   /** SHA-256 of the youngest refresh token, in hex. */
   hash: string;
+  /** This and the other times of it are moments of the time line of the server: see `Clock.steady`. */
   createdAt: number;
   expiresAt: number;
   /** When it was last renewed; absent: never. */
@@ -514,7 +537,7 @@ export interface ApiTokenDocument {
   /** SHA-256 of the token, in hex. */
   hash: string;
   createdAt: number;
-  /** Null: good until it is revoked. */
+  /** On the time line (`Clock.steady`); null: good until it is revoked. */
   expiresAt: number | null;
   lastUsed: number | null;
   uses: number;
@@ -554,6 +577,7 @@ export interface ShareDocument {
   /** Null: whoever has the link may read. */
   passwordHash: string | null;
   createdAt: number;
+  /** On the time line (`Clock.steady`). */
   expiresAt: number;
   lastUsed: number | null;
   /** Null: any number. */
@@ -586,7 +610,7 @@ export interface GrantDocument {
   grantee: Subject;
   maker: Maker;
   createdAt: number;
-  /** Null: until it is revoked. */
+  /** On the time line (`Clock.steady`); null: until it is revoked. */
   expiresAt: number | null;
 }
 
@@ -594,7 +618,7 @@ export interface GrantDocument {
 export interface RevocationDocument {
   /** `jti` of the token. */
   id: string;
-  /** When it would have expired. */
+  /** When it would have expired, on the time line (`Clock.steady`). */
   until: number;
 }
 
@@ -609,7 +633,7 @@ export interface TenantDocument {
 
 // ---------------------------------------------------------------- calls
 
-/** That whoever has a credential has the telephone of its owner too. */
+/** That whoever has a credential has the telephone of its owner too. `until` is on the time line (`Clock.steady`). */
 export interface Proof {
   /** Key of the client or person. */
   holder: string;
@@ -618,7 +642,7 @@ export interface Proof {
   until: number;
 }
 
-/** A code that is spoken into a telephone. */
+/** A code that is spoken into a telephone. Its times are moments of the time line of the server: see `Clock.steady`. */
 export interface CallDocument {
   id: string;
   /** Key of the client or person that asked for it. */

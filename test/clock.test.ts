@@ -93,7 +93,7 @@ test('time that the machine slept has passed', () => {
   assert.equal(clock.now(), start + 9 * HOUR, 'the same step again is none of a sleep');
   sleep(2 * HOUR);
   pass(MINUTE);
-  assert.equal(clock.since(start), 9 * HOUR + MINUTE);
+  assert.equal(clock.since(start), 11 * HOUR + MINUTE);
 });
 
 test('what the run before left: the time that it was down is what the date says alone, and does not count', () => {
@@ -152,4 +152,76 @@ test('whatever is done to the date, it never says that more time has passed than
       }
     }),
   );
+});
+
+test('the time line of the server begins as the date and only passes, whatever is done to the date, also over restarts', () => {
+  const act = fc.oneof(
+    fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 0, max: 20 * MINUTE }) }),
+    fc.record({ kind: fc.constant('step' as const), ms: fc.constantFrom(...STEPS, 1000, -1000) }),
+    fc.record({ kind: fc.constant('keep' as const), ms: fc.constant(0) }),
+    fc.record({ kind: fc.constant('restart' as const), ms: fc.integer({ min: 0, max: 3 * DAY }) }),
+    fc.record({ kind: fc.constant('sleep' as const), ms: fc.integer({ min: MINUTE, max: DAY }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 40 }), (acts) => {
+      const on = machine();
+      const start = on.clock.steady();
+      assert.equal(start, on.clock.now());
+      let kept = on.clock.keep();
+      let passed = 0;
+      for (const { kind, ms } of acts) {
+        if (kind === 'step') on.step(ms);
+        else if (kind === 'keep') kept = on.clock.keep();
+        else if (kind === 'sleep') on.sleep(ms);
+        else on.pass(ms);
+        if (kind === 'restart') on.restart(kept);
+        if (kind !== 'step' && kind !== 'keep') passed += ms;
+        const slack = 2000 * acts.length;
+        assert.ok(Math.abs(on.clock.steady() - start - passed) <= slack);
+        assert.ok(on.clock.passed(start) <= passed + slack);
+        assert.ok(on.clock.passed(start) >= passed - slack, 'nothing of it is a guess');
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('how long the machine was off is what the date says, and removes nothing', () => {
+  const on = machine();
+  on.pass(HOUR);
+  const kept = on.clock.keep();
+  const before = on.clock.steady();
+  on.reboot(3 * DAY);
+  on.pass(MINUTE);
+  const clock = on.restart(kept);
+  assert.equal(clock.steady(), before + 3 * DAY + MINUTE);
+  assert.equal(clock.passed(before), MINUTE, 'the machine itself has been up for so long');
+  on.pass(HOUR);
+  assert.equal(clock.passed(before), HOUR + MINUTE);
+  const next = clock.keep();
+  on.step(-YEAR);
+  on.reboot(0);
+  on.pass(MINUTE);
+  assert.equal(on.restart(next).steady(), before + 3 * DAY + 2 * MINUTE + HOUR, 'it goes back for no date');
+});
+
+test('moments of the time line are shown by the date as it is set now', () => {
+  const on = machine();
+  const end = on.clock.steady() + DAY;
+  const shown = on.clock.now() + DAY;
+  assert.equal(on.clock.dateOf(end), shown);
+  for (let n = 0; n < 5; n += 1) {
+    on.pass(HOUR);
+    on.step(n % 2 === 0 ? 300 : -200);
+    assert.equal(on.clock.dateOf(end), shown, 'small corrections are not seen');
+  }
+  const kept = on.clock.keep();
+  on.pass(MINUTE);
+  assert.equal(on.restart(kept).dateOf(end), shown, 'nor are restarts');
+  on.step(-YEAR);
+  on.clock.now();
+  on.pass(CONFIRM_MS);
+  assert.ok(Math.abs(on.clock.dateOf(end) - (shown - YEAR)) <= 2000);
+  const later = on.clock.keep();
+  assert.ok(Math.abs(on.restart(later).dateOf(end) - (shown - YEAR)) <= 2000);
 });

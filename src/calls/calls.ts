@@ -61,7 +61,7 @@ export class Calls {
   static async open(doors: CallsDoors, limits: CallLimits): Promise<Calls> {
     const calls = new Calls(doors, limits, await Kept.open(doors.documents, ({ id }) => id));
     // Nobody speaks what was on its way when the server ended; only as failed can it be asked for again.
-    const now = doors.clock.now();
+    const now = doors.clock.steady();
     for (const call of [...calls.#kept.values()]) {
       const broken = call.speech === 'queued' || call.speech === 'calling';
       // Calls of before this start, whatever the date was then: the limits must not count them for years.
@@ -90,7 +90,7 @@ export class Calls {
   async request(caller: string, phone: string, message: string | null): Promise<CallDocument> {
     this.#requireVoice();
     this.#admit(caller, phone);
-    const now = this.#doors.clock.now();
+    const now = this.#doors.clock.steady();
     const code = String(randomInt(1_000_000)).padStart(6, '0');
     const id = randomBytes(16).toString('hex');
     const call: CallDocument = {
@@ -130,7 +130,7 @@ export class Calls {
     if (call.spokenAt.length >= MOST_CALLS)
       throw tooMany('This code was spoken often enough. Ask for a new one', HOUR_MS);
     this.#admit(caller, phone);
-    const spokenAt = [...call.spokenAt, this.#doors.clock.now()];
+    const spokenAt = [...call.spokenAt, this.#doors.clock.steady()];
     const again = await this.#change(call, { spokenAt, speech: 'queued' });
     this.#speakLater(again);
     return again;
@@ -178,7 +178,7 @@ export class Calls {
   /** Forgets codes that lapsed, and calls that no limit counts any more and that prove nothing. */
   async sweep(): Promise<void> {
     const { clock } = this.#doors;
-    const now = clock.now();
+    const now = clock.steady();
     for (const call of [...this.#kept.values()]) {
       const last = call.spokenAt.at(-1) ?? call.createdAt;
       if ([last, call.proof?.until ?? 0, call.expiresAt].every((date) => isLongPast(clock, date))) {
@@ -247,7 +247,7 @@ export class Calls {
     /** How long ago, to whom, for whom. */
     const times: [number, string, string][] = [];
     for (const { spokenAt, phone: to, caller: by } of this.#kept.values()) {
-      for (const at of spokenAt) times.push([clock.since(at), to, by]);
+      for (const at of spokenAt) times.push([clock.passed(at), to, by]);
     }
     const over = (
       most: number,
@@ -289,7 +289,7 @@ export class Calls {
   }
 
   #current(call: CallDocument): CallDocument {
-    const lapsed = call.state === 'pending' && call.expiresAt <= this.#doors.clock.now();
+    const lapsed = call.state === 'pending' && call.expiresAt <= this.#doors.clock.steady();
     return lapsed ? { ...call, state: 'expired' } : call;
   }
 

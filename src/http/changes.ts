@@ -3,6 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import type {
   ApiTokenDocument,
   ClientDocument,
+  Clock,
   GrantDocument,
   PersonDocument,
   ShareDocument,
@@ -61,18 +62,19 @@ export function ofTenant({ name }: TenantDocument): Values {
   return { name };
 }
 
-export function ofApiToken({ owner, name, scopes, expiresAt }: ApiTokenDocument): Values {
-  return { owner, name, scopes, expires: dateOf(expiresAt) };
+export function ofApiToken({ owner, name, scopes, expiresAt }: ApiTokenDocument, clock: Clock): Values {
+  return { owner, name, scopes, expires: dateOf(clock, expiresAt) };
 }
 
-export function ofShare(share: ShareDocument): Values {
+export function ofShare(share: ShareDocument, clock: Clock): Values {
   const { name, owner, expiresAt, maxDownloads, passwordHash } = share;
-  const terms = { expires: dateOf(expiresAt), max_downloads: maxDownloads, password: passwordHash !== null };
+  const terms = { expires: dateOf(clock, expiresAt), max_downloads: maxDownloads, password: passwordHash !== null };
   return { file: name, owner: holderOf(owner).id, ...terms };
 }
 
-export function ofGrant({ target, owner, grantee, expiresAt }: GrantDocument): Values {
-  return { [target.kind]: target.name, owner: holderOf(owner).id, grantee: grantee.id, expires: dateOf(expiresAt) };
+export function ofGrant({ target, owner, grantee, expiresAt }: GrantDocument, clock: Clock): Values {
+  const names = { [target.kind]: target.name, owner: holderOf(owner).id, grantee: grantee.id };
+  return { ...names, expires: dateOf(clock, expiresAt) };
 }
 
 /** The address of a webhook is a secret but for its host. */
@@ -93,8 +95,9 @@ export function ofLimits({ bytes, openUploads, dayBytes }: Limits): Values {
   return { bytes: said(bytes), open_uploads: said(openUploads), day_bytes: said(dayBytes) };
 }
 
-function dateOf(time: number | null): string | null {
-  return time === null ? null : iso(time);
+/** @param moment on the time line of the server; null: never */
+function dateOf(clock: Clock, moment: number | null): string | null {
+  return moment === null ? null : iso(clock.dateOf(moment));
 }
 
 function shown(value: Value): string {

@@ -238,7 +238,7 @@ function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: Serve
   return new Tokens(
     {
       issuer,
-      ...registerSignatures(app, keys, clock, issuer),
+      ...registerSignatures(app, keys, issuer),
       subject: (kind, id, issued) => identity.subject(kind, id, issued),
       generationOf: (id) => identity.clients.find(id)?.generation,
       isAlive: (signIn) => identity.signIns.isAlive(signIn),

@@ -158,9 +158,8 @@ async function answer(
     await identity.signIns.end(signIn.id);
     throw wrongCredentials();
   }
-  const now = clock.now();
   const access = tokens.issue(principal, { signIn: signIn.id });
-  const refreshSeconds = Math.round((signIn.expiresAt - now) / 1000);
+  const refreshSeconds = Math.round((signIn.expiresAt - clock.steady()) / 1000);
   setCookies(request, reply, {
     access_token: { value: access.access_token, maxAge: access.expires_in },
     refresh_token: { value: refreshToken, maxAge: refreshSeconds },
@@ -170,8 +169,8 @@ async function answer(
     ...access,
     refresh_token: refreshToken,
     refresh_expires_in: refreshSeconds,
-    access_token_expires_at: iso((Math.floor(now / 1000) + access.expires_in) * 1000),
-    refresh_token_expires_at: iso(signIn.expiresAt),
+    access_token_expires_at: iso((Math.floor(clock.now() / 1000) + access.expires_in) * 1000),
+    refresh_token_expires_at: iso(clock.dateOf(signIn.expiresAt)),
     user: shownPerson(person),
   };
 }

@@ -61,7 +61,7 @@ export class ApiTokens {
     }
     const id = randomBytes(8).toString('hex');
     const token = makeToken(id);
-    const createdAt = this.#clock.now();
+    const moment = this.#clock.steady();
     const document: ApiTokenDocument = {
       id,
       tenant: owner.tenant,
@@ -70,8 +70,8 @@ export class ApiTokens {
       name,
       scopes: [...scopes],
       hash: hashOf(token),
-      createdAt,
-      expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.token),
+      createdAt: this.#clock.dateOf(moment),
+      expiresAt: endOf(moment, lifeMs, LONGEST_SECONDS.token),
       lastUsed: null,
       uses: 0,
     };
@@ -92,8 +92,7 @@ export class ApiTokens {
   /** The token of this text if it is good now, or null. */
   ofToken(token: string): ApiTokenDocument | null {
     const document = this.#find(token);
-    if (document === null || (document.expiresAt !== null && document.expiresAt <= this.#clock.now())) return null;
-    return document;
+    return document !== null && isLive(document, this.#clock) ? document : null;
   }
 
   /** The same whether it has expired or not: that it runs out ends nothing that it began. */
@@ -115,7 +114,7 @@ export class ApiTokens {
   /** False once it was revoked or has expired. */
   isGood(id: string): boolean {
     const document = this.#kept.get(id);
-    return document !== undefined && (document.expiresAt === null || document.expiresAt > this.#clock.now());
+    return document !== undefined && isLive(document, this.#clock);
   }
 
   get(id: string): ApiTokenDocument | undefined {
@@ -167,10 +166,9 @@ export class ApiTokens {
   }
 
   #countOf({ id, kind }: Subject): number {
-    const now = this.#clock.now();
     let count = [...this.#making].filter(({ owner }) => isSame(owner, { id, kind })).length;
-    for (const { owner, ownerKind, expiresAt } of this.#kept.values()) {
-      if (owner === id && ownerKind === kind && (expiresAt === null || expiresAt > now)) count += 1;
+    for (const document of this.#kept.values()) {
+      if (document.owner === id && document.ownerKind === kind && isLive(document, this.#clock)) count += 1;
     }
     return count;
   }
@@ -186,6 +184,11 @@ export class ApiTokens {
     this.#hashed.set(token, hash);
     return document;
   }
+}
+
+/** False once it has expired. */
+export function isLive({ expiresAt }: ApiTokenDocument, clock: Clock): boolean {
+  return expiresAt === null || expiresAt > clock.steady();
 }
 
 function isSame(a: Subject, b: Subject): boolean {

@@ -64,7 +64,7 @@ export class Grants {
     if (full) throw new LadingError('quota_exceeded', 'There are too many grants; revoke one first.');
     this.#making.add(request);
     try {
-      const createdAt = this.#clock.now();
+      const moment = this.#clock.steady();
       const document: GrantDocument = {
         id: randomBytes(8).toString('hex'),
         tenant,
@@ -72,8 +72,8 @@ export class Grants {
         target,
         grantee,
         maker,
-        createdAt,
-        expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.grant),
+        createdAt: this.#clock.dateOf(moment),
+        expiresAt: endOf(moment, lifeMs, LONGEST_SECONDS.grant),
       };
       await this.#kept.put(document);
       this.#index(document);
@@ -90,7 +90,7 @@ export class Grants {
   /** False once it was revoked, has lapsed, or ended with something else. */
   isLive(id: string): boolean {
     const document = this.#kept.get(id);
-    return document !== undefined && (document.expiresAt === null || document.expiresAt > this.#clock.now());
+    return document !== undefined && (document.expiresAt === null || document.expiresAt > this.#clock.steady());
   }
 
   /** Of files of this owner, as the engine knows it; the oldest first. */

@@ -1,14 +1,14 @@
 /** What a token is, of whichever sort, for those who may know. Looking at it is no use of it. */
-import type { Principal, Subject } from '../contracts.ts';
+import type { Clock, Principal, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { SCOPES, type Scope } from '../protocol/scopes.ts';
 import { ApiTokens } from './api-tokens.ts';
 import type { Identity } from './identity.ts';
 import type { TokenOwner } from './policy.ts';
 import { principalOf } from './principals.ts';
-import type { Claims, GoodToken, Tokens } from './tokens.ts';
+import { type Claims, endOf, type GoodToken, type Tokens } from './tokens.ts';
 
-/** A token that is good now. Times in milliseconds since the epoch. */
+/** A token that is good now. Times are dates, in milliseconds since the epoch. */
 export interface Issued {
   sort: 'access' | 'refresh' | 'api';
   /** `jti`, or the id of the sign-in or of the API token. */
@@ -24,12 +24,12 @@ export interface Issued {
 }
 
 /** Null for what is no token, or was one. A refresh token that was used before is none any more. */
-export function issuedToken(identity: Identity, tokens: Tokens, token: string): Issued | null {
-  if (ApiTokens.looksLike(token)) return apiToken(identity, token);
-  return refreshToken(identity, token) ?? accessToken(tokens, token);
+export function issuedToken(identity: Identity, tokens: Tokens, clock: Clock, token: string): Issued | null {
+  if (ApiTokens.looksLike(token)) return apiToken(identity, clock, token);
+  return refreshToken(identity, clock, token) ?? accessToken(tokens, clock, token);
 }
 
-function apiToken(identity: Identity, token: string): Issued | null {
+function apiToken(identity: Identity, clock: Clock, token: string): Issued | null {
   const document = identity.apiTokens.ofToken(token);
   const owner = document && identity.subject(document.ownerKind, document.owner);
   if (!document || !owner) return null;
@@ -39,12 +39,12 @@ function apiToken(identity: Identity, token: string): Issued | null {
     owner: ownerOf(owner, document.ownerKind),
     scopes: inOrder(principalOf({ ...owner, kind: 'token' }, document.scopes)),
     issuedAt: document.createdAt,
-    expiresAt: document.expiresAt,
+    expiresAt: document.expiresAt === null ? null : clock.dateOf(document.expiresAt),
     claims: null,
   };
 }
 
-function refreshToken(identity: Identity, token: string): Issued | null {
+function refreshToken(identity: Identity, clock: Clock, token: string): Issued | null {
   const signIn = identity.signIns.ofToken(token);
   const owner = signIn && identity.subject(signIn.kind, signIn.subject);
   if (!signIn || !owner) return null;
@@ -53,13 +53,13 @@ function refreshToken(identity: Identity, token: string): Issued | null {
     id: signIn.id,
     owner: ownerOf(owner, signIn.kind),
     scopes: inOrder(signIn.scopes ? principalOf(owner, signIn.scopes) : owner),
-    issuedAt: signIn.createdAt,
-    expiresAt: signIn.expiresAt,
+    issuedAt: clock.dateOf(signIn.createdAt),
+    expiresAt: clock.dateOf(signIn.expiresAt),
     claims: null,
   };
 }
 
-function accessToken(tokens: Tokens, token: string): Issued | null {
+function accessToken(tokens: Tokens, clock: Clock, token: string): Issued | null {
   const good = inspected(tokens, token);
   if (!good) return null;
   const { claims, principal } = good;
@@ -69,7 +69,7 @@ function accessToken(tokens: Tokens, token: string): Issued | null {
     owner: ownerOf(principal, claims.kind),
     scopes: inOrder(principal),
     issuedAt: claims.iat * 1000,
-    expiresAt: claims.exp * 1000,
+    expiresAt: clock.dateOf(endOf(claims)),
     claims,
   };
 }

@@ -33,7 +33,7 @@ export interface PublicJwk {
   e?: string;
 }
 
-/** As it is written down. Times in milliseconds since the epoch. */
+/** As it is written down. Times are moments of the time line of the server: see `Clock.steady`. */
 interface StoredKey {
   algorithm: RotatingAlgorithm;
   createdAt: number;
@@ -102,12 +102,12 @@ export class KeyRing {
   /** The key of this id, if what it signed may still be good. */
   find(kid: string): SigningKey | null {
     const key = this.#keys.find((known) => known.kid === kid);
-    return key && !isOver(key, this.#options.clock.now()) ? key : null;
+    return key && !isOver(key, this.#options.clock.steady()) ? key : null;
   }
 
   /** The public keys of all that may still verify something. */
   jwks(): PublicJwk[] {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.steady();
     return this.#keys.filter((key) => !isOver(key, now)).map(({ jwk }) => jwk);
   }
 
@@ -120,7 +120,7 @@ export class KeyRing {
 
   async #sweep(): Promise<void> {
     const { algorithm, box, clock, rotateDays, tokenSeconds } = this.#options;
-    const now = clock.now();
+    const now = clock.steady();
     const lifeMs = tokenSeconds * 1000;
     const keys = this.#keys.filter(({ until }) => until === null || !isLongPast(clock, until));
     const last = keys.pop();

@@ -39,7 +39,7 @@ export class SecondFactor {
    */
   proofFor(principal: Principal, credential: string, phone: string): Proof | null {
     if (this.#identity.phoneOf(principal) !== phone) return null;
-    return { holder: keyOf(principal), credential, until: this.#clock.now() + this.#hours * 3600_000 };
+    return { holder: keyOf(principal), credential, until: this.#clock.steady() + this.#hours * 3600_000 };
   }
 
   accept(proof: Proof, phone: string): void {
@@ -52,7 +52,8 @@ export class SecondFactor {
     if (!this.#required.has(what)) return;
     const phone = this.#identity.phoneOf(principal);
     const proof = this.#proofs.get(credential());
-    const good = proof && proof.until > this.#clock.now() && proof.phone === phone && proof.holder === keyOf(principal);
+    const good =
+      proof && proof.until > this.#clock.steady() && proof.phone === phone && proof.holder === keyOf(principal);
     if (good) return;
     const next =
       phone === null

@@ -98,7 +98,7 @@ export class Shares {
     try {
       const id = randomBytes(8).toString('hex');
       const token = `lsh_${id}_${randomBytes(32).toString('base64url')}`;
-      const createdAt = this.#clock.now();
+      const moment = this.#clock.steady();
       const document: ShareDocument = {
         id,
         tenant,
@@ -109,8 +109,8 @@ export class Shares {
         maker,
         hash: hashOf(token),
         passwordHash: password === null ? null : await this.#secrets.hash(password, asker),
-        createdAt,
-        expiresAt: endOf(createdAt, lifeMs, LONGEST_SECONDS.share),
+        createdAt: this.#clock.dateOf(moment),
+        expiresAt: endOf(moment, lifeMs, LONGEST_SECONDS.share),
         lastUsed: null,
         maxDownloads,
         ...UNUSED,
@@ -137,7 +137,7 @@ export class Shares {
   /** False once it was revoked, has lapsed, or ended with something else. */
   isLive(id: string): boolean {
     const document = this.#kept.get(id);
-    return document !== undefined && document.expiresAt > this.#clock.now();
+    return document !== undefined && document.expiresAt > this.#clock.steady();
   }
 
   /**

@@ -29,7 +29,7 @@ export const GRACE_MS = 30_000;
 /** In characters. */
 const MOST_AGENT = 200;
 
-/** A refresh token that was just made; the only time that it is known. Times in milliseconds since the epoch. */
+/** A refresh token that was just made; the only time that it is known. */
 export interface Renewable {
   signIn: SignInDocument;
   refreshToken: string;
@@ -86,7 +86,7 @@ export class SignIns {
     scopes: readonly Scope[] | null = null,
     { agent, longMs, network }: { agent?: string | undefined; longMs?: number | undefined; network?: string } = {},
   ): Promise<Renewable> {
-    const now = this.#clock.now();
+    const now = this.#clock.steady();
     const id = randomBytes(16).toString('hex');
     const refreshToken = makeToken(id);
     const signIn: SignInDocument = {
@@ -149,7 +149,7 @@ export class SignIns {
   async #written(before: SignInDocument, refreshToken: string): Promise<Renewable> {
     const { id } = before;
     const next = makeToken(id);
-    const now = this.#clock.now();
+    const now = this.#clock.steady();
     const previous = { hash: before.hash, next: vaultOf(refreshToken).seal(next, id), at: now };
     const expiresAt = this.#endOf(before.createdAt, now);
     const signIn = { ...before, hash: hashOf(next), expiresAt, renewedAt: now, previous };
@@ -175,10 +175,10 @@ export class SignIns {
     return this.#clock.monotonic() < until ? vaultOf(refreshToken).open(previous.next, id) : null;
   }
 
-  /** What is left of it after a restart, by the date. One that is in doubt is less harm than a session that ends for a lost reply. */
+  /** What is left of it after a restart. One that is in doubt is less harm than a session that ends for a lost reply. */
   #resumeGrace({ id, previous }: SignInDocument): void {
     if (previous === undefined) return;
-    const passed = Math.max(0, this.#clock.now() - previous.at);
+    const passed = Math.max(0, this.#clock.steady() - previous.at);
     if (passed < GRACE_MS) this.#graces.set(id, this.#clock.monotonic() + GRACE_MS - passed);
   }
 
@@ -200,7 +200,7 @@ export class SignIns {
   isAlive(id: string): boolean {
     const signIn = this.#kept.get(id);
     if (signIn === undefined) return false;
-    const now = this.#clock.now();
+    const now = this.#clock.steady();
     // The setting may have been lowered since.
     return signIn.expiresAt > now && signIn.createdAt + this.#mostMs > now;
   }
@@ -266,7 +266,7 @@ export class SignIns {
     if (ids.size <= MOST_EACH || !signIn) return;
     const lastUse = signIn.renewedAt ?? Math.max(signIn.createdAt, signIn.expiresAt - this.#lifeMs);
     const lastAccess = signIn.long ? signIn.expiresAt : lastUse + this.#accessMs;
-    if (lastAccess <= this.#clock.now() || ids.size > MOST_IN_USE) await this.end(signIn.id);
+    if (lastAccess <= this.#clock.steady() || ids.size > MOST_IN_USE) await this.end(signIn.id);
   }
 
   #endOf(createdAt: number, now: number): number {

@@ -32,12 +32,14 @@ export interface Claims {
   /** Of an ops or client account: its name and kind, for programs that read the token. */
   username?: string;
   account_kind?: AccountKind;
+  /** How far the dates in it were ahead of the time line of the server (`Clock.steady`), in seconds; absent: not at all. */
+  ahead?: number;
 }
 
 export interface TokenDeps {
   issuer: string;
   sign(claims: Claims): string;
-  /** The claims of a token whose signature, algorithm, issuer, audience and dates are right; throws for any other. */
+  /** The claims of a token whose signature, algorithm, issuer and audience are right, expired or not; throws for any other. */
   verify(token: string): unknown;
   /**
    * The subject as it is now; null: it is gone, or was given new credentials after the token.
@@ -100,7 +102,7 @@ export class Tokens {
   }
 
   /**
-   * @param of the sign-in that it comes of, what it is limited to, until when it is valid if not as long as others (milliseconds), and
+   * @param of the sign-in that it comes of, what it is limited to, until when it is valid if not as long as others (on the time line), and
    * the account to name in it
    */
   grant(
@@ -109,6 +111,7 @@ export class Tokens {
   ): GrantedToken {
     const { clock, seconds, sign, issuer, generationOf } = this.#deps;
     const now = clock.now();
+    const ahead = Math.round((now - clock.steady()) / 1000);
     const iat = Math.floor(now / 1000);
     const gen = principal.kind === 'person' ? undefined : generationOf(principal.id);
     const claims: Claims = {
@@ -119,11 +122,12 @@ export class Tokens {
       aud: AUDIENCE,
       jti: randomBytes(12).toString('base64url'),
       iat,
-      exp: of.until === undefined ? iat + seconds : Math.floor(of.until / 1000),
+      exp: of.until === undefined ? iat + seconds : Math.floor(of.until / 1000) + ahead,
       ...(gen === undefined ? {} : { gen }),
       ...(of.signIn === undefined ? {} : { sid: of.signIn }),
       ...(of.scopes === undefined ? {} : { scope: of.scopes.join(' ') }),
       ...(of.account === undefined ? {} : { username: of.account.username, account_kind: of.account.kind }),
+      ...(ahead === 0 ? {} : { ahead }),
     };
     return { token: sign(claims), claims };
   }
@@ -140,7 +144,7 @@ export class Tokens {
   inspect(token: string): GoodToken {
     const known = this.#verified.get(token) ?? this.#verifyAnew(token);
     const { claims } = known;
-    if (known.until <= this.#deps.clock.now()) {
+    if (known.until <= this.#deps.clock.steady()) {
       this.#verified.delete(token);
       throw badToken();
     }
@@ -163,8 +167,8 @@ export class Tokens {
   }
 
   /** This one token is worthless from this moment; durable when it resolves. */
-  async revoke({ jti, exp }: Pick<Claims, 'jti' | 'exp'>): Promise<void> {
-    await this.#revoked.put({ id: jti, until: exp * 1000 });
+  async revoke(claims: Pick<Claims, 'jti' | 'exp' | 'ahead'>): Promise<void> {
+    await this.#revoked.put({ id: claims.jti, until: endOf(claims) });
   }
 
   #verifyAnew(token: string): Known {
@@ -175,11 +179,16 @@ export class Tokens {
       throw badToken();
     }
     if (!isClaims(claims)) throw badToken();
-    const known: Known = { claims, until: claims.exp * 1000, subject: null, principal: null };
+    const known: Known = { claims, until: endOf(claims), subject: null, principal: null };
     if (this.#verified.size >= MOST_VERIFIED) this.#verified.clear();
     this.#verified.set(token, known);
     return known;
   }
+}
+
+/** When it expires, on the time line. What `exp` says is for others, who have clocks of their own. */
+export function endOf({ exp, ahead = 0 }: Pick<Claims, 'exp' | 'ahead'>): number {
+  return (exp - ahead) * 1000;
 }
 
 function issuanceOf({ gen: generation, iat }: Claims): Issuance {
@@ -188,10 +197,10 @@ function issuanceOf({ gen: generation, iat }: Claims): Issuance {
 
 function isClaims(value: unknown): value is Claims {
   if (typeof value !== 'object' || value === null) return false;
-  const { sub, iat, exp, gen, jti, kind, sid, scope } = value as Partial<Record<keyof Claims, unknown>>;
+  const { sub, iat, exp, gen, jti, kind, sid, scope, ahead = 0 } = value as Partial<Record<keyof Claims, unknown>>;
   const optional = [sid, scope, gen].every((claim) => claim === undefined || typeof claim === 'string');
   const kinds = kind === 'device' || kind === 'person';
-  const times = [iat, exp].every((time) => typeof time === 'number');
+  const times = [iat, exp, ahead].every((time) => typeof time === 'number');
   return typeof sub === 'string' && times && typeof jti === 'string' && kinds && optional;
 }
 

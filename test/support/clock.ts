@@ -1,10 +1,11 @@
 /** Clocks for tests. */
 import { SteadyClock, type TimeSource } from '../../src/clock.ts';
-import type { Clock } from '../../src/contracts.ts';
+import type { Clock, KeptTime } from '../../src/contracts.ts';
 
 /** A clock whose date and monotonic time are both read from `time`, as on a machine whose date nobody sets. */
 export function clockOf(time: () => number): Clock {
-  return { now: time, monotonic: time, since: (date) => Math.max(0, time() - date) };
+  const since = (date: number): number => Math.max(0, time() - date);
+  return { now: time, monotonic: time, since, steady: time, passed: since, dateOf: (moment) => moment };
 }
 
 /** A clock that moves only when the test says so. */
@@ -40,18 +41,27 @@ export interface Machine {
   step(ms: number): void;
   /** The machine sleeps. */
   sleep(ms: number): void;
-  /** Another run of the server. @param known what is known of the run before */
-  restart(known?: number | null): SteadyClock;
+  /** It is off for so long, and starts again. */
+  reboot(offMs: number): void;
+  /** Another run of the server. @param kept what is known of the run before: of an earlier version its date alone */
+  restart(kept?: KeptTime | number | null): SteadyClock;
 }
 
 export function machine(start = 1_700_000_000_000): Machine {
   let time = 0;
   let date = start;
   let slept = 0;
-  const source: TimeSource = { date: () => date, monotonic: () => time, uptime: () => time + slept };
+  let boot = 1;
+  let bootedAt = 0;
+  const source: TimeSource = {
+    date: () => date,
+    monotonic: () => time,
+    uptime: () => time + slept - bootedAt,
+    boot: () => `boot ${boot}`,
+  };
   const warnings: string[] = [];
-  const run = (known: number | null): SteadyClock =>
-    new SteadyClock({ source, known, warn: (message) => warnings.push(message) });
+  const run = (kept: KeptTime | null): SteadyClock =>
+    new SteadyClock({ source, kept, warn: (message) => warnings.push(message) });
   const made: Machine = {
     clock: run(null),
     warnings,
@@ -66,8 +76,15 @@ export function machine(start = 1_700_000_000_000): Machine {
       slept += ms;
       date += ms;
     },
-    restart: (known = null) => {
-      made.clock = run(known);
+    reboot: (offMs) => {
+      time += offMs;
+      date += offMs;
+      boot += 1;
+      bootedAt = time + slept;
+    },
+    restart: (kept = null) => {
+      const before = { ahead: 0, boot: null, uptime: 0 };
+      made.clock = run(typeof kept === 'number' ? { ...before, date: kept, steady: kept } : kept);
       return made.clock;
     },
   };

@@ -1,9 +1,9 @@
 /** /api/tokens: long-lived tokens for programs. One's own for everybody who signed in, with `tokens:admin` those of the tenant. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { ApiTokenDocument, Principal } from '../../contracts.ts';
+import type { ApiTokenDocument, Clock, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { dayOf, type NewApiToken as Made, usesByDay } from '../../identity/api-tokens.ts';
+import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/api-tokens.ts';
 import type { Identity } from '../../identity/identity.ts';
 import {
   checkGrant,
@@ -58,17 +58,16 @@ function listRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
       const { principal, query } = request;
       const all = query.user_id === undefined && principal.scopes.has('tokens:admin');
       const owner = all ? null : ownerFor(identity, principal, query.user_id);
-      const now = clock.now();
       const tokens = identity.apiTokens
         .list(owner?.tenant ?? principal.tenant, owner?.id ?? null)
-        .filter((document) => isLive(document, now) && managed(identity, principal, document))
-        .map((document) => shown(document, now));
+        .filter((document) => isLive(document, clock) && managed(identity, principal, document))
+        .map((document) => shown(document, clock));
       return { tokens, count: tokens.length };
     },
   });
 }
 
-function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): void {
+function createRoute(app: FastifyInstance, { identity, config, clock }: RouteDeps): void {
   jsonBodies(app);
   app.post<{ Body: NewApiToken }>('/api/tokens', {
     schema: {
@@ -106,9 +105,9 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
         await identity.apiTokens.revoke(made.document.id);
         throw noOwner();
       }
-      noteChange(request, NOTHING, ofApiToken(made.document));
+      noteChange(request, NOTHING, ofApiToken(made.document, clock));
       reply.code(201).headers(NO_STORE);
-      return withToken(made);
+      return withToken(made, clock);
     },
   });
 }
@@ -129,16 +128,16 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
       // Whoever gets the new secret gets what the token may do, as long as it may.
       requireWhole(request.principal, 'tokens:admin');
       checkGrant(request.principal, document.scopes);
-      const made = isLive(document, clock.now()) ? await identity.apiTokens.rotate(document.id) : undefined;
+      const made = isLive(document, clock) ? await identity.apiTokens.rotate(document.id) : undefined;
       if (!made) throw noToken();
       noteChange(request, { secret: 'old' }, { secret: 'new' });
       reply.headers(NO_STORE);
-      return withToken(made);
+      return withToken(made, clock);
     },
   });
 }
 
-function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
   app.delete<{ Params: { token_id: string } }>('/api/tokens/:token_id', {
     schema: {
       tags,
@@ -154,7 +153,7 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
       request.audited = { tenant };
       checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
-      noteChange(request, ofApiToken(token), NOTHING);
+      noteChange(request, ofApiToken(token, clock), NOTHING);
       return { message: `API token ${id} revoked.` };
     },
   });
@@ -204,11 +203,7 @@ function ownerOf(identity: Identity, kind: TokenOwner['kind'], id: string): Toke
   return { id, kind, tenant: found.tenant, role: found.role };
 }
 
-function isLive({ expiresAt }: ApiTokenDocument, now: number): boolean {
-  return expiresAt === null || expiresAt > now;
-}
-
-function shown(document: ApiTokenDocument, now: number): ApiToken {
+function shown(document: ApiTokenDocument, clock: Clock): ApiToken {
   const { id, createdAt, lastUsed, scopes, uses, days, owner, name, expiresAt } = document;
   return {
     token_id: id,
@@ -216,15 +211,15 @@ function shown(document: ApiTokenDocument, now: number): ApiToken {
     last_used: lastUsed === null ? null : iso(lastUsed),
     scopes,
     uses,
-    uses_by_day: usesByDay(days, dayOf(now)),
+    uses_by_day: usesByDay(days, dayOf(clock.now())),
     user_id: owner,
     name,
-    expires_at: expiresAt === null ? null : iso(expiresAt),
+    expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
   };
 }
 
-function withToken({ document, token }: Made): ApiTokenCreated {
-  const { token_id, last_used: _, uses: __, uses_by_day: ___, ...rest } = shown(document, document.createdAt);
+function withToken({ document, token }: Made, clock: Clock): ApiTokenCreated {
+  const { token_id, last_used: _, uses: __, uses_by_day: ___, ...rest } = shown(document, clock);
   return { token_id, token, ...rest };
 }
 

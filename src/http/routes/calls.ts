@@ -45,7 +45,7 @@ function numberIn({ phone, phone_number: other }: CallReplay): string {
 }
 
 function secondsLeft({ clock }: RouteDeps, { expiresAt }: CallDocument): number {
-  return Math.max(0, Math.ceil((expiresAt - clock.now()) / 1000));
+  return Math.max(0, Math.ceil((expiresAt - clock.steady()) / 1000));
 }
 
 function requestRoute(app: FastifyInstance, deps: RouteDeps): void {
@@ -75,7 +75,7 @@ function requestRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
-  const { calls, secondFactor, config, access } = deps;
+  const { calls, secondFactor, config, access, clock } = deps;
   app.post<{ Body: CallCode }>(url, {
     schema: {
       tags,
@@ -104,9 +104,10 @@ function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
       }
       if (proof) secondFactor.accept(proof, phone);
       request.audited = { target: phone };
-      noteChange(request, { code: 'spoken' }, { code: 'verified', second_factor_until: proof && iso(proof.until) });
+      const until = proof && iso(clock.dateOf(proof.until));
+      noteChange(request, { code: 'spoken' }, { code: 'verified', second_factor_until: until });
       reply.header('cache-control', 'no-store');
-      return { message: 'Verified.', verified: true, second_factor_until: proof && iso(proof.until) };
+      return { message: 'Verified.', verified: true, second_factor_until: until };
     },
   });
 }

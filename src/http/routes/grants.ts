@@ -1,7 +1,7 @@
 /** Grants: an owner lets others of the tenant read files; they do by the ordinary routes with `owner=`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { GrantDocument, GrantTarget, Principal, Subject } from '../../contracts.ts';
+import type { Clock, GrantDocument, GrantTarget, Principal, Subject } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/policy.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/grant-schemas.ts';
@@ -70,9 +70,9 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
         throw new LadingError('not_found', 'The file was deleted or replaced meanwhile, or the grantee deleted.');
       }
       request.audited = { tenant, target: made.id };
-      noteChange(request, NOTHING, ofGrant(made));
+      noteChange(request, NOTHING, ofGrant(made, deps.clock));
       reply.code(201).header('cache-control', 'no-store');
-      return shown(made, request.principal);
+      return shown(made, request.principal, deps.clock);
     },
   });
 }
@@ -124,13 +124,13 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       const id = holderOf(owner).id;
       const received = grants.received(deps.quotas.groupOf(owner), id);
       reply.header('cache-control', 'no-store');
-      const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(one, request.principal));
+      const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(one, request.principal, deps.clock));
       return { given: seen(grants.given(owner)), received: seen(received) };
     },
   });
 }
 
-function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
   app.delete<{ Params: { grant_id: string } }>('/api/grants/:grant_id', {
     schema: {
       tags,
@@ -150,13 +150,13 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
       }
       request.audited = { tenant: grant.tenant };
       await identity.grants.revoke(grant.id);
-      noteChange(request, ofGrant(grant), NOTHING);
+      noteChange(request, ofGrant(grant, clock), NOTHING);
       return { message: 'The grant is revoked.' };
     },
   });
 }
 
-function shown(grant: GrantDocument, principal: Principal): Grant {
+function shown(grant: GrantDocument, principal: Principal, clock: Clock): Grant {
   const { id, target, owner, grantee, createdAt, expiresAt } = grant;
   return {
     grant_id: id,
@@ -166,6 +166,6 @@ function shown(grant: GrantDocument, principal: Principal): Grant {
     grantee: grantee.id,
     created_by: shownMaker(principal, grant),
     created_at: iso(createdAt),
-    expires_at: expiresAt === null ? null : iso(expiresAt),
+    expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
   };
 }

@@ -9,6 +9,7 @@ import { type ErrorCode, LadingError } from '../../errors.ts';
 import { type Issued, issuedToken } from '../../identity/issued.ts';
 import { hasRole, managesTokensOf } from '../../identity/policy.ts';
 import type { Renewable } from '../../identity/sign-ins.ts';
+import { endOf } from '../../identity/tokens.ts';
 import {
   GRANT_TYPES,
   GrantReply,
@@ -162,9 +163,9 @@ function replyOf(deps: RouteDeps, client: Principal, renewable: Renewable, scope
     refresh_token: refreshToken,
     token_type: 'bearer',
     expires_in: claims.exp - claims.iat,
-    refresh_expires_in: Math.max(0, Math.floor((signIn.expiresAt - deps.clock.now()) / 1000)),
-    access_token_expires_at: iso(claims.exp * 1000),
-    refresh_token_expires_at: iso(signIn.expiresAt),
+    refresh_expires_in: Math.max(0, Math.floor((signIn.expiresAt - deps.clock.steady()) / 1000)),
+    access_token_expires_at: iso(deps.clock.dateOf(endOf(claims))),
+    refresh_token_expires_at: iso(deps.clock.dateOf(signIn.expiresAt)),
     ...(scopes ? { scope: scopes.join(' ') } : {}),
   };
 }
@@ -205,7 +206,11 @@ function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** What was revoked; null for a token that is unknown or somebody else's: then nothing happens (RFC 7009 §2.2). */
-async function revoke({ identity, tokens }: RouteDeps, client: Principal, token: string): Promise<string | null> {
+async function revoke(
+  { identity, tokens, clock }: RouteDeps,
+  client: Principal,
+  token: string,
+): Promise<string | null> {
   const family = identity.signIns.familyOf(token);
   if (family) {
     // One that was used before ends it too: whoever wants it gone has no use for what came after it.
@@ -213,7 +218,7 @@ async function revoke({ identity, tokens }: RouteDeps, client: Principal, token:
     await identity.signIns.end(family.id);
     return family.id;
   }
-  const issued = issuedToken(identity, tokens, token);
+  const issued = issuedToken(identity, tokens, clock, token);
   if (issued?.owner.kind !== 'device' || issued.owner.id !== client.id) return null;
   if (issued.claims) await tokens.revoke(issued.claims);
   else await identity.apiTokens.revoke(issued.id);
@@ -237,7 +242,7 @@ function introspectRoute(app: FastifyInstance, deps: RouteDeps): void {
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<Introspection> => {
       const client = await authenticateClient(deps, request, request.body);
-      const issued = issuedToken(identity, tokens, tokenOf(request.body));
+      const issued = issuedToken(identity, tokens, deps.clock, tokenOf(request.body));
       reply.headers(NO_STORE);
       return issued && managesTokensOf(client, issued.owner) ? shown(deps, issued) : { active: false };
     },

@@ -1,7 +1,7 @@
 /** /v1/auth/sessions: who signed in sees where, and ends what they do not know any more. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { SignInDocument, Subject } from '../../contracts.ts';
+import type { Clock, SignInDocument, Subject } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { requireWhole } from '../../identity/policy.ts';
 import { type Session, SessionList } from '../../protocol/account-schemas.ts';
@@ -28,7 +28,7 @@ export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply): Promise<SessionList> => {
       const { subject, current } = whoAsks(deps, request);
       reply.header('cache-control', 'no-store');
-      return { sessions: signIns.listOf(subject).map((signIn) => shown(signIn, current)) };
+      return { sessions: signIns.listOf(subject).map((signIn) => shown(signIn, current, deps.clock)) };
     },
   });
   app.delete('/v1/auth/sessions', {
@@ -88,12 +88,17 @@ function whoAsks({ tokens }: RouteDeps, request: FastifyRequest): { subject: Sub
   return { subject: { id, kind }, current: claims.sid };
 }
 
-function shown({ id, createdAt, renewedAt, expiresAt, agent }: SignInDocument, current: string | undefined): Session {
+function shown(
+  { id, createdAt, renewedAt, expiresAt, agent }: SignInDocument,
+  current: string | undefined,
+  clock: Clock,
+): Session {
+  const date = (moment: number): string => iso(clock.dateOf(moment));
   return {
     id,
-    created_at: iso(createdAt),
-    renewed_at: renewedAt === undefined ? null : iso(renewedAt),
-    expires_at: iso(expiresAt),
+    created_at: date(createdAt),
+    renewed_at: renewedAt === undefined ? null : date(renewedAt),
+    expires_at: date(expiresAt),
     user_agent: agent ?? null,
     current: id === current,
   };

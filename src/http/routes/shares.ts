@@ -1,7 +1,7 @@
 /** Share links: made, listed and revoked by those who may read the file; used by whoever has one. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { Principal, ShareDocument } from '../../contracts.ts';
+import type { Clock, Principal, ShareDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/passwords.ts';
 import { holderOf, mayEndShare, shownMaker } from '../../identity/policy.ts';
@@ -87,10 +87,10 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
         throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
       }
       request.audited = { tenant };
-      noteChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document) });
+      noteChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document, deps.clock) });
       reply.code(201).header('cache-control', 'no-store');
       return {
-        ...shown(made.document, request.principal),
+        ...shown(made.document, request.principal, deps.clock),
         token: made.token,
         url: request.site.url(`/s/${made.token}`),
       };
@@ -113,13 +113,15 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       const shares = deps.identity.shares.list(sharedOwner(deps, request, asked));
       reply.header('cache-control', 'no-store');
       return {
-        shares: shares.filter(({ name }) => (filename ?? name) === name).map((one) => shown(one, request.principal)),
+        shares: shares
+          .filter(({ name }) => (filename ?? name) === name)
+          .map((one) => shown(one, request.principal, deps.clock)),
       };
     },
   });
 }
 
-function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
   app.delete<{ Params: { share_id: string } }>('/api/shares/:share_id', {
     schema: {
       tags,
@@ -138,13 +140,13 @@ function revokeRoute(app: FastifyInstance, { identity }: RouteDeps): void {
       }
       request.audited = { tenant: share.tenant };
       await identity.shares.revoke(id);
-      noteChange(request, ofShare(share), NOTHING);
+      noteChange(request, ofShare(share, clock), NOTHING);
       return { message: 'The share link is revoked.' };
     },
   });
 }
 
-function shown(document: ShareDocument, principal: Principal): Share {
+function shown(document: ShareDocument, principal: Principal, clock: Clock): Share {
   const { id, name, owner, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads, downloads } = document;
   return {
     share_id: id,
@@ -152,7 +154,7 @@ function shown(document: ShareDocument, principal: Principal): Share {
     owner: holderOf(owner).id,
     created_by: shownMaker(principal, document),
     created_at: iso(createdAt),
-    expires_at: iso(expiresAt),
+    expires_at: iso(clock.dateOf(expiresAt)),
     password: passwordHash !== null,
     max_downloads: maxDownloads,
     downloads,

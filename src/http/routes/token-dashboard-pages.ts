@@ -1,6 +1,7 @@
 /** The pages of /api/tokens/dashboard, as text. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ApiTokenDocument } from '../../contracts.ts';
+import type { ApiTokenDocument, Clock } from '../../contracts.ts';
+import { isLive } from '../../identity/api-tokens.ts';
 import { DEFAULT_TENANT, type TokenOwner } from '../../identity/policy.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
@@ -83,10 +84,7 @@ export function signInForm(site: Site, trouble: string | null): string {
 
 export function tokensPage(deps: RouteDeps, site: Site, made: string | null): string {
   const { identity, clock } = deps;
-  const now = clock.now();
-  const tokens = identity.apiTokens
-    .list(DEFAULT_TENANT, null)
-    .filter(({ expiresAt }) => expiresAt === null || expiresAt > now);
+  const tokens = identity.apiTokens.list(DEFAULT_TENANT, null).filter((token) => isLive(token, clock));
   const most = Math.max(1, ...tokens.map(({ uses }) => uses));
   const shown =
     made === null
@@ -111,7 +109,7 @@ export function tokensPage(deps: RouteDeps, site: Site, made: string | null): st
     `<fieldset class="choices"><legend>It may</legend>${scopes.join('')}</fieldset>` +
     `<button class="main" type="submit">Make token</button></form></section>` +
     `<section class="card"><h2>Tokens</h2><table><caption>Valid API tokens</caption><thead><tr>${head.join('')}</tr></thead>` +
-    `<tbody>${tokens.map((token) => rowOf(site, token, most)).join('')}</tbody></table></section>`
+    `<tbody>${tokens.map((token) => rowOf(site, token, most, clock)).join('')}</tbody></table></section>`
   );
 }
 
@@ -119,6 +117,7 @@ function rowOf(
   site: Site,
   { id, name, scopes, owner, lastUsed, uses, expiresAt }: ApiTokenDocument,
   most: number,
+  clock: Clock,
 ): string {
   const cells: [title: string, html: string][] = [
     ['Name', escaped(name ?? id)],
@@ -126,7 +125,7 @@ function rowOf(
     ['For', escaped(owner)],
     ['Last used', lastUsed === null ? 'never' : iso(lastUsed)],
     ['Uses', `<meter min="0" max="${most}" value="${uses}" aria-label="used ${uses} times"></meter> ${uses}`],
-    ['Ends', expiresAt === null ? 'when revoked' : iso(expiresAt)],
+    ['Ends', expiresAt === null ? 'when revoked' : iso(clock.dateOf(expiresAt))],
     [
       'Do',
       `<form method="post" action="${site.path(PATH)}/tokens/${encodeURIComponent(id)}/revoke">` +

@@ -117,7 +117,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
           scopes,
           lifeMs: seconds > 0 ? seconds * 1000 : null,
         });
-        noteChange(request, NOTHING, ofApiToken(made.document));
+        noteChange(request, NOTHING, ofApiToken(made.document, deps.clock));
         return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
       },
     );
@@ -131,7 +131,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         const token = identity.apiTokens.get(id);
         if (token?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
           throw new LadingError('not_found', 'There is no API token with this id.');
-        noteChange(request, ofApiToken(token), NOTHING);
+        noteChange(request, ofApiToken(token, deps.clock), NOTHING);
         return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
       },
     );

@@ -4,6 +4,7 @@ import * as path from 'node:path';
 import type { AuditLog, BlobStore, DateBox, Inspector, ManifestStore, SecretBox } from '../../contracts.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
+import { dateBox } from './date-box.ts';
 import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';
 import { DiskDocuments } from './documents.ts';
 import { readWhole, writeFileDurably } from './durable.ts';
@@ -237,17 +238,6 @@ function collectionDocuments(disk: Disk, layout: Layout, collection: CollectionN
     },
     folder: null,
   });
-}
-
-function dateBox(disk: Disk, layout: Layout): DateBox {
-  return {
-    read: async () => {
-      const bytes = await guarded(() => readWhole(disk, layout.date));
-      const date = Number.parseInt(Buffer.from(bytes ?? []).toString('utf8'), 10);
-      return Number.isSafeInteger(date) ? date : null;
-    },
-    write: (date) => guarded(() => writeFileDurably(disk, layout.date, Buffer.from(`${date}\n`), { tmp: layout.tmp })),
-  };
 }
 
 function secretBox(disk: Disk, layout: Layout, name: string): SecretBox {
