@@ -64,6 +64,7 @@ test('the groups stand in the order of a reader, files first, and each operation
     assert.match(summary, /^[A-Z].*\.$/, `${where}: a summary is a sentence`);
   }
   assert.deepEqual([...used].sort(), [...names].sort());
+  assert.equal(Object.keys(document.paths)[0], '/api/files/upload');
   assert.deepEqual(document.servers, [{ url: '/' }]);
 });
 

@@ -15,7 +15,7 @@ import { fieldSchemas, replyFields } from './fields.ts';
 import { isObject, type Json } from './json.ts';
 import { completed, OPTIONAL_BODY, operationId, RATE_HEADERS, RATE_REFERENCES } from './operations.ts';
 import { type Refusals, refusalsOf, SharedResponses } from './refusals.ts';
-import { TAGS } from './tags.ts';
+import { byUse, TAGS } from './tags.ts';
 
 /** Successes with their fields; those with a schema alone are JSON. */
 function successes(response: unknown, replies: Documented['replies'] = {}): Json {
@@ -136,10 +136,8 @@ export const openapi = fp(
         const { openapiObject: document } = documentObject;
         const schemas: Json = {};
         const shared = new SharedResponses(RATE_REFERENCES);
-        const items = Object.entries(document.paths ?? {}).map(([path, item]) => [
-          path,
-          completed(item, refusals, shared),
-        ]);
+        const sorted = Object.entries(document.paths ?? {}).sort(([a], [b]) => byUse(a, b));
+        const items = sorted.map(([path, item]) => [path, completed(item, refusals, shared)]);
         shared.refer({ codes: new Map([[405, ['method_not_allowed']]]), form: undefined });
         const paths = hoist(Object.fromEntries(items), schemas);
         const responses = hoist(shared.toJSON(), schemas);

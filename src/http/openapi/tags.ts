@@ -22,3 +22,18 @@ export const TAGS: readonly { name: string; description: string }[] = [
   { name: 'Administration', description: 'Settings, audit log, transfers, sweeps and metrics.' },
   { name: 'Health', description: 'Whether the process lives, and whether it takes requests.' },
 ];
+
+/** What a reader tries first; the other paths of a group follow as they were registered. */
+const FIRST = [
+  '/api/files/upload',
+  '/api/files/status/{filename}',
+  '/api/files/download/{filename}',
+  '/api/files',
+  '/api/files/{filename}',
+];
+
+/** Compares paths for the order in which they stand in the document. */
+export function byUse(a: string, b: string): number {
+  const rank = (path: string): number => (FIRST.includes(path) ? FIRST.indexOf(path) : FIRST.length);
+  return rank(a) - rank(b);
+}
