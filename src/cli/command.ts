@@ -26,7 +26,7 @@ export async function run(
     const settings = await loadSettings(globals);
     // Loaded only when there is something to ask the network: help and wrong usage answer at once.
     const { connect } = await import('../client/node.ts');
-    client = connect({ server: settings.server, ...settings.credentials, ...options });
+    client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, ...options });
     process.exitCode = (await body({ client, settings, out, signal: stop.signal })) ?? EXIT.ok;
   } catch (error) {
     // As other programs do: without a word.

@@ -33,7 +33,7 @@ interface AddOptions {
   username?: string;
   directory?: string;
   pattern?: string;
-  ca?: string;
+  targetCa?: string;
   url?: string;
   event?: NonNullable<NewTarget['events']>;
   file?: boolean;
@@ -101,7 +101,7 @@ function addTargets(targets: Command): void {
     .option('--username <name>', 'of an FTP server (default: anonymous)')
     .option('--directory <path>', 'on an FTP server; made if it is not there')
     .option('--pattern <pattern>', 'of names there (default: {date}_{time}_{client_id}_{name})')
-    .option('--ca <file>', 'PEM file with the authority that signed the certificate of the FTPS server')
+    .option('--target-ca <file>', 'PEM file with the authority that signed the certificate of the FTPS server')
     .option('--url <url>', 'of a webhook')
     .addOption(new Option('--event <type...>', 'events of a webhook (default: file.completed)').choices(EVENT_TYPES))
     .option('--file', 'send the webhook each complete file itself, and no events')
@@ -126,7 +126,7 @@ function addTargets(targets: Command): void {
 }
 
 async function add({ client, out, signal }: Context, kind: NewTarget['kind'], options: AddOptions): Promise<undefined> {
-  const { owner, prefix, type, event: events, file: whole, ca: file, port, tenant, ...rest } = options;
+  const { owner, prefix, type, event: events, file: whole, targetCa: file, port, tenant, ...rest } = options;
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError('--port is a number.');
   const rule = { ...defined({ owner, prefix, type }) };
   const wanted: NewTarget = {

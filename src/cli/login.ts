@@ -30,19 +30,19 @@ export function addLogin(root: Command): void {
 }
 
 async function login(globals: GlobalOptions, out: Output): Promise<void> {
-  const { server, credentials } = await loginSettings(globals);
+  const { server, credentials, caFile, ca } = await loginSettings(globals);
   const clientId = credentials.clientId ?? (await ask('Client id: ', '--client-id'));
   const clientSecret =
     credentials.clientSecret ?? (await ask('Client secret (not shown): ', '--client-secret-file', { hidden: true }));
   const { connect } = await import('../client/node.ts');
-  const client = connect({ server, clientId, clientSecret });
+  const client = connect({ server, clientId, clientSecret, ca });
   try {
     await client.token();
   } finally {
     await client.close();
   }
   const path = configPathOf(globals);
-  await writeConfig(path, { server, clientId, clientSecret });
+  await writeConfig(path, { server, clientId, clientSecret, caFile });
   out.result({ server, client_id: clientId, config: path }, `Signed in to ${server} as ${clientId}; kept in ${path}`);
   process.exitCode = EXIT.ok;
 }

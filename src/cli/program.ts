@@ -28,7 +28,7 @@ import { addVerify } from './verify.ts';
 
 const HELP = `
 Settings come from the options above, then from the environment (LADING_SERVER, LADING_CLIENT_ID, LADING_CLIENT_SECRET,
-LADING_TOKEN, LADING_CONFIG), then from the file that "lading login" writes. Other users of the machine can read
+LADING_TOKEN, LADING_CA, LADING_CONFIG), then from the file that "lading login" writes. Other users of the machine can read
 options, so prefer login, the environment or --client-secret-file for secrets.
 
 ${EXIT_HELP}
@@ -56,6 +56,7 @@ export function program(): Command {
     .addOption(new Option('--client-secret <secret>', 'its secret; visible to other users of this machine'))
     .option('--client-secret-file <file>', 'read the secret from a file, "-" for standard input')
     .option('--token <token>', 'use this token instead of signing in')
+    .option('--ca <file>', 'PEM file with the authority that signed the certificate of the server')
     .option('--config <file>', 'settings file, which nobody else may read (default: ~/.config/lading/config.json)')
     .option('--json', 'results for programs: one JSON object, for transfers one a line')
     .option('-q, --quiet', 'no progress and no notes, results and errors only')

@@ -1,7 +1,7 @@
 /** Where the server is and who asks: flags, then environment, then a private file. The command line's only reader of `process.env`. */
 import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import type { Credentials } from '../client/session.ts';
 import { UsageError } from './exit.ts';
@@ -13,6 +13,7 @@ export interface GlobalOptions {
   clientSecret?: string;
   clientSecretFile?: string;
   token?: string;
+  ca?: string;
   config?: string;
   json?: boolean;
   quiet?: boolean;
@@ -21,6 +22,10 @@ export interface GlobalOptions {
 export interface Settings {
   server: string;
   credentials: Credentials;
+  /** File with certificates of authorities that are trusted for this server. */
+  caFile?: string | undefined;
+  /** What is in it. */
+  ca?: string | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -28,6 +33,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** What one place (flags, environment, file) says. */
 interface Said extends Credentials {
   server?: string | undefined;
+  caFile?: string | undefined;
 }
 
 export const DEFAULT_SERVER = 'http://localhost:8005';
@@ -35,15 +41,13 @@ export const DEFAULT_SERVER = 'http://localhost:8005';
 /** Throws `UsageError` for a file that others can read, or that is no settings file. */
 export async function loadSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
   const path = configPathOf(options, env);
-  return choose(
-    [await saidByFlags(options), saidByEnvironment(env)],
-    await readConfig(path, options.config !== undefined),
-  );
+  const stored = await readConfig(path, options.config !== undefined);
+  return withCa(choose([await saidByFlags(options), saidByEnvironment(env)], stored));
 }
 
 /** For `login`, which replaces the file and so does not mind what is in it. */
 export async function loginSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
-  return choose([await saidByFlags(options), saidByEnvironment(env)], {});
+  return withCa(choose([await saidByFlags(options), saidByEnvironment(env)], {}));
 }
 
 function choose(places: readonly Said[], stored: Said): Settings {
@@ -51,12 +55,22 @@ function choose(places: readonly Said[], stored: Said): Settings {
   const server = checkServer(said.server ?? DEFAULT_SERVER);
   // What was stored for one server is no business of another.
   const own = stored.server === undefined || checkServer(stored.server) === server ? stored : {};
-  return { server, credentials: chooseCredentials([...places, own]) };
+  const caFile = [...places, own].find((place) => place.caFile !== undefined)?.caFile;
+  return { server, credentials: chooseCredentials([...places, own]), ...(caFile === undefined ? {} : { caFile }) };
+}
+
+/** Throws the system's error for a file that cannot be read, `UsageError` for one without a certificate. */
+async function withCa(settings: Settings): Promise<Settings> {
+  const { caFile } = settings;
+  if (caFile === undefined) return settings;
+  const ca = await readFile(caFile, 'utf8');
+  if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ...settings, ca };
+  throw new UsageError(`${caFile} holds no certificate; it should have a line -----BEGIN CERTIFICATE-----`);
 }
 
 async function saidByFlags(options: GlobalOptions): Promise<Said> {
-  const { server, token, clientId, clientSecret, clientSecretFile } = options;
-  return { server, token, clientId, clientSecret: clientSecret ?? (await secretFrom(clientSecretFile)) };
+  const { server, token, clientId, clientSecret, clientSecretFile, ca: caFile } = options;
+  return { server, token, clientId, clientSecret: clientSecret ?? (await secretFrom(clientSecretFile)), caFile };
 }
 
 function saidByEnvironment(env: Environment): Said {
@@ -66,6 +80,7 @@ function saidByEnvironment(env: Environment): Said {
     token: env.LADING_TOKEN || undefined,
     clientId: env.LADING_CLIENT_ID || undefined,
     clientSecret: env.LADING_CLIENT_SECRET || undefined,
+    caFile: env.LADING_CA || undefined,
   };
 }
 
@@ -95,15 +110,17 @@ function chooseCredentials(places: readonly Said[]): Credentials {
 /** Stores what `login` found out, readable by its owner alone, whole or not at all. */
 export async function writeConfig(
   path: string,
-  config: { server: string; clientId: string; clientSecret: string },
+  config: { server: string; clientId: string; clientSecret: string; caFile?: string | undefined },
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const next = `${path}.${process.pid}.new`;
   const file = await open(next, 'wx', 0o600);
   try {
-    const { server, clientId, clientSecret } = config;
+    const { server, clientId, clientSecret, caFile } = config;
+    const ca = caFile === undefined ? {} : { ca: resolve(caFile) };
+    const stored = { server, client_id: clientId, client_secret: clientSecret, ...ca };
     await file.chmod(0o600);
-    await file.writeFile(`${JSON.stringify({ server, client_id: clientId, client_secret: clientSecret }, null, 2)}\n`);
+    await file.writeFile(`${JSON.stringify(stored, null, 2)}\n`);
     await file.sync();
   } finally {
     await file.close();
@@ -129,6 +146,7 @@ async function readConfig(path: string, named: boolean): Promise<Said> {
     token: field('token'),
     clientId: field('client_id'),
     clientSecret: field('client_secret'),
+    caFile: field('ca'),
   };
 }
 

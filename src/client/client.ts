@@ -36,13 +36,14 @@ import {
   TokenCalls,
   UserCalls,
 } from './administration.ts';
+import { Answers } from './answers.ts';
 import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './download.ts';
-import { NetworkError, parseObject, problemOf } from './failures.ts';
+import { NetworkError, problemOf } from './failures.ts';
 import { type Credentials, Session } from './session.ts';
 import { GrantCalls, PlayerCalls, SessionCalls, ShareCalls } from './sharing.ts';
 import { parseEvents } from './sse.ts';
 import { type StreamOptions, stream } from './stream.ts';
-import { readText, type Transport, type TransportRequest, type TransportResponse } from './transport.ts';
+import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 import { fetchTransport } from './transport-fetch.ts';
 import { type UploadOptions, type UploadResult, type UploadSource, upload } from './upload.ts';
 
@@ -167,6 +168,7 @@ export class LadingClient {
   readonly #base: URL;
   readonly #transport: Transport;
   readonly #session: Session;
+  readonly #answers = new Answers();
   readonly #idleMs: number;
 
   /** Throws a TypeError when `server` is not an http(s) URL. */
@@ -176,7 +178,7 @@ export class LadingClient {
     this.#transport = options.transport ?? fetchTransport();
     this.#idleMs = options.idleMs ?? 60_000;
     this.crc32 = options.crc32 ?? portableCrc32;
-    this.#session = new Session(this.#transport, (path) => this.#url(path), options, this.#idleMs);
+    this.#session = new Session(this.#transport, this.#answers, (path) => this.#url(path), options, this.#idleMs);
     this.clients = new ClientCalls(this.#ask);
     this.tokens = new TokenCalls(this.#ask);
     this.users = new UserCalls(this.#ask);
@@ -229,12 +231,14 @@ export class LadingClient {
       signal: chunk.signal,
       ...(chunk.idleMs === undefined ? {} : { idleMs: chunk.idleMs }),
     });
-    return json(response);
+    return this.#answers.json(response);
   }
 
   /** What is stored of a file; an unknown name is `pending`, not an error. */
   async status(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
-    return json(await this.#call('GET', `api/files/status/${encode(name)}`, { query: { owner }, signal }));
+    return this.#answers.json(
+      await this.#call('GET', `api/files/status/${encode(name)}`, { query: { owner }, signal }),
+    );
   }
 
   /** Status objects as they change, at most four a second, until the file is complete. */
@@ -242,7 +246,7 @@ export class LadingClient {
     const headers = { accept: 'text/event-stream' };
     const response = await this.#call('GET', `api/files/status/${encode(name)}`, { query: { owner }, headers, signal });
     try {
-      for await (const data of parseEvents(response.body)) yield parse<FileStatus>(data);
+      for await (const data of parseEvents(response.body)) yield this.#answers.parse<FileStatus>(data);
     } finally {
       response.discard();
     }
@@ -258,7 +262,8 @@ export class LadingClient {
     const query = { types: types?.join(','), prefix };
     const response = await this.#call('GET', 'api/events', { query, headers, signal });
     try {
-      for await (const data of parseEvents(response.body)) yield parse<LadingEvent | { type: 'lost' }>(data);
+      for await (const data of parseEvents(response.body))
+        yield this.#answers.parse<LadingEvent | { type: 'lost' }>(data);
     } finally {
       response.discard();
     }
@@ -266,7 +271,9 @@ export class LadingClient {
 
   async listPage(options: ListOptions & { cursor?: string | undefined } = {}): Promise<FileList> {
     const { prefix, status, limit, owner, cursor, signal } = options;
-    return json(await this.#call('GET', 'api/files', { query: { prefix, status, limit, owner, cursor }, signal }));
+    return this.#answers.json(
+      await this.#call('GET', 'api/files', { query: { prefix, status, limit, owner, cursor }, signal }),
+    );
   }
 
   /** Every file, sorted by name; pages are asked for as they are needed. */
@@ -282,7 +289,9 @@ export class LadingClient {
   /** Deletes a file and any upload of its name; resolves with which of them there was. Throws `not_found`. */
   async delete(name: string, { signal, owner }: CallOptions = {}): Promise<Removed[]> {
     const path = `api/files/${encode(name)}`;
-    return json<Deleted>(await this.#call('DELETE', path, { query: { owner }, signal })).then(({ removed }) => removed);
+    return this.#answers
+      .json<Deleted>(await this.#call('DELETE', path, { query: { owner }, signal }))
+      .then(({ removed }) => removed);
   }
 
   /** As `delete`, without saying what there was. */
@@ -299,18 +308,20 @@ export class LadingClient {
   /** Ends an upload of undeclared size. Throws `not_contiguous` with `missing`. */
   async complete(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
     const path = `api/files/complete/${encode(name)}`;
-    return json(await this.#call('POST', path, { query: { owner }, body: [], signal }));
+    return this.#answers.json(await this.#call('POST', path, { query: { owner }, body: [], signal }));
   }
 
   /** Has the server read the stored bytes again and compare them with their manifest. May take as long as reading the file. */
   async verify(name: string, { signal, owner }: CallOptions = {}): Promise<VerifyResult> {
     const path = `api/files/verify/${encode(name)}`;
-    return json(await this.#call('POST', path, { query: { owner }, body: [], signal, idleMs: 3_600_000 }));
+    return this.#answers.json(
+      await this.#call('POST', path, { query: { owner }, body: [], signal, idleMs: 3_600_000 }),
+    );
   }
 
   /** Administrators: parks stale uploads, removes those parked for long and seals open-ended ones now. */
   async sweep({ signal }: CallOptions = {}): Promise<{ removed: number; sealed: number; parked?: number }> {
-    return json(await this.#call('POST', 'api/sweep', { body: [], signal, idleMs: 3_600_000 }));
+    return this.#answers.json(await this.#call('POST', 'api/sweep', { body: [], signal, idleMs: 3_600_000 }));
   }
 
   /** Administrators: who did what and who was refused, youngest first. */
@@ -414,7 +425,7 @@ export class LadingClient {
       ...(query ? { query } : {}),
       ...(method === 'POST' || method === 'PUT' ? { body: sent } : {}),
     };
-    return json(await this.#call(method, path, call));
+    return this.#answers.json(await this.#call(method, path, call));
   };
 
   /** One signed request. A refused token is renewed once. Everything but 2xx is thrown as a `LadingError`. */
@@ -432,6 +443,7 @@ export class LadingClient {
         headers: { accept: 'application/json', ...headers, authorization: `Bearer ${token}` },
       });
       if (response.status >= 200 && response.status < 300) return response;
+      this.#answers.check(response, url, path);
       const problem = await problemOf(response);
       const renewable = response.status === 401 && this.#session.refused(token);
       if (!renewable || attempt > 1) throw problem;
@@ -479,14 +491,4 @@ function digestOf(field: string): Digest | null {
 
 function wholeNumber(value: string | null): number | null {
   return value !== null && /^\d+$/.test(value) ? Number(value) : null;
-}
-
-async function json<T>(response: TransportResponse): Promise<T> {
-  return parse(await readText(response));
-}
-
-function parse<T>(text: string): T {
-  const value = parseObject(text);
-  if (Object.keys(value).length === 0) throw new NetworkError('The answer is not that of a Lading server.');
-  return value as T;
 }

@@ -1,7 +1,8 @@
 /** Signs in and keeps a token fresh. However many requests need a new token at once, one sign-in is made. */
 import { LadingError } from '../errors.ts';
-import { NetworkError, parseObject, problemOf } from './failures.ts';
-import { readText, type Transport, type TransportResponse } from './transport.ts';
+import type { Answers } from './answers.ts';
+import { problemOf } from './failures.ts';
+import type { Transport, TransportResponse } from './transport.ts';
 
 export interface Credentials {
   /** A token made elsewhere; used until it is refused. */
@@ -17,6 +18,7 @@ const RENEW_EARLY_MS = 60_000;
 
 export class Session {
   readonly #transport: Transport;
+  readonly #answers: Answers;
   readonly #urlOf: (path: string) => string;
   readonly #credentials: Credentials;
   readonly #idleMs: number;
@@ -26,8 +28,15 @@ export class Session {
   #signingIn: Promise<string> | null = null;
 
   /** @param urlOf the address of a path on the server */
-  constructor(transport: Transport, urlOf: (path: string) => string, credentials: Credentials, idleMs: number) {
+  constructor(
+    transport: Transport,
+    answers: Answers,
+    urlOf: (path: string) => string,
+    credentials: Credentials,
+    idleMs: number,
+  ) {
     this.#transport = transport;
+    this.#answers = answers;
     this.#urlOf = urlOf;
     this.#credentials = credentials;
     this.#idleMs = idleMs;
@@ -70,23 +79,30 @@ export class Session {
       response.discard();
       const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret };
       response = await this.#post('api/oauth/token', form);
+      if (response.status === 404) {
+        response.discard();
+        throw this.#answers.strange();
+      }
     }
     if (response.status !== 200) throw await problemOf(response);
-    const { access_token: token, expires_in: seconds } = parseObject(await readText(response));
-    if (typeof token !== 'string') throw new NetworkError('The answer to the sign-in is not that of a Lading server.');
+    const { access_token: token, expires_in: seconds } = await this.#answers.json<Record<string, unknown>>(response);
+    if (typeof token !== 'string') throw this.#answers.strange();
     const life = typeof seconds === 'number' ? seconds * 1000 : Number.POSITIVE_INFINITY;
     this.#renewAt = performance.now() + Math.max(life - RENEW_EARLY_MS, life * 0.9);
     this.#token = token;
     return token;
   }
 
-  #post(path: string, form: Record<string, string>): Promise<TransportResponse> {
-    return this.#transport.request({
+  async #post(path: string, form: Record<string, string>): Promise<TransportResponse> {
+    const url = this.#urlOf(path);
+    const response = await this.#transport.request({
       method: 'POST',
-      url: this.#urlOf(path),
+      url,
       headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
       body: [new TextEncoder().encode(new URLSearchParams(form).toString())],
       idleMs: this.#idleMs,
     });
+    this.#answers.check(response, url, path);
+    return response;
   }
 }

@@ -1,9 +1,12 @@
 /** The portable transport: browsers, and anything else that has `fetch`. It cannot tell how much of a body was sent. */
-import { NetworkError } from './failures.ts';
+import { isCut, isOfTls, NetworkError, networkError, wantsTls } from './failures.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 
 /** A body gets this long on top of the idle limit, for `fetch` does not say whether bytes still move. */
 const SLOWEST_BYTES_PER_MS = 4;
+
+/** A plain server closes at once on the first byte of TLS; one that is silent is not asked for longer. */
+const PROBE_MS = 3_000;
 
 /** What is sent for a part of a body: the same bytes, where they may be had without another copy of them. */
 export type AsSent = (part: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | Blob;
@@ -13,13 +16,20 @@ export function fetchTransport(
   send: typeof fetch = (...args) => fetch(...args),
   asSent: AsSent = (part) => part,
 ): Transport {
+  const peer = { met: false };
   return {
-    request: (request) => request_(send, asSent, request),
+    request: (request) => request_(send, asSent, peer, request),
     close: async () => {},
   };
 }
 
-async function request_(send: typeof fetch, asSent: AsSent, request: TransportRequest): Promise<TransportResponse> {
+/** @param peer whether the server has answered before */
+async function request_(
+  send: typeof fetch,
+  asSent: AsSent,
+  peer: { met: boolean },
+  request: TransportRequest,
+): Promise<TransportResponse> {
   request.signal?.throwIfAborted();
   const controller = new AbortController();
   const idle = new IdleTimer(controller, request.idleMs);
@@ -34,7 +44,7 @@ async function request_(send: typeof fetch, asSent: AsSent, request: TransportRe
   const failed = (error: unknown): unknown => {
     done();
     if (request.signal?.aborted) return request.signal.reason;
-    return error instanceof NetworkError ? error : new NetworkError('The connection failed.', { cause: error });
+    return error instanceof NetworkError ? error : networkError(error, peer.met);
   };
   idle.touch(bytes / SLOWEST_BYTES_PER_MS);
   try {
@@ -42,9 +52,14 @@ async function request_(send: typeof fetch, asSent: AsSent, request: TransportRe
       method: request.method,
       headers: request.headers,
       signal: controller.signal,
-      redirect: 'error',
+      redirect: 'manual',
       ...(parts === undefined ? {} : { body: new Blob(parts.map(asSent)) }),
     });
+    // A browser does not show a page where a redirect leads.
+    if (response.type === 'opaqueredirect') {
+      throw new NetworkError('The server answered with a redirect. Use the address that it leads to.', { final: true });
+    }
+    peer.met = true;
     if (bytes > 0) request.onSent?.(bytes);
     idle.touch();
     return {
@@ -57,7 +72,20 @@ async function request_(send: typeof fetch, asSent: AsSent, request: TransportRe
       },
     };
   } catch (error) {
+    if (!peer.met && isCut(error) && (await speaksTls(send, request.url))) throw failed(wantsTls(request.url));
     throw failed(error);
+  }
+}
+
+/** As a handshake where plain HTTP got no answer; only a `fetch` that says why it failed can tell. */
+async function speaksTls(send: typeof fetch, url: string): Promise<boolean> {
+  if (!url.startsWith('http:')) return false;
+  try {
+    const signal = AbortSignal.timeout(PROBE_MS);
+    await (await send(url.replace(/^http/, 'https'), { method: 'HEAD', redirect: 'manual', signal })).body?.cancel();
+    return true;
+  } catch (error) {
+    return isOfTls(error);
   }
 }
 

@@ -2,8 +2,8 @@
  * The transport of Node: undici's `request`, which unlike `fetch` does not keep a sent body, and tells how much of it is out.
  */
 import { Readable } from 'node:stream';
-import { Agent, errors, request as send } from 'undici';
 import { NetworkError } from './failures.ts';
+import { Routes } from './routes.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 
 /** Small enough that a slow but living link writes one within the idle limit, large enough to cost nothing on a fast one. */
@@ -14,34 +14,34 @@ export interface UndiciOptions {
   connections?: number;
   /** Milliseconds to wait for a connection. */
   connectMs?: number;
+  /** PEM with certificates of authorities that are trusted too, besides those that Node trusts. */
+  ca?: string | undefined;
+  /** Where the proxies are named, in the variables that curl knows; by default the environment of the process. */
+  env?: Readonly<Record<string, string | undefined>>;
 }
 
 export function undiciTransport(options: UndiciOptions = {}): Transport {
-  const agent = new Agent({
-    connections: options.connections ?? 32,
-    pipelining: 1,
-    keepAliveTimeout: 4_000,
-    connect: { timeout: options.connectMs ?? 15_000 },
-  });
+  const routes = new Routes(options);
   return {
-    request: (request) => request_(agent, request),
-    close: () => agent.destroy(),
+    request: (request) => request_(routes, request),
+    close: () => routes.close(),
   };
 }
 
-async function request_(agent: Agent, request: TransportRequest): Promise<TransportResponse> {
+async function request_(routes: Routes, request: TransportRequest): Promise<TransportResponse> {
   const { body, signal, idleMs } = request;
+  signal?.throwIfAborted();
   const length = body?.reduce((sum, part) => sum + part.length, 0) ?? 0;
-  const failed = (error: unknown): unknown => {
+  const url = new URL(request.url);
+  const failed = async (error: unknown): Promise<unknown> => {
     if (signal?.aborted) return signal.reason;
-    return new NetworkError(explain(error), { cause: error });
+    return error instanceof NetworkError ? error : routes.failure(url, error);
   };
   try {
-    const response = await send(request.url, {
-      dispatcher: agent,
+    const response = await routes.send(url, {
       method: request.method,
       headers: body === undefined ? request.headers : { ...request.headers, 'content-length': String(length) },
-      body: length > 0 && body !== undefined ? slices(body, request.onSent) : null,
+      body: () => (length > 0 && body !== undefined ? slices(body, request.onSent) : null),
       // undici counts a written slice as a sign of life, so this is a limit on silence, not on the whole request.
       headersTimeout: idleMs,
       bodyTimeout: idleMs,
@@ -58,7 +58,7 @@ async function request_(agent: Agent, request: TransportRequest): Promise<Transp
       discard: () => void response.body.dump({ limit: SLICE }).catch(() => {}),
     };
   } catch (error) {
-    throw failed(error);
+    throw await failed(error);
   }
 }
 
@@ -86,24 +86,13 @@ function slices(parts: readonly Uint8Array[], onSent: ((bytes: number) => void) 
   });
 }
 
-async function* read(body: AsyncIterable<Uint8Array>, failed: (error: unknown) => unknown): AsyncGenerator<Uint8Array> {
+async function* read(
+  body: AsyncIterable<Uint8Array>,
+  failed: (error: unknown) => Promise<unknown>,
+): AsyncGenerator<Uint8Array> {
   try {
     for await (const piece of body) yield piece;
   } catch (error) {
-    throw failed(error);
+    throw await failed(error);
   }
-}
-
-/** A sentence for people: what happened, with the system's own code for those who look further. */
-function explain(error: unknown): string {
-  if (error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError) {
-    return 'Nothing came from the server for too long.';
-  }
-  if (error instanceof errors.ConnectTimeoutError) return 'The server did not accept a connection in time.';
-  const cause = error instanceof AggregateError ? error.errors[0] : error;
-  const code = cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : null;
-  const said = cause instanceof Error && cause.message !== '' ? cause.message : 'no reason given';
-  return code === null || said.includes(code)
-    ? `The connection failed: ${said}.`
-    : `The connection failed: ${said} (${code}).`;
 }

@@ -1,6 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isTransient, NetworkError, parseRetryAfter, problemOf, retryAfterMs } from '../../src/client/failures.ts';
+import {
+  isTransient,
+  NetworkError,
+  networkError,
+  parseRetryAfter,
+  problemOf,
+  retryAfterMs,
+} from '../../src/client/failures.ts';
 import type { TransportResponse } from '../../src/client/transport.ts';
 import { CATALOGUE, type ErrorCode, LadingError } from '../../src/errors.ts';
 
@@ -98,4 +105,31 @@ test('the network, overload, a full disk and limits pass by; refusals do not', (
 test('a date in Retry-After is one of the server’s clock, however wrong the own one is', async () => {
   const headers = { date: 'Sun, 22 Nov 2020 10:00:00 GMT', 'retry-after': 'Sun, 22 Nov 2020 10:00:45 GMT' };
   assert.equal(retryAfterMs(await problemOf(answer(503, '', headers))), 45_000);
+});
+
+test('what a connection ends with is worth another try or not, also beneath what wraps it', () => {
+  const failure = (code: string) => Object.assign(new Error(`${code} happened`), { code });
+  const transient = (error: unknown, met: boolean) => isTransient(networkError(error, met));
+  for (const code of [
+    'ECONNREFUSED',
+    'ECONNRESET',
+    'ETIMEDOUT',
+    'EAI_AGAIN',
+    'ENETUNREACH',
+    'UND_ERR_SOCKET',
+    'ENEW',
+  ]) {
+    assert.ok(transient(failure(code), false) && transient(failure(code), true), code);
+  }
+  for (const code of ['ENOTFOUND', 'ERR_SSL_WRONG_VERSION_NUMBER', 'EPROTO', 'HPE_INVALID_CONSTANT']) {
+    assert.ok(!transient(failure(code), false) && transient(failure(code), true), code);
+  }
+  for (const code of ['DEPTH_ZERO_SELF_SIGNED_CERT', 'CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID']) {
+    assert.ok(!transient(failure(code), false) && !transient(failure(code), true), code);
+  }
+  const wrapped = new TypeError('fetch failed', { cause: new AggregateError([failure('ENOTFOUND')]) });
+  assert.ok(!transient(wrapped, false));
+  assert.match(networkError(wrapped, false).message, /No host.*\(ENOTFOUND\)$/);
+  assert.equal(networkError(failure('ENEW'), false).message, 'The connection failed: ENEW happened.');
+  assert.equal(networkError('odd', true).message, 'The connection failed: no reason given.');
 });

@@ -1,0 +1,54 @@
+/** Certificates made by openssl for one test: of an authority, and signed by it. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+
+/** Says why the tests that need it are skipped; false: they are not. */
+export const noOpenssl: string | false = spawnSync('openssl', ['version']).error ? 'openssl is not installed' : false;
+
+export interface Certificate {
+  certPath: string;
+  keyPath: string;
+  cert: string;
+  key: string;
+}
+
+/** An authority, and what it signs. */
+export function authority(t: TestContext) {
+  const folder = mkdtempSync(join(tmpdir(), 'lading-ca-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const openssl = (...args: string[]) => {
+    const { status, stderr } = spawnSync('openssl', args, { cwd: folder, encoding: 'utf8' });
+    if (status !== 0) throw new Error(stderr);
+  };
+  const fresh = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  openssl('req', '-x509', ...fresh, '-keyout', 'ca.key', '-out', 'ca.pem', '-days', '30', '-subj', '/CN=An authority');
+  let made = 0;
+  return {
+    caPath: join(folder, 'ca.pem'),
+    ca: readFileSync(join(folder, 'ca.pem'), 'utf8'),
+    /** @param names as `DNS:localhost,IP:127.0.0.1` @param days negative: it has expired */
+    sign(names = 'DNS:localhost,IP:127.0.0.1', days = 30): Certificate {
+      made += 1;
+      const [key, request, cert] = [`${made}.key`, `${made}.csr`, `${made}.pem`];
+      const subject = ['-subj', '/CN=A server', '-addext', `subjectAltName=${names}`];
+      openssl('req', '-new', ...fresh, '-keyout', key, '-out', request, ...subject);
+      const signed = [
+        '-in',
+        request,
+        '-CA',
+        'ca.pem',
+        '-CAkey',
+        'ca.key',
+        '-CAcreateserial',
+        '-copy_extensions',
+        'copy',
+      ];
+      openssl('x509', '-req', ...signed, '-out', cert, '-days', String(days));
+      const [certPath, keyPath] = [join(folder, cert), join(folder, key)];
+      return { certPath, keyPath, cert: readFileSync(certPath, 'utf8'), key: readFileSync(keyPath, 'utf8') };
+    },
+  };
+}
