@@ -14,6 +14,13 @@ export function prefersText(accept: string | undefined): boolean {
   return text.q > json.q || (text.q === json.q && text.q > 0 && text.depth > json.depth);
 }
 
+/** True for a client that names application/json, and does not want a page more. */
+export function asksForJson(accept: string | undefined): boolean {
+  if (accept === undefined) return false;
+  const json = matchOf(accept, 'application', 'json');
+  return json.depth === 2 && json.q > 0 && json.q >= matchOf(accept, 'text', 'html').q;
+}
+
 function matchOf(accept: string, type: string, subtype: string): Match {
   const names = ['*/*', `${type}/*`, `${type}/${subtype}`];
   let best: Match = { depth: -1, q: 0 };

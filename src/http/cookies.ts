@@ -32,12 +32,12 @@ export function setCookies(
   reply: FastifyReply,
   values: Record<CookieName, CookieValue>,
 ): void {
-  const secure = wantsSecureCookies(request);
+  // A page of another site has its cookies only so; the check of `Origin` stands in for what SameSite would do.
+  const across = isAcross(request);
+  const secure = across || wantsSecureCookies(request);
   for (const name of [ACCESS_COOKIE, REFRESH_COOKIE] as const) {
     const { value, maxAge } = values[name];
     const { path, sameSite } = ATTRIBUTES[name];
-    // A page of another site has its cookies only so; the check of `Origin` stands in for what SameSite would do.
-    const across = secure && isAcross(request);
     const options = {
       path: request.site.path(path),
       sameSite: across ? ('none' as const) : sameSite,
@@ -51,8 +51,11 @@ export function setCookies(
 }
 
 /** True for a page of another site whose origin is allowed. */
-function isAcross({ headers, site }: FastifyRequest): boolean {
-  return headers['sec-fetch-site'] === 'cross-site' && headers.origin !== undefined && site.isAllowed(headers.origin);
+function isAcross({ headers: { origin, 'sec-fetch-site': from }, site, hostname }: FastifyRequest): boolean {
+  if (origin === undefined || from === 'same-origin' || !site.isAllowed(origin)) return false;
+  // One of another port is of the same site. Without TLS its browser may keep no Secure cookies.
+  const isNear = from === undefined ? new URL(origin).hostname === hostname.toLowerCase() : from === 'same-site';
+  return site.secure || !isNear;
 }
 
 export function clearCookies(request: FastifyRequest, reply: FastifyReply): void {

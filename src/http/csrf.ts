@@ -1,7 +1,7 @@
 /**
- * Who made the browser send this. A browser adds its cookies to requests that any page on the web makes it send, so a request that
- * counts by its cookie must say that it comes from a page of ours: by `Sec-Fetch-Site`, which no page can set, or by `Origin` in
- * browsers that do not know the former (W3C Fetch Metadata; RFC 6265 §8.2).
+ * Who made the browser send this. A browser adds its cookies to requests that any page on the web makes it send. It says where such a
+ * request comes from: in `Sec-Fetch-Site`, which no page can set, or in `Origin` if it does not know the former (W3C Fetch Metadata;
+ * RFC 6265 §8.2). A request with neither comes from a program that keeps cookies, and passes, as in Go's CrossOriginProtection.
  */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../errors.ts';
@@ -9,38 +9,36 @@ import { LadingError } from '../errors.ts';
 /** Methods that change nothing (RFC 9110 §9.2.1). */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-type Sender = 'same' | 'foreign' | 'unknown';
-
 /**
- * For requests that count by a cookie: those that change something must come from a page of this server, or of an origin of LADING_ALLOWED_ORIGINS.
+ * For requests that count by a cookie: those that change something must not come from a page, unless it is one of this server or of an
+ * origin of LADING_ALLOWED_ORIGINS.
  * @throws LadingError `forbidden`
  */
 export function requireSameOrigin(request: FastifyRequest): void {
-  if (SAFE.has(request.method) || senderOf(request) === 'same') return;
+  if (SAFE.has(request.method) || !isForeign(request)) return;
   throw new LadingError(
     'forbidden',
-    'A request with a cookie must come from a page of this server; programs send Authorization: Bearer <token>.',
+    'A request with a cookie must come from a page of this server, or of an origin of LADING_ALLOWED_ORIGINS.',
   );
 }
 
 /**
- * For requests that make the browser keep a cookie: another site must not sign its visitors in as somebody of its choice. Programs, which
- * say nothing of where they come from, keep no cookies for others.
+ * For requests that make the browser keep a cookie, whatever their method: another site must not sign its visitors in as somebody of its
+ * choice.
  * @throws LadingError `forbidden`
  */
 export function refuseForeign(request: FastifyRequest): void {
-  if (senderOf(request) !== 'foreign') return;
+  if (!isForeign(request)) return;
   throw new LadingError('forbidden', 'A page of another site cannot do this; go to the page of this server.');
 }
 
-function senderOf(request: FastifyRequest): Sender {
+function isForeign(request: FastifyRequest): boolean {
   const { origin, 'sec-fetch-site': site } = request.headers;
-  if (site === 'same-origin') return 'same';
-  if (origin !== undefined && request.site.isAllowed(origin)) return 'same';
+  if (site === 'same-origin') return false;
+  if (origin !== undefined && request.site.isAllowed(origin)) return false;
   // "none" is the person themselves, by the address bar or a tool; what Origin says counts then.
-  if (site !== undefined && site !== 'none') return 'foreign';
-  if (origin === undefined) return 'unknown';
-  return request.site.isOwn(origin) ? 'same' : 'foreign';
+  if (site !== undefined && site !== 'none') return true;
+  return origin !== undefined && !request.site.isOwn(origin);
 }
 
 /**

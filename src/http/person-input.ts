@@ -12,11 +12,11 @@ import { askerOf } from './auth.ts';
 export async function newPersonOf(
   given: Omit<NewPerson, 'role'>,
   request: FastifyRequest,
-): Promise<Omit<NewPerson, 'role' | 'password2'>> {
+): Promise<Record<'email' | 'name' | 'surname' | 'password', string>> {
   const person = {
     email: checkEmail(given.email),
     name: checkPersonalName(given.name, 'name'),
-    surname: checkPersonalName(given.surname, 'surname'),
+    surname: given.surname ? checkPersonalName(given.surname, 'surname') : '',
   };
   sameTwice(given.password, given.password2);
   await checkPassword(given.password, { ...person, site: request.hostname }, askerOf(request));

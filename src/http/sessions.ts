@@ -19,7 +19,9 @@ export function shownPerson(person: PersonDocument): Person {
   const { id, email, name, surname, role, tenant, createdAt, lastUsed, account, disabled } = person;
   const used = lastUsed === null ? null : iso(lastUsed);
   const named = account ? { username: account.username, account_kind: account.kind } : {};
-  const shown = { id, email: email ?? account?.contact ?? null, name, surname, role, tenant, ...named };
+  const isAdmin = role === 'admin' || role === 'root';
+  const address = email ?? account?.contact ?? null;
+  const shown = { id, email: address, name, surname, is_admin: isAdmin, role, tenant, ...named };
   return { ...shown, created_at: iso(createdAt), last_used: used, ...(disabled ? { disabled } : {}) };
 }
 
@@ -165,12 +167,15 @@ async function answer(
     refresh_token: { value: refreshToken, maxAge: refreshSeconds },
   });
   reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache' });
+  const user = shownPerson(person);
+  const { id, name, surname, email, is_admin } = user;
   return {
     ...access,
     refresh_token: refreshToken,
     refresh_expires_in: refreshSeconds,
     access_token_expires_at: iso((Math.floor(clock.now() / 1000) + access.expires_in) * 1000),
     refresh_token_expires_at: iso(clock.dateOf(signIn.expiresAt)),
-    user: shownPerson(person),
+    user,
+    ...{ id, name, surname, email, is_admin },
   };
 }

@@ -6,6 +6,9 @@ import { Role } from './schemas.ts';
 const Email = Type.String({ maxLength: 320, description: 'The e-mail address, at most 254 characters.' });
 const Name = Type.String({ maxLength: 400, description: 'The given name, 1 to 100 characters.' });
 const Surname = Type.String({ maxLength: 400, description: 'The family name, 1 to 100 characters.' });
+const NoSurname = Type.Optional(
+  Nullable(Type.String({ maxLength: 400, description: 'The family name, at most 100 characters.' })),
+);
 const Password = Type.String({
   maxLength: 1024,
   description: 'The password: 8 to 128 characters, not common, not easy to guess.',
@@ -23,7 +26,8 @@ export const Person = Type.Object(
     id: Text("The person's id."),
     email: Nullable(Text('The e-mail address, in lower case; null when there is none.')),
     name: Text('The given name.'),
-    surname: Text('The family name.'),
+    surname: Text('The family name; empty when none was given.'),
+    is_admin: Type.Boolean({ description: 'True for the roles admin and root.' }),
     role: Role,
     tenant: Text('Id of the tenant.'),
     username: Type.Optional(Text('Of an ops or client account: the name it signs in with.')),
@@ -46,13 +50,15 @@ export const SignedIn = Type.Object(
     access_token_expires_at: Time('When the access token runs out.'),
     refresh_token_expires_at: Time('When the refresh token runs out.'),
     user: Person,
+    // Programs that read the person at the top find them there.
+    ...Type.Pick(Person, ['id', 'name', 'surname', 'email', 'is_admin']).properties,
   },
   { title: 'SignedIn', description: 'Who signed in, and the tokens that show it.' },
 );
 export type SignedIn = Static<typeof SignedIn>;
 
 export const Registration = Type.Object(
-  { name: Name, surname: Surname, email: Email, password: Password, password2: Again },
+  { name: Name, surname: NoSurname, email: Email, password: Password, password2: Again },
   { title: 'Registration' },
 );
 export type Registration = Static<typeof Registration>;
@@ -64,7 +70,7 @@ export const Login = Type.Object(
     tenant: Tenant,
     // Programs send the document that they registered with.
     name: Type.Optional(Name),
-    surname: Type.Optional(Surname),
+    surname: NoSurname,
     password2: Type.Optional(Again),
   },
   { title: 'Login', description: 'name, surname and password2 are of no consequence.' },
@@ -95,7 +101,7 @@ export type OwnChange = Static<typeof OwnChange>;
 export const NewPerson = Type.Object(
   {
     name: Name,
-    surname: Surname,
+    surname: NoSurname,
     email: Email,
     password: Password,
     password2: Type.Optional(Again),
@@ -106,9 +112,9 @@ export const NewPerson = Type.Object(
 export type NewPerson = Static<typeof NewPerson>;
 
 const Asked = (maxLength: number, description: string) =>
-  Type.Optional(Nullable(Type.String({ maxLength, description })));
+  Type.Optional(Type.Union([Type.String({ maxLength }), Type.Number(), Type.Null()], { description }));
 
-/** At least one of them; null is as absent. */
+/** At least one of them; null is as absent, a number as its text. */
 export const WhichPerson = Type.Object(
   {
     id: Asked(64, "The person's id."),

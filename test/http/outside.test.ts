@@ -220,7 +220,7 @@ test('where anybody may register, an account with a password is only linked by w
   const browser = new Browser();
   refused(await browser.ask(await throughOidc(server, browser, 'alice')), 409, 'already_exists');
   const link = `${server.origin}/v1/auth/oidc/login?link=true`;
-  const ours = { method: 'POST', headers: { origin: PUBLIC } };
+  const ours = { method: 'POST', headers: { origin: PUBLIC, accept: 'application/json' } };
   refused(await browser.ask(link, ours), 401, 'unauthorized');
   refused(await browser.ask(link), 400, 'invalid_request');
   const login = await browser.ask(`${server.origin}/v1/auth/login`, {
@@ -229,7 +229,8 @@ test('where anybody may register, an account with a password is only linked by w
     body: JSON.stringify({ email: 'alice@example.org', password: 'correct horse battery 9' }),
   });
   assert.equal(login.status, 200, login.body);
-  refused(await browser.ask(link, { method: 'POST' }), 403, 'forbidden');
+  const elsewhere = { origin: 'https://evil.example' };
+  refused(await browser.ask(link, { method: 'POST', headers: elsewhere }), 403, 'forbidden');
   const begun = await browser.ask(link, ours);
   assert.equal(begun.status, 200, begun.body);
   const back = await browser.go((JSON.parse(begun.body) as OutsideBegun).authorization_url, isBack);
@@ -265,7 +266,25 @@ test('Yandex: by GET and by POST, and the same person each time', async (t) => {
   const { user } = signedIn(await browser.ask(await throughYandex(server, browser, 'anna')));
   assert.deepEqual([user.email, user.name, user.surname], ['anna@yandex.ru', 'Анна', 'К.']);
   const page = new Browser();
-  const begun = await page.ask(`${server.origin}/v1/auth/yandex/login`, { method: 'POST' });
+  const login = (accept?: string): ReturnType<Browser['ask']> =>
+    page.ask(`${server.origin}/v1/auth/yandex/login`, {
+      method: 'POST',
+      headers: accept === undefined ? {} : { accept },
+    });
+  for (const accept of [
+    undefined,
+    '*/*',
+    'text/html,*/*;q=0.8',
+    'text/html, application/json;q=0.9',
+    'application/*',
+  ]) {
+    const led = await login(accept);
+    assert.equal(led.status, 303, accept);
+    assert.match(led.headers.get('location') ?? '', /\/authorize\?/);
+    assert.match(led.headers.get('vary') ?? '', /Accept/);
+  }
+  assert.equal((await login('application/json, text/plain, */*')).status, 200);
+  const begun = await login('application/json');
   assert.equal(begun.status, 200, begun.body);
   const { authorization_url: url } = JSON.parse(begun.body) as OutsideBegun;
   const back = await page.go(`${url}&login=anna`, isBack);

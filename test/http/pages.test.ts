@@ -192,8 +192,8 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ['get', '/v1/auth/providers', [], '200 400 408 431 500', []],
   ['get', '/v1/auth/oidc/login', [], '302 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
   ['get', '/v1/auth/yandex/login', [], '302 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
-  ['post', '/v1/auth/oidc/login', [], '200 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
-  ['post', '/v1/auth/yandex/login', [], '200 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
+  ['post', '/v1/auth/oidc/login', [], '200 303 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
+  ['post', '/v1/auth/yandex/login', [], '200 303 400 401 403 404 408 431 500 503', ['Cache-Control', 'Set-Cookie']],
   ...['oidc', 'yandex'].map((name): (typeof OPERATIONS)[number] => [
     'get',
     `/v1/auth/${name}/callback`,
@@ -321,7 +321,7 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ],
   ['post', '/api/upload', [], '201 400 401 403 408 412 431 500 503 507', []],
   ...['ops', 'client'].flatMap((kind): typeof OPERATIONS => [
-    ['post', `/${kind}/signup`, [], '201 400 401 403 408 409 413 415 422 431 500 503 507', ['Cache-Control']],
+    ['post', `/${kind}/signup`, [], '201 400 401 403 404 408 409 413 415 422 431 500 503 507', ['Cache-Control']],
     ['post', `/${kind}/login`, [], '200 400 404 408 413 415 422 431 500 503 507', ['Cache-Control']],
   ]),
   ['get', '/logout', [], '200 400 401 403 408 431 500 503 507', ['Cache-Control', 'Set-Cookie']],

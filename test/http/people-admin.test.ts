@@ -54,6 +54,7 @@ test('an administrator finds people by id, by address and by name', async (t) =>
     email: 'ops@default.example',
     name: 'Ada',
     surname: 'Byron',
+    is_admin: false,
     role: 'ops',
     tenant: 'default',
     created_at: person.created_at,
@@ -72,10 +73,19 @@ test('an administrator finds people by id, by address and by name', async (t) =>
   for (const body of [{ id: key, email: 'admin@default.example' }, { email, name: 'Eve' }, { surname: 'Nobody' }]) {
     await assertProblemReply(await find(body), 'not_found');
   }
-  for (const body of [{}, { id: null }, { id: 7 }, { id: 'x'.repeat(100) }, { key }]) {
+  const boss = await personOf(await find({ email: 'admin@default.example' }));
+  assert.equal(boss.is_admin, true);
+  for (const body of [{}, { id: null }, { id: ['x'] }, { id: 'x'.repeat(100) }, { key }]) {
     await assertProblemReply(await find(body), 'validation_failed');
   }
-  for (const body of [{ id: 'nobody' }, { id: '__proto__' }, { email: 'nobody@x.example' }, { email: 'x' }]) {
+  for (const body of [
+    { id: 'nobody' },
+    { id: 7 },
+    { name: 7.5 },
+    { id: '__proto__' },
+    { email: 'nobody@x.example' },
+    { email: 'x' },
+  ]) {
     await assertProblemReply(await find(body), 'not_found');
   }
 });
@@ -233,13 +243,18 @@ test('an administrator makes people, also while registration is closed', async (
   const { password2: _again, ...once } = anna;
   assert.equal((await personOf(await create({ ...once, email: 'b@x.example' }))).role, 'client');
 
+  const numbered = { ...once, name: '42', surname: null, email: 'n@x.example' };
+  assert.equal((await personOf(await create(numbered))).surname, '');
+  const found = await as('default admin', '/v1/user/get_user', { body: { name: 42, surname: '', id: null } });
+  assert.equal((await personOf(found)).email, 'n@x.example');
+
   await assertProblemReply(await create(anna), 'already_exists');
   for (const changes of [
     { role: 'king' },
     { email: 'x' },
     { password: 'password1' },
     { password2: 'x' },
-    { surname: '' },
+    { surname: '\n' },
   ]) {
     await assertProblemReply(await create({ ...anna, email: 'c@x.example', ...changes }), 'validation_failed');
   }

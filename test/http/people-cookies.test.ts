@@ -115,6 +115,30 @@ test('the cookies are Secure over TLS, behind a trusted proxy with TLS, and wher
   assert.deepEqual(await lines(named.origin), SECURE);
 });
 
+test('a page of another site whose origin is allowed gets cookies that come back from there', async (t) => {
+  const app = 'http://localhost:3000';
+  const server = await startServer(t, { ...OPEN, LADING_ALLOWED_ORIGINS: app });
+  const { port, origin } = server;
+  await register(origin);
+  const set = async (headers: Record<string, string>) => {
+    const { status, cookies } = await send(origin, '/v1/auth/login', headers, anna);
+    assert.equal(status, 200);
+    return Object.values(attributes(cookies)).map((text) => text.replace(/^.*HttpOnly; /, ''));
+  };
+  const across = ['Secure; SameSite=None', 'Secure; SameSite=None'];
+  const near = ['SameSite=Lax', 'SameSite=Strict'];
+  assert.deepEqual(await set({ origin: app }), across);
+  assert.deepEqual(await set({ origin: app, 'sec-fetch-site': 'cross-site' }), across);
+  assert.deepEqual(await set({ origin: app, host: 'files.example.org' }), across);
+  // Another port of one machine is one site.
+  assert.deepEqual(await set({ origin: app, host: `localhost:${port}` }), near);
+  assert.deepEqual(await set({ origin: app, host: `localhost:${port}`, 'sec-fetch-site': 'same-site' }), near);
+  assert.deepEqual(await set({ origin }), near);
+  assert.deepEqual(await set({}), near);
+  const { status, cookies } = await send(origin, '/v1/auth/login', { origin: 'http://localhost:3001' }, anna);
+  assert.deepEqual([status, cookies], [403, []]);
+});
+
 test('every signed-in route takes the cookie where there is no Authorization', async (t) => {
   const { origin, client } = await startServer(t, OPEN);
   const { cookie, person } = await register(origin);
@@ -160,8 +184,8 @@ const SENDERS: [what: string, headers: (origin: string) => Record<string, string
     true,
     false,
   ],
-  ['a program', () => ({}), false, false],
-  ['the person', () => ({ 'sec-fetch-site': 'none' }), false, false],
+  ['a program that keeps cookies', () => ({}), true, false],
+  ['the person', () => ({ 'sec-fetch-site': 'none' }), true, false],
   ['another site', () => ({ origin: EVIL, 'sec-fetch-site': 'cross-site' }), false, true],
   ['another site in an old browser', () => ({ origin: EVIL }), false, true],
   ['another site that hides its origin', () => ({ origin: 'null' }), false, true],
@@ -175,7 +199,7 @@ const SENDERS: [what: string, headers: (origin: string) => Record<string, string
   ['a site that no browser knows', () => ({ 'sec-fetch-site': 'SAME-ORIGIN' }), false, true],
 ];
 
-test('a request with a cookie that changes something must come from a page of ours', async (t) => {
+test('a request with a cookie that changes something comes from a page of ours or from a program', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const { cookie, headers: bearer } = await register(origin);
   const upload = (name: string, headers: Record<string, string>) =>
@@ -319,7 +343,7 @@ test('HTTP/2: a cookie for each, as browsers send them, and a page of its own or
   assert.equal(made.status, 201);
   assert.match(made.cookies[0] ?? '', /; HttpOnly; Secure; SameSite=Lax$/);
   const cookie = made.cookies.map((line) => line.split(';')[0] ?? '');
-  assert.equal((await send2('/v1/auth/refresh', { cookie })).status, 403);
+  assert.equal((await send2('/v1/auth/refresh', { cookie })).status, 200);
   assert.equal((await send2('/v1/auth/refresh', { cookie, origin: EVIL })).status, 403);
   assert.equal((await send2('/v1/auth/refresh', { cookie, origin })).status, 200);
 });

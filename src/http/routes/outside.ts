@@ -14,8 +14,10 @@ import {
 } from '../../protocol/outside-schemas.ts';
 import { SignedIn } from '../../protocol/people-schemas.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
+import { asksForJson } from '../accept.ts';
 import { auditRefusal } from '../audit.ts';
 import { ACCESS_COOKIE, cookieOf } from '../cookies.ts';
+import { varyBy } from '../cors.ts';
 import { refuseForeign, requireSameOrigin } from '../csrf.ts';
 import { keepDeparture, takeDeparture } from '../departure-cookies.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -26,6 +28,7 @@ import type { Site } from '../site.ts';
 
 const tags = ['People'];
 const NAMES = ['oidc', 'yandex'] as const;
+const BEGUN = ['Cache-Control', 'Set-Cookie'] as const;
 type Name = (typeof NAMES)[number];
 
 /** Where a browser is led back to without being signed in, the reason stands in the query of the page. */
@@ -82,19 +85,24 @@ function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET
       summary:
         method === 'GET'
           ? 'Sends the browser to the provider; it comes back to the callback.'
-          : 'Where to send the browser, for pages that do it themselves.',
+          : 'Sends the browser to the provider; with Accept: application/json it says where that is, for pages that go there themselves.',
       security: [],
       querystring: OutsideQuery,
       response:
-        method === 'GET' ? { 302: { description: 'To the provider', type: 'null' } } : { 200: OutsideBegunSchema },
+        method === 'GET'
+          ? { 302: { description: 'To the provider', type: 'null' } }
+          : { 200: OutsideBegunSchema, 303: { description: 'To the provider', type: 'null' } },
       documented: {
-        replies: { 200: ['Cache-Control', 'Set-Cookie'], 302: ['Cache-Control', 'Set-Cookie'] },
+        replies: { 200: BEGUN, 302: BEGUN, 303: BEGUN },
         errors: [...SIGNED_IN, 'forbidden', 'not_found'],
       },
     },
     handler: async (request, reply) => {
       const url = await begin(doors, request, reply, name);
-      return method === 'GET' ? reply.redirect(url, 302) : ({ authorization_url: url } satisfies OutsideBegun);
+      if (method === 'GET') return reply.redirect(url, 302);
+      varyBy(reply, 'Accept');
+      if (!asksForJson(request.headers.accept)) return reply.redirect(url, 303);
+      return { authorization_url: url } satisfies OutsideBegun;
     },
   });
 }

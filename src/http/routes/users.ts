@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
+import { composedName, normalizeEmail } from '../../identity/people.ts';
 import { mayManage, reachesTenant, tenantOf } from '../../identity/policy.ts';
 import {
   NewPerson,
@@ -125,21 +126,28 @@ function findRoute(app: FastifyInstance, deps: RouteDeps): void {
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<Person> => {
       reply.header('cache-control', 'no-store');
-      const { id = null, email = null, name = null, surname = null } = request.body;
       const tenant = tenantOf(request.principal, request.query.tenant);
-      if ((id ?? email ?? name ?? surname) === null) {
+      const wanted = wantedOf(request.body);
+      if (wanted.length === 0) {
         throw new LadingError('validation_failed', 'Send the id, email, name or surname of the person.');
       }
-      let among = id === null ? null : [personOf(deps, request, id)];
-      if (email !== null) {
-        const known = identity.people.byEmail(among?.[0]?.tenant ?? tenant, email);
-        among = known && (id ?? known.id) === known.id ? [known] : [];
-      }
-      among ??= identity.people.list(tenant);
-      const person = among.find((one) => (name ?? one.name) === one.name && (surname ?? one.surname) === one.surname);
+      const [, id] = wanted.find(([key]) => key === 'id') ?? [];
+      const among = id === undefined ? identity.people.list(tenant) : [personOf(deps, request, id)];
+      const person = among.map(shownPerson).find((one) => wanted.every(([key, text]) => one[key] === text));
       if (!person) throw nobody();
-      return shownPerson(person);
+      return person;
     },
+  });
+}
+
+/** What is asked for, each in the form in which it is kept. */
+function wantedOf(given: WhichPerson): [key: keyof WhichPerson, text: string][] {
+  return (['id', 'email', 'name', 'surname'] as const).flatMap((key): [keyof WhichPerson, string][] => {
+    const value = given[key] ?? null;
+    if (value === null) return [];
+    const text = String(value);
+    if (key === 'id') return [[key, text]];
+    return [[key, key === 'email' ? normalizeEmail(text) : composedName(text.trim())]];
   });
 }
 
