@@ -6,6 +6,7 @@ import type { AudioDocument, BlobStore, Catalog, Collection, FileDocument, Sound
 import { openBytes } from '../engine/pieces.ts';
 import { LadingError } from '../errors.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
+import { SortedNames } from '../sorted-names.ts';
 import type { Stored } from './ranges.ts';
 import { SoundReader } from './sound.ts';
 
@@ -32,8 +33,8 @@ export interface AudioPage {
 /** Of one owner, in the order in which they were begun. */
 interface Shelf {
   files: Map<string, FileDocument>;
-  /** Sorted keys of `files`; null after a change. */
-  keys: string[] | null;
+  /** Sorted keys of `files`; null until somebody asks for a list. */
+  keys: SortedNames | null;
 }
 
 export class AudioLibrary {
@@ -67,14 +68,16 @@ export class AudioLibrary {
       shelf = { files: new Map(), keys: null };
       this.#shelves.set(file.owner, shelf);
     }
+    if (!shelf.files.has(file.id)) shelf.keys?.add(keyOf(file));
     shelf.files.set(file.id, file);
-    shelf.keys = null;
   }
 
   #went({ id, owner }: FileDocument): void {
     const shelf = this.#shelves.get(owner);
-    if (!shelf?.files.delete(id)) return;
-    shelf.keys = null;
+    const file = shelf?.files.get(id);
+    if (!shelf || !file) return;
+    shelf.files.delete(id);
+    shelf.keys?.remove(keyOf(file));
     if (shelf.files.size === 0) this.#shelves.delete(owner);
     this.#doors.documents.remove(id).catch((error: unknown) => {
       this.#doors.warn('the description of a deleted audio file could not be removed; the next start does', {
@@ -88,17 +91,15 @@ export class AudioLibrary {
   async page(owner: string, cursor: string | null, limit: number): Promise<AudioPage> {
     const shelf = this.#shelves.get(owner);
     if (!shelf) return { entries: [], nextCursor: null };
-    shelf.keys ??= [...shelf.files.values()].map(keyOf).sort();
-    const { keys } = shelf;
-    const first = cursor === null ? 0 : firstAfter(keys, cursor);
+    shelf.keys ??= new SortedNames([...shelf.files.values()].map(keyOf));
+    const keys = shelf.keys.page('', cursor, limit + 1);
     const entries: AudioEntry[] = [];
-    for (const key of keys.slice(first, first + limit)) {
+    for (const key of keys.slice(0, limit)) {
       const file = shelf.files.get(key.slice(key.indexOf('.') + 1));
       const entry = file && (await this.#entry(file));
       if (entry) entries.push(entry);
     }
-    const last = keys[first + limit - 1];
-    return { entries, nextCursor: last !== undefined && first + limit < keys.length ? last : null };
+    return { entries, nextCursor: keys.length > limit ? (keys[limit - 1] ?? null) : null };
   }
 
   /** Null when this owner has no audio file of this id. */
@@ -167,9 +168,4 @@ export class AudioLibrary {
 /** Sorts by the time of the beginning. */
 function keyOf({ id, createdAt }: FileDocument): string {
   return `${String(createdAt).padStart(15, '0')}.${id}`;
-}
-
-function firstAfter(keys: readonly string[], cursor: string): number {
-  const index = keys.findIndex((key) => key > cursor);
-  return index === -1 ? keys.length : index;
 }

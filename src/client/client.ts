@@ -123,10 +123,12 @@ export interface Download extends DownloadInfo {
   discard(): void;
 }
 
+const PAGE_FILES = 100;
+
 export interface ListOptions extends CallOptions {
   prefix?: string | undefined;
   status?: UploadStatus | undefined;
-  /** Files a page. */
+  /** Files a page (default 100). */
   limit?: number | undefined;
 }
 
@@ -270,7 +272,8 @@ export class LadingClient {
   }
 
   async listPage(options: ListOptions & { cursor?: string | undefined } = {}): Promise<FileList> {
-    const { prefix, status, limit, owner, cursor, signal } = options;
+    // Without a limit the server answers with everything at once.
+    const { prefix, status, limit = PAGE_FILES, owner, cursor, signal } = options;
     return this.#answers.json(
       await this.#call('GET', 'api/files', { query: { prefix, status, limit, owner, cursor }, signal }),
     );

@@ -41,16 +41,20 @@ export interface Listing {
   owner: string;
   /** Null: everything. */
   granted: GrantDocument[] | null;
+  /** False once whoever asked may see it no more. */
+  stands(): boolean;
 }
 
 /** @throws LadingError `forbidden` */
 export function authoriseListing(deps: RouteDeps, request: FastifyRequest, asked: string | undefined): Listing {
   const reading = ownOrRefusal(request, asked);
-  if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null };
+  const signedIn = standing(deps, request);
+  if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, stands: signedIn };
   const granted = grantsOf(deps, request, asked).filter((grant) => deps.identity.grantStands(grant));
   const [first] = granted;
   if (!first) throw reading;
-  return { owner: first.owner, granted };
+  const stands = (): boolean => signedIn() && granted.every((grant) => deps.identity.grantStands(grant));
+  return { owner: first.owner, granted, stands };
 }
 
 function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined): Reading | LadingError {

@@ -74,7 +74,7 @@ export const OpsStored = Type.Object(
 export type OpsStored = Static<typeof OpsStored>;
 
 export const OpsFilesQuery = Type.Object({
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 1000, description: 'Names of a page.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Names of a page; without it all.' })),
   cursor: Type.Optional(Type.String({ maxLength: 2048, description: 'From the Link field of the page before.' })),
 });
 export type OpsFilesQuery = Static<typeof OpsFilesQuery>;

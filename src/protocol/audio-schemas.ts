@@ -9,7 +9,7 @@ const Overwrite = Type.Optional(
 );
 
 export const AudioListQuery = Type.Object({
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100, description: 'Files of a page.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Files of a page; without it all.' })),
   cursor: Type.Optional(Type.String({ maxLength: 128, description: 'From the Link field of the page before.' })),
 });
 export type AudioListQuery = Static<typeof AudioListQuery>;

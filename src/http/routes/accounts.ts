@@ -17,6 +17,7 @@ import { receiveOneShot } from '../one-shot.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import { endSessionOf } from '../sessions.ts';
+import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../whole-lists.ts';
 import { downloadSchema, fileSender } from './download.ts';
 import { decodeCursor, encodeCursor } from './files.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from './one-shot-schema.ts';
@@ -117,6 +118,9 @@ function opsOwner({ identity }: RouteDeps, { principal }: FastifyRequest, userna
   return ownerKey(ops.tenant, ops.id);
 }
 
+const TEXT = 'text/plain; charset=utf-8';
+const TEXT_LINES = { before: '', between: '', after: '', entry: (name: string): string => `${name}\n` };
+
 function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   app.get<{ Params: { ops_username: string }; Querystring: OpsFilesQuery }>('/client/files/:ops_username', {
     schema: {
@@ -126,7 +130,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       querystring: OpsFilesQuery,
       response: {
         200: {
-          description: 'The names, a page at a time',
+          description: 'The names: all of them, or with limit a page at a time',
           content: { 'application/json': { schema: OpsFiles }, 'text/plain': { schema: Type.String() } },
         },
       },
@@ -139,17 +143,26 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply) => {
       const { ops_username: username } = request.params;
       const owner = opsOwner(deps, request, username);
-      const { limit = 1000, cursor } = request.query;
-      const page = { owner, prefix: '', cursor: decodeCursor(cursor), limit, status: 'complete' as const };
-      const { files, next_cursor: next } = await deps.engine.list(page);
+      const { limit, cursor } = request.query;
+      const asText = prefersText(request.headers.accept);
       varyBy(reply, 'Accept').header('cache-control', 'no-store');
+      const page = async (after: string | null, most: number): Promise<{ items: string[]; next: string | null }> => {
+        const asked = { owner, prefix: '', cursor: after, limit: most, status: 'complete' as const };
+        const { files, next_cursor: next } = await deps.engine.list(asked);
+        return { items: files.map(({ filename }) => filename), next };
+      };
+      if (limit === undefined) {
+        const pages = pagesOf((after: string | null) => page(after, WHOLE_LIST_STEP), decodeCursor(cursor));
+        reply.type(asText ? TEXT : 'application/json; charset=utf-8');
+        return wholeList(pages, { ...(asText ? TEXT_LINES : JSON_ARRAY), stands: standing(deps, request) });
+      }
+      const { items: names, next } = await page(decodeCursor(cursor), limit);
       if (next !== null) {
         const path = request.site.path(`/client/files/${encodeURIComponent(username)}`);
         reply.header('link', `<${path}?limit=${limit}&cursor=${encodeCursor(next)}>; rel="next"`);
       }
-      const names = files.map(({ filename }) => filename);
-      if (!prefersText(request.headers.accept)) return names;
-      reply.type('text/plain; charset=utf-8');
+      if (!asText) return names;
+      reply.type(TEXT);
       return names.map((name) => `${name}\n`).join('');
     },
   });

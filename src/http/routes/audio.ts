@@ -22,6 +22,7 @@ import { type OneShot, receiveOneShot } from '../one-shot.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
+import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../whole-lists.ts';
 import { downloadSchema, fileSender } from './download.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from './one-shot-schema.ts';
 import { bodyUnseen } from './upload.ts';
@@ -35,25 +36,37 @@ export function audioRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (scope) => wavRoute(scope, deps));
 }
 
-function listRoute(app: FastifyInstance, { audio }: RouteDeps): void {
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { audio } = deps;
   app.get<{ Querystring: AudioListQuery }>('/v1/audio/', {
     schema: {
       tags,
-      summary: 'Your audio files, however they were uploaded, the oldest first; a page at a time.',
+      summary:
+        'Your audio files, however they were uploaded, the oldest first: all of them, or with limit a page at a time.',
       querystring: AudioListQuery,
       response: { 200: AudioFiles },
       documented: { replies: { 200: ['Cache-Control', 'Link'] }, errors: SIGNED_IN },
     },
     config: { needs: 'files:read' },
-    handler: async (request, reply): Promise<AudioFile[]> => {
-      const { limit = 100, cursor = null } = request.query;
-      const { entries, nextCursor } = await audio.page(ownerOf(request.principal), cursor, limit);
+    handler: async (request, reply) => {
+      const { limit, cursor = null } = request.query;
+      const { id } = request.principal;
+      const owner = ownerOf(request.principal);
       reply.header('cache-control', 'no-store');
+      if (limit === undefined) {
+        const pages = pagesOf(async (after: string | null) => {
+          const { entries, nextCursor } = await audio.page(owner, after, WHOLE_LIST_STEP);
+          return { items: entries.map((entry) => audioFile(entry, id)), next: nextCursor };
+        }, cursor);
+        reply.type('application/json; charset=utf-8');
+        return wholeList(pages, { ...JSON_ARRAY, stands: standing(deps, request) });
+      }
+      const { entries, nextCursor } = await audio.page(owner, cursor, limit);
       if (nextCursor !== null) {
         const next = request.site.path(`/v1/audio/?limit=${limit}&cursor=${encodeURIComponent(nextCursor)}`);
         reply.header('link', `<${next}>; rel="next"`);
       }
-      return entries.map((entry) => audioFile(entry, request.principal.id));
+      return entries.map((entry) => audioFile(entry, id));
     },
   });
 }

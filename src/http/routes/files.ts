@@ -1,6 +1,7 @@
 /** Listing, deleting, completing and verifying files. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
+import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
 import { checkName } from '../../protocol/names.ts';
@@ -9,6 +10,7 @@ import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS, preconditionOf } from '../preconditions.ts';
 import { authoriseListing, listGranted } from '../reading.ts';
+import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../whole-lists.ts';
 import { nameParameter } from './parameters.ts';
 
 const tags = ['Files'];
@@ -54,26 +56,47 @@ export function fileRoutes(app: FastifyInstance, deps: RouteDeps): void {
   verifyRoute(app, deps);
 }
 
+const LIST = { ...JSON_ARRAY, before: '{"files":[', after: '],"next_cursor":null}' };
+
 function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { engine } = deps;
-  app.get<{ Querystring: ListQuery }>('/api/files', {
-    schema: {
-      tags,
-      summary: 'Files and unfinished uploads, sorted by name, a page at a time.',
-      querystring: ListQuery,
-      response: { 200: FileList },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
-    },
-    config: { needs: 'files:read' },
-    handler: async (request, reply) => {
-      const { limit = 100, cursor, status = null, prefix = '', owner } = request.query;
-      reply.header('cache-control', 'no-store');
-      const listing = authoriseListing(deps, request, owner);
-      const asked = { owner: listing.owner, prefix, cursor: decodeCursor(cursor), limit, status };
-      const page = await (listing.granted ? listGranted(engine, listing.granted, asked) : engine.list(asked));
-      return { files: page.files, next_cursor: encodeCursor(page.next_cursor) };
-    },
-  });
+  const schema = {
+    tags,
+    summary: 'Files and unfinished uploads, sorted by name: all of them, or with limit a page at a time.',
+    querystring: ListQuery,
+    response: { 200: FileList },
+    documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
+  } satisfies FastifySchema;
+  // Older programs write the slash.
+  for (const [url, shown] of [
+    ['/api/files', schema],
+    ['/api/files/', { ...schema, hide: true }],
+  ] as const) {
+    app.get<{ Querystring: ListQuery }>(url, {
+      schema: shown,
+      config: { needs: 'files:read' },
+      handler: async (request, reply) => {
+        const { limit, cursor, status = null, prefix = '', owner } = request.query;
+        reply.header('cache-control', 'no-store');
+        const listing = authoriseListing(deps, request, owner);
+        const page = (after: string | null, most: number): ReturnType<Engine['list']> => {
+          const asked = { owner: listing.owner, prefix, cursor: after, limit: most, status };
+          return listing.granted ? listGranted(engine, listing.granted, asked) : engine.list(asked);
+        };
+        const start = decodeCursor(cursor);
+        if (limit !== undefined) {
+          const { files, next_cursor: next } = await page(start, limit);
+          return { files, next_cursor: encodeCursor(next) };
+        }
+        const pages = pagesOf(async (after: string | null) => {
+          const { files, next_cursor: next } = await page(after, WHOLE_LIST_STEP);
+          return { items: files, next };
+        }, start);
+        reply.type('application/json; charset=utf-8');
+        return wholeList(pages, { ...LIST, stands: listing.stands });
+      },
+    });
+  }
 }
 
 function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void {

@@ -7,9 +7,9 @@
  *     open     id → document                for the sweep
  */
 import type { Catalog, FileDocument, JoinDocument, ListQuery, ResourceDocument, Slot } from '../../contracts.ts';
+import { SortedNames } from '../../sorted-names.ts';
 import { type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
 import { Fields } from './fields.ts';
-import { SortedNames } from './sorted-names.ts';
 
 export interface LowdbCatalogOptions {
   files: DocumentFiles;

@@ -3,7 +3,12 @@
  * names behind in one go.
  */
 export class SortedNames {
-  readonly #names: string[] = [];
+  readonly #names: string[];
+
+  /** @param names in any order, each once */
+  constructor(names: string[] = []) {
+    this.#names = names.sort();
+  }
 
   /** `name` is not there yet. */
   add(name: string): void {
