@@ -30,7 +30,7 @@ export class CurrentFiles {
   /** The validators of what a whole download of this name gives now; an unfinished upload is no file yet. */
   async validators(owner: string, name: string): Promise<Validators> {
     const upload = this.#deps.uploads.findVisible(owner, name);
-    if (upload && upload.document.replaces === null) return ofUpload(upload);
+    if (upload?.current) return ofUpload(upload);
     const { sealed } = await this.#deps.catalog.find(owner, name);
     return sealed ? ofSealed(sealed) : NOTHING;
   }

@@ -65,7 +65,7 @@ export class Downloads {
 
   async #open(owner: string, name: string): Promise<Representation> {
     const upload = this.#deps.uploads.findVisible(owner, name);
-    if (upload && upload.document.replaces === null) {
+    if (upload?.current) {
       const reader = await openBytes(this.#deps.blobs, upload.document);
       const kept = upload.sealed || upload.coveredSoFar ? null : keptOf(upload);
       return kept ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader) : ofUpload(upload, reader);

@@ -25,6 +25,7 @@ import { hex32 } from '../protocol/crc32.ts';
 import { type Digest, mismatchMembers } from '../protocol/digests.ts';
 import { type Extent, type ExtentSet, lengthOf } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
+import { mayStartAnew, takeName } from './anew.ts';
 import type { Committer } from './committer.ts';
 import { goesOn } from './continuation.ts';
 import type { CurrentFiles, Precondition } from './current.ts';
@@ -54,7 +55,7 @@ import type { Declaration, Handles, Held, OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Usage } from './usage.ts';
 import type { Watchdog } from './watchdog.ts';
-import type { Watchers } from './watchers.ts';
+import { noName, type Watchers } from './watchers.ts';
 
 /** What the request line and the headers say of a chunk; null where they say nothing. Sizes in bytes. */
 export interface ChunkIntent {
@@ -79,6 +80,10 @@ export interface ChunkIntent {
   stands?: () => boolean;
   /** Of the file; with `overwrite` it is judged when the replacement begins. */
   precondition?: Precondition | undefined;
+  /** New content that starts at byte 0 under the name of a complete file replaces it, unasked. */
+  replaceFromStart?: boolean;
+  /** A header for 0-0 without data is an empty file. */
+  emptyChunk?: boolean;
 }
 
 export interface IngestLimits extends Lifetime {
@@ -241,8 +246,12 @@ export class Ingest {
   }
 
   async #receiveChunk(arrival: Arrival): Promise<FileStatus> {
-    const { intent, header } = arrival;
+    const { intent, header, inbox } = arrival;
     this.checkIntent(intent);
+    if (intent.emptyChunk && header.start === 0 && header.end === 0) {
+      await inbox.until(1, null);
+      if (inbox.ended && inbox.bytes === 0) return await this.#receiveEmptyChunk(intent, arrival.beforeCommit);
+    }
     this.#checkExtent(intent, header);
     if (intent.range && (intent.range.start !== header.start || intent.range.end !== header.end)) {
       throw new LadingError(
@@ -287,7 +296,9 @@ export class Ingest {
   > {
     const { uploads, clock, limits, sealer } = this.#deps;
     for (;;) {
-      const { target, handles } = await uploads.enter(intent.owner, intent.name, intent.overwrite);
+      const aside = await mayStartAnew(this.#deps, intent, extent);
+      const name = aside ? noName() : intent.name;
+      const { target, handles } = await uploads.enter(intent.owner, name, intent.overwrite || aside);
       if (!handles || 'sealed' in target) {
         if ('upload' in target) throw new Error('an upload without its files');
         const { sealed } = target;
@@ -343,8 +354,8 @@ export class Ingest {
       const chunk = receipt(header, received);
       declaration.reprDigest = intent.reprDigest;
       const said = { ...header, crc32: received.crc32 };
-      const held = upload.visible ? null : await completedBy(this.#deps, upload, declaration, said);
-      if (held) return { ...sealedStatus(held), chunk: { ...chunk, duplicate: true } };
+      const held = await this.#heldAlready(upload, intent, declaration, said);
+      if (held) return { ...held, chunk: { ...chunk, duplicate: true } };
       const changes = !chunk.duplicate || upload.declared(declaration) !== upload.document;
       if (changes) await this.judge(intent, upload);
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
@@ -356,6 +367,19 @@ export class Ingest {
       giveBack();
       reserved.release();
     }
+  }
+
+  /** The file that has this chunk already, where that could not be seen before it was all there; null when the chunk is news. */
+  async #heldAlready(
+    upload: OpenUpload,
+    intent: ChunkIntent,
+    declaration: Declaration,
+    chunk: Extent & { crc32: number },
+  ): Promise<FileStatus | null> {
+    if (upload.visible) return null;
+    if (upload.document.name !== intent.name) return takeName(this.#deps, upload, intent, chunk);
+    const held = await completedBy(this.#deps, upload, declaration, chunk);
+    return held && sealedStatus(held);
   }
 
   /**
@@ -446,6 +470,16 @@ export class Ingest {
   async #refusalOf(intent: ChunkIntent, size: number): Promise<LadingError> {
     await this.judge(intent);
     return fileComplete(size);
+  }
+
+  /** Older programs send an empty file as a header that speaks of one byte. It replaces what is there, as all that starts at 0 does. */
+  async #receiveEmptyChunk(intent: ChunkIntent, beforeCommit: (() => Promise<void>) | undefined): Promise<FileStatus> {
+    const { owner, name } = intent;
+    const { catalog, uploads } = this.#deps;
+    const isEmpty = !uploads.find(owner, name) && (await catalog.find(owner, name)).sealed?.size === 0;
+    const anew = !isEmpty && (await mayStartAnew(this.#deps, intent, { start: 0, end: 0 }));
+    const overwrite = intent.overwrite || anew;
+    return this.#receiveEmpty({ ...intent, declaredSize: 0, overwrite }, beforeCommit);
   }
 
   /** `total_size=0` with an empty body makes an empty file. */

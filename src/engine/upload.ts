@@ -114,6 +114,14 @@ export class OpenUpload {
     return this.completeWith([], this.document);
   }
 
+  /**
+   * Readers get it and not the complete file of its name: there is none, or it has begun to replace one, and nobody said how long
+   * it will be.
+   */
+  get current(): boolean {
+    return this.document.replaces === null || this.coveredSoFar;
+  }
+
   /** `coveredSoFar` once these disjoint extents and this document are stored too. */
   completeWith(fresh: readonly Extent[], { size, reprDigest, resource }: FileDocument): boolean {
     // Whoever appends says when it is over.

@@ -152,6 +152,20 @@ export class Uploads {
     return upload;
   }
 
+  /** Gives an upload that nobody sees yet a name, where it replaces the complete file; false when another upload has the name. */
+  rename(upload: OpenUpload, name: string): Promise<boolean> {
+    const { owner } = upload.document;
+    return this.holdName(owner, name, async () => {
+      if (this.#live.find(owner, name)) return false;
+      const { sealed } = await this.#deps.catalog.find(owner, name);
+      upload.assertGoing();
+      this.#live.delete(upload);
+      upload.document = { ...upload.document, name, replaces: sealed?.id ?? null };
+      this.#live.add(upload);
+      return true;
+    });
+  }
+
   /** Runs `work` while whoever enters the name waits, so that nothing begins there. */
   async holdName<T>(owner: string, name: string, work: () => Promise<T>): Promise<T> {
     const key = slotKey(owner, name);

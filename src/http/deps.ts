@@ -28,6 +28,7 @@ export type ServerState = 'starting' | 'ready' | 'stopping';
 export interface ServerDeps {
   config: Pick<
     Config,
+    | 'compat'
     | 'tokenMinutes'
     | 'trustProxy'
     | 'tls'

@@ -42,10 +42,16 @@ export function formBodies(app: FastifyInstance, parse: (body: Buffer) => Form =
 export function anyForms(app: FastifyInstance): void {
   formBodies(app);
   app.addContentTypeParser('application/json', { parseAs: 'string' }, app.getDefaultJsonParser('error', 'error'));
+  multipartBodies(app);
+}
+
+/** For scopes whose routes take the fields of a form as multipart/form-data too. */
+export function multipartBodies(app: FastifyInstance, check: (form: Form) => Form = (form) => form): void {
   app.addContentTypeParser<Buffer>(
     'multipart/form-data',
     { parseAs: 'buffer', bodyLimit: FORM_BYTES },
-    async (request: FastifyRequest, body: Buffer) => formOf(await partsOf(body, request.headers['content-type'] ?? '')),
+    async (request: FastifyRequest, body: Buffer) =>
+      check(formOf(await partsOf(body, request.headers['content-type'] ?? ''))),
   );
 }
 

@@ -42,6 +42,12 @@ export function parseContentRange(value: string): ContentRange {
   return result;
 }
 
+/** False for what no grammar of ranges has, such as a unit that is not bytes or a word; a range that is only wrong is one. */
+export function isContentRange(value: string): boolean {
+  const text = value.trim();
+  return SYNTAX.test(text) && !/\*\/\*$/.test(text);
+}
+
 /** The field's value; at least one of `range` and `size` is known. */
 export function formatContentRange({ range, size }: ContentRange): string {
   return `bytes ${range === null ? '*' : `${range.start}-${range.end}`}/${size ?? '*'}`;

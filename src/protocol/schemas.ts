@@ -154,7 +154,11 @@ export type DownloadQuery = Static<typeof DownloadQuery>;
 export const ListQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Files on a page at most.' }),
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        description: 'Files on a page at most; without it there is one page with all.',
+      }),
     ),
     cursor: Type.Optional(Text('next_cursor of the page before.')),
     status: Type.Optional(UploadStatus),
@@ -206,7 +210,7 @@ export const TokenRequest = Type.Object(
   // RFC 6749 §3.2: unknown parameters are ignored.
   {
     title: 'TokenRequest',
-    description: 'Sent as application/x-www-form-urlencoded.',
+    description: 'Sent as application/x-www-form-urlencoded or multipart/form-data.',
     additionalProperties: true,
   },
 );

@@ -5,20 +5,21 @@ import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { TokenReply, TokenRequest } from '../../protocol/schemas.ts';
 import { signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
-import { type Form, formBodies, parseForm } from '../form.ts';
+import { type Form, formBodies, multipartBodies, parseForm } from '../form.ts';
 import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 
 export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
   if (deps.config.passwordGrant === 'off') return;
   app.register(async (scope) => {
-    formBodies(scope, passwordForm);
+    formBodies(scope, (body) => passwordForm(parseForm(body)));
+    multipartBodies(scope, passwordForm);
     scope.post<{ Body: TokenRequest }>('/auth/token', {
       schema: {
         tags: ['Signing in'],
         summary: 'A token for a client id and secret.',
         security: [],
-        consumes: ['application/x-www-form-urlencoded'],
+        consumes: ['application/x-www-form-urlencoded', 'multipart/form-data'],
         querystring: ForeignQuery,
         body: TokenRequest,
         response: { 200: TokenReply },
@@ -36,8 +37,7 @@ export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function passwordForm(body: Buffer): Form {
-  const form = parseForm(body);
+function passwordForm(form: Form): Form {
   // RFC 6749 §4.3.2 demands it of clients; the older devices leave it out.
   if ((form.grant_type ?? 'password') !== 'password') {
     throw new LadingError('invalid_request', 'The grant_type must be password.');

@@ -1,10 +1,13 @@
 /** POST /api/files/upload: one chunk, raw or as a form. The hot path of the server. */
+import type { IncomingHttpHeaders } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
 import Type, { type TSchema } from 'typebox';
+import type { Compat } from '../../compat.ts';
 import type { ChunkIntent } from '../../engine/ingest.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
+import { isContentRange } from '../../protocol/content-range.ts';
 import { isMediaType } from '../../protocol/media-types.ts';
 import { FileStatus, UploadQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
@@ -85,6 +88,7 @@ export function uploadRoutes(app: FastifyInstance, deps: RouteDeps): void {
 
 function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { engine, metrics } = deps;
+  const loosened = loosenedBy(deps.config.compat);
   app.post<Upload>(URL, {
     schema: { ...schema, ...documentedBody },
     validatorCompiler: bodyUnseen,
@@ -93,6 +97,7 @@ function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
       const since = performance.now();
       checkRawType(request);
       const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
+      Object.assign(intent, loosened);
       intent.stands = standing(deps, request);
       intent.precondition = preconditionOf(request);
       intent.behind = digestTrailers(request);
@@ -108,6 +113,7 @@ function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
 
 function formRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { engine, metrics } = deps;
+  const loosened = loosenedBy(deps.config.compat);
   app.post<Upload>(URL, {
     constraints: { multipart: 'yes' },
     // Documented with the raw route: both are one operation.
@@ -115,10 +121,12 @@ function formRoute(app: FastifyInstance, deps: RouteDeps): void {
     config: { frequent: true, needs: 'files:write', readsContentRange: true },
     handler: async (request, reply): Promise<FileStatus> => {
       const since = performance.now();
-      const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, request.headers);
+      const headers = withoutStrangeRange(request.headers);
+      const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, headers);
       // Length and digest of a form are not those of its chunk.
       const intent: ChunkIntent = {
         ...rest,
+        ...loosened,
         contentDigest: null,
         contentLength: null,
         stands: standing(deps, request),
@@ -144,6 +152,17 @@ function formRoute(app: FastifyInstance, deps: RouteDeps): void {
       }
     },
   });
+}
+
+/** Older programs send a Content-Range of their own making beside the form; where the chunk belongs stands in its header. */
+function withoutStrangeRange(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const { 'content-range': range, ...others } = headers;
+  return typeof range === 'string' && !isContentRange(range) ? others : headers;
+}
+
+/** What programs of older servers may do besides. */
+function loosenedBy(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emptyChunk'> {
+  return { replaceFromStart: compat.allows('replaceFromStart'), emptyChunk: compat.allows('emptyChunk') };
 }
 
 /** How the two kinds of bodies look in the OpenAPI document. */
