@@ -2,23 +2,17 @@
 import { fileTypeFromTokenizer } from 'file-type';
 import { type IFormat, parseFromTokenizer, UnsupportedFileTypeError } from 'music-metadata';
 import type { Sound } from '../contracts.ts';
+import { ASF_HEADER, asfSound } from './asf.ts';
+import { codecName } from './codecs.ts';
+import { AMR_MAGIC, AMR_WB_MAGIC, ac3Sound, adtsFrame, adtsSound, amrSound } from './frames.ts';
+import { mp4Sound } from './mp4.ts';
+import { aiffSound, auSound, cafSound } from './plain.ts';
 import { MOST_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
+import { type Found, Source, soundOf } from './source.ts';
+import { waveSound } from './wave.ts';
 
 /** Containers of films, which may hold sound alone. */
-const CONTAINERS: ReadonlySet<string> = new Set([
-  'video/mp4',
-  'video/quicktime',
-  'video/webm',
-  'video/ogg',
-  'video/matroska',
-  'video/x-ms-asf',
-]);
-/** Names that browsers know better. */
-const KNOWN_AS: Readonly<Record<string, string>> = {
-  'audio/x-m4a': 'audio/mp4',
-  'audio/quicktime': 'audio/mp4',
-  'audio/x-ms-asf': 'audio/x-ms-wma',
-};
+const CONTAINERS: ReadonlySet<string> = new Set(['video/webm', 'video/ogg', 'video/matroska']);
 const OGG_HEAD_BYTES = 1024 ** 2;
 const OGG_TAIL_BYTES = 128 * 1024;
 
@@ -27,6 +21,8 @@ const OGG_TAIL_BYTES = 128 * 1024;
  * @throws what the disk fails with, an Error with a `code`
  */
 export async function lookAt(stored: Stored): Promise<Sound | null> {
+  const own = await lookOurselves(stored).catch(noAudio);
+  if (own !== undefined) return own;
   const found = await fileTypeFromTokenizer(new RangeTokenizer(stored)).catch(noAudio);
   if (!found) return null;
   const container = CONTAINERS.has(found.mime);
@@ -34,14 +30,61 @@ export async function lookAt(stored: Stored): Promise<Sound | null> {
   const format = await formatOf(stored, found.mime).catch(noAudio);
   if (!format) return null;
   if (container && (format.hasVideo !== false || format.hasAudio !== true)) return null;
-  const mediaType = found.mime.replace(/^video\//, 'audio/');
-  return {
-    mediaType: KNOWN_AS[mediaType] ?? mediaType,
-    durationSeconds: positive(format.duration),
-    sampleRate: whole(format.sampleRate),
-    channels: whole(format.numberOfChannels),
-    codec: format.codec ?? null,
-  };
+  return soundOf({
+    mediaType: found.mime.replace(/^video\//, 'audio/'),
+    durationSeconds: format.duration ?? null,
+    sampleRate: format.sampleRate ?? null,
+    channels: format.numberOfChannels ?? null,
+    codec: codecName(found.mime, format),
+  });
+}
+
+/** Undefined for what the metadata library reads. */
+async function lookOurselves(stored: Stored): Promise<Sound | null | undefined> {
+  const source = new Source(stored);
+  const start = await behindTag(source);
+  const head = await source.some(start, 16);
+  const text = head.toString('latin1');
+  let found: Promise<Found | null> | null = null;
+  if (/^(?:RIFF|RF64|BW64)....WAVE/s.test(text)) found = waveSound(source, start);
+  else if (await isAdts(source, start, head)) found = adtsSound(source, start);
+  else if (start > 0) return undefined;
+  else if (/^FORM....AIF[FC]/s.test(text)) found = aiffSound(source);
+  else if (text.startsWith('.snd')) found = auSound(source);
+  else if (text.startsWith('caff')) found = cafSound(source);
+  else if (text.startsWith(AMR_MAGIC) || text.startsWith(AMR_WB_MAGIC)) found = amrSound(source);
+  else if (text.startsWith('\x0b\x77')) found = ac3Sound(source);
+  else if (head.toString('hex') === ASF_HEADER) found = asfSound(source);
+  else if (text.slice(4, 8) === 'ftyp' && !/^(?:avif|avis|heic|heix|hevc|mif1|msf1|crx )/.test(text.slice(8)))
+    found = mp4(source, stored);
+  if (found === null) return undefined;
+  const sound = await found;
+  return sound && soundOf(sound);
+}
+
+/** ID3v2 tags are put in front of anything (ID3v2.4 §3.1). */
+async function behindTag(source: Source): Promise<number> {
+  const head = await source.some(0, 10);
+  if (head.length < 10 || head.toString('latin1', 0, 3) !== 'ID3') return 0;
+  const [a = 0, b = 0, c = 0, d = 0] = head.subarray(6);
+  const footer = ((head[5] ?? 0) & 16) === 0 ? 0 : 10;
+  return 10 + footer + (((a & 127) << 21) | ((b & 127) << 14) | ((c & 127) << 7) | (d & 127));
+}
+
+/** Two heads of frames one after the other: one alone may be chance. */
+async function isAdts(source: Source, start: number, head: Buffer): Promise<boolean> {
+  const first = adtsFrame(head);
+  if (first === null) return false;
+  const second = await source.some(start + first.bytes, 7);
+  return second.length < 7 || adtsFrame(second)?.rate === first.rate;
+}
+
+/** Of a file in fragments only the library knows how long it is. */
+async function mp4(source: Source, stored: Stored): Promise<Found | null> {
+  const found = await mp4Sound(source);
+  if (!found?.fragmented || found.durationSeconds !== null) return found;
+  const format = await formatOf(stored, 'audio/mp4').catch(noAudio);
+  return { ...found, durationSeconds: format?.duration ?? null };
 }
 
 /** Parsers fail on broken files in ways of their own; what the disk fails with goes on. */
@@ -52,11 +95,13 @@ function noAudio(error: unknown): null {
 
 /** @returns null for an audio file that is broken */
 async function formatOf(stored: Stored, mime: string): Promise<IFormat | null> {
-  if (/\/ogg\b/.test(mime) && stored.size > MOST_BYTES) return formatOfLongOgg(stored);
+  const isOgg = /\/ogg\b/.test(mime);
+  if (isOgg && stored.size > MOST_BYTES) return formatOfLongOgg(stored);
   const tokenizer = new RangeTokenizer(stored);
   tokenizer.fileInfo = { size: stored.size, mimeType: mime };
   try {
     const { format } = await parseFromTokenizer(tokenizer, { skipCovers: true });
+    if (isOgg && format.duration === undefined) return await withLengthOfOgg(stored, format);
     return format.sampleRate === undefined && format.codec === undefined ? null : format;
   } catch (error) {
     // Sound for sure, of which no more is to be known.
@@ -70,20 +115,16 @@ const NOTHING_KNOWN = { hasAudio: true } as IFormat;
 /** Ogg says at its end alone how long it is (RFC 3533 §6), and between there and the beginning there is nothing to know. */
 async function formatOfLongOgg({ size, read }: Stored): Promise<IFormat | null> {
   const format = await formatOf({ size: OGG_HEAD_BYTES, read }, 'audio/ogg');
-  const tail = Buffer.alloc(OGG_TAIL_BYTES);
+  return format && (await withLengthOfOgg({ size, read }, format));
+}
+
+async function withLengthOfOgg({ size, read }: Stored, format: IFormat): Promise<IFormat> {
+  const tail = Buffer.alloc(Math.min(size, OGG_TAIL_BYTES));
   const length = await read(tail, size - tail.length);
   const page = tail.subarray(0, length).lastIndexOf('OggS', length - 14);
-  if (format === null || page === -1) return format;
+  if (page === -1) return format;
   const rate = format.codec?.startsWith('Opus') ? 48_000 : format.sampleRate;
   const samples = Number(tail.readBigInt64LE(page + 6));
   const { duration: _ofTheHead, ...rest } = format;
   return rate && samples > 0 ? { ...rest, duration: samples / rate } : rest;
-}
-
-function positive(value: number | undefined): number | null {
-  return value !== undefined && Number.isFinite(value) && value >= 0 ? Math.round(value * 1000) / 1000 : null;
-}
-
-function whole(value: number | undefined): number | null {
-  return value !== undefined && Number.isInteger(value) && value > 0 ? value : null;
 }

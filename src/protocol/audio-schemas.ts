@@ -39,7 +39,7 @@ export const AudioFile = Type.Object(
     duration_seconds: Nullable(Type.Number({ minimum: 0, description: 'Null where the file does not tell.' })),
     sample_rate: Nullable(Type.Integer({ minimum: 0, description: 'Samples per second.' })),
     channels: Nullable(Type.Integer({ minimum: 0 })),
-    codec: Nullable(Text('As the metadata library names it.')),
+    codec: Nullable(Text('As ffprobe names it: pcm_s16le, mp3, aac, opus and others.')),
   },
   { title: 'AudioFile' },
 );

@@ -70,7 +70,7 @@ test('a WAV file is stored, described, listed and played from anywhere', async (
     duration_seconds: 2,
     sample_rate: 16_000,
     channels: 2,
-    codec: 'PCM',
+    codec: 'pcm_s16le',
   });
   assert.deepEqual(await listed(server, server.client), [made]);
   assert.deepEqual(await namesOf(server), ['a.wav']);
@@ -101,14 +101,14 @@ test('the description may stand in the query, and wins there', async (t) => {
 test('several codecs, known by what is in them', { skip: hasFfmpeg ? false : 'ffmpeg is not installed' }, async (t) => {
   const server = await startServer(t);
   const cases: [name: string, type: string, codec: RegExp, options?: string[]][] = [
-    ['a.mp3', 'audio/mpeg', /MPEG 1 Layer 3/],
-    ['a.flac', 'audio/flac', /FLAC/],
-    ['a.ogg', 'audio/ogg', /Vorbis/, ['-c:a', 'libvorbis']],
-    ['a.opus', 'audio/ogg; codecs=opus', /Opus/],
-    ['a.m4a', 'audio/mp4', /AAC/],
-    ['a.webm', 'audio/webm', /OPUS/i, ['-c:a', 'libopus']],
-    ['a.wav', 'audio/wav', /PCM/],
-    ['a.aac', 'audio/aac', /AAC/],
+    ['a.mp3', 'audio/mpeg', /^mp3$/],
+    ['a.flac', 'audio/flac', /^flac$/],
+    ['a.ogg', 'audio/ogg', /^vorbis$/, ['-c:a', 'libvorbis']],
+    ['a.opus', 'audio/ogg; codecs=opus', /^opus$/],
+    ['a.m4a', 'audio/mp4', /^aac$/],
+    ['a.webm', 'audio/webm', /^opus$/, ['-c:a', 'libopus']],
+    ['a.wav', 'audio/wav', /^pcm_s16le$/],
+    ['a.aac', 'audio/aac', /^aac$/],
   ];
   for (const [name, type, codec, options = []] of cases) {
     await t.test(name, async () => {
@@ -118,11 +118,7 @@ test('several codecs, known by what is in them', { skip: hasFfmpeg ? false : 'ff
       assert.match(made.codec ?? '', codec);
       assert.equal(made.sample_rate, 48_000);
       assert.equal(made.channels, 2);
-      assert.ok(
-        made.duration_seconds === null || Math.abs(made.duration_seconds - 2) < 0.2,
-        `${made.duration_seconds} s`,
-      );
-      if (name !== 'a.aac') assert.notEqual(made.duration_seconds, null);
+      assert.ok(Math.abs((made.duration_seconds ?? 0) - 2) < 0.2, `${made.duration_seconds} s`);
       const reply = await fetch(`${server.origin}/v1/audio/file/${made.id}`, { headers: server.client.headers });
       assert.equal(reply.headers.get('content-type'), type);
       assert.ok(Buffer.from(await reply.arrayBuffer()).equals(bytes));

@@ -187,9 +187,14 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
 
 async function soundOf(audio: AudioLibrary, owner: string, arrived: Arrived): Promise<Sound> {
   const sound = await audio.soundOf(owner, arrived);
-  if (!sound) throw notThat('audio');
+  if (!sound) throw new LadingError('unsupported_media_type', NO_AUDIO);
   return sound;
 }
+
+/** Why a file is refused; which of the reasons it is, only its sender can tell. */
+const NO_AUDIO =
+  'The content is not that of audio, or it is broken. Known are WAV (also RF64 and BW64), MP3, AAC, M4A, 3GP, QuickTime, Ogg, Opus, FLAC, ' +
+  'AIFF, AU, CAF, AMR, AC-3, WebM, Matroska, WMA and WavPack; files with a picture track are films. Convert it to one of them.';
 
 function notThat(what: string): LadingError {
   return new LadingError('unsupported_media_type', `The content is not that of ${what}, or it is broken.`);

@@ -1,0 +1,113 @@
+/**
+ * Sound without any header for the whole: AAC in ADTS (ISO/IEC 14496-3 §1.A.2), AMR (RFC 4867 §5) and AC-3 (ETSI TS 102 366). Frames are
+ * counted as far as a file is read, and estimated beyond.
+ */
+import { TooMuch } from './ranges.ts';
+import { Broken, type Found, type Source } from './source.ts';
+
+export const AAC_RATES = [
+  96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+];
+const AAC_SAMPLES = 1024;
+
+export interface AdtsFrame {
+  rate: number;
+  channels: number | null;
+  /** Of the whole frame. */
+  bytes: number;
+  samples: number;
+}
+
+/** The header of a frame; null when it is none. */
+export function adtsFrame(head: Buffer): AdtsFrame | null {
+  if (head.length < 7 || (head.readUInt16BE(0) & 0xfff6) !== 0xfff0) return null;
+  const rate = AAC_RATES[(head.readUInt8(2) >> 2) & 15];
+  const configuration = (head.readUInt16BE(2) >> 6) & 7;
+  const bytes = (head.readUInt32BE(2) >> 5) & 0x1fff;
+  if (rate === undefined || bytes < 7) return null;
+  const channels = configuration === 0 ? null : configuration === 7 ? 8 : configuration;
+  return { rate, channels, bytes, samples: AAC_SAMPLES * ((head.readUInt8(6) & 3) + 1) };
+}
+
+/** @param start of the first frame, behind a tag */
+export async function adtsSound(source: Source, start: number): Promise<Found> {
+  const first = adtsFrame(await source.all(start, 7));
+  if (first === null) throw new Broken();
+  const samples = await count(source, start, async (position) => {
+    const frame = adtsFrame(await source.some(position, 7));
+    return frame === null ? null : { bytes: frame.bytes, samples: frame.samples };
+  });
+  const { rate, channels } = first;
+  return { mediaType: 'audio/aac', durationSeconds: samples / rate, sampleRate: rate, channels, codec: 'aac' };
+}
+
+/** Bytes of a frame with its head, by its type; 0: there is none. */
+const AMR_NB = [13, 14, 16, 18, 20, 21, 27, 32, 6, 0, 0, 0, 0, 0, 0, 1];
+const AMR_WB = [18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1];
+/** Each is 20 ms. */
+const AMR_FRAMES_A_SECOND = 50;
+export const AMR_MAGIC = '#!AMR\n';
+export const AMR_WB_MAGIC = '#!AMR-WB\n';
+
+export async function amrSound(source: Source): Promise<Found> {
+  const wide = (await source.some(0, AMR_WB_MAGIC.length)).toString('latin1') === AMR_WB_MAGIC;
+  const start = wide ? AMR_WB_MAGIC.length : AMR_MAGIC.length;
+  const lengths = wide ? AMR_WB : AMR_NB;
+  const frames = await count(source, start, async (position) => {
+    const [head] = await source.some(position, 1);
+    const bytes = head === undefined ? 0 : (lengths[(head >> 3) & 15] ?? 0);
+    return bytes === 0 ? null : { bytes, samples: 1 };
+  });
+  return {
+    mediaType: wide ? 'audio/amr-wb' : 'audio/amr',
+    durationSeconds: frames / AMR_FRAMES_A_SECOND,
+    sampleRate: wide ? 16_000 : 8_000,
+    channels: 1,
+    codec: wide ? 'amr_wb' : 'amr_nb',
+  };
+}
+
+const AC3_RATES = [48_000, 44_100, 32_000];
+/** In kbit/s. */
+const AC3_BIT_RATES = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
+const AC3_CHANNELS = [2, 1, 2, 3, 3, 4, 4, 5];
+const AC3_SAMPLES = 1536;
+
+/** The bit rate of AC-3 is the same in all frames. */
+export async function ac3Sound(source: Source): Promise<Found> {
+  const head = await source.all(0, 8);
+  const rate = AC3_RATES[head.readUInt8(4) >> 6];
+  const bitRate = AC3_BIT_RATES[(head.readUInt8(4) & 63) >> 1];
+  const version = head.readUInt8(5) >> 3;
+  if (rate === undefined || bitRate === undefined || version > 10) throw new Broken();
+  const mode = head.readUInt8(6) >> 5;
+  // After the mode come levels of mixing, for the modes that have them, and then whether there is a channel for low frequencies.
+  const levels = ((mode & 1) !== 0 && mode !== 1 ? 2 : 0) + ((mode & 4) !== 0 ? 2 : 0) + (mode === 2 ? 2 : 0);
+  const low = (head.readUInt16BE(6) >> (12 - levels)) & 1;
+  const frameBytes = (bitRate * 1000 * AC3_SAMPLES) / rate / 8;
+  const durationSeconds = ((source.size / frameBytes) * AC3_SAMPLES) / rate;
+  const channels = (AC3_CHANNELS[mode] ?? 0) + low;
+  return { mediaType: 'audio/ac3', durationSeconds, sampleRate: rate, channels, codec: 'ac3' };
+}
+
+/** Samples of all frames from `start` on; of a long file by what the frames of its beginning have. */
+async function count(
+  source: Source,
+  start: number,
+  frameAt: (position: number) => Promise<{ bytes: number; samples: number } | null>,
+): Promise<number> {
+  let position = start;
+  let samples = 0;
+  try {
+    for (;;) {
+      const frame = await frameAt(position);
+      // One that is cut off, or what is no frame: a tag at the end.
+      if (frame === null || position + frame.bytes > source.size) return samples;
+      position += frame.bytes;
+      samples += frame.samples;
+    }
+  } catch (error) {
+    if (!(error instanceof TooMuch)) throw error;
+    return (samples * (source.size - start)) / Math.max(1, position - start);
+  }
+}

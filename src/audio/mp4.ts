@@ -1,0 +1,240 @@
+/**
+ * The MP4 family (ISO/IEC 14496-12): M4A, 3GP, 3G2, QuickTime. The description of a track often has two channels where its decoder's
+ * configuration has one, and lies of the rate of HE-AAC, so the configuration counts.
+ */
+import { AAC_RATES } from './frames.ts';
+import { Broken, type Found, number64, type Source } from './source.ts';
+
+interface Box {
+  type: string;
+  /** Of its content. */
+  start: number;
+  end: number;
+}
+
+const CODECS: Readonly<Record<string, string>> = {
+  alac: 'alac',
+  Opus: 'opus',
+  fLaC: 'flac',
+  samr: 'amr_nb',
+  sawb: 'amr_wb',
+  'ac-3': 'ac3',
+  'ec-3': 'eac3',
+  '.mp3': 'mp3',
+  'ms\0U': 'mp3',
+  ima4: 'adpcm_ima_qt',
+  ulaw: 'pcm_mulaw',
+  alaw: 'pcm_alaw',
+  in24: 'pcm_s24be',
+  in32: 'pcm_s32be',
+  fl32: 'pcm_f32be',
+  fl64: 'pcm_f64be',
+  'raw ': 'pcm_u8',
+  dtsc: 'dts',
+};
+/** Of `mp4a`, by the object type of its decoder. */
+const OBJECT_TYPES: Readonly<Record<number, string>> = {
+  64: 'aac',
+  102: 'aac',
+  103: 'aac',
+  104: 'aac',
+  105: 'mp3',
+  107: 'mp3',
+  165: 'ac3',
+  166: 'eac3',
+  169: 'dts',
+  173: 'opus',
+  221: 'vorbis',
+};
+
+/** @returns null for a film, and when there is no sound */
+export async function mp4Sound(source: Source): Promise<(Found & { fragmented: boolean }) | null> {
+  const brand = (await source.all(8, 4)).toString('latin1');
+  const moov = await find(source, { type: '', start: 0, end: source.size }, 'moov');
+  if (moov === null) throw new Broken();
+  let movieScale = 0;
+  let track: Found | null = null;
+  let fragmented = false;
+  for await (const box of boxes(source, moov)) {
+    if (box.type === 'mvhd') movieScale = (await timesOf(source, box)).scale;
+    if (box.type === 'mvex') fragmented = true;
+    if (box.type !== 'trak') continue;
+    const kind = await handlerOf(source, box);
+    if (kind === 'vide') return null;
+    if (kind === 'soun') track ??= await trackOf(source, box, movieScale);
+  }
+  if (track === null) return null;
+  const mediaType = /^3g2/.test(brand) ? 'audio/3gpp2' : /^3g/.test(brand) ? 'audio/3gpp' : 'audio/mp4';
+  return { ...track, mediaType, fragmented };
+}
+
+async function* boxes(source: Source, { start, end }: Box): AsyncGenerator<Box> {
+  let position = start;
+  while (position + 8 <= end) {
+    const head = await source.some(position, 16);
+    if (head.length < 8) return;
+    const short = head.readUInt32BE(0);
+    const header = short === 1 ? 16 : 8;
+    if (head.length < header) return;
+    const size = short === 1 ? number64(head.readBigUInt64BE(8)) : short === 0 ? end - position : short;
+    if (size < header) throw new Broken();
+    yield { type: head.toString('latin1', 4, 8), start: position + header, end: Math.min(end, position + size) };
+    position += size;
+  }
+}
+
+/** The first box on this path. */
+async function find(source: Source, within: Box, ...path: string[]): Promise<Box | null> {
+  const [type, ...rest] = path;
+  if (type === undefined) return within;
+  for await (const box of boxes(source, within)) if (box.type === type) return await find(source, box, ...rest);
+  return null;
+}
+
+async function handlerOf(source: Source, track: Box): Promise<string> {
+  const box = await find(source, track, 'mdia', 'hdlr');
+  return box === null ? '' : (await source.some(box.start + 8, 4)).toString('latin1');
+}
+
+/** Of `mvhd` and `mdhd`, which are alike up to there. */
+async function timesOf(source: Source, { start }: Box): Promise<{ scale: number; length: number }> {
+  const bytes = await source.all(start, 32);
+  if (bytes.readUInt8(0) === 1) return { scale: bytes.readUInt32BE(20), length: number64(bytes.readBigUInt64BE(24)) };
+  return { scale: bytes.readUInt32BE(12), length: bytes.readUInt32BE(16) };
+}
+
+async function trackOf(source: Source, track: Box, movieScale: number): Promise<Found> {
+  const header = await find(source, track, 'mdia', 'mdhd');
+  const table = await find(source, track, 'mdia', 'minf', 'stbl', 'stsd');
+  if (header === null || table === null) throw new Broken();
+  const { scale, length } = await timesOf(source, header);
+  const edited = await editedSeconds(source, track, movieScale);
+  const unknown = length === 0 || length === 0xffffffff || scale === 0;
+  const durationSeconds = edited ?? (unknown ? null : length / scale);
+  return { mediaType: '', durationSeconds, ...(await entryOf(source, table)) };
+}
+
+/** What the edit list leaves to be heard: encoders put silence before the beginning. Null where it does not tell. */
+async function editedSeconds(source: Source, track: Box, movieScale: number): Promise<number | null> {
+  const list = await find(source, track, 'edts', 'elst');
+  if (list === null || movieScale === 0) return null;
+  const head = await source.all(list.start, 8);
+  const long = head.readUInt8(0) === 1;
+  const bytes = await source.some(list.start + 8, Math.min(head.readUInt32BE(4), 64) * (long ? 20 : 12));
+  let sum = 0;
+  for (let at = 0; at + (long ? 20 : 12) <= bytes.length; at += long ? 20 : 12) {
+    const length = long ? number64(bytes.readBigUInt64BE(at)) : bytes.readUInt32BE(at);
+    const from = long ? number64(bytes.readBigInt64BE(at + 8)) : bytes.readInt32BE(at + 4);
+    if (from >= 0) sum += length;
+  }
+  return sum > 0 ? sum / movieScale : null;
+}
+
+type Entry = Pick<Found, 'sampleRate' | 'channels' | 'codec'>;
+
+/** The first description of samples (`AudioSampleEntry`), in its three versions. */
+async function entryOf(source: Source, table: Box): Promise<Entry> {
+  const start = table.start + 8;
+  const bytes = await source.all(start, 36);
+  const end = Math.min(table.end, start + bytes.readUInt32BE(0));
+  const type = bytes.toString('latin1', 4, 8);
+  const version = bytes.readUInt16BE(16);
+  const entry: Entry = {
+    codec: CODECS[type] ?? null,
+    channels: bytes.readUInt16BE(24),
+    sampleRate: bytes.readUInt16BE(32),
+  };
+  const bits = bytes.readUInt16BE(26);
+  if (type === 'sowt') entry.codec = `pcm_s${bits}le`;
+  if (type === 'twos') entry.codec = bits === 8 ? 'pcm_s8' : `pcm_s${bits}be`;
+  let content = start + 36;
+  if (version === 1) content += 16;
+  if (version === 2) {
+    const more = await source.all(content, 36);
+    entry.sampleRate = Math.round(more.readDoubleBE(4));
+    entry.channels = more.readUInt32BE(12);
+    if (type === 'lpcm') entry.codec = linear(more.readUInt32BE(20), more.readUInt32BE(24));
+    content += 36;
+  }
+  await refine(source, { type, start: content, end }, entry);
+  return entry;
+}
+
+/** QuickTime's flags of linear PCM. */
+function linear(bits: number, flags: number): string | null {
+  if (bits === 0 || bits > 64) return null;
+  return `pcm_${(flags & 1) === 0 ? 's' : 'f'}${bits}${(flags & 2) === 0 ? 'le' : 'be'}`;
+}
+
+/** What the decoder is told counts more than the description. */
+async function refine(source: Source, entry: Box, found: Entry): Promise<void> {
+  if (entry.type === 'Opus') found.sampleRate = 48_000;
+  if (entry.type === 'samr' || entry.type === 'sawb') {
+    found.channels = 1;
+    found.sampleRate = entry.type === 'samr' ? 8_000 : 16_000;
+  }
+  for await (const box of boxes(source, entry)) {
+    if (box.type === 'wave') await refine(source, { ...box, type: entry.type }, found);
+    if (box.type === 'esds') await refineByDescriptor(await source.some(box.start + 4, 256), found);
+    if (box.type === 'dOps') found.channels = (await source.all(box.start, 2)).readUInt8(1);
+    if (box.type === 'alac' && box.end - box.start >= 28) {
+      const bytes = await source.all(box.start, 28);
+      found.channels = bytes.readUInt8(13);
+      found.sampleRate = bytes.readUInt32BE(24);
+    }
+  }
+}
+
+/** Descriptors (ISO/IEC 14496-1 §7.2.6): a tag, a length of at most four times seven bits, the content. */
+function refineByDescriptor(bytes: Buffer, found: Entry): void {
+  let at = 0;
+  while (at + 2 <= bytes.length) {
+    const tag = bytes.readUInt8(at);
+    at += 1;
+    let length = 0;
+    for (let i = 0; i < 4 && at < bytes.length; i += 1) {
+      const byte = bytes.readUInt8(at);
+      at += 1;
+      length = (length << 7) | (byte & 127);
+      if (byte < 128) break;
+    }
+    if (tag === 3) {
+      const flags = bytes[at + 2] ?? 0;
+      at += 3 + ((flags & 128) !== 0 ? 2 : 0) + ((flags & 32) !== 0 ? 2 : 0);
+      if ((flags & 64) !== 0) at += 1 + (bytes[at] ?? 0);
+    } else if (tag === 4) {
+      found.codec = OBJECT_TYPES[bytes[at] ?? 0] ?? found.codec;
+      at += 13;
+    } else if (tag === 5) {
+      if (found.codec === 'aac') refineByAac(bytes.subarray(at, at + length), found);
+      return;
+    } else at += length;
+  }
+}
+
+/** AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1). */
+function refineByAac(bytes: Buffer, found: Entry): void {
+  let at = 0;
+  const take = (bits: number): number => {
+    let value = 0;
+    for (let i = 0; i < bits; i += 1, at += 1) value = value * 2 + (((bytes[at >> 3] ?? 0) >> (7 - (at & 7))) & 1);
+    return value;
+  };
+  const objectType = (): number => {
+    const type = take(5);
+    return type === 31 ? 32 + take(6) : type;
+  };
+  const rateOf = (): number | null => {
+    const index = take(4);
+    return index === 15 ? take(24) : (AAC_RATES[index] ?? null);
+  };
+  if (bytes.length < 2) return;
+  const type = objectType();
+  const rate = rateOf();
+  const configuration = take(4);
+  // HE-AAC says the rate after doubling; its second version makes two channels of one.
+  const doubled = type === 5 || type === 29 ? rateOf() : null;
+  found.sampleRate = doubled ?? rate ?? found.sampleRate;
+  if (configuration > 0) found.channels = configuration === 7 ? 8 : configuration;
+  if (type === 29 && configuration === 1) found.channels = 2;
+}

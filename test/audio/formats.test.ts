@@ -1,0 +1,283 @@
+/** What is found out about files of many formats, made by ffmpeg, is what ffprobe says of them. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import type { Stored } from '../../src/audio/ranges.ts';
+import { SoundReader } from '../../src/audio/sound.ts';
+import type { Sound } from '../../src/contracts.ts';
+import { wav } from '../support/audio.ts';
+import { temporaryFolder } from '../support/processes.ts';
+import { without } from '../support/programs.ts';
+
+const skip = without('ffmpeg') || without('ffprobe');
+const sounds = new SoundReader();
+after(() => sounds.close());
+
+function look(bytes: Buffer): Promise<Sound | null> {
+  const read: Stored['read'] = async (into, position) => {
+    const piece = bytes.subarray(position, position + into.length);
+    into.set(piece);
+    return piece.length;
+  };
+  return sounds.read('somebody', { size: bytes.length, read });
+}
+
+interface Format {
+  name: string;
+  channels: number;
+  rate: number;
+  options: string[];
+  type: string;
+}
+
+function format(type: string, name: string, channels: number, rate: number, codec: string, ...more: string[]): Format {
+  return { name, channels, rate, type, options: ['-c:a', codec, ...more] };
+}
+
+const FORMATS: Format[] = [
+  format('audio/wav', 'plain.wav', 1, 8_000, 'pcm_s16le'),
+  format('audio/wav', 'u8.wav', 1, 8_000, 'pcm_u8'),
+  format('audio/wav', 's24.wav', 2, 48_000, 'pcm_s24le'),
+  format('audio/wav', 's32.wav', 2, 48_000, 'pcm_s32le'),
+  format('audio/wav', 'float.wav', 2, 44_100, 'pcm_f32le'),
+  format('audio/wav', 'double.wav', 2, 44_100, 'pcm_f64le'),
+  format('audio/wav', 'surround.wav', 6, 48_000, 'pcm_s16le'),
+  format('audio/wav', 'surround24.wav', 6, 48_000, 'pcm_s24le'),
+  format('audio/wav', 'alaw.wav', 1, 8_000, 'pcm_alaw'),
+  format('audio/wav', 'mulaw.wav', 1, 8_000, 'pcm_mulaw'),
+  format('audio/wav', 'ima.wav', 1, 22_050, 'adpcm_ima_wav'),
+  format('audio/wav', 'ms.wav', 2, 22_050, 'adpcm_ms'),
+  format('audio/wav', 'mp3.wav', 2, 44_100, 'libmp3lame'),
+  format('audio/wav', 'gsm.wav', 1, 8_000, 'libgsm_ms'),
+  format('audio/wav', 'rf64.wav', 2, 48_000, 'pcm_s16le', '-rf64', 'always'),
+  format('audio/wav', 'bwf.wav', 1, 48_000, 'pcm_s24le', '-write_bext', '1', '-metadata', 'description=a tone'),
+  format('audio/mpeg', 'mono.mp3', 1, 44_100, 'libmp3lame', '-b:a', '64k'),
+  format('audio/mpeg', 'vbr.mp3', 2, 44_100, 'libmp3lame', '-q:a', '2'),
+  format('audio/mpeg', 'cbr.mp3', 2, 44_100, 'libmp3lame', '-b:a', '128k', '-write_xing', '0'),
+  format('audio/mpeg', 'tagged.mp3', 2, 44_100, 'libmp3lame', '-id3v2_version', '3', '-metadata', 'title=A tone'),
+  format('audio/mpeg', 'low.mp3', 1, 16_000, 'libmp3lame', '-b:a', '32k'),
+  format('audio/mpeg', 'a.mp2', 2, 44_100, 'mp2'),
+  format('audio/aac', 'mono.aac', 1, 44_100, 'aac'),
+  format('audio/aac', 'stereo.aac', 2, 44_100, 'aac'),
+  format('audio/mp4', 'mono.m4a', 1, 22_050, 'aac'),
+  format('audio/mp4', 'stereo.m4a', 2, 44_100, 'aac'),
+  format('audio/mp4', 'surround.m4a', 6, 48_000, 'aac'),
+  format('audio/mp4', 'alac.m4a', 2, 44_100, 'alac'),
+  format('audio/mp4', 'fragments.m4a', 2, 44_100, 'aac', '-movflags', 'frag_keyframe+empty_moov'),
+  format('audio/mp4', 'faststart.m4a', 2, 44_100, 'aac', '-movflags', 'faststart'),
+  format('audio/mp4', 'a.mp4', 2, 48_000, 'aac'),
+  format('audio/mp4', 'opus.mp4', 2, 48_000, 'libopus'),
+  format('audio/mp4', 'flac.mp4', 1, 44_100, 'flac', '-strict', '-2'),
+  format('audio/mp4', 'pcm.mov', 2, 48_000, 'pcm_s16le'),
+  format('audio/mp4', 'pcm24.mov', 1, 96_000, 'pcm_s24be'),
+  format('audio/3gpp', 'a.3gp', 1, 16_000, 'aac'),
+  format('audio/3gpp2', 'a.3g2', 2, 16_000, 'aac'),
+  format('audio/ogg; codecs=opus', 'mono.opus', 1, 48_000, 'libopus'),
+  format('audio/ogg; codecs=opus', 'stereo.opus', 2, 48_000, 'libopus'),
+  format('audio/ogg', 'mono.ogg', 1, 22_050, 'libvorbis'),
+  format('audio/ogg', 'stereo.ogg', 2, 44_100, 'libvorbis'),
+  format('audio/ogg', 'speex.ogg', 1, 16_000, 'libspeex'),
+  format('audio/ogg', 'flac.ogg', 2, 44_100, 'flac'),
+  format('audio/flac', 'a.flac', 2, 44_100, 'flac'),
+  format('audio/flac', 'a24.flac', 2, 96_000, 'flac', '-sample_fmt', 's32'),
+  format('audio/aiff', 'a.aiff', 2, 44_100, 'pcm_s16be'),
+  format('audio/aiff', 'a24.aiff', 2, 48_000, 'pcm_s24be'),
+  format('audio/aiff', 'little.aiff', 2, 44_100, 'pcm_s16le'),
+  format('audio/aiff', 'mulaw.aifc', 1, 8_000, 'pcm_mulaw', '-f', 'aiff'),
+  format('audio/aiff', 'float.aifc', 1, 8_000, 'pcm_f32be', '-f', 'aiff'),
+  format('audio/basic', 'a.au', 2, 44_100, 'pcm_s16be'),
+  format('audio/basic', 'mulaw.au', 1, 8_000, 'pcm_mulaw'),
+  format('audio/x-caf', 'a.caf', 2, 44_100, 'pcm_s16be'),
+  format('audio/x-caf', 'little.caf', 1, 44_100, 'pcm_s24le'),
+  format('audio/x-caf', 'alac.caf', 2, 44_100, 'alac'),
+  format('audio/webm', 'opus.webm', 2, 48_000, 'libopus'),
+  format('audio/webm', 'vorbis.webm', 2, 44_100, 'libvorbis'),
+  format('audio/matroska', 'flac.mka', 2, 44_100, 'flac'),
+  format('audio/matroska', 'aac.mka', 2, 44_100, 'aac'),
+  format('audio/matroska', 'pcm.mka', 2, 44_100, 'pcm_s16le'),
+  format('audio/x-ms-wma', 'a.wma', 2, 44_100, 'wmav2'),
+  format('audio/ac3', 'stereo.ac3', 2, 48_000, 'ac3'),
+  format('audio/ac3', 'surround.ac3', 6, 48_000, 'ac3'),
+  format('audio/wavpack', 'a.wv', 2, 44_100, 'wavpack'),
+];
+
+/** Of a frame of its codec, in seconds. */
+const FRAME: Record<string, number> = {
+  mp3: 1152,
+  mp2: 1152,
+  aac: 1024,
+  opus: 960,
+  wmav2: 2048,
+  ac3: 1536,
+  alac: 4096,
+};
+
+interface Stream {
+  codec_name: string;
+  channels: number;
+  sample_rate: string;
+  duration?: string;
+  nb_read_packets: string;
+}
+
+/** As ffprobe has it; of ADTS it only guesses the duration, so its frames are counted. */
+function probe(file: string): Sound {
+  const args = ['-v', 'error', '-count_packets', '-show_streams', '-show_format', '-of', 'json', file];
+  const { stdout } = spawnSync('ffprobe', args, { encoding: 'utf8' });
+  const { streams, format } = JSON.parse(stdout) as {
+    streams: Stream[];
+    format: { duration: string; format_name: string };
+  };
+  const [stream] = streams;
+  assert.ok(stream, `ffprobe does not know ${file}`);
+  const sampleRate = Number(stream.sample_rate);
+  const counted = (Number(stream.nb_read_packets) * 1024) / sampleRate;
+  const durationSeconds = format.format_name === 'aac' ? counted : Number(stream.duration ?? format.duration);
+  return { mediaType: '', durationSeconds, sampleRate, channels: stream.channels, codec: stream.codec_name };
+}
+
+function assertAgree(found: Sound | null, expected: Sound, type: string, name: string): void {
+  assert.ok(found, `${name} was refused`);
+  const { durationSeconds, ...rest } = found;
+  const { durationSeconds: probed, ...facts } = expected;
+  assert.deepEqual(rest, { ...facts, mediaType: type }, name);
+  const frame = (FRAME[facts.codec ?? ''] ?? 320) / (facts.sampleRate ?? 1);
+  assert.ok(
+    Math.abs((durationSeconds ?? -1) - (probed ?? 0)) <= frame + 0.001,
+    `${name}: ${durationSeconds}, ${probed}`,
+  );
+}
+
+async function make(folder: string, { name, channels, rate, options }: Format): Promise<string> {
+  const file = join(folder, name);
+  const tone = ['-f', 'lavfi', '-i', `sine=frequency=440:duration=2:sample_rate=${rate}`, '-ac', String(channels)];
+  const { status, stderr } = spawnSync('ffmpeg', ['-v', 'error', '-y', ...tone, ...options, file], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, `${name}: ${stderr}`);
+  return file;
+}
+
+test('what is found out of each format is what ffprobe says', { skip }, async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const one of FORMATS) {
+    await t.test(one.name, async () => {
+      const file = await make(folder, one);
+      assertAgree(await look(await readFile(file)), probe(file), one.type, one.name);
+    });
+  }
+});
+
+test('WAV as recorders that cannot go back, taggers and others leave it', { skip }, async (t) => {
+  const folder = await temporaryFolder(t);
+  const plain = wav({ seconds: 2, rate: 8000 });
+  const changed = (change: (bytes: Buffer) => void): Buffer => {
+    const bytes = Buffer.from(plain);
+    change(bytes);
+    return bytes;
+  };
+  const sizes = (riff: number, data: number): Buffer =>
+    changed((bytes) => {
+      bytes.writeUInt32LE(riff, 4);
+      bytes.writeUInt32LE(data, 40);
+    });
+  const tag = Buffer.concat([Buffer.from('ID3\x03\0\0\0\0\x02\0', 'latin1'), Buffer.alloc(256)]);
+  const rf64 = await readFile(
+    await make(folder, format('audio/wav', 'rf64.wav', 2, 48_000, 'pcm_s16le', '-rf64', 'always')),
+  );
+  const variants: Record<string, Buffer> = {
+    'zero.wav': sizes(0, 0),
+    'unknown.wav': sizes(0xffffffff, 0xffffffff),
+    // The header of a recorder that crashed.
+    'crashed.wav': sizes(36, 0),
+    'id3.wav': Buffer.concat([tag, plain]),
+    'odd.wav': Buffer.concat([plain.subarray(0, 36), Buffer.from('junk\x03\0\0\0abc\0', 'latin1'), plain.subarray(36)]),
+    'cut.wav': plain.subarray(0, 16_044),
+  };
+  for (const [name, bytes] of Object.entries(variants)) {
+    const file = join(folder, name);
+    await writeFile(file, bytes);
+    assertAgree(await look(bytes), probe(file), 'audio/wav', name);
+  }
+  const piped = spawnSync('ffmpeg', ['-v', 'error', '-i', join(folder, 'zero.wav'), '-f', 'wav', 'pipe:1']).stdout;
+  assert.equal((await look(piped))?.durationSeconds, 2);
+  // ffprobe of today; the one of some systems does not know BW64 yet.
+  rf64.write('BW64', 'latin1');
+  assert.deepEqual(await look(rf64), {
+    ...{ mediaType: 'audio/wav', durationSeconds: 2, sampleRate: 48_000, channels: 2, codec: 'pcm_s16le' },
+  });
+  // Beyond 4 GiB, of which only the head is there.
+  rf64.writeBigUInt64LE(2n ** 33n, rf64.indexOf('ds64') + 16);
+  assert.equal((await look(rf64))?.durationSeconds, 2);
+});
+
+test('AMR, alone and in 3GP', { skip }, async (t) => {
+  const folder = await temporaryFolder(t);
+  for (const [name, magic, head, bytes, type] of [
+    ['nb.amr', '#!AMR\n', 0x3c, 32, 'audio/amr'],
+    ['wb.amr', '#!AMR-WB\n', 0x44, 61, 'audio/amr-wb'],
+  ] as const) {
+    const frame = Buffer.alloc(bytes);
+    frame[0] = head;
+    const whole = Buffer.concat([Buffer.from(magic, 'latin1'), ...Array.from({ length: 100 }, () => frame)]);
+    const file = join(folder, name);
+    await writeFile(file, whole);
+    const { durationSeconds, ...facts } = probe(file);
+    assert.deepEqual(await look(whole), { ...facts, durationSeconds: 2, mediaType: type }, `${durationSeconds}`);
+    const inside = join(folder, `${name}.3gp`);
+    const { status, stderr } = spawnSync('ffmpeg', ['-v', 'error', '-i', file, '-c', 'copy', inside], {
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stderr);
+    assertAgree(await look(await readFile(inside)), probe(inside), 'audio/3gpp', inside);
+  }
+});
+
+test('films and formats that are not known are refused', { skip }, async (t) => {
+  const folder = await temporaryFolder(t);
+  const picture = ['-f', 'lavfi', '-i', 'color=red:size=16x16:duration=2', '-shortest'];
+  for (const name of ['film.mp4', 'film.mov', 'film.3gp', 'film.mkv', 'film.webm', 'film.wmv']) {
+    const file = await make(folder, {
+      name,
+      channels: 1,
+      rate: 48_000,
+      options: name === 'film.3gp' ? ['-c:a', 'aac'] : [],
+      type: '',
+    }).catch(() => null);
+    assert.notEqual(file, null, name);
+    const film = join(folder, `with-picture-${name}`);
+    const { status, stderr } = spawnSync('ffmpeg', ['-v', 'error', '-i', file ?? '', ...picture, film], {
+      encoding: 'utf8',
+    });
+    if (status !== 0) {
+      // Its encoder of pictures is not there, or wants another size.
+      t.diagnostic(`${name}: ${stderr.split('\n')[0]}`);
+      continue;
+    }
+    assert.equal(await look(await readFile(film)), null, name);
+  }
+  for (const name of ['a.tta', 'a.w64']) {
+    const file = await make(folder, { name, channels: 2, rate: 44_100, options: [], type: '' });
+    assert.equal(await look(await readFile(file)), null, name);
+  }
+});
+
+test('structures that lie about their sizes, or never end, are refused or read as far as they go', async () => {
+  const huge = Buffer.alloc(64);
+  huge.write('\0\0\0\x18ftypM4A \0\0\0\0M4A isom\0\0\0\x01moov', 'latin1');
+  huge.writeBigUInt64BE(2n ** 63n, 32);
+  const caf = Buffer.alloc(80);
+  caf.write('caff\0\x01\0\0desc', 'latin1');
+  caf.writeBigInt64BE(-(2n ** 62n), 12);
+  const aiff = Buffer.from('FORM\xff\xff\xff\xffAIFFXXXX\xff\xff\xff\xff', 'latin1');
+  const asf = Buffer.concat([Buffer.from('3026b2758e66cf11a6d900aa0062ce6c', 'hex'), Buffer.alloc(100)]);
+  asf.writeBigUInt64LE(2n ** 64n - 1n, 16);
+  const au = Buffer.from('.snd\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x03\0\0\xac\x44\0\0\0\x01', 'latin1');
+  for (const bytes of [huge, caf, aiff, asf]) assert.equal(await look(bytes), null);
+  assert.equal((await look(au))?.durationSeconds, 0);
+  const endless = wav();
+  endless.writeUInt32LE(0xfffffff0, 16);
+  assert.equal(await look(endless), null);
+});
