@@ -24,6 +24,7 @@ export const CATALOGUE = {
   not_contiguous: { status: 409, title: 'Not contiguous' },
   offset_mismatch: { status: 409, title: 'Offset mismatch' },
   superseded: { status: 409, title: 'Superseded' },
+  length_required: { status: 411, title: 'Length required' },
   precondition_failed: { status: 412, title: 'Precondition failed' },
   chunk_too_large: { status: 413, title: 'Chunk too large' },
   file_too_large: { status: 413, title: 'File too large' },

@@ -224,6 +224,7 @@ function codeOfStatus(status: number): ErrorCode {
     405: 'method_not_allowed',
     408: 'request_timeout',
     409: 'chunk_conflict',
+    411: 'length_required',
     412: 'precondition_failed',
     413: 'chunk_too_large',
     415: 'unsupported_media_type',

@@ -8,6 +8,7 @@ import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { DOORS, type Door, etagOf, knock, NEW, OLD, putOld, seen } from '../support/doors.ts';
 import { ask, content, type Fields } from '../support/resumable.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+import { Wire } from '../support/wire.ts';
 
 const EARLIER = 'Tue, 15 Nov 1994 08:12:31 GMT';
 const LATER = 'Sun, 07 Nov 2094 08:49:37 GMT';
@@ -235,4 +236,27 @@ test('codings and parts of content are refused at every door, and nothing change
       await refusedUnchanged(server, door, again, fields, statuses);
     }
   }
+});
+
+test('a request that says nothing of content stores no empty file at any door', async (t) => {
+  const server = await startServer(t, OPEN);
+  for (const door of DOORS) {
+    // An empty file that is asked for by its size needs no content; PATCH says by its offset what is complete, and tus the size.
+    if (door.kind === 'goes on' || door.operation === 'POST /files/') continue;
+    const name = freshName();
+    await putOld(server, door, name);
+    const { method, path, headers, body } = await door.prepare(server, name);
+    if (body === undefined) continue;
+    const before = await seen(server, door, name);
+    const said = Object.entries({ ...server.client.headers, ...(await door.as?.(server)), ...headers });
+    const wire = await Wire.open(server.port);
+    wire.head(`${method} ${path} HTTP/1.1`, 'Host: a', ...said.map(([field, value]) => `${field}: ${value}`));
+    const { status } = await wire.response();
+    wire.socket.destroy();
+    const whole = /content|uploads/.test(door.operation);
+    assert.ok(whole ? status === 411 : status < 500, `${label(door)}: ${status}`);
+    assert.equal(await seen(server, door, name), before, label(door));
+  }
+  const empty = await ask(server, 'PUT', '/api/files/content/empty');
+  assert.equal(empty.status, 201, 'Content-Length: 0 says that it is empty');
 });

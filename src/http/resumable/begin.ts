@@ -26,6 +26,7 @@ import {
   sayComplete,
   stateFields,
   UPLOADS,
+  wantFraming,
 } from './common.ts';
 import { inform } from './inform.ts';
 
@@ -44,9 +45,10 @@ export async function begin(
   reply: FastifyReply,
   destination: Destination,
 ): Promise<FastifyReply> {
+  const complete = completeOf(request.headers);
+  if (complete !== false) wantFraming(request);
   const before = await deps.engine.status(ownerOf(request.principal), destination.name);
   const created = destination.place === 'instead' && before.readable ? 200 : 201;
-  const complete = completeOf(request.headers);
   if (complete === null) return await oneShot(deps, request, reply, destination, created);
   return await resumable(deps, request, reply, destination, complete, created);
 }

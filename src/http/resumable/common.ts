@@ -82,6 +82,21 @@ export function contentLength({ headers }: FastifyRequest): number | null {
   return headers['transfer-encoding'] === undefined && headers[':method'] === undefined ? 0 : null;
 }
 
+/**
+ * A request without a word on content has none (RFC 9112 §6.3), but whoever sends one to store a file has forgotten the file: an empty one
+ * says `Content-Length: 0`.
+ * @throws LadingError `length_required`
+ */
+export function wantFraming({ headers, raw }: FastifyRequest): void {
+  if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return;
+  const { stream } = raw as { stream?: { endAfterHeaders?: boolean } };
+  if (stream?.endAfterHeaders === false) return;
+  throw new LadingError(
+    'length_required',
+    'The request says nothing of content, so nothing was stored. Send the file as the content (curl -T FILE), or for an empty file Content-Length: 0.',
+  );
+}
+
 /** `Content-Digest`: what the bytes of this request must agree with, or none of them counts; undefined when nothing is said. */
 export function proofOf(request: FastifyRequest): (() => Proof | null) | undefined {
   const header = 'Content-Digest';

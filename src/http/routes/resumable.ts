@@ -97,6 +97,7 @@ function creations(app: FastifyInstance, deps: RouteDeps): void {
     errors: [
       ...SIGNED_IN,
       ...BYTES,
+      'length_required',
       'out_of_bounds',
       'invalid_name',
       'not_found',
