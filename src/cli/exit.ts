@@ -12,6 +12,7 @@ export const EXIT = {
   unavailable: 7,
   range: 8,
   localFile: 9,
+  precondition: 10,
   interrupted: 130,
   unread: 141,
   terminated: 143,
@@ -22,8 +23,9 @@ export const EXIT_HELP = `Exit codes:
   1  other failure              7  network or server unavailable
   2  wrong usage or settings    8  the file does not reach to the range that is wanted
   3  not signed in, forbidden   9  a local file is not there or cannot be opened
-  4  not found on the server    130  stopped by Ctrl-C; run it again to go on
-  5  conflict with the server   141  nobody read the file on standard output to its end
+  4  not found on the server    10   the file is not the version that was asked for
+  5  conflict with the server   130  stopped by Ctrl-C; run it again to go on
+                                141  nobody read the file on standard output to its end
                                 143  ended by SIGTERM; run it again to go on`;
 
 /** Something that the person who typed the command has to change. */
@@ -59,7 +61,8 @@ export function exitCodeOf(error: unknown): number {
   if (code === 'invalid_name') return EXIT.usage;
   if (status === 401 || status === 403) return EXIT.denied;
   if (status === 404) return EXIT.notFound;
-  if (status === 409 || status === 412) return EXIT.conflict;
+  if (status === 412) return EXIT.precondition;
+  if (status === 409) return EXIT.conflict;
   if (status === 416) return EXIT.range;
   if (status >= 500 || status === 408 || status === 429) return EXIT.unavailable;
   return EXIT.failure;

@@ -1,12 +1,13 @@
 /** `lading ls` */
 import { type Command, Option } from 'commander';
 import type { FileStatus } from '../client/client.ts';
+import { percentOf } from '../protocol/progress.ts';
 import { run } from './command.ts';
 import { formatSize, stateOf, table } from './values.ts';
 
 interface Options {
   prefix?: string;
-  status?: 'partial' | 'complete';
+  status?: 'partial' | 'parked' | 'complete';
   owner?: string;
 }
 
@@ -14,6 +15,7 @@ const HELP = `
 Examples:
   $ lading ls --prefix camera-7/
   $ lading ls --status partial
+  $ lading ls --status parked        # partial ones for which nothing has arrived for long
   $ lading ls --json | jq -r '.files[].filename'`;
 
 export function addLs(root: Command): void {
@@ -21,13 +23,16 @@ export function addLs(root: Command): void {
     .command('ls')
     .description('list files and unfinished uploads')
     .option('--prefix <prefix>', 'only names that start with it')
-    .addOption(new Option('--status <status>', 'only these').choices(['partial', 'complete']))
+    .addOption(new Option('--status <status>', 'only these').choices(['partial', 'parked', 'complete']))
     .option('--owner <client>', 'whose files; for administrators, and to see what was granted')
     .addHelpText('after', HELP)
     .action((options: Options, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const files: FileStatus[] = [];
-        for await (const file of client.list({ ...options, limit: 1000, signal })) files.push(file);
+        const parked = options.status === 'parked';
+        const asked = { ...options, status: options.status === 'parked' ? ('partial' as const) : options.status };
+        for await (const file of client.list({ ...asked, limit: 1000, signal }))
+          if (!parked || file.stale) files.push(file);
         out.result({ files }, table(files.map(row), [0]));
         return undefined;
       }),
@@ -37,6 +42,12 @@ export function addLs(root: Command): void {
 function row(file: FileStatus): string[] {
   const { bytes_received: received, total_bytes: total } = file;
   const status = stateOf(file);
-  const progress = status === 'complete' || !total ? status : `${status} ${Math.floor((received / total) * 100)} %`;
-  return [formatSize(total ?? received), progress, file.updated_at?.replace(/\.\d+Z$/, 'Z') ?? '', file.filename];
+  const percent = percentOf(file);
+  const progress = status === 'complete' || percent === null ? status : `${status} ${percent} %`;
+  return [
+    formatSize(percent === null ? received : (total ?? received)),
+    progress,
+    file.updated_at?.replace(/\.\d+Z$/, 'Z') ?? '',
+    file.filename,
+  ];
 }

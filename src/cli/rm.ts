@@ -1,12 +1,14 @@
 /** `lading rm NAME…` */
 import type { Command } from 'commander';
 import { run } from './command.ts';
-import { EXIT, exitCodeOf } from './exit.ts';
+import { EXIT, exitCodeOf, UsageError } from './exit.ts';
+import { parseEtag } from './values.ts';
 
 interface RmOptions {
   owner?: string;
   force?: boolean;
   uploadOnly?: boolean;
+  ifMatch?: string;
 }
 
 const REMOVED: Record<string, string> = { file: 'file deleted', upload: 'unfinished upload cancelled' };
@@ -18,17 +20,20 @@ export function addRm(root: Command): void {
     .argument('<name...>', 'names on the server')
     .option('--owner <client>', 'whose files; for administrators')
     .option('--upload-only', 'cancel the unfinished upload and keep the complete file')
+    .option('--if-match <etag>', 'only that version of the file; for a single name', parseEtag)
     .option('-f, --force', 'a name that is not there is no error')
     .addHelpText('after', '\nExample:\n  $ lading rm camera-7/monday.wav camera-7/tuesday.wav')
     .action((names: string[], options: RmOptions, command: Command) =>
       run(command, async ({ client, out, signal }) => {
+        if (options.ifMatch !== undefined && names.length > 1)
+          throw new UsageError('--if-match goes with a single name.');
         const removed: string[] = [];
         const uploads: string[] = [];
         const lines: string[] = [];
         let exitCode: number = EXIT.ok;
         for (const name of names) {
           try {
-            const call = { owner: options.owner, signal };
+            const call = { owner: options.owner, ifMatch: options.ifMatch, signal };
             const found = options.uploadOnly
               ? await client.cancel(name, call).then(() => ['upload'])
               : await client.delete(name, call);

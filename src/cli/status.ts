@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import type { FileStatus } from '../client/client.ts';
 import { Patience } from '../client/patience.ts';
+import { percentOf } from '../protocol/progress.ts';
 import { type Context, run } from './command.ts';
 import { ProgressView } from './progress-view.ts';
 import { formatSize, parseDuration, stateOf, table } from './values.ts';
@@ -79,9 +80,15 @@ async function watch(context: Context, name: string, { owner, retryFor }: Option
 
 function oneLine(status: FileStatus): string {
   const { filename, total_bytes: total, bytes_received: received } = status;
-  const percent = total === null || total === 0 ? '' : `  ${Math.floor((received / total) * 100)} %`;
-  const of = total === null ? '' : ` of ${formatSize(total)}`;
-  return `${filename}: ${stateOf(status)}${percent}  ${formatSize(received)}${of}`;
+  const percent = percentOf(status);
+  const share = percent === null ? '' : `  ${percent} %`;
+  const of = total === null || status.undeclared ? '' : ` of ${formatSize(total)}`;
+  return `${filename}: ${stateOf(status)}${share}  ${formatSize(received)}${of}`;
+}
+
+function sizeOf({ total_bytes: total, undeclared }: FileStatus): string | null {
+  if (undeclared) return 'not declared yet';
+  return total === null ? null : `${total} bytes (${formatSize(total)})`;
 }
 
 function describe(status: FileStatus): string {
@@ -92,11 +99,12 @@ function describe(status: FileStatus): string {
     ['name', status.filename],
     ['status', status.stale ? `${stateOf(status)}, continues with the next byte` : status.status],
     ['received', `${status.bytes_received} bytes (${formatSize(status.bytes_received)})`],
-    ['size', status.total_bytes === null ? null : `${status.total_bytes} bytes (${formatSize(status.total_bytes)})`],
+    ['size', sizeOf(status)],
     ['readable', status.readable ? 'yes' : 'no'],
     ['missing', shown.length === 0 ? null : shown.join(', ')],
     ['type', status.content_type],
     ['crc-32', status.crc32],
+    ['etag', status.etag],
     ['id', status.id],
     ['created', status.created_at],
     ['updated', status.updated_at],

@@ -7,7 +7,7 @@ import type { RestartReason, UploadResult } from '../client/upload.ts';
 import { type Context, run } from './command.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
-import { addTransferOptions, formatSeconds, formatSize, parseCount, parseSize } from './values.ts';
+import { addTransferOptions, formatSeconds, formatSize, parseCount, parseEtag, parseSize } from './values.ts';
 
 interface Options {
   name?: string;
@@ -16,6 +16,7 @@ interface Options {
   /** Absent: only when an earlier upload goes on. */
   sha256?: boolean;
   overwrite?: boolean;
+  ifMatch?: string;
   contentType?: string;
   retryFor: number;
   progressEvery: number;
@@ -37,6 +38,7 @@ Examples:
   $ lading upload recording.wav
   $ lading upload *.wav --parallel 2
   $ lading upload build.img --name firmware/latest.img --sha256 --overwrite
+  $ lading upload notes.txt --if-match "$(lading status notes.txt --json | jq -r .etag)"
   $ lading upload big.bin --retry-for 2d --json`;
 
 export function addUpload(root: Command): void {
@@ -52,6 +54,7 @@ export function addUpload(root: Command): void {
     .option('--sha256', 'have the server compare the SHA-256 of the whole file')
     .option('--no-sha256', 'never read the file twice for its SHA-256')
     .option('--overwrite', 'replace a complete file of that name that has other content')
+    .option('--if-match <etag>', 'replace that version of the file and no other; for a single file', parseEtag)
     .option('--content-type <type>', 'what downloads are labelled as (default: by the extension)');
   addTransferOptions(command)
     .addHelpText('after', HELP)
@@ -68,6 +71,7 @@ function parseChunkSize(text: string): number {
 
 async function uploadAll(context: Context, files: string[], options: Options): Promise<number> {
   let exitCode: number = EXIT.ok;
+  if (options.ifMatch !== undefined && files.length > 1) throw new UsageError('--if-match goes with a single file.');
   for (const [name, path] of namesOf(files, options.name)) {
     try {
       await uploadOne(context, path, name, options);
@@ -116,6 +120,7 @@ async function uploadOne(
       parallel: options.parallel,
       digest: options.sha256 === undefined ? 'resume' : options.sha256 ? 'always' : 'never',
       overwrite: options.overwrite,
+      ifMatch: options.ifMatch,
       contentType: options.contentType,
       retryForMs: options.retryFor,
       signal,

@@ -48,6 +48,14 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
+/** An entity tag as `status` shows it, or without the quotation marks that a shell took away; `*`: any version. */
+export function parseEtag(text: string): string {
+  const bare = text.startsWith('"') && text.endsWith('"') && text.length > 1 ? text.slice(1, -1) : text;
+  if (bare === '*') return '*';
+  if (!/^[\x21\x23-\x7e]+$/.test(bare)) throw new InvalidArgumentError('Write the ETag that status shows.');
+  return `"${bare}"`;
+}
+
 /** The options of every transfer; in the values they are `retryFor` and `progressEvery`, both milliseconds. */
 export function addTransferOptions(command: Command): Command {
   const time = (flags: string, help: string, ms: number, shown: string) =>

@@ -80,6 +80,11 @@ export interface CallOptions {
   owner?: string | undefined;
 }
 
+export interface RemoveOptions extends CallOptions {
+  /** Throw `precondition_failed` unless the file has this ETag, and remove nothing. */
+  ifMatch?: string | undefined;
+}
+
 export interface ChunkUpload {
   /** Offset of the first byte of `data`; without data (an empty file) 0. */
   start: number;
@@ -89,6 +94,8 @@ export interface ChunkUpload {
   crc32?: number | undefined;
   reprDigest?: Digest | undefined;
   overwrite?: boolean | undefined;
+  /** Throw `precondition_failed` unless the complete file of this name has this ETag. */
+  ifMatch?: string | undefined;
   contentType?: string | undefined;
   onSent?: ((bytes: number) => void) | undefined;
   signal?: AbortSignal | undefined;
@@ -218,6 +225,7 @@ export class LadingClient {
     const headers: Record<string, string> = { 'content-type': 'application/octet-stream' };
     if (data.length > 0) headers['x-chunk-crc32'] = hex32(chunk.crc32 ?? this.crc32(data));
     if (reprDigest) headers['repr-digest'] = formatDigestField(reprDigest);
+    if (chunk.ifMatch !== undefined) headers['if-match'] = chunk.ifMatch;
     const header = { start, end: start + data.length - 1, checksum: sum256(data) };
     const query = {
       filename: name,
@@ -290,22 +298,23 @@ export class LadingClient {
   }
 
   /** Deletes a file and any upload of its name; resolves with which of them there was. Throws `not_found`. */
-  async delete(name: string, { signal, owner }: CallOptions = {}): Promise<Removed[]> {
-    const path = `api/files/${encode(name)}`;
-    return this.#answers
-      .json<Deleted>(await this.#call('DELETE', path, { query: { owner }, signal }))
-      .then(({ removed }) => removed);
+  async delete(name: string, options: RemoveOptions = {}): Promise<Removed[]> {
+    return this.#answers.json<Deleted>(await this.#remove(name, options)).then(({ removed }) => removed);
   }
 
   /** As `delete`, without saying what there was. */
-  async remove(name: string, options: CallOptions = {}): Promise<void> {
+  async remove(name: string, options: RemoveOptions = {}): Promise<void> {
     await this.delete(name, options);
   }
 
   /** Cancels the unfinished upload or replacement of a name; a complete file stays. Throws `not_found`. */
-  async cancel(name: string, { signal, owner }: CallOptions = {}): Promise<void> {
-    const query = { owner, upload: 'only' };
-    (await this.#call('DELETE', `api/files/${encode(name)}`, { query, signal })).discard();
+  async cancel(name: string, options: RemoveOptions = {}): Promise<void> {
+    (await this.#remove(name, options, { upload: 'only' })).discard();
+  }
+
+  #remove(name: string, { signal, owner, ifMatch }: RemoveOptions, query: Query = {}): Promise<TransportResponse> {
+    const headers: Record<string, string> = ifMatch === undefined ? {} : { 'if-match': ifMatch };
+    return this.#call('DELETE', `api/files/${encode(name)}`, { query: { owner, ...query }, headers, signal });
   }
 
   /** Ends an upload of undeclared size. Throws `not_contiguous` with `missing`. */

@@ -44,7 +44,8 @@ export class UploadRun {
   constructor(client: UploadCalls, source: UploadSource, options: UploadOptions) {
     this.#client = client;
     this.#source = source;
-    this.#options = options;
+    // Whoever names the version that is to go wants it replaced.
+    this.#options = options.ifMatch === undefined ? options : { ...options, overwrite: true };
     this.#patience = new Patience(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(source.size);
     this.#stride = new Stride(Math.max(1, options.chunkSize ?? DEFAULT_CHUNK));
@@ -194,6 +195,7 @@ export class UploadRun {
       totalSize: this.#source.size,
       contentType: this.#options.contentType,
       overwrite: this.#ledger.replacing !== null,
+      ifMatch: this.#options.ifMatch,
       signal: this.#stop.signal,
       idleMs: this.#knownDigest === null ? undefined : DIGEST_IDLE_MS,
     };
@@ -253,8 +255,9 @@ export class UploadRun {
   async #cancel(error: LadingError, status: FileStatus): Promise<void> {
     if (!this.#options.overwrite || this.#restarts > 0 || status.status !== 'partial') throw error;
     const { signal } = this.#stop;
+    const { ifMatch } = this.#options;
     await this.#patience.persist(async () =>
-      this.#client.cancel(this.#options.name, { signal }).catch((reason: unknown) => {
+      this.#client.cancel(this.#options.name, { signal, ifMatch }).catch((reason: unknown) => {
         // Somebody was faster, or the reply to an earlier try was lost.
         if (!(reason instanceof LadingError) || reason.code !== 'not_found') throw reason;
       }),

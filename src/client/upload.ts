@@ -36,6 +36,11 @@ export interface UploadOptions extends RetryOptions {
   digest?: 'always' | 'resume' | 'never' | undefined;
   /** Replace a complete file of that name that has other content. */
   overwrite?: boolean | undefined;
+  /**
+   * Replace the complete file of that name only while it has this ETag; else `precondition_failed`, and nothing is changed. The same content
+   * under another ETag is there already.
+   */
+  ifMatch?: string | undefined;
   contentType?: string | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: Progress) => void) | undefined;

@@ -1,4 +1,6 @@
 /** Sizes and times as people read them. */
+import type { FileStatus } from '../client/client.ts';
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 export function size(bytes: number | null): string {
@@ -28,7 +30,14 @@ export function duration(seconds: number): string {
 /** What becomes of an upload that is parked because nothing came for long. */
 export function parkedUntil({ expires_at: removed }: { expires_at: string | null }): string {
   const end = removed === null ? 'never removed' : `removed on ${time(removed)}`;
-  return `goes on with the next chunk, ${end}`;
+  return `continues with the next chunk, ${end}`;
+}
+
+/** Until when an upload is kept, which its table says of a column. */
+export function keptUntil(file: FileStatus): string {
+  if (file.status === 'complete') return 'complete';
+  if (file.stale) return parkedUntil(file);
+  return file.expires_at === null ? 'never removed' : time(file.expires_at);
 }
 
 /** What to tell a person of an error, and what to do next. */

@@ -89,5 +89,6 @@ export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MOST
     completed_at: complete ? iso(upload.lastCommitAt) : null,
     expires_at: complete || expiresAt === null ? null : iso(expiresAt),
     ...(upload.parked ? { stale: true } : {}),
+    ...(upload.size === null && !complete ? { undeclared: true } : {}),
   };
 }

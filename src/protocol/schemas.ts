@@ -74,6 +74,12 @@ export const FileStatus = Type.Object(
           'True: the upload is parked, because nothing has arrived for a long time; it continues with the next byte.',
       }),
     ),
+    undeclared: Type.Optional(
+      Type.Boolean({
+        description:
+          'True: nobody has said the size of the unfinished upload yet; total_bytes is the highest end seen + 1.',
+      }),
+    ),
     deliveries: Type.Optional(Type.Array(FileDelivery, { description: 'Where a complete file is sent on to.' })),
   },
   { title: 'FileStatus', description: 'What is known of a file. The first five keys are always there.' },

@@ -136,6 +136,68 @@ test('exit codes tell scripts what happened', async (t) => {
   assert.equal(await code(['--help']), 0);
 });
 
+test('--if-match replaces and removes one version and no other', async (t) => {
+  const { server, folder, lading, json } = await place(t);
+  for (const name of ['a', 'b', 'c']) await writeFile(join(folder, name), `content ${name}`);
+  const code = async (...args: string[]) => (await lading(args)).code;
+  const etag = async () => String((await json(['status', 'f'])).etag);
+  assert.equal(await code('upload', 'a', '--name', 'f', '--if-match', '*'), 10, 'there is no version yet');
+  assert.equal(await code('upload', 'a', '--name', 'f'), 0);
+  const first = await etag();
+  assert.match((await lading(['status', 'f'])).stdout, new RegExp(`^etag +${first}$`, 'm'));
+  assert.equal(await code('upload', 'b', '--name', 'f', '--if-match', first), 0);
+  const second = await etag();
+  const refused = await lading(['upload', 'c', '--name', 'f', '--if-match', first, '--json']);
+  assert.equal(refused.code, 10);
+  assert.match(refused.stderr + refused.stdout, /precondition_failed/);
+  assert.equal(await etag(), second, 'nothing was changed');
+  assert.equal(await code('upload', 'b', '--name', 'f', '--if-match', first), 0, 'the same content is there already');
+  assert.equal(await code('rm', 'f', '--if-match', first), 10);
+  assert.equal(await code('rm', 'f', '--if-match', first, '--force'), 10);
+  assert.equal(await code('rm', 'f', 'g', '--if-match', second), 2);
+  assert.equal(await code('upload', 'a', 'b', '--if-match', second), 2);
+  assert.equal(await code('rm', 'f', '--if-match', 'two words'), 2);
+  // A replacement that broke off goes on, as long as what it replaces is there.
+  const data = new Uint8Array(Buffer.from('content '));
+  await deviceOf(t, server).uploadChunk('f', { start: 0, data, totalSize: 9, overwrite: true });
+  assert.equal(await code('rm', 'f', '--upload-only', '--if-match', first), 10);
+  assert.equal(await code('upload', 'c', '--name', 'f', '--if-match', second), 0);
+  const third = (await etag()).replaceAll('"', '');
+  assert.equal(await code('rm', 'f', '--if-match', third), 0, 'a shell took the quotation marks away');
+});
+
+test('an upload of which nobody has said the size shows bytes and no share; parked ones are found', async (t) => {
+  let passed = 0;
+  const server = await startServer(t, { LADING_STALE_SECONDS: '60' }, { clock: clockOf(() => Date.now() + passed) });
+  const lading = async (...args: string[]) => {
+    const { code, stdout, stderr } = await runCli(t, args, { env: envOf(server, server.client) });
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+  const headers = { ...server.client.headers, 'upload-complete': '?0' };
+  const begun = await fetch(`${server.origin}/api/files/content/open`, {
+    method: 'PUT',
+    headers,
+    body: 'x'.repeat(2048),
+  });
+  assert.equal(begun.status, 201);
+  await deviceOf(t, server).uploadChunk('known', { start: 0, data: new Uint8Array(512), totalSize: 2048 });
+  assert.match(await lading('status', 'open'), /^size +not declared yet$/m);
+  assert.match(await lading('status', 'known'), /^size +2048 bytes/m);
+  const listed = await lading('ls');
+  assert.match(listed, /^ *2.0 KiB +partial +\S+ +open$/m);
+  assert.match(listed, /^ *2.0 KiB +partial 25 % +\S+ +known$/m);
+  assert.equal((await lading('ls', '--status', 'parked')).trim(), '');
+  passed = 61_000;
+  await fetch(`${server.origin}/api/sweep`, { method: 'POST', headers: server.admin.headers });
+  await fetch(`${server.origin}/api/files/content/whole`, { method: 'PUT', headers: server.client.headers, body: 'x' });
+  const parked = await lading('ls', '--status', 'parked');
+  assert.match(parked, /parked +\S+ +open$/m);
+  assert.match(parked, /parked 25 % +\S+ +known$/m);
+  assert.equal(parked.trim().split('\n').length, 2);
+  assert.doesNotMatch(await lading('ls', '--status', 'complete'), /open|known/);
+});
+
 test('a damaged stored file makes verify exit with 6 and say where', async (t) => {
   const { server, folder, lading } = await place(t);
   await writeFile(join(folder, 'f'), bytesOf(5000));

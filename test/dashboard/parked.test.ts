@@ -38,7 +38,7 @@ test('a parked upload says that it goes on and until when it is kept, and goes o
   const date = await page.evaluate(
     `new Date('${until}').toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })`,
   );
-  assert.equal(said, `goes on with the next chunk, removed on ${date}`);
+  assert.equal(said, `continues with the next chunk, removed on ${date}`);
   await page.getByLabel('State').selectOption('partial');
   await page.getByText('Nothing is like that.').waitFor();
   await page.getByLabel('State').selectOption('parked');
@@ -53,6 +53,15 @@ test('a parked upload says that it goes on and until when it is kept, and goes o
   await row.getByText('70 % received').waitFor();
   await goTo(page, 'Transfers');
   await page.getByRole('row').filter({ hasText: 'quiet.raw' }).getByText('70 % of').waitFor();
+  const open = await fetch(`${origin}/api/files/content/open.raw`, {
+    method: 'PUT',
+    headers: { ...admin.headers, 'upload-complete': '?0' },
+    body: 'x'.repeat(2048),
+  });
+  assert.equal(open.status, 201);
+  const openRow = page.getByRole('row').filter({ hasText: 'open.raw' });
+  await openRow.getByText('2.0 KiB', { exact: true }).waitFor();
+  assert.doesNotMatch((await openRow.textContent()) ?? '', /%/, 'nobody has said how many bytes there will be');
   await send(7, 10);
   await goTo(page, 'Files');
   await row.getByText('complete').waitFor();

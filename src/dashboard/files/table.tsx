@@ -1,6 +1,7 @@
 /** The list of files: only what is in sight is in the page, however many there are. */
 import { useMemo, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
+import { percentOf } from '../../protocol/progress.ts';
 import { parkedUntil, size, time } from '../format.ts';
 import { type Row, rowsOf, type SortKey } from './rows.ts';
 
@@ -202,8 +203,9 @@ function Line({ row, top, folder, chosen, mayDelete, onEnter, onChoose, onOpen, 
   );
 }
 
-function stateOf({ status, stale, bytes_received, total_bytes }: FileStatus): string {
-  if (status === 'complete') return 'complete';
-  if (stale) return total_bytes ? `parked at ${Math.floor((100 * bytes_received) / total_bytes)} %` : 'parked';
-  return total_bytes ? `${Math.floor((100 * bytes_received) / total_bytes)} % received` : 'receiving';
+function stateOf(file: FileStatus): string {
+  if (file.status === 'complete') return 'complete';
+  const percent = percentOf(file);
+  if (file.stale) return percent === null ? 'parked' : `parked at ${percent} %`;
+  return percent === null ? 'receiving' : `${percent} % received`;
 }

@@ -1,7 +1,8 @@
 /** Every upload on its way that one may see, as it happens, and how the server does. */
 import { useRef, useState } from 'preact/hooks';
+import { percentOf } from '../../protocol/progress.ts';
 import type { Transfer } from '../../protocol/transfer-schemas.ts';
-import { parkedUntil, size, time } from '../format.ts';
+import { keptUntil, size, time } from '../format.ts';
 import type { PageProps } from '../pages.ts';
 import { Act, Chart, Section, Table, Trouble } from '../parts.tsx';
 import { endUpload } from '../uploads.ts';
@@ -57,7 +58,7 @@ export function LivePage(props: PageProps) {
         owner,
         <Manifest transfer={transfer} />,
         file.stale ? 'parked' : receiving ? `${size(rateOf(file.id))}/s` : 'waits',
-        file.stale ? parkedUntil(file) : file.expires_at === null ? 'it is complete' : time(file.expires_at),
+        keptUntil(file),
         part ? (
           ''
         ) : (
@@ -101,8 +102,9 @@ export function LivePage(props: PageProps) {
 function Manifest({ transfer: { file } }: { transfer: Transfer }) {
   const { total_bytes: total, bytes_received: received, missing } = file;
   const whole = total ?? received;
-  const share = whole === 0 ? 0 : Math.floor((100 * received) / whole);
-  const label = total === null ? size(received) : `${share} % of ${size(total)}`;
+  const percent = percentOf(file);
+  const known = percent !== null || (total === 0 && !file.undeclared);
+  const label = known ? `${percent ?? 0} % of ${size(total)}` : size(received);
   return (
     <span class="manifest">
       <svg viewBox="0 0 1000 10" preserveAspectRatio="none" role="img" aria-label={`${label} received`}>
