@@ -1,6 +1,7 @@
 /** `lading admin reset`: a way back in for whoever has the data directory and no administrator. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { OfflineIdentity } from '../compose.ts';
+import type { Enrolled } from '../identity/clients.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
 import { Output } from './output.ts';
 import type { GlobalOptions } from './settings.ts';
@@ -108,9 +109,10 @@ async function resetIn(
     throw new UsageError(`${known.clientId} belongs to a tenant that was deleted; make another administrator.`);
   }
   const role = asked ?? (known ? administrator(known.clientId, known.role) : 'admin');
-  const made = known
-    ? await identity.renewClient(known.clientId, role)
-    : await clients.create({ role, name: 'made by lading admin reset', ...(id === undefined ? {} : { id }) });
+  const name = 'made by lading admin reset';
+  const make = (): Promise<Enrolled> =>
+    id === undefined ? clients.create({ role, name }) : identity.createClient({ role, name, id });
+  const made = known ? await identity.renewClient(known.clientId, role) : await make();
   if (!made) throw new Error('The client is gone.');
   const { clientId, secret } = made;
   const { changesOf } = await import('../http/changes.ts');

@@ -28,7 +28,7 @@ export async function ensureAdmin(identity: Identity, configured: FirstAdmin | n
   if (!known || !tenants.has(known.tenant)) {
     // In a tenant that is gone it administers nothing.
     await identity.remove({ kind: 'device', id });
-    await clients.create({ role: 'admin', name: 'configured administrator', id, secret });
+    await identity.createClient({ role: 'admin', name: 'configured administrator', id, secret });
   } else if (!ADMINISTRATORS.has(known.role)) {
     await identity.renewClient(id, 'admin', secret);
   } else if (!(await clients.isSecretOf(id, secret))) {

@@ -24,6 +24,8 @@ export interface NewClient {
   tenant?: string;
   id?: string;
   secret?: string;
+  /** Another client had this id: access tokens of that one must not be valid. */
+  again?: boolean;
 }
 
 export interface ClientChange {
@@ -71,6 +73,7 @@ export class Clients {
       createdAt: this.#clock.now(),
       lastUsed: null,
       notBefore: null,
+      ...(client.again ? { generation: newGeneration() } : {}),
     });
     this.#principals.delete(clientId);
     return { clientId, secret, role: client.role };

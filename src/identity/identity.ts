@@ -8,6 +8,7 @@
  *     grants                      what others may read, by leave of its owner
  *     tenants                     those who share nothing with each other
  */
+import { createHash } from 'node:crypto';
 import { isLongPast } from '../clock.ts';
 import type {
   ApiTokenDocument,
@@ -26,16 +27,19 @@ import type {
 } from '../contracts.ts';
 import type { Role } from '../protocol/schemas.ts';
 import { ApiTokens } from './api-tokens.ts';
-import { Clients, type Enrolled, type Issuance } from './clients.ts';
+import { Clients, type Enrolled, type Issuance, type NewClient } from './clients.ts';
 import { Grants } from './grants.ts';
 import { Kept } from './kept.ts';
 import { People } from './people.ts';
-import { ownerKey, reads } from './policy.ts';
+import { DEFAULT_TENANT, ownerKey, reads } from './policy.ts';
 import { principalOf } from './principals.ts';
 import { Secrets } from './secrets.ts';
 import { Shares } from './shares.ts';
 import { SignIns } from './sign-ins.ts';
 import { Tenants } from './tenants.ts';
+
+/** Who does not say how long access tokens are valid is not the server, and must not cut them short. */
+const LONGEST_ACCESS_SECONDS = 366 * 24 * 3600;
 
 /** Where the documents are kept. */
 export interface IdentityStores {
@@ -68,13 +72,16 @@ export class Identity {
   readonly grants: Grants;
   readonly tenants: Tenants;
   readonly #clock: Clock;
+  readonly #accessMs: number;
   readonly #besides: ((tenant: string) => Promise<void>)[] = [];
 
   private constructor(
     clock: Clock,
+    accessSeconds: number,
     parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'shares' | 'grants' | 'tenants'>,
   ) {
     this.#clock = clock;
+    this.#accessMs = accessSeconds * 1000;
     this.clients = parts.clients;
     this.people = parts.people;
     this.signIns = parts.signIns;
@@ -89,7 +96,7 @@ export class Identity {
   static async open(stores: IdentityStores, clock: Clock, settings: IdentitySettings): Promise<Identity> {
     // One limit on the memory and threads of password hashes for all doors.
     const secrets = new Secrets();
-    return new Identity(clock, {
+    return new Identity(clock, settings.accessSeconds ?? LONGEST_ACCESS_SECONDS, {
       clients: await Clients.open(stores.clients, clock, secrets),
       people: await People.open(stores.people, clock, secrets),
       signIns: await SignIns.open(
@@ -180,16 +187,37 @@ export class Identity {
     return this.clients.renew(id, role, secret);
   }
 
+  /**
+   * Makes a client of a chosen id, durable when it resolves. Nothing that an earlier client of this id was given is valid for it, whatever
+   * the date was then.
+   */
+  async createClient(client: NewClient & { id: string }): Promise<Enrolled> {
+    const { id, tenant = DEFAULT_TENANT } = client;
+    // What came in while the earlier one was being deleted.
+    await this.#endAllOf({ kind: 'device', id }, tenant);
+    return this.clients.create({ ...client, again: this.revoked.get(graveOf(id)) !== undefined });
+  }
+
   /** Deletes a client or a person with everything they were given; false when there is none. Their files stay. */
   async remove(subject: Subject): Promise<boolean> {
-    const there = subject.kind === 'device' ? this.clients.find(subject.id) : this.people.get(subject.id);
+    const { id, kind } = subject;
+    const there = kind === 'device' ? this.clients.find(id) : this.people.get(id);
     if (!there) return false;
+    // Ids of clients may be chosen, so one may come again while access tokens of this one have not expired. Ids of people never do.
+    if (kind === 'device') {
+      const until = this.#clock.steady() + this.#accessMs;
+      await this.revoked.put({ id: graveOf(id), until });
+    }
+    await this.#endAllOf(subject, there.tenant);
+    return kind === 'device' ? this.clients.remove(id) : this.people.remove(id);
+  }
+
+  async #endAllOf(subject: Subject, tenant: string): Promise<void> {
     await Promise.all([
       this.signIns.endAllOf(subject),
       this.apiTokens.revokeAllOf(subject),
-      this.#endSharing(subject, ownerKey(there.tenant, subject.id)),
+      this.#endSharing(subject, ownerKey(tenant, subject.id)),
     ]);
-    return subject.kind === 'device' ? this.clients.remove(subject.id) : this.people.remove(subject.id);
   }
 
   /** What a subject shared, and what of its files was. */
@@ -244,4 +272,9 @@ export class Identity {
   async close(): Promise<void> {
     await Promise.all([this.clients.close(), this.people.close(), this.apiTokens.close(), this.shares.close()]);
   }
+}
+
+/** Where it is remembered that there was a client of this id, as long as access tokens of it may be in use. */
+function graveOf(clientId: string): string {
+  return `client-${createHash('sha256').update(clientId).digest('hex').slice(0, 32)}`;
 }
