@@ -12,11 +12,15 @@ import { put } from '../support/downloads.ts';
 import { fakedDate, withoutFaketime } from '../support/faked-date.ts';
 import { grant, granted, works } from '../support/oauth.ts';
 import { type ServerProcess, startServerProcess } from '../support/processes.ts';
+import { CLIENT, startYandex } from '../support/providers.ts';
 import { type Random, seeded } from '../support/random.ts';
 import { signIn, type TestServer } from '../support/server.ts';
-import { STORIES } from './stories.ts';
+import { startVoiceProvider } from '../support/voice-provider.ts';
+import { cookies, outside, password, player, secondFactor } from './people-stories.ts';
+import { STORIES, type Story } from './stories.ts';
 
-const ROUNDS = Number(process.env.CLOCK_ROUNDS ?? 1);
+/** Of each story. */
+const ROUNDS = Number(process.env.CLOCK_ROUNDS || 1);
 const skip = withoutFaketime;
 
 const SETTINGS = {
@@ -63,27 +67,55 @@ async function stage(t: TestContext): Promise<Stage> {
 }
 
 /** Rounds of some stories with one server. */
-async function tell(t: TestContext, names: readonly (keyof typeof STORIES)[]): Promise<void> {
+async function tell(t: TestContext, stories: Record<string, Story>, more: Record<string, string> = {}): Promise<void> {
   const random = seeded(t);
   const { setDate, start } = await stage(t);
-  const { server } = await start();
+  const { server } = await start(more);
   const step = async (): Promise<void> => {
     if (random.once(2)) await setDate(random.pick([0, ...STEPS]));
   };
   for (let round = 0; round < ROUNDS; round += 1) {
-    for (const name of names) {
+    for (const [name, story] of Object.entries(stories)) {
       t.diagnostic(`${name} ${round}`);
-      await STORIES[name]({ t, server, name: `${name}-${round}.bin`, step });
+      await story({ t, server, name: `${name}-${round}.bin`, step });
     }
   }
 }
 
+const { throttle, parked, ...others } = STORIES;
+
 test('the date is set at any moment: uploads, links, tokens, sessions, rates, deliveries', { skip }, (t) =>
-  tell(t, ['chunks', 'slowly', 'tus', 'resumable', 'share', 'apiTokens', 'refresh', 'rates', 'delivery']),
+  tell(t, others),
 );
 
-// Of a server of its own: failures from an address count for everybody there.
-test('the date is set at any moment: guesses', { skip }, (t) => tell(t, ['throttle']));
+// For servers of their own: failures from an address count for everybody there, and uploads are parked soon.
+test('the date is set at any moment: guesses', { skip }, (t) => tell(t, { throttle }));
+
+test('the date is set at any moment: uploads for which nothing comes', { skip }, (t) =>
+  tell(t, { parked }, { LADING_STALE_SECONDS: '1' }),
+);
+
+test('the date is set at any moment: people, browsers, an outside provider', { skip }, async (t) => {
+  const url = await startYandex(t, { ada: { id: '1', default_email: 'ada@x.example', first_name: 'Ada' } });
+  await tell(
+    t,
+    { password, cookies, outside, player },
+    {
+      LADING_REGISTRATION: 'open',
+      LADING_YANDEX_CLIENT_ID: CLIENT.id,
+      LADING_YANDEX_CLIENT_SECRET: CLIENT.secret,
+      LADING_YANDEX_OAUTH_URL: url,
+      LADING_YANDEX_LOGIN_URL: url,
+    },
+  );
+});
+
+test('the date is set at any moment: a second factor', { skip }, async (t) => {
+  const voice = await startVoiceProvider(t);
+  const limits = { LADING_OTP_PHONE_HOUR: '0', LADING_OTP_CALLER_HOUR: '0', LADING_OTP_DAY: '0' };
+  const more = { LADING_REQUIRE_OTP: 'share', ...limits, ...voice.settings };
+  await tell(t, { secondFactor: secondFactor(voice) }, more);
+});
 
 test('the date is another one at each start: nothing is lost, and tokens of before the secret changed stay out', {
   skip,

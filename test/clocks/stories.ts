@@ -27,7 +27,7 @@ export interface Scene {
   step(): Promise<void>;
 }
 
-type Story = (scene: Scene) => Promise<void>;
+export type Story = (scene: Scene) => Promise<void>;
 
 async function asJson<T>(reply: Promise<Response>, status: number): Promise<T> {
   const { status: got, ...body } = await reply.then(async (r) => ({ status: r.status, text: await r.text() }));
@@ -102,6 +102,28 @@ const resumable: Story = async ({ server, name, step }) => {
   await step();
   const last = await append(server, url, 20, ALPHABET.subarray(20), '?1');
   assert.ok(last.status >= 200 && last.status < 300, last.body);
+  await step();
+  await assertStored(server, name);
+};
+
+/** Nothing comes for so long that the upload is parked; it goes on all the same. Only for a server that parks soon. */
+const parked: Story = async ({ server, name, step }) => {
+  const { origin, admin, client } = server;
+  await put(server, name, 0, ALPHABET.subarray(0, 13), { total_size: '26' });
+  await step();
+  const isParked = async (): Promise<boolean> => {
+    await asJson(fetch(`${origin}/api/sweep`, { method: 'POST', headers: admin.headers }), 200);
+    const status = fetch(`${origin}/api/files/status/${name}`, { headers: client.headers });
+    const { stale, bytes_received: bytes } = await asJson<{ stale?: boolean; bytes_received: number }>(status, 200);
+    assert.equal(bytes, 13, 'nothing is lost');
+    return stale === true;
+  };
+  await eventually(isParked, 'the end of its patience');
+  for (let n = 0; n < 3; n += 1) {
+    await step();
+    await isParked();
+  }
+  await put(server, name, 13, ALPHABET.subarray(13), { total_size: '26' });
   await step();
   await assertStored(server, name);
 };
@@ -241,4 +263,5 @@ export const STORIES = {
   throttle,
   rates,
   delivery,
+  parked,
 } satisfies Record<string, Story>;

@@ -1,0 +1,131 @@
+/** The stories of people and of what they sign in with: see `stories.ts`. */
+import assert from 'node:assert/strict';
+import type { CallVerified } from '../../src/protocol/call-schemas.ts';
+import type { SignedIn } from '../../src/protocol/people-schemas.ts';
+import { ALPHABET, put } from '../support/downloads.ts';
+import { eventually } from '../support/eventually.ts';
+import { anna, ask, cookiesOf, PASSWORD, register, login as signInAs } from '../support/people.ts';
+import type { VoiceProvider } from '../support/voice-provider.ts';
+import type { Story } from './stories.ts';
+
+const PHONE = '+14155552671';
+
+async function statusOf(reply: Promise<Response>): Promise<number> {
+  const got = await reply;
+  await got.arrayBuffer();
+  return got.status;
+}
+
+function addressOf(name: string): string {
+  return `${name.replaceAll(/\W/g, '-')}@x.example`;
+}
+
+/** A password: the right one lets in, another one does not. */
+export const password: Story = async ({ server: { origin }, name, step }) => {
+  const email = addressOf(name);
+  await register(origin, { ...anna, email });
+  const wrong = { email, password: `${PASSWORD}, perhaps` };
+  await step();
+  // Once, for all failures from an address count.
+  assert.equal(await statusOf(ask(origin, '/v1/auth/login', { body: wrong })), 401);
+  for (let n = 0; n < 3; n += 1) {
+    await step();
+    await signInAs(origin, email);
+  }
+};
+
+/** A browser that is signed in: its cookies are renewed, and worth nothing once it has signed out. */
+export const cookies: Story = async ({ server: { origin }, name, step }) => {
+  const email = addressOf(name);
+  let { cookie } = await register(origin, { ...anna, email });
+  const me = (): Promise<number> => statusOf(ask(origin, '/v1/auth/me', { headers: { cookie } }));
+  const page = { origin, 'sec-fetch-site': 'same-origin' };
+  for (let n = 0; n < 4; n += 1) {
+    await step();
+    assert.equal(await me(), 200);
+    await step();
+    const renewed = await ask(origin, '/v1/auth/refresh', { method: 'POST', headers: { cookie, ...page }, body: {} });
+    assert.equal(renewed.status, 200, await renewed.clone().text());
+    await renewed.arrayBuffer();
+    cookie = cookiesOf(renewed);
+  }
+  assert.equal(
+    await statusOf(ask(origin, '/v1/auth/logout', { method: 'POST', headers: { cookie, ...page }, body: {} })),
+    200,
+  );
+  for (let n = 0; n < 2; n += 1) {
+    await step();
+    assert.equal(await me(), 401, 'the session is over');
+  }
+};
+
+/** At an outside provider and back. */
+export const outside: Story = async ({ server: { origin }, step }) => {
+  const begun = await ask(origin, '/v1/auth/yandex/login');
+  assert.equal(begun.status, 302, await begun.text());
+  const cookie = cookiesOf(begun);
+  await step();
+  const there = new URL(begun.headers.get('location') ?? '');
+  there.searchParams.set('login', 'ada');
+  const back = await fetch(there, { redirect: 'manual' });
+  await back.arrayBuffer();
+  await step();
+  const path = (back.headers.get('location') ?? '').replace(origin, '');
+  const arrived = await ask(origin, path, { headers: { cookie } });
+  assert.equal(arrived.status, 200, await arrived.clone().text());
+  const { access_token: token } = (await arrived.json()) as SignedIn;
+  await step();
+  const headers = { authorization: `Bearer ${token}` };
+  assert.equal(await statusOf(ask(origin, '/v1/auth/me', { headers })), 200);
+};
+
+/** A page that plays a file. */
+export const player: Story = async ({ server, name, step }) => {
+  const { origin, client } = server;
+  await put(server, name, 0, ALPHABET, { total_size: '26' });
+  const opened = await fetch(`${origin}/api/files/player/${name}`, { method: 'POST', headers: client.headers });
+  assert.equal(opened.status, 201, await opened.clone().text());
+  const { url, player_id: id } = (await opened.json()) as { url: string; player_id: string };
+  const cookie = opened.headers.get('set-cookie')?.split(';')[0] ?? '';
+  const play = (): Promise<number> => statusOf(fetch(`${origin}${url}`, { headers: { cookie } }));
+  for (let n = 0; n < 3; n += 1) {
+    await step();
+    assert.equal(await play(), 200);
+  }
+  const ended = fetch(`${origin}/api/players/${id}`, { method: 'DELETE', headers: client.headers });
+  assert.equal(await statusOf(ended), 200);
+  await step();
+  assert.equal(await play(), 404);
+};
+
+/** A code by telephone, and what it opens. The server asks for it before links are made. */
+export function secondFactor(voice: VoiceProvider): Story {
+  return async ({ server, name, step }) => {
+    const { origin, admin, client } = server;
+    await put(server, name, 0, ALPHABET, { total_size: '26' });
+    const phones = `/api/phones/client/${client.id}`;
+    const register = { method: 'PUT', headers: { ...admin.headers }, body: { phone: PHONE } };
+    assert.equal(await statusOf(ask(origin, phones, register)), 200);
+    const made = await ask(origin, '/api/tokens', {
+      headers: { ...client.headers },
+      body: { scopes: ['files:read', 'files:write'] },
+    });
+    const headers = { authorization: `Bearer ${((await made.json()) as { token: string }).token}` };
+    const share = (): Promise<number> => statusOf(ask(origin, `/api/files/share/${name}`, { headers, body: {} }));
+    await step();
+    assert.equal(await share(), 403);
+    const placed = voice.placed.length;
+    assert.equal(await statusOf(ask(origin, '/calls/otp', { headers, body: { phone: PHONE } })), 200);
+    await eventually(() => voice.placed.length > placed, 'the call');
+    await step();
+    const code = voice.placed.at(-1)?.code ?? '';
+    const verified = await ask(origin, '/calls/verify', { headers, body: { phone: PHONE, code } });
+    assert.equal(verified.status, 200, await verified.clone().text());
+    assert.notEqual(((await verified.json()) as CallVerified).second_factor_until, null);
+    for (let n = 0; n < 3; n += 1) {
+      await step();
+      assert.equal(await share(), 201);
+    }
+    assert.equal(await statusOf(ask(origin, '/calls/verify', { headers, body: { phone: PHONE, code } })), 404);
+  };
+}
