@@ -17,7 +17,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
-import type { Clock, DateBox, KeptTime } from './contracts.ts';
+import type { Clock, KeptTime } from './contracts.ts';
 
 /** What a step must hold for. */
 export const CONFIRM_MS = 600_000;
@@ -89,6 +89,7 @@ export class SteadyClock implements Clock {
   readonly #guessed: number;
   /** How far the date is ahead of the time line, to be shown: small corrections do not change it. */
   #ahead: number;
+  #latest: number;
   /** What was proven last. */
   #proven: Pick<KeptTime, 'date' | 'ahead'>;
 
@@ -107,12 +108,17 @@ export class SteadyClock implements Clock {
     this.#guessed = guessed;
     this.#proven = { date: this.#known, ahead: kept?.ahead ?? 0 };
     this.#ahead = this.#proven.ahead;
+    this.#latest = kept?.latest ?? 0;
   }
 
   steady(): number {
     // A sleep is noticed by the date.
     this.now();
     return Math.floor(this.#beganSteady + this.#source.monotonic() - this.#began + this.#slept);
+  }
+
+  get latest(): number {
+    return this.#latest;
   }
 
   passed(moment: number): number {
@@ -173,7 +179,13 @@ export class SteadyClock implements Clock {
     // Reads the date, which says how far it is ahead.
     this.dateOf(0);
     if (date !== null) this.#proven = { date, ahead: this.#ahead };
-    return { ...this.#proven, steady: this.steady(), boot: this.#boot, uptime: this.#source.uptime() };
+    return {
+      ...this.#proven,
+      latest: this.#latest,
+      steady: this.steady(),
+      boot: this.#boot,
+      uptime: this.#source.uptime(),
+    };
   }
 
   #stepped(change: number, time: number): number {
@@ -194,6 +206,7 @@ export class SteadyClock implements Clock {
       });
     }
     if (time - this.#pending.at < CONFIRM_MS) return this.#dateAt(time);
+    if (by < 0) this.#latest = Math.max(this.#latest, this.#dateAt(time));
     this.#spans.push({ from: this.#from, to: this.#offset + time, offset: this.#offset });
     this.#offset += by;
     this.#from = this.#offset + time;
@@ -245,45 +258,6 @@ function steadyAtStart(
   const steady = kept.steady + up - kept.uptime;
   const agrees = Math.abs(byDate - steady) <= TOLERANCE_MS;
   return { steady: agrees ? Math.max(byDate, kept.steady) : steady, guessed: 0 };
-}
-
-/** The clock of a server, which remembers from run to run how late it is. */
-export interface KeptClock {
-  clock: Clock;
-  /** Remembers the date for the next run. */
-  close(): Promise<void>;
-}
-
-/**
- * Opens the clock. What the next run must know is written down at the start, while the server runs and when it stops. When it cannot be
- * read or written, that is no reason to stop: the next run then goes by its date.
- */
-export async function openClock(box: DateBox, warn: (message: string, details: object) => void): Promise<KeptClock> {
-  const kept = await box.read().catch((error: unknown) => {
-    warn('the date of the last run cannot be read', { error });
-    return null;
-  });
-  const clock = new SteadyClock({ kept, warn });
-  const keep = async (): Promise<void> => {
-    await box
-      .write(clock.keep())
-      .catch((error: unknown) => warn('the date cannot be kept for the next run', { error }));
-  };
-  const time = clock.keep();
-  // What was kept since the machine started still says it all.
-  let keeping: Promise<void> = time.boot !== null && time.boot === kept?.boot ? Promise.resolve() : keep();
-  await keeping;
-  const timer = setInterval(() => {
-    keeping = keep();
-  }, CONFIRM_MS).unref();
-  return {
-    clock,
-    close: async () => {
-      clearInterval(timer);
-      await keeping;
-      await keep();
-    },
-  };
 }
 
 /** True when this moment of the time line is past beyond doubt and for a while: what lapsed then may be removed. */

@@ -26,6 +26,8 @@ export interface Clock {
   passed(moment: number): number;
   /** The date of a moment of the time line, as the clock is set now: to be shown. */
   dateOf(moment: number): number;
+  /** The latest date that was given out before the date was set back; 0: it never was. */
+  readonly latest: number;
 }
 
 // ---------------------------------------------------------------- bytes
@@ -168,6 +170,10 @@ export interface FileDocument {
   /** Of the last change that was written here; an open upload's own truth is the time of its last manifest record. */
   updatedAt: number;
   completedAt: number | null;
+  /** The same on the time line (`Clock.steady`); absent in documents of earlier versions. */
+  sealedAt?: number;
+  /** Last-Modified, where a date of before says something else: see `engine/modified.ts`. */
+  modifiedAt?: number;
   /** Id of the complete file that this upload replaces when it is sealed. */
   replaces: string | null;
   /** Open: date since when it is parked, for nothing came for long. */
@@ -320,6 +326,8 @@ interface TargetBase {
   name: string;
   rule: DeliveryRule;
   createdAt: number;
+  /** The same on the time line (`Clock.steady`); absent in documents of earlier versions. */
+  madeAt?: number;
   /** Password or signing key, sealed. */
   secret: string;
 }
@@ -369,7 +377,7 @@ export interface DeliveryDocument {
   attempts: number;
   lastError: string | null;
   createdAt: number;
-  /** Not before; null once it is over. */
+  /** Not before, on the time line (`Clock.steady`); null once it is over. */
   nextAt: number | null;
   endedAt: number | null;
 }
@@ -412,6 +420,8 @@ export interface KeptTime {
   date: number | null;
   /** How far the date was ahead of the time line then. */
   ahead: number;
+  /** As `Clock.latest`. */
+  latest: number;
   /** The time line when this was written. */
   steady: number;
   /** The run of the machine when this was written, and how long it was; null: unknown. */

@@ -148,7 +148,7 @@ export class Deliveries {
       ...delivery,
       state: 'queued',
       attempts: 0,
-      nextAt: this.#doors.clock.now(),
+      nextAt: this.#doors.clock.steady(),
       endedAt: null,
     };
     this.#queue.remember(again);
@@ -224,7 +224,7 @@ export class Deliveries {
   #failed(delivery: DeliveryDocument, target: TargetDocument, error: Error): void {
     const attempts = delivery.attempts + 1;
     const lastError = this.#isForeign(target) ? codeOf(error) : wordsOf(error, this.#doors.targets.secretOf(target));
-    const now = this.#doors.clock.now();
+    const now = this.#doors.clock.steady();
     this.#lanes.pause(target.id);
     if (attempts >= this.#mostAttempts(delivery)) {
       const failed = { ...delivery, state: 'failed' as const, attempts, lastError };

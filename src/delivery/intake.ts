@@ -62,7 +62,7 @@ export class Intake {
   /** At the start: files that were complete before their target was there, or are on their way already, are left alone. */
   #fileIsThere(file: Readonly<FileDocument>): void {
     for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
-      if ((file.completedAt ?? 0) < target.createdAt || !wantsFile(target, file)) continue;
+      if (wasBefore(file, target) || !wantsFile(target, file)) continue;
       if (this.#knows(target, file)) continue;
       const version = versionOf(file);
       if (target.kind !== 'webhook' || target.content === 'file')
@@ -103,7 +103,6 @@ export class Intake {
     version?: string,
   ): void {
     const { queue, lanes, clock } = this.#doors;
-    const now = clock.now();
     const delivery: DeliveryDocument = {
       id: queue.newId(),
       targetId: target.id,
@@ -117,14 +116,22 @@ export class Intake {
       state: 'queued',
       attempts: 0,
       lastError: null,
-      createdAt: now,
-      nextAt: now,
+      createdAt: clock.now(),
+      nextAt: clock.steady(),
       endedAt: null,
     };
     queue.remember(delivery);
     void queue.store(delivery);
     lanes.plan();
   }
+}
+
+/** True when the file was complete before there was the target. Dates say so only where an earlier version kept nothing else. */
+function wasBefore({ sealedAt, completedAt }: Readonly<FileDocument>, { madeAt, createdAt }: TargetDocument): boolean {
+  if (sealedAt !== undefined && madeAt !== undefined) return sealedAt < madeAt;
+  // Whichever has no moment on the time line is the older one.
+  if (sealedAt !== undefined || madeAt !== undefined) return sealedAt === undefined;
+  return (completedAt ?? 0) < createdAt;
 }
 
 /** Of a complete file: other bytes, another version. */

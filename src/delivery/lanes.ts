@@ -176,10 +176,10 @@ export class Lanes {
     this.look();
   }
 
-  /** A date that was kept may be one of a wrong clock: no wait becomes longer than waits are. */
+  /** What an earlier version kept may be a date of a wrong clock: no wait becomes longer than waits are. */
   #dueAt({ nextAt }: DeliveryDocument): number {
     const { clock } = this.#doors;
-    const wait = (nextAt ?? 0) - clock.now();
+    const wait = (nextAt ?? 0) - clock.steady();
     return clock.monotonic() + Math.min(Math.max(wait, 0), 1.25 * this.#longestWait);
   }
 

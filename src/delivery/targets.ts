@@ -67,6 +67,7 @@ export class Targets {
       ...rest,
       id,
       createdAt: this.#clock.now(),
+      madeAt: this.#clock.steady(),
       secret: this.#vault.seal(secret, purposeOf(id)),
     };
     // Before it is durable: of two requests for one name only the first finds it free.

@@ -6,6 +6,7 @@ import type { Catalog, FileDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Validators } from '../protocol/conditionals.ts';
 import { keptOf } from './continuation.ts';
+import { lastModifiedOf, type Modified } from './modified.ts';
 import { entityTag } from './status.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
@@ -18,6 +19,7 @@ const NOTHING: Validators = { etag: null, lastModified: null, exists: false };
 export interface CurrentFilesDeps {
   catalog: Catalog;
   uploads: Uploads;
+  modified: Modified;
 }
 
 export class CurrentFiles {
@@ -30,7 +32,7 @@ export class CurrentFiles {
   /** The validators of what a whole download of this name gives now; an unfinished upload is no file yet. */
   async validators(owner: string, name: string): Promise<Validators> {
     const upload = this.#deps.uploads.findVisible(owner, name);
-    if (upload?.current) return ofUpload(upload);
+    if (upload?.current) return ofUpload(upload, this.#deps.modified);
     const { sealed } = await this.#deps.catalog.find(owner, name);
     return sealed ? ofSealed(sealed) : NOTHING;
   }
@@ -49,16 +51,17 @@ export class CurrentFiles {
   }
 }
 
-function ofSealed({ id, size, crc32, completedAt }: FileDocument): Validators {
-  return { etag: entityTag(id, size ?? 0, crc32 ?? 0), lastModified: completedAt, exists: true };
+function ofSealed(document: FileDocument): Validators {
+  const { id, size, crc32 } = document;
+  return { etag: entityTag(id, size ?? 0, crc32 ?? 0), lastModified: lastModifiedOf(document), exists: true };
 }
 
-function ofUpload(upload: OpenUpload): Validators {
+function ofUpload(upload: OpenUpload, modified: Modified): Validators {
   if (upload.sealed) return ofSealed(upload.document);
   const kept = keptOf(upload);
   if (!upload.coveredSoFar && kept) return ofSealed({ ...upload.document, ...kept });
   if (!upload.coveredSoFar) return NOTHING;
   const { end } = upload.stored;
   const etag = entityTag(upload.id, end, upload.stored.whole(end) ?? 0);
-  return { etag, lastModified: upload.lastCommitAt, exists: true };
+  return { etag, lastModified: modified.at(upload.lastCommitAt), exists: true };
 }

@@ -4,6 +4,7 @@ import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
 import { keptOf } from './continuation.ts';
+import { lastModifiedOf, type Modified } from './modified.ts';
 import { openBytes } from './pieces.ts';
 import { entityTag } from './status.ts';
 import type { OpenUpload } from './upload.ts';
@@ -43,6 +44,7 @@ export interface DownloadsDeps {
   blobs: BlobStore;
   catalog: Catalog;
   uploads: Uploads;
+  modified: Modified;
 }
 
 export class Downloads {
@@ -68,7 +70,9 @@ export class Downloads {
     if (upload?.current) {
       const reader = await openBytes(this.#deps.blobs, upload.document);
       const kept = upload.sealed || upload.coveredSoFar ? null : keptOf(upload);
-      return kept ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader) : ofUpload(upload, reader);
+      return kept
+        ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader)
+        : ofUpload(upload, reader, this.#deps.modified);
     }
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
@@ -85,7 +89,7 @@ function ofSealed(document: FileDocument, reader: Reader): Representation {
     size,
     readable: true,
     etag: entityTag(document.id, size, document.crc32 ?? 0),
-    lastModified: document.completedAt,
+    lastModified: lastModifiedOf(document),
     reprDigest: digestOf(document),
     covers: (extent) => extent.end < size,
     committedUpTo: (position) => Math.max(position, size),
@@ -96,7 +100,7 @@ function ofSealed(document: FileDocument, reader: Reader): Representation {
   };
 }
 
-function ofUpload(upload: OpenUpload, reader: Reader): Representation {
+function ofUpload(upload: OpenUpload, reader: Reader, modified: Modified): Representation {
   const { stored, document } = upload;
   const readable = upload.sealed || upload.coveredSoFar;
   const size = readable ? stored.end : upload.size;
@@ -108,7 +112,7 @@ function ofUpload(upload: OpenUpload, reader: Reader): Representation {
     size,
     readable,
     etag: crc32 === null ? null : entityTag(upload.id, stored.end, crc32),
-    lastModified: readable ? upload.lastCommitAt : null,
+    lastModified: readable ? modified.at(upload.lastCommitAt) : null,
     reprDigest: upload.sealed ? digestOf(document) : null,
     covers: (extent) => stored.covers(extent),
     committedUpTo: (position) => stored.runEnd(position),

@@ -13,6 +13,7 @@ import { Committer, type Durability } from './committer.ts';
 import { CurrentFiles, type Precondition } from './current.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
+import { Modified } from './modified.ts';
 import type { Lifetime } from './parking.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
@@ -107,12 +108,13 @@ export class Engine {
     const happened = (happening: FileHappening): void => this.#happened(happening);
     const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
     const uploads = new Uploads({ ...doors, usage });
+    const modified = new Modified(doors.clock);
     const committer = new Committer({ ...doors, usage, durability, happened });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
     const running = new Map<string, Running>();
     const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.users === 0 && !running.has(upload.id);
     const succession = new Succession({ ...doors, uploads, committer, isIdle, warn, happened });
-    const sealer = new Sealer({ ...doors, uploads, committer, watchers, succession, warn, happened });
+    const sealer = new Sealer({ ...doors, uploads, modified, committer, watchers, succession, warn, happened });
     const segments = new SegmentPool(bufferBytes, BUFFER_PATIENCE_MS);
     const watchdog = new Watchdog(doors.clock, settings);
     this.#usage = usage;
@@ -121,9 +123,9 @@ export class Engine {
     this.#sealer = sealer;
     this.#segments = segments;
     this.#watchdog = watchdog;
-    this.#downloads = new Downloads({ ...doors, uploads });
-    this.#current = new CurrentFiles({ ...doors, uploads });
-    this.#removal = new Removal({ ...doors, uploads, committer, current: this.#current, watchers, happened });
+    this.#downloads = new Downloads({ ...doors, uploads, modified });
+    this.#current = new CurrentFiles({ ...doors, uploads, modified });
+    this.#removal = new Removal({ ...doors, uploads, committer, current: this.#current, modified, watchers, happened });
     const deps: IngestDeps = {
       ...doors,
       uploads,

@@ -8,6 +8,7 @@ import type { Removed } from '../protocol/schemas.ts';
 import type { Committer } from './committer.ts';
 import { keptOf } from './continuation.ts';
 import type { CurrentFiles, Precondition } from './current.ts';
+import type { Modified } from './modified.ts';
 import { removeBytes } from './pieces.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
@@ -19,6 +20,7 @@ export interface RemovalDeps {
   uploads: Uploads;
   committer: Committer;
   current: CurrentFiles;
+  modified: Modified;
   watchers: Watchers;
   happened(happening: FileHappening): void;
 }
@@ -37,7 +39,7 @@ export class Removal {
    * @throws LadingError `not_found`, `precondition_failed`
    */
   async remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
-    const { uploads, catalog, blobs, current, watchers, happened } = this.#deps;
+    const { uploads, catalog, blobs, current, modified, watchers, happened } = this.#deps;
     const removed = new Set<Removed>();
     const upload = uploads.findVisible(owner, name);
     const there = upload ?? uploads.asides(owner, name)[0];
@@ -58,6 +60,7 @@ export class Removal {
       await current.assert(precondition, owner, name);
       await catalog.remove(sealed.id);
       removed.add('file');
+      modified.deleted(sealed);
       happened({ type: 'file.deleted', file: sealed });
       // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
       const replacement = await uploads.findMade(owner, name);
@@ -105,6 +108,7 @@ export class Removal {
     if (upload.sealed || upload.over) return false;
     const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
     await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);
+    if (forGood || !upload.document.continues) this.#deps.modified.ended(upload);
     return true;
   }
 }

@@ -9,11 +9,17 @@
 import type { BlobStore, Catalog, Clock, FileDocument, FileHappening, Inspector, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Committer } from './committer.ts';
+import type { Modified } from './modified.ts';
 import { removeBytes } from './pieces.ts';
 import type { Succession } from './succession.ts';
 import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './uploads.ts';
 import type { Watchers } from './watchers.ts';
+
+/** By so much at most a replacement is complete later than it is. */
+const MOST_SHIFT_MS = 60_000;
+
+type Times = Pick<FileDocument, 'completedAt' | 'sealedAt' | 'modifiedAt'>;
 
 export interface SealerDeps {
   blobs: BlobStore;
@@ -22,6 +28,7 @@ export interface SealerDeps {
   inspector: Inspector;
   clock: Clock;
   uploads: Uploads;
+  modified: Modified;
   committer: Committer;
   watchers: Watchers;
   succession: Succession;
@@ -141,11 +148,11 @@ export class Sealer {
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
     // The bytes of a file in pieces are sealed already.
     await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
-    const completedAt = await this.#completionTime(upload.document);
-    const { continues: _, staleAt: __, aside: ___, ends: ____, ...open } = upload.document;
+    const times = await this.#times(upload.document);
+    const { continues: _, staleAt: __, aside: ___, ends: ____, modifiedAt: _____, ...open } = upload.document;
     const undeclared = silent && open.size === null && open.reprDigest === null;
     const ended = ends.length > 0 ? { ends } : {};
-    const sealed = { ...open, state: 'sealed' as const, size, crc32, completedAt, ...ended };
+    const sealed = { ...open, state: 'sealed' as const, size, crc32, ...times, ...ended };
     const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
     upload.assertGoing();
     upload.written = true;
@@ -157,13 +164,19 @@ export class Sealer {
     this.#deps.happened({ type: 'file.completed', file: document });
   }
 
-  /** Last-Modified has whole seconds: a replacement falls into a later one than what it replaces, so that If-Range can tell them apart. */
-  async #completionTime({ replaces, continues }: FileDocument): Promise<number> {
-    const now = this.#deps.clock.now();
-    if (continues) return Math.max(now, (Math.floor(continues.completedAt / 1000) + 1) * 1000);
-    if (replaces === null) return now;
-    const replaced = await this.#deps.catalog.get(replaces);
-    const before = replaced?.completedAt ?? replaced?.continues?.completedAt ?? 0;
-    return Math.max(now, (Math.floor(before / 1000) + 1) * 1000);
+  /**
+   * A replacement is complete a second after what it replaces, so that completion times tell them apart; a date that was set back is
+   * no reason to wait for the one before.
+   */
+  async #times({ replaces, continues, ...document }: FileDocument): Promise<Times> {
+    const { clock, catalog, modified } = this.#deps;
+    const now = clock.now();
+    const replaced = replaces === null ? null : await catalog.get(replaces);
+    const before = continues ?? (replaced?.completedAt ? replaced : replaced?.continues);
+    const date = before?.completedAt ?? 0;
+    const completedAt = date - now > MOST_SHIFT_MS ? now : Math.max(now, (Math.floor(date / 1000) + 1) * 1000);
+    const lastModified = continues ? (document.modifiedAt ?? date) : replaced && (replaced.modifiedAt ?? date);
+    const next = Math.max(modified.next({ ...document, replaces }, lastModified), completedAt);
+    return { completedAt, sealedAt: clock.steady(), ...(next === completedAt ? {} : { modifiedAt: next }) };
   }
 }

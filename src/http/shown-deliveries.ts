@@ -13,7 +13,7 @@ import type { RouteDeps } from './deps.ts';
 
 export const MASK = '*'.repeat(8);
 
-type Doors = Pick<RouteDeps, 'targets' | 'deliveries'>;
+type Doors = Pick<RouteDeps, 'targets' | 'deliveries' | 'clock'>;
 
 /** All of it but secrets, for administrators. */
 export function shownTarget(target: TargetDocument): Target {
@@ -45,7 +45,7 @@ export function shownDelivery(doors: Doors, delivery: DeliveryDocument): Deliver
     attempts,
     last_error: lastError,
     created_at: iso(createdAt),
-    next_attempt_at: nextAt === null ? null : iso(nextAt),
+    next_attempt_at: nextAt === null ? null : iso(doors.clock.dateOf(nextAt)),
     ended_at: endedAt === null ? null : iso(endedAt),
   };
 }

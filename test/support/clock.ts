@@ -5,7 +5,7 @@ import type { Clock, KeptTime } from '../../src/contracts.ts';
 /** A clock whose date and monotonic time are both read from `time`, as on a machine whose date nobody sets. */
 export function clockOf(time: () => number): Clock {
   const since = (date: number): number => Math.max(0, time() - date);
-  return { now: time, monotonic: time, since, steady: time, passed: since, dateOf: (moment) => moment };
+  return { now: time, monotonic: time, since, steady: time, passed: since, dateOf: (moment) => moment, latest: 0 };
 }
 
 /** A clock that moves only when the test says so. */
@@ -83,7 +83,7 @@ export function machine(start = 1_700_000_000_000): Machine {
       bootedAt = time + slept;
     },
     restart: (kept = null) => {
-      const before = { ahead: 0, boot: null, uptime: 0 };
+      const before = { ahead: 0, latest: 0, boot: null, uptime: 0 };
       made.clock = run(typeof kept === 'number' ? { ...before, date: kept, steady: kept } : kept);
       return made.clock;
     },

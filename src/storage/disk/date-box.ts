@@ -15,12 +15,20 @@ export function dateBox(disk: Disk, { date: file, tmp }: Layout): DateBox {
 /** Null for what is no time. Earlier versions wrote the date alone. */
 function keptTime(text: string): KeptTime | null {
   const value = parsed(text);
-  if (isTime(value)) return { date: value, ahead: 0, steady: value, boot: null, uptime: 0 };
+  if (isTime(value)) return { date: value, ahead: 0, latest: 0, steady: value, boot: null, uptime: 0 };
   if (typeof value !== 'object' || value === null) return null;
-  const { date = null, ahead, steady, boot = null, uptime } = value as Partial<Record<keyof KeptTime, unknown>>;
-  const numbers = (date === null || isTime(date)) && isTime(ahead) && isTime(steady) && typeof uptime === 'number';
+  const {
+    date = null,
+    ahead,
+    latest = 0,
+    steady,
+    boot = null,
+    uptime,
+  } = value as Partial<Record<keyof KeptTime, unknown>>;
+  const numbers =
+    (date === null || isTime(date)) && isTime(ahead) && isTime(latest) && isTime(steady) && typeof uptime === 'number';
   if (!numbers || (boot !== null && typeof boot !== 'string')) return null;
-  return { date, ahead, steady, boot, uptime };
+  return { date, ahead, latest, steady, boot, uptime };
 }
 
 function isTime(value: unknown): value is number {

@@ -258,6 +258,8 @@ function checkFileDocument(value: unknown, id: string): FileDocument {
     createdAt: fields.count('createdAt'),
     updatedAt: fields.count('updatedAt'),
     completedAt: fields.countOrNull('completedAt'),
+    ...(fields.has('sealedAt') ? { sealedAt: fields.count('sealedAt') } : {}),
+    ...(fields.has('modifiedAt') ? { modifiedAt: fields.count('modifiedAt') } : {}),
     replaces: fields.textOrNull('replaces'),
     ...(fields.has('staleAt') ? { staleAt: fields.count('staleAt') } : {}),
     ...(fields.has('undeclared') ? { undeclared: true } : {}),

@@ -12,6 +12,7 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
     name: fields.text('name'),
     rule: ruleOf(fields.fields('rule')),
     createdAt: fields.count('createdAt'),
+    ...(fields.has('madeAt') ? { madeAt: fields.count('madeAt') } : {}),
     secret: fields.text('secret'),
   };
   const kind = fields.oneOf('kind', ['ftp', 'ftps', 'webhook']);
