@@ -1,6 +1,7 @@
 /** `lading complete NAME` */
 import type { Command } from 'commander';
 import { run } from './command.ts';
+import { shown } from './terminal.ts';
 import { formatSize } from './values.ts';
 
 export function addComplete(root: Command): void {
@@ -13,7 +14,7 @@ export function addComplete(root: Command): void {
     .action((name: string, { owner }: { owner?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const status = await client.complete(name, { owner, signal });
-        out.result(status, `${name}: complete, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`);
+        out.result(status, `${shown(name)}: complete, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`);
         return undefined;
       }),
     );

@@ -6,6 +6,7 @@ import { DELIVERY_STATES, TARGET_KINDS } from '../protocol/delivery-schemas.ts';
 import { EVENT_TYPES } from '../protocol/event-schemas.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
+import { shown } from './terminal.ts';
 import { parseMany, table } from './values.ts';
 
 const HELP = `
@@ -141,7 +142,7 @@ async function add({ client, out, signal }: Context, kind: NewTarget['kind'], op
   };
   const made = await client.deliveries.addTarget(wanted, { tenant, signal });
   const once = `\nsecret ${made.secret}\nThe secret is not shown again: the receiver checks signatures with it.`;
-  out.result(made, `${made.name} is target ${made.id}.${kind === 'webhook' ? once : ''}`);
+  out.result(made, `${shown(made.name)} is target ${made.id}.${kind === 'webhook' ? once : ''}`);
   return undefined;
 }
 

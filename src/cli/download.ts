@@ -8,6 +8,7 @@ import type { RangeRequest } from '../client/client.ts';
 import { type Context, run } from './command.ts';
 import { Unread, UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
+import { shown } from './terminal.ts';
 import { addTransferOptions, formatSeconds, formatSize, parseCount, parseRange, parseSize } from './values.ts';
 
 interface Options {
@@ -33,6 +34,7 @@ Examples:
   $ lading download camera-7/monday.wav
   $ lading download firmware/latest.img -o /var/tmp/ --parallel 8
   $ lading download log.txt --range -1000 -o -
+  $ lading download archive.tar.gz - | tar xz
   $ lading download live.ts --follow -o - | player`;
 
 export function addDownload(root: Command): void {
@@ -40,6 +42,7 @@ export function addDownload(root: Command): void {
     .command('download')
     .description('fetch a file, or what is not here of it yet')
     .argument('<name>', 'name on the server')
+    .argument('[target]', 'as --output')
     .option(
       '-o, --output <path>',
       'file or folder to write to, "-" for standard output (default: the last part of the name)',
@@ -51,11 +54,17 @@ export function addDownload(root: Command): void {
     .option('--owner <client>', 'whose file it is; for administrators, and to read what was granted');
   addTransferOptions(command)
     .addHelpText('after', HELP)
-    .action((name: string, options: Options, command: Command) =>
-      run(command, (context) => download(context, name, options), {
+    .action((name: string, target: string | undefined, options: Options, command: Command) =>
+      run(command, (context) => download(context, name, withTarget(options, target)), {
         connections: (options.parallel ?? DEFAULT_PARALLEL) + 2,
       }),
     );
+}
+
+function withTarget(options: Options, target: string | undefined): Options {
+  if (target === undefined) return options;
+  if (options.output !== undefined) throw new UsageError('The target is named twice.');
+  return { ...options, output: target };
 }
 
 async function download(context: Context, name: string, options: Options): Promise<undefined> {
@@ -88,8 +97,8 @@ async function download(context: Context, name: string, options: Options): Promi
     const rate = formatSize(seconds > 0 ? received / seconds : 0);
     const before = resumed > 0 ? ` (${formatSize(resumed)} were here before)` : '';
     const text = already
-      ? `${path}: already here, ${formatSize(size)}, CRC-32 ${crc}`
-      : `${path}: received ${formatSize(received)} in ${formatSeconds(seconds)}, ${rate}/s${before}, CRC-32 ${crc ?? 'unknown'}`;
+      ? `${shown(path)}: already here, ${formatSize(size)}, CRC-32 ${crc}`
+      : `${shown(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}, ${rate}/s${before}, CRC-32 ${crc ?? 'unknown'}`;
     out.result({ event: 'done', file: name, path, already, ...bytes, seconds: round(seconds), etag, crc32: crc }, text);
   } finally {
     view.end();
@@ -107,7 +116,7 @@ async function streamed(context: Context, name: string, path: string | null, opt
   if (path === null) out.contentOnStdout();
   const view = new ProgressView(out, name, options.progressEvery);
   // A line that redraws itself would run through a text that is read on the same terminal.
-  const shown = path !== null || process.stdout.isTTY !== true || !out.interactive;
+  const shows = path !== null || process.stdout.isTTY !== true || !out.interactive;
   const started = performance.now();
   let received = 0;
   try {
@@ -119,7 +128,7 @@ async function streamed(context: Context, name: string, path: string | null, opt
       retryForMs: retryFor,
       onProgress: (progress) => {
         received = progress.done;
-        if (shown) view.update(progress);
+        if (shows) view.update(progress);
       },
       onRetry: (notice) => view.retry(notice),
     });
@@ -131,7 +140,7 @@ async function streamed(context: Context, name: string, path: string | null, opt
       throw path === null && error.code === 'EPIPE' ? new Unread() : error;
     });
     const seconds = (performance.now() - started) / 1000;
-    const text = path === null ? '' : `${path}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
+    const text = path === null ? '' : `${shown(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
     out.result({ event: 'done', file: name, path, received_bytes: received, seconds: round(seconds) }, text);
   } finally {
     view.end();

@@ -4,6 +4,7 @@ import { ask } from './ask.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
 import { Output } from './output.ts';
 import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from './settings.ts';
+import { shown } from './terminal.ts';
 
 const HELP = `
 What is not given is asked for. The file is readable by you alone.
@@ -43,6 +44,9 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
   }
   const path = configPathOf(globals);
   await writeConfig(path, { server, clientId, clientSecret, caFile });
-  out.result({ server, client_id: clientId, config: path }, `Signed in to ${server} as ${clientId}; kept in ${path}`);
+  out.result(
+    { server, client_id: clientId, config: path },
+    `Signed in to ${server} as ${clientId}; kept in ${shown(path)}`,
+  );
   process.exitCode = EXIT.ok;
 }

@@ -3,6 +3,7 @@
  * object, or for a transfer one a line, the last of which is the result.
  */
 import { describeError, EXIT } from './exit.ts';
+import { jsonLine, shown, shownLines } from './terminal.ts';
 
 /** Aborted once nobody reads standard output any more. */
 const unread = new AbortController();
@@ -53,20 +54,20 @@ export class Output {
   /** The result: `value` for programs, `text` for people (nothing when empty). */
   result(value: object, text: string): void {
     this.wipe();
-    if (this.json) this.#results.write(`${JSON.stringify(value)}\n`);
-    else if (text !== '') this.#results.write(`${text}\n`);
+    if (this.json) this.#results.write(`${jsonLine(value)}\n`);
+    else if (text !== '') this.#results.write(`${shownLines(text)}\n`);
   }
 
   /** One line of a longer story, for programs only. */
   event(value: object): void {
-    if (this.json && !this.quiet) this.#results.write(`${JSON.stringify(value)}\n`);
+    if (this.json && !this.quiet) this.#results.write(`${jsonLine(value)}\n`);
   }
 
   /** Something worth knowing while the command goes on. */
   note(text: string): void {
     if (this.quiet) return;
     this.wipe();
-    process.stderr.write(`${text}\n`);
+    process.stderr.write(`${shown(text)}\n`);
   }
 
   error(error: unknown, file?: string): void {
@@ -74,17 +75,18 @@ export class Output {
     const described = describeError(error);
     if (this.json) {
       this.#results.write(
-        `${JSON.stringify(file === undefined ? { error: described } : { event: 'error', file, error: described })}\n`,
+        `${jsonLine(file === undefined ? { error: described } : { event: 'error', file, error: described })}\n`,
       );
       return;
     }
-    process.stderr.write(`lading: ${file === undefined ? '' : `${file}: `}${described.detail}\n`);
+    const where = file === undefined ? '' : `${shown(file)}: `;
+    process.stderr.write(`lading: ${where}${shown(String(described.detail))}\n`);
   }
 
   /** Draws over the last line of the terminal; what does not fit is cut. */
   draw(line: string): void {
     this.#drawn = true;
-    process.stderr.write(`\r\x1b[K${line.slice(0, this.columns - 1)}`);
+    process.stderr.write(`\r\x1b[K${shown(line).slice(0, this.columns - 1)}`);
   }
 
   /** Takes away the line that stands there, if one does. */

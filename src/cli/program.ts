@@ -21,6 +21,7 @@ import { addShare } from './share.ts';
 import { addStatus } from './status.ts';
 import { addSweep } from './sweep.ts';
 import { addTenants } from './tenants.ts';
+import { shownLines } from './terminal.ts';
 import { addTokens } from './tokens.ts';
 import { addUpload } from './upload.ts';
 import { addUsers } from './users.ts';
@@ -61,6 +62,7 @@ export function program(): Command {
     .option('--json', 'results for programs: one JSON object, for transfers one a line')
     .option('-q, --quiet', 'no progress and no notes, results and errors only')
     .addHelpText('after', HELP)
+    .configureOutput({ writeErr: (text) => process.stderr.write(shownLines(text)) })
     .showHelpAfterError('(lading --help tells more)')
     .exitOverride(leave);
   const adders = [

@@ -4,6 +4,7 @@ import type { RetryNotice } from '../client/patience.ts';
 import type { StreamProgress } from '../client/stream.ts';
 import { describeError } from './exit.ts';
 import type { Output } from './output.ts';
+import { shown } from './terminal.ts';
 import { formatSeconds, formatSize } from './values.ts';
 
 const REDRAW_MS = 100;
@@ -72,7 +73,8 @@ export class ProgressView {
 export function progressLine(file: string, progress: StreamProgress, columns: number): string {
   const text = numbers(progress);
   const room = columns - 1 - text.length - 2;
-  const name = shorten(file, Math.max(8, Math.min(file.length, Math.floor(room / 2))));
+  const whole = shown(file);
+  const name = shorten(whole, Math.max(8, Math.min(whole.length, Math.floor(room / 2))));
   const share = fraction(progress);
   const width = Math.min(40, room - name.length - 3);
   if (width < 5) return shorten(text, columns - 1);

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { run } from './command.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
+import { shown } from './terminal.ts';
 import { parseEtag } from './values.ts';
 
 interface RmOptions {
@@ -39,7 +40,7 @@ export function addRm(root: Command): void {
               : await client.delete(name, call);
             removed.push(name);
             if (found.includes('upload')) uploads.push(name);
-            lines.push(`${name}: ${found.map((what) => REMOVED[what]).join(', ')}`);
+            lines.push(`${shown(name)}: ${found.map((what) => REMOVED[what]).join(', ')}`);
           } catch (error) {
             const code = exitCodeOf(error);
             if (code === EXIT.notFound && options.force) continue;

@@ -3,6 +3,7 @@ import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
+import { throughLinks } from '../client/links.ts';
 import type { Credentials } from '../client/session.ts';
 import { UsageError } from './exit.ts';
 
@@ -109,9 +110,10 @@ function chooseCredentials(places: readonly Said[]): Credentials {
 
 /** Stores what `login` found out, readable by its owner alone, whole or not at all. */
 export async function writeConfig(
-  path: string,
+  named: string,
   config: { server: string; clientId: string; clientSecret: string; caFile?: string | undefined },
 ): Promise<void> {
+  const path = await throughLinks(named);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const next = `${path}.${process.pid}.new`;
   const file = await open(next, 'wx', 0o600);

@@ -1,10 +1,12 @@
 /** `lading status NAME` */
 import { type Command, Option } from 'commander';
-import type { FileStatus } from '../client/client.ts';
+import { type FileStatus, LadingError } from '../client/client.ts';
 import { Patience } from '../client/patience.ts';
 import { percentOf } from '../protocol/progress.ts';
 import { type Context, run } from './command.ts';
+import { EXIT } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
+import { shown } from './terminal.ts';
 import { formatSize, parseDuration, stateOf, table } from './values.ts';
 
 interface Options {
@@ -14,6 +16,8 @@ interface Options {
 }
 
 const HELP = `
+Exits with 4 when there is nothing of that name; --watch waits for it instead.
+
 Examples:
   $ lading status camera-7/monday.wav
   $ lading status camera-7/monday.wav --watch
@@ -34,12 +38,17 @@ export function addStatus(root: Command): void {
     .addHelpText('after', HELP)
     .action((name: string, options: Options, command: Command) =>
       run(command, async (context) => {
-        if (options.watch) await watch(context, name, options);
-        else {
-          const status = await context.client.status(name, { owner: options.owner, signal: context.signal });
-          context.out.result(status, describe(status));
+        if (options.watch) {
+          await watch(context, name, options);
+          return undefined;
         }
-        return undefined;
+        const { client, out, signal } = context;
+        const status = await client.status(name, { owner: options.owner, signal });
+        if (status.status === 'pending' && !out.json) {
+          throw new LadingError('not_found', `There is no file named ${name}, and no upload of one.`);
+        }
+        out.result(status, describe(status));
+        return status.status === 'pending' ? EXIT.notFound : EXIT.ok;
       }),
     );
 }
@@ -83,7 +92,7 @@ function oneLine(status: FileStatus): string {
   const percent = percentOf(status);
   const share = percent === null ? '' : `  ${percent} %`;
   const of = total === null || status.undeclared ? '' : ` of ${formatSize(total)}`;
-  return `${filename}: ${stateOf(status)}${share}  ${formatSize(received)}${of}`;
+  return `${shown(filename)}: ${stateOf(status)}${share}  ${formatSize(received)}${of}`;
 }
 
 function sizeOf({ total_bytes: total, undeclared }: FileStatus): string | null {

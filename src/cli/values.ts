@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { FileStatus, RangeRequest, Role } from '../client/client.ts';
 import { bytesOf } from '../protocol/sizes.ts';
+import { shown } from './terminal.ts';
 
 /** From least to most. The server decides who may hand them out. */
 export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies readonly Role[];
@@ -98,8 +99,9 @@ export function formatSeconds(seconds: number): string {
     : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
 }
 
-/** Rows with their columns aligned; `right` lists the columns of numbers. */
-export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+/** Rows with their columns aligned, each cell on its line and harmless on a terminal; `right` lists the columns of numbers. */
+export function table(texts: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const rows = texts.map((row) => row.map(shown));
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, i) => {

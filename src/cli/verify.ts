@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { run } from './command.ts';
 import { EXIT } from './exit.ts';
+import { shown } from './terminal.ts';
 import { formatSize } from './values.ts';
 
 export function addVerify(root: Command): void {
@@ -21,7 +22,7 @@ export function addVerify(root: Command): void {
         const where = bad.map(([start, end]) => `${start}-${end}`).join(', ');
         out.result(
           result,
-          `${name}: ${formatSize(checked)} read, ${ok ? 'all as recorded' : `damaged at bytes ${where}`}`,
+          `${shown(name)}: ${formatSize(checked)} read, ${ok ? 'all as recorded' : `damaged at bytes ${where}`}`,
         );
         return ok ? EXIT.ok : EXIT.verification;
       }),

@@ -46,6 +46,7 @@ import { type StreamOptions, stream } from './stream.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 import { fetchTransport } from './transport-fetch.ts';
 import { type UploadOptions, type UploadResult, type UploadSource, upload } from './upload.ts';
+import { type UploadStreamOptions, uploadStream } from './upload-stream.ts';
 
 export { LadingError } from '../errors.ts';
 export type { Session } from '../protocol/account-schemas.ts';
@@ -382,6 +383,11 @@ export class LadingClient {
   /** Sends a whole file, or what the server does not have of it yet; see `upload.ts`. */
   async upload(source: UploadSource, options: UploadOptions): Promise<UploadResult> {
     return upload(this, source, options);
+  }
+
+  /** Sends a stream of unknown size as a whole new file; see `upload-stream.ts`. */
+  async uploadStream(source: AsyncIterable<Uint8Array>, options: UploadStreamOptions): Promise<UploadResult> {
+    return uploadStream(this, source, options);
   }
 
   /** Receives a whole file, or what the sink does not have of it yet; see `download.ts`. */

@@ -7,7 +7,8 @@
  *
  * After a kill or a power cut the state may name bytes that never reached the disk: they are read and compared before they count.
  */
-import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { hex32, parseHex32 } from '../protocol/crc32.ts';
 import type { Crc32 } from './client.ts';
@@ -48,7 +49,11 @@ export class FileSink implements DownloadSink {
     this.#version = version;
     const runs = await this.#savedRuns(version);
     const part = runs.length > 0 ? await openIfThere(this.#part, 'r+') : null;
-    this.#handle = part ?? (await open(this.#part, 'w+'));
+    const before = await statIfThere(this.#path);
+    // No more people may read it on its way than may read what it replaces.
+    const mode = before === null ? 0o666 : (before.mode & 0o777) | 0o200;
+    this.#handle = part ?? (await open(this.#part, 'w+', mode));
+    if (before !== null) await this.#handle.chmod(mode);
     if (part === null) {
       await rm(this.#state, { force: true });
       return [];
@@ -86,6 +91,7 @@ export class FileSink implements DownloadSink {
   async finish(): Promise<void> {
     const handle = this.#opened();
     await handle.truncate(this.#version?.size ?? 0);
+    await takeAfter(handle, await statIfThere(this.#path));
     await handle.sync();
     await this.close();
     await rename(this.#part, this.#path);
@@ -168,6 +174,22 @@ async function openIfThere(path: string, flags: string): Promise<FileHandle | nu
     if (isMissing(error)) return null;
     throw error;
   });
+}
+
+async function statIfThere(path: string): Promise<Stats | null> {
+  return stat(path).catch((error: unknown) => {
+    if (isMissing(error)) return null;
+    throw error;
+  });
+}
+
+/** Owner and mode of the file that is replaced, as far as the system lets us: a new name is a new file to it. */
+async function takeAfter(handle: FileHandle, before: Stats | null): Promise<void> {
+  if (before === null) return;
+  const now = await handle.stat();
+  if (now.uid !== before.uid || now.gid !== before.gid) await handle.chown(before.uid, before.gid).catch(() => {});
+  // After the owner, for a change of that takes bits away.
+  await handle.chmod(before.mode & 0o7777);
 }
 
 function isMissing(error: unknown): boolean {

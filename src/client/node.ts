@@ -6,6 +6,7 @@ import { type Crc32, LadingClient, type LadingClientOptions } from './client.ts'
 import type { DownloadOptions, DownloadResult } from './download.ts';
 import { FileSink } from './file-sink.ts';
 import { fileSource } from './file-source.ts';
+import { throughLinks } from './links.ts';
 import { type UndiciOptions, undiciTransport } from './transport-undici.ts';
 import type { UploadOptions, UploadResult } from './upload.ts';
 
@@ -33,7 +34,8 @@ export async function uploadFile(
 
 /**
  * Downloads a file to a path, or what is not there yet. The target appears when it is complete and checked, and replaces what was
- * there; until then `PATH.lading-part` and `PATH.lading-part.json` lie beside it.
+ * there, with its mode; until then `PATH.lading-part` and `PATH.lading-part.json` lie beside it. A link stays: what it leads to is
+ * replaced.
  */
 export async function downloadFile(
   client: LadingClient,
@@ -41,7 +43,7 @@ export async function downloadFile(
   path: string,
   options: DownloadOptions = {},
 ): Promise<DownloadResult> {
-  return client.downloadTo(name, new FileSink(path, client.crc32), options);
+  return client.downloadTo(name, new FileSink(await throughLinks(path), client.crc32), options);
 }
 
 /** The fastest CRC-32 there is: the optional native one, else zlib's. */

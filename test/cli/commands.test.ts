@@ -73,7 +73,9 @@ test('upload, status, ls, download, verify, rm: what they print and return', asy
   const admin = envOf(server, server.admin);
   assert.deepEqual(await json(['ls', '--owner', server.client.id], admin), { files: [status] });
   assert.deepEqual(await json(['rm', 'tapes/a.wav']), { removed: ['tapes/a.wav'] });
-  assert.equal((await json(['status', 'tapes/a.wav'])).status, 'pending');
+  const absent = await lading(['status', 'tapes/a.wav', '--json']);
+  assert.equal(absent.code, 4);
+  assert.equal(jsonLines(absent.stdout)[0]?.status, 'pending');
 });
 
 test('rm says what it removed; --upload-only keeps the file', async (t) => {

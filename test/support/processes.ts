@@ -28,6 +28,8 @@ export interface CliOptions {
   cwd?: string;
   /** Bytes for its standard input, which is otherwise empty. */
   input?: string;
+  /** Its standard input stays open, for the test to write to. */
+  inputStays?: boolean;
 }
 
 /** Starts `lading ARGS…` in an environment of its own: nothing of the person who runs the tests gets in. */
@@ -36,7 +38,7 @@ export function startCli(t: TestContext, args: readonly string[], options: CliOp
   const child = spawn(process.execPath, [CLI, ...args], { env, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   child.stdin.on('error', () => {});
-  child.stdin.end(options.input ?? '');
+  if (!options.inputStays) child.stdin.end(options.input ?? '');
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on('data', (bytes: Buffer) => stdout.push(bytes));
