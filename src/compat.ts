@@ -20,7 +20,7 @@ export const COMPAT = {
   },
   talk: {
     localTokens:
-      'Whoever connects from a loopback address makes, lists and revokes API tokens of the default tenant at /api/tokens without signing in.',
+      'Programs that connect from a loopback address make, list and revoke API tokens at /api/tokens without signing in; the tokens belong to the client talk. A proxy on this machine must send X-Forwarded-For, or all its clients are such programs.',
   },
   'audio-hosting': {},
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;

@@ -543,12 +543,18 @@ export interface ApiTokenDocument {
   owner: string;
   ownerKind: Subject['kind'];
   name: string | null;
+  /** What its maker calls whom it is for, if that is nobody's id. It gives no right. */
+  label?: string;
   scopes: Scope[];
-  /** SHA-256 of the token, in hex. */
+  /** The same in the words of its maker. */
+  words?: string[];
+  /** SHA-256 of the token, in hex; empty once it is revoked. */
   hash: string;
   createdAt: number;
   /** On the time line (`Clock.steady`); null: good until it is revoked. */
   expiresAt: number | null;
+  /** On the time line; absent: it was not revoked. */
+  revokedAt?: number;
   lastUsed: number | null;
   uses: number;
   /** Absent: never used since days are counted apart. */

@@ -14,6 +14,7 @@ import type { Vault } from '../identity/vault.ts';
 import type { Voice } from './voice.ts';
 
 export const CODE_SECONDS = 300;
+export const CODE_DIGITS = 6;
 const MOST_TRIES = 3;
 /** Of one code, replays included. */
 const MOST_CALLS = 4;
@@ -91,7 +92,7 @@ export class Calls {
     this.#requireVoice();
     this.#admit(caller, phone);
     const now = this.#doors.clock.steady();
-    const code = String(randomInt(1_000_000)).padStart(6, '0');
+    const code = String(randomInt(10 ** CODE_DIGITS)).padStart(CODE_DIGITS, '0');
     const id = randomBytes(16).toString('hex');
     const call: CallDocument = {
       id,

@@ -1,6 +1,8 @@
 /** `lading tokens list|create|rotate|revoke` */
+
 import type { Command } from 'commander';
 import type { ApiTokenCreated } from '../client/client.ts';
+import { LadingError } from '../client/client.ts';
 import { run } from './command.ts';
 import type { Output } from './output.ts';
 import { parseDuration, table } from './values.ts';
@@ -60,16 +62,17 @@ function addList(tokens: Command): void {
     .command('list')
     .description('list the valid tokens: your own, for administrators those of the tenant')
     .option('--user <id>', 'only those of this client or person')
-    .action(({ user }: { user?: string }, command: Command) =>
+    .option('--revoked', 'those too that were revoked in the last 30 days')
+    .action(({ user, revoked = false }: { user?: string; revoked?: boolean }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const list = await client.tokens.list(user, { signal });
+        const list = await client.tokens.list(user, { signal, revoked });
         const rows = list.map((one) => [
           one.token_id,
-          one.user_id,
+          one.owner_id,
           one.scopes.join(' '),
           String(one.uses),
           one.last_used ?? 'never',
-          one.expires_at ?? 'never',
+          one.active ? (one.expires_at ?? 'never') : 'revoked',
           one.name ?? '',
         ]);
         const head = ['TOKEN', 'OWNER', 'SCOPES', 'USES', 'LAST USED', 'EXPIRES', 'NAME'];
@@ -83,7 +86,7 @@ function addCreate(tokens: Command): void {
   tokens
     .command('create')
     .description('make a token; it is shown this once')
-    .option('--scope <scope...>', 'what it may do: read, write, or scopes as files:read (default: files:read)')
+    .option('--scope <scope...>', 'what it may do: read, write, or scopes as files:read (default: read and write)')
     .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: until it is revoked)', parseDuration)
     .option('--name <name>', 'a name to tell it from others')
     .option('--user <id>', 'the client or person that it acts for; for administrators')
@@ -95,7 +98,13 @@ function addCreate(tokens: Command): void {
           ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),
           ...(name === undefined ? {} : { name }),
         };
-        show(out, await client.tokens.create(wanted, { signal }));
+        const made = await client.tokens.create(wanted, { signal });
+        // The server takes what is nobody's id as a label; a person who names somebody has mistyped the id.
+        if (user !== undefined && made.user_id !== made.owner_id) {
+          await client.tokens.revoke(made.token_id, { signal });
+          throw new LadingError('not_found', `There is no client and no person with the id ${user}.`);
+        }
+        show(out, made);
         return undefined;
       }),
     );

@@ -71,9 +71,12 @@ export class TokenCalls {
     this.#ask = ask;
   }
 
-  /** @param userId whose; without it all that one may manage */
-  async list(userId?: string, { signal }: AdminOptions = {}): Promise<ApiToken[]> {
-    const query = { user_id: userId };
+  /**
+   * @param userId whose, or with which label; without it all that one may manage
+   * @param options with `revoked` those too that were revoked in the last 30 days
+   */
+  async list(userId?: string, { signal, revoked }: AdminOptions & { revoked?: boolean } = {}): Promise<ApiToken[]> {
+    const query = { user_id: userId, ...(revoked ? { revoked: 'true' } : {}) };
     return (await this.#ask<{ tokens: ApiToken[] }>('GET', 'api/tokens', { query, signal })).tokens;
   }
 

@@ -18,7 +18,7 @@ import type { RouteDeps } from './deps.ts';
 import type { RateLimits } from './rate-limit.ts';
 
 /** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
-export type Needs = Scope | 'files:read files:write' | `role:${Exclude<Role, 'client'>}` | 'sign-in';
+export type Needs = Scope | `role:${Exclude<Role, 'client'>}` | 'sign-in';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -49,9 +49,6 @@ export function requireNeeds(principal: Principal, needs: Needs): void {
   if (needs === 'sign-in') return;
   if (needs === 'role:ops' || needs === 'role:admin' || needs === 'role:root') {
     requireRole(principal, needs.slice('role:'.length) as Role);
-  } else if (needs === 'files:read files:write') {
-    requireScope(principal, 'files:read');
-    requireScope(principal, 'files:write');
   } else requireScope(principal, needs);
 }
 

@@ -32,7 +32,8 @@ export function refuseForeign(request: FastifyRequest): void {
   throw new LadingError('forbidden', 'A page of another site cannot do this; go to the page of this server.');
 }
 
-function isForeign(request: FastifyRequest): boolean {
+/** True for a request that a page makes which is neither of this server nor of an allowed origin. */
+export function isForeign(request: FastifyRequest): boolean {
   const { origin, 'sec-fetch-site': site } = request.headers;
   if (site === 'same-origin') return false;
   if (origin !== undefined && request.site.isAllowed(origin)) return false;

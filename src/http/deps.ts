@@ -61,6 +61,7 @@ export interface ServerDeps {
     | 'sealingKey'
     | 'voiceToken'
     | 'dashboardPassword'
+    | 'compat'
   >;
   engine: Engine;
   downloads: Pump;

@@ -57,6 +57,18 @@ export function problemReply(error: LadingError, requestId: string | null, crede
   return { status, headers, body };
 }
 
+/** Routes whose programs read `error` of every refusal: API tokens and calls. */
+const READS_ERROR = /^\/(?:api\/tokens|api\/protected|calls)(?:\/|$)/;
+
+/**
+ * An error as the programs of a route read it.
+ * @param path of the route, or of the target where no route answers
+ */
+export function inWordsOf(path: string, error: LadingError): LadingError {
+  if (!READS_ERROR.test(path) || error.members.error !== undefined) return error;
+  return new LadingError(error.code, error.message, { ...error.members, error: error.message }, { cause: error });
+}
+
 /** A refusal in the words of another protocol. */
 export function amended(
   { status, headers, body }: ProblemReply,

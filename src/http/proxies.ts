@@ -5,7 +5,6 @@
  *
  *     X-Forwarded-For:   forged, 203.0.113.7, 10.0.0.2        from the right: the first that is no trusted proxy
  *     X-Forwarded-Proto: https, http                          the value of the outermost trusted proxy
- *     X-Forwarded-Port:  8443                                 the same, where the host says none
  *
  * `Forwarded` (RFC 7239) is read where there is no `X-Forwarded-For`: a proxy that writes the latter may pass on a `Forwarded` that its
  * client made up.
@@ -13,7 +12,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { addressOfNode, plainRange } from '../protocol/ip.ts';
+import { addressOfNode } from '../protocol/ip.ts';
 import { type Element, parseForwarded } from './forwarded.ts';
 import { isHost } from './message.ts';
 
@@ -22,6 +21,22 @@ const MAX_HOPS = 32;
 const MAX_PREFIX = 256;
 /** A path without a slash at its end, empty segments and dots. */
 const PREFIX = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~!$&'()*+,;=:@%-]+)+$/;
+
+/** Fields by which proxies of all kinds tell that they forward. */
+const FORWARDING = [
+  'forwarded',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-forwarded-prefix',
+  'x-forwarded-server',
+  'x-real-ip',
+  'x-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'via',
+];
 
 /** Ranges behind the names that `LADING_TRUST_PROXY` takes. */
 const NAMED: Record<string, readonly string[]> = {
@@ -34,6 +49,8 @@ const NAMED: Record<string, readonly string[]> = {
 export interface Peer {
   /** As `addressOfNode` writes it; empty when the connection was gone before anybody asked. */
   address: string;
+  /** False when `address` is merely that of a proxy: it forwards for somebody, and nobody who is trusted says for whom. */
+  isClient: boolean;
   protocol: 'http' | 'https';
   /** Host and port; empty when the request names none. */
   host: string;
@@ -51,7 +68,7 @@ export class Proxies {
   constructor(list: readonly string[]) {
     this.#any = list.length > 0;
     for (const range of list.flatMap((part) => NAMED[part] ?? [part])) {
-      const [given = '', bits] = plainRange(range).split('/');
+      const [given = '', bits] = range.split('/');
       const address = bits === undefined ? (addressOfNode(given) ?? given) : given;
       const family = isIPv6(address) ? 'ipv6' : 'ipv4';
       if (bits === undefined) this.#trusted.addAddress(address, family);
@@ -74,6 +91,7 @@ export class Proxies {
     const address = addressOfNode(remote) ?? remote;
     const direct: Peer = {
       address,
+      isClient: FORWARDING.every((name) => headers[name] === undefined),
       protocol: (socket as TLSSocket | undefined)?.encrypted === true ? 'https' : 'http',
       host: headers.host ?? textOf(headers[':authority']),
       prefix: '',
@@ -86,13 +104,14 @@ export class Proxies {
     return this.#any && address !== '' && this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
   }
 
-  #behind(direct: Peer, { nodes, protos, hosts, ports, prefixes }: Chain): Peer {
-    let { address } = direct;
+  #behind(direct: Peer, { nodes, protos, hosts, prefixes }: Chain): Peer {
+    let { address, isClient } = direct;
     let hops = 0;
     // The one that is not trusted is the client. One that a proxy does not tell counts as the proxy.
     while (hops < Math.min(nodes.length, MAX_HOPS) && this.trusts(address)) {
       hops += 1;
       const next = addressOfNode(nodes[nodes.length - hops] ?? '');
+      isClient = next !== null;
       if (next === null) break;
       address = next;
     }
@@ -100,12 +119,11 @@ export class Proxies {
     const protocol = written(protos).find((value) => /^https?$/i.test(value));
     const host = written(hosts).find(isHost);
     const prefix = written(prefixes).filter((value) => value.length <= MAX_PREFIX && PREFIX.test(value));
-    const port = written(ports).find((value) => /^\d{1,5}$/.test(value));
-    const seen = protocol === undefined ? direct.protocol : protocol.toLowerCase() === 'https' ? 'https' : 'http';
     return {
       address,
-      protocol: seen,
-      host: withPort(host ?? direct.host, seen, Number(port ?? 0)),
+      isClient,
+      protocol: protocol === undefined ? direct.protocol : protocol.toLowerCase() === 'https' ? 'https' : 'http',
+      host: host ?? direct.host,
       prefix: prefix.join(''),
     };
   }
@@ -116,33 +134,23 @@ interface Chain {
   nodes: readonly string[];
   protos: readonly string[];
   hosts: readonly string[];
-  ports: readonly string[];
   prefixes: readonly string[];
 }
 
 function chainOf(headers: IncomingHttpHeaders): Chain {
   const prefixes = listOf(headers['x-forwarded-prefix']).map((value) => value.replace(/\/$/, ''));
-  const ports = listOf(headers['x-forwarded-port']);
   const { forwarded } = headers;
   if (forwarded !== undefined && headers['x-forwarded-for'] === undefined) {
     const elements = parseForwarded(forwarded);
     const said = (name: keyof Element): string[] => elements.map((element) => element[name] ?? '');
-    return { nodes: said('for'), protos: said('proto'), hosts: said('host'), ports, prefixes };
+    return { nodes: said('for'), protos: said('proto'), hosts: said('host'), prefixes };
   }
   return {
     nodes: listOf(headers['x-forwarded-for']),
     protos: listOf(headers['x-forwarded-proto']),
     hosts: listOf(headers['x-forwarded-host']),
-    ports,
     prefixes,
   };
-}
-
-/** A proxy says the port that its clients use where `Host` has none (nginx: `$host`). */
-function withPort(host: string, protocol: Peer['protocol'], port: number): string {
-  const usual = protocol === 'https' ? 443 : 80;
-  if (host === '' || /:\d*$/.test(host) || port === usual || port < 1 || port > 65_535) return host;
-  return `${host}:${port}`;
 }
 
 /** The last values of a list, which the nearest proxies wrote. */

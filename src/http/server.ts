@@ -21,13 +21,13 @@ import { otherOrigins } from './cors.ts';
 import type { RouteDeps, ServerDeps } from './deps.ts';
 import { guardConnections, guardRequests } from './guards.ts';
 import { createListener } from './listener.ts';
-import { RequestLog } from './log.ts';
-import { checkMessage, markUnreadable, metadataForm, originForm, unreadableTarget } from './message.ts';
+import { pathOf, RequestLog } from './log.ts';
+import { checkMessage, markUnreadable, originForm, unreadableTarget } from './message.ts';
 import { Metrics } from './metrics.ts';
 import { notFound } from './not-found.ts';
 import { openapi } from './openapi/document.ts';
 import { answerParseError, HEADER_BYTES } from './parse-error.ts';
-import { asLadingError, internalError, problemReply } from './problems.ts';
+import { asLadingError, internalError, inWordsOf, problemReply } from './problems.ts';
 import { parseQuery, validatorCompiler } from './query.ts';
 import { limitAddresses, rateLimits } from './rate-limit.ts';
 import { claimBody, readRest, refuse } from './refuse.ts';
@@ -107,9 +107,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
     const wrong = checkMessage(request.raw) ?? unreadableTarget(request.raw) ?? checkTransferCoding(request.raw);
-    // Of what comes behind `Upgrade` node's parser throws everything away: nobody may wait for an answer to it.
-    const ends = wrong !== null || request.headers.upgrade !== undefined;
-    if (ends && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
+    if (wrong && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
     next(wrong ?? undefined);
   });
   app.addHook('onResponse', (request, _reply, done) => {
@@ -143,6 +141,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     sharedFileRoute(working, routeDeps);
     playedFileRoute(working, routeDeps, players);
     tokenDashboardRoutes(working, routeDeps);
+    apiTokenRoutes(working, routeDeps, limits);
     tusRoutes(working, routeDeps, limits);
     resumableRoutes(working, routeDeps, limits);
     working.register(async (signedIn) => {
@@ -166,7 +165,6 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
         userRoutes(api, routeDeps);
         verifyRoute(api);
         configRoute(api, routeDeps);
-        apiTokenRoutes(api, routeDeps);
         auditRoutes(api, routeDeps);
         quotaRoutes(api, routeDeps);
         audioRoutes(api, routeDeps);
@@ -220,7 +218,7 @@ function adapted({ config }: ServerDeps, roots: ReadonlySet<string>, handler: Re
   const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
     canonicalContentType(request);
-    const url = metadataForm(originForm(request), prefix);
+    const url = originForm(request);
     // A proxy takes the path away. Clients without one use it too, for it is in all links; unless a route of ours begins so.
     const below = prefix !== '' && url.startsWith(`${prefix}/`) && !roots.has(rootOf(prefix));
     request.url = below ? url.slice(prefix.length) : url;
@@ -291,7 +289,8 @@ function answerError(
   if (!known || known.code === 'internal') {
     deps.log.error({ request_id: request.id, err: error }, 'unexpected error');
   }
-  const problem = known ?? internalError(error);
+  const path = request.routeOptions.url ?? pathOf(request.raw.url);
+  const problem = inWordsOf(path, known ?? internalError(error));
   request.refusalCode = problem.code;
   auditRefusal(deps.audit, request, problem);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');

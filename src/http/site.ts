@@ -12,6 +12,8 @@ import { type Peer, Proxies } from './proxies.ts';
 declare module 'fastify' {
   interface FastifyRequest {
     readonly site: Site;
+    /** False when `ip` is merely the address of a proxy: see `Peer`. */
+    readonly isClient: boolean;
   }
 }
 
@@ -28,7 +30,7 @@ export class Site {
 
   /** @param publicUrl of the settings: it says all, whatever a request says */
   constructor(
-    { protocol, host, prefix }: Omit<Peer, 'address'>,
+    { protocol, host, prefix }: Omit<Peer, 'address' | 'isClient'>,
     publicUrl: string | null,
     allowed: ReadonlySet<string>,
   ) {
@@ -106,6 +108,7 @@ export function sites(app: FastifyInstance, { trustProxy, publicUrl, allowedOrig
     },
   });
   app.decorateRequest('ip', ofPeer(({ address }) => address) as never);
+  app.decorateRequest('isClient', ofPeer(({ isClient }) => isClient) as never);
   app.decorateRequest('host', ofPeer(({ host }) => host) as never);
   app.decorateRequest('protocol', ofPeer(({ protocol }) => protocol) as never);
   app.decorateRequest('site', ofPeer((peer) => new Site(peer, publicUrl, allowed)) as never);

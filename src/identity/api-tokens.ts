@@ -11,8 +11,10 @@ import type { Scope } from '../protocol/scopes.ts';
 import { Kept } from './kept.ts';
 
 const PREFIX = 'lat_';
-/** Live ones of one owner. */
+/** Live ones of one owner, and revoked ones that are still listed. */
 const MOST_EACH = 100;
+/** For so long a revoked token is listed on request. */
+const REVOKED_MS = 30 * 24 * 3600 * 1000;
 const TOKEN = /^lat_([0-9a-f]{16})_[\w-]{43}$/;
 
 /** A token that was just made; the only time that it is known. */
@@ -24,7 +26,11 @@ export interface NewApiToken {
 export interface ApiTokenRequest {
   owner: Subject & { tenant: string };
   name: string | null;
+  /** See `ApiTokenDocument`. */
+  label?: string | undefined;
   scopes: readonly Scope[];
+  /** The scopes as they were asked for; by default as they are called here. */
+  words?: readonly string[] | undefined;
   /** Milliseconds; null: until it is revoked. */
   lifeMs: number | null;
 }
@@ -55,7 +61,7 @@ export class ApiTokens {
    * Durable when it resolves.
    * @throws LadingError `quota_exceeded` when the owner has as many as there may be; `validation_failed` for a life out of bounds; `unauthorized` when all were revoked meanwhile
    */
-  async create({ owner, name, scopes, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
+  async create({ owner, name, label, scopes, words, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
     if (this.#countOf(owner) >= MOST_EACH) {
       throw new LadingError('quota_exceeded', `There are ${MOST_EACH} API tokens of this owner; revoke one first.`);
     }
@@ -68,7 +74,9 @@ export class ApiTokens {
       owner: owner.id,
       ownerKind: owner.kind,
       name,
+      ...(label === undefined ? {} : { label }),
       scopes: [...scopes],
+      ...(words === undefined ? {} : { words: [...words] }),
       hash: hashOf(token),
       createdAt: this.#clock.dateOf(moment),
       expiresAt: endOf(moment, lifeMs, LONGEST_SECONDS.token),
@@ -131,34 +139,62 @@ export class ApiTokens {
   /** The same token with a new secret; the old one is worthless from this moment. Undefined when there is none of this id. */
   async rotate(id: string): Promise<NewApiToken | undefined> {
     const before = this.#kept.get(id);
-    if (!before) return undefined;
+    if (!before || before.revokedAt !== undefined) return undefined;
     const token = makeToken(id);
     const document = { ...before, hash: hashOf(token) };
     await this.#kept.replace(before, document);
     return { document, token };
   }
 
-  /** Worthless from this moment; false when there is none of this id. */
-  revoke(id: string): Promise<boolean> {
-    return this.#kept.remove(id);
+  /** Worthless from this moment, and listed as revoked for a while; false when there is none of this id. */
+  async revoke(id: string): Promise<boolean> {
+    const document = this.#kept.get(id);
+    if (!document) return false;
+    if (document.revokedAt !== undefined) return true;
+    await this.#kept.change(id, { hash: '', revokedAt: this.#clock.steady() });
+    await this.#forgetOldest(document);
+    return true;
+  }
+
+  /** Worthless from this moment, and nothing is left of it. */
+  async forget(id: string): Promise<void> {
+    await this.#kept.remove(id);
+  }
+
+  /** Of the revoked ones of an owner the youngest stay. */
+  async #forgetOldest({ owner: id, ownerKind: kind }: ApiTokenDocument): Promise<void> {
+    const revoked = this.#of({ id, kind }).filter(({ revokedAt }) => revokedAt !== undefined);
+    // Of those of one moment the one that was made last is the youngest.
+    revoked.reverse().sort((a, b) => (b.revokedAt ?? 0) - (a.revokedAt ?? 0));
+    for (const old of revoked.slice(MOST_EACH)) await this.forget(old.id);
+  }
+
+  #of(owner: Subject): ApiTokenDocument[] {
+    return [...this.#kept.values()].filter((document) =>
+      isSame(owner, { id: document.owner, kind: document.ownerKind }),
+    );
   }
 
   /** Those too that are being made. */
   async revokeAllOf(owner: Subject): Promise<void> {
     for (const making of this.#making) making.revoked ||= isSame(making.owner, owner);
-    const theirs = [...this.#kept.values()].filter(
-      ({ owner: id, ownerKind }) => id === owner.id && ownerKind === owner.kind,
-    );
-    await Promise.all(theirs.map(({ id }) => this.revoke(id)));
+    await Promise.all(this.#of(owner).map(({ id }) => this.revoke(id)));
   }
 
-  /** Removes what expired long ago; the number of them. */
+  /** The same for an owner who is removed. */
+  async forgetAllOf(owner: Subject): Promise<void> {
+    for (const making of this.#making) making.revoked ||= isSame(making.owner, owner);
+    await Promise.all(this.#of(owner).map(({ id }) => this.forget(id)));
+  }
+
+  /** Removes what expired or was revoked long ago; the number of them. */
   async sweep(): Promise<number> {
-    const expired = [...this.#kept.values()].filter(
-      ({ expiresAt }) => expiresAt !== null && isLongPast(this.#clock, expiresAt),
-    );
-    for (const { id } of expired) await this.revoke(id);
-    return expired.length;
+    const over = [...this.#kept.values()].filter(({ expiresAt, revokedAt }) => {
+      if (revokedAt !== undefined) return isLongPast(this.#clock, revokedAt + REVOKED_MS);
+      return expiresAt !== null && isLongPast(this.#clock, expiresAt);
+    });
+    for (const { id } of over) await this.forget(id);
+    return over.length;
   }
 
   close(): Promise<void> {
@@ -176,7 +212,7 @@ export class ApiTokens {
   #find(token: string): ApiTokenDocument | null {
     const id = TOKEN.exec(token)?.[1];
     const document = id === undefined ? undefined : this.#kept.get(id);
-    if (!document) return null;
+    if (!document || document.revokedAt !== undefined) return null;
     const hash = this.#hashed.get(token) ?? hashOf(token);
     if (!timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hash, 'hex'))) return null;
     // Only good ones are remembered, so that guesses take no room; rotated and revoked ones go with the next clearing.
@@ -186,8 +222,9 @@ export class ApiTokens {
   }
 }
 
-/** False once it has expired. */
-export function isLive({ expiresAt }: ApiTokenDocument, clock: Clock): boolean {
+/** False once it was revoked or has expired. */
+export function isLive({ expiresAt, revokedAt }: ApiTokenDocument, clock: Clock): boolean {
+  if (revokedAt !== undefined) return false;
   return expiresAt === null || expiresAt > clock.steady();
 }
 

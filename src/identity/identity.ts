@@ -215,7 +215,7 @@ export class Identity {
   async #endAllOf(subject: Subject, tenant: string): Promise<void> {
     await Promise.all([
       this.signIns.endAllOf(subject),
-      this.apiTokens.revokeAllOf(subject),
+      this.apiTokens.forgetAllOf(subject),
       this.#endSharing(subject, ownerKey(tenant, subject.id)),
     ]);
   }
@@ -254,7 +254,7 @@ export class Identity {
   async #removeAllIn(tenant: string): Promise<void> {
     for (const { clientId: id } of this.clients.list(tenant)) await this.remove({ kind: 'device', id });
     for (const { id } of this.people.list(tenant)) await this.remove({ kind: 'person', id });
-    for (const { id } of this.apiTokens.list(tenant, null)) await this.apiTokens.revoke(id);
+    for (const { id } of this.apiTokens.list(tenant, null)) await this.apiTokens.forget(id);
     for (const remove of this.#besides) await remove(tenant);
   }
 

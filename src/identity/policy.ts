@@ -7,27 +7,35 @@ import { SCOPES, type Scope } from '../protocol/scopes.ts';
 export const DEFAULT_TENANT = 'default';
 
 const FILES: readonly Scope[] = ['files:read', 'files:write', 'files:delete'];
+/** `calls` is no part of a role: whoever may read and write files has it. */
+const ALL: readonly Scope[] = SCOPES.filter((scope) => scope !== 'calls');
 
 /** What a role may do at most. */
 export const SCOPES_OF_ROLE: Readonly<Record<Role, ReadonlySet<Scope>>> = {
   client: new Set(FILES),
   ops: new Set(FILES),
-  admin: new Set(SCOPES),
-  root: new Set(SCOPES),
+  admin: new Set(ALL),
+  root: new Set(ALL),
 };
 
 /** From least to most: nobody makes a principal that may more than they do. */
 const RANK: Readonly<Record<Role, number>> = { client: 0, ops: 1, admin: 2, root: 3 };
 
+/** True when the principal may do what the scope stands for. */
+function holds({ scopes }: Principal, scope: Scope): boolean {
+  if (scopes.has(scope)) return true;
+  return scope === 'calls' && scopes.has('files:read') && scopes.has('files:write');
+}
+
 /** @throws LadingError `insufficient_scope` */
 export function requireScope(principal: Principal, scope: Scope): void {
-  if (principal.scopes.has(scope)) return;
+  if (holds(principal, scope)) return;
   throw new LadingError('insufficient_scope', `This needs the scope ${scope}.`, { scope });
 }
 
 /** False for API tokens, and for whoever signed in for less than they may: what a role may do and no scope grants is not theirs. */
 export function hasRole({ kind, role, scopes }: Principal): boolean {
-  return kind !== 'token' && scopes.size === SCOPES_OF_ROLE[role].size;
+  return kind !== 'token' && [...SCOPES_OF_ROLE[role]].every((scope) => scopes.has(scope));
 }
 
 /**
@@ -77,7 +85,7 @@ export function mayManage(principal: Principal, role: Role): boolean {
  * @throws LadingError `insufficient_scope` that names what is missing
  */
 export function checkGrant(principal: Principal, scopes: readonly Scope[], why = 'you do not have it yourself'): void {
-  const missing = scopes.filter((scope) => !principal.scopes.has(scope));
+  const missing = scopes.filter((scope) => !holds(principal, scope));
   if (missing.length === 0) return;
   throw new LadingError('insufficient_scope', `You cannot grant ${missing.join(', ')}: ${why}.`);
 }
@@ -196,7 +204,7 @@ export function requireWhole(principal: Principal, scope: Scope): void {
  */
 export function checkRevocation(principal: Principal, owner: Subject, scopes: readonly Scope[]): void {
   const own = principal.kind === owner.kind && principal.id === owner.id;
-  const missing = own && hasRole(principal) ? [] : scopes.filter((scope) => !principal.scopes.has(scope));
+  const missing = own && hasRole(principal) ? [] : scopes.filter((scope) => !holds(principal, scope));
   if (missing.length === 0) return;
   throw new LadingError(
     'insufficient_scope',

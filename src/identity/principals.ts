@@ -4,12 +4,13 @@ import type { Role } from '../protocol/schemas.ts';
 import type { Scope } from '../protocol/scopes.ts';
 import { SCOPES_OF_ROLE } from './policy.ts';
 
-/** @param scopes what a credential was limited to; the role limits it as well */
+/** @param scopes what a credential was limited to; the role limits it as well, but for `calls`, which every role has */
 export function principalOf(
   who: { id: string; tenant: string; kind: PrincipalKind; role: Role },
   scopes?: Iterable<Scope>,
 ): Principal {
   const allowed = SCOPES_OF_ROLE[who.role];
-  const held = scopes === undefined ? allowed : new Set([...scopes].filter((scope) => allowed.has(scope)));
+  const held =
+    scopes === undefined ? allowed : new Set([...scopes].filter((scope) => allowed.has(scope) || scope === 'calls'));
   return Object.freeze({ id: who.id, tenant: who.tenant, kind: who.kind, role: who.role, scopes: held });
 }

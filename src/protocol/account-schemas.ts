@@ -55,9 +55,7 @@ export const Account = Type.Object(
 export type Account = Static<typeof Account>;
 
 export const OpsUploadQuery = Type.Object({
-  overwrite: Type.Optional(
-    Type.Boolean({ description: 'Replace the file of the same name, which is 409 otherwise.', default: false }),
-  ),
+  overwrite: Type.Optional(Type.Boolean({ description: 'Replace the file of the same name, which is 409 otherwise.' })),
 });
 export type OpsUploadQuery = Static<typeof OpsUploadQuery>;
 

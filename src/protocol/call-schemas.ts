@@ -24,7 +24,12 @@ export const NewCall = Type.Object(
 );
 export type NewCall = Static<typeof NewCall>;
 
-const Code = Type.Optional(Type.String({ minLength: 1, maxLength: 16, description: 'The six digits.' }));
+const Code = Type.Optional(
+  Type.Union([Type.String({ minLength: 1, maxLength: 16 }), Type.Integer({ minimum: 0, maximum: 999_999 })], {
+    description: 'The six digits. Of a number the zeros in front may be missing.',
+    examples: ['012345'],
+  }),
+);
 
 export const CallCode = Type.Object(
   { phone: Phone, phone_number: Phone, code: Code, otp: Code },
@@ -49,6 +54,7 @@ export const CallVerified = Type.Object(
   {
     message: Text('What was done.'),
     verified: Type.Boolean(),
+    user_id: Text('Who asks; of an API token with a label that.'),
     second_factor_until: Nullable(
       Type.String({ description: 'Until when it counts as a second factor for this credential; null: it does not.' }),
     ),
@@ -68,6 +74,11 @@ export const CallStatus = Type.Object(
     tries_left: Type.Integer({ minimum: 0 }),
     expires_in: Seconds('How long the code is still valid.'),
     created_at: Time('When it was asked for.'),
+    expires_at: Time('Until when the code is valid.'),
+    is_expired: Type.Boolean({ description: 'True once that has passed.' }),
+    verified: Type.Boolean({ description: 'True for the status verified.' }),
+    attempts: Type.Integer({ minimum: 0, description: 'How often it was tried.' }),
+    phone_number: Text('The same as phone.'),
   },
   { title: 'CallStatus' },
 );

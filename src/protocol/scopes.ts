@@ -1,4 +1,7 @@
-/** What a credential may do. A scope names a kind of thing and what may be done to it; `read` and `write` are short for those of files. */
+/**
+ * What a credential may do. A scope names a kind of thing and what may be done to it; `read` and `write` are short for two of files.
+ * Whoever may read and write files may also have codes spoken, for which `calls` alone is enough.
+ */
 import { LadingError } from '../errors.ts';
 
 export const SCOPES = [
@@ -8,13 +11,14 @@ export const SCOPES = [
   'clients:admin',
   'tokens:admin',
   'users:admin',
+  'calls',
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** What `read` and `write` are short for: whoever may write a file may also read it back and delete it. */
+/** Neither includes deleting: a program that only stores files must not be able to remove them. */
 const SHORT: ReadonlyMap<string, readonly Scope[]> = new Map<string, readonly Scope[]>([
   ['read', ['files:read']],
-  ['write', ['files:write', 'files:delete']],
+  ['write', ['files:write']],
 ]);
 
 function isScope(word: string): word is Scope {

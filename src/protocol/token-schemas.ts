@@ -3,11 +3,20 @@ import Type, { type Static } from 'typebox';
 import { LONGEST_SECONDS } from './bounds.ts';
 import { Nullable, Text, Time } from './schema-parts.ts';
 
+/** In characters. */
+export const MAX_LABEL = 128;
+
 export const NewApiToken = Type.Object(
   {
     user_id: Type.Optional(
       Nullable(
-        Type.String({ maxLength: 64, description: 'Who it acts for: a client or a person; oneself by default.' }),
+        Type.String({
+          minLength: 1,
+          maxLength: MAX_LABEL,
+          description:
+            'Id of the client or person that it acts for. Any other text is a label: the token acts for who asks, and is listed by it. ' +
+            'default_user without it.',
+        }),
       ),
     ),
     scopes: Type.Optional(
@@ -15,7 +24,7 @@ export const NewApiToken = Type.Object(
         Type.Array(Type.String({ maxLength: 64 }), {
           minItems: 1,
           maxItems: 20,
-          description: 'What it may do: scopes, or read and write for those of files; files:read by default.',
+          description: 'What it may do: scopes, or read and write for those of files; read and write by default.',
         }),
       ),
     ),
@@ -36,7 +45,9 @@ export const NewApiToken = Type.Object(
 );
 export type NewApiToken = Static<typeof NewApiToken>;
 
-const Scopes = Type.Array(Type.String(), { description: 'What it may do.' });
+const Scopes = Type.Array(Type.String(), { description: 'What it may do, in the words that were sent.' });
+const UserId = Text('Id of whom it acts for, or its label.');
+const OwnerId = Text('Id of the client or person that it acts for.');
 
 export const ApiTokenCreated = Type.Object(
   {
@@ -44,7 +55,8 @@ export const ApiTokenCreated = Type.Object(
     token: Text('The token, shown this once. Send it as Authorization: Bearer <token>.'),
     created_at: Time('When it was made.'),
     scopes: Scopes,
-    user_id: Text('Who it acts for.'),
+    user_id: UserId,
+    owner_id: OwnerId,
     name: Nullable(Text('What it is for.')),
     expires_at: Nullable(Time('When it ends; null: when it is revoked.')),
   },
@@ -60,9 +72,12 @@ export const ApiToken = Type.Object(
     scopes: Scopes,
     uses: Type.Integer({ minimum: 0, description: 'Requests that it was sent with.' }),
     uses_by_day: Type.Array(Type.Integer({ minimum: 0 }), { description: 'Of the last 30 days (UTC), today last.' }),
-    user_id: Text('Who it acts for.'),
+    user_id: UserId,
+    owner_id: OwnerId,
     name: Nullable(Text('What it is for.')),
     expires_at: Nullable(Time('When it ends; null: when it is revoked.')),
+    active: Type.Boolean({ description: 'False once it was revoked.' }),
+    revoked_at: Nullable(Time('When it was revoked.')),
   },
   { title: 'ApiToken' },
 );
@@ -77,9 +92,18 @@ export type ApiTokenList = Static<typeof ApiTokenList>;
 export const ApiTokenQuery = Type.Object(
   {
     user_id: Type.Optional(
-      Text('Only tokens of this client or person; by default all that one may manage: with tokens:admin the tenant’s.'),
+      Text(
+        'Only tokens of this client or person, or with this label; by default all that one may manage: with tokens:admin the tenant’s.',
+      ),
     ),
+    revoked: Type.Optional(Type.Boolean({ description: 'True: those too that were revoked in the last 30 days.' })),
   },
   { title: 'ApiTokenQuery' },
 );
 export type ApiTokenQuery = Static<typeof ApiTokenQuery>;
+
+export const Protected = Type.Object(
+  { message: Text('For people.'), user_id: UserId, scopes: Scopes },
+  { title: 'Protected', description: 'Who asks, and what they may do.' },
+);
+export type Protected = Static<typeof Protected>;

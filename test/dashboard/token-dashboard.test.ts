@@ -1,6 +1,7 @@
 /** /api/tokens/dashboard: plain pages behind a password, and a way to the dashboard without one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { ApiTokenList } from '../../src/protocol/token-schemas.ts';
 import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
 import { assertFine } from '../support/dashboard.ts';
 import { startServer } from '../support/server.ts';
@@ -71,8 +72,26 @@ test('nobody gets in by guessing, by a cookie of another site, or without one', 
   assert.equal((await post('/tokens/create', form, { ...own, 'sec-fetch-site': 'cross-site' })).status, 403);
   assert.equal((await post('/tokens/create', { ...form, 'scope files:read': 'off' }, own)).status, 422);
   assert.equal((await post('/tokens/create', form, own)).status, 201);
-  assert.equal((await post('/logout', {}, own)).status, 303);
+  const older = await post('/tokens/create', { user_id: 'my_app', scopes: 'read write' }, own);
+  assert.equal(older.status, 201);
+  const listed = await fetch(`${origin}/api/tokens?user_id=my_app`, { headers: admin.headers });
+  const { tokens } = (await listed.json()) as ApiTokenList;
+  assert.deepEqual(
+    tokens.map(({ user_id, owner_id, scopes }) => [user_id, owner_id, scopes]),
+    [['my_app', admin.id, ['read', 'write']]],
+  );
+  assert.equal((await post('/tokens/create', { user_id: 'my_app', scopes: 'everything' }, own)).status, 422);
+  const leave = (headers: Record<string, string>) =>
+    fetch(`${origin}${PATH}/logout`, { headers: { ...own, ...headers }, redirect: 'manual' });
+  assert.equal((await leave({ 'sec-fetch-site': 'cross-site' })).status, 403);
+  assert.equal((await post('/tokens/create', form, own)).status, 201, 'nobody was signed out');
+  const left = await leave({});
+  assert.deepEqual([left.status, left.headers.get('location')], [303, PATH]);
   assert.equal((await post('/tokens/create', form, own)).status, 401);
+  const wrong = await post('', { password: 'a wrong one' });
+  assert.equal(wrong.status, 200);
+  assert.match(await wrong.text(), /The password is wrong\..*<\/form>/);
+  assert.deepEqual(wrong.headers.getSetCookie(), []);
   const tries: number[] = [];
   for (let attempt = 0; attempt < 30 && tries.at(-1) !== 429; attempt += 1)
     tries.push((await post('', { password: `guess ${attempt}` })).status);

@@ -24,7 +24,7 @@ import { sign, startServer } from '../support/server.ts';
  * new-token   the same; who signed in for less with tokens:admin only
  * ops, admin, root
  *             who has that role or more; never an API token
- * read-write  who has both scopes for files; here each token has one
+ * calls       the same, or who has both scopes for files
  * a scope     who has it by role or, for API tokens, by the token
  */
 type Rule =
@@ -41,7 +41,7 @@ type Rule =
   | 'ops'
   | 'admin'
   | 'root'
-  | 'read-write'
+  | 'calls'
   | 'files:read'
   | 'files:write'
   | 'files:delete'
@@ -49,7 +49,15 @@ type Rule =
   | 'tokens:admin'
   | 'users:admin';
 
-const SCOPES = ['files:read', 'files:write', 'files:delete', 'clients:admin', 'tokens:admin', 'users:admin'] as const;
+const SCOPES = [
+  'files:read',
+  'files:write',
+  'files:delete',
+  'clients:admin',
+  'tokens:admin',
+  'users:admin',
+  'calls',
+] as const;
 type OneScope = (typeof SCOPES)[number];
 
 interface Line {
@@ -148,6 +156,7 @@ const LINES: Line[] = [
   { operation: 'GET /s/{token}', rule: 'open' },
   { operation: 'HEAD /s/{token}', rule: 'open' },
 
+  { operation: 'GET /api/protected', rule: 'signed-in' },
   { operation: 'GET /api/tokens', rule: 'tokens' },
   { operation: 'POST /api/tokens', rule: 'new-token', body: ({ scope }) => ({ scopes: [scope ?? 'files:read'] }) },
   { operation: 'DELETE /api/tokens/{token_id}', rule: 'tokens' },
@@ -179,12 +188,12 @@ const LINES: Line[] = [
   { operation: 'POST /api/deliveries/targets', rule: 'admin' },
   { operation: 'DELETE /api/deliveries/targets/{target_id}', rule: 'admin' },
 
-  { operation: 'POST /calls/otp', rule: 'read-write', body: () => ({ phone: 'none' }) },
-  { operation: 'POST /calls/verify', rule: 'read-write', body: () => ({ phone: 'none', code: '0' }) },
-  { operation: 'POST /calls/otp/verify', rule: 'read-write', body: () => ({ phone: 'none', code: '0' }) },
-  { operation: 'POST /calls/replay', rule: 'read-write', body: () => ({ phone: 'none' }) },
-  { operation: 'POST /calls/otp/replay', rule: 'read-write', body: () => ({ phone: 'none' }) },
-  { operation: 'GET /calls/otp/status/{phone}', rule: 'read-write' },
+  { operation: 'POST /calls/otp', rule: 'calls', body: () => ({ phone: 'none' }) },
+  { operation: 'POST /calls/verify', rule: 'calls', body: () => ({ phone: 'none', code: '0' }) },
+  { operation: 'POST /calls/otp/verify', rule: 'calls', body: () => ({ phone: 'none', code: '0' }) },
+  { operation: 'POST /calls/replay', rule: 'calls', body: () => ({ phone: 'none' }) },
+  { operation: 'POST /calls/otp/replay', rule: 'calls', body: () => ({ phone: 'none' }) },
+  { operation: 'GET /calls/otp/status/{phone}', rule: 'calls' },
   { operation: 'POST /calls/provider/{session_id}', rule: 'secret', form: 'CallStatus=completed' },
   { operation: 'GET /api/phones/{kind}/{id}', rule: 'admin' },
   { operation: 'PUT /api/phones/{kind}/{id}', rule: 'admin', body: () => ({ phone: null }) },
@@ -238,8 +247,6 @@ function isLetIn(rule: Rule, who: Who): boolean {
       return scope === undefined || scope === 'tokens:admin' || who.narrowed === true;
     case 'new-token':
       return scope === undefined || scope === 'tokens:admin';
-    case 'read-write':
-      return scope === undefined;
     case 'ops':
       return scope === undefined && [...ADMINISTRATORS, 'ops'].includes(role);
     case 'admin':
@@ -249,6 +256,7 @@ function isLetIn(rule: Rule, who: Who): boolean {
     case 'files:read':
     case 'files:write':
     case 'files:delete':
+    case 'calls':
       return scope === undefined || scope === rule;
     default:
       return scope === undefined ? ADMINISTRATORS.includes(role) : scope === rule;

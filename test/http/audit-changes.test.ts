@@ -221,7 +221,7 @@ const CHANGES: Record<string, Row> = {
   'DELETE /api/tokens/{token_id}': async (world) => {
     const id = await token(world);
     const detail = new RegExp(
-      `^owner: ${world.server.client.id} → none; name: robot → none; scopes: files:read → none; expires: ${DATE} → none$`,
+      `^owner: ${world.server.client.id} → none; name: robot → none; scopes: files:read files:write → none; expires: ${DATE} → none$`,
     );
     return { path: `/api/tokens/${id}`, target: id, detail };
   },

@@ -71,8 +71,12 @@ test('a code is spoken, verified once, and worth nothing after that', async (t) 
   const verified = await post(server, '/calls/verify', { phone: PHONE, code: call.code });
   assert.equal(verified.status, 200);
   const said = (await verified.json()) as CallVerified;
-  assert.deepEqual(said, { message: 'Verified.', verified: true, second_factor_until: null });
-  assert.equal((await statusOf(server)).status, 'verified');
+  const user_id = server.client.id;
+  assert.deepEqual(said, { message: 'Verified.', verified: true, user_id, second_factor_until: null });
+  const after = await statusOf(server);
+  assert.equal(after.status, 'verified');
+  assert.deepEqual([after.phone_number, after.is_expired, after.verified, after.attempts], [PHONE, false, true, 1]);
+  assert.equal(Date.parse(after.expires_at) - Date.parse(after.created_at), 300_000);
   await assertProblemReply(await post(server, '/calls/verify', { phone: PHONE, code: call.code }), 'not_found');
 });
 
@@ -91,6 +95,25 @@ test('the other paths and names of fields, and forms', async (t) => {
   assert.equal(first?.code, second?.code);
   const verified = await form('/calls/otp/verify', { phone_number: PHONE, otp: first?.code ?? '' });
   assert.equal(verified.status, 200);
+});
+
+test('a token for calls alone is enough; a code may come as a number that has lost its zeros', async (t) => {
+  const { server, provider } = await begin(t, { LADING_OTP_CALLER_HOUR: '0' });
+  const made = await post(server, '/api/tokens', { user_id: 'my_app', scopes: ['calls'] });
+  const { token } = (await made.json()) as ApiTokenCreated;
+  const headers = { authorization: `Bearer ${token}` };
+  assert.equal((await fetch(`${server.origin}/api/files`, { headers })).status, 403);
+  // Of a hundred codes ten begin with a zero, so one is waited for.
+  for (let n = 0; ; n += 1) {
+    const phone = `+141555527${String(n % 100).padStart(2, '0')}`;
+    const { call } = await request(server, provider, { phone }, headers);
+    const lost = await post(server, '/calls/verify', { phone, code: -1 }, headers);
+    await assertProblemReply(lost, 'validation_failed');
+    const verified = await post(server, '/calls/otp/verify', { phone_number: phone, code: Number(call.code) }, headers);
+    assert.equal(verified.status, 200, await verified.clone().text());
+    assert.equal(((await verified.json()) as CallVerified).user_id, 'my_app');
+    if (call.code.startsWith('0')) break;
+  }
 });
 
 test('three wrong tries end it, the right code too; at one time no more of them', async (t) => {

@@ -121,7 +121,7 @@ test('only administrators, and programs of theirs with the scope, manage people'
     const [path, what] = request ?? assert.fail();
     await assertProblemReply(await ask(origin, path, { ...what, headers: manager }), 'insufficient_scope');
   }
-  const whole = await token(['read', 'write', 'clients:admin', 'tokens:admin', 'users:admin']);
+  const whole = await token(['read', 'write', 'files:delete', 'clients:admin', 'tokens:admin', 'users:admin']);
   const made = await ask(origin, '/v1/user', { headers: whole, body: { ...anna, role: 'client' } });
   assert.equal(made.status, 201);
   // With a password they would have the role, which no API token has.

@@ -169,6 +169,7 @@ const ROWS: Record<string, Row> = {
   'GET /api/events': { headers: { 'last-event-id': 'before-0' }, until: /chunk\.received|delivery\.failed/ },
   'GET /api/transfers': {},
   'GET /api/history': {},
+  'GET /api/protected': {},
   'GET /api/tokens': {},
   'POST /api/tokens': { json: () => ({}) },
   'POST /api/tokens/{token_id}/rotate': {},

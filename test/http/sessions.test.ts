@@ -86,7 +86,7 @@ test('people and devices have theirs; who signed in for less ends their own alon
     const reply = await fetch(`${origin}/api/oauth/token`, { method: 'POST', headers: basic, body: form });
     return { authorization: `Bearer ${((await reply.json()) as { access_token: string }).access_token}` };
   };
-  const whole = await granted('read write');
+  const whole = await granted('read write files:delete');
   const less = await granted('read');
   const all = await sessions(origin, less);
   assert.equal(all.length, 2);

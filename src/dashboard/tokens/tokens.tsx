@@ -28,7 +28,7 @@ export function TokensPage(props: PageProps) {
     cells: [
       <span class="name">{token.name ?? token.token_id}</span>,
       token.scopes.join(', '),
-      token.user_id,
+      token.user_id === token.owner_id ? token.owner_id : `${token.user_id} (${token.owner_id})`,
       token.last_used === null ? 'never' : time(token.last_used),
       <Uses token={token} />,
       token.expires_at === null ? 'when revoked' : time(token.expires_at),

@@ -68,7 +68,7 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
-  const { engine, identity } = deps;
+  const { engine, identity, config } = deps;
   app.post<{ Querystring: OpsUploadQuery }>('/ops/upload', {
     schema: {
       tags,
@@ -84,7 +84,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply): Promise<OpsStored> => {
       const { account } = requireAccount(identity, request.principal, 'ops');
       const owner = ownerOf(request.principal);
-      const { overwrite = false } = request.query;
+      const { overwrite = config.compat.allows('replaceSameName') } = request.query;
       const { status } = await receiveOneShot(engine, request, reply, {
         part: 'request_file',
         missing: 'invalid_request',

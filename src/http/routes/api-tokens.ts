@@ -5,14 +5,7 @@ import type { ApiTokenDocument, Clock, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/api-tokens.ts';
 import type { Identity } from '../../identity/identity.ts';
-import {
-  checkGrant,
-  checkRevocation,
-  managesTokensOf,
-  requireScope,
-  requireWhole,
-  type TokenOwner,
-} from '../../identity/policy.ts';
+import { checkGrant, checkRevocation, requireScope, requireWhole } from '../../identity/policy.ts';
 import { principalOf } from '../../identity/principals.ts';
 import { Message } from '../../protocol/schemas.ts';
 import { parseScopes } from '../../protocol/scopes.ts';
@@ -23,23 +16,72 @@ import {
   ApiTokenList,
   ApiTokenQuery,
   NewApiToken,
+  Protected,
 } from '../../protocol/token-schemas.ts';
+import { bearerAuth } from '../auth.ts';
 import { NOTHING, noteChange, ofApiToken } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
+import { localPrograms } from '../local-programs.ts';
 import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
+import type { RateLimits } from '../rate-limit.ts';
 import { smallBody } from '../refuse.ts';
+import {
+  listed,
+  managed,
+  namedOwner,
+  noOwner,
+  ownerNow,
+  READ_AND_WRITE,
+  tokenOf,
+  userIdOf,
+  wordsOf,
+} from '../token-owners.ts';
 import { jsonBodies } from './json.ts';
 
 const tags = ['API tokens'];
 const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
 const NO_STORE = { 'cache-control': 'no-store' };
 
-export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
+/** Signed in in their own way: where a setting says so, programs of this machine need not. */
+export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  const { access, secondFactor } = deps;
+  const otherwise = localPrograms(deps);
   app.register(async (scope) => {
+    scope.register(bearerAuth, { access, limits, secondFactor, ...(otherwise ? { otherwise } : {}) });
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    scope.register(async (routes) => tokenRoutes(routes, deps));
+  });
+}
+
+function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (scope) => {
+    protectedRoute(scope, deps);
     listRoute(scope, deps);
     scope.register(async (json) => createRoute(json, deps));
     rotateRoute(scope, deps);
     revokeRoute(scope, deps);
+  });
+}
+
+function protectedRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+  app.get('/api/protected', {
+    schema: {
+      tags,
+      summary: 'Who asks, and what they may do: tells whether a token is valid.',
+      response: { 200: Protected },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (request, reply): Promise<Protected> => {
+      reply.headers(NO_STORE);
+      const document = tokenOf(identity, request);
+      return {
+        message: 'The token is valid.',
+        user_id: userIdOf(identity, request),
+        scopes: document ? wordsOf(document) : [...request.principal.scopes],
+      };
+    },
   });
 }
 
@@ -56,11 +98,10 @@ function listRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
     handler: async (request, reply): Promise<ApiTokenList> => {
       reply.headers(NO_STORE);
       const { principal, query } = request;
-      const all = query.user_id === undefined && principal.scopes.has('tokens:admin');
-      const owner = all ? null : ownerFor(identity, principal, query.user_id);
-      const tokens = identity.apiTokens
-        .list(owner?.tenant ?? principal.tenant, owner?.id ?? null)
-        .filter((document) => isLive(document, clock) && managed(identity, principal, document))
+      const { user_id: wanted, revoked = false } = query;
+      const tokens = listed(identity, principal, wanted)
+        .filter((document) => isLive(document, clock) || (revoked && document.revokedAt !== undefined))
+        .filter((document) => managed(identity, principal, document))
         .map((document) => shown(document, clock));
       return { tokens, count: tokens.length };
     },
@@ -89,15 +130,18 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: RouteDep
       const { principal } = request;
       // It may be good for ever: a sign-in for less than its owner may must not leave one behind.
       requireWhole(principal, 'tokens:admin');
-      const owner = ownerFor(identity, principal, id ?? undefined);
+      const { owner, label } = namedOwner(identity, principal, id);
       request.audited = { tenant: owner.tenant };
-      const scopes = asked ? parseScopes(asked) : (['files:read'] as const);
+      const words = asked ?? READ_AND_WRITE;
+      const scopes = parseScopes(words);
       checkGrant(principal, scopes);
       checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
       const made = await identity.apiTokens.create({
         owner,
         name: name ?? null,
+        label,
         scopes,
+        words,
         lifeMs: seconds ? seconds * 1000 : null,
       });
       // Deleted while it was made: the deletion may not have seen this token.
@@ -153,23 +197,12 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
       request.audited = { tenant };
       checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
+      // A program that got no answer asks again.
+      if (token.revokedAt !== undefined) return { message: `API token ${id} was revoked before.` };
       noteChange(request, ofApiToken(token, clock), NOTHING);
       return { message: `API token ${id} revoked.` };
     },
   });
-}
-
-/**
- * Whose tokens a request is about: by default one's own.
- * @throws LadingError `insufficient_scope`; `not_found` for one of another tenant or above oneself too
- */
-function ownerFor(identity: Identity, principal: Principal, asked: string | undefined): TokenOwner {
-  const { id, kind } = principal;
-  const self = asked === undefined || asked === id;
-  if (kind === 'token' || !self) requireScope(principal, 'tokens:admin');
-  const owner = self && kind !== 'token' ? ownerOf(identity, kind, id) : anyOwner(identity, asked ?? id);
-  if (!owner || !managesTokensOf(principal, owner)) throw noOwner();
-  return owner;
 }
 
 /**
@@ -183,48 +216,27 @@ function tokenFor(identity: Identity, principal: Principal, id: string): ApiToke
   return document;
 }
 
-function managed(identity: Identity, principal: Principal, document: ApiTokenDocument): boolean {
-  const owner = ownerNow(identity, document);
-  return owner !== null && managesTokensOf(principal, owner);
-}
-
-function ownerNow(identity: Identity, document: ApiTokenDocument): TokenOwner | null {
-  return ownerOf(identity, document.ownerKind, document.owner);
-}
-
-function anyOwner(identity: Identity, id: string): TokenOwner | null {
-  return ownerOf(identity, 'device', id) ?? ownerOf(identity, 'person', id);
-}
-
-/** From the documents, for being asked about is no use of an account. */
-function ownerOf(identity: Identity, kind: TokenOwner['kind'], id: string): TokenOwner | null {
-  const found = kind === 'device' ? identity.clients.find(id) : identity.people.get(id);
-  if (!found || !identity.tenants.has(found.tenant)) return null;
-  return { id, kind, tenant: found.tenant, role: found.role };
-}
-
 function shown(document: ApiTokenDocument, clock: Clock): ApiToken {
-  const { id, createdAt, lastUsed, scopes, uses, days, owner, name, expiresAt } = document;
+  const { id, createdAt, lastUsed, label, uses, days, owner, name, expiresAt, revokedAt } = document;
   return {
     token_id: id,
     created_at: iso(createdAt),
     last_used: lastUsed === null ? null : iso(lastUsed),
-    scopes,
+    scopes: wordsOf(document),
     uses,
     uses_by_day: usesByDay(days, dayOf(clock.now())),
-    user_id: owner,
+    user_id: label ?? owner,
+    owner_id: owner,
     name,
     expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
+    active: isLive(document, clock),
+    revoked_at: revokedAt === undefined ? null : iso(clock.dateOf(revokedAt)),
   };
 }
 
 function withToken({ document, token }: Made, clock: Clock): ApiTokenCreated {
-  const { token_id, last_used: _, uses: __, uses_by_day: ___, ...rest } = shown(document, clock);
-  return { token_id, token, ...rest };
-}
-
-function noOwner(): LadingError {
-  return new LadingError('not_found', 'There is no client and no person with this id.');
+  const { token_id, created_at, scopes, user_id, owner_id, name, expires_at } = shown(document, clock);
+  return { token_id, token, created_at, scopes, user_id, owner_id, name, expires_at };
 }
 
 function noToken(): LadingError {

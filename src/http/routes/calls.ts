@@ -1,7 +1,7 @@
 /** /calls: codes that are spoken into a telephone, and typed back. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import { CODE_SECONDS } from '../../calls/calls.ts';
+import { CODE_DIGITS, CODE_SECONDS } from '../../calls/calls.ts';
 import { phoneOf } from '../../calls/numbers.ts';
 import { isSignedByProvider } from '../../calls/provider.ts';
 import type { CallDocument } from '../../contracts.ts';
@@ -17,9 +17,10 @@ import type { RouteDeps } from '../deps.ts';
 import { ANY_FORM, anyForms, formBodies } from '../form.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
+import { userIdOf } from '../token-owners.ts';
 
 const tags = ['Calls'];
-const NEEDS = 'files:read files:write';
+const NEEDS = 'calls';
 const CALLER = [...SIGNED_IN, 'insufficient_scope', 'forbidden', 'invalid_request'] as const;
 const FORM = [...CALLER, ...SMALL_BODY, 'insufficient_storage'] as const;
 
@@ -42,6 +43,11 @@ function numberIn({ phone, phone_number: other }: CallReplay): string {
   const given = phone ?? other;
   if (given === undefined) throw new LadingError('invalid_request', 'Send the number as phone, with its country code.');
   return phoneOf(given);
+}
+
+/** The digits as they were spoken: what came as a number, or was one in a form, has lost the zeros in front. */
+function digitsOf(code: string | number): string {
+  return String(code).replaceAll(/[\s-]/g, '').padStart(CODE_DIGITS, '0');
 }
 
 function secondsLeft({ clock }: RouteDeps, { expiresAt }: CallDocument): number {
@@ -97,7 +103,7 @@ function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
       const token = credentialOf(request);
       if (token === null) throw missingToken();
       const proof = secondFactor.proofFor(request.principal, access.credentialOf(token), phone);
-      const { right, triesLeft } = await calls.verify(callerOf(request), phone, code.replaceAll(/[\s-]/g, ''), proof);
+      const { right, triesLeft } = await calls.verify(callerOf(request), phone, digitsOf(code), proof);
       if (!right) {
         const next = triesLeft === 0 ? 'Ask for a new one.' : `Tries left: ${triesLeft}.`;
         throw new LadingError('invalid_request', `This is not the code. ${next}`, { tries_left: triesLeft });
@@ -107,7 +113,12 @@ function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
       const until = proof && iso(clock.dateOf(proof.until));
       noteChange(request, { code: 'spoken' }, { code: 'verified', second_factor_until: until });
       reply.header('cache-control', 'no-store');
-      return { message: 'Verified.', verified: true, second_factor_until: until };
+      return {
+        message: 'Verified.',
+        verified: true,
+        user_id: userIdOf(deps.identity, request),
+        second_factor_until: until,
+      };
     },
   });
 }
@@ -154,7 +165,12 @@ function statusRoute(app: FastifyInstance, deps: RouteDeps): void {
         call: call.speech,
         tries_left: deps.calls.triesLeft(call),
         expires_in: call.state === 'pending' ? secondsLeft(deps, call) : 0,
-        created_at: iso(call.createdAt),
+        created_at: iso(deps.clock.dateOf(call.createdAt)),
+        expires_at: iso(deps.clock.dateOf(call.expiresAt)),
+        is_expired: call.expiresAt <= deps.clock.steady(),
+        verified: call.state === 'verified',
+        attempts: call.tries,
+        phone_number: call.phone,
       };
     },
   });

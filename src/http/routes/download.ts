@@ -13,7 +13,6 @@ import { DownloadQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
-import { endsWithClient } from '../half-open.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 import { authoriseReading } from '../reading.ts';
 import { digestFields, representationFields } from '../representation.ts';
@@ -317,10 +316,7 @@ async function send(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<boolean> {
-  if (source instanceof FollowSource) {
-    followers.add(source);
-    endsWithClient(reply.raw);
-  }
+  if (source instanceof FollowSource) followers.add(source);
   try {
     const transfer = await downloads.begin(reply.raw, source);
     reply.hijack();

@@ -115,14 +115,14 @@ export function tokensPage(deps: RouteDeps, site: Site, made: string | null): st
 
 function rowOf(
   site: Site,
-  { id, name, scopes, owner, lastUsed, uses, expiresAt }: ApiTokenDocument,
+  { id, name, label, scopes, words, owner, lastUsed, uses, expiresAt }: ApiTokenDocument,
   most: number,
   clock: Clock,
 ): string {
   const cells: [title: string, html: string][] = [
     ['Name', escaped(name ?? id)],
-    ['May', escaped(scopes.join(', '))],
-    ['For', escaped(owner)],
+    ['May', escaped((words ?? scopes).join(', '))],
+    ['For', escaped(label === undefined ? owner : `${label} (${owner})`)],
     ['Last used', lastUsed === null ? 'never' : iso(lastUsed)],
     ['Uses', `<meter min="0" max="${most}" value="${uses}" aria-label="used ${uses} times"></meter> ${uses}`],
     ['Ends', expiresAt === null ? 'when revoked' : iso(clock.dateOf(expiresAt))],

@@ -6,7 +6,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { checkGrant, DEFAULT_TENANT } from '../../identity/policy.ts';
+import { checkGrant, DEFAULT_TENANT, type TokenOwner } from '../../identity/policy.ts';
 import { principalOf } from '../../identity/principals.ts';
 import { LONGEST_SECONDS, wholeNumber } from '../../protocol/bounds.ts';
 import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
@@ -15,6 +15,7 @@ import { refuseForeign, wantsSecureCookies } from '../csrf.ts';
 import type { RouteDeps } from '../deps.ts';
 import { formBodies } from '../form.ts';
 import { smallBody } from '../refuse.ts';
+import { checkLabel, DEFAULT_LABEL, READ_AND_WRITE } from '../token-owners.ts';
 import { ownersOf, PATH, page, refusalPage, signInForm, tokensPage } from './token-dashboard-pages.ts';
 
 const COOKIE = 'token_dashboard';
@@ -25,7 +26,7 @@ const BEGUN = 'begun';
 const COOKIE_LOST =
   'The password was right, but the browser did not keep the cookie of the sign-in. Allow cookies for this address, and sign in again.';
 
-type Form = Map<string, string>;
+type Form = URLSearchParams;
 
 export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { config, identity, throttle, clock } = deps;
@@ -59,7 +60,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
     return page(request, reply, 'API tokens', tokensPage(deps, request.site, null));
   });
   app.register(async (forms) => {
-    formBodies(forms, (body) => new Map(new URLSearchParams(body.toString('utf8'))) as never);
+    formBodies(forms, (body) => new URLSearchParams(body.toString('utf8')) as never);
     forms.post<{ Body: Form }>(
       PATH,
       { ...onlyPost, config: { audit: 'sign_in', refusal: refusalPage('../../') } },
@@ -81,7 +82,9 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
             requestId: request.id,
           });
           request.refusalCode = 'unauthorized';
-          return page(request, reply.code(401), 'Sign in', signInForm(request.site, 'The password is wrong.'));
+          // Nobody signed in, though the form is shown again with 200, as people expect of a form.
+          request.audited = null;
+          return page(request, reply, 'Sign in', signInForm(request.site, 'The password is wrong.'));
         }
         const secure = wantsSecureCookies(request);
         const options = {
@@ -101,10 +104,10 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
       { ...onlyPost, config: { audit: 'token_created', refusal: refusalPage('../../../../') } },
       async (request, reply) => {
         needsSession(request);
-        const form = request.body ?? new Map();
-        const owner = ownersOf(deps).find(({ kind, id }) => `${kind} ${id}` === form.get('owner'));
-        if (!owner) throw new LadingError('not_found', 'There is no client and no person with this id.');
-        const scopes = parseScopes(SCOPES.filter((scope) => form.get(`scope ${scope}`) === 'on'));
+        const form = request.body ?? new URLSearchParams();
+        const { owner, label } = ownerIn(form, ownersOf(deps));
+        const words = wordsIn(form);
+        const scopes = parseScopes(words);
         if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
         checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
         const seconds = wholeNumber(form.get('life') || '0', 0, LONGEST_SECONDS.token);
@@ -114,7 +117,9 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         const made = await identity.apiTokens.create({
           owner,
           name,
+          label,
           scopes,
+          words,
           lifeMs: seconds > 0 ? seconds * 1000 : null,
         });
         noteChange(request, NOTHING, ofApiToken(made.document, deps.clock));
@@ -135,19 +140,46 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
       },
     );
-    forms.post(
-      `${PATH}/logout`,
-      { ...onlyPost, config: { audit: 'sign_out', refusal: refusalPage('../../../') } },
-      async (request, reply) => {
+    // By a link of older pages too.
+    forms.route({
+      method: ['GET', 'POST'],
+      exposeHeadRoute: false,
+      url: `${PATH}/logout`,
+      ...onlyPost,
+      config: { audit: 'sign_out', refusal: refusalPage('../../../') },
+      handler: async (request, reply) => {
         refuseForeign(request);
         request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
         sessions.end(cookieOf(request));
         const options = { path: request.site.path(PATH), httpOnly: true, sameSite: 'strict', maxAge: 0 } as const;
         reply.header('set-cookie', fastifyCookie.serialize(COOKIE, '', options));
-        return reply.redirect(request.site.path(PATH), 303);
+        return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
       },
-    );
+    });
   });
+}
+
+/**
+ * Whom a new token acts for. The form of older pages has `user_id`, which may be a label: such a token is an administrator's, as the first
+ * in the list is.
+ * @throws LadingError `not_found`, `validation_failed`
+ */
+function ownerIn(form: Form, owners: readonly TokenOwner[]): { owner: TokenOwner; label?: string } {
+  const older = !form.has('owner');
+  const label = form.get('user_id')?.trim() || DEFAULT_LABEL;
+  const named = owners.find(({ kind, id }) => (older ? id === label : `${kind} ${id}` === form.get('owner')));
+  if (named) return { owner: named };
+  const [first] = owners;
+  if (!older || !first) throw new LadingError('not_found', 'There is no client and no person with this id.');
+  return { owner: first, label: checkLabel(label) };
+}
+
+/** What it may do: `scopes` of older pages are words, in one field or several, for read and write by default. */
+function wordsIn(form: Form): string[] {
+  const words = form.getAll('scopes').flatMap((text) => text.split(/[\s,]+/).filter((word) => word !== ''));
+  const older = !form.has('owner');
+  if (older || words.length > 0) return words.length > 0 ? words : [...READ_AND_WRITE];
+  return SCOPES.filter((scope) => form.get(`scope ${scope}`) === 'on');
 }
 
 /** Who is signed in here: only hashes of the cookies are kept, and only in memory. */

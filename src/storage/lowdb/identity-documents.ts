@@ -31,8 +31,8 @@ function fieldsOf(value: unknown, name: string, id: string, onMended?: OnMended)
 function quotaOf(fields: Fields): { quota?: QuotaLimits } {
   if (!fields.has('quota')) return {};
   const quota = fields.fields('quota');
-  const limit = (name: keyof QuotaLimits): number | null => quota.limitOrNull(name);
-  return { quota: { bytes: limit('bytes'), openUploads: limit('openUploads'), dayBytes: limit('dayBytes') } };
+  const [bytes, openUploads, dayBytes] = ['bytes', 'openUploads', 'dayBytes'].map((name) => quota.countOrNull(name));
+  return { quota: { bytes: bytes ?? null, openUploads: openUploads ?? null, dayBytes: dayBytes ?? null } };
 }
 
 function phoneOf(fields: Fields): { phone?: string } {
@@ -117,10 +117,13 @@ export function checkApiToken(value: unknown, id: string, onMended?: OnMended): 
     owner: fields.text('owner'),
     ownerKind: fields.oneOf('ownerKind', SUBJECTS),
     name: fields.textOrNull('name'),
+    ...(fields.has('label') ? { label: fields.text('label') } : {}),
     scopes: fields.words('scopes', SCOPES),
+    ...(fields.has('words') ? { words: fields.texts('words') } : {}),
     hash: fields.text('hash'),
     createdAt: fields.count('createdAt'),
     expiresAt: fields.countOrNull('expiresAt'),
+    ...(fields.has('revokedAt') ? { revokedAt: fields.count('revokedAt') } : {}),
     lastUsed: fields.countOrNull('lastUsed'),
     uses: fields.count('uses'),
     ...(fields.has('days') ? { days: daysOf(fields.fields('days')) } : {}),
@@ -149,15 +152,9 @@ export function checkShare(value: unknown, id: string, onMended?: OnMended): Sha
     createdAt: fields.count('createdAt'),
     expiresAt: fields.count('expiresAt'),
     lastUsed: fields.countOrNull('lastUsed'),
-    maxDownloads: mostOf(fields.countOrNull('maxDownloads')),
+    maxDownloads: fields.countOrNull('maxDownloads'),
     ...shareUseOf(fields),
   });
-}
-
-/** A link that may never be used is none that was made. */
-function mostOf(downloads: number | null): number | null {
-  if (downloads === 0) throw new Error('"maxDownloads" is 0');
-  return downloads;
 }
 
 /** Older versions counted bytes: what they had spent is as many downloads, and the rest is forgiven. */
