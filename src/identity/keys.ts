@@ -41,6 +41,8 @@ interface StoredKey {
   lifeMs: number;
   /** When the last token that it signed expires; null: it signs. */
   until: number | null;
+  /** How far the date was ahead of the time line when it was made; absent in those of earlier versions. */
+  ahead?: number;
   /** PKCS #8, PEM. */
   privateKey: string;
 }
@@ -124,10 +126,11 @@ export class KeyRing {
     const lifeMs = tokenSeconds * 1000;
     const keys = this.#keys.filter(({ until }) => until === null || !isLongPast(clock, until));
     const last = keys.pop();
-    const isDue = !last || last.until !== null || now - last.createdAt >= rotateDays * DAY_MS;
+    const ahead = clock.dateOf(0);
+    const isDue = !last || last.until !== null || now - last.createdAt >= rotateDays * DAY_MS || setBack(last, ahead);
     if (last && !isDue) keys.push(last.lifeMs >= lifeMs ? last : { ...last, lifeMs });
     if (last && isDue) keys.push({ ...last, until: last.until ?? now + Math.max(last.lifeMs, lifeMs) + GRACE_MS });
-    if (isDue) keys.push(await makeKey(algorithm, now, lifeMs));
+    if (isDue) keys.push(await makeKey(algorithm, now, lifeMs, ahead));
     const changed = keys.length !== this.#keys.length || keys.some((key, i) => key !== this.#keys[i]);
     if (!changed) return;
     // Not used before it would survive a crash, or its tokens would not.
@@ -140,11 +143,19 @@ function isOver({ until }: StoredKey, now: number): boolean {
   return until !== null && until <= now;
 }
 
-async function makeKey(algorithm: RotatingAlgorithm, now: number, lifeMs: number): Promise<SigningKey> {
+/**
+ * True when the date was set back since the key was made: others, who go by `exp`, would take what it signed for longer than it is valid,
+ * but for the key, which is withdrawn in time.
+ */
+function setBack({ ahead = 0 }: StoredKey, now: number): boolean {
+  return ahead - now > GRACE_MS;
+}
+
+async function makeKey(algorithm: RotatingAlgorithm, now: number, lifeMs: number, ahead: number): Promise<SigningKey> {
   const { privateKey } =
     algorithm === 'EdDSA' ? await makePair('ed25519') : await makePair('rsa', { modulusLength: RSA_BITS });
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  return withPublic({ algorithm, createdAt: now, lifeMs, until: null, privateKey: pem });
+  return withPublic({ algorithm, createdAt: now, lifeMs, until: null, ahead, privateKey: pem });
 }
 
 function withPublic(stored: StoredKey): SigningKey {
@@ -167,8 +178,8 @@ function thumbprint({ crv, e, kty, n, x }: JsonWebKey): string {
 }
 
 function serialize(keys: readonly SigningKey[]): Uint8Array {
-  const stored = keys.map(({ algorithm, createdAt, lifeMs, until, privateKey }): StoredKey => {
-    return { algorithm, createdAt, lifeMs, until, privateKey };
+  const stored = keys.map(({ algorithm, createdAt, lifeMs, until, ahead = 0, privateKey }): StoredKey => {
+    return { algorithm, createdAt, lifeMs, until, ahead, privateKey };
   });
   return Buffer.from(JSON.stringify({ keys: stored }));
 }
@@ -187,10 +198,18 @@ function parse(bytes: Uint8Array): SigningKey[] {
 }
 
 function checked(value: unknown): StoredKey {
-  const { algorithm, createdAt, lifeMs, until, privateKey } = value as Partial<Record<keyof StoredKey, unknown>>;
+  const {
+    algorithm,
+    createdAt,
+    lifeMs,
+    until,
+    ahead = 0,
+    privateKey,
+  } = value as Partial<Record<keyof StoredKey, unknown>>;
   if (algorithm !== 'EdDSA' && algorithm !== 'RS256') throw new Error('an unknown algorithm');
   if (typeof createdAt !== 'number' || typeof lifeMs !== 'number') throw new Error('no times');
   if (until !== null && typeof until !== 'number') throw new Error('no end');
+  if (typeof ahead !== 'number') throw new Error('no time');
   if (typeof privateKey !== 'string') throw new Error('no key');
-  return { algorithm, createdAt, lifeMs, until, privateKey };
+  return { algorithm, createdAt, lifeMs, until, ahead, privateKey };
 }

@@ -3,10 +3,11 @@ import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { inspect } from 'node:util';
+import { CONFIRM_MS } from '../../src/clock.ts';
 import type { SecretBox } from '../../src/contracts.ts';
 import { KeyRing, type RotatingAlgorithm, type SigningKey } from '../../src/identity/keys.ts';
 import { Layout } from '../../src/storage/disk/layout.ts';
-import { handClock } from '../support/clock.ts';
+import { handClock, machine } from '../support/clock.ts';
 import { openTestStore, temporaryFolder } from '../support/storage.ts';
 
 const DAY = 86_400_000;
@@ -188,4 +189,39 @@ test('when a new key cannot be written the old one goes on, and the next sweep t
   assert.notEqual(ring.current.kid, kid);
   full = true;
   await assert.rejects(open('RS256', { box: filling }), /no room/, 'without any key there is no start');
+});
+
+test('when the date was set back, another key signs, and the one before is withdrawn when its last token has lapsed', async (t) => {
+  const { box } = await bench(t);
+  const on = machine();
+  const settings = { box, algorithm: 'EdDSA', rotateDays: 90, tokenSeconds: TOKEN_SECONDS } as const;
+  const ring = await KeyRing.open({ ...settings, clock: on.clock });
+  const first = ring.current.kid;
+  const set = (ms: number): void => {
+    on.step(ms);
+    on.clock.now();
+    on.pass(CONFIRM_MS);
+  };
+  set(365 * DAY);
+  await ring.sweep();
+  assert.equal(ring.current.kid, first, 'nobody takes its tokens for longer');
+  const ahead = (await KeyRing.open({ ...settings, clock: on.clock })).current.kid;
+  assert.equal(ahead, first);
+  on.pass(91 * DAY);
+  await ring.sweep();
+  const second = ring.current.kid;
+  assert.notEqual(second, first);
+  set(-365 * DAY);
+  await ring.sweep();
+  const third = ring.current.kid;
+  assert.notEqual(third, second);
+  assert.ok(ring.find(second), 'what it signed is valid as long as it was to be');
+  await ring.sweep();
+  assert.equal(ring.current.kid, third, 'once');
+  on.pass(TOKEN_SECONDS * 1000 + 2 * 60_000);
+  assert.equal(ring.find(second), null);
+  assert.deepEqual(
+    ring.jwks().map(({ kid }) => kid),
+    [third],
+  );
 });
