@@ -92,7 +92,7 @@ test('the date is set at any moment: uploads, links, tokens, sessions, rates, de
 test('the date is set at any moment: guesses', { skip }, (t) => tell(t, { throttle }));
 
 test('the date is set at any moment: uploads for which nothing comes', { skip }, (t) =>
-  tell(t, { parked }, { LADING_STALE_SECONDS: '1' }),
+  tell(t, { parked }, { LADING_STALE_SECONDS: '1', LADING_RATE_TOKEN: '0' }),
 );
 
 test('the date is set at any moment: people, browsers, an outside provider', { skip }, async (t) => {
