@@ -131,7 +131,7 @@ export class Running {
 }
 
 /** `a.bin`, `a (2).bin`, `a (3).bin`, … */
-function* freeNames(name: string): Generator<string> {
+export function* freeNames(name: string): Generator<string> {
   yield name;
   const slash = name.lastIndexOf('/') + 1;
   const dot = name.lastIndexOf('.');

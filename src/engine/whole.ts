@@ -19,6 +19,7 @@ import type { IngestDeps } from './ingest.ts';
 import type { DigestsBehind } from './late.ts';
 import { type Received, Receiver } from './receiver.ts';
 import { assertStands, fileTooLarge, revoked, underWay } from './refusals.ts';
+import { freeNames } from './resource.ts';
 import { uploadStatus } from './status.ts';
 import type { Handles, OpenUpload } from './upload.ts';
 
@@ -28,6 +29,8 @@ export interface WholeIntent {
   name: string;
   /** Replace the complete file of this name; readers get the old one until the new one is complete. */
   overwrite: boolean;
+  /** A file or an upload that has the name stays: this one gets the name with a number. */
+  beside?: boolean;
   /** Null: by the name's extension. */
   contentType: string | null;
   /** Of the whole file. */
@@ -63,14 +66,14 @@ export class WholeFiles {
   }
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
-  async admit({ owner, name, overwrite, leastSize, precondition }: WholeIntent): Promise<void> {
+  async admit({ owner, name, overwrite, beside, leastSize, precondition }: WholeIntent): Promise<void> {
     const { catalog, current, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
-    const upload = uploads.find(owner, name);
+    const upload = beside ? undefined : uploads.find(owner, name);
     const inUse = upload && (!upload.visible || (upload.users > 0 && !upload.coveredSoFar));
     if (inUse || (upload && !overwrite)) throw underWay();
     await current.assert(precondition, owner, name);
-    if ((await catalog.find(owner, name)).sealed && !overwrite) throw alreadyThere();
+    if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw alreadyThere();
     usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
   }
 
@@ -95,7 +98,7 @@ export class WholeFiles {
       fail: (error) => inbox.fail(error),
     });
     try {
-      return await this.#enter(intent, async (upload, handles) => {
+      return await this.#enterNamed(intent, async (upload, handles) => {
         reading = true;
         const { write, giveBack } = this.#writeInto(upload, handles);
         try {
@@ -117,6 +120,23 @@ export class WholeFiles {
       inbox.detach();
       segments.leave();
     }
+  }
+
+  /** As `enter`, under the first name that nobody has where the intent leaves that open. */
+  async #enterNamed(intent: WholeIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
+    let working = false;
+    for (const name of intent.beside ? freeNames(intent.name) : []) {
+      try {
+        return await this.#enter({ ...intent, name }, (upload, handles) => {
+          working = true;
+          return work(upload, handles);
+        });
+      } catch (error) {
+        const taken = error instanceof LadingError && error.code === 'already_exists';
+        if (working || !taken) throw error;
+      }
+    }
+    return await this.#enter(intent, work);
   }
 
   /** Runs `work` with an upload of its own, which leaves no trace unless something of it was committed. */

@@ -137,6 +137,29 @@ test('the same name again is refused, or replaces the file in one step', async (
   assert.equal((await under.doors.blobs.list()).length, 1);
 });
 
+test('beside what has the name a file gets the name with a number, whoever comes at the same time', async (t) => {
+  const under = await startEngine(t);
+  const { engine } = under;
+  const contents = Array.from({ length: 5 }, () => randomBytes(50_000));
+  const beside = { ...INTENT, beside: true };
+  await engine.admitWhole(beside);
+  const stored = await Promise.all(contents.map((bytes) => engine.receiveWhole(stream(bytes), beside, pass)));
+  assert.deepEqual(stored.map(({ filename }) => filename).sort(), [
+    'a (2).bin',
+    'a (3).bin',
+    'a (4).bin',
+    'a (5).bin',
+    'a.bin',
+  ]);
+  for (const [index, { filename }] of stored.entries())
+    assert.ok((await contentOf(under, filename)).equals(contents[index] as Buffer), filename);
+  await engine.admitWhole(beside);
+  const never = { ...beside, precondition: () => false };
+  await refuses(engine.admitWhole(never), 'precondition_failed');
+  await refuses(engine.receiveWhole(stream(randomBytes(9)), never, pass), 'precondition_failed');
+  assert.equal((await under.doors.blobs.list()).length, 5);
+});
+
 test('an upload in chunks is ended when nobody sends to it; one that is complete so far can be replaced', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;

@@ -198,7 +198,7 @@ export const DOORS: Door[] = [
       how,
       kind: 'creates',
       done: [201],
-      taken: how === 'resumable' ? 201 : 409,
+      taken: 201,
       prepare: async (_server, name) => ({
         method: 'POST',
         path: '/api/uploads',

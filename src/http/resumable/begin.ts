@@ -66,6 +66,7 @@ async function oneShot(
     owner,
     name,
     overwrite: place === 'instead',
+    beside: place === 'beside',
     contentType: typeOf(request),
     // The content of this request is the whole file, so a digest of the one is a digest of the other.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),
@@ -76,8 +77,8 @@ async function oneShot(
   };
   await engine.admitWhole(intent);
   wantBody(request, reply);
-  await engine.receiveWhole(request.raw, intent, async () => null);
-  return await completed(deps, request, reply, { owner, name }, created);
+  const stored = await engine.receiveWhole(request.raw, intent, async () => null);
+  return await completed(deps, request, reply, { owner, name: stored.filename }, created);
 }
 
 async function resumable(
