@@ -98,6 +98,14 @@ test('nobody gets in by guessing, by a cookie of another site, or without one', 
   assert.equal(tries.at(-1), 429, tries.join(' '));
   const audit = await fetch(`${origin}/api/audit?limit=100`, { headers: admin.headers });
   const text = await audit.text();
-  assert.match(text, /token_created/);
+  const { entries } = JSON.parse(text) as { entries: { action: string; outcome: string; detail: string | null }[] };
+  const made = entries.filter(({ action, outcome }) => action === 'token_created' && outcome === 'ok');
+  assert.deepEqual(
+    made.map(({ detail }) => detail?.startsWith(`owner: none → ${admin.id}`)),
+    [true],
+    text,
+  );
+  const done = entries.map(({ action, outcome }) => `${action} ${outcome}`);
+  for (const one of ['sign_in ok', 'sign_in refused', 'sign_out ok']) assert.ok(done.includes(one), `${one}: ${done}`);
   assert.doesNotMatch(text, new RegExp(`${PASSWORD}|guess`));
 });

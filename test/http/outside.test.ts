@@ -150,6 +150,12 @@ test('sign-ins that are begun in two tabs go on by themselves; one that fails to
   const [one, two] = await Promise.all([browser.ask(last), browser.ask(first)]);
   assert.equal(signedIn(one).user.id, signedIn(two).user.id);
   for (const tab of tabs) refused(await browser.ask(tab), 400, 'invalid_request');
+  const audit = await fetch(`${server.origin}/api/audit?limit=100`, { headers: server.admin.headers });
+  const { entries } = (await audit.json()) as { entries: { action: string; target: string; detail: string | null }[] };
+  const [made, ...more] = entries.filter(({ action }) => action === 'user_created');
+  assert.equal(made?.target, signedIn(one).user.id);
+  assert.match(made?.detail ?? '', /role: none → client; .*name: none → Anna/);
+  assert.deepEqual(more, [], 'two tabs make one account');
 });
 
 test('who says no at the provider, or is not let in, comes back to the page with the reason', async (t) => {

@@ -1,28 +1,15 @@
 /** No route without its row: the tables of the tests go over the operations of the OpenAPI document, and what they leave out has a reason. */
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { isLeftOut, LEFT_OUT } from '../fuzz/requests.ts';
 import { SCHEMA_LEFT_OUT } from '../fuzz/schema.ts';
 import { DOORS } from '../support/doors.ts';
 import { OPEN_QUERIES } from '../support/open-queries.ts';
 import { operationsOf } from '../support/openapi.ts';
-import { repoRoot } from '../support/root.ts';
 import { startServer } from '../support/server.ts';
+import { LINES } from '../support/tables/access.ts';
+import { ROWS } from '../support/tables/reply-fields.ts';
 import { openRoutes } from '../support/unread.ts';
-
-/** Tests that go over every operation. */
-const TABLES = ['doors', 'every-reply', 'nobody-reads', 'reply-fields', 'bounds', 'strict', 'access'];
-/** How they come to the operations: from the document alone. */
-const FROM_DOCUMENT = /await (?:operationsOf|openRoutes)\(|\/openapi\.json/;
-
-test('the tables take their routes from the document', async () => {
-  for (const name of TABLES) {
-    const text = await readFile(join(repoRoot(), `test/http/${name}.test.ts`), 'utf8');
-    assert.match(text, FROM_DOCUMENT, name);
-  }
-});
 
 test('what a table names is an operation, and every operation is fuzzed or left out with a reason', async (t) => {
   const { origin } = await startServer(t, { LADING_REGISTRATION: 'open' });
@@ -32,6 +19,8 @@ test('what a table names is an operation, and every operation is fuzzed or left 
   for (const name of [...DOORS.map(({ operation }) => operation), ...Object.keys(OPEN_QUERIES)]) {
     assert.ok(names.has(name), `${name} is no operation`);
   }
+  assert.deepEqual(LINES.map(({ operation }) => operation).toSorted(), [...names].toSorted(), 'who may do what');
+  assert.deepEqual(Object.keys(ROWS).toSorted(), [...names].toSorted(), 'what replies show');
   for (const [pattern, reason] of LEFT_OUT) {
     assert.ok(
       [...names].some((name) => pattern.test(name)),
