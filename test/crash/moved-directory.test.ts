@@ -87,6 +87,33 @@ test('a server whose directory was moved stores nothing at the old path, says so
   await assertWhole(t, join(folder, 'moved'), appended?.status === 204 ? ['kept.bin', 'a.bin'] : ['kept.bin']);
 });
 
+test('a server of which one folder was moved or replaced makes no new one in its place, says so, and ends', async (t) => {
+  for (const [name, replaced] of [
+    ['files', false],
+    ['files', true],
+    ['clients', false],
+  ] as const) {
+    const data = join(await temporaryFolder(t), 'data');
+    const server = await startServerProcess(t, data);
+    const exit = ended(server);
+    const origin = server.env.LADING_SERVER ?? '';
+    const headers = await signedIn(server);
+    assert.equal((await put(origin, headers, 'kept.bin')).status, 201);
+    const root = join(data, 'v1');
+    await rename(join(root, name), join(root, 'away'));
+    if (replaced) await cp(join(root, 'away'), join(root, name), { recursive: true });
+    if (name === 'files') {
+      const stored = await put(origin, headers, 'late.bin').catch(() => null);
+      assert.ok(stored === null || stored.status >= 500, `${name}: a new file was answered ${stored?.status}`);
+    }
+    assert.equal(await exit, 1, name);
+    if (!replaced) assert.ok(!(await readdir(root)).includes(name), `${name} was made anew`);
+    await rm(join(root, name), { recursive: true, force: true });
+    await rename(join(root, 'away'), join(root, name));
+    await assertWhole(t, data, ['kept.bin']);
+  }
+});
+
 test('a server that finds another one at its path ends, and the other one is left alone', async (t) => {
   const folder = await temporaryFolder(t);
   const data = join(folder, 'data');

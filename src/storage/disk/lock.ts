@@ -80,8 +80,8 @@ export function isLockLeftover(name: string): boolean {
   return /^lock([.]|.*[.]tmp$)/.test(name);
 }
 
-/** Which file is at `path`, whatever is in it; null: none. */
-async function identityOf(path: string): Promise<string | null> {
+/** Which file or folder is at `path`, whatever is in it; null: none. */
+export async function identityOf(path: string): Promise<string | null> {
   try {
     const { dev, ino } = await fs.stat(path, { bigint: true });
     return `${dev} ${ino}`;

@@ -3,10 +3,11 @@
  *
  * A person may move it, unmount what it lies on, or start another server in its place. A path then leads to nothing or to somebody else's
  * files, and "there is no such file" is not a fact about the file any more. The lock tells the difference: it carries a number of this
- * server's own. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
+ * server's own. The folders in it are watched too: one of them may be moved by itself, or something be mounted over it. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
  * are open already go on, for they are still those of the directory that was moved.
  */
 import { codeOf, type Disk, failureToWrite, freeBytes } from './disk.ts';
+import { identityOf } from './lock.ts';
 
 /** `full`: less room than an upload needs. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
 export type Condition = 'ok' | 'full' | 'unwritable' | 'lost';
@@ -37,6 +38,8 @@ export class Presence {
   #free: number | null = null;
   #condition: Condition = 'ok';
   #looking: Promise<void> | null = null;
+  /** Folders that must stay the ones they are: the path → which one it is. */
+  readonly #folders = new Map<string, string>();
   #tellLost: () => void = () => {};
   /** Resolves when the directory is lost; else never. */
   readonly lost: Promise<void>;
@@ -63,12 +66,28 @@ export class Presence {
     return this.#condition === 'lost';
   }
 
-  /** Looks at the lock now; calls at the same time share one look. Throws ESTALE when the directory is lost. */
+  /** From now on the folders must stay the ones that they are. */
+  async watch(folders: readonly string[]): Promise<void> {
+    for (const folder of folders) {
+      const identity = await identityOf(folder);
+      if (identity !== null) this.#folders.set(folder, identity);
+    }
+  }
+
+  /** Looks at the lock and the folders now; calls at the same time share one look. Throws ESTALE when the directory is lost. */
   async confirm(): Promise<void> {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = null;
     });
     await this.#looking;
+    if (this.isLost) throw stale();
+  }
+
+  /** The same for the lock and the folders above a path alone, for what is asked often. */
+  async confirmAbove(path: string): Promise<void> {
+    const above = [...this.#folders].filter(([folder]) => path.startsWith(`${folder}/`));
+    if (!(await this.#areThere(above))) this.#lose();
+    if (!this.isLost && !(await this.#isMine().catch(() => true))) this.#lose();
     if (this.isLost) throw stale();
   }
 
@@ -89,7 +108,18 @@ export class Presence {
     if (this.isLost) return;
     // A look that fails proves nothing; the next one may succeed.
     const mine = await this.#isMine().catch(() => true);
-    if (mine || this.isLost) return;
+    if (!mine || !(await this.#areThere([...this.#folders]))) this.#lose();
+  }
+
+  async #areThere(folders: readonly (readonly [path: string, identity: string])[]): Promise<boolean> {
+    const found = await Promise.all(
+      folders.map(async ([path, identity]) => (await identityOf(path).catch(() => identity)) === identity),
+    );
+    return found.every((one) => one);
+  }
+
+  #lose(): void {
+    if (this.isLost) return;
     this.#condition = 'lost';
     this.#tellLost();
   }
@@ -129,7 +159,7 @@ export function watchedDisk(disk: Disk, presence: Presence): Disk {
     truncate: (fd, size) => disk.truncate(fd, size),
     datasync: (fd) => disk.datasync(fd),
     // It makes the missing folders above, too: also those of a directory that is somewhere else now.
-    mkdir: (path) => unlessLost(() => presence.confirm().then(() => disk.mkdir(path))),
+    mkdir: (path) => unlessLost(() => presence.confirmAbove(path).then(() => disk.mkdir(path))),
     readdir: (path) => unlessLost(() => disk.readdir(path)),
     rename: (from, to) => change(() => disk.rename(from, to)),
     link: (from, to) => change(() => disk.link(from, to)),

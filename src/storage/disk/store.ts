@@ -87,6 +87,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   try {
     const folders = new FileFolders(disk, layout);
     const wasClean = await prepare(disk, layout, folders);
+    await presence.watch(foldersOf(layout));
     await setSpareAside(disk, layout);
     const auditLog = await DiskAuditLog.open(disk, layout);
     return assemble({ ...options, disk }, layout, folders, { lock, presence, wasClean, auditLog });
@@ -122,18 +123,23 @@ async function setSpareAside(disk: Disk, layout: Layout): Promise<void> {
   await writeFileDurably(disk, layout.spare, randomBytes(SPARE_BYTES), { tmp: layout.tmp }).catch(() => undefined);
 }
 
+/** Those that are there as long as a server runs. */
+function foldersOf(layout: Layout): string[] {
+  const collections = COLLECTIONS.map((name) => layout.collection(name));
+  return [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files];
+}
+
 /** Makes the folders that are missing and puts in order what a crash left behind; true when there was no crash. */
 async function prepare(disk: Disk, layout: Layout, folders: FileFolders): Promise<boolean> {
   const known = new Set(await disk.readdir(layout.root));
   const wasClean = !known.has('files') || known.has('clean');
-  const collections = COLLECTIONS.map((name) => layout.collection(name));
-  for (const folder of [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files])
-    await disk.mkdir(folder);
+  for (const folder of foldersOf(layout)) await disk.mkdir(folder);
   if (!known.has('clean')) {
     for (const folder of [layout.root, layout.dataDir, path.dirname(layout.dataDir)]) await disk.syncDir(folder);
   }
   if (!wasClean) {
     await folders.settleAll();
+    const collections = COLLECTIONS.map((name) => layout.collection(name));
     for (const folder of [...collections, layout.audit]) await disk.syncDir(folder);
   }
   if (known.has('clean')) {
