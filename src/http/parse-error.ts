@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type ErrorCode, LadingError } from '../errors.ts';
 import { unknownTransferCoding } from './content.ts';
-import { problemReply } from './problems.ts';
+import { problemReply, withError } from './problems.ts';
 import { isLingering } from './refuse.ts';
 import { securityFields } from './security-fields.ts';
 
@@ -121,7 +121,8 @@ function close(socket: Socket): void {
 
 function answer(error: ParseError, socket: Socket, answered: OnAnswer): void {
   if (socket.destroyed || !socket.writable) return;
-  const refusal = errorOf(error);
+  // Nobody knows which route it was for, so it is as the programs of all routes read it.
+  const refusal = withError(errorOf(error));
   const { status, headers, body } = problemReply(refusal, null, false);
   answered(refusal.code, status);
   const secure = 'encrypted' in socket && socket.encrypted === true;

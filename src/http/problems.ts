@@ -65,7 +65,11 @@ const READS_ERROR = /^\/(?:api\/tokens|api\/protected|calls)(?:\/|$)/;
  * @param path of the route, or of the target where no route answers
  */
 export function inWordsOf(path: string, error: LadingError): LadingError {
-  if (!READS_ERROR.test(path) || error.members.error !== undefined) return error;
+  return READS_ERROR.test(path) && error.members.error === undefined ? withError(error) : error;
+}
+
+/** The same error with its words in the member `error` too. */
+export function withError(error: LadingError): LadingError {
   return new LadingError(error.code, error.message, { ...error.members, error: error.message }, { cause: error });
 }
 

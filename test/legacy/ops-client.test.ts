@@ -165,6 +165,14 @@ test('3,000 files of an ops account are listed at once', async (t) => {
     await program.logIn();
   }
   const names = Array.from({ length: 3000 }, (_, n) => `${String(n).padStart(4, '0')}.log`);
-  for (const name of names) assert.equal((await ops.send(name, name)).status, 201);
+  const send = async (name: string): Promise<void> => {
+    const body = new FormData();
+    body.set('request_file', new Blob([name]), name);
+    const headers = { authorization: `Bearer ${ops.token}` };
+    const reply = await fetch(`${server.origin}/ops/upload`, { method: 'POST', headers, body });
+    assert.equal(reply.status, 201, await reply.text());
+  };
+  // Many at one time, which is no part of the day but saves minutes.
+  for (let n = 0; n < names.length; n += 25) await Promise.all(names.slice(n, n + 25).map(send));
   assert.deepEqual(await client.names('anna'), names);
 });
