@@ -20,19 +20,29 @@ const NAME = 'Programs on this machine (LADING_COMPAT=talk)';
  * @returns undefined where the setting does not allow it
  */
 export function localPrograms(deps: RouteDeps): ((request: FastifyRequest) => Promise<Principal | null>) | undefined {
-  const { config, identity, log } = deps;
+  const { config, identity, log, audit } = deps;
   if (!config.compat.allows('localTokens')) return undefined;
   let making: Promise<unknown> | null = null;
-  const made = async (): Promise<void> => {
-    making ??= identity.clients.create({ id: LOCAL_CLIENT, role: 'client', name: NAME }).finally(() => {
+  const make = async ({ ip: address, id: requestId }: FastifyRequest): Promise<void> => {
+    await identity.clients.create({ id: LOCAL_CLIENT, role: 'client', name: NAME });
+    log.warn({ client: LOCAL_CLIENT }, 'made the client that tokens of programs without a sign-in belong to');
+    const what = {
+      action: 'client_created',
+      outcome: 'ok',
+      target: LOCAL_CLIENT,
+      detail: 'LADING_COMPAT=talk',
+    } as const;
+    audit.note({ ...what, principal: null, tenant: DEFAULT_TENANT, address, requestId });
+  };
+  const made = (request: FastifyRequest): Promise<unknown> => {
+    making ??= make(request).finally(() => {
       making = null;
     });
-    await making;
-    log.warn({ client: LOCAL_CLIENT }, 'made the client that tokens of programs without a sign-in belong to');
+    return making;
   };
   return async (request) => {
     if (!isLocalProgram(request)) return null;
-    if (identity.clients.find(LOCAL_CLIENT) === null) await made();
+    if (identity.clients.find(LOCAL_CLIENT) === null) await made(request);
     const principal = identity.subject('device', LOCAL_CLIENT);
     if (principal?.role === 'client' && principal.tenant === DEFAULT_TENANT) return principal;
     throw new LadingError(

@@ -143,6 +143,10 @@ test('with LADING_COMPAT=talk programs of the machine make, list and revoke toke
     [made.token_id],
     'those of others stay theirs',
   );
+  const audit = await ask(origin, 'GET', '/api/audit?limit=100', server.admin.headers);
+  const { entries } = (await audit.json()) as { entries: { action: string; target: string | null }[] };
+  const enrolled = entries.filter(({ action, target }) => action === 'client_created' && target === 'talk');
+  assert.equal(enrolled.length, 1, 'two that came at one time made it once');
   await assertProblemReply(await create({ scopes: ['tokens:admin'] }), 'insufficient_scope');
   await assertProblemReply(await create({ user_id: client.id }), 'insufficient_scope');
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`)).status, 200);
