@@ -7,8 +7,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { make } from '../support/api-tokens.ts';
 import { STEPS } from '../support/clock.ts';
 import { put } from '../support/downloads.ts';
+import { eventually } from '../support/eventually.ts';
 import { fakedDate, withoutFaketime } from '../support/faked-date.ts';
 import { grant, granted, works } from '../support/oauth.ts';
 import { type ServerProcess, startServerProcess } from '../support/processes.ts';
@@ -130,6 +132,9 @@ async function restarts(t: TestContext, random: Random): Promise<void> {
   await put(first.server, 'begun', 0, Buffer.from('abc'), { total_size: '6' });
   const { client } = first.server;
   let session = await granted(await grant(first.server.origin, client, { grant_type: 'client_credentials' }));
+  const { token: lasting } = await make(first.server, client, { expires_in: 3600 });
+  const { token: lapsed } = await make(first.server, client, { expires_in: 1 });
+  await eventually(async () => !(await works(first.server.origin, lapsed)), 'the end of a token');
   let admin = first.server.admin.token;
   let running = first;
   for (const [n, off] of random.shuffled(STEPS).entries()) {
@@ -140,6 +145,7 @@ async function restarts(t: TestContext, random: Random): Promise<void> {
     assert.equal(await works(origin, admin), false, 'the secret was another one');
     admin = running.server.admin.token;
     assert.equal(await works(origin, admin), true);
+    assert.deepEqual([await works(origin, lasting), await works(origin, lapsed)], [true, false]);
     await fetch(`${origin}/api/sweep`, { method: 'POST', headers: running.server.admin.headers });
   }
   await running.process.kill();
