@@ -1,0 +1,44 @@
+// Before `npm start`: builds when the sources are newer than what was built. Plain JavaScript, for it runs before anything is built,
+// and with the modules of Node alone, for a packed build is installed without the tools.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const SOURCES = ['src', 'workers', 'package.json', 'package-lock.json', 'tsconfig.json'];
+// The server, and what the last step of a build writes.
+const BUILT = ['dist/src/main.js', 'dist/src/dashboard/index.html'];
+
+/** When a file, or the newest of a folder, was changed; 0 when there is none. */
+function changedAt(path) {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return 0;
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  return Math.max(0, ...readdirSync(path).map((name) => changedAt(join(path, name))));
+}
+
+function isStale() {
+  // A packed build has no sources.
+  if (!existsSync(join(root, 'src'))) return false;
+  const newest = Math.max(...SOURCES.map((path) => changedAt(join(root, path))));
+  return BUILT.some((path) => !existsSync(join(root, path))) || newest > changedAt(join(root, BUILT[1]));
+}
+
+if (isStale()) {
+  const built = BUILT.every((path) => existsSync(join(root, path)));
+  if (existsSync(join(root, 'node_modules/typescript'))) {
+    console.log('The sources are newer than the build; building.');
+    const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
+    process.exitCode = status ?? 1;
+  } else if (built) {
+    console.error(
+      'The sources are newer than the build, but the tools to build are not installed: the old build starts.',
+    );
+  } else {
+    console.error(
+      'There is nothing built yet, and the tools to build are not installed: run "npm ci" without --omit=dev.',
+    );
+    process.exitCode = 1;
+  }
+}

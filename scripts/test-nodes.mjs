@@ -1,0 +1,61 @@
+// The core of the tests with the other versions of Node that are supported: `npm run test:nodes`, or `npm run test:nodes -- 24` for one.
+// Versions come from the registry's package `node`, into ~/.cache/lading. Plain JavaScript: nothing needs to be built for it.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const VERSIONS = ['20', '22', '24'];
+const FOLDERS = ['protocol', 'workers'];
+const FILES = [
+  ...['committer', 'receiver', 'recover', 'seal', 'sweep', 'whole'].map((name) => `engine/${name}`),
+  ...['content', 'download', 'files', 'message', 'pump', 'status', 'tls', 'token', 'upload'].map(
+    (name) => `http/${name}`,
+  ),
+  ...['tus/core', 'resumable/core', 'client/upload', 'audio/sound', 'running/signals'],
+];
+
+/** The path of this version's program, installed when it is not there; null when that fails. */
+function nodeOf(version) {
+  if (process.versions.node.startsWith(`${version}.`)) return process.execPath;
+  const folder = join(homedir(), '.cache/lading', `node-${version}`);
+  const program = join(folder, 'node_modules/node/bin/node');
+  if (existsSync(program)) return program;
+  mkdirSync(folder, { recursive: true });
+  const args = ['install', '--prefix', folder, '--no-audit', '--no-fund', '--ignore-scripts=false', `node@${version}`];
+  spawnSync('npm', args, { stdio: 'inherit' });
+  return existsSync(program) ? program : null;
+}
+
+const built = join(root, 'dist/test');
+const inFolders = FOLDERS.flatMap((folder) =>
+  readdirSync(join(built, folder), { recursive: true })
+    .filter((name) => name.endsWith('.test.js'))
+    .map((name) => join(built, folder, name)),
+);
+const files = [...inFolders.sort(), ...FILES.map((name) => join(built, `${name}.test.js`))];
+
+const asked = process.argv.slice(2);
+// `npm test` is for the version that runs this.
+const others = VERSIONS.filter((version) => !process.versions.node.startsWith(`${version}.`));
+for (const version of asked.length > 0 ? asked : others) {
+  const node = nodeOf(version);
+  if (node === null) {
+    console.error(`Node ${version} cannot be installed here; nothing was tested with it.`);
+    process.exitCode = process.env.CI ? 1 : (process.exitCode ?? 0);
+    continue;
+  }
+  const { stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });
+  console.log(`Node ${stdout.trim()}: ${files.length} files of tests`);
+  const options = [
+    '--test',
+    '--test-concurrency=2',
+    '--test-force-exit',
+    '--test-timeout=300000',
+    '--test-reporter=dot',
+  ];
+  const { status } = spawnSync(node, [...options, ...files], { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exitCode = 1;
+}
