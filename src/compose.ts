@@ -23,6 +23,7 @@ import type { ServerState } from './http/deps.ts';
 import { replaceCertificate } from './http/listener.ts';
 import { createLog } from './http/log.ts';
 import { LogOutput } from './http/log-output.ts';
+import type { MetricName } from './http/metric-help.ts';
 import { Pump } from './http/pump.ts';
 import { buildServer } from './http/server.ts';
 import type { JwtKeys } from './http/signatures.ts';
@@ -202,10 +203,11 @@ async function assemble(
   let state: ServerState = 'starting';
   // As much again as half of what uploads may hold, so that neither side can starve the other.
   const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
-  const gauges = (): Record<string, number> => ({
+  const gauges = (): Record<MetricName, number> => ({
     ...engine.gauges(),
     ...store.gauges(),
     ...deliveries.gauges(),
+    sign_ins_failed_total: audit.refusedSignIns,
     log_dropped_lines_total: output.dropped,
     downloads: downloads.active,
     download_buffer_bytes: downloads.pool.lent,

@@ -97,6 +97,8 @@ export interface BlobStore {
   seal(id: string, size: number): Promise<void>;
   /** Opens the part or the sealed blob, whichever there is; `not_found` if neither. Stays readable after `remove`. */
   openReader(id: string): Promise<Reader>;
+  /** Bytes of the part or the sealed blob, whichever there is; null if neither. */
+  size(id: string): Promise<number | null>;
   /**
    * Gives the bytes of a part that nobody writes any more a second, sealed life under a new id, without copying them; durable when it
    * resolves. False, and nothing done, where the disk cannot do that.

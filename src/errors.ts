@@ -35,6 +35,7 @@ export const CATALOGUE = {
   rate_limited: { status: 429, title: 'Rate limited' },
   headers_too_large: { status: 431, title: 'Request header fields too large' },
   internal: { status: 500, title: 'Internal error' },
+  file_damaged: { status: 500, title: 'File is damaged' },
   not_implemented: { status: 501, title: 'Not implemented' },
   overloaded: { status: 503, title: 'Overloaded' },
   shutting_down: { status: 503, title: 'Shutting down' },

@@ -57,7 +57,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof VerificationError) return EXIT.verification;
   if (!(error instanceof LadingError)) return isUnopened(error) ? EXIT.localFile : EXIT.failure;
   const { code, status } = error;
-  if (code === 'checksum_mismatch' || code === 'digest_mismatch') return EXIT.verification;
+  if (code === 'checksum_mismatch' || code === 'digest_mismatch' || code === 'file_damaged') return EXIT.verification;
   if (code === 'invalid_name') return EXIT.usage;
   if (status === 401 || status === 403) return EXIT.denied;
   if (status === 404) return EXIT.notFound;

@@ -168,6 +168,8 @@ export function isTransient(error: unknown): boolean {
   if (!(error instanceof LadingError)) return false;
   // What the server does not do at all, it does not do later either (RFC 9110 §15.6.2).
   if (error.status === 501 || error.status === 505) return false;
+  // Bytes that the server has lost come back when somebody restores them, not by asking again.
+  if (error.code === 'file_damaged') return false;
   return error.status >= 500 || error.status === 408 || error.status === 429;
 }
 

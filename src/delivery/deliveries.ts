@@ -58,6 +58,8 @@ export class Deliveries {
   readonly #queue: DeliveryQueue;
   readonly #lanes: Lanes;
   #stopping = false;
+  /** Since the start. */
+  readonly #counts = { done: 0, failed: 0, failedTries: 0 };
 
   private constructor(doors: DeliveryDoors, settings: DeliverySettings) {
     this.#doors = doors;
@@ -187,8 +189,14 @@ export class Deliveries {
     }
   }
 
-  gauges(): Record<string, number> {
-    return { deliveries_queued: this.#lanes.waiting, deliveries_sending: this.#lanes.sending };
+  gauges() {
+    return {
+      deliveries_queued: this.#lanes.waiting,
+      deliveries_sending: this.#lanes.sending,
+      deliveries_done_total: this.#counts.done,
+      deliveries_failed_total: this.#counts.failed,
+      delivery_tries_failed_total: this.#counts.failedTries,
+    };
   }
 
   // ---------------------------------------------------------------- what becomes of them
@@ -212,6 +220,7 @@ export class Deliveries {
   }
 
   #delivered(delivery: DeliveryDocument): void {
+    this.#counts.done += 1;
     this.#lanes.resume(delivery.targetId);
     this.#queue.end({ ...delivery, state: 'delivered', attempts: delivery.attempts + 1, lastError: null });
   }
@@ -226,7 +235,9 @@ export class Deliveries {
     const lastError = this.#isForeign(target) ? codeOf(error) : wordsOf(error, this.#doors.targets.secretOf(target));
     const now = this.#doors.clock.steady();
     this.#lanes.pause(target.id);
+    this.#counts.failedTries += 1;
     if (attempts >= this.#mostAttempts(delivery)) {
+      this.#counts.failed += 1;
       const failed = { ...delivery, state: 'failed' as const, attempts, lastError };
       this.#queue.end(failed);
       this.#doors.warn('a delivery was given up', { id: delivery.id, target: target.name, error: lastError });

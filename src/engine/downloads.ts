@@ -4,6 +4,7 @@ import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
 import { keptOf } from './continuation.ts';
+import type { Damage } from './damage.ts';
 import { lastModifiedOf, type Modified } from './modified.ts';
 import { openBytes } from './pieces.ts';
 import { entityTag } from './status.ts';
@@ -41,6 +42,7 @@ export interface Representation {
 }
 
 export interface DownloadsDeps {
+  damage: Damage;
   blobs: BlobStore;
   catalog: Catalog;
   uploads: Uploads;
@@ -61,11 +63,12 @@ export class Downloads {
       return await this.#open(owner, name);
     } catch (error) {
       if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
-      return await this.#open(owner, name);
+      return await this.#open(owner, name, true);
     }
   }
 
-  async #open(owner: string, name: string): Promise<Representation> {
+  /** @param again its bytes were not there a moment ago, when it may just have been replaced */
+  async #open(owner: string, name: string, again = false): Promise<Representation> {
     const upload = this.#deps.uploads.findVisible(owner, name);
     if (upload?.current) {
       const reader = await openBytes(this.#deps.blobs, upload.document);
@@ -76,7 +79,15 @@ export class Downloads {
     }
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
-    return ofSealed(sealed, await openBytes(this.#deps.blobs, sealed));
+    if (again) await this.#deps.damage.assertWhole(sealed);
+    const reader = await openBytes(this.#deps.blobs, sealed);
+    try {
+      await this.#deps.damage.assertWhole(sealed);
+    } catch (error) {
+      reader.release();
+      throw error;
+    }
+    return ofSealed(sealed, reader);
   }
 }
 

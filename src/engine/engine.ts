@@ -11,6 +11,7 @@ import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas.ts';
 import { Appends } from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
 import { CurrentFiles, type Precondition } from './current.ts';
+import { Damage } from './damage.ts';
 import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
 import { Modified } from './modified.ts';
@@ -94,6 +95,7 @@ export class Engine {
   readonly #whole: WholeFiles;
   readonly #appends: Appends;
   readonly #downloads: Downloads;
+  readonly #damage: Damage;
   readonly #removal: Removal;
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
@@ -123,7 +125,8 @@ export class Engine {
     this.#sealer = sealer;
     this.#segments = segments;
     this.#watchdog = watchdog;
-    this.#downloads = new Downloads({ ...doors, uploads, modified });
+    this.#damage = new Damage(doors);
+    this.#downloads = new Downloads({ ...doors, uploads, modified, damage: this.#damage });
     this.#current = new CurrentFiles({ ...doors, uploads, modified });
     this.#removal = new Removal({ ...doors, uploads, committer, current: this.#current, modified, watchers, happened });
     const deps: IngestDeps = {
@@ -202,6 +205,7 @@ export class Engine {
       if (upload.document.reprDigest === null) await sealed;
     }
     this.#appends.resume();
+    this.#damage.begin();
     return recovered;
   }
 
@@ -307,7 +311,7 @@ export class Engine {
     const upload = this.#uploads.findVisible(owner, name);
     if (upload) return uploadStatus(upload, this.#lifetime);
     const { sealed } = await this.#doors.catalog.find(owner, name);
-    return sealed ? sealedStatus(sealed) : pendingStatus(name);
+    return sealed ? sealedStatus(sealed, await this.#damage.now(sealed)) : pendingStatus(name);
   }
 
   /** Uploads on their way whose owner is wanted, those that changed last first. */
@@ -344,7 +348,9 @@ export class Engine {
         if (files.length === limit) return { files, next_cursor: after };
         after = name;
         const upload = this.#uploads.findVisible(owner, name);
-        const found = upload ? uploadStatus(upload, this.#lifetime) : slot.sealed && sealedStatus(slot.sealed);
+        const found = upload
+          ? uploadStatus(upload, this.#lifetime)
+          : slot.sealed && sealedStatus(slot.sealed, this.#damage.known(slot.sealed));
         if (found && (status === null || found.status === status)) files.push(found);
       }
       if (page.length < most) return { files, next_cursor: null };
@@ -398,6 +404,7 @@ export class Engine {
     const upload = this.#uploads.findVisible(owner, name);
     const document = upload?.document ?? (await this.#doors.catalog.find(owner, name)).sealed;
     if (!document) throw new LadingError('not_found', 'There is no file of this name.');
+    if (!upload) await this.#damage.look(document);
     return await verifyFile(this.#doors, document, upload?.stored ?? null);
   }
 
@@ -450,8 +457,13 @@ export class Engine {
   }
 
   /** Numbers for the metrics page. */
-  gauges(): Record<string, number> {
-    return { ...this.#uploads.gauges(), ...this.#segments.gauges() };
+  gauges() {
+    return {
+      ...this.#uploads.gauges(),
+      ...this.#segments.gauges(),
+      stored_bytes: this.#usage.storedBytes(),
+      damaged_files: this.#damage.count,
+    };
   }
 
   /**
@@ -461,6 +473,7 @@ export class Engine {
    */
   async stop(patienceMs: number): Promise<boolean> {
     this.#stopping = true;
+    void this.#damage.stop();
     const over = setTimeout(() => this.#watchdog.failAll(shuttingDown), patienceMs);
     let grace: NodeJS.Timeout | undefined;
     const tooLong = new Promise<false>((resolve) => {

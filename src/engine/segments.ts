@@ -126,7 +126,7 @@ export class SegmentPool {
   }
 
   /** For the metrics page. */
-  gauges(): Record<string, number> {
+  gauges() {
     return {
       receiving: this.#receivers,
       segments_large_in_use: this.#large.inUse,

@@ -39,7 +39,9 @@ export function pendingStatus(name: string): FileStatus {
   };
 }
 
-export function sealedStatus(document: FileDocument): FileStatus {
+/** @param there bytes of a damaged file that are left, from the beginning on; null: all */
+export function sealedStatus(document: FileDocument, there: number | null = null): FileStatus {
+  if (there !== null) return damagedStatus(sealedStatus(document), there);
   const size = document.size ?? 0;
   const crc32 = document.crc32 ?? 0;
   return {
@@ -59,6 +61,23 @@ export function sealedStatus(document: FileDocument): FileStatus {
     updated_at: iso(document.completedAt ?? document.updatedAt),
     completed_at: document.completedAt === null ? null : iso(document.completedAt),
     expires_at: null,
+  };
+}
+
+/** Nobody may take it for complete, and a whole download does not work. */
+function damagedStatus(whole: FileStatus, there: number): FileStatus {
+  const size = whole.total_bytes ?? 0;
+  return {
+    ...whole,
+    status: 'partial',
+    damaged: true,
+    bytes_received: there,
+    next_expected_byte: there,
+    readable: false,
+    missing: [[there, size - 1]],
+    crc32: null,
+    etag: null,
+    completed_at: null,
   };
 }
 

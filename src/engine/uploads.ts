@@ -34,7 +34,7 @@ export class Uploads {
   }
 
   /** Numbers for the metrics page. */
-  gauges(): Record<string, number> {
+  gauges() {
     let parked = 0;
     for (const upload of this.#live.all()) if (upload.parked) parked += 1;
     return { open_uploads: this.#live.size - parked, parked_uploads: parked };

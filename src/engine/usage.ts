@@ -81,6 +81,13 @@ export class Usage {
     return (account ?? new Account()).use(dayOf(this.#clock.now()), 0);
   }
 
+  /** Of all owners together. */
+  storedBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#owners.values()) sum += bytes;
+    return sum;
+  }
+
   /** @throws LadingError `quota_exceeded` */
   check(owner: string, more: Partial<Use>): void {
     const day = dayOf(this.#clock.now());

@@ -1,5 +1,6 @@
 /** Reads what is stored of a file again and compares it with what was recorded when it came. */
 import type { FileDocument, Inspector, ManifestRecord, ManifestStore } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
 import { type Extent, ExtentSet } from '../protocol/extents.ts';
 
 export interface Verified {
@@ -28,7 +29,11 @@ export async function verifyFile(
   const size = file.size ?? 0;
   // Before the manifest is read: what is stored meanwhile has its record later.
   const expected = stored ? extentsOf(stored) : wholeOf(size);
-  const journaled = await manifests.read(file.id);
+  const journaled = await manifests.read(file.id).catch((error: unknown) => {
+    // Lost with the bytes, perhaps, which is what is to be found out.
+    if (stored === null && isAbsent(error)) return [];
+    throw error;
+  });
   // A crash may have left a record of a chunk that never counted.
   const records = stored ? journaled : journaled.filter((record) => record.end < size);
   const differing = await badRecords(inspector, file, records);
@@ -48,15 +53,20 @@ async function badRecords(
   { id, pieces }: FileDocument,
   records: ManifestRecord[],
 ): Promise<ManifestRecord[]> {
+  const verify = (of: string, some: ManifestRecord[]): Promise<number[]> =>
+    inspector.verify(of, some).catch((error: unknown) => {
+      if (isAbsent(error)) return [...some.keys()];
+      throw error;
+    });
   if (!pieces) {
-    const bad = new Set(await inspector.verify(id, records));
+    const bad = new Set(await verify(id, records));
     return records.filter((_, index) => bad.has(index));
   }
   const bad: ManifestRecord[] = [];
   for (const [index, record] of records.entries()) {
     const piece = pieces[index];
     const own = { ...record, start: 0, end: record.end - record.start };
-    if (!piece || (await inspector.verify(piece.id, [own])).length > 0) bad.push(record);
+    if (!piece || (await verify(piece.id, [own])).length > 0) bad.push(record);
   }
   return bad;
 }
@@ -64,7 +74,15 @@ async function badRecords(
 async function isWhole(inspector: Inspector, { id, pieces, crc32 }: FileDocument, size: number): Promise<boolean> {
   if (pieces || crc32 === null) return false;
   const whole = { start: 0, end: size - 1, crc32, synced: true, time: 0 };
-  return (await inspector.verify(id, [whole])).length === 0;
+  const bad = await inspector.verify(id, [whole]).catch((error: unknown) => {
+    if (isAbsent(error)) return [0];
+    throw error;
+  });
+  return bad.length === 0;
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof LadingError && error.code === 'not_found';
 }
 
 function wholeOf(size: number): Extent[] {

@@ -17,6 +17,7 @@ import type { Quotas } from '../identity/quotas.ts';
 import type { SecondFactor } from '../identity/second-factor.ts';
 import type { Throttle } from '../identity/throttle.ts';
 import type { Tokens } from '../identity/tokens.ts';
+import type { MetricName } from './metric-help.ts';
 import type { Metrics } from './metrics.ts';
 import type { Pump } from './pump.ts';
 import type { JwtKeys } from './signatures.ts';
@@ -86,7 +87,7 @@ export interface ServerDeps {
   /** How the place of all files is. */
   storage(): 'ok' | 'full' | 'unwritable' | 'lost';
   /** Numbers that the rooms below want on the metrics page, by name; `…_total` only ever grow. */
-  gauges(): Record<string, number>;
+  gauges(): Record<MetricName, number>;
 }
 
 /** `ServerDeps` and what the server made of them. */

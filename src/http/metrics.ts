@@ -3,6 +3,8 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { version } from '../version.ts';
+import { METRIC_HELP, type MetricName } from './metric-help.ts';
 
 /** Seconds; from a small chunk on a fast disk to a large one on a slow line. */
 const CHUNK_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
@@ -39,8 +41,8 @@ export class Metrics {
   #refusedConnections = 0;
   #unread = 0;
 
-  /** @param gauges numbers from other rooms by name; names ending in `_total` only ever grow */
-  constructor(gauges: () => Record<string, number>) {
+  /** @param gauges numbers from other rooms; names ending in `_total` only ever grow */
+  constructor(gauges: () => Record<MetricName, number>) {
     collectDefaultMetrics({ register: this.registry, prefix: 'lading_' });
     this.#chunkSeconds = new Histogram({
       name: 'lading_chunk_duration_seconds',
@@ -49,11 +51,11 @@ export class Metrics {
       registers: [this.registry],
     });
     this.#requests();
-    this.#total('lading_chunks_total', 'Chunks acknowledged.', () => this.#chunks);
+    this.#total('lading_chunks_total', 'Chunks acknowledged since the start.', () => this.#chunks);
     this.#total('lading_chunk_bytes_total', 'Data bytes of acknowledged chunks.', () => this.#chunkBytes);
     this.#total('lading_received_bytes_total', 'Bytes received on all connections.', () => this.#bytes('received'));
     this.#total('lading_sent_bytes_total', 'Bytes sent on all connections.', () => this.#bytes('sent'));
-    this.#gauge('lading_connections', 'Open connections.', () => this.#sockets.size);
+    this.#gauge('lading_connections', 'Connections of clients that are open now.', () => this.#sockets.size);
     this.#total(
       'lading_refused_connections_total',
       'Connections closed because their address had too many.',
@@ -64,9 +66,9 @@ export class Metrics {
       'Answers cut off because the client did not read them.',
       () => this.#unread,
     );
-    for (const name of Object.keys(gauges())) {
-      const read = (): number => gauges()[name] ?? 0;
-      const help = `${name.replaceAll('_', ' ')}.`;
+    this.#build();
+    for (const [name, help] of Object.entries(METRIC_HELP)) {
+      const read = (): number => gauges()[name as MetricName];
       if (name.endsWith('_total')) this.#total(`lading_${name}`, help, read);
       else this.#gauge(`lading_${name}`, help, read);
     }
@@ -142,7 +144,7 @@ export class Metrics {
     const routes = this.#routes;
     new Counter({
       name: 'lading_requests_total',
-      help: 'Requests answered.',
+      help: 'Requests answered since the start, by method, route and status.',
       labelNames: ['method', 'route', 'status'],
       registers: [this.registry],
       collect() {
@@ -152,6 +154,16 @@ export class Metrics {
         }
       },
     });
+  }
+
+  #build(): void {
+    const build = new Gauge({
+      name: 'lading_build_info',
+      help: 'Always 1; the labels say which version of Lading runs on which version of Node.',
+      labelNames: ['version', 'node'],
+      registers: [this.registry],
+    });
+    build.set({ version: version(), node: process.versions.node }, 1);
   }
 
   #total(name: string, help: string, read: () => number): void {

@@ -36,6 +36,7 @@ export class Audit {
   #sorts = new Map<string, AuditEntry | null>();
   #window: NodeJS.Timeout | null = null;
   readonly #appending = new Set<Promise<void>>();
+  #refusedSignIns = 0;
 
   constructor(deps: AuditDeps) {
     this.#deps = deps;
@@ -68,6 +69,11 @@ export class Audit {
     }
   }
 
+  /** Since the start, each of them. */
+  get refusedSignIns(): number {
+    return this.#refusedSignIns;
+  }
+
   page(query: AuditQuery): Promise<AuditPage> {
     return this.#deps.log.page(query);
   }
@@ -88,6 +94,7 @@ export class Audit {
 
   #entryOf({ principal, ...rest }: Happening): AuditEntry {
     const { action, outcome, tenant, address, target, detail, requestId } = rest;
+    if (action === 'sign_in' && outcome === 'refused') this.#refusedSignIns += 1;
     return {
       time: this.#deps.clock.now(),
       action,

@@ -68,6 +68,12 @@ export const FileStatus = Type.Object(
         'Until when the unfinished upload is kept if nothing more comes; null of a complete file, or where nothing is removed.',
       ),
     ),
+    damaged: Type.Optional(
+      Type.Boolean({
+        description:
+          'True: the file was complete, and the server has lost the bytes in missing. Restore them there, or send the file again with overwrite=true.',
+      }),
+    ),
     stale: Type.Optional(
       Type.Boolean({
         description:

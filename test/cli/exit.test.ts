@@ -39,6 +39,7 @@ test('every error of the server has its exit code', () => {
     rate_limited: 7,
     headers_too_large: 1,
     internal: 7,
+    file_damaged: 6,
     not_implemented: 7,
     overloaded: 7,
     shutting_down: 7,

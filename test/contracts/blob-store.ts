@@ -58,6 +58,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
 
   test(`${name}: pieces that are equal are compared, the others written, each with its CRC-32`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
+    assert.equal(await blobs.size(id), 10);
     const part = await blobs.openPart(id);
     const pieces: Piece[] = [
       { extent: { start: 5, end: 9 }, action: 'compare' },
@@ -134,6 +135,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     await assert.rejects(blobs.openPart(newId()), withCode('not_found'));
     await assert.rejects(blobs.openReader(newId()), withCode('not_found'));
     await assert.rejects(blobs.seal(newId(), 0), withCode('not_found'));
+    assert.equal(await blobs.size(newId()), null);
   });
 
   test(`${name}: a sealed file has the size of the seal and can be sealed again`, async (t) => {

@@ -123,6 +123,7 @@ export class Tap {
         openPart: (id) => run('blobs.openPart', async () => this.#part(await blobs.openPart(id))),
         seal: (id, size) => run('blobs.seal', () => blobs.seal(id, size)),
         openReader: (id) => blobs.openReader(id),
+        size: (id) => blobs.size(id),
         share: (from, to) => run('blobs.share', () => blobs.share(from, to)),
         remove: (id) => run('blobs.remove', () => blobs.remove(id)),
         list: () => blobs.list(),

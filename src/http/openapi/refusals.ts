@@ -18,6 +18,7 @@ const EVERYWHERE: readonly ErrorCode[] = [
   'request_timeout',
   'headers_too_large',
   'internal',
+  'file_damaged',
   'not_implemented',
 ];
 

@@ -73,6 +73,14 @@ export class DiskBlobs implements BlobStore {
     };
   }
 
+  async size(id: string): Promise<number | null> {
+    const { disk } = this.#options;
+    return await guarded(async () => {
+      const lease = await orAbsent(this.lease(id));
+      return lease === null ? null : await this.#using(Promise.resolve(lease), (fd) => disk.size(fd));
+    });
+  }
+
   async seal(id: string, size: number): Promise<void> {
     await guarded(async () => {
       const { disk, layout, folders, states } = this.#options;

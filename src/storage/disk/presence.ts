@@ -91,14 +91,19 @@ export class Presence {
     if (this.isLost) throw stale();
   }
 
+  /** Looks how much room there is. */
+  async measure(): Promise<void> {
+    this.#free = await freeBytes(this.#root).catch(() => null);
+  }
+
   /** After each beat of the lock. `failed`: the beat could not be written. */
   async beat(failed: boolean): Promise<void> {
     await this.confirm().catch(() => undefined);
     if (this.isLost) return;
-    const free = await freeBytes(this.#root).catch(() => null);
+    await this.measure();
+    const free = this.#free;
     const failure = failed ? null : await failureToWrite(this.#probe);
     if (this.isLost) return;
-    this.#free = free;
     if (failed || (failure !== null && !FULL.has(failure) && failure !== 'ENOENT')) this.#condition = 'unwritable';
     else if (failure !== null && FULL.has(failure)) this.#condition = 'full';
     else this.#condition = free !== null && free < LEAST_ROOM ? 'full' : 'ok';

@@ -44,7 +44,7 @@ export interface DiskStore {
   /** Where the date of the last run is kept. */
   dateBox: DateBox;
   /** Numbers for the metrics page. */
-  gauges(): Record<string, number>;
+  gauges(): Record<'journal_records_repaired_total' | 'journal_records_lost_total' | 'disk_free_bytes', number>;
   /** Calls the listener when a journal is read in which the disk had damaged records. */
   onJournalDamage(listener: (id: string, found: JournalDamage) => void): void;
   /** How the directory is, as the last beat of its lock found it; `lost` for good. */
@@ -82,6 +82,7 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
   });
   const lock = await lockEvenWhenFull(plainDisk, layout);
   const presence = new Presence({ root: layout.root, probe: path.join(layout.tmp, PROBE), isMine: lock.isMine });
+  await presence.measure();
   lock.onBeat((failed) => void presence.beat(failed));
   const disk = watchedDisk(plainDisk, presence);
   try {
@@ -211,7 +212,11 @@ function assemble(
     documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
     dateBox: dateBox(disk, layout),
-    gauges: () => ({ journal_records_repaired_total: damage.repaired, journal_records_lost_total: damage.lost }),
+    gauges: () => ({
+      journal_records_repaired_total: damage.repaired,
+      journal_records_lost_total: damage.lost,
+      disk_free_bytes: presence.free ?? Number.NaN,
+    }),
     onJournalDamage: (listener) => {
       tellDamage = listener;
     },

@@ -1,0 +1,139 @@
+/** Bytes of complete files are missing after a restore that was not whole: nobody is told that the files are complete. */
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { createLog } from '../../src/http/log.ts';
+import type { FileStatus } from '../../src/protocol/schemas.ts';
+import { eventually } from '../support/eventually.ts';
+import { type Account, atEnd, startServer, type TestServer } from '../support/server.ts';
+
+const BYTES = Buffer.alloc(10_000, 'lading ');
+const NAMES = ['missing', 'short', 'good'];
+
+/** The paths of the blobs below a data directory. */
+async function blobs(dataDir: string): Promise<string[]> {
+  const entries = await readdir(join(dataDir, 'v1', 'files'), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.name === 'blob').map((entry) => join(entry.parentPath, entry.name));
+}
+
+function ask({ origin }: TestServer, { headers }: Account, path: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(`${origin}${path}`, { ...init, headers: { ...headers, ...(init.headers as Record<string, string>) } });
+}
+
+async function statusOf(server: TestServer, who: Account, name: string): Promise<FileStatus> {
+  return (await (await ask(server, who, `/api/files/status/${name}`)).json()) as FileStatus;
+}
+
+async function damagedFiles(server: TestServer): Promise<number> {
+  const text = await (await ask(server, server.admin, '/metrics')).text();
+  return Number(/^lading_damaged_files (\d+)$/m.exec(text)?.[1]);
+}
+
+/** Three files, of which the first has lost its bytes and the second some of them, and a server on what is left. */
+async function badlyRestored(t: TestContext) {
+  const dataDir = await mkdtemp(join(tmpdir(), 'lading-test-'));
+  atEnd(t, () => rm(dataDir, { recursive: true, force: true }));
+  const first = await startServer(t, {}, {}, dataDir);
+  const who = first.admin;
+  const paths: string[] = [];
+  for (const name of NAMES) {
+    const put = await ask(first, who, `/api/files/content/${name}`, { method: 'PUT', body: BYTES });
+    assert.equal(put.status, 201);
+    const fresh = (await blobs(dataDir)).find((path) => !paths.includes(path));
+    assert.ok(fresh);
+    paths.push(fresh);
+  }
+  await first.close();
+  const [missing = '', short = ''] = paths;
+  await rename(missing, `${missing}.kept`);
+  await truncate(short, 4_000);
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('warn', { write: (line) => void lines.push(JSON.parse(line)) });
+  const server = await startServer(t, {}, { log }, dataDir);
+  return { server, who: server.admin, missing, short, lines };
+}
+
+test('files without their bytes are found after the start, and nowhere shown as complete', async (t) => {
+  const { server, who, lines } = await badlyRestored(t);
+  await eventually(async () => (await damagedFiles(server)) === 2, 'both files to be found');
+  for (const [name, there] of [
+    ['missing', 0],
+    ['short', 4_000],
+  ] as const) {
+    const status = await statusOf(server, who, name);
+    assert.deepEqual(
+      [status.status, status.damaged, status.readable, status.bytes_received, status.missing, status.etag],
+      ['partial', true, false, there, [[there, BYTES.length - 1]], null],
+      name,
+    );
+    const reply = await ask(server, who, `/api/files/download/${name}`);
+    const problem = (await reply.json()) as { code: string; detail: string };
+    assert.deepEqual([reply.status, problem.code], [500, 'file_damaged']);
+    assert.match(problem.detail, new RegExp(`${there} of ${BYTES.length}`));
+    const ranged = await ask(server, who, `/api/files/download/${name}`, { headers: { range: 'bytes=0-9' } });
+    assert.equal(ranged.status, 500);
+    const verified = await ask(server, who, `/api/files/verify/${name}`, { method: 'POST' });
+    const { ok, bad } = (await verified.json()) as { ok: boolean; bad: [number, number][] };
+    assert.equal(ok, false);
+    assert.equal(bad.at(-1)?.[1], BYTES.length - 1);
+    assert.ok(
+      lines.some((line) => line.file === name && line.bytes_there === there),
+      `the log names ${name}`,
+    );
+  }
+  assert.equal((await statusOf(server, who, 'good')).status, 'complete');
+  const list = (await (await ask(server, who, '/api/files')).json()) as { files: FileStatus[] };
+  assert.deepEqual(
+    list.files.map(({ filename, status, damaged = false }) => [filename, status, damaged]),
+    [
+      ['good', 'complete', false],
+      ['missing', 'partial', true],
+      ['short', 'partial', true],
+    ],
+  );
+  const complete = (await (await ask(server, who, '/api/files?status=complete')).json()) as { files: FileStatus[] };
+  assert.deepEqual(
+    complete.files.map(({ filename }) => filename),
+    ['good'],
+  );
+});
+
+test('bytes that come back make the file complete again, without a restart', async (t) => {
+  const { server, who, missing } = await badlyRestored(t);
+  await eventually(async () => (await statusOf(server, who, 'missing')).damaged === true, 'the file to be found');
+  await rename(`${missing}.kept`, missing);
+  const status = await statusOf(server, who, 'missing');
+  assert.deepEqual([status.status, status.damaged], ['complete', undefined]);
+  const reply = await ask(server, who, '/api/files/download/missing');
+  assert.ok(Buffer.from(await reply.arrayBuffer()).equals(BYTES));
+  assert.equal(await damagedFiles(server), 1);
+});
+
+test('a damaged file can be sent again, and deleted', async (t) => {
+  const { server, who, short } = await badlyRestored(t);
+  await eventually(async () => (await damagedFiles(server)) === 2, 'both files to be found');
+  const put = await ask(server, who, '/api/files/content/missing', { method: 'PUT', body: BYTES });
+  assert.ok(put.ok, await put.clone().text());
+  assert.equal((await statusOf(server, who, 'missing')).status, 'complete');
+  const reply = await ask(server, who, '/api/files/download/missing');
+  assert.ok(Buffer.from(await reply.arrayBuffer()).equals(BYTES));
+  assert.equal((await stat(short)).size, 4_000);
+  assert.equal((await ask(server, who, '/api/files/short', { method: 'DELETE' })).status, 200);
+  assert.equal((await statusOf(server, who, 'short')).status, 'pending');
+  await assert.rejects(readFile(short), { code: 'ENOENT' });
+  assert.equal(await damagedFiles(server), 0);
+});
+
+test('a file that loses its bytes while the server runs is found when it is read', async (t) => {
+  const server = await startServer(t);
+  const who = server.admin;
+  const put = await ask(server, who, '/api/files/content/a', { method: 'PUT', body: BYTES });
+  assert.equal(put.status, 201);
+  const [path = ''] = await blobs(server.dataDir);
+  await truncate(path, 10);
+  const reply = await ask(server, who, '/api/files/download/a');
+  assert.equal(reply.status, 500);
+  assert.equal((await statusOf(server, who, 'a')).status, 'partial');
+});
