@@ -1,6 +1,7 @@
 /**
  * Calls by SIP, through baresip: a process for each call, in a folder of its own that nobody else may read, driven over its control
- * port on loopback.
+ * port on loopback. The host that places calls comes from the settings, where the operator may name one of the own network; who asks for
+ * a call names the number alone, and that is digits by the time it comes here.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
