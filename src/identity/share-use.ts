@@ -9,6 +9,7 @@
  * an interruption is one. What is forgiven is bounded: for each download as much as the file again, and something for probes.
  */
 import type { ShareDocument } from '../contracts.ts';
+import { LARGEST_COUNT } from '../protocol/bounds.ts';
 import type { Extent } from '../protocol/extents.ts';
 
 /** Answers that break off have sent more than arrived: what lies in buffers, but no more than the file. */
@@ -110,14 +111,18 @@ export function settled(document: ShareDocument, sent: Sent): ShareUse {
 
 /** After a crash: what was being sent is taken for broken off, and nobody knows how far it came. */
 export function recovered(document: ShareDocument): ShareUse {
-  const { takers, promised, size } = document;
-  let { downloads, lost, held } = document;
-  lost += promised;
-  for (; held > 0; held -= 1) {
-    if (size <= allowanceLeft({ ...document, promised: 0, lost })) lost += size;
-    else downloads += 1;
-  }
-  return { downloads, held: 0, promised: 0, lost, takers };
+  const { takers, promised, size, downloads, held } = document;
+  const lost = document.lost + promised;
+  const left = allowanceLeft({ ...document, promised: 0, lost });
+  // In one step: a number that the disk damaged may be anything.
+  const forgiven = left < 0 ? 0 : Math.min(held, size === 0 ? held : Math.floor(left / size));
+  return {
+    downloads: Math.min(LARGEST_COUNT, downloads + held - forgiven),
+    held: 0,
+    promised: 0,
+    lost: Math.min(LARGEST_COUNT, lost + forgiven * size),
+    takers,
+  };
 }
 
 function allowanceLeft({ maxDownloads, size, lost, promised }: ShareDocument): number {

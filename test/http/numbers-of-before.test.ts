@@ -40,7 +40,12 @@ test('numbers out of bounds in stored documents are put right at the start, and 
       done();
     },
   });
-  const server = await startServer(t, {}, { log: pino({ level: 'warn' }, sink) }, dataDir);
+  const server = await startServer(
+    t,
+    { LADING_QUOTA_DAY_BYTES: '77777' },
+    { log: pino({ level: 'warn' }, sink) },
+    dataDir,
+  );
   const { origin, admin, app } = server;
   const { headers } = sign(app, 'gate', 'client');
   for (const path of ['/api/clients', '/api/tokens', '/api/quotas/client/gate']) {
@@ -48,10 +53,16 @@ test('numbers out of bounds in stored documents are put right at the start, and 
     assert.equal(reply.status, 200, `${path}: ${await reply.clone().text()}`);
     assert.ok((await reply.text()).length > 2);
   }
+  const quota = await (await fetch(`${origin}/api/quotas/client/gate`, { headers: admin.headers })).json();
+  const { limits } = quota as { limits: Record<string, number | null> };
+  assert.deepEqual([limits.open_uploads, limits.day_bytes], [10_000, 77_777], "the server's own limits count");
   const tokens = await (await fetch(`${origin}/api/tokens`, { headers })).text();
   assert.ok(tokens.includes(seeded.token), tokens);
   const text = log;
-  for (const name of ['bytes', 'openUploads', 'dayBytes', 'lastUsed', 'expiresAt', 'downloads']) {
+  for (const name of ['openUploads', 'dayBytes']) {
+    assert.match(text, new RegExp(`\\\\"${name}\\\\" is .{1,40} which is no limit; the server's own counts`), name);
+  }
+  for (const name of ['bytes', 'lastUsed', 'expiresAt', 'downloads']) {
     assert.match(text, new RegExp(`\\\\"${name}\\\\" is .{1,40} which is no count; it is taken as`), name);
   }
   assert.ok(!text.includes('passed over'), text);

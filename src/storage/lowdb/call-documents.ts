@@ -15,12 +15,12 @@ export function checkCall(value: unknown, id: string): CallDocument {
     tries: fields.count('tries'),
     spokenAt: fields.counts('spokenAt'),
     speech: fields.oneOf('speech', ['queued', 'calling', 'spoken', 'failed']),
-    createdAt: fields.count('createdAt'),
-    expiresAt: fields.count('expiresAt'),
+    createdAt: fields.time('createdAt'),
+    expiresAt: fields.time('expiresAt'),
     proof: fields.isNull('proof') ? null : proofOf(fields.fields('proof')),
   });
 }
 
 function proofOf(fields: Fields): CallDocument['proof'] {
-  return { holder: fields.text('holder'), credential: fields.text('credential'), until: fields.count('until') };
+  return { holder: fields.text('holder'), credential: fields.text('credential'), until: fields.time('until') };
 }

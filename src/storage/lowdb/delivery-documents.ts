@@ -3,6 +3,8 @@ import type { DeliveryDocument, DeliveryRule, TargetDocument } from '../../contr
 import { EVENT_TYPES } from '../../protocol/event-schemas.ts';
 import { Fields } from './fields.ts';
 
+const LAST_PORT = 65_535;
+
 export function checkTarget(value: unknown, id: string): TargetDocument {
   const fields = new Fields(value);
   if (fields.text('id') !== id) throw new Error('"id" is another document\'s');
@@ -11,8 +13,8 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
     tenant: fields.text('tenant'),
     name: fields.text('name'),
     rule: ruleOf(fields.fields('rule')),
-    createdAt: fields.count('createdAt'),
-    ...(fields.has('madeAt') ? { madeAt: fields.count('madeAt') } : {}),
+    createdAt: fields.time('createdAt'),
+    ...(fields.has('madeAt') ? { madeAt: fields.time('madeAt') } : {}),
     secret: fields.text('secret'),
   };
   const kind = fields.oneOf('kind', ['ftp', 'ftps', 'webhook']);
@@ -20,7 +22,7 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
     return Object.freeze({
       ...base,
       kind,
-      url: fields.text('url'),
+      url: urlOf(fields.text('url')),
       events: fields.words('events', EVENT_TYPES),
       content: fields.has('content') ? fields.oneOf('content', ['event', 'file']) : 'event',
     });
@@ -28,12 +30,22 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
     ...base,
     kind,
     host: fields.text('host'),
-    port: fields.count('port'),
+    port: portOf(fields.count('port')),
     username: fields.text('username'),
     directory: fields.text('directory'),
     pattern: fields.text('pattern'),
     ca: fields.textOrNull('ca'),
   });
+}
+
+function urlOf(text: string): string {
+  if (!/^https?:/i.test(text) || !URL.canParse(text)) throw new Error('"url" is not the address of a webhook');
+  return text;
+}
+
+function portOf(port: number): number {
+  if (port < 1 || port > LAST_PORT) throw new Error('"port" is not a port');
+  return port;
 }
 
 function ruleOf(fields: Fields): DeliveryRule {
@@ -57,8 +69,8 @@ export function checkDelivery(value: unknown, id: string): DeliveryDocument {
     state: fields.oneOf('state', ['queued', 'delivered', 'failed', 'cancelled']),
     attempts: fields.count('attempts'),
     lastError: fields.textOrNull('lastError'),
-    createdAt: fields.count('createdAt'),
-    nextAt: fields.countOrNull('nextAt'),
-    endedAt: fields.countOrNull('endedAt'),
+    createdAt: fields.time('createdAt'),
+    nextAt: fields.timeOrNull('nextAt'),
+    endedAt: fields.timeOrNull('endedAt'),
   });
 }

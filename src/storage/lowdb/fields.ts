@@ -1,4 +1,4 @@
-import { LARGEST_COUNT } from '../../protocol/bounds.ts';
+import { LARGEST_COUNT, writableTime } from '../../protocol/bounds.ts';
 
 /** Told in words what was put right while a document was read. */
 export type OnMended = (words: string) => void;
@@ -29,6 +29,29 @@ export class Fields {
     const nearest = typeof value === 'number' && value > 0 ? Math.min(Math.round(value), LARGEST_COUNT) : 0;
     this.#onMended(`"${name}" is ${JSON.stringify(value)}, which is no count; it is taken as ${nearest}`);
     return nearest;
+  }
+
+  /**
+   * A bound that somebody set, as `count`; null: none was. What is no number, or below 0, is none: taken as 0 it would be one that means
+   * something else.
+   */
+  limitOrNull(name: string): number | null {
+    const value = this.#get(name);
+    if (value === null || (typeof value === 'number' && value >= 0)) return this.countOrNull(name);
+    if (this.#onMended === null) throw new Error(`"${name}" is not a limit`);
+    this.#onMended(`"${name}" is ${JSON.stringify(value)}, which is no limit; the server's own counts`);
+    return null;
+  }
+
+  /** A moment that can be written, in milliseconds since the epoch. */
+  time(name: string): number {
+    const value = this.count(name);
+    if (writableTime(value) !== value) throw new Error(`"${name}" is not a time`);
+    return value;
+  }
+
+  timeOrNull(name: string): number | null {
+    return this.isNull(name) ? null : this.time(name);
   }
 
   /** Any number from 0. */

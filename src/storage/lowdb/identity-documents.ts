@@ -31,8 +31,8 @@ function fieldsOf(value: unknown, name: string, id: string, onMended?: OnMended)
 function quotaOf(fields: Fields): { quota?: QuotaLimits } {
   if (!fields.has('quota')) return {};
   const quota = fields.fields('quota');
-  const [bytes, openUploads, dayBytes] = ['bytes', 'openUploads', 'dayBytes'].map((name) => quota.countOrNull(name));
-  return { quota: { bytes: bytes ?? null, openUploads: openUploads ?? null, dayBytes: dayBytes ?? null } };
+  const limit = (name: keyof QuotaLimits): number | null => quota.limitOrNull(name);
+  return { quota: { bytes: limit('bytes'), openUploads: limit('openUploads'), dayBytes: limit('dayBytes') } };
 }
 
 function phoneOf(fields: Fields): { phone?: string } {
@@ -152,9 +152,15 @@ export function checkShare(value: unknown, id: string, onMended?: OnMended): Sha
     createdAt: fields.count('createdAt'),
     expiresAt: fields.count('expiresAt'),
     lastUsed: fields.countOrNull('lastUsed'),
-    maxDownloads: fields.countOrNull('maxDownloads'),
+    maxDownloads: mostOf(fields.countOrNull('maxDownloads')),
     ...shareUseOf(fields),
   });
+}
+
+/** A link that may never be used is none that was made. */
+function mostOf(downloads: number | null): number | null {
+  if (downloads === 0) throw new Error('"maxDownloads" is 0');
+  return downloads;
 }
 
 /** Older versions counted bytes: what they had spent is as many downloads, and the rest is forgiven. */
