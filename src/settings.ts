@@ -345,7 +345,7 @@ export const SETTINGS = [
     flag: 'trust-proxy',
     kind: 'proxies',
     default: 'none',
-    help: 'Proxies whose X-Forwarded-For, -Proto, -Host and -Prefix (or Forwarded) are believed: none, or a list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
+    help: 'Proxies whose X-Forwarded-For, -Proto, -Host, -Port and -Prefix (or Forwarded) are believed: none, or a list of addresses, CIDR ranges, loopback, linklocal, uniquelocal',
   },
   {
     name: 'publicUrl',

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { LadingError } from '../errors.ts';
 import { checkPreconditions } from '../protocol/conditionals.ts';
 import { acceptedCoding } from './accept.ts';
 import { varyBy } from './cors.ts';
@@ -45,6 +46,27 @@ export function once<T>(make: () => Promise<T>): () => Promise<T> {
   };
 }
 
+/** Documents that differ by few things, as by the host that was asked: each is made once, as long as it is one of the last few. */
+export class FixedDocuments {
+  readonly #made = new Map<string, Promise<FixedDocument>>();
+  readonly #most: number;
+
+  constructor(most = 16) {
+    this.#most = most;
+  }
+
+  /** @param key of what it depends on */
+  json(key: string, make: () => object): Promise<FixedDocument> {
+    const known = this.#made.get(key);
+    if (known !== undefined) return known;
+    const made = compressedDocument('application/json; charset=utf-8', Buffer.from(JSON.stringify(make())));
+    this.#made.set(key, made);
+    const [oldest] = this.#made.keys();
+    if (this.#made.size > this.#most && oldest !== undefined) this.#made.delete(oldest);
+    return made;
+  }
+}
+
 /** Answers a GET or HEAD: 304 to who has it already. @param fields of the reply besides those about its content */
 export function sendFixed(
   request: FastifyRequest,
@@ -65,10 +87,7 @@ export function sendFixed(
   };
   const verdict = checkPreconditions(request.method, conditions, { etag, lastModified: null, exists: true });
   if (verdict === 'not_modified') return reply.code(304).send();
-  if (verdict === 'failed') {
-    request.refusalCode = 'precondition_failed';
-    return reply.code(412).send();
-  }
+  if (verdict === 'failed') throw new LadingError('precondition_failed', 'The document has another entity tag.');
   reply.headers({ 'content-type': document.type, 'content-length': bytes.length });
   if (coding !== null) reply.header('content-encoding', coding);
   return reply.send(bytes.length > SLICE_BYTES ? sliced(bytes) : bytes);

@@ -5,8 +5,9 @@ import type { Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
+import { answerHalfOpen } from './half-open.ts';
 import type { Metrics } from './metrics.ts';
-import { HEADER_BYTES, rememberExchange } from './parse-error.ts';
+import { HEADER_BYTES, lastResponse, rememberExchange } from './parse-error.ts';
 
 /** Longest time from the first byte of a request, or from the opening of a connection, to the end of its header section. */
 const HEADERS_MS = 60_000;
@@ -54,6 +55,7 @@ export function createListener({ tls, idleSeconds, metrics, log }: ListenerDeps,
     metrics.connection(socket);
     rememberAddress(socket);
   });
+  answerHalfOpen(server, lastResponse);
   closeSilentWith(server);
   return server;
 }

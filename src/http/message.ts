@@ -90,6 +90,21 @@ export function originForm(message: Pick<IncomingMessage, 'url' | 'headers'>): s
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
+const METADATA = /^(\/\.well-known\/oauth-(?:authorization-server|protected-resource))(\/[^?]*)(\?.*)?$/;
+
+/**
+ * Where the metadata of a server below a path is: the path comes behind the well-known name (RFC 8414 §3.1, RFC 9728 §3.1).
+ *
+ *     /.well-known/oauth-authorization-server/drive  →  /.well-known/oauth-authorization-server
+ *
+ * @param prefix the path of the public address
+ */
+export function metadataForm(url: string, prefix: string): string {
+  if (prefix === '' || !url.startsWith('/.well-known/oauth-')) return url;
+  const [found, document = '', path = '', query = ''] = METADATA.exec(url) ?? [];
+  return found !== undefined && path.replace(/\/$/, '') === prefix ? `${document}${query}` : url;
+}
+
 /** 1024 bytes of a name, percent-encoded. */
 const MAX_SEGMENT = 3 * 1024;
 /** The methods that the router knows. HTTP/1.1 requests have no others, for node's parser refuses them; HTTP/2 carries any. */

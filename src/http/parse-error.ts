@@ -35,6 +35,11 @@ export function rememberExchange(request: IncomingMessage, response: ServerRespo
   last.set(request.socket, { request, response });
 }
 
+/** The answer to the last request of a connection. */
+export function lastResponse(socket: Socket): ServerResponse | undefined {
+  return last.get(socket)?.response;
+}
+
 /** What node says of a request that it could not parse. */
 interface ParseError extends Error {
   code?: string;

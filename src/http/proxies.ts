@@ -5,6 +5,7 @@
  *
  *     X-Forwarded-For:   forged, 203.0.113.7, 10.0.0.2        from the right: the first that is no trusted proxy
  *     X-Forwarded-Proto: https, http                          the value of the outermost trusted proxy
+ *     X-Forwarded-Port:  8443                                 the same, where the host says none
  *
  * `Forwarded` (RFC 7239) is read where there is no `X-Forwarded-For`: a proxy that writes the latter may pass on a `Forwarded` that its
  * client made up.
@@ -12,7 +13,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { addressOfNode } from '../protocol/ip.ts';
+import { addressOfNode, plainRange } from '../protocol/ip.ts';
 import { type Element, parseForwarded } from './forwarded.ts';
 import { isHost } from './message.ts';
 
@@ -68,7 +69,7 @@ export class Proxies {
   constructor(list: readonly string[]) {
     this.#any = list.length > 0;
     for (const range of list.flatMap((part) => NAMED[part] ?? [part])) {
-      const [given = '', bits] = range.split('/');
+      const [given = '', bits] = plainRange(range).split('/');
       const address = bits === undefined ? (addressOfNode(given) ?? given) : given;
       const family = isIPv6(address) ? 'ipv6' : 'ipv4';
       if (bits === undefined) this.#trusted.addAddress(address, family);
@@ -104,7 +105,7 @@ export class Proxies {
     return this.#any && address !== '' && this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
   }
 
-  #behind(direct: Peer, { nodes, protos, hosts, prefixes }: Chain): Peer {
+  #behind(direct: Peer, { nodes, protos, hosts, ports, prefixes }: Chain): Peer {
     let { address, isClient } = direct;
     let hops = 0;
     // The one that is not trusted is the client. One that a proxy does not tell counts as the proxy.
@@ -119,11 +120,13 @@ export class Proxies {
     const protocol = written(protos).find((value) => /^https?$/i.test(value));
     const host = written(hosts).find(isHost);
     const prefix = written(prefixes).filter((value) => value.length <= MAX_PREFIX && PREFIX.test(value));
+    const port = written(ports).find((value) => /^\d{1,5}$/.test(value));
+    const seen = protocol === undefined ? direct.protocol : protocol.toLowerCase() === 'https' ? 'https' : 'http';
     return {
       address,
       isClient,
-      protocol: protocol === undefined ? direct.protocol : protocol.toLowerCase() === 'https' ? 'https' : 'http',
-      host: host ?? direct.host,
+      protocol: seen,
+      host: withPort(host ?? direct.host, seen, Number(port ?? 0)),
       prefix: prefix.join(''),
     };
   }
@@ -134,23 +137,33 @@ interface Chain {
   nodes: readonly string[];
   protos: readonly string[];
   hosts: readonly string[];
+  ports: readonly string[];
   prefixes: readonly string[];
 }
 
 function chainOf(headers: IncomingHttpHeaders): Chain {
   const prefixes = listOf(headers['x-forwarded-prefix']).map((value) => value.replace(/\/$/, ''));
+  const ports = listOf(headers['x-forwarded-port']);
   const { forwarded } = headers;
   if (forwarded !== undefined && headers['x-forwarded-for'] === undefined) {
     const elements = parseForwarded(forwarded);
     const said = (name: keyof Element): string[] => elements.map((element) => element[name] ?? '');
-    return { nodes: said('for'), protos: said('proto'), hosts: said('host'), prefixes };
+    return { nodes: said('for'), protos: said('proto'), hosts: said('host'), ports, prefixes };
   }
   return {
     nodes: listOf(headers['x-forwarded-for']),
     protos: listOf(headers['x-forwarded-proto']),
     hosts: listOf(headers['x-forwarded-host']),
+    ports,
     prefixes,
   };
+}
+
+/** A proxy says the port that its clients use where `Host` has none (nginx: `$host`). */
+function withPort(host: string, protocol: Peer['protocol'], port: number): string {
+  const usual = protocol === 'https' ? 443 : 80;
+  if (host === '' || /:\d*$/.test(host) || port === usual || port < 1 || port > 65_535) return host;
+  return `${host}:${port}`;
 }
 
 /** The last values of a list, which the nearest proxies wrote. */

@@ -22,7 +22,7 @@ import type { RouteDeps, ServerDeps } from './deps.ts';
 import { guardConnections, guardRequests } from './guards.ts';
 import { createListener } from './listener.ts';
 import { pathOf, RequestLog } from './log.ts';
-import { checkMessage, markUnreadable, originForm, unreadableTarget } from './message.ts';
+import { checkMessage, markUnreadable, metadataForm, originForm, unreadableTarget } from './message.ts';
 import { Metrics } from './metrics.ts';
 import { notFound } from './not-found.ts';
 import { openapi } from './openapi/document.ts';
@@ -107,7 +107,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
     const wrong = checkMessage(request.raw) ?? unreadableTarget(request.raw) ?? checkTransferCoding(request.raw);
-    if (wrong && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
+    // Of what comes behind `Upgrade` node's parser throws everything away: nobody may wait for an answer to it.
+    const ends = wrong !== null || request.headers.upgrade !== undefined;
+    if (ends && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
     next(wrong ?? undefined);
   });
   app.addHook('onResponse', (request, _reply, done) => {
@@ -218,7 +220,7 @@ function adapted({ config }: ServerDeps, roots: ReadonlySet<string>, handler: Re
   const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
     canonicalContentType(request);
-    const url = originForm(request);
+    const url = metadataForm(originForm(request), prefix);
     // A proxy takes the path away. Clients without one use it too, for it is in all links; unless a route of ours begins so.
     const below = prefix !== '' && url.startsWith(`${prefix}/`) && !roots.has(rootOf(prefix));
     request.url = below ? url.slice(prefix.length) : url;

@@ -32,6 +32,21 @@ export function isLoopback(address: string): boolean {
   return isIP(address) !== 0 && ipaddr.process(address).range() === 'loopback';
 }
 
+/** Bits before the IPv4 address in an IPv4-mapped one (RFC 4291 §2.5.5.2). */
+const MAPPED_BITS = 96;
+
+/**
+ * An address or a range, of IPv4 where it is one of IPv4 in IPv6; anything else as it is.
+ *
+ *     ::ffff:10.0.0.0/104  →  10.0.0.0/8
+ */
+export function plainRange(range: string): string {
+  const [address = '', bits = '128'] = range.split('/');
+  if (isIP(address) !== 6 || Number(bits) < MAPPED_BITS) return range;
+  const parsed = ipaddr.process(address);
+  return parsed.kind() === 'ipv4' ? `${parsed.toString()}/${Number(bits) - MAPPED_BITS}` : range;
+}
+
 /**
  * What counts as one address where requests are counted: an IPv6 host has a whole network of 64 bits to choose from.
  * @param address as `addressOfNode` gives it; anything else is taken as it is

@@ -10,6 +10,9 @@ test('what is the same for everybody is made once, compressed, and not sent agai
   const page = await (await fetch(`${origin}/`)).text();
   const asset = /"(?:\.?\/)?(assets\/[^"]+)"/.exec(page)?.[1] ?? assert.fail('the dashboard has no files');
   const paths = ['/openapi.json', '/docs', '/docs/', '/docs/static/swagger-ui-bundle.js', '/docs/static/start.js', '/'];
+  paths.push(
+    ...['oauth-authorization-server', 'oauth-protected-resource', 'jwks.json'].map((n) => `/.well-known/${n}`),
+  );
   for (const path of [...paths, `/${asset}`]) {
     const ask = (headers: Record<string, string>, method: 'GET' | 'HEAD' = 'GET') =>
       request(`${origin}${path}`, { method, headers });

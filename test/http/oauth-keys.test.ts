@@ -186,3 +186,21 @@ test('where the OAuth routes are, under the address that the request was sent to
   assert.equal(issuer, 'https://files.example.org');
   assert.equal(token_endpoint, 'https://files.example.org/api/oauth/token');
 });
+
+test('below a path the metadata is where RFC 8414 and RFC 9728 look for it, and nowhere else', async (t) => {
+  const { origin } = await startServer(t, { LADING_PUBLIC_URL: 'https://files.example/drive' });
+  for (const name of ['oauth-authorization-server', 'oauth-protected-resource']) {
+    const at = `${origin}/.well-known/${name}`;
+    const plain = await (await fetch(at)).text();
+    assert.match(plain, /"https:\/\/files\.example\/drive"/);
+    for (const path of ['/drive', '/drive/', '/drive?x=y']) {
+      const reply = await fetch(`${at}${path}`);
+      // Queries that no document knows are refused there as here.
+      assert.equal(reply.status, path.includes('?') ? (await fetch(`${at}?x=y`)).status : 200, path);
+      if (reply.status === 200) assert.equal(await reply.text(), plain, path);
+    }
+    for (const path of ['/other', '/drive/more', '/drives']) {
+      assert.equal((await fetch(`${at}${path}`)).status, 404, path);
+    }
+  }
+});

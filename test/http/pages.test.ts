@@ -174,15 +174,17 @@ const CREATION = [
   'Upload-Length',
   'Want-Repr-Digest',
 ];
+const TAGS = ['If-Match', 'If-None-Match'];
+const KEPT = ['Cache-Control', 'ETag'];
 const OPERATIONS: [method: string, path: string, request: string[], statuses: string, reply: string[]][] = [
   ['post', '/auth/token', [], '200 400 401 408 413 415 422 429 431 500 503', ['Cache-Control']],
   ['post', '/api/oauth/token', [], '200 400 401 408 413 415 429 431 500 503 507', ['Cache-Control']],
   ['post', '/api/oauth/revoke', [], '200 400 401 408 413 415 429 431 500 503 507', ['Cache-Control']],
   ['post', '/api/oauth/introspect', [], '200 400 401 408 413 415 429 431 500 503', ['Cache-Control']],
   ['get', '/api/token/verify', [], '200 400 401 408 431 500 503', ['Cache-Control']],
-  ['get', '/.well-known/oauth-authorization-server', [], '200 400 408 431 500', ['Cache-Control']],
-  ['get', '/.well-known/oauth-protected-resource', [], '200 400 408 431 500', ['Cache-Control']],
-  ['get', '/.well-known/jwks.json', [], '200 400 408 431 500', ['Cache-Control']],
+  ['get', '/.well-known/oauth-authorization-server', TAGS, '200 304 400 408 412 431 500', KEPT],
+  ['get', '/.well-known/oauth-protected-resource', TAGS, '200 304 400 408 412 431 500', KEPT],
+  ['get', '/.well-known/jwks.json', TAGS, '200 304 400 408 412 431 500', KEPT],
   [
     'post',
     '/api/files/upload',

@@ -68,6 +68,21 @@ test('the address is that of the first in the chain that is no trusted proxy', a
   }
 });
 
+test('ranges and addresses of IPv4 count however they are written', async (t) => {
+  const mapped = '::ffff:127.0.0.0/104, ::ffff:10.0.0.0/104, ::FFFF:c0a8:0/112, ::ffff:198.51.100.7';
+  const heard = await listening(t, mapped);
+  const cases: [string, string][] = [
+    ['203.0.113.4, 10.255.0.1', '203.0.113.4'],
+    ['203.0.113.4, ::ffff:10.0.0.1', '203.0.113.4'],
+    ['203.0.113.4, 192.168.255.1', '203.0.113.4'],
+    ['203.0.113.4, 198.51.100.7', '203.0.113.4'],
+    ['203.0.113.4, 11.0.0.1', '11.0.0.1'],
+    ['203.0.113.4, 192.169.0.1', '192.169.0.1'],
+    ['203.0.113.4, 198.51.100.8', '198.51.100.8'],
+  ];
+  for (const [chain, expected] of cases) assert.equal(await heard({ 'x-forwarded-for': chain }), expected, chain);
+});
+
 test('whoever is no trusted proxy is not believed', async (t) => {
   const heard = await listening(t, '10.0.0.0/8');
   const headers = { 'x-forwarded-for': '203.0.113.1', forwarded: 'for=203.0.113.1' };
@@ -122,6 +137,16 @@ test('scheme, host and path are those that the outermost trusted proxy wrote', a
     ],
     [['X-Forwarded-For: 203.0.113.1, 10.0.0.1', 'X-Forwarded-Proto: https'], 'https://a.example'],
     [['X-Forwarded-Proto: javascript', 'X-Forwarded-Host: a/b'], 'http://a.example'],
+    [['X-Forwarded-Port: 8443', 'X-Forwarded-Proto: https'], 'https://a.example:8443'],
+    [['X-Forwarded-Port: 443', 'X-Forwarded-Proto: https'], 'https://a.example'],
+    [['X-Forwarded-Port: 80'], 'http://a.example'],
+    [['X-Forwarded-Port: 443'], 'http://a.example:443'],
+    [['X-Forwarded-Host: b.example:81', 'X-Forwarded-Port: 8443'], 'http://b.example:81'],
+    [['X-Forwarded-Host: [2001:db8::1]', 'X-Forwarded-Port: 81'], 'http://[2001:db8::1]:81'],
+    [['X-Forwarded-For: 203.0.113.1, 10.0.0.1', 'X-Forwarded-Port: 6666, 8443, 8005'], 'http://a.example:8443'],
+    [['X-Forwarded-Port: 0'], 'http://a.example'],
+    [['X-Forwarded-Port: 65536'], 'http://a.example'],
+    [['X-Forwarded-Port: 8443/x'], 'http://a.example'],
     [['X-Forwarded-Prefix: /drive'], 'http://a.example/drive'],
     [['X-Forwarded-Prefix: /drive/'], 'http://a.example/drive'],
     [['X-Forwarded-Prefix: /a, /b'], 'http://a.example/a/b'],

@@ -13,6 +13,7 @@ import { DownloadQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import { multipartByteranges } from '../byteranges.ts';
 import type { RouteDeps } from '../deps.ts';
+import { endsWithClient } from '../half-open.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 import { authoriseReading } from '../reading.ts';
 import { digestFields, representationFields } from '../representation.ts';
@@ -316,7 +317,10 @@ async function send(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<boolean> {
-  if (source instanceof FollowSource) followers.add(source);
+  if (source instanceof FollowSource) {
+    followers.add(source);
+    endsWithClient(reply.raw);
+  }
   try {
     const transfer = await downloads.begin(reply.raw, source);
     reply.hijack();

@@ -10,6 +10,7 @@ import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/event-sc
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { EventStream } from '../event-stream.ts';
+import { endsWithClient } from '../half-open.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 
 export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
@@ -59,6 +60,7 @@ export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
         'content-type': 'text/event-stream',
         'x-accel-buffering': 'no',
       });
+      endsWithClient(reply.raw);
       return reply.send(stream);
     },
   });

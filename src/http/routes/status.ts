@@ -6,6 +6,7 @@ import { FileStatus, OwnerQuery } from '../../protocol/schemas.ts';
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { StatusStreams, wantsEvents, wasTold } from '../events.ts';
+import { endsWithClient } from '../half-open.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 import { authoriseReading } from '../reading.ts';
 import { withDeliveries } from '../shown-deliveries.ts';
@@ -54,6 +55,7 @@ export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
       const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
       // For proxies that would otherwise collect the events (nginx).
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
+      endsWithClient(reply.raw);
       return reply.send(events);
     },
   });
