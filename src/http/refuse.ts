@@ -134,6 +134,8 @@ function refuseStream(reply: FastifyReply, problem: ProblemReply): void {
   const response = reply.raw as ServerResponse | Http2ServerResponse;
   if ('stream' in response) {
     const { stream } = response;
+    // Fastify closes the connection of a body that it did not take; HTTP/2 has no such field (RFC 9113 §8.2.2).
+    reply.removeHeader('connection');
     response.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
   }
   reply.send(problem.body);

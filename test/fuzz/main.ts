@@ -1,18 +1,20 @@
 /**
  * `npm run fuzz`: sends bounded numbers of requests that follow from a seed, says what came back, and exits 1 when anything was wrong.
- * `--only` names parts of it: `sockets`, `schema`.
+ * `--only` names parts of it: `sockets`, `frames`, `schema`.
  */
 import { parseArgs } from 'node:util';
+import { type FrameReport, fuzzFrames } from './frames.ts';
 import { fuzz, type Report } from './run.ts';
 import { fuzzSchema } from './schema.ts';
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'sockets,schema' },
+    only: { type: 'string', default: 'sockets,frames,schema' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
     requests: { type: 'string', default: '20000' },
     connections: { type: 'string', default: '16' },
     seconds: { type: 'string', default: '300' },
+    sessions: { type: 'string', default: '3000' },
     examples: { type: 'string', default: '5' },
     'schema-seconds': { type: 'string', default: '300' },
   },
@@ -57,6 +59,27 @@ async function sockets(): Promise<string[]> {
   return report.faults;
 }
 
+function showFrames({ sessions, seconds, kinds, statuses, ends, before, after, most, faults }: FrameReport): void {
+  const lines = [
+    `sessions     ${sessions} of HTTP/2 in ${seconds.toFixed(0)} s`,
+    `kinds        ${listed(kinds)}`,
+    `statuses     ${listed(statuses)}`,
+    `ends         ${listed(ends)}`,
+    `memory       ${megabytes(before.resident)} before, at most ${megabytes(most)}, ${megabytes(after.resident)} after`,
+    `descriptors  ${before.descriptors} before, ${after.descriptors} after`,
+    `faults       ${faults.length}`,
+  ];
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+async function frames(): Promise<string[]> {
+  const { sessions, connections, seconds } = values;
+  const options = { seed, sessions: Number(sessions), connections: Number(connections), seconds: Number(seconds) };
+  const report = await fuzzFrames(options);
+  showFrames(report);
+  return report.faults;
+}
+
 /** Without schemathesis a check of a change fails, and a developer is only told what to install. */
 async function schema(): Promise<string[]> {
   const options = { seed, examples: Number(values.examples), seconds: Number(values['schema-seconds']) };
@@ -65,7 +88,7 @@ async function schema(): Promise<string[]> {
   return faults;
 }
 
-const PARTS: Record<string, () => Promise<string[]>> = { sockets, schema };
+const PARTS: Record<string, () => Promise<string[]>> = { sockets, frames, schema };
 
 process.stdout.write(`seed ${seed}\n`);
 const faults: string[] = [];

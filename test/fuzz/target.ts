@@ -86,7 +86,7 @@ function listening(child: ChildProcess, faults: string[]): Promise<string> {
         return;
       }
       said += bytes.toString();
-      found = /listens on (http:\S+)/.exec(said)?.[1];
+      found = /listens on (https?:\S+)/.exec(said)?.[1];
       if (found !== undefined) resolve(found);
     });
     child.once('exit', () => reject(new Error(`the server ended before it served: ${said}`)));

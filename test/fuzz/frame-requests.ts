@@ -1,0 +1,151 @@
+/** Frames that are sound, of requests that may not be: bodies, trailers, numbers of streams, pseudo-fields. */
+import type { Random } from '../support/random.ts';
+import { frame } from '../support/unread.ts';
+import {
+  asked,
+  END_HEADERS,
+  END_STREAM,
+  type Field,
+  type Kind,
+  type Made,
+  PADDED,
+  type Place,
+  pickOf,
+  repeated,
+  request,
+  STREAM,
+  TYPE,
+  uint32,
+} from './frame-wire.ts';
+import { bytesOf, junk } from './message.ts';
+
+function upload(random: Random, place: Place, more: readonly Field[]): Buffer {
+  const path = `/api/files/content/${pickOf(random, place.names)}`;
+  return asked(STREAM, request(place, 'PUT', path, more), END_HEADERS);
+}
+
+const bodies: Kind = (random, place) => {
+  const data = (length: number, flags = 0): Buffer => frame(TYPE.data, flags, STREAM, Buffer.alloc(length, 0x61));
+  const length: Field = ['content-length', '10'];
+  const trailers = (fields: readonly Field[], flags = 5): Buffer => asked(STREAM, fields, flags);
+  const begun = upload(random, place, random.once(2) ? [length] : []);
+  const exact = upload(random, place, [length]);
+  return pickOf<Made>(random, [
+    { fate: 'alive', frames: [exact, data(10, END_STREAM)] },
+    { fate: 'alive', frames: [exact, data(4), data(0), data(6), data(0, END_STREAM)] },
+    { fate: 'alive', frames: [exact, data(4, END_STREAM)] },
+    { fate: 'either', frames: [exact, data(20, END_STREAM)] },
+    { fate: 'either', frames: [exact, data(10, END_STREAM), data(5)] },
+    { fate: 'alive', frames: [exact, data(10), trailers([['x-checksum', 'abc']])] },
+    { fate: 'alive', frames: [exact, data(10), trailers([['repr-digest', junk(random).replaceAll(/[^ -~]/g, '')]])] },
+    { fate: 'either', frames: [exact, data(10), trailers([[':path', '/x']])] },
+    { fate: 'either', frames: [exact, data(10), trailers([['x', 'y']], END_HEADERS), data(5, END_STREAM)] },
+    { fate: 'either', frames: [begun, ...repeated(2000, () => data(0)), data(10, END_STREAM)] },
+    { fate: 'either', frames: [begun, data(5), frame(TYPE.reset, 0, STREAM, uint32(8))] },
+    { fate: 'either', frames: [begun, data(5), begun] },
+    { fate: 'over', frames: [begun, frame(TYPE.data, PADDED, STREAM, Buffer.from([200, 1, 2]))] },
+    {
+      fate: 'either',
+      frames: [begun, frame(TYPE.data, PADDED | 1, STREAM, Buffer.concat([Buffer.from([3]), Buffer.alloc(13)]))],
+    },
+    { fate: 'over', frames: [frame(TYPE.headers, 5 | PADDED, STREAM, Buffer.from([250, 0x82]))] },
+    { fate: 'either', frames: [begun, ...repeated(30, () => data(16_384))] },
+  ]);
+};
+
+const streamIds: Kind = (random, place) => {
+  const ask = (stream: number): Buffer => asked(stream, request(place, 'GET', '/health'));
+  return pickOf<Made>(random, [
+    { fate: 'over', frames: [ask(2)] },
+    { fate: 'either', frames: [ask(STREAM + 40), ask(STREAM)] },
+    { fate: 'either', frames: [ask(STREAM), ask(STREAM)] },
+    { fate: 'over', frames: [frame(TYPE.push, 4, STREAM, Buffer.concat([uint32(2), Buffer.from([0x82])]))] },
+    {
+      fate: 'either',
+      frames: [frame(TYPE.goaway, 0, 0, Buffer.concat([uint32(0), uint32(random.int(0, 20)), bytesOf(random, 50)]))],
+    },
+    {
+      fate: 'either',
+      frames: repeated(300, (n) => asked(STREAM + 2 * n, request(place, 'PUT', '/api/files/content/many.bin'), 4)),
+    },
+  ]);
+};
+
+/** Malformed requests are errors of their stream (RFC 9113 §8.1.1). */
+const pseudoFields: Kind = (random, place) => {
+  const good = request(place, 'GET', '/health');
+  const without = (name: string): Field[] => good.filter(([one]) => one !== name);
+  const fields = pickOf<readonly Field[]>(random, [
+    without(':method'),
+    without(':scheme'),
+    without(':path'),
+    without(':authority'),
+    [...good, [':path', '/']],
+    [...good, [':status', '200']],
+    [[':foo', 'x'], ...good],
+    [[':path', ''], ...without(':path')],
+    [[':path', 'health'], ...without(':path')],
+    [[':path', '*'], ...without(':path')],
+    [[':path', `/${'a'.repeat(15_000)}`], ...without(':path')],
+    [[':path', '/he\x00alth'], ...without(':path')],
+    [[':path', '/\u00e9?\u00ff#x'], ...without(':path')],
+    [[':path', 'https://other.example/health'], ...without(':path')],
+    [[':method', 'CONNECT'], ...without(':method')],
+    [[':method', 'CONNECT'], [':protocol', 'websocket'], ...without(':method')],
+    [[':method', 'G T'], ...without(':method')],
+    [[':method', ''], ...without(':method')],
+    [[':method', 'TRACE'], ...without(':method')],
+    [[':scheme', 'ftp'], ...without(':scheme')],
+    [[':authority', 'user:pass@x'], ...without(':authority')],
+    [[':authority', ''], ...without(':authority')],
+    [...good, ['host', 'other.example']],
+  ]);
+  return { fate: 'alive', frames: [asked(STREAM, fields)] };
+};
+
+const oddFields: Kind = (random, place) => {
+  const field = pickOf<Field>(random, [
+    ['X-Upper', 'a'],
+    ['', 'a'],
+    ['connection', 'close'],
+    ['transfer-encoding', 'chunked'],
+    ['upgrade', 'h2c'],
+    ['te', 'gzip'],
+    ['te', 'trailers'],
+    ['expect', '100-continue'],
+    ['expect', junk(random)],
+    ['content-length', pickOf(random, ['-1', '1e3', '', '5, 5', '99999999999999999999', '5'])],
+    ['x', 'a\x00b'],
+    ['x', 'a\r\nb: c'],
+    ['x', ' a '],
+    ['x y', 'z'],
+    ['cookie', 'a=b'],
+    ['range', `bytes=${junk(random)}`],
+    ['x-forwarded-for', junk(random)],
+    ['content-type', junk(random)],
+  ]);
+  const times = random.once(6) ? 300 : random.int(1, 2);
+  const fields = [...request(place, 'GET', '/health'), ...Array.from({ length: times }, () => field)];
+  return { fate: times > 2 ? 'either' : 'alive', frames: [asked(STREAM, fields)] };
+};
+
+const operations: Kind = (random, place) => {
+  const frames = repeated(random.int(1, 20), (n) => {
+    const [method, path] = pickOf(random, place.operations);
+    const target = random.once(4) ? `${path}?${junk(random)}` : path;
+    const sound = encodeURI(target.replaceAll(/[^\x21-\x7e]/g, '_')).replaceAll('#', '%23');
+    const ask = request(place, method, sound, random.once(2) ? [['content-type', 'application/json']] : []);
+    const stream = STREAM + 2 * n;
+    const body = frame(TYPE.data, END_STREAM, stream, bytesOf(random, random.int(0, 60)));
+    return Buffer.concat([asked(stream, ask, END_HEADERS), body]);
+  });
+  return { fate: 'alive', frames };
+};
+
+export const REQUEST_KINDS: Readonly<Record<string, Kind>> = {
+  bodies,
+  streamIds,
+  pseudoFields,
+  oddFields,
+  operations,
+};
