@@ -82,7 +82,13 @@ function listening(child: ChildProcess, faults: string[]): Promise<string> {
     let found: string | undefined;
     child.stdout?.on('data', (bytes: Buffer) => {
       if (found !== undefined) {
-        faults.push(...bytes.toString().split('\n').filter(Boolean));
+        // What it announces is no log.
+        faults.push(
+          ...bytes
+            .toString()
+            .split('\n')
+            .filter((line) => line.startsWith('{')),
+        );
         return;
       }
       said += bytes.toString();
