@@ -1,6 +1,6 @@
-# Built and run with Node 20 on Debian slim; the image holds the compiled server and its run-time packages, nothing else.
+# Built and run with Node 22 on Debian slim; the image holds the compiled server and its run-time packages, nothing else.
 
-FROM node:20-slim AS build
+FROM node:22-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
@@ -9,12 +9,12 @@ COPY src ./src
 COPY workers ./workers
 RUN npm run build
 
-FROM node:20-slim AS packages
+FROM node:22-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev
 
-FROM node:20-slim
+FROM node:22-slim
 ENV NODE_ENV=production LADING_DATA_DIR=/data
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules

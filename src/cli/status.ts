@@ -106,7 +106,7 @@ function describe(status: FileStatus): string {
     gaps.length > 5 ? [...gaps.slice(0, 5), `… (${gaps.length}${status.missing_more ? '+' : ''} gaps)`] : gaps;
   const rows: [string, string | null][] = [
     ['name', status.filename],
-    ['status', status.stale ? `${stateOf(status)}, continues with the next byte` : status.status],
+    ['status', status.stale ? `${stateOf(status)}, continues with the next byte` : stateOf(status)],
     ['received', `${status.bytes_received} bytes (${formatSize(status.bytes_received)})`],
     ['size', sizeOf(status)],
     ['readable', status.readable ? 'yes' : 'no'],

@@ -13,7 +13,8 @@ const LONGEST_TIME_MS = 36_500 * 86_400_000;
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** What a file is in one word: its status, or `parked` for an unfinished upload that nothing has arrived for. */
-export function stateOf({ stale, status }: FileStatus): string {
+export function stateOf({ stale, damaged, status }: FileStatus): string {
+  if (damaged === true) return 'damaged';
   return stale === true ? 'parked' : status;
 }
 

@@ -133,6 +133,7 @@ export class Engine {
       ...doors,
       uploads,
       usage,
+      damage: this.#damage,
       committer,
       current: this.#current,
       sealer,

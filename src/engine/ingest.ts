@@ -29,6 +29,7 @@ import { mayStartAnew, takeName } from './anew.ts';
 import type { Committer } from './committer.ts';
 import { goesOn } from './continuation.ts';
 import type { CurrentFiles, Precondition } from './current.ts';
+import type { Damage } from './damage.ts';
 import { Inbox } from './inbox.ts';
 import type { DigestsBehind } from './late.ts';
 import type { Lifetime } from './parking.ts';
@@ -93,6 +94,7 @@ export interface IngestLimits extends Lifetime {
 }
 
 export interface IngestDeps {
+  damage: Damage;
   blobs: BlobStore;
   manifests: ManifestStore;
   catalog: Catalog;
@@ -453,6 +455,7 @@ export class Ingest {
     checkSealedDigest(sealed, intent.reprDigest);
     // What was put together from pieces never came in chunks, so nobody repeats one.
     if (header.end >= size || sealed.pieces) throw await this.#refusalOf(intent, size);
+    await this.#deps.damage.assertWhole(sealed);
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {
       const plan: Piece[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];

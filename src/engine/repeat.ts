@@ -32,10 +32,11 @@ export async function completedBy(
   if (last?.start !== chunk.start || last.end !== chunk.end || last.crc32 !== chunk.crc32) return null;
   const extent = { start: chunk.start, end: chunk.end };
   const [held, sent] = await Promise.all([
-    deps.inspector.digest(sealed.id, 'sha-256', extent),
+    // Bytes that cannot be read are not held: the file is damaged, and this is what heals it.
+    deps.inspector.digest(sealed.id, 'sha-256', extent).catch(() => null),
     deps.inspector.digest(id, 'sha-256', extent),
   ]);
-  return Buffer.compare(held, sent) === 0 ? sealed : null;
+  return held !== null && Buffer.compare(held, sent) === 0 ? sealed : null;
 }
 
 /** It was sent with overwrite=true itself. Documents of before say so only by what they replaced. */

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createLog } from '../../src/http/log.ts';
+import { encodeChunk } from '../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Account, atEnd, startServer, type TestServer } from '../support/server.ts';
@@ -123,6 +124,27 @@ test('a damaged file can be sent again, and deleted', async (t) => {
   assert.equal((await ask(server, who, '/api/files/short', { method: 'DELETE' })).status, 200);
   assert.equal((await statusOf(server, who, 'short')).status, 'pending');
   await assert.rejects(readFile(short), { code: 'ENOENT' });
+  assert.equal(await damagedFiles(server), 0);
+});
+
+test('a device that sends chunks is told of the damage, and heals it with overwrite=true', async (t) => {
+  const { server, who } = await badlyRestored(t);
+  await eventually(async () => (await damagedFiles(server)) === 2, 'both files to be found');
+  const chunk = (name: string, more: string): Promise<Response> =>
+    ask(server, who, `/api/files/upload?filename=${name}&total_size=${BYTES.length}${more}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: encodeChunk(0, BYTES),
+    });
+  for (const name of ['missing', 'short']) {
+    const refused = await chunk(name, '');
+    assert.deepEqual([refused.status, ((await refused.json()) as { code: string }).code], [500, 'file_damaged']);
+    const healed = await chunk(name, '&overwrite=true');
+    assert.equal(healed.status, 200, await healed.clone().text());
+    assert.equal((await statusOf(server, who, name)).status, 'complete');
+    const reply = await ask(server, who, `/api/files/download/${name}`);
+    assert.ok(Buffer.from(await reply.arrayBuffer()).equals(BYTES));
+  }
   assert.equal(await damagedFiles(server), 0);
 });
 

@@ -205,6 +205,7 @@ function Line({ row, top, folder, chosen, mayDelete, onEnter, onChoose, onOpen, 
 
 function stateOf(file: FileStatus): string {
   if (file.status === 'complete') return 'complete';
+  if (file.damaged) return 'damaged: bytes are lost';
   const percent = percentOf(file);
   if (file.stale) return percent === null ? 'parked' : `parked at ${percent} %`;
   return percent === null ? 'receiving' : `${percent} % received`;
