@@ -17,6 +17,7 @@ import type { Catalog, Clock, Collection, FileHappening } from './contracts.ts';
 import { Deliveries } from './delivery/deliveries.ts';
 import { Targets } from './delivery/targets.ts';
 import { WebhookSender } from './delivery/webhook.ts';
+import type { Announce } from './engine/announce.ts';
 import { Engine } from './engine/engine.ts';
 import { Events } from './events/events.ts';
 import type { ServerState } from './http/deps.ts';
@@ -141,12 +142,16 @@ async function assemble(
     sessionSeconds: config.sessionDays * 24 * 3600,
   });
   const events = new Events(clock);
+  let told: Deliveries | null = null;
   const audit = new Audit({
     log: store.auditLog,
     clock,
     failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
     refused: (entry) => events.refused(entry),
-    recorded: (entry) => events.recorded(entry),
+    recorded: (entry) => {
+      // What was done is answered when webhooks are sure to hear of it.
+      return events.recorded(entry) ? told?.stored() : undefined;
+    },
   });
   const keys = await jwtKeys(config, store, clock);
   const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
@@ -187,6 +192,10 @@ async function assemble(
       events,
       clock,
       warn,
+      disabled: ({ name, tenant }, detail) => {
+        const nobody = { principal: null, address: null, requestId: null };
+        void audit.record({ ...nobody, action: 'target_disabled', outcome: 'ok', tenant, target: name, detail });
+      },
     },
     {
       parallel: config.deliveryParallel,
@@ -194,12 +203,14 @@ async function assemble(
       retrySeconds: config.deliveryRetrySeconds,
     },
   );
+  told = deliveries;
   identity.alsoOfTenants((tenant) => deliveries.forgetTenant(tenant));
   const happened = (happening: FileHappening): void => {
     logStale(log, happening);
     events.file(happening);
   };
-  const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas, happened }, config);
+  const announce: Announce = (happenings) => deliveries.announce(happenings);
+  const engine = new Engine({ ...store, catalog, clock, warn, quota: quotas, happened, announce }, config);
   let state: ServerState = 'starting';
   // As much again as half of what uploads may hold, so that neither side can starve the other.
   const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });

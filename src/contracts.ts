@@ -110,10 +110,19 @@ export interface BlobStore {
   list(): Promise<string[]>;
 }
 
+/** Bytes of one blob. */
+export interface BlobExtent {
+  id: string;
+  /** Empty when `end < start`. */
+  extent: Extent;
+}
+
 /** Long reads of stored bytes, off the main thread and away from the segment workers. */
 export interface Inspector {
   /** Digest of `prefix` followed by the stored bytes of `extent` (none for an empty extent, `end < start`). */
   digest(id: string, algorithm: HashAlgorithm, extent: Extent, prefix?: Uint8Array): Promise<Uint8Array>;
+  /** The same of bytes that lie in several blobs, one part after the other. */
+  digestParts(parts: readonly BlobExtent[], algorithm: HashAlgorithm, prefix?: Uint8Array): Promise<Uint8Array>;
   /** Reads the bytes of each record again; the indexes of those whose CRC-32 does not agree. */
   verify(id: string, records: readonly ManifestRecord[]): Promise<number[]>;
 }
@@ -311,6 +320,14 @@ export type FileHappening =
       total: number | null;
     };
 
+/** Something that is about to happen to files, and that others are to hear of even if the server is killed in between. */
+export interface Announcement {
+  /** Resolves when it is on stable storage. */
+  ready: Promise<void>;
+  /** To be called afterwards: what did not happen until now does not happen. */
+  end(): void;
+}
+
 // ---------------------------------------------------------------- delivery
 
 /** Which finished files, or events, are for a target. Empty and null: all. */
@@ -332,6 +349,12 @@ interface TargetBase {
   madeAt?: number;
   /** Password or signing key, sealed. */
   secret: string;
+  /** Nothing is sent to it: since when, and why. */
+  disabled?: { at: number; reason: string };
+  /** When it was last enabled again, on the time line: files that became complete before are not sent. */
+  enabledAt?: number;
+  /** It was deleted, and is kept until what its deliveries left on its server is removed. */
+  retired?: true;
 }
 
 /** An FTP server that finished files are put on. */
@@ -345,6 +368,8 @@ export interface FtpTargetDocument extends TargetBase {
   pattern: string;
   /** PEM of whoever vouches for the server; null: those that Node knows. */
   ca: string | null;
+  /** FTPS: TLS from the first byte instead of AUTH TLS. */
+  implicit?: true;
 }
 
 /** A URL that is told of events. */
@@ -372,6 +397,13 @@ export interface DeliveryDocument {
   version?: string;
   /** The name that it was about to get on an FTP server. */
   remoteName?: string;
+  /** Temporary names that tries may have left on an FTP server; those of folders end with a slash. */
+  litter?: readonly string[];
+  /** It is over, and its litter is to be removed: not before, on the time line, and after so many tries. */
+  cleanAt?: number;
+  cleanTries?: number;
+  /** The event has not happened yet; see `delivery/outbox`. */
+  announced?: true;
   /** JSON of the event, for webhooks. */
   payload: string | null;
   /** `cancelled`: the file or the target was gone before. */

@@ -9,14 +9,13 @@ import type { Extent } from '../src/protocol/extents.ts';
 import { crc32 } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';
 
-/** The descriptor stays open until the outcome is back. */
+/** The descriptors stay open until the outcome is back. */
 export interface DigestTask {
   kind: 'digest';
-  fd: number;
   algorithm: HashAlgorithm;
-  /** Empty when `end < start`. */
-  extent: Extent;
   prefix: Uint8Array;
+  /** What follows the prefix, one after the other. An extent is empty when `end < start`. */
+  parts: { fd: number; extent: Extent }[];
 }
 
 export interface VerifyTask {
@@ -52,12 +51,14 @@ export default function run(task: InspectTask): InspectOutcome {
   }
 }
 
-/** Digest of `prefix` followed by the stored bytes of `extent`. Throws when some of them are not there. */
+/** Digest of `prefix` followed by the stored bytes of the parts. Throws when some of them are not there. */
 export function digestRange(task: DigestTask): Uint8Array {
   const hash = createHash(HASHES[task.algorithm]);
   hash.update(task.prefix);
-  const whole = eachStep(task.fd, task.extent, (bytes) => hash.update(bytes));
-  if (!whole) throw new Error('the stored file ends before the range to digest');
+  for (const { fd, extent } of task.parts) {
+    const whole = eachStep(fd, extent, (bytes) => hash.update(bytes));
+    if (!whole) throw new Error('the stored file ends before the range to digest');
+  }
   return Uint8Array.from(hash.digest());
 }
 

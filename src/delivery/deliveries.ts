@@ -4,6 +4,7 @@
  *     file complete / event ─ intake ─► document (queue, durable) ─ lanes ─► try (carriers), try again, … ─► delivered or failed
  */
 import type {
+  Announcement,
   BlobStore,
   Catalog,
   Clock,
@@ -14,17 +15,18 @@ import type {
 } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Events } from '../events/events.ts';
-import { DEFAULT_TENANT } from '../identity/policy.ts';
 import { Carriers } from './carriers.ts';
-import { codeOf, wordsOf } from './failures.ts';
 import { Intake } from './intake.ts';
 import { type LaneSettings, Lanes } from './lanes.ts';
-import { DeliveryQueue } from './queue.ts';
-import { plainName, type Targets, takesFiles } from './targets.ts';
+import { type Foretold, Outbox } from './outbox.ts';
+import { Outcomes } from './outcomes.ts';
+import { type DeliveryPage, DeliveryQueue } from './queue.ts';
+import { type Targets, takesFiles } from './targets.ts';
 import type { WebhookSender } from './webhook.ts';
 
 /** How long what is over is remembered after its file is gone. */
 const REMEMBERED_MS = 30 * 24 * 3600 * 1000;
+const TARGET_DELETED = 'The target was deleted.';
 
 export interface DeliveryDoors {
   targets: Targets;
@@ -38,6 +40,8 @@ export interface DeliveryDoors {
   events: Events;
   clock: Clock;
   warn(message: string, details: object): void;
+  /** Called when a target was disabled without an administrator. */
+  disabled(target: TargetDocument, reason: string): void;
 }
 
 export interface DeliverySettings extends LaneSettings {
@@ -47,49 +51,55 @@ export interface DeliverySettings extends LaneSettings {
 
 export type ShownState = DeliveryDocument['state'] | 'sending';
 
-export interface DeliveryPage {
-  deliveries: DeliveryDocument[];
-  nextCursor: string | null;
-}
-
 export class Deliveries {
   readonly #doors: DeliveryDoors;
-  readonly #settings: DeliverySettings;
   readonly #queue: DeliveryQueue;
   readonly #lanes: Lanes;
-  #stopping = false;
-  /** Since the start. */
-  readonly #counts = { done: 0, failed: 0, failedTries: 0 };
+  readonly #outbox: Outbox;
+  readonly #outcomes: Outcomes;
 
   private constructor(doors: DeliveryDoors, settings: DeliverySettings) {
     this.#doors = doors;
-    this.#settings = settings;
-    const carriers = new Carriers({ ...doors, named: (delivery, remoteName) => this.#named(delivery, remoteName) });
+    const carriers = new Carriers({ ...doors, change: (of, change, durable) => this.#change(of, change, durable) });
     this.#lanes = new Lanes(
       {
         clock: doors.clock,
-        findTarget: (id) => doors.targets.find(id),
-        carry: (delivery, target, signal) => carriers.carry(delivery, target, signal),
-        tried: (delivery, target, error) => this.#tried(delivery, target, error),
+        findTarget: (id) => doors.targets.find(id) ?? doors.targets.findRetired(id),
+        carry: (delivery, target, signal, moved) => carriers.carry(delivery, target, signal, moved),
+        tried: (delivery, target, error) => this.#outcomes.tried(delivery, target, error),
       },
       settings,
     );
     this.#queue = new DeliveryQueue(doors, (delivery, there) => this.#lanes.changed(delivery, there));
+    this.#outbox = new Outbox({ ...doors, queue: this.#queue });
+    const disable = (target: TargetDocument, reason: string) => this.disableTarget(target, reason);
+    this.#outcomes = new Outcomes({ ...doors, queue: this.#queue, lanes: this.#lanes, disable }, settings.attempts);
   }
 
   /** Takes up what was on its way, and finished files of which a crash left no word here. Nothing is sent before `start`. */
   static async open(doors: DeliveryDoors, settings: DeliverySettings): Promise<Deliveries> {
     const deliveries = new Deliveries(doors, settings);
-    await deliveries.#queue.load();
-    deliveries.#follow();
+    await deliveries.#load();
     return deliveries;
   }
 
-  #follow(): void {
+  async #load(): Promise<void> {
+    const { documents, targets, catalog } = this.#doors;
+    for (const document of await documents.list()) {
+      if (document.announced) this.#outbox.load(document);
+      else this.#queue.load(document);
+    }
     const lostFile = (delivery: DeliveryDocument): void =>
-      this.#cancel(delivery, 'The file was deleted or replaced before it could be sent.');
-    const intake = new Intake({ ...this.#doors, queue: this.#queue, lanes: this.#lanes, lostFile });
-    intake.follow(this.#doors.catalog);
+      this.#outcomes.cancel(delivery, 'The file was deleted or replaced before it could be sent.');
+    const intake = new Intake({ ...this.#doors, queue: this.#queue, outbox: this.#outbox, lostFile });
+    await this.#outbox.recover();
+    intake.follow(catalog);
+    // What a crash kept from being cancelled.
+    for await (const delivery of this.#queue.each()) {
+      if (delivery.state === 'queued' && !targets.find(delivery.targetId))
+        this.#outcomes.cancel(delivery, TARGET_DELETED);
+    }
+    for (const target of targets.retired()) await this.#outcomes.removeIfClean(target);
   }
 
   start(): void {
@@ -98,7 +108,7 @@ export class Deliveries {
 
   /** Breaks off what is being sent, which stays queued, and resolves when everything is stored. */
   async stop(): Promise<void> {
-    this.#stopping = true;
+    this.#outcomes.stop();
     await this.#lanes.stop();
     await this.#queue.settled();
     await this.#doors.webhooks.close();
@@ -114,7 +124,17 @@ export class Deliveries {
   }
 
   stateOf({ id, state }: DeliveryDocument): ShownState {
-    return this.#lanes.isSending(id) ? 'sending' : state;
+    return state === 'queued' && this.#lanes.isSending(id) ? 'sending' : state;
+  }
+
+  /** Called before files change: webhooks hear of it even if the server is killed right after. Null when none is to hear of it. */
+  announce(happenings: readonly Foretold[]): Announcement | null {
+    return this.#outbox.announce(happenings);
+  }
+
+  /** Resolves when every event that happened until now is stored. */
+  stored(): Promise<void> {
+    return this.#queue.settled();
   }
 
   /** The youngest first. @param tenant null: of all */
@@ -124,16 +144,11 @@ export class Deliveries {
     limit: number,
   ): DeliveryPage {
     const { tenant, state, targetId } = filter;
-    const found: DeliveryDocument[] = [];
-    for (const delivery of this.#queue.all().sort((a, b) => (a.id < b.id ? 1 : -1))) {
-      if (cursor !== null && delivery.id >= cursor) continue;
-      if (tenant !== null && delivery.tenant !== tenant) continue;
-      if (targetId !== null && delivery.targetId !== targetId) continue;
-      if (state !== null && this.stateOf(delivery) !== state) continue;
-      if (found.length === limit) return { deliveries: found, nextCursor: found.at(-1)?.id ?? null };
-      found.push(delivery);
-    }
-    return { deliveries: found, nextCursor: null };
+    const fits = (delivery: DeliveryDocument): boolean =>
+      (tenant === null || delivery.tenant === tenant) &&
+      (targetId === null || delivery.targetId === targetId) &&
+      (state === null || this.stateOf(delivery) === state);
+    return this.#queue.page(fits, cursor, limit);
   }
 
   /** Tries again from the beginning, at once. @throws LadingError `invalid_request` for what is over for good or under way */
@@ -141,11 +156,12 @@ export class Deliveries {
     const target = this.#doors.targets.find(delivery.targetId);
     if (!target) throw new LadingError('invalid_request', 'Its target was deleted.');
     const { state, fileId } = delivery;
+    if (target.disabled) throw new LadingError('invalid_request', 'Its target is disabled. Enable it first.');
     if (state === 'delivered') throw new LadingError('invalid_request', 'It was delivered already.');
     if (takesFiles(target) && !(fileId !== null && (await this.#doors.catalog.has(fileId)))) {
       throw new LadingError('invalid_request', 'The file to deliver no longer exists.');
     }
-    if (this.#lanes.isSending(delivery.id)) return delivery;
+    if (this.stateOf(delivery) === 'sending') return delivery;
     const again: DeliveryDocument = {
       ...delivery,
       state: 'queued',
@@ -160,29 +176,40 @@ export class Deliveries {
     return again;
   }
 
-  /** Ends whatever waits for a target that is no more. */
-  forget({ id }: TargetDocument): void {
-    for (const delivery of this.#lanes.waitingFor(id)) this.#cancel(delivery, 'The target was deleted.');
-    this.#lanes.forget(id);
+  /** Deletes a target; what waits for it is cancelled, and what was being sent is removed from its server. */
+  async removeTarget(target: TargetDocument): Promise<void> {
+    const { targets } = this.#doors;
+    if (target.kind === 'webhook') await targets.remove(target);
+    else await targets.retire(target);
+    await this.#outcomes.cancelAll(target, TARGET_DELETED);
+    await this.#outcomes.removeIfClean(target);
+  }
+
+  /** @returns the target as it is now; null when it was deleted meanwhile */
+  async disableTarget(target: TargetDocument, reason: string): Promise<TargetDocument | null> {
+    const now = await this.#doors.targets.disable(target, reason);
+    await this.#outcomes.cancelAll(target, 'The target was disabled.');
+    return now;
+  }
+
+  /** Sends again to a target what becomes complete from now on. */
+  async enableTarget(target: TargetDocument): Promise<TargetDocument | null> {
+    const now = await this.#doors.targets.enable(target);
+    this.#lanes.resume(target.id);
+    return now;
   }
 
   /** Removes the targets of a tenant that is no more, and all that was sent to them: nothing of it enters a new one of the same id. */
   async forgetTenant(tenant: string): Promise<void> {
-    const { targets } = this.#doors;
-    for (const target of [...targets.list(tenant)]) {
-      await targets.remove(target);
-      this.forget(target);
-    }
-    for (const { id, tenant: whose } of this.#queue.all()) {
-      if (whose !== tenant) continue;
-      this.#lanes.abort(id, 'the tenant was deleted');
-      await this.#queue.remove(id);
+    for (const target of [...this.#doors.targets.list(tenant)]) await this.removeTarget(target);
+    for await (const { id, tenant: whose, litter } of this.#queue.each()) {
+      if (whose === tenant && !litter?.length) await this.#queue.remove(id);
     }
   }
 
   /** Removes what is over for long and whose file is gone. */
   async sweep(): Promise<void> {
-    for (const { id, endedAt, fileId } of this.#queue.all()) {
+    for await (const { id, endedAt, fileId } of this.#queue.each()) {
       if (endedAt === null || this.#doors.clock.since(endedAt) < REMEMBERED_MS) continue;
       if (fileId !== null && (await this.#doors.catalog.has(fileId))) continue;
       await this.#queue.remove(id);
@@ -193,71 +220,21 @@ export class Deliveries {
     return {
       deliveries_queued: this.#lanes.waiting,
       deliveries_sending: this.#lanes.sending,
-      deliveries_done_total: this.#counts.done,
-      deliveries_failed_total: this.#counts.failed,
-      delivery_tries_failed_total: this.#counts.failedTries,
+      deliveries_done_total: this.#outcomes.counts.done,
+      deliveries_failed_total: this.#outcomes.counts.failed,
+      delivery_tries_failed_total: this.#outcomes.counts.failedTries,
     };
   }
 
-  // ---------------------------------------------------------------- what becomes of them
-
-  /** Keeps the name that a file is about to get, before it gets it. */
-  async #named(delivery: DeliveryDocument, remoteName: string): Promise<void> {
-    const now = this.#queue.find(delivery.id);
-    if (now?.state !== 'queued') throw new Error('the delivery was cancelled');
-    const named = { ...now, remoteName };
-    this.#queue.replace(named);
-    await this.#queue.store(named);
-  }
-
-  #tried({ id }: DeliveryDocument, target: TargetDocument, error: Error | null): void {
+  async #change(
+    { id, state }: DeliveryDocument,
+    change: (now: DeliveryDocument) => DeliveryDocument,
+    durable = true,
+  ): Promise<void> {
     const now = this.#queue.find(id);
-    // Cancelled meanwhile.
-    if (now?.state !== 'queued') return;
-    if (error === null) this.#delivered(now);
-    else if (this.#stopping) this.#queue.remember(now);
-    else this.#failed(now, target, error);
-  }
-
-  #delivered(delivery: DeliveryDocument): void {
-    this.#counts.done += 1;
-    this.#lanes.resume(delivery.targetId);
-    this.#queue.end({ ...delivery, state: 'delivered', attempts: delivery.attempts + 1, lastError: null });
-  }
-
-  /** Its administrators are not those of the server: what other servers say to this one is not for them. */
-  #isForeign(target: TargetDocument): boolean {
-    return target.kind !== 'webhook' && target.tenant !== DEFAULT_TENANT;
-  }
-
-  #failed(delivery: DeliveryDocument, target: TargetDocument, error: Error): void {
-    const attempts = delivery.attempts + 1;
-    const lastError = this.#isForeign(target) ? codeOf(error) : wordsOf(error, this.#doors.targets.secretOf(target));
-    const now = this.#doors.clock.steady();
-    this.#lanes.pause(target.id);
-    this.#counts.failedTries += 1;
-    if (attempts >= this.#mostAttempts(delivery)) {
-      this.#counts.failed += 1;
-      const failed = { ...delivery, state: 'failed' as const, attempts, lastError };
-      this.#queue.end(failed);
-      this.#doors.warn('a delivery was given up', { id: delivery.id, target: target.name, error: lastError });
-      // Of the failure of telling of failures nobody is told.
-      if (delivery.event !== 'delivery.failed')
-        this.#doors.events.deliveryFailed(failed, target.name, plainName(target));
-    } else {
-      const again = { ...delivery, attempts, lastError, nextAt: now + this.#lanes.wait(attempts) };
-      this.#queue.remember(again);
-      void this.#queue.store(again);
-    }
-  }
-
-  /** How far an upload has come is soon told anew. */
-  #mostAttempts({ event }: DeliveryDocument): number {
-    return event === 'chunk.received' ? 1 : this.#settings.attempts;
-  }
-
-  #cancel(delivery: DeliveryDocument, why: string): void {
-    this.#lanes.abort(delivery.id, why);
-    this.#queue.end({ ...delivery, state: 'cancelled', lastError: why });
+    if (now?.state !== state) throw new Error('the delivery was cancelled');
+    const changed = change(now);
+    this.#queue.replace(changed);
+    if (durable) await this.#queue.store(changed);
   }
 }

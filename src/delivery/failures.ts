@@ -1,7 +1,46 @@
-/** What is said of a try that failed. */
+/** Why a try failed: whose failure it was, and what is said of it. */
 import { LadingError } from '../errors.ts';
 
-const MOST_ERROR = 300;
+const MAX_ERROR_CHARS = 300;
+
+/** What follows from a failure besides another try of the same delivery. */
+export interface Consequence {
+  /** The target itself failed (no connection, no login): nothing else is tried there for a while. */
+  pauses?: true;
+  /** It was broken off by this side, which says nothing of the target. */
+  unknown?: true;
+  /** Milliseconds that the target asked to be left alone, from now on. */
+  retryAfterMs?: number;
+  /** Another try would end the same way. */
+  ends?: true;
+  /** The target wants nothing more, ever. */
+  disables?: true;
+}
+
+const consequences = new WeakMap<Error, Consequence>();
+
+/** Says of an error what follows from it. */
+export function withConsequence<E extends Error>(error: E, consequence: Consequence): E {
+  consequences.set(error, consequence);
+  return error;
+}
+
+/** Runs what connects to a target or signs in there: any failure of it is one of the target. */
+export async function asTarget<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw withConsequence(asError(error), { pauses: true });
+  }
+}
+
+export function consequenceOf(error: Error): Consequence {
+  return consequences.get(error) ?? {};
+}
+
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
 
 /** What went wrong, without a word of another server's. */
 export function codeOf(error: Error): string {
@@ -16,5 +55,5 @@ export function wordsOf(error: Error, secret: string | null): string {
   const cause = error.cause instanceof Error ? error.cause.message : '';
   const text = (error.message || cause || error.name).replaceAll(/\s+/g, ' ');
   const safe = secret === null || secret === '' ? text : text.replaceAll(secret, '*'.repeat(8));
-  return safe.slice(0, MOST_ERROR);
+  return safe.slice(0, MAX_ERROR_CHARS);
 }

@@ -4,17 +4,14 @@ import type { Events, Told } from '../events/events.ts';
 import { holderOf } from '../identity/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import type { EventType } from '../protocol/event-schemas.ts';
-import type { Lanes } from './lanes.ts';
+import { MAX_EVENTS, newDelivery, type Outbox } from './outbox.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
-
-/** Events that wait for one target; more are not taken up. Finished files always are. */
-const MOST_EVENTS = 10_000;
 
 export interface IntakeDoors {
   targets: Targets;
   queue: DeliveryQueue;
-  lanes: Lanes;
+  outbox: Outbox;
   events: Events;
   clock: Clock;
   /** Called for a delivery whose file is not there any more. */
@@ -41,7 +38,7 @@ export class Intake {
   }
 
   #fileCame(file: Readonly<FileDocument>): void {
-    for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
+    for (const target of this.#doors.targets.enabled(holderOf(file.owner).tenant)) {
       if (!takesFiles(target) || !wantsFile(target, file) || this.#knows(target, file)) continue;
       this.#enqueue(target, 'file.completed', file, null, versionOf(file));
     }
@@ -61,7 +58,7 @@ export class Intake {
 
   /** At the start: files that were complete before their target was there, or are on their way already, are left alone. */
   #fileIsThere(file: Readonly<FileDocument>): void {
-    for (const target of this.#doors.targets.list(holderOf(file.owner).tenant)) {
+    for (const target of this.#doors.targets.enabled(holderOf(file.owner).tenant)) {
       if (wasBefore(file, target) || !wantsFile(target, file)) continue;
       if (this.#knows(target, file)) continue;
       const version = versionOf(file);
@@ -84,14 +81,17 @@ export class Intake {
   }
 
   #eventCame({ event, ownerKey, plainDetail }: Told): void {
-    for (const target of this.#doors.targets.list(tenantOfEvent(event))) {
+    for (const target of this.#doors.targets.enabled(tenantOfEvent(event))) {
       if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
-      if (event.type !== 'file.completed' && this.#doors.lanes.countFor(target.id) >= MOST_EVENTS) continue;
+      const announced = this.#doors.outbox.take(event.type, event.file_id, target.id);
+      const many =
+        !announced && event.type !== 'file.completed' && this.#doors.queue.queuedFor(target.id) >= MAX_EVENTS;
+      if (many) continue;
       const file = ownerKey === null ? null : { owner: ownerKey, name: event.filename ?? '', id: event.file_id ?? '' };
       const version = event.type === 'file.completed' ? `${event.total_bytes}-${event.crc32}` : undefined;
       // A webhook for the files of one owner reads what that owner may.
       const plain = target.rule.owner === null || plainDetail === undefined ? {} : { detail: plainDetail };
-      this.#enqueue(target, event.type, file, JSON.stringify({ ...event, ...plain }), version);
+      this.#enqueue(target, event.type, file, JSON.stringify({ ...event, ...plain }), version, announced);
     }
   }
 
@@ -101,36 +101,21 @@ export class Intake {
     file: Pick<FileDocument, 'owner' | 'name' | 'id'> | null,
     payload: string | null,
     version?: string,
+    announced: DeliveryDocument | null = null,
   ): void {
-    const { queue, lanes, clock } = this.#doors;
-    const delivery: DeliveryDocument = {
-      id: queue.newId(),
-      targetId: target.id,
-      tenant: target.tenant,
-      event,
-      owner: file?.owner ?? null,
-      fileName: file?.name ?? null,
-      fileId: file?.id ?? null,
-      ...(version === undefined ? {} : { version }),
-      payload,
-      state: 'queued',
-      attempts: 0,
-      lastError: null,
-      createdAt: clock.now(),
-      nextAt: clock.steady(),
-      endedAt: null,
-    };
-    queue.remember(delivery);
-    void queue.store(delivery);
-    lanes.plan();
+    const made = newDelivery(this.#doors, target, event, file);
+    // What was announced is stored under its own id, which becomes that of the delivery.
+    const { id } = announced ?? made;
+    this.#doors.queue.add({ ...made, id, payload, ...(version === undefined ? {} : { version }) });
   }
 }
 
-/** True when the file was complete before there was the target. Dates say so only where an earlier version kept nothing else. */
-function wasBefore({ sealedAt, completedAt }: Readonly<FileDocument>, { madeAt, createdAt }: TargetDocument): boolean {
-  if (sealedAt !== undefined && madeAt !== undefined) return sealedAt < madeAt;
+/** True when the file was complete before there was the target, or before it was enabled again. Dates say so only where an earlier version kept nothing else. */
+function wasBefore({ sealedAt, completedAt }: Readonly<FileDocument>, target: TargetDocument): boolean {
+  const { createdAt, madeAt, enabledAt: since = madeAt } = target;
+  if (sealedAt !== undefined && since !== undefined) return sealedAt < since;
   // Whichever has no moment on the time line is the older one.
-  if (sealedAt !== undefined || madeAt !== undefined) return sealedAt === undefined;
+  if (sealedAt !== undefined || since !== undefined) return sealedAt === undefined;
   return (completedAt ?? 0) < createdAt;
 }
 

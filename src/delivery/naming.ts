@@ -44,6 +44,12 @@ export function* namesFor(name: string): Generator<string> {
   for (let count = 2; count <= MOST_NAMES; count += 1) yield fitting(stem, `_${count}${extension}`);
 }
 
+/** The name with the id of its file in it: one that no other file has. */
+export function withId(name: string, id: string): string {
+  const extension = extensionOf(name);
+  return fitting(name.slice(0, name.length - extension.length), `_${id}${extension}`);
+}
+
 /** No folders, no control characters (which end commands of FTP), nothing that begins like an option or a hidden file. */
 function harmless(name: string): string {
   return name.replaceAll(/[/\\\p{Cc}]/gu, '_').replace(/^[-.~ ]+/, (found) => '_'.repeat(found.length));

@@ -19,7 +19,7 @@ import { contentTypeFor } from '../protocol/media-types.ts';
 const MOST_PER_TENANT = 100;
 
 export type NewTarget = { tenant: string; name: string; rule: DeliveryRule; secret: string } & (
-  | Pick<FtpTargetDocument, 'kind' | 'host' | 'port' | 'username' | 'directory' | 'pattern' | 'ca'>
+  | Pick<FtpTargetDocument, 'kind' | 'host' | 'port' | 'username' | 'directory' | 'pattern' | 'ca' | 'implicit'>
   | Pick<WebhookTargetDocument, 'kind' | 'url' | 'events' | 'content'>
 );
 
@@ -29,6 +29,8 @@ export class Targets {
   readonly #clock: Clock;
   readonly #byId = new Map<string, TargetDocument>();
   readonly #byTenant = new Map<string, TargetDocument[]>();
+  /** Deleted ones, of which something is to be removed from their servers. */
+  readonly #retired = new Map<string, TargetDocument>();
 
   private constructor(documents: Collection<TargetDocument>, vault: Vault, clock: Clock) {
     this.#documents = documents;
@@ -38,7 +40,10 @@ export class Targets {
 
   static async open(documents: Collection<TargetDocument>, vault: Vault, clock: Clock): Promise<Targets> {
     const targets = new Targets(documents, vault, clock);
-    for (const target of await documents.list()) targets.#keep(target);
+    for (const target of await documents.list()) {
+      if (target.retired) targets.#retired.set(target.id, target);
+      else targets.#keep(target);
+    }
     return targets;
   }
 
@@ -48,6 +53,19 @@ export class Targets {
 
   list(tenant: string): readonly TargetDocument[] {
     return this.#byTenant.get(tenant) ?? [];
+  }
+
+  /** Those to which something is sent. */
+  enabled(tenant: string): readonly TargetDocument[] {
+    return this.list(tenant).filter(({ disabled }) => disabled === undefined);
+  }
+
+  findRetired(id: string): TargetDocument | null {
+    return this.#retired.get(id) ?? null;
+  }
+
+  retired(): TargetDocument[] {
+    return [...this.#retired.values()];
   }
 
   /** Durable when it resolves. @throws LadingError `already_exists` for a name in use, `quota_exceeded` */
@@ -83,7 +101,44 @@ export class Targets {
 
   async remove(target: TargetDocument): Promise<void> {
     await this.#documents.remove(target.id);
+    this.#retired.delete(target.id);
     this.#forget(target);
+  }
+
+  /** Deletes a target for everybody but those who clean up on its server; `remove` ends that. */
+  async retire(target: TargetDocument): Promise<void> {
+    const retired = { ...target, retired: true as const };
+    await this.#documents.put(retired);
+    this.#forget(target);
+    this.#retired.set(target.id, retired);
+  }
+
+  /** @returns the target as it is now; null when it was deleted meanwhile */
+  async disable({ id }: TargetDocument, reason: string): Promise<TargetDocument | null> {
+    const now = this.find(id);
+    return now && (await this.#replace({ ...now, disabled: { at: this.#clock.now(), reason } }));
+  }
+
+  async enable({ id }: TargetDocument): Promise<TargetDocument | null> {
+    const now = this.find(id);
+    if (!now?.disabled) return now;
+    const { disabled: _, ...rest } = now;
+    return await this.#replace({ ...rest, enabledAt: this.#clock.steady() });
+  }
+
+  async #replace(target: TargetDocument): Promise<TargetDocument | null> {
+    await this.#documents.put(target);
+    if (!this.find(target.id)) {
+      // Deleted meanwhile.
+      if (!this.#retired.has(target.id)) await this.#documents.remove(target.id);
+      return null;
+    }
+    this.#byId.set(target.id, target);
+    this.#byTenant.set(
+      target.tenant,
+      this.list(target.tenant).map((other) => (other.id === target.id ? target : other)),
+    );
+    return target;
   }
 
   /** Null when it cannot be read: it was sealed with another key. */

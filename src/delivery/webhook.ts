@@ -5,12 +5,16 @@ import { type Agent, request } from 'undici';
 import { outgoingAgent } from '../outgoing.ts';
 import { contentDisposition } from '../protocol/disposition.ts';
 import { checkWebhookUrl } from './addresses.ts';
+import { asError, asTarget, withConsequence } from './failures.ts';
+import { MAX_RETRY_AFTER_MS } from './lanes.ts';
 
 /** A receiver answers at once and works afterwards. */
 const PATIENCE_MS = 15_000;
 /** A receiver of a file may store it before it answers. */
 const FILE_PATIENCE_MS = 60_000;
-const MOST_REDIRECTS = 3;
+/** Of an answer that is not looked at: how much is read, and for how long. */
+const REST_BYTES = 16 * 1024;
+const REST_MS = 1_000;
 const SECRET_PREFIX = 'whsec_';
 /** A secret of the target's owner; shorter ones can be guessed. */
 const LEAST_SECRET_BYTES = 16;
@@ -62,48 +66,108 @@ export class WebhookSender {
     this.#agent = outgoingAgent({ trusted: [], allowPrivate, timeoutMs: PATIENCE_MS });
   }
 
-  /** Resolves once the receiver said 2xx; rejects with what else it or the connection said. */
+  /** Resolves once the receiver answered 2xx; rejects with what else it or the connection said. Redirects are not followed. */
   async send(to: string, secret: string, message: WebhookMessage, signal: AbortSignal): Promise<void> {
-    const { file } = message;
-    let url = checkWebhookUrl(to, this.#allowPrivate);
-    for (let redirects = 0; ; redirects += 1) {
-      const { statusCode, headers, body } = await request(url, {
-        method: 'POST',
-        dispatcher: this.#agent,
-        headers: {
-          ...(file === undefined
-            ? { 'content-type': 'application/json' }
-            : {
-                'content-type': file.type,
-                'content-length': String(file.size),
-                'content-disposition': contentDisposition(file.name),
-                'content-digest': message.body,
-              }),
-          'user-agent': 'Lading',
-          'webhook-id': message.id,
-          'webhook-timestamp': String(message.timestamp),
-          'webhook-signature': signatureOf(secret, message),
-        },
-        body: file === undefined ? message.body : Readable.from(file.bytes(), { objectMode: false }),
-        headersTimeout: file === undefined ? PATIENCE_MS : FILE_PATIENCE_MS,
-        bodyTimeout: PATIENCE_MS,
-        // A file takes as long as it takes, while the receiver takes something of it.
-        signal: file === undefined ? AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]) : signal,
-      });
-      // What it says is not looked at; a little of it is read so that the connection can be used again.
-      await body.dump({ limit: 16 * 1024 }).catch(() => {});
-      if (statusCode >= 200 && statusCode < 300) return;
-      // Other redirects turn a POST into a GET.
-      const location = statusCode === 307 || statusCode === 308 ? headers.location : undefined;
-      if (typeof location !== 'string' || redirects >= MOST_REDIRECTS)
-        throw new Error(`the receiver said ${statusCode}`);
-      const next = checkWebhookUrl(new URL(location, url).href, this.#allowPrivate);
-      if (url.protocol === 'https:' && next.protocol !== 'https:') throw new Error('the receiver redirects to http');
-      url = next;
-    }
+    const url = await asTarget(async () => checkWebhookUrl(to, this.#allowPrivate));
+    const headers = {
+      'user-agent': 'Lading',
+      'webhook-id': message.id,
+      'webhook-timestamp': String(message.timestamp),
+      'webhook-signature': signatureOf(secret, message),
+    };
+    const answer = message.file
+      ? await this.#postFile(url, message, message.file, headers, signal)
+      : await asTarget(() => this.#post(url, { ...headers, 'content-type': 'application/json' }, message.body, signal));
+    const failure = failureOf(answer, message.timestamp * 1000);
+    if (failure) throw failure;
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
+
+  async #postFile(url: URL, message: WebhookMessage, file: WebhookFile, headers: Fields, signal: AbortSignal) {
+    const fields = {
+      ...headers,
+      'content-type': file.type,
+      'content-length': String(file.size),
+      'content-disposition': contentDisposition(file.name),
+      'content-digest': message.body,
+    };
+    const idle = new AbortController();
+    const timer = setTimeout(() => idle.abort(new Error('the receiver took nothing for a minute')), FILE_PATIENCE_MS);
+    let taken = false;
+    let unreadable: Error | null = null;
+    const bytes = async function* (): AsyncGenerator<Uint8Array> {
+      try {
+        for await (const piece of file.bytes()) {
+          yield piece;
+          taken = true;
+          timer.refresh();
+        }
+      } catch (error) {
+        unreadable = asError(error);
+        throw error;
+      }
+    };
+    try {
+      const body = Readable.from(bytes(), { objectMode: false });
+      return await this.#post(url, fields, body, AbortSignal.any([signal, idle.signal]), FILE_PATIENCE_MS);
+    } catch (error) {
+      // A receiver that took a part of this file may take others.
+      throw unreadable ?? (taken ? error : withConsequence(asError(error), { pauses: true }));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The answer is its status line and fields. What follows is not waited for: it may never end. */
+  async #post(url: URL, headers: Fields, body: string | Readable, signal: AbortSignal, patienceMs = PATIENCE_MS) {
+    const patient = typeof body === 'string' ? AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) : signal;
+    const response = await request(url, {
+      method: 'POST',
+      dispatcher: this.#agent,
+      headers,
+      body,
+      headersTimeout: patienceMs,
+      bodyTimeout: patienceMs,
+      signal: patient,
+    });
+    // A short rest is read, so that the connection can be used again.
+    response.body.dump({ limit: REST_BYTES, signal: AbortSignal.timeout(REST_MS) }).catch(() => {});
+    return { status: response.statusCode, retryAfter: response.headers['retry-after'] };
+  }
+}
+
+type Fields = Record<string, string>;
+
+interface Answer {
+  status: number;
+  retryAfter: string | string[] | undefined;
+}
+
+/** Null for an answer that takes the message. @param now date, in milliseconds since the epoch */
+function failureOf({ status, retryAfter }: Answer, now: number): Error | null {
+  if (status >= 200 && status < 300) return null;
+  const said = `the receiver said ${status}`;
+  if (status >= 300 && status < 400) {
+    const error = new Error(`${said}: a redirect, which is not followed; give the target the URL that it leads to`);
+    return withConsequence(error, { ends: true });
+  }
+  if (status === 410) {
+    return withConsequence(new Error(`${said}: it wants nothing more, so the target was disabled`), { disables: true });
+  }
+  const error = new Error(said);
+  if (status === 429 || status === 503) {
+    return withConsequence(error, { pauses: true, retryAfterMs: retryAfterOf(retryAfter, now) });
+  }
+  // Gateways say so when the receiver itself does not answer.
+  return status === 502 || status === 504 ? withConsequence(error, { pauses: true }) : error;
+}
+
+/** Milliseconds, of RFC 9110 §10.2.3: seconds or a date; 0 for what is neither. Bounded. */
+export function retryAfterOf(field: string | string[] | undefined, now: number): number {
+  const text = String([field ?? ''].flat()[0]).trim();
+  const wait = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - now;
+  return Number.isNaN(wait) ? 0 : Math.min(Math.max(wait, 0), MAX_RETRY_AFTER_MS);
 }

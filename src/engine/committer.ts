@@ -7,6 +7,7 @@
  * lack the `synced` flag and are checked against the disk after an unclean stop.
  */
 import type { Catalog, Clock, FileDocument, FileHappening, ManifestRecord } from '../contracts.ts';
+import { type Announce, announced } from './announce.ts';
 import { outOfBounds } from './refusals.ts';
 import type { Declaration, Handles, OpenUpload } from './upload.ts';
 import type { Usage } from './usage.ts';
@@ -34,6 +35,7 @@ export interface CommitterDeps {
   usage: Usage;
   durability: Durability;
   happened(happening: FileHappening): void;
+  announce: Announce;
 }
 
 export class Committer {
@@ -135,6 +137,13 @@ export class Committer {
 
   async #writeDocument(upload: OpenUpload, document: FileDocument, time: number): Promise<void> {
     if (upload.closed || (upload.visible && document === upload.document)) return;
+    const created = { type: 'file.created' as const, file: document };
+    const put = (): Promise<void> => this.#putDocument(upload, document, time);
+    if (upload.visible) await put();
+    else await announced(this.#deps.announce, [created], put);
+  }
+
+  async #putDocument(upload: OpenUpload, document: FileDocument, time: number): Promise<void> {
     // An upload that was deleted during this round must not come back by its document.
     upload.assertGoing();
     const before = upload.document;

@@ -4,10 +4,21 @@
  */
 import type { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { BlobStore, Catalog, Clock, FileHappening, Inspector, ManifestStore, Quota, Use } from '../contracts.ts';
+import type {
+  Announcement,
+  BlobStore,
+  Catalog,
+  Clock,
+  FileHappening,
+  Inspector,
+  ManifestStore,
+  Quota,
+  Use,
+} from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/digests.ts';
 import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas.ts';
+import type { Announce, Foretold } from './announce.ts';
 import { Appends } from './appends.ts';
 import { Committer, type Durability } from './committer.ts';
 import { CurrentFiles, type Precondition } from './current.ts';
@@ -16,6 +27,7 @@ import { Downloads, type Representation } from './downloads.ts';
 import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
 import { Modified } from './modified.ts';
 import type { Lifetime } from './parking.ts';
+import { digestBytes } from './pieces.ts';
 import { type Recovered, recover } from './recover.ts';
 import { checkSealedSize } from './refusals.ts';
 import { Removal } from './removal.ts';
@@ -53,6 +65,8 @@ export interface EngineDoors {
   warn(message: string, details: object): void;
   /** Told of whatever happens to files, in the step in which it does. Must neither throw nor take long. */
   happened?(happening: FileHappening): void;
+  /** Asked before most of it happens; what it returns is on stable storage first, so that a crash in between loses no word of it. */
+  announce?: Announce;
 }
 
 export interface EngineSettings {
@@ -108,15 +122,26 @@ export class Engine {
     const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
     const watchers = this.#watchers;
     const happened = (happening: FileHappening): void => this.#happened(happening);
+    const announce: Announce = (happenings) => this.#announce(happenings);
     const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
     const uploads = new Uploads({ ...doors, usage });
     const modified = new Modified(doors.clock);
-    const committer = new Committer({ ...doors, usage, durability, happened });
+    const committer = new Committer({ ...doors, usage, durability, happened, announce });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
     const running = new Map<string, Running>();
     const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.users === 0 && !running.has(upload.id);
-    const succession = new Succession({ ...doors, uploads, committer, isIdle, warn, happened });
-    const sealer = new Sealer({ ...doors, uploads, modified, committer, watchers, succession, warn, happened });
+    const succession = new Succession({ ...doors, uploads, committer, isIdle, warn, happened, announce });
+    const sealer = new Sealer({
+      ...doors,
+      uploads,
+      modified,
+      committer,
+      watchers,
+      succession,
+      warn,
+      happened,
+      announce,
+    });
     const segments = new SegmentPool(bufferBytes, BUFFER_PATIENCE_MS);
     const watchdog = new Watchdog(doors.clock, settings);
     this.#usage = usage;
@@ -128,7 +153,16 @@ export class Engine {
     this.#damage = new Damage(doors);
     this.#downloads = new Downloads({ ...doors, uploads, modified, damage: this.#damage });
     this.#current = new CurrentFiles({ ...doors, uploads, modified });
-    this.#removal = new Removal({ ...doors, uploads, committer, current: this.#current, modified, watchers, happened });
+    this.#removal = new Removal({
+      ...doors,
+      uploads,
+      committer,
+      current: this.#current,
+      modified,
+      watchers,
+      happened,
+      announce,
+    });
     const deps: IngestDeps = {
       ...doors,
       uploads,
@@ -270,16 +304,11 @@ export class Engine {
     return looks ? this.#appends.look(address) : this.#appends.state(address);
   }
 
-  /** Digest of the first `length` bytes of such an upload; null where they lie in pieces. Throws `not_found`. */
-  async resourceDigest(
-    address: ResourceAddress,
-    algorithm: DigestAlgorithm,
-    length: number,
-  ): Promise<Uint8Array | null> {
+  /** Digest of the first `length` bytes of such an upload. Throws `not_found`. */
+  async resourceDigest(address: ResourceAddress, algorithm: DigestAlgorithm, length: number): Promise<Uint8Array> {
     await this.#appends.find(address);
-    const document = await this.#doors.catalog.get(address.id);
-    if (document?.pieces) return null;
-    return await this.#doors.inspector.digest(address.id, algorithm, { start: 0, end: length - 1 });
+    const document = (await this.#doors.catalog.get(address.id)) ?? address;
+    return await digestBytes(this.#doors.inspector, document, algorithm, { start: 0, end: length - 1 });
   }
 
   /** Appends what `source` brings, of any length; see `Appends.append`. */
@@ -422,9 +451,15 @@ export class Engine {
       sealer: this.#sealer,
       watchers: this.#watchers,
       happened: (happening) => this.#happened(happening),
+      announce: (happenings) => this.#announce(happenings),
       ...this.#lifetime,
       openEndedMs: this.#openEndedMs,
     });
+  }
+
+  #announce(happenings: readonly Foretold[]): Announcement | null {
+    const files = happenings.filter(({ file }) => !file.resource?.partial);
+    return files.length === 0 ? null : (this.#doors.announce?.(files) ?? null);
   }
 
   #happened(happening: FileHappening): void {

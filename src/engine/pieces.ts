@@ -2,7 +2,9 @@
  * Files whose bytes lie in several blobs, one after the other: what was put together from partial uploads without copying a byte. A piece
  * has an id of its own below which nothing but its blob lies; the file's own blob is empty.
  */
-import type { BlobStore, FileDocument, Reader } from '../contracts.ts';
+import type { BlobExtent, BlobStore, FileDocument, Inspector, Reader } from '../contracts.ts';
+import type { HashAlgorithm } from '../protocol/digests.ts';
+import type { Extent } from '../protocol/extents.ts';
 
 type Bytes = Pick<FileDocument, 'id' | 'pieces'>;
 
@@ -35,6 +37,25 @@ export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promis
     return done;
   };
   return { read, release };
+}
+
+/** Digest of some bytes of a file, wherever they lie. @param extent empty when `end < start` */
+export async function digestBytes(
+  inspector: Inspector,
+  { id, pieces }: Bytes,
+  algorithm: HashAlgorithm,
+  extent: Extent,
+): Promise<Uint8Array> {
+  if (!pieces) return await inspector.digest(id, algorithm, extent);
+  const parts: BlobExtent[] = [];
+  let before = 0;
+  for (const piece of pieces) {
+    const start = Math.max(extent.start - before, 0);
+    const end = Math.min(extent.end - before, piece.size - 1);
+    if (start <= end) parts.push({ id: piece.id, extent: { start, end } });
+    before += piece.size;
+  }
+  return await inspector.digestParts(parts, algorithm);
 }
 
 /** Removes the bytes of a file. The document goes first: what is left after a crash belongs to nobody then, and the next start removes it. */

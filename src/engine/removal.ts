@@ -2,9 +2,10 @@
  * The two ways in which something of a name ends on request (PROTOCOL §2): `remove` deletes the file and any upload of its name,
  * `cancel` ends the unfinished upload alone and keeps the complete file.
  */
-import type { BlobStore, Catalog, FileHappening } from '../contracts.ts';
+import type { BlobStore, Catalog, FileDocument, FileHappening } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Removed } from '../protocol/schemas.ts';
+import { type Announce, announced } from './announce.ts';
 import type { Committer } from './committer.ts';
 import { keptOf } from './continuation.ts';
 import type { CurrentFiles, Precondition } from './current.ts';
@@ -23,6 +24,14 @@ export interface RemovalDeps {
   modified: Modified;
   watchers: Watchers;
   happened(happening: FileHappening): void;
+  announce: Announce;
+}
+
+/** What happens when the upload of a name ends. @param read it read as a complete file @param file a file goes with it */
+function endOf(about: { file: FileDocument; received: number }, read: boolean, file: boolean) {
+  const cancelled = { ...about, type: 'upload.cancelled' as const };
+  const deleted = { type: 'file.deleted' as const, file: about.file };
+  return [...(read ? [] : [cancelled]), ...(read || file ? [deleted] : [])];
 }
 
 export class Removal {
@@ -46,22 +55,28 @@ export class Removal {
     if (there || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
     // An upload of undeclared size reads as the complete file of its name until more comes.
     const read = upload?.coveredSoFar === true;
-    if (upload && (await this.#end(upload, true))) {
-      removed.add(read ? 'file' : 'upload');
-      if (keptOf(upload)) removed.add('file');
-      const { document: file, stored } = upload;
-      if (!read) happened({ type: 'upload.cancelled', file, received: stored.bytes });
-      if (removed.has('file')) happened({ type: 'file.deleted', file });
+    if (upload) {
+      const about = { file: upload.document, received: upload.stored.bytes };
+      await announced(this.#deps.announce, endOf(about, read, keptOf(upload) !== null), async () => {
+        if (!(await this.#end(upload, true))) return;
+        removed.add(read ? 'file' : 'upload');
+        if (keptOf(upload)) removed.add('file');
+        const { document: file, stored } = upload;
+        for (const happening of endOf({ file, received: stored.bytes }, read, removed.has('file'))) happened(happening);
+      });
     }
     for (const waiting of uploads.asides(owner, name)) if (await this.cancelUpload(waiting)) removed.add('upload');
     const { sealed } = await catalog.find(owner, name);
     if (sealed) {
       // A replacement may have been sealed meanwhile; then this is another file.
       await current.assert(precondition, owner, name);
-      await catalog.remove(sealed.id);
-      removed.add('file');
-      modified.deleted(sealed);
-      happened({ type: 'file.deleted', file: sealed });
+      const deleted = { type: 'file.deleted' as const, file: sealed };
+      await announced(this.#deps.announce, [deleted], async () => {
+        await catalog.remove(sealed.id);
+        removed.add('file');
+        modified.deleted(sealed);
+        happened(deleted);
+      });
       // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
       const replacement = await uploads.findMade(owner, name);
       if (replacement?.document.replaces === sealed.id) await this.#end(replacement);
@@ -95,11 +110,14 @@ export class Removal {
 
   /** The same for an upload that is at hand. False when it was complete or over before. */
   async cancelUpload(upload: OpenUpload): Promise<boolean> {
-    if (!(await this.#end(upload))) return false;
-    const { document, stored } = upload;
-    if (upload.visible) this.#deps.happened({ type: 'upload.cancelled', file: document, received: stored.bytes });
-    this.#deps.watchers.changed(document.owner, document.name);
-    return true;
+    const cancelled = () =>
+      ({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes }) as const;
+    return await announced(this.#deps.announce, upload.visible ? [cancelled()] : [], async () => {
+      if (!(await this.#end(upload))) return false;
+      if (upload.visible) this.#deps.happened(cancelled());
+      this.#deps.watchers.changed(upload.document.owner, upload.document.name);
+      return true;
+    });
   }
 
   async #end(upload: OpenUpload, forGood = false): Promise<boolean> {

@@ -8,6 +8,7 @@
  */
 import type { BlobStore, Catalog, Clock, FileDocument, FileHappening, Inspector, ManifestStore } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { type Announce, announced } from './announce.ts';
 import type { Committer } from './committer.ts';
 import type { Modified } from './modified.ts';
 import { removeBytes } from './pieces.ts';
@@ -33,6 +34,7 @@ export interface SealerDeps {
   watchers: Watchers;
   succession: Succession;
   happened(happening: FileHappening): void;
+  announce: Announce;
   /** Told of what goes wrong after the seal, when it can no longer fail the request. */
   warn(message: string, error: unknown): void;
 }
@@ -118,10 +120,13 @@ export class Sealer {
       throw mismatch;
     }
     const { owner, name } = upload.document;
-    await this.#deps.uploads.discard(upload, mismatch, async () => {});
-    if (!upload.visible) throw mismatch;
-    this.#deps.watchers.changed(owner, name);
-    this.#deps.happened({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes });
+    const cancelled = { type: 'upload.cancelled' as const, file: upload.document, received: upload.stored.bytes };
+    await announced(this.#deps.announce, upload.visible ? [cancelled] : [], async () => {
+      await this.#deps.uploads.discard(upload, mismatch, async () => {});
+      if (!upload.visible) return;
+      this.#deps.watchers.changed(owner, name);
+      this.#deps.happened(cancelled);
+    });
     throw mismatch;
   }
 
@@ -154,14 +159,17 @@ export class Sealer {
     const ended = ends.length > 0 ? { ends } : {};
     const sealed = { ...open, state: 'sealed' as const, size, crc32, ...times, ...ended };
     const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
-    upload.assertGoing();
-    upload.written = true;
-    await this.#deps.catalog.put(document);
-    upload.document = document;
-    if (!upload.visible) this.#deps.happened({ type: 'file.created', file: document });
-    upload.visible = true;
-    upload.sealed = true;
-    this.#deps.happened({ type: 'file.completed', file: document });
+    const created = upload.visible ? [] : [{ type: 'file.created' as const, file: document }];
+    await announced(this.#deps.announce, created, async () => {
+      upload.assertGoing();
+      upload.written = true;
+      await this.#deps.catalog.put(document);
+      upload.document = document;
+      if (!upload.visible) this.#deps.happened({ type: 'file.created', file: document });
+      upload.visible = true;
+      upload.sealed = true;
+      this.#deps.happened({ type: 'file.completed', file: document });
+    });
   }
 
   /**

@@ -8,6 +8,7 @@
 import type { BlobStore, FileHappening } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { MAX_OFFSET } from '../protocol/chunk.ts';
+import { type Announce, announced } from './announce.ts';
 import type { Committer } from './committer.ts';
 import { removeBytes } from './pieces.ts';
 import { underWay } from './refusals.ts';
@@ -23,8 +24,13 @@ export interface SuccessionDeps {
   /** Nobody sends to it. */
   isIdle(upload: OpenUpload): boolean;
   happened(happening: FileHappening): void;
+  announce: Announce;
   /** Told of what goes wrong when it can no longer fail the request. */
   warn(message: string, error: unknown): void;
+}
+
+function cancelled({ document: file, stored }: OpenUpload) {
+  return { type: 'upload.cancelled' as const, file, received: stored.bytes };
 }
 
 export class Succession {
@@ -65,8 +71,10 @@ export class Succession {
         other.closed = true;
       }
       for (const other of ended) await this.#deps.committer.idle(other);
-      await work(ended);
-      for (const other of ended) this.#over(other);
+      await announced(this.#deps.announce, ended.map(cancelled), async () => {
+        await work(ended);
+        for (const other of ended) this.#over(other);
+      });
     } finally {
       for (const other of ended) if (!other.over) other.closed = false;
       for (const all of held) all.release();
@@ -84,10 +92,9 @@ export class Succession {
   }
 
   #over(other: OpenUpload): void {
-    const { document: file, stored } = other;
     other.over = new LadingError('not_found', 'Another file took the name of this upload, which ended it.');
     this.#deps.uploads.drop(other);
-    this.#deps.happened({ type: 'upload.cancelled', file, received: stored.bytes });
+    this.#deps.happened(cancelled(other));
   }
 
   async #removeBytes(document: OpenUpload['document']): Promise<void> {

@@ -4,6 +4,7 @@
  */
 import type { Clock, FileHappening } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { type Announce, announced, type Foretold } from './announce.ts';
 import type { Committer } from './committer.ts';
 import { expiryOf, type Lifetime } from './parking.ts';
 import type { Sealer } from './seal.ts';
@@ -19,6 +20,7 @@ export interface SweepDeps extends Lifetime {
   watchers: Watchers;
   openEndedMs: number;
   happened(happening: FileHappening): void;
+  announce: Announce;
   warn(message: string, details: object): void;
 }
 
@@ -74,20 +76,32 @@ export function settles(upload: OpenUpload): boolean {
 async function park(upload: OpenUpload, deps: SweepDeps): Promise<void> {
   const { clock, uploads, committer, watchers, happened } = deps;
   const parking = { size: null, reprDigest: null, contentType: null, staleAt: clock.now() };
-  await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
-  const { document: file, stored } = upload;
-  if (!upload.parked) return;
-  watchers.changed(file.owner, file.name);
-  happened({ type: 'upload.stale', file, received: stored.bytes, expiresAt: expiryOf(upload, deps) });
+  const expiresAt = deps.removeMs === null ? null : parking.staleAt + deps.removeMs;
+  const stale = (): Foretold => ({
+    type: 'upload.stale',
+    file: upload.document,
+    received: upload.stored.bytes,
+    expiresAt: upload.parked ? expiryOf(upload, deps) : expiresAt,
+  });
+  await announced(deps.announce, [stale()], async () => {
+    await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
+    if (!upload.parked) return;
+    watchers.changed(upload.document.owner, upload.document.name);
+    happened(stale());
+  });
 }
 
-async function removeStale(upload: OpenUpload, { uploads, committer, watchers, happened }: SweepDeps): Promise<void> {
+async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<void> {
+  const { uploads, committer, watchers, happened } = deps;
   const { document: file, stored } = upload;
   const reason = new LadingError(
     'not_found',
     'Nothing came for this upload for too long, so it was removed. Start it again.',
   );
-  await uploads.discard(upload, reason, () => committer.idle(upload));
-  watchers.changed(file.owner, file.name);
-  happened({ type: 'upload.expired', file, received: stored.bytes });
+  const expired = { type: 'upload.expired' as const, file, received: stored.bytes };
+  await announced(deps.announce, [expired], async () => {
+    await uploads.discard(upload, reason, () => committer.idle(upload));
+    watchers.changed(file.owner, file.name);
+    happened(expired);
+  });
 }

@@ -9,6 +9,7 @@ import { hex32 } from '../protocol/crc32.ts';
 import type { LadingEvent } from '../protocol/event-schemas.ts';
 import { contentTypeFor } from '../protocol/media-types.ts';
 import { iso } from '../protocol/times.ts';
+import { parseMetadata } from '../protocol/tus.ts';
 
 /** Events that are kept. */
 const KEPT = 8192;
@@ -77,6 +78,12 @@ export class Events {
     return { ...this.#event('file.completed', completedFields(file)), id: `${this.#run}-${file.id}` };
   }
 
+  /** The event of something that is about to happen to a file. */
+  foretold(happening: Exclude<FileHappening, { type: 'chunk.received' }>): LadingEvent {
+    const event = this.#event(happening.type, aboutFile(happening));
+    return { ...event, id: `${this.#run}-${happening.file.id}-${happening.type}` };
+  }
+
   /** @param plain the name of the target for those who do not see where it is */
   deliveryFailed(delivery: DeliveryDocument, target: string, plain: string): void {
     const { owner, fileName, fileId, tenant, lastError } = delivery;
@@ -91,11 +98,12 @@ export class Events {
     this.#tell('auth.refused', null, { tenant, detail: [detail, who].filter(Boolean).join('; ') });
   }
 
-  /** Of entries about what administrators look after. */
-  recorded({ tenant, principal, action, target, outcome }: AuditEntry): void {
-    if (outcome !== 'ok' || !CHANGES.test(action)) return;
+  /** Takes an entry of the audit log. False when it is no event, for it is not about what administrators look after. */
+  recorded({ tenant, principal, action, target, outcome }: AuditEntry): boolean {
+    if (outcome !== 'ok' || !CHANGES.test(action)) return false;
     const doer = tenant !== null && principal !== null ? ownerKey(tenant, principal) : null;
     this.#tell('admin.changed', doer, { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') });
+    return true;
   }
 
   listen(listener: (told: Told) => void): () => void {
@@ -187,6 +195,8 @@ export class Events {
       total_bytes: null,
       content_type: null,
       crc32: null,
+      sha256: null,
+      metadata: null,
       detail: null,
       ...about,
     };
@@ -204,11 +214,13 @@ function aboutFile(happening: Exclude<FileHappening, { type: 'chunk.received' }>
 }
 
 function completedFields(file: Readonly<FileDocument>): About {
-  const { size, crc32 } = file;
-  return { ...fileFields(file), bytes_received: size, crc32: crc32 === null ? null : hex32(crc32) };
+  const { size, crc32, reprDigest } = file;
+  const declared = reprDigest?.algorithm === 'sha-256' ? Buffer.from(reprDigest.value, 'base64').toString('hex') : null;
+  const hex = crc32 === null ? null : hex32(crc32);
+  return { ...fileFields(file), bytes_received: size, crc32: hex, sha256: declared };
 }
 
-function fileFields({ id, owner, name, size, contentType }: Readonly<FileDocument>): About {
+function fileFields({ id, owner, name, size, contentType, resource }: Readonly<FileDocument>): About {
   const holder = holderOf(owner);
   const type = contentType ?? contentTypeFor(name);
   return {
@@ -218,5 +230,13 @@ function fileFields({ id, owner, name, size, contentType }: Readonly<FileDocumen
     file_id: id,
     total_bytes: size,
     content_type: type,
+    metadata: metadataOf(resource?.metadata ?? null),
   };
+}
+
+/** What the sender said of the file, as text; null when it said nothing. */
+function metadataOf(sent: string | null): Record<string, string> | null {
+  if (sent === null || sent === '') return null;
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+  return Object.fromEntries([...parseMetadata(sent)].map(([key, value]) => [key, decoder.decode(value)]));
 }

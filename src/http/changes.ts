@@ -81,12 +81,14 @@ export function ofGrant({ target, owner, grantee, expiresAt }: GrantDocument, cl
 export function ofTarget(target: TargetDocument): Values {
   const { kind, name, rule } = target;
   const rules = { rule_owner: rule.owner, rule_prefix: rule.prefix || null, rule_type: rule.type };
+  const state = { disabled: target.disabled !== undefined };
   if (target.kind === 'webhook') {
     const { events, content } = target;
-    return { kind, name, host: new URL(target.url).host, events, content, ...rules };
+    return { kind, name, host: new URL(target.url).host, events, content, ...rules, ...state };
   }
   const { host, port, username, directory, pattern } = target;
-  return { kind, name, host, port, username, directory: directory || null, pattern, ...rules };
+  const security = target.implicit ? 'implicit' : undefined;
+  return { kind, name, host, port, security, username, directory: directory || null, pattern, ...rules, ...state };
 }
 
 /** No limit is 0 in them. */

@@ -19,12 +19,15 @@ type Doors = Pick<RouteDeps, 'targets' | 'deliveries' | 'clock'>;
 export function shownTarget(target: TargetDocument): Target {
   const { id, kind, name, tenant, rule, createdAt } = target;
   const type = rule.type?.endsWith('/') ? `${rule.type}*` : rule.type;
-  const shared = { id, kind, name, tenant, created_at: iso(createdAt), rule: { ...rule, type } };
+  const since = target.disabled && { disabled: { since: iso(target.disabled.at), reason: target.disabled.reason } };
+  const shared = { id, kind, name, tenant, created_at: iso(createdAt), rule: { ...rule, type }, ...since };
   if (target.kind === 'webhook') {
     return { ...shared, url: target.url, events: target.events as EventType[], content: target.content, secret: MASK };
   }
   const { host, port, username, directory, pattern, ca } = target;
-  return { ...shared, host, port, username, password: MASK, directory, pattern, ca };
+  const security = target.implicit ? ('implicit' as const) : ('explicit' as const);
+  const secured = kind === 'ftps' ? { security } : {};
+  return { ...shared, host, port, ...secured, username, password: MASK, directory, pattern, ca };
 }
 
 function nameOf({ targets }: Doors, { targetId }: DeliveryDocument): string {

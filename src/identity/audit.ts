@@ -27,7 +27,7 @@ export interface AuditDeps {
   /** Told of refusals, those that are counted together once. */
   refused?(entry: AuditEntry): void;
   /** Told of what was done, once it is stored. */
-  recorded?(entry: AuditEntry): void;
+  recorded?(entry: AuditEntry): Promise<void> | undefined;
 }
 
 export class Audit {

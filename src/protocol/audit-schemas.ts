@@ -32,6 +32,8 @@ export const AUDIT_ACTIONS = [
   'phone_set',
   'target_created',
   'target_deleted',
+  'target_changed',
+  'target_disabled',
   'delivery_retried',
   'swept',
   'config',

@@ -13,6 +13,11 @@ const Content = Words(['event', 'file'], {
 });
 const Port = Type.Integer({ minimum: 1, maximum: 65535, description: 'Of an FTP server.' });
 
+const Security = Words(['explicit', 'implicit'], {
+  description:
+    'Of an FTPS server. explicit (default): it begins in the clear and turns to TLS before the password; implicit: TLS from the first byte, by default on port 990.',
+});
+
 export const DeliveryRule = Type.Object(
   {
     owner: Type.Optional(
@@ -33,8 +38,15 @@ export const NewTarget = Type.Object(
     kind: Words(TARGET_KINDS, { description: 'ftps: FTP with TLS.' }),
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: 'By default its host.' })),
     rule: Type.Optional(DeliveryRule),
-    host: Type.Optional(Type.String({ minLength: 1, maxLength: 253, description: 'Of an FTP server.' })),
+    host: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 253,
+        description: 'Of an FTP server. ftps://host means FTPS with TLS from the first byte.',
+      }),
+    ),
     port: Type.Optional(Port),
+    security: Type.Optional(Security),
     username: Type.Optional(Type.String({ maxLength: 256, description: 'Of an FTP server.' })),
     password: Type.Optional(Type.String({ maxLength: 1024, description: 'Of an FTP server.' })),
     directory: Type.Optional(
@@ -73,6 +85,7 @@ const shared = {
   rule: DeliveryRule,
   host: Type.Optional(Text('Of an FTP server.')),
   port: Type.Optional(Port),
+  security: Type.Optional(Security),
   username: Type.Optional(Text('Of an FTP server.')),
   password: Type.Optional(Text('Eight asterisks.')),
   directory: Type.Optional(Text('On an FTP server.')),
@@ -85,6 +98,12 @@ const shared = {
   url: Type.Optional(Text('Of a webhook.')),
   events: Type.Optional(Events),
   content: Type.Optional(Content),
+  disabled: Type.Optional(
+    Type.Object(
+      { since: Time('When it was disabled.'), reason: Text('Why.') },
+      { description: 'Nothing is sent to it. Absent: it is enabled.' },
+    ),
+  ),
 };
 
 export const Target = Type.Object(
@@ -92,6 +111,17 @@ export const Target = Type.Object(
   { title: 'DeliveryTarget' },
 );
 export type Target = Static<typeof Target>;
+
+export const TargetChange = Type.Object(
+  {
+    disabled: Type.Boolean({
+      description:
+        'true: nothing is sent to it any more, and what waits is cancelled. false: files that become complete from now on are sent.',
+    }),
+  },
+  { title: 'DeliveryTargetChange', additionalProperties: false },
+);
+export type TargetChange = Static<typeof TargetChange>;
 
 /** As who is no administrator sees it: its name alone. */
 export const NamedTarget = Type.Object(

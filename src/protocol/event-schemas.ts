@@ -31,6 +31,17 @@ export const LadingEvent = Type.Object(
     total_bytes: Count('Its size; null: undeclared.'),
     content_type: Nullable(Type.String({ description: 'Its media type.' })),
     crc32: Nullable(Type.String({ description: 'Its CRC-32, once complete.' })),
+    sha256: Nullable(
+      Type.String({
+        description:
+          'SHA-256 of a complete file, in hexadecimal. Webhooks get it with file.completed; streams where the sender declared it.',
+      }),
+    ),
+    metadata: Nullable(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'What the sender said of the file (Upload-Metadata), as text; null: nothing.',
+      }),
+    ),
     chunks: Type.Optional(Type.Integer({ description: 'Of chunk.received: how many since the event before.' })),
     chunk_bytes: Type.Optional(Type.Integer({ description: 'Of chunk.received: their new bytes.' })),
     detail: Nullable(

@@ -39,20 +39,23 @@ test('killed in the middle of a transfer, and again in the middle of the next', 
   assert.equal(made.status, 201, await made.text());
   const bytes = Buffer.alloc(BYTES, 'what is sent on ');
   const { id } = await first.device.send('large.bin', 0, bytes, { declaredSize: BYTES, overwrite: false });
-  const part = join(ftp.home, `.${id}.part`);
-  const half = async (): Promise<boolean> => {
-    const size = await stat(part).then(
-      (found) => found.size,
-      () => 0,
-    );
-    return size > BYTES / 4 && size < BYTES;
+  /** The temporary name of a transfer that is half done, but none of these. */
+  const half = async (...others: string[]): Promise<string | undefined> => {
+    for (const name of await readdir(ftp.home)) {
+      if (!name.startsWith(`.${id}-`) || others.includes(name)) continue;
+      const size = await stat(join(ftp.home, name)).then(
+        (found) => found.size,
+        () => 0,
+      );
+      if (size > BYTES / 4 && size < BYTES) return name;
+    }
+    return undefined;
   };
-  await eventually(half, 'the middle of the first transfer');
+  await eventually(async () => (await half()) !== undefined, 'the middle of the first transfer');
+  const left = (await half()) ?? '';
   await first.child.kill();
   const second = await start();
-  // What the first one left there is begun anew.
-  await eventually(async () => !(await half()), 'the beginning of the second transfer');
-  await eventually(half, 'the middle of the second transfer');
+  await eventually(async () => (await half(left)) !== undefined, 'the middle of the second transfer');
   await second.child.kill();
   const third = await start();
   await eventually(async () => {

@@ -265,7 +265,14 @@ test('a commit asked for at any moment of another round is carried out', async (
   const handles = { part, manifest: { append: done, sync: done, release: () => {} } };
   const nothing = { size: null, reprDigest: null, contentType: null };
   for (let steps = 0; steps < 30; steps += 1) {
-    const committer = new Committer({ catalog, clock, usage, durability: 'chunk', happened: () => {} });
+    const committer = new Committer({
+      catalog,
+      clock,
+      usage,
+      durability: 'chunk',
+      happened: () => {},
+      announce: () => null,
+    });
     const upload = new OpenUpload(document);
     const first = committer.commit(upload, handles, [{ start: 0, end: 0, crc32: 0 }], nothing);
     for (let step = 0; step < steps; step += 1) await Promise.resolve();

@@ -289,6 +289,11 @@ const CHANGES: Record<string, Row> = {
       /^kind: webhook → none; name: name\d+ → none; host: hook.invalid → none; events: file.completed → none; content: event → none$/;
     return { path: `/api/deliveries/targets/${id}`, target: id, detail };
   },
+  'PATCH /api/deliveries/targets/{target_id}': async (world) => {
+    const id = await world.target();
+    const path = `/api/deliveries/targets/${id}`;
+    return { path, body: { disabled: true }, target: id, detail: 'disabled: false → true' };
+  },
   'POST /api/deliveries/{id}/retry': async (world) => {
     const { origin } = world.server;
     const targetId = await world.target();

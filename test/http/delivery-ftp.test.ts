@@ -3,67 +3,16 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Delivery, DeliveryPage, NewTarget, Target } from '../../src/protocol/delivery-schemas.ts';
-import type { FileStatus } from '../../src/protocol/schemas.ts';
-import { ALPHABET, put } from '../support/downloads.ts';
+import type { Target } from '../../src/protocol/delivery-schemas.ts';
+import { addTarget, deliveries, post, settled, statusOf, store } from '../support/delivering.ts';
+import { ALPHABET } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
-import { FTP_PASSWORD, FTP_USER, type FtpServer, noFtpServer, startFtpServer } from '../support/ftp-server.ts';
+import { FTP_USER, noFtpServer, startFtpServer } from '../support/ftp-server.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
 const QUICK = { LADING_DELIVERY_RETRY_SECONDS: '1' };
 const skip = noFtpServer;
-
-async function addTarget(server: TestServer, ftp: FtpServer, more: Partial<NewTarget> = {}): Promise<Target> {
-  const body = {
-    kind: 'ftp',
-    name: 'archive',
-    host: '127.0.0.1',
-    port: ftp.port,
-    username: FTP_USER,
-    password: FTP_PASSWORD,
-    ...more,
-  };
-  const reply = await post(server, '/api/deliveries/targets', body);
-  assert.equal(reply.status, 201, await reply.clone().text());
-  return (await reply.json()) as Target;
-}
-
-function post({ origin, admin }: TestServer, path: string, body: object): Promise<Response> {
-  const headers = { ...admin.headers, 'content-type': 'application/json' };
-  return fetch(`${origin}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
-}
-
-/** As an administrator sees it. */
-async function statusOf({ origin, admin, client }: TestServer, name: string): Promise<FileStatus> {
-  const reply = await fetch(`${origin}/api/files/status/${name}?owner=${client.id}`, { headers: admin.headers });
-  return (await reply.json()) as FileStatus;
-}
-
-async function deliveries({ origin, admin }: TestServer, query = ''): Promise<Delivery[]> {
-  const reply = await fetch(`${origin}/api/deliveries${query}`, { headers: admin.headers });
-  assert.equal(reply.status, 200);
-  return ((await reply.json()) as DeliveryPage).deliveries;
-}
-
-/** Uploads a whole file in chunks of 8 MiB. */
-async function store(server: TestServer, name: string, bytes: Buffer, query: Record<string, string> = {}) {
-  const chunk = 8 * 1024 * 1024;
-  for (let start = 0; start < bytes.length; start += chunk) {
-    const total = { total_size: String(bytes.length), ...query };
-    await put(server, name, start, bytes.subarray(start, start + chunk), total);
-  }
-}
-
-/** What became of the deliveries of a file, once all are over. */
-async function settled(server: TestServer, name: string): Promise<NonNullable<FileStatus['deliveries']>> {
-  let found: FileStatus['deliveries'];
-  await eventually(async () => {
-    found = (await statusOf(server, name)).deliveries;
-    return found?.every(({ state }) => state !== 'queued' && state !== 'sending') ?? false;
-  }, `the end of the deliveries of ${name}`);
-  return found ?? [];
-}
 
 /** The name that a file gets by default, whatever the time. */
 function defaultName({ client }: TestServer, name: string): RegExp {

@@ -59,6 +59,8 @@ test('a webhook is told of finished files, signed with the secret that was shown
     total_bytes: 26,
     content_type: 'text/plain',
     crc32: '4c2750bd',
+    sha256: createHash('sha256').update(ALPHABET).digest('hex'),
+    metadata: null,
     detail: null,
   });
   await eventually(async () => (await deliveries(server, '?state=delivered'))[0]?.id === got?.id, 'word of it');
@@ -155,26 +157,25 @@ test('every sort of event, in order, and none that was not asked for', async (t)
   assert.ok(receiver.received.every(({ signed }) => signed));
 });
 
-test('redirects: a few with the method kept, and none that turn it into another', async (t) => {
-  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+test('a redirect is followed nowhere, and is an error at once that says so', async (t) => {
+  const server = await startServer(t, SETTINGS);
   const end = await startReceiver(t);
   const first = await startReceiver(t);
-  first.answer(307, { location: end.url });
-  end.secret = first.secret =
-    (await addHook(server, first.url, { name: 'kept', secret: 'sixteen or more characters' })).secret ?? '';
-  await store(server, 'one.txt');
-  await eventually(() => end.received.length === 1, 'the event at the end');
-  assert.equal(end.received[0]?.signed, true);
-  for (const [status, location] of [
-    [302, end.url],
-    [307, first.url],
-    [307, 'ftp://127.0.0.1/'],
-  ] as const) {
-    first.answer(status, { location });
-    await store(server, `${status}-${location.length}.txt`);
+  await addHook(server, first.url);
+  const redirects = [301, 302, 303, 307, 308];
+  for (const status of redirects) {
+    first.answer(status, { location: end.url });
+    await store(server, `${status}.txt`);
+    await eventually(
+      async () => (await deliveries(server, '?state=failed')).some(({ filename }) => filename === `${status}.txt`),
+      `the failure with ${status}`,
+    );
   }
-  await eventually(async () => (await deliveries(server, '?state=failed')).length === 3, 'three failures');
-  assert.equal(end.received.length, 1);
+  for (const { attempts, last_error: error } of await deliveries(server, '?state=failed')) {
+    assert.equal(attempts, 1);
+    assert.match(error ?? '', /^the receiver said 30\d: a redirect, which is not followed/);
+  }
+  assert.deepEqual([end.received.length, first.received.length], [0, redirects.length]);
 });
 
 test('a setting that closes the own network closes it for targets of before, by name and by redirect too', async (t) => {

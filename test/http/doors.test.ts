@@ -55,6 +55,7 @@ const NO_DOORS = new Set([
   'DELETE /api/grants/{grant_id}',
   'POST /api/deliveries/targets',
   'DELETE /api/deliveries/targets/{target_id}',
+  'PATCH /api/deliveries/targets/{target_id}',
   'POST /api/deliveries/{id}/retry',
   'PUT /api/phones/{kind}/{id}',
   'POST /api/tokens',

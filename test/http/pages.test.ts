@@ -110,7 +110,7 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
     '/api/deliveries': ['get'],
     '/api/deliveries/{id}/retry': ['post'],
     '/api/deliveries/targets': ['get', 'post'],
-    '/api/deliveries/targets/{target_id}': ['delete'],
+    '/api/deliveries/targets/{target_id}': ['delete', 'patch'],
     '/api/quotas/me': ['get'],
     '/api/quotas/{kind}/{id}': ['get', 'put'],
     '/v1/auth/registration': ['post'],
@@ -415,6 +415,13 @@ const OPERATIONS: [method: string, path: string, request: string[], statuses: st
   ['get', '/api/deliveries/targets', [], '200 400 401 403 408 431 500 503', ['Cache-Control']],
   ['post', '/api/deliveries/targets', [], '201 400 401 403 408 409 413 415 422 431 500 503 507', ['Cache-Control']],
   ['delete', '/api/deliveries/targets/{target_id}', [], '200 400 401 403 404 408 431 500 503 507', []],
+  [
+    'patch',
+    '/api/deliveries/targets/{target_id}',
+    [],
+    '200 400 401 403 404 408 413 415 422 431 500 503 507',
+    ['Cache-Control'],
+  ],
   [
     'post',
     '/v1/auth/registration',

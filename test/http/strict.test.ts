@@ -47,6 +47,7 @@ function sampleOf({ properties = {}, required = [] }: Record<string, unknown>): 
     (required as string[]).map((name) => {
       const { type, enum: words } = known[name] ?? {};
       if (words) return [name, words[0]];
+      if (type === 'boolean') return [name, false];
       return [name, [type].flat().includes('null') ? null : 'aaaaaaaa'];
     }),
   );

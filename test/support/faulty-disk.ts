@@ -70,7 +70,8 @@ export class FaultyDisk implements Disk {
         return fault === null ? outcome : { ...outcome, failure: { code: fault.code, message: 'injected' } };
       },
       inspect: async (task) => {
-        const fault = this.#next('inspect', this.#paths.get(task.fd) ?? '');
+        const fd = task.kind === 'digest' ? task.parts[0]?.fd : task.fd;
+        const fault = this.#next('inspect', this.#paths.get(fd ?? -1) ?? '');
         if (fault !== null) return { kind: 'failure', failure: { code: fault.code, message: 'injected' } };
         return threads.inspect(task);
       },

@@ -29,10 +29,33 @@ export interface FtpServer {
   names(folder?: string): Promise<string[]>;
 }
 
-export async function startFtpServer(t: TestContext, { tls = false, kilobytesPerSecond = 0 } = {}): Promise<FtpServer> {
+export interface FtpOptions {
+  tls?: boolean;
+  /** TLS from the first byte. */
+  implicit?: boolean;
+  /** Data connections must go on with the TLS session of the control connection. */
+  reuse?: boolean;
+  /** A name in use may be replaced. */
+  overwrite?: boolean;
+  kilobytesPerSecond?: number;
+  /** More lines for its configuration. */
+  lines?: readonly string[];
+  /** Folder of its account, to be used instead of one of its own. */
+  home?: string;
+}
+
+export async function startFtpServer(t: TestContext, options: FtpOptions = {}): Promise<FtpServer> {
+  const {
+    tls = false,
+    implicit = false,
+    reuse = false,
+    overwrite = true,
+    kilobytesPerSecond = 0,
+    lines: more = [],
+  } = options;
   const folder = await mkdtemp(join(tmpdir(), 'lading-ftp-'));
-  const home = join(folder, 'home');
-  await mkdir(home);
+  const home = options.home ?? join(folder, 'home');
+  await mkdir(home, { recursive: true });
   const port = await freePort();
   const users = join(folder, 'users');
   const { username, uid, gid } = userInfo();
@@ -62,7 +85,8 @@ export async function startFtpServer(t: TestContext, { tls = false, kilobytesPer
     'WtmpLog off',
     'TransferLog NONE',
     `SystemLog ${join(folder, 'log')}`,
-    'AllowOverwrite on',
+    `AllowOverwrite ${overwrite ? 'on' : 'off'}`,
+    ...more,
     ...(kilobytesPerSecond > 0 ? [`TransferRate STOR ${kilobytesPerSecond}`] : []),
     `User ${username}`,
     `Group ${gid === 0 ? 'root' : `#${gid}`}`,
@@ -72,7 +96,8 @@ export async function startFtpServer(t: TestContext, { tls = false, kilobytesPer
       ? [
           'TLSEngine on',
           'TLSRequired on',
-          'TLSOptions NoSessionReuseRequired',
+          ...(reuse ? [] : ['TLSOptions NoSessionReuseRequired']),
+          ...(implicit ? ['TLSOptions UseImplicitSSL'] : []),
           `TLSECCertificateFile ${certificate.LADING_TLS_CERT}`,
           `TLSECCertificateKeyFile ${certificate.LADING_TLS_KEY}`,
         ]

@@ -147,6 +147,8 @@ export class Tap {
       inspector: {
         digest: (id, algorithm, extent, prefix) =>
           run('inspector.digest', () => inspector.digest(id, algorithm, extent, prefix)),
+        digestParts: (parts, algorithm, prefix) =>
+          run('inspector.digest', () => inspector.digestParts(parts, algorithm, prefix)),
         verify: (id, records) => run('inspector.verify', () => inspector.verify(id, records)),
       },
     };

@@ -21,13 +21,21 @@ test('a digest over more than one step', async (t) => {
   const extent = { start: 10, end: 2_900_000 };
   const prefix = Buffer.from('prefix');
   const expected = createHash('sha512').update(prefix).update(bytes.subarray(10, 2_900_001)).digest();
-  assert.deepEqual(Buffer.from(digestRange({ kind: 'digest', fd, algorithm: 'sha-512', extent, prefix })), expected);
+  assert.deepEqual(
+    Buffer.from(digestRange({ kind: 'digest', algorithm: 'sha-512', prefix, parts: [{ fd, extent }] })),
+    expected,
+  );
 });
 
 test('what is missing or cannot be read comes back as a failure, not as an exception', async (t) => {
   const { fd } = await stored(t);
   const prefix = new Uint8Array(0);
-  const past = run({ kind: 'digest', fd, algorithm: 'sha-256', extent: { start: 0, end: bytes.length }, prefix });
+  const past = run({
+    kind: 'digest',
+    algorithm: 'sha-256',
+    prefix,
+    parts: [{ fd, extent: { start: 0, end: bytes.length } }],
+  });
   assert.equal(past.kind, 'failure');
   const closed = run({ kind: 'verify', fd: 99_999, records: Float64Array.of(0, 0, 0), rewrite: false });
   assert.deepEqual(closed.kind === 'failure' && closed.failure.code, 'EBADF');

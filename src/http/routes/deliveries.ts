@@ -13,6 +13,8 @@ import {
   DeliveryPage,
   DeliveryQuery,
   NewTarget,
+  Target,
+  TargetChange,
   TargetCreated,
   TargetList,
 } from '../../protocol/delivery-schemas.ts';
@@ -27,6 +29,8 @@ import { jsonBodies } from './json.ts';
 const tags = ['Delivery'];
 const ADMIN = [...SIGNED_IN, 'insufficient_scope'] as const;
 const FTP_PORT = 21;
+/** FTPS with TLS from the first byte. */
+const IMPLICIT_PORT = 990;
 
 export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { targets, deliveries } = deps;
@@ -59,8 +63,7 @@ export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
         throw new LadingError('not_found', 'There is no target of this id.');
       }
       request.audited = { tenant: target.tenant };
-      await targets.remove(target);
-      deliveries.forget(target);
+      await deliveries.removeTarget(target);
       noteChange(request, ofTarget(target), NOTHING);
       return { message: `Target ${target.name} deleted.` };
     },
@@ -110,8 +113,44 @@ export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (json) => createRoute(json, deps));
 }
 
+function changeRoute(app: FastifyInstance, { config, targets, deliveries }: RouteDeps): void {
+  app.patch<{ Params: { target_id: string }; Body: TargetChange }>('/api/deliveries/targets/:target_id', {
+    schema: {
+      tags,
+      summary:
+        'Disables a target, or enables it again. What waits for it is cancelled, and nothing is queued meanwhile.',
+      params: Type.Object({ target_id: Type.String({ maxLength: 64 }) }),
+      body: TargetChange,
+      response: { 200: Target },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ADMIN, ...SMALL_BODY, 'not_found', 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'role:admin', audit: 'target_changed' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Target> => {
+      const { body, params, principal } = request;
+      const target = targets.find(params.target_id);
+      if (!target || !reachesTenant(principal, target.tenant)) {
+        throw new LadingError('not_found', 'There is no target of this id.');
+      }
+      request.audited = { tenant: target.tenant };
+      const reason = 'An administrator disabled it.';
+      const same = body.disabled === (target.disabled !== undefined);
+      const change = () => (body.disabled ? deliveries.disableTarget(target, reason) : deliveries.enableTarget(target));
+      const after = same ? target : await change();
+      if (!after) throw new LadingError('not_found', 'The target was deleted meanwhile.');
+      noteChange(request, ofTarget(target), ofTarget(after));
+      reply.header('cache-control', 'no-store');
+      return shownTarget(after);
+    },
+  });
+}
+
 function createRoute(app: FastifyInstance, deps: RouteDeps): void {
   jsonBodies(app);
+  changeRoute(app, deps);
   app.post<{ Body: NewTarget; Querystring: TenantQuery }>('/api/deliveries/targets', {
     schema: {
       tags,
@@ -159,9 +198,8 @@ function targetOf(principal: Principal, asked: string | undefined, body: NewTarg
     const { href, host } = checkWebhookUrl(url, deps.config.webhookPrivate === 'on');
     return { kind, tenant, rule, secret, name: body.name ?? host, url: href, events: [...new Set(events)], content };
   }
-  const { host, port = FTP_PORT, username = 'anonymous', password = '', directory = '', ca = null } = body;
-  const { pattern = DEFAULT_PATTERN } = body;
-  if (host === undefined) throw wrong('An FTP server needs a host.');
+  const { username = 'anonymous', password = '', directory = '', ca = null, pattern = DEFAULT_PATTERN } = body;
+  const { host, port, implicit } = placeOf(body);
   for (const [name, text] of Object.entries({ host, username, password, directory })) {
     // They end up in commands of FTP, a line each.
     if (/\p{Cc}/u.test(text)) throw wrong(`${name} holds a control character.`);
@@ -175,7 +213,22 @@ function targetOf(principal: Principal, asked: string | undefined, body: NewTarg
   }
   if (ca !== null && !ca.includes('-----BEGIN CERTIFICATE-----')) throw wrong('ca is a certificate in PEM.');
   const name = body.name ?? host;
-  return { kind, tenant, rule, name, secret: password, host, port, username, directory, pattern, ca };
+  const server = { host, port, username, directory, pattern, ca, ...(implicit ? { implicit: true as const } : {}) };
+  return { kind, tenant, rule, name, secret: password, ...server };
+}
+
+/** Where an FTP server is. `ftps://host` is FTPS with TLS from the first byte, as programs write it. */
+function placeOf({ kind, host: given, port, security }: NewTarget) {
+  if (given === undefined) throw wrong('An FTP server needs a host.');
+  const secured = /^ftps:\/\/([^/]+)\/?$/i.exec(given)?.[1];
+  if (security !== undefined && kind !== 'ftps') throw wrong('security is for targets of the kind ftps.');
+  if (secured !== undefined && kind !== 'ftps') throw wrong('ftps:// is an address of a target of the kind ftps.');
+  const implicit = security === undefined ? secured !== undefined : security === 'implicit';
+  const [, name = given, own] = /^\[?([\w.-]+|[0-9a-f:.]+(?=\]))\]?(?::(\d{1,5}))?$/i.exec(secured ?? '') ?? [];
+  if (own !== undefined && port !== undefined && Number(own) !== port) throw wrong('host and port name two ports.');
+  const chosen = own === undefined ? port : Number(own);
+  if (chosen !== undefined && (chosen < 1 || chosen > 65_535)) throw wrong('A port is from 1 to 65535.');
+  return { host: name, port: chosen ?? (implicit ? IMPLICIT_PORT : FTP_PORT), implicit };
 }
 
 function ruleOf({ rule: { owner = null, prefix = '', type = null } = {} }: NewTarget): DeliveryRule {

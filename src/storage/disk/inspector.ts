@@ -1,7 +1,7 @@
 /** Long reads of stored bytes, in the thread that is there for them. */
 
 import type { InspectOutcome, InspectTask } from '../../../workers/inspect.ts';
-import type { Inspector, ManifestRecord } from '../../contracts.ts';
+import type { BlobExtent, Inspector, ManifestRecord } from '../../contracts.ts';
 import type { HashAlgorithm } from '../../protocol/digests.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import { guarded } from './failures.ts';
@@ -21,22 +21,33 @@ export class DiskInspector implements Inspector {
   }
 
   async digest(id: string, algorithm: HashAlgorithm, extent: Extent, prefix = NOTHING): Promise<Uint8Array> {
-    const outcome = await this.#inspect(id, (fd) => ({ kind: 'digest', fd, algorithm, extent, prefix }));
+    return await this.digestParts([{ id, extent }], algorithm, prefix);
+  }
+
+  async digestParts(parts: readonly BlobExtent[], algorithm: HashAlgorithm, prefix = NOTHING): Promise<Uint8Array> {
+    const outcome = await this.#inspect(
+      parts.map(({ id }) => id),
+      (fds) => {
+        const opened = parts.map(({ extent }, index) => ({ fd: fds[index] as number, extent }));
+        return { kind: 'digest', algorithm, prefix, parts: opened };
+      },
+    );
     if (outcome.kind !== 'digest') throw new Error('unexpected outcome of a digest');
     return outcome.digest;
   }
 
   async verify(id: string, records: readonly ManifestRecord[]): Promise<number[]> {
-    return this.#inspect(id, (fd) => verifyTask(fd, records, false)).then(badOf);
+    return this.#inspect([id], ([fd]) => verifyTask(fd as number, records, false)).then(badOf);
   }
 
-  #inspect(id: string, task: (fd: number) => InspectTask): Promise<InspectOutcome> {
+  #inspect(ids: readonly string[], task: (fds: number[]) => InspectTask): Promise<InspectOutcome> {
     return guarded(async () => {
-      const lease = await this.#lease(id);
+      const leases: Lease[] = [];
       try {
-        return unwrap(await this.#threads.inspect(task(lease.fd)));
+        for (const id of ids) leases.push(await this.#lease(id));
+        return unwrap(await this.#threads.inspect(task(leases.map(({ fd }) => fd))));
       } finally {
-        lease.release();
+        for (const lease of leases) lease.release();
       }
     });
   }

@@ -37,9 +37,8 @@ const BEGIN_GRACE_MS = 10_000;
 const NO_SEGMENT: SegmentTask = { fd: -1, buffer: new ArrayBuffer(0), length: 0, start: 0, plan: [] };
 const NO_READ: InspectTask = {
   kind: 'digest',
-  fd: -1,
   algorithm: 'sha-256',
-  extent: { start: 0, end: -1 },
+  parts: [],
   prefix: new Uint8Array(0),
 };
 /** Reads up to so much are short. */
@@ -102,7 +101,8 @@ export function startThreads(options: PoolOptions = {}): Threads {
 }
 
 function isShort(task: InspectTask): boolean {
-  return task.kind === 'digest' && lengthOf(task.extent) <= SHORT_READ_BYTES;
+  if (task.kind !== 'digest') return false;
+  return task.parts.reduce((sum, { extent }) => sum + lengthOf(extent), 0) <= SHORT_READ_BYTES;
 }
 
 function pool(name: string, threads: number, tasksPerWorker: number, maxQueue: number, minThreads = threads): Piscina {

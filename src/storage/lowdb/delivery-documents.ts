@@ -16,6 +16,9 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
     createdAt: fields.time('createdAt'),
     ...(fields.has('madeAt') ? { madeAt: fields.time('madeAt') } : {}),
     secret: fields.text('secret'),
+    ...(fields.has('disabled') ? { disabled: disabledOf(fields.fields('disabled')) } : {}),
+    ...(fields.has('enabledAt') ? { enabledAt: fields.time('enabledAt') } : {}),
+    ...(fields.has('retired') ? { retired: true as const } : {}),
   };
   const kind = fields.oneOf('kind', ['ftp', 'ftps', 'webhook']);
   if (kind === 'webhook')
@@ -35,6 +38,7 @@ export function checkTarget(value: unknown, id: string): TargetDocument {
     directory: fields.text('directory'),
     pattern: fields.text('pattern'),
     ca: fields.textOrNull('ca'),
+    ...(fields.has('implicit') ? { implicit: true as const } : {}),
   });
 }
 
@@ -46,6 +50,10 @@ function urlOf(text: string): string {
 function portOf(port: number): number {
   if (port < 1 || port > LAST_PORT) throw new Error('"port" is not a port');
   return port;
+}
+
+function disabledOf(fields: Fields): NonNullable<TargetDocument['disabled']> {
+  return { at: fields.time('at'), reason: fields.text('reason') };
 }
 
 function ruleOf(fields: Fields): DeliveryRule {
@@ -65,6 +73,9 @@ export function checkDelivery(value: unknown, id: string): DeliveryDocument {
     fileId: fields.textOrNull('fileId'),
     ...(fields.has('version') ? { version: fields.text('version') } : {}),
     ...(fields.has('remoteName') ? { remoteName: fields.text('remoteName') } : {}),
+    ...(fields.has('litter') ? { litter: fields.texts('litter') } : {}),
+    ...(fields.has('cleanAt') ? { cleanAt: fields.time('cleanAt'), cleanTries: fields.count('cleanTries') } : {}),
+    ...(fields.has('announced') ? { announced: true as const } : {}),
     payload: fields.textOrNull('payload'),
     state: fields.oneOf('state', ['queued', 'delivered', 'failed', 'cancelled']),
     attempts: fields.count('attempts'),

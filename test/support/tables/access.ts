@@ -191,6 +191,7 @@ export const LINES: Line[] = [
   { operation: 'GET /api/deliveries/targets', rule: 'admin' },
   { operation: 'POST /api/deliveries/targets', rule: 'admin' },
   { operation: 'DELETE /api/deliveries/targets/{target_id}', rule: 'admin' },
+  { operation: 'PATCH /api/deliveries/targets/{target_id}', rule: 'admin' },
 
   { operation: 'POST /calls/otp', rule: 'calls', body: () => ({ phone: 'none' }) },
   { operation: 'POST /calls/verify', rule: 'calls', body: () => ({ phone: 'none', code: '0' }) },

@@ -147,6 +147,7 @@ export const ROWS: Record<string, Row> = {
   'GET /api/deliveries/targets': {},
   'POST /api/deliveries/targets': { json: () => TARGETS.hook },
   'DELETE /api/deliveries/targets/{target_id}': {},
+  'PATCH /api/deliveries/targets/{target_id}': { json: () => ({ disabled: false }) },
   'GET /api/deliveries': {},
   'POST /api/deliveries/{id}/retry': {},
   'POST /calls/otp': CALL,
