@@ -71,7 +71,9 @@ export class Outbox {
         const key = keyOf(event.type, event.file_id, target.id);
         if (this.#announced.has(key)) continue;
         const delivery = newDelivery(this.#doors, target, event.type, happening.file);
-        const announced = { ...delivery, announced: true as const, payload: JSON.stringify(event) };
+        const { continues } = happening.file;
+        const version = continues ? { version: String(continues.size) } : {};
+        const announced = { ...delivery, ...version, announced: true as const, payload: JSON.stringify(event) };
         this.#announced.set(key, announced);
         keys.push(key);
         writes.push(this.#store(announced));
@@ -108,12 +110,14 @@ export class Outbox {
     await this.#doors.documents.put(delivery).catch(failed);
   }
 
-  async #cameTrue({ event, owner, fileName, fileId }: DeliveryDocument): Promise<boolean> {
+  async #cameTrue({ event, owner, fileName, fileId, version }: DeliveryDocument): Promise<boolean> {
     if (fileId === null || owner === null || fileName === null) return false;
     const { catalog } = this.#doors;
     const file = await catalog.get(fileId);
     if (event === 'file.created') return file !== null;
     if (event === 'upload.stale') return file?.staleAt !== undefined;
+    // The upload that continued a file is cancelled: the file is as it was.
+    if (file?.state === 'sealed' && event !== 'file.deleted') return String(file.size) === version;
     if (file !== null || (await catalog.has(fileId))) return false;
     // It is not there any more, but for another reason: it was replaced.
     return (await catalog.find(owner, fileName)).sealed?.replaces !== fileId;
@@ -145,7 +149,7 @@ export function newDelivery(
   };
 }
 
-function asQueued({ announced: _, ...delivery }: DeliveryDocument): DeliveryDocument {
+function asQueued({ announced: _, version: __, ...delivery }: DeliveryDocument): DeliveryDocument {
   return delivery;
 }
 

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Delivery, DeliveryPage, NewTarget, TargetCreated } from '../../src/protocol/delivery-schemas.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
+import { addHook } from '../support/delivering.ts';
 import { ALPHABET, put } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
 import { seededFolder } from '../support/identity.ts';
@@ -17,16 +18,6 @@ import { startReceiver } from '../support/webhook-receiver.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
 const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
-
-async function addHook(server: TestServer, url: string, more: Partial<NewTarget> = {}): Promise<TargetCreated> {
-  const reply = await fetch(`${server.origin}/api/deliveries/targets`, {
-    method: 'POST',
-    headers: { ...server.admin.headers, 'content-type': 'application/json' },
-    body: JSON.stringify({ kind: 'webhook', url, ...more }),
-  });
-  assert.equal(reply.status, 201, await reply.clone().text());
-  return (await reply.json()) as TargetCreated;
-}
 
 function store(server: TestServer, name: string): Promise<unknown> {
   return put(server, name, 0, ALPHABET, { total_size: '26' });

@@ -1,6 +1,6 @@
 /** Targets and deliveries as an administrator makes and sees them. */
 import assert from 'node:assert/strict';
-import type { Delivery, DeliveryPage, NewTarget, Target } from '../../src/protocol/delivery-schemas.ts';
+import type { Delivery, DeliveryPage, NewTarget, Target, TargetCreated } from '../../src/protocol/delivery-schemas.ts';
 import type { FileStatus } from '../../src/protocol/schemas.ts';
 import { put } from './downloads.ts';
 import { eventually } from './eventually.ts';
@@ -56,4 +56,14 @@ export async function settled(server: TestServer, name: string): Promise<NonNull
     return found?.every(({ state }) => state !== 'queued' && state !== 'sending') ?? false;
   }, `the end of the deliveries of ${name}`);
   return found ?? [];
+}
+
+export async function addHook(server: TestServer, url: string, more: Partial<NewTarget> = {}): Promise<TargetCreated> {
+  const reply = await fetch(`${server.origin}/api/deliveries/targets`, {
+    method: 'POST',
+    headers: { ...server.admin.headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ kind: 'webhook', url, ...more }),
+  });
+  assert.equal(reply.status, 201, await reply.clone().text());
+  return (await reply.json()) as TargetCreated;
 }
