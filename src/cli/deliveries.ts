@@ -31,6 +31,7 @@ interface AddOptions {
   name?: string;
   host?: string;
   port?: string;
+  security?: 'explicit' | 'implicit';
   username?: string;
   directory?: string;
   pattern?: string;
@@ -98,7 +99,13 @@ function addTargets(targets: Command): void {
     .addArgument(new Argument('<kind>', 'what it is').choices(TARGET_KINDS))
     .option('--name <name>', 'a name to tell it from others (default: its host)')
     .option('--host <host>', 'of an FTP server')
-    .option('--port <n>', 'of an FTP server (default: 21)')
+    .option('--port <n>', 'of an FTP server (default: 21; with implicit TLS 990)')
+    .addOption(
+      new Option('--security <how>', 'of an FTPS server: TLS after AUTH TLS, or from the first byte').choices([
+        'explicit',
+        'implicit',
+      ]),
+    )
     .option('--username <name>', 'of an FTP server (default: anonymous)')
     .option('--directory <path>', 'on an FTP server; made if it is not there')
     .option('--pattern <pattern>', 'of names there (default: {date}_{time}_{client_id}_{name})')
@@ -113,6 +120,26 @@ function addTargets(targets: Command): void {
     .action((kind: NewTarget['kind'], options: AddOptions, command: Command) =>
       run(command, (context) => add(context, kind, options)),
     );
+  for (const [name, disabled] of [
+    ['disable', true],
+    ['enable', false],
+  ] as const) {
+    targets
+      .command(name)
+      .description(
+        disabled
+          ? 'send nothing to it any more; what waits for it is cancelled'
+          : 'send to it again what becomes complete from now on',
+      )
+      .argument('<id>', 'id of the target')
+      .action((id: string, _: object, command: Command) =>
+        run(command, async ({ client, out, signal }) => {
+          const target = await client.deliveries.changeTarget(id, { disabled }, { signal });
+          out.result(target, `${target.name} is ${name}d`);
+          return undefined;
+        }),
+      );
+  }
   targets
     .command('rm')
     .description('delete one; what waits for it is cancelled')
@@ -168,8 +195,9 @@ function row({ id, target, event, filename, state, attempts, last_error: error }
   return [id, target, event, filename ?? '-', state, String(attempts), error ?? ''];
 }
 
-function targetRow({ id, kind, name, host, port, directory, url, rule, events }: Target): string[] {
+function targetRow({ id, kind, name, host, port, directory, url, rule, events, disabled }: Target): string[] {
   const where = url ?? `${host}:${port}/${directory ?? ''}`;
-  const what = [rule.owner && `of ${rule.owner}`, rule.prefix && `${rule.prefix}…`, rule.type, events?.join(' ')];
+  const off = disabled && `disabled: ${disabled.reason}`;
+  const what = [off, rule.owner && `of ${rule.owner}`, rule.prefix && `${rule.prefix}…`, rule.type, events?.join(' ')];
   return [id, kind, name, where, what.filter(Boolean).join(', ') || 'everything'];
 }

@@ -24,7 +24,7 @@ export interface AuditOptions extends AdminOptions {
 
 /** One signed request; `body` travels as JSON, and so does the answer. */
 export type Ask = <T>(
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
   options: {
     query?: Record<string, string | number | undefined>;
@@ -202,6 +202,11 @@ export class DeliveryCalls {
   /** The secret of a webhook in the answer is shown once, and never again. */
   addTarget(target: NewTarget, { tenant, signal }: AdminOptions = {}): Promise<TargetCreated> {
     return this.#ask('POST', 'api/deliveries/targets', { query: { tenant }, body: target, signal });
+  }
+
+  /** Disables a target, or enables it again: it gets what becomes complete from then on. */
+  changeTarget(id: string, change: { disabled: boolean }, { signal }: AdminOptions = {}): Promise<Target> {
+    return this.#ask('PATCH', `api/deliveries/targets/${segment(id)}`, { body: change, signal });
   }
 
   async removeTarget(id: string, { signal }: AdminOptions = {}): Promise<void> {

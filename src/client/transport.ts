@@ -4,7 +4,7 @@
  */
 
 export interface TransportRequest {
-  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
+  method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   url: string;
   headers: Record<string, string>;
   /** Sent one after the other; the sum of their lengths is the Content-Length. Empty: `Content-Length: 0`. */

@@ -34,6 +34,9 @@ test('targets are made, listed and deleted, deliveries listed and tried again', 
   const again = await lading(['retry', deliveries[0]?.id ?? '']);
   assert.deepEqual([again.code, again.stdout.includes('archive')], [0, true], again.stderr);
 
+  assert.match((await lading(['targets', 'disable', target.id])).stdout, /archive is disabled/);
+  assert.match((await lading(['targets', 'list'])).stdout, /disabled: An administrator disabled it/);
+  assert.match((await lading(['targets', 'enable', target.id])).stdout, /archive is enabled/);
   assert.equal((await lading(['targets', 'rm', target.id])).code, 0);
   assert.ok(!(await lading(['targets', 'list'])).stdout.includes('archive'));
   assert.notEqual((await lading(['targets', 'rm', target.id])).code, 0);

@@ -9,11 +9,14 @@ import { everyOne, useLive } from '../use-live.ts';
 const STATES = ['', 'queued', 'sending', 'delivered', 'failed', 'cancelled'] as const;
 const MOST = 200;
 
+/** What the form offers: a kind, or a kind with its security. */
+type TargetChoice = NewTarget['kind'] | 'ftps-implicit';
+
 export function DeliveriesTab(props: PageProps) {
   const { client } = props.who;
   const [error, setError] = useState<string | null>(null);
   const [made, setMade] = useState<TargetCreated | null>(null);
-  const [kind, setKind] = useState<NewTarget['kind']>('webhook');
+  const [kind, setKind] = useState<TargetChoice>('webhook');
   const [state, setState] = useState<(typeof STATES)[number]>('');
   const targets = useLive(props, {
     load: (signal) => client.deliveries.targets({ signal }),
@@ -39,22 +42,36 @@ export function DeliveriesTab(props: PageProps) {
       setError(words(problem));
     }
   };
-  const targetRows = (targets.value ?? []).map(({ id, name, kind, url, host, rule }) => ({
+  const targetRows = (targets.value ?? []).map(({ id, name, kind, url, host, rule, disabled }) => ({
     key: id,
     cells: [
       <span class="name">{name}</span>,
       kind,
       <span class="name">{url ?? host ?? ''}</span>,
-      [rule.prefix, rule.type, rule.owner].filter(Boolean).join(', ') || 'all files',
-      <Act
-        kind="danger"
-        label={`Remove ${name}`}
-        ask={`Remove ${name}? What waits for it is cancelled.`}
-        run={() => client.deliveries.removeTarget(id).then(targets.again)}
-        onError={setError}
-      >
-        Remove
-      </Act>,
+      disabled ? (
+        <span class="bad">Disabled: {disabled.reason}</span>
+      ) : (
+        [rule.prefix, rule.type, rule.owner].filter(Boolean).join(', ') || 'all files'
+      ),
+      <>
+        <Act
+          label={`${disabled ? 'Enable' : 'Disable'} ${name}`}
+          {...(disabled ? {} : { ask: `Disable ${name}? What waits for it is cancelled.` })}
+          run={() => client.deliveries.changeTarget(id, { disabled: !disabled }).then(targets.again)}
+          onError={setError}
+        >
+          {disabled ? 'Enable' : 'Disable'}
+        </Act>
+        <Act
+          kind="danger"
+          label={`Remove ${name}`}
+          ask={`Remove ${name}? What waits for it is cancelled.`}
+          run={() => client.deliveries.removeTarget(id).then(targets.again)}
+          onError={setError}
+        >
+          Remove
+        </Act>
+      </>,
     ],
   }));
   const row = ({ id, target, event, filename, state: now, attempts, last_error, created_at }: Delivery) => ({
@@ -95,13 +112,10 @@ export function DeliveriesTab(props: PageProps) {
         <form class="inline" onSubmit={(event) => void create(event)}>
           <label>
             Kind
-            <select
-              name="kind"
-              value={kind}
-              onChange={(event) => setKind(event.currentTarget.value as NewTarget['kind'])}
-            >
+            <select name="kind" value={kind} onChange={(event) => setKind(event.currentTarget.value as TargetChoice)}>
               <option value="webhook">webhook</option>
               <option value="ftps">FTP with TLS</option>
+              <option value="ftps-implicit">FTP with TLS from the first byte</option>
               <option value="ftp">FTP</option>
             </select>
           </label>
@@ -188,7 +202,9 @@ function FtpFields() {
 
 function targetOf(data: FormData): NewTarget {
   const text = (name: string) => String(data.get(name) ?? '').trim();
-  const kind = text('kind') as NewTarget['kind'];
+  const choice = text('kind') as TargetChoice;
+  const implicit = choice === 'ftps-implicit';
+  const kind = implicit ? 'ftps' : choice;
   const rule = text('prefix') === '' ? {} : { rule: { prefix: text('prefix') } };
   if (kind === 'webhook')
     return { kind, url: text('url'), content: text('content') === 'file' ? 'file' : 'event', ...rule };
@@ -196,6 +212,7 @@ function targetOf(data: FormData): NewTarget {
   return {
     kind,
     host: text('host'),
+    ...(implicit ? { security: 'implicit' as const } : {}),
     username: text('username'),
     password: String(data.get('password') ?? ''),
     ...(port === '' ? {} : { port: Number(port) }),
