@@ -24,8 +24,10 @@ export interface OneShot {
   form: { fields: readonly string[]; query: readonly string[] };
   /** Whose it becomes. */
   owner: string;
-  /** Replace a complete file of the same name, which is otherwise 409 `already_exists`. */
+  /** Replace a complete file of the same name, which is otherwise 409 `already_exists`, or kept `beside`. */
   overwrite: boolean;
+  /** Names to try where the one that was given is taken: both files are kept then. */
+  beside?: (name: string) => Iterable<string>;
   /** False once whoever sends may do so no longer. */
   stands(): boolean;
   /**
@@ -55,7 +57,7 @@ export async function receiveOneShot(
   engine: Engine,
   request: FastifyRequest,
   reply: FastifyReply,
-  { part, missing, form: says, owner, overwrite, stands, name: nameOf = givenName, inspect }: OneShot,
+  { part, missing, form: says, owner, overwrite, beside, stands, name: nameOf = givenName, inspect }: OneShot,
 ): Promise<OneShotStored> {
   if (!isMediaType(request.headers['content-type'], 'multipart/form-data')) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
@@ -75,21 +77,66 @@ export async function receiveOneShot(
   );
   try {
     const file = await form.file(missing);
-    const name = checkName(nameOf(form.fileName));
+    const given = checkName(nameOf(form.fileName));
     const precondition = preconditionOf(request);
     const said = { contentType: null, reprDigest: null, leastSize };
-    const intent: WholeIntent = { owner, name, overwrite, ...said, stands, precondition };
-    await engine.admitWhole(intent);
-    const status = await engine.receiveWhole(file, intent, async (arrived) => {
-      await form.finish();
-      // Before anybody looks at it: what is wrong with it is no business of theirs any more.
-      assertStands(stands);
-      return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
-    });
-    return { status, fields: form.fields, fileName: form.fileName };
+    const intent: WholeIntent = { owner, name: given, overwrite, ...said, stands, precondition };
+    // Whoever says which file they mean, by a precondition too, gets no other one.
+    const others = overwrite || precondition ? [] : (beside?.(given) ?? []);
+    const place = await placeOf(engine, intent, others);
+    const { name } = place.intent;
+    try {
+      const status = await engine.receiveWhole(file, place.intent, async (arrived) => {
+        await form.finish();
+        // Before anybody looks at it: what is wrong with it is no business of theirs any more.
+        assertStands(stands);
+        return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
+      });
+      return { status, fields: form.fields, fileName: form.fileName };
+    } finally {
+      place.leave();
+    }
   } finally {
     form.release();
   }
+}
+
+/** Names that somebody is sending a file for, so that two who send the same at once get two. */
+const taken = new WeakMap<Engine, Set<string>>();
+
+/**
+ * The intent with the first name that is free, which is held until `leave`.
+ * @throws LadingError as `Engine.admitWhole`, `already_exists` when none is free
+ */
+async function placeOf(
+  engine: Engine,
+  intent: WholeIntent,
+  others: Iterable<string>,
+): Promise<{ intent: WholeIntent; leave(): void }> {
+  const held = taken.get(engine) ?? new Set();
+  taken.set(engine, held);
+  let refusal: unknown = null;
+  for (const name of namesOf(intent.name, others)) {
+    const key = JSON.stringify([intent.owner, name]);
+    const leave = (): void => void held.delete(key);
+    if (held.has(key) && !intent.overwrite) continue;
+    held.add(key);
+    try {
+      const named = { ...intent, name };
+      await engine.admitWhole(named);
+      return { intent: named, leave };
+    } catch (error) {
+      leave();
+      if (!(error instanceof LadingError && error.code === 'already_exists')) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal ?? new LadingError('already_exists', 'A file of this name is being uploaded. Send it again.');
+}
+
+function* namesOf(given: string, others: Iterable<string>): Generator<string> {
+  yield given;
+  for (const name of others) if (name !== given) yield checkName(name);
 }
 
 function givenName(fileName: string | null): string {

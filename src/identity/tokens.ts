@@ -82,6 +82,9 @@ interface Known {
   principal: Principal | null;
 }
 
+/** It was good once, and nobody revoked it. */
+export class ExpiredToken extends LadingError {}
+
 /** Tokens verified lately. A device sends the same one with every chunk, and a map is much faster than a signature. */
 const MOST_VERIFIED = 20_000;
 
@@ -146,7 +149,7 @@ export class Tokens {
     const { claims } = known;
     if (known.until <= this.#deps.clock.steady()) {
       this.#verified.delete(token);
-      throw badToken();
+      throw new ExpiredToken('unauthorized', BAD_TOKEN);
     }
     if (claims.sid !== undefined && !this.#deps.isAlive(claims.sid)) throw badToken();
     if (this.#revoked.get(claims.jti)) throw badToken();
@@ -204,6 +207,8 @@ function isClaims(value: unknown): value is Claims {
   return typeof sub === 'string' && times && typeof jti === 'string' && kinds && optional;
 }
 
+const BAD_TOKEN = 'The token is invalid, expired or revoked; sign in again.';
+
 function badToken(): LadingError {
-  return new LadingError('unauthorized', 'The token is invalid, expired or revoked; sign in again.');
+  return new LadingError('unauthorized', BAD_TOKEN);
 }

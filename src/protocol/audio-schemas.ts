@@ -5,7 +5,10 @@ import { Nullable, Text } from './schema-parts.ts';
 export const MOST_DESCRIPTION = 1000;
 
 const Overwrite = Type.Optional(
-  Type.Boolean({ description: 'Replace the file of the same name, which is 409 otherwise.', default: false }),
+  Type.Boolean({
+    description: 'Replace the file of the same name; otherwise both are kept, the new one under another name.',
+    default: false,
+  }),
 );
 
 export const AudioListQuery = Type.Object({
@@ -51,8 +54,10 @@ export const WavStored = Type.Object(
   {
     status: Text('success'),
     message: Text('For people.'),
-    filename: Text('What the sender called it.'),
-    local_path: Text("The file's name in the store: the name in /api/files, never a path."),
+    filename: Text(
+      'The name that it has in /api/files: what the sender called it, with the time and the client in front where that name is taken.',
+    ),
+    local_path: Text('The same.'),
     uploaded_by: Text('Whose it is.'),
   },
   { title: 'WavStored' },
@@ -60,4 +65,13 @@ export const WavStored = Type.Object(
 export type WavStored = Static<typeof WavStored>;
 
 /** How /api/upload refuses. */
-export const BareError = Type.Object({ error: Type.String() }, { title: 'BareError' });
+export const BareError = Type.Object(
+  {
+    error: Text(
+      'What is wrong; who may not do it gets token_expired, invalid_token, missing_token, insufficient_scope or forbidden.',
+    ),
+    message: Text('What is wrong, in words.'),
+    description: Type.Optional(Text('The same, or what to do next; of those alone.')),
+  },
+  { title: 'BareError' },
+);

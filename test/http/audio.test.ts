@@ -221,14 +221,12 @@ test('a quota holds for one-shot uploads too', async (t) => {
   assert.deepEqual(await namesOf(server), ['a.wav']);
 });
 
-test('the same name again is refused, or replaces the file with what was said of it', async (t) => {
+test('the same name again is kept beside the first, or replaces the file with what was said of it', async (t) => {
   const server = await startServer(t);
   const first = await upload(server, wav(), 'a.wav', '?file_description=first');
-  await refused(
-    await post(server, server.client, '/v1/audio/file', formOf('file', wav(), 'a.wav')),
-    409,
-    'already_exists',
-  );
+  const beside = await upload(server, wav(), 'a.wav');
+  assert.equal(beside.file_name, 'a (2).wav');
+  await fetch(`${server.origin}/api/files/a%20(2).wav`, { method: 'DELETE', headers: server.client.headers });
   assert.deepEqual(await listed(server, server.client), [first]);
   const second = await upload(server, wav({ seconds: 3 }), 'a.wav', '?overwrite=true');
   assert.deepEqual(await listed(server, server.client), [second]);
@@ -330,14 +328,13 @@ test('POST /api/upload takes WAV files, and says no in its own words', async (t)
     ['another part', formOf('file', wav(), 'a.wav')],
     ['no file', formOf('audio_file', wav(), null)],
     ['no form', 'text'],
-    ['there already', formOf('audio_file', wav(), 'call.WAV')],
     ['too large', formOf('audio_file', wav({ seconds: 10 }), 'a.wav')],
   ];
   for (const [what, form] of bad) {
     const no = await send(form);
     assert.deepEqual([no.status, no.headers.get('content-type')], [400, 'application/json; charset=utf-8'], what);
     const body = (await no.json()) as { error: string };
-    assert.deepEqual(Object.keys(body), ['error'], what);
+    assert.deepEqual(Object.keys(body), ['error', 'message'], what);
     assert.equal(typeof body.error, 'string');
   }
   assert.deepEqual(await namesOf(server), ['call.WAV']);
@@ -347,7 +344,7 @@ test('POST /api/upload takes WAV files, and says no in its own words', async (t)
     body: formOf('audio_file', wav(), 'a.wav'),
   });
   assert.equal(nobody.status, 401);
-  assert.deepEqual(Object.keys((await nobody.json()) as object), ['error']);
+  assert.deepEqual(Object.keys((await nobody.json()) as object), ['error', 'message', 'description']);
 });
 
 test('an MP3 named .wav is no WAV', { skip: hasFfmpeg ? false : 'ffmpeg is not installed' }, async (t) => {

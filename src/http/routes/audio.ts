@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
 import type { Sound } from '../../contracts.ts';
+import { freeNames } from '../../engine/resource.ts';
 import type { Arrived } from '../../engine/whole.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
@@ -16,12 +17,14 @@ import {
   WavStored,
   WavUploadQuery,
 } from '../../protocol/audio-schemas.ts';
+import { plainTime } from '../../protocol/times.ts';
 import { standing } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { type OneShot, receiveOneShot } from '../one-shot.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
 import { PRECONDITIONS } from '../preconditions.ts';
 import { type ProblemReply, problemReply } from '../problems.ts';
+import { recorderWords } from '../recorder-refusals.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../whole-lists.ts';
 import { downloadSchema, fileSender } from './download.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from './one-shot-schema.ts';
@@ -98,7 +101,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
       };
       const stands = standing(deps, request);
       const form = { fields: ['file_description'], query: Object.keys(AudioUploadQuery.properties) };
-      const shot: OneShot = { part: 'file', form, owner, overwrite, stands, inspect };
+      const shot: OneShot = { part: 'file', form, owner, overwrite, beside: freeNames, stands, inspect };
       const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
       const { filename: name, id } = status;
       if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
@@ -158,6 +161,7 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
         form: { fields: [], query: Object.keys(WavUploadQuery.properties) },
         owner,
         overwrite: request.query.overwrite ?? false,
+        beside: (name) => freeNames(`${stampOf(deps.clock.now())}_${request.principal.id}_${name}`),
         stands: standing(deps, request),
         name: (fileName) => {
           if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
@@ -177,12 +181,17 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
       return {
         status: 'success',
         message: 'File uploaded successfully',
-        filename: fileName ?? name,
+        filename: name,
         local_path: name,
         uploaded_by: request.principal.id,
       };
     },
   });
+}
+
+/** `YYYYMMDD_HHMMSS`, UTC. */
+function stampOf(time: number): string {
+  return plainTime(time).replaceAll(/[-:]/g, '').replace('T', '_');
 }
 
 async function soundOf(audio: AudioLibrary, owner: string, arrived: Arrived): Promise<Sound> {
@@ -221,12 +230,13 @@ function audioFile({ file, document }: AudioEntry, user: string): AudioFile {
   };
 }
 
-/** `{"error": …}` and nothing else; whatever is wrong with the upload itself is 400, what its header fields say is as everywhere. */
+/** `error` and `message` in words; whatever is wrong with the upload itself is 400, what its header fields say is as everywhere. */
 function bareError(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
   const own =
     [401, 403, 408, 412, 429, 431].includes(reply.status) || reply.status >= 500 || error.members.header !== undefined;
-  const body = Buffer.from(JSON.stringify({ error: error.message } satisfies Static<typeof BareError>));
+  const words: Static<typeof BareError> = { error: error.message, ...recorderWords(error, credentials) };
+  const body = Buffer.from(JSON.stringify(words));
   const headers = {
     ...reply.headers,
     'content-type': 'application/json; charset=utf-8',
