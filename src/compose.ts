@@ -13,7 +13,7 @@ import { sipVoice } from './calls/sip.ts';
 import { consoleVoice, type Voice } from './calls/voice.ts';
 import { SteadyClock } from './clock.ts';
 import { type Config, readTls } from './config.ts';
-import type { Catalog, Clock, Collection, FileHappening } from './contracts.ts';
+import type { Catalog, Clock, Collection, FileHappening, TargetDocument } from './contracts.ts';
 import { Deliveries } from './delivery/deliveries.ts';
 import { Targets } from './delivery/targets.ts';
 import { WebhookSender } from './delivery/webhook.ts';
@@ -341,7 +341,7 @@ function voiceOf(config: Config, warn: Warn): Voice | null {
 }
 
 /** Of what must be read again: from the setting, or made once and kept beside the other secrets. */
-async function vaultKey({ sealingKey }: Config, store: DiskStore): Promise<Uint8Array> {
+async function vaultKey({ sealingKey }: Pick<Config, 'sealingKey'>, store: DiskStore): Promise<Uint8Array> {
   if (sealingKey === null) return store.secret('sealing', () => randomBytes(VAULT_KEY_BYTES));
   return new Uint8Array(hkdfSync('sha256', sealingKey, '', 'lading sealing key', VAULT_KEY_BYTES));
 }
@@ -350,6 +350,8 @@ async function vaultKey({ sealingKey }: Config, store: DiskStore): Promise<Uint8
 export interface OfflineIdentity {
   identity: Identity;
   audit: Audit;
+  /** Where files are sent on to. */
+  targets(): Promise<Targets>;
   close(): Promise<void>;
 }
 
@@ -359,7 +361,11 @@ export interface OfflineIdentity {
  * @throws Error that says so while a server uses the directory
  */
 export async function openIdentity(
-  { dataDir, refreshDays }: Pick<Config, 'dataDir' | 'refreshDays'>,
+  {
+    dataDir,
+    refreshDays,
+    sealingKey = null,
+  }: Pick<Config, 'dataDir' | 'refreshDays'> & Partial<Pick<Config, 'sealingKey'>>,
   { make = false }: { make?: boolean } = {},
 ): Promise<OfflineIdentity | null> {
   if (!make && !(await hasData(dataDir))) return null;
@@ -383,7 +389,13 @@ export async function openIdentity(
       await audit.close();
       await closeStore();
     };
-    return { identity, audit, close };
+    const targets = async (): Promise<Targets> => {
+      const files = store.documents('targets');
+      const idOf = ({ id }: TargetDocument): string => id;
+      const documents = await openLowdbCollection({ files, check: checkTarget, idOf, onDamaged: () => {} });
+      return Targets.open(documents, new Vault(await vaultKey({ sealingKey }, store)), clock);
+    };
+    return { identity, audit, targets, close };
   } catch (error) {
     await closeStore();
     throw error;

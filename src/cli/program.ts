@@ -11,6 +11,7 @@ import { addDeliveries } from './deliveries.ts';
 import { addDownload } from './download.ts';
 import { EXIT, EXIT_HELP } from './exit.ts';
 import { addGrants } from './grants.ts';
+import { addImport } from './import.ts';
 import { addLogin } from './login.ts';
 import { addLs } from './ls.ts';
 import { addQuotas } from './quotas.ts';
@@ -18,6 +19,7 @@ import { addRm } from './rm.ts';
 import { addServe } from './serve.ts';
 import { DEFAULT_SERVER } from './settings.ts';
 import { addShare } from './share.ts';
+import { addSettings } from './show-settings.ts';
 import { addStatus } from './status.ts';
 import { addSweep } from './sweep.ts';
 import { addTenants } from './tenants.ts';
@@ -69,7 +71,7 @@ export function program(): Command {
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
     ...[addShare, addGrants, addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants],
     ...[addQuotas, addDeliveries, addCalls, addAudit, addSweep],
-    ...[addAdmin, addCompletion],
+    ...[addAdmin, addImport, addSettings, addCompletion],
   ];
   for (const add of adders) add(root);
   for (const command of root.commands) inherit(command);

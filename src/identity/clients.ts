@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ClientDocument, Clock, Collection, Principal, QuotaLimits } from '../contracts.ts';
 import type { Role } from '../protocol/schemas.ts';
+import { isForeignHash } from './foreign-hashes.ts';
 import { Kept } from './kept.ts';
 import { DEFAULT_TENANT } from './policy.ts';
 import { principalOf } from './principals.ts';
@@ -110,7 +111,32 @@ export class Clients {
       return this.#secrets.verify(secret, null, asker);
     }
     const right = await this.#secrets.verifyOften(secret, hash, asker);
-    return right && this.#kept.get(clientId)?.secretHash === hash;
+    const before = this.#kept.get(clientId);
+    if (!right || !before || hash === null || !isForeignHash(hash)) return right && before?.secretHash === hash;
+    // Another sign-in may have upgraded it meanwhile.
+    if (before.secretHash !== hash) return this.isSecretOf(clientId, secret, asker);
+    // The secret was right, whatever becomes of the hash; the next sign-in tries again.
+    await this.#upgrade(before, secret, asker).catch(() => {});
+    return true;
+  }
+
+  /** The hash of an older server gives way to one of ours now that the secret is known. Of no consequence for its tokens. */
+  async #upgrade(before: ClientDocument, secret: string, asker?: Asker): Promise<void> {
+    const secretHash = await this.#secrets.hash(secret, asker);
+    if (this.#kept.get(before.clientId)?.secretHash !== before.secretHash) return;
+    await this.#kept.change(before.clientId, { secretHash });
+  }
+
+  /**
+   * A client of an older server. Durable when it resolves; false when there is one of this id already.
+   * @param secretHash as that server wrote it; see `isForeignHash`
+   */
+  async adopt({ id, role, secretHash }: { id: string; role: Role; secretHash: string }): Promise<boolean> {
+    if (this.#kept.get(id)) return false;
+    const made = { clientId: id, tenant: DEFAULT_TENANT, role, name: null, secretHash };
+    await this.#kept.put({ ...made, createdAt: this.#clock.now(), lastUsed: null, notBefore: null });
+    this.#principals.delete(id);
+    return true;
   }
 
   /** True when an access token that says this of itself was issued to the client as it is now. */

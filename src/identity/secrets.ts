@@ -4,6 +4,7 @@
  * 256 random bits, which nobody guesses however fast the hash is: it gets SHA-256 and waits for nobody.
  */
 import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { isForeignHash, verifyForeign } from './foreign-hashes.ts';
 import { type Asker, Turns } from './turns.ts';
 
 /** 2^14 blocks of 8 × 128 bytes: 16 MiB and about 40 ms a hash. */
@@ -97,6 +98,7 @@ export class Secrets {
       const actual = fastHash(secret, salt);
       return expected.length === actual.length && timingSafeEqual(actual, expected);
     }
+    if (encoded !== null && isForeignHash(encoded)) return this.#turns.run(() => verifyForeign(secret, encoded), asker);
     const expected = decode(encoded ?? NOBODY);
     const actual = await this.#derive(secret, expected, expected.hash.length, asker);
     return timingSafeEqual(actual, expected.hash) && encoded !== null;

@@ -9,6 +9,7 @@ import { COMPAT, FAMILIES, sentencesOf } from '../../src/compat.ts';
 import { type Environment, type Flags, loadConfig, parseFlags } from '../../src/config.ts';
 import { findEnvironment } from '../../src/environment.ts';
 import { OLD_SETTINGS } from '../../src/old-settings.ts';
+import { SETTINGS } from '../../src/settings.ts';
 import { eventually } from '../support/eventually.ts';
 import { runCli, startCli } from '../support/processes.ts';
 import { repoRoot } from '../support/root.ts';
@@ -210,4 +211,22 @@ test('the document says what each family loosens, and what became of each old se
   for (const { old, now, note } of OLD_SETTINGS) {
     assert.ok(text.includes(`| \`${old}\` | ${now === null ? 'nothing' : `\`${now}\``} | ${note} |\n`), old);
   }
+});
+
+test('lading settings shows what the server would start with, where it comes from, and no secret', async (t) => {
+  const text = `PORT=8123\nSECRET_KEY=${KEY}\nDB_PASSWORD=swordfish\n`;
+  const folder = await folderWith(t, text);
+  const env = { LADING_COMPAT: 'audio-ftp', LADING_HOST: '127.0.0.1' };
+  const { code, stdout } = await runCli(t, ['settings'], { cwd: folder, env });
+  assert.equal(code, 0);
+  assert.match(stdout, /LADING_PORT +8123 +PORT in \.env/);
+  assert.match(stdout, /LADING_HOST +127\.0\.0\.1 +LADING_HOST/);
+  assert.match(stdout, /LADING_JWT_SECRET +\*{8} +SECRET_KEY in \.env/);
+  for (const sentence of sentencesOf('audio-ftp')) assert.ok(stdout.includes(sentence), sentence);
+  assert.match(stdout, /DB_PASSWORD .*means nothing here/);
+  assert.doesNotMatch(stdout, /swordfish|a-key-of|^LADING_DATA_DIR/m);
+  const all = JSON.parse((await runCli(t, ['settings', '--all', '--json'], { cwd: folder, env })).stdout);
+  assert.equal(all.settings.length, SETTINGS.length);
+  assert.deepEqual(all.compat, { 'audio-ftp': sentencesOf('audio-ftp') });
+  assert.equal((await runCli(t, ['settings'], { cwd: folder, env: { LADING_COMPAT: 'tlak' } })).code, 2);
 });
