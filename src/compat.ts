@@ -14,6 +14,8 @@ export const COMPAT = {
     refreshAlone:
       'Whoever has a refresh token of POST /api/oauth/token gets access tokens for it, without the id and secret of the client.',
     keepRefreshToken: 'A refresh token of POST /api/oauth/token can be used again and again until it expires.',
+    showFtpTarget:
+      'GET /api/config shows every client of a tenant the host, port, user name and directory of its first FTP target; the password stays masked.',
   },
   'ops-client': {
     replaceSameName: 'An upload of an ops account replaces the complete file of the same name, without overwrite=true.',

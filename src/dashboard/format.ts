@@ -14,9 +14,10 @@ export function size(bytes: number | null): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** In the reader's zone and language. */
+/** In the reader's zone and language. A time without a zone is UTC. */
 export function time(iso: string | null): string {
-  return iso === null ? '' : new Date(iso).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  const zoned = iso !== null && /T[\d:.]+$/.test(iso) ? `${iso}Z` : iso;
+  return zoned === null ? '' : new Date(zoned).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 }
 
 export function duration(seconds: number): string {

@@ -135,6 +135,21 @@ export class SignIns {
     return signIn !== null && (isHashOf(signIn.hash, refreshToken) || this.#successorOf(signIn, refreshToken) !== null);
   }
 
+  /**
+   * The sign-in of its youngest token, which stays the youngest and lapses when it was to lapse. For programs that never learn another
+   * one. Durable when it resolves.
+   * @throws LadingError `unauthorized`
+   */
+  async reuse(refreshToken: string): Promise<Renewable> {
+    const before = this.ofToken(refreshToken);
+    if (before === null) throw badToken();
+    const signIn = { ...before, renewedAt: this.#clock.steady() };
+    await this.#kept.replace(before, signIn);
+    if (!this.isAlive(signIn.id)) throw badToken();
+    this.#index(signIn);
+    return { signIn, refreshToken };
+  }
+
   #renew(before: SignInDocument, refreshToken: string): Promise<Renewable> {
     const renewing = this.#written(before, refreshToken);
     const { id } = before;

@@ -1,6 +1,6 @@
 /** OAuth 2.0 for clients on the wire: RFC 6749 (tokens), 7009 (revocation), 7662 (introspection). */
 import Type, { type Static } from 'typebox';
-import { Seconds, Text, Time, Words } from './schema-parts.ts';
+import { PlainTime, Seconds, Text, Words } from './schema-parts.ts';
 import { Role } from './schemas.ts';
 
 export const OAUTH_ERRORS = [
@@ -38,7 +38,7 @@ export const GrantRequest = Type.Object(
   {
     // Not an enumeration: an unknown one has an answer of its own.
     grant_type: Type.Optional(Text(`${GRANT_TYPES.join(' or ')}.`)),
-    refresh_token: Type.Optional(Text('For grant_type=refresh_token; works once.')),
+    refresh_token: Type.Optional(Text('For grant_type=refresh_token; works once, unless LADING_COMPAT has audio-ftp.')),
     scope: Type.Optional(
       Text('What the tokens shall be limited to, with spaces between; read and write are short for those of files.'),
     ),
@@ -56,12 +56,15 @@ export type GrantRequest = Static<typeof GrantRequest>;
 export const GrantReply = Type.Object(
   {
     access_token: Text('Send it as Authorization: Bearer <token>.'),
-    refresh_token: Text('For the next tokens; works once. Using it a second time ends the sign-in.'),
+    refresh_token: Text(
+      'For the next tokens; works once, and using it a second time ends the sign-in. With LADING_COMPAT=audio-ftp it stays the same.',
+    ),
     token_type: Words(['bearer']),
     expires_in: Seconds('Seconds until the access token expires.'),
     refresh_expires_in: Seconds('Seconds until the refresh token expires.'),
-    access_token_expires_at: Time('When the access token expires.'),
-    refresh_token_expires_at: Time('When the refresh token expires.'),
+    expires_at: PlainTime('When the access token expires.'),
+    access_token_expires_at: PlainTime('The same.'),
+    refresh_token_expires_at: PlainTime('When the refresh token expires.'),
     scope: Type.Optional(Text('What the access token is limited to; absent: whatever the client may do.')),
   },
   { title: 'GrantReply' },
@@ -83,6 +86,10 @@ export const TokenQuestion = Type.Object(
   },
 );
 export type TokenQuestion = Static<typeof TokenQuestion>;
+
+/** The reply to a revocation. RFC 7009 §2.2 gives it no content; older programs read the words. */
+export const Revoked = Type.Object({ message: Text('For people.') }, { title: 'Revoked' });
+export type Revoked = Static<typeof Revoked>;
 
 export const Introspection = Type.Object(
   {

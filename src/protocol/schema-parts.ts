@@ -4,6 +4,14 @@ import Type, { type Static, type TSchema, type TSchemaOptions } from 'typebox';
 export const Text = (description: string) => Type.String({ description });
 export const Time = (description: string) =>
   Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
+const PLAIN_TIME = '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d$';
+/** As programs of an older server read it. */
+export const PlainTime = (description: string) =>
+  Type.String({
+    pattern: PLAIN_TIME,
+    examples: ['2026-04-26T15:30:45'],
+    description: `${description} UTC, without a zone: 2026-04-26T15:30:45.`,
+  });
 export const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
 
 /** A list of words; `type` is there for readers of the OpenAPI document. */

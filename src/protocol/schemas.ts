@@ -6,7 +6,7 @@ import Type, { type Static, type TSchemaOptions } from 'typebox';
 import { CATALOGUE, type ErrorCode } from '../errors.ts';
 import { MAX_OFFSET } from './chunk.ts';
 import { FileDelivery } from './delivery-schemas.ts';
-import { Nullable, Text, Time, Words } from './schema-parts.ts';
+import { Nullable, PlainTime, Text, Time, Words } from './schema-parts.ts';
 
 /** Gaps that a status object and a refusal list at most. */
 export const MAX_MISSING = 1000;
@@ -257,8 +257,8 @@ export const Client = Type.Object(
   {
     client_id: Text("The client's id, its username at /auth/token."),
     role: Role,
-    created_at: Time('When it was enrolled.'),
-    last_used: Nullable(Time('When it last signed in.')),
+    created_at: PlainTime('When it was enrolled.'),
+    last_used: Nullable(PlainTime('When it last signed in.')),
     name: Nullable(Text('What the administrator called it.')),
     disabled: Type.Optional(Type.Boolean({ description: 'True: it may do nothing until it is enabled again.' })),
   },

@@ -53,6 +53,11 @@ test('whoever signed in sees the settings that matter to clients, with secrets m
         },
         targets: [],
       },
+      host: null,
+      port: null,
+      username: null,
+      password: null,
+      directory: null,
     });
   }
 });

@@ -202,6 +202,7 @@ function items(schema: Json, schemas: Json, name: string, depth: number): unknow
 
 function text(schema: Json, name: string): string {
   const known = BY_NAME[name];
+  if (Array.isArray(schema.examples)) return schema.examples[0];
   if (schema.format === 'date-time' || name.endsWith('_at')) return DATE;
   if (schema.format === 'binary') return '(bytes)';
   if (typeof schema.default === 'string') return schema.default;

@@ -1,5 +1,5 @@
 /** Enrolling devices and people (PROTOCOL §7). For administrators. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { ClientDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
@@ -13,10 +13,11 @@ import {
   NewClient,
   TenantQuery,
 } from '../../protocol/schemas.ts';
-import { iso } from '../../protocol/times.ts';
+import { plainTime } from '../../protocol/times.ts';
 import { NOTHING, noteChange, ofClient } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
+import { recorderRefusal } from '../recorder-refusals.ts';
 import { smallBody } from '../refuse.ts';
 import { jsonBodies } from './json.ts';
 
@@ -31,8 +32,8 @@ export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function shown({ clientId, role, createdAt, lastUsed, name, disabled }: ClientDocument): Client {
-  const used = lastUsed === null ? null : iso(lastUsed);
-  const known = { client_id: clientId, role, created_at: iso(createdAt), last_used: used, name };
+  const used = lastUsed === null ? null : plainTime(lastUsed);
+  const known = { client_id: clientId, role, created_at: plainTime(createdAt), last_used: used, name };
   return disabled ? { ...known, disabled } : known;
 }
 
@@ -45,7 +46,7 @@ function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
       response: { 200: ClientList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'forbidden'] },
     },
-    config: { needs: 'clients:admin' },
+    config: { needs: 'clients:admin', refusal: recorderRefusal },
     handler: async (request, reply): Promise<ClientList> => {
       reply.header('cache-control', 'no-store');
       const clients = known
@@ -55,6 +56,12 @@ function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
       return { clients, count: clients.length };
     },
   });
+}
+
+/** Programs of an older server know 400 for it. */
+function wantRole({ body }: FastifyRequest, _reply: unknown, next: (error?: Error) => void): void {
+  const lacks = typeof body === 'object' && body !== null && !('role' in body);
+  next(lacks ? new LadingError('invalid_request', 'role is missing: root, admin, ops or client.') : undefined);
 }
 
 function createRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
@@ -72,7 +79,8 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       },
     },
     preParsing: smallBody(config.idleSeconds),
-    config: { needs: 'clients:admin', audit: 'client_created' },
+    preValidation: wantRole,
+    config: { needs: 'clients:admin', audit: 'client_created', refusal: recorderRefusal },
     handler: async (request, reply): Promise<ClientCreated> => {
       const { role, name = null } = request.body;
       const { principal } = request;
@@ -111,7 +119,7 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       },
     },
     preParsing: smallBody(config.idleSeconds),
-    config: { needs: 'clients:admin', audit: 'client_updated' },
+    config: { needs: 'clients:admin', audit: 'client_updated', refusal: recorderRefusal },
     handler: async (request, reply): Promise<Client> => {
       reply.header('cache-control', 'no-store');
       const { client_id: id } = request.params;
@@ -149,7 +157,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): vo
       response: { 200: Message },
       documented: { errors: [...ADMINISTRATOR, 'not_found'] },
     },
-    config: { needs: 'clients:admin', audit: 'client_deleted' },
+    config: { needs: 'clients:admin', audit: 'client_deleted', refusal: recorderRefusal },
     handler: async (request): Promise<Message> => {
       const { client_id: id } = request.params;
       const { principal } = request;

@@ -3,16 +3,17 @@ import type { FastifyInstance } from 'fastify';
 import type { TargetDocument } from '../../contracts.ts';
 import { plainName } from '../../delivery/targets.ts';
 import { seesTargets } from '../../identity/policy.ts';
-import { ServerConfig } from '../../protocol/config-schemas.ts';
+import { type FlatTarget, ServerConfig } from '../../protocol/config-schemas.ts';
 import type { NamedTarget } from '../../protocol/delivery-schemas.ts';
 import { SETTINGS, type Setting } from '../../settings.ts';
 import { version } from '../../version.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
+import { recorderRefusal } from '../recorder-refusals.ts';
 import { MASK, shownTarget } from '../shown-deliveries.ts';
 
 type Shown = keyof RouteDeps['config'] & (typeof SETTINGS)[number]['name'];
-type Section = Exclude<keyof ServerConfig, 'version'>;
+type Section = Exclude<keyof ServerConfig, 'version' | keyof FlatTarget>;
 type Values = ServerConfig['server'];
 
 /** What is shown, and where; whether it is a secret is known to the table of settings. */
@@ -51,16 +52,31 @@ export function configRoute(app: FastifyInstance, { config, targets }: RouteDeps
       response: { 200: ServerConfig },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
-    config: { needs: 'sign-in' },
+    config: { needs: 'sign-in', refusal: recorderRefusal },
     handler: async (request, reply): Promise<ServerConfig> => {
       reply.header('cache-control', 'no-store');
-      const shown = seesTargets(request.principal)
-        ? shownTarget
-        : (target: TargetDocument): NamedTarget => ({ name: plainName(target) });
-      const sentTo = targets.list(request.principal.tenant).map(shown);
-      return { ...fixed, delivery: { settings: delivery, targets: sentTo } };
+      const seesAll = seesTargets(request.principal);
+      const all = targets.list(request.principal.tenant);
+      const shown = seesAll ? shownTarget : (target: TargetDocument): NamedTarget => ({ name: plainName(target) });
+      const sentTo = all.map(shown);
+      return {
+        ...fixed,
+        delivery: { settings: delivery, targets: sentTo },
+        ...flatTarget(
+          all.find(({ kind }) => kind !== 'webhook'),
+          seesAll || config.compat.allows('showFtpTarget'),
+        ),
+      };
     },
   });
+}
+
+/** The target as recorders of an older server read it; null in every key for who may not see it, and where there is none. */
+function flatTarget(target: TargetDocument | undefined, isSeen: boolean): FlatTarget {
+  if (!isSeen || target === undefined || target.kind === 'webhook')
+    return { host: null, port: null, username: null, password: null, directory: null };
+  const { host, port, username, directory } = target;
+  return { host, port, username, password: MASK, directory };
 }
 
 function valuesOf(config: RouteDeps['config'], names: readonly string[]): Values {

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import type { Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
+import type { GrantRequest } from '../../protocol/oauth-schemas.ts';
 import { basicCredentials, signIn } from '../auth.ts';
 import type { RouteDeps } from '../deps.ts';
 import { OAuthError } from './oauth-errors.ts';
@@ -30,6 +31,7 @@ function credentialsOf(authorization: string | undefined, fields: ClientFields):
   const { client_id: id, client_secret: secret } = fields;
   if (authorization === undefined) {
     if (id === undefined || secret === undefined) {
+      if (id !== undefined) throw new OAuthError('invalid_request', 'client_secret is missing.');
       throw new LadingError('unauthorized', 'Send the client id and secret: by HTTP Basic, or in the form.');
     }
     return { id, secret };
@@ -55,4 +57,27 @@ function decoded(text: string): string | null {
   } catch {
     return null;
   }
+}
+
+/**
+ * Whose refresh token this is, for programs that send nothing else (`LADING_COMPAT=audio-ftp`). Null when the client says who it is: then
+ * it has to prove it.
+ * @throws OAuthError `invalid_grant`
+ */
+export function ownerOfRefresh(
+  { identity }: RouteDeps,
+  request: FastifyRequest<{ Body: GrantRequest }>,
+): Principal | null {
+  const { client_id: id, client_secret: secret, refresh_token: token } = request.body;
+  if (request.headers.authorization !== undefined || secret !== undefined || token === undefined) return null;
+  // Whoever proves nothing ends no sign-in either.
+  const family = identity.signIns.isTaken(token) ? identity.signIns.familyOf(token) : null;
+  const principal = family?.kind === 'device' ? identity.subject('device', family.subject) : null;
+  if (!principal || (id !== undefined && id !== principal.id)) throw badRefreshToken();
+  request.audited = { principal };
+  return principal;
+}
+
+export function badRefreshToken(): OAuthError {
+  return new OAuthError('invalid_grant', 'The refresh token is invalid, expired, revoked, or was used before.');
 }

@@ -3,7 +3,6 @@
  * (RFC 7662).
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import Type from 'typebox';
 import type { Principal } from '../../contracts.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
 import { type Issued, issuedToken } from '../../identity/issued.ts';
@@ -16,18 +15,20 @@ import {
   GrantRequest,
   Introspection,
   OAuthRefusal,
+  Revoked,
   TokenQuestion,
   Verified,
 } from '../../protocol/oauth-schemas.ts';
 import { ForeignQuery } from '../../protocol/schema-parts.ts';
 import { parseScopes, type Scope } from '../../protocol/scopes.ts';
-import { iso } from '../../protocol/times.ts';
+import { plainTime } from '../../protocol/times.ts';
 import { noteChange } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { formBodies } from '../form.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';
+import { recorderRefusal } from '../recorder-refusals.ts';
 import { smallBody } from '../refuse.ts';
-import { authenticateClient } from './oauth-clients.ts';
+import { authenticateClient, badRefreshToken, ownerOfRefresh } from './oauth-clients.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from './oauth-errors.ts';
 
 const tags = ['Clients'];
@@ -51,6 +52,7 @@ export function oauthRoutes(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { config } = deps;
   app.post<{ Body: GrantRequest }>('/api/oauth/token', {
     schema: {
       tags,
@@ -74,7 +76,9 @@ function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
       const grant = GRANT_TYPES.find((known) => known === body.grant_type);
       if (body.grant_type === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.');
       if (!grant) throw new OAuthError('unsupported_grant_type', `There are ${GRANT_TYPES.join(' and ')}.`);
-      const client = await authenticateClient(deps, request, body);
+      const alone =
+        grant === 'refresh_token' && config.compat.allows('refreshAlone') ? ownerOfRefresh(deps, request) : null;
+      const client = alone ?? (await authenticateClient(deps, request, body));
       reply.headers(NO_STORE);
       return grant === 'client_credentials' ? begin(deps, request, client) : refresh(deps, request, client);
     },
@@ -109,7 +113,8 @@ async function refresh(
   const fresh = signIns.isTaken(token);
   const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
   if (!fresh) noteReuse(deps, request, client, family.id);
-  const renewable = await signIns.refresh(token).catch((error: unknown) => {
+  const keeps = deps.config.compat.allows('keepRefreshToken') && signIns.ofToken(token) !== null;
+  const renewable = await (keeps ? signIns.reuse(token) : signIns.refresh(token)).catch((error: unknown) => {
     throw error instanceof LadingError && error.code === 'unauthorized' ? badRefreshToken() : error;
   });
   return replyOf(deps, client, renewable, scopes);
@@ -158,20 +163,18 @@ function scopesOf(asked: string): Scope[] {
 function replyOf(deps: RouteDeps, client: Principal, renewable: Renewable, scopes: Scope[] | null): GrantReply {
   const { signIn, refreshToken } = renewable;
   const { token, claims } = deps.tokens.grant(client, { signIn: signIn.id, ...(scopes ? { scopes } : {}) });
+  const expiresAt = plainTime(deps.clock.dateOf(endOf(claims)));
   return {
     access_token: token,
     refresh_token: refreshToken,
     token_type: 'bearer',
     expires_in: claims.exp - claims.iat,
     refresh_expires_in: Math.max(0, Math.floor((signIn.expiresAt - deps.clock.steady()) / 1000)),
-    access_token_expires_at: iso(deps.clock.dateOf(endOf(claims))),
-    refresh_token_expires_at: iso(deps.clock.dateOf(signIn.expiresAt)),
+    expires_at: expiresAt,
+    access_token_expires_at: expiresAt,
+    refresh_token_expires_at: plainTime(deps.clock.dateOf(signIn.expiresAt)),
     ...(scopes ? { scope: scopes.join(' ') } : {}),
   };
-}
-
-function badRefreshToken(): OAuthError {
-  return new OAuthError('invalid_grant', 'The refresh token is invalid, expired, revoked, or was used before.');
 }
 
 function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
@@ -183,7 +186,7 @@ function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
       consumes,
       querystring: ForeignQuery,
       body: TokenQuestion,
-      response: { 200: Type.Null({ description: 'It is worthless now, or was before.' }) },
+      response: { 200: Revoked },
       documented: {
         replies: { 200: ['Cache-Control'] },
         errors: [...ERRORS, 'insufficient_storage'],
@@ -192,7 +195,7 @@ function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
     },
     config: { refusal: oauthRefusal, audit: 'token_revoked' },
     preParsing: smallBody(deps.config.idleSeconds),
-    handler: async (request, reply) => {
+    handler: async (request, reply): Promise<Revoked> => {
       const client = await authenticateClient(deps, request, request.body);
       const target = await revoke(deps, client, tokenOf(request.body));
       request.audited = {
@@ -200,7 +203,8 @@ function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
         ...(target === null ? { detail: 'no token of this client' } : { target }),
       };
       if (target !== null) noteChange(request, { token: 'good' }, { token: 'revoked' });
-      return reply.headers(NO_STORE).send();
+      reply.headers(NO_STORE);
+      return { message: 'The token is worthless now, or was before.' };
     },
   });
 }
@@ -281,7 +285,7 @@ export function verifyRoute(app: FastifyInstance): void {
       response: { 200: Verified },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
-    config: { needs: 'sign-in' },
+    config: { needs: 'sign-in', refusal: recorderRefusal },
     handler: async ({ principal }, reply): Promise<Verified> => {
       reply.header('cache-control', 'no-store');
       const { id, role, tenant, kind, scopes } = principal;
