@@ -19,7 +19,6 @@ import type { IngestDeps } from './ingest.ts';
 import type { DigestsBehind } from './late.ts';
 import { type Received, Receiver } from './receiver.ts';
 import { assertStands, fileTooLarge, revoked, underWay } from './refusals.ts';
-import { freeNames } from './resource.ts';
 import { uploadStatus } from './status.ts';
 import type { Handles, OpenUpload } from './upload.ts';
 
@@ -29,8 +28,8 @@ export interface WholeIntent {
   name: string;
   /** Replace the complete file of this name; readers get the old one until the new one is complete. */
   overwrite: boolean;
-  /** A file or an upload that has the name stays: this one gets the name with a number. */
-  beside?: boolean;
+  /** A file or an upload that has the name stays: this one gets the first of these names that nobody has. */
+  beside?: ((name: string) => Iterable<string>) | undefined;
   /** Null: by the name's extension. */
   contentType: string | null;
   /** Of the whole file. */
@@ -125,7 +124,7 @@ export class WholeFiles {
   /** As `enter`, under the first name that nobody has where the intent leaves that open. */
   async #enterNamed(intent: WholeIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
     let working = false;
-    for (const name of intent.beside ? freeNames(intent.name) : []) {
+    for (const name of intent.beside?.(intent.name) ?? []) {
       try {
         return await this.#enter({ ...intent, name }, (upload, handles) => {
           working = true;

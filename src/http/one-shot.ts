@@ -77,66 +77,28 @@ export async function receiveOneShot(
   );
   try {
     const file = await form.file(missing);
-    const given = checkName(nameOf(form.fileName));
+    const name = checkName(nameOf(form.fileName));
     const precondition = preconditionOf(request);
     const said = { contentType: null, reprDigest: null, leastSize };
-    const intent: WholeIntent = { owner, name: given, overwrite, ...said, stands, precondition };
     // Whoever says which file they mean, by a precondition too, gets no other one.
-    const others = overwrite || precondition ? [] : (beside?.(given) ?? []);
-    const place = await placeOf(engine, intent, others);
-    const { name } = place.intent;
-    try {
-      const status = await engine.receiveWhole(file, place.intent, async (arrived) => {
-        await form.finish();
-        // Before anybody looks at it: what is wrong with it is no business of theirs any more.
-        assertStands(stands);
-        return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
-      });
-      return { status, fields: form.fields, fileName: form.fileName };
-    } finally {
-      place.leave();
-    }
+    const names = overwrite || precondition ? undefined : beside && ((given: string) => namesOf(given, beside));
+    const intent: WholeIntent = { owner, name, overwrite, beside: names, ...said, stands, precondition };
+    await engine.admitWhole(intent);
+    const status = await engine.receiveWhole(file, intent, async (arrived) => {
+      await form.finish();
+      // Before anybody looks at it: what is wrong with it is no business of theirs any more.
+      assertStands(stands);
+      return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
+    });
+    return { status, fields: form.fields, fileName: form.fileName };
   } finally {
     form.release();
   }
 }
 
-/** Names that somebody is sending a file for, so that two who send the same at once get two. */
-const taken = new WeakMap<Engine, Set<string>>();
-
-/**
- * The intent with the first name that is free, which is held until `leave`.
- * @throws LadingError as `Engine.admitWhole`, `already_exists` when none is free
- */
-async function placeOf(
-  engine: Engine,
-  intent: WholeIntent,
-  others: Iterable<string>,
-): Promise<{ intent: WholeIntent; leave(): void }> {
-  const held = taken.get(engine) ?? new Set();
-  taken.set(engine, held);
-  let refusal: unknown = null;
-  for (const name of namesOf(intent.name, others)) {
-    const key = JSON.stringify([intent.owner, name]);
-    const leave = (): void => void held.delete(key);
-    if (held.has(key) && !intent.overwrite) continue;
-    held.add(key);
-    try {
-      const named = { ...intent, name };
-      await engine.admitWhole(named);
-      return { intent: named, leave };
-    } catch (error) {
-      leave();
-      if (!(error instanceof LadingError && error.code === 'already_exists')) throw error;
-      refusal ??= error;
-    }
-  }
-  throw refusal ?? new LadingError('already_exists', 'A file of this name is being uploaded. Send it again.');
-}
-
-function* namesOf(given: string, others: Iterable<string>): Generator<string> {
+function* namesOf(given: string, beside: NonNullable<OneShot['beside']>): Generator<string> {
   yield given;
-  for (const name of others) if (name !== given) yield checkName(name);
+  for (const name of beside(given)) if (name !== given) yield checkName(name);
 }
 
 function givenName(fileName: string | null): string {
