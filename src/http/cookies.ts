@@ -53,8 +53,8 @@ export function setCookies(
 /** True for a page of another site whose origin is allowed. */
 function isAcross({ headers: { origin, 'sec-fetch-site': from }, site, hostname }: FastifyRequest): boolean {
   if (origin === undefined || from === 'same-origin' || !site.isAllowed(origin)) return false;
-  // One of another port is of the same site. Without TLS its browser may keep no Secure cookies.
-  const isNear = from === undefined ? new URL(origin).hostname === hostname.toLowerCase() : from === 'same-site';
+  // One of another port may be of the same site. Without TLS its browser may keep no Secure cookies, and needs none of other sites.
+  const isNear = from === 'same-site' || (site.isPlain && new URL(origin).hostname === hostname.toLowerCase());
   return site.secure || !isNear;
 }
 

@@ -28,8 +28,9 @@ export async function createAccount(
   asker?: Asker,
 ): Promise<PersonDocument> {
   const username = checkUsername(given.username);
-  const name = given.name === undefined ? '' : checkPersonalName(given.name, 'name');
-  const contact = given.email === undefined ? null : checkEmail(given.email);
+  // Older programs send what they do not know as empty text.
+  const name = given.name ? checkPersonalName(given.name, 'name') : '';
+  const contact = given.email ? checkEmail(given.email) : null;
   await checkPassword(given.password, { email: contact ?? '', name: username, surname: name, site }, asker);
   const account = { kind, username, contact };
   const { password } = given;

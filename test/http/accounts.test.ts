@@ -165,6 +165,16 @@ test('a token is valid for a year, if nothing else is set', async (t) => {
   assert.ok(Math.abs(until / 1000 - Number(exp)) < 2);
 });
 
+test('what is empty is not known', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  const made = await ask(origin, '/ops/signup', {
+    body: { username: 'anna', password: PASSWORD, name: '', email: '' },
+  });
+  assert.equal(made.status, 201, await made.clone().text());
+  const { name, email } = (await made.json()) as Account;
+  assert.deepEqual([name, email], [null, null]);
+});
+
 test('a name may hold spaces; those that nobody sees make no other one', async (t) => {
   const server = await startServer(t, OPEN);
   const { origin } = server;

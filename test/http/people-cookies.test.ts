@@ -130,11 +130,18 @@ test('a page of another site whose origin is allowed gets cookies that come back
   assert.deepEqual(await set({ origin: app }), across);
   assert.deepEqual(await set({ origin: app, 'sec-fetch-site': 'cross-site' }), across);
   assert.deepEqual(await set({ origin: app, host: 'files.example.org' }), across);
-  // Another port of one machine is one site.
-  assert.deepEqual(await set({ origin: app, host: `localhost:${port}` }), near);
+  assert.deepEqual(await set({ origin: app, host: `localhost:${port}` }), across);
+  // Another port of one machine is one site, where the browser says so.
   assert.deepEqual(await set({ origin: app, host: `localhost:${port}`, 'sec-fetch-site': 'same-site' }), near);
   assert.deepEqual(await set({ origin }), near);
   assert.deepEqual(await set({}), near);
+  const plain = await startServer(t, { ...OPEN, LADING_ALLOWED_ORIGINS: app, LADING_PUBLIC_URL: 'http://localhost' });
+  await register(plain.origin);
+  const lan = await send(plain.origin, '/v1/auth/login', { origin: app, host: 'localhost' }, anna);
+  assert.ok(
+    lan.cookies.every((line) => !/None|Secure/.test(line)),
+    'without TLS nothing else is kept',
+  );
   const { status, cookies } = await send(origin, '/v1/auth/login', { origin: 'http://localhost:3001' }, anna);
   assert.deepEqual([status, cookies], [403, []]);
 });
