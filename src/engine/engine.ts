@@ -129,7 +129,7 @@ export class Engine {
     const committer = new Committer({ ...doors, usage, durability, happened, announce });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
     const running = new Map<string, Running>();
-    const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.users === 0 && !running.has(upload.id);
+    const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.senders === 0 && !running.has(upload.id);
     const succession = new Succession({ ...doors, uploads, committer, isIdle, warn, happened, announce });
     const sealer = new Sealer({
       ...doors,
@@ -395,8 +395,8 @@ export class Engine {
   }
 
   /** Ends the unfinished upload of a name and keeps its complete file; see `Removal.cancel`. Throws `not_found`, `precondition_failed`. */
-  cancel(owner: string, name: string, precondition?: Precondition): Promise<void> {
-    return this.#removal.cancel(owner, name, precondition);
+  cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
+    return this.#removal.cancel(owner, name, precondition, id);
   }
 
   /** Ends an upload of undeclared size now. A file already complete stays so. Throws `not_found`, `not_contiguous`, `precondition_failed`. */

@@ -317,7 +317,7 @@ export class Ingest {
         continue;
       }
       const overdue = !more && clock.since(upload.lastCommitAt) >= limits.openEndedMs;
-      const settle = upload.visible && upload.coveredSoFar && upload.users === 1 && (overdue || intent.overwrite);
+      const settle = upload.visible && upload.coveredSoFar && upload.senders === 1 && (overdue || intent.overwrite);
       if (!settle && !upload.sealed) return { upload, handles, sealed: null };
       try {
         if (settle) await sealer.seal(upload, true);

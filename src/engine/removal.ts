@@ -90,13 +90,15 @@ export class Removal {
   /**
    * Ends the unfinished upload of a name, a replacement included, and those that wait for the name, and removes their bytes; requests that
    * still send to them are ended. The complete file stays.
+   * @param id of the one that is meant; by default all of the name
    * @throws LadingError `not_found` when there is none, or when it became complete before; `precondition_failed`
    */
-  async cancel(owner: string, name: string, precondition?: Precondition): Promise<void> {
+  async cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
     const { uploads, current } = this.#deps;
     const made = await uploads.findMade(owner, name);
     const there = made && !made.coveredSoFar ? [made] : [];
-    const unfinished = [...there, ...uploads.asides(owner, name)];
+    const all = [...there, ...uploads.asides(owner, name)];
+    const unfinished = id === undefined ? all : all.filter((upload) => upload.id === id);
     if (unfinished.length > 0) await current.assert(precondition, owner, name);
     let cancelled = false;
     for (const upload of unfinished) if (await this.cancelUpload(upload)) cancelled = true;

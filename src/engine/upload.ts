@@ -52,6 +52,8 @@ export class OpenUpload {
   visible = false;
   /** A document of it may be on disk, though the write failed. */
   written = false;
+  /** Requests among its users; others are this side's own, as when it is parked or sealed. */
+  senders = 0;
   /** Somebody was told that bytes of it count, or knows its address. */
   acknowledged = false;
   /** Set once the upload is over: what requests that still run are told. */

@@ -91,9 +91,11 @@ export class Uploads {
 
   async #hold(upload: OpenUpload): Promise<Handles> {
     this.resume(upload);
+    upload.senders += 1;
     try {
       return await upload.enter(() => this.open(upload.id));
     } catch (error) {
+      upload.senders -= 1;
       await this.#discardUnused(upload);
       throw error;
     }
@@ -301,6 +303,7 @@ export class Uploads {
 
   /** After a request: an upload that nobody uses and that never got its first chunk leaves no trace. */
   async leave(upload: OpenUpload): Promise<void> {
+    upload.senders -= 1;
     upload.leave();
     this.left(upload);
     await this.#discardUnused(upload);

@@ -66,10 +66,10 @@ export class WholeFiles {
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
   async admit({ owner, name, overwrite, beside, leastSize, precondition }: WholeIntent): Promise<void> {
-    const { catalog, current, limits, uploads, usage } = this.#deps;
+    const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
     const upload = beside ? undefined : uploads.find(owner, name);
-    const inUse = upload && (!upload.visible || (upload.users > 0 && !upload.coveredSoFar));
+    const inUse = upload && (!upload.visible || (!upload.coveredSoFar && !isIdle(upload)));
     if (inUse || (upload && !overwrite)) throw underWay();
     await current.assert(precondition, owner, name);
     if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw alreadyThere();
@@ -147,7 +147,7 @@ export class WholeFiles {
     for (;;) {
       const { upload, handles } = await this.#place(owner, name, overwrite);
       try {
-        if (overwrite && upload.visible && upload.coveredSoFar && upload.users === 1) {
+        if (overwrite && upload.visible && upload.coveredSoFar && upload.senders === 1) {
           await sealer.seal(upload);
           continue;
         }

@@ -26,6 +26,12 @@ export interface Remote {
   complete(name: string): Promise<FileStatus>;
   /** False when there was nothing. */
   remove(name: string): Promise<boolean>;
+  /** A whole file in one request, in place of what is there. */
+  put(name: string, bytes: Uint8Array): Promise<FileStatus>;
+  /** Ends the unfinished upload alone; false when there was none. */
+  cancel(name: string): Promise<boolean>;
+  /** Parks every upload that nobody sends to, if the server was set up to do so. */
+  sweep(): Promise<void>;
   /** Bytes `start` to `end` of what a download of the name gives; null when they are not all there. */
   read(name: string, start: number, end: number): Promise<Buffer | null>;
 }
@@ -55,6 +61,11 @@ export class Cargo {
   old: Edition | null = null;
   /** A deletion was asked for; the answer did not come yet. */
   removing = false;
+  /** A whole file was sent in place of all that; the answer did not come yet. */
+  putting: Edition | null = null;
+  /** The end of the unfinished upload alone was asked for; the answer did not come yet. */
+  cancelling = false;
+  #seeds = 1;
   readonly #random: Random;
 
   constructor(name: string, declared: boolean, random: Random) {
@@ -73,6 +84,9 @@ export class Cargo {
     copy.acked = this.acked.slice();
     copy.sealed = this.sealed;
     copy.removing = this.removing;
+    copy.putting = this.putting && { ...this.putting };
+    copy.cancelling = this.cancelling;
+    copy.#seeds = this.#seeds;
     return copy;
   }
 
@@ -83,14 +97,35 @@ export class Cargo {
 
   #begin(old: Edition | null): void {
     this.old = old;
-    this.now = this.#edition(this.now.seed + 1);
+    this.now = this.#next();
     this.acked = new Uint8Array(this.now.size);
     this.sealed = false;
     this.removing = false;
+    this.cancelling = false;
+  }
+
+  /** What no edition before had in it. */
+  #next(): Edition {
+    this.#seeds += 1;
+    return this.#edition(this.#seeds);
+  }
+
+  /** This edition is the complete file of the name, and all there is. */
+  #is(edition: Edition): void {
+    this.now = edition;
+    this.old = null;
+    this.acked = new Uint8Array(edition.size).fill(1);
+    this.sealed = true;
+    this.putting = null;
+    this.cancelling = false;
   }
 
   /** One thing that a device might do next. */
   async step(remote: Remote): Promise<void> {
+    if (this.putting || (!this.removing && !this.cancelling && this.#random.once(25))) return await this.#put(remote);
+    if (this.cancelling || (this.old !== null && this.now.id !== null && this.#random.once(15)))
+      return await this.#cancel(remote);
+    if (this.#random.once(20)) await remote.sweep();
     if (this.sealed && !this.removing && this.#random.once(3)) return await this.#repeat(remote);
     if (this.removing || (this.sealed && (!this.declared || this.#random.once(2)))) return await this.#remove(remote);
     if (this.sealed) this.#begin(this.now);
@@ -105,6 +140,8 @@ export class Cargo {
   /** Sends whatever is missing and sees that the file is right. */
   async finish(remote: Remote): Promise<void> {
     if (this.removing) await this.#remove(remote);
+    if (this.putting) await this.#put(remote);
+    if (this.cancelling) await this.#cancel(remote);
     for (let steps = 0; !this.sealed; steps += 1) {
       assert.ok(steps < 10_000, `${this.name} never gets complete`);
       await this.step(remote);
@@ -167,6 +204,24 @@ export class Cargo {
     this.#acknowledged(this.now, status, start, end);
   }
 
+  /** A whole file in one request; the unfinished upload of the name ends with it, and not before. */
+  async #put(remote: Remote): Promise<void> {
+    this.putting ??= this.#next();
+    const edition = this.putting;
+    const { id } = await remote.put(this.name, content(0, edition.size, edition.seed));
+    this.#is({ ...edition, id });
+  }
+
+  /** Ends a replacement; the file that it would have replaced stays. */
+  async #cancel(remote: Remote): Promise<void> {
+    this.cancelling = true;
+    const ended = await remote.cancel(this.name);
+    const { old } = this;
+    // It may have become complete before, or ended already.
+    if (old && (ended || (await remote.status(this.name)).id === old.id)) this.#is(old);
+    this.cancelling = false;
+  }
+
   async #remove(remote: Remote): Promise<void> {
     this.removing = true;
     await remote.remove(this.name);
@@ -181,6 +236,13 @@ export class Cargo {
     const status = await remote.status(this.name);
     const say = (what: string): string =>
       `${what}: ${JSON.stringify({ ...status, missing: status.missing.slice(0, 9) })}, expected ${this.#describe()}`;
+    if (this.putting !== null) {
+      const { size, seed } = this.putting;
+      const crc = hex32(crc32(content(0, size, seed)));
+      const there = status.status === 'complete' && status.total_bytes === size && status.crc32 === crc;
+      if (there) this.#is({ ...this.putting, id: status.id });
+      else this.putting = null;
+    }
     if (status.status === 'pending') {
       const nothing = this.removing || (this.now.id === null && this.old === null);
       assert.ok(nothing, say('what was acknowledged is gone'));
@@ -188,8 +250,9 @@ export class Cargo {
       return;
     }
     if (this.old !== null && status.id === this.old.id) {
-      assert.equal(this.now.id, null, say('the replacement is gone'));
+      assert.ok(this.now.id === null || this.cancelling, say('the replacement is gone'));
       await this.#isWhole(remote, this.old, say);
+      if (this.cancelling) this.#is(this.old);
       return;
     }
     if (this.now.id !== null) assert.equal(status.id, this.now.id, say('another upload than before'));
@@ -208,6 +271,7 @@ export class Cargo {
     } else {
       await this.#isRight(remote, stored, say);
     }
+    this.cancelling = false;
     this.acked = stored;
   }
 
@@ -225,8 +289,16 @@ export class Cargo {
   }
 
   #describe(): string {
-    const { now, old, sealed, removing } = this;
-    return JSON.stringify({ now, old, sealed, removing, acked: runsOf(this.acked, 1).slice(0, 9) });
+    const { now, old, sealed, removing, putting, cancelling } = this;
+    return JSON.stringify({
+      now,
+      old,
+      sealed,
+      removing,
+      putting,
+      cancelling,
+      acked: runsOf(this.acked, 1).slice(0, 9),
+    });
   }
 }
 

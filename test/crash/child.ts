@@ -131,6 +131,24 @@ export class Device implements Remote {
     }
   }
 
+  put(name: string, bytes: Uint8Array): Promise<FileStatus> {
+    return this.#ask('PUT', `/api/files/content/${name}`, { body: Buffer.from(bytes) });
+  }
+
+  async cancel(name: string): Promise<boolean> {
+    try {
+      await this.#ask('DELETE', `/api/files/${name}?upload=only`);
+      return true;
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 404) return false;
+      throw error;
+    }
+  }
+
+  async sweep(): Promise<void> {
+    await this.#ask('POST', '/api/sweep');
+  }
+
   async read(name: string, start: number, end: number): Promise<Buffer | null> {
     const { status, bytes } = await this.#request('GET', `/api/files/download/${name}`, {
       headers: { range: `bytes=${start}-${end}` },

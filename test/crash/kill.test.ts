@@ -22,7 +22,10 @@ const LANES = 2;
 const DECLARED = [true, true, true, true, false, false];
 
 function startChild(t: TestContext, dataDir: string, round: number): Child {
-  const child = new Child(dataDir, { LADING_DURABILITY: round % 2 === 0 ? 'chunk' : 'seal' });
+  const child = new Child(dataDir, {
+    LADING_DURABILITY: round % 2 === 0 ? 'chunk' : 'seal',
+    LADING_STALE_SECONDS: '1',
+  });
   t.after(() => child.kill());
   return child;
 }

@@ -69,6 +69,16 @@ class Stillness {
   }
 }
 
+async function found(removal: Promise<unknown>): Promise<boolean> {
+  try {
+    await removal;
+    return true;
+  } catch (error) {
+    if (error instanceof LadingError && error.code === 'not_found') return false;
+    throw error;
+  }
+}
+
 function remoteTo(engine: () => Engine): Remote {
   return {
     send: (name, start, bytes, sending) => {
@@ -77,15 +87,13 @@ function remoteTo(engine: () => Engine): Remote {
     },
     status: (name) => engine().status(OWNER, name),
     complete: (name) => engine().complete(OWNER, name),
-    remove: async (name) => {
-      try {
-        await engine().remove(OWNER, name);
-        return true;
-      } catch (error) {
-        if (error instanceof LadingError && error.code === 'not_found') return false;
-        throw error;
-      }
+    remove: (name) => found(engine().remove(OWNER, name)),
+    cancel: (name) => found(engine().cancel(OWNER, name)),
+    put: (name, bytes) => {
+      const whole = { owner: OWNER, name, overwrite: true, contentType: null, reprDigest: null, leastSize: 0 };
+      return engine().receiveWhole(Readable.from([Buffer.from(bytes)]), whole, async () => null);
     },
+    sweep: async () => void (await engine().sweep()),
     read: async (name, start, end) => {
       const file = await engine().open(OWNER, name);
       try {
@@ -107,6 +115,8 @@ interface Loss {
   label: string;
 }
 
+/** Whatever nobody sends to is parked with the next sweep. */
+const HASTY = { staleSeconds: 0 };
 const CONCURRENT = [true, true, true, false, false];
 
 async function crashes(t: TestContext, durability: Durability, losses: number): Promise<Loss[]> {
@@ -116,7 +126,7 @@ async function crashes(t: TestContext, durability: Durability, losses: number): 
   const power = await PowerLossDisk.over(dataDir);
   const still = new Stillness();
   const threads = still.threads(testThreads());
-  const run = await startEngine(t, { durability }, { dataDir, disk: still.disk(power), threads });
+  const run = await startEngine(t, { durability, ...HASTY }, { dataDir, disk: still.disk(power), threads });
   t.after(() => rm(place, { recursive: true, force: true }));
   const cargos = CONCURRENT.map((declared, i) => new Cargo(`f${i}`, declared, random.fork()));
   const kept: Loss[] = [];

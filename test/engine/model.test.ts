@@ -3,16 +3,19 @@
  * time, with restarts in between, the stored bytes are those of the model, or the refusal is the documented one.
  */
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LadingError } from '../../src/errors.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
 import { type ChunkToSend, readBack, sendChunk } from '../support/chunks.ts';
+import { clockOf } from '../support/clock.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 
 const OWNER = 'device';
 const MOST_BYTES = 400;
+const DAY_MS = 24 * 3600 * 1000;
 
 type Fault = 'none' | 'checksum' | 'crc' | 'bytes' | 'short' | 'long' | 'broken';
 
@@ -26,7 +29,8 @@ interface Send {
 type Step =
   | Send
   | { kind: 'together'; sends: Send[] }
-  | { kind: 'complete' | 'delete' | 'restart' | 'crash' | 'sweep' };
+  | { kind: 'put'; length: number }
+  | { kind: 'complete' | 'delete' | 'cancel' | 'silence' | 'restart' | 'crash' | 'sweep' };
 
 /** The file as a child would keep it: one cell a byte. */
 class Model {
@@ -34,8 +38,16 @@ class Model {
   size: number | null = null;
   sealed = false;
   visible = false;
+  /** Only silence sealed it, so that a chunk past its end continues it. */
+  silent = false;
+  /** Bytes that were complete when it was continued. */
+  kept: number | null = null;
+  parked = false;
 
   reset(): void {
+    this.silent = false;
+    this.kept = null;
+    this.parked = false;
     this.cells = [];
     this.size = null;
     this.sealed = false;
@@ -54,10 +66,55 @@ class Model {
     return this.received === this.end;
   }
 
-  /** The code that this chunk must be refused with, or null; does not change the model. */
+  /** Nothing of the upload is missing as far as anybody knows, so it reads as a complete file. */
+  get complete(): boolean {
+    return this.sealed || (this.visible && this.size === null && this.gapless);
+  }
+
+  /** Nothing came for long. */
+  silence(): void {
+    if (!this.visible || this.sealed) return;
+    if (!this.complete) {
+      this.parked = true;
+      return;
+    }
+    this.sealed = true;
+    this.silent = true;
+    this.kept = null;
+  }
+
+  /** A chunk goes past the end of what silence sealed: it is an upload again, whatever becomes of the chunk. */
+  goesOn({ start, length }: Send): void {
+    if (!this.silent || start + length <= this.end) return;
+    this.kept = this.end;
+    this.sealed = false;
+    this.silent = false;
+  }
+
+  /** The unfinished upload is cancelled. */
+  cancel(): void {
+    const { kept, cells } = this;
+    this.reset();
+    if (kept === null) return;
+    this.cells = cells.slice(0, kept);
+    this.visible = true;
+    this.sealed = true;
+    this.silent = true;
+  }
+
+  /** A whole file came in place of all that. */
+  put(bytes: Uint8Array): void {
+    this.reset();
+    this.cells = [...bytes];
+    this.visible = true;
+    this.sealed = true;
+  }
+
+  /** The code that this chunk must be refused with, or null; changes the model only in that it goes on. */
   refusal(send: Send, bytes: Uint8Array): string | null {
     const last = send.start + send.length - 1;
     if (send.declare !== null && last >= send.declare) return 'out_of_bounds';
+    this.goesOn(send);
     const size = this.sealed ? this.end : this.size;
     if (send.declare !== null && size !== null && send.declare !== size) return 'size_conflict';
     if (send.declare !== null && send.declare < this.end) return 'size_conflict';
@@ -77,7 +134,10 @@ class Model {
     bytes.forEach((byte, i) => {
       this.cells[send.start + i] = byte;
     });
-    if (this.size !== null && this.received === this.size) this.sealed = true;
+    this.parked = false;
+    if (this.size === null || this.received !== this.size) return;
+    this.sealed = true;
+    this.kept = null;
   }
 }
 
@@ -129,7 +189,17 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 3,
     arbitrary: fc.constantFrom({ kind: 'restart' as const }, { kind: 'crash' as const }, { kind: 'sweep' as const }),
   },
-  { weight: 1, arbitrary: fc.constantFrom({ kind: 'complete' as const }, { kind: 'delete' as const }) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(
+      { kind: 'complete' as const },
+      { kind: 'delete' as const },
+      { kind: 'cancel' as const },
+      { kind: 'silence' as const },
+      { kind: 'silence' as const },
+    ),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('put' as const), length: fc.integer({ min: 1, max: 150 }) }) },
 );
 
 async function apply({ run, name }: Device, model: Model, sends: Send[]): Promise<void> {
@@ -149,11 +219,14 @@ async function apply({ run, name }: Device, model: Model, sends: Send[]): Promis
 
 async function compare({ run, name }: Device, model: Model): Promise<void> {
   const status = await run.engine.status(OWNER, name);
-  const complete = model.sealed || (model.visible && model.size === null && model.gapless);
+  const { complete } = model;
+  assert.equal(status.stale === true, model.parked, 'parked');
   assert.equal(status.status, complete ? 'complete' : model.visible ? 'partial' : 'pending');
   assert.equal(status.bytes_received, model.received);
   const stored = await readBack(run.engine, OWNER, name, Math.max(model.end, 1));
-  assert.deepEqual(stored, model.cells);
+  // With a gap in it what was complete before is what readers get.
+  const kept = !complete && model.kept !== null;
+  assert.deepEqual(stored, kept ? model.cells.slice(0, model.kept ?? 0) : model.cells);
   if (complete) assert.equal(status.crc32, hex32(crc32(Uint8Array.from(model.cells, (cell) => cell ?? 0))));
 }
 
@@ -161,6 +234,8 @@ async function compare({ run, name }: Device, model: Model): Promise<void> {
 interface Device {
   run: EngineUnderTest;
   name: string;
+  /** So much time goes by. */
+  pass(ms: number): void;
 }
 
 async function take(device: Device, model: Model, one: Step): Promise<void> {
@@ -170,14 +245,31 @@ async function take(device: Device, model: Model, one: Step): Promise<void> {
   else if (one.kind === 'restart') await run.restart();
   else if (one.kind === 'crash') await run.crash();
   else if (one.kind === 'sweep') await run.engine.sweep();
-  else if (one.kind === 'delete') {
+  else if (one.kind === 'silence') {
+    device.pass(2 * DAY_MS);
+    await run.engine.sweep();
+    model.silence();
+  } else if (one.kind === 'put') {
+    const bytes = truth(0, one.length);
+    const whole = { owner: OWNER, name, overwrite: true, contentType: null, reprDigest: null, leastSize: 0 };
+    await run.engine.receiveWhole(Readable.from([Buffer.from(bytes)]), whole, async () => null);
+    model.put(bytes);
+  } else if (one.kind === 'cancel') {
+    const unfinished = model.visible && !model.complete;
+    assert.equal(await codeOf(run.engine.cancel(OWNER, name)), unfinished ? null : 'not_found');
+    if (unfinished) model.cancel();
+  } else if (one.kind === 'delete') {
     assert.equal(await codeOf(run.engine.remove(OWNER, name)), model.visible ? null : 'not_found');
     model.reset();
   } else {
     const code = await codeOf(run.engine.complete(OWNER, name));
     const whole = model.sealed || (model.size === null && model.gapless);
     assert.equal(code, !model.visible ? 'not_found' : whole ? null : 'not_contiguous');
-    if (code === null) model.sealed = true;
+    if (code === null) {
+      model.sealed = true;
+      model.silent = false;
+      model.kept = null;
+    }
   }
   await compare(device, model);
 }
@@ -194,12 +286,17 @@ async function codeOf(request: Promise<unknown>): Promise<string | null> {
 
 for (const durability of ['chunk', 'seal'] as const) {
   test(`durability ${durability}: any chunks in any order end in the bytes of the model or in the documented refusal`, async (t) => {
-    const run = await startEngine(t, { durability, openEndedSeconds: 3600 });
+    let passed = 0;
+    const clock = clockOf(() => Date.now() + passed);
+    const run = await startEngine(t, { durability, openEndedSeconds: 3600, staleRemoveDays: 0 }, { clock });
+    const pass = (ms: number): void => {
+      passed += ms;
+    };
     let runs = 0;
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 30 }), async (steps) => {
         runs += 1;
-        const device: Device = { run, name: `some/file-${runs}.bin` };
+        const device: Device = { run, name: `some/file-${runs}.bin`, pass };
         const model = new Model();
         for (const one of steps) await take(device, model, one);
         if (model.visible) await run.engine.remove(OWNER, device.name);

@@ -7,9 +7,10 @@ import type { ResourceAddress, ResourceIntent } from '../../src/engine/resource.
 import type { WholeIntent } from '../../src/engine/whole.ts';
 import { LadingError } from '../../src/errors.ts';
 import { realDisk } from '../../src/storage/disk/disk.ts';
-import { content, download, OWNER, send, text } from '../support/device.ts';
+import { content, download, OWNER, send, text, turnsUntil } from '../support/device.ts';
 import { type EngineUnderTest, startEngine, testThreads } from '../support/engine.ts';
 import { deadFrom, FaultyDisk, failAt } from '../support/faulty-disk.ts';
+import { Tap } from '../support/tap.ts';
 
 const NAME = 'a.bin';
 const WHOLE: WholeIntent = {
@@ -275,6 +276,10 @@ test('when all that wait are known to somebody, one more is refused', async (t) 
   for (let times = 0; times < 9; times += 1) await begin();
   await refuses(begin(), 'already_exists');
   assert.equal(engine.usage(OWNER).openUploads, 9);
+  const [one] = engine.transfers(() => true);
+  await engine.cancel(OWNER, NAME, undefined, one?.file.id ?? '');
+  await refuses(engine.cancel(OWNER, NAME, undefined, one?.file.id ?? ''), 'not_found');
+  assert.equal(engine.usage(OWNER).openUploads, 8, 'that one and no other');
   await engine.cancel(OWNER, NAME);
   assert.equal(engine.usage(OWNER).openUploads, 0);
   await begin();
@@ -316,4 +321,20 @@ test('a digest that does not agree, a precondition that fails and a refusal leav
     await had.kept(under);
     await under.close();
   }
+});
+
+test('what this side does to the upload that has the name refuses nobody', async (t) => {
+  const tap = new Tap();
+  const { engine } = await startEngine(t, { staleSeconds: 0 }, { tap });
+  await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const gate = tap.hold('catalog.put', 'before');
+  const swept = engine.sweep();
+  await gate.reached;
+  await engine.admitWhole(WHOLE);
+  const whole = engine.receiveWhole(stream(NEW), WHOLE, async () => null);
+  await turnsUntil(() => engine.gauges().open_uploads === 2, 'the whole file is on its way');
+  gate.open();
+  await Promise.all([swept, whole]);
+  assert.ok(NEW.equals(await download(engine, NAME)));
+  assert.equal(engine.usage(OWNER).openUploads, 0);
 });
