@@ -308,9 +308,9 @@ export class LadingClient {
     await this.delete(name, options);
   }
 
-  /** Cancels the unfinished upload or replacement of a name; a complete file stays. Throws `not_found`. */
-  async cancel(name: string, options: RemoveOptions = {}): Promise<void> {
-    (await this.#remove(name, options, { upload: 'only' })).discard();
+  /** Cancels the unfinished uploads or replacements of a name, or the one of this `id`; a complete file stays. Throws `not_found`. */
+  async cancel(name: string, options: RemoveOptions & { id?: string | undefined } = {}): Promise<void> {
+    (await this.#remove(name, options, { upload: 'only', id: options.id })).discard();
   }
 
   #remove(name: string, { signal, owner, ifMatch }: RemoveOptions, query: Query = {}): Promise<TransportResponse> {

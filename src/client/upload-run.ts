@@ -257,10 +257,12 @@ export class UploadRun {
     const { signal } = this.#stop;
     const { ifMatch } = this.#options;
     await this.#patience.persist(async () =>
-      this.#client.cancel(this.#options.name, { signal, ifMatch }).catch((reason: unknown) => {
-        // Somebody was faster, or the reply to an earlier try was lost.
-        if (!(reason instanceof LadingError) || reason.code !== 'not_found') throw reason;
-      }),
+      this.#client
+        .cancel(this.#options.name, { signal, ifMatch, id: status.id ?? undefined })
+        .catch((reason: unknown) => {
+          // Somebody was faster, or the reply to an earlier try was lost.
+          if (!(reason instanceof LadingError) || reason.code !== 'not_found') throw reason;
+        }),
     );
   }
 

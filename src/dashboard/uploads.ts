@@ -1,4 +1,5 @@
 /** Cancelling an unfinished upload whoever began it, as somebody asks for who sees it in a list. */
+import type { FileStatus } from '../client/client.ts';
 import type { PageProps } from './pages.ts';
 
 /**
@@ -6,7 +7,11 @@ import type { PageProps } from './pages.ts';
  * begin the upload anew.
  * @param owner whose it is; by default of who is signed in
  */
-export async function endUpload({ who, moves }: PageProps, name: string, owner?: string): Promise<void> {
+export async function endUpload(
+  { who, moves }: PageProps,
+  { filename: name, id }: Pick<FileStatus, 'filename' | 'id'>,
+  owner?: string,
+): Promise<void> {
   if (owner === undefined || owner === who.subject) await moves.abandon(name);
-  await who.client.cancel(name, { owner });
+  await who.client.cancel(name, { owner, id: id ?? undefined });
 }

@@ -129,7 +129,7 @@ async function removeOwn(name: string, own: OwnUploads): Promise<Cancelled> {
 
 async function removeIfOwn(status: FileStatus, own: OwnUploads): Promise<Cancelled> {
   if (!own.saw(status)) return 'foreign';
-  await client.cancel(status.filename).catch((error: unknown) => {
+  await client.cancel(status.filename, { id: status.id ?? undefined }).catch((error: unknown) => {
     if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
   });
   return 'removed';

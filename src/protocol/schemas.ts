@@ -143,6 +143,7 @@ export const DeleteQuery = Type.Object(
         description: 'Cancel the unfinished upload or replacement and keep the complete file; without it both go.',
       }),
     ),
+    id: Type.Optional(Text('With upload=only: the upload of this id and no other of the name.')),
   },
   { title: 'DeleteQuery' },
 );

@@ -100,14 +100,22 @@ test('cancelling and deleting are two things: upload=only keeps the file, the re
   await put(server, client, 'f', 'bye', '&total_size=6&overwrite=true');
   await call(server, admin, 'DELETE', `/api/files/f?upload=only&owner=${client.id}`);
   assert.deepEqual(await removal(), ['file']);
-  for (const wrong of ['upload=file', 'upload=', 'upload=only&upload=only']) {
+  const begun = await put(server, client, 'f', 'one', '&total_size=9');
+  const { id: first } = (await begun.json()) as FileStatus;
+  for (const id of ['0'.repeat(32), stored.id])
+    await assertProblemReply(
+      await fetch(`${origin}/api/files/f?upload=only&id=${id}`, { method: 'DELETE', headers: client.headers }),
+      'not_found',
+    );
+  assert.deepEqual(await removal(`?upload=only&id=${first}`), ['upload']);
+  for (const wrong of [`id=${first}`, 'upload=file', 'upload=', 'upload=only&upload=only']) {
     const reply = await fetch(`${origin}/api/files/f?${wrong}`, { method: 'DELETE', headers: client.headers });
     await assertProblemReply(reply, 'invalid_request');
   }
-  const { entries } = await call<{ entries: { action: string }[] }>(server, admin, 'GET', '/api/audit?limit=5');
+  const { entries } = await call<{ entries: { action: string }[] }>(server, admin, 'GET', '/api/audit?limit=6');
   assert.deepEqual(
     entries.map(({ action }) => action),
-    ['file_deleted', 'upload_cancelled', 'upload_cancelled', 'file_deleted', 'upload_cancelled'],
+    ['upload_cancelled', 'file_deleted', 'upload_cancelled', 'upload_cancelled', 'file_deleted', 'upload_cancelled'],
   );
 });
 

@@ -19,9 +19,9 @@ export function FilesPage(page: PageProps) {
   const may = (scope: string) => who.rights.scopes.includes(scope);
   const remove = (chosen: FileStatus[]) => {
     if (chosen.length === 0 || !confirm(questionOf(chosen))) return;
-    for (const { filename, status } of chosen) {
+    for (const file of chosen) {
       // What was an upload when the question was asked may be a complete file by now, which was not asked about.
-      const done = status === 'complete' ? who.client.remove(filename) : endUpload(page, filename);
+      const done = file.status === 'complete' ? who.client.remove(file.filename) : endUpload(page, file);
       done.catch((problem) => setError(words(problem)));
     }
   };

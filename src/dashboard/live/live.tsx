@@ -66,7 +66,7 @@ export function LivePage(props: PageProps) {
             kind="danger"
             label={`Cancel the upload of ${name}`}
             ask={`Cancel the upload of ${name}? What has arrived of it is removed.${file.readable ? ' The stored file is kept.' : ''}`}
-            run={() => endUpload(props, file.filename, owner).then(live.again)}
+            run={() => endUpload(props, file, owner).then(live.again)}
             onError={setError}
           >
             Cancel

@@ -116,8 +116,11 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void 
       const tenant = quotas.groupOf(owner);
       const precondition = preconditionOf(request);
       request.audited = { tenant };
+      const { id } = request.query;
+      if (id !== undefined && request.query.upload !== 'only')
+        throw new LadingError('invalid_request', 'id names an unfinished upload and goes with upload=only.');
       if (request.query.upload === 'only') {
-        await engine.cancel(owner, name, precondition);
+        await engine.cancel(owner, name, precondition, id);
         request.audited = { tenant, action: 'upload_cancelled' };
         return { detail: `Cancelled the upload of ${name}.`, removed: ['upload'] };
       }
