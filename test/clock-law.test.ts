@@ -12,6 +12,7 @@ const DATES: Record<string, string> = {
   'src/clock.ts': 'the clock itself',
   'src/http/log.ts': 'lines of the log bear the date of the machine, or a step could not be seen in them',
   'src/http/parse-error.ts': 'the Date field of an answer that no request was read for',
+  'src/cli/kept-tokens.ts': 'when a token lapses that one command keeps for another',
   'src/client/failures.ts': 'Retry-After as a date, of a server that sends no Date field',
   'src/protocol/conditionals.ts': 'which century a year of two digits is of',
 };

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { AuditRecord } from '../client/client.ts';
 import { run } from './command.ts';
 import { parseMany, table } from './values.ts';
+import { idIfAny } from './who.ts';
 
 interface Options {
   limit: number;
@@ -23,13 +24,16 @@ export function addAudit(root: Command): void {
     .description('show who did what and who was refused, youngest first; for administrators')
     .option('--limit <n>', 'entries at most', parseMany, 100)
     .option('--action <action>', 'only these, as sign_in, refusal, token_created')
-    .option('--principal <id>', 'only what this client or person did')
+    .option('--principal <who>', 'only what this client or person did, by id or name')
     .option('--tenant <id>', 'only of this tenant; for root')
     .addHelpText('after', HELP)
     .action((options: Options, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { tenant } = options;
+        const principal = await idIfAny(context, options.principal, { tenant });
         const entries: AuditRecord[] = [];
-        for await (const entry of client.audit({ ...options, signal })) entries.push(entry);
+        for await (const entry of client.audit({ ...options, principal, signal })) entries.push(entry);
         const head = ['TIME', 'ACTION', 'OUTCOME', 'WHO', 'FROM', 'TARGET', 'DETAIL'];
         out.result({ entries }, table([head, ...entries.map(row)]));
         return undefined;

@@ -2,11 +2,12 @@
 import { Argument, type Command } from 'commander';
 import { run } from './command.ts';
 import { table } from './values.ts';
+import { idOf, type Kind } from './who.ts';
 
 const HELP = `
 A code of six digits is spoken into a telephone; who hears it types it back. Where the server asks for a second factor
 (LADING_REQUIRE_OTP), a call to the number that an administrator registered opens downloads and sharing for the token that
-verified it: use an API token (LADING_TOKEN), for these commands sign in anew each time otherwise.
+verified it: use an API token (LADING_TOKEN), or the sign-in that these commands keep until it lapses.
 
 Examples:
   $ lading calls phone client camera-7 +14155550123
@@ -81,10 +82,12 @@ export function addCalls(root: Command): void {
     .command('phone')
     .description('show or set the number that is a second factor; for administrators')
     .addArgument(new Argument('<kind>', 'whose').choices(['client', 'person']))
-    .argument('<id>')
+    .argument('<who>', 'id or name')
     .argument('[phone]', 'the number, or "none" to take it away; without it the one that is set is shown')
-    .action((kind: 'client' | 'person', id: string, phone: string | undefined, _: object, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .action((kind: Kind, who: string, phone: string | undefined, _: object, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const id = await idOf(context, who, { kinds: [kind] });
         const wanted = phone === 'none' ? null : phone;
         const kept =
           wanted === undefined

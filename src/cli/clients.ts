@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import type { Role } from '../client/client.ts';
 import { run } from './command.ts';
 import { ROLES, table } from './values.ts';
+import { idOf } from './who.ts';
 
 const HELP = `
 Examples:
@@ -10,7 +11,7 @@ Examples:
   $ lading clients create --role ops --name backup
   $ lading clients create --role admin --json
   $ lading clients list
-  $ lading clients delete 5d41402abc4b2a76`;
+  $ lading clients delete camera-7`;
 
 export function addClients(root: Command): void {
   const clients = root
@@ -22,9 +23,12 @@ export function addClients(root: Command): void {
   clients
     .command('delete')
     .description('remove a client; its tokens are refused at once')
-    .argument('<client>', 'id of the client')
-    .action((clientId: string, _: object, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .argument('<client>', 'id or name of the client')
+    .option('--tenant <id>', 'of another tenant; for root')
+    .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const clientId = await idOf(context, who, { kinds: ['client'], tenant });
         await client.clients.remove(clientId, { signal });
         out.result({ deleted: clientId }, '');
         return undefined;

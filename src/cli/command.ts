@@ -1,9 +1,11 @@
 /** What every command needs: a client, a way to say things, and a signal that Ctrl-C raises. */
 import type { Command } from 'commander';
 import type { LadingClient } from '../client/client.ts';
+import type { TokenStore } from '../client/session.ts';
 import { EXIT, exitCodeOf, Stopped, Unread } from './exit.ts';
+import { tokenStore, tokensPathOf } from './kept-tokens.ts';
 import { Output } from './output.ts';
-import { type GlobalOptions, loadSettings, type Settings } from './settings.ts';
+import { configPathOf, type GlobalOptions, loadSettings, type Settings } from './settings.ts';
 
 export interface Context {
   client: LadingClient;
@@ -26,7 +28,8 @@ export async function run(
     const settings = await loadSettings(globals);
     // Loaded only when there is something to ask the network: help and wrong usage answer at once.
     const { connect } = await import('../client/node.ts');
-    client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, ...options });
+    const store = storeOf(settings, configPathOf(globals));
+    client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, store, ...options });
     process.exitCode = (await body({ client, settings, out, signal: stop.signal })) ?? EXIT.ok;
   } catch (error) {
     // As other programs do: without a word.
@@ -36,6 +39,13 @@ export async function run(
     stop.release();
     await client?.close();
   }
+}
+
+/** Where the tokens of sign-ins are kept; nowhere for who does not sign in. */
+function storeOf({ server, credentials }: Settings, configPath: string): TokenStore | undefined {
+  const { token, clientId, clientSecret } = credentials;
+  if (token !== undefined || clientId === undefined || clientSecret === undefined) return undefined;
+  return tokenStore(tokensPathOf(configPath), { server, clientId, clientSecret });
 }
 
 /** The first Ctrl-C stops in order, so that the next run goes on from there; a second one at once. */

@@ -1,13 +1,14 @@
 /** `lading deliveries list|retry|targets` */
 import { readFile } from 'node:fs/promises';
 import { Argument, type Command, Option } from 'commander';
-import type { Delivery, NewTarget, Target } from '../client/client.ts';
+import { type Delivery, type LadingClient, LadingError, type NewTarget, type Target } from '../client/client.ts';
 import { DELIVERY_STATES, TARGET_KINDS } from '../protocol/delivery-schemas.ts';
 import { EVENT_TYPES } from '../protocol/event-schemas.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
 import { shown } from './terminal.ts';
 import { parseMany, table } from './values.ts';
+import { idIfAny } from './who.ts';
 
 const HELP = `
 Files that become complete after a target was made are sent to it, and again until it takes them; administrators say where to.
@@ -61,6 +62,7 @@ export function addDeliveries(root: Command): void {
       run(command, async ({ client, out, signal }) => {
         const found: Delivery[] = [];
         for await (const delivery of client.deliveries.list({ ...options, signal })) found.push(delivery);
+        if (options.target !== undefined && found.length === 0) await known(client, options.target, signal);
         const head = ['DELIVERY', 'TARGET', 'EVENT', 'FILE', 'STATE', 'TRIES', 'LAST ERROR'];
         out.result({ deliveries: found }, table([head, ...found.map(row)], [5]));
         return undefined;
@@ -78,6 +80,12 @@ export function addDeliveries(root: Command): void {
       }),
     );
   addTargets(deliveries.command('targets').description('where finished files and events are sent on to'));
+}
+
+/** Of a target that was deleted there may be deliveries; one without any is there or was never. */
+async function known(client: LadingClient, id: string, signal: AbortSignal): Promise<void> {
+  const targets = await client.deliveries.targets({ signal });
+  if (!targets.some((target) => target.id === id)) throw new LadingError('not_found', `There is no target ${id}.`);
 }
 
 function addTargets(targets: Command): void {
@@ -113,7 +121,7 @@ function addTargets(targets: Command): void {
     .option('--url <url>', 'of a webhook')
     .addOption(new Option('--event <type...>', 'events of a webhook (default: file.completed)').choices(EVENT_TYPES))
     .option('--file', 'send the webhook each complete file itself, and no events')
-    .option('--owner <id>', 'only files of this client or person')
+    .option('--owner <who>', 'only files of this client or person, by id or name')
     .option('--prefix <prefix>', 'only files whose names begin so')
     .option('--type <type>', 'only files of this media type, as audio/wav or audio/*')
     .option('--tenant <id>', 'whose files; for root')
@@ -153,9 +161,11 @@ function addTargets(targets: Command): void {
     );
 }
 
-async function add({ client, out, signal }: Context, kind: NewTarget['kind'], options: AddOptions): Promise<undefined> {
-  const { owner, prefix, type, event: events, file: whole, targetCa: file, port, tenant, ...rest } = options;
+async function add(context: Context, kind: NewTarget['kind'], options: AddOptions): Promise<undefined> {
+  const { client, out, signal } = context;
+  const { owner: who, prefix, type, event: events, file: whole, targetCa: file, port, tenant, ...rest } = options;
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError('--port is a number.');
+  const owner = await idIfAny(context, who, { tenant });
   const rule = { ...defined({ owner, prefix, type }) };
   const wanted: NewTarget = {
     kind,

@@ -10,6 +10,7 @@ import { Unread, UsageError } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
 import { shown } from './terminal.ts';
 import { addTransferOptions, formatSeconds, formatSize, parseCount, parseRange, parseSize } from './values.ts';
+import { idIfAny } from './who.ts';
 
 interface Options {
   output?: string;
@@ -18,7 +19,7 @@ interface Options {
   /** Absent, as `chunkSize`: not asked for. */
   parallel?: number;
   chunkSize?: number;
-  owner?: string;
+  owner?: string | undefined;
   retryFor: number;
   progressEvery: number;
 }
@@ -51,7 +52,7 @@ export function addDownload(root: Command): void {
     .option('--follow', 'start with the first byte and wait for what is still arriving')
     .option('--parallel <n>', `requests at once, into a file (default: ${DEFAULT_PARALLEL})`, parseCount)
     .option('--chunk-size <size>', 'bytes a request, at most, into a file (default: up to 32 MiB)', parseSize)
-    .option('--owner <client>', 'whose file it is; for administrators, and to read what was granted');
+    .option('--owner <who>', 'id or name of whose file it is; for administrators, and to read what was granted');
   addTransferOptions(command)
     .addHelpText('after', HELP)
     .action((name: string, target: string | undefined, options: Options, command: Command) =>
@@ -67,7 +68,8 @@ function withTarget(options: Options, target: string | undefined): Options {
   return { ...options, output: target };
 }
 
-async function download(context: Context, name: string, options: Options): Promise<undefined> {
+async function download(context: Context, name: string, asked: Options): Promise<undefined> {
+  const options = { ...asked, owner: await idIfAny(context, asked.owner) };
   if (options.follow && options.range)
     throw new UsageError('--follow starts with the first byte; it does not go with --range.');
   const target = options.output === '-' ? null : await targetOf(name, options.output);

@@ -5,17 +5,18 @@ import { run } from './command.ts';
 import { UsageError } from './exit.ts';
 import type { Output } from './output.ts';
 import { parseDuration, table } from './values.ts';
+import { idIfAny, idOf } from './who.ts';
 
 const HELP = `
 A grant lets another client or person of the tenant read a file, or all files whose names begin with a prefix. They list, ask
 for and download with --owner and your id.
 
 Examples:
-  $ lading grants create camera-7 --file monday.wav
-  $ lading grants create 5d41402abc4b2a76b9719d91 --prefix monday/ --expires-in 30d
+  $ lading grants create 5d41402abc4b2a76b9719d91 --file monday.wav
+  $ lading grants create camera-7 --prefix monday/ --expires-in 30d --owner camera-9
   $ lading grants list
-  $ lading ls --owner camera-9
-  $ lading download monday.wav --owner camera-9 -o monday.wav
+  $ lading ls --owner 7d793037a0760186574b0282
+  $ lading download monday.wav --owner 7d793037a0760186574b0282 -o monday.wav
   $ lading grants revoke 5d41402abc4b2a76`;
 
 interface NewGrant {
@@ -35,9 +36,11 @@ export function addGrants(root: Command): void {
   grants
     .command('list')
     .description('list what you granted, and what was granted to you')
-    .option('--owner <id>', 'of somebody else; for administrators')
-    .action(({ owner }: { owner?: string }, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .option('--owner <who>', 'of somebody else, by id or name; for administrators')
+    .action((options: { owner?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
         const list = await client.grants.list({ owner, signal });
         out.result(list, listed([...list.given, ...list.received]));
         return undefined;
@@ -60,14 +63,17 @@ function addCreate(grants: Command): void {
   grants
     .command('create')
     .description('let a client or a person read')
-    .argument('<grantee>', 'id of who may read')
+    .argument('<grantee>', 'who may read, by id; for administrators also by name')
     .addOption(new Option('--file <name>', 'this complete file').conflicts('prefix'))
     .option('--prefix <prefix>', 'all files whose names begin with it, those to come included')
     .option('--expires-in <time>', 'how long, as 12h or 30d (default: until it is revoked)', parseDuration)
-    .option('--owner <id>', 'whose files they are; for administrators')
-    .action((grantee: string, options: NewGrant, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
-        const { expiresIn, owner } = options;
+    .option('--owner <who>', 'id or name of whose files they are; for administrators')
+    .action((who: string, options: NewGrant, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { expiresIn } = options;
+        const owner = await idIfAny(context, options.owner);
+        const grantee = await idOf(context, who);
         const lasts = expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) };
         show(out, await client.grants.create({ grantee, ...whatOf(options), ...lasts }, { owner, signal }));
         return undefined;

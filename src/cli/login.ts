@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { ask } from './ask.ts';
 import { EXIT, exitCodeOf } from './exit.ts';
+import { forgetTokens, tokensPathOf } from './kept-tokens.ts';
 import { Output } from './output.ts';
 import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from './settings.ts';
 import { shown } from './terminal.ts';
@@ -43,6 +44,7 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
     await client.close();
   }
   const path = configPathOf(globals);
+  await forgetTokens(tokensPathOf(path));
   await writeConfig(path, { server, clientId, clientSecret, caFile });
   out.result(
     { server, client_id: clientId, config: path },

@@ -4,6 +4,7 @@ import type { FileStatus } from '../client/client.ts';
 import { percentOf } from '../protocol/progress.ts';
 import { run } from './command.ts';
 import { formatSize, stateOf, table } from './values.ts';
+import { idIfAny } from './who.ts';
 
 interface Options {
   prefix?: string;
@@ -24,14 +25,16 @@ export function addLs(root: Command): void {
     .description('list files and unfinished uploads')
     .option('--prefix <prefix>', 'only names that start with it')
     .addOption(new Option('--status <status>', 'only these').choices(['partial', 'parked', 'complete']))
-    .option('--owner <client>', 'whose files; for administrators, and to see what was granted')
+    .option('--owner <who>', 'id or name of whose files; for administrators, and to see what was granted')
     .addHelpText('after', HELP)
     .action((options: Options, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
         const files: FileStatus[] = [];
         const parked = options.status === 'parked';
         const asked = { ...options, status: options.status === 'parked' ? ('partial' as const) : options.status };
-        for await (const file of client.list({ ...asked, limit: 1000, signal }))
+        for await (const file of client.list({ ...asked, owner, limit: 1000, signal }))
           if (!parked || file.stale) files.push(file);
         out.result({ files }, table(files.map(row), [0]));
         return undefined;

@@ -13,6 +13,7 @@ import { EXIT, EXIT_HELP } from './exit.ts';
 import { addGrants } from './grants.ts';
 import { addImport } from './import.ts';
 import { addLogin } from './login.ts';
+import { addLogout } from './logout.ts';
 import { addLs } from './ls.ts';
 import { addQuotas } from './quotas.ts';
 import { addRm } from './rm.ts';
@@ -69,7 +70,7 @@ export function program(): Command {
     .exitOverride(leave);
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
-    ...[addShare, addGrants, addComplete, addVerify, addLogin, addTokens, addClients, addUsers, addTenants],
+    ...[addShare, addGrants, addComplete, addVerify, addLogin, addLogout, addTokens, addClients, addUsers, addTenants],
     ...[addQuotas, addDeliveries, addCalls, addAudit, addSweep],
     ...[addAdmin, addImport, addSettings, addCompletion],
   ];

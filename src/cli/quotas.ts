@@ -1,11 +1,12 @@
 /** `lading quotas [show|set]` */
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
 import type { QuotaKind } from '../client/administration.ts';
-import type { LadingClient, NewQuota, QuotaReport } from '../client/client.ts';
+import type { NewQuota, QuotaReport } from '../client/client.ts';
 import { bytesOf } from '../protocol/sizes.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
 import { formatSize, table } from './values.ts';
+import { idOf as idOfAny } from './who.ts';
 
 const KINDS = ['client', 'person', 'tenant'] as const satisfies readonly QuotaKind[];
 
@@ -43,8 +44,9 @@ export function addQuotas(root: Command): void {
   whose(quotas.command('show'))
     .description('show what somebody, or a tenant, may use and does; for administrators')
     .action((kind: QuotaKind, who: string, _: object, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
-        const report = await client.quotas.get(kind, await idOf(client, kind, who, signal), { signal });
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const report = await client.quotas.get(kind, await idOf(context, kind, who), { signal });
         out.result(report, tableOf(report));
         return undefined;
       }),
@@ -69,22 +71,23 @@ export function addQuotas(root: Command): void {
 function whose(command: Command): Command {
   return command
     .addArgument(new Argument('<kind>', 'of whom').choices(KINDS))
-    .argument('<id>', 'id; of a person also the e-mail address');
+    .argument('<id>', 'id or name; of a person also the e-mail address');
 }
 
-async function set({ client, out, signal }: Context, kind: QuotaKind, who: string, wanted: Wanted): Promise<undefined> {
+async function set(context: Context, kind: QuotaKind, who: string, wanted: Wanted): Promise<undefined> {
+  const { client, out, signal } = context;
   const { bytes = null, openUploads = null, dayBytes = null, none = false } = wanted;
   const quota: NewQuota = { bytes, open_uploads: openUploads, day_bytes: dayBytes };
   if (!none && Object.values(quota).every((limit) => limit === null)) {
     throw new UsageError('Say what to set: --bytes, --open-uploads, --day-bytes, or --none for nothing of their own.');
   }
-  const report = await client.quotas.set(kind, await idOf(client, kind, who, signal), quota, { signal });
+  const report = await client.quotas.set(kind, await idOf(context, kind, who), quota, { signal });
   out.result(report, tableOf(report));
   return undefined;
 }
 
-async function idOf(client: LadingClient, kind: QuotaKind, who: string, signal: AbortSignal): Promise<string> {
-  return kind === 'person' && who.includes('@') ? (await client.users.find({ email: who }, { signal })).id : who;
+async function idOf(context: Context, kind: QuotaKind, who: string): Promise<string> {
+  return kind === 'tenant' ? who : idOfAny(context, who, { kinds: [kind] });
 }
 
 function tableOf({ limits, used }: QuotaReport): string {

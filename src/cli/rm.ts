@@ -4,6 +4,7 @@ import { run } from './command.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
 import { shown } from './terminal.ts';
 import { parseEtag } from './values.ts';
+import { idIfAny } from './who.ts';
 
 interface RmOptions {
   owner?: string;
@@ -19,13 +20,15 @@ export function addRm(root: Command): void {
     .command('rm')
     .description('delete files and their uploads, or cancel the uploads only')
     .argument('<name...>', 'names on the server')
-    .option('--owner <client>', 'whose files; for administrators')
+    .option('--owner <who>', 'id or name of whose files; for administrators')
     .option('--upload-only', 'cancel the unfinished upload and keep the complete file')
     .option('--if-match <etag>', 'only that version of the file; for a single name', parseEtag)
     .option('-f, --force', 'a name that is not there is no error')
     .addHelpText('after', '\nExample:\n  $ lading rm camera-7/monday.wav camera-7/tuesday.wav')
     .action((names: string[], options: RmOptions, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
         if (options.ifMatch !== undefined && names.length > 1)
           throw new UsageError('--if-match goes with a single name.');
         const removed: string[] = [];
@@ -34,7 +37,7 @@ export function addRm(root: Command): void {
         let exitCode: number = EXIT.ok;
         for (const name of names) {
           try {
-            const call = { owner: options.owner, ifMatch: options.ifMatch, signal };
+            const call = { owner, ifMatch: options.ifMatch, signal };
             const found = options.uploadOnly
               ? await client.cancel(name, call).then(() => ['upload'])
               : await client.delete(name, call);

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { run } from './command.ts';
 import { secretFrom } from './settings.ts';
 import { parseDuration, parseMany, table } from './values.ts';
+import { idIfAny } from './who.ts';
 
 const HELP = `
 Whoever has a link reads the file without an account, also by ranges. It ends when it lapses, is revoked or used up, when the
@@ -33,9 +34,11 @@ export function addShare(root: Command): void {
     .command('list')
     .description('list the links that have not ended')
     .argument('[name]', 'only those to this file')
-    .option('--owner <id>', 'to whose files; for administrators')
-    .action((name: string | undefined, { owner }: { owner?: string }, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .option('--owner <who>', 'to whose files, by id or name; for administrators')
+    .action((name: string | undefined, options: { owner?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
         const shares = await client.shares.list(name, { owner, signal });
         const rows = shares.map((one) => [
           one.share_id,
@@ -71,9 +74,12 @@ function addCreate(share: Command): void {
     .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: a week)', parseDuration)
     .option('--max-downloads <n>', 'so many whole downloads at most (default: any number)', parseMany)
     .option('--password-file <file>', 'read a password that it wants from a file, "-" for standard input')
-    .option('--owner <id>', 'whose file it is; for administrators')
-    .action((name: string, { expiresIn, maxDownloads, passwordFile, owner }: NewLink, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .option('--owner <who>', 'id or name of whose file it is; for administrators')
+    .action((name: string, options: NewLink, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { expiresIn, maxDownloads, passwordFile } = options;
+        const owner = await idIfAny(context, options.owner);
         const password = await secretFrom(passwordFile);
         const wanted = {
           ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),

@@ -8,10 +8,11 @@ import { EXIT } from './exit.ts';
 import { ProgressView } from './progress-view.ts';
 import { shown } from './terminal.ts';
 import { formatSize, parseDuration, stateOf, table } from './values.ts';
+import { idIfAny } from './who.ts';
 
 interface Options {
   watch?: boolean;
-  owner?: string;
+  owner?: string | undefined;
   retryFor: number;
 }
 
@@ -29,7 +30,7 @@ export function addStatus(root: Command): void {
     .description('show what the server has of a file')
     .argument('<name>', 'name on the server')
     .option('-w, --watch', 'go on until the file is complete')
-    .option('--owner <client>', 'whose file it is; for administrators, and to read what was granted')
+    .option('--owner <who>', 'id or name of whose file it is; for administrators, and to read what was granted')
     .addOption(
       new Option('--retry-for <time>', 'with --watch: give up after so long without the server')
         .argParser(parseDuration)
@@ -38,12 +39,13 @@ export function addStatus(root: Command): void {
     .addHelpText('after', HELP)
     .action((name: string, options: Options, command: Command) =>
       run(command, async (context) => {
+        const owner = await idIfAny(context, options.owner);
         if (options.watch) {
-          await watch(context, name, options);
+          await watch(context, name, { ...options, owner });
           return undefined;
         }
         const { client, out, signal } = context;
-        const status = await client.status(name, { owner: options.owner, signal });
+        const status = await client.status(name, { owner, signal });
         if (status.status === 'pending' && !out.json) {
           throw new LadingError('not_found', `There is no file named ${name}, and no upload of one.`);
         }

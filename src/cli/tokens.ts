@@ -6,6 +6,7 @@ import { LadingError } from '../client/client.ts';
 import { run } from './command.ts';
 import type { Output } from './output.ts';
 import { parseDuration, table } from './values.ts';
+import { idIfAny } from './who.ts';
 
 const HELP = `
 A token is for programs: it goes with every request as "Authorization: Bearer …", and to these commands as LADING_TOKEN.
@@ -61,10 +62,13 @@ function addList(tokens: Command): void {
   tokens
     .command('list')
     .description('list the valid tokens: your own, for administrators those of the tenant')
-    .option('--user <id>', 'only those of this client or person')
+    .option('--user <who>', 'only those of this client or person, by id or name')
     .option('--revoked', 'those too that were revoked in the last 30 days')
-    .action(({ user, revoked = false }: { user?: string; revoked?: boolean }, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .action((options: { user?: string; revoked?: boolean }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { revoked = false } = options;
+        const user = await idIfAny(context, options.user);
         const list = await client.tokens.list(user, { signal, revoked });
         const rows = list.map((one) => [
           one.token_id,
@@ -89,9 +93,12 @@ function addCreate(tokens: Command): void {
     .option('--scope <scope...>', 'what it may do: read, write, or scopes as files:read (default: read and write)')
     .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: until it is revoked)', parseDuration)
     .option('--name <name>', 'a name to tell it from others')
-    .option('--user <id>', 'the client or person that it acts for; for administrators')
-    .action(({ user, scope, expiresIn, name }: NewToken, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .option('--user <who>', 'the client or person that it acts for, by id or name; for administrators')
+    .action((options: NewToken, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { scope, expiresIn, name } = options;
+        const user = await idIfAny(context, options.user);
         const wanted = {
           ...(user === undefined ? {} : { user_id: user }),
           ...(scope === undefined ? {} : { scopes: scope }),

@@ -7,6 +7,7 @@ import { UsageError } from './exit.ts';
 import type { Output } from './output.ts';
 import { secretFrom } from './settings.ts';
 import { ROLES, table } from './values.ts';
+import { idOf as idOfAny } from './who.ts';
 
 const HELP = `
 What is not given is asked for; the password is not shown while it is typed.
@@ -69,8 +70,10 @@ export function addUsers(root: Command): void {
     .argument('<user>', WHO)
     .option('--tenant <id>', 'of another tenant; for root')
     .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
-        show(out, await client.users.find(keyOf(who), { tenant, signal }));
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const id = await idOf(context, who, tenant);
+        show(out, await client.users.find({ id }, { tenant, signal }));
         return undefined;
       }),
     );
@@ -145,15 +148,10 @@ async function update(context: Context, who: string, options: UserChange): Promi
   return undefined;
 }
 
-const WHO = 'id or e-mail address';
+const WHO = 'id, name or e-mail address';
 
-function keyOf(who: string): { id: string } | { email: string } {
-  return who.includes('@') ? { email: who } : { id: who };
-}
-
-async function idOf({ client, signal }: Context, who: string, tenant: string | undefined): Promise<string> {
-  const key = keyOf(who);
-  return 'id' in key ? key.id : (await client.users.find(key, { tenant, signal })).id;
+function idOf(context: Context, who: string, tenant: string | undefined): Promise<string> {
+  return idOfAny(context, who, { kinds: ['person'], tenant });
 }
 
 function show(out: Output, person: Person): void {

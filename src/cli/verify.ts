@@ -4,19 +4,22 @@ import { run } from './command.ts';
 import { EXIT } from './exit.ts';
 import { shown } from './terminal.ts';
 import { formatSize } from './values.ts';
+import { idIfAny } from './who.ts';
 
 export function addVerify(root: Command): void {
   root
     .command('verify')
     .description('have the server read a stored file again and compare it with its checksums')
     .argument('<name>', 'name on the server')
-    .option('--owner <client>', 'whose file it is; for administrators')
+    .option('--owner <who>', 'id or name of whose file it is; for administrators')
     .addHelpText(
       'after',
       '\nExits with 6 when bytes are not what they were.\n\nExample:\n  $ lading verify camera-7/monday.wav',
     )
-    .action((name: string, { owner }: { owner?: string }, command: Command) =>
-      run(command, async ({ client, out, signal }) => {
+    .action((name: string, options: { owner?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
         const result = await client.verify(name, { owner, signal });
         const { ok, checked_bytes: checked, bad } = result;
         const where = bad.map(([start, end]) => `${start}-${end}`).join(', ');

@@ -4,11 +4,22 @@ import type { Answers } from './answers.ts';
 import { problemOf } from './failures.ts';
 import type { Transport, TransportResponse } from './transport.ts';
 
+/** A token and how long it is still valid, in milliseconds; infinity where the server does not say. */
+export interface KeptToken {
+  token: string;
+  lifeMs: number;
+}
+
+/** Gives a kept token, or has `signIn` make one and keeps it; never the one that was refused. */
+export type TokenStore = (refused: string | null, signIn: () => Promise<KeptToken>) => Promise<KeptToken>;
+
 export interface Credentials {
   /** A token made elsewhere; used until it is refused. */
   token?: string | undefined;
   clientId?: string | undefined;
   clientSecret?: string | undefined;
+  /** Keeps the tokens that id and secret sign in to beyond the life of this client. */
+  store?: TokenStore | undefined;
   /** Gets a token in some other way, in place of all these; told which one was refused, null at first. Throws `unauthorized`. */
   renew?: ((refused: string | null) => Promise<string>) | undefined;
 }
@@ -61,11 +72,21 @@ export class Session {
   }
 
   async #signIn(): Promise<string> {
-    const { clientId, clientSecret, renew } = this.#credentials;
+    const { renew, store } = this.#credentials;
     if (renew !== undefined) {
       this.#token = await renew(this.#refused);
       return this.#token;
     }
+    const signIn = () => this.#grant();
+    const { token, lifeMs: life } = store === undefined ? await signIn() : await store(this.#refused, signIn);
+    this.#renewAt = performance.now() + Math.max(life - RENEW_EARLY_MS, life * 0.9);
+    this.#token = token;
+    return token;
+  }
+
+  /** One sign-in by id and secret. */
+  async #grant(): Promise<KeptToken> {
+    const { clientId, clientSecret } = this.#credentials;
     if (clientId === undefined || clientSecret === undefined) {
       throw new LadingError('unauthorized', 'A client id and its secret, or a token, are needed to sign in.');
     }
@@ -87,10 +108,7 @@ export class Session {
     if (response.status !== 200) throw await problemOf(response);
     const { access_token: token, expires_in: seconds } = await this.#answers.json<Record<string, unknown>>(response);
     if (typeof token !== 'string') throw this.#answers.strange();
-    const life = typeof seconds === 'number' ? seconds * 1000 : Number.POSITIVE_INFINITY;
-    this.#renewAt = performance.now() + Math.max(life - RENEW_EARLY_MS, life * 0.9);
-    this.#token = token;
-    return token;
+    return { token, lifeMs: typeof seconds === 'number' ? seconds * 1000 : Number.POSITIVE_INFINITY };
   }
 
   async #post(path: string, form: Record<string, string>): Promise<TransportResponse> {

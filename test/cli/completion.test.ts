@@ -10,11 +10,12 @@ const has = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0;
 
 test('bash completes commands, their options and the words below them', async (t) => {
   const { stdout } = await runCli(t, ['completion', 'bash']);
-  const script = join(await temporaryFolder(t), 'lading.bash');
+  const folder = await temporaryFolder(t);
+  const script = join(folder, 'lading.bash');
   await writeFile(script, stdout);
   const complete = (...words: string[]) => {
     const list = words.map((word) => `'${word}'`).join(' ');
-    const run = `source ${script}; COMP_WORDS=(lading ${list}); COMP_CWORD=${words.length}; _lading; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const run = `cd ${folder}; source ${script}; COMP_WORDS=(lading ${list}); COMP_CWORD=${words.length}; _lading; printf '%s\\n' "\${COMPREPLY[@]}"`;
     return spawnSync('bash', ['-c', run], { encoding: 'utf8' })
       .stdout.split('\n')
       .filter((line) => line !== '');
@@ -28,6 +29,22 @@ test('bash completes commands, their options and the words below them', async (t
   assert.deepEqual(complete('quotas', 'set', '--open'), ['--open-uploads']);
   assert.deepEqual(complete('--json', 'sw'), ['sweep']);
   assert.deepEqual(complete('ls', '--serv'), ['--server']);
+  // Values: of a known set, files, or what cannot be known.
+  assert.deepEqual(complete('clients', 'create', '--role', ''), ['client', 'ops', 'admin', 'root']);
+  assert.deepEqual(complete('clients', 'create', '--role', 'a'), ['admin']);
+  assert.deepEqual(complete('ls', '--status', 'c'), ['complete']);
+  assert.deepEqual(complete('quotas', 'set', 'ten'), ['tenant']);
+  assert.deepEqual(complete('completion', 'z'), ['zsh']);
+  assert.deepEqual(complete('deliveries', 'targets', 'add', 'web'), ['webhook']);
+  await writeFile(join(folder, 'a recording.wav'), '');
+  assert.deepEqual(complete('upload', 'a'), ['a recording.wav']);
+  assert.deepEqual(complete('ls', '--ca', 'la'), ['lading.bash']);
+  assert.deepEqual(complete('upload', '--name', 'a'), [], 'no file is meant');
+  assert.deepEqual(complete('rm', 'a'), [], 'a name on the server');
+  assert.deepEqual(complete('serve', '--data'), ['--data-dir']);
+  assert.deepEqual(complete('serve', '--data-dir', 'a'), ['a recording.wav']);
+  assert.deepEqual(complete('serve', '--durability', ''), ['chunk', 'seal']);
+  assert.ok(complete('serve', '--').includes('--log-level'));
 });
 
 test('every shell’s script names every command, and its shell can read it where there is one', async (t) => {

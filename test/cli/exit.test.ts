@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { describeError, EXIT, EXIT_HELP, exitCodeOf, Stopped, UsageError } from '../../src/cli/exit.ts';
 import { NetworkError, SourceChangedError, VerificationError } from '../../src/client/client.ts';
 import { CATALOGUE, type ErrorCode, LadingError } from '../../src/errors.ts';
+import { repoRoot } from '../support/root.ts';
 
 test('every error of the server has its exit code', () => {
   const codes: Record<ErrorCode, number> = {
@@ -79,4 +82,9 @@ test('a local file that is not there is told apart from other failures of the di
   assert.equal(describeError(error).code, 'local_file');
   const full = Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', syscall: 'open' });
   assert.equal(exitCodeOf(full), EXIT.failure);
+});
+
+test('the manual lists every code', () => {
+  const manual = readFileSync(join(repoRoot(), 'docs/cli.md'), 'utf8');
+  for (const code of Object.values(EXIT)) assert.match(manual, new RegExp(`^\\| ${code} \\|`, 'm'));
 });

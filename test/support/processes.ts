@@ -34,7 +34,7 @@ export interface CliOptions {
 
 /** Starts `lading ARGS…` in an environment of its own: nothing of the person who runs the tests gets in. */
 export function startCli(t: TestContext, args: readonly string[], options: CliOptions = {}): Running {
-  const env = { PATH: process.env.PATH ?? '', XDG_CONFIG_HOME: '/nonexistent', ...options.env };
+  const env = { PATH: process.env.PATH ?? '', XDG_CONFIG_HOME: '/nonexistent/of-nobody', ...options.env };
   const child = spawn(process.execPath, [CLI, ...args], { env, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   child.stdin.on('error', () => {});

@@ -1,0 +1,83 @@
+/**
+ * Makes the package from what `npm run build` compiled of src/client: two modules with the small libraries in them, so that only undici
+ * is left to install, and their types. Those of the schemas are written with the types of typebox, which come along.
+ */
+import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join, relative, resolve } from 'node:path';
+import { build } from 'vite';
+
+const here = import.meta.dirname;
+const compiled = resolve(here, '../../dist/src');
+const packages = resolve(here, '../../node_modules');
+const { version } = createRequire(import.meta.url)('../../package.json');
+const own = createRequire(import.meta.url)('./package.json');
+if (own.version !== version) throw new Error(`the version should be that of the server, ${version}`);
+
+/** Whose code is in the modules or the types. */
+const PARTS = ['crc-32', 'structured-headers', 'typebox'];
+
+await bundle();
+await writeTypes();
+await writeNotices();
+
+async function bundle() {
+  await build({
+    root: here,
+    configFile: false,
+    logLevel: 'warn',
+    build: {
+      outDir: join(here, 'dist'),
+      emptyOutDir: true,
+      minify: false,
+      target: 'es2022',
+      lib: {
+        entry: { client: join(compiled, 'client/client.js'), node: join(compiled, 'client/node.js') },
+        formats: ['es'],
+      },
+      rollupOptions: {
+        external: [/^node:/, 'undici'],
+        output: { entryFileNames: '[name].js', chunkFileNames: '[name].js' },
+      },
+    },
+  });
+}
+
+/** The declarations of both entries and of all that they name. */
+async function writeTypes() {
+  const types = join(here, 'types');
+  await rm(types, { recursive: true, force: true });
+  const seen = new Set();
+  const visit = async (file, from, to) => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const target = join(to, relative(from, file));
+    let text = await readFile(file, 'utf8');
+    const specifiers = [...text.matchAll(/(?:from |import\()['"](\.[^'"]+|typebox)['"]/g)].map(([, name]) => name);
+    for (const specifier of new Set(specifiers)) {
+      if (specifier === 'typebox') {
+        const vendored = join(types, 'typebox/index.mjs');
+        text = text.replaceAll(`'typebox'`, `'${relative(dirname(target), vendored)}'`);
+        text = text.replaceAll(`"typebox"`, `"${relative(dirname(target), vendored)}"`);
+        await visit(join(packages, 'typebox/build/index.d.mts'), join(packages, 'typebox/build'), join(types, 'typebox'));
+        continue;
+      }
+      const path = resolve(dirname(file), specifier).replace(/\.ts$/, '.d.ts').replace(/\.mjs$/, '.d.mts');
+      await visit(path, from, to);
+    }
+    await mkdir(dirname(target), { recursive: true });
+    await writeFile(target, text.replaceAll(/(from ['"]\.[^'"]+)\.ts(['"])/g, '$1.js$2').replace(/^\/\/# sourceMapping.*$/m, ''));
+  };
+  for (const entry of ['client/client.d.ts', 'client/node.d.ts']) await visit(join(compiled, entry), compiled, types);
+}
+
+async function writeNotices() {
+  const notices = [];
+  for (const name of PARTS) {
+    const folder = join(packages, name);
+    const licence = await Promise.any(['LICENSE', 'license'].map((file) => readFile(join(folder, file), 'utf8')));
+    notices.push(`## ${name}\n\n${licence.trim()}\n`);
+  }
+  await writeFile(join(here, 'NOTICES.md'), `# Software of others in this package\n\n${notices.join('\n')}`);
+  await copyFile(resolve(here, '../../LICENSE'), join(here, 'LICENSE'));
+}

@@ -1,0 +1,60 @@
+/** Whom a word means: ids are taken as they are, names and e-mail addresses are looked up by those who may. */
+import { LadingError } from '../client/client.ts';
+import type { Context } from './command.ts';
+import { UsageError } from './exit.ts';
+
+export type Kind = 'client' | 'person';
+
+/** Ids that the server makes. Files of who was deleted are still found by theirs, so nobody has to know them any more. */
+const MADE_ID = /^[0-9a-f]{24}$/;
+
+interface Options {
+  /** Who may be meant; both by default. */
+  kinds?: readonly Kind[];
+  /** Of which tenant; for root. */
+  tenant?: string | undefined;
+}
+
+/**
+ * The id of a client or person by id, name, name of an account, or e-mail address.
+ * @throws LadingError `not_found`; UsageError with all ids when several have the name
+ */
+export async function idOf(context: Context, who: string, options: Options = {}): Promise<string> {
+  const { kinds = ['client', 'person'] } = options;
+  if (MADE_ID.test(who)) return who;
+  try {
+    const ids = [
+      ...(kinds.includes('client') ? await clientsNamed(context, who, options) : []),
+      ...(kinds.includes('person') ? await peopleNamed(context, who, options) : []),
+    ];
+    // An id that somebody chose means its owner, whatever others are called.
+    const [id, ...more] = ids.includes(who) ? [who] : ids;
+    if (id === undefined) throw new LadingError('not_found', `There is no ${kinds.join(' or ')} ${who}.`);
+    if (more.length > 0) throw new UsageError(`Several are called ${who}: ${ids.join(', ')}. Use one of these ids.`);
+    return id;
+  } catch (error) {
+    // Only administrators see who there is. Others know ids, and the server judges what they may do with them.
+    if (error instanceof LadingError && error.status === 403) return who;
+    throw error;
+  }
+}
+
+/** As `idOf`; nobody stays nobody. */
+export async function idIfAny(context: Context, who: string | undefined, options: Options = {}) {
+  return who === undefined ? undefined : idOf(context, who, options);
+}
+
+async function clientsNamed({ client, signal }: Context, who: string, { tenant }: Options): Promise<string[]> {
+  const known = await client.clients.list({ tenant, signal });
+  return known.filter((one) => one.client_id === who || one.name === who).map((one) => one.client_id);
+}
+
+async function peopleNamed({ client, signal }: Context, who: string, { tenant }: Options): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const person of client.users.list({ tenant, signal })) {
+    const { id, email, username, name, surname } = person;
+    const names = [id, email, username, `${name} ${surname}`.trim()];
+    if (names.includes(who) || (who.includes('@') && email === who.toLowerCase())) ids.push(id);
+  }
+  return ids;
+}
