@@ -1,0 +1,135 @@
+/** The server is killed right after it acknowledged a change, or in the middle of one: webhooks hear of what happened, and of nothing else. */
+import assert from 'node:assert/strict';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { TargetCreated } from '../../src/protocol/delivery-schemas.ts';
+import type { EventType } from '../../src/protocol/event-schemas.ts';
+import { eventually } from '../support/eventually.ts';
+import { temporaryFolder } from '../support/processes.ts';
+import { type Receiver, startReceiver } from '../support/webhook-receiver.ts';
+import { Child, Device } from './child.ts';
+
+const SETTINGS = {
+  LADING_DELIVERY_RETRY_SECONDS: '1',
+  LADING_WEBHOOK_PRIVATE: 'on',
+  LADING_STALE_SECONDS: '1',
+  LADING_SHUTDOWN_SECONDS: '1',
+};
+const EVENTS: EventType[] = [
+  'file.created',
+  'file.completed',
+  'file.deleted',
+  'upload.cancelled',
+  'upload.stale',
+  'admin.changed',
+];
+const LETTERS = Buffer.from('abcdefghijklmnopqrstuvwxyz');
+
+interface Running {
+  child: Child;
+  device: Device;
+  ask(method: string, path: string, body?: object): Promise<Response>;
+}
+
+async function start(t: TestContext, dataDir: string): Promise<Running> {
+  const child = new Child(dataDir, SETTINGS);
+  t.after(() => child.kill());
+  const origin = await child.origin;
+  const device = new Device(origin);
+  t.after(() => device.close());
+  await device.signIn();
+  const ask = (method: string, path: string, body?: object): Promise<Response> =>
+    fetch(`${origin}${path}`, {
+      method,
+      headers: { ...device.headers, ...(body ? { 'content-type': 'application/json' } : {}) },
+      ...(body ? { body: JSON.stringify(body) } : {}),
+    });
+  return { child, device, ask };
+}
+
+async function addHook({ ask }: Running, receiver: Receiver): Promise<string> {
+  const made = await ask('POST', '/api/deliveries/targets', { kind: 'webhook', url: receiver.url, events: EVENTS });
+  assert.equal(made.status, 201);
+  return ((await made.json()) as TargetCreated).id;
+}
+
+/** Each change, and the event that it must lead to. */
+const CHANGES: [EventType, (running: Running) => Promise<unknown>][] = [
+  [
+    'file.created',
+    ({ device }) => device.send('one.txt', 0, LETTERS.subarray(0, 9), { declaredSize: 26, overwrite: false }),
+  ],
+  [
+    'upload.stale',
+    async ({ ask }) => {
+      // Parked once it has been silent for a second.
+      await eventually(async () => {
+        await ask('POST', '/api/sweep');
+        return (await (await ask('GET', '/api/files/status/one.txt')).text()).includes('"stale":true');
+      }, 'a parked upload');
+    },
+  ],
+  ['upload.cancelled', ({ ask }) => ask('DELETE', '/api/files/one.txt')],
+  ['file.completed', ({ device }) => device.send('two.txt', 0, LETTERS, { declaredSize: 26, overwrite: false })],
+  ['admin.changed', ({ ask }) => ask('POST', '/api/files/share/two.txt', {})],
+  ['file.deleted', ({ ask }) => ask('DELETE', '/api/files/two.txt')],
+];
+
+test('killed right after each change was acknowledged: its event comes, with one id however often', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const receiver = await startReceiver(t);
+  let running = await start(t, dataDir);
+  await addHook(running, receiver);
+  for (const [type, change] of CHANGES) {
+    receiver.answer(500);
+    const before = receiver.received.length;
+    await change(running);
+    await running.child.kill();
+    receiver.answer(204);
+    running = await start(t, dataDir);
+    const came = () => receiver.received.slice(before).filter(({ event }) => event.type === type);
+    await eventually(() => came().length > 0, type);
+    const ids = new Set(came().map(({ id, event }) => `${id} ${event.id}`));
+    assert.equal(ids.size, 1, `${type}: ${[...ids].join(', ')}`);
+  }
+  await running.child.kill('SIGTERM');
+});
+
+test('killed between the announcement of a change and its end: only what happened is told', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const receiver = await startReceiver(t);
+  const first = await start(t, dataDir);
+  const targetId = await addHook(first, receiver);
+  const { id: kept } = await first.device.send('kept.txt', 0, LETTERS, { declaredSize: 26, overwrite: false });
+  const { id: gone } = await first.device.send('gone.txt', 0, LETTERS, { declaredSize: 26, overwrite: false });
+  assert.equal((await first.ask('DELETE', '/api/files/gone.txt')).status, 200);
+  await eventually(() => receiver.received.some(({ event }) => event.type === 'file.deleted'), 'the event');
+  await first.child.kill('SIGTERM');
+  const folder = join(dataDir, 'v1/deliveries');
+  const texts = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')));
+  const deleted = texts.map((text) => JSON.parse(text)).find(({ event }) => event === 'file.deleted');
+  const announce = async (id: string, file: string | null, name: string, event: EventType): Promise<void> => {
+    const payload = JSON.stringify({ ...JSON.parse(deleted.payload), id, type: event, filename: name });
+    const about = { id, event, fileId: file, fileName: name, targetId, payload };
+    const document = { ...deleted, ...about, announced: true, state: 'queued', attempts: 0, endedAt: null, nextAt: 0 };
+    await writeFile(join(folder, `${id}.json`), JSON.stringify(document));
+  };
+  await announce('0aaaaaaaa000000000001', kept, 'kept.txt', 'file.deleted');
+  await announce('0aaaaaaaa000000000002', gone, 'gone.txt', 'file.deleted');
+  await announce('0aaaaaaaa000000000003', gone, 'gone.txt', 'file.created');
+  await announce('0aaaaaaaa000000000004', kept, 'kept.txt', 'upload.stale');
+  const second = await start(t, dataDir);
+  await eventually(() => receiver.received.some(({ id }) => id === '0aaaaaaaa000000000002'), 'what happened');
+  await second.child.kill('SIGTERM');
+  const told = receiver.received.filter(({ id }) => id.startsWith('0aaaaaaaa'));
+  assert.deepEqual(
+    told.map(({ id }) => id),
+    ['0aaaaaaaa000000000002'],
+  );
+  const left = await readdir(folder);
+  assert.ok(
+    left.every((name) => !/0aaaaaaaa00000000000[134]/.test(name)),
+    left.join(),
+  );
+});
