@@ -441,7 +441,7 @@ export class LadingClient {
       headers,
       signal,
       ...(query ? { query } : {}),
-      ...(method === 'POST' || method === 'PUT' ? { body: sent } : {}),
+      ...(method === 'GET' || method === 'DELETE' ? {} : { body: sent }),
     };
     return this.#answers.json(await this.#call(method, path, call));
   };
