@@ -90,10 +90,12 @@ async function keepSound(program: Program): Promise<string> {
   assert.ok(!sent.text.includes('file_path'));
   const { id } = sent.json;
   assert.equal(typeof id, 'string');
+  // A recording that has the name of another one is another one.
+  const more = [await program.send('tone.wav'), await program.send('tone.wav')];
   const list = await program.ask('GET', '/v1/audio/');
   assert.deepEqual(
-    (list.json as unknown as { id: string }[]).map((one) => one.id),
-    [id],
+    (list.json as unknown as { id: string }[]).map((one) => one.id).sort(),
+    [id, ...more.map(({ json }) => json.id)].sort(),
   );
   const back = await program.ask('GET', `/v1/audio/file/${id}`);
   assert.ok(TONE.equals(back.body));
