@@ -44,6 +44,9 @@ export class Metrics {
   /** @param gauges numbers from other rooms; names ending in `_total` only ever grow */
   constructor(gauges: () => Record<MetricName, number>) {
     collectDefaultMetrics({ register: this.registry, prefix: 'lading_' });
+    // Sums of numbers that are there by type, named as counters, which they are not.
+    for (const what of ['handles', 'requests', 'resources'])
+      this.registry.removeSingleMetric(`lading_nodejs_active_${what}_total`);
     this.#chunkSeconds = new Histogram({
       name: 'lading_chunk_duration_seconds',
       help: 'From the request of an accepted chunk to its acknowledgement.',

@@ -80,9 +80,9 @@ test('every metric has a type, a help text that says more than its name, and a n
   assert.ok(types.size > 30);
   for (const [name, type] of types) {
     assert.match(name, /^lading_[a-z][a-z0-9_]*$/);
-    // Those of Node and the process come from the library.
-    if (/^lading_(?:nodejs|process)_/.test(name)) continue;
     assert.equal(type === 'counter', name.endsWith('_total'), name);
+    // The words of those of Node and the process are the library's.
+    if (/^lading_(?:nodejs|process)_/.test(name)) continue;
     assert.doesNotMatch(name, /_(?:ms|millis|minutes|kb|mb)(?:_|$)/, 'base units');
     const help = helps.get(name) ?? '';
     const repeated = name.replace('lading_', '').replaceAll('_', ' ');
