@@ -73,11 +73,20 @@ test('the keys of a status object, in the order of the protocol, then where the 
   const keys = Object.keys(schemas.FileStatus.properties);
   const first = ['filename', 'status', 'bytes_received', 'total_bytes', 'next_expected_byte', 'id', 'readable'];
   const then = ['missing', 'missing_more', 'chunk', 'crc32', 'etag', 'content_type'];
-  const last = ['created_at', 'updated_at', 'completed_at', 'expires_at', 'stale', 'deliveries'];
+  const last = [
+    'created_at',
+    'updated_at',
+    'completed_at',
+    'expires_at',
+    'damaged',
+    'stale',
+    'undeclared',
+    'deliveries',
+  ];
   assert.deepEqual(keys, [...first, ...then, ...last]);
   assert.deepEqual(
     keys.filter((key) => !schemas.FileStatus.required.some((required) => required === key)),
-    ['chunk', 'stale', 'deliveries'],
+    ['chunk', 'damaged', 'stale', 'undeclared', 'deliveries'],
   );
 });
 
@@ -126,7 +135,7 @@ test('queries: what is asked for is converted, what is impossible is refused', a
     ['/upload?filename=a&total_size=0&overwrite=true', { filename: 'a', total_size: 0, overwrite: true }],
     ['/upload?filename=a&total_size=9007199254740991', { filename: 'a', total_size: 2 ** 53 - 1 }],
     ['/upload?filename=a&content_type=text%2Fplain', { filename: 'a', content_type: 'text/plain' }],
-    ['/list', { limit: 100 }],
+    ['/list', {}],
     ['/list?limit=1000&status=partial&prefix=a', { limit: 1000, status: 'partial', prefix: 'a' }],
     ['/download?follow=true&owner=c', { follow: true, owner: 'c' }],
   ];
