@@ -43,11 +43,17 @@ export class Tour {
   #layOut(): void {
     symlinkSync(BUILT, join(this.folder, 'dist'));
     copyFileSync(join(repoRoot(), 'package-lock.json'), join(this.folder, 'package-lock.json'));
-    // The package as another project finds it.
-    const installed = join(this.folder, 'node_modules', 'lading');
-    mkdirSync(installed, { recursive: true });
-    copyFileSync(join(repoRoot(), 'package.json'), join(installed, 'package.json'));
-    symlinkSync(BUILT, join(installed, 'dist'));
+    // The packages as another project finds them; what npm packs of the client is the same code in fewer files.
+    const installed = (name: string): string => {
+      const folder = join(this.folder, 'node_modules', name);
+      mkdirSync(folder, { recursive: true });
+      symlinkSync(BUILT, join(folder, 'dist'));
+      return folder;
+    };
+    copyFileSync(join(repoRoot(), 'package.json'), join(installed('lading'), 'package.json'));
+    const exports = { '.': './dist/src/client/client.js', './node': './dist/src/client/node.js' };
+    const client = { name: 'lading-client', type: 'module', exports };
+    writeFileSync(join(installed('lading-client'), 'package.json'), JSON.stringify(client));
   }
 
   /** Starts the server on the port it had; resolves with what it printed up to the address. */
