@@ -102,6 +102,7 @@ test('keys last over a restart and rotate; tokens signed before are good as long
     LADING_JWT_ROTATE_DAYS: '10',
     LADING_TOKEN_MINUTES: '120',
     LADING_REFRESH_DAYS: '1',
+    LADING_ACCOUNT_DAYS: '1',
   };
   const first = await startServer(t, settings, { clock });
   const { client, dataDir } = first;

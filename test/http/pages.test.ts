@@ -148,7 +148,6 @@ test('the OpenAPI document has every route with its parameters, bodies and repli
   assert.deepEqual(Object.keys(components.responses.Conflict?.content ?? {}), ['application/problem+json']);
   assert.deepEqual(Object.keys(paths['/auth/token']?.post?.requestBody?.content ?? {}), [
     'application/x-www-form-urlencoded',
-    'multipart/form-data',
   ]);
   const status = paths['/api/files/status/{filename}']?.get;
   assert.ok(status?.parameters?.some(({ name, in: where }) => name === 'filename' && where === 'path'));

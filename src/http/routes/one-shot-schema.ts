@@ -19,8 +19,12 @@ export const ONE_SHOT_ERRORS = [
 
 export const Binary = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
 
-/** A body that is the bytes of a file, of any type. */
-export const ANY_BYTES = { '*/*': { schema: Binary } };
+/** A body that is the bytes of a file. Any media type is taken; programs that make clients from the document know no `*` in its place. */
+export const ANY_BYTES = {
+  'application/octet-stream': {
+    schema: Type.Unsafe<unknown>({ ...Binary, description: 'The bytes. Any other media type is taken, too.' }),
+  },
+};
 
 /** For the OpenAPI document: the body is a stream, which no schema looks into. */
 export function formOf(parts: TProperties) {

@@ -19,7 +19,8 @@ export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
         tags: ['Signing in'],
         summary: 'A token for a client id and secret.',
         security: [],
-        consumes: ['application/x-www-form-urlencoded', 'multipart/form-data'],
+        // A form of several parts is taken, too; a common generator of clients cannot say a body in two ways.
+        consumes: ['application/x-www-form-urlencoded'],
         querystring: ForeignQuery,
         body: TokenRequest,
         response: { 200: TokenReply },
