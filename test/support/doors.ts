@@ -296,7 +296,7 @@ export const DOORS: Door[] = [
       kind: 'creates',
       done: [done],
       ...(url === '/ops/upload' ? { as: opsAccount } : {}),
-      taken: url === '/api/upload' ? 400 : 409,
+      taken: url === '/ops/upload' ? 409 : done,
       prepare: async (_server, name) => ({ method: 'POST', path: url, ...form(part, name, NEW) }),
     },
   ]),
