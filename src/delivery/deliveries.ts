@@ -19,7 +19,7 @@ import { Carriers } from './carriers.ts';
 import { Intake } from './intake.ts';
 import { type LaneSettings, Lanes } from './lanes.ts';
 import { type Foretold, Outbox } from './outbox.ts';
-import { Outcomes } from './outcomes.ts';
+import { NO_TENANT, Outcomes } from './outcomes.ts';
 import { type DeliveryPage, DeliveryQueue } from './queue.ts';
 import { type Targets, takesFiles } from './targets.ts';
 import type { WebhookSender } from './webhook.ts';
@@ -202,8 +202,15 @@ export class Deliveries {
   /** Removes the targets of a tenant that is no more, and all that was sent to them: nothing of it enters a new one of the same id. */
   async forgetTenant(tenant: string): Promise<void> {
     for (const target of [...this.#doors.targets.list(tenant)]) await this.removeTarget(target);
-    for await (const { id, tenant: whose, litter } of this.#queue.each()) {
-      if (whose === tenant && !litter?.length) await this.#queue.remove(id);
+    for await (const delivery of this.#queue.each()) {
+      if (delivery.tenant !== tenant) continue;
+      if (!delivery.litter?.length) await this.#queue.remove(delivery.id);
+      else {
+        // It is removed once its server is cleaned up; until then it is of no tenant.
+        const orphan = { ...delivery, tenant: NO_TENANT };
+        this.#queue.remember(orphan);
+        await this.#queue.store(orphan);
+      }
     }
   }
 

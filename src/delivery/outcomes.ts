@@ -7,6 +7,9 @@ import type { Lanes } from './lanes.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { plainName, type Targets } from './targets.ts';
 
+/** Whose a delivery is after its tenant was deleted, while something of it is to be removed from a server. */
+export const NO_TENANT = '';
+
 export interface OutcomeDoors {
   queue: DeliveryQueue;
   lanes: Lanes;
@@ -67,8 +70,12 @@ export class Outcomes {
     // A session there that was broken off may only now make what is to be removed, so the first look is not at once.
     const cleanAt = this.#doors.clock.steady() + this.#doors.lanes.wait(cleanTries + 1);
     const ended = left.length === 0 || givesUp ? rest : { ...rest, litter: left, cleanAt, cleanTries };
-    this.#doors.queue.remember(ended);
-    void this.#doors.queue.store(ended).then(() => this.removeIfClean(target));
+    const { queue, warn } = this.#doors;
+    queue.remember(ended);
+    const isOver = ended.tenant === NO_TENANT && ended === rest;
+    const stored = isOver ? queue.remove(ended.id) : queue.store(ended);
+    const failed = (error: unknown): void => warn('a past delivery could not be removed', { id: ended.id, error });
+    void stored.catch(failed).then(() => this.removeIfClean(target));
   }
 
   /** Ends the life of a deleted target once nothing is left to be removed from its server. */

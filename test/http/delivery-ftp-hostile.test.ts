@@ -8,8 +8,16 @@ import { type TestContext, test } from 'node:test';
 import { addTarget, deliveries, settled, statusOf, store } from '../support/delivering.ts';
 import { ALPHABET, put } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
-import { type FtpOptions, type FtpServer, noFtpServer, startFtpServer } from '../support/ftp-server.ts';
-import { atEnd, startServer, type TestServer } from '../support/server.ts';
+import {
+  FTP_PASSWORD,
+  FTP_USER,
+  type FtpOptions,
+  type FtpServer,
+  noFtpServer,
+  startFtpServer,
+} from '../support/ftp-server.ts';
+import { seededFolder } from '../support/identity.ts';
+import { atEnd, sign, startServer, type TestServer } from '../support/server.ts';
 
 const QUICK = { LADING_DELIVERY_RETRY_SECONDS: '1' };
 const skip = noFtpServer;
@@ -276,4 +284,41 @@ test('a claim that another server left behind costs the name, not the delivery',
   assert.equal((await settled(server, 'letters.txt'))[0]?.state, 'delivered');
   await rm(join(ftp.home, '.lading-1ab52f8c3bd1c491.claim'), { recursive: true });
   assert.deepEqual(await everything(ftp), ['letters_2.txt', 'theirs']);
+});
+
+test('with a tenant goes what was being sent for it, and a new one of its id sees nothing of it', {
+  skip,
+}, async (t) => {
+  const { dataDir } = await seededFolder(t, async (identity) => {
+    await identity.clients.create({ id: 'root', secret: 'the-secret-of-the-root', role: 'root', name: null });
+    await identity.tenants.create('acme', 'Acme');
+    const wile = { id: 'wile', secret: 'the-secret-of-wile', role: 'client' as const, name: null, tenant: 'acme' };
+    await identity.clients.create(wile);
+  });
+  const ftp = await startFtpServer(t, SLOW);
+  const server = await startServer(t, { ...QUICK, LADING_WEBHOOK_PRIVATE: 'on' }, {}, dataDir);
+  const { origin, app } = server;
+  const json = { ...sign(app, 'root', 'root').headers, 'content-type': 'application/json' };
+  const target = { kind: 'ftp', host: '127.0.0.1', port: ftp.port, username: FTP_USER, password: FTP_PASSWORD };
+  const made = await fetch(`${origin}/api/deliveries/targets?tenant=acme`, {
+    method: 'POST',
+    headers: json,
+    body: JSON.stringify(target),
+  });
+  assert.equal(made.status, 201);
+  await store({ ...server, client: { ...server.client, ...sign(app, 'wile', 'client') } }, 'large.bin', large);
+  await halfThere(ftp, large.length / 8);
+  const { authorization } = json;
+  const gone = await fetch(`${origin}/api/tenants/acme`, { method: 'DELETE', headers: { authorization } });
+  assert.equal(gone.status, 200);
+  assert.equal(
+    (await fetch(`${origin}/api/tenants`, { method: 'POST', headers: json, body: '{"tenant_id":"acme"}' })).status,
+    201,
+  );
+  const list = await fetch(`${origin}/api/deliveries?tenant=acme`, { headers: { authorization } });
+  assert.deepEqual(await list.json(), { deliveries: [], next_cursor: null });
+  await eventually(async () => (await everything(ftp)).length === 0, 'an empty folder');
+  for (const folder of ['v1/targets', 'v1/deliveries']) {
+    await eventually(async () => (await readdir(join(dataDir, folder))).length === 0, `nothing in ${folder}`);
+  }
 });
