@@ -27,7 +27,7 @@ const isRefusal = (found: unknown) => found instanceof LadingError && found.code
 test('crafted files are parsed beside the server, within limits, and then the others have their turn', async (t) => {
   const sounds = new SoundReader({ milliseconds: 3_000 });
   t.after(() => sounds.close());
-  const longest = craftedSounds(8 * MIB).get('blocks.flac') ?? assert.fail();
+  const longest = craftedSounds(48 * MIB).get('blocks.flac') ?? assert.fail();
   const crafted = [...craftedSounds(2 * MIB).values(), longest];
   let ended = 0;
   const found = crafted.map((bytes, index) =>
