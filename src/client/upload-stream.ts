@@ -120,7 +120,9 @@ class StreamUpload {
           );
     }
     if (status.status === 'partial') {
-      await this.#patience.persist(async () => this.#client.cancel(name, { signal, ifMatch }));
+      await this.#patience.persist(async () =>
+        this.#client.cancel(name, { signal, ifMatch, id: status.id ?? undefined }),
+      );
       const left = await this.#patience.persist(async () => this.#client.status(name, { signal }));
       this.#replaced = left.status === 'complete' ? left.id : null;
     } else {
@@ -245,7 +247,9 @@ class StreamUpload {
 
   async #cancel(): Promise<void> {
     if (this.#id === null || this.#last?.status === 'complete') return;
-    await this.#client.cancel(this.#options.name, { signal: AbortSignal.timeout(CANCEL_MS) }).catch(() => {});
+    // By its id: another upload may have the name by now.
+    const options = { id: this.#id, signal: AbortSignal.timeout(CANCEL_MS) };
+    await this.#client.cancel(this.#options.name, options).catch(() => {});
   }
 }
 
