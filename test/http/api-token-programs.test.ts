@@ -149,6 +149,10 @@ test('with LADING_COMPAT=talk programs of the machine make, list and revoke toke
   assert.equal(enrolled.length, 1, 'two that came at one time made it once');
   await assertProblemReply(await create({ scopes: ['tokens:admin'] }), 'insufficient_scope');
   await assertProblemReply(await create({ user_id: client.id }), 'insufficient_scope');
+  // What tells whether a token is valid says so of a token alone.
+  await assertProblemReply(await ask(origin, 'GET', '/api/protected'), 'unauthorized');
+  await assertProblemReply(await ask(origin, 'POST', `/api/tokens/${made.token_id}/rotate`), 'unauthorized');
+  assert.equal(await reads(server, made.token), 200);
   assert.equal((await ask(origin, 'DELETE', `/api/tokens/${made.token_id}`)).status, 200);
   assert.equal(await reads(server, made.token), 401);
   // Nothing else is open, and credentials that are shown must be valid.

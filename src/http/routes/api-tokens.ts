@@ -18,7 +18,7 @@ import {
   NewApiToken,
   Protected,
 } from '../../protocol/token-schemas.ts';
-import { bearerAuth } from '../auth.ts';
+import { type BearerOptions, bearerAuth } from '../auth.ts';
 import { NOTHING, noteChange, ofApiToken } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { localPrograms } from '../local-programs.ts';
@@ -42,25 +42,27 @@ const tags = ['API tokens'];
 const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
 const NO_STORE = { 'cache-control': 'no-store' };
 
-/** Signed in in their own way: where a setting says so, programs of this machine need not. */
+/** Signed in in their own way: where a setting says so, programs of this machine make, list and revoke tokens without it. */
 export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
   const otherwise = localPrograms(deps);
-  app.register(async (scope) => {
-    scope.register(bearerAuth, { access, limits, secondFactor, ...(otherwise ? { otherwise } : {}) });
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
-    scope.register(async (routes) => tokenRoutes(routes, deps));
-  });
-}
-
-function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  app.register(async (scope) => {
-    protectedRoute(scope, deps);
+  const within = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
+    app.register(async (scope) => {
+      scope.register(bearerAuth, auth);
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+      scope.register(async (inner) => routes(inner));
+    });
+  };
+  const signedIn = { access, limits, secondFactor };
+  within({ ...signedIn, ...(otherwise ? { otherwise } : {}) }, (scope) => {
     listRoute(scope, deps);
     scope.register(async (json) => createRoute(json, deps));
-    rotateRoute(scope, deps);
     revokeRoute(scope, deps);
+  });
+  within(signedIn, (scope) => {
+    protectedRoute(scope, deps);
+    rotateRoute(scope, deps);
   });
 }
 
