@@ -43,12 +43,19 @@ export function isForeign(request: FastifyRequest): boolean {
 }
 
 /**
- * Whether cookies are to be sent over TLS alone. A browser keeps no such cookie that comes over plain HTTP from another machine, so its
- * own word counts first: the scheme in `Origin`, which no page can set. Without that the answer is yes, but for plain HTTP to the machine
- * itself and where the public address of the settings has no TLS: a proxy that does not tell of its TLS must not cost the cookies their
- * protection.
+ * Whether cookies are to be sent over TLS alone. Who comes over plain HTTP from another machine never sends such a cookie back. A browser
+ * says how it came: the scheme in `Origin`, which no page can set. A program says nothing, and comes without TLS where no TLS is seen; a
+ * cookie that is not Secure works for it behind a proxy with TLS, too. For other requests the answer is yes, but for plain HTTP to the
+ * machine itself and where the public address of the settings has no TLS: a proxy that does not tell of its TLS must not cost the cookies
+ * their protection.
  */
-export function wantsSecureCookies({ site, headers: { origin } }: FastifyRequest): boolean {
-  if (origin !== undefined && site.isOwn(origin)) return origin.startsWith('https:');
-  return site.secure || !(site.isLocal || site.isPlain);
+export function wantsSecureCookies(request: FastifyRequest): boolean {
+  const { site, headers } = request;
+  if (headers.origin !== undefined && site.isOwn(headers.origin)) return headers.origin.startsWith('https:');
+  return site.secure || !(site.isLocal || site.isPlain || isProgram(request));
+}
+
+/** True for what no browser sends: it tells of each request that changes something where it comes from. */
+function isProgram({ method, headers }: FastifyRequest): boolean {
+  return !SAFE.has(method) && headers.origin === undefined && headers['sec-fetch-site'] === undefined;
 }

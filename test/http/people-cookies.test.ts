@@ -89,7 +89,10 @@ test('the cookies are Secure but for plain HTTP to the machine itself', async (t
     assert.deepEqual(await secure({ host }), [false, false], host);
   }
   for (const host of ['files.example.org', '192.168.1.7:8005', 'localhost.example.org', '127.0.0.1.example.org', '%']) {
-    assert.deepEqual(await secure({ host }), [true, true], host);
+    // A browser without Origin, behind a proxy that may have TLS.
+    assert.deepEqual(await secure({ host, 'sec-fetch-site': 'same-origin' }), [true, true], host);
+    // A program on another machine would never send Secure cookies back over plain HTTP.
+    assert.deepEqual(await secure({ host }), [false, false], host);
   }
   // Nobody has said that this proxy is to be believed.
   assert.deepEqual(await secure({ 'x-forwarded-proto': 'https' }), [false, false]);
