@@ -35,11 +35,11 @@ export async function changeOf(
   email?: string,
 ): Promise<PersonChange> {
   const change: PersonChange = {
-    ...(name === undefined ? {} : { name: checkPersonalName(name, 'name') }),
-    ...(surname === undefined ? {} : { surname: checkPersonalName(surname, 'surname') }),
+    ...(isGiven(name) ? { name: checkPersonalName(name, 'name') } : {}),
+    ...(isGiven(surname) ? { surname: checkPersonalName(surname, 'surname') } : {}),
     ...(email === undefined ? {} : { email: checkEmail(email) }),
   };
-  if (password === undefined) return change;
+  if (!isGiven(password)) return change;
   sameTwice(password, password2);
   const known = { ...person, ...change };
   const { name: first, surname: last, account } = known;
@@ -49,8 +49,13 @@ export async function changeOf(
   return { ...change, password };
 }
 
+/** Null is as absent: programs send their whole form, with null for what nobody filled in. */
+function isGiven(value: string | null | undefined): value is string {
+  return value !== undefined && value !== null;
+}
+
 /** @throws LadingError `validation_failed` */
-function sameTwice(password: string, again: string | undefined): void {
-  if (again === undefined || again === password) return;
+function sameTwice(password: string, again: string | null | undefined): void {
+  if (!isGiven(again) || again === password) return;
   throw new LadingError('validation_failed', 'The two passwords are not the same.');
 }

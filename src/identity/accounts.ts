@@ -10,8 +10,8 @@ import type { Asker } from './turns.ts';
 export interface NewAccount {
   username: string;
   password: string;
-  name?: string;
-  email?: string;
+  name?: string | null;
+  email?: string | null;
 }
 
 /**

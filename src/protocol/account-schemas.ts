@@ -12,8 +12,10 @@ export const SignUp = Type.Object(
   {
     username: Username,
     password: Password('The password: 8 to 128 characters, not common, not easy to guess.'),
-    name: Type.Optional(Type.String({ maxLength: 400, description: 'What to call the person.' })),
-    email: Type.Optional(Type.String({ maxLength: 320, description: 'Where to write to; nobody signs in with it.' })),
+    name: Type.Optional(Nullable(Type.String({ maxLength: 400, description: 'What to call the person.' }))),
+    email: Type.Optional(
+      Nullable(Type.String({ maxLength: 320, description: 'Where to write to; nobody signs in with it.' })),
+    ),
   },
   { title: 'SignUp' },
 );
@@ -30,8 +32,8 @@ export const NamedLogin = Type.Object(
       }),
     ),
     // Older programs send one form to both doors.
-    name: Type.Optional(Type.String({ maxLength: 400, description: 'As in sign-up; ignored here.' })),
-    email: Type.Optional(Type.String({ maxLength: 320, description: 'As in sign-up; ignored here.' })),
+    name: Type.Optional(Nullable(Type.String({ maxLength: 400, description: 'As in sign-up; ignored here.' }))),
+    email: Type.Optional(Nullable(Type.String({ maxLength: 320, description: 'As in sign-up; ignored here.' }))),
   },
   { title: 'NamedLogin' },
 );

@@ -79,22 +79,26 @@ export type Login = Static<typeof Login>;
 
 /** Of refresh and logout. */
 export const RefreshToken = Type.Object(
-  { refresh_token: Type.Optional(Type.String({ maxLength: 200, description: 'Without it the cookie counts.' })) },
+  {
+    refresh_token: Type.Optional(
+      Nullable(Type.String({ maxLength: 200, description: 'Without it the cookie counts.' })),
+    ),
+  },
   { title: 'RefreshToken' },
 );
 export type RefreshToken = Static<typeof RefreshToken>;
 
 export const OwnChange = Type.Object(
   {
-    name: Type.Optional(Name),
-    surname: Type.Optional(Surname),
-    password: Type.Optional(Password),
-    password2: Type.Optional(Again),
+    name: Type.Optional(Nullable(Name)),
+    surname: Type.Optional(Nullable(Surname)),
+    password: Type.Optional(Nullable(Password)),
+    password2: Type.Optional(Nullable(Again)),
     old_password: Type.Optional(
-      Type.String({ maxLength: 1024, description: 'The password until now; needed with password.' }),
+      Nullable(Type.String({ maxLength: 1024, description: 'The password until now; needed with password.' })),
     ),
   },
-  { title: 'OwnChange', description: 'What is absent stays. A new password ends all sign-ins, this one too.' },
+  { title: 'OwnChange', description: 'What is absent or null stays. A new password ends all sign-ins, this one too.' },
 );
 export type OwnChange = Static<typeof OwnChange>;
 

@@ -100,6 +100,14 @@ async function liveADay({ server, clock, ask, replaces }: Stage): Promise<void> 
   assert.equal(made.status, 201, made.text);
   assert.equal(made.json.name, 'Anna Maria Smith');
   assert.equal((await client.signUp(multipart)).status, 201);
+  const nobody = JSON.stringify({ username: 'cid', password: PASSWORD, name: null, email: null });
+  for (const [path, status] of [
+    ['/client/signup', 201],
+    ['/client/login', 200],
+  ] as const) {
+    const sent = await ask('POST', path, { headers: { 'content-type': 'application/json' }, body: nobody });
+    assert.equal(sent.status, status, sent.text);
+  }
   const { username, account_kind, exp, iat } = await ops.logIn(multipart);
   assert.deepEqual([username, account_kind, Number(exp) - Number(iat)], ['anna smith', 'ops', 365 * DAY]);
   assert.equal((await client.logIn()).account_kind, 'client');
