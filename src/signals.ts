@@ -16,9 +16,14 @@ const SPARE_SECONDS = 30;
 export class Signals {
   #app: App | null = null;
   #stopping = false;
+  /** Of a signal that came before there was a server. */
+  #reloadAsked = false;
 
   constructor() {
-    process.on('SIGHUP', () => this.#app?.reload());
+    process.on('SIGHUP', () => {
+      if (this.#app === null) this.#reloadAsked = true;
+      else this.#app.reload();
+    });
     process.on('SIGUSR2', () => {});
     // The terminal or pipe that they led to may be closed; the server goes on without.
     process.stdout.on('error', () => {});
@@ -41,6 +46,8 @@ export class Signals {
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
     process.once('exit', () => app.writeLastLines());
+    // The log file that was opened may have been renamed since.
+    if (this.#reloadAsked) app.reload();
   }
 
   #stop(app: App, signal: NodeJS.Signals, shutdownSeconds: number): void {

@@ -50,7 +50,7 @@ test('SIGHUP, SIGUSR2 and SIGPIPE end nothing; SIGTERM still stops in order', as
   assert.equal((await server.finished).code, 0);
 });
 
-test('SIGHUP before the server listens ends nothing either', async (t) => {
+test('SIGHUP before the server listens ends nothing either, and is obeyed later', async (t) => {
   const dataDir = await temporaryFolder(t);
   const env = { PATH: process.env.PATH ?? '', LADING_HOST: '127.0.0.1', LADING_PORT: '0', LADING_DATA_DIR: dataDir };
   // The first thing that the program does is to load itself: signals of the time before are the system's.
@@ -58,14 +58,17 @@ test('SIGHUP before the server listens ends nothing either', async (t) => {
     const started = serve([]); for (let i = 0; i < 50; i += 1) { process.kill(process.pid, 'SIGHUP'); await new Promise(setImmediate); } await started;`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     env,
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.after(() => child.kill('SIGKILL'));
   let said = '';
-  child.stdout.on('data', (bytes: Buffer) => {
-    said += bytes.toString();
-  });
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (bytes: Buffer) => {
+      said += bytes.toString();
+    });
+  }
   await eventually(() => said.includes('listens on'), 'the address of the server');
+  await eventually(() => said.includes('"msg":"reloaded"'), 'what the signal asked for');
   assert.equal(child.exitCode, null);
 });
 
