@@ -28,7 +28,7 @@ function isStale() {
 if (isStale()) {
   const built = BUILT.every((path) => existsSync(join(root, path)));
   if (existsSync(join(root, 'node_modules/typescript'))) {
-    console.log('The sources are newer than the build; building.');
+    console.log(built ? 'The sources are newer than the build; building.' : 'There is no build yet; building.');
     const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
     process.exitCode = status ?? 1;
   } else if (built) {

@@ -5,8 +5,8 @@ import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { validate as isCron } from 'node-cron';
 import { Compat, FAMILIES, type Family } from './compat.ts';
+import { hint, variableHint } from './hints.ts';
 import { checkPasswordNow, PASSWORD_CHARACTERS } from './identity/passwords.ts';
-import { nearest } from './misspelt.ts';
 import { takeOldSettings } from './old-settings.ts';
 import { bytesOf } from './protocol/sizes.ts';
 import { type Kind, type KindTypes, SETTINGS, type Setting } from './settings.ts';
@@ -113,9 +113,7 @@ function parseCompat(text: string): Compat {
 function familyOf(name: string): Family {
   const found = FAMILIES.find((family) => family === name);
   if (found !== undefined) return found;
-  const near = nearest(name, FAMILIES, 2);
-  const hint = near === null ? '' : ` (did you mean ${near}?)`;
-  throw new Refused(`must be none, or a list of ${FAMILIES.join(', ')}${hint}`);
+  throw new Refused(`must be none, or a list of ${FAMILIES.join(', ')}${hint(name, FAMILIES, 2)}`);
 }
 
 const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] } = {
@@ -301,7 +299,7 @@ function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
   const warnings = Object.keys(env)
     .filter((name) => name.startsWith('LADING_') && !known.has(name) && !CLIENT_VARIABLES.has(name))
     .sort()
-    .map((name) => `${name} is not a setting of the server; it was ignored`);
+    .map((name) => `${name} is not a setting of the server${variableHint(name)}; it was ignored`);
   if (config.jwtSecret !== null && config.jwtAlgorithm !== 'HS256') {
     warnings.push(`LADING_JWT_SECRET is of no use with LADING_JWT_ALGORITHM=${config.jwtAlgorithm}`);
   }
@@ -322,6 +320,8 @@ export const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
   'LADING_CLIENT_ID',
   'LADING_CLIENT_SECRET',
   'LADING_CONFIG',
+  'LADING_CA',
+  'LADING_TARGET_PASSWORD',
 ]);
 
 /** `--flag -1` as `--flag=-1`: a negative number is a value, and a bad one is told as such. */
@@ -348,6 +348,14 @@ export function parseFlags(argv: readonly string[]): Flags {
     );
   } catch (error) {
     const [line = 'bad flags'] = error instanceof Error ? error.message.split('\n') : [];
-    throw new ConfigError(line);
+    const [, flag] = /^Unknown option '--([^']+)'/.exec(line) ?? [];
+    const near =
+      flag === undefined
+        ? ''
+        : hint(
+            flag,
+            Object.keys(options).map((known) => `--${known}`),
+          );
+    throw new ConfigError(`${line}${near}; "lading serve --help" lists the flags`);
   }
 }

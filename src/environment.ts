@@ -24,6 +24,10 @@ export function findEnvironment(folder = process.cwd(), env: Environment = proce
   const fromFile = new Set(Object.keys(written).filter((name) => env[name] === undefined));
   const foreign = [...fromFile].filter((name) => !isKnown(name)).sort();
   const warnings = foreign.length > 0 ? [`.env sets what is no setting of the server: ${foreign.join(', ')}`] : [];
+  const odd = oddLines(text);
+  if (odd.length > 0) {
+    warnings.push(`.env has lines that are not NAME=VALUE; they were ignored: line ${odd.join(', ')}`);
+  }
   return { env: { ...written, ...env }, fromFile, warnings };
 }
 
@@ -36,6 +40,13 @@ function readIfThere(path: string): string | null {
     if (code === 'ENOENT' || code === 'EISDIR') return null;
     throw new ConfigError(`.env in the working directory cannot be read (${code})`);
   }
+}
+
+/** Numbers of lines, from 1, that set nothing and are no comment. What they say may be a secret. */
+function oddLines(text: string): number[] {
+  // A value in quotes may have several lines.
+  const flat = text.replaceAll(/=[ \t]*(["'`])[\s\S]*?\1/g, (value) => value.replaceAll(/[^\n]/g, '='));
+  return flat.split('\n').flatMap((line, at) => (line.trim() === '' || /^\s*#|=/.test(line) ? [] : [at + 1]));
 }
 
 /** Unknown names that begin with LADING_ get a warning of their own, wherever they are set. */

@@ -10,6 +10,7 @@ import { ConfigError, type Loaded, loadConfig, parseFlags } from './config.ts';
 import { type FoundEnvironment, findEnvironment } from './environment.ts';
 import { checkRoom, roomHere } from './room.ts';
 import { Signals } from './signals.ts';
+import { startError } from './start-error.ts';
 
 /** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
 export async function serve(argv: readonly string[]): Promise<void> {
@@ -38,7 +39,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
     const { compose } = await import('./compose.ts');
     app = await compose(config);
   } catch (error) {
-    console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`lading: ${startError(error, config)}`);
     process.exitCode = 1;
     return;
   }
@@ -56,7 +57,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
   } catch (error) {
     // A start that a signal or the loss of the data directory broke off: what did so also ends the process.
     if (signals.stopping || isLost) return;
-    console.error(`lading: ${error instanceof Error ? error.message : String(error)}`);
+    console.error(`lading: ${startError(error, config)}`);
     await app.close().catch(() => {});
     process.exit(1);
   }

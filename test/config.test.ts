@@ -182,13 +182,16 @@ test('what is probably not meant is warned about', () => {
   assert.match(loadConfig({}, useless).warnings.join('\n'), /^LADING_JWT_SECRET .*EdDSA$/);
   const warned = loadConfig({}, { LADING_PROT: '80', LADING_VOICE: 'console', OTHER: 'x' }).warnings;
   assert.equal(warned.length, 2);
-  assert.match(warned.join('\n'), /LADING_PROT .*\n.*LADING_VOICE/);
+  assert.match(warned.join('\n'), /LADING_PROT .*\(did you mean LADING_PORT\?\).*\n.*LADING_VOICE/);
+  assert.doesNotMatch(loadConfig({}, { LADING_FROBNICATE: '1' }).warnings.join('\n'), /did you mean/);
+  assert.deepEqual(loadConfig({}, { LADING_CA: 'ca.pem', LADING_TARGET_PASSWORD: 'x' }).warnings, []);
 });
 
 test('flags: unknown ones, stray words and missing values are refused', () => {
   for (const argv of [['--prot', '1'], ['start'], ['--port'], ['-p', '1']]) {
     assert.throws(() => parseFlags(argv), ConfigError, argv.join(' '));
   }
+  assert.throws(() => parseFlags(['--prot', '1']), /'--prot' \(did you mean --port\?\); "lading serve --help" lists/);
 });
 
 test('sizes', () => {

@@ -19,10 +19,10 @@ export const EXIT = {
 } as const;
 
 export const EXIT_HELP = `Exit codes:
-  0  done                       6  verification failed
-  1  other failure              7  network or server unavailable
-  2  wrong usage or settings    8  the file does not reach to the range that is wanted
-  3  not signed in, forbidden   9  a local file is not there or cannot be opened
+  0  done                       6    verification failed
+  1  other failure              7    network or server unavailable
+  2  wrong usage or settings    8    the file does not reach to the range that is wanted
+  3  not signed in, forbidden   9    a local file is not there or cannot be opened
   4  not found on the server    10   the file is not the version that was asked for
   5  conflict with the server   130  stopped by Ctrl-C; run it again to go on
                                 141  nobody read the file on standard output to its end

@@ -195,7 +195,9 @@ function checkServer(server: string): string {
   } catch {
     throw new UsageError(`${server} is not the address of a server; write something like https://files.example.org`);
   }
-  if (!/^https?:$/.test(url.protocol))
-    throw new UsageError('The address of the server starts with http:// or https://');
+  if (!/^https?:$/.test(url.protocol)) {
+    const bare = server.replace(/^[\w+.-]+:\/\//, '');
+    throw new UsageError(`The address of the server must start with http:// or https://, as http://${bare}`);
+  }
   return url.href;
 }

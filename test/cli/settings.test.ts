@@ -96,4 +96,8 @@ test('an address without http is refused before anything is sent', async () => {
   for (const server of ['files.example.org', 'ftp://example.org', '']) {
     await assert.rejects(loginSettings({ server }, {}), UsageError, server);
   }
+  await assert.rejects(
+    loginSettings({ server: 'localhost:8005' }, {}),
+    /must start with .*, as http:\/\/localhost:8005$/,
+  );
 });

@@ -153,6 +153,14 @@ test('.env of the working directory: beneath the environment, whoever wrote it',
   assert.doesNotMatch(findEnvironment(folder, {}).warnings.join('\n'), /bar/);
 });
 
+test('.env: lines that set nothing are named by their number', async (t) => {
+  const text = 'LADING_PORT 8123\n\n# note\nTLS="-----BEGIN\nkey\n-----END"\n  export LADING_HOST=::1\nsecret\n';
+  const { warnings } = findEnvironment(await folderWith(t, text), {});
+  assert.match(warnings.join('\n'), /not NAME=VALUE; they were ignored: line 1, 8$/m);
+  assert.doesNotMatch(warnings.join('\n'), /secret/);
+  assert.doesNotMatch(findEnvironment(await folderWith(t, '# PORT\nPORT=1\r\n'), {}).warnings.join(), /NAME=VALUE/);
+});
+
 test('.env that is not there, is a folder, or cannot be read', async (t) => {
   const folder = await folderWith(t, 'PORT=1');
   if (process.getuid?.() !== 0) {

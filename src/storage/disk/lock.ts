@@ -50,7 +50,16 @@ export interface LockOptions {
   watchMs?: number;
 }
 
-/** Throws `data directory is in use by process N` while another server has it. */
+/** Another server has the data directory. */
+export class DirectoryInUse extends Error {
+  override readonly name = 'DirectoryInUse';
+
+  constructor(pid: number) {
+    super(`data directory is in use by process ${pid}`);
+  }
+}
+
+/** Throws `DirectoryInUse` while another server has it. */
 export async function acquireLock(disk: Disk, path: string, options: LockOptions = {}): Promise<Lock> {
   const me = await describeMyself();
   await take(disk, path, me, options.watchMs ?? WATCH_MS);
@@ -99,7 +108,7 @@ async function take(disk: Disk, path: string, me: Holder, watchMs: number): Prom
     const seen = await readHolder(disk, path);
     if (seen === null) continue;
     if (await isAlive(disk, path, seen, me, watchMs)) {
-      throw new Error(`data directory is in use by process ${seen.holder.pid}`);
+      throw new DirectoryInUse(seen.holder.pid);
     }
     const guard = `${path}.${seen.holder.nonce}`;
     await take(disk, guard, me, watchMs);
