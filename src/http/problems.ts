@@ -105,7 +105,7 @@ const FRAMEWORK: Record<string, () => LadingError> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
     new LadingError(
       'unsupported_media_type',
-      'This Content-Type is not taken here. Most routes take application/json; /docs names the media types of each route.',
+      'This route does not take that Content-Type. /docs lists the media types that each route takes.',
     ),
   FST_ERR_CTP_BODY_TOO_LARGE: () =>
     new LadingError('chunk_too_large', 'The body of this request is too long for this route.'),
@@ -127,7 +127,7 @@ export function asLadingError(error: unknown): LadingError | null {
   if (error instanceof LadingError) return error;
   if (typeof error !== 'object' || error === null) return null;
   const { code, statusCode, validation, message } = error as ForeignError;
-  if (validation !== undefined) return new LadingError('validation_failed', `${String(message)}.`);
+  if (validation !== undefined) return new LadingError('validation_failed', ofTheSchema(String(message)));
   const known = typeof code === 'string' ? FRAMEWORK[code] : undefined;
   if (known) return known();
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
@@ -135,6 +135,12 @@ export function asLadingError(error: unknown): LadingError | null {
     return new LadingError('invalid_request', 'The request is malformed or exceeds a limit.');
   }
   return null;
+}
+
+/** What the validator says, as a sentence: `body must have required properties a, b` names what is missing. */
+function ofTheSchema(message: string): string {
+  const [, place, names] = /^(\w+) must have required propert(?:y|ies) (.+)$/.exec(message) ?? [];
+  return names === undefined ? `${message}.` : `The ${place} lacks ${names.replaceAll("'", '')}.`;
 }
 
 /** The error for a failure of ours; what it was stands in the log under the same request id. */

@@ -43,6 +43,8 @@ test('forms that are none of ours', async (t) => {
   await assertProblemReply(await post(origin, `${both}&username=${client.id}`), 'invalid_request');
   await assertProblemReply(await post(origin, `username=${client.id}&password=`), 'validation_failed');
   await assertProblemReply(await post(origin, ''), 'validation_failed');
+  const lacking = await assertProblemReply(await post(origin, `username=${client.id}`), 'validation_failed');
+  assert.equal(lacking.detail, 'The body lacks password.');
   assert.equal((await post(origin, `${both}&grant_type=&unknown=1`)).status, 200);
 });
 
