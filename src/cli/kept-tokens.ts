@@ -42,7 +42,7 @@ export function tokenStore(path: string, identity: Identity, now: () => number =
   return async (refused, signIn) => {
     const known = await find(refused);
     if (known !== null) return known;
-    const unlock = await lock(path);
+    const unlock = await lock(path, now);
     if (unlock === null) return signIn();
     try {
       const meanwhile = await find(refused);
@@ -117,7 +117,7 @@ async function change(path: string, edit: (kept: Kept) => void, now: () => numbe
 }
 
 /** Null where no lock can be made, as in a folder that is not ours: then nothing is kept. */
-async function lock(path: string): Promise<(() => Promise<void>) | null> {
+async function lock(path: string, now: () => number): Promise<(() => Promise<void>) | null> {
   const file = `${path}.lock`;
   await makeFolder(dirname(path));
   for (const began = performance.now(); performance.now() - began < STALE_LOCK_MS; ) {
@@ -127,11 +127,18 @@ async function lock(path: string): Promise<(() => Promise<void>) | null> {
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) return null;
     }
-    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    // One of an earlier day: its command cannot be waited for.
+    if (await isOlder(file, now() - STALE_LOCK_MS)) await rm(file, { force: true });
+    else await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
   }
   // Whoever held it was killed.
   await rm(file, { force: true }).catch(() => {});
   return null;
+}
+
+async function isOlder(file: string, date: number): Promise<boolean> {
+  const found = await stat(file).catch(() => null);
+  return found !== null && found.mtimeMs < date;
 }
 
 /** The folder of the settings file. No homes are made for users who have none. */

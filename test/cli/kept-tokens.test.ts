@@ -92,3 +92,15 @@ test('what lapses soon is not used, and what a killed command left in the way is
   );
   assert.equal((await store(null, signIn)).token, 't4');
 });
+
+test('the lock of a command that was killed long ago is not waited for', async (t) => {
+  const path = join(await temporaryFolder(t), 'tokens.json');
+  await writeFile(`${path}.lock`, '');
+  const date = (await stat(`${path}.lock`)).mtimeMs + 60_000;
+  const store = tokenStore(path, { server: 's', clientId: 'a', clientSecret: 'b' }, () => date);
+  const signIn = async () => ({ token: 't', lifeMs: 600_000 });
+  assert.equal((await store(null, signIn)).token, 't');
+  // Who gives up waiting for a lock keeps nothing.
+  assert.match(await readFile(path, 'utf8'), /"token": "t"/);
+  assert.deepEqual(await readdir(join(path, '..')), ['tokens.json']);
+});
