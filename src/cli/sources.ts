@@ -26,8 +26,8 @@ export interface SourceOptions {
 
 export interface Sources {
   sources: Source[];
-  /** Paths in folders that are not sent, each with the reason. */
-  skipped: { path: string; why: string }[];
+  /** Paths in folders that are not sent, each with the reason. `lost`: a file that was to be sent. */
+  skipped: { path: string; why: string; lost: boolean }[];
 }
 
 /**
@@ -71,7 +71,7 @@ async function walk(found: Sources, folder: string, prefix: string, follow: bool
   const entries = [];
   for await (const entry of await opendir(folder)) entries.push(entry);
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
-  const skip = (path: string, why: string) => found.skipped.push({ path, why });
+  const skip = (path: string, why: string, lost = false) => found.skipped.push({ path, why, lost });
   for (const entry of entries) {
     const path = join(folder, entry.name);
     const name = `${prefix}${entry.name}`;
@@ -81,7 +81,9 @@ async function walk(found: Sources, folder: string, prefix: string, follow: bool
     }
     const here = await stat(path).catch(() => null);
     if (here === null) {
-      skip(path, 'it leads nowhere');
+      // What a name holds that is not UTF-8 was replaced as it was read.
+      const why = entry.name.includes('\ufffd') ? 'its name is not UTF-8; give it another one' : 'it leads nowhere';
+      skip(path, why, true);
     } else if (here.isFile()) {
       found.sources.push({ name, path, size: here.size });
     } else if (here.isDirectory()) {

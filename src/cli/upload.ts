@@ -93,17 +93,17 @@ async function uploadAll(context: Context, files: string[], options: Options): P
     throw new UsageError('--size is for standard input; a file has its own.');
   }
   for (const { path, why } of skipped) out.note(`${path} is not sent: ${why}.`);
+  let exitCode: number = skipped.some(({ lost }) => lost) ? EXIT.localFile : EXIT.ok;
   if (options.dryRun) {
     out.result(
       { files: sources.map(({ name, path, size }) => ({ file: name, path, total_bytes: size })) },
       listOf(sources),
     );
-    return EXIT.ok;
+    return exitCode;
   }
   if (options.recursive) {
     for (const line of listOf(sources).split('\n')) out.note(line);
   }
-  let exitCode: number = EXIT.ok;
   if (options.ifMatch !== undefined && sources.length > 1) {
     throw new UsageError('--if-match goes with a single file.');
   }

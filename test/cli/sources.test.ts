@@ -107,6 +107,25 @@ test('a folder is sent with --recursive, its names shown before, links left out'
   assert.equal((await run(['upload', '-r', 'other/tapes', '--name', 'x'])).code, 2);
 });
 
+test('a file of a folder that cannot be sent is named, and the exit code says so', async (t) => {
+  const { cwd, run, names } = await place(t);
+  await mkdir(join(cwd, 'tapes'));
+  await writeFile(join(cwd, 'tapes/one.wav'), 'one');
+  await symlink('nowhere', join(cwd, 'tapes/dangling'));
+  assert.equal((await run(['upload', '-r', 'tapes'])).code, 0, 'links are left out');
+  const followed = await run(['upload', '-r', 'tapes', '--follow-symlinks']);
+  assert.equal(followed.code, 9);
+  assert.match(followed.stderr, /tapes\/dangling is not sent: it leads nowhere/);
+  await writeFile(Buffer.concat([Buffer.from(join(cwd, 'tapes/two')), Buffer.of(0xff)]), 'two');
+  await writeFile(join(cwd, 'tapes/z.wav'), 'z');
+  for (const more of [['--dry-run'], []]) {
+    const sent = await run(['upload', '-r', 'tapes', ...more]);
+    assert.equal(sent.code, 9);
+    assert.match(sent.stderr, /tapes\/two\ufffd is not sent: its name is not UTF-8/);
+  }
+  assert.deepEqual(await names(), ['tapes/one.wav', 'tapes/z.wav'], 'the others are sent');
+});
+
 test('a download goes to standard output by "-" too', async (t) => {
   const { run, device } = await place(t);
   await device.upload(sourceOf(new TextEncoder().encode('content')), { name: 'f' });
