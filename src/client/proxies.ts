@@ -23,7 +23,19 @@ export function proxyFor(url: URL, env: Environment): URL | null {
       { final: true },
     );
   }
+  // As curl has it, a percent sign that begins no escape stands for itself.
+  proxy.username = decodable(proxy.username);
+  proxy.password = decodable(proxy.password);
   return proxy;
+}
+
+function decodable(text: string): string {
+  try {
+    decodeURIComponent(text);
+    return text;
+  } catch {
+    return text.replaceAll('%', '%25');
+  }
 }
 
 /** `Proxy-Authorization` for the name and password in the address of a proxy, null without. */

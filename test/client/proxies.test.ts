@@ -60,4 +60,13 @@ test('a proxy that cannot be used is said at once; its name and password are sen
   }
   assert.equal(authorizationOf(new URL('http://a:1')), null);
   assert.equal(authorizationOf(new URL('http://me:p%40ss@a:1')), `Basic ${btoa('me:p@ss')}`);
+  for (const [given, sent] of [
+    ['me:p%40ss', 'me:p@ss'],
+    ['me:100%', 'me:100%'],
+    ['us%er:%ff', 'us%er:%ff'],
+  ] as const) {
+    const proxy = proxyFor(plain, { http_proxy: `http://${given}@a:1` });
+    assert.ok(proxy);
+    assert.equal(authorizationOf(proxy), `Basic ${btoa(sent)}`);
+  }
 });
