@@ -4,6 +4,7 @@
  */
 import type { Readable } from 'node:stream';
 import { LadingError } from '../errors.ts';
+import { isCutShort } from './cut-short.ts';
 
 /** Pieces up to this size are copied together, so that a client that sends single bytes costs bytes and not objects. */
 const SMALL_PIECE_BYTES = 1024;
@@ -51,11 +52,10 @@ export class Inbox {
     source.on('end', this.#end);
     source.on('error', this.#broken);
     source.on('close', this.#broken);
+    source.on('aborted', this.#broken);
     // What broke before anybody listened says nothing any more.
-    if (source.destroyed) {
-      this.ended = source.readableEnded;
-      this.#broken();
-    }
+    if (isCutShort(source)) this.#broken();
+    else if (source.readableEnded) this.#end();
   }
 
   #take = (piece: Buffer): void => {
@@ -237,6 +237,7 @@ export class Inbox {
     this.#source.off('end', this.#end);
     this.#source.off('error', this.#broken);
     this.#source.off('close', this.#broken);
+    this.#source.off('aborted', this.#broken);
     // Whoever owns the source may still see it break; without a listener that would be an uncaught error.
     this.#source.on('error', () => {});
     if (!this.ended || this.cut) this.#source.pause();

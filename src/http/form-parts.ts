@@ -5,6 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Dicer } from '@fastify/busboy';
+import { isCutShort } from '../engine/cut-short.ts';
 import { LadingError } from '../errors.ts';
 import { formFieldOf } from '../protocol/disposition.ts';
 
@@ -58,7 +59,8 @@ export class FormParts {
     message.once('close', () => {
       if (!message.readableEnded) this.#fail('closed');
     });
-    if (message.destroyed) this.#fail('closed');
+    message.once('aborted', () => this.#fail('closed'));
+    if (isCutShort(message)) this.#fail('closed');
     else message.pipe(this.#parser);
   }
 

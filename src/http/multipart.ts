@@ -6,6 +6,7 @@ import { createHash, type Hash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
+import { isCutShort } from '../engine/cut-short.ts';
 import type { Watch, Watched } from '../engine/watchdog.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
@@ -126,11 +127,11 @@ export class MultipartPart {
   /** What follows the last boundary belongs to the message (RFC 2046 calls it the epilogue) although the parser stops there. */
   async #toTheEnd(): Promise<void> {
     const message = this.#message;
+    if (isCutShort(message)) throw malformedForm('closed');
     if (message.readableEnded) return;
     const ended = new Promise<void>((resolve, reject) => {
+      for (const event of ['aborted', 'close']) message.once(event, () => reject(malformedForm('closed')));
       message.once('end', resolve);
-      message.once('close', () => reject(malformedForm('closed')));
-      if (message.destroyed) reject(malformedForm('closed'));
     });
     message.resume();
     await Promise.race([ended, this.#refused]);

@@ -3,6 +3,7 @@
  * limits, quotas and durability; nothing of it counts before the whole form has arrived and was looked at.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isCutShort } from '../engine/cut-short.ts';
 import type { Engine } from '../engine/engine.ts';
 import { assertStands } from '../engine/refusals.ts';
 import type { Arrived, WholeIntent } from '../engine/whole.ts';
@@ -62,7 +63,7 @@ export async function receiveOneShot(
   if (!isMediaType(request.headers['content-type'], 'multipart/form-data')) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
   }
-  if (request.raw.destroyed)
+  if (isCutShort(request.raw))
     throw new LadingError('length_mismatch', 'The connection broke before the form was whole.');
   // What the form has besides the file is not known yet, but it cannot be more than this.
   const leastSize = Math.max(0, Number(request.headers['content-length'] ?? 0) - MAX_OTHER_BYTES);

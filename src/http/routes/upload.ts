@@ -4,6 +4,7 @@ import { performance } from 'node:perf_hooks';
 import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
 import Type, { type TSchema } from 'typebox';
 import type { Compat } from '../../compat.ts';
+import { isCutShort } from '../../engine/cut-short.ts';
 import type { ChunkIntent } from '../../engine/ingest.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
@@ -186,5 +187,5 @@ function checkRawType({ headers }: FastifyRequest): void {
 
 /** The client may have gone while its headers were looked at; then no event will tell. */
 function assertConnected({ raw }: FastifyRequest): void {
-  if (raw.destroyed) throw new LadingError('length_mismatch', 'The connection broke before the chunk was whole.');
+  if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the chunk was whole.');
 }
