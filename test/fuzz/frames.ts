@@ -268,8 +268,8 @@ async function afterwards(target: Target, place: Place, report: FrameReport): Pr
     const put = () => call(target, 'PUT', url, 'hello', { authorization, 'content-type': 'text/plain' });
     let removed = await call(target, 'DELETE', `/api/files/${name}`, '', { authorization });
     let kept = await put();
-    // The last sessions may just have ended. A loss that the system tells nobody of is seen by the limit on silence, a minute later.
-    for (let tries = 0; tries < 900 && kept.status === 409; tries += 1) {
+    // The last sessions may just have ended.
+    for (let tries = 0; tries < 50 && kept.status === 409; tries += 1) {
       await new Promise((resolve) => setTimeout(resolve, 100));
       removed = await call(target, 'DELETE', `/api/files/${name}`, '', { authorization });
       kept = await put();

@@ -66,14 +66,14 @@ function opsAccount(server: TestServer): Promise<Fields> {
   return known;
 }
 
-async function signUp({ origin }: TestServer): Promise<Fields> {
+async function signUp(server: TestServer): Promise<Fields> {
   const body = JSON.stringify({ username: 'doorkeeper', password: PASSWORD });
-  const asked = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
-  const made = await fetch(`${origin}/ops/signup`, asked);
-  assert.equal(made.status, 201, await made.text());
-  const reply = await fetch(`${origin}/ops/login`, asked);
+  const asked = { headers: { 'content-type': 'application/json' }, body };
+  const made = await ask(server, 'POST', '/ops/signup', asked);
+  assert.equal(made.status, 201, made.body);
+  const reply = await ask(server, 'POST', '/ops/login', asked);
   assert.equal(reply.status, 200);
-  return { authorization: `Bearer ${await reply.text()}` };
+  return { authorization: `Bearer ${reply.body}` };
 }
 
 /** The path of an upload that was begun and has got no byte. */

@@ -1,6 +1,7 @@
 /** Resumable uploads as a client of the draft speaks them, by hand. */
 import assert from 'node:assert/strict';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import type { TestServer } from './server.ts';
 
@@ -32,7 +33,8 @@ export function ask(server: TestServer, method: string, path: string, asked: Ask
   if (method === 'GET' || method === 'HEAD' || method === 'DELETE') delete headers['content-length'];
   return new Promise((resolve, reject) => {
     const interim: Heard['interim'] = [];
-    const sent = request(url, { method, headers });
+    const open = url.protocol === 'https:' ? secureRequest : request;
+    const sent = open(url, { method, headers, rejectUnauthorized: false });
     sent.on('information', ({ statusCode, headers: fields }) => interim.push({ status: statusCode, headers: fields }));
     sent.on('continue', () => sent.end(body));
     sent.on('error', reject);

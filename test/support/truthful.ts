@@ -30,7 +30,7 @@ export function watchAnswers(server: FastifyInstance): () => void {
     const { url } = request.routeOptions;
     const kept = bodies.get(reply.raw);
     // What broke off says nothing.
-    if (url !== undefined && reply.raw.writableFinished) {
+    if (url !== undefined && reply.raw.writableFinished && reply.raw.headersSent) {
       truth ??= new Truth(server.swagger());
       const whole = kept && kept.bytes <= KEPT_BYTES ? Buffer.concat(kept.pieces).toString('utf8') : null;
       const field = (name: string): unknown => kept?.head[name] ?? reply.raw.getHeader(name) ?? reply.getHeader(name);
