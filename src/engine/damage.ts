@@ -61,12 +61,13 @@ export class Damage {
         this.#doors.warn('the bytes of a damaged file are there again', { id, owner, file: name });
       return null;
     }
+    // It may have been removed while the disk answered: its document goes first, then its bytes.
+    if (!(await this.#doors.catalog.has(id))) return null;
     if (!this.#damaged.has(id)) {
       const words = 'bytes of a complete file are missing; restore them, or send the file again with overwrite=true';
       this.#doors.warn(words, { id, owner, file: name, size, bytes_there: there });
     }
-    // It may be removed while the disk answers.
-    if (await this.#doors.catalog.has(id)) this.#damaged.set(id, there);
+    this.#damaged.set(id, there);
     return there;
   }
 

@@ -84,7 +84,8 @@ export class Sealer {
     const { owner, name } = upload.document;
     await succession.end(
       upload,
-      (other) => this.seal(other),
+      // Nobody said that an upload of undeclared size is complete: should the new file never come, it still goes on.
+      (other) => this.seal(other, !other.covered),
       async (ended) => {
         await judge?.();
         const { sealed } = await catalog.find(owner, name);

@@ -148,7 +148,8 @@ export class WholeFiles {
       const { upload, handles } = await this.#place(owner, name, overwrite);
       try {
         if (overwrite && upload.visible && upload.coveredSoFar && upload.senders === 1) {
-          await sealer.seal(upload);
+          // Nobody said that it is complete: should the new file never come, it still goes on.
+          await sealer.seal(upload, true);
           continue;
         }
         const whole = upload.visible ? null : upload.tryReserve(ALL);
