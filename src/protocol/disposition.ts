@@ -26,11 +26,11 @@ export function contentDisposition(name: string): string {
 
 /** The last segment without anything that could act on the receiver's file system or screen. */
 function presentable(name: string): string {
-  const segment = name.slice(name.lastIndexOf('/') + 1);
+  // Whoever sent it from Windows has a backslash between folders.
+  const segment = name.split(/[/\\]/).findLast((part) => part !== '') ?? '';
   const clean = segment
     .replace(CONTROLS, '')
     .replace(BIDI_CONTROLS, '')
-    .replaceAll('\\', '')
     .replace(/\p{Surrogate}/gu, '\ufffd');
   return /^\.{0,2}$/.test(clean) ? 'download' : clean;
 }
