@@ -3,6 +3,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FileDocument, ResourceDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest, HashAlgorithm } from '../protocol/digests.ts';
+import { cutText, MAX_NAME_BYTES } from '../protocol/names.ts';
 import type { Precondition } from './current.ts';
 import type { Inbox } from './inbox.ts';
 import { noName } from './watchers.ts';
@@ -11,6 +12,8 @@ import { noName } from './watchers.ts';
 const LAST_READ_MS = 25;
 /** Names tried for a file whose own is taken. */
 const MOST_NAMES = 1_000;
+/** What is longer behind the last dot is part of the stem. */
+const MOST_EXTENSION_BYTES = 32;
 
 /** How an upload is found: by its id, and by a secret that nobody else can know. */
 export interface ResourceAddress {
@@ -130,13 +133,20 @@ export class Running {
   }
 }
 
-/** `a.bin`, `a (2).bin`, `a (3).bin`, … */
+/** `a.bin`, `a (2).bin`, `a (3).bin`, …, none longer than a name may be: what is too long loses the end of its stem. */
 export function* freeNames(name: string): Generator<string> {
   yield name;
   const slash = name.lastIndexOf('/') + 1;
   const dot = name.lastIndexOf('.');
-  const at = dot > slash ? dot : name.length;
-  for (let count = 2; count <= MOST_NAMES; count += 1) yield `${name.slice(0, at)} (${count})${name.slice(at)}`;
+  const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MOST_EXTENSION_BYTES ? dot : name.length;
+  const [stem, extension] = [name.slice(0, at), name.slice(at)];
+  for (let count = 2; count <= MOST_NAMES; count += 1) {
+    const end = ` (${count})${extension}`;
+    const kept = cutText(stem, MAX_NAME_BYTES - Buffer.byteLength(end));
+    // Of a folder nothing is cut, or the file would move into another one.
+    if (kept.length <= slash) return;
+    yield kept + end;
+  }
 }
 
 export function hashOf(secret: string): string {

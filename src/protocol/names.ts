@@ -2,7 +2,7 @@
 import { LadingError } from '../errors.ts';
 
 /** Longest name, in bytes of UTF-8. */
-const MAX_NAME_BYTES = 1024;
+export const MAX_NAME_BYTES = 1024;
 
 const encoder = new TextEncoder();
 
@@ -22,6 +22,18 @@ export function decodeName(bytes: Uint8Array): string {
   } catch {
     throw new LadingError('invalid_name', 'The file name is not UTF-8.');
   }
+}
+
+/** As much of the beginning of a text as has no more than so many bytes of UTF-8, in whole characters. */
+export function cutText(text: string, mostBytes: number): string {
+  let bytes = 0;
+  let kept = '';
+  for (const character of text) {
+    bytes += encoder.encode(character).length;
+    if (bytes > mostBytes) break;
+    kept += character;
+  }
+  return kept;
 }
 
 function whatIsWrong(name: string): string | null {

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import type { Quota } from '../../src/contracts.ts';
 import type { AppendIntent, ResourceIntent } from '../../src/engine/resource.ts';
 import { LadingError } from '../../src/errors.ts';
+import { checkName } from '../../src/protocol/names.ts';
 import { clockOf } from '../support/clock.ts';
 import { type EngineUnderTest, startEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
@@ -159,6 +160,34 @@ test('a name that is taken gets a number, and overwrite replaces', async (t) => 
   assert.equal(await store('three', 'instead'), 'dir/a.tar');
   assert.equal((await contentOf(under, 'dir/a.tar')).toString(), 'three');
   assert.equal((await contentOf(under, 'dir/a (2).tar')).toString(), 'two');
+});
+
+test('a number makes no name longer than names may be, nor moves it into another folder', async (t) => {
+  const { engine } = await startEngine(t);
+  const nameOf = async (name: string): Promise<string> => {
+    const address = await engine.createResource({ ...INTENT, name, size: 0 });
+    return (await engine.resource(address)).name;
+  };
+  const names = [
+    `${'n'.repeat(1020)}.bin`,
+    `${'é'.repeat(510)}.bin`,
+    `dir/${'😀'.repeat(255)}`,
+    `x.${'y'.repeat(1022)}`,
+    `${'d'.repeat(1000)}/${'f'.repeat(23)}`,
+  ];
+  for (const name of names) {
+    assert.equal(Buffer.byteLength(name), 1024);
+    assert.equal(await nameOf(name), name);
+    for (let count = 2; count <= 11; count += 1) {
+      const taken = await nameOf(name);
+      assert.equal(checkName(taken), taken);
+      assert.match(taken, new RegExp(` \\(${count}\\)(?:\\.bin)?$`));
+      assert.equal(taken.split('/').length, name.split('/').length);
+    }
+  }
+  const folder = 'd'.repeat(1019);
+  assert.equal(await nameOf(`${folder}/ab.c`), `${folder}/ab.c`);
+  await refuses(nameOf(`${folder}/ab.c`), 'already_exists');
 });
 
 test('an upload is removed with its address, and lapses when nothing comes', async (t) => {
