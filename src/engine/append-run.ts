@@ -123,6 +123,9 @@ export class AppendRun {
         const early = ends && size !== null && position !== size;
         const reprDigest = (ends && intent.reprDigest?.()) || null;
         const said = ends && !early ? { ...declaration, size: position, ends, reprDigest } : declaration;
+        // Refused later, all of it would be there and be no file until a sweep finds it.
+        if (over && !upload.document.resource?.final && upload.coveredWith(fresh, said))
+          this.#deps.succession.assertFree(upload);
         await this.#count(upload, handles, fresh, said, intent);
         if (early) throw endsEarly(position, size);
         giveBack();
@@ -142,12 +145,10 @@ export class AppendRun {
     declaration: Declaration,
     intent: AppendIntent,
   ): Promise<void> {
-    const { committer, current, succession, usage, watchers } = this.#deps;
+    const { committer, current, usage, watchers } = this.#deps;
     const { owner, name, resource } = upload.document;
     assertStands(intent.stands);
     await current.assert(intent.precondition, owner, name);
-    // Refused later, it would end by itself once nobody sends to the other one any more.
-    if (declaration.ends) succession.assertFree(upload);
     if (fresh.length === 0 && !declaration.ends && upload.declared(declaration) === upload.document) return;
     // Who completes a file without a byte more is asked, too, whether there is room for it.
     if (fresh.length === 0) usage.check(owner, { bytes: 0, dayBytes: 0 });

@@ -124,7 +124,11 @@ export class Appends {
     const waiting = instead ? uploads.asides(owner, name) : [];
     if (there || waiting.length > 0) {
       await this.#makeRoom(waiting);
-      return await uploads.enterAside(owner, name);
+      const entered = await uploads.enterAside(owner, name);
+      // Others may have begun meanwhile.
+      if (uploads.asides(owner, name).indexOf(entered.upload) < MOST_WAITING) return entered;
+      await uploads.leave(entered.upload);
+      throw underWay();
     }
     if (!instead && (await catalog.find(owner, name)).sealed) return null;
     const { target, handles } = await uploads.enter(owner, name, instead);

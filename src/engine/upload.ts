@@ -104,8 +104,14 @@ export class OpenUpload {
 
   /** It is whole and nothing else is waited for before it becomes a file. */
   get covered(): boolean {
-    const { resource } = this.document;
-    return this.whole && !resource?.endsWhenTold && !resource?.partial;
+    return this.coveredWith([], { size: null, reprDigest: null, contentType: null });
+  }
+
+  /** `covered` once these disjoint extents and this declaration are stored too. */
+  coveredWith(fresh: readonly Extent[], declaration: Declaration): boolean {
+    const { size, resource } = this.declared(declaration);
+    if (size === null || resource?.endsWhenTold || resource?.partial) return false;
+    return fresh.reduce((bytes, extent) => bytes + lengthOf(extent), this.stored.bytes) === size;
   }
 
   /**

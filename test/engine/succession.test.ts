@@ -285,6 +285,37 @@ test('when all that wait are known to somebody, one more is refused', async (t) 
   await begin();
 });
 
+test('of many that begin at the same moment no more wait than may', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const begun = await Promise.allSettled(Array.from({ length: 40 }, () => engine.createResource(INSTEAD)));
+  const made = begun.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  for (const one of begun) if (one.status === 'rejected') assert.equal(one.reason.code, 'already_exists');
+  assert.ok(made.length > 0);
+  assert.ok(engine.usage(OWNER).openUploads <= 9, String(engine.usage(OWNER).openUploads));
+  await engine.cancel(OWNER, NAME);
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+  assert.deepEqual(await doors.blobs.list(), [], 'those that were refused leave nothing');
+});
+
+test('the last bytes of an upload of known size do not count while somebody sends to the one that has the name', async (t) => {
+  const { engine } = await startEngine(t);
+  const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 6 };
+  const first = await engine.createResource({ ...known, size: 9 });
+  await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
+  const second = await engine.createResource(known);
+  await engine.append(stream(text('new')), second, { offset: 0, size: null, contentLength: 3 });
+  const slow = new PassThrough();
+  const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
+  const last = { offset: 3, size: null, contentLength: 3 };
+  await refuses(engine.append(stream(text('est')), second, last), 'already_exists');
+  assert.equal((await engine.resource(second)).offset, 3, 'who asks is not led to believe that all of it is there');
+  slow.end('def');
+  assert.equal((await sending).offset, 6);
+  assert.ok((await engine.append(stream(text('est')), second, last)).complete);
+  assert.equal((await download(engine, NAME)).toString(), 'newest');
+});
+
 test('a deletion takes those that wait too', async (t) => {
   const { engine, doors } = await startEngine(t);
   await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
