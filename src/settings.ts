@@ -449,7 +449,7 @@ export const SETTINGS = [
     flag: 'delivery-parallel',
     kind: 'int',
     default: '4',
-    help: 'Deliveries to FTP servers and webhooks at one time, two of them to one target',
+    help: 'Deliveries to FTP servers and webhooks at one time, at most two of them to one target',
     min: 1,
     max: 64,
   },
@@ -625,7 +625,7 @@ export const SETTINGS = [
     flag: 'compat',
     kind: 'compat',
     default: 'none',
-    help: 'Programs of older servers that are served as those did where that takes less strictness: none, or file-transfer, audio-ftp, ops-client, talk, audio-hosting, separated by commas; docs/migrating.md says what each loosens',
+    help: 'Older servers whose programs are served by their looser rules: none, or file-transfer, audio-ftp, ops-client, talk, audio-hosting, separated by commas; docs/migrating.md says what each loosens',
   },
   {
     name: 'logLevel',

@@ -93,8 +93,8 @@ async function reset({ dataDir, role, id }: Options): Promise<Reset> {
     }
   } catch (error) {
     if (error instanceof ConfigError) throw new UsageError(error.message);
-    if (!(error instanceof Error) || !/is in use/.test(error.message)) throw error;
-    throw new Error(`A server is running on this folder: ${error.message}. Stop it first.`);
+    if (!(error instanceof Error) || error.name !== 'DirectoryInUse') throw error;
+    throw new Error(`The ${error.message}. Stop the server first.`);
   }
 }
 

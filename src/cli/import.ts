@@ -84,8 +84,8 @@ async function importFrom(file: string, { dataDir, dryRun = false }: Options): P
     }
   } catch (error) {
     if (error instanceof ConfigError) throw new UsageError(error.message);
-    if (!(error instanceof Error) || !/is in use/.test(error.message)) throw error;
-    throw new Error(`A server is running on this folder: ${error.message}. Stop it first.`);
+    if (!(error instanceof Error) || error.name !== 'DirectoryInUse') throw error;
+    throw new Error(`The ${error.message}. Stop the server first.`);
   }
 }
 

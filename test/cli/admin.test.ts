@@ -115,7 +115,7 @@ test('while a server runs nothing is touched, and it is said why', async (t) => 
   assert.deepEqual([code, stdout], [1, '']);
   assert.match(
     stderr,
-    new RegExp(`^lading: A server is running on this folder: .* process ${process.pid}\\. Stop it first\\.\\n$`),
+    new RegExp(`^lading: The data directory is in use by process ${process.pid}\\. Stop the server first\\.\\n$`),
   );
   assert.equal(await administers(running.origin, server.admin.id, server.admin.secret), 200);
 });

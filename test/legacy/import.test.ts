@@ -113,7 +113,7 @@ test('clients sign in with their secrets of before, and get a hash of ours then;
   );
   const running = await runCli(t, ['import', file, '--data-dir', dataDir]);
   assert.equal(running.code, 1);
-  assert.match(running.stderr, /Stop it first/);
+  assert.match(running.stderr, /in use by process .* Stop the server first/);
   await server.close();
 
   const before = await hashOf(dataDir, 'recorder-1');
