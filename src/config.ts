@@ -102,6 +102,8 @@ function bareOrigin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : null;
   const bare = url !== null && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`;
   if (!bare) throw new Refused('must be http:// or https:// with a host, a port if need be, and no path');
+  // It would match no browser's origin.
+  if (url.hostname.includes('*')) throw new Refused('must name each host; there is no * for a part of one');
   return url.origin;
 }
 
