@@ -36,6 +36,8 @@ function endOf(about: { file: FileDocument; received: number }, read: boolean, f
 
 export class Removal {
   readonly #deps: RemovalDeps;
+  /** Files that are being removed, by id. */
+  readonly #removals = new Map<string, Promise<boolean>>();
 
   constructor(deps: RemovalDeps) {
     this.#deps = deps;
@@ -48,7 +50,7 @@ export class Removal {
    * @throws LadingError `not_found`, `precondition_failed`
    */
   async remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
-    const { uploads, catalog, blobs, current, modified, watchers, happened } = this.#deps;
+    const { uploads, catalog, current, watchers, happened } = this.#deps;
     const removed = new Set<Removed>();
     const upload = uploads.findVisible(owner, name);
     const there = upload ?? uploads.asides(owner, name)[0];
@@ -67,24 +69,41 @@ export class Removal {
     }
     for (const waiting of uploads.asides(owner, name)) if (await this.cancelUpload(waiting)) removed.add('upload');
     const { sealed } = await catalog.find(owner, name);
-    if (sealed) {
-      // A replacement may have been sealed meanwhile; then this is another file.
-      await current.assert(precondition, owner, name);
-      const deleted = { type: 'file.deleted' as const, file: sealed };
-      await announced(this.#deps.announce, [deleted], async () => {
-        await catalog.remove(sealed.id);
-        removed.add('file');
-        modified.deleted(sealed);
-        happened(deleted);
-      });
-      // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
-      const replacement = await uploads.findMade(owner, name);
-      if (replacement?.document.replaces === sealed.id) await this.#end(replacement);
-      await removeBytes(blobs, sealed);
-    }
+    // A replacement may have been sealed meanwhile; then this is another file.
+    if (sealed) await current.assert(precondition, owner, name);
+    if (sealed && (await this.#removeOnce(sealed))) removed.add('file');
     if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');
     watchers.changed(owner, name);
     return (['file', 'upload'] as const).filter((one) => removed.has(one));
+  }
+
+  /** False when another request removes the file, or has; it is gone then, too. */
+  async #removeOnce(sealed: FileDocument): Promise<boolean> {
+    const { id } = sealed;
+    const other = this.#removals.get(id);
+    if (other) {
+      await other;
+      return false;
+    }
+    const removal = this.#removeFile(sealed).finally(() => this.#removals.delete(id));
+    this.#removals.set(id, removal);
+    return await removal;
+  }
+
+  async #removeFile(sealed: FileDocument): Promise<boolean> {
+    const { announce, uploads, catalog, blobs, modified, happened } = this.#deps;
+    if (!(await catalog.has(sealed.id))) return false;
+    const deleted = { type: 'file.deleted' as const, file: sealed };
+    await announced(announce, [deleted], async () => {
+      await catalog.remove(sealed.id);
+      modified.deleted(sealed);
+      happened(deleted);
+    });
+    // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
+    const replacement = await uploads.findMade(sealed.owner, sealed.name);
+    if (replacement?.document.replaces === sealed.id) await this.#end(replacement);
+    await removeBytes(blobs, sealed);
+    return true;
   }
 
   /**
