@@ -16,7 +16,14 @@ export function startError(error: unknown, config: Pick<Config, 'host' | 'port' 
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return `the disk of the data directory ${folder} is full (${code}); make room, or choose another LADING_DATA_DIR`;
   }
-  return error.message;
+  return code.startsWith('ERR_OSSL_') ? tlsError(code, error.message) : error.message;
+}
+
+function tlsError(code: string, message: string): string {
+  if (code === 'ERR_OSSL_X509_KEY_VALUES_MISMATCH') {
+    return 'LADING_TLS_KEY is not the key of the first certificate in LADING_TLS_CERT';
+  }
+  return `LADING_TLS_CERT must be a certificate chain and LADING_TLS_KEY its private key without a password, both PEM (${message})`;
 }
 
 function listenError(code: string, { host, port }: Pick<Config, 'host' | 'port'>): string | null {

@@ -6,8 +6,10 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { createSecureContext } from 'node:tls';
 import { startError } from '../../src/start-error.ts';
 import { DirectoryInUse } from '../../src/storage/disk/lock.ts';
+import { authority, noOpenssl } from '../support/certificates.ts';
 import { repoRoot } from '../support/root.ts';
 
 const config = { host: '127.0.0.1', port: 8005, dataDir: '/srv/lading' };
@@ -40,6 +42,22 @@ test('an address that the machine does not have', async () => {
     startError(error, { ...config, host: '198.51.100.7' }),
     /does not have the address 198\.51\.100\.7;.* LADING_HOST/,
   );
+});
+
+test('a certificate and a key that do not fit', { skip: noOpenssl }, (t) => {
+  const said = (cert: string, key: string): string => {
+    try {
+      createSecureContext({ cert, key });
+    } catch (error) {
+      return startError(error, config);
+    }
+    return 'nothing';
+  };
+  const { sign } = authority(t);
+  const [{ cert, key }, other] = [sign(), sign()];
+  assert.match(said(cert, other.key), /^LADING_TLS_KEY is not the key .* LADING_TLS_CERT$/);
+  assert.match(said(key, cert), /^LADING_TLS_CERT must be a certificate chain .*PEM/);
+  assert.match(said('hello', key), /^LADING_TLS_CERT must be a certificate chain .*PEM/);
 });
 
 test('what else stops a start: the words say what to do', () => {
