@@ -110,7 +110,7 @@ export function ClientsTab(props: PageProps) {
       <Section title="Clients">
         <Table
           caption="Clients of this tenant"
-          head={['Name', 'Id', 'Role', 'State', 'Enrolled', 'Last used', 'Do']}
+          head={['Name', 'Id', 'Role', 'State', 'Enrolled', 'Last used', 'Actions']}
           rows={rows}
           empty={live.value === null ? 'Loading …' : 'There is no client yet.'}
         />

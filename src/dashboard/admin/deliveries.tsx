@@ -105,7 +105,7 @@ export function DeliveriesTab(props: PageProps) {
       <Section title="Targets">
         <Table
           caption="Where finished files and events go"
-          head={['Name', 'Kind', 'Where', 'What', 'Do']}
+          head={['Name', 'Kind', 'Where', 'What', 'Actions']}
           rows={targetRows}
           empty={targets.value === null ? 'Loading …' : 'Nothing is sent on. Add a webhook or an FTP server.'}
         />
@@ -146,7 +146,7 @@ export function DeliveriesTab(props: PageProps) {
       >
         <Table
           caption={`The newest ${MOST} at most`}
-          head={['What', 'To', 'State', 'Tries', 'Last error', 'Queued', 'Do']}
+          head={['What', 'To', 'State', 'Tries', 'Last error', 'Queued', 'Actions']}
           rows={(deliveries.value ?? []).map(row)}
           empty={deliveries.value === null ? 'Loading …' : 'Nothing is on its way.'}
         />

@@ -112,7 +112,7 @@ export function PeopleTab(props: PageProps) {
         <p class="quiet">Another role ends all sign-ins of that person.</p>
         <Table
           caption="People of this tenant"
-          head={['Name', 'Signs in as', 'Role', 'State', 'Last seen', 'Do']}
+          head={['Name', 'Signs in as', 'Role', 'State', 'Last seen', 'Actions']}
           rows={rows}
           empty={live.value === null ? 'Loading …' : 'There is nobody yet.'}
         />

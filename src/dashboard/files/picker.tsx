@@ -43,7 +43,7 @@ export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
     >
       <p>
         Drop files or folders here.{' '}
-        <span class="quiet">Picked again after an interruption, a file goes on where it was.</span>
+        <span class="quiet">After an interruption, pick the file again: it goes on where it was.</span>
       </p>
       <div class="bar">
         {chooser('Upload files', false)}

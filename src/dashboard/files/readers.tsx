@@ -64,7 +64,7 @@ export function Readers({ page, name }: { page: PageProps; name: string }) {
       </form>
       <Table
         caption="Besides you and your administrators"
-        head={['Who', 'What', 'Until', 'Do']}
+        head={['Who', 'What', 'Until', 'Actions']}
         rows={rows}
         empty={live.value === null ? 'Loading …' : 'Nobody else.'}
       />

@@ -91,7 +91,7 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
       </form>
       <Table
         caption="Valid links"
-        head={['Ends', 'Downloads', 'Password', 'Made by', 'Do']}
+        head={['Ends', 'Downloads', 'Password', 'Made by', 'Actions']}
         rows={rows}
         empty={live.value === null ? 'Loading …' : 'There is no link to this file.'}
       />

@@ -88,7 +88,7 @@ export function LivePage(props: PageProps) {
                 ? '1 upload'
                 : `${count} uploads`
           }
-          head={['Name', 'Whose', 'Received', 'Rate', 'Kept until', 'Do']}
+          head={['Name', 'Whose', 'Received', 'Rate', 'Kept until', 'Actions']}
           rows={transfers.map(row)}
           empty={live.value === null ? 'Loading …' : 'Nothing is being uploaded right now.'}
         />

@@ -72,7 +72,7 @@ export function TokensPage(props: PageProps) {
       <Section title="Tokens">
         <Table
           caption="Valid API tokens"
-          head={['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Do']}
+          head={['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Actions']}
           rows={(live.value ?? []).map(row)}
           empty={
             live.value === null

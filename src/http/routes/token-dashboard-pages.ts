@@ -98,7 +98,7 @@ export function tokensPage(deps: RouteDeps, site: Site, made: string | null): st
     (scope) =>
       `<label class="choice"><input type="checkbox" name="scope ${scope}"${scope === 'files:read' ? ' checked' : ''}>${scope}</label>`,
   );
-  const head = ['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Do'].map(
+  const head = ['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Actions'].map(
     (title) => `<th scope="col">${title}</th>`,
   );
   return (
@@ -127,7 +127,7 @@ function rowOf(
     ['Uses', `<meter min="0" max="${most}" value="${uses}" aria-label="used ${uses} times"></meter> ${uses}`],
     ['Ends', expiresAt === null ? 'when revoked' : iso(clock.dateOf(expiresAt))],
     [
-      'Do',
+      'Actions',
       `<form method="post" action="${site.path(PATH)}/tokens/${encodeURIComponent(id)}/revoke">` +
         `<button class="danger" type="submit" aria-label="Revoke ${escaped(name ?? id)}">Revoke</button></form>`,
     ],
