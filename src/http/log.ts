@@ -44,12 +44,16 @@ export function pathOf(url: string | undefined): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
-/** A path as it may be written down: what in it opens a shared file, or is the right to go on with an upload, may not. */
+/**
+ * A path as it may be written down: what in it opens a shared file, is the right to go on with an upload, or is a token that somebody took for
+ * an id, may not.
+ */
 export function shownPath(url: string | undefined): string {
   return pathOf(url)
     .replace(/^\/*(?:s|%73)\/+[^/]*/i, '/s/…')
     .replace(/^(\/+(?:files|api\/+uploads)\/+[0-9a-f]{0,32})[^/]*/i, '$1…')
-    .replaceAll(/lsh_[0-9a-f]{16}_[^/]*/gi, '…');
+    .replaceAll(/(?:lsh|lat|lrt)(?:_|%5f)[0-9a-f]{16,32}(?:_|%5f)[^/]*/gi, '…')
+    .replaceAll(/eyJ[\w-]{1,400}\.[\w-]+\.[\w-]+/g, '…');
 }
 
 /** Longer than any name; what else a path may be is not worth a longer line. */
