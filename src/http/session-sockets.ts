@@ -7,14 +7,23 @@ import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
-/** How often sessions are looked at for a write that failed in silence. */
+/** How often connections are looked at. */
 const LOOK_MS = 250;
 
 /** What node's handles of sockets count, in bytes. */
 interface Handle {
   bytesWritten?: number;
+  bytesRead?: number;
   /** Given to it, and gone no further. */
   writeQueueSize?: number;
+  readStart?(): number;
+}
+
+/** What was seen of a connection at the last look. */
+interface Seen {
+  mark: string;
+  /** It was made to read since it came to rest. */
+  reads: boolean;
 }
 
 export class SessionSockets {
@@ -37,26 +46,28 @@ export class SessionSockets {
     server.on('sessionError', (_error: unknown, session: Http2Session | undefined) => {
       if (session) this.end(session);
     });
-    this.#watchWrites(server);
+    this.#watchRest(server);
   }
 
   /**
-   * Closes connections whose write failed at once. Node tells its session nothing of that: the bytes stay in the TLS layer, which waits
-   * for a write that is no longer under way, and the session reads nothing until it ends. So neither side would ever end the streams.
+   * Notices connections that are lost while node does not read them. It stops to read while it writes and when the session is over, and:
+   *
+   *     a write that fails at once     the session takes no notice, and the TLS layer keeps the bytes for a write that is no longer under way
+   *     an error of the whole session  GOAWAY goes out, and nothing is read ever after
+   *
+   * Neither the end of the connection nor of its streams would be seen. The first kind is closed here; all others that rest are read.
    */
-  #watchWrites(server: Server): void {
-    const waiting = new Map<TLSSocket, string | null>();
+  #watchRest(server: Server): void {
+    const seen = new Map<TLSSocket, Seen>();
     server.on('secureConnection', (secure: TLSSocket) => {
       if (secure.alpnProtocol !== 'h2') return;
-      waiting.set(secure, null);
-      secure.once('close', () => waiting.delete(secure));
+      seen.set(secure, { mark: '', reads: false });
+      secure.once('close', () => seen.delete(secure));
     });
     const timer = setInterval(() => {
-      for (const [secure, before] of waiting) {
+      for (const [secure, before] of seen) {
         const socket = this.#byPeer.get(peerOf(secure));
-        const now = socket ? stuckAt(secure, socket) : null;
-        if (now !== null && now === before) socket?.destroy();
-        waiting.set(secure, now);
+        if (socket) seen.set(secure, look(secure, socket, before));
       }
     }, LOOK_MS).unref();
     server.on('close', () => clearInterval(timer));
@@ -67,11 +78,15 @@ export class SessionSockets {
   }
 }
 
-/** How far a connection is whose encrypted bytes nobody is writing; null when there are none. Between two writes it is so for a moment. */
-function stuckAt(secure: TLSSocket, socket: Socket): string | null {
+function look(secure: TLSSocket, socket: Socket, before: Seen): Seen {
   const encrypted = handleOf(secure).writeQueueSize ?? 0;
-  const { writeQueueSize = 0, bytesWritten = 0 } = handleOf(socket);
-  return encrypted > 0 && writeQueueSize === 0 ? `${encrypted} ${bytesWritten}` : null;
+  const handle = handleOf(socket);
+  const mark = `${encrypted} ${handle.bytesWritten} ${handle.bytesRead}`;
+  // Between two writes it rests for a moment; while one is under way, nothing more need be read.
+  if (mark !== before.mark || (handle.writeQueueSize ?? 0) > 0) return { mark, reads: false };
+  if (encrypted > 0) socket.destroy();
+  else if (!before.reads) handle.readStart?.();
+  return { mark, reads: true };
 }
 
 function handleOf(socket: Socket): Handle {

@@ -10,7 +10,7 @@ import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/processes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { tlsSettings } from '../support/tls.ts';
-import { rawSession, secureSocket } from '../support/unread.ts';
+import { frame, rawSession, secureSocket } from '../support/unread.ts';
 
 type Protocol = 'HTTP/1.1' | 'HTTP/1.1 in chunks' | 'HTTP/2' | 'HTTP/2 without a length';
 /** `late`: whoever reads the body begins when the loss is known already. */
@@ -165,3 +165,31 @@ for (const protocol of PROTOCOLS) {
     }
   });
 }
+
+test('a name is free when an error ended the whole HTTP/2 session and the client left', async (t) => {
+  const server = await patientServer(t);
+  const place = { authority: `localhost:${server.port}`, token: server.client.token, names: [], operations: [] };
+  const errors = {
+    'DATA of no stream': frame(0, 0, 0, Buffer.alloc(8)),
+    'a header section that is no HPACK': frame(1, 4, 13, Buffer.alloc(40, 0xff)),
+    'a window of zero bytes more': frame(8, 0, 0, Buffer.alloc(4)),
+    'a frame that is too long': frame(0, 0, 11, Buffer.alloc(20_000)),
+    'a stream of an even number': asked(12, request(place, 'GET', '/health')),
+  };
+  for (const [number, [what, wrong]] of Object.entries(errors).entries()) {
+    const name = `error${number}.bin`;
+    const socket = await rawSession(server.port);
+    socket.resume();
+    socket.write(asked(11, request(place, 'PUT', `/api/files/content/${name}`), 4));
+    await eventually(() => server.app.engine.gauges().receiving === 1, `${name} is received`);
+    const answered = once(socket, 'data');
+    socket.write(wrong);
+    await answered;
+    socket.destroy();
+    const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
+    await eventually(async () => {
+      const { status } = await knock(server, DOORS[0] as Door, put);
+      return status === 200 || status === 201;
+    }, `${what}: ${name} is free`);
+  }
+});
