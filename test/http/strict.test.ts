@@ -237,3 +237,22 @@ test('whatever a key is called, it is found and named', () => {
   assert.equal(nearest('zzz', ['expires_in']), null);
   assert.equal(nearest('x'.repeat(1000), ['expires_in']), null);
 });
+
+test('where a body may be absent, an empty one may come with the type of JSON', async (t) => {
+  const server = await startServer(t, { LADING_REGISTRATION: 'open' });
+  const tried: string[] = [];
+  for (const operation of await operationsOf(server.origin)) {
+    if (operation.method === 'GET' || operation.method === 'HEAD' || operation.required) continue;
+    const headers = { 'content-type': 'application/json' };
+    const reply = await fetch(`${server.origin}${pathOf(operation)}`, { method: operation.method, headers, body: '' });
+    assert.doesNotMatch(await reply.text(), /body is empty/, operation.name);
+    tried.push(operation.name);
+  }
+  for (const name of ['POST /v1/auth/refresh', 'POST /v1/auth/logout', 'POST /api/tokens']) {
+    assert.ok(tried.includes(name), name);
+  }
+  const headers = { ...server.client.headers, 'content-type': 'application/json' };
+  const made = await fetch(`${server.origin}/api/tokens`, { method: 'POST', headers, body: '' });
+  assert.equal(made.status, 201);
+  assert.equal(((await made.json()) as { user_id: string }).user_id, 'default_user');
+});
