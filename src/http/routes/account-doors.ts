@@ -1,5 +1,5 @@
 /** /ops and /client, before anybody has signed in: accounts with a name to sign in by. */
-import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { AccountKind, PersonDocument, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
@@ -13,6 +13,7 @@ import { credentialOf } from '../auth.ts';
 import { NOTHING, noteChange, ofPerson } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
 import { ANY_FORM, anyForms } from '../form.ts';
+import { needsFields } from '../needed-fields.ts';
 import { SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { smallBody } from '../refuse.ts';
 import { beginLongSession, namedKey, passwordOf } from '../sessions.ts';
@@ -29,21 +30,6 @@ export function accountDoors(app: FastifyInstance, deps: RouteDeps): void {
       loginRoute(scope, deps, kind);
     }
   });
-}
-
-/** @throws LadingError `invalid_request` for a body without one of the fields; what is wrong in one that is there is 422 */
-function needsFields({
-  required,
-  properties,
-}: Pick<typeof SignUp, 'required' | 'properties'>): preValidationHookHandler {
-  return ({ body }, _reply, next) => {
-    const given = typeof body === 'object' && body !== null ? (body as Record<string, unknown>) : {};
-    // An unknown field is named first, for it may be the missing one in other letters.
-    if (Object.keys(given).some((name) => !Object.hasOwn(properties, name))) return next();
-    const missing = required.filter((name) => given[name] === undefined || given[name] === null || given[name] === '');
-    if (missing.length === 0) return next();
-    next(new LadingError('invalid_request', `Send ${missing.join(' and ')} too; the body does not have it.`));
-  };
 }
 
 function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): void {

@@ -1,5 +1,5 @@
 /** Enrolling devices and people (PROTOCOL §7). For administrators. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { ClientDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
@@ -16,6 +16,7 @@ import {
 import { plainTime } from '../../protocol/times.ts';
 import { NOTHING, noteChange, ofClient } from '../changes.ts';
 import type { RouteDeps } from '../deps.ts';
+import { needsFields } from '../needed-fields.ts';
 import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { recorderRefusal } from '../recorder-refusals.ts';
 import { smallBody } from '../refuse.ts';
@@ -58,12 +59,6 @@ function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
   });
 }
 
-/** Programs of an older server know 400 for it. */
-function wantRole({ body }: FastifyRequest, _reply: unknown, next: (error?: Error) => void): void {
-  const lacks = typeof body === 'object' && body !== null && !('role' in body);
-  next(lacks ? new LadingError('invalid_request', 'role is missing: root, admin, ops or client.') : undefined);
-}
-
 function createRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
   jsonBodies(app);
   app.post<{ Body: NewClient; Querystring: TenantQuery }>('/api/clients', {
@@ -79,7 +74,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
       },
     },
     preParsing: smallBody(config.idleSeconds),
-    preValidation: wantRole,
+    preValidation: needsFields(NewClient),
     config: { needs: 'clients:admin', audit: 'client_created', refusal: recorderRefusal },
     handler: async (request, reply): Promise<ClientCreated> => {
       const { role, name = null } = request.body;
