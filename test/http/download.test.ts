@@ -225,7 +225,8 @@ test('C1 C2 C3 the name goes into Content-Disposition, whatever it is', async (t
       'a/b/“счёт” 5%25.pdf',
       `attachment; filename="___ 5_25.pdf"; filename*=UTF-8''%E2%80%9C%D1%81%D1%87%D1%91%D1%82%E2%80%9D%205%2525.pdf`,
     ],
-    ['quo"te\\s.txt', 'attachment; filename="quo\\"tes.txt"'],
+    ['quo"tes.txt', 'attachment; filename="quo\\"tes.txt"'],
+    ['C:\\dir\\notes.txt', 'attachment; filename="notes.txt"'],
   ];
   for (const [name, expected] of cases) {
     await put(server, name, 0, ALPHABET, { total_size: '26' });
