@@ -68,10 +68,24 @@ export function exitCodeOf(error: unknown): number {
   return EXIT.failure;
 }
 
+/** Why a local file cannot be opened, by the system's code. */
+const UNOPENED: Readonly<Record<string, string>> = {
+  ENOENT: 'There is no such file or folder',
+  ENOTDIR: 'A part of the path is a file, not a folder',
+  EACCES: 'You have no permission to open it',
+  EPERM: 'You have no permission to open it',
+  EISDIR: 'It is a folder',
+};
+
 /** The system's error when a file or its folder is not there, or not for us. */
-function isUnopened(error: unknown): boolean {
-  if (!(error instanceof Error && 'code' in error && 'syscall' in error) || error.syscall !== 'open') return false;
-  return ['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'EISDIR'].includes(String(error.code));
+function isUnopened(error: unknown): error is NodeJS.ErrnoException {
+  return (
+    error instanceof Error &&
+    'syscall' in error &&
+    error.syscall === 'open' &&
+    'code' in error &&
+    String(error.code) in UNOPENED
+  );
 }
 
 /** An error for programs: a code, a sentence, and what else is known. */
@@ -87,6 +101,8 @@ export function describeError(error: unknown): Record<string, unknown> {
     Stopped: 'stopped',
   };
   if (!(error instanceof Error)) return { code: 'failure', detail: String(error) };
-  if (isUnopened(error)) return { code: 'local_file', detail: error.message };
+  if (isUnopened(error)) {
+    return { code: 'local_file', detail: `${UNOPENED[error.code ?? '']}: ${error.path ?? 'a local file'}` };
+  }
   return { code: codes[error.name] ?? 'failure', detail: error.message };
 }

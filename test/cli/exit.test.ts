@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { describeError, EXIT, EXIT_HELP, exitCodeOf, Stopped, UsageError } from '../../src/cli/exit.ts';
@@ -63,6 +63,15 @@ test('errors of this side have theirs', () => {
   assert.equal(exitCodeOf(new Error('no space left')), EXIT.failure);
   assert.equal(exitCodeOf('odd'), EXIT.failure);
   assert.equal(exitCodeOf(Object.assign(new Error('ENOENT'), { code: 'ENOENT' })), EXIT.failure, 'not of a file');
+});
+
+test('a local file that cannot be opened is named, and why', async () => {
+  const error = await readFile('/proc/no-such-file').catch((caught: unknown) => caught);
+  assert.equal(exitCodeOf(error), EXIT.localFile);
+  assert.deepEqual(describeError(error), {
+    code: 'local_file',
+    detail: 'There is no such file or folder: /proc/no-such-file',
+  });
 });
 
 test('the help lists every code', () => {
