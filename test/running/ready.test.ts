@@ -51,6 +51,21 @@ test('a disk that is mounted again for reading alone', async (t) => {
   await ready(200);
 });
 
+test('a folder of the data directory that is mounted for reading alone', async (t) => {
+  const watched = await serveOn(t);
+  if (watched === null) return t.skip(NO_SMALL_DISK);
+  const { disk, small, ready } = watched;
+  for (const name of ['files', 'clients', 'audit']) {
+    const folder = join(disk, 'data', 'v1', name);
+    execFileSync('mount', ['--bind', folder, folder]);
+    small.beforeUnmount(async () => void spawnSync('umount', ['--lazy', folder]));
+    execFileSync('mount', ['-o', 'remount,bind,ro', folder]);
+    assert.match(await ready(503), /cannot be written/, name);
+    execFileSync('mount', ['-o', 'remount,bind,rw', folder]);
+    await ready(200);
+  }
+});
+
 test('a disk with room but without inodes', async (t) => {
   const watched = await serveOn(t, 'nr_inodes=400');
   if (watched === null) return t.skip(NO_SMALL_DISK);

@@ -115,6 +115,17 @@ export async function failureToWrite(file: string): Promise<string | null> {
   }
 }
 
+/**
+ * True when files can be made in every folder, as far as permissions and mounts say. One that is not there is another's business.
+ */
+export async function mayWrite(folders: Iterable<string>): Promise<boolean> {
+  const { R_OK, W_OK, X_OK } = fs.constants;
+  const codes = [...folders].map((folder) =>
+    tell((done) => fs.access(folder, R_OK | W_OK | X_OK, done)).then(() => null, codeOf),
+  );
+  return (await Promise.all(codes)).every((code) => code === null || code === 'ENOENT');
+}
+
 async function syncRealDir(path: string): Promise<void> {
   // Windows cannot open a folder and orders its entries itself.
   if (process.platform === 'win32') return;

@@ -6,7 +6,7 @@
  * server's own. The folders in it are watched too: one of them may be moved by itself, or something be mounted over it. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
  * are open already go on, for they are still those of the directory that was moved.
  */
-import { codeOf, type Disk, failureToWrite, freeBytes } from './disk.ts';
+import { codeOf, type Disk, failureToWrite, freeBytes, mayWrite } from './disk.ts';
 import { identityOf } from './lock.ts';
 
 /** `full`: less room than an upload needs. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
@@ -103,8 +103,10 @@ export class Presence {
     await this.measure();
     const free = this.#free;
     const failure = failed ? null : await failureToWrite(this.#probe);
+    const writable = await mayWrite(this.#folders.keys());
     if (this.isLost) return;
-    if (failed || (failure !== null && !FULL.has(failure) && failure !== 'ENOENT')) this.#condition = 'unwritable';
+    if (failed || !writable || (failure !== null && !FULL.has(failure) && failure !== 'ENOENT'))
+      this.#condition = 'unwritable';
     else if (failure !== null && FULL.has(failure)) this.#condition = 'full';
     else this.#condition = free !== null && free < LEAST_ROOM ? 'full' : 'ok';
   }
