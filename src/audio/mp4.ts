@@ -111,7 +111,27 @@ async function trackOf(source: Source, track: Box, movieScale: number): Promise<
   const edited = await editedSeconds(source, track, movieScale);
   const unknown = length === 0 || length === 0xffffffff || scale === 0;
   const durationSeconds = edited ?? (unknown ? null : length / scale);
-  return { mediaType: '', durationSeconds, ...(await entryOf(source, table)) };
+  const entry = await entryOf(source, table);
+  if (entry.codec === 'mp3') entry.channels = (await mp3Channels(source, track)) ?? entry.channels;
+  return { mediaType: '', durationSeconds, ...entry };
+}
+
+/** From the first frame (ISO/IEC 11172-3 §2.4.2.3), for encoders describe one channel as two. Null where no frame is found. */
+async function mp3Channels(source: Source, track: Box): Promise<number | null> {
+  const table = await find(source, track, 'mdia', 'minf', 'stbl');
+  if (table === null) return null;
+  for await (const box of boxes(source, table)) {
+    if (box.type !== 'stco' && box.type !== 'co64') continue;
+    const bytes = await source.some(box.start + 8, 8);
+    if (bytes.length < 8) return null;
+    const frame = await source.some(
+      box.type === 'co64' ? number64(bytes.readBigUInt64BE(0)) : bytes.readUInt32BE(0),
+      4,
+    );
+    const found = frame.length === 4 && frame.readUInt8(0) === 255 && frame.readUInt8(1) >= 224;
+    return found ? (frame.readUInt8(3) >= 192 ? 1 : 2) : null;
+  }
+  return null;
 }
 
 /** What the edit list leaves to be heard: encoders put silence before the beginning. Null where it does not tell. */

@@ -57,6 +57,8 @@ const FORMATS: Format[] = [
   format('audio/mpeg', 'vbr.mp3', 2, 44_100, 'libmp3lame', '-q:a', '2'),
   format('audio/mpeg', 'cbr.mp3', 2, 44_100, 'libmp3lame', '-b:a', '128k', '-write_xing', '0'),
   format('audio/mpeg', 'tagged.mp3', 2, 44_100, 'libmp3lame', '-id3v2_version', '3', '-metadata', 'title=A tone'),
+  format('audio/mp4', 'mp3-mono.mp4', 1, 44_100, 'libmp3lame'),
+  format('audio/mp4', 'mp3-stereo.mp4', 2, 44_100, 'libmp3lame'),
   format('audio/mpeg', 'low.mp3', 1, 16_000, 'libmp3lame', '-b:a', '32k'),
   format('audio/mpeg', 'a.mp2', 2, 44_100, 'mp2'),
   format('audio/aac', 'mono.aac', 1, 44_100, 'aac'),
