@@ -295,7 +295,9 @@ function answerError(
   const problem = inWordsOf(path, known ?? internalError(error));
   request.refusalCode = problem.code;
   auditRefusal(deps.audit, request, problem);
-  if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
+  // What follows a request without a length may be the content that it means.
+  const last = problem.code === 'shutting_down' || problem.code === 'length_required';
+  if (last && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   const write = request.routeOptions.config?.refusal ?? problemReply;
   const lingers = refuse(
     request,

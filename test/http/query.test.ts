@@ -23,8 +23,8 @@ test('values are decoded and typed; an open query drops what is unknown', () => 
   assert.deepEqual(upload('filename=a%2Fb+c%2B.txt&total_size=12&overwrite=true&&x=1'), {
     value: { filename: 'a/b c+.txt', total_size: 12, overwrite: true },
   });
-  assert.deepEqual(list(''), { value: { limit: 100 } });
-  assert.deepEqual(list('prefix=&cursor'), { value: { limit: 100, prefix: '', cursor: '' } });
+  assert.deepEqual(list(''), { value: {} });
+  assert.deepEqual(list('prefix=&cursor'), { value: { prefix: '', cursor: '' } });
   assert.deepEqual(upload('filename=__proto__&__proto__=x&constructor=y'), { value: { filename: '__proto__' } });
 });
 

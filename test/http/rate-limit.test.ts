@@ -128,8 +128,11 @@ const RATES = ['RateLimit', 'RateLimit-Policy'];
 
 /** What is looked at of the OpenAPI document. */
 interface Document {
-  paths: Record<string, { get?: { responses: Record<string, { headers?: object }> } }>;
-  components: { headers: Record<string, { description: string; schema: { examples: string[] } }> };
+  paths: Record<string, { get?: { responses: Record<string, { $ref?: string; headers?: object }> } }>;
+  components: {
+    headers: Record<string, { description: string; schema: { examples: string[] } }>;
+    responses: Record<string, { headers?: object }>;
+  };
 }
 
 test('the OpenAPI document has the fields of rate limits where they are sent', async (t) => {
@@ -141,8 +144,12 @@ test('the OpenAPI document has the fields of rate limits where they are sent', a
     assert.match(description, /requests/);
     assert.ok(parseList(schema.examples[0] ?? '').length > 0, 'the example is a list (RFC 9651)');
   }
-  const documented = (path: string, status: number): string[] =>
-    RATES.filter((name) => name in (paths[path]?.get?.responses[status]?.headers ?? {}));
+  const fieldsOf = (path: string, status: number): object => {
+    const reply = paths[path]?.get?.responses[status];
+    const shared = components.responses[reply?.$ref?.split('/').at(-1) ?? ''];
+    return (shared ?? reply)?.headers ?? {};
+  };
+  const documented = (path: string, status: number): string[] => RATES.filter((name) => name in fieldsOf(path, status));
   for (const [path, headers, status] of [
     ['/api/files', server.client.headers, 200],
     ['/api/files', {}, 401],
@@ -160,6 +167,5 @@ test('the OpenAPI document has the fields of rate limits where they are sent', a
     assert.equal(sent.length, path === '/health' || path === '/ready' ? 0 : 2, path);
   }
   assert.deepEqual(documented('/api/files', 431), [], 'it is refused before its address is looked at');
-  const { responses = {} } = paths['/api/files']?.get ?? {};
-  for (const status of ['429', '503']) assert.ok('Retry-After' in (responses[status]?.headers ?? {}), status);
+  for (const status of [429, 503]) assert.ok('Retry-After' in fieldsOf('/api/files', status), String(status));
 });
