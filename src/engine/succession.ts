@@ -49,7 +49,7 @@ export class Succession {
   /**
    * Runs `work` while the uploads that end with this one are held still; once it resolves they are over, and if it rejects they go on. To be
    * called while the name is held.
-   * @param whole seals an upload that has all its bytes, so that it is replaced as any complete file
+   * @param whole seals an upload that has all its bytes, so that it is replaced like every complete file
    */
   async end(
     upload: OpenUpload,

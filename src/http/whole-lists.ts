@@ -27,7 +27,7 @@ export const JSON_ARRAY = {
 };
 
 /**
- * The answer as a stream. What fails before the first page is ready fails as any request does; afterwards it breaks the answer off.
+ * The answer as a stream. What fails before the first page is ready fails like every request; afterwards it breaks the answer off.
  * @param pages of any length, empty ones too
  */
 export async function wholeList<T>(pages: AsyncGenerator<readonly T[], void>, list: WholeList<T>): Promise<Readable> {
