@@ -166,7 +166,15 @@ function resources(app: FastifyInstance, deps: RouteDeps): void {
       optionalBody: true,
       request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest', ...PRECONDITIONS] as const,
       replies: { 200: ['ETag', ...STATE] as const, 204: STATE },
-      errors: [...errors, ...BYTES, 'offset_mismatch', 'out_of_bounds', 'precondition_failed'] as const,
+      // The name is taken only when the upload ends.
+      errors: [
+        ...errors,
+        ...BYTES,
+        'already_exists',
+        'offset_mismatch',
+        'out_of_bounds',
+        'precondition_failed',
+      ] as const,
     },
   };
   app.patch(`${UPLOADS}:address`, { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>

@@ -27,7 +27,15 @@ const config = { needs: 'files:write', frequent: true, refusal: tusRefusal } as 
 const TUS_BYTES = { 'application/offset+octet-stream': { schema: Binary } };
 const STATE = ['Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const;
 const COMMON = [...SIGNED_IN, 'precondition_failed', 'not_found'] as const;
-const BYTES = ['file_too_large', 'quota_exceeded', 'insufficient_storage', 'unsupported_media_type'] as const;
+/** Others may send to the same name: other bytes for the same place, or an upload that this one cannot end. */
+const BYTES = [
+  'already_exists',
+  'chunk_conflict',
+  'file_too_large',
+  'quota_exceeded',
+  'insufficient_storage',
+  'unsupported_media_type',
+] as const;
 
 /** Inside a scope whose requests are refused while the server starts or stops. */
 export function tusRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
@@ -107,7 +115,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
           ...PRECONDITIONS,
         ] as const,
         replies: { 201: ['Location', 'Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const },
-        errors: [...COMMON, ...BYTES, 'invalid_name', 'already_exists', 'out_of_bounds', 'checksum_mismatch'] as const,
+        errors: [...COMMON, ...BYTES, 'invalid_name', 'out_of_bounds', 'checksum_mismatch'] as const,
       },
     };
     app.post('/files/', { schema: creates, validatorCompiler: bodyUnseen, config }, (request, reply) =>
