@@ -262,6 +262,11 @@ export interface Catalog {
    * ends disappear in the same step; the caller then removes their bytes.
    */
   put(document: FileDocument): Promise<void>;
+  /**
+   * Puts a changed document in place of the one that is there; it must keep its state and its place. Nothing happens when there is none, or
+   * when it is replaced or removed meanwhile: it never comes back.
+   */
+  amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void>;
   remove(id: string): Promise<void>;
   /** Tells of every sealed document that comes (`there`) and goes, in the very step in which it does; first of all that are there. */
   follow(listener: (document: FileDocument, there: boolean) => void): void;

@@ -237,11 +237,8 @@ export class Appends {
     if (!document) throw gone();
     const upload = this.#deps.uploads.of(document);
     if (upload && !upload.sealed) await this.#cancel(upload);
-    const left = await this.#deps.catalog.get(address.id);
-    if (left) {
-      const { resource: _, ...rest } = left;
-      await this.#deps.catalog.put(rest);
-    }
+    // Another file may take its place meanwhile.
+    await this.#deps.catalog.amend(address.id, ({ resource: _, ...rest }) => rest);
   }
 
   /** After a start: joins that wait for parts, or that a stop interrupted, go on. */

@@ -72,6 +72,9 @@ export class Removal {
     // A replacement may have been sealed meanwhile; then this is another file.
     if (sealed) await current.assert(precondition, owner, name);
     if (sealed && (await this.#removeOnce(sealed))) removed.add('file');
+    // A chunk that goes on at its end was first: now it is an upload.
+    else if (sealed && (await catalog.get(sealed.id))?.state === 'open')
+      return await this.remove(owner, name, precondition);
     if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');
     watchers.changed(owner, name);
     return (['file', 'upload'] as const).filter((one) => removed.has(one));
@@ -92,13 +95,18 @@ export class Removal {
 
   async #removeFile(sealed: FileDocument): Promise<boolean> {
     const { announce, uploads, catalog, blobs, modified, happened } = this.#deps;
-    if (!(await catalog.has(sealed.id))) return false;
     const deleted = { type: 'file.deleted' as const, file: sealed };
-    await announced(announce, [deleted], async () => {
-      await catalog.remove(sealed.id);
-      modified.deleted(sealed);
-      happened(deleted);
+    // A chunk that goes on at its end would bring back the document while the bytes are removed.
+    const removed = await uploads.holdName(sealed.owner, sealed.name, async () => {
+      if ((await catalog.get(sealed.id))?.state !== 'sealed') return false;
+      await announced(announce, [deleted], async () => {
+        await catalog.remove(sealed.id);
+        modified.deleted(sealed);
+        happened(deleted);
+      });
+      return true;
     });
+    if (!removed) return false;
     // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
     const replacement = await uploads.findMade(sealed.owner, sealed.name);
     if (replacement?.document.replaces === sealed.id) await this.#end(replacement);
@@ -144,6 +152,8 @@ export class Removal {
   async #end(upload: OpenUpload, forGood = false): Promise<boolean> {
     // A seal that has begun is let finish: afterwards it is a complete file.
     await upload.sealing?.catch(() => {});
+    // Another request ends it, too. The file that it continued is there again afterwards.
+    await upload.reverting?.catch(() => {});
     if (upload.sealed || upload.over) return false;
     const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
     await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);

@@ -58,6 +58,7 @@ export class Succession {
   ): Promise<void> {
     this.assertFree(upload);
     const { owner, name } = upload.document;
+    await this.#deps.uploads.find(owner, name)?.reverting?.catch(() => {});
     const there = this.#deps.uploads.find(owner, name);
     if (there && (there.covered || there.coveredSoFar)) await whole(there);
     this.assertFree(upload);

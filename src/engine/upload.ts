@@ -54,6 +54,8 @@ export class OpenUpload {
   written = false;
   /** Requests among its users; others are this side's own, as when it is parked or sealed. */
   senders = 0;
+  /** While a continuation ends and the file that was complete before comes back: nobody may take its place meanwhile. */
+  reverting: Promise<void> | null = null;
   /** Somebody was told that bytes of it count, or knows its address. */
   acknowledged = false;
   /** Set once the upload is over: what requests that still run are told. */

@@ -277,7 +277,10 @@ export class Uploads {
   async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, forGood = false): Promise<void> {
     upload.over = reason;
     if (upload.document.continues && !forGood) {
-      await this.#revert(upload, idle);
+      upload.reverting = this.#revert(upload, idle).finally(() => {
+        upload.reverting = null;
+      });
+      await upload.reverting;
       return;
     }
     this.drop(upload);

@@ -46,6 +46,35 @@ export function catalogContract(
     assert.notEqual((await catalog.find(document.owner, document.name)).open, null);
   });
 
+  test(`${name}: a change of a file that another one replaces meanwhile brings nothing back`, async (t) => {
+    for (const order of ['change first', 'file first', 'removal first'] as const) {
+      const { catalog, reopen } = await make(t);
+      const old = sealed({});
+      const next = sealed({ id: newId(), owner: old.owner, name: old.name, replaces: old.id });
+      await catalog.put(old);
+      const change = () => catalog.amend(old.id, (document) => ({ ...document, contentType: 'text/plain' }));
+      const replace = () => (order === 'removal first' ? catalog.remove(old.id) : catalog.put(next));
+      await Promise.all(order === 'change first' ? [change(), replace()] : [replace(), change()]);
+      const left = order === 'removal first' ? null : next;
+      for (const one of [catalog, await reopen()]) {
+        assert.deepEqual(await one.find(old.owner, old.name), { sealed: left, open: null }, order);
+      }
+      if (left) await catalog.remove(left.id);
+      assert.deepEqual(await (await reopen()).find(old.owner, old.name), nothing, order);
+    }
+  });
+
+  test(`${name}: a change of what is there is stored`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const document = sealed({});
+    await catalog.put(document);
+    await catalog.amend(document.id, (before) => ({ ...before, contentType: 'text/plain' }));
+    await catalog.amend(newId(), (before) => before);
+    for (const one of [catalog, await reopen()]) {
+      assert.equal((await one.get(document.id))?.contentType, 'text/plain');
+    }
+  });
+
   test(`${name}: putting again replaces, and an upload that is sealed is open no more`, async (t) => {
     const { catalog, reopen } = await make(t);
     const document = documentOf();

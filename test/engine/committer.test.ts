@@ -250,6 +250,7 @@ test('a commit asked for at any moment of another round is carried out', async (
     has: () => Promise.resolve(true),
     get: () => Promise.resolve(null),
     put: done,
+    amend: done,
     remove: done,
     follow: () => {},
   };

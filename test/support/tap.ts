@@ -141,6 +141,7 @@ export class Tap {
         has: (id) => catalog.has(id),
         get: (id) => catalog.get(id),
         put: (document) => run('catalog.put', () => catalog.put(document)),
+        amend: (id, change) => catalog.amend(id, change),
         remove: (id) => run('catalog.remove', () => catalog.remove(id)),
         follow: (listener) => catalog.follow(listener),
       },

@@ -105,6 +105,22 @@ export class LowdbCatalog implements Catalog {
     await this.#removeReplacedBy(copy.id).catch(() => undefined);
   }
 
+  async amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void> {
+    const before = this.#byId.get(id);
+    if (before === undefined) return;
+    const copy = Object.freeze({ ...change(before) });
+    let over = false;
+    await this.#documents.put(id, copy, () => {
+      over = this.#byId.get(id) !== before;
+      if (!over) this.#index(copy);
+    });
+    if (!over) return;
+    // Another change came first, or the file was replaced or removed: the document must not come back.
+    const now = this.#byId.get(id);
+    if (now === undefined) await this.#documents.remove(id, () => undefined);
+    else await this.#documents.put(id, now, () => undefined);
+  }
+
   async remove(id: string): Promise<void> {
     // Before the document that says they are obsolete: otherwise they would come back.
     await this.#removeReplacedBy(id);
