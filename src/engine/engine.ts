@@ -423,8 +423,7 @@ export class Engine {
     if (!upload) await this.#current.assert(precondition, owner, name);
     if (sealed.undeclared) {
       // Silence ended it, and now somebody says so.
-      const { undeclared: _, ...ended } = sealed;
-      await this.#doors.catalog.put(ended);
+      await this.#doors.catalog.amend(sealed.id, ({ undeclared: _, ...ended }) => ended);
     }
     return sealedStatus(sealed);
   }
