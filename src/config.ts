@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { validate as isCron } from 'node-cron';
 import { Compat, FAMILIES, type Family } from './compat.ts';
 import { hint, variableHint } from './hints.ts';
+import { isPrefix } from './http/prefix.ts';
 import { checkPasswordNow, PASSWORD_CHARACTERS } from './identity/passwords.ts';
 import { takeOldSettings } from './old-settings.ts';
 import { bytesOf } from './protocol/sizes.ts';
@@ -169,7 +170,7 @@ const PARSERS: { [K in Kind]: (text: string, setting: Setting) => KindTypes[K] }
     const path = url?.pathname.replace(/\/$/, '') ?? '';
     const bare =
       url !== null && /^https?:$/.test(url.protocol) && url.href.replace(/\/$/, '') === `${url.origin}${path}`;
-    if (!bare || !/^(?:\/[\w.~!$&'()*+,;=:@%-]+)*$/.test(path)) {
+    if (!bare || !isPrefix(path)) {
       throw new Refused('must be http:// or https:// with a host, a port and a path if need be, and nothing else');
     }
     return `${url.origin}${path}`;

@@ -16,12 +16,10 @@ import type { TLSSocket } from 'node:tls';
 import { addressOfNode, plainRange } from '../protocol/ip.ts';
 import { type Element, parseForwarded } from './forwarded.ts';
 import { isHost } from './message.ts';
+import { isPrefix } from './prefix.ts';
 
 /** More proxies in a row are none that somebody set up. */
 const MAX_HOPS = 32;
-const MAX_PREFIX = 256;
-/** A path without a slash at its end, empty segments and dots. */
-const PREFIX = /^(?:\/(?!\.{1,2}(?:\/|$))[\w.~!$&'()*+,;=:@%-]+)+$/;
 
 /** Fields by which proxies of all kinds tell that they forward. */
 const FORWARDING = [
@@ -119,7 +117,7 @@ export class Proxies {
     const written = <T>(values: readonly T[]): readonly T[] => (nodes.length === 0 ? values : values.slice(-hops));
     const protocol = written(protos).find((value) => /^https?$/i.test(value));
     const host = written(hosts).find(isHost);
-    const prefix = written(prefixes).filter((value) => value.length <= MAX_PREFIX && PREFIX.test(value));
+    const prefix = written(prefixes).filter(isPrefix).join('');
     const port = written(ports).find((value) => /^\d{1,5}$/.test(value));
     const seen = protocol === undefined ? direct.protocol : protocol.toLowerCase() === 'https' ? 'https' : 'http';
     return {
@@ -127,7 +125,7 @@ export class Proxies {
       isClient,
       protocol: seen,
       host: withPort(host ?? direct.host, seen, Number(port ?? 0)),
-      prefix: prefix.join(''),
+      prefix: isPrefix(prefix) ? prefix : '',
     };
   }
 }

@@ -153,6 +153,8 @@ test('scheme, host and path are those that the outermost trusted proxy wrote', a
     [['X-Forwarded-Prefix: //evil.example'], 'http://a.example'],
     [['X-Forwarded-Prefix: /..'], 'http://a.example'],
     [['X-Forwarded-Prefix: https://evil.example'], 'http://a.example'],
+    [['X-Forwarded-Prefix: /a%20b/%C3%A9'], 'http://a.example/a%20b/%C3%A9'],
+    [['X-Forwarded-Prefix: /%2e%2e/x, /drive'], 'http://a.example/drive'],
     [
       ['Forwarded: for=203.0.113.1;proto=https;host="b.example:8443", for=10.0.0.1;proto=http'],
       'https://b.example:8443',
@@ -163,6 +165,65 @@ test('scheme, host and path are those that the outermost trusted proxy wrote', a
     const head = 'GET /.well-known/oauth-authorization-server HTTP/1.1';
     const { body } = await exchange(port, head, 'Host: a.example', ...fields);
     assert.equal((JSON.parse(body) as { issuer: string }).issuer, expected, fields.join(' | '));
+  }
+});
+
+test('a path that is none, or leads elsewhere, is not taken from a proxy', async (t) => {
+  const { port, client } = await startServer(t, { ...TRUSTS, LADING_REGISTRATION: 'open' });
+  const paths = [
+    ...[
+      '/%2e%2e',
+      '/a/%2E./b',
+      '/.%2e',
+      '/%2e',
+      '/../a',
+      '/a/..',
+      '/a/./b',
+      '//evil.example',
+      '/a//b',
+      '/a//',
+      'drive',
+      '\\\\evil',
+    ],
+    ...[
+      '/%2fevil.example',
+      '/%5cevil.example',
+      '/%5Cevil',
+      '/a%00',
+      '/a%0d%0aX:y',
+      '/a%7f',
+      '/%c2%85',
+      '/%',
+      '/%zz',
+      '/%e4',
+      '/a\tb',
+    ],
+    ...[
+      '/a;Domain=evil.example',
+      '/a%3bSecure',
+      '/caf\u00e9',
+      '/caf\u00c3\u00a9',
+      '/a?b',
+      '/a#b',
+      '/a"b',
+      '/<b>',
+      "/a'b",
+      '/a&quot',
+      '/a\\b',
+    ],
+    ...[`/${'a'.repeat(256)}`, Array.from({ length: 30 }, () => `/${'a'.repeat(200)}`).join(', ')],
+  ];
+  const authorization = `Authorization: ${client.headers.authorization}`;
+  for (const [index, path] of paths.entries()) {
+    const field = `X-Forwarded-Prefix: ${path}`;
+    const head = 'GET /.well-known/oauth-authorization-server HTTP/1.1';
+    const { body } = await exchange(port, head, 'Host: a.example', field);
+    assert.equal((JSON.parse(body) as { issuer: string }).issuer, 'http://a.example', path.slice(0, 80));
+    const tus = ['Tus-Resumable: 1.0.0', `Upload-Length: 1`, `Upload-Metadata: filename ${btoa(`f${index}`)}`];
+    const post = ['POST /files HTTP/1.1', 'Host: a.example', authorization, 'Content-Length: 0'] as const;
+    const made = await exchange(port, ...post, ...tus, field);
+    assert.equal(made.status, 201, path.slice(0, 80));
+    assert.match(made.headers.location ?? '', /^(?:http:\/\/a\.example)?\/files\/[\w.-]+$/, path.slice(0, 80));
   }
 });
 
