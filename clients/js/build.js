@@ -3,7 +3,7 @@
  * is left to install, and their types. Those of the schemas are written with the types of typebox, which come along.
  */
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { builtinModules, createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
 import { build } from 'vite';
 
@@ -15,7 +15,18 @@ const own = createRequire(import.meta.url)('./package.json');
 if (own.version !== version) throw new Error(`the version should be that of the server, ${version}`);
 
 /** Whose code is in the modules or the types. */
-const PARTS = ['crc-32', 'structured-headers', 'typebox'];
+const PARTS = ['crc-32', 'structured-headers', 'typebox', 'socks', 'smart-buffer', 'ip-address'];
+
+/** Gives libraries that call `require('net')` the module of Node as an import; Vite takes such a name for one that browsers lack. */
+const nodeModules = {
+  name: 'modules-of-node',
+  enforce: 'pre',
+  resolveId: (id) => (builtinModules.includes(id) ? `\0builtin:${id}` : null),
+  load: (id) => {
+    const [, name] = /^\0builtin:(.+)/.exec(id) ?? [];
+    return name === undefined ? null : `export * from 'node:${name}'; export { default } from 'node:${name}';`;
+  },
+};
 
 await bundle();
 await writeTypes();
@@ -26,6 +37,7 @@ async function bundle() {
     root: here,
     configFile: false,
     logLevel: 'warn',
+    plugins: [nodeModules],
     build: {
       outDir: join(here, 'dist'),
       emptyOutDir: true,

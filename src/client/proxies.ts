@@ -7,7 +7,7 @@ import { NetworkError } from './failures.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const SCHEMES = /^(https?|socks5h?):$/;
+const SCHEMES = /^(https?|socks|socks4a?|socks5h?):$/;
 
 /** The proxy for an address, null for none. Throws a final `NetworkError` when the variable names none that can be used. */
 export function proxyFor(url: URL, env: Environment): URL | null {

@@ -8,6 +8,7 @@ import { connect as connectTls, createSecureContext, rootCertificates, type Secu
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
 import { isCut, NetworkError, networkError, wantsTls } from './failures.ts';
 import { authorizationOf, proxyFor } from './proxies.ts';
+import { isSocks, socksConnector } from './socks.ts';
 import type { UndiciOptions } from './transport-undici.ts';
 
 type Sent = Omit<Dispatcher.RequestOptions, 'origin' | 'path' | 'body'> & {
@@ -77,20 +78,23 @@ export class Routes {
     const { connections = 32, connectMs = 15_000 } = this.#options;
     const tls = { timeout: connectMs, ...(this.#trust === null ? {} : { secureContext: this.#trust }) };
     const common = { connections, pipelining: 1, keepAliveTimeout: 4_000 };
-    const authorization = proxy === null ? null : authorizationOf(proxy);
-    const made =
-      proxy === null
-        ? new Agent({ ...common, connect: tls })
-        : new ProxyAgent({
-            ...common,
-            uri: bare(proxy),
-            ...(authorization === null ? {} : { token: authorization }),
-            proxyTunnel: tunnel,
-            requestTls: tls,
-            proxyTls: tls,
-          });
+    const made = make();
     this.#agents.set(key, made);
     return made;
+
+    function make(): Dispatcher {
+      if (proxy === null) return new Agent({ ...common, connect: tls });
+      if (isSocks(proxy)) return new Agent({ ...common, connect: socksConnector(proxy, tls) });
+      const authorization = authorizationOf(proxy);
+      return new ProxyAgent({
+        ...common,
+        uri: bare(proxy),
+        ...(authorization === null ? {} : { token: authorization }),
+        proxyTunnel: tunnel,
+        requestTls: tls,
+        proxyTls: tls,
+      });
+    }
   }
 }
 
@@ -119,7 +123,6 @@ function readIfThere(path: string): string {
 /** The address of a proxy without the name and password in it, for `authorizationOf` sends those. */
 function bare(proxy: URL): string {
   const url = new URL(proxy);
-  if (url.protocol.startsWith('socks')) return url.href.replace(/^socks5h/, 'socks5');
   url.username = '';
   url.password = '';
   return url.href;
