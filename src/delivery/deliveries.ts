@@ -111,7 +111,7 @@ export class Deliveries {
     this.#outcomes.stop();
     await this.#lanes.stop();
     await this.#queue.settled();
-    await this.#doors.webhooks.close();
+    this.#doors.webhooks.close();
   }
 
   /** What was and is sent of a file. */

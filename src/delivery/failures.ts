@@ -52,7 +52,9 @@ export function codeOf(error: Error): string {
 
 /** One short line, with nothing of the password in it. */
 export function wordsOf(error: Error, secret: string | null): string {
-  const cause = error.cause instanceof Error ? error.cause.message : '';
+  // A name of several addresses, none of which answers, is an error without a message.
+  const inner: unknown = error instanceof AggregateError ? error.errors[0] : error.cause;
+  const cause = inner instanceof Error ? inner.message : '';
   const text = (error.message || cause || error.name).replaceAll(/\s+/g, ' ');
   const safe = secret === null || secret === '' ? text : text.replaceAll(secret, '*'.repeat(8));
   return safe.slice(0, MAX_ERROR_CHARS);

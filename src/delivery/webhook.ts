@@ -1,20 +1,16 @@
 /** One event to one URL, signed as "Standard Webhooks" has it, so that receivers can check it with a library of theirs. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { type Agent, request } from 'undici';
-import { outgoingAgent } from '../outgoing.ts';
 import { contentDisposition } from '../protocol/disposition.ts';
-import { checkWebhookUrl } from './addresses.ts';
+import { checkWebhookUrl, publicLookup } from './addresses.ts';
 import { asError, asTarget, withConsequence } from './failures.ts';
 import { MAX_RETRY_AFTER_MS } from './lanes.ts';
+import { type Answer, Poster } from './post.ts';
 
 /** A receiver answers at once and works afterwards. */
 const PATIENCE_MS = 15_000;
 /** A receiver of a file may store it before it answers. */
 const FILE_PATIENCE_MS = 60_000;
-/** Of an answer that is not looked at: how much is read, and for how long. */
-const REST_BYTES = 16 * 1024;
-const REST_MS = 1_000;
 const SECRET_PREFIX = 'whsec_';
 /** A secret of the target's owner; shorter ones can be guessed. */
 const LEAST_SECRET_BYTES = 16;
@@ -59,11 +55,11 @@ export function signatureOf(secret: string, { id, timestamp, body }: WebhookMess
 
 export class WebhookSender {
   readonly #allowPrivate: boolean;
-  readonly #agent: Agent;
+  readonly #poster: Poster;
 
   constructor(allowPrivate: boolean) {
     this.#allowPrivate = allowPrivate;
-    this.#agent = outgoingAgent({ trusted: [], allowPrivate, timeoutMs: PATIENCE_MS });
+    this.#poster = new Poster(allowPrivate ? undefined : publicLookup());
   }
 
   /** Resolves once the receiver answered 2xx; rejects with what else it or the connection said. Redirects are not followed. */
@@ -77,13 +73,25 @@ export class WebhookSender {
     };
     const answer = message.file
       ? await this.#postFile(url, message, message.file, headers, signal)
-      : await asTarget(() => this.#post(url, { ...headers, 'content-type': 'application/json' }, message.body, signal));
+      : await asTarget(() => this.#postEvent(url, message, headers, signal));
     const failure = failureOf(answer, message.timestamp * 1000);
     if (failure) throw failure;
   }
 
-  async close(): Promise<void> {
-    await this.#agent.destroy();
+  close(): void {
+    this.#poster.close();
+  }
+
+  async #postEvent(url: URL, { body }: WebhookMessage, headers: Fields, signal: AbortSignal): Promise<Answer> {
+    const length = String(Buffer.byteLength(body));
+    const fields = { ...headers, 'content-type': 'application/json', 'content-length': length };
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new Error('the receiver did not answer in 15 seconds')), PATIENCE_MS);
+    try {
+      return await this.#poster.post(url, { headers: fields, body }, AbortSignal.any([signal, late.signal]));
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   async #postFile(url: URL, message: WebhookMessage, file: WebhookFile, headers: Fields, signal: AbortSignal) {
@@ -112,7 +120,7 @@ export class WebhookSender {
     };
     try {
       const body = Readable.from(bytes(), { objectMode: false });
-      return await this.#post(url, fields, body, AbortSignal.any([signal, idle.signal]), FILE_PATIENCE_MS);
+      return await this.#poster.post(url, { headers: fields, body }, AbortSignal.any([signal, idle.signal]));
     } catch (error) {
       // A receiver that took a part of this file may take others.
       throw unreadable ?? (taken ? error : withConsequence(asError(error), { pauses: true }));
@@ -120,31 +128,9 @@ export class WebhookSender {
       clearTimeout(timer);
     }
   }
-
-  /** The answer is its status line and fields. What follows is not waited for: it may never end. */
-  async #post(url: URL, headers: Fields, body: string | Readable, signal: AbortSignal, patienceMs = PATIENCE_MS) {
-    const patient = typeof body === 'string' ? AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]) : signal;
-    const response = await request(url, {
-      method: 'POST',
-      dispatcher: this.#agent,
-      headers,
-      body,
-      headersTimeout: patienceMs,
-      bodyTimeout: patienceMs,
-      signal: patient,
-    });
-    // A short rest is read, so that the connection can be used again.
-    response.body.dump({ limit: REST_BYTES, signal: AbortSignal.timeout(REST_MS) }).catch(() => {});
-    return { status: response.statusCode, retryAfter: response.headers['retry-after'] };
-  }
 }
 
 type Fields = Record<string, string>;
-
-interface Answer {
-  status: number;
-  retryAfter: string | string[] | undefined;
-}
 
 /** Null for an answer that takes the message. @param now date, in milliseconds since the epoch */
 function failureOf({ status, retryAfter }: Answer, now: number): Error | null {
