@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
+import type { Target } from '../../src/protocol/delivery-schemas.ts';
 import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
 import { assertFine, goTo, holds, signInTo } from '../support/dashboard.ts';
 import { startServer, type TestServer } from '../support/server.ts';
+
+const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
 
 async function sendChunk(server: TestServer, name: string, start: number, bytes: Buffer, total: number): Promise<void> {
   const query = new URLSearchParams({ filename: name, total_size: String(total) });
@@ -130,10 +133,22 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await page.getByLabel('User name').fill('lading');
   await page.getByLabel('Password').fill('of the ftp server');
   await page.getByLabel('Only names that begin with').fill('nothing/');
+  await page.getByLabel('Names there').fill('{id}_{name}');
+  assert.equal(await page.getByLabel('Certificate of its authority').count(), 0);
+  await page.getByLabel('Kind').selectOption('ftps');
+  await page.getByLabel('Certificate of its authority').fill('no certificate');
+  await page.getByRole('button', { name: 'Add target' }).click();
+  await page.getByText('ca is a certificate in PEM').waitFor();
+  await page.getByLabel('Certificate of its authority').fill(CERTIFICATE);
   await page.getByRole('button', { name: 'Add target' }).click();
   const ftp = page.getByRole('row').filter({ hasText: 'ftp.example.org' });
   await ftp.getByText('nothing/').waitFor();
   assert.equal(await page.getByText('of the ftp server').count(), 0);
+  const targets = await fetch(`${server.origin}/api/deliveries/targets`, { headers: server.admin.headers });
+  const stored = ((await targets.json()) as { targets: Target[] }).targets.find(
+    ({ host }) => host === 'ftp.example.org',
+  );
+  assert.deepEqual([stored?.kind, stored?.pattern, stored?.ca?.trim()], ['ftps', '{id}_{name}', CERTIFICATE]);
   await page.getByRole('button', { name: 'Remove ftp.example.org' }).click();
   await ftp.waitFor({ state: 'detached' });
   await sendChunk(server, 'sent.bin', 0, Buffer.from('abc'), 3);

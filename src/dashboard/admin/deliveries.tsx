@@ -119,7 +119,7 @@ export function DeliveriesTab(props: PageProps) {
               <option value="ftp">FTP</option>
             </select>
           </label>
-          {kind === 'webhook' ? <WebhookFields /> : <FtpFields />}
+          {kind === 'webhook' ? <WebhookFields /> : <FtpFields secure={kind !== 'ftp'} />}
           <label>
             Only names that begin with
             <input name="prefix" maxLength={1024} placeholder="any" />
@@ -173,7 +173,7 @@ function WebhookFields() {
   );
 }
 
-function FtpFields() {
+function FtpFields({ secure }: { secure: boolean }) {
   return (
     <>
       <label>
@@ -186,7 +186,7 @@ function FtpFields() {
       </label>
       <label>
         User name
-        <input name="username" required autocomplete="off" />
+        <input name="username" autocomplete="off" placeholder="anonymous" />
       </label>
       <label>
         Password
@@ -196,6 +196,16 @@ function FtpFields() {
         Directory
         <input name="directory" placeholder="/" />
       </label>
+      <label>
+        Names there
+        <input name="pattern" maxLength={200} placeholder="{date}_{time}_{client_id}_{name}" />
+      </label>
+      {secure && (
+        <label>
+          Certificate of its authority (PEM)
+          <textarea name="ca" rows={2} maxLength={32_768} placeholder="only if it is a private one" />
+        </label>
+      )}
     </>
   );
 }
@@ -208,15 +218,18 @@ function targetOf(data: FormData): NewTarget {
   const rule = text('prefix') === '' ? {} : { rule: { prefix: text('prefix') } };
   if (kind === 'webhook')
     return { kind, url: text('url'), content: text('content') === 'file' ? 'file' : 'event', ...rule };
-  const [port, directory] = [text('port'), text('directory')];
+  const optional = (name: string) => (text(name) === '' ? {} : { [name]: text(name) });
+  const port = text('port');
   return {
     kind,
     host: text('host'),
     ...(implicit ? { security: 'implicit' as const } : {}),
-    username: text('username'),
     password: String(data.get('password') ?? ''),
     ...(port === '' ? {} : { port: Number(port) }),
-    ...(directory === '' ? {} : { directory }),
+    ...optional('username'),
+    ...optional('directory'),
+    ...optional('pattern'),
+    ...optional('ca'),
     ...rule,
   };
 }
