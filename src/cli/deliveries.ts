@@ -175,7 +175,9 @@ async function add(context: Context, kind: NewTarget['kind'], options: AddOption
     ...(whole === true ? { content: 'file' as const } : {}),
     ...(port === undefined ? {} : { port: Number(port) }),
     ...(file === undefined ? {} : { ca: await readFile(file, 'utf8') }),
-    ...(kind === 'webhook' || rest.username === undefined ? {} : { password: await password() }),
+    ...(kind === 'webhook' || rest.username === undefined || /^(anonymous|ftp)$/i.test(rest.username)
+      ? {}
+      : { password: await password() }),
   };
   const made = await client.deliveries.addTarget(wanted, { tenant, signal });
   const once = `\nsecret ${made.secret}\nThe secret is not shown again: the receiver checks signatures with it.`;

@@ -11,6 +11,14 @@ const IDLE_MS = 60_000;
 /** After a data connection broke: how long to wait for the server to say why. */
 const LAST_WORDS_MS = 2_000;
 
+/** What is sent as the password of an account that has none. Some servers refuse an empty one, or one that is no address. */
+const NO_PASSWORD = 'anonymous@';
+
+/** True for the accounts of anonymous FTP, which need no password (RFC 1635). */
+export function isAnonymous(username: string): boolean {
+  return /^(anonymous|ftp)$/i.test(username);
+}
+
 export interface FtpAccess {
   target: FtpTargetDocument;
   password: string;
@@ -60,7 +68,8 @@ function accessOptions({ target, password, address }: FtpAccess): Parameters<Cli
     ...(ca === null ? {} : { ca }),
   };
   const secure = kind === 'ftps' && (implicit ? 'implicit' : true);
-  return { host: address ?? host, port, user: username, password, secure, secureOptions };
+  const given = password === '' && isAnonymous(username) ? NO_PASSWORD : password;
+  return { host: address ?? host, port, user: username, password: given, secure, secureOptions };
 }
 
 /** EPSV, which names no address; PASV where the server does not know it, with the address of its reply left aside. */

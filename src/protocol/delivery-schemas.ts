@@ -47,8 +47,10 @@ export const NewTarget = Type.Object(
     ),
     port: Type.Optional(Port),
     security: Type.Optional(Security),
-    username: Type.Optional(Type.String({ maxLength: 256, description: 'Of an FTP server.' })),
-    password: Type.Optional(Type.String({ maxLength: 1024, description: 'Of an FTP server.' })),
+    username: Type.Optional(Type.String({ maxLength: 256, description: 'Of an FTP server; by default anonymous.' })),
+    password: Type.Optional(
+      Type.String({ maxLength: 1024, description: 'Of an FTP server; needed for all users but anonymous.' }),
+    ),
     directory: Type.Optional(
       Type.String({ maxLength: 1024, description: 'On an FTP server; made if it is not there.' }),
     ),

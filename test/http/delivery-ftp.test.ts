@@ -1,6 +1,7 @@
 /** Finished files onto FTP servers: real ones, which go away and come back. */
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Target } from '../../src/protocol/delivery-schemas.ts';
@@ -8,6 +9,7 @@ import { addTarget, deliveries, post, settled, statusOf, store } from '../suppor
 import { ALPHABET } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
 import { FTP_USER, noFtpServer, startFtpServer } from '../support/ftp-server.ts';
+import { temporaryFolder } from '../support/processes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { assertProblemReply } from '../support/wire.ts';
 
@@ -224,6 +226,21 @@ test('a file as large as it gets passes through in pieces, and a server of ours 
   assert.ok(large.equals(await readFile(join(ftp.home, name as string))));
 });
 
+test('an anonymous account needs no password', { skip }, async (t) => {
+  const home = await temporaryFolder(t);
+  const { username } = userInfo();
+  const account = [`User ${username}`, 'Group root', `UserAlias anonymous ${FTP_USER}`, 'RequireValidShell off'];
+  const lines = [`<Anonymous ${home}>`, ...account, '</Anonymous>'];
+  const ftp = await startFtpServer(t, { home, lines });
+  const server = await startServer(t, QUICK);
+  const made = await post(server, '/api/deliveries/targets', { kind: 'ftp', host: '127.0.0.1', port: ftp.port });
+  assert.equal(made.status, 201);
+  assert.equal(((await made.json()) as Target).username, 'anonymous');
+  await store(server, 'letters.txt', ALPHABET);
+  const [delivery] = await settled(server, 'letters.txt');
+  assert.equal(delivery?.state, 'delivered', String(delivery?.last_error));
+});
+
 test('targets that cannot be are refused, and leave everything as it was', async (t) => {
   const server = await startServer(t);
   const ftp = { kind: 'ftp', host: 'files.example.org' };
@@ -232,7 +249,9 @@ test('targets that cannot be are refused, and leave everything as it was', async
     { kind: 'ftp' },
     { ...ftp, host: 'ftp://files.example.org' },
     { ...ftp, directory: 'in\r\nDELE x' },
-    { ...ftp, username: 'a\nb' },
+    { ...ftp, username: 'a\nb', password: 'p' },
+    { ...ftp, username: 'lading' },
+    { ...ftp, username: 'lading', password: '' },
     { ...ftp, pattern: 'always-the-same' },
     { ...ftp, pattern: '../{name}' },
     { ...ftp, pattern: '{name}{secret}' },

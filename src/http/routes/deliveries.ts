@@ -3,6 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { DeliveryRule, Principal } from '../../contracts.ts';
 import { checkPublicHost, checkWebhookUrl, mayBePrivate } from '../../delivery/addresses.ts';
+import { isAnonymous } from '../../delivery/ftp-session.ts';
 import { DEFAULT_PATTERN, isPattern } from '../../delivery/naming.ts';
 import type { NewTarget as TargetToAdd } from '../../delivery/targets.ts';
 import { isWebhookSecret, makeWebhookSecret } from '../../delivery/webhook.ts';
@@ -210,6 +211,9 @@ function targetOf(principal: Principal, asked: string | undefined, body: NewTarg
     throw wrong(
       'A pattern holds {name} or {id}, no slash, and no words in braces but {date} {time} {client_id} {name} {id}.',
     );
+  }
+  if (password === '' && !isAnonymous(username)) {
+    throw wrong(`Give the password of ${username}. Only anonymous FTP needs none: leave username out for that.`);
   }
   if (ca !== null && !ca.includes('-----BEGIN CERTIFICATE-----')) throw wrong('ca is a certificate in PEM.');
   const name = body.name ?? host;
