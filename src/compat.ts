@@ -18,7 +18,8 @@ export const COMPAT = {
       'GET /api/config shows every client of a tenant the host, port, user name and directory of its first FTP target; the password stays masked.',
   },
   'ops-client': {
-    replaceSameName: 'An upload of an ops account replaces the complete file of the same name, without overwrite=true.',
+    replaceSameName:
+      'POST /ops/upload replaces the complete file of the same name, without overwrite=true; of several uploads at the same time the last one that is complete stays, and an unfinished upload of the name ends.',
   },
   talk: {
     localTokens:
@@ -50,11 +51,15 @@ export class Compat {
     return this.families.some((family) => what in COMPAT[family]);
   }
 
-  /** A line for the log for each family. */
-  lines(): string[] {
-    return this.families.map((family) => {
+  /** Lines for the log, one for each family: a warning for what it loosens, a note where that is nothing. */
+  lines(): { warnings: string[]; notes: string[] } {
+    const warnings: string[] = [];
+    const notes: string[] = [];
+    for (const family of this.families) {
       const sentences = sentencesOf(family);
-      return `LADING_COMPAT=${family}: ${sentences.length > 0 ? sentences.join(' ') : 'Nothing is loosened for these programs.'}`;
-    });
+      if (sentences.length > 0) warnings.push(`LADING_COMPAT=${family}: ${sentences.join(' ')}`);
+      else notes.push(`LADING_COMPAT=${family} loosens nothing; what these programs need works for everybody.`);
+    }
+    return { warnings, notes };
   }
 }

@@ -248,8 +248,9 @@ export function loadConfig(flags: Flags = {}, given: Environment = process.env):
   // The table is what ties names to kinds; each value was made by the parser of its kind just above.
   const config = values as Omit<Config, 'tls'>;
   const tls = checkTogether(config);
-  const warnings = [...old.warnings, ...config.compat.lines(), ...warningsOf(config, given)];
-  return { config: Object.freeze({ ...config, tls }), warnings, notes: old.notes, sources };
+  const compat = config.compat.lines();
+  const warnings = [...old.warnings, ...compat.warnings, ...warningsOf(config, given)];
+  return { config: Object.freeze({ ...config, tls }), warnings, notes: [...old.notes, ...compat.notes], sources };
 }
 
 function checkTogether(config: Omit<Config, 'tls'>): Config['tls'] {

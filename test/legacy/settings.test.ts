@@ -119,6 +119,12 @@ test('names of families: known ones are taken, an unknown one stops the start an
   const log = warnings.join('\n');
   for (const sentence of [...sentencesOf('talk'), ...sentencesOf('file-transfer')]) assert.ok(log.includes(sentence));
   assert.deepEqual(loadConfig({}, {}).config.compat.families, []);
+  for (const family of FAMILIES) {
+    const said = loadConfig({}, { LADING_COMPAT: family });
+    const loosens = sentencesOf(family).length > 0;
+    assert.equal(said.warnings.length, loosens ? 1 : 0, 'a warning is for what is loosened');
+    assert.match(said.notes.join(), loosens ? /^$/ : new RegExp(`LADING_COMPAT=${family} loosens nothing`));
+  }
   for (const [name, near] of [
     ['file_transfer', 'file-transfer'],
     ['tlak', 'talk'],
