@@ -130,7 +130,8 @@ export class Engine {
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
     const running = new Map<string, Running>();
     const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.senders === 0 && !running.has(upload.id);
-    const succession = new Succession({ ...doors, uploads, committer, isIdle, warn, happened, announce });
+    const cancel = (upload: OpenUpload): Promise<boolean> => this.#removal.cancelUpload(upload);
+    const succession = new Succession({ ...doors, uploads, committer, isIdle, cancel, warn, happened, announce });
     const sealer = new Sealer({
       ...doors,
       uploads,
@@ -184,11 +185,7 @@ export class Engine {
     };
     this.#ingest = new Ingest(deps);
     this.#whole = new WholeFiles(deps);
-    this.#appends = new Appends(
-      deps,
-      (upload) => this.#removal.cancelUpload(upload),
-      (work) => this.#receive(work),
-    );
+    this.#appends = new Appends(deps, cancel, (work) => this.#receive(work));
   }
 
   get #lifetime(): Lifetime {

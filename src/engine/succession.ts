@@ -23,6 +23,8 @@ export interface SuccessionDeps {
   committer: Committer;
   /** Nobody sends to it. */
   isIdle(upload: OpenUpload): boolean;
+  /** Ends an unfinished upload, and whoever sends to it. */
+  cancel(upload: OpenUpload): Promise<unknown>;
   happened(happening: FileHappening): void;
   announce: Announce;
   /** Told of what goes wrong when it can no longer fail the request. */
@@ -56,6 +58,7 @@ export class Succession {
     whole: (upload: OpenUpload) => Promise<void>,
     work: (ended: OpenUpload[]) => Promise<void>,
   ): Promise<void> {
+    if (upload.newest) await this.#makeWay(upload);
     this.assertFree(upload);
     const { owner, name } = upload.document;
     await this.#deps.uploads.find(owner, name)?.reverting?.catch(() => {});
@@ -81,6 +84,23 @@ export class Succession {
       for (const all of held) all.release();
     }
     for (const { document } of ended) await this.#removeBytes(document);
+  }
+
+  /**
+   * Takes care that nobody sends to the upload that has the name: a file that comes in one request waits beside others from now on, and
+   * every other upload ends.
+   */
+  async #makeWay({ document: { owner, name } }: OpenUpload): Promise<void> {
+    const { uploads, isIdle, committer, cancel } = this.#deps;
+    for (;;) {
+      const there = uploads.find(owner, name);
+      if (!there || isIdle(there)) return;
+      await committer.idle(there);
+      if (there.sealing) await there.sealing.catch(() => {});
+      else if (uploads.find(owner, name) !== there) continue;
+      else if (there.single && !there.visible) uploads.stepAside(there);
+      else await cancel(there);
+    }
   }
 
   /** Whoever has the name, and those that waited for it when this one began, unless somebody sends to them. */

@@ -40,6 +40,13 @@ export class UploadTable {
     this.#asides.set(key, (this.#asides.get(key) ?? new Set()).add(upload));
   }
 
+  /** Gives it another document, under whose name it is found from now on. */
+  change(upload: OpenUpload, document: FileDocument): void {
+    this.delete(upload);
+    upload.document = document;
+    this.add(upload);
+  }
+
   /** False when it was not there. */
   delete(upload: OpenUpload): boolean {
     const { owner, name, id } = upload.document;

@@ -54,6 +54,10 @@ export class OpenUpload {
   written = false;
   /** Requests among its users; others are this side's own, as when it is parked or sealed. */
   senders = 0;
+  /** One request brings all of it: others know of it when it is complete, and not before. */
+  single = false;
+  /** What else is under way for its name does not keep it from becoming the file. */
+  newest = false;
   /** While a continuation ends and the file that was complete before comes back: nobody may take its place meanwhile. */
   reverting: Promise<void> | null = null;
   /** Somebody was told that bytes of it count, or knows its address. */

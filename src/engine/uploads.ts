@@ -161,11 +161,14 @@ export class Uploads {
       if (this.#live.find(owner, name)) return false;
       const { sealed } = await this.#deps.catalog.find(owner, name);
       upload.assertGoing();
-      this.#live.delete(upload);
-      upload.document = { ...upload.document, name, replaces: sealed?.id ?? null };
-      this.#live.add(upload);
+      this.#live.change(upload, { ...upload.document, name, replaces: sealed?.id ?? null });
       return true;
     });
+  }
+
+  /** An upload that has its name and that nobody sees leaves the name to others until it is complete. */
+  stepAside(upload: OpenUpload): void {
+    this.#live.change(upload, { ...upload.document, aside: true });
   }
 
   /** Runs `work` while whoever enters the name waits, so that nothing begins there. */

@@ -28,6 +28,11 @@ export interface WholeIntent {
   name: string;
   /** Replace the complete file of this name; readers get the old one until the new one is complete. */
   overwrite: boolean;
+  /**
+   * With `overwrite`: nothing that is under way for the name refuses it. Of several that come at once each becomes the file, and the one
+   * that is whole last stays.
+   */
+  newest?: boolean;
   /** A file or an upload that has the name stays: this one gets the first of these names that nobody has. */
   beside?: ((name: string) => Iterable<string>) | undefined;
   /** Null: by the name's extension. */
@@ -65,12 +70,12 @@ export class WholeFiles {
   }
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
-  async admit({ owner, name, overwrite, beside, leastSize, precondition }: WholeIntent): Promise<void> {
+  async admit({ owner, name, overwrite, newest, beside, leastSize, precondition }: WholeIntent): Promise<void> {
     const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
     const upload = beside ? undefined : uploads.find(owner, name);
     const inUse = upload && (!upload.visible || (!upload.coveredSoFar && !isIdle(upload)));
-    if (inUse || (upload && !overwrite)) throw underWay();
+    if (!newest && (inUse || (upload && !overwrite))) throw underWay();
     await current.assert(precondition, owner, name);
     if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw alreadyThere();
     usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
@@ -140,12 +145,13 @@ export class WholeFiles {
 
   /** Runs `work` with an upload of its own, which leaves no trace unless something of it was committed. */
   async #enter(
-    { owner, name, overwrite }: WholeIntent,
+    intent: WholeIntent,
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
   ): Promise<FileStatus> {
     const { uploads, sealer } = this.#deps;
+    const { overwrite, newest = false } = intent;
     for (;;) {
-      const { upload, handles } = await this.#place(owner, name, overwrite);
+      const { upload, handles } = await this.#place(intent);
       try {
         if (overwrite && upload.visible && upload.coveredSoFar && upload.senders === 1) {
           // Nobody said that it is complete: should the new file never come, it still goes on.
@@ -154,6 +160,8 @@ export class WholeFiles {
         }
         const whole = upload.visible ? null : upload.tryReserve(ALL);
         if (!whole) throw underWay();
+        upload.single = true;
+        upload.newest = newest;
         try {
           return await work(upload, handles);
         } finally {
@@ -165,12 +173,12 @@ export class WholeFiles {
     }
   }
 
-  /** Beside unfinished uploads of the name, if there are any that may end; else at the name itself. */
-  async #place(owner: string, name: string, overwrite: boolean): Promise<{ upload: OpenUpload; handles: Handles }> {
+  /** Beside unfinished uploads of the name, if there are any that may end; else at the name itself. The newest keeps it from nobody. */
+  async #place({ owner, name, overwrite, newest }: WholeIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { uploads, isIdle } = this.#deps;
     const there = uploads.find(owner, name);
     const idle = there ? isIdle(there) && !there.coveredSoFar : uploads.asides(owner, name).length > 0;
-    if (overwrite && idle) return await uploads.enterAside(owner, name);
+    if (newest || (overwrite && idle)) return await uploads.enterAside(owner, name);
     const { target, handles } = await uploads.enter(owner, name, overwrite);
     if ('sealed' in target || !handles) throw alreadyThere();
     return { upload: target.upload, handles };
@@ -203,15 +211,19 @@ export class WholeFiles {
     inspect: Inspect,
     giveBack: () => void,
   ): Promise<FileStatus> {
-    const { committer, current, limits, sealer } = this.#deps;
-    const { owner, name, contentType, reprDigest: before, behind, stands, precondition } = intent;
+    const { catalog, committer, current, limits, sealer } = this.#deps;
+    const { owner, name, overwrite, contentType, reprDigest: before, behind, stands, precondition } = intent;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     // One content is the whole file.
     const reprDigest = behind?.reprDigest?.() ?? behind?.contentDigest?.() ?? before;
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertGoing();
     assertStands(stands);
-    const judge = (): Promise<void> => current.assert(precondition, owner, name);
+    const judge = async (): Promise<void> => {
+      await current.assert(precondition, owner, name);
+      // It stepped aside for another one, which may be complete by now.
+      if (!overwrite && upload.document.aside && (await catalog.find(owner, name)).sealed) throw alreadyThere();
+    };
     await judge();
     const declaration = { size, reprDigest, contentType: found ?? contentType, atOnce: true };
     await committer.commit(upload, handles, fresh, declaration);

@@ -27,6 +27,8 @@ export interface OneShot {
   owner: string;
   /** Replace a complete file of the same name, which is otherwise 409 `already_exists`, or kept `beside`. */
   overwrite: boolean;
+  /** With `overwrite`: whatever else is under way for the name, this one becomes the file. */
+  newest?: boolean;
   /** Names to try where the one that was given is taken: both files are kept then. */
   beside?: (name: string) => Iterable<string>;
   /** False once whoever sends may do so no longer. */
@@ -58,7 +60,7 @@ export async function receiveOneShot(
   engine: Engine,
   request: FastifyRequest,
   reply: FastifyReply,
-  { part, missing, form: says, owner, overwrite, beside, stands, name: nameOf = givenName, inspect }: OneShot,
+  { part, missing, form: says, owner, overwrite, newest, beside, stands, name: nameOf = givenName, inspect }: OneShot,
 ): Promise<OneShotStored> {
   if (!isMediaType(request.headers['content-type'], 'multipart/form-data')) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
@@ -83,7 +85,8 @@ export async function receiveOneShot(
     const said = { contentType: null, reprDigest: null, leastSize };
     // Whoever says which file they mean, by a precondition too, gets no other one.
     const names = overwrite || precondition ? undefined : beside && ((given: string) => namesOf(given, beside));
-    const intent: WholeIntent = { owner, name, overwrite, beside: names, ...said, stands, precondition };
+    const replaces = { overwrite, newest: newest === true, beside: names };
+    const intent: WholeIntent = { owner, name, ...replaces, ...said, stands, precondition };
     await engine.admitWhole(intent);
     const status = await engine.receiveWhole(file, intent, async (arrived) => {
       await form.finish();

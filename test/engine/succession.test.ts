@@ -105,6 +105,8 @@ const BEFORE: Record<string, Before> = {
 /** The ways in which a file comes in place of what is there; the first part before the disk fails, the last while it does. */
 const NEXT: Record<string, (under: EngineUnderTest) => Promise<() => Promise<unknown>>> = {
   'a whole file': async (under) => () => under.engine.receiveWhole(stream(NEW), WHOLE, async () => null),
+  'the newest file': async (under) => () =>
+    under.engine.receiveWhole(stream(NEW), { ...WHOLE, newest: true }, async () => null),
   'an upload with an address of its own': async (under) => {
     const begun = await under.engine.createResource(INSTEAD);
     await under.engine.append(stream(NEW.subarray(0, 50_000)), begun, { offset: 0, size: null, contentLength: 50_000 });

@@ -84,13 +84,15 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
     handler: async (request, reply): Promise<OpsStored> => {
       const { account } = requireAccount(identity, request.principal, 'ops');
       const owner = ownerOf(request.principal);
-      const { overwrite = config.compat.allows('replaceSameName') } = request.query;
+      const newest = config.compat.allows('replaceSameName');
+      const { overwrite = newest } = request.query;
       const { status } = await receiveOneShot(engine, request, reply, {
         part: 'request_file',
         missing: 'invalid_request',
         form: { fields: [], query: Object.keys(OpsUploadQuery.properties) },
         owner,
         overwrite,
+        newest: newest && overwrite,
         stands: standing(deps, request),
       });
       reply.code(201);
