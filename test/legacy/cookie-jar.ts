@@ -16,8 +16,7 @@ export class CookieJar {
 
   /** Sends a request with the cookies that are kept, and keeps those of the reply. */
   async ask(method: string, path: string, { headers = {}, body }: Sent = {}): Promise<OldReply> {
-    const own = [...this.#cookies].filter(([, cookie]) => path.startsWith(cookie.path));
-    const cookie = own.map(([name, { value }]) => `${name}=${value}`).join('; ');
+    const cookie = this.header(path);
     const reply = await this.#ask(method, path, { headers: cookie === '' ? headers : { ...headers, cookie }, body });
     for (const line of reply.headers['set-cookie'] ?? []) this.#keep(line);
     return reply;
@@ -26,6 +25,12 @@ export class CookieJar {
   json(method: string, path: string, value: unknown, headers: Record<string, string> = {}): Promise<OldReply> {
     const type = { 'content-type': 'application/json' };
     return this.ask(method, path, { headers: { ...type, ...headers }, body: JSON.stringify(value) });
+  }
+
+  /** The field `Cookie` of a request to this path; empty without cookies. */
+  header(path: string): string {
+    const own = [...this.#cookies].filter(([, cookie]) => path.startsWith(cookie.path));
+    return own.map(([name, { value }]) => `${name}=${value}`).join('; ');
   }
 
   names(): string[] {
