@@ -229,7 +229,7 @@ async function assemble(
     downloads,
     followSilenceMs,
     identity,
-    outside: outsideProviders(config, warn),
+    outside: outsideProviders(config, clock, warn),
     audit,
     quotas,
     audio: audioLibrary,
@@ -437,17 +437,17 @@ function agentFor(trusted: string[], { webhookPrivate }: Config, warn: Warn): Ag
   return outgoingAgent({ trusted, allowPrivate: webhookPrivate === 'on', timeoutMs: 10_000, refused });
 }
 
-function outsideProviders(config: Config, warn: Warn): OutsideProvider[] {
+function outsideProviders(config: Config, clock: Clock, warn: Warn): OutsideProvider[] {
   const { oidcIssuer: issuer, oidcClientId, oidcClientSecret, yandexClientId, yandexClientSecret } = config;
   const { yandexOauthUrl: oauthUrl, yandexLoginUrl: loginUrl } = config;
   const found: OutsideProvider[] = [];
   if (issuer !== null && oidcClientId !== null && oidcClientSecret !== null) {
     const fetch = fetchThrough(agentFor([issuer], config, warn));
-    found.push(openIdProvider(issuer, { clientId: oidcClientId, clientSecret: oidcClientSecret, fetch }));
+    found.push(openIdProvider(issuer, { clientId: oidcClientId, clientSecret: oidcClientSecret, fetch, clock }));
   }
   if (yandexClientId !== null && yandexClientSecret !== null && oauthUrl !== null && loginUrl !== null) {
     const fetch = fetchThrough(agentFor([oauthUrl, loginUrl], config, warn));
-    const client = { clientId: yandexClientId, clientSecret: yandexClientSecret, fetch };
+    const client = { clientId: yandexClientId, clientSecret: yandexClientSecret, fetch, clock };
     found.push(yandexProvider({ oauthUrl, loginUrl }, client));
   }
   return found;

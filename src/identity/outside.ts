@@ -5,8 +5,9 @@
  *     begin → the person's browser at the provider → finish: code for tokens → who they are there
  */
 import * as oauth from 'openid-client';
-import type { OutsideAccount } from '../contracts.ts';
+import type { Clock, OutsideAccount } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import { ProviderClock } from './provider-clock.ts';
 
 /** What only this side knows of a sign-in that has begun. */
 export interface Handshake {
@@ -43,6 +44,7 @@ export interface OutsideClient {
   clientSecret: string;
   /** Reaches what the settings name, and of what the provider names only what is of the public internet. */
   fetch: typeof fetch;
+  clock: Clock;
 }
 
 const TIMEOUT_SECONDS = 10;
@@ -58,15 +60,21 @@ function isLoopback(url: string): boolean {
 }
 
 /** An OpenID provider found by its issuer (OpenID Connect Discovery 1.0). It is asked when somebody first wants to sign in. */
-export function openIdProvider(issuer: string, { clientId, clientSecret, fetch }: OutsideClient): OutsideProvider {
+export function openIdProvider(
+  issuer: string,
+  { clientId, clientSecret, fetch, clock }: OutsideClient,
+): OutsideProvider {
+  const there = new ProviderClock(clock);
+  // The library goes by the date of this machine, so it is to believe every date.
+  const metadata = { client_secret: clientSecret, [oauth.clockTolerance]: Number.MAX_SAFE_INTEGER };
   let found: Promise<oauth.Configuration> | null = null;
   const discover = (): Promise<oauth.Configuration> => {
     const execute = isLoopback(issuer) ? [oauth.allowInsecureRequests] : [];
     found ??= oauth
-      .discovery(new URL(issuer), clientId, clientSecret, undefined, {
+      .discovery(new URL(issuer), clientId, metadata, undefined, {
         execute,
         timeout: TIMEOUT_SECONDS,
-        [oauth.customFetch]: fetch as oauth.CustomFetch,
+        [oauth.customFetch]: there.listening(fetch) as oauth.CustomFetch,
       })
       .catch((error: unknown) => {
         // The next sign-in asks again.
@@ -94,6 +102,7 @@ export function openIdProvider(issuer: string, { clientId, clientSecret, fetch }
         });
         const claims = tokens.claims();
         if (!claims) throw new Error('no ID token');
+        if (!there.isWithin(claims)) throw new Error('the ID token has expired or is not valid yet');
         const asked = config.serverMetadata().userinfo_endpoint !== undefined;
         const more: Partial<oauth.UserInfoResponse> = asked
           ? await oauth.fetchUserInfo(config, tokens.access_token, claims.sub)

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { CallVerified } from '../../src/protocol/call-schemas.ts';
 import type { SignedIn } from '../../src/protocol/people-schemas.ts';
+import { Browser } from '../support/browser.ts';
 import { ALPHABET, put } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
 import { anna, ask, cookiesOf, PASSWORD, register, login as signInAs } from '../support/people.ts';
@@ -78,6 +79,22 @@ export const outside: Story = async ({ server: { origin }, step }) => {
   const headers = { authorization: `Bearer ${token}` };
   assert.equal(await statusOf(ask(origin, '/v1/auth/me', { headers })), 200);
 };
+
+/** Through an OpenID provider, whose ID tokens last an hour by its own clock. `toProvider` is what its visitors see of the server. */
+export function openId(toProvider: string): Story {
+  const isBack = (url: string): boolean => url.startsWith(`${toProvider}/v1/auth/`);
+  return async ({ server: { origin }, step }) => {
+    const browser = new Browser();
+    const page = await browser.go(`${origin}/v1/auth/oidc/login`, isBack);
+    await step();
+    const consent = await browser.submit(page, { prompt: 'login', login: 'ada', password: 'x' }, isBack);
+    await step();
+    const back = isBack(consent.url) ? consent : await browser.submit(consent, { prompt: 'consent' }, isBack);
+    await step();
+    const arrived = await browser.ask(back.url.replace(toProvider, origin));
+    assert.equal(arrived.status, 200, arrived.body);
+  };
+}
 
 /** A page that plays a file. */
 export const player: Story = async ({ server, name, step }) => {

@@ -14,11 +14,11 @@ import { eventually } from '../support/eventually.ts';
 import { fakedDate, withoutFaketime } from '../support/faked-date.ts';
 import { grant, granted, works } from '../support/oauth.ts';
 import { type ServerProcess, startServerProcess } from '../support/processes.ts';
-import { CLIENT, startYandex } from '../support/providers.ts';
+import { CLIENT, startOpenIdProvider, startYandex } from '../support/providers.ts';
 import { type Random, seeded } from '../support/random.ts';
 import { signIn, type TestServer } from '../support/server.ts';
 import { startVoiceProvider } from '../support/voice-provider.ts';
-import { cookies, outside, password, player, secondFactor } from './people-stories.ts';
+import { cookies, openId, outside, password, player, secondFactor } from './people-stories.ts';
 import { STORIES, type Story } from './stories.ts';
 
 /** Of each story. */
@@ -108,6 +108,24 @@ test('the date is set at any moment: people, browsers, an outside provider', { s
       LADING_YANDEX_CLIENT_SECRET: CLIENT.secret,
       LADING_YANDEX_OAUTH_URL: url,
       LADING_YANDEX_LOGIN_URL: url,
+    },
+  );
+});
+
+test('the date is set at any moment: an OpenID provider, whose clock is another one', { skip }, async (t) => {
+  const there = 'https://lading.test';
+  const ada = { email: 'ada@x.example', email_verified: true, given_name: 'Ada' };
+  const issuer = await startOpenIdProvider(t, `${there}/v1/auth/oidc/callback`, { ada });
+  const openIdStory = openId(there);
+  await tell(
+    t,
+    { openId: openIdStory, again: openIdStory, onceMore: openIdStory },
+    {
+      LADING_REGISTRATION: 'open',
+      LADING_PUBLIC_URL: there,
+      LADING_OIDC_ISSUER: issuer,
+      LADING_OIDC_CLIENT_ID: CLIENT.id,
+      LADING_OIDC_CLIENT_SECRET: CLIENT.secret,
     },
   );
 });

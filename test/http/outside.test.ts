@@ -15,8 +15,13 @@ import { startServer, type TestServer, type TestSettings } from '../support/serv
 const PUBLIC = 'https://lading.test';
 const ALICE = { email: 'Alice@Example.org', email_verified: true, given_name: 'Alice', family_name: 'Liddell' };
 
-async function withOidc(t: TestContext, accounts: Accounts, settings: TestSettings = {}): Promise<TestServer> {
-  const issuer = await startOpenIdProvider(t, `${PUBLIC}/v1/auth/oidc/callback`, accounts);
+async function withOidc(
+  t: TestContext,
+  accounts: Accounts,
+  settings: TestSettings = {},
+  idTokenSeconds?: number,
+): Promise<TestServer> {
+  const issuer = await startOpenIdProvider(t, `${PUBLIC}/v1/auth/oidc/callback`, accounts, {}, idTokenSeconds);
   return startServer(t, {
     LADING_PUBLIC_URL: PUBLIC,
     LADING_REGISTRATION: 'open',
@@ -203,6 +208,12 @@ test('a sign-in that took too long begins again', async (t) => {
   const callback = await throughOidc(server, browser, 'alice');
   now += 601_000;
   refused(await browser.ask(callback), 400, 'invalid_request');
+});
+
+test('OpenID Connect: an ID token that has expired by the clock of its provider lets nobody in', async (t) => {
+  const server = await withOidc(t, { alice: ALICE }, {}, -60);
+  const browser = new Browser();
+  refused(await browser.ask(await throughOidc(server, browser, 'alice')), 403, 'forbidden');
 });
 
 test('where registration is closed an outside account needs one made by the administrator', async (t) => {

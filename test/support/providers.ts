@@ -25,12 +25,14 @@ async function listen(t: TestContext, server: Server): Promise<string> {
 /**
  * Any password will do; PKCE is demanded of everybody. Resolves with the issuer.
  * @param says instead of what is true in its metadata (OpenID Connect Discovery 1.0 §3)
+ * @param idTokenSeconds how long after they are made its ID tokens expire; negative: before
  */
 export async function startOpenIdProvider(
   t: TestContext,
   redirectUri: string,
   accounts: Accounts,
   says: Record<string, string> = {},
+  idTokenSeconds = 3600,
 ): Promise<string> {
   const server = createServer();
   const issuer = await listen(t, server);
@@ -48,6 +50,7 @@ export async function startOpenIdProvider(
     cookies: { keys: ['only for tests'] },
     features: { devInteractions: { enabled: true } },
     pkce: { required: () => true },
+    ttl: { IdToken: () => idTokenSeconds },
     findAccount: (_context, sub) => ({ accountId: sub, claims: async () => ({ ...accounts[sub], sub }) }),
   });
   const answer = provider.callback();
