@@ -1,5 +1,4 @@
 /** From environment and flags to one validated object. The only reader of process.env. */
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -11,6 +10,7 @@ import { checkPasswordNow, PASSWORD_CHARACTERS } from './identity/passwords.ts';
 import { takeOldSettings } from './old-settings.ts';
 import { bytesOf } from './protocol/sizes.ts';
 import { type Kind, type KindTypes, SETTINGS, type Setting } from './settings.ts';
+import { NotRead, readSmallFile } from './small-file.ts';
 
 /** A setting that the server cannot start with; the message is one line that names it. */
 export class ConfigError extends Error {
@@ -215,10 +215,10 @@ function read(setting: Setting, source: Source): unknown {
 
 function readPem(path: string, label: string): Buffer {
   try {
-    return readFileSync(path);
+    return readSmallFile(path);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
-    throw new ConfigError(`${label} names a file that cannot be read (${code}): ${JSON.stringify(path)}`);
+    if (!(error instanceof NotRead)) throw error;
+    throw new ConfigError(`${label} names a file that ${error.message}: ${JSON.stringify(path)}`);
   }
 }
 

@@ -1,10 +1,10 @@
 /** The variables that settings are read from: those of the process, and under them those of `.env` in its working directory. */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { CLIENT_VARIABLES, ConfigError, type Environment } from './config.ts';
 import { isOldSetting } from './old-settings.ts';
 import { SETTINGS } from './settings.ts';
+import { NotRead, readSmallFile } from './small-file.ts';
 
 export interface FoundEnvironment {
   env: Environment;
@@ -17,7 +17,7 @@ export interface FoundEnvironment {
  * Reads `.env` of `folder`, if there is one; what the process has wins.
  * @throws ConfigError for a file that cannot be read: a server must not start without the settings that somebody wrote down
  */
-export function findEnvironment(folder = process.cwd(), env: Environment = process.env): FoundEnvironment {
+export function findEnvironment(folder = workingDirectory(), env: Environment = process.env): FoundEnvironment {
   const text = readIfThere(join(folder, '.env'));
   if (text === null) return { env, fromFile: new Set(), warnings: [] };
   const written = parseEnv(text.replace(/^\uFEFF/, '').replaceAll('\r\n', '\n'));
@@ -31,14 +31,23 @@ export function findEnvironment(folder = process.cwd(), env: Environment = proce
   return { env: { ...written, ...env }, fromFile, warnings };
 }
 
-function readIfThere(path: string): string | null {
+function workingDirectory(): string {
   try {
-    return readFileSync(path, 'utf8');
+    return process.cwd();
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    throw new ConfigError(`the working directory is not there any more (${code}); change to one that exists`);
+  }
+}
+
+function readIfThere(path: string): string | null {
+  try {
+    return readSmallFile(path).toString('utf8');
+  } catch (error) {
+    if (!(error instanceof NotRead)) throw error;
     // A folder of that name is one of another program's.
-    if (code === 'ENOENT' || code === 'EISDIR') return null;
-    throw new ConfigError(`.env in the working directory cannot be read (${code})`);
+    if (error.code === 'ENOENT' || error.code === 'EISDIR') return null;
+    throw new ConfigError(`.env in the working directory ${error.message}`);
   }
 }
 

@@ -229,7 +229,7 @@ export const SETTINGS = [
     flag: 'workers',
     kind: 'int',
     default: String(availableParallelism()),
-    help: 'Threads that checksum and write (default: one a core)',
+    help: 'Threads that checksum and write',
     min: 1,
     max: 256,
   },

@@ -1,11 +1,11 @@
 /** `lading deliveries list|retry|targets` */
-import { readFile } from 'node:fs/promises';
 import { Argument, type Command, Option } from 'commander';
 import { type Delivery, type LadingClient, LadingError, type NewTarget, type Target } from '../client/client.ts';
 import { DELIVERY_STATES, TARGET_KINDS } from '../protocol/delivery-schemas.ts';
 import { EVENT_TYPES } from '../protocol/event-schemas.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
+import { readGiven } from './settings.ts';
 import { shown } from './terminal.ts';
 import { parseMany, table } from './values.ts';
 import { idIfAny } from './who.ts';
@@ -174,7 +174,7 @@ async function add(context: Context, kind: NewTarget['kind'], options: AddOption
     ...defined({ events }),
     ...(whole === true ? { content: 'file' as const } : {}),
     ...(port === undefined ? {} : { port: Number(port) }),
-    ...(file === undefined ? {} : { ca: await readFile(file, 'utf8') }),
+    ...(file === undefined ? {} : { ca: await readGiven('The file of certificates', file) }),
     ...(kind === 'webhook' || rest.username === undefined || /^(anonymous|ftp)$/i.test(rest.username)
       ? {}
       : { password: await password() }),

@@ -168,8 +168,11 @@ interface Target {
 /** What to write: a folder means the last part of the name in it. A name from elsewhere never leads out of the folder. */
 async function targetOf(name: string, output: string | undefined): Promise<Target> {
   const last = name.slice(name.lastIndexOf('/') + 1).replaceAll('\\', '_');
-  if (output === undefined) return { path: last, special: false };
-  const found = await stat(output).catch(() => null);
-  if (output.endsWith('/') || found?.isDirectory()) return { path: join(output, last), special: false };
-  return { path: output, special: found !== null && !found.isFile() };
+  const named = output ?? last;
+  const found = await stat(named).catch(() => null);
+  const inside = output !== undefined && (output.endsWith('/') || found?.isDirectory());
+  const path = inside ? join(named, last) : named;
+  const there = inside ? await stat(path).catch(() => null) : found;
+  if (there?.isDirectory()) throw new UsageError(`${path} is a folder; name a file with --output.`);
+  return { path, special: there !== null && !there.isFile() };
 }

@@ -1,5 +1,6 @@
 /** Exit codes that scripts can use, and how an error becomes one. */
 import { LadingError, NetworkError, VerificationError } from '../client/client.ts';
+import { NotRead } from '../small-file.ts';
 
 export const EXIT = {
   ok: 0,
@@ -55,7 +56,8 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof Unread) return EXIT.unread;
   if (error instanceof NetworkError) return EXIT.unavailable;
   if (error instanceof VerificationError) return EXIT.verification;
-  if (!(error instanceof LadingError)) return isUnopened(error) ? EXIT.localFile : EXIT.failure;
+  if (!(error instanceof LadingError))
+    return isUnopened(error) || error instanceof NotRead ? EXIT.localFile : EXIT.failure;
   const { code, status } = error;
   if (code === 'checksum_mismatch' || code === 'digest_mismatch' || code === 'file_damaged') return EXIT.verification;
   if (code === 'invalid_name') return EXIT.usage;
@@ -101,6 +103,7 @@ export function describeError(error: unknown): Record<string, unknown> {
     Stopped: 'stopped',
   };
   if (!(error instanceof Error)) return { code: 'failure', detail: String(error) };
+  if (error instanceof NotRead) return { code: 'local_file', detail: error.message };
   if (isUnopened(error)) {
     return { code: 'local_file', detail: `${UNOPENED[error.code ?? '']}: ${error.path ?? 'a local file'}` };
   }

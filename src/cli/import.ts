@@ -1,5 +1,4 @@
 /** `lading import`: clients, roles and the FTP target from the `config.ini` of an older server. */
-import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { OfflineIdentity } from '../compose.ts';
 
@@ -7,7 +6,7 @@ import type { Found, FoundClient, FoundFtp } from '../import/config-ini.ts';
 import type { AuditAction } from '../protocol/audit-schemas.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
 import { Output } from './output.ts';
-import type { GlobalOptions } from './settings.ts';
+import { type GlobalOptions, readGiven } from './settings.ts';
 import { table } from './values.ts';
 
 interface Options {
@@ -92,7 +91,7 @@ async function importFrom(file: string, { dataDir, dryRun = false }: Options): P
 async function read(file: string): Promise<Found> {
   const { IniError, parseIni } = await import('../import/ini.ts');
   const { findIn } = await import('../import/config-ini.ts');
-  const text = await readFile(file, 'utf8');
+  const text = await readGiven('The configuration', file);
   try {
     const found = findIn(parseIni(text));
     if (found.problems.length === 0) return found;

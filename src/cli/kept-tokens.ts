@@ -4,10 +4,11 @@
  * so that commands that start together sign in once.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { KeptToken, TokenStore } from '../client/session.ts';
+import { readSmallFile } from '../small-file.ts';
 
 /** Not used so shortly before its end: the command needs some time, too. */
 const MARGIN_MS = 60_000;
@@ -84,7 +85,7 @@ async function readTokens(path: string): Promise<Kept> {
     const { mode, uid } = await stat(path);
     const own = process.getuid === undefined || uid === process.getuid();
     if (process.platform !== 'win32' && ((mode & 0o077) !== 0 || !own)) return {};
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    const value: unknown = JSON.parse(readSmallFile(path).toString('utf8'));
     if (typeof value !== 'object' || value === null) return {};
     return Object.fromEntries(
       Object.entries(value).filter((entry): entry is [string, Kept[string]] => isKept(entry[1])),

@@ -1,10 +1,11 @@
 /** Where the server is and who asks: flags, then environment, then a private file. The command line's only reader of `process.env`. */
-import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import { throughLinks } from '../client/links.ts';
 import type { Credentials } from '../client/session.ts';
+import { kindOf, NotRead, readSmallFileOrPipe } from '../small-file.ts';
 import { UsageError } from './exit.ts';
 
 /** The options that every command has. */
@@ -60,11 +61,11 @@ function choose(places: readonly Said[], stored: Said): Settings {
   return { server, credentials: chooseCredentials([...places, own]), ...(caFile === undefined ? {} : { caFile }) };
 }
 
-/** Throws the system's error for a file that cannot be read, `UsageError` for one without a certificate. */
+/** Throws `NotRead` for a file that cannot be read, `UsageError` for one without a certificate. */
 async function withCa(settings: Settings): Promise<Settings> {
   const { caFile } = settings;
   if (caFile === undefined) return settings;
-  const ca = await readFile(caFile, 'utf8');
+  const ca = await readGiven('The file of certificates', caFile);
   if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ...settings, ca };
   throw new UsageError(`${caFile} holds no certificate; it should have a line -----BEGIN CERTIFICATE-----`);
 }
@@ -134,7 +135,7 @@ async function readConfig(path: string, named: boolean): Promise<Said> {
   const text = await readPrivate(path).catch((error: unknown) => {
     if (error instanceof UsageError) throw error;
     if (!named && error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw new UsageError(`The settings file ${path} cannot be read: ${error instanceof Error ? error.message : error}`);
+    throw new UsageError(`The settings file ${path} ${whyNot(error)}.`);
   });
   if (text === null) return {};
   const config = parse(path, text);
@@ -152,8 +153,31 @@ async function readConfig(path: string, named: boolean): Promise<Said> {
   };
 }
 
+/**
+ * The text of a file, or of a pipe, that the person named.
+ * @param what goes before its path in the error: `The file of the secret`
+ * @throws NotRead, with a whole sentence
+ */
+export async function readGiven(what: string, path: string): Promise<string> {
+  try {
+    return (await readSmallFileOrPipe(path)).toString('utf8');
+  } catch (error) {
+    if (!(error instanceof NotRead)) throw error;
+    throw new NotRead(`${what}, ${path}, ${error.message}.`, error.code);
+  }
+}
+
+/** `cannot be read (ENOENT)`, `is a folder` */
+function whyNot(error: unknown): string {
+  if (error instanceof NotRead) return error.message;
+  const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
+  return `cannot be read${code}`;
+}
+
 async function readPrivate(path: string): Promise<string> {
-  const { mode } = await stat(path);
+  const stats = await stat(path);
+  const { mode } = stats;
+  if (!stats.isFile() && !stats.isFIFO()) throw new UsageError(`The settings file ${path} is ${kindOf(stats)}.`);
   // Windows has no such bits.
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     const shown = (mode & 0o777).toString(8).padStart(4, '0');
@@ -161,7 +185,7 @@ async function readPrivate(path: string): Promise<string> {
       `${path} holds a secret and others may read or change it (mode ${shown}). Run: chmod 600 ${path}`,
     );
   }
-  return readFile(path, 'utf8');
+  return (await readSmallFileOrPipe(path)).toString('utf8');
 }
 
 function parse(path: string, text: string): Record<string, unknown> {
@@ -180,8 +204,8 @@ export async function secretFrom(path: string | undefined): Promise<string | und
   const text =
     path === '-'
       ? await readAll(process.stdin)
-      : await readFile(path, 'utf8').catch((error: Error) => {
-          throw new UsageError(`The secret cannot be read: ${error.message}`);
+      : await readGiven('The file of the secret', path).catch((error: Error) => {
+          throw new UsageError(error.message);
         });
   const secret = text.replace(/\r?\n$/, '');
   if (secret === '') throw new UsageError('The file of the secret is empty.');

@@ -4,6 +4,7 @@
  */
 import * as fs from 'node:fs';
 import type { DestinationStream } from 'pino';
+import { NO_WAIT } from '../small-file.ts';
 import { missingLines } from './log.ts';
 
 const STANDARD_ERROR = 2;
@@ -49,7 +50,7 @@ export class LogOutput implements DestinationStream {
   constructor({ file, writeSync = (fd, bytes) => fs.writeSync(fd, bytes) }: LogOutputOptions) {
     this.#file = file;
     this.#writeSync = writeSync;
-    if (file !== null) this.#fd = fs.openSync(file, 'a', MODE);
+    if (file !== null) this.#fd = openLog(file);
   }
 
   /** Lines that were not written, since the start. */
@@ -77,7 +78,7 @@ export class LogOutput implements DestinationStream {
    */
   reopen(): void {
     if (this.#file === null) return;
-    const fd = fs.openSync(this.#file, 'a', MODE);
+    const fd = openLog(this.#file);
     fs.closeSync(this.#fd);
     this.#fd = fd;
   }
@@ -133,6 +134,11 @@ export class LogOutput implements DestinationStream {
     this.#waiting = [];
     this.#waitingBytes = 0;
   }
+}
+
+/** A named pipe without a reader fails with ENXIO instead of holding the server, and one whose reader is behind with EAGAIN. */
+function openLog(file: string): number {
+  return fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | NO_WAIT, MODE);
 }
 
 function codeOf(error: unknown): string {
