@@ -129,9 +129,11 @@ function createSecureListener(
   const both = server as unknown as Server;
   both.on('request', handler);
   expectToContinue(both, handler);
-  server.on('connection', (socket: Socket) => metrics.connection(socket));
+  server.on('connection', (socket: Socket) => {
+    metrics.connection(socket);
+    rememberAddress(socket);
+  });
   closeAllOf(server, both);
-  server.on('secureConnection', rememberAddress);
   server.on('sessionError', (error) => log.debug({ err: error }, 'http2 session'));
   closeSessionsWith(server);
   return both;
@@ -147,9 +149,12 @@ export function replaceCertificate(server: Server, { cert, key }: NonNullable<Co
   (server as unknown as Http2SecureServer).setSecureContext({ cert, key });
 }
 
-/** Node forgets the address of a closed socket that was never asked for it; the log wants to know who left. */
+/**
+ * Node forgets the address of a closed socket that was never asked for it; the log wants to know who left. One that was reset already has
+ * none: nobody is there to get an answer, and what it asks for would count for nobody.
+ */
 function rememberAddress(socket: Socket): void {
-  void socket.remoteAddress;
+  if (socket.remoteAddress === undefined) socket.destroy();
 }
 
 /** Node answers `Expect: 100-continue` by itself unless it is asked not to; here the routes decide (see `wantBody`). */

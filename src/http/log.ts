@@ -87,7 +87,10 @@ export class RequestLog extends LogController {
   override routeNotFound(): void {}
 
   override requestCompleted(error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
-    if (!this.#answered.has(request)) this.#finished(request, reply, reply.statusCode, error ?? undefined);
+    if (this.#answered.has(request)) return;
+    // Node says that a response of HTTP/2 is finished, too, when the stream is lost before anything was answered.
+    if (!reply.raw.headersSent) this.clientLeft(request, reply);
+    else this.#finished(request, reply, reply.statusCode, error ?? undefined);
   }
 
   /** A request whose answer is out although the response does not end yet; it may never do, when its client leaves with the answer. */
@@ -98,6 +101,8 @@ export class RequestLog extends LogController {
 
   /** A request whose client went away before the answer; 499 as proxies write it. */
   clientLeft(request: FastifyRequest, reply: FastifyReply): void {
+    if (this.#answered.has(request)) return;
+    this.#answered.add(request);
     this.#finished(request, reply, 499, undefined);
   }
 

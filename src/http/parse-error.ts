@@ -10,6 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type ErrorCode, LadingError } from '../errors.ts';
+import { carrierOf } from './carrier.ts';
 import { unknownTransferCoding } from './content.ts';
 import { problemReply, withError } from './problems.ts';
 import { isLingering } from './refuse.ts';
@@ -67,8 +68,8 @@ function hasOneTransferCoding({ reason = '', rawPacket }: ParseError): boolean {
   return lines.length <= 1 && !reason.includes('Content-Length');
 }
 
-/** Called with each answer, for the log. */
-export type OnAnswer = (code: ErrorCode, status: number) => void;
+/** Called with each answer, for the log. The address is undefined when the client was gone before anybody asked. */
+export type OnAnswer = (code: ErrorCode, status: number, address: string | undefined) => void;
 
 /** For Fastify's `clientErrorHandler`. */
 export function answerParseError(error: ParseError, socket: Socket, answered: OnAnswer): void {
@@ -129,7 +130,7 @@ function answer(error: ParseError, socket: Socket, answered: OnAnswer): void {
   // Nobody knows which route it was for, so it is as the programs of all routes read it.
   const refusal = withError(errorOf(error));
   const { status, headers, body } = problemReply(refusal, null, false);
-  answered(refusal.code, status);
+  answered(refusal.code, status, carrierOf(socket).remoteAddress);
   const secure = 'encrypted' in socket && socket.encrypted === true;
   const all = { ...securityFields(secure), ...headers, connection: 'close', date: new Date().toUTCString() };
   const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);

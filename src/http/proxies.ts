@@ -14,6 +14,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { BlockList, isIPv6 } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { addressOfNode, plainRange } from '../protocol/ip.ts';
+import { carrierOf } from './carrier.ts';
 import { type Element, parseForwarded } from './forwarded.ts';
 import { isHost } from './message.ts';
 import { isPrefix } from './prefix.ts';
@@ -86,7 +87,7 @@ export class Proxies {
 
   #read(message: IncomingMessage): Peer {
     const { headers, socket } = message;
-    const remote = socket?.remoteAddress ?? '';
+    const remote = (socket && carrierOf(socket).remoteAddress) ?? '';
     const address = addressOfNode(remote) ?? remote;
     const direct: Peer = {
       address,

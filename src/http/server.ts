@@ -203,8 +203,7 @@ function createApp(deps: ServerDeps, metrics: Metrics, log: RequestLog, roots: R
     bodyLimit: BODY_BYTES,
     // While closing, requests on connections that are still open get our own answer and not Fastify's.
     return503OnClosing: false,
-    clientErrorHandler: (error, socket) =>
-      answerParseError(error, socket, (refusal, status) => log.unparsed(refusal, status, socket.remoteAddress)),
+    clientErrorHandler: (error, socket) => answerParseError(error, socket, (...answer) => log.unparsed(...answer)),
     routerOptions: {
       maxParamLength: PARAMETER_CHARACTERS,
       querystringParser: parseQuery,

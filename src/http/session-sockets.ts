@@ -6,6 +6,7 @@ import type { Server } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
+import { carrierOf } from './carrier.ts';
 
 /** How often connections are looked at. */
 const LOOK_MS = 250;
@@ -27,21 +28,13 @@ interface Seen {
 }
 
 export class SessionSockets {
-  readonly #byPeer = new Map<string, Socket>();
   readonly #bySession = new WeakMap<Http2Session, Socket>();
 
   /** Follows the sessions of `server` from now on. One that fails is closed at once. */
   constructor(server: Server) {
-    server.on('connection', (socket: Socket) => {
-      const peer = peerOf(socket);
-      this.#byPeer.set(peer, socket);
-      socket.once('close', () => {
-        if (this.#byPeer.get(peer) === socket) this.#byPeer.delete(peer);
-      });
-    });
     server.on('session', (session: Http2Session) => {
-      const socket = this.#byPeer.get(peerOf(session.socket));
-      if (socket) this.#bySession.set(session, socket);
+      // Not later: a session that is over has no socket.
+      this.#bySession.set(session, carrierOf(session.socket));
     });
     server.on('sessionError', (_error: unknown, session: Http2Session | undefined) => {
       if (session) this.end(session);
@@ -65,10 +58,7 @@ export class SessionSockets {
       secure.once('close', () => seen.delete(secure));
     });
     const timer = setInterval(() => {
-      for (const [secure, before] of seen) {
-        const socket = this.#byPeer.get(peerOf(secure));
-        if (socket) seen.set(secure, look(secure, socket, before));
-      }
+      for (const [secure, before] of seen) seen.set(secure, look(secure, carrierOf(secure), before));
     }, LOOK_MS).unref();
     server.on('close', () => clearInterval(timer));
   }
@@ -91,8 +81,4 @@ function look(secure: TLSSocket, socket: Socket, before: Seen): Seen {
 
 function handleOf(socket: Socket): Handle {
   return (socket as Socket & { _handle?: Handle | null })._handle ?? {};
-}
-
-function peerOf({ remoteAddress = '', remotePort = 0 }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
-  return `${remoteAddress} ${remotePort}`;
 }

@@ -12,6 +12,7 @@ import type { Server, ServerResponse } from 'node:http';
 import { constants, type Http2ServerResponse, type Http2Session, type Http2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import { addressOfNode, networkOf } from '../protocol/ip.ts';
+import { carrierOf } from './carrier.ts';
 
 /** Beyond the numbers below, whoever has taken nothing for so long is cut. */
 const STALE_MS = 5_000;
@@ -97,7 +98,12 @@ export class UnreadAnswers {
       if (stream.closed) stream.destroy();
       else stream.close(constants.NGHTTP2_CANCEL);
     };
-    this.#add(stream, { address: this.#addressOf(session?.socket.remoteAddress), session, progress, end });
+    this.#add(stream, {
+      address: this.#addressOf(session && carrierOf(session.socket).remoteAddress),
+      session,
+      progress,
+      end,
+    });
   }
 
   #add(emitter: Socket | Http2Stream, watched: Omit<Watched, 'mark' | 'movedAt'>): void {

@@ -3,7 +3,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect as connectHttp2, type ServerHttp2Stream } from 'node:http2';
+import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { promisify } from 'node:util';
+import { createLog } from '../../src/http/log.ts';
 import { asked, request } from '../fuzz/frame-wire.ts';
 import { DOORS, type Door, knock, OLD, type Prepared, seen } from '../support/doors.ts';
 import { eventually } from '../support/eventually.ts';
@@ -192,4 +196,46 @@ test('a name is free when an error ended the whole HTTP/2 session and the client
       return status === 200 || status === 201;
     }, `${what}: ${name} is free`);
   }
+});
+
+test('connections that are reset before the server sees their handshake end leave nothing', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('debug', { write: (line) => void lines.push(JSON.parse(line)) });
+  const tls = await tlsSettings(await temporaryFolder(t));
+  const server = await startServer(t, { LADING_IDLE_SECONDS: '3600', ...tls }, { log });
+  const place = { authority: `localhost:${server.port}`, token: server.client.token, names: [], operations: [] };
+  const put = request(place, 'PUT', '/api/files/content/early.bin');
+  const requests = {
+    h2: [
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      frame(4, 0, 0, Buffer.alloc(0)),
+      ...Array.from({ length: 100 }, (_, n) => asked(11 + 2 * n, put, 4)),
+    ],
+    'http/1.1': [Buffer.from('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')],
+  };
+  const { server: listener } = server.app.server;
+  const before = await promisify(listener.getConnections.bind(listener))();
+  for (const [protocol, bytes] of Object.entries(requests)) {
+    for (let times = 0; times < 8; times += 1) {
+      const raw = connect(server.port, '127.0.0.1');
+      const socket = connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+      for (const each of [raw, socket]) each.on('error', () => {});
+      await once(socket, 'secureConnect');
+      // All of it arrives at once with the last word of the handshake.
+      socket.write(Buffer.concat(bytes), () => raw.resetAndDestroy());
+      await once(raw, 'close');
+    }
+  }
+  await eventually(
+    async () => (await promisify(listener.getConnections.bind(listener))()) <= before,
+    'the connections are closed',
+  );
+  await eventually(() => server.app.engine.gauges().receiving === 0, 'nothing is received');
+  assert.doesNotMatch(await seen(server, DOORS[0] as Door, 'early.bin'), /"complete"/);
+  const requested = lines.filter(({ msg }) => msg === 'request');
+  for (const line of requested) assert.equal(line.address, '127.0.0.1', JSON.stringify(line));
+  const puts = requested.filter(({ method }) => method === 'PUT');
+  assert.ok(puts.length > 0, 'the requests arrive before the loss is known');
+  for (const line of puts) assert.ok([409, 499].includes(Number(line.status)), JSON.stringify(line));
+  assert.equal(new Set(requested.map((line) => line.request_id)).size, requested.length, 'one line for each');
 });
