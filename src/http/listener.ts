@@ -133,6 +133,7 @@ function createSecureListener(
     metrics.connection(socket);
     rememberAddress(socket);
   });
+  answerHalfOpen(both, lastResponse, true);
   closeAllOf(server, both);
   server.on('sessionError', (error) => log.debug({ err: error }, 'http2 session'));
   closeSessionsWith(server);
