@@ -150,6 +150,20 @@ async function cookies({ base, origin, prefix }: Site): Promise<void> {
   assert.equal((await fetch(`${base}/v1/auth/refresh`, { method: 'POST', headers: foreign, body: '{}' })).status, 403);
 }
 
+/** What clients say of proxies counts for nothing. */
+async function forged({ base }: Site): Promise<void> {
+  const headers = {
+    'x-forwarded-for': '203.0.113.9',
+    'x-forwarded-proto': 'http',
+    'x-forwarded-host': 'evil.example',
+    'x-forwarded-port': '1',
+    'x-forwarded-prefix': '/evil',
+    forwarded: 'for=203.0.113.9;proto=http;host=evil.example',
+  };
+  const metadata = await fetch(`${base}/.well-known/oauth-authorization-server`, { headers });
+  assert.equal(((await metadata.json()) as { issuer: string }).issuer, base);
+}
+
 async function commandLine(t: TestContext, { base, client, certificate }: Site): Promise<void> {
   const cwd = await temporaryFolder(t);
   await writeFile(join(cwd, 'sent'), BYTES);
@@ -178,6 +192,7 @@ for (const prefix of ['', '/drive']) {
     await resumable(site);
     await links(site);
     await cookies(site);
+    await forged(site);
     await commandLine(t, site);
   });
 

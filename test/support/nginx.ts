@@ -81,6 +81,6 @@ async function readmeSite(): Promise<string> {
   const text = await readFile(join(repoRoot(), 'README.md'), 'utf8');
   const [root = '', drive = ''] = [...text.matchAll(/```nginx\n([\s\S]*?)```/g)].map(([, block]) => block ?? '');
   const [, shared = ''] = /location \/ \{\n.*proxy_pass .*\n([\s\S]*?)\n {2}\}/.exec(root) ?? [];
-  const below = drive.replace(/.*# …and every line.*\n/, `${shared}\n`);
+  const below = drive.replace(/.*# …and every other line.*\n/, `${shared}\n`);
   return root.replace(/\}\s*$/, `${below}}\n`);
 }
