@@ -57,12 +57,19 @@ export function mayBePrivate(tenant: string, allowPrivate: boolean): boolean {
   return allowPrivate || tenant === DEFAULT_TENANT;
 }
 
+/** Names of the machine itself and of networks around it (RFC 6761, RFC 6762, RFC 8375), whatever a resolver says. */
+const INNER_NAME = /(^|\.)(localhost|localdomain|local|internal|home\.arpa)\.*$/i;
+
 /**
  * Refuses a host that is not of the public internet, as far as its name or address tells.
+ * @param host as somebody wrote it: resolvers take `0x7f.1` and `2130706433` for 127.0.0.1, too
  * @throws LadingError `invalid_request`
  */
 export function checkPublicHost(host: string): void {
-  const isPublic = isIP(host) === 0 ? !/(^|\.)(localhost|local|internal)\.?$/i.test(host) : isPublicAddress(host);
+  const written = `http://${host.includes(':') ? `[${bare(host)}]` : host}/`;
+  if (!URL.canParse(written)) throw notPublic();
+  const meant = bare(new URL(written).hostname);
+  const isPublic = isIP(meant) === 0 ? !INNER_NAME.test(meant) : isPublicAddress(meant);
   if (!isPublic) throw notPublic();
 }
 

@@ -84,7 +84,62 @@ test('the address of a host is one that was looked at', async () => {
   for (const host of ['127.0.0.1', '10.1.2.3', '::1', 'localhost', 'ftp.internal', '169.254.169.254', '0.0.0.0']) {
     assert.throws(() => checkPublicHost(host), { code: 'invalid_request' }, host);
   }
-  checkPublicHost('ftp.example.org');
+  const spellings = [
+    ...[
+      '0x7f.1',
+      '0X7F000001',
+      '2130706433',
+      '0177.0.0.1',
+      '017700000001',
+      '127.1',
+      '127.0.1',
+      '127.0.0.1.',
+      '0',
+      '0x0',
+      '10.1',
+    ],
+    ...[
+      '[::1]',
+      '::ffff:7f00:1',
+      '[::ffff:127.0.0.1]',
+      '::FFFF:0A00:1',
+      '64:ff9b::7f00:1',
+      '2002:7f00:1::',
+      '::127.0.0.1',
+      'fe80::1',
+    ],
+    ...[
+      'LOCALHOST',
+      'localhost.',
+      'localhost..',
+      'a.localhost',
+      'localhost.localdomain',
+      'printer.local.',
+      'x.home.arpa',
+      'db.INTERNAL',
+    ],
+    ...[
+      '\u2460\u2461\u2466.0.0.1',
+      '127\u30020\u30020\u30021',
+      'lo\u00adcalhost',
+      '256.1.1.1',
+      '1.2.3.4.5',
+      '',
+      ' ',
+      '::1%lo',
+      'a b',
+    ],
+  ];
+  for (const host of spellings) assert.throws(() => checkPublicHost(host), { code: 'invalid_request' }, host);
+  for (const host of [
+    'ftp.example.org',
+    'ftp_1.example.org',
+    'localhost.example.org',
+    '93.184.216.34',
+    '2606:4700::1111',
+  ]) {
+    checkPublicHost(host);
+  }
   assert.equal(mayBePrivate('default', false), true);
   assert.equal(mayBePrivate('acme', false), false);
   assert.equal(mayBePrivate('acme', true), true);
