@@ -1,4 +1,4 @@
-/** What a person should see once when the server has started. */
+/** What a person should see when the server starts. */
 import type { Config } from './config.ts';
 import type { FirstAdmin } from './identity/bootstrap.ts';
 
@@ -6,26 +6,22 @@ export interface Started {
   config: Pick<Config, 'tls' | 'host' | 'publicUrl'>;
   /** Scheme, host and port, as the server listens. */
   address: string;
-  firstAdmin: FirstAdmin | null;
 }
 
 /** Addresses that stand for all interfaces. */
 const EVERYWHERE: ReadonlySet<string> = new Set(['0.0.0.0', '[::]', '[::ffff:0.0.0.0]']);
 
-/** Lines for standard output. */
-export function announcement({ config, address, firstAdmin }: Started): string[] {
+/** Lines for standard output when the first administrator is made. */
+export function firstAdminLines({ id, secret }: FirstAdmin): string[] {
+  return ['First administrator (shown this once, keep it):', `  client id      ${id}`, `  client secret  ${secret}`];
+}
+
+/** Lines for standard output when the server has started. */
+export function announcement({ config, address }: Started): string[] {
   const { hostname } = new URL(address);
   const everywhere = EVERYWHERE.has(hostname);
   const here = everywhere ? address.replace(hostname, 'localhost') : address;
-  const lines: string[] = [];
-  if (firstAdmin !== null) {
-    lines.push(
-      'First administrator (shown this once, keep it):',
-      `  client id      ${firstAdmin.id}`,
-      `  client secret  ${firstAdmin.secret}`,
-    );
-  }
-  lines.push(`Lading listens on ${address}`, `Dashboard: ${config.publicUrl ?? here}/`);
+  const lines = [`Lading listens on ${address}`, `Dashboard: ${config.publicUrl ?? here}/`];
   if (everywhere && config.tls === null) {
     lines.push(
       'Plain HTTP on all interfaces: anybody on the network can read passwords and files. ' +

@@ -64,12 +64,13 @@ export interface App {
   server: FastifyInstance;
   engine: Engine;
   log: Logger;
-  /** Made by `start` because there was no administrator; its secret is known only now. */
-  readonly firstAdmin: FirstAdmin | null;
   /** Resolves when the data directory was moved, unmounted or replaced. Whoever runs the server then ends it. */
   readonly lost: Promise<void>;
-  /** Listens, then recovers; resolves with the address once everything is served. Until then every route but `/health` is 503. */
-  start(): Promise<string>;
+  /**
+   * Listens, then recovers; resolves with the address once everything is served. Until then every route but `/health` is 503.
+   * @param show called with the first administrator when there is none and one is about to be made; its secret is known only then
+   */
+  start(show?: (admin: FirstAdmin) => void): Promise<string>;
   /** Reads the TLS certificate and key again, for new connections, and opens the log file again. What fails is logged and stays as it was. */
   reload(): void;
   /** Gives a slow reader of the log half a second for the lines that wait. For the very end of the process. */
@@ -477,15 +478,14 @@ interface Parts {
 function lifecycle(parts: Parts): App {
   const { config, store, kept, clock, log, identity, audit, engine, deliveries, calls, audio, events, server } = parts;
   const { sweeper, sweepAll, enter } = parts;
-  let firstAdmin: FirstAdmin | null = null;
   /** True once recovery has looked at everything that an unclean stop may have left. */
   let recovered = false;
   let closing: Promise<void> | null = null;
 
-  async function start(): Promise<string> {
+  async function start(show?: (admin: FirstAdmin) => void): Promise<string> {
     await server.listen({ host: config.host, port: config.port });
     // Not before the address is known to be free: the secret is shown once, and a start that fails shows nothing.
-    firstAdmin = await ensureAdmin(identity, configuredAdmin(config));
+    await ensureAdmin(identity, configuredAdmin(config), show);
     const began = clock.monotonic();
     const found = await engine.start(store.wasClean);
     recovered = true;
@@ -533,9 +533,6 @@ function lifecycle(parts: Parts): App {
     engine,
     log,
     lost: store.lost,
-    get firstAdmin() {
-      return firstAdmin;
-    },
     start,
     reload: () => reload(parts),
     writeLastLines: () => parts.output.end(),

@@ -4,7 +4,7 @@
  */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { announcement } from './announcement.ts';
+import { announcement, firstAdminLines } from './announcement.ts';
 import type { App } from './compose.ts';
 import { ConfigError, type Loaded, loadConfig, parseFlags } from './config.ts';
 import { type FoundEnvironment, findEnvironment } from './environment.ts';
@@ -52,8 +52,8 @@ export async function serve(argv: readonly string[]): Promise<void> {
     endWithoutData(app);
   });
   try {
-    const address = await app.start();
-    for (const line of announcement({ config, address, firstAdmin: app.firstAdmin })) console.log(line);
+    const address = await app.start((admin) => console.log(firstAdminLines(admin).join('\n')));
+    for (const line of announcement({ config, address })) console.log(line);
   } catch (error) {
     // A start that a signal or the loss of the data directory broke off: what did so also ends the process.
     if (signals.stopping || isLost) return;

@@ -14,14 +14,20 @@ export interface FirstAdmin {
  * Makes sure that there is an administrator. With a configured one its secret is the configured one from now on; what it was given for
  * another one before is worthless then, and its role, if it is an administrator's, its tenant and its quota stay. Otherwise one is made
  * when there is none at all.
- * @returns what has to be shown once, or null when nothing was made up
+ * @param show called with one whose secret is made up, before it is kept: a crash in between makes another one, and none whose secret
+ * nobody knows
  */
-export async function ensureAdmin(identity: Identity, configured: FirstAdmin | null): Promise<FirstAdmin | null> {
+export async function ensureAdmin(
+  identity: Identity,
+  configured: FirstAdmin | null,
+  show: (admin: FirstAdmin) => void = () => {},
+): Promise<void> {
   const { clients, tenants } = identity;
   if (configured === null) {
-    if (clients.list(null).some(({ role, tenant }) => ADMINISTRATORS.has(role) && tenants.has(tenant))) return null;
-    const { clientId, secret } = await clients.create({ role: 'admin', name: 'first administrator' });
-    return { id: clientId, secret };
+    if (clients.list(null).some(({ role, tenant }) => ADMINISTRATORS.has(role) && tenants.has(tenant))) return;
+    const first = { role: 'admin', name: 'first administrator' } as const;
+    await clients.create(first, ({ clientId: id, secret }) => show({ id, secret }));
+    return;
   }
   const { id, secret } = configured;
   const known = clients.find(id);
@@ -34,7 +40,6 @@ export async function ensureAdmin(identity: Identity, configured: FirstAdmin | n
   } else if (!(await clients.isSecretOf(id, secret))) {
     await identity.renewClient(id, known.role, secret);
   }
-  return null;
 }
 
 /** A new key that signs tokens: 512 random bits in printable form. */

@@ -61,10 +61,12 @@ export class Clients {
     return new Clients(await Kept.open(store, ({ clientId }) => clientId), clock, secrets);
   }
 
-  /** Durable when it resolves. Without `id` and `secret` both are made up. */
-  async create(client: NewClient): Promise<Enrolled> {
+  /** Durable when it resolves. Without `id` and `secret` both are made up; `tell` is called with them before anything is kept. */
+  async create(client: NewClient, tell?: (client: Enrolled) => void): Promise<Enrolled> {
     const clientId = client.id ?? randomBytes(12).toString('hex');
     const { secret = generateSecret() } = client;
+    const enrolled: Enrolled = { clientId, secret, role: client.role };
+    tell?.(enrolled);
     await this.#kept.put({
       clientId,
       tenant: client.tenant ?? DEFAULT_TENANT,
@@ -77,7 +79,7 @@ export class Clients {
       ...(client.again ? { generation: newGeneration() } : {}),
     });
     this.#principals.delete(clientId);
-    return { clientId, secret, role: client.role };
+    return enrolled;
   }
 
   /**

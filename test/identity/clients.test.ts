@@ -7,7 +7,7 @@ import type {
   Principal,
   RevocationDocument,
 } from '../../src/contracts.ts';
-import { ensureAdmin, makeSigningKey } from '../../src/identity/bootstrap.ts';
+import { ensureAdmin, type FirstAdmin, makeSigningKey } from '../../src/identity/bootstrap.ts';
 import { Clients } from '../../src/identity/clients.ts';
 import { Kept } from '../../src/identity/kept.ts';
 import { checkGrant, ownerOf, requireRole, requireScope, tenantOf } from '../../src/identity/policy.ts';
@@ -115,12 +115,24 @@ test('an administrator is made once; a configured one has the configured secret 
   const { dataDir } = await seededFolder(t, async () => {});
   await withIdentity(dataDir, async (identity) => {
     const { clients } = identity;
-    const first = await ensureAdmin(identity, null);
+    const shown: FirstAdmin[] = [];
+    const show = (admin: FirstAdmin): void => {
+      assert.equal(clients.find(admin.id), null, 'it is shown before it is kept');
+      shown.push(admin);
+    };
+    const broken = new Error('the terminal is gone');
+    const breaks = ensureAdmin(identity, null, () => {
+      throw broken;
+    });
+    await assert.rejects(breaks, broken);
+    assert.deepEqual(clients.list(null), [], 'none whose secret nobody knows');
+    await ensureAdmin(identity, null, show);
+    const [first] = shown;
     assert.ok(first);
     assert.equal((await clients.authenticate(first.id, first.secret))?.role, 'admin');
-    assert.equal(await ensureAdmin(identity, null), null);
-
-    assert.equal(await ensureAdmin(identity, { id: 'boss', secret: 'one' }), null);
+    await ensureAdmin(identity, null, show);
+    await ensureAdmin(identity, { id: 'boss', secret: 'one' }, show);
+    assert.equal(shown.length, 1);
     assert.equal((await clients.authenticate('boss', 'one'))?.role, 'admin');
     await ensureAdmin(identity, { id: 'boss', secret: 'two' });
     assert.equal(await clients.authenticate('boss', 'one'), null);
