@@ -149,8 +149,8 @@ async function takeTarget(opened: OfflineIdentity, ftp: FoundFtp, dryRun: boolea
   );
   if (same) return 'there';
   if (dryRun) return 'new';
-  const { freeNames } = await import('../engine/resource.ts');
-  const [name = host] = [...freeNames('FTP')].filter((free) => !others.some((one) => one.name === free));
+  let name = 'FTP';
+  for (let count = 2; others.some((one) => one.name === name); count += 1) name = `FTP (${count})`;
   const made = await targets.add({
     ...{ kind: 'ftp', tenant: DEFAULT_TENANT, name, host, port, username, directory, secret: password },
     ...{ pattern: '{name}', ca: null, rule: { owner: null, prefix: '', type: 'audio/' } },

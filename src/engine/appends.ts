@@ -13,6 +13,7 @@ import type { FileDocument } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import { MAX_OFFSET } from '../protocol/chunk.ts';
 import { AppendRun } from './append-run.ts';
+import { namesBeside } from './beside.ts';
 import type { Precondition } from './current.ts';
 import type { IngestDeps } from './ingest.ts';
 import { Joins, sizeOf } from './joins.ts';
@@ -23,7 +24,6 @@ import {
   documentOf,
   gone,
   hashOf,
-  namesFor,
   type ResourceAddress,
   type ResourceIntent,
   type ResourceState,
@@ -31,6 +31,7 @@ import {
   sameHash,
 } from './resource.ts';
 import type { Handles, OpenUpload } from './upload.ts';
+import { noName } from './watchers.ts';
 
 const ALL = { start: 0, end: MAX_OFFSET };
 /** Unfinished uploads that wait for one name. */
@@ -91,7 +92,7 @@ export class Appends {
     const { uploads, committer, current } = this.#deps;
     const { owner } = intent;
     const secret = randomBytes(24).toString('base64url');
-    for (const name of namesFor(intent)) {
+    for await (const name of this.#namesFor(intent)) {
       const entered = await this.#enter(intent, name);
       if (!entered) continue;
       const { upload, handles } = entered;
@@ -110,6 +111,14 @@ export class Appends {
       }
     }
     throw new LadingError('already_exists', 'There is a file of this name, or it is being uploaded.');
+  }
+
+  /** Names to try, one after the other. */
+  #namesFor({ owner, name, place, partial }: ResourceIntent): Iterable<string> | AsyncIterable<string> {
+    // No file can have this name, so no file stands in the way, and nobody gets at the piece but by its address.
+    if (partial) return [noName()];
+    if (place !== 'beside') return [name];
+    return namesBeside(this.#deps, { owner, name });
   }
 
   /** Null when the name is taken. What is to replace an unfinished upload that nobody sends to waits beside it until it is complete. */

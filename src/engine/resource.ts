@@ -3,17 +3,11 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FileDocument, ResourceDocument, Subject } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest, HashAlgorithm } from '../protocol/digests.ts';
-import { cutText, MAX_NAME_BYTES } from '../protocol/names.ts';
 import type { Precondition } from './current.ts';
 import type { Inbox } from './inbox.ts';
-import { noName } from './watchers.ts';
 
 /** How long what is on its way from an older request may still be read when a newer one takes over. */
 const LAST_READ_MS = 25;
-/** Names tried for a file whose own is taken. */
-const MOST_NAMES = 1_000;
-/** What is longer behind the last dot is part of the stem. */
-const MOST_EXTENSION_BYTES = 32;
 
 /** How an upload is found: by its id, and by a secret that nobody else can know. */
 export interface ResourceAddress {
@@ -133,22 +127,6 @@ export class Running {
   }
 }
 
-/** `a.bin`, `a (2).bin`, `a (3).bin`, …, none longer than a name may be: what is too long loses the end of its stem. */
-export function* freeNames(name: string): Generator<string> {
-  yield name;
-  const slash = name.lastIndexOf('/') + 1;
-  const dot = name.lastIndexOf('.');
-  const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MOST_EXTENSION_BYTES ? dot : name.length;
-  const [stem, extension] = [name.slice(0, at), name.slice(at)];
-  for (let count = 2; count <= MOST_NAMES; count += 1) {
-    const end = ` (${count})${extension}`;
-    const kept = cutText(stem, MAX_NAME_BYTES - Buffer.byteLength(end));
-    // Of a folder nothing is cut, or the file would move into another one.
-    if (kept.length <= slash) return;
-    yield kept + end;
-  }
-}
-
 export function hashOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
@@ -159,13 +137,6 @@ export function sameHash(a: string, b: string): boolean {
 
 export function gone(): LadingError {
   return new LadingError('not_found', 'There is no such upload, or it has ended.');
-}
-
-/** Names to try, one after the other. */
-export function namesFor({ name, place, partial }: ResourceIntent): Iterable<string> {
-  // No file can have this name, so no file stands in the way, and nobody gets at the piece but by its address.
-  if (partial) return [noName()];
-  return place === 'beside' ? freeNames(name) : [name];
 }
 
 /** What the document of an upload says of its address. */

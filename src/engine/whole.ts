@@ -13,6 +13,7 @@ import { MAX_OFFSET } from '../protocol/chunk.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { Extent } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
+import { namesBeside } from './beside.ts';
 import type { Precondition } from './current.ts';
 import { Inbox } from './inbox.ts';
 import type { IngestDeps } from './ingest.ts';
@@ -33,8 +34,8 @@ export interface WholeIntent {
    * that is whole last stays.
    */
   newest?: boolean;
-  /** A file or an upload that has the name stays: this one gets the first of these names that nobody has. */
-  beside?: ((name: string) => Iterable<string>) | undefined;
+  /** A file or an upload that has the name stays: this one gets the name that this makes of it, with a number where that is taken too. */
+  beside?: ((name: string) => string) | undefined;
   /** Null: by the name's extension. */
   contentType: string | null;
   /** Of the whole file. */
@@ -129,7 +130,7 @@ export class WholeFiles {
   /** As `enter`, under the first name that nobody has where the intent leaves that open. */
   async #enterNamed(intent: WholeIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
     let working = false;
-    for (const name of intent.beside?.(intent.name) ?? []) {
+    for await (const name of intent.beside ? namesBeside(this.#deps, intent, intent.beside) : []) {
       try {
         return await this.#enter({ ...intent, name }, (upload, handles) => {
           working = true;

@@ -29,8 +29,8 @@ export interface OneShot {
   overwrite: boolean;
   /** With `overwrite`: whatever else is under way for the name, this one becomes the file. */
   newest?: boolean;
-  /** Names to try where the one that was given is taken: both files are kept then. */
-  beside?: (name: string) => Iterable<string>;
+  /** What the name becomes where it is taken, with a number where that is taken too: both files are kept then. */
+  beside?: (name: string) => string;
   /** False once whoever sends may do so no longer. */
   stands(): boolean;
   /**
@@ -84,7 +84,7 @@ export async function receiveOneShot(
     const precondition = preconditionOf(request);
     const said = { contentType: null, reprDigest: null, leastSize };
     // Whoever says which file they mean, by a precondition too, gets no other one.
-    const names = overwrite || precondition ? undefined : beside && ((given: string) => namesOf(given, beside));
+    const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
     const replaces = { overwrite, newest: newest === true, beside: names };
     const intent: WholeIntent = { owner, name, ...replaces, ...said, stands, precondition };
     await engine.admitWhole(intent);
@@ -98,11 +98,6 @@ export async function receiveOneShot(
   } finally {
     form.release();
   }
-}
-
-function* namesOf(given: string, beside: NonNullable<OneShot['beside']>): Generator<string> {
-  yield given;
-  for (const name of beside(given)) if (name !== given) yield checkName(name);
 }
 
 function givenName(fileName: string | null): string {

@@ -4,7 +4,6 @@ import { createHash, randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { Quota } from '../../src/contracts.ts';
-import { freeNames } from '../../src/engine/resource.ts';
 import type { WholeIntent } from '../../src/engine/whole.ts';
 import { LadingError } from '../../src/errors.ts';
 import { encodeChunk, sum256 } from '../../src/protocol/chunk.ts';
@@ -142,7 +141,7 @@ test('beside what has the name a file gets the name with a number, whoever comes
   const under = await startEngine(t);
   const { engine } = under;
   const contents = Array.from({ length: 5 }, () => randomBytes(50_000));
-  const beside = { ...INTENT, beside: freeNames };
+  const beside = { ...INTENT, beside: (name: string) => name };
   await engine.admitWhole(beside);
   const stored = await Promise.all(contents.map((bytes) => engine.receiveWhole(stream(bytes), beside, pass)));
   assert.deepEqual(stored.map(({ filename }) => filename).sort(), [

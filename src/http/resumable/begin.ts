@@ -5,7 +5,7 @@
  *     with it                    an upload with an address, told by 104 and in the answer; what arrives counts at once
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { freeNames, type ResourceAddress, type ResourceIntent } from '../../engine/resource.ts';
+import type { ResourceAddress, ResourceIntent } from '../../engine/resource.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
 import { parseDigestField } from '../../protocol/digests.ts';
@@ -66,7 +66,7 @@ async function oneShot(
     owner,
     name,
     overwrite: place === 'instead',
-    beside: place === 'beside' ? freeNames : undefined,
+    beside: place === 'beside' ? (same: string) => same : undefined,
     contentType: typeOf(request),
     // The content of this request is the whole file, so a digest of the one is a digest of the other.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),

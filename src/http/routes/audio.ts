@@ -3,7 +3,6 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
 import type { Sound } from '../../contracts.ts';
-import { freeNames } from '../../engine/resource.ts';
 import type { Arrived } from '../../engine/whole.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/policy.ts';
@@ -101,7 +100,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
       };
       const stands = standing(deps, request);
       const form = { fields: ['file_description'], query: Object.keys(AudioUploadQuery.properties) };
-      const shot: OneShot = { part: 'file', form, owner, overwrite, beside: freeNames, stands, inspect };
+      const shot: OneShot = { part: 'file', form, owner, overwrite, beside: (name) => name, stands, inspect };
       const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
       const { filename: name, id } = status;
       if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
@@ -161,7 +160,7 @@ function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
         form: { fields: [], query: Object.keys(WavUploadQuery.properties) },
         owner,
         overwrite: request.query.overwrite ?? false,
-        beside: (name) => freeNames(`${stampOf(deps.clock.now())}_${request.principal.id}_${name}`),
+        beside: (name) => `${stampOf(deps.clock.now())}_${request.principal.id}_${name}`,
         stands: standing(deps, request),
         name: (fileName) => {
           if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
