@@ -77,9 +77,7 @@ export class MultipartPart {
    */
   async file(missing: 'validation_failed' | 'invalid_request' = 'validation_failed'): Promise<Readable> {
     const part = await this.#nextFile();
-    if (!part) {
-      throw new LadingError(missing, `The form has no part named "${this.#partName}", which is expected.`);
-    }
+    if (!part) throw lacksPart(missing, this.#partName);
     checkCodings(part);
     this.fileName = fileNameOf(part.headers['content-disposition'] ?? '');
     this.#inFile = true;
@@ -178,4 +176,9 @@ function checkCodings({ headers }: FormPart): void {
   throw new LadingError('unsupported_media_type', 'Send the file as it is, without Content-Transfer-Encoding.', {
     header: 'Content-Transfer-Encoding',
   });
+}
+
+/** @param name of the part that is the file */
+export function lacksPart(code: 'validation_failed' | 'invalid_request', name: string): LadingError {
+  return new LadingError(code, `The form has no part named "${name}", which is expected.`);
 }

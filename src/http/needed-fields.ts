@@ -16,6 +16,7 @@ export function needsFields({
     if (Object.keys(given).some((name) => !Object.hasOwn(properties, name))) return next();
     const missing = required.filter((name) => given[name] === undefined || given[name] === null || given[name] === '');
     if (missing.length === 0) return next();
-    next(new LadingError('invalid_request', `Send ${missing.join(' and ')} too; the body does not have it.`));
+    const them = missing.length === 1 ? 'it' : 'them';
+    next(new LadingError('invalid_request', `Send ${missing.join(' and ')} too; the body does not have ${them}.`));
   };
 }

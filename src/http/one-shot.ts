@@ -11,7 +11,7 @@ import { LadingError } from '../errors.ts';
 import { isMediaType } from '../protocol/media-types.ts';
 import { checkName } from '../protocol/names.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
-import { MAX_OTHER_BYTES, MultipartPart } from './multipart.ts';
+import { lacksPart, MAX_OTHER_BYTES, MultipartPart } from './multipart.ts';
 import { preconditionOf } from './preconditions.ts';
 import { wantBody } from './refuse.ts';
 import { checkFormField } from './strict.ts';
@@ -62,7 +62,9 @@ export async function receiveOneShot(
   reply: FastifyReply,
   { part, missing, form: says, owner, overwrite, newest, beside, stands, name: nameOf = givenName, inspect }: OneShot,
 ): Promise<OneShotStored> {
-  if (!isMediaType(request.headers['content-type'], 'multipart/form-data')) {
+  const type = request.headers['content-type'];
+  if (missing && isFormWithoutFiles(type)) throw lacksPart(missing, part);
+  if (!isMediaType(type, 'multipart/form-data')) {
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
   }
   if (isCutShort(request.raw))
@@ -98,6 +100,11 @@ export async function receiveOneShot(
   } finally {
     form.release();
   }
+}
+
+/** What a program sends that has no file: a form of fields alone, or nothing. */
+function isFormWithoutFiles(type: string | undefined): boolean {
+  return type === undefined || isMediaType(type, 'application/x-www-form-urlencoded');
 }
 
 function givenName(fileName: string | null): string {

@@ -21,6 +21,7 @@ export const OAuthRefusal = Type.Object(
         'RFC 6749 §5.2. temporarily_unavailable: try again after Retry-After (429: too many failed sign-ins; 503: too busy).',
     }),
     error_description: Text('What is wrong, in words.'),
+    message: Text('The same, for programs of older servers.'),
   },
   { title: 'OAuthRefusal', description: 'RFC 6749 §5.2.' },
 );

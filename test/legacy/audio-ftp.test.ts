@@ -267,6 +267,9 @@ test('what is missing is 400: a secret, a role', async (t) => {
   const form = { grant_type: 'client_credentials', client_id: server.client.id };
   const noSecret = await ask('POST', '/api/oauth/token', urlencoded(form));
   assert.deepEqual([noSecret.status, noSecret.json.error], [400, 'invalid_request']);
+  assert.match(String(noSecret.json.message), /client_secret/);
+  const wrong = await ask('POST', '/api/oauth/token', urlencoded({ ...form, client_secret: 'wrong' }));
+  assert.deepEqual([wrong.status, wrong.json.error, typeof wrong.json.message], [401, 'invalid_client', 'string']);
   const headers = { ...server.admin.headers, 'content-type': 'application/json' };
   const noRole = await ask('POST', '/api/clients', { headers, body: '{"name":"recorder"}' });
   assert.equal(noRole.status, 400);

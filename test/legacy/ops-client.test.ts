@@ -119,9 +119,12 @@ async function liveADay({ server, clock, ask, replaces }: Stage): Promise<void> 
     assert.equal(await client.fetch('anna smith', 'nightly.log'), replaces ? text : 'Monday');
     await pause(server, clock, DAY);
   }
-  assert.equal((await ops.ask('POST', '/ops/upload', multipart({}))).status, 400, 'a form without its file');
+  for (const form of [multipart({}), urlencoded({ title: 'a log' }), {}])
+    assert.equal((await ops.ask('POST', '/ops/upload', form)).status, 400, 'a form without its file');
   assert.equal((await ops.send('b.txt', 'b')).status, 201);
   assert.deepEqual(await client.names('anna smith'), ['b.txt', 'nightly.log']);
+  const slashed = await client.ask('GET', '/client/files/anna%20smith/');
+  assert.deepEqual(slashed.json, ['b.txt', 'nightly.log']);
 
   // Longer than anybody else stays signed in.
   await pause(server, clock, 300 * DAY);

@@ -38,7 +38,7 @@ export async function works(origin: string, token: string): Promise<boolean> {
   return reply.status === 200;
 }
 
-/** Checks that this is a refusal as RFC 6749 §5.2 has it, and nothing else; its description. */
+/** Checks that this is a refusal as RFC 6749 §5.2 has it, with `message` besides, and nothing else; its description. */
 export async function refused(reply: Response, status: number, error: OAuthErrorCode): Promise<string> {
   const text = await reply.text();
   assert.equal(reply.status, status, text);
@@ -46,9 +46,10 @@ export async function refused(reply: Response, status: number, error: OAuthError
   assert.equal(reply.headers.get('cache-control'), 'no-store');
   assert.equal(reply.headers.get('pragma'), 'no-cache');
   assert.equal(reply.headers.has('www-authenticate'), status === 401, text);
-  const { error_description: description, ...rest } = JSON.parse(text) as Record<string, unknown>;
+  const { error_description: description, message, ...rest } = JSON.parse(text) as Record<string, unknown>;
   assert.deepEqual(rest, { error });
   assert.ok(typeof description === 'string' && description.length > 5, text);
+  assert.ok(typeof message === 'string' && message.length === description.length, text);
   // The characters that the RFC allows.
   assert.match(description, /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/);
   assert.doesNotMatch(description, /FST_|Error:|body\//);

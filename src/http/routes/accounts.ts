@@ -1,5 +1,5 @@
 /** /ops and /client for who has signed in: ops accounts store whole files, client accounts list and fetch them. GET /logout. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
 import { requireAccount } from '../../identity/accounts.ts';
@@ -124,50 +124,57 @@ const TEXT = 'text/plain; charset=utf-8';
 const TEXT_LINES = { before: '', between: '', after: '', entry: (name: string): string => `${name}\n` };
 
 function listRoute(app: FastifyInstance, deps: RouteDeps): void {
-  app.get<{ Params: { ops_username: string }; Querystring: OpsFilesQuery }>('/client/files/:ops_username', {
-    schema: {
-      tags,
-      summary: 'The names of the complete files of an ops account; with Accept: text/plain one a line.',
-      params: Type.Object(opsUsername),
-      querystring: OpsFilesQuery,
-      response: {
-        200: {
-          description: 'The names: all of them, or with limit a page at a time',
-          content: { 'application/json': { schema: OpsFiles }, 'text/plain': { schema: Type.String() } },
-        },
-      },
-      documented: {
-        replies: { 200: ['Cache-Control', 'Link'] },
-        errors: [...SIGNED_IN, 'forbidden', 'not_found'],
+  const schema = {
+    tags,
+    summary: 'The names of the complete files of an ops account; with Accept: text/plain one a line.',
+    params: Type.Object(opsUsername),
+    querystring: OpsFilesQuery,
+    response: {
+      200: {
+        description: 'The names: all of them, or with limit a page at a time',
+        content: { 'application/json': { schema: OpsFiles }, 'text/plain': { schema: Type.String() } },
       },
     },
-    config: { needs: 'files:read' },
-    handler: async (request, reply) => {
-      const { ops_username: username } = request.params;
-      const owner = opsOwner(deps, request, username);
-      const { limit, cursor } = request.query;
-      const asText = prefersText(request.headers.accept);
-      varyBy(reply, 'Accept').header('cache-control', 'no-store');
-      const page = async (after: string | null, most: number): Promise<{ items: string[]; next: string | null }> => {
-        const asked = { owner, prefix: '', cursor: after, limit: most, status: 'complete' as const };
-        const { files, next_cursor: next } = await deps.engine.list(asked);
-        return { items: files.map(({ filename }) => filename), next };
-      };
-      if (limit === undefined) {
-        const pages = pagesOf((after: string | null) => page(after, WHOLE_LIST_STEP), decodeCursor(cursor));
-        reply.type(asText ? TEXT : 'application/json; charset=utf-8');
-        return wholeList(pages, { ...(asText ? TEXT_LINES : JSON_ARRAY), stands: standing(deps, request) });
-      }
-      const { items: names, next } = await page(decodeCursor(cursor), limit);
-      if (next !== null) {
-        const path = request.site.path(`/client/files/${encodeURIComponent(username)}`);
-        reply.header('link', `<${path}?limit=${limit}&cursor=${encodeCursor(next)}>; rel="next"`);
-      }
-      if (!asText) return names;
-      reply.type(TEXT);
-      return names.map((name) => `${name}\n`).join('');
+    documented: {
+      replies: { 200: ['Cache-Control', 'Link'] },
+      errors: [...SIGNED_IN, 'forbidden', 'not_found'],
     },
-  });
+  } satisfies FastifySchema;
+  // Older programs write the slash.
+  for (const [url, shown] of [
+    ['/client/files/:ops_username', schema],
+    ['/client/files/:ops_username/', { ...schema, hide: true }],
+  ] as const) {
+    app.get<{ Params: { ops_username: string }; Querystring: OpsFilesQuery }>(url, {
+      schema: shown,
+      config: { needs: 'files:read' },
+      handler: async (request, reply) => {
+        const { ops_username: username } = request.params;
+        const owner = opsOwner(deps, request, username);
+        const { limit, cursor } = request.query;
+        const asText = prefersText(request.headers.accept);
+        varyBy(reply, 'Accept').header('cache-control', 'no-store');
+        const page = async (after: string | null, most: number): Promise<{ items: string[]; next: string | null }> => {
+          const asked = { owner, prefix: '', cursor: after, limit: most, status: 'complete' as const };
+          const { files, next_cursor: next } = await deps.engine.list(asked);
+          return { items: files.map(({ filename }) => filename), next };
+        };
+        if (limit === undefined) {
+          const pages = pagesOf((after: string | null) => page(after, WHOLE_LIST_STEP), decodeCursor(cursor));
+          reply.type(asText ? TEXT : 'application/json; charset=utf-8');
+          return wholeList(pages, { ...(asText ? TEXT_LINES : JSON_ARRAY), stands: standing(deps, request) });
+        }
+        const { items: names, next } = await page(decodeCursor(cursor), limit);
+        if (next !== null) {
+          const path = request.site.path(`/client/files/${encodeURIComponent(username)}`);
+          reply.header('link', `<${path}?limit=${limit}&cursor=${encodeCursor(next)}>; rel="next"`);
+        }
+        if (!asText) return names;
+        reply.type(TEXT);
+        return names.map((name) => `${name}\n`).join('');
+      },
+    });
+  }
 }
 
 function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {

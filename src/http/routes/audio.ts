@@ -1,5 +1,5 @@
 /** Audio files: /v1/audio and /api/upload. What they store are files like all others, looked at before they count. */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
 import type { Sound } from '../../contracts.ts';
@@ -40,37 +40,44 @@ export function audioRoutes(app: FastifyInstance, deps: RouteDeps): void {
 
 function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   const { audio } = deps;
-  app.get<{ Querystring: AudioListQuery }>('/v1/audio/', {
-    schema: {
-      tags,
-      summary:
-        'Your audio files, however they were uploaded, the oldest first: all of them, or with limit a page at a time.',
-      querystring: AudioListQuery,
-      response: { 200: AudioFiles },
-      documented: { replies: { 200: ['Cache-Control', 'Link'] }, errors: SIGNED_IN },
-    },
-    config: { needs: 'files:read' },
-    handler: async (request, reply) => {
-      const { limit, cursor = null } = request.query;
-      const { id } = request.principal;
-      const owner = ownerOf(request.principal);
-      reply.header('cache-control', 'no-store');
-      if (limit === undefined) {
-        const pages = pagesOf(async (after: string | null) => {
-          const { entries, nextCursor } = await audio.page(owner, after, WHOLE_LIST_STEP);
-          return { items: entries.map((entry) => audioFile(entry, id)), next: nextCursor };
-        }, cursor);
-        reply.type('application/json; charset=utf-8');
-        return wholeList(pages, { ...JSON_ARRAY, stands: standing(deps, request) });
-      }
-      const { entries, nextCursor } = await audio.page(owner, cursor, limit);
-      if (nextCursor !== null) {
-        const next = request.site.path(`/v1/audio/?limit=${limit}&cursor=${encodeURIComponent(nextCursor)}`);
-        reply.header('link', `<${next}>; rel="next"`);
-      }
-      return entries.map((entry) => audioFile(entry, id));
-    },
-  });
+  const schema = {
+    tags,
+    summary:
+      'Your audio files, however they were uploaded, the oldest first: all of them, or with limit a page at a time.',
+    querystring: AudioListQuery,
+    response: { 200: AudioFiles },
+    documented: { replies: { 200: ['Cache-Control', 'Link'] }, errors: SIGNED_IN },
+  } satisfies FastifySchema;
+  // Older programs leave out the slash.
+  for (const [url, shown] of [
+    ['/v1/audio/', schema],
+    ['/v1/audio', { ...schema, hide: true }],
+  ] as const) {
+    app.get<{ Querystring: AudioListQuery }>(url, {
+      schema: shown,
+      config: { needs: 'files:read' },
+      handler: async (request, reply) => {
+        const { limit, cursor = null } = request.query;
+        const { id } = request.principal;
+        const owner = ownerOf(request.principal);
+        reply.header('cache-control', 'no-store');
+        if (limit === undefined) {
+          const pages = pagesOf(async (after: string | null) => {
+            const { entries, nextCursor } = await audio.page(owner, after, WHOLE_LIST_STEP);
+            return { items: entries.map((entry) => audioFile(entry, id)), next: nextCursor };
+          }, cursor);
+          reply.type('application/json; charset=utf-8');
+          return wholeList(pages, { ...JSON_ARRAY, stands: standing(deps, request) });
+        }
+        const { entries, nextCursor } = await audio.page(owner, cursor, limit);
+        if (nextCursor !== null) {
+          const next = request.site.path(`/v1/audio/?limit=${limit}&cursor=${encodeURIComponent(nextCursor)}`);
+          reply.header('link', `<${next}>; rel="next"`);
+        }
+        return entries.map((entry) => audioFile(entry, id));
+      },
+    });
+  }
 }
 
 function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {

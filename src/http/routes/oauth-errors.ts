@@ -34,7 +34,7 @@ export function oauthRefusal(error: LadingError): ProblemReply {
   const status = error.code === 'validation_failed' ? 400 : CATALOGUE[error.code].status;
   const detail =
     error.code === 'unsupported_media_type' ? 'Send a form, application/x-www-form-urlencoded.' : error.message;
-  const refusal: OAuthRefusal = { error: codeOf(error), error_description: describable(detail) };
+  const refusal: OAuthRefusal = { error: codeOf(error), error_description: describable(detail), message: detail };
   const body = Buffer.from(JSON.stringify(refusal));
   const headers: Record<string, string> = {
     'content-type': 'application/json; charset=utf-8',
