@@ -209,9 +209,9 @@ const damaged: Kind = (random, place) => {
     frame(TYPE.data, END_STREAM, STREAM, bytesOf(random, random.int(0, 100))),
   ]);
   for (let n = random.int(1, 6); n > 0; n -= 1) sent[random.int(0, sent.length - 1)] = random.int(0, 255);
-  // What it says of its length may swallow what comes after.
+  // What it says of its length may swallow as much as a frame holds. Behind it comes DATA of no stream.
   const fate = 'either';
-  return { fate, frames: [sent, frame(TYPE.settings, 0, 0, Buffer.alloc(7))] };
+  return { fate, frames: [sent, Buffer.alloc(16_384 + 9)] };
 };
 
 const junkBytes: Kind = (random) => ({ fate: 'either', frames: [bytesOf(random, random.int(9, 3000))] });
