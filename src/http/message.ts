@@ -76,16 +76,20 @@ function twice(rawHeaders: readonly string[]): string | null {
 }
 
 /**
- * The target of a request as path and query. A target in absolute form (RFC 9112 §3.2.2) names the host, whatever `Host` says.
+ * The target of a request as path and query. A target in absolute form (RFC 9112 §3.2.2) names the host, whatever `Host` says; but a
+ * `Host` there must be, and a sound one (§3.2). Node's HTTP/2 refuses such a path.
  *
  *     GET http://files.example.org/health  →  /health
  */
-export function originForm(message: Pick<IncomingMessage, 'url' | 'headers'>): string {
-  const { url = '/' } = message;
+export function originForm(message: Pick<IncomingMessage, 'url' | 'headers' | 'httpVersion'>): string {
+  const { url = '/', headers, httpVersion } = message;
   const [found, authority = ''] = /^https?:\/\/([^/?#]*)/i.exec(url) ?? [];
   if (found === undefined) return url;
+  const { host } = headers;
   // Without `user@`, which is no part of a host; an empty one is refused like an empty Host.
-  message.headers.host = authority.slice(authority.lastIndexOf('@') + 1);
+  if (host === undefined ? httpVersion === '1.0' : isHost(host)) {
+    headers.host = authority.slice(authority.lastIndexOf('@') + 1);
+  }
   const rest = url.slice(found.length);
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
