@@ -1,4 +1,4 @@
-/** The settings in words: for `lading serve --help` and for the README. */
+/** The settings in words: for `lading serve --help` and for docs/settings.md. */
 import { SETTINGS, type Setting } from './settings.ts';
 
 /** The flags with their defaults, as `lading serve --help` prints them. */
@@ -11,7 +11,7 @@ export function helpText(): string {
   return rows.map(([left, right]) => `${left.padEnd(width)}${right}`).join('\n');
 }
 
-/** The settings as a Markdown table, as the README shows them. */
+/** The settings as a Markdown table, as docs/settings.md shows them. */
 export function settingsTable(): string {
   const rows = SETTINGS.map((setting: Setting) => {
     const shown = setting.name === 'workers' ? 'cores' : setting.default === null ? '' : `\`${setting.default}\``;

@@ -1,4 +1,4 @@
-/** Every setting of the server, in one table: parsing, `--help` and the README's list come from it. */
+/** Every setting of the server, in one table: parsing, `--help` and docs/settings.md come from it. */
 import { availableParallelism } from 'node:os';
 import type { Compat } from './compat.ts';
 import { GIB, MIB, TIB } from './protocol/sizes.ts';

@@ -1,4 +1,4 @@
-/** The receiver in docs/delivery.md, as written but for its port. */
+/** The receiver in examples/, as written but for its port. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,8 +15,7 @@ const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
 test('the receiver in the documentation takes what is signed, and nothing else', async (t) => {
   const server = await startServer(t, { LADING_WEBHOOK_PRIVATE: 'on' });
-  const page = await readFile(join(repoRoot(), 'docs/delivery.md'), 'utf8');
-  const [, example = ''] = /```js\n([\s\S]*?)```/.exec(page) ?? [];
+  const example = await readFile(join(repoRoot(), 'examples/webhook-receiver.mjs'), 'utf8');
   const anyPort = ".listen(0, '127.0.0.1', function () { console.log(this.address().port); });";
   const child = spawn(process.execPath, ['--input-type=module', '-e', example.replace('.listen(9000);', anyPort)], {
     env: { WEBHOOK_SECRET: SECRET },

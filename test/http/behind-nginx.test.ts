@@ -1,4 +1,4 @@
-/** The main stories through a real nginx with TLS, set up as the README says: at the root of a host, and below a path of it. */
+/** The main stories through a real nginx with TLS, set up with the files of deploy/: at the root of a host, and below a path of it. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';

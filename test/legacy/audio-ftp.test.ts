@@ -160,7 +160,7 @@ async function endTheDay(ask: Ask, recorder: Recorder, names: readonly string[])
 const ways: [string, (t: TestContext, server: TestServer) => Promise<Ask> | null][] = [
   ['by itself', (t, { origin }) => connectTo(t, origin)],
   [
-    'through the proxy of the README',
+    'through the proxy of deploy/nginx.conf',
     (t, { port }) =>
       hasNginx ? startNginx(t, port).then(({ origin, certificate }) => connectTo(t, origin, certificate)) : null,
   ],

@@ -280,7 +280,7 @@ const REPORTS = [
 const ways: [string, (t: TestContext, server: TestServer) => Promise<Ask> | null][] = [
   ['by itself', (t, { origin }) => connectTo(t, origin)],
   [
-    'through the proxy of the README',
+    'through the proxy of deploy/nginx.conf',
     (t, { port }) =>
       hasNginx ? startNginx(t, port).then(({ origin, certificate }) => connectTo(t, origin, certificate)) : null,
   ],

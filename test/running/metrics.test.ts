@@ -93,8 +93,8 @@ test('every metric has a type, a help text that says more than its name, and a n
 
 test('the rules and the table of the documentation name metrics that there are', async (t) => {
   const text = await metrics(await startServer(t));
-  const page = await readFile(join(repoRoot(), 'docs/operations.md'), 'utf8');
-  const named = new Set(page.match(/\blading_[a-z_]+/g));
+  const texts = ['docs/operations.md', 'deploy/alerts.yml'].map((name) => readFile(join(repoRoot(), name), 'utf8'));
+  const named = new Set((await Promise.all(texts)).join('\n').match(/\blading_[a-z_]+/g));
   assert.ok(named.size > 15);
   const known = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(([, name = '']) => name));
   for (const name of named) assert.ok(known.has(name.replace(/_bucket$/, '')), name);

@@ -1,4 +1,4 @@
-/** nginx as the README sets it up, word for word but for names, ports and the certificate. */
+/** nginx with the files of deploy/, word for word but for names, ports and the certificate. */
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -32,7 +32,7 @@ export async function startNginx(t: TestContext, port: number): Promise<NginxSer
   const { LADING_TLS_CERT: certificate, LADING_TLS_KEY: key } = await tlsSettings(folder);
   await mkdir(join(folder, 'logs'));
   const own = await freePort();
-  const site = (await readmeSite())
+  const site = (await deployedSite())
     .replace('127.0.0.1:8005', `127.0.0.1:${port}`)
     .replace('listen 443 ssl http2;', `listen 127.0.0.1:${own} ssl http2;`)
     .replace('/etc/ssl/files.example.org.pem', certificate)
@@ -76,11 +76,8 @@ ${site}
   return { origin: `https://localhost:${own}`, certificate };
 }
 
-/** The README's server, with its location below a path put in. */
-async function readmeSite(): Promise<string> {
-  const text = await readFile(join(repoRoot(), 'README.md'), 'utf8');
-  const [root = '', drive = ''] = [...text.matchAll(/```nginx\n([\s\S]*?)```/g)].map(([, block]) => block ?? '');
-  const [, shared = ''] = /location \/ \{\n.*proxy_pass .*\n([\s\S]*?)\n {2}\}/.exec(root) ?? [];
-  const below = drive.replace(/.*# …and every other line.*\n/, `${shared}\n`);
-  return root.replace(/\}\s*$/, `${below}}\n`);
+/** The server of deploy/nginx.conf, with the location of deploy/nginx-below-a-path.conf in it. */
+async function deployedSite(): Promise<string> {
+  const read = (name: string) => readFile(join(repoRoot(), 'deploy', name), 'utf8');
+  return (await read('nginx.conf')).replace(/\}\s*$/, `${await read('nginx-below-a-path.conf')}}\n`);
 }

@@ -1,7 +1,7 @@
-/** Somebody who follows the README: a server of its own in a folder of its own, a shell beside it, and one command after the other. */
+/** A reader who follows the documentation: a server of its own in a folder of its own, a shell beside it, and one command after the other. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -11,7 +11,7 @@ import { repoRoot } from './root.ts';
 /** The folder of the build that these tests belong to. */
 const BUILT = dirname(dirname(import.meta.dirname));
 const LIMIT_MS = 120_000;
-/** The address that the README uses. */
+/** The address that the documentation uses. */
 const ADDRESS = 'http://localhost:8005';
 
 type Piped = ChildProcessByStdio<Writable, Readable, Readable>;
@@ -39,10 +39,11 @@ export class Tour {
     return tour;
   }
 
-  /** What the README expects to find in the folder of the checkout. */
+  /** What the documentation expects to find in the folder of the checkout. */
   #layOut(): void {
     symlinkSync(BUILT, join(this.folder, 'dist'));
     copyFileSync(join(repoRoot(), 'package-lock.json'), join(this.folder, 'package-lock.json'));
+    cpSync(join(repoRoot(), 'examples'), join(this.folder, 'examples'), { recursive: true });
     // The packages as another project finds them; what npm packs of the client is the same code in fewer files.
     const installed = (name: string): string => {
       const folder = join(this.folder, 'node_modules', name);

@@ -1,4 +1,4 @@
-/** The OpenAPI document and a page to read it. Both open: they say nothing that the README does not. */
+/** The OpenAPI document and a page to read it. Both open: they say nothing that the documentation does not. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';

@@ -1,0 +1,38 @@
+/** Every example is run by a tour, and the files to deploy are valid. nginx.conf is run by test/http/behind-nginx.test.ts. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { blocks, page } from '../support/pages.ts';
+import { temporaryFolder } from '../support/processes.ts';
+import { findProgram, runProgram } from '../support/programs.ts';
+import { repoRoot } from '../support/root.ts';
+
+/** Examples with a test of their own. */
+const ELSEWHERE = ['webhook-receiver.mjs'];
+
+test('every example is run by a tour', () => {
+  const run = blocks(page('examples/README.md'))
+    .filter(({ info }) => info.startsWith('sh tour'))
+    .map(({ body }) => body)
+    .join('');
+  const examples = readdirSync(join(repoRoot(), 'examples')).filter((name) => !name.endsWith('.md'));
+  assert.ok(examples.length > 4);
+  for (const name of examples) {
+    assert.ok(page('examples/README.md').includes(`[${name}](${name})`), `examples/README.md does not show ${name}`);
+    if (!ELSEWHERE.includes(name)) assert.ok(run.includes(`examples/${name} `), `no tour runs ${name}`);
+  }
+});
+
+test('systemd accepts the unit', async (t) => {
+  if (findProgram('systemd-analyze') === null) return t.skip('systemd is not installed');
+  const folder = await temporaryFolder(t);
+  const unit = readFileSync(join(repoRoot(), 'deploy/lading.service'), 'utf8');
+  assert.match(unit, /^ExecStart=\/usr\/bin\/node /m);
+  const path = join(folder, 'lading.service');
+  // The program of this machine; the user and the file of settings need not exist for the check.
+  writeFileSync(path, unit.replace('/usr/bin/node', process.execPath));
+  const { stderr } = await runProgram('systemd-analyze', ['verify', '--man=no', path], folder);
+  const complaints = stderr.split('\n').filter((line) => line.includes('lading.service'));
+  assert.deepEqual(complaints, []);
+});

@@ -1,0 +1,71 @@
+/** Links and references of the documentation, and of comments to it, lead somewhere. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { anchors, PAGES, page, prose } from '../support/pages.ts';
+import { repoRoot } from '../support/root.ts';
+
+test('every link inside the documentation leads to a file and a heading', () => {
+  let seen = 0;
+  for (const path of PAGES) {
+    for (const [, target = ''] of prose(page(path)).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [file = '', anchor] = target.split('#');
+      const linked = file === '' ? path : join(dirname(path), file);
+      assert.ok(existsSync(join(repoRoot(), linked)), `${path}: ${target}: no such file`);
+      if (anchor !== undefined) assert.ok(anchors(page(linked)).has(anchor), `${path}: ${target}: no such heading`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 50, `only ${seen} links`);
+});
+
+test('the README leads to every page', () => {
+  const linked = [...page('README.md').matchAll(/\]\(([^)#\s]+)/g)].map(([, target]) => target);
+  for (const path of PAGES) {
+    if (path !== 'README.md' && !path.startsWith('clients/')) assert.ok(linked.includes(path), `no link to ${path}`);
+  }
+});
+
+test('every section of the protocol that a comment cites exists', () => {
+  const sections = new Set([...page('docs/protocol.md').matchAll(/^## (\d+)\. /gm)].map(([, number]) => number));
+  let seen = 0;
+  for (const path of ['src', 'workers', 'test', 'bench'].flatMap(sources)) {
+    const text = readFileSync(join(repoRoot(), path), 'utf8');
+    for (const [citation, section] of text.matchAll(/PROTOCOL(?:\.md)? §(\d+)/g)) {
+      assert.ok(sections.has(section), `${path}: ${citation}: docs/protocol.md has no such section`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 10, `only ${seen} citations`);
+});
+
+test('every page that a comment or text of the program names exists', () => {
+  for (const path of ['src', 'workers'].flatMap(sources)) {
+    const text = readFileSync(join(repoRoot(), path), 'utf8');
+    for (const [name] of text.matchAll(/\bdocs\/[a-z-]+\.md\b/g)) {
+      assert.ok(existsSync(join(repoRoot(), name)), `${path}: there is no ${name}`);
+    }
+  }
+});
+
+test('every npm script that is named exists', () => {
+  const { scripts } = JSON.parse(page('package.json')) as { scripts: object };
+  let seen = 0;
+  for (const path of PAGES) {
+    for (const [, run, short] of page(path).matchAll(/npm (?:run ([a-z:]+)|(start|test)\b)/g)) {
+      const name = run ?? short ?? '';
+      assert.ok(name in scripts, `${path}: there is no script ${name}`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 5);
+});
+
+/** The paths of all source files below a folder, from the root of the repository. */
+function sources(folder: string): string[] {
+  return readdirSync(join(repoRoot(), folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.(?:ts|tsx|js|mjs)$/.test(name))
+    .map((name) => join(folder, name));
+}
