@@ -1,17 +1,25 @@
 /**
- * How a file that was sent gets its name on an FTP server without replacing another one. FTP has no rename that refuses a name in use, so
- * the name is claimed first: a folder is made of which the name follows from it, which of several servers succeeds for one only.
+ * How a file that was sent gets its name on an FTP server without replacing another one. FTP has no rename that refuses a name in use, and
+ * no lock. So servers that deliver into one folder show each other what they are about to take: the temporary file itself is renamed to a
+ * sign, whose name follows from the wanted one, before anybody looks. Of two that want one name at one time, the one that looks later sees
+ * the sign of the other and waits. A sign is the file, so nothing else is made there and nothing has to be removed.
  */
 import { createHash } from 'node:crypto';
+import { setTimeout } from 'node:timers/promises';
 import { FTPError } from 'basic-ftp';
 import type { FtpTrace } from './ftp.ts';
 import type { FtpSession } from './ftp-session.ts';
-import { withId } from './naming.ts';
+import { namesFor, withId } from './naming.ts';
+
+/** While another server shows that it takes a name: how often to look again before the next name is tried, and after how long. */
+const ROUNDS = 6;
+const PAUSE_MS = 300;
 
 export interface Naming {
   id: string;
-  targetId: string;
+  /** Names for the file; the first that is free becomes its own. */
   names: Iterable<string>;
+  /** `.ID-RANDOM.part`. */
   temporary: string;
   /** The server says how large the temporary file is, so it can be asked which names are taken. */
   sized: boolean;
@@ -19,75 +27,90 @@ export interface Naming {
   keep(trace: FtpTrace): Promise<void>;
 }
 
-/** Targets whose server makes folders and removes none: claims would pile up there. */
-const unclaimed = new Set<string>();
+/** Renames the temporary file to the first free name. Rejects with what the server or the connection said. */
+export async function giveName(session: FtpSession, naming: Naming): Promise<void> {
+  const shown = await namesLike(session, naming.temporary, naming.temporary);
+  if (shown === null) await giveOwnName(session, naming);
+  else await giveFreeName(session, naming);
+}
 
-/**
- * Renames the temporary file to the first free name.
- * @returns what is left there to be removed
- */
-export async function giveName(session: FtpSession, naming: Naming): Promise<string[]> {
-  const listed = naming.sized ? null : await listing(session, naming.temporary);
-  const isTaken = async (name: string): Promise<boolean> => {
-    if (!naming.sized) return listed?.has(name) ?? false;
-    return typeof (await session.size(name)) === 'number';
+async function giveFreeName(session: FtpSession, naming: Naming): Promise<void> {
+  const { temporary, keep } = naming;
+  let at = temporary;
+  const move = async (to: string): Promise<void> => {
+    await keep({ remoteName: null, litter: [at, to] });
+    await session.client.rename(at, to);
+    at = to;
   };
-  // A server that says of no name whether it is there: one that nobody else uses.
-  const names = naming.sized || listed ? naming.names : uniqueNames(naming);
-  for (const name of names) {
-    if (await isTaken(name)) continue;
-    const claim = await claimOf(session, naming, name);
-    if (claim === null) continue;
-    const renamed = !(await isTaken(name)) && (await rename(session, naming, name));
-    const left = claim === '' || (await session.allows(`RMD ${claim}`)) ? [] : [`${claim}/`];
-    if (left.length > 0) unclaimed.add(naming.targetId);
-    if (renamed) return left;
-    await naming.keep({ remoteName: null, litter: [naming.temporary, ...left] });
+  for (const name of naming.names) {
+    const { sign, pattern } = signOf(name, temporary);
+    for (let round = 0; round < ROUNDS && !(await isTaken(session, naming, name, at)); round += 1) {
+      await move(sign);
+      const signs = await namesLike(session, pattern, sign);
+      if (signs !== null && signs.size === 1) {
+        if (await isTaken(session, naming, name, at)) break;
+        await keep({ remoteName: name, litter: [sign] });
+        if (await rename(session, sign, name)) return;
+        break;
+      }
+      // The other one may have looked before it could see this sign, so it is this one that steps back.
+      await move(temporary);
+      await setTimeout(PAUSE_MS * (0.5 + Math.random()));
+    }
   }
   throw new Error('every name that the file could have there is taken');
 }
 
-function uniqueNames({ names, id }: Naming): string[] {
+/** On a server that does not show what is there: a name that no other file has. */
+async function giveOwnName(session: FtpSession, { id, names, temporary, sized, keep }: Naming): Promise<void> {
   const [first = id] = names;
-  return [withId(first, id)];
+  for (const name of namesFor(withId(first, id))) {
+    if (sized && typeof (await session.size(name)) === 'number') continue;
+    await keep({ remoteName: name, litter: [temporary] });
+    if (await rename(session, temporary, name)) return;
+  }
+  throw new Error('every name that the file could have there is taken');
 }
 
-/** Every name in the folder; null when the server does not show what certainly is there. */
-async function listing(session: FtpSession, known: string): Promise<Set<string> | null> {
-  try {
-    const names = new Set((await session.client.list()).map(({ name }) => name));
-    return names.has(known) ? names : null;
-  } catch (error) {
-    if (session.client.closed || !(error instanceof FTPError)) throw error;
-    return null;
-  }
+/** The name that shows that somebody is about to take another one, and the pattern of those of everybody. */
+function signOf(name: string, temporary: string): { sign: string; pattern: string } {
+  const begin = `.lading-${createHash('sha256').update(name).digest('hex').slice(0, 16)}-`;
+  return { sign: begin + temporary.slice(1), pattern: `${begin}*` };
+}
+
+/** @param known a name that is certainly there */
+async function isTaken(session: FtpSession, { sized }: Naming, name: string, known: string): Promise<boolean> {
+  if (sized) return typeof (await session.size(name)) === 'number';
+  const names = await session.names();
+  if (names?.has(known)) return names.has(name);
+  throw new Error('the server does not show any more what is there');
 }
 
 /**
- * Claims a name, and keeps that the file is about to get it.
- * @returns the folder that claims it; empty where nobody may make folders, or none is to be made; null when somebody else claims it
+ * The names that a pattern fits, with one asterisk at its end or none.
+ * @param known fits, and is certainly there
+ * @returns null when the server does not show it
  */
-async function claimOf(session: FtpSession, naming: Naming, name: string): Promise<string | null> {
-  const { temporary, targetId, keep } = naming;
-  const folder = `.lading-${createHash('sha256').update(name).digest('hex').slice(0, 16)}.claim`;
-  if (await session.isFolder(folder)) return null;
-  const claims = !unclaimed.has(targetId);
-  await keep({ remoteName: name, litter: claims ? [temporary, `${folder}/`] : [temporary] });
-  if (!claims) return '';
-  if (await session.allows(`MKD ${folder}`)) return folder;
-  // It is not ours, so it is not to be removed.
-  await keep({ remoteName: name, litter: [temporary] });
-  return (await session.isFolder(folder)) ? null : '';
+async function namesLike(session: FtpSession, pattern: string, known: string): Promise<Set<string> | null> {
+  // Not every server knows patterns; a whole folder may be a long list.
+  for (const asked of [pattern, '']) {
+    const names = await session.names(asked);
+    if (names?.has(known)) {
+      const begin = pattern.replace(/\*$/, '');
+      return new Set([...names].filter((name) => name.startsWith(begin)));
+    }
+  }
+  return null;
 }
 
 /** False when the name turns out to be taken, by a folder for example. */
-async function rename(session: FtpSession, { temporary }: Naming, name: string): Promise<boolean> {
+async function rename(session: FtpSession, from: string, to: string): Promise<boolean> {
   try {
-    await session.client.rename(temporary, name);
+    await session.client.rename(from, to);
     return true;
   } catch (error) {
     if (session.client.closed || !(error instanceof FTPError)) throw error;
-    if ((await session.isFolder(name)) || typeof (await session.size(name)) === 'number') return false;
+    if ((await session.isFolder(to)) || typeof (await session.size(to)) === 'number') return false;
     throw error;
   }
 }

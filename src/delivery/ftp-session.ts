@@ -139,6 +139,17 @@ export class FtpSession {
     return true;
   }
 
+  /** Names in the folder, of which a pattern may choose; null when the server refuses. */
+  async names(pattern = ''): Promise<Set<string> | null> {
+    try {
+      const list = await this.client.list(pattern);
+      return new Set(list.map(({ name }) => name.slice(name.lastIndexOf('/') + 1)));
+    } catch (error) {
+      if (this.client.closed || !(error instanceof FTPError)) throw error;
+      return null;
+    }
+  }
+
   /** False when the server refuses. */
   async allows(command: string): Promise<boolean> {
     try {

@@ -11,8 +11,13 @@ import { giveName } from './ftp-names.ts';
 import { type FtpAccess, type FtpSession, withFtp } from './ftp-session.ts';
 
 const READ_BYTES = 256 * 1024;
+/** Temporary files of one delivery on a server that neither removes nor replaces them. */
+const MOST_LEFT = 3;
 /** Between the beginning and the end of the data connection of an empty file, from try to try. */
 const EMPTY_PAUSES_MS = [100, 1_000, 5_000];
+
+/** In all names of one try: what tells it from others. */
+const TRY = /^\.(?:lading-[0-9a-f]{16}-)?(.+-[0-9a-f]{8})\.part$/;
 
 /** What a delivery has done on a server so far, as it was kept before it was done. */
 export interface FtpTrace {
@@ -66,28 +71,66 @@ async function put(session: FtpSession, { target }: FtpAccess, file: FtpFile): P
   if (!done && trace.remoteName !== null) await keep({ ...trace, remoteName: null });
   if (trace.litter.length > 0) await keep({ ...trace, litter: await clean(session, trace.litter) });
   if (done) return;
-  // Another name for each try: a session of the server that is still there from the last one may go on writing.
-  const temporary = `.${file.id}-${randomBytes(4).toString('hex')}.part`;
-  await keep({ ...trace, litter: [...trace.litter, temporary] });
   try {
-    await send(session, file, temporary);
-  } catch (error) {
-    // At once, while the connection is there: on a full disk, what was sent of this file keeps others from being written.
-    if (!session.client.closed) await keep({ ...trace, litter: await clean(session, trace.litter) });
-    throw error;
-  }
-  const stored = (await session.size(temporary)) ?? null;
-  if (stored !== null && stored !== file.size) throw new Error(`the server has ${stored} of ${file.size} bytes`);
-  await oneAtATime(`${target.host}:${target.port}/${target.directory}`, async () => {
-    const naming = { ...file, targetId: target.id, temporary, sized: stored !== null };
-    const old = trace.litter.filter((name) => name !== temporary);
-    const left = await giveName(session, {
-      ...naming,
-      keep: (next) => keep({ ...next, litter: [...old, ...next.litter] }),
+    const old = trace.litter;
+    const temporary = await sendUnderSome(session, file, old, (litter) => keep({ ...trace, litter }));
+    const stored = (await session.size(temporary)) ?? null;
+    if (stored !== null && stored !== file.size) throw new Error(`the server has ${stored} of ${file.size} bytes`);
+    const others = old.filter((name) => name !== temporary);
+    await oneAtATime(`${target.host}:${target.port}/${target.directory}`, async () => {
+      await giveName(session, {
+        ...file,
+        temporary,
+        sized: stored !== null,
+        keep: (next) => keep({ ...next, litter: [...others, ...next.litter] }),
+      });
     });
     // It is stored with the word that it was delivered.
-    await file.keep({ ...trace, litter: [...old, ...left] }, false);
-  });
+    await file.keep({ ...trace, litter: others }, false);
+  } catch (error) {
+    // At once, while the connection is there: on a full disk, what was sent of this file keeps others from being written.
+    if (!session.client.closed) await keep({ remoteName: null, litter: await clean(session, trace.litter) });
+    throw error;
+  }
+}
+
+/**
+ * Sends the file under a temporary name. Where the server removes nothing, one that an earlier try left is written over: each try would
+ * leave a file of its own.
+ * @returns the name
+ */
+async function sendUnderSome(
+  session: FtpSession,
+  file: FtpFile,
+  old: readonly string[],
+  keep: (litter: readonly string[]) => Promise<void>,
+): Promise<string> {
+  const used = old.filter((name) => isTemporary(name, file.id));
+  for (const name of used) {
+    try {
+      await send(session, file, name);
+      return name;
+    } catch (error) {
+      if (session.client.closed || !isRefusedName(error)) throw error;
+      if (used.length >= MOST_LEFT)
+        throw new Error(`the server neither removes nor replaces ${name}`, { cause: error });
+    }
+  }
+  // Another name for each try: a session of the server that is still there from the last one may go on writing.
+  const temporary = `.${file.id}-${randomBytes(4).toString('hex')}.part`;
+  await keep([...old, temporary]);
+  await send(session, file, temporary);
+  return temporary;
+}
+
+/** True for a name that a try sends a file under; others are of its way to its last name, or a server's own. */
+function isTemporary(name: string, id: string): boolean {
+  return name.startsWith(`.${id}-`) && name.endsWith('.part');
+}
+
+/** The server refuses the name, not the bytes: not a full disk, for example. */
+function isRefusedName(error: unknown): boolean {
+  return error instanceof FTPError && (error.code === 550 || error.code === 553);
 }
 
 async function send(session: FtpSession, file: FtpFile, temporary: string): Promise<void> {
@@ -112,21 +155,29 @@ async function* bytesAfter(pauseMs: number, file: FtpFile): AsyncGenerator<Uint8
   yield* bytesOf(file, file.moved);
 }
 
-/** True when an earlier try gave the file its name and only the reply was lost: then nothing is left under the other one. */
+/** True when an earlier try gave the file its name and only the reply was lost: then nothing is left under the other one, kept last. */
 async function isDone(session: FtpSession, { trace: { remoteName, litter }, size }: FtpFile): Promise<boolean> {
   if (remoteName === null || (await session.size(remoteName)) !== size) return false;
-  for (const name of litter) if (!name.endsWith('/') && (await session.size(name)) !== null) return false;
-  return true;
+  const before = litter.findLast((name) => !name.endsWith('/'));
+  return before === undefined || (await session.size(before)) === null;
 }
 
 /** @returns what is still there */
 async function clean(session: FtpSession, litter: readonly string[]): Promise<string[]> {
   const left: string[] = [];
   for (const name of litter) {
+    // Folders were made by an earlier version.
     if (name.endsWith('/')) {
       const folder = name.slice(0, -1);
       if (!(await session.allows(`RMD ${folder}`)) && (await session.isFolder(folder))) left.push(name);
     } else if (!(await session.allows(`DELE ${name}`)) && (await session.size(name)) !== null) left.push(name);
+  }
+  // Some servers store under another name until a file is whole, and leave that one when they crash.
+  for (const key of new Set(litter.flatMap((name) => TRY.exec(name)?.[1] ?? []))) {
+    for (const name of (await session.names(`.*${key}*`)) ?? []) {
+      if (!name.includes(key) || left.includes(name)) continue;
+      if (!(await session.allows(`DELE ${name}`))) left.push(name);
+    }
   }
   return left;
 }

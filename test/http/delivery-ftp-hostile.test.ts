@@ -20,6 +20,7 @@ import { seededFolder } from '../support/identity.ts';
 import { atEnd, sign, startServer, type TestServer } from '../support/server.ts';
 
 const QUICK = { LADING_DELIVERY_RETRY_SECONDS: '1' };
+const FOUR_TRIES = { LADING_DELIVERY_ATTEMPTS: '4' };
 const skip = noFtpServer;
 const NAMED = { pattern: '{name}' };
 
@@ -63,6 +64,7 @@ async function removeTarget({ origin, admin }: TestServer, id: string): Promise<
 const large = Buffer.alloc(6 * 1024 * 1024, 'what is sent on ');
 const SLOW = { kilobytesPerSecond: 2048 };
 
+const DENIED = (...commands: string[]): string[] => [`<Limit ${commands.join(' ')}>`, 'DenyAll', '</Limit>'];
 const ways: [string, FtpOptions][] = [
   ['with TLS', { tls: true }],
   ['with TLS whose session must be reused', { tls: true, reuse: true }],
@@ -82,6 +84,20 @@ const ways: [string, FtpOptions][] = [
   ['that tells no sizes', { lines: ['<Limit SIZE>', 'DenyAll', '</Limit>'] }],
   ['that tells nothing', { lines: ['<Limit SIZE LIST NLST MLSD>', 'DenyAll', '</Limit>'] }],
   ['that makes no folders', { lines: ['<Limit MKD XMKD>', 'DenyAll', '</Limit>'] }],
+  ['that removes no folders', { lines: ['<Limit RMD XRMD>', 'DenyAll', '</Limit>'] }],
+  ['that removes nothing', { lines: ['<Limit RMD XRMD DELE>', 'DenyAll', '</Limit>'] }],
+  [
+    'that removes and overwrites nothing',
+    { overwrite: false, lines: ['<Limit RMD XRMD DELE>', 'DenyAll', '</Limit>'] },
+  ],
+  ['that shows nothing but sizes', { lines: ['<Limit LIST NLST MLSD MLST STAT>', 'DenyAll', '</Limit>'] }],
+  [
+    'that lists no hidden names',
+    { lines: ['ListOptions "-l" strict', 'FactsAdvertise off', ...DENIED('MLSD', 'MLST')] },
+  ],
+  ['that knows no MLSD', { lines: ['FactsAdvertise off', '<Limit MLSD MLST>', 'DenyAll', '</Limit>'] }],
+  ['that stores under hidden names', { lines: ['HiddenStores on', 'DeleteAbortedStores on'] }],
+  ['that gives nothing out', { lines: ['<Limit RETR>', 'DenyAll', '</Limit>'] }],
 ];
 
 for (const [how, options] of ways) {
@@ -275,15 +291,61 @@ test('two servers deliver the same names into one folder at one time: nothing is
   assert.deepEqual(found.sort(), sent.sort());
 });
 
-test('a claim that another server left behind costs the name, not the delivery', { skip }, async (t) => {
+test('what another server left as it took a name costs the name, not the delivery', { skip }, async (t) => {
   const { ftp, server } = await begin(t);
   await addTarget(server, ftp, NAMED);
-  await mkdir(join(ftp.home, '.lading-1ab52f8c3bd1c491.claim'));
-  await writeFile(join(ftp.home, 'theirs'), 'theirs');
+  const sign = '.lading-1ab52f8c3bd1c491-their-file-01234567.part';
+  await writeFile(join(ftp.home, sign), 'theirs');
   await store(server, 'letters.txt', ALPHABET);
   assert.equal((await settled(server, 'letters.txt'))[0]?.state, 'delivered');
-  await rm(join(ftp.home, '.lading-1ab52f8c3bd1c491.claim'), { recursive: true });
-  assert.deepEqual(await everything(ftp), ['letters_2.txt', 'theirs']);
+  assert.deepEqual(await everything(ftp), [sign, 'letters_2.txt']);
+});
+
+for (const [how, options] of [
+  ['it removes nothing', { lines: DENIED('DELE', 'RMD') }],
+  ['it removes and renames nothing but what is whole', { lines: [...DENIED('DELE', 'RMD'), 'HiddenStores on'] }],
+  ['it stores under hidden names', { lines: ['HiddenStores on'] }],
+] as [string, FtpOptions][]) {
+  test(`killed in mid-transfer, ${how}: the file arrives, and what can be removed is`, { skip }, async (t) => {
+    const { ftp, server } = await begin(t, { ...SLOW, ...options });
+    await addTarget(server, ftp, NAMED);
+    await store(server, 'large.bin', large);
+    await eventually(async () => {
+      const sizes = (await everything(ftp)).map((name) => stat(join(ftp.home, name)).then(({ size }) => size));
+      return (await Promise.all(sizes)).some((size) => size >= large.length / 4);
+    }, 'the middle of a transfer');
+    await ftp.stop();
+    await ftp.start();
+    assert.equal((await settled(server, 'large.bin'))[0]?.state, 'delivered');
+    assert.ok(large.equals(await readFile(join(ftp.home, 'large.bin'))));
+    const left = (await everything(ftp)).filter((name) => name !== 'large.bin');
+    if (!how.includes('nothing')) assert.deepEqual(left, []);
+    else assert.ok(left.length <= 1, left.join());
+  });
+}
+
+for (const overwrite of [true, false]) {
+  test(`it renames and removes nothing, ${overwrite ? 'and' : 'nor'} overwrites: tries do not pile up there`, {
+    skip,
+  }, async (t) => {
+    const { ftp, server } = await begin(t, { overwrite, lines: DENIED('RNFR', 'RNTO', 'DELE') }, FOUR_TRIES);
+    await addTarget(server, ftp, NAMED);
+    await store(server, 'letters.txt', ALPHABET);
+    const [delivery] = await settled(server, 'letters.txt');
+    assert.equal(delivery?.state, 'failed');
+    assert.match(delivery?.last_error ?? '', overwrite ? /^550 / : /neither removes nor replaces/);
+    assert.equal((await everything(ftp)).length, overwrite ? 1 : 3);
+  });
+}
+
+test('it renames nothing: its own words, and nothing stays', { skip }, async (t) => {
+  const { ftp, server } = await begin(t, { lines: DENIED('RNFR') }, FOUR_TRIES);
+  await addTarget(server, ftp, NAMED);
+  await store(server, 'letters.txt', ALPHABET);
+  const [delivery] = await settled(server, 'letters.txt');
+  assert.deepEqual([delivery?.state, delivery?.attempts], ['failed', 4]);
+  assert.match(delivery?.last_error ?? '', /^550 /);
+  assert.deepEqual(await everything(ftp), []);
 });
 
 test('with a tenant goes what was being sent for it, and a new one of its id sees nothing of it', {
