@@ -64,6 +64,20 @@ export function catalogContract(
     }
   });
 
+  test(`${name}: of changes that come at the same time none is lost`, async (t) => {
+    const { catalog, reopen } = await make(t);
+    const document = sealed({ undeclared: true });
+    await catalog.put(document);
+    await Promise.all([
+      catalog.amend(document.id, (before) => ({ ...before, contentType: 'text/plain' })),
+      catalog.amend(document.id, ({ undeclared: _, ...before }) => before),
+    ]);
+    for (const one of [catalog, await reopen()]) {
+      const found = await one.get(document.id);
+      assert.deepEqual([found?.contentType, found?.undeclared], ['text/plain', undefined]);
+    }
+  });
+
   test(`${name}: a change of what is there is stored`, async (t) => {
     const { catalog, reopen } = await make(t);
     const document = sealed({});

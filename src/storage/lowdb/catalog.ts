@@ -105,20 +105,19 @@ export class LowdbCatalog implements Catalog {
     await this.#removeReplacedBy(copy.id).catch(() => undefined);
   }
 
+  /**
+   * What is there is looked at when the write begins, for what was removed before must not come back, not even until a second write
+   * corrects the first. A file that replaces this one during the write says so itself, and removes the document afterwards.
+   */
   async amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void> {
-    const before = this.#byId.get(id);
-    if (before === undefined) return;
-    const copy = Object.freeze({ ...change(before) });
-    let over = false;
-    await this.#documents.put(id, copy, () => {
-      over = this.#byId.get(id) !== before;
-      if (!over) this.#index(copy);
+    let before: FileDocument | undefined;
+    const make = (): FileDocument | null => {
+      before = this.#byId.get(id);
+      return before === undefined ? null : Object.freeze({ ...change(before) });
+    };
+    await this.#documents.change(id, make, (after) => {
+      if (this.#byId.get(id) === before) this.#index(after);
     });
-    if (!over) return;
-    // Another change came first, or the file was replaced or removed: the document must not come back.
-    const now = this.#byId.get(id);
-    if (now === undefined) await this.#documents.remove(id, () => undefined);
-    else await this.#documents.put(id, now, () => undefined);
   }
 
   async remove(id: string): Promise<void> {

@@ -88,6 +88,16 @@ export class Documents<T extends object> {
     });
   }
 
+  /** As `put`, with a document made in the step before the write, when no other write of the key runs; null: nothing is written. */
+  change(key: string, make: () => T | null, then: (document: T) => void): Promise<void> {
+    return this.#inTurn(key, async () => {
+      const document = make();
+      if (document === null) return;
+      await new Low<T>(this.#adapter(key), document).write();
+      then(document);
+    });
+  }
+
   remove(key: string, then: () => void): Promise<boolean> {
     return this.#inTurn(key, async () => {
       const existed = await this.#files.remove(key);

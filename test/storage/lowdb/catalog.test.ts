@@ -167,6 +167,29 @@ test('of two documents that claim one place the newer is served, the older is re
   assert.equal(await catalog.has(older.id), true);
 });
 
+test('a change of a document that is being removed writes nothing, so that no crash brings it back', async () => {
+  const files = new Shelf();
+  const { catalog } = await open(files);
+  const document = documentOf({ state: 'sealed', size: 1, crc32: 1, completedAt: 1 });
+  await catalog.put(document);
+  const write = files.write.bind(files);
+  let writes = 0;
+  files.write = (key, text) => {
+    writes += 1;
+    return write(key, text);
+  };
+  const remove = files.remove.bind(files);
+  let amended: Promise<void> | null = null;
+  files.remove = (key) => {
+    amended = catalog.amend(document.id, (before) => ({ ...before, contentType: 'text/plain' }));
+    return remove(key);
+  };
+  await catalog.remove(document.id);
+  await amended;
+  assert.equal(writes, 0);
+  assert.equal(files.texts.size, 0);
+});
+
 test('a write that fails changes nothing that is found', async () => {
   const files = new Shelf();
   const { catalog } = await open(files);
