@@ -78,7 +78,7 @@ export class MultipartPart {
   async file(missing: 'validation_failed' | 'invalid_request' = 'validation_failed'): Promise<Readable> {
     const part = await this.#nextFile();
     if (!part) throw lacksPart(missing, this.#partName);
-    checkCodings(part);
+    checkPart(part);
     this.fileName = fileNameOf(part.headers['content-disposition'] ?? '');
     this.#inFile = true;
     part.content.once('end', () => {
@@ -167,10 +167,18 @@ async function textOf(content: Readable): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
-/** Encoded bytes must not become the file, whichever field says so (RFC 7578 §4.7 does away with the second one). */
-function checkCodings({ headers }: FormPart): void {
+/**
+ * Encoded bytes must not become the file, whichever field says so (RFC 7578 §4.7 does away with the second one), and neither must a part of
+ * another file.
+ */
+function checkPart({ headers }: FormPart): void {
   const coded = checkContentCoding(headers['content-encoding']);
   if (coded) throw coded;
+  if (headers['content-range'] !== undefined)
+    throw new LadingError(
+      'invalid_request',
+      'Content-Range is not accepted in a form: it brings a whole file, or a chunk whose header says where it belongs.',
+    );
   const transfer = headers['content-transfer-encoding']?.trim().toLowerCase() ?? 'binary';
   if (['7bit', '8bit', 'binary'].includes(transfer)) return;
   throw new LadingError('unsupported_media_type', 'Send the file as it is, without Content-Transfer-Encoding.', {

@@ -138,7 +138,7 @@ test('names that are not UTF-8 are refused everywhere, and never become one', as
   assert.deepEqual(await namesOf(server), []);
 });
 
-test('a file in a form has no coding of its own', async (t) => {
+test('a file in a form has no coding of its own, and is no part of another', async (t) => {
   const server = await startServer(t);
   const name = disposition('filename="a.wav"');
   for (const field of ['Content-Encoding: gzip', 'Content-Transfer-Encoding: base64']) {
@@ -148,6 +148,12 @@ test('a file in a form has no coding of its own', async (t) => {
     assert.equal(legacy.status, 415, legacy.body);
     const chunk = await sendForm(server, '/api/files/upload?filename=a.wav', name, field);
     assert.equal(chunk.status, 415, chunk.body);
+  }
+  for (const field of ['Content-Range: bytes 5-9/10', 'content-range: bytes */10', 'Content-Range: junk']) {
+    for (const path of ['/v1/audio/file', '/api/upload', '/api/files/upload?filename=a.wav']) {
+      const part = path === '/api/upload' ? name.replace('"file"', '"audio_file"') : name;
+      assert.equal((await sendForm(server, path, part, field)).status, 400, `${path} ${field}`);
+    }
   }
   assert.deepEqual(await namesOf(server), []);
   for (const field of ['Content-Encoding: identity', 'Content-Transfer-Encoding: binary']) {
