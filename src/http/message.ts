@@ -45,6 +45,17 @@ export function checkMessage(message: IncomingMessage): LadingError | null {
   return what === null ? null : new LadingError('invalid_request', what);
 }
 
+const BRINGS_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
+
+/**
+ * True for a request that may bring content and does not say how much. It has none (RFC 9112 §6.3), but what follows may be the content
+ * that its sender means: bytes of a file must not be read as requests.
+ */
+export function isUnframed({ method = '', headers }: IncomingMessage): boolean {
+  if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
+  return BRINGS_CONTENT.has(method);
+}
+
 function wrongVersion({ httpVersion, headers }: IncomingMessage): string | null {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not supported; send HTTP/1.1.`;
   if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) return 'HTTP/1.0 has no Transfer-Encoding.';

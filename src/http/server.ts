@@ -22,7 +22,7 @@ import type { RouteDeps, ServerDeps } from './deps.ts';
 import { guardConnections, guardRequests } from './guards.ts';
 import { createListener } from './listener.ts';
 import { pathOf, RequestLog } from './log.ts';
-import { checkMessage, markUnreadable, metadataForm, originForm, unreadableTarget } from './message.ts';
+import { checkMessage, isUnframed, markUnreadable, metadataForm, originForm, unreadableTarget } from './message.ts';
 import { Metrics } from './metrics.ts';
 import { notFound } from './not-found.ts';
 import { openapi } from './openapi/document.ts';
@@ -108,7 +108,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
     claimBody(request.raw);
     const wrong = checkMessage(request.raw) ?? unreadableTarget(request.raw) ?? checkTransferCoding(request.raw);
     // Of what comes behind `Upgrade` node's parser throws everything away: nobody may wait for an answer to it.
-    const ends = wrong !== null || request.headers.upgrade !== undefined;
+    const ends = wrong !== null || request.headers.upgrade !== undefined || isUnframed(request.raw);
     if (ends && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
     next(wrong ?? undefined);
   });
@@ -294,9 +294,7 @@ function answerError(
   const problem = inWordsOf(path, known ?? internalError(error));
   request.refusalCode = problem.code;
   auditRefusal(deps.audit, request, problem);
-  // What follows a request without a length may be the content that it means.
-  const last = problem.code === 'shutting_down' || problem.code === 'length_required';
-  if (last && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
+  if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   const write = request.routeOptions.config?.refusal ?? problemReply;
   const lingers = refuse(
     request,

@@ -98,3 +98,22 @@ test('a part of a file never becomes the file', async (t) => {
   const reply = await fetch(`${origin}/api/files/download/f`, { headers: client.headers });
   assert.equal(await reply.text(), whole);
 });
+
+test('what follows a request that may bring content and does not say how much is no request', async (t) => {
+  const server = await startServer(t);
+  const { origin, port, admin } = server;
+  const { authorization } = admin.headers;
+  const kept = `${origin}/api/files/content/kept`;
+  assert.equal((await fetch(kept, { method: 'PUT', headers: admin.headers, body: 'kept' })).status, 201);
+  const content = `DELETE /api/files/kept HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorization}\r\n\r\n`;
+  for (const operation of await operations(origin)) {
+    if (operation.method === 'DELETE') continue;
+    const wire = await Wire.open(port);
+    const lines = [`${operation.method} ${operation.path} HTTP/1.1`, 'Host: localhost', 'Tus-Resumable: 1.0.0'];
+    wire.head(...lines, `Authorization: ${authorization}`, 'X-Requested-With: test').send(content);
+    const { headers } = await wire.response();
+    assert.equal(headers.connection, 'close', `${operation.method} ${operation.path}`);
+    assert.equal(await wire.closed(), '', `${operation.method} ${operation.path}`);
+  }
+  assert.equal((await fetch(`${origin}/api/files/download/kept`, { headers: admin.headers })).status, 200);
+});
