@@ -61,13 +61,18 @@ export class Damage {
         this.#doors.warn('the bytes of a damaged file are there again', { id, owner, file: name });
       return null;
     }
+    const known = this.#damaged.has(id);
+    // Before the next look at the catalog: if its document goes then, so does this.
+    this.#damaged.set(id, there);
     // It may have been removed while the disk answered: its document goes first, then its bytes.
-    if (!(await this.#doors.catalog.has(id))) return null;
-    if (!this.#damaged.has(id)) {
+    if (!(await this.#doors.catalog.has(id))) {
+      this.#damaged.delete(id);
+      return null;
+    }
+    if (!known) {
       const words = 'bytes of a complete file are missing; restore them, or send the file again with overwrite=true';
       this.#doors.warn(words, { id, owner, file: name, size, bytes_there: there });
     }
-    this.#damaged.set(id, there);
     return there;
   }
 

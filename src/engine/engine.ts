@@ -415,13 +415,19 @@ export class Engine {
       await this.#current.assert(precondition, owner, name);
       await this.#sealer.seal(upload);
     }
+    const ended = await this.#uploads.holdName(owner, name, () =>
+      this.#endSealed(owner, name, upload ? undefined : precondition),
+    );
+    return ended ?? (await this.complete(owner, name, precondition));
+  }
+
+  /** Of a file that silence ended, somebody says now that it is complete. Null when a chunk goes on at its end: it is an upload again. */
+  async #endSealed(owner: string, name: string, precondition?: Precondition): Promise<FileStatus | null> {
+    if (this.#uploads.find(owner, name)?.document.continues) return null;
     const { sealed } = await this.#doors.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
-    if (!upload) await this.#current.assert(precondition, owner, name);
-    if (sealed.undeclared) {
-      // Silence ended it, and now somebody says so.
-      await this.#doors.catalog.amend(sealed.id, ({ undeclared: _, ...ended }) => ended);
-    }
+    await this.#current.assert(precondition, owner, name);
+    if (sealed.undeclared) await this.#doors.catalog.amend(sealed.id, ({ undeclared: _, ...ended }) => ended);
     return sealedStatus(sealed);
   }
 

@@ -53,10 +53,11 @@ export class Modified {
   /**
    * Last-Modified of a file that becomes complete now.
    * @param replaced that of the file that it takes the place of; null: there is none
+   * @param since when it could be read for the first time
    */
-  next({ owner, name }: FileDocument, replaced: number | null): number {
+  next({ owner, name }: FileDocument, replaced: number | null, since = this.#clock.now()): number {
     const before = Math.max(replaced ?? 0, this.#deleted.get(keyOf(owner, name)) ?? 0);
-    return Math.max(this.at(this.#clock.now()), nextSecond(before));
+    return Math.max(this.at(since), nextSecond(before));
   }
 
   /** The date as Last-Modified of bytes that came at it: none that was given out before the date was set back. */

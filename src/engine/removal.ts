@@ -50,8 +50,22 @@ export class Removal {
    * @throws LadingError `not_found`, `precondition_failed`
    */
   async remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
-    const { uploads, catalog, current, watchers, happened } = this.#deps;
     const removed = new Set<Removed>();
+    // Each time a chunk that goes on at the end of the file was first: it is an upload then.
+    while (!(await this.#removeFound(owner, name, removed, precondition)));
+    if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');
+    this.#deps.watchers.changed(owner, name);
+    return (['file', 'upload'] as const).filter((one) => removed.has(one));
+  }
+
+  /** Removes what is there now, and adds it to `removed`. False when the file has become an upload meanwhile. */
+  async #removeFound(
+    owner: string,
+    name: string,
+    removed: Set<Removed>,
+    precondition: Precondition | undefined,
+  ): Promise<boolean> {
+    const { uploads, catalog, current, happened } = this.#deps;
     const upload = uploads.findVisible(owner, name);
     const there = upload ?? uploads.asides(owner, name)[0];
     if (there || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
@@ -71,13 +85,10 @@ export class Removal {
     const { sealed } = await catalog.find(owner, name);
     // A replacement may have been sealed meanwhile; then this is another file.
     if (sealed) await current.assert(precondition, owner, name);
-    if (sealed && (await this.#removeOnce(sealed))) removed.add('file');
-    // A chunk that goes on at its end was first: now it is an upload.
-    else if (sealed && (await catalog.get(sealed.id))?.state === 'open')
-      return await this.remove(owner, name, precondition);
-    if (removed.size === 0) throw new LadingError('not_found', 'There is no file of this name.');
-    watchers.changed(owner, name);
-    return (['file', 'upload'] as const).filter((one) => removed.has(one));
+    const now = uploads.findVisible(owner, name);
+    if (!sealed) return now === upload || now?.document.continues === undefined;
+    if (await this.#removeOnce(sealed)) removed.add('file');
+    return (await catalog.get(sealed.id))?.state !== 'open';
   }
 
   /** False when another request removes the file, or has; it is gone then, too. */
@@ -150,10 +161,8 @@ export class Removal {
   }
 
   async #end(upload: OpenUpload, forGood = false): Promise<boolean> {
-    // A seal that has begun is let finish: afterwards it is a complete file.
-    await upload.sealing?.catch(() => {});
-    // Another request ends it, too. The file that it continued is there again afterwards.
-    await upload.reverting?.catch(() => {});
+    // A seal that has begun is let finish, and so is a file that takes its name, and whoever else ends it.
+    await upload.settled();
     if (upload.sealed || upload.over) return false;
     const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
     await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);

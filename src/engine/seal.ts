@@ -61,15 +61,16 @@ export class Sealer {
   }
 
   async #run(upload: OpenUpload, silent: boolean, judge?: () => Promise<void>): Promise<void> {
+    if (upload.replacing) await upload.replacing;
     if (upload.sealed) return;
     upload.closed = true;
-    const { owner, name, aside } = upload.document;
     try {
       await this.#deps.committer.idle(upload);
       // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
       await upload.quiet();
       upload.assertGoing();
       await this.#checkDigest(upload, silent);
+      const { owner, name, aside } = upload.document;
       if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#takeName(upload, judge));
       else await this.#becomeFile(upload, silent, []);
     } catch (error) {
@@ -82,6 +83,7 @@ export class Sealer {
   async #takeName(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
     const { catalog, succession } = this.#deps;
     const { owner, name } = upload.document;
+    upload.assertGoing();
     await succession.end(
       upload,
       // Nobody said that an upload of undeclared size is complete: should the new file never come, it still goes on.
@@ -154,7 +156,7 @@ export class Sealer {
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
     // The bytes of a file in pieces are sealed already.
     await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
-    const times = await this.#times(upload.document);
+    const times = await this.#times(upload);
     const { continues: _, staleAt: __, aside: ___, ends: ____, modifiedAt: _____, ...open } = upload.document;
     const undeclared = silent && open.size === null && open.reprDigest === null;
     const ended = ends.length > 0 ? { ends } : {};
@@ -177,7 +179,8 @@ export class Sealer {
    * A replacement is complete a second after what it replaces, so that completion times tell them apart; a date that was set back is
    * no reason to wait for the one before.
    */
-  async #times({ replaces, continues, ...document }: FileDocument): Promise<Times> {
+  async #times(upload: OpenUpload): Promise<Times> {
+    const { replaces, continues, ...document } = upload.document;
     const { clock, catalog, modified } = this.#deps;
     const now = clock.now();
     const replaced = replaces === null ? null : await catalog.get(replaces);
@@ -185,7 +188,9 @@ export class Sealer {
     const date = before?.completedAt ?? 0;
     const completedAt = date - now > MOST_SHIFT_MS ? now : Math.max(now, (Math.floor(date / 1000) + 1) * 1000);
     const lastModified = continues ? (document.modifiedAt ?? date) : replaced && (replaced.modifiedAt ?? date);
-    const next = Math.max(modified.next({ ...document, replaces }, lastModified), completedAt);
+    const next = upload.coveredSoFar
+      ? modified.next({ ...document, replaces }, lastModified, upload.lastCommitAt)
+      : Math.max(modified.next({ ...document, replaces }, lastModified), completedAt);
     return { completedAt, sealedAt: clock.steady(), ...(next === completedAt ? {} : { modifiedAt: next }) };
   }
 }

@@ -58,21 +58,21 @@ export class Succession {
     whole: (upload: OpenUpload) => Promise<void>,
     work: (ended: OpenUpload[]) => Promise<void>,
   ): Promise<void> {
-    if (upload.newest) await this.#makeWay(upload);
-    this.assertFree(upload);
-    const { owner, name } = upload.document;
-    await this.#deps.uploads.find(owner, name)?.reverting?.catch(() => {});
-    const there = this.#deps.uploads.find(owner, name);
-    if (there && (there.covered || there.coveredSoFar)) await whole(there);
-    this.assertFree(upload);
+    await this.#settle(upload, whole);
+    upload.assertGoing();
     const ended = this.#endedBy(upload);
     const held: Held[] = [];
+    let over = (): void => {};
+    const replacing = new Promise<void>((resolve) => {
+      over = resolve;
+    });
     try {
       for (const other of ended) {
         const all = other.tryReserve(ALL);
         if (!all) throw underWay();
         held.push(all);
         other.closed = true;
+        other.replacing = replacing;
       }
       for (const other of ended) await this.#deps.committer.idle(other);
       await announced(this.#deps.announce, ended.map(cancelled), async () => {
@@ -80,8 +80,12 @@ export class Succession {
         for (const other of ended) this.#over(other);
       });
     } finally {
-      for (const other of ended) if (!other.over) other.closed = false;
+      for (const other of ended.slice(0, held.length)) {
+        other.replacing = null;
+        if (!other.over) other.closed = false;
+      }
       for (const all of held) all.release();
+      over();
     }
     for (const { document } of ended) await this.#removeBytes(document);
   }
@@ -100,6 +104,19 @@ export class Succession {
       else if (uploads.find(owner, name) !== there) continue;
       else if (there.single && !there.visible) uploads.stepAside(there);
       else await cancel(there);
+    }
+  }
+
+  /** Whoever has the name is idle, and neither complete nor about to become so or to end. */
+  async #settle(upload: OpenUpload, whole: (upload: OpenUpload) => Promise<void>): Promise<void> {
+    const { owner, name } = upload.document;
+    for (;;) {
+      if (upload.newest) await this.#makeWay(upload);
+      this.assertFree(upload);
+      const there = this.#deps.uploads.find(owner, name);
+      if (there?.reverting) await there.reverting.catch(() => {});
+      else if (there?.sealing || there?.covered || there?.coveredSoFar) await whole(there);
+      else return;
     }
   }
 

@@ -44,7 +44,7 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
     try {
       if (due === 'seal') await deps.sealer.seal(upload, !upload.covered);
       else if (due === 'park') await park(upload, deps);
-      else await removeStale(upload, deps);
+      else if (!(await removeStale(upload, deps))) continue;
       swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
     } catch (error) {
       deps.warn('the sweep could not end an upload; the next one tries again', { id: upload.id, error });
@@ -55,7 +55,7 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
 
 /** A chunk on its way counts as something that came. */
 function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: SweepDeps): Due | null {
-  if (!upload.visible || upload.users > 0 || upload.over || upload.sealing) return null;
+  if (!upload.visible || upload.users > 0 || upload.over || upload.closed) return null;
   const quiet = clock.since(upload.lastCommitAt);
   if (upload.covered) return 'seal';
   if (settles(upload)) return quiet >= openEndedMs ? 'seal' : null;
@@ -91,7 +91,8 @@ async function park(upload: OpenUpload, deps: SweepDeps): Promise<void> {
   });
 }
 
-async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<void> {
+/** False when it was not to be removed any more. */
+async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
   const { uploads, committer, watchers, happened } = deps;
   const { document: file, stored } = upload;
   const reason = new LadingError(
@@ -99,9 +100,12 @@ async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<void> {
     'Nothing came for this upload for too long, so it was removed. Start it again.',
   );
   const expired = { type: 'upload.expired' as const, file, received: stored.bytes };
-  await announced(deps.announce, [expired], async () => {
+  return await announced(deps.announce, [expired], async () => {
+    // Its client may have come back while that was written down, or somebody else has ended it.
+    if (dueOf(upload, deps) !== 'remove') return false;
     await uploads.discard(upload, reason, () => committer.idle(upload));
     watchers.changed(file.owner, file.name);
     happened(expired);
+    return true;
   });
 }

@@ -60,6 +60,8 @@ export class OpenUpload {
   newest = false;
   /** While a continuation ends and the file that was complete before comes back: nobody may take its place meanwhile. */
   reverting: Promise<void> | null = null;
+  /** While another file takes its name: nobody may end it meanwhile. It is over then, or goes on if that file does not come. */
+  replacing: Promise<void> | null = null;
   /** Somebody was told that bytes of it count, or knows its address. */
   acknowledged = false;
   /** Set once the upload is over: what requests that still run are told. */
@@ -231,12 +233,18 @@ export class OpenUpload {
     }
   }
 
+  /** Resolves when nothing is on its way that decides what becomes of it: a seal, a file that takes its name, its own end. */
+  async settled(): Promise<void> {
+    const deciding = (): Promise<void> | null => this.sealing ?? this.replacing ?? this.reverting;
+    for (let one = deciding(); one; one = deciding()) await one.catch(() => {});
+  }
+
   /** Resolves when none of the segments that are at the workers now is any more. */
   async quiet(): Promise<void> {
     await Promise.allSettled(this.#writes);
   }
 
-  /** Throws `size_conflict` or `invalid_request` when a declaration disagrees with what is known already. */
+  /** Throws `size_conflict`, `invalid_request` or `already_exists` when a declaration disagrees with what is known already. */
   check(declaration: Declaration, storedEnd = this.stored.end): void {
     const { size, reprDigest } = declaration;
     if (size !== null && this.size !== null && size !== this.size) {

@@ -81,6 +81,11 @@ export class Uploads {
         continue;
       }
       const upload = this.#live.find(owner, name);
+      if (upload?.reverting) {
+        // What it continued is a complete file again in a moment.
+        await upload.reverting.catch(() => {});
+        continue;
+      }
       if (upload) return { target: { upload }, handles: await this.#hold(upload) };
       const made = this.#make(owner, name, overwrite).finally(() => this.#making.delete(key));
       this.#making.set(key, made);

@@ -19,6 +19,7 @@ export type Operation =
   | 'manifest.sync'
   | 'catalog.find'
   | 'catalog.put'
+  | 'catalog.amend'
   | 'catalog.remove'
   | 'inspector.digest'
   | 'inspector.verify';
@@ -141,7 +142,7 @@ export class Tap {
         has: (id) => catalog.has(id),
         get: (id) => catalog.get(id),
         put: (document) => run('catalog.put', () => catalog.put(document)),
-        amend: (id, change) => catalog.amend(id, change),
+        amend: (id, change) => run('catalog.amend', () => catalog.amend(id, change)),
         remove: (id) => run('catalog.remove', () => catalog.remove(id)),
         follow: (listener) => catalog.follow(listener),
       },
