@@ -83,7 +83,8 @@ export class Committer {
     const first = accepted[0];
     if (!first) return;
     const fresh = accepted.flatMap((pending) => pending.fresh);
-    const goesOn = accepted.some(({ declaration }) => declaration.staleAt === undefined);
+    // Only this side says that it is parked, or has its name now; its client is not back for that.
+    const goesOn = accepted.some(({ declaration }) => !declaration.place && declaration.staleAt === undefined);
     const document = goesOn ? withoutStaleness(declared) : declared;
     // What reads as complete is promised to be durable (PROTOCOL §3), whatever the durability.
     const durable = this.#deps.durability === 'chunk' || upload.completeWith(fresh, document);
@@ -103,7 +104,7 @@ export class Committer {
       upload.lastCommitAt = time;
     }
     if (!upload.visible && accepted.every(({ declaration }) => declaration.atOnce)) upload.document = document;
-    else await this.#writeDocument(upload, document, time);
+    else await this.#writeDocument(upload, document, goesOn ? time : null);
     for (const pending of accepted) pending.resolve();
   }
 
@@ -135,7 +136,8 @@ export class Committer {
     return { accepted, document };
   }
 
-  async #writeDocument(upload: OpenUpload, document: FileDocument, time: number): Promise<void> {
+  /** @param time of what came; null: nothing did */
+  async #writeDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
     if (upload.closed || (upload.visible && document === upload.document)) return;
     const created = { type: 'file.created' as const, file: document };
     const put = (): Promise<void> => this.#putDocument(upload, document, time);
@@ -143,17 +145,16 @@ export class Committer {
     else await announced(this.#deps.announce, [created], put);
   }
 
-  async #putDocument(upload: OpenUpload, document: FileDocument, time: number): Promise<void> {
+  async #putDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
     // An upload that was deleted during this round must not come back by its document.
     upload.assertGoing();
     const before = upload.document;
-    // Parking changes nothing about when something last came.
-    const written = document.staleAt === undefined ? { ...document, updatedAt: time } : document;
+    const written = time === null ? document : { ...document, updatedAt: time };
     await this.#deps.catalog.put(written);
     upload.document = written;
     if (!upload.visible) this.#deps.happened({ type: 'file.created', file: written });
     upload.visible = true;
-    if (before.staleAt === undefined || written.staleAt !== undefined) return;
+    if (before.staleAt === undefined || written.staleAt !== undefined || time === null) return;
     this.#deps.usage.resumed(upload);
     upload.lastCommitAt = time;
   }

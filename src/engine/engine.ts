@@ -41,6 +41,7 @@ import type { OpenUpload } from './upload.ts';
 import { Uploads } from './uploads.ts';
 import { NO_QUOTA, Usage } from './usage.ts';
 import { type Verified, verifyFile } from './verify.ts';
+import { Waiting } from './waiting.ts';
 import { type Watch, Watchdog, type Watched } from './watchdog.ts';
 import { Watchers } from './watchers.ts';
 import { type Inspect, WholeFiles, type WholeIntent } from './whole.ts';
@@ -111,6 +112,7 @@ export class Engine {
   readonly #downloads: Downloads;
   readonly #damage: Damage;
   readonly #removal: Removal;
+  readonly #waiting: Waiting;
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
   #stopping = false;
@@ -164,6 +166,8 @@ export class Engine {
       happened,
       announce,
     });
+    const track = (work: () => Promise<void>): Promise<void> => this.#receive(work);
+    this.#waiting = new Waiting({ ...doors, uploads, committer, watchers, track, warn });
     const deps: IngestDeps = {
       ...doors,
       uploads,
@@ -185,7 +189,7 @@ export class Engine {
     };
     this.#ingest = new Ingest(deps);
     this.#whole = new WholeFiles(deps);
-    this.#appends = new Appends(deps, cancel, (work) => this.#receive(work));
+    this.#appends = new Appends(deps, cancel, track);
   }
 
   get #lifetime(): Lifetime {
@@ -236,6 +240,7 @@ export class Engine {
       // A digest over a large file takes its time; the upload shows as whole but not complete meanwhile.
       if (upload.document.reprDigest === null) await sealed;
     }
+    await this.#waiting.resume();
     this.#appends.resume();
     this.#damage.begin();
     return recovered;
@@ -249,7 +254,8 @@ export class Engine {
     if (upload) {
       const replaced = upload.visible && upload.coveredSoFar && intent.overwrite;
       if (upload.parked) this.#usage.check(intent.owner, { openUploads: 1 });
-      if (!replaced) upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null });
+      if (!replaced)
+        upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null, byName: true });
       if (replaced || !upload.visible) await this.#ingest.judge(intent, upload);
       return;
     }

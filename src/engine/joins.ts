@@ -145,7 +145,7 @@ export class Joins {
    * bytes count; a crash in between leaves pieces that the next try replaces. False where the disk cannot share.
    */
   async #link(upload: OpenUpload, parts: OpenUpload[]): Promise<boolean> {
-    const { blobs, catalog, committer, sealer, uploads, usage } = this.#deps;
+    const { blobs, committer, sealer, uploads, usage } = this.#deps;
     const { owner } = upload.document;
     const filled = parts.filter(({ size }) => size !== null && size > 0);
     const size = sizeOf(parts) ?? 0;
@@ -157,9 +157,10 @@ export class Joins {
         if (!(await uploads.using(part, () => blobs.share(part.id, id)))) return false;
         pieces.push({ id, size: part.size ?? 0 });
       }
-      upload.assertGoing();
-      await catalog.put({ ...upload.document, pieces });
-      upload.document = { ...upload.document, pieces };
+      const declaration = { size: null, reprDigest: null, contentType: null, pieces };
+      await uploads.using(upload, (handles) => committer.commit(upload, handles, [], declaration));
+      // Another file is about to take its name.
+      if (upload.document.pieces !== pieces) throw upload.closedError();
     } finally {
       if (upload.document.pieces !== pieces) for (const { id } of pieces) await blobs.remove(id);
     }

@@ -43,18 +43,32 @@ export async function recover(deps: RecoverDeps): Promise<Recovered> {
     recovered.leftovers += 1;
   }
   const documents = await deps.catalog.listOpen();
-  await eachOf(documents, AT_ONCE, async (document) => {
+  const take = async (document: FileDocument): Promise<void> => {
     deps.assertGoing();
-    const { upload, forgotten } = await replay(deps, document);
+    const { upload, forgotten } = await replay(deps, await withoutGone(deps, document));
     recovered.forgotten += forgotten;
     if (upload) recovered.uploads += 1;
-  });
+  };
+  const [waiting, others] = [documents.filter(({ aside }) => aside), documents.filter(({ aside }) => !aside)];
+  await eachOf(others, AT_ONCE, take);
+  // Those that wait for a name, in the order in which they began.
+  await eachOf(
+    waiting.sort((a, b) => a.createdAt - b.createdAt),
+    1,
+    take,
+  );
   await eachOf(deps.usage.begunBefore(), AT_ONCE, async ({ id, owner }) => {
     deps.assertGoing();
     const records = await deps.manifests.read(id).catch(() => []);
     deps.usage.received(owner, records);
   });
   return recovered;
+}
+
+/** A crash between the deletion of a file and the end of its replacement leaves the latter: nothing is readable then. */
+async function withoutGone({ catalog }: RecoverDeps, document: FileDocument): Promise<FileDocument> {
+  const { replaces } = document;
+  return replaces === null || (await catalog.has(replaces)) ? document : { ...document, replaces: null };
 }
 
 async function replay(

@@ -67,7 +67,9 @@ export class Removal {
   ): Promise<boolean> {
     const { uploads, catalog, current, happened } = this.#deps;
     const upload = uploads.findVisible(owner, name);
-    const there = upload ?? uploads.asides(owner, name)[0];
+    // Before one of them gets the name of what is removed first.
+    const asides = uploads.asides(owner, name);
+    const there = upload ?? asides[0];
     if (there || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
     // An upload of undeclared size reads as the complete file of its name until more comes.
     const read = upload?.coveredSoFar === true;
@@ -81,7 +83,7 @@ export class Removal {
         for (const happening of endOf({ file, received: stored.bytes }, read, removed.has('file'))) happened(happening);
       });
     }
-    for (const waiting of uploads.asides(owner, name)) if (await this.cancelUpload(waiting)) removed.add('upload');
+    for (const waiting of asides) if (await this.cancelUpload(waiting)) removed.add('upload');
     const { sealed } = await catalog.find(owner, name);
     // A replacement may have been sealed meanwhile; then this is another file.
     if (sealed) await current.assert(precondition, owner, name);

@@ -76,6 +76,8 @@ export class Sealer {
     } catch (error) {
       upload.closed = false;
       throw error;
+    } finally {
+      this.#deps.uploads.freed(upload);
     }
   }
 

@@ -23,8 +23,11 @@ export class UploadTable {
 
   /** The one that a document speaks of. */
   of(document: FileDocument): OpenUpload | null {
+    const { id } = document;
     const upload = this.#live.get(uploadKey(document));
-    return upload?.id === document.id ? upload : null;
+    // Its document may say a moment earlier than this table that it has the name for which it waited.
+    const found = upload?.id === id ? upload : this.#live.get(uploadKey({ ...document, aside: true }));
+    return found?.id === id ? found : null;
   }
 
   /** Those that wait for this name, the oldest first. */

@@ -18,6 +18,12 @@ export interface Declaration {
   staleAt?: number;
   /** A file has the bytes of this piece. */
   joined?: boolean;
+  /** Said by a request that names the file: an upload with an address of its own listens to its address alone. */
+  byName?: boolean;
+  /** It waits for its name no longer, and replaces this file. */
+  place?: { replaces: string | null };
+  /** Where its bytes are, if not in its own blob. */
+  pieces?: FileDocument['pieces'];
   /** The upload has no document before the one of the complete file: all of it becomes known in one step. */
   atOnce?: boolean;
 }
@@ -294,6 +300,8 @@ export class OpenUpload {
         algorithm: declaration.reprDigest.algorithm,
         value: encodeDigest(declaration.reprDigest),
       });
+    if (declaration.place) return document.aside ? placed(document, declaration.place) : document;
+    if (declaration.pieces) return { ...document, pieces: declaration.pieces };
     const { resource } = document;
     const ends = declaration.ends === true && resource?.endsWhenTold === true;
     const same = size === document.size && contentType === document.contentType && reprDigest === document.reprDigest;
@@ -318,6 +326,11 @@ export class OpenUpload {
   assertGoing(): void {
     if (this.over) throw this.over;
   }
+}
+
+/** The document of an upload that waits for its name no longer. */
+function placed({ aside: _, ends: __, ...document }: FileDocument, place: { replaces: string | null }): FileDocument {
+  return { ...document, ...place };
 }
 
 /** Digests are kept as base64 in documents. */

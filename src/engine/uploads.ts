@@ -29,6 +29,8 @@ export class Uploads {
   /** Names for which an upload is being made, so that two first chunks make one, or which one is about to take. */
   readonly #making = new Map<string, Promise<unknown>>();
 
+  #free: (owner: string, name: string) => void = () => {};
+
   constructor(deps: UploadsDeps) {
     this.#deps = deps;
   }
@@ -176,6 +178,21 @@ export class Uploads {
     this.#live.change(upload, { ...upload.document, aside: true });
   }
 
+  /** An upload that waited for its name has it now. */
+  placed(upload: OpenUpload): void {
+    if (!upload.document.aside && this.#live.delete(upload)) this.#live.add(upload);
+  }
+
+  /** Calls `listener` whenever nobody may have a name any more for which others wait. */
+  whenFree(listener: (owner: string, name: string) => void): void {
+    this.#free = listener;
+  }
+
+  /** An upload of this name is over, or will not take it. */
+  freed({ document }: OpenUpload): void {
+    this.#free(document.owner, document.name);
+  }
+
   /** Runs `work` while whoever enters the name waits, so that nothing begins there. */
   async holdName<T>(owner: string, name: string, work: () => Promise<T>): Promise<T> {
     const key = slotKey(owner, name);
@@ -289,12 +306,14 @@ export class Uploads {
         upload.reverting = null;
       });
       await upload.reverting;
+      this.freed(upload);
       return;
     }
     this.drop(upload);
     await idle();
     // The document first: without it the bytes are a leftover that the next start removes.
     if (upload.visible || upload.written) await this.#deps.catalog.remove(upload.id);
+    this.freed(upload);
     await removeBytes(this.#deps.blobs, upload.document);
   }
 
