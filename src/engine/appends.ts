@@ -99,10 +99,17 @@ export class Appends {
       const held = upload.visible ? null : upload.tryReserve(ALL);
       try {
         if (!held || upload.document.resource) continue;
-        await current.assert(intent.precondition, owner, intent.name);
-        upload.document = { ...upload.document, resource: documentOf(intent, secret, parts) };
-        const { size, contentType, reprDigest = null } = intent;
-        await committer.commit(upload, handles, [], { size, reprDigest, contentType });
+        const before = upload.document;
+        // At once: who else has come for the name is to see that it has an address.
+        upload.document = { ...before, resource: documentOf(intent, secret, parts) };
+        try {
+          await current.assert(intent.precondition, owner, intent.name);
+          const { size, contentType, reprDigest = null } = intent;
+          await committer.commit(upload, handles, [], { size, reprDigest, contentType });
+        } catch (error) {
+          if (!upload.visible) upload.document = before;
+          throw error;
+        }
         if (!intent.partial) this.#deps.watchers.changed(owner, name);
         return { upload, address: { id: upload.id, secret } };
       } finally {
@@ -185,10 +192,10 @@ export class Appends {
     const resource = document?.resource;
     if (!document || !resource || !sameHash(resource.keyHash, hashOf(secret))) throw gone();
     const { owner, name } = document;
-    const { creator, metadata, partial, final } = resource;
+    const { creator, metadata, partial, final, endsWhenTold = false } = resource;
     const { clock, limits } = this.#deps;
     const kind = partial ? 'partial' : final ? 'join' : 'plain';
-    const shared = { owner, name, creator, metadata, kind, said: final?.said ?? null } as const;
+    const shared = { owner, name, creator, metadata, kind, said: final?.said ?? null, endsWhenTold } as const;
     if (document.state === 'sealed') {
       const size = document.size ?? 0;
       // The address is good as long after the end as it would have been without one.

@@ -251,6 +251,10 @@ export class Engine {
     if (this.#stopping) throw shuttingDown();
     this.#ingest.checkIntent(intent);
     const upload = this.#uploads.find(intent.owner, intent.name);
+    if (upload?.document.resource) {
+      checkSealedSize(await this.#ingest.besideAddress(intent), intent.declaredSize);
+      return;
+    }
     if (upload) {
       const replaced = upload.visible && upload.coveredSoFar && intent.overwrite;
       if (upload.parked) this.#usage.check(intent.owner, { openUploads: 1 });

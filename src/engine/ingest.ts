@@ -35,6 +35,7 @@ import type { DigestsBehind } from './late.ts';
 import type { Lifetime } from './parking.ts';
 import { type Received, Receiver } from './receiver.ts';
 import {
+  addressed,
   assertStands,
   checkSealedDigest,
   checkSealedSize,
@@ -45,6 +46,7 @@ import {
   fileTooLarge,
   outOfBounds,
   revoked,
+  underWay,
 } from './refusals.ts';
 import { completedBy } from './repeat.ts';
 import type { Running } from './resource.ts';
@@ -136,6 +138,8 @@ interface Arrival {
   watchReceiver(receiver: Receiver): void;
   watchReserved(reserved: Held): void;
 }
+
+const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
 type Write = (job: SegmentJob) => Promise<SegmentResult>;
 
@@ -309,6 +313,10 @@ export class Ingest {
         return { upload: null, handles: null, sealed };
       }
       const { upload } = target;
+      if (upload.document.resource) {
+        await uploads.leave(upload);
+        return { upload: null, handles: null, sealed: await this.besideAddress(intent) };
+      }
       const more = extent !== null && extent.end >= upload.stored.end;
       if (more && upload.size === null && upload.sealing) {
         // Silence is sealing it at this moment; then this chunk continues the file.
@@ -327,18 +335,25 @@ export class Ingest {
     }
   }
 
+  /**
+   * What a chunk is compared with while an upload with an address of its own has the name: the complete file. Bytes of two protocols would
+   * make a file that nobody sent.
+   * @throws LadingError `already_exists`
+   */
+  async besideAddress({ owner, name, overwrite }: ChunkIntent): Promise<FileDocument> {
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    if (!sealed || overwrite) throw addressed();
+    return sealed;
+  }
+
   async #receiveInto(arrival: Arrival, upload: OpenUpload, handles: Handles): Promise<FileStatus> {
     const { intent, header, inbox } = arrival;
     const declaration: Declaration = {
       size: intent.declaredSize,
       reprDigest: intent.reprDigest,
       contentType: intent.contentType,
+      byName: true,
     };
-    if (upload.document.resource?.final)
-      throw new LadingError(
-        'already_exists',
-        'The file of this name is made of other uploads; wait until it is complete.',
-      );
     upload.check(declaration);
     if (upload.size !== null && header.end >= upload.size) throw outOfBounds(header.end, upload.size);
     const reserved = await arrival.hold(upload.reserve(header, inbox.gone));
@@ -503,8 +518,12 @@ export class Ingest {
       checkSealedSize(sealed, 0);
       return sealedStatus(sealed);
     }
+    // Nothing else may begin in an upload that has just been made.
+    const held = upload.visible ? null : upload.tryReserve(ALL);
     try {
-      const declaration: Declaration = { size: 0, reprDigest: intent.reprDigest, contentType: intent.contentType };
+      if (upload.single) throw underWay();
+      const { reprDigest, contentType } = intent;
+      const declaration: Declaration = { size: 0, reprDigest, contentType, byName: true };
       upload.check(declaration);
       if (intent.contentDigest)
         await this.#checkContentDigest(upload.id, intent.contentDigest, { start: 0, end: -1 }, new Uint8Array());
@@ -514,6 +533,7 @@ export class Ingest {
       await this.#deps.committer.commit(upload, handles, [], declaration);
       return await this.#acknowledge(upload, undefined);
     } finally {
+      held?.release();
       await this.#deps.uploads.leave(upload);
     }
   }

@@ -63,6 +63,14 @@ export function underWay(): LadingError {
   );
 }
 
+/** A request that names the file, while an upload of that name goes on at an address of its own. */
+export function addressed(): LadingError {
+  return new LadingError(
+    'already_exists',
+    'A file of this name is being uploaded by tus or as a resumable upload. Send to the address of that upload, wait until it is complete, or cancel it.',
+  );
+}
+
 /** @param stands of an intent; see there */
 export function assertStands(stands: (() => boolean) | undefined): void {
   if (stands?.() === false) throw revoked();

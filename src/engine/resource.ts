@@ -97,6 +97,8 @@ export interface ResourceState {
   kind: 'plain' | 'partial' | 'join';
   /** Of a join: how the client named its parts. */
   said: string | null;
+  /** Unfinished: complete only when an append says so. */
+  endsWhenTold: boolean;
 }
 
 /** A request that receives. */

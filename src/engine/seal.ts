@@ -179,7 +179,7 @@ export class Sealer {
 
   /**
    * A replacement is complete a second after what it replaces, so that completion times tell them apart; a date that was set back is
-   * no reason to wait for the one before.
+   * no reason to wait for the one before. What could be read before has its date: it does not become another file by its seal.
    */
   async #times(upload: OpenUpload): Promise<Times> {
     const { replaces, continues, ...document } = upload.document;

@@ -6,6 +6,7 @@ import type { FileDocument, Manifest, ManifestRecord, Part, SegmentJob, SegmentR
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import { type Extent, ExtentSet, lengthOf } from '../protocol/extents.ts';
+import { addressed } from './refusals.ts';
 
 /** What chunk requests may say about the whole file. Null: said nothing. */
 export interface Declaration {
@@ -60,7 +61,7 @@ export class OpenUpload {
   written = false;
   /** Requests among its users; others are this side's own, as when it is parked or sealed. */
   senders = 0;
-  /** One request brings all of it: others know of it when it is complete, and not before. */
+  /** One request brings all of it: others know of it when it is complete, and say nothing of it before. */
   single = false;
   /** What else is under way for its name does not keep it from becoming the file. */
   newest = false;
@@ -252,7 +253,8 @@ export class OpenUpload {
 
   /** Throws `size_conflict`, `invalid_request` or `already_exists` when a declaration disagrees with what is known already. */
   check(declaration: Declaration, storedEnd = this.stored.end): void {
-    const { size, reprDigest } = declaration;
+    const { size, reprDigest, byName } = declaration;
+    if (byName && this.document.resource) throw addressed();
     if (size !== null && this.size !== null && size !== this.size) {
       throw new LadingError('size_conflict', `The size of this file was declared as ${this.size}, not ${size}.`, {
         expected: this.size,

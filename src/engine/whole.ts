@@ -166,6 +166,8 @@ export class WholeFiles {
         try {
           return await work(upload, handles);
         } finally {
+          upload.single = false;
+          upload.newest = false;
           whole.release();
         }
       } finally {

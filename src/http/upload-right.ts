@@ -4,7 +4,7 @@
  */
 import type { FastifyRequest } from 'fastify';
 import type { Principal, Subject } from '../contracts.ts';
-import type { ResourceAddress } from '../engine/resource.ts';
+import type { ResourceAddress, ResourceState } from '../engine/resource.ts';
 import { LadingError } from '../errors.ts';
 import { ownerKey } from '../identity/policy.ts';
 import { bearerToken, standing } from './auth.ts';
@@ -46,11 +46,26 @@ export async function principalOfAddress(deps: RouteDeps, request: FastifyReques
   return deps.identity.subject(creator.kind, creator.id);
 }
 
-/** @throws LadingError `not_found` when the upload is somebody else's */
-export async function ownUpload(deps: RouteDeps, request: FastifyRequest, address: ResourceAddress): Promise<void> {
-  const { owner } = await deps.engine.resource(address, true);
+/** @throws LadingError `not_found` when the upload is somebody else's, or another protocol's */
+export async function ownUpload(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  address: ResourceAddress,
+  protocol: 'tus' | 'resumable',
+): Promise<void> {
+  const state = await deps.engine.resource(address, true);
   const { tenant, id } = request.principal;
-  if (owner !== ownerKey(tenant, id)) throw new LadingError('not_found', 'There is no such upload, or it has ended.');
+  if (state.owner !== ownerKey(tenant, id) || !speaks(state, protocol))
+    throw new LadingError('not_found', 'There is no such upload, or it has ended.');
+}
+
+/**
+ * One protocol must not say of another one's upload how long it is or that it is over. Of a complete one nothing can be said any more; one
+ * whose end was told and that is not complete yet may be of either.
+ */
+function speaks({ kind, complete, endsWhenTold, offset, size }: ResourceState, protocol: 'tus' | 'resumable'): boolean {
+  if (protocol === 'tus') return !endsWhenTold;
+  return complete || endsWhenTold || (kind === 'plain' && offset === size);
 }
 
 /** False once whoever sends may do so no longer. */

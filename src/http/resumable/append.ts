@@ -28,7 +28,7 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
   if (offset === null) throw new LadingError('invalid_request', 'Upload-Offset is missing, or no whole number.');
   const ends = endsOf(request);
   const length = contentLength(request);
-  await ownUpload(deps, request, address);
+  await ownUpload(deps, request, address, 'resumable');
   const said = lengthOf(headers);
   const implied = ends && length !== null ? offset + length : null;
   if (said !== null && implied !== null && said > implied)

@@ -6,7 +6,7 @@ import { addressOf, ownUpload } from '../upload-right.ts';
 
 export async function cancel(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const address = addressOf((request.params as { address: string }).address);
-  await ownUpload(deps, request, address);
+  await ownUpload(deps, request, address, 'resumable');
   await deps.engine.removeResource(address, preconditionOf(request));
   return reply.removeHeader('upload-complete').removeHeader('upload-incomplete').code(204).send();
 }

@@ -19,7 +19,7 @@ export async function offset(deps: RouteDeps, request: FastifyRequest, reply: Fa
     )
   )
     throw new LadingError('invalid_request', 'Who asks how far an upload is says nothing of it.');
-  await ownUpload(deps, request, address);
+  await ownUpload(deps, request, address, 'resumable');
   const state = await deps.engine.resource(address);
   stateFields(deps, reply, state);
   sayComplete(request, reply, state.complete);

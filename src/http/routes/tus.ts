@@ -74,7 +74,7 @@ function fileRoute(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): v
       },
       async (request, reply) => {
         const address = addressOf((request.params as { address: string }).address);
-        await ownUpload(deps, request, address);
+        await ownUpload(deps, request, address, 'tus');
         const { owner, name } = await deps.engine.resource(address, true);
         return send({ owner, name, id: address.id }, request, reply);
       },

@@ -68,6 +68,8 @@ const schema = {
       'invalid_name',
       // Deleted while the chunk was on its way.
       'not_found',
+      // An upload with an address of its own has the name, or a whole file is on its way to it.
+      'already_exists',
       'size_conflict',
       'chunk_conflict',
       'file_complete',

@@ -24,7 +24,7 @@ export async function append(deps: RouteDeps, request: FastifyRequest, reply: Fa
     proof: proofOf(request),
     precondition: preconditionOf(request),
   };
-  await ownUpload(deps, request, address);
+  await ownUpload(deps, request, address, 'tus');
   wantBody(request, reply);
   try {
     // "If the offsets do not match, the Server MUST respond with the 409 Conflict status without modifying the upload resource"; "The

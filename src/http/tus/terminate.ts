@@ -6,7 +6,7 @@ import { addressOf, ownUpload } from '../upload-right.ts';
 
 export async function terminate(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = addressOf((request.params as { address: string }).address);
-  await ownUpload(deps, request, address);
+  await ownUpload(deps, request, address, 'tus');
   // "The Server SHOULD free associated resources and MUST respond with the 204 No Content status confirming that the upload was
   // terminated. For all future requests to this URL, the Server SHOULD respond with the 404 or 410."
   await deps.engine.removeResource(address, preconditionOf(request));
