@@ -43,8 +43,7 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
     if (due === null) continue;
     try {
       if (due === 'seal') await deps.sealer.seal(upload, !upload.covered);
-      else if (due === 'park') await park(upload, deps);
-      else if (!(await removeStale(upload, deps))) continue;
+      else if (!(await (due === 'park' ? park : removeStale)(upload, deps))) continue;
       swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
     } catch (error) {
       deps.warn('the sweep could not end an upload; the next one tries again', { id: upload.id, error });
@@ -72,8 +71,11 @@ export function settles(upload: OpenUpload): boolean {
   return upload.size === null && !upload.document.resource && bytes > 0 && bytes === end && upload.notWhole !== end;
 }
 
-/** By the way that chunks take, so that one that comes at this moment and this do not miss each other. */
-async function park(upload: OpenUpload, deps: SweepDeps): Promise<void> {
+/**
+ * By the way that chunks take, so that one that comes at this moment and this do not miss each other. False when it was not to be parked
+ * any more.
+ */
+async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
   const { clock, uploads, committer, watchers, happened } = deps;
   const parking = { size: null, reprDigest: null, contentType: null, staleAt: clock.now() };
   const expiresAt = deps.removeMs === null ? null : parking.staleAt + deps.removeMs;
@@ -83,11 +85,13 @@ async function park(upload: OpenUpload, deps: SweepDeps): Promise<void> {
     received: upload.stored.bytes,
     expiresAt: upload.parked ? expiryOf(upload, deps) : expiresAt,
   });
-  await announced(deps.announce, [stale()], async () => {
+  return await announced(deps.announce, [stale()], async () => {
+    if (dueOf(upload, deps) !== 'park') return false;
     await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
-    if (!upload.parked) return;
+    if (!upload.parked) return false;
     watchers.changed(upload.document.owner, upload.document.name);
     happened(stale());
+    return true;
   });
 }
 
