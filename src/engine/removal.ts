@@ -122,7 +122,8 @@ export class Removal {
     if (!removed) return false;
     // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
     const replacement = await uploads.findMade(sealed.owner, sealed.name);
-    if (replacement?.document.replaces === sealed.id) await this.#end(replacement);
+    if (replacement?.document.replaces === sealed.id)
+      await (replacement.visible ? this.cancelUpload(replacement) : this.#end(replacement));
     await removeBytes(blobs, sealed);
     return true;
   }
