@@ -415,7 +415,9 @@ export class Engine {
         const { gaps, more } = stored.gaps(upload.size ?? stored.end, MOST_GAPS);
         throw new LadingError(
           'not_contiguous',
-          'Bytes are missing. Send what `missing` lists, then complete the file.',
+          upload.document.resource
+            ? 'The file is being uploaded by tus or as a resumable upload. Whoever sends it says when it is complete.'
+            : 'Bytes are missing. Send what `missing` lists, then complete the file.',
           {
             missing: gaps,
             missing_more: more,
