@@ -107,7 +107,8 @@ test('what follows a request that may bring content and does not say how much is
   assert.equal((await fetch(kept, { method: 'PUT', headers: admin.headers, body: 'kept' })).status, 201);
   const content = `DELETE /api/files/kept HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${authorization}\r\n\r\n`;
   for (const operation of await operations(origin)) {
-    if (operation.method === 'DELETE') continue;
+    // Who signed out could delete nothing any more.
+    if (operation.method === 'DELETE' || operation.path.endsWith('/logout')) continue;
     const wire = await Wire.open(port);
     const lines = [`${operation.method} ${operation.path} HTTP/1.1`, 'Host: localhost', 'Tus-Resumable: 1.0.0'];
     wire.head(...lines, `Authorization: ${authorization}`, 'X-Requested-With: test').send(content);
