@@ -70,6 +70,7 @@ export class Sealer {
       await upload.quiet();
       upload.assertGoing();
       await this.#checkDigest(upload, silent);
+      if (silent && isAsBefore(upload)) return await this.#asBefore(upload);
       const { owner, name, aside } = upload.document;
       if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#takeName(upload, judge));
       else await this.#becomeFile(upload, silent, []);
@@ -79,6 +80,13 @@ export class Sealer {
     } finally {
       this.#deps.uploads.freed(upload);
     }
+  }
+
+  /** Nothing came of what was to continue a complete file: it is that file again, and not completed once more. */
+  async #asBefore(upload: OpenUpload): Promise<void> {
+    const over = new LadingError('not_found', 'Nothing continued the file of this name, which is complete.');
+    await this.#deps.uploads.discard(upload, over, async () => {});
+    this.#deps.watchers.changed(upload.document.owner, upload.document.name);
   }
 
   /** Of an upload that waited for its name. */
@@ -195,4 +203,9 @@ export class Sealer {
       : Math.max(modified.next({ ...document, replaces }, lastModified), completedAt);
     return { completedAt, sealedAt: clock.steady(), ...(next === completedAt ? {} : { modifiedAt: next }) };
   }
+}
+
+function isAsBefore({ document, stored }: OpenUpload): boolean {
+  const { continues, reprDigest } = document;
+  return continues !== undefined && reprDigest === null && stored.end === continues.size;
 }

@@ -207,6 +207,33 @@ test('an upload with an address and an empty file begin at the same moment: each
   }
 });
 
+test('a file that a refused chunk would have continued is not completed once more', async (t) => {
+  const tap = new Tap();
+  const wrap = tap.wrap;
+  const completed: string[] = [];
+  const happened = ({ type }: { type: string }): void => {
+    if (type === 'file.completed') completed.push(type);
+  };
+  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), happened }) });
+  const under = await startEngine(t, { openEndedSeconds: 0 }, { tap });
+  await send(under.engine, NAME, 0, OLD);
+  await under.engine.sweep();
+  const before = await under.engine.status(OWNER, NAME);
+  await refused(send(under.engine, NAME, OLD.length - 1, text('XY')), 'chunk_conflict');
+  for (const again of [async () => {}, under.restart, under.crash]) {
+    await again();
+    await under.engine.sweep();
+    const { updated_at: _, ...after } = await under.engine.status(OWNER, NAME);
+    assert.deepEqual(after, (({ updated_at: __, ...rest }) => rest)(before));
+    assert.deepEqual(completed, ['file.completed']);
+    assert.equal(under.engine.usage(OWNER).openUploads, 0);
+  }
+  await send(under.engine, NAME, OLD.length, text('xyz'));
+  await under.engine.sweep();
+  assert.equal(completed.length, 2);
+  assert.equal((await download(under.engine, NAME)).toString(), 'beforexyz');
+});
+
 test('a file whose upload was readable keeps its date until another one takes its place', async (t) => {
   t.mock.timers.enable({ apis: ['Date'], now: Date.UTC(2030, 0, 1) });
   const { engine } = await startEngine(t);
