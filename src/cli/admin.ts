@@ -1,6 +1,6 @@
 /** `lading admin reset`: a way back in for whoever has the data directory and no administrator. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { OfflineIdentity } from '../compose.ts';
+import type { OfflineIdentity } from '../compose/offline-identity.ts';
 import type { Enrolled } from '../identity/clients.ts';
 import { EXIT, exitCodeOf, UsageError } from './exit.ts';
 import { Output } from './output.ts';
@@ -75,7 +75,7 @@ function show(out: Output, made: Reset): void {
 async function reset({ dataDir, role, id }: Options): Promise<Reset> {
   const { ConfigError, loadConfig, parseFlags } = await import('../config.ts');
   const { findEnvironment } = await import('../environment.ts');
-  const { openIdentity } = await import('../compose.ts');
+  const { openIdentity } = await import('../compose/offline-identity.ts');
   try {
     const flags = parseFlags(dataDir === undefined ? [] : ['--data-dir', dataDir]);
     const { config } = loadConfig(flags, findEnvironment().env);

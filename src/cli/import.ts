@@ -1,6 +1,6 @@
 /** `lading import`: clients, roles and the FTP target from the `config.ini` of an older server. */
 import type { Command } from 'commander';
-import type { OfflineIdentity } from '../compose.ts';
+import type { OfflineIdentity } from '../compose/offline-identity.ts';
 
 import type { Found, FoundClient, FoundFtp } from '../import/config-ini.ts';
 import type { AuditAction } from '../protocol/audit-schemas.ts';
@@ -69,7 +69,7 @@ async function importFrom(file: string, { dataDir, dryRun = false }: Options): P
   const found = await read(file);
   const { ConfigError, loadConfig, parseFlags } = await import('../config.ts');
   const { findEnvironment } = await import('../environment.ts');
-  const { openIdentity } = await import('../compose.ts');
+  const { openIdentity } = await import('../compose/offline-identity.ts');
   try {
     const flags = parseFlags(dataDir === undefined ? [] : ['--data-dir', dataDir]);
     const { config } = loadConfig(flags, findEnvironment().env);

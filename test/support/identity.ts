@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { openIdentity } from '../../src/compose.ts';
+import { openIdentity } from '../../src/compose/offline-identity.ts';
 import type { Identity } from '../../src/identity/identity.ts';
 import type { Role } from '../../src/protocol/schemas.ts';
 import { ADMIN, atEnd } from './server.ts';

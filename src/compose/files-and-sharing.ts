@@ -1,0 +1,27 @@
+/** Ends share links and grants with the files that they are for. */
+import type { Catalog } from '../contracts.ts';
+import type { Identity } from '../identity/identity.ts';
+import type { Warn } from './warn.ts';
+
+/** Removes what is shared of a file when the file is deleted or replaced, and at the start what a crash left behind. */
+export async function endSharingWithFiles(identity: Identity, catalog: Catalog, warn: Warn): Promise<void> {
+  await identity.filesAtStart(
+    (id) => catalog.has(id),
+    async (owner, name) => {
+      const { sealed, open } = await catalog.find(owner, name);
+      return sealed ?? (open?.continues ? open : null);
+    },
+  );
+  const failed = (id: string) => (error: unknown) => {
+    warn('share links or grants of a removed file could not be ended; the next start tries again', { id, error });
+  };
+  catalog.follow(({ id, replaces }, there) => {
+    if (there && replaces !== null) identity.grants.fileReplaced(replaces, id).catch(failed(id));
+    // An updated document is removed and added again, and so is the name of a file that is replaced.
+    if (!there)
+      void catalog
+        .has(id)
+        .then(async (has) => (has ? undefined : identity.fileGone(id)))
+        .catch(failed(id));
+  });
+}

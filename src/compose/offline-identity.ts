@@ -1,0 +1,62 @@
+/** Who may sign in, opened without a server: for commands that work on a data directory. */
+import { SteadyClock } from '../clock.ts';
+import type { Config } from '../config.ts';
+import { Targets } from '../delivery/targets.ts';
+import { Audit } from '../identity/audit.ts';
+import { Identity } from '../identity/identity.ts';
+import { Vault } from '../identity/vault.ts';
+import { hasData, openDiskStore } from '../storage/disk/store.ts';
+import { checkTarget } from '../storage/lowdb/delivery-documents.ts';
+import { openCollection, openIdentityStores } from './documents.ts';
+import { sealingKey as keyOf } from './secrets.ts';
+
+/** Who may sign in, without a server. */
+export interface OfflineIdentity {
+  identity: Identity;
+  audit: Audit;
+  /** Where files are delivered to. */
+  targets(): Promise<Targets>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens it in a data directory that no server uses, and locks the directory until `close`. Skips damaged documents, as the server does.
+ * @returns null when the directory holds no data of a server; with `make` it is set up instead
+ * @throws DirectoryInUse while a server uses the directory
+ */
+export async function openIdentity(
+  {
+    dataDir,
+    refreshDays,
+    sealingKey = null,
+  }: Pick<Config, 'dataDir' | 'refreshDays'> & Partial<Pick<Config, 'sealingKey'>>,
+  { make = false }: { make?: boolean } = {},
+): Promise<OfflineIdentity | null> {
+  if (!make && !(await hasData(dataDir))) return null;
+  const store = await openDiskStore({ dataDir, workers: 1 });
+  // Nothing is recovered here, so an unclean stop stays one.
+  const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
+  try {
+    const reports = { onDamaged: () => {}, onMended: () => {} };
+    const stores = await openIdentityStores(store, reports);
+    const clock = new SteadyClock({ kept: await store.dateBox.read() });
+    const identity = await Identity.open(stores, clock, { refreshSeconds: refreshDays * 24 * 3600 });
+    const failed = (_entry: object, error: unknown): void => {
+      throw error;
+    };
+    const audit = new Audit({ log: store.auditLog, clock, failed });
+    const close = async (): Promise<void> => {
+      await identity.close();
+      await audit.close();
+      await closeStore();
+    };
+    const targets = async (): Promise<Targets> => {
+      const documents = await openCollection(store, 'targets', checkTarget, reports);
+      return Targets.open(documents, new Vault(await keyOf({ sealingKey }, store)), clock);
+    };
+    return { identity, audit, targets, close };
+  } catch (error) {
+    await closeStore();
+    throw error;
+  }
+}

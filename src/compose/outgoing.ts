@@ -1,0 +1,47 @@
+/** What makes connections to other servers: the voice provider and sign-in providers. */
+import type { Agent } from 'undici';
+import { providerVoice } from '../calls/provider.ts';
+import { sipVoice } from '../calls/sip.ts';
+import { consoleVoice, type Voice } from '../calls/voice.ts';
+import type { Config } from '../config.ts';
+import type { Clock } from '../contracts.ts';
+import { type OutsideProvider, openIdProvider, yandexProvider } from '../identity/outside.ts';
+import { fetchThrough, outgoingAgent } from '../outgoing.ts';
+import type { Warn } from './warn.ts';
+
+/** The way in which codes are spoken; null when the settings name none. */
+export function voiceOf(config: Config, warn: Warn): Voice | null {
+  const { voice, voiceUrl, voiceAccount, voiceToken, voiceFrom, sipAddress, sipPassword, publicUrl } = config;
+  if (voice === 'console') return consoleVoice((line) => console.log(line));
+  if (voice === 'http' && voiceUrl !== null && voiceAccount !== null && voiceToken !== null && voiceFrom !== null) {
+    const callback = publicUrl === null ? null : `${publicUrl}/calls/provider`;
+    const settings = { url: voiceUrl, account: voiceAccount, token: voiceToken, from: voiceFrom, callback };
+    return providerVoice(settings, agentFor([voiceUrl], config, warn));
+  }
+  if (voice === 'sip' && sipAddress !== null) return sipVoice({ address: sipAddress, password: sipPassword });
+  return null;
+}
+
+/** Providers that people can sign in with. */
+export function federatedProviders(config: Config, clock: Clock, warn: Warn): OutsideProvider[] {
+  const { oidcIssuer: issuer, oidcClientId, oidcClientSecret, yandexClientId, yandexClientSecret } = config;
+  const { yandexOauthUrl: oauthUrl, yandexLoginUrl: loginUrl } = config;
+  const found: OutsideProvider[] = [];
+  if (issuer !== null && oidcClientId !== null && oidcClientSecret !== null) {
+    const fetch = fetchThrough(agentFor([issuer], config, warn));
+    found.push(openIdProvider(issuer, { clientId: oidcClientId, clientSecret: oidcClientSecret, fetch, clock }));
+  }
+  if (yandexClientId !== null && yandexClientSecret !== null && oauthUrl !== null && loginUrl !== null) {
+    const fetch = fetchThrough(agentFor([oauthUrl, loginUrl], config, warn));
+    const client = { clientId: yandexClientId, clientSecret: yandexClientSecret, fetch, clock };
+    found.push(yandexProvider({ oauthUrl, loginUrl }, client));
+  }
+  return found;
+}
+
+/** Connections to the origins that settings name, wherever these are. */
+function agentFor(trusted: string[], { webhookPrivate }: Config, warn: Warn): Agent {
+  const refused = (origin: string): void =>
+    warn('not connected: this is not of the public internet, and no setting names it', { origin });
+  return outgoingAgent({ trusted, allowPrivate: webhookPrivate === 'on', timeoutMs: 10_000, refused });
+}

@@ -1,0 +1,30 @@
+/** Takes up a changed TLS certificate and a moved log file without a restart (SIGHUP). */
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { type Config, readTls } from '../config.ts';
+import { replaceCertificate } from '../http/listener.ts';
+import type { LogOutput } from '../http/log-output.ts';
+
+export interface ReloadDeps {
+  config: Config;
+  log: Logger;
+  output: LogOutput;
+  server: FastifyInstance;
+}
+
+/** Reads the certificate and its key again for new connections, and opens the log file again. Logs what fails and keeps the old one. */
+export function reload({ config, log, output, server }: ReloadDeps): void {
+  try {
+    output.reopen();
+  } catch (error) {
+    log.error({ err: error }, 'the log file could not be reopened; logging goes on to the old one');
+  }
+  try {
+    const tls = readTls(config);
+    if (tls !== null) replaceCertificate(server.server, tls);
+  } catch (error) {
+    log.error({ err: error }, 'the TLS certificate could not be read; the old one stays in use');
+    return;
+  }
+  log.info({ tls: config.tls !== null, log_file: config.logFile }, 'reloaded');
+}

@@ -1,0 +1,189 @@
+/** Opens every room of the server below HTTP, in the order in which they need each other. */
+import type { Logger } from 'pino';
+import { AudioLibrary } from '../audio/library.ts';
+import { Calls } from '../calls/calls.ts';
+import type { Config } from '../config.ts';
+import type { Catalog, Clock, FileHappening } from '../contracts.ts';
+import { Deliveries } from '../delivery/deliveries.ts';
+import { Targets } from '../delivery/targets.ts';
+import { WebhookSender } from '../delivery/webhook.ts';
+import { Engine } from '../engine/engine.ts';
+import { Events } from '../events/events.ts';
+import type { JwtKeys } from '../http/signatures.ts';
+import { Audit } from '../identity/audit.ts';
+import { Identity } from '../identity/identity.ts';
+import { holderOf } from '../identity/policy.ts';
+import { Quotas } from '../identity/quotas.ts';
+import { SecondFactor } from '../identity/second-factor.ts';
+import { Vault } from '../identity/vault.ts';
+import type { DiskStore } from '../storage/disk/store.ts';
+import { checkAudio } from '../storage/lowdb/audio-documents.ts';
+import { checkCall } from '../storage/lowdb/call-documents.ts';
+import { openLowdbCatalog } from '../storage/lowdb/catalog.ts';
+import { checkDelivery, checkTarget } from '../storage/lowdb/delivery-documents.ts';
+import { type DocumentReports, openCollection, openIdentityStores } from './documents.ts';
+import { endSharingWithFiles } from './files-and-sharing.ts';
+import { voiceOf } from './outgoing.ts';
+import { jwtKeys, sealingKey } from './secrets.ts';
+import type { Warn } from './warn.ts';
+
+/** What every room is opened with. */
+export interface Ground {
+  config: Config;
+  store: DiskStore;
+  clock: Clock;
+  log: Logger;
+  warn: Warn;
+}
+
+export interface Rooms {
+  identity: Identity;
+  events: Events;
+  audit: Audit;
+  keys: JwtKeys;
+  quotas: Quotas;
+  audio: AudioLibrary;
+  targets: Targets;
+  calls: Calls;
+  secondFactor: SecondFactor;
+  deliveries: Deliveries;
+  engine: Engine;
+}
+
+export async function openRooms(ground: Ground): Promise<Rooms> {
+  const { config, store, clock, warn } = ground;
+  const reports = reportsTo(ground.log);
+  const identity = await Identity.open(await openIdentityStores(store, reports), clock, {
+    refreshSeconds: config.refreshDays * 24 * 3600,
+    accessSeconds: config.tokenMinutes * 60,
+    sessionSeconds: config.sessionDays * 24 * 3600,
+  });
+  const events = new Events(clock);
+  const listeners: { deliveries: Deliveries | null } = { deliveries: null };
+  const audit = openAudit(ground, events, listeners);
+  const keys = await jwtKeys(config, store, clock);
+  const catalog = await openCatalog(ground, reports);
+  const quotas = new Quotas(identity, {
+    bytes: config.quotaBytes,
+    openUploads: config.quotaOpenUploads,
+    dayBytes: config.quotaDayBytes,
+  });
+  await endSharingWithFiles(identity, catalog, warn);
+  const documents = await openCollection(store, 'audio', checkAudio, reports);
+  const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, warn });
+  const vault = new Vault(await sealingKey(config, store));
+  const targets = await Targets.open(await openCollection(store, 'targets', checkTarget, reports), vault, clock);
+  const calls = await openCalls(ground, vault, reports);
+  const secondFactor = new SecondFactor(identity, clock, config.requireOtp, config.otpHours);
+  secondFactor.restore(calls.proofs());
+  const deliveries = await openDeliveries(ground, { targets, catalog, events, audit }, reports);
+  listeners.deliveries = deliveries;
+  identity.alsoOfTenants((tenant) => deliveries.forgetTenant(tenant));
+  const engine = openEngine(ground, { catalog, quotas, events, deliveries });
+  return { identity, events, audit, keys, quotas, audio, targets, calls, secondFactor, deliveries, engine };
+}
+
+function reportsTo(log: Logger): DocumentReports {
+  return {
+    onDamaged: (key, error) => log.error({ key, err: error }, 'a damaged document was skipped; the rest is served'),
+    onMended: (key, mended) => log.warn({ key, mended }, 'a number in a document was out of bounds and was corrected'),
+  };
+}
+
+/** `deliveries` is set once delivery is open; nothing is recorded before. */
+function openAudit({ store, clock, log }: Ground, events: Events, listeners: { deliveries: Deliveries | null }): Audit {
+  return new Audit({
+    log: store.auditLog,
+    clock,
+    failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
+    refused: (entry) => events.refused(entry),
+    // The reply waits until webhooks are sure to receive the event.
+    recorded: (entry) => (events.recorded(entry) ? listeners.deliveries?.stored() : undefined),
+  });
+}
+
+async function openCatalog({ store, log }: Ground, { onDamaged }: DocumentReports): Promise<Catalog> {
+  const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
+  store.onJournalDamage((id, found) => {
+    void catalog.get(id).then((file) => {
+      const words = 'the disk damaged records of a journal; their ranges are missing until they are sent again';
+      log.error({ id, owner: file?.owner, file: file?.name, ...found }, words);
+    });
+  });
+  return catalog;
+}
+
+async function openCalls(
+  { config, store, clock, warn }: Ground,
+  vault: Vault,
+  reports: DocumentReports,
+): Promise<Calls> {
+  const documents = await openCollection(store, 'calls', checkCall, reports);
+  return Calls.open(
+    { documents, vault, clock, voice: voiceOf(config, warn), warn },
+    { phoneHour: config.otpPhoneHour, callerHour: config.otpCallerHour, day: config.otpDay },
+  );
+}
+
+async function openDeliveries(
+  { config, store, clock, warn }: Ground,
+  { targets, catalog, events, audit }: { targets: Targets; catalog: Catalog; events: Events; audit: Audit },
+  reports: DocumentReports,
+): Promise<Deliveries> {
+  const allowPrivate = config.webhookPrivate === 'on';
+  return Deliveries.open(
+    {
+      targets,
+      documents: await openCollection(store, 'deliveries', checkDelivery, reports),
+      catalog,
+      blobs: store.blobs,
+      inspector: store.inspector,
+      webhooks: new WebhookSender(allowPrivate),
+      allowPrivate,
+      events,
+      clock,
+      warn,
+      disabled: ({ name, tenant }, detail) => {
+        const nobody = { principal: null, address: null, requestId: null };
+        void audit.record({ ...nobody, action: 'target_disabled', outcome: 'ok', tenant, target: name, detail });
+      },
+    },
+    {
+      parallel: config.deliveryParallel,
+      attempts: config.deliveryAttempts,
+      retrySeconds: config.deliveryRetrySeconds,
+    },
+  );
+}
+
+function openEngine(
+  { config, store, clock, log, warn }: Ground,
+  rooms: { catalog: Catalog; quotas: Quotas; events: Events; deliveries: Deliveries },
+): Engine {
+  const { catalog, quotas: quota, events, deliveries } = rooms;
+  const happened = (happening: FileHappening): void => {
+    logStale(log, happening);
+    events.file(happening);
+  };
+  const { blobs, manifests, inspector } = store;
+  return new Engine(
+    {
+      ...{ blobs, manifests, inspector, catalog, clock, warn, quota, happened },
+      announce: (happenings) => deliveries.announce(happenings),
+    },
+    config,
+  );
+}
+
+/** Logs uploads that end because nothing arrived for them: otherwise nobody would notice. */
+function logStale(log: Logger, happening: FileHappening): void {
+  if (happening.type !== 'upload.stale' && happening.type !== 'upload.expired') return;
+  const { file, received } = happening;
+  const about = { file: file.name, file_id: file.id, ...holderOf(file.owner), bytes_received: received };
+  if (happening.type === 'upload.expired') log.warn(about, 'an upload was removed: it was parked for too long');
+  else
+    log.info(
+      { ...about, expires_at: happening.expiresAt ?? null },
+      'an upload was parked: nothing has arrived for it for a long time',
+    );
+}

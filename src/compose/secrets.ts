@@ -1,0 +1,34 @@
+/** Keys of the server: those that sign access tokens, and the one that seals secrets which must be read again. */
+import { hkdfSync, randomBytes } from 'node:crypto';
+import type { Config } from '../config.ts';
+import type { Clock } from '../contracts.ts';
+import type { JwtKeys } from '../http/signatures.ts';
+import { makeSigningKey } from '../identity/bootstrap.ts';
+import { KeyRing } from '../identity/keys.ts';
+import { VAULT_KEY_BYTES } from '../identity/vault.ts';
+import type { DiskStore } from '../storage/disk/store.ts';
+
+/** Opens the keys that sign access tokens. Makes them at the first start. */
+export async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<JwtKeys> {
+  const { jwtAlgorithm: algorithm, jwtRotateDays: rotateDays, jwtSecret } = config;
+  if (algorithm !== 'HS256') {
+    const box = store.secretBox('signingkeys');
+    return KeyRing.open({ box, clock, algorithm, rotateDays, tokenSeconds: longestToken(config) });
+  }
+  const secret = jwtSecret ?? Buffer.from(await store.secret('jwt', makeSigningKey)).toString('utf8');
+  return { algorithm, secret };
+}
+
+/** Lifetime in seconds of the access tokens that live longest: those of ops and client accounts. */
+function longestToken({ tokenMinutes, accountDays }: Config): number {
+  return Math.max(tokenMinutes * 60, accountDays * 24 * 3600);
+}
+
+/** Returns the key that seals secrets: derived from the setting, or made once and stored beside the other secrets. */
+export async function sealingKey(
+  { sealingKey: setting }: Pick<Config, 'sealingKey'>,
+  store: DiskStore,
+): Promise<Uint8Array> {
+  if (setting === null) return store.secret('sealing', () => randomBytes(VAULT_KEY_BYTES));
+  return new Uint8Array(hkdfSync('sha256', setting, '', 'lading sealing key', VAULT_KEY_BYTES));
+}

@@ -1,0 +1,34 @@
+/** The clean-up that runs by the timetable: stale uploads, and whatever has expired. */
+import type { Logger } from 'pino';
+import type { Calls } from '../calls/calls.ts';
+import type { Deliveries } from '../delivery/deliveries.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { JwtKeys } from '../http/signatures.ts';
+import type { Identity } from '../identity/identity.ts';
+import { KeyRing } from '../identity/keys.ts';
+
+export interface SweepDeps {
+  engine: Engine;
+  identity: Identity;
+  deliveries: Deliveries;
+  calls: Calls;
+  keys: JwtKeys;
+  log: Logger;
+}
+
+/** Never fails on expired records: what could not be removed is logged, and the next sweep tries again. */
+export async function sweep({ engine, identity, deliveries, calls, keys, log }: SweepDeps): Promise<void> {
+  const swept = await engine.sweep();
+  if (Object.values(swept).some((count) => count > 0)) log.info(swept, 'swept');
+  try {
+    await identity.sweep();
+    if (keys instanceof KeyRing) await keys.sweep();
+    await deliveries.sweep();
+    await calls.sweep();
+  } catch (error) {
+    log.error(
+      { err: error },
+      'expired sessions, keys, deliveries or calls could not be removed; the next sweep tries again',
+    );
+  }
+}
