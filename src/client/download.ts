@@ -3,7 +3,8 @@
  * the file (its ETag, for a part its id). A file that is replaced meanwhile starts over; two versions never mix.
  */
 import { type Extent, ExtentSet, lengthOf } from '../protocol/extents.ts';
-import type { LadingClient, RangeRequest } from './client.ts';
+import type { FileCalls } from './calls/files.ts';
+import type { RangeRequest } from './calls/options.ts';
 import { isTransient, NetworkError, VerificationError } from './failures.ts';
 import { Meter, type Progress } from './meter.ts';
 import { Patience, type RetryNotice, type RetryOptions } from './patience.ts';
@@ -68,7 +69,7 @@ const MOST_VERSIONS = 10;
 
 /** Throws `LadingError`, `NetworkError` (after `retryForMs` without progress), `VerificationError`. */
 export async function downloadTo(
-  client: LadingClient,
+  client: FileCalls,
   name: string,
   sink: DownloadSink,
   options: DownloadOptions,
@@ -94,7 +95,7 @@ export async function downloadTo(
 }
 
 class VersionDownload {
-  readonly #client: LadingClient;
+  readonly #client: FileCalls;
   readonly #name: string;
   readonly #sink: DownloadSink;
   readonly #version: Version;
@@ -108,7 +109,7 @@ class VersionDownload {
   #savedBytes = 0;
   #saving: Promise<void> = Promise.resolve();
 
-  constructor(client: LadingClient, name: string, sink: DownloadSink, version: Version, options: DownloadOptions) {
+  constructor(client: FileCalls, name: string, sink: DownloadSink, version: Version, options: DownloadOptions) {
     this.#client = client;
     this.#name = name;
     this.#sink = sink;
@@ -255,12 +256,12 @@ class VersionDownload {
 
 /** Bytes as they come from the network, until they are worth a write. */
 class Batch {
-  readonly #crc32: LadingClient['crc32'];
+  readonly #crc32: FileCalls['crc32'];
   #pieces: Uint8Array[] = [];
   #bytes = 0;
   #crc = 0;
 
-  constructor(crc32: LadingClient['crc32']) {
+  constructor(crc32: FileCalls['crc32']) {
     this.#crc32 = crc32;
   }
 

@@ -11,7 +11,7 @@ import type { Stats } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { hex32, parseHex32 } from '../protocol/crc32.ts';
-import type { Crc32 } from './client.ts';
+import type { Crc32 } from './calls/options.ts';
 import type { DownloadSink, StoredRun } from './download.ts';
 import { parseObject } from './failures.ts';
 import type { Version } from './versions.ts';

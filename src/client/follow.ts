@@ -4,11 +4,11 @@
  */
 import { LadingError } from '../errors.ts';
 import { parseHex32 } from '../protocol/crc32.ts';
-import type { LadingClient } from './client.ts';
+import type { FileCalls } from './calls/files.ts';
 import { NetworkError, VerificationError } from './failures.ts';
 import { Meter } from './meter.ts';
 import { Patience, sleep } from './patience.ts';
-import type { StreamOptions } from './stream.ts';
+import type { StreamOptions } from './stream-options.ts';
 import { idOf, readPart, replaced } from './versions.ts';
 
 /** A file whose size was never declared and of which nothing came for so long is at its end, as it is for the server. */
@@ -18,7 +18,7 @@ const ASK_EVERY_MS = 1000;
 /** The longest that a timer can wait. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-export async function* follow(client: LadingClient, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
+export async function* follow(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
   const patience = new Patience(options, options.signal, options.onRetry);
   const follower = new Follower(client, name, options);
   for (;;) {
@@ -35,7 +35,7 @@ export async function* follow(client: LadingClient, name: string, options: Strea
 }
 
 class Follower {
-  readonly #client: LadingClient;
+  readonly #client: FileCalls;
   readonly #name: string;
   readonly #options: StreamOptions;
   readonly #meter = new Meter(0);
@@ -47,7 +47,7 @@ class Follower {
   #crc = 0;
   #lastByteAt = performance.now();
 
-  constructor(client: LadingClient, name: string, options: StreamOptions) {
+  constructor(client: FileCalls, name: string, options: StreamOptions) {
     this.#client = client;
     this.#name = name;
     this.#options = options;

@@ -2,7 +2,8 @@
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import * as zlib from 'node:zlib';
-import { type Crc32, LadingClient, type LadingClientOptions } from './client.ts';
+import type { Crc32 } from './calls/options.ts';
+import { LadingClient, type LadingClientOptions } from './client.ts';
 import type { DownloadOptions, DownloadResult } from './download.ts';
 import { FileSink } from './file-sink.ts';
 import { fileSource } from './file-source.ts';

@@ -9,7 +9,7 @@ import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
 import { isCut, NetworkError, networkError, wantsTls } from './failures.ts';
 import { authorizationOf, proxyFor } from './proxies.ts';
 import { isSocks, socksConnector } from './socks.ts';
-import type { UndiciOptions } from './transport-undici.ts';
+import type { UndiciOptions } from './undici-options.ts';
 
 type Sent = Omit<Dispatcher.RequestOptions, 'origin' | 'path' | 'body'> & {
   /** Makes the body anew for each try. */

@@ -1,31 +1,20 @@
 /** A file, or a range of it, as one stream of bytes in order, which goes on where it broke off. */
-import type { LadingClient, RangeRequest } from './client.ts';
+
+import type { FileCalls } from './calls/files.ts';
 import { isTransient, VerificationError } from './failures.ts';
 import { follow } from './follow.ts';
-import { Meter, type Progress } from './meter.ts';
-import { Patience, type RetryNotice, type RetryOptions } from './patience.ts';
+import { Meter } from './meter.ts';
+import { Patience } from './patience.ts';
+import type { StreamOptions } from './stream-options.ts';
 import { describe, idOf, locate, readPart } from './versions.ts';
 
-/** As for other transfers, but the size of what arrives may not be known. */
-export interface StreamProgress extends Omit<Progress, 'total'> {
-  total: number | null;
-}
-
-export interface StreamOptions extends RetryOptions {
-  range?: RangeRequest | undefined;
-  /** Start with the first byte and wait for what is still arriving; not together with `range`. */
-  follow?: boolean | undefined;
-  owner?: string | undefined;
-  signal?: AbortSignal | undefined;
-  onProgress?: ((progress: StreamProgress) => void) | undefined;
-  onRetry?: ((notice: RetryNotice) => void) | undefined;
-}
+export type { StreamOptions, StreamProgress } from './stream-options.ts';
 
 /**
  * Yields the bytes. Throws `precondition_failed` when the file was replaced half way, and, for a whole file, `VerificationError` after
  * the last byte when the CRC-32 disagrees.
  */
-export async function* stream(client: LadingClient, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
+export async function* stream(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
   if (options.follow) {
     if (options.range) throw new TypeError('follow starts with the first byte and does not go with a range');
     yield* follow(client, name, options);

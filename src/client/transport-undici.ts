@@ -5,20 +5,12 @@ import { Readable } from 'node:stream';
 import { NetworkError } from './failures.ts';
 import { Routes } from './routes.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
+import type { UndiciOptions } from './undici-options.ts';
 
 /** Small enough that a slow but living link writes one within the idle limit, large enough to cost nothing on a fast one. */
 const SLICE = 64 * 1024;
 
-export interface UndiciOptions {
-  /** Most connections to the server at once. */
-  connections?: number;
-  /** Milliseconds to wait for a connection. */
-  connectMs?: number;
-  /** PEM with certificates of authorities that are trusted too, besides those that Node trusts. */
-  ca?: string | undefined;
-  /** Where the proxies are named, in the variables that curl knows; by default the environment of the process. */
-  env?: Readonly<Record<string, string | undefined>>;
-}
+export type { UndiciOptions } from './undici-options.ts';
 
 export function undiciTransport(options: UndiciOptions = {}): Transport {
   const routes = new Routes(options);

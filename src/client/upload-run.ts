@@ -7,8 +7,8 @@ import { isTransient, NetworkError, VerificationError } from './failures.ts';
 import { Meter } from './meter.ts';
 import { Patience } from './patience.ts';
 import { Stride } from './plan.ts';
-import type { RestartReason, UploadCalls, UploadOptions, UploadResult, UploadSource } from './upload.ts';
 import { Ledger, occupied } from './upload-ledger.ts';
+import type { RestartReason, UploadCalls, UploadOptions, UploadResult, UploadSource } from './upload-options.ts';
 
 const DEFAULT_CHUNK = 8 * 1024 * 1024;
 const DEFAULT_PARALLEL = 4;

@@ -7,7 +7,7 @@
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/digests.ts';
 import type { FileStatus } from '../protocol/schemas.ts';
-import type { ChunkUpload } from './client.ts';
+import type { ChunkUpload } from './calls/options.ts';
 import { isTransient, VerificationError } from './failures.ts';
 import { Meter } from './meter.ts';
 import { Patience, type RetryNotice, type RetryOptions } from './patience.ts';

@@ -5,7 +5,8 @@
 import { LadingError } from '../errors.ts';
 import { parseHex32 } from '../protocol/crc32.ts';
 import type { Extent } from '../protocol/extents.ts';
-import type { CallOptions, LadingClient, RangeRequest } from './client.ts';
+import type { FileCalls } from './calls/files.ts';
+import type { CallOptions, RangeRequest } from './calls/options.ts';
 import { NetworkError, VerificationError } from './failures.ts';
 
 /** A range of one version of a file. */
@@ -28,7 +29,7 @@ export interface Version {
 
 /** The version of a file that a download would get now. Throws `not_found`, `not_complete`. */
 export async function describe(
-  client: LadingClient,
+  client: FileCalls,
   name: string,
   options: CallOptions,
 ): Promise<Version & { etag: string }> {
@@ -57,7 +58,7 @@ export async function describe(
  * `not_complete` (with `missing` where it is known), `range_not_satisfiable`.
  */
 export async function locate(
-  client: LadingClient,
+  client: FileCalls,
   name: string,
   range: RangeRequest,
   { owner, signal }: CallOptions,
@@ -101,7 +102,7 @@ export function idOf(etag: string): string {
  * answer without ETag is of an unfinished file, the one that is still there afterwards: an id never comes back.
  */
 export async function isOf(
-  client: LadingClient,
+  client: FileCalls,
   name: string,
   id: string,
   etag: string | null,
@@ -112,7 +113,7 @@ export async function isOf(
 
 /** One request for bytes `extent` of a version. Throws `precondition_failed` before the first byte when it is not there any more. */
 export async function* readPart(
-  client: LadingClient,
+  client: FileCalls,
   name: string,
   { id, extent: { start, end } }: Part,
   { owner, signal }: CallOptions,

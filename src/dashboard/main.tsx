@@ -3,7 +3,8 @@ import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { words } from './format.ts';
 import { Moves, type Task } from './moves.ts';
-import { PAGES, partOf } from './pages.ts';
+import { partOf } from './page.ts';
+import { PAGES } from './pages.ts';
 import { outsideProviders, resume, type SignedIn, type SignIn, signIn } from './session.ts';
 import './style.css';
 

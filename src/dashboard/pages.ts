@@ -3,18 +3,9 @@ import type { ComponentType } from 'preact';
 import { AdminPage } from './admin/admin.tsx';
 import { FilesPage } from './files/page.tsx';
 import { LivePage } from './live/live.tsx';
-import type { Moves, Task } from './moves.ts';
+import type { PageProps } from './page.ts';
 import type { SignedIn } from './session.ts';
 import { TokensPage } from './tokens/tokens.tsx';
-
-export interface PageProps {
-  who: SignedIn;
-  /** What this page moves, whichever of its pages is shown. */
-  moves: Moves;
-  tasks: Task[];
-  /** The sign-in is no longer good. */
-  onEnded(why: string): void;
-}
 
 interface PageEntry {
   path: string;
@@ -35,8 +26,3 @@ export const PAGES: [PageEntry, ...PageEntry[]] = [
   },
   { path: 'admin', title: 'Administration', Page: AdminPage, allowed: (who) => who.atLeast('admin') },
 ];
-
-/** One of the parts of `#/{first}/{second}`, counted from 0. */
-export function partOf(hash: string, index: number): string {
-  return hash.replace(/^#\//, '').split('/')[index] ?? '';
-}

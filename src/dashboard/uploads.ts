@@ -1,6 +1,6 @@
 /** Cancelling an unfinished upload whoever began it, as somebody asks for who sees it in a list. */
 import type { FileStatus } from '../client/client.ts';
-import type { PageProps } from './pages.ts';
+import type { PageProps } from './page.ts';
 
 /**
  * Cancels the unfinished upload of a name; a complete file of it stays. When this page sends it, that ends first: the next chunk would

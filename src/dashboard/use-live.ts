@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { LadingError } from '../errors.ts';
 import type { EventType, LadingEvent } from '../protocol/event-schemas.ts';
 import { words } from './format.ts';
-import type { PageProps } from './pages.ts';
+import type { PageProps } from './page.ts';
 
 /** Events come in floods; so long is waited for more. */
 const GATHER_MS = 300;

@@ -1,6 +1,6 @@
 /** What administrators look after, a tab each; the address of a tab is `#/admin/{path}`. */
 import { useEffect, useState } from 'preact/hooks';
-import { type PageProps, partOf } from '../pages.ts';
+import { type PageProps, partOf } from '../page.ts';
 import { AuditTab } from './audit.tsx';
 import { ClientsTab } from './clients.tsx';
 import { DeliveriesTab } from './deliveries.tsx';

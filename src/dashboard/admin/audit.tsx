@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { AUDIT_ACTIONS, type AuditRecord } from '../../protocol/audit-schemas.ts';
 import { time } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Section, Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
 

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { Delivery, NewTarget, TargetCreated } from '../../protocol/delivery-schemas.ts';
 import { time, words } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
 

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { PersonChange } from '../../protocol/people-schemas.ts';
 import type { Role } from '../../protocol/schemas.ts';
 import { time, words } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Act, RoleSelect, Section, Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
 import { disableQuestion, ROLES, RoleChoice } from './clients.tsx';

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { QuotaKind } from '../../client/administration.ts';
 import type { NewQuota } from '../../protocol/quota-schemas.ts';
 import { size, words } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Section, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
 

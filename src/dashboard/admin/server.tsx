@@ -1,7 +1,7 @@
 /** How the server is, and the settings in force. */
 import type { ServerConfig } from '../../protocol/config-schemas.ts';
 import { size } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Section, Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 

@@ -2,7 +2,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { parkedUntil, size, time } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 import { History } from './history.tsx';

@@ -1,6 +1,6 @@
 /** What was done about one file, for those who may read the audit log. */
 import { time } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
 

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { words } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Trouble } from '../parts.tsx';
 import { endUpload } from '../uploads.ts';
 import { Details } from './details.tsx';

@@ -1,7 +1,7 @@
 /** Who besides its owner may read a file. */
 import { useState } from 'preact/hooks';
 import { time, words } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Act, Table, Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 

@@ -1,7 +1,7 @@
 /** Links by which anybody who has one reads the file. */
 import { useState } from 'preact/hooks';
 import { time, words } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Act, Secret, Table, Trouble } from '../parts.tsx';
 import { serverAddress } from '../session.ts';
 import { useLive } from '../use-live.ts';

@@ -3,7 +3,7 @@ import { useRef, useState } from 'preact/hooks';
 import { percentOf } from '../../protocol/progress.ts';
 import type { Transfer } from '../../protocol/transfer-schemas.ts';
 import { keptUntil, size, time } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Act, Chart, Section, Table, Trouble } from '../parts.tsx';
 import { endUpload } from '../uploads.ts';
 import { everyOne, useLive } from '../use-live.ts';

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import type { ApiToken, ApiTokenCreated } from '../../protocol/token-schemas.ts';
 import { time, words } from '../format.ts';
-import type { PageProps } from '../pages.ts';
+import type { PageProps } from '../page.ts';
 import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 

@@ -1,0 +1,234 @@
+/** The calls about files (PROTOCOL §2, §3, §4): each makes one request, and signs in first when it must. */
+import { LadingError } from '../../errors.ts';
+import { CHUNK_HEADER_BYTES, encodeChunkHeader, sum256 } from '../../protocol/chunk.ts';
+import { hex32 } from '../../protocol/crc32.ts';
+import { type Digest, formatDigestField, parseDigestField } from '../../protocol/digests.ts';
+import type { LadingEvent } from '../../protocol/event-schemas.ts';
+import { checkName } from '../../protocol/names.ts';
+import type { Deleted, FileList, FileStatus, Removed } from '../../protocol/schemas.ts';
+import { NetworkError } from '../failures.ts';
+import { parseEvents } from '../sse.ts';
+import type { TransportResponse } from '../transport.ts';
+import type {
+  CallOptions,
+  ChunkUpload,
+  Crc32,
+  Download,
+  DownloadInfo,
+  DownloadRequest,
+  EventOptions,
+  ListOptions,
+  RangeRequest,
+  RemoveOptions,
+  VerifyResult,
+} from './options.ts';
+import type { Query, Requests } from './requests.ts';
+
+const PAGE_FILES = 100;
+
+export class FileCalls {
+  protected readonly requests: Requests;
+  /** CRC-32 of the chunks that are sent. */
+  readonly crc32: Crc32;
+
+  constructor(requests: Requests, crc32: Crc32) {
+    this.requests = requests;
+    this.crc32 = crc32;
+  }
+
+  /** Sends one chunk, with its checksum and CRC-32. No data and `totalSize: 0` is an empty file. */
+  async uploadChunk(name: string, chunk: ChunkUpload): Promise<FileStatus> {
+    const { start, data, reprDigest } = chunk;
+    const headers: Record<string, string> = { 'content-type': 'application/octet-stream' };
+    if (data.length > 0) headers['x-chunk-crc32'] = hex32(chunk.crc32 ?? this.crc32(data));
+    if (reprDigest) headers['repr-digest'] = formatDigestField(reprDigest);
+    if (chunk.ifMatch !== undefined) headers['if-match'] = chunk.ifMatch;
+    const header = { start, end: start + data.length - 1, checksum: sum256(data) };
+    const query = {
+      filename: name,
+      total_size: chunk.totalSize,
+      overwrite: chunk.overwrite || undefined,
+      content_type: chunk.contentType,
+    };
+    const response = await this.requests.call('POST', 'api/files/upload', {
+      query,
+      headers,
+      body: data.length > 0 ? [encodeChunkHeader(header), data] : [],
+      onSent: chunk.onSent && withoutHeader(chunk.onSent),
+      signal: chunk.signal,
+      ...(chunk.idleMs === undefined ? {} : { idleMs: chunk.idleMs }),
+    });
+    return this.requests.answers.json(response);
+  }
+
+  /** What is stored of a file; an unknown name is `pending`, not an error. */
+  async status(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
+    return this.requests.answers.json(
+      await this.requests.call('GET', `api/files/status/${encode(name)}`, { query: { owner }, signal }),
+    );
+  }
+
+  /** Status objects as they change, at most four a second, until the file is complete. */
+  async *watch(name: string, { signal, owner }: CallOptions = {}): AsyncGenerator<FileStatus> {
+    const headers = { accept: 'text/event-stream' };
+    const response = await this.requests.call('GET', `api/files/status/${encode(name)}`, {
+      query: { owner },
+      headers,
+      signal,
+    });
+    try {
+      for await (const data of parseEvents(response.body)) yield this.requests.answers.parse<FileStatus>(data);
+    } finally {
+      response.discard();
+    }
+  }
+
+  /**
+   * What happens to the files that one may see, as it does, until the server stops or the connection breaks. Given the id of the last
+   * event, it goes on after it; an event `lost` says that some of what was missed is no longer kept.
+   */
+  async *events(options: EventOptions = {}): AsyncGenerator<LadingEvent | { type: 'lost' }> {
+    const { signal, types, prefix, lastId } = options;
+    const headers = { accept: 'text/event-stream', ...(lastId === undefined ? {} : { 'last-event-id': lastId }) };
+    const query = { types: types?.join(','), prefix };
+    const response = await this.requests.call('GET', 'api/events', { query, headers, signal });
+    try {
+      for await (const data of parseEvents(response.body))
+        yield this.requests.answers.parse<LadingEvent | { type: 'lost' }>(data);
+    } finally {
+      response.discard();
+    }
+  }
+
+  async listPage(options: ListOptions & { cursor?: string | undefined } = {}): Promise<FileList> {
+    // Without a limit the server answers with everything at once.
+    const { prefix, status, limit = PAGE_FILES, owner, cursor, signal } = options;
+    return this.requests.answers.json(
+      await this.requests.call('GET', 'api/files', { query: { prefix, status, limit, owner, cursor }, signal }),
+    );
+  }
+
+  /** Every file, sorted by name; pages are asked for as they are needed. */
+  async *list(options: ListOptions = {}): AsyncGenerator<FileStatus> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.listPage({ ...options, cursor });
+      yield* page.files;
+      cursor = page.next_cursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  /** Deletes a file and any upload of its name; resolves with which of them there was. Throws `not_found`. */
+  async delete(name: string, options: RemoveOptions = {}): Promise<Removed[]> {
+    return this.requests.answers.json<Deleted>(await this.#remove(name, options)).then(({ removed }) => removed);
+  }
+
+  /** As `delete`, without saying what there was. */
+  async remove(name: string, options: RemoveOptions = {}): Promise<void> {
+    await this.delete(name, options);
+  }
+
+  /** Cancels the unfinished uploads or replacements of a name, or the one of this `id`; a complete file stays. Throws `not_found`. */
+  async cancel(name: string, options: RemoveOptions & { id?: string | undefined } = {}): Promise<void> {
+    (await this.#remove(name, options, { upload: 'only', id: options.id })).discard();
+  }
+
+  #remove(name: string, { signal, owner, ifMatch }: RemoveOptions, query: Query = {}): Promise<TransportResponse> {
+    const headers: Record<string, string> = ifMatch === undefined ? {} : { 'if-match': ifMatch };
+    return this.requests.call('DELETE', `api/files/${encode(name)}`, { query: { owner, ...query }, headers, signal });
+  }
+
+  /** Ends an upload of undeclared size. Throws `not_contiguous` with `missing`. */
+  async complete(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
+    const path = `api/files/complete/${encode(name)}`;
+    return this.requests.answers.json(await this.requests.call('POST', path, { query: { owner }, body: [], signal }));
+  }
+
+  /** Has the server read the stored bytes again and compare them with their manifest. May take as long as reading the file. */
+  async verify(name: string, { signal, owner }: CallOptions = {}): Promise<VerifyResult> {
+    const path = `api/files/verify/${encode(name)}`;
+    return this.requests.answers.json(
+      await this.requests.call('POST', path, { query: { owner }, body: [], signal, idleMs: 3_600_000 }),
+    );
+  }
+
+  /**
+   * What a whole download would say of the file, without its bytes. An unfinished file is `not_found` like an unknown one: the
+   * answer to HEAD has no content that could tell them apart; `status` does.
+   */
+  async head(
+    name: string,
+    { signal, owner, follow }: CallOptions & Pick<DownloadRequest, 'follow'> = {},
+  ): Promise<DownloadInfo> {
+    const headers = { 'want-repr-digest': 'sha-256=5' };
+    const path = `api/files/download/${encode(name)}`;
+    const query = { owner, follow: follow || undefined };
+    const response = await this.requests.call('HEAD', path, { query, headers, signal });
+    response.discard();
+    return { ...infoOf(response), size: wholeNumber(response.header('content-length')) };
+  }
+
+  /** Starts a download; its bytes are in `body`, to be read once, or `discard` it. */
+  async download(name: string, request: DownloadRequest = {}): Promise<Download> {
+    const { range, ifMatch, follow, owner, signal } = request;
+    const headers: Record<string, string> = {};
+    if (range) headers.range = formatRange(range);
+    if (ifMatch !== undefined) headers['if-match'] = ifMatch;
+    const query = { owner, follow: follow || undefined };
+    const response = await this.requests.call('GET', `api/files/download/${encode(name)}`, { query, headers, signal });
+    const { body } = response;
+    const discard = () => response.discard();
+    if (response.status !== 206) {
+      return { ...infoOf(response), size: wholeNumber(response.header('content-length')), extent: null, body, discard };
+    }
+    const sent = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.header('content-range') ?? '');
+    if (sent === null) {
+      discard();
+      throw new NetworkError('The server sent a part of the file without saying which.');
+    }
+    const extent = { start: Number(sent[1]), end: Number(sent[2]) };
+    return { ...infoOf(response), size: sent[3] === '*' ? null : Number(sent[3]), extent, body, discard };
+  }
+}
+
+/** A name as one path segment. Checked here too, because a URL would resolve the name `..` away and mean something else. */
+function encode(name: string): string {
+  return encodeURIComponent(checkName(name));
+}
+
+function withoutHeader(onSent: (bytes: number) => void): (bytes: number) => void {
+  let header = CHUNK_HEADER_BYTES;
+  return (bytes) => {
+    const skipped = Math.min(header, bytes);
+    header -= skipped;
+    if (bytes > skipped) onSent(bytes - skipped);
+  };
+}
+
+function formatRange(range: RangeRequest): string {
+  return 'suffix' in range ? `bytes=-${range.suffix}` : `bytes=${range.start}-${range.end ?? ''}`;
+}
+
+function infoOf(response: TransportResponse): Omit<DownloadInfo, 'size'> {
+  const digest = response.header('repr-digest');
+  return {
+    etag: response.header('etag'),
+    contentType: response.header('content-type'),
+    lastModified: response.header('last-modified'),
+    reprDigest: digest === null ? null : digestOf(digest),
+  };
+}
+
+/** A digest that the server volunteered; one that cannot be read is as good as none. */
+function digestOf(field: string): Digest | null {
+  try {
+    return parseDigestField(field, 'Repr-Digest');
+  } catch (error) {
+    if (error instanceof LadingError) return null;
+    throw error;
+  }
+}
+
+function wholeNumber(value: string | null): number | null {
+  return value !== null && /^\d+$/.test(value) ? Number(value) : null;
+}

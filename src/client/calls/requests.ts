@@ -1,0 +1,85 @@
+/** Signed requests to one server: what every call is made of. */
+import type { Ask } from '../administration.ts';
+import { Answers } from '../answers.ts';
+import { problemOf } from '../failures.ts';
+import { type Credentials, Session } from '../session.ts';
+import type { Transport, TransportRequest, TransportResponse } from '../transport.ts';
+
+export type Query = Record<string, string | number | boolean | undefined>;
+
+export interface Call extends Partial<Omit<TransportRequest, 'url' | 'method'>> {
+  query?: Query;
+}
+
+export class Requests {
+  readonly answers = new Answers();
+  readonly session: Session;
+  readonly #base: URL;
+  readonly #transport: Transport;
+  readonly #idleMs: number;
+
+  /**
+   * @param server the address of the server, with the path that it lives under
+   * @param idleMs milliseconds without a byte in either direction after which a request fails
+   * @throws TypeError when `server` is not an http(s) URL
+   */
+  constructor(server: string, transport: Transport, credentials: Credentials, idleMs: number) {
+    this.#base = new URL(server.endsWith('/') ? server : `${server}/`);
+    if (!/^https?:$/.test(this.#base.protocol)) throw new TypeError('the server must be an http or https URL');
+    this.#transport = transport;
+    this.#idleMs = idleMs;
+    this.session = new Session(transport, this.answers, (path) => this.url(path), credentials, idleMs);
+  }
+
+  /** One request without a token. */
+  unsigned(method: TransportRequest['method'], path: string, signal?: AbortSignal): Promise<TransportResponse> {
+    return this.#transport.request({ method, url: this.url(path), headers: {}, idleMs: this.#idleMs, signal });
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close();
+  }
+
+  url(path: string, query: Query = {}): string {
+    const url = new URL(path, this.#base);
+    for (const [key, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(key, String(value));
+    }
+    return url.href;
+  }
+
+  /** The calls of administration are short messages of JSON, both ways. */
+  readonly ask: Ask = async (method, path, { query, body, signal }) => {
+    const sent = body === undefined ? [] : [new TextEncoder().encode(JSON.stringify(body))];
+    const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
+    const call = {
+      headers,
+      signal,
+      ...(query ? { query } : {}),
+      ...(method === 'GET' || method === 'DELETE' ? {} : { body: sent }),
+    };
+    return this.answers.json(await this.call(method, path, call));
+  };
+
+  /** One signed request. A refused token is renewed once. Everything but 2xx is thrown as a `LadingError`. */
+  async call(method: TransportRequest['method'], path: string, call: Call): Promise<TransportResponse> {
+    const { query, headers, ...rest } = call;
+    const url = this.url(path, query);
+    for (let attempt = 1; ; attempt += 1) {
+      const token = await this.session.token();
+      call.signal?.throwIfAborted();
+      const response = await this.#transport.request({
+        idleMs: this.#idleMs,
+        ...rest,
+        method,
+        url,
+        headers: { accept: 'application/json', ...headers, authorization: `Bearer ${token}` },
+      });
+      if (response.status >= 200 && response.status < 300) return response;
+      this.answers.check(response, url, path);
+      const problem = await problemOf(response);
+      const renewable = response.status === 401 && this.session.refused(token);
+      if (!renewable || attempt > 1) throw problem;
+    }
+  }
+}
