@@ -42,7 +42,7 @@ export async function run(
 }
 
 /** Where the tokens of sign-ins are kept; nowhere for who does not sign in. */
-function storeOf({ server, credentials }: Settings, configPath: string): TokenStore | undefined {
+export function storeOf({ server, credentials }: Settings, configPath: string): TokenStore | undefined {
   const { token, clientId, clientSecret } = credentials;
   if (token !== undefined || clientId === undefined || clientSecret === undefined) return undefined;
   return tokenStore(tokensPathOf(configPath), { server, clientId, clientSecret });

@@ -9,6 +9,10 @@ const [command, ...flags] = process.argv.slice(2);
 if (command === 'serve') {
   const { serve } = await import('./serve.ts');
   await serve(flags);
+} else if (command === '__complete') {
+  const { printKnown } = await import('./known-values.ts');
+  await printKnown(flags);
+  process.stdout.write('', () => process.exit());
 } else {
   const { program } = await import('./program.ts');
   await program().parseAsync();

@@ -8,6 +8,9 @@ export type Kind = 'client' | 'person';
 /** Ids that the server makes. Files of who was deleted are still found by theirs, so nobody has to know them any more. */
 const MADE_ID = /^[0-9a-f]{24}$/;
 
+/** What is needed to ask. */
+type Asking = Pick<Context, 'client' | 'signal'>;
+
 interface Options {
   /** Who may be meant; both by default. */
   kinds?: readonly Kind[];
@@ -19,7 +22,7 @@ interface Options {
  * The id of a client or person by id, name, name of an account, or e-mail address.
  * @throws LadingError `not_found`; UsageError with all ids when several have the name
  */
-export async function idOf(context: Context, who: string, options: Options = {}): Promise<string> {
+export async function idOf(context: Asking, who: string, options: Options = {}): Promise<string> {
   const { kinds = ['client', 'person'] } = options;
   if (MADE_ID.test(who)) return who;
   try {
@@ -40,16 +43,16 @@ export async function idOf(context: Context, who: string, options: Options = {})
 }
 
 /** As `idOf`; nobody stays nobody. */
-export async function idIfAny(context: Context, who: string | undefined, options: Options = {}) {
+export async function idIfAny(context: Asking, who: string | undefined, options: Options = {}) {
   return who === undefined ? undefined : idOf(context, who, options);
 }
 
-async function clientsNamed({ client, signal }: Context, who: string, { tenant }: Options): Promise<string[]> {
+async function clientsNamed({ client, signal }: Asking, who: string, { tenant }: Options): Promise<string[]> {
   const known = await client.clients.list({ tenant, signal });
   return known.filter((one) => one.client_id === who || one.name === who).map((one) => one.client_id);
 }
 
-async function peopleNamed({ client, signal }: Context, who: string, { tenant }: Options): Promise<string[]> {
+async function peopleNamed({ client, signal }: Asking, who: string, { tenant }: Options): Promise<string[]> {
   const ids: string[] = [];
   for await (const person of client.users.list({ tenant, signal })) {
     const { id, email, username, name, surname } = person;
