@@ -1,8 +1,10 @@
 /** The variables that settings are read from: those of the process, and under them those of `.env` in its working directory. */
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
-import { CLIENT_VARIABLES, ConfigError, type Environment } from './config.ts';
+import type { Environment } from './config.ts';
 import { isOldSetting } from './old-settings.ts';
+import { CLIENT_VARIABLES } from './settings/checks.ts';
+import { ConfigError } from './settings/config-error.ts';
 import { SETTINGS } from './settings.ts';
 import { NotRead, readSmallFile } from './small-file.ts';
 

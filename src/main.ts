@@ -6,9 +6,11 @@ import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { announcement, firstAdminLines } from './announcement.ts';
 import type { App } from './compose.ts';
-import { ConfigError, type Loaded, loadConfig, parseFlags } from './config.ts';
+import { type Loaded, loadConfig } from './config.ts';
 import { type FoundEnvironment, findEnvironment } from './environment.ts';
 import { checkRoom, roomHere } from './room.ts';
+import { ConfigError } from './settings/config-error.ts';
+import { parseFlags } from './settings/flags.ts';
 import { Signals } from './signals.ts';
 import { startError } from './start-error.ts';
 

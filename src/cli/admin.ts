@@ -73,7 +73,9 @@ function show(out: Output, made: Reset): void {
 
 /** Loads the server's rooms only now: no other command of these needs them. */
 async function reset({ dataDir, role, id }: Options): Promise<Reset> {
-  const { ConfigError, loadConfig, parseFlags } = await import('../config.ts');
+  const { loadConfig } = await import('../config.ts');
+  const { ConfigError } = await import('../settings/config-error.ts');
+  const { parseFlags } = await import('../settings/flags.ts');
   const { findEnvironment } = await import('../environment.ts');
   const { openIdentity } = await import('../compose/offline-identity.ts');
   try {

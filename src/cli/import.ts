@@ -67,7 +67,9 @@ function show(out: Output, done: Imported): void {
 /** Loads the server's rooms only now: few commands need them. */
 async function importFrom(file: string, { dataDir, dryRun = false }: Options): Promise<Imported> {
   const found = await read(file);
-  const { ConfigError, loadConfig, parseFlags } = await import('../config.ts');
+  const { loadConfig } = await import('../config.ts');
+  const { ConfigError } = await import('../settings/config-error.ts');
+  const { parseFlags } = await import('../settings/flags.ts');
   const { findEnvironment } = await import('../environment.ts');
   const { openIdentity } = await import('../compose/offline-identity.ts');
   try {

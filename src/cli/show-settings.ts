@@ -42,7 +42,8 @@ export function addSettings(root: Command): void {
 
 /** Loads the server's settings only now: few commands need them. */
 async function look(all: boolean): Promise<Told> {
-  const { ConfigError, loadConfig } = await import('../config.ts');
+  const { loadConfig } = await import('../config.ts');
+  const { ConfigError } = await import('../settings/config-error.ts');
   const { findEnvironment } = await import('../environment.ts');
   const { sentencesOf } = await import('../compat.ts');
   const { SETTINGS } = await import('../settings.ts');

@@ -1,0 +1,71 @@
+/** What is judged of several settings together: combinations that cannot work, and those that are probably a mistake. */
+import type { Config, Environment } from '../config.ts';
+import { variableHint } from '../hints.ts';
+import { SETTINGS } from '../settings.ts';
+import { ConfigError } from './config-error.ts';
+
+/** @throws ConfigError when settings that belong together are not all set */
+export function checkTogether(config: Omit<Config, 'tls'>): void {
+  if ((config.adminId === null) !== (config.adminSecret === null)) {
+    const [absent, given] = config.adminId === null ? ['ID', 'SECRET'] : ['SECRET', 'ID'];
+    throw new ConfigError(`LADING_ADMIN_${absent} must be set together with LADING_ADMIN_${given}`);
+  }
+  for (const [who, issuer, secret] of [
+    ['OIDC', config.oidcIssuer, config.oidcClientSecret],
+    ['YANDEX', config.yandexClientId, config.yandexClientSecret],
+  ] as const) {
+    if ((issuer === null) !== (secret === null)) {
+      throw new ConfigError(
+        `LADING_${who}_CLIENT_SECRET must be set together with LADING_${who}_${who === 'OIDC' ? 'ISSUER' : 'CLIENT_ID'}`,
+      );
+    }
+  }
+  if ((config.oidcIssuer === null) !== (config.oidcClientId === null)) {
+    throw new ConfigError('LADING_OIDC_CLIENT_ID must be set together with LADING_OIDC_ISSUER');
+  }
+  if (config.voice === 'http') {
+    for (const [name, value] of [
+      ['ACCOUNT', config.voiceAccount],
+      ['TOKEN', config.voiceToken],
+      ['FROM', config.voiceFrom],
+    ] as const) {
+      if (value === null) throw new ConfigError(`LADING_VOICE=http needs LADING_VOICE_${name}`);
+    }
+  }
+  if (config.voice === 'sip' && config.sipAddress === null)
+    throw new ConfigError('LADING_VOICE=sip needs LADING_SIP_ADDRESS');
+  if ((config.tlsCert === null) !== (config.tlsKey === null)) {
+    const [absent, given] = config.tlsCert === null ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
+    throw new ConfigError(`LADING_TLS_${absent} must be set together with LADING_TLS_${given}`);
+  }
+}
+
+export function warningsOf(config: Omit<Config, 'tls'>, env: Environment): string[] {
+  const known = new Set<string>(SETTINGS.map((setting) => setting.env));
+  const warnings = Object.keys(env)
+    .filter((name) => name.startsWith('LADING_') && !known.has(name) && !CLIENT_VARIABLES.has(name))
+    .sort()
+    .map((name) => `${name} is not a setting of the server${variableHint(name)}; it was ignored`);
+  if (config.jwtSecret !== null && config.jwtAlgorithm !== 'HS256') {
+    warnings.push(`LADING_JWT_SECRET is of no use with LADING_JWT_ALGORITHM=${config.jwtAlgorithm}`);
+  }
+  if (config.voice === 'console')
+    warnings.push('LADING_VOICE=console shows the codes of calls in this terminal; it is for development');
+  if (config.requireOtp.length > 0 && config.voice === 'off') {
+    warnings.push(
+      'LADING_REQUIRE_OTP asks for verified calls, but LADING_VOICE=off places none: nobody can do what it guards',
+    );
+  }
+  return warnings;
+}
+
+/** Read by the command-line client; no reason to warn when they are set in the same shell. */
+export const CLIENT_VARIABLES: ReadonlySet<string> = new Set([
+  'LADING_SERVER',
+  'LADING_TOKEN',
+  'LADING_CLIENT_ID',
+  'LADING_CLIENT_SECRET',
+  'LADING_CONFIG',
+  'LADING_CA',
+  'LADING_TARGET_PASSWORD',
+]);

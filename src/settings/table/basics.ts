@@ -1,0 +1,16 @@
+/** Where the server listens and stores, and its first administrator. */
+import { setting } from '../setting.ts';
+
+export const BASICS = [
+  setting('host', 'text', '0.0.0.0', 'Address to listen on'),
+  setting('port', 'int', '8005', 'Port to listen on; 0 takes a free one', { min: 0, max: 65535 }),
+  setting('dataDir', 'path', './data', 'Where everything is stored; made when absent'),
+  setting('adminId', 'id', null, 'Id of the first administrator; without it one is made on first start and shown once'),
+  setting(
+    'adminSecret',
+    'secret',
+    null,
+    'Secret of the first administrator; other users of the machine can read flags, so prefer the environment',
+    { strength: 'password' },
+  ),
+] as const;

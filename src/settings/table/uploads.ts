@@ -1,0 +1,63 @@
+/** Uploads: how long they live, how large they may be, and what they cost. */
+import { availableParallelism } from 'node:os';
+import { GIB, MIB, TIB } from '../../protocol/sizes.ts';
+import { setting } from '../setting.ts';
+
+const SECONDS_A_YEAR = 366 * 24 * 3600;
+
+export const UPLOADS = [
+  setting(
+    'staleSeconds',
+    'int',
+    '86400',
+    'An upload that receives nothing for this long is parked: it keeps its bytes, continues with the next ones, and does not count as open',
+    { min: 1, max: 10 * SECONDS_A_YEAR },
+  ),
+  setting(
+    'staleRemoveDays',
+    'int',
+    '30',
+    'A parked upload is removed with its bytes after this many more days; 0: never',
+    { min: 0, max: 3650 },
+  ),
+  setting(
+    'cleanupCron',
+    'cron',
+    '0 * * * *',
+    'When the server looks for uploads to park or remove; it also does so at start',
+  ),
+  setting(
+    'openEndedSeconds',
+    'int',
+    '900',
+    'A file of undeclared size without gaps is sealed when nothing has arrived for this long',
+    { min: 1, max: SECONDS_A_YEAR },
+  ),
+  setting('maxChunkBytes', 'size', '1GiB', 'Largest chunk, data alone', { min: 1 }),
+  setting('maxFileBytes', 'size', '1TiB', 'Largest file', { min: 1 }),
+  setting('workers', 'int', String(availableParallelism()), 'Threads that checksum and write', { min: 1, max: 256 }),
+  setting(
+    'bufferBytes',
+    'size',
+    '32MiB',
+    'Memory for bytes on their way from sockets to disk; downloads have half as much besides',
+    { min: 8 * MIB, max: TIB },
+  ),
+  setting(
+    'durability',
+    'durability',
+    'chunk',
+    'chunk: every acknowledged chunk is on stable storage; seal: complete files are',
+  ),
+  setting(
+    'idleSeconds',
+    'int',
+    '120',
+    'A request that brings no byte for so long is ended; after 10 s when another one waits to send the same bytes',
+    { min: 1, max: 86_400 },
+  ),
+  setting('minBytesPerSecond', 'size', '1', 'A slower upload, averaged over a minute, is ended; 0 allows any', {
+    min: 0,
+    max: GIB,
+  }),
+] as const;
