@@ -14,6 +14,8 @@ export interface AudioDoors {
   documents: Collection<AudioDocument>;
   catalog: Catalog;
   blobs: BlobStore;
+  /** @throws LadingError `file_damaged` when bytes of a complete file are missing */
+  assertWhole(file: FileDocument): Promise<void>;
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
 }
@@ -87,7 +89,10 @@ export class AudioLibrary {
     });
   }
 
-  /** A page of an owner's audio files, the oldest first. Files that only claim to be audio are not in it. */
+  /**
+   * A page of an owner's audio files, the oldest first. Files that only claim to be audio are not in it, nor those that lost bytes before
+   * they were looked at.
+   */
   async page(owner: string, cursor: string | null, limit: number): Promise<AudioPage> {
     const shelf = this.#shelves.get(owner);
     if (!shelf) return { entries: [], nextCursor: null };
@@ -96,13 +101,13 @@ export class AudioLibrary {
     const entries: AudioEntry[] = [];
     for (const key of keys.slice(0, limit)) {
       const file = shelf.files.get(key.slice(key.indexOf('.') + 1));
-      const entry = file && (await this.#entry(file));
+      const entry = file && (await this.#entry(file).catch(nullIfDamaged));
       if (entry) entries.push(entry);
     }
     return { entries, nextCursor: keys.length > limit ? (keys[limit - 1] ?? null) : null };
   }
 
-  /** Null when this owner has no audio file of this id. */
+  /** Null when this owner has no audio file of this id. @throws LadingError `file_damaged` when nobody can tell any more */
   async find(owner: string, id: string): Promise<AudioEntry | null> {
     const file = this.#shelves.get(owner)?.files.get(id);
     return file ? await this.#entry(file) : null;
@@ -143,6 +148,7 @@ export class AudioLibrary {
 
   async #lookAt(file: FileDocument): Promise<AudioDocument> {
     const { id, name, size, owner } = file;
+    await this.#doors.assertWhole(file);
     const reader = await openBytes(this.#doors.blobs, file).catch(() => null);
     const nothing: AudioDocument = { id, description: null, originalName: name, sound: null };
     if (!reader) return nothing;
@@ -168,4 +174,10 @@ export class AudioLibrary {
 /** Sorts by the time of the beginning. */
 function keyOf({ id, createdAt }: FileDocument): string {
   return `${String(createdAt).padStart(15, '0')}.${id}`;
+}
+
+/** What was damaged before it was looked at is not known to be audio; it is looked at again the next time. */
+function nullIfDamaged(error: unknown): null {
+  if (error instanceof LadingError && error.code === 'file_damaged') return null;
+  throw error;
 }

@@ -3,8 +3,8 @@ import type { Logger } from 'pino';
 import { AudioLibrary } from '../audio/library.ts';
 import { Calls } from '../calls/calls.ts';
 import type { Config } from '../config.ts';
-import type { Catalog, Clock, FileHappening } from '../contracts.ts';
-import { Deliveries } from '../delivery/deliveries.ts';
+import type { Catalog, Clock, FileDocument, FileHappening } from '../contracts.ts';
+import { Deliveries, type DeliveryDoors } from '../delivery/deliveries.ts';
 import { Targets } from '../delivery/targets.ts';
 import { WebhookSender } from '../delivery/webhook.ts';
 import { Engine } from '../engine/engine.ts';
@@ -70,13 +70,15 @@ export async function openRooms(ground: Ground): Promise<Rooms> {
   });
   await endSharingWithFiles(identity, catalog, warn);
   const documents = await openCollection(store, 'audio', checkAudio, reports);
-  const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, warn });
+  // Nothing is read before the engine is open.
+  const assertWhole = (file: FileDocument): Promise<void> => engine.assertWhole(file);
+  const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, assertWhole, warn });
   const vault = new Vault(await sealingKey(config, store));
   const targets = await Targets.open(await openCollection(store, 'targets', checkTarget, reports), vault, clock);
   const calls = await openCalls(ground, vault, reports);
   const secondFactor = new SecondFactor(identity, clock, config.requireOtp, config.otpHours);
   secondFactor.restore(calls.proofs());
-  const deliveries = await openDeliveries(ground, { targets, catalog, events, audit }, reports);
+  const deliveries = await openDeliveries(ground, { targets, catalog, events, audit, assertWhole }, reports);
   listeners.deliveries = deliveries;
   identity.alsoOfTenants((tenant) => deliveries.forgetTenant(tenant));
   const engine = openEngine(ground, { catalog, quotas, events, deliveries });
@@ -127,9 +129,10 @@ async function openCalls(
 
 async function openDeliveries(
   { config, store, clock, warn }: Ground,
-  { targets, catalog, events, audit }: { targets: Targets; catalog: Catalog; events: Events; audit: Audit },
+  rooms: Pick<Rooms, 'targets' | 'events' | 'audit'> & Pick<DeliveryDoors, 'catalog' | 'assertWhole'>,
   reports: DocumentReports,
 ): Promise<Deliveries> {
+  const { targets, catalog, events, audit, assertWhole } = rooms;
   const allowPrivate = config.webhookPrivate === 'on';
   return Deliveries.open(
     {
@@ -138,6 +141,7 @@ async function openDeliveries(
       catalog,
       blobs: store.blobs,
       inspector: store.inspector,
+      assertWhole,
       webhooks: new WebhookSender(allowPrivate),
       allowPrivate,
       events,

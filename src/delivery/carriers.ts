@@ -31,6 +31,8 @@ export interface CarrierDoors {
   catalog: Catalog;
   blobs: BlobStore;
   inspector: Inspector;
+  /** @throws LadingError `file_damaged` when bytes of a complete file are missing */
+  assertWhole(file: FileDocument): Promise<void>;
   webhooks: WebhookSender;
   /** Targets of every tenant may be in the server's own network. */
   allowPrivate: boolean;
@@ -74,6 +76,7 @@ export class Carriers {
     if (target.kind === 'webhook' && target.content === 'event') return await this.#sendEvent(one, target);
     const file = await this.#fileOf(delivery);
     if (!file) throw new Error('the file is gone');
+    await this.#doors.assertWhole(file);
     const reader = await openBytes(this.#doors.blobs, file);
     try {
       const content = { size: file.size ?? 0, read: reader.read.bind(reader) };
@@ -130,6 +133,7 @@ export class Carriers {
     const parsed = JSON.parse(payload) as LadingEvent;
     const file = parsed.sha256 ? null : await this.#fileOf(delivery);
     if (!file) return payload;
+    await this.#doors.assertWhole(file);
     const sha256 = Buffer.from(await this.#digestOf(file)).toString('hex');
     const whole = JSON.stringify({ ...parsed, sha256 });
     await this.#doors.change(delivery, (now) => ({ ...now, payload: whole }));

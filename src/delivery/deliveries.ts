@@ -10,6 +10,7 @@ import type {
   Clock,
   Collection,
   DeliveryDocument,
+  FileDocument,
   Inspector,
   TargetDocument,
 } from '../contracts.ts';
@@ -34,6 +35,8 @@ export interface DeliveryDoors {
   catalog: Catalog;
   blobs: BlobStore;
   inspector: Inspector;
+  /** @throws LadingError `file_damaged` when bytes of a complete file are missing */
+  assertWhole(file: FileDocument): Promise<void>;
   webhooks: WebhookSender;
   /** Targets of every tenant may be in the server's own network. */
   allowPrivate: boolean;

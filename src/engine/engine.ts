@@ -9,6 +9,7 @@ import type {
   BlobStore,
   Catalog,
   Clock,
+  FileDocument,
   FileHappening,
   Inspector,
   ManifestStore,
@@ -450,6 +451,11 @@ export class Engine {
     if (!document) throw new LadingError('not_found', 'There is no file of this name.');
     if (!upload) await this.#damage.look(document);
     return await verifyFile(this.#doors, document, upload?.stored ?? null);
+  }
+
+  /** Asks the disk whether all bytes of a complete file are there. @throws LadingError `file_damaged` */
+  assertWhole(document: FileDocument): Promise<void> {
+    return this.#damage.assertWhole(document);
   }
 
   /** The file of a name for reading, complete or not. Throws `not_found`; the caller must `release` it. */

@@ -7,6 +7,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { AudioFile } from '../../src/protocol/audio-schemas.ts';
+import { wavHeader } from '../support/audio.ts';
 import { addHook, addTarget, store } from '../support/delivering.ts';
 import { put } from '../support/downloads.ts';
 import { eventually } from '../support/eventually.ts';
@@ -16,7 +18,11 @@ import { begin, metadata, TYPE } from '../support/tus.ts';
 import { startReceiver } from '../support/webhook-receiver.ts';
 
 const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
-const BYTES = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7 + (index >> 8)) % 251));
+/** Sound, so that it has a reader more: 16-bit samples, 8000 a second. */
+const SAMPLES = Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7 + (index >> 8)) % 251));
+const BYTES = Buffer.concat([wavHeader(SAMPLES.length), SAMPLES]);
+/** In the header. */
+const FEW = 21;
 const HALF = 123_457;
 
 async function partial(server: TestServer, bytes: Buffer): Promise<string> {
@@ -33,7 +39,13 @@ const MAKINGS: Record<string, (server: TestServer, name: string) => Promise<unkn
     await put(server, name, 0, BYTES.subarray(0, HALF), total);
   },
   'joined of parts': async (server, name) => {
-    const parts = [BYTES.subarray(0, HALF), Buffer.alloc(0), BYTES.subarray(HALF, HALF + 1), BYTES.subarray(HALF + 1)];
+    const parts = [
+      BYTES.subarray(0, FEW),
+      BYTES.subarray(FEW, HALF),
+      Buffer.alloc(0),
+      BYTES.subarray(HALF, HALF + 1),
+      BYTES.subarray(HALF + 1),
+    ];
     const urls: string[] = [];
     for (const part of parts) urls.push(new URL(await partial(server, part)).pathname);
     await begin(server, {
@@ -75,7 +87,7 @@ async function fileReceiver(t: TestContext): Promise<{ url: string; files: Map<s
 }
 
 for (const [how, make] of Object.entries(MAKINGS)) {
-  test(`a file ${how}: downloads, links, checks, FTP and webhooks have the same bytes`, {
+  test(`a file ${how}: downloads, links, checks, players, FTP and webhooks have the same bytes`, {
     skip: noFtpServer,
   }, async (t) => {
     const ftp = await startFtpServer(t);
@@ -85,7 +97,7 @@ for (const [how, make] of Object.entries(MAKINGS)) {
     await addHook(server, events.url, { name: 'events' });
     await addHook(server, files.url, { name: 'files', content: 'file' });
     await addTarget(server, ftp, { pattern: '{name}' });
-    const name = 'made.bin';
+    const name = 'made.wav';
     await make(server, name);
     const { origin, client } = server;
     const sha256 = createHash('sha256').update(BYTES).digest('hex');
@@ -109,6 +121,14 @@ for (const [how, make] of Object.entries(MAKINGS)) {
 
     const verified = await fetch(`${origin}/api/files/verify/${name}`, { method: 'POST', headers: client.headers });
     assert.equal(((await verified.json()) as { ok: boolean }).ok, true);
+
+    const sounds = (await (await fetch(`${origin}/v1/audio/`, { headers: client.headers })).json()) as AudioFile[];
+    assert.deepEqual(
+      sounds.map(({ duration_seconds: seconds, codec, channels }) => [seconds, codec, channels]),
+      [[SAMPLES.length / 16_000, 'pcm_s16le', 1]],
+    );
+    const played = await fetch(`${origin}/v1/audio/file/${sounds[0]?.id}`, { headers: client.headers });
+    assert.ok(BYTES.equals(Buffer.from(await played.arrayBuffer())));
 
     const told = () => events.received.find(({ event }) => event.total_bytes === BYTES.length)?.event;
     await eventually(() => told() !== undefined, 'the event');
