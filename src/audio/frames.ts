@@ -70,7 +70,7 @@ export async function amrSound(source: Source): Promise<Found> {
 const AC3_RATES = [48_000, 44_100, 32_000];
 /** In kbit/s. */
 const AC3_BIT_RATES = [32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640];
-const AC3_CHANNELS = [2, 1, 2, 3, 3, 4, 4, 5];
+export const AC3_CHANNELS = [2, 1, 2, 3, 3, 4, 4, 5];
 const AC3_SAMPLES = 1536;
 
 /** The bit rate of AC-3 is the same in all frames. */

@@ -4,7 +4,9 @@ import { type IFormat, parseFromTokenizer, UnsupportedFileTypeError } from 'musi
 import type { Sound } from '../contracts.ts';
 import { ASF_HEADER, asfSound } from './asf.ts';
 import { codecName } from './codecs.ts';
+import { fragmentSeconds } from './fragments.ts';
 import { AMR_MAGIC, AMR_WB_MAGIC, ac3Sound, adtsFrame, adtsSound, amrSound } from './frames.ts';
+import { matroskaBits, wavpackChannels } from './missing.ts';
 import { mp4Sound } from './mp4.ts';
 import { aiffSound, auSound, cafSound } from './plain.ts';
 import { MOST_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
@@ -30,12 +32,21 @@ export async function lookAt(stored: Stored): Promise<Sound | null> {
   const format = await formatOf(stored, found.mime).catch(noAudio);
   if (!format) return null;
   if (container && (format.hasVideo !== false || format.hasAudio !== true)) return null;
+  const source = new Source(stored);
+  const pcm = found.mime === 'video/matroska' && format.codec?.startsWith('PCM') === true;
+  const bitsPerSample = format.bitsPerSample ?? (pcm ? await matroskaBits(source).catch(noAudio) : null);
+  const codec = codecName(
+    found.mime,
+    bitsPerSample === null || bitsPerSample === undefined ? format : { ...format, bitsPerSample },
+  );
+  const all = found.mime === 'audio/wavpack' ? await wavpackChannels(source).catch(noAudio) : null;
   return soundOf({
     mediaType: found.mime.replace(/^video\//, 'audio/'),
     durationSeconds: format.duration ?? null,
-    sampleRate: format.sampleRate ?? null,
-    channels: format.numberOfChannels ?? null,
-    codec: codecName(found.mime, format),
+    // Opus is always decoded at this rate; the header says that of the original (RFC 7845 §5.1).
+    sampleRate: codec === 'opus' ? 48_000 : (format.sampleRate ?? null),
+    channels: all ?? format.numberOfChannels ?? null,
+    codec,
   });
 }
 
@@ -84,7 +95,8 @@ async function mp4(source: Source, stored: Stored): Promise<Found | null> {
   const found = await mp4Sound(source);
   if (!found?.fragmented || found.durationSeconds !== null) return found;
   const format = await formatOf(stored, 'audio/mp4').catch(noAudio);
-  return { ...found, durationSeconds: format?.duration ?? null };
+  const durationSeconds = format?.duration ?? (await fragmentSeconds(new Source(stored)).catch(noAudio));
+  return { ...found, durationSeconds };
 }
 
 /** Parsers fail on broken files in ways of their own; what the disk fails with goes on. */
@@ -105,7 +117,8 @@ async function formatOf(stored: Stored, mime: string): Promise<IFormat | null> {
     return format.sampleRate === undefined && format.codec === undefined ? null : format;
   } catch (error) {
     // Sound for sure, of which no more is to be known.
-    if (error instanceof TooMuch || error instanceof UnsupportedFileTypeError) return NOTHING_KNOWN;
+    if (error instanceof TooMuch) return NOTHING_KNOWN;
+    if (error instanceof UnsupportedFileTypeError) return null;
     throw error;
   }
 }

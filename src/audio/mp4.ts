@@ -2,10 +2,10 @@
  * The MP4 family (ISO/IEC 14496-12): M4A, 3GP, 3G2, QuickTime. The description of a track often has two channels where its decoder's
  * configuration has one, and lies of the rate of HE-AAC, so the configuration counts.
  */
-import { AAC_RATES } from './frames.ts';
+import { AAC_RATES, AC3_CHANNELS } from './frames.ts';
 import { Broken, type Found, number64, type Source } from './source.ts';
 
-interface Box {
+export interface Box {
   type: string;
   /** Of its content. */
   start: number;
@@ -68,7 +68,8 @@ export async function mp4Sound(source: Source): Promise<(Found & { fragmented: b
   return { ...track, mediaType, fragmented };
 }
 
-async function* boxes(source: Source, { start, end }: Box): AsyncGenerator<Box> {
+/** The boxes in one. @throws Broken */
+export async function* boxes(source: Source, { start, end }: Box): AsyncGenerator<Box> {
   let position = start;
   while (position + 8 <= end) {
     const head = await source.some(position, 16);
@@ -84,7 +85,7 @@ async function* boxes(source: Source, { start, end }: Box): AsyncGenerator<Box> 
 }
 
 /** The first box on this path. */
-async function find(source: Source, within: Box, ...path: string[]): Promise<Box | null> {
+export async function find(source: Source, within: Box, ...path: string[]): Promise<Box | null> {
   const [type, ...rest] = path;
   if (type === undefined) return within;
   for await (const box of boxes(source, within)) if (box.type === type) return await find(source, box, ...rest);
@@ -97,7 +98,7 @@ async function handlerOf(source: Source, track: Box): Promise<string> {
 }
 
 /** Of `mvhd` and `mdhd`, which are alike up to there. */
-async function timesOf(source: Source, { start }: Box): Promise<{ scale: number; length: number }> {
+export async function timesOf(source: Source, { start }: Box): Promise<{ scale: number; length: number }> {
   const bytes = await source.all(start, 32);
   if (bytes.readUInt8(0) === 1) return { scale: bytes.readUInt32BE(20), length: number64(bytes.readBigUInt64BE(24)) };
   return { scale: bytes.readUInt32BE(12), length: bytes.readUInt32BE(16) };
@@ -196,6 +197,11 @@ async function refine(source: Source, entry: Box, found: Entry): Promise<void> {
   for await (const box of boxes(source, entry)) {
     if (box.type === 'wave') await refine(source, { ...box, type: entry.type }, found);
     if (box.type === 'esds') await refineByDescriptor(await source.some(box.start + 4, 256), found);
+    // QuickTime: the bytes of a sample stand in the other order.
+    if (box.type === 'enda' && (await source.all(box.start, 2)).readUInt16BE(0) !== 0)
+      found.codec = found.codec?.replace(/be$/, 'le') ?? null;
+    if (box.type === 'dac3') found.channels = ac3Channels((await source.all(box.start, 2)).readUInt16BE(0) >> 2);
+    if (box.type === 'dec3') found.channels = ac3Channels((await source.all(box.start, 4)).readUInt16BE(2));
     if (box.type === 'dOps') found.channels = (await source.all(box.start, 2)).readUInt8(1);
     if (box.type === 'alac' && box.end - box.start >= 28) {
       const bytes = await source.all(box.start, 28);
@@ -203,6 +209,11 @@ async function refine(source: Source, entry: Box, found: Entry): Promise<void> {
       found.sampleRate = bytes.readUInt32BE(24);
     }
   }
+}
+
+/** @param bits end with the mode of the channels and whether there is one for low frequencies (ETSI TS 102 366, annex F) */
+function ac3Channels(bits: number): number {
+  return (AC3_CHANNELS[(bits >> 1) & 7] ?? 0) + (bits & 1);
 }
 
 /** Descriptors (ISO/IEC 14496-1 §7.2.6): a tag, a length of at most four times seven bits, the content. */

@@ -10,6 +10,10 @@ const AU_ENCODINGS: Readonly<Record<number, [codec: string, bits: number]>> = {
   5: ['pcm_s32be', 32],
   6: ['pcm_f32be', 32],
   7: ['pcm_f64be', 64],
+  23: ['adpcm_g726le', 4],
+  24: ['adpcm_g722', 4],
+  25: ['adpcm_g726le', 3],
+  26: ['adpcm_g726le', 5],
   27: ['pcm_alaw', 8],
 };
 

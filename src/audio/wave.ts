@@ -6,6 +6,8 @@ import { Broken, type Found, number64, type Source } from './source.ts';
 
 const UNKNOWN_SIZE = 0xffffffff;
 const EXTENSIBLE = 0xfffe;
+/** What the header says of compressed samples a second and in all is true if both are about alike. */
+const ALIKE = 4;
 /** The end of the identifiers that stand for a format tag (KSDATAFORMAT_SUBTYPE). */
 const TAG_GUID = '000000001000800000aa00389b71';
 
@@ -14,13 +16,18 @@ const CODECS: Readonly<Record<number, string>> = {
   6: 'pcm_alaw',
   7: 'pcm_mulaw',
   17: 'adpcm_ima_wav',
+  32: 'adpcm_yamaha',
+  34: 'truespeech',
   49: 'gsm_ms',
   50: 'gsm_ms',
   66: 'g723_1',
   69: 'adpcm_g726',
   80: 'mp2',
   85: 'mp3',
+  97: 'adpcm_ima_dk4',
+  98: 'adpcm_ima_dk3',
   100: 'adpcm_g726',
+  131: 'g729',
   255: 'aac',
   352: 'wmav1',
   353: 'wmav2',
@@ -31,6 +38,9 @@ const CODECS: Readonly<Record<number, string>> = {
   5634: 'aac_latm',
   8192: 'ac3',
   8193: 'dts',
+  28781: 'aac',
+  41222: 'aac',
+  41225: 'speex',
   61868: 'flac',
 };
 
@@ -71,7 +81,7 @@ export async function waveSound(source: Source, start: number): Promise<Found> {
       const declared = size === UNKNOWN_SIZE ? (longSize ?? 0) : size;
       const left = source.size - content;
       const bytes = declared === 0 ? left : Math.min(declared, left);
-      return found(format, bytes, samples);
+      return found(format, bytes, samples === null || declared <= bytes ? samples : (samples * bytes) / declared);
     }
     if (id === 'ds64') longSize = number64((await source.all(content, 16)).readBigUInt64LE(8));
     else if (id === 'fmt ') format = formatOf(await source.some(content, Math.min(size, 40)));
@@ -104,7 +114,13 @@ function found(format: Format, bytes: number, samples: number | null): Found {
   if (codec?.startsWith('pcm_') && blockBytes > 0) durationSeconds = Math.floor(bytes / blockBytes) / rate;
   else if ((tag === 2 || tag === 0x11) && blockBytes > 0 && blockSamples > 0)
     durationSeconds = ((bytes / blockBytes) * blockSamples) / rate;
-  else if (bytesPerSecond > 0) durationSeconds = bytes / bytesPerSecond;
-  else if (samples !== null) durationSeconds = samples / rate;
+  else durationSeconds = compressedSeconds(bytesPerSecond > 0 ? bytes / bytesPerSecond : null, samples, rate);
   return { mediaType: 'audio/wav', durationSeconds, sampleRate: rate, channels, codec };
+}
+
+/** The number of samples is exact, where a recorder could go back to write it. */
+function compressedSeconds(estimated: number | null, samples: number | null, rate: number): number | null {
+  if (samples === null || samples === 0) return estimated;
+  const exact = samples / rate;
+  return estimated === null || (exact < estimated * ALIKE && estimated < exact * ALIKE) ? exact : estimated;
 }

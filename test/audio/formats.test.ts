@@ -103,6 +103,33 @@ const FORMATS: Format[] = [
   format('audio/ac3', 'stereo.ac3', 2, 48_000, 'ac3'),
   format('audio/ac3', 'surround.ac3', 6, 48_000, 'ac3'),
   format('audio/wavpack', 'a.wv', 2, 44_100, 'wavpack'),
+  format('audio/wavpack', 'surround.wv', 6, 48_000, 'wavpack'),
+  format('audio/mp4', 'little24.mov', 2, 48_000, 'pcm_s24le'),
+  format('audio/mp4', 'little-float.mov', 2, 48_000, 'pcm_f32le'),
+  format('audio/mp4', 'mulaw.mov', 1, 8_000, 'pcm_mulaw'),
+  format('audio/mp4', 'fragments.mov', 2, 48_000, 'pcm_s16le', '-movflags', 'frag_keyframe+empty_moov'),
+  format('audio/mp4', 'ac3.mp4', 6, 48_000, 'ac3'),
+  format('audio/mp4', 'ac3-mono.mp4', 1, 48_000, 'ac3'),
+  format('audio/mp4', 'eac3.mp4', 6, 48_000, 'eac3'),
+  format('audio/matroska', 'pcm24.mka', 2, 96_000, 'pcm_s24le'),
+  format('audio/matroska', 'float.mka', 2, 48_000, 'pcm_f32le'),
+  format('audio/matroska', 'mp3.mka', 2, 44_100, 'libmp3lame'),
+  format('audio/ogg; codecs=opus', 'low.opus', 1, 16_000, 'libopus'),
+  format('audio/ogg; codecs=opus', 'surround.opus', 6, 48_000, 'libopus', '-mapping_family', '1'),
+  format('audio/wav', 'g722.wav', 1, 16_000, 'g722'),
+  format('audio/wav', 'g726.wav', 1, 8_000, 'g726', '-b:a', '32k'),
+  format('audio/wav', 'yamaha.wav', 2, 44_100, 'adpcm_yamaha'),
+  format('audio/wav', 'flac.wav', 2, 44_100, 'flac'),
+  format('audio/wav', 'ac3.wav', 2, 48_000, 'ac3'),
+  format('audio/wav', 'eight.wav', 8, 48_000, 'pcm_s16le'),
+  format('audio/basic', 'g722.au', 1, 16_000, 'adpcm_g722'),
+  format('audio/basic', 'alaw.au', 1, 8_000, 'pcm_alaw'),
+  format('audio/basic', 's24.au', 2, 44_100, 'pcm_s24be'),
+  format('audio/x-caf', 'opus.caf', 2, 48_000, 'libopus'),
+  format('audio/x-caf', 'mulaw.caf', 1, 8_000, 'pcm_mulaw'),
+  format('audio/aiff', 'tagged.aiff', 2, 44_100, 'pcm_s16be', '-write_id3v2', '1', '-metadata', 'title=A tone'),
+  format('audio/flac', 'surround.flac', 6, 48_000, 'flac'),
+  format('audio/aac', 'surround.aac', 6, 48_000, 'aac'),
 ];
 
 /** Of a frame of its codec, in seconds. */
@@ -113,6 +140,7 @@ const FRAME: Record<string, number> = {
   opus: 960,
   wmav2: 2048,
   ac3: 1536,
+  eac3: 1536,
   alac: 4096,
 };
 
@@ -260,7 +288,7 @@ test('films and formats that are not known are refused', { skip }, async (t) => 
     }
     assert.equal(await look(await readFile(film)), null, name);
   }
-  for (const name of ['a.tta', 'a.w64']) {
+  for (const name of ['a.tta', 'a.w64', 'a.voc', 'a.eac3', 'a.avi']) {
     const file = await make(folder, { name, channels: 2, rate: 44_100, options: [], type: '' });
     assert.equal(await look(await readFile(file)), null, name);
   }

@@ -1,0 +1,33 @@
+/** What the metadata library leaves out. */
+import type { Source } from './source.ts';
+
+const HEAD_BYTES = 16 * 1024;
+
+/** Bits of a sample in Matroska (RFC 9559, BitDepth) among the first elements; undefined where they are not said. */
+export async function matroskaBits(source: Source): Promise<number | undefined> {
+  const head = await source.some(0, HEAD_BYTES);
+  const at = head.indexOf(Buffer.from([0x62, 0x64, 0x81]));
+  return at === -1 ? undefined : head[at + 3];
+}
+
+const WAVPACK_HEADER_BYTES = 32;
+const CHANNEL_INFO = 0x0d;
+
+/**
+ * Channels of WavPack. A block has one or two, and the first of several that belong together says how many there are in all. Undefined
+ * where it does not.
+ */
+export async function wavpackChannels(source: Source): Promise<number | undefined> {
+  const head = await source.some(0, HEAD_BYTES);
+  if (head.length < WAVPACK_HEADER_BYTES) return undefined;
+  const end = Math.min(head.length, head.readUInt32LE(4) + 8);
+  for (let at = WAVPACK_HEADER_BYTES; at + 4 <= end; ) {
+    const id = head.readUInt8(at);
+    const long = (id & 0x80) !== 0;
+    const words = long ? head.readUIntLE(at + 1, 3) : head.readUInt8(at + 1);
+    const content = at + (long ? 4 : 2);
+    if ((id & 0x3f) === CHANNEL_INFO && words > 0) return head[content];
+    at = content + 2 * words;
+  }
+  return undefined;
+}
