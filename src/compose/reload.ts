@@ -17,7 +17,7 @@ export function reload({ config, log, output, server }: ReloadDeps): void {
   try {
     output.reopen();
   } catch (error) {
-    log.error({ err: error }, 'the log file could not be reopened; logging goes on to the old one');
+    log.error({ err: error }, 'the log file could not be reopened; the old one stays in use');
   }
   try {
     const tls = readTls(config);

@@ -131,7 +131,7 @@ test('SIGHUP reads the certificate again; a bad one changes nothing', { skip: wi
     await write(bad);
     const before = server.stderr().length;
     server.process.kill('SIGHUP');
-    await eventually(() => server.stderr().slice(before).includes('the old one is used on'), `a word about ${what}`);
+    await eventually(() => server.stderr().slice(before).includes('the old one stays in use'), `a word about ${what}`);
     assert.equal(await nameOnTheWire(server.port), 'renewed', what);
   }
 });
