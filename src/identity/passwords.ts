@@ -14,6 +14,8 @@ export const PASSWORD_CHARACTERS = { least: 8, most: 128 } as const;
 const LEAST_GUESSES = 1e8;
 /** Digits alone are dates and telephone numbers up to this length. */
 const FEW_DIGITS = 12;
+/** What dates and telephone numbers are written with. */
+const BETWEEN_DIGITS = /[\s()+./-]/g;
 /** No common password is longer, twice. */
 const MOST_REPEATED = 64;
 /** Characters that a password must have after runs of neighbours are counted as one. */
@@ -85,11 +87,13 @@ function plainOf(password: string): string {
   return password.normalize('NFKC').toLowerCase();
 }
 
-/** The password, and the same without what may stand between its letters: `p a s s w o r d`. */
+/** The password, and the same without what may stand between its letters (`p a s s w o r d`) and above them (`pásswörd`). */
 function tasksOf(password: string, known: Known): StrengthTask[] {
   const words = [...new Set(wordsOf(known))];
   const whole = password.normalize('NFKC');
-  const forms = new Set([whole, whole.replaceAll(/(?<=\p{L})[ ._-]+(?=\p{L})/gu, '')]);
+  const joined = whole.replaceAll(/(?<=\p{L})[ ._-]+(?=\p{L})/gu, '');
+  const plain = joined.normalize('NFD').replaceAll(/\p{M}/gu, '').normalize('NFC');
+  const forms = new Set([whole, joined, plain]);
   return [...forms].map((form) => ({ password: [...form].slice(0, LOOKED_AT).join(''), words }));
 }
 
@@ -175,7 +179,8 @@ function follows(before: string, char: string): boolean {
 function isSimple(lower: string): boolean {
   const characters = [...unitOf(lower)];
   if (characters.length < PASSWORD_CHARACTERS.least) return true;
-  if (/^\p{N}+$/u.test(lower) && characters.length < FEW_DIGITS) return true;
+  const digits = lower.replaceAll(BETWEEN_DIGITS, '');
+  if (/^\p{N}+$/u.test(digits) && digits.length < FEW_DIGITS) return true;
   if (new Set(characters).size < LEAST_UNRELATED) return true;
   const unrelated = characters.filter((char, i) => i === 0 || !follows(characters[i - 1] ?? '', char));
   return unrelated.length < LEAST_UNRELATED;

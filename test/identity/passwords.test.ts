@@ -79,6 +79,9 @@ test('common passwords are refused, and what people make of them', async () => {
     'liverpool1',
     'monkey2020',
     'the-password',
+    'Pásswörd1',
+    'ṕäśśẃöŕđ',
+    'mídñíght',
   ];
   for (const password of common) assert.match((await refusal(password)) ?? 'taken', /easy to guess/, password);
 });
@@ -91,6 +94,9 @@ test('what is simple is refused', async () => {
     '0123456789012',
     '19841231',
     '02071234567',
+    '+14155550123',
+    '(415) 555-0123',
+    '1984 - 12 - 31',
     'abababababab',
     'xkqxkqxkqxkq',
     'asdfghjklöä',
