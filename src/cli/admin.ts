@@ -117,18 +117,9 @@ async function resetIn(
   const made = known ? await identity.renewClient(known.clientId, role) : await make();
   if (!made) throw new Error('The client is gone.');
   const { clientId, secret } = made;
-  const { changesOf } = await import('../http/changes.ts');
-  const detail = changesOf({ role: known?.role, secret: known ? 'old' : null }, { role, secret: 'new' });
-  await audit.record({
-    action: known ? 'client_renewed' : 'client_created',
-    outcome: 'ok',
-    principal: null,
-    tenant: known?.tenant ?? 'default',
-    address: null,
-    target: clientId,
-    detail: `lading admin reset: ${detail}`,
-    requestId: null,
-  });
+  const { recordAdministrator } = await import('../http/administrators.ts');
+  const change = { id: clientId, tenant: known?.tenant ?? 'default', before: known?.role, role };
+  await recordAdministrator(audit, 'lading admin reset', change);
   return { client_id: clientId, client_secret: secret, role, created: known === null };
 }
 

@@ -10,6 +10,7 @@ import type { Clock } from '../contracts.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../events/events.ts';
+import { recordAdministrator } from '../http/administrators.ts';
 import type { ServerState } from '../http/deps.ts';
 import type { Audit } from '../identity/audit.ts';
 import { ensureAdmin, type FirstAdmin } from '../identity/bootstrap.ts';
@@ -57,14 +58,16 @@ const IDLE_LOOK_MS = 100;
 
 /** Starts in order, stops in reverse. */
 export function lifecycle(parts: Parts): Lifecycle {
-  const { config, store, clock, log, identity, engine, deliveries, server, sweeper, sweepAll, enter } = parts;
+  const { config, store, clock, log, identity, audit, engine, deliveries, server, sweeper, sweepAll, enter } = parts;
   let recovered = false;
   let closing: Promise<void> | null = null;
 
   async function start(show?: (admin: FirstAdmin) => void): Promise<string> {
     await server.listen({ host: config.host, port: config.port });
     // Not before the address is known to be free: the secret is shown once, and a failed start must not show it.
-    await ensureAdmin(identity, configuredAdmin(config), show);
+    await ensureAdmin(identity, configuredAdmin(config), show, (change) =>
+      recordAdministrator(audit, 'LADING_ADMIN_SECRET', change),
+    );
     const began = clock.monotonic();
     const found = await engine.start(store.wasClean);
     recovered = true;
