@@ -1,11 +1,12 @@
 /** `lading users list|show|create|update|delete` */
 import { type Command, Option } from 'commander';
 import type { Person, Role } from '../client/client.ts';
-import { ask } from './ask.ts';
+import { ask, mustAgree } from './ask.ts';
 import { type Context, run } from './command.ts';
 import { UsageError } from './exit.ts';
 import type { Output } from './output.ts';
 import { secretFrom } from './settings.ts';
+import { shown } from './terminal.ts';
 import { ROLES, table } from './values.ts';
 import { idOf as idOfAny } from './who.ts';
 
@@ -37,6 +38,7 @@ interface UserChange {
   role?: Role;
   passwordFile?: string;
   askPassword?: boolean;
+  yes?: boolean;
   tenant?: string;
 }
 
@@ -130,6 +132,7 @@ function addUpdate(users: Command): void {
     .addOption(new Option('--role <role>', 'what they may do from now on').choices(ROLES))
     .option('--password-file <file>', 'read the new password from a file, "-" for standard input')
     .addOption(new Option('--ask-password', 'ask for the new password').conflicts('passwordFile'))
+    .option('--yes', 'ask no question before the role becomes another one than client; scripts are not asked')
     .option('--tenant <id>', 'of another tenant; for root')
     .action((who: string, options: UserChange, command: Command) =>
       run(command, (context) => update(context, who, options)),
@@ -144,7 +147,12 @@ async function update(context: Context, who: string, options: UserChange): Promi
   );
   if (Object.keys(change).length === 0) throw new UsageError('There is nothing to change; name what is to be another.');
   const { client, out, signal } = context;
-  show(out, await client.users.update(await idOf(context, who, tenant), change, { signal }));
+  const id = await idOf(context, who, tenant);
+  if (role !== undefined && role !== 'client' && !options.yes) {
+    const { role: now } = await client.users.find({ id }, { tenant, signal });
+    if (now !== role) await mustAgree(`Give ${shown(who)} the role ${role}? It is ${now} now.`);
+  }
+  show(out, await client.users.update(id, change, { signal }));
   return undefined;
 }
 

@@ -108,6 +108,11 @@ export function RoleSelect({
   );
 }
 
+/** Asks before somebody new gets more than their own files: browsers keep what was chosen in a form before. */
+export function agreesToRole(of: string, role: Role): boolean {
+  return role === 'client' || confirm(`Make ${of} ${ROLE_WORDS[role]}?`);
+}
+
 const ROLE_WORDS: Record<Role, string> = {
   client: 'a client, with its own files alone',
   ops: 'ops, who read the files of all',

@@ -164,27 +164,35 @@ test('users: show and update by id or address; what is left out stays', async (t
   assert.deepEqual((await shown(String(id))).slice(2), ['Ada', 'Lovelace', 'ops']);
 });
 
+/** A command on a terminal, where somebody gives each answer once its question stands there. */
+async function onTerminal(
+  t: TestContext,
+  { server, folder }: { server: TestServer; folder: string },
+  command: string,
+  question: RegExp,
+  answers: string[],
+): Promise<{ said: string; code: number | null }> {
+  const cli = join(import.meta.dirname, '../../src/cli/main.js');
+  const env = { PATH: process.env.PATH ?? '', XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin };
+  const child = spawn('script', ['-qec', `${process.execPath} ${cli} ${command}`, '/dev/null'], {
+    env: { ...env, LADING_TOKEN: server.admin.token },
+  });
+  t.after(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (bytes: Buffer) => {
+    said += bytes.toString();
+    if (question.test(said)) child.stdin.write(`${answers.shift() ?? ''}\r`);
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { said, code };
+}
+
 test('the password is asked for twice on the terminal and never shown', async (t) => {
   if (spawnSync('script', ['--version']).status !== 0) return t.skip('there is no script(1) to make a terminal with');
   const { server, folder } = await place(t);
-  const cli = join(import.meta.dirname, '../../src/cli/main.js');
-  const command = `${process.execPath} ${cli} users create --email ada@example.org --name Ada --surname Byron`;
   const password = 'correct horse 7 battery staple ';
-  const create = async (answers: string[]): Promise<{ said: string; code: number | null }> => {
-    const env = { PATH: process.env.PATH ?? '', XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin };
-    const child = spawn('script', ['-qec', command, '/dev/null'], {
-      env: { ...env, LADING_TOKEN: server.admin.token },
-    });
-    t.after(() => child.kill('SIGKILL'));
-    let said = '';
-    child.stdout.on('data', (bytes: Buffer) => {
-      said += bytes.toString();
-      // Each answer once its question stands there.
-      if (/(not shown\)|more): $/.test(said)) child.stdin.write(`${answers.shift() ?? ''}\r`);
-    });
-    const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
-    return { said, code };
-  };
+  const command = 'users create --email ada@example.org --name Ada --surname Byron';
+  const create = (answers: string[]) => onTerminal(t, { server, folder }, command, /(not shown\)|more): $/, answers);
   const differing = await create([password, `${password}x`]);
   assert.equal(differing.code, 2, differing.said);
   assert.match(differing.said, /two different passwords/);
@@ -197,6 +205,40 @@ test('the password is asked for twice on the terminal and never shown', async (t
     body: JSON.stringify({ email: 'ada@example.org', password }),
   });
   assert.equal(login.status, 200, 'the space at the end belongs to it');
+});
+
+test('on a terminal nobody gets another role without a question', async (t) => {
+  if (spawnSync('script', ['--version']).status !== 0) return t.skip('there is no script(1) to make a terminal with');
+  const { server, folder, json } = await place(t);
+  const body = { email: 'ada@example.org', name: 'Ada', surname: 'Byron', password: 'correct horse 7 battery staple' };
+  await fetch(`${server.origin}/v1/user`, {
+    method: 'POST',
+    headers: { ...server.admin.headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const role = async () => (await json(['users', 'show', body.email])).role;
+  const update = (options: string, answers: string[] = []) =>
+    onTerminal(t, { server, folder }, `users update ${body.email} ${options}`, /\[y\/N\] [^\r\n]*$/, answers);
+  for (const no of ['', 'n', 'perhaps']) {
+    const { said, code } = await update('--role admin', [no]);
+    assert.equal(code, 1, said);
+    assert.match(said, /Give ada@example.org the role admin\? It is client now.*Nothing was changed/s);
+    assert.equal(await role(), 'client');
+  }
+  const { said, code } = await update('--role admin', ['y']);
+  assert.equal(code, 0, said);
+  assert.equal(await role(), 'admin');
+  // Less is no power, and --yes is the answer.
+  for (const [options, now] of [
+    ['--role client', 'client'],
+    ['--role ops --yes', 'ops'],
+    ['--role ops --name Augusta', 'ops'],
+  ] as const) {
+    const unasked = await update(options);
+    assert.equal(unasked.code, 0, unasked.said);
+    assert.ok(!unasked.said.includes('[y/N]'), unasked.said);
+    assert.equal(await role(), now);
+  }
 });
 
 test('tenants and what is in them, by root', async (t) => {

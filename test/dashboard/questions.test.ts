@@ -44,11 +44,11 @@ test('nobody gets or loses a right, a limit or their access without a question',
     assert.deepEqual(changes, []);
   };
   /** Asks, and does it after a yes. */
-  const done = async (work: () => Promise<unknown>, path: string) => {
+  const done = async (work: () => Promise<unknown>, path: string, method = 'PUT') => {
     questions.answer = true;
     changes.length = 0;
     await work();
-    await eventually(() => changes.includes(`PUT ${path}`), 'it is changed');
+    await eventually(() => changes.includes(`${method} ${path}`), 'it is changed');
   };
 
   await goTo(page, 'Administration', 'Clients');
@@ -65,8 +65,24 @@ test('nobody gets or loses a right, a limit or their access without a question',
   await done(() => disable.click(), `/api/clients/${client.id}`);
   const enable = page.getByRole('button', { name: `Enable ${client.id}` });
   await refused(() => enable.click(), /^Enable /);
+  await page.getByLabel('What it is').fill('gate');
+  await page.locator('select[name=role]').selectOption('admin');
+  const enrol = page.getByRole('button', { name: 'Enrol' });
+  await refused(() => enrol.click(), /^Make gate an administrator/);
+  await done(() => enrol.click(), '/api/clients', 'POST');
 
   await goTo(page, 'Administration', 'People');
+  for (const [label, text] of [
+    ['Given name', 'Bo'],
+    ['Family name', 'Example'],
+    ['E-mail address', 'bo@example.org'],
+    ['First password', 'eight lamps over dim rivers'],
+  ] as const)
+    await page.getByLabel(label).fill(text);
+  await page.locator('select[name=role]').selectOption('ops');
+  const make = page.getByRole('button', { name: 'Make account' });
+  await refused(() => make.click(), /^Make bo@example.org ops, who read the files of all/);
+  await done(() => make.click(), '/v1/user', 'POST');
   const ofAda = page.getByLabel('Role of ada@example.org');
   await refused(() => ofAda.selectOption('admin'), /Make ada@example.org an administrator/);
   assert.equal(await ofAda.inputValue(), 'client');

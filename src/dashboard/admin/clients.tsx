@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import type { ClientCreated, ClientUpdate, Role } from '../../protocol/schemas.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, RoleSelect, Secret, Section, Table, Trouble } from '../parts.tsx';
+import { Act, agreesToRole, RoleSelect, Secret, Section, Table, Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
 export const ROLES: Role[] = ['client', 'ops', 'admin'];
@@ -28,9 +28,11 @@ export function ClientsTab(props: PageProps) {
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
     const name = String(data.get('name') ?? '').trim();
+    const role = data.get('role') as Role;
+    if (!agreesToRole(name === '' ? 'the new client' : name, role)) return;
     setError(null);
     try {
-      setMade(await client.clients.create({ role: data.get('role') as Role, ...(name === '' ? {} : { name }) }));
+      setMade(await client.clients.create({ role, ...(name === '' ? {} : { name }) }));
       form.reset();
       live.again();
     } catch (problem) {

@@ -4,7 +4,7 @@ import type { PersonChange } from '../../protocol/people-schemas.ts';
 import type { Role } from '../../protocol/schemas.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, RoleSelect, Section, Table, Trouble } from '../parts.tsx';
+import { Act, agreesToRole, RoleSelect, Section, Table, Trouble } from '../parts.tsx';
 import { everyOne, useLive } from '../use-live.ts';
 import { disableQuestion, ROLES, RoleChoice } from './clients.tsx';
 
@@ -21,10 +21,12 @@ export function PeopleTab(props: PageProps) {
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
     const text = (name: string) => String(data.get(name) ?? '').trim();
+    const role = text('role') as Role;
+    if (!agreesToRole(text('email'), role)) return;
     setError(null);
     try {
       const person = { name: text('name'), surname: text('surname'), email: text('email'), password: text('password') };
-      await client.users.create({ ...person, role: text('role') as Role });
+      await client.users.create({ ...person, role });
       form.reset();
       live.again();
     } catch (problem) {
