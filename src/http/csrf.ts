@@ -29,7 +29,26 @@ export function requireSameOrigin(request: FastifyRequest): void {
  */
 export function refuseForeign(request: FastifyRequest): void {
   if (!isForeign(request)) return;
-  throw new LadingError('forbidden', 'A page of another site cannot do this; go to the page of this server.');
+  throw new LadingError(
+    'forbidden',
+    `A page of another site cannot do this; go to the page of this server.${why(request)}`,
+  );
+}
+
+/** What makes a page of this server look like one of another, for whoever looks after the server. */
+function why({ headers: { origin, 'sec-fetch-site': from }, site }: FastifyRequest): string {
+  if (origin === undefined || from === 'cross-site') return '';
+  if (origin === 'null') return ' The browser does not say which site the page is of (Origin: null).';
+  // Only a proxy with TLS that does not tell of it makes a difference of this sort.
+  if (originHost(origin) !== originHost(site.origin ?? '')) return '';
+  return (
+    ` The page is of ${origin}, and this server takes itself for ${site.origin}: ` +
+    'set LADING_PUBLIC_URL, or have the proxy send X-Forwarded-Proto and be named in LADING_TRUST_PROXY.'
+  );
+}
+
+function originHost(origin: string): string | null {
+  return URL.canParse(origin) ? new URL(origin).hostname : null;
 }
 
 /** True for a request that a page makes which is neither of this server nor of an allowed origin. */

@@ -54,8 +54,19 @@ test('the token dashboard says why it cannot let somebody in', async (t) => {
     const refused = await send(headers);
     assert.equal(refused.status, 403);
     assert.match(refused.headers.get('content-type') ?? '', /^text\/html/);
-    assert.match(await refused.text(), /A page of another site cannot do this/);
+    const text = await refused.text();
+    assert.match(text, /A page of another site cannot do this/);
+    assert.equal(text.includes('does not say which site the page is of'), headers.origin === 'null');
+    assert.ok(!text.includes('evil'), 'another site gets no advice');
   }
+  // A proxy with TLS that does not tell of it, and a browser that says no more than where the page is from.
+  const tls = origin.replace('http:', 'https:');
+  const refused = await send({ origin: tls });
+  assert.equal(refused.status, 403);
+  assert.match(
+    await refused.text(),
+    new RegExp(`The page is of ${tls}, and this server takes itself for ${origin}: set`),
+  );
   const ended = await fetch(`${origin}${PATH}/tokens/create`, {
     method: 'POST',
     body: new URLSearchParams({ a: 'b' }),
