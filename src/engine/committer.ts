@@ -58,6 +58,11 @@ export class Committer {
     });
   }
 
+  /** A round of this upload runs. */
+  isBusy(upload: OpenUpload): boolean {
+    return this.#rounds.has(upload);
+  }
+
   /** Resolves when no round of this upload runs. */
   async idle(upload: OpenUpload): Promise<void> {
     await this.#rounds.get(upload);

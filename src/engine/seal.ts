@@ -106,6 +106,7 @@ export class Sealer {
         upload.document = { ...upload.document, replaces: sealed?.id ?? continued?.id ?? null };
         await this.#becomeFile(upload, false, ended);
       },
+      judge,
     );
   }
 

@@ -52,13 +52,15 @@ export class Succession {
    * Runs `work` while the uploads that end with this one are held still; once it resolves they are over, and if it rejects they go on. To be
    * called while the name is held.
    * @param whole seals an upload that has all its bytes, so that it is replaced like every complete file
+   * @param judge asked before an upload that somebody sends to ends; what it throws leaves all as it was
    */
   async end(
     upload: OpenUpload,
     whole: (upload: OpenUpload) => Promise<void>,
     work: (ended: OpenUpload[]) => Promise<void>,
+    judge?: () => Promise<void>,
   ): Promise<void> {
-    await this.#settle(upload, whole);
+    await this.#settle(upload, whole, judge);
     upload.assertGoing();
     const ended = this.#endedBy(upload);
     const held: Held[] = [];
@@ -94,24 +96,30 @@ export class Succession {
    * Takes care that nobody sends to the upload that has the name: a file that comes in one request waits beside others from now on, and
    * every other upload ends.
    */
-  async #makeWay({ document: { owner, name } }: OpenUpload): Promise<void> {
+  async #makeWay({ document: { owner, name } }: OpenUpload, judge?: () => Promise<void>): Promise<void> {
     const { uploads, isIdle, committer, cancel } = this.#deps;
     for (;;) {
       const there = uploads.find(owner, name);
       if (!there || isIdle(there)) return;
-      await committer.idle(there);
+      await judge?.();
+      if (uploads.find(owner, name) !== there) continue;
+      // What it brought counts at this moment: then it is the file, and is replaced as one.
       if (there.sealing) await there.sealing.catch(() => {});
-      else if (uploads.find(owner, name) !== there) continue;
+      else if (committer.isBusy(there)) await committer.idle(there);
       else if (there.single && !there.visible) uploads.stepAside(there);
       else await cancel(there);
     }
   }
 
   /** Whoever has the name is idle, and neither complete nor about to become so or to end. */
-  async #settle(upload: OpenUpload, whole: (upload: OpenUpload) => Promise<void>): Promise<void> {
+  async #settle(
+    upload: OpenUpload,
+    whole: (upload: OpenUpload) => Promise<void>,
+    judge?: () => Promise<void>,
+  ): Promise<void> {
     const { owner, name } = upload.document;
     for (;;) {
-      if (upload.newest) await this.#makeWay(upload);
+      if (upload.newest) await this.#makeWay(upload, judge);
       this.assertFree(upload);
       const there = this.#deps.uploads.find(owner, name);
       if (there?.reverting) await there.reverting.catch(() => {});

@@ -185,6 +185,22 @@ for (const [what, start] of Object.entries(UNFINISHED)) {
   });
 }
 
+test('a precondition that fails in the end ends nothing that is under way', async (t) => {
+  const under = await startEngine(t);
+  await send(under.engine, NAME, 0, text('abc'), { declaredSize: 6 });
+  const rest = new PassThrough();
+  const sending = under.engine.receive(rest, intent(NAME, { declaredSize: 6 }));
+  rest.write(encodeChunk(3, text('def')).subarray(0, 18));
+  let looks = 0;
+  const twice = { ...INTENT, precondition: () => looks++ < 2 };
+  await under.quiet();
+  await refuses(begin(under, twice, contents[0] as Buffer).finish(), 'precondition_failed');
+  assert.equal(looks > 2, true);
+  rest.end('ef');
+  assert.equal((await sending).status, 'complete');
+  await aloneForGood(under, text('abcdef'));
+});
+
 test('a precondition is judged when the file takes the name', async (t) => {
   const under = await startEngine(t);
   const never = { ...INTENT, precondition: () => false };
