@@ -37,7 +37,10 @@ const ANSWERS: { [K in Asked]: (question: Question) => Promise<string[]> } = {
   file: files,
   client: clients,
   person: people,
-  who: async (question) => [...(await clients(question)), ...(await people(question))],
+  who: async (question) => {
+    const all = await Promise.allSettled([clients(question), people(question), granters(question)]);
+    return all.flatMap((found) => (found.status === 'fulfilled' ? found.value : []));
+  },
   tenant: async ({ client, signal }) => (await client.tenants.list({ signal })).map((tenant) => tenant.tenant_id),
   token: async ({ client, signal }) =>
     (await client.tokens.list(undefined, { signal })).map(({ token_id }) => token_id),
@@ -138,4 +141,9 @@ async function deliveries({ client, signal }: Question): Promise<string[]> {
     if (found.length >= MOST_DELIVERIES) break;
   }
   return found;
+}
+
+/** Who let oneself read files. */
+async function granters({ client, signal }: Question): Promise<string[]> {
+  return (await client.grants.list({ signal })).received.map(({ owner, owner_name: name }) => name ?? owner);
 }

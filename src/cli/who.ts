@@ -36,10 +36,25 @@ export async function idOf(context: Asking, who: string, options: Options = {}):
     if (more.length > 0) throw new UsageError(`Several are called ${who}: ${ids.join(', ')}. Use one of these ids.`);
     return id;
   } catch (error) {
-    // Only administrators see who there is. Others know ids, and the server judges what they may do with them.
-    if (error instanceof LadingError && error.status === 403) return who;
-    throw error;
+    if (!(error instanceof LadingError && error.status === 403)) throw error;
+    return seenAs(context, who);
   }
+}
+
+/**
+ * Only administrators see who there is. Others see who granted them files, by name; any other word is taken for an id, and the server
+ * judges what they may do with it.
+ */
+async function seenAs({ client, signal }: Asking, who: string): Promise<string> {
+  const { received } = await client.grants.list({ signal }).catch((error: unknown) => {
+    if (error instanceof LadingError && error.status === 403) return { received: [] };
+    throw error;
+  });
+  const ids = [...new Set(received.filter((one) => one.owner_name === who).map((one) => one.owner))];
+  const isId = received.some((one) => one.owner === who);
+  if (!isId && ids.length > 1)
+    throw new UsageError(`Several are called ${who}: ${ids.join(', ')}. Use one of these ids.`);
+  return isId ? who : (ids[0] ?? who);
 }
 
 /** As `idOf`; nobody stays nobody. */

@@ -38,6 +38,7 @@ export const Grant = Type.Object(
     kind: Words(['file', 'prefix'], { description: 'What is granted: one file, or all that begin with a prefix.' }),
     name: Text('Name of the file, or the prefix.'),
     owner: Text('Whose files: what the grantee sends as the parameter owner.'),
+    owner_name: Nullable(Type.String({ description: 'What the owner is called; null: the owner has no name.' })),
     grantee: Text('Who may read.'),
     created_by: Nullable(
       Type.String({

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { blobSource } from '../../src/client/client.ts';
+import { connect } from '../../src/client/node.ts';
 import { ALPHABET, put } from '../support/downloads.ts';
 import { PASSWORD } from '../support/people.ts';
 import { jsonLines, runCli, temporaryFolder } from '../support/processes.ts';
@@ -79,4 +81,38 @@ test('grants: create, read as the grantee, list, revoke', async (t) => {
   assert.equal((await lading(['grants', 'create', other.id])).code, 2);
   assert.equal((await lading(['grants', 'create', other.id, '--file', 'b'])).code, 5);
   assert.equal((await lading(['grants', 'create', 'nobody', '--file', 'b'])).code, 4);
+});
+
+test('who was granted files names their owner, and learns no other name', async (t) => {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const lading = (args: readonly string[], token: string) =>
+    runCli(t, args, {
+      cwd: folder,
+      env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
+    });
+  const admin = connect({ server: server.origin, token: server.admin.token });
+  t.after(() => admin.close());
+  const named = async (name: string) => {
+    const { client_id: id } = await admin.clients.create({ role: 'client', name });
+    const { token } = await admin.tokens.create({ user_id: id });
+    return { id, token };
+  };
+  const [camera, viewer, stranger] = [await named('camera-7'), await named('viewer'), await named('a stranger')];
+  const sender = connect({ server: server.origin, token: camera.token });
+  t.after(() => sender.close());
+  await sender.upload(blobSource(new Blob(['hello'])), { name: 'a/1' });
+  await sender.grants.create({ prefix: 'a/', grantee: viewer.id });
+
+  const list = await lading(['ls', '--owner', 'camera-7'], viewer.token);
+  assert.equal(list.code, 0, list.stderr);
+  assert.match(list.stdout, /a\/1$/m);
+  assert.equal((await lading(['download', 'a/1', '--owner', 'camera-7', '-o', '-'], viewer.token)).stdout, 'hello');
+  assert.equal((await lading(['__complete', 'who', 'cam', 'ls', '--owner'], viewer.token)).stdout, 'camera-7\n');
+  // Those who were granted nothing cannot tell a name from one that nobody has.
+  for (const who of ['camera-7', 'nobody at all']) {
+    assert.equal((await lading(['ls', '--owner', who], stranger.token)).code, 3, who);
+  }
+  const { given } = await sender.grants.list();
+  assert.doesNotMatch(JSON.stringify(given), /viewer/);
 });

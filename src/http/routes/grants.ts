@@ -1,7 +1,7 @@
 /** Grants: an owner lets others of the tenant read files; they do by the ordinary routes with `owner=`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { Clock, GrantDocument, GrantTarget, Principal, Subject } from '../../contracts.ts';
+import type { GrantDocument, GrantTarget, Principal, Subject } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/policy.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/grant-schemas.ts';
@@ -72,7 +72,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
       request.audited = { tenant, target: made.id };
       noteChange(request, NOTHING, ofGrant(made, deps.clock));
       reply.code(201).header('cache-control', 'no-store');
-      return shown(made, request.principal, deps.clock);
+      return shown(deps, made, request.principal);
     },
   });
 }
@@ -124,7 +124,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
       const id = holderOf(owner).id;
       const received = grants.received(deps.quotas.groupOf(owner), id);
       reply.header('cache-control', 'no-store');
-      const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(one, request.principal, deps.clock));
+      const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(deps, one, request.principal));
       return { given: seen(grants.given(owner)), received: seen(received) };
     },
   });
@@ -156,16 +156,23 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
   });
 }
 
-function shown(grant: GrantDocument, principal: Principal, clock: Clock): Grant {
+function shown({ identity, clock }: RouteDeps, grant: GrantDocument, principal: Principal): Grant {
   const { id, target, owner, grantee, createdAt, expiresAt } = grant;
   return {
     grant_id: id,
     kind: target.kind,
     name: target.name,
     owner: holderOf(owner).id,
+    owner_name: calledAs(identity, holderOf(owner).id),
     grantee: grantee.id,
     created_by: shownMaker(principal, grant),
     created_at: iso(createdAt),
     expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
   };
+}
+
+/** The owner let the grantee in, who may know by whom. The name of a grantee is told to nobody: anybody may grant to any id. */
+function calledAs({ clients, people }: RouteDeps['identity'], id: string): string | null {
+  const person = people.get(id);
+  return person === null ? (clients.find(id)?.name ?? null) : `${person.name} ${person.surname}`.trim() || null;
 }
