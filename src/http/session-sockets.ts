@@ -48,12 +48,12 @@ export class SessionSockets {
    *     a write that fails at once     the session takes no notice, and the TLS layer keeps the bytes for a write that is no longer under way
    *     an error of the whole session  GOAWAY goes out, and nothing is read ever after
    *
-   * Neither the end of the connection nor of its streams would be seen. The first kind is closed here; all others that rest are read.
+   * Neither the end of the connection nor of its streams would be seen. The first kind is closed here, of HTTP/1.1 too, which may go on
+   * when its client has ended its side; all others of HTTP/2 that rest are read.
    */
   #watchRest(server: Server): void {
     const seen = new Map<TLSSocket, Seen>();
     server.on('secureConnection', (secure: TLSSocket) => {
-      if (secure.alpnProtocol !== 'h2') return;
       seen.set(secure, { mark: '', reads: false });
       secure.once('close', () => seen.delete(secure));
     });
@@ -75,7 +75,7 @@ function look(secure: TLSSocket, socket: Socket, before: Seen): Seen {
   // Between two writes it rests for a moment; while one is under way, nothing more need be read.
   if (mark !== before.mark || (handle.writeQueueSize ?? 0) > 0) return { mark, reads: false };
   if (encrypted > 0) socket.destroy();
-  else if (!before.reads) handle.readStart?.();
+  else if (secure.alpnProtocol === 'h2' && !before.reads) handle.readStart?.();
   return { mark, reads: true };
 }
 

@@ -14,7 +14,7 @@ import { eventually } from '../support/eventually.ts';
 import { temporaryFolder } from '../support/processes.ts';
 import { startServer, type TestServer } from '../support/server.ts';
 import { tlsSettings } from '../support/tls.ts';
-import { frame, rawSession, secureSocket } from '../support/unread.ts';
+import { frame, rawSession } from '../support/unread.ts';
 
 type Protocol = 'HTTP/1.1' | 'HTTP/1.1 in chunks' | 'HTTP/2' | 'HTTP/2 without a length';
 /** `late`: whoever reads the body begins when the loss is known already. */
@@ -32,7 +32,10 @@ async function patientServer(t: TestContext): Promise<TestServer> {
   return await startServer(t, { LADING_REGISTRATION: 'open', LADING_IDLE_SECONDS: '3600', ...tls });
 }
 
-/** Sends the head and so many bytes of the body. Returns what drops the connection. */
+/**
+ * Sends the head and so many bytes of the body. Returns what drops the connection: a whole request of HTTP/1.1 by a reset, for whoever
+ * merely ends their side may wait for the answer.
+ */
 async function send(
   { port }: TestServer,
   protocol: Protocol,
@@ -43,7 +46,11 @@ async function send(
   const framing = { 'HTTP/1.1 in chunks': { 'transfer-encoding': 'chunked' }, 'HTTP/2 without a length': {} };
   const fields: Record<string, string> = { ...headers, ...(framing[protocol as keyof typeof framing] ?? length) };
   const part = body.subarray(0, bytes);
-  const socket = await secureSocket(port, [protocol.startsWith('HTTP/2') ? 'h2' : 'http/1.1']);
+  const raw = connect(port, '127.0.0.1');
+  const ALPNProtocols = [protocol.startsWith('HTTP/2') ? 'h2' : 'http/1.1'];
+  const socket = connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols });
+  for (const each of [raw, socket]) each.on('error', () => {});
+  await once(socket, 'secureConnect');
   if (protocol.startsWith('HTTP/1.1')) {
     const lines = Object.entries({ host: 'localhost', ...fields }).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);
@@ -51,7 +58,7 @@ async function send(
     else if (bytes > 0)
       socket.write(Buffer.concat([Buffer.from(`${bytes.toString(16)}\r\n`), part, Buffer.from('\r\n')]));
     if (protocol !== 'HTTP/1.1' && bytes === body.length) socket.write('0\r\n\r\n');
-    return () => socket.destroy();
+    return () => (bytes === body.length ? raw.resetAndDestroy() : socket.destroy());
   }
   const session = connectHttp2(`https://localhost:${port}`, { createConnection: () => socket });
   session.on('error', () => {});
