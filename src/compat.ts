@@ -12,7 +12,7 @@ export const COMPAT = {
   },
   'audio-ftp': {
     refreshAlone:
-      'Whoever has a refresh token of POST /api/oauth/token gets access tokens for it, without the id and secret of the client.',
+      'Anybody who has a refresh token of POST /api/oauth/token gets access tokens for it, without the id and secret of the client.',
     keepRefreshToken: 'A refresh token of POST /api/oauth/token can be used again and again until it expires.',
     showFtpTarget:
       'GET /api/config shows every client of a tenant the host, port, user name and directory of its first FTP target; the password stays masked.',

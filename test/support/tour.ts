@@ -1,7 +1,7 @@
 /** A reader who follows the documentation: a server of its own in a folder of its own, a shell beside it, and one command after the other. */
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
@@ -23,6 +23,8 @@ export class Tour {
   #shell: Piped | null = null;
   #port = '0';
   #credentials: Record<string, string> = {};
+  /** What the pages after the quickstart take for granted: `$server` and `$auth`. */
+  #variables: Record<string, string> = {};
 
   /** The server as `npm start` runs it for the first time, and a shell with what it printed. */
   static async begin(t: TestContext): Promise<Tour> {
@@ -36,12 +38,26 @@ export class Tour {
       return found;
     };
     tour.#credentials = { LADING_CLIENT_ID: shown('client id'), LADING_CLIENT_SECRET: shown('client secret') };
+    tour.#variables = { server: tour.#here(ADDRESS), auth: `Authorization: Bearer ${await tour.#token()}` };
     return tour;
+  }
+
+  /** A token of the first administrator, as the quickstart gets one. */
+  async #token(): Promise<string> {
+    const { LADING_CLIENT_ID: username = '', LADING_CLIENT_SECRET: password = '' } = this.#credentials;
+    const body = new URLSearchParams({ username, password });
+    const reply = await fetch(`${this.#here(ADDRESS)}/auth/token`, { method: 'POST', body });
+    const { access_token } = (await reply.json()) as { access_token: string };
+    return access_token;
   }
 
   /** What the documentation expects to find in the folder of the checkout. */
   #layOut(): void {
     symlinkSync(BUILT, join(this.folder, 'dist'));
+    // `lading` as `npm link` makes it.
+    mkdirSync(join(this.folder, 'bin'));
+    symlinkSync(join(BUILT, 'src/cli/main.js'), join(this.folder, 'bin/lading'));
+    chmodSync(join(BUILT, 'src/cli/main.js'), 0o755);
     copyFileSync(join(repoRoot(), 'package-lock.json'), join(this.folder, 'package-lock.json'));
     cpSync(join(repoRoot(), 'examples'), join(this.folder, 'examples'), { recursive: true });
     // The packages as another project finds them; what npm packs of the client is the same code in fewer files.
@@ -70,7 +86,7 @@ export class Tour {
 
   /** Runs commands in the shell, which keeps its variables and functions; what they wrote to standard output. */
   async run(commands: string): Promise<string> {
-    this.#shell ??= this.#start('/bin/sh', ['-eu'], this.#credentials);
+    this.#shell ??= this.#start('/bin/sh', ['-eu'], { ...this.#credentials, ...this.#variables });
     const mark = `--- done ${Math.random()} ---`;
     this.#shell.stdin.write(`${this.#here(commands)}\nprintf '%s\\n' '${mark}'\n`);
     const printed = await until(this.#shell, (text) => text.includes(`${mark}\n`));
@@ -100,7 +116,13 @@ export class Tour {
     const settings = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LADING_')));
     const child = spawn(command, args, {
       cwd: this.folder,
-      env: { ...settings, LADING_SERVER: this.#here(ADDRESS), LADING_CONFIG: join(this.folder, 'none'), ...env },
+      env: {
+        ...settings,
+        PATH: `${join(this.folder, 'bin')}:${settings.PATH}`,
+        LADING_SERVER: this.#here(ADDRESS),
+        LADING_CONFIG: join(this.folder, 'none'),
+        ...env,
+      },
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#children.add(child);
