@@ -7,7 +7,7 @@ import { PAGES, page, prose } from '../support/pages.ts';
 const AVOIDED: readonly (readonly [RegExp, string])[] = [
   [/\bwhoever\b/i, 'a noun'],
   [/\bso and so\b/i, 'N'],
-  [/\bis none\b|\bare none\b|\bis nobody's\b/i, '“is not a …”'],
+  [/(?<!there )\b(?:is|are) none\b|\bis nobody's\b/i, '“is not a …”'],
   [/\banother one\b/i, '“a different …”'],
   [/\bis told\b|\bare told\b/i, '“receives” or “is notified”'],
   [/\bgood for\b/i, '“valid” or “sufficient”'],
