@@ -333,6 +333,12 @@ export interface Announcement {
   end(): void;
 }
 
+/** Of a change that is recorded in the audit log. */
+export interface AnnouncedChange extends Announcement {
+  /** To be given with the entry. */
+  key: string;
+}
+
 // ---------------------------------------------------------------- delivery
 
 /** Which finished files, or events, are for a target. Empty and null: all. */
@@ -414,6 +420,8 @@ export interface DeliveryDocument {
   /** `cancelled`: the file or the target was gone before. */
   state: 'queued' | 'delivered' | 'failed' | 'cancelled';
   attempts: number;
+  /** How often an administrator tried it again from the beginning. */
+  retries?: number;
   lastError: string | null;
   createdAt: number;
   /** Not before, on the time line (`Clock.steady`); null once it is over. */

@@ -100,7 +100,8 @@ function openAudit({ store, clock, log }: Ground, events: Events, listeners: { d
     failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
     refused: (entry) => events.refused(entry),
     // The reply waits until webhooks are sure to receive the event.
-    recorded: (entry) => (events.recorded(entry) ? listeners.deliveries?.stored() : undefined),
+    foretold: (entry) => listeners.deliveries?.announceChange(entry) ?? null,
+    recorded: (entry, key) => (events.recorded(entry, key) ? listeners.deliveries?.stored() : undefined),
   });
 }
 

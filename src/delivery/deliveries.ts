@@ -4,7 +4,9 @@
  *     file complete / event ─ intake ─► document (queue, durable) ─ lanes ─► try (carriers), try again, … ─► delivered or failed
  */
 import type {
+  AnnouncedChange,
   Announcement,
+  AuditEntry,
   BlobStore,
   Catalog,
   Clock,
@@ -17,6 +19,7 @@ import type {
 import { LadingError } from '../errors.ts';
 import type { Events } from '../events/events.ts';
 import { Carriers } from './carriers.ts';
+import { givenUpIn } from './given-up.ts';
 import { Intake } from './intake.ts';
 import { type LaneSettings, Lanes } from './lanes.ts';
 import { type Foretold, Outbox } from './outbox.ts';
@@ -102,6 +105,11 @@ export class Deliveries {
       if (delivery.state === 'queued' && !targets.find(delivery.targetId))
         this.#outcomes.cancel(delivery, TARGET_DELETED);
     }
+    for await (const event of this.#queue.each()) {
+      const delivery = givenUpIn(event, (id) => this.#queue.find(id));
+      const target = delivery && targets.find(delivery.targetId);
+      if (target) this.#outcomes.giveUp({ ...delivery, attempts: delivery.attempts + 1 }, target);
+    }
     for (const target of targets.retired()) await this.#outcomes.removeIfClean(target);
   }
 
@@ -133,6 +141,14 @@ export class Deliveries {
   /** Called before files change: webhooks hear of it even if the server is killed right after. Null when none is to hear of it. */
   announce(happenings: readonly Foretold[]): Announcement | null {
     return this.#outbox.announce(happenings);
+  }
+
+  /** Called before administrators change something. Null when no webhook is to hear of it. */
+  announceChange(entry: AuditEntry): AnnouncedChange | null {
+    const key = this.#queue.newId();
+    const event = this.#doors.events.foretoldChange(entry, key);
+    const announcement = event && this.#outbox.announceChange(event);
+    return announcement && { ...announcement, key };
   }
 
   /** Resolves when every event that happened until now is stored. */
@@ -169,6 +185,7 @@ export class Deliveries {
       ...delivery,
       state: 'queued',
       attempts: 0,
+      retries: (delivery.retries ?? 0) + 1,
       nextAt: this.#doors.clock.steady(),
       endedAt: null,
     };

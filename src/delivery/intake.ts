@@ -4,6 +4,7 @@ import type { Events, Told } from '../events/events.ts';
 import { holderOf } from '../identity/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import type { EventType } from '../protocol/event-schemas.ts';
+import { idOfEvent } from './given-up.ts';
 import { MAX_EVENTS, newDelivery, type Outbox } from './outbox.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { type Targets, takesFiles, tenantOfEvent, wantsEvent, wantsFile } from './targets.ts';
@@ -80,18 +81,28 @@ export class Intake {
     }
   }
 
-  #eventCame({ event, ownerKey, plainDetail }: Told): void {
+  #eventCame({ event, ownerKey, plainDetail, key }: Told): void {
     for (const target of this.#doors.targets.enabled(tenantOfEvent(event))) {
       if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
-      const announced = this.#doors.outbox.take(event.type, event.file_id, target.id);
+      const id = key === undefined ? {} : { id: idOfEvent(key, target.id) };
+      if (id.id !== undefined && this.#doors.queue.find(id.id)) continue;
+      const announced = this.#doors.outbox.take(event.type, key ?? event.file_id, target.id);
       const many =
         !announced && event.type !== 'file.completed' && this.#doors.queue.queuedFor(target.id) >= MAX_EVENTS;
       if (many) continue;
       const file = ownerKey === null ? null : { owner: ownerKey, name: event.filename ?? '', id: event.file_id ?? '' };
       const version = event.type === 'file.completed' ? `${event.total_bytes}-${event.crc32}` : undefined;
       // A webhook for the files of one owner reads what that owner may.
+      const known = key === undefined ? {} : { id: key };
       const plain = target.rule.owner === null || plainDetail === undefined ? {} : { detail: plainDetail };
-      this.#enqueue(target, event.type, file, JSON.stringify({ ...event, ...plain }), version, announced);
+      this.#enqueue(
+        target,
+        event.type,
+        file,
+        JSON.stringify({ ...event, ...known, ...plain }),
+        version,
+        announced ?? id,
+      );
     }
   }
 
@@ -101,11 +112,11 @@ export class Intake {
     file: Pick<FileDocument, 'owner' | 'name' | 'id'> | null,
     payload: string | null,
     version?: string,
-    announced: DeliveryDocument | null = null,
+    known: { id?: string } = {},
   ): void {
     const made = newDelivery(this.#doors, target, event, file);
     // What was announced is stored under its own id, which becomes that of the delivery.
-    const { id } = announced ?? made;
+    const { id = made.id } = known;
     this.#doors.queue.add({ ...made, id, payload, ...(version === undefined ? {} : { version }) });
   }
 }

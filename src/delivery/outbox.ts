@@ -17,8 +17,10 @@ import type {
 } from '../contracts.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/policy.ts';
+import type { LadingEvent } from '../protocol/event-schemas.ts';
+import { idOfEvent } from './given-up.ts';
 import type { DeliveryQueue } from './queue.ts';
-import { type Targets, wantsEvent } from './targets.ts';
+import { type Targets, tenantOfEvent, wantsEvent } from './targets.ts';
 
 /** Events that wait for one target; more are not taken up. Finished files always are. */
 export const MAX_EVENTS = 10_000;
@@ -46,7 +48,8 @@ export class Outbox {
 
   /** Takes a document that was announced before a crash. */
   load(delivery: DeliveryDocument): void {
-    this.#announced.set(keyOf(delivery.event, delivery.fileId, delivery.targetId), delivery);
+    const { id, event, fileId, targetId } = delivery;
+    this.#announced.set(keyOf(event, fileId ?? id, targetId), delivery);
   }
 
   /** Queues what came true before the crash, and removes the rest. */
@@ -83,9 +86,31 @@ export class Outbox {
     return { ready: Promise.all(writes).then(() => undefined), end: () => this.#withdraw(keys) };
   }
 
+  /**
+   * Announces a change that administrators hear of. Null when no webhook is to hear of it.
+   * @param event its id is what its deliveries are known by
+   */
+  announceChange(event: LadingEvent): Announcement | null {
+    const keys: string[] = [];
+    const writes: Promise<void>[] = [];
+    for (const target of this.#doors.targets.enabled(tenantOfEvent(event))) {
+      if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
+      if (this.#doors.queue.queuedFor(target.id) >= MAX_EVENTS) continue;
+      const id = idOfEvent(event.id, target.id);
+      const delivery = { ...newDelivery(this.#doors, target, event.type, null), id, payload: JSON.stringify(event) };
+      const announced = { ...delivery, announced: true as const };
+      const key = keyOf(event.type, event.id, target.id);
+      this.#announced.set(key, announced);
+      keys.push(key);
+      writes.push(this.#store(announced));
+    }
+    if (keys.length === 0) return null;
+    return { ready: Promise.all(writes).then(() => undefined), end: () => this.#withdraw(keys) };
+  }
+
   /** What was announced of an event that happened; null when it was not. It is the caller's from now on. */
-  take(event: string, fileId: string | null, targetId: string): DeliveryDocument | null {
-    const key = keyOf(event, fileId, targetId);
+  take(event: string, about: string | null, targetId: string): DeliveryDocument | null {
+    const key = keyOf(event, about, targetId);
     const announced = this.#announced.get(key);
     if (!announced) return null;
     this.#announced.delete(key);
@@ -111,6 +136,8 @@ export class Outbox {
   }
 
   async #cameTrue({ event, owner, fileName, fileId, version }: DeliveryDocument): Promise<boolean> {
+    // Nobody knows, and it says so.
+    if (event === 'admin.changed') return true;
     if (fileId === null || owner === null || fileName === null) return false;
     const { catalog } = this.#doors;
     const file = await catalog.get(fileId);
@@ -153,6 +180,7 @@ function asQueued({ announced: _, version: __, ...delivery }: DeliveryDocument):
   return delivery;
 }
 
-function keyOf(event: string, fileId: string | null, targetId: string): string {
-  return `${event} ${fileId} ${targetId}`;
+/** @param about id of a file, or of a change */
+function keyOf(event: string, about: string | null, targetId: string): string {
+  return `${event} ${about} ${targetId}`;
 }

@@ -3,6 +3,7 @@ import type { Clock, DeliveryDocument, TargetDocument } from '../contracts.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/policy.ts';
 import { type Consequence, codeOf, consequenceOf, wordsOf } from './failures.ts';
+import { givenUpKey } from './given-up.ts';
 import type { Lanes } from './lanes.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { plainName, type Targets } from './targets.ts';
@@ -106,7 +107,7 @@ export class Outcomes {
     const lastError = this.#isForeign(target) ? codeOf(error) : wordsOf(error, this.#doors.targets.secretOf(target));
     const { ends, disables, retryAfterMs = 0 } = consequence;
     if (disables || ends || attempts >= this.#mostAttempts(delivery))
-      this.#giveUp({ ...delivery, attempts, lastError }, target);
+      this.giveUp({ ...delivery, attempts, lastError }, target);
     else {
       const wait = Math.max(this.#doors.lanes.wait(attempts), retryAfterMs);
       const again = { ...delivery, attempts, lastError, nextAt: this.#doors.clock.steady() + wait };
@@ -116,13 +117,15 @@ export class Outcomes {
     if (disables) void this.#disableAlone(target, lastError);
   }
 
-  #giveUp(delivery: DeliveryDocument, target: TargetDocument): void {
+  /** Ends a delivery for good, and tells of it. */
+  giveUp(delivery: DeliveryDocument, target: TargetDocument): void {
     this.counts.failed += 1;
     const failed = { ...delivery, state: 'failed' as const };
     const { id, event, lastError } = failed;
     this.#doors.warn('a delivery was given up', { id, target: target.name, error: lastError });
     // No event about events that say so themselves.
-    if (event !== 'delivery.failed') this.#doors.events.deliveryFailed(failed, target.name, plainName(target));
+    if (event !== 'delivery.failed')
+      this.#doors.events.deliveryFailed(failed, target.name, plainName(target), givenUpKey(failed));
     // Its event is stored before: else a crash in between would lose it.
     this.#end(failed, this.#doors.queue.settled());
   }

@@ -27,6 +27,8 @@ export interface Told {
   ownerKey: string | null;
   /** The detail for those who do not see where files are sent on to, where it is another one. */
   plainDetail?: string;
+  /** What webhooks know it by, where they may be told more than once. */
+  key?: string;
 }
 
 /** Where a listener is. */
@@ -84,12 +86,16 @@ export class Events {
     return { ...event, id: `${this.#run}-${happening.file.id}-${happening.type}` };
   }
 
-  /** @param plain the name of the target for those who do not see where it is */
-  deliveryFailed(delivery: DeliveryDocument, target: string, plain: string): void {
+  /**
+   * @param plain the name of the target for those who do not see where it is
+   * @param key id of the event for webhooks
+   */
+  deliveryFailed(delivery: DeliveryDocument, target: string, plain: string, key: string): void {
     const { owner, fileName, fileId, tenant, lastError } = delivery;
     const about = { filename: fileName, file_id: fileId, tenant, owner: owner === null ? null : holderOf(owner).id };
     const detail = `${target}: ${lastError ?? 'failed'}`;
-    this.#tell('delivery.failed', owner, { ...about, detail }, `${plain}: given up; an administrator can see why.`);
+    const plainDetail = `${plain}: given up; an administrator can see why.`;
+    this.#tell('delivery.failed', owner, { ...about, detail }, { plainDetail, key });
   }
 
   /** Of entries that refuse; a flood of the same is one entry. */
@@ -98,12 +104,27 @@ export class Events {
     this.#tell('auth.refused', null, { tenant, detail: [detail, who].filter(Boolean).join('; ') });
   }
 
-  /** Takes an entry of the audit log. False when it is no event, for it is not about what administrators look after. */
-  recorded({ tenant, principal, action, target, outcome }: AuditEntry): boolean {
-    if (outcome !== 'ok' || !CHANGES.test(action)) return false;
+  /**
+   * Takes an entry of the audit log. False when it is no event, for it is not about what administrators look after.
+   * @param key id of the event for webhooks, if it was foretold
+   */
+  recorded(entry: AuditEntry, key?: string): boolean {
+    if (!isChange(entry)) return false;
+    const { tenant, principal } = entry;
     const doer = tenant !== null && principal !== null ? ownerKey(tenant, principal) : null;
-    this.#tell('admin.changed', doer, { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') });
+    this.#tell('admin.changed', doer, aboutChange(entry), key === undefined ? {} : { key });
     return true;
+  }
+
+  /**
+   * The event of a change that is about to be made; null for what is none. It is told only if the server is killed before it answers,
+   * when nobody knows whether the change was made.
+   */
+  foretoldChange(entry: AuditEntry, key: string): LadingEvent | null {
+    if (!isChange(entry)) return null;
+    const about = aboutChange(entry);
+    const detail = `${about.detail}: begun, and the server stopped before it answered; it may not be done`;
+    return { ...this.#event('admin.changed', { ...about, detail }), id: key };
   }
 
   listen(listener: (told: Told) => void): () => void {
@@ -173,10 +194,14 @@ export class Events {
     });
   }
 
-  #tell(type: LadingEvent['type'], ownerKey: string | null, about: About, plainDetail?: string): void {
+  #tell(
+    type: LadingEvent['type'],
+    ownerKey: string | null,
+    about: About,
+    more: Pick<Told, 'plainDetail' | 'key'> = {},
+  ): void {
     const seq = this.#next;
-    const plain = plainDetail === undefined ? {} : { plainDetail };
-    const told: Told = { seq, event: this.#event(type, about), ownerKey, ...plain };
+    const told: Told = { seq, event: this.#event(type, about), ownerKey, ...more };
     this.#ring[seq % KEPT] = told;
     this.#next = seq + 1;
     for (const listener of this.#listeners) listener(told);
@@ -201,6 +226,14 @@ export class Events {
       ...about,
     };
   }
+}
+
+function isChange({ action, outcome }: AuditEntry): boolean {
+  return outcome === 'ok' && CHANGES.test(action);
+}
+
+function aboutChange({ tenant, principal, action, target }: AuditEntry): About {
+  return { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') };
 }
 
 function aboutFile(happening: Exclude<FileHappening, { type: 'chunk.received' }>): About {

@@ -2,8 +2,8 @@
  * What the audit log is told, in one place: a route says `config: { audit: 'client_created' }`, and a request to it that went well is
  * on stable storage before its answer is sent. Refusals are noted where errors are answered.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { Principal } from '../contracts.ts';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
+import type { AnnouncedChange, Principal } from '../contracts.ts';
 import type { LadingError } from '../errors.ts';
 import type { Audit, Happening } from '../identity/audit.ts';
 import type { AuditAction } from '../protocol/audit-schemas.ts';
@@ -32,10 +32,13 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     audited: Audited | null;
+    /** Until it is recorded that a change was made. */
+    foretold: AnnouncedChange | null;
   }
 }
 
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 429]);
+const NO_CHANGE: ReadonlySet<AuditAction> = new Set(['sign_in']);
 /** Longer than any name, its owner and their encoding is none that we know. */
 const MOST_TARGET = 3 * 1024;
 /** What replies call the id of what was made. */
@@ -44,10 +47,12 @@ const IDS = ['client_id', 'token_id', 'user_id', 'tenant_id', 'id'] as const;
 /** To be called before any route is made. Routes that are not audited do not pay for it. */
 export function auditHooks(app: FastifyInstance, audit: Audit): void {
   app.decorateRequest('audited', null);
+  app.decorateRequest('foretold', null);
   app.addHook('onRoute', (route) => {
     const action = route.config?.audit;
     if (action === undefined) return;
     const frequent = route.config?.frequent === true;
+    if (!frequent && !NO_CHANGE.has(action)) foretellBefore(route, audit, action);
     const before = route.onSend === undefined ? [] : [route.onSend].flat();
     route.onSend = [
       ...before,
@@ -55,18 +60,34 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
         const { principal = null } = request.audited ?? request;
         // Some routes take a token as well as a secret; only the latter is a sign-in. And nobody known is nobody to sign out.
         const session = action === 'sign_in' || action === 'sign_out';
-        if (reply.statusCode >= 400 || (session && request.audited === null)) return payload;
+        const { foretold } = request;
+        if (reply.statusCode >= 400 || (session && request.audited === null)) {
+          foretold?.end();
+          return payload;
+        }
         const happening = {
           ...happeningOf(request, request.audited?.action ?? action, principal ?? request.principal ?? null),
           outcome: 'ok' as const,
         };
         happening.target ??= action === 'sign_in' ? null : idIn(payload);
         if (frequent) audit.note(happening);
-        else await audit.record(happening);
+        else await audit.record(happening, foretold?.key);
+        foretold?.end();
         return payload;
       },
     ];
   });
+}
+
+/** The last step before the handler: who listens is sure to hear of the change, even if the server is killed in the middle of it. */
+function foretellBefore(route: RouteOptions, audit: Audit, action: Exclude<AuditAction, 'refusal'>): void {
+  route.preHandler = [
+    ...(route.preHandler === undefined ? [] : [route.preHandler].flat()),
+    async (request: FastifyRequest) => {
+      request.foretold = audit.foretell({ ...happeningOf(request, action, request.principal ?? null), outcome: 'ok' });
+      await request.foretold?.ready;
+    },
+  ];
 }
 
 /** Refusals of who asks or of how much they may; what is merely wrong is none. */

@@ -1,5 +1,13 @@
 /** Who did what and who was refused, on its way to the audit log. */
-import type { AuditEntry, AuditLog, AuditPage, AuditQuery, Clock, PrincipalKind } from '../contracts.ts';
+import type {
+  AnnouncedChange,
+  AuditEntry,
+  AuditLog,
+  AuditPage,
+  AuditQuery,
+  Clock,
+  PrincipalKind,
+} from '../contracts.ts';
 import type { AuditAction } from '../protocol/audit-schemas.ts';
 
 /** For so long what repeats itself is only counted; then the count becomes an entry. */
@@ -26,8 +34,10 @@ export interface AuditDeps {
   failed(entry: AuditEntry, error: unknown): void;
   /** Told of refusals, those that are counted together once. */
   refused?(entry: AuditEntry): void;
-  /** Told of what was done, once it is stored. */
-  recorded?(entry: AuditEntry): Promise<void> | undefined;
+  /** Told of what was done, once it is stored or could not be. */
+  recorded?(entry: AuditEntry, key?: string): Promise<void> | undefined;
+  /** Told of what is about to be done. Null when nobody else has to know before. */
+  foretold?(entry: AuditEntry): AnnouncedChange | null;
 }
 
 export class Audit {
@@ -46,8 +56,13 @@ export class Audit {
    * Durable when it resolves. It never rejects: on a full disk somebody must be able to sign in and make room. What could not be
    * stored stands in the server's log.
    */
-  record(happening: Happening): Promise<void> {
-    return this.#append(this.#entryOf(happening));
+  record(happening: Happening, key?: string): Promise<void> {
+    return this.#append(this.#entryOf(happening), key);
+  }
+
+  /** To be called before it is done, and ended after it was recorded or failed. */
+  foretell(happening: Happening): AnnouncedChange | null {
+    return this.#deps.foretold?.(this.#entryOf(happening)) ?? null;
   }
 
   /** For what may come in floods: returns at once, and stores the first of a sort and how many more followed. */
@@ -110,11 +125,13 @@ export class Audit {
     };
   }
 
-  #append(entry: AuditEntry): Promise<void> {
+  #append(entry: AuditEntry, key?: string): Promise<void> {
     if (entry.outcome === 'refused') this.#deps.refused?.(entry);
     const appending: Promise<void> = this.#deps.log
       .append(entry)
-      .then(() => this.#deps.recorded?.(entry))
+      .catch((error: unknown) => this.#deps.failed(entry, error))
+      // What was done was done, also where the log has no room for it.
+      .then(() => this.#deps.recorded?.(entry, key))
       .catch((error: unknown) => this.#deps.failed(entry, error))
       .then(() => void this.#appending.delete(appending));
     this.#appending.add(appending);

@@ -109,7 +109,7 @@ test('killed between the announcement of a change and its end: only what happene
   const folder = join(dataDir, 'v1/deliveries');
   const texts = await Promise.all((await readdir(folder)).map((name) => readFile(join(folder, name), 'utf8')));
   const deleted = texts.map((text) => JSON.parse(text)).find(({ event }) => event === 'file.deleted');
-  const announce = async (id: string, file: string | null, name: string, event: EventType): Promise<void> => {
+  const announce = async (id: string, file: string | null, name: string | null, event: EventType): Promise<void> => {
     const payload = JSON.stringify({ ...JSON.parse(deleted.payload), id, type: event, filename: name });
     const about = { id, event, fileId: file, fileName: name, targetId, payload };
     const document = { ...deleted, ...about, announced: true, state: 'queued', attempts: 0, endedAt: null, nextAt: 0 };
@@ -119,17 +119,58 @@ test('killed between the announcement of a change and its end: only what happene
   await announce('0aaaaaaaa000000000002', gone, 'gone.txt', 'file.deleted');
   await announce('0aaaaaaaa000000000003', gone, 'gone.txt', 'file.created');
   await announce('0aaaaaaaa000000000004', kept, 'kept.txt', 'upload.stale');
+  // Whether it was done nobody knows any more, so it is told.
+  await announce('0aaaaaaaa000000000005', null, null, 'admin.changed');
   const second = await start(t, dataDir);
-  await eventually(() => receiver.received.some(({ id }) => id === '0aaaaaaaa000000000002'), 'what happened');
+  for (const told of ['0aaaaaaaa000000000002', '0aaaaaaaa000000000005'])
+    await eventually(() => receiver.received.some(({ id }) => id === told), 'what happened');
+  const refused = await second.ask('POST', '/api/deliveries/targets', { kind: 'webhook', url: 'no url' });
+  assert.equal(refused.status, 400);
   await second.child.kill('SIGTERM');
   const told = receiver.received.filter(({ id }) => id.startsWith('0aaaaaaaa'));
   assert.deepEqual(
     told.map(({ id }) => id),
-    ['0aaaaaaaa000000000002'],
+    ['0aaaaaaaa000000000002', '0aaaaaaaa000000000005'],
   );
   const left = await readdir(folder);
   assert.ok(
     left.every((name) => !/0aaaaaaaa00000000000[134]/.test(name)),
     left.join(),
   );
+  for (const name of left) assert.doesNotMatch(await readFile(join(folder, name), 'utf8'), /"announced"/);
+});
+
+test('killed in the middle of changes of administrators: each that was made is told', async (t) => {
+  const dataDir = await temporaryFolder(t);
+  const receiver = await startReceiver(t);
+  let running = await start(t, dataDir);
+  await addHook(running, receiver);
+  let counted = 0;
+  for (let round = 0; round < 6; round += 1) {
+    // Somewhere between the first byte of the first request and the last answer.
+    const asked = Array.from({ length: 12 }, (_, index) => {
+      const target = { kind: 'webhook', name: `${round}-${index}`, url: receiver.url, events: ['upload.expired'] };
+      // The answers that the kill comes before.
+      return running.ask('POST', '/api/deliveries/targets', target).catch(() => null);
+    });
+    await Promise.race(asked.slice(round, round + 3));
+    await running.child.kill();
+    await Promise.all(asked);
+    running = await start(t, dataDir);
+    const reply = await running.ask('GET', '/api/deliveries/targets');
+    const made = ((await reply.json()) as { targets: TargetCreated[] }).targets.filter(({ name }) =>
+      name.startsWith(`${round}-`),
+    );
+    // What was not recorded any more is told without an id: nobody knows what came of it.
+    const details = (): string[] => {
+      const byId = new Map(receiver.received.map(({ id, event }) => [id, event.detail ?? '']));
+      return [...byId.values()];
+    };
+    const unsure = (): number => details().filter((detail) => detail.includes('may not be done')).length;
+    const untold = (): number => made.filter(({ id }) => !details().some((detail) => detail.includes(id))).length;
+    const before = counted;
+    await eventually(() => unsure() - before >= untold(), 'every change');
+    counted = unsure();
+  }
+  await running.child.kill('SIGTERM');
 });

@@ -79,6 +79,7 @@ export function checkDelivery(value: unknown, id: string): DeliveryDocument {
     payload: fields.textOrNull('payload'),
     state: fields.oneOf('state', ['queued', 'delivered', 'failed', 'cancelled']),
     attempts: fields.count('attempts'),
+    ...(fields.has('retries') ? { retries: fields.count('retries') } : {}),
     lastError: fields.textOrNull('lastError'),
     createdAt: fields.time('createdAt'),
     nextAt: fields.timeOrNull('nextAt'),
