@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { LadingError } from '../src/client/client.ts';
 import { connect, fastCrc32 } from '../src/client/node.ts';
 import { hex32 } from '../src/protocol/crc32.ts';
-import type { FileStatus } from '../src/protocol/schemas.ts';
+import type { FileStatus } from '../src/protocol/schemas/files.ts';
 import { freePort, killAll, sleep, start, stopChild, waitUntil } from './process.ts';
 
 const SERVER = fileURLToPath(new URL('../src/main.js', import.meta.url));

@@ -2,9 +2,10 @@
  * The doors: every interface between rooms, types only. `engine` asks, `storage` and `identity` answer, `compose` introduces
  * them to each other. Sizes and offsets are bytes, extents are inclusive `[start, end]`, times are milliseconds since the epoch.
  */
-import type { DigestAlgorithm, HashAlgorithm } from './protocol/digests.ts';
+
 import type { Extent } from './protocol/extents.ts';
-import type { Role } from './protocol/schemas.ts';
+import type { DigestAlgorithm, HashAlgorithm } from './protocol/http/digests.ts';
+import type { Role } from './protocol/schemas/files.ts';
 import type { Scope } from './protocol/scopes.ts';
 
 /** The time. Dates and durations are two things: an administrator or a time server may set the date, nobody sets how long a wait is. */
@@ -183,7 +184,7 @@ export interface FileDocument {
   completedAt: number | null;
   /** The same on the time line (`Clock.steady`); absent in documents of earlier versions. */
   sealedAt?: number;
-  /** Last-Modified, where a date of before says something else: see `engine/modified.ts`. */
+  /** Last-Modified, where a date of before says something else: see `last-modified.ts`. */
   modifiedAt?: number;
   /** Id of the complete file that this upload replaces when it is sealed. */
   replaces: string | null;

@@ -4,15 +4,15 @@
  */
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { announcement, firstAdminLines } from './announcement.ts';
-import type { App } from './compose.ts';
-import { type Loaded, loadConfig } from './config.ts';
-import { type FoundEnvironment, findEnvironment } from './environment.ts';
-import { checkRoom, roomHere } from './room.ts';
+import type { App } from './compose/compose.ts';
+import { checkRoom, roomHere } from './machine/requirements.ts';
+import { announcement, firstAdminLines } from './process/announcement.ts';
+import { Signals } from './process/signals.ts';
+import { startError } from './process/start-error.ts';
+import { type Loaded, loadConfig } from './settings/config.ts';
 import { ConfigError } from './settings/config-error.ts';
+import { type FoundEnvironment, findEnvironment } from './settings/environment.ts';
 import { parseFlags } from './settings/flags.ts';
-import { Signals } from './signals.ts';
-import { startError } from './start-error.ts';
 
 /** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
 export async function serve(argv: readonly string[]): Promise<void> {
@@ -38,7 +38,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
   let app: App;
   try {
     // Not before: it loads hundreds of files at once.
-    const { compose } = await import('./compose.ts');
+    const { compose } = await import('./compose/compose.ts');
     app = await compose(config);
   } catch (error) {
     console.error(`lading: ${startError(error, config)}`);

@@ -7,12 +7,12 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { chromium, type Page } from 'playwright-core';
-import { compose } from '../src/compose.ts';
-import { loadConfig } from '../src/config.ts';
+import { compose } from '../src/compose/compose.ts';
 import { encodeChunk } from '../src/protocol/chunk.ts';
-import { findChromium } from './support/chromium.ts';
-import { signInTo } from './support/dashboard.ts';
-import { sign } from './support/server.ts';
+import { loadConfig } from '../src/settings/config.ts';
+import { signInTo } from './support/product/dashboard.ts';
+import { sign } from './support/product/server.ts';
+import { findChromium } from './support/servers/chromium.ts';
 
 const ADMIN = { id: 'harbour-office', secret: 'the secret of the pictures only' };
 const PAGES = [

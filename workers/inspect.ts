@@ -4,8 +4,8 @@
  */
 import { createHash } from 'node:crypto';
 import * as fs from 'node:fs';
-import type { HashAlgorithm } from '../src/protocol/digests.ts';
 import type { Extent } from '../src/protocol/extents.ts';
+import type { HashAlgorithm } from '../src/protocol/http/digests.ts';
 import { crc32 } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';
 

@@ -1,5 +1,5 @@
-/** The thread that estimates passwords (`src/identity/strength.ts`). */
-import { loadEstimator, type Strength, type StrengthTask } from '../src/identity/strength.ts';
+/** The thread that estimates passwords (`src/identity/credentials/password-strength.ts`). */
+import { loadEstimator, type Strength, type StrengthTask } from '../src/identity/credentials/password-strength.ts';
 
 const estimate = loadEstimator();
 

@@ -1,15 +1,15 @@
 import { createHash, randomBytes } from 'node:crypto';
 import jwt from '@fastify/jwt';
 import fastify from 'fastify';
-import { SteadyClock } from '../../src/clock.ts';
+import { SteadyClock } from '../../src/clock/clock.ts';
 import type { ApiTokenDocument, ClientDocument, Collection } from '../../src/contracts.ts';
-import { bearerToken, requireNeeds } from '../../src/http/auth.ts';
-import { tokenKey } from '../../src/http/rate-limit.ts';
-import { Access } from '../../src/identity/access.ts';
-import { Identity } from '../../src/identity/identity.ts';
-import { ownerKey } from '../../src/identity/policy.ts';
-import { Rates } from '../../src/identity/rates.ts';
-import { AUDIENCE, Tokens } from '../../src/identity/tokens.ts';
+import { bearerToken, requireNeeds } from '../../src/http/access/bearer.ts';
+import { tokenKey } from '../../src/http/access/rate-limit.ts';
+import { AUDIENCE, Tokens } from '../../src/identity/access-tokens.ts';
+import { Access } from '../../src/identity/authenticate.ts';
+import { Identity } from '../../src/identity/directory/identity.ts';
+import { Rates } from '../../src/identity/limits/rates.ts';
+import { ownerKey } from '../../src/identity/rights/policy.ts';
 import type { Bench, Question } from '../bench.ts';
 import { interleave, median } from '../rounds.ts';
 

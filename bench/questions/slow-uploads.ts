@@ -1,4 +1,4 @@
-import { descriptorLimit } from '../../src/descriptors.ts';
+import { descriptorLimit } from '../../src/machine/descriptors.ts';
 import { type Bench, MIB, type Question, startLading } from '../bench.ts';
 import { SlowCrowd } from '../load/generator.ts';
 import { memory, sleep } from '../process.ts';

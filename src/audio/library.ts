@@ -3,9 +3,9 @@
  * by its name, is one of audio; what it really holds is looked at once, when somebody asks, and kept beside it.
  */
 import type { AudioDocument, BlobStore, Catalog, Collection, FileDocument, Sound } from '../contracts.ts';
-import { openBytes } from '../engine/pieces.ts';
+import { openBytes } from '../engine/files/file-blobs.ts';
 import { LadingError } from '../errors.ts';
-import { contentTypeFor } from '../protocol/media-types.ts';
+import { contentTypeFor } from '../protocol/http/media-types.ts';
 import { SortedNames } from '../sorted-names.ts';
 import type { Stored } from './ranges.ts';
 import { SoundReader } from './sound.ts';

@@ -6,11 +6,11 @@
  * A document without its code remains for a day, for the limits count calls.
  */
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
-import { isLongPast } from '../clock.ts';
+import { isLongPast } from '../clock/clock.ts';
 import type { CallDocument, Clock, Collection } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import { Kept } from '../identity/kept.ts';
-import type { Vault } from '../identity/vault.ts';
+import { Kept } from '../identity/state/document-cache.ts';
+import type { Vault } from '../identity/state/sealed-box.ts';
 import type { Voice } from './voice.ts';
 
 export const CODE_SECONDS = 300;

@@ -1,16 +1,16 @@
 #!/usr/bin/env node
 /** Process entry of the command line. */
-import { outliveReaders } from './output.ts';
+import { outliveReaders } from './shared/output.ts';
 
 outliveReaders();
 
 const [command, ...flags] = process.argv.slice(2);
 // Each loads what it needs and no more: the server looks first whether it may open so many files.
 if (command === 'serve') {
-  const { serve } = await import('./serve.ts');
+  const { serve } = await import('./server/serve.ts');
   await serve(flags);
 } else if (command === '__complete') {
-  const { printKnown } = await import('./known-values.ts');
+  const { printKnown } = await import('./server/known-values.ts');
   await printKnown(flags);
   process.stdout.write('', () => process.exit());
 } else {

@@ -1,14 +1,15 @@
 /**
  * The typed calls of PROTOCOL.md, in browsers and Node. Each makes one request (and signs in first when it must); the transfers that
- * go on after any interruption are in `upload.ts` and `download.ts`, started by `upload` and `downloadTo` below.
+ * go on after any interruption are in `client/transfer/upload.ts` and `client/transfer/download.ts`, started by `upload` and `downloadTo` below.
  */
-import type { AuditRecord } from '../protocol/audit-schemas.ts';
-import type { ServerConfig } from '../protocol/config-schemas.ts';
+
 import { crc32 as portableCrc32 } from '../protocol/crc32.ts';
-import type { Verified } from '../protocol/oauth-schemas.ts';
-import type { Person } from '../protocol/people-schemas.ts';
-import type { Client, ClientCreated, FileList, FileStatus, Role } from '../protocol/schemas.ts';
-import type { History, TransferList } from '../protocol/transfer-schemas.ts';
+import type { AuditRecord } from '../protocol/schemas/audit.ts';
+import type { ServerConfig } from '../protocol/schemas/config.ts';
+import type { Client, ClientCreated, FileList, FileStatus, Role } from '../protocol/schemas/files.ts';
+import type { Verified } from '../protocol/schemas/identity/oauth.ts';
+import type { Person } from '../protocol/schemas/identity/people.ts';
+import type { History, TransferList } from '../protocol/schemas/transfer.ts';
 import {
   type AuditOptions,
   auditOf,
@@ -19,31 +20,31 @@ import {
   TenantCalls,
   TokenCalls,
   UserCalls,
-} from './administration.ts';
+} from './calls/administration.ts';
 import { FileCalls } from './calls/files.ts';
 import type { CallOptions, Crc32 } from './calls/options.ts';
 import { Requests } from './calls/requests.ts';
-import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './download.ts';
-import type { Credentials } from './session.ts';
-import { GrantCalls, PlayerCalls, SessionCalls, ShareCalls } from './sharing.ts';
-import { type StreamOptions, stream } from './stream.ts';
-import type { Transport } from './transport.ts';
-import { fetchTransport } from './transport-fetch.ts';
-import { type UploadOptions, type UploadResult, type UploadSource, upload } from './upload.ts';
-import { type UploadStreamOptions, uploadStream } from './upload-stream.ts';
+import type { Credentials } from './calls/session.ts';
+import { GrantCalls, PlayerCalls, SessionCalls, ShareCalls } from './calls/sharing.ts';
+import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './transfer/download.ts';
+import { type StreamOptions, stream } from './transfer/stream.ts';
+import { type UploadOptions, type UploadResult, type UploadSource, upload } from './transfer/upload.ts';
+import { type UploadStreamOptions, uploadStream } from './transfer/upload-stream.ts';
+import { fetchTransport } from './transport/fetch.ts';
+import type { Transport } from './transport/transport.ts';
 
 export { LadingError } from '../errors.ts';
-export type { Session } from '../protocol/account-schemas.ts';
-export type { Delivery, NewTarget, Target, TargetCreated } from '../protocol/delivery-schemas.ts';
-export type { LadingEvent } from '../protocol/event-schemas.ts';
-export type { Grant, GrantList, NewGrant } from '../protocol/grant-schemas.ts';
-export type { Player } from '../protocol/player-schemas.ts';
-export type { NewQuota, QuotaReport } from '../protocol/quota-schemas.ts';
-export type { NewShare, Share, ShareCreated } from '../protocol/share-schemas.ts';
-export type { ApiToken, ApiTokenCreated } from '../protocol/token-schemas.ts';
-export { blobSource } from './blob-source.ts';
+export type { Delivery, NewTarget, Target, TargetCreated } from '../protocol/schemas/delivery.ts';
+export type { LadingEvent } from '../protocol/schemas/event.ts';
+export type { Grant, GrantList, NewGrant } from '../protocol/schemas/grant.ts';
+export type { Session } from '../protocol/schemas/identity/account.ts';
+export type { ApiToken, ApiTokenCreated } from '../protocol/schemas/identity/token.ts';
+export type { Player } from '../protocol/schemas/player.ts';
+export type { NewQuota, QuotaReport } from '../protocol/schemas/quota.ts';
+export type { NewShare, Share, ShareCreated } from '../protocol/schemas/share.ts';
 export type * from './calls/options.ts';
-export { NetworkError, SourceChangedError, VerificationError } from './failures.ts';
+export { blobSource } from './files/blob-source.ts';
+export { NetworkError, SourceChangedError, VerificationError } from './transport/failures.ts';
 export type { AuditRecord, Client, ClientCreated, FileList, FileStatus, Person, Role };
 
 export interface LadingClientOptions extends Credentials {
@@ -113,7 +114,7 @@ export class LadingClient extends FileCalls {
     return auditOf(this.requests.ask, options);
   }
 
-  /** Sends a whole file, or what the server does not have of it yet; see `upload.ts`. */
+  /** Sends a whole file, or what the server does not have of it yet; see `client/transfer/upload.ts`. */
   async upload(source: UploadSource, options: UploadOptions): Promise<UploadResult> {
     return upload(this, source, options);
   }
@@ -123,7 +124,7 @@ export class LadingClient extends FileCalls {
     return uploadStream(this, source, options);
   }
 
-  /** Receives a whole file, or what the sink does not have of it yet; see `download.ts`. */
+  /** Receives a whole file, or what the sink does not have of it yet; see `client/transfer/download.ts`. */
   async downloadTo(name: string, sink: DownloadSink, options: DownloadOptions = {}): Promise<DownloadResult> {
     return downloadTo(this, name, sink, options);
   }

@@ -4,12 +4,12 @@ import { basename } from 'node:path';
 import * as zlib from 'node:zlib';
 import type { Crc32 } from './calls/options.ts';
 import { LadingClient, type LadingClientOptions } from './client.ts';
-import type { DownloadOptions, DownloadResult } from './download.ts';
-import { FileSink } from './file-sink.ts';
-import { fileSource } from './file-source.ts';
-import { throughLinks } from './links.ts';
-import { type UndiciOptions, undiciTransport } from './transport-undici.ts';
-import type { UploadOptions, UploadResult } from './upload.ts';
+import { FileSink } from './files/file-sink.ts';
+import { fileSource } from './files/file-source.ts';
+import { throughLinks } from './files/links.ts';
+import type { DownloadOptions, DownloadResult } from './transfer/download.ts';
+import type { UploadOptions, UploadResult } from './transfer/upload.ts';
+import { type UndiciOptions, undiciTransport } from './transport/undici.ts';
 
 /** A client over keep-alive connections of undici. Close it when it is done, or the process stays. */
 export function connect(options: LadingClientOptions & UndiciOptions): LadingClient {

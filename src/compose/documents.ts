@@ -1,7 +1,7 @@
 /** Opens collections of small documents in the data directory. */
 import type { Collection } from '../contracts.ts';
-import type { IdentityStores } from '../identity/identity.ts';
-import type { CollectionName } from '../storage/disk/layout.ts';
+import type { IdentityStores } from '../identity/directory/identity.ts';
+import type { CollectionName } from '../storage/disk/directory/layout.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
 import { openLowdbCollection } from '../storage/lowdb/collection.ts';
 import type { Check, OnDamaged, OnMendedDocument } from '../storage/lowdb/documents.ts';

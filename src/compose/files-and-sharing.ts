@@ -1,6 +1,6 @@
 /** Ends share links and grants with the files that they are for. */
 import type { Catalog } from '../contracts.ts';
-import type { Identity } from '../identity/identity.ts';
+import type { Identity } from '../identity/directory/identity.ts';
 import type { Warn } from './warn.ts';
 
 /** Removes what is shared of a file when the file is deleted or replaced, and at the start what a crash left behind. */

@@ -5,19 +5,19 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
 import type { Calls } from '../calls/calls.ts';
-import type { Config } from '../config.ts';
+import type { KeptClock } from '../clock/persistent-clock.ts';
+import type { Timetable } from '../clock/schedule.ts';
 import type { Clock } from '../contracts.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../events/events.ts';
-import { recordAdministrator } from '../http/administrators.ts';
+import { recordAdministrator } from '../http/access/administrators.ts';
 import type { ServerState } from '../http/deps.ts';
 import type { Audit } from '../identity/audit.ts';
-import { ensureAdmin, type FirstAdmin } from '../identity/bootstrap.ts';
-import type { Identity } from '../identity/identity.ts';
-import type { KeptClock } from '../kept-clock.ts';
+import { ensureAdmin, type FirstAdmin } from '../identity/directory/bootstrap.ts';
+import type { Identity } from '../identity/directory/identity.ts';
+import type { Config } from '../settings/config.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
-import type { Timetable } from '../timetable.ts';
 
 export interface Parts {
   config: Config;

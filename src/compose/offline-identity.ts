@@ -1,10 +1,10 @@
 /** Who may sign in, opened without a server: for commands that work on a data directory. */
-import { SteadyClock } from '../clock.ts';
-import type { Config } from '../config.ts';
+import { SteadyClock } from '../clock/clock.ts';
 import { Targets } from '../delivery/targets.ts';
 import { Audit } from '../identity/audit.ts';
-import { Identity } from '../identity/identity.ts';
-import { Vault } from '../identity/vault.ts';
+import { Identity } from '../identity/directory/identity.ts';
+import { Vault } from '../identity/state/sealed-box.ts';
+import type { Config } from '../settings/config.ts';
 import { hasData, openDiskStore } from '../storage/disk/store.ts';
 import { checkTarget } from '../storage/lowdb/delivery-documents.ts';
 import { openCollection, openIdentityStores } from './documents.ts';

@@ -3,10 +3,10 @@ import type { Agent } from 'undici';
 import { providerVoice } from '../calls/provider.ts';
 import { sipVoice } from '../calls/sip.ts';
 import { consoleVoice, type Voice } from '../calls/voice.ts';
-import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
-import { type OutsideProvider, openIdProvider, yandexProvider } from '../identity/outside.ts';
-import { fetchThrough, outgoingAgent } from '../outgoing.ts';
+import { type OutsideProvider, openIdProvider, yandexProvider } from '../identity/federation/providers.ts';
+import { fetchThrough, outgoingAgent } from '../outgoing/http.ts';
+import type { Config } from '../settings/config.ts';
 import type { Warn } from './warn.ts';
 
 /** The way in which codes are spoken; null when the settings name none. */

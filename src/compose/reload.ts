@@ -1,9 +1,9 @@
 /** Takes up a changed TLS certificate and a moved log file without a restart (SIGHUP). */
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { type Config, readTls } from '../config.ts';
-import { replaceCertificate } from '../http/listener.ts';
-import type { LogOutput } from '../http/log-output.ts';
+import { replaceCertificate } from '../http/connection/listener.ts';
+import type { LogOutput } from '../http/observe/log-output.ts';
+import { type Config, readTls } from '../settings/config.ts';
 
 export interface ReloadDeps {
   config: Config;

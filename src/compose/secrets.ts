@@ -1,11 +1,11 @@
 /** Keys of the server: those that sign access tokens, and the one that seals secrets which must be read again. */
 import { hkdfSync, randomBytes } from 'node:crypto';
-import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
-import type { JwtKeys } from '../http/signatures.ts';
-import { makeSigningKey } from '../identity/bootstrap.ts';
-import { KeyRing } from '../identity/keys.ts';
-import { VAULT_KEY_BYTES } from '../identity/vault.ts';
+import type { JwtKeys } from '../http/access/signatures.ts';
+import { KeyRing } from '../identity/credentials/signing-keys.ts';
+import { makeSigningKey } from '../identity/directory/bootstrap.ts';
+import { VAULT_KEY_BYTES } from '../identity/state/sealed-box.ts';
+import type { Config } from '../settings/config.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
 
 /** Opens the keys that sign access tokens. Makes them at the first start. */

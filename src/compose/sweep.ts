@@ -3,9 +3,9 @@ import type { Logger } from 'pino';
 import type { Calls } from '../calls/calls.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { JwtKeys } from '../http/signatures.ts';
-import type { Identity } from '../identity/identity.ts';
-import { KeyRing } from '../identity/keys.ts';
+import type { JwtKeys } from '../http/access/signatures.ts';
+import { KeyRing } from '../identity/credentials/signing-keys.ts';
+import type { Identity } from '../identity/directory/identity.ts';
 
 export interface SweepDeps {
   engine: Engine;

@@ -1,5 +1,5 @@
 /** Uploads and downloads of this page. The worker moves the bytes, this says how far they are. */
-import { isTransient } from '../client/failures.ts';
+import { isTransient } from '../client/transport/failures.ts';
 import { words } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
 import type { SignedIn } from './session.ts';

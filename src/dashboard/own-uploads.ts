@@ -7,7 +7,7 @@
  */
 import { LadingError } from '../errors.ts';
 import { type Extent, ExtentSet } from '../protocol/extents.ts';
-import type { FileStatus } from '../protocol/schemas.ts';
+import type { FileStatus } from '../protocol/schemas/files.ts';
 
 export class OwnUploads {
   /** Ids of uploads that this page began. */

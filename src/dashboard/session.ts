@@ -1,10 +1,11 @@
 /** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
+
+import { PeopleDoor } from '../client/calls/people.ts';
 import { LadingClient } from '../client/client.ts';
-import { isTransient } from '../client/failures.ts';
-import { PeopleDoor } from '../client/people.ts';
+import { isTransient } from '../client/transport/failures.ts';
 import { LadingError } from '../errors.ts';
-import type { Verified } from '../protocol/oauth-schemas.ts';
-import type { Role } from '../protocol/schemas.ts';
+import type { Role } from '../protocol/schemas/files.ts';
+import type { Verified } from '../protocol/schemas/identity/oauth.ts';
 import { words } from './format.ts';
 
 /** Where the server is: the folder of this page. */

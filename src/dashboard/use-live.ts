@@ -1,7 +1,7 @@
 /** Data that stays as it is on the server: asked for once, and again whenever an event says that it changed. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { LadingError } from '../errors.ts';
-import type { EventType, LadingEvent } from '../protocol/event-schemas.ts';
+import type { EventType, LadingEvent } from '../protocol/schemas/event.ts';
 import { words } from './format.ts';
 import type { PageProps } from './page.ts';
 

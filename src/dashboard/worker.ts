@@ -1,13 +1,13 @@
 /** Moves bytes away from the page's thread: reads, checks, sends and receives by `lading/client`. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { LadingClient } from '../client/client.ts';
-import { NetworkError } from '../client/failures.ts';
-import type { StreamProgress } from '../client/stream.ts';
-import { fetchTransport } from '../client/transport-fetch.ts';
-import { type UploadCalls, type UploadSource, upload as uploadBy } from '../client/upload.ts';
+import type { StreamProgress } from '../client/transfer/stream.ts';
+import { type UploadCalls, type UploadSource, upload as uploadBy } from '../client/transfer/upload.ts';
+import { NetworkError } from '../client/transport/failures.ts';
+import { fetchTransport } from '../client/transport/fetch.ts';
 import { LadingError } from '../errors.ts';
-import type { Digest } from '../protocol/digests.ts';
-import type { FileStatus } from '../protocol/schemas.ts';
+import type { Digest } from '../protocol/http/digests.ts';
+import type { FileStatus } from '../protocol/schemas/files.ts';
 import { words } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
 import { OwnUploads } from './own-uploads.ts';

@@ -10,16 +10,16 @@ import type {
   TargetDocument,
   WebhookTargetDocument,
 } from '../contracts.ts';
-import { digestBytes, openBytes } from '../engine/pieces.ts';
-import { holderOf } from '../identity/policy.ts';
-import { formatDigestField } from '../protocol/digests.ts';
-import type { LadingEvent } from '../protocol/event-schemas.ts';
-import { contentTypeFor } from '../protocol/media-types.ts';
-import { mayBePrivate, publicAddressOf } from './addresses.ts';
-import { asTarget, withConsequence } from './failures.ts';
-import { bytesOf, type Content, type FtpTrace, putByFtp, removeLitter } from './ftp.ts';
-import type { FtpAccess } from './ftp-session.ts';
-import { namesFor, remoteName } from './naming.ts';
+import { digestBytes, openBytes } from '../engine/files/file-blobs.ts';
+import { holderOf } from '../identity/rights/policy.ts';
+import { mayBePrivate, publicAddressOf } from '../outgoing/addresses.ts';
+import { formatDigestField } from '../protocol/http/digests.ts';
+import { contentTypeFor } from '../protocol/http/media-types.ts';
+import type { LadingEvent } from '../protocol/schemas/event.ts';
+import { asTarget, withConsequence } from './send/failures.ts';
+import { bytesOf, type Content, type FtpTrace, putByFtp, removeLitter } from './send/ftp.ts';
+import type { FtpAccess } from './send/ftp-session.ts';
+import { namesFor, remoteName } from './send/naming.ts';
 import type { Targets } from './targets.ts';
 import type { WebhookMessage, WebhookSender } from './webhook.ts';
 

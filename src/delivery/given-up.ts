@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { DeliveryDocument } from '../contracts.ts';
-import type { LadingEvent } from '../protocol/event-schemas.ts';
+import type { LadingEvent } from '../protocol/schemas/event.ts';
 
 const KEY = /^([0-9a-z]{9,64})-failed-(\d{1,9})$/;
 

@@ -5,8 +5,8 @@
  * in its own lane, so receivers that do not answer hold nobody up.
  */
 import type { Clock, DeliveryDocument, TargetDocument } from '../contracts.ts';
-import { asError, withConsequence } from './failures.ts';
 import { hasReady, isBefore, type Lane, newLane, type Waiting } from './lane.ts';
+import { asError, withConsequence } from './send/failures.ts';
 
 /** Sent to one target at a time. */
 const MAX_EACH = 2;

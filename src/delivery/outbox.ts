@@ -16,8 +16,8 @@ import type {
   TargetDocument,
 } from '../contracts.ts';
 import type { Events } from '../events/events.ts';
-import { DEFAULT_TENANT } from '../identity/policy.ts';
-import type { LadingEvent } from '../protocol/event-schemas.ts';
+import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
+import type { LadingEvent } from '../protocol/schemas/event.ts';
 import { idOfEvent } from './given-up.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { type Targets, tenantOfEvent, wantsEvent } from './targets.ts';

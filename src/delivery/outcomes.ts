@@ -1,11 +1,11 @@
 /** What becomes of a delivery after a try: delivered, tried again, given up or cancelled, and cleaned up after. */
 import type { Clock, DeliveryDocument, TargetDocument } from '../contracts.ts';
 import type { Events } from '../events/events.ts';
-import { DEFAULT_TENANT } from '../identity/policy.ts';
-import { type Consequence, codeOf, consequenceOf, wordsOf } from './failures.ts';
+import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 import { givenUpKey } from './given-up.ts';
 import type { Lanes } from './lanes.ts';
 import type { DeliveryQueue } from './queue.ts';
+import { type Consequence, codeOf, consequenceOf, wordsOf } from './send/failures.ts';
 import { plainName, type Targets } from './targets.ts';
 
 /** Whose a delivery is after its tenant was deleted, while something of it is to be removed from a server. */

@@ -10,10 +10,10 @@ import type {
   WebhookTargetDocument,
 } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import { DEFAULT_TENANT, holderOf } from '../identity/policy.ts';
-import type { Vault } from '../identity/vault.ts';
-import type { LadingEvent } from '../protocol/event-schemas.ts';
-import { contentTypeFor } from '../protocol/media-types.ts';
+import { DEFAULT_TENANT, holderOf } from '../identity/rights/policy.ts';
+import type { Vault } from '../identity/state/sealed-box.ts';
+import { contentTypeFor } from '../protocol/http/media-types.ts';
+import type { LadingEvent } from '../protocol/schemas/event.ts';
 
 /** Every finished file is held against each of them. */
 const MOST_PER_TENANT = 100;

@@ -1,11 +1,11 @@
 /** One event to one URL, signed as "Standard Webhooks" has it, so that receivers can check it with a library of theirs. */
 import { createHmac, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import { contentDisposition } from '../protocol/disposition.ts';
-import { checkWebhookUrl, publicLookup } from './addresses.ts';
-import { asError, asTarget, withConsequence } from './failures.ts';
+import { checkWebhookUrl, publicLookup } from '../outgoing/addresses.ts';
+import { contentDisposition } from '../protocol/http/disposition.ts';
 import { MAX_RETRY_AFTER_MS } from './lanes.ts';
 import { type Answer, Poster } from './post.ts';
+import { asError, asTarget, withConsequence } from './send/failures.ts';
 
 /** A receiver answers at once and works afterwards. */
 const PATIENCE_MS = 15_000;

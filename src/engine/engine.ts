@@ -17,35 +17,41 @@ import type {
   Use,
 } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import type { DigestAlgorithm } from '../protocol/digests.ts';
-import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas.ts';
-import type { Announce, Foretold } from './announce.ts';
-import { Appends } from './appends.ts';
-import { Committer, type Durability } from './committer.ts';
-import { CurrentFiles, type Precondition } from './current.ts';
-import { Damage } from './damage.ts';
-import { Downloads, type Representation } from './downloads.ts';
-import { type ChunkIntent, Ingest, type IngestDeps } from './ingest.ts';
-import { Modified } from './modified.ts';
-import type { Lifetime } from './parking.ts';
-import { digestBytes } from './pieces.ts';
-import { type Recovered, recover } from './recover.ts';
-import { checkSealedSize } from './refusals.ts';
-import { Removal } from './removal.ts';
-import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState, Running } from './resource.ts';
-import { Sealer } from './seal.ts';
-import { SegmentPool } from './segments.ts';
-import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './status.ts';
-import { Succession } from './succession.ts';
-import { type Swept, settles, sweep } from './sweep.ts';
-import type { OpenUpload } from './upload.ts';
-import { Uploads } from './uploads.ts';
-import { NO_QUOTA, Usage } from './usage.ts';
-import { type Verified, verifyFile } from './verify.ts';
-import { Waiting } from './waiting.ts';
-import { type Watch, Watchdog, type Watched } from './watchdog.ts';
-import { Watchers } from './watchers.ts';
-import { type Inspect, WholeFiles, type WholeIntent } from './whole.ts';
+import type { DigestAlgorithm } from '../protocol/http/digests.ts';
+import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas/files.ts';
+import { SegmentPool } from './body/buffer-pool.ts';
+import { type Watch, Watchdog, type Watched } from './body/stall-watch.ts';
+import type { Announce, Foretold } from './files/announce.ts';
+import { digestBytes } from './files/file-blobs.ts';
+import { checkSealedSize } from './files/refusals.ts';
+import { Watchers } from './files/watchers.ts';
+import { Downloads, type Representation } from './read/open-file.ts';
+import { type Verified, verifyFile } from './read/verify.ts';
+import { type ChunkIntent, Ingest, type IngestDeps } from './receive/chunk-upload.ts';
+import { type Inspect, WholeFiles, type WholeIntent } from './receive/file-upload.ts';
+import { Appends } from './receive/resumable-uploads.ts';
+import type {
+  AppendIntent,
+  ResourceAddress,
+  ResourceIntent,
+  ResourceState,
+  Running,
+} from './receive/upload-resource.ts';
+import { Damage } from './upkeep/damage.ts';
+import { type Recovered, recover } from './upkeep/recover.ts';
+import { Removal } from './upkeep/removal.ts';
+import { type Swept, settles, sweep } from './upkeep/sweep.ts';
+import { Committer, type Durability } from './uploads/commit.ts';
+import { Modified } from './uploads/last-modified.ts';
+import type { Lifetime } from './uploads/parking.ts';
+import { CurrentFiles, type Precondition } from './uploads/preconditions.ts';
+import { Sealer } from './uploads/seal.ts';
+import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './uploads/status.ts';
+import { Succession } from './uploads/succession.ts';
+import type { OpenUpload } from './uploads/upload.ts';
+import { Uploads } from './uploads/upload-table.ts';
+import { NO_QUOTA, Usage } from './uploads/usage.ts';
+import { Waiting } from './uploads/waiting.ts';
 
 /** How long a chunk waits for a buffer before it is refused with 503. */
 const BUFFER_PATIENCE_MS = 10_000;

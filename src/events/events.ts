@@ -4,12 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { AuditEntry, Clock, DeliveryDocument, FileDocument, FileHappening } from '../contracts.ts';
-import { holderOf, ownerKey } from '../identity/policy.ts';
+import { holderOf, ownerKey } from '../identity/rights/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
-import type { LadingEvent } from '../protocol/event-schemas.ts';
-import { contentTypeFor } from '../protocol/media-types.ts';
+import { contentTypeFor } from '../protocol/http/media-types.ts';
+import { parseMetadata } from '../protocol/http/tus.ts';
+import type { LadingEvent } from '../protocol/schemas/event.ts';
 import { iso } from '../protocol/times.ts';
-import { parseMetadata } from '../protocol/tus.ts';
 
 /** Events that are kept. */
 const KEPT = 8192;

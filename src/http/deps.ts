@@ -2,26 +2,26 @@
 import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
 import type { Calls } from '../calls/calls.ts';
-import type { Config } from '../config.ts';
 import type { Clock } from '../contracts.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Targets } from '../delivery/targets.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../events/events.ts';
-import type { Access } from '../identity/access.ts';
+import type { Tokens } from '../identity/access-tokens.ts';
 import type { Audit } from '../identity/audit.ts';
-import type { Clients } from '../identity/clients.ts';
-import type { Identity } from '../identity/identity.ts';
-import type { OutsideProvider } from '../identity/outside.ts';
+import type { Access } from '../identity/authenticate.ts';
+import type { Identity } from '../identity/directory/identity.ts';
+import type { OutsideProvider } from '../identity/federation/providers.ts';
+import type { Throttle } from '../identity/limits/throttle.ts';
 import type { Quotas } from '../identity/quotas.ts';
 import type { SecondFactor } from '../identity/second-factor.ts';
-import type { Throttle } from '../identity/throttle.ts';
-import type { Tokens } from '../identity/tokens.ts';
-import type { MetricName } from './metric-help.ts';
-import type { Metrics } from './metrics.ts';
-import type { Pump } from './pump.ts';
-import type { JwtKeys } from './signatures.ts';
-import type { StreamLimits } from './stream-limits.ts';
+import type { Clients } from '../identity/subjects/clients.ts';
+import type { Config } from '../settings/config.ts';
+import type { JwtKeys } from './access/signatures.ts';
+import type { StreamLimits } from './access/stream-limits.ts';
+import type { MetricName } from './observe/metric-help.ts';
+import type { Metrics } from './observe/metrics.ts';
+import type { Pump } from './send/downloads.ts';
 
 /** `starting`: recovery is under way; `stopping`: what runs may end, nothing new begins. */
 export type ServerState = 'starting' | 'ready' | 'stopping';

@@ -2,15 +2,15 @@
 import type { Server } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { FastifyInstance } from 'fastify';
-import { descriptorLimit } from '../descriptors.ts';
-import { limitConnections, limitRequests } from './crowd.ts';
+import { descriptorLimit } from '../machine/descriptors.ts';
+import { limitConnections, limitRequests } from './connection/address-limits.ts';
+import { limitResets } from './connection/resets.ts';
+import { SessionSockets } from './connection/session-sockets.ts';
+import { UnreadAnswers } from './connection/unread.ts';
 import type { ServerDeps } from './deps.ts';
-import { limitLargeAnswers } from './large-answers.ts';
-import type { Metrics } from './metrics.ts';
-import { Proxies } from './proxies.ts';
-import { limitResets } from './resets.ts';
-import { SessionSockets } from './session-sockets.ts';
-import { UnreadAnswers } from './unread.ts';
+import type { Metrics } from './observe/metrics.ts';
+import { Proxies } from './proxy/proxies.ts';
+import { limitLargeAnswers } from './send/large-responses.ts';
 
 /** Where the system sets no limit. */
 const UNLIMITED_DESCRIPTORS = 65_536;

@@ -1,10 +1,10 @@
 /** Ops and client accounts: people who sign in by a name, unique within its kind. Ops offer their files, clients fetch them. */
 import type { AccountKind, PersonDocument, Principal } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import type { Identity } from './identity.ts';
-import { checkPassword } from './passwords.ts';
-import { checkEmail, checkPersonalName, checkUsername } from './personal.ts';
-import type { Asker } from './turns.ts';
+import { checkPassword } from './credentials/passwords.ts';
+import type { Identity } from './directory/identity.ts';
+import type { Asker } from './limits/fair-queue.ts';
+import { checkEmail, checkPersonalName, checkUsername } from './subjects/profile.ts';
 
 /** What is sent to make an account. */
 export interface NewAccount {

@@ -8,7 +8,7 @@ import type {
   Clock,
   PrincipalKind,
 } from '../contracts.ts';
-import type { AuditAction } from '../protocol/audit-schemas.ts';
+import type { AuditAction } from '../protocol/schemas/audit.ts';
 
 /** For so long what repeats itself is only counted; then the count becomes an entry. */
 const WINDOW_MS = 10_000;

@@ -1,9 +1,9 @@
 /** Who may store how much: the server's own limits for everybody, others for a client, a person or a whole tenant. */
 import type { Quota, QuotaLimits, Use } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import type { Role } from '../protocol/schemas.ts';
-import type { Identity } from './identity.ts';
-import { holderOf, ownerKey } from './policy.ts';
+import type { Role } from '../protocol/schemas/files.ts';
+import type { Identity } from './directory/identity.ts';
+import { holderOf, ownerKey } from './rights/policy.ts';
 
 export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
 export type QuotaKind = (typeof QUOTA_KINDS)[number];

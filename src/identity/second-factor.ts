@@ -1,9 +1,9 @@
 /** What a verified call opens: it counts for the credential that it was verified with, and for a while. */
-import { isLongPast } from '../clock.ts';
+import { isLongPast } from '../clock/clock.ts';
 import type { Clock, Principal, Proof } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
-import type { Identity } from './identity.ts';
-import { ownerKey } from './policy.ts';
+import type { Identity } from './directory/identity.ts';
+import { ownerKey } from './rights/policy.ts';
 
 export const GUARDED = ['downloads', 'share'] as const;
 /** What may need a second factor. */

@@ -1,8 +1,8 @@
 /** What is judged of several settings together: combinations that cannot work, and those that are probably a mistake. */
-import type { Config, Environment } from '../config.ts';
-import { variableHint } from '../hints.ts';
-import { SETTINGS } from '../settings.ts';
+import type { Config, Environment } from './config.ts';
 import { ConfigError } from './config-error.ts';
+import { variableHint } from './hints.ts';
+import { SETTINGS } from './settings.ts';
 
 /** @throws ConfigError when settings that belong together are not all set */
 export function checkTogether(config: Omit<Config, 'tls'>): void {

@@ -1,9 +1,9 @@
 /** The flags of `lading serve`. */
 import { parseArgs } from 'node:util';
-import type { Flags } from '../config.ts';
-import { hint } from '../hints.ts';
-import { SETTINGS } from '../settings.ts';
+import type { Flags } from './config.ts';
 import { ConfigError } from './config-error.ts';
+import { hint } from './hints.ts';
+import { SETTINGS } from './settings.ts';
 
 /** `--flag -1` as `--flag=-1`: a negative number is a value, and a bad one is told as such. */
 function withValues(argv: readonly string[]): string[] {

@@ -2,11 +2,11 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { validate as isCron } from 'node-cron';
-import { Compat, FAMILIES, type Family } from '../compat.ts';
-import { hint } from '../hints.ts';
-import { isPrefix } from '../http/prefix.ts';
-import { checkPasswordNow, PASSWORD_CHARACTERS } from '../identity/passwords.ts';
+import { checkPasswordNow, PASSWORD_CHARACTERS } from '../identity/credentials/passwords.ts';
+import { isPrefix } from '../protocol/http/path-prefix.ts';
 import { bytesOf } from '../protocol/sizes.ts';
+import { Compat, FAMILIES, type Family } from './compat.ts';
+import { hint } from './hints.ts';
 import type { Kind, KindTypes, Setting } from './setting.ts';
 
 /** As `bytesOf`; null also for what is no whole number of bytes. */

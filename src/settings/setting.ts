@@ -1,5 +1,5 @@
 /** What a setting is: its names, the kind of its value, its default and its bounds. */
-import type { Compat } from '../compat.ts';
+import type { Compat } from './compat.ts';
 
 /** How the text of a setting is read, and what type it becomes. */
 export interface KindTypes {

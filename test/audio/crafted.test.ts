@@ -6,7 +6,7 @@ import { SoundReader } from '../../src/audio/sound.ts';
 import { LadingError } from '../../src/errors.ts';
 import { wav } from '../support/audio.ts';
 import { craftedSounds } from '../support/crafted-audio.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/product/server.ts';
 
 const MIB = 1024 ** 2;
 

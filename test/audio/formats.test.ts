@@ -8,8 +8,8 @@ import type { Stored } from '../../src/audio/ranges.ts';
 import { SoundReader } from '../../src/audio/sound.ts';
 import type { Sound } from '../../src/contracts.ts';
 import { wav } from '../support/audio.ts';
-import { temporaryFolder } from '../support/processes.ts';
-import { without } from '../support/programs.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { without } from '../support/servers/programs.ts';
 
 const skip = without('ffmpeg') || without('ffprobe');
 const sounds = new SoundReader();

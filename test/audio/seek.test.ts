@@ -1,10 +1,10 @@
 /** A browser plays an audio file that was uploaded and jumps into its middle, by ranges. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AudioFile } from '../../src/protocol/audio-schemas.ts';
+import type { AudioFile } from '../../src/protocol/schemas/audio.ts';
 import { encoded, hasFfmpeg, wav } from '../support/audio.ts';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 test('an audio element knows how long a file is, and seeks', { skip: WITHOUT_BROWSER }, async (t) => {
   const server = await startServer(t);

@@ -7,9 +7,9 @@ import { test } from 'node:test';
 import { phoneOf } from '../../src/calls/numbers.ts';
 import { providerVoice } from '../../src/calls/provider.ts';
 import { LadingError } from '../../src/errors.ts';
-import { outgoingAgent } from '../../src/outgoing.ts';
-import { operationsOf } from '../support/openapi.ts';
-import { startServer } from '../support/server.ts';
+import { outgoingAgent } from '../../src/outgoing/http.ts';
+import { startServer } from '../support/product/server.ts';
+import { operationsOf } from '../support/tables/openapi.ts';
 
 const HOSTS = ['127.0.0.1', '127.0.0.1:5060', '10.0.0.1', '[::1]', 'localhost', 'pbx.internal', 'evil.example'];
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Calls } from '../../src/calls/calls.ts';
 import type { CallDocument, Collection } from '../../src/contracts.ts';
-import { Vault } from '../../src/identity/vault.ts';
-import { clockOf } from '../support/clock.ts';
+import { Vault } from '../../src/identity/state/sealed-box.ts';
+import { clockOf } from '../support/product/clock.ts';
 
 const NO_LIMITS = { phoneHour: 0, callerHour: 0, day: 0 };
 

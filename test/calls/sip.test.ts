@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { sipVoice } from '../../src/calls/sip.ts';
-import { temporaryFolder } from '../support/processes.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
 
 const missing = ['baresip', 'sipp', 'espeak-ng'].filter((program) => spawnSync(program, ['-h']).error !== undefined);
 const skip = missing.length > 0 ? `not installed: ${missing.join(', ')}` : false;

@@ -3,11 +3,11 @@ import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Value } from 'typebox/value';
-import { FileStatus } from '../../src/protocol/schemas.ts';
-import { clockOf } from '../support/clock.ts';
-import { bytesOf, deviceOf } from '../support/fixtures.ts';
-import { jsonLines, runCli, temporaryFolder } from '../support/processes.ts';
-import { type Account, startServer, type TestServer } from '../support/server.ts';
+import { FileStatus } from '../../src/protocol/schemas/files.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { type Account, startServer, type TestServer } from '../support/product/server.ts';
+import { jsonLines, runCli, temporaryFolder } from '../support/servers/processes.ts';
+import { bytesOf, deviceOf } from '../support/tables/fixtures.ts';
 
 interface Place {
   server: TestServer;

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { LadingClient, LadingError, NetworkError } from '../../src/client/client.ts';
-import type { Transport } from '../../src/client/transport.ts';
-import { fetchTransport } from '../../src/client/transport-fetch.ts';
-import { undiciTransport } from '../../src/client/transport-undici.ts';
+import { fetchTransport } from '../../src/client/transport/fetch.ts';
+import type { Transport } from '../../src/client/transport/transport.ts';
+import { undiciTransport } from '../../src/client/transport/undici.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
-import { bytesOf, clientOf, collect, deviceOf } from '../support/fixtures.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/product/server.ts';
+import { bytesOf, clientOf, collect, deviceOf } from '../support/tables/fixtures.ts';
 
 const refusedWith = (code: string) => (error: unknown) => error instanceof LadingError && error.code === code;
 const NAME = 'a folder/ünïcode & more?#%.bin';

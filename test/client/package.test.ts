@@ -5,10 +5,10 @@ import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { bytesOf } from '../support/fixtures.ts';
-import { temporaryFolder } from '../support/processes.ts';
+import { startServer } from '../support/product/server.ts';
 import { repoRoot } from '../support/root.ts';
-import { startServer } from '../support/server.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { bytesOf } from '../support/tables/fixtures.ts';
 
 const run = promisify(execFile);
 

@@ -4,11 +4,11 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { temporaryFolder } from '../support/processes.ts';
-import { runProgram, without } from '../support/programs.ts';
-import { startProxy } from '../support/proxy.ts';
-import { content } from '../support/resumable.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/product/server.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { runProgram, without } from '../support/servers/programs.ts';
+import { startProxy } from '../support/servers/proxy.ts';
+import { content } from '../support/wire/resumable.ts';
 
 async function ready(t: Parameters<typeof startServer>[0]) {
   const server = await startServer(t);

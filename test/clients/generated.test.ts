@@ -4,11 +4,11 @@ import { copyFile, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { npmWith } from '../support/npm.ts';
-import { runProgram } from '../support/programs.ts';
-import { pythonWith } from '../support/python.ts';
+import { startServer } from '../support/product/server.ts';
 import { repoRoot } from '../support/root.ts';
-import { startServer } from '../support/server.ts';
+import { npmWith } from '../support/servers/npm.ts';
+import { runProgram } from '../support/servers/programs.ts';
+import { pythonWith } from '../support/servers/python.ts';
 
 const STORIES = join(repoRoot(), 'test/clients/generated');
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { Upload, type UploadOptions } from 'tus-js-client-5';
-import { startProxy } from '../support/proxy.ts';
-import { startServer } from '../support/server.ts';
-import { sha256Of } from '../support/tus.ts';
+import { startServer } from '../support/product/server.ts';
+import { startProxy } from '../support/servers/proxy.ts';
+import { sha256Of } from '../support/wire/tus.ts';
 
 const sum = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 

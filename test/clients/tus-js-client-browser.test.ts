@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { WITHOUT_BROWSER } from '../support/chromium.ts';
-import { clientPage, tusJsClient } from '../support/client-page.ts';
-import { startServerProcess, temporaryFolder } from '../support/processes.ts';
-import { signIn, startServer } from '../support/server.ts';
-import { sha256Of } from '../support/tus.ts';
+import { signIn, startServer } from '../support/product/server.ts';
+import { WITHOUT_BROWSER } from '../support/servers/chromium.ts';
+import { startServerProcess, temporaryFolder } from '../support/servers/processes.ts';
+import { clientPage, tusJsClient } from '../support/wire/client-page.ts';
+import { sha256Of } from '../support/wire/tus.ts';
 
 /** Helpers in the page: bytes of its own, and an upload of them that resolves with their SHA-256. */
 const HELPERS = `

@@ -5,8 +5,8 @@ import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { Upload, type UploadOptions } from 'tus-js-client';
 import { eventually } from '../support/eventually.ts';
-import { startProxy } from '../support/proxy.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import { startProxy } from '../support/servers/proxy.ts';
 
 function options(server: TestServer, filename: string, more: Partial<UploadOptions> = {}): UploadOptions {
   return {

@@ -4,11 +4,11 @@ import { createHash, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
-import { temporaryFolder } from '../support/processes.ts';
-import { findProgram, runProgram } from '../support/programs.ts';
-import { startProxy } from '../support/proxy.ts';
-import { startServer } from '../support/server.ts';
-import { sha256Of } from '../support/tus.ts';
+import { startServer } from '../support/product/server.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { findProgram, runProgram } from '../support/servers/programs.ts';
+import { startProxy } from '../support/servers/proxy.ts';
+import { sha256Of } from '../support/wire/tus.ts';
 
 /** Sends a file in pieces, breaks off after some of them and goes on from the stored URL; a part of it with checksums. */
 const SCRIPT = `

@@ -1,10 +1,10 @@
 /** Uppy with its tus plugin, in a browser, in a page of another site. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { WITHOUT_BROWSER } from '../support/chromium.ts';
-import { bundled, clientPage } from '../support/client-page.ts';
-import { startServer } from '../support/server.ts';
-import { sha256Of } from '../support/tus.ts';
+import { startServer } from '../support/product/server.ts';
+import { WITHOUT_BROWSER } from '../support/servers/chromium.ts';
+import { bundled, clientPage } from '../support/wire/client-page.ts';
+import { sha256Of } from '../support/wire/tus.ts';
 
 const ENTRY = `
   import Uppy from '@uppy/core';

@@ -1,12 +1,12 @@
 /** The stories of people and of what they sign in with: see `stories.ts`. */
 import assert from 'node:assert/strict';
-import type { CallVerified } from '../../src/protocol/call-schemas.ts';
-import type { SignedIn } from '../../src/protocol/people-schemas.ts';
-import { Browser } from '../support/browser.ts';
-import { ALPHABET, put } from '../support/downloads.ts';
+import type { CallVerified } from '../../src/protocol/schemas/identity/call.ts';
+import type { SignedIn } from '../../src/protocol/schemas/identity/people.ts';
 import { eventually } from '../support/eventually.ts';
-import { anna, ask, cookiesOf, PASSWORD, register, login as signInAs } from '../support/people.ts';
-import type { VoiceProvider } from '../support/voice-provider.ts';
+import { anna, ask, cookiesOf, PASSWORD, register, login as signInAs } from '../support/product/people.ts';
+import type { VoiceProvider } from '../support/servers/voice-provider.ts';
+import { Browser } from '../support/wire/browser.ts';
+import { ALPHABET, put } from '../support/wire/downloads.ts';
 import type { Story } from './stories.ts';
 
 const PHONE = '+14155552671';

@@ -7,14 +7,14 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import type { ApiTokenCreated } from '../../src/protocol/token-schemas.ts';
-import { ALPHABET, put } from '../support/downloads.ts';
+import type { ApiTokenCreated } from '../../src/protocol/schemas/identity/token.ts';
 import { eventually } from '../support/eventually.ts';
-import { basic, grant, granted, works } from '../support/oauth.ts';
-import { append, begin as beginResumable } from '../support/resumable.ts';
-import type { TestServer } from '../support/server.ts';
-import { begin as beginTus, offsetOf, send } from '../support/tus.ts';
-import { startReceiver } from '../support/webhook-receiver.ts';
+import { basic, grant, granted, works } from '../support/product/oauth.ts';
+import type { TestServer } from '../support/product/server.ts';
+import { startReceiver } from '../support/servers/webhook-receiver.ts';
+import { ALPHABET, put } from '../support/wire/downloads.ts';
+import { append, begin as beginResumable } from '../support/wire/resumable.ts';
+import { begin as beginTus, offsetOf, send } from '../support/wire/tus.ts';
 
 export type Server = Pick<TestServer, 'origin' | 'port' | 'admin' | 'client'>;
 

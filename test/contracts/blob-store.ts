@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import type { BlobStore, Piece, Reader } from '../../src/contracts.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
-import { newId, withCode, writeAt } from '../support/storage.ts';
+import { newId, withCode, writeAt } from '../support/disk/storage.ts';
 
 export function blobStoreContract(name: string, make: (t: TestContext) => Promise<BlobStore>): void {
   const readAll = async (reader: Pick<Reader, 'read'>, size: number): Promise<Buffer> => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { Catalog, FileDocument } from '../../src/contracts.ts';
-import { documentOf, newId } from '../support/storage.ts';
+import { documentOf, newId } from '../support/disk/storage.ts';
 
 export function catalogContract(
   name: string,

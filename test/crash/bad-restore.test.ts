@@ -4,11 +4,11 @@ import { mkdtemp, readdir, readFile, rename, rm, stat, truncate } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createLog } from '../../src/http/log.ts';
+import { createLog } from '../../src/http/observe/log.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import type { FileStatus } from '../../src/protocol/schemas.ts';
+import type { FileStatus } from '../../src/protocol/schemas/files.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Account, atEnd, startServer, type TestServer } from '../support/server.ts';
+import { type Account, atEnd, startServer, type TestServer } from '../support/product/server.ts';
 
 const BYTES = Buffer.alloc(10_000, 'lading ');
 const NAMES = ['missing', 'short', 'good'];

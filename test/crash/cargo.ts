@@ -5,8 +5,8 @@
  */
 import assert from 'node:assert/strict';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
-import type { FileStatus } from '../../src/protocol/schemas.ts';
-import { content } from '../support/device.ts';
+import type { FileStatus } from '../../src/protocol/schemas/files.ts';
+import { content } from '../support/product/device.ts';
 import type { Random } from '../support/random.ts';
 
 export interface Sending {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Agent, type Dispatcher } from 'undici';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
-import type { FileStatus } from '../../src/protocol/schemas.ts';
+import type { FileStatus } from '../../src/protocol/schemas/files.ts';
 import { Lost, type Remote } from './cargo.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.js');

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import pino from 'pino';
 import { encodeChunkHeader } from '../../src/protocol/chunk.ts';
-import type { FileStatus } from '../../src/protocol/schemas.ts';
-import { atEnd, startServer, type TestServer } from '../support/server.ts';
+import type { FileStatus } from '../../src/protocol/schemas/files.ts';
+import { atEnd, startServer, type TestServer } from '../support/product/server.ts';
 
 const HEADER = 40;
 const RECORD = 40;

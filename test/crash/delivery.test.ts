@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { DeliveryPage } from '../../src/protocol/delivery-schemas.ts';
+import type { DeliveryPage } from '../../src/protocol/schemas/delivery.ts';
 import { eventually } from '../support/eventually.ts';
-import { FTP_PASSWORD, FTP_USER, noFtpServer, startFtpServer } from '../support/ftp-server.ts';
-import { temporaryFolder } from '../support/processes.ts';
+import { FTP_PASSWORD, FTP_USER, noFtpServer, startFtpServer } from '../support/servers/ftp-server.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
 import { Child, Device } from './child.ts';
 
 const SETTINGS = { LADING_DELIVERY_RETRY_SECONDS: '1' };

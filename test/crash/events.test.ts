@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { TargetCreated } from '../../src/protocol/delivery-schemas.ts';
-import type { EventType } from '../../src/protocol/event-schemas.ts';
+import type { TargetCreated } from '../../src/protocol/schemas/delivery.ts';
+import type { EventType } from '../../src/protocol/schemas/event.ts';
 import { eventually } from '../support/eventually.ts';
-import { temporaryFolder } from '../support/processes.ts';
-import { type Receiver, startReceiver } from '../support/webhook-receiver.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { type Receiver, startReceiver } from '../support/servers/webhook-receiver.ts';
 import { Child, Device } from './child.ts';
 
 const SETTINGS = {

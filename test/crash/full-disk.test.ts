@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { content } from '../support/device.ts';
-import { fill, fillUp, NO_SMALL_DISK, type SmallDisk, smallDisk } from '../support/small-disk.ts';
+import { fill, fillUp, NO_SMALL_DISK, type SmallDisk, smallDisk } from '../support/disk/small-disk.ts';
+import { content } from '../support/product/device.ts';
 import { Child, Device, Refusal } from './child.ts';
 
 const MIB = 1024 ** 2;

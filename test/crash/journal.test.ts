@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { open, stat, truncate } from 'node:fs/promises';
 import { test } from 'node:test';
-import { Layout } from '../../src/storage/disk/layout.ts';
-import { content, download, OWNER, readRange, send } from '../support/device.ts';
-import { startEngine } from '../support/engine.ts';
+import { Layout } from '../../src/storage/disk/directory/layout.ts';
+import { content, download, OWNER, readRange, send } from '../support/product/device.ts';
+import { startEngine } from '../support/product/engine.ts';
 import { type Random, seeded } from '../support/random.ts';
 
 /** Cuts the file at a random byte, or changes a random run of bytes. */

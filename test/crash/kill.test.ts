@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fastFolder } from '../support/engine.ts';
+import { fastFolder } from '../support/product/engine.ts';
 import { type Random, seeded } from '../support/random.ts';
 import { Cargo, Lost } from './cargo.ts';
 import { Child, Device } from './child.ts';

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { type ServerProcess, startServerProcess, temporaryFolder } from '../support/processes.ts';
+import { type ServerProcess, startServerProcess, temporaryFolder } from '../support/servers/processes.ts';
 
 const BYTES = Buffer.alloc(5_000, 'lading ');
 

@@ -8,18 +8,18 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { Durability } from '../../src/engine/committer.ts';
 import type { Engine } from '../../src/engine/engine.ts';
+import type { Durability } from '../../src/engine/uploads/commit.ts';
 import { LadingError } from '../../src/errors.ts';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
-import type { Disk } from '../../src/storage/disk/disk.ts';
+import type { Disk } from '../../src/storage/disk/io/disk.ts';
 import type { Threads } from '../../src/storage/disk/pool.ts';
-import { content, intent, OWNER } from '../support/device.ts';
-import { fastFolder, startEngine, testThreads } from '../support/engine.ts';
-import { PowerLossDisk } from '../support/power-loss-disk.ts';
+import { PowerLossDisk } from '../support/disk/power-loss-disk.ts';
+import { content, intent, OWNER } from '../support/product/device.ts';
+import { fastFolder, startEngine, testThreads } from '../support/product/engine.ts';
 import { seeded } from '../support/random.ts';
-import { through } from '../support/through.ts';
+import { through } from '../support/wire/through.ts';
 import { Cargo, type Remote } from './cargo.ts';
 
 /** Everything asked of a disk and of threads, which can be made to stand still. */

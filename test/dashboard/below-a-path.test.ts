@@ -1,11 +1,11 @@
 /** The dashboard below a path of a proxy, which the server never sees. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { clockOf } from '../support/clock.ts';
-import { goTo, signInTo } from '../support/dashboard.ts';
-import { startPrefixProxy } from '../support/prefix-proxy.ts';
-import { startServer } from '../support/server.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { goTo, signInTo } from '../support/product/dashboard.ts';
+import { startServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
+import { startPrefixProxy } from '../support/servers/prefix-proxy.ts';
 
 for (const tells of [true, false]) {
   const whether = tells ? 'tells the server its path' : 'says nothing of its path';

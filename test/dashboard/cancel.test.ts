@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BrowserContext, Page } from 'playwright-core';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { signInTo } from '../support/dashboard.ts';
 import { eventually } from '../support/eventually.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { signInTo } from '../support/product/dashboard.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 interface Picked {
   name: string;

@@ -8,11 +8,11 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { assertFine, holds, seriousFaults, signInTo } from '../support/dashboard.ts';
 import { eventually } from '../support/eventually.ts';
-import { startServerProcess, temporaryFolder } from '../support/processes.ts';
-import { startServer } from '../support/server.ts';
+import { assertFine, holds, seriousFaults, signInTo } from '../support/product/dashboard.ts';
+import { startServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
+import { startServerProcess, temporaryFolder } from '../support/servers/processes.ts';
 
 test('the page is small, asks no other host and allows nothing but its own files', async (t) => {
   const { origin } = await startServer(t);

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import type { Target } from '../../src/protocol/delivery-schemas.ts';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { assertFine, goTo, holds, signInTo } from '../support/dashboard.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import type { Target } from '../../src/protocol/schemas/delivery.ts';
+import { assertFine, goTo, holds, signInTo } from '../support/product/dashboard.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----';
 

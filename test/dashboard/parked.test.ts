@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { clockOf } from '../support/clock.ts';
-import { assertFine, goTo, signInTo } from '../support/dashboard.ts';
-import { startServer } from '../support/server.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { assertFine, goTo, signInTo } from '../support/product/dashboard.ts';
+import { startServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 test('a parked upload says that it goes on and until when it is kept, and goes on', {
   skip: WITHOUT_BROWSER,

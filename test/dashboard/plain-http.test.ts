@@ -1,10 +1,10 @@
 /** Over plain HTTP from another machine: browsers keep no Secure cookie there, and their pages have neither a clipboard nor locks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ELSEWHERE, visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { clockOf } from '../support/clock.ts';
-import { goTo, signInTo } from '../support/dashboard.ts';
-import { startServer } from '../support/server.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { goTo, signInTo } from '../support/product/dashboard.ts';
+import { startServer } from '../support/product/server.ts';
+import { ELSEWHERE, visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 const PASSWORD = 'only for the tokens of this test';
 const PATH = '/api/tokens/dashboard';

@@ -1,10 +1,10 @@
 /** Looks at files that are too large to be held in memory, and players whose right has run out. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { clockOf } from '../support/clock.ts';
-import { holds, signInTo } from '../support/dashboard.ts';
-import { type Account, startServer } from '../support/server.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { holds, signInTo } from '../support/product/dashboard.ts';
+import { type Account, startServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 /** Silence, of 8-bit samples. */
 function silence(seconds: number, rate: number): Buffer {

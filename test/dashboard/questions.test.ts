@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { goTo, holds, signInTo } from '../support/dashboard.ts';
 import { eventually } from '../support/eventually.ts';
-import { startServer } from '../support/server.ts';
+import { goTo, holds, signInTo } from '../support/product/dashboard.ts';
+import { startServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 /** Questions of the page, answered as a test likes. */
 function answering(page: Page): { asked: string[]; answer: boolean } {

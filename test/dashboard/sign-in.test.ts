@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { findChromium, visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { CLIENT, startOpenIdProvider } from '../support/providers.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/product/server.ts';
+import { findChromium, visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
+import { CLIENT, startOpenIdProvider } from '../support/servers/providers.ts';
 
 async function freePort(): Promise<number> {
   const server = createServer();

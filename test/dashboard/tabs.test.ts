@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { Page } from 'playwright-core';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { clockOf } from '../support/clock.ts';
-import { goTo } from '../support/dashboard.ts';
 import { eventually } from '../support/eventually.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { goTo } from '../support/product/dashboard.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 const PASSWORD = 'seven lamps over dim rivers';
 

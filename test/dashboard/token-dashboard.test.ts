@@ -1,10 +1,10 @@
 /** /api/tokens/dashboard: plain pages behind a password, and a way to the dashboard without one. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ApiTokenList } from '../../src/protocol/token-schemas.ts';
-import { visit, WITHOUT_BROWSER } from '../support/chromium.ts';
-import { assertFine } from '../support/dashboard.ts';
-import { startServer } from '../support/server.ts';
+import type { ApiTokenList } from '../../src/protocol/schemas/identity/token.ts';
+import { assertFine } from '../support/product/dashboard.ts';
+import { startServer } from '../support/product/server.ts';
+import { visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 
 const PASSWORD = 'only for the tokens of this test';
 const PATH = '/api/tokens/dashboard';

@@ -8,7 +8,7 @@ import {
   mayBePrivate,
   publicAddressOf,
   publicLookup,
-} from '../../src/delivery/addresses.ts';
+} from '../../src/outgoing/addresses.ts';
 
 test('only addresses of the public internet are public, however they are written', () => {
   for (const address of ['8.8.8.8', '1.1.1.1', '2606:4700:4700::1111', '::ffff:8.8.8.8']) {

@@ -6,10 +6,10 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
-import { addHook } from '../support/delivering.ts';
-import { ALPHABET, put } from '../support/downloads.ts';
+import { addHook } from '../support/product/delivering.ts';
+import { atEnd, startServer } from '../support/product/server.ts';
 import { repoRoot } from '../support/root.ts';
-import { atEnd, startServer } from '../support/server.ts';
+import { ALPHABET, put } from '../support/wire/downloads.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 

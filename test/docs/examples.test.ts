@@ -1,12 +1,12 @@
-/** Every example is run by a tour, and the files to deploy are valid. nginx.conf is run by test/http/behind-nginx.test.ts. */
+/** Every example is run by a tour, and the files to deploy are valid. nginx.conf is run by test/http/proxy/behind-nginx.test.ts. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { blocks, page } from '../support/pages.ts';
-import { temporaryFolder } from '../support/processes.ts';
-import { findProgram, runProgram } from '../support/programs.ts';
 import { repoRoot } from '../support/root.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { findProgram, runProgram } from '../support/servers/programs.ts';
 
 /** Examples with a test of their own. */
 const ELSEWHERE = ['webhook-receiver.mjs'];

@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CATALOGUE } from '../../src/errors.ts';
-import { settingsTable } from '../../src/settings-text.ts';
+import { settingsTable } from '../../src/settings/help-text.ts';
 import { page, tableRows } from '../support/pages.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/product/server.ts';
 
 test('the table of settings is the one that the settings are read by', () => {
   const table = settingsTable();

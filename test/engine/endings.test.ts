@@ -2,11 +2,21 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { ResourceIntent } from '../../src/engine/resource.ts';
-import type { WholeIntent } from '../../src/engine/whole.ts';
-import { content, download, OWNER, outcome, refused, send, sendRaw, text, turnsUntil } from '../support/device.ts';
-import { type EngineUnderTest, startEngine } from '../support/engine.ts';
-import { type Operation, Tap } from '../support/tap.ts';
+import type { WholeIntent } from '../../src/engine/receive/file-upload.ts';
+import type { ResourceIntent } from '../../src/engine/receive/upload-resource.ts';
+import {
+  content,
+  download,
+  OWNER,
+  outcome,
+  refused,
+  send,
+  sendRaw,
+  text,
+  turnsUntil,
+} from '../support/product/device.ts';
+import { type EngineUnderTest, startEngine } from '../support/product/engine.ts';
+import { type Operation, Tap } from '../support/wire/tap.ts';
 
 const NAME = 'a.bin';
 const NEW = Buffer.from(content(0, 10_000, 7));

@@ -9,9 +9,9 @@ import fc from 'fast-check';
 import { LadingError } from '../../src/errors.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
-import { type ChunkToSend, readBack, sendChunk } from '../support/chunks.ts';
-import { clockOf } from '../support/clock.ts';
-import { type EngineUnderTest, startEngine } from '../support/engine.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { type EngineUnderTest, startEngine } from '../support/product/engine.ts';
+import { type ChunkToSend, readBack, sendChunk } from '../support/wire/chunks.ts';
 
 const OWNER = 'device';
 const MOST_BYTES = 400;

@@ -1,9 +1,9 @@
 /** What somebody does to the date of the machine while uploads lie or run. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { machine, STEPS } from '../support/clock.ts';
-import { download, OWNER, send, text } from '../support/device.ts';
-import { startEngine } from '../support/engine.ts';
+import { machine, STEPS } from '../support/product/clock.ts';
+import { download, OWNER, send, text } from '../support/product/device.ts';
+import { startEngine } from '../support/product/engine.ts';
 
 const MINUTE = 60_000;
 

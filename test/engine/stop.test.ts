@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { realDisk } from '../../src/storage/disk/disk.ts';
-import { clockOf } from '../support/clock.ts';
-import { content, OWNER, refused, send, slowly, text, turnsUntil } from '../support/device.ts';
-import { startEngine } from '../support/engine.ts';
-import { FaultyDisk } from '../support/faulty-disk.ts';
-import { Tap } from '../support/tap.ts';
+import { realDisk } from '../../src/storage/disk/io/disk.ts';
+import { FaultyDisk } from '../support/disk/faulty-disk.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { content, OWNER, refused, send, slowly, text, turnsUntil } from '../support/product/device.ts';
+import { startEngine } from '../support/product/engine.ts';
+import { Tap } from '../support/wire/tap.ts';
 
 const LONG = 2 ** 31 - 1;
 

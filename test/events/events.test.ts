@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FileDocument } from '../../src/contracts.ts';
 import { Events } from '../../src/events/events.ts';
-import { clockOf } from '../support/clock.ts';
+import { clockOf } from '../support/product/clock.ts';
 
 const FILE: FileDocument = {
   id: '0'.repeat(32),

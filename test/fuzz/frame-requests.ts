@@ -1,6 +1,6 @@
 /** Frames that are sound, of requests that may not be: bodies, trailers, numbers of streams, pseudo-fields. */
 import type { Random } from '../support/random.ts';
-import { frame } from '../support/unread.ts';
+import { frame } from '../support/wire/unread.ts';
 import {
   asked,
   END_HEADERS,

@@ -1,5 +1,5 @@
 /** Frames that are wrong as frames: lengths, streams, settings, windows, compressed fields, floods. */
-import { frame } from '../support/unread.ts';
+import { frame } from '../support/wire/unread.ts';
 import {
   asked,
   block,

@@ -1,6 +1,6 @@
 /** Sessions of HTTP/2 as frames: what every kind of them is made of. */
 import type { Random } from '../support/random.ts';
-import { frame } from '../support/unread.ts';
+import { frame } from '../support/wire/unread.ts';
 
 /** `alive`: the next request is answered. `over`: the session ends (RFC 9113 §5.4.1). `either`: one of these, at once. */
 export type Fate = 'alive' | 'over' | 'either';

@@ -1,7 +1,8 @@
 /** A run of the raw-socket fuzzer, and what must hold during it and after it. */
-import { operationsOf } from '../support/openapi.ts';
+
 import { type Random, randomFrom } from '../support/random.ts';
-import { Truth } from '../support/truth.ts';
+import { operationsOf } from '../support/tables/openapi.ts';
+import { Truth } from '../support/tables/truth.ts';
 import { Connection, type Outcome } from './connection.ts';
 import { type Described, type Message, raw, type Shape, type World } from './message.ts';
 import { isLeftOut, SHAPES } from './requests.ts';

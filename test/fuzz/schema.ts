@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pythonWith } from '../support/python.ts';
 import { repoRoot } from '../support/root.ts';
+import { pythonWith } from '../support/servers/python.ts';
 import { ADMIN, startTarget, type Target } from './target.ts';
 
 export const SCHEMATHESIS = 'schemathesis==4.32.5';

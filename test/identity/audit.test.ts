@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { AuditEntry, AuditLog } from '../../src/contracts.ts';
 import { Audit, type Happening } from '../../src/identity/audit.ts';
-import { clockOf } from '../support/clock.ts';
+import { clockOf } from '../support/product/clock.ts';
 
 const refusal = (members: Partial<Happening> = {}): Happening => ({
   action: 'refusal',

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Use } from '../../src/contracts.ts';
 import { LadingError } from '../../src/errors.ts';
-import type { Identity } from '../../src/identity/identity.ts';
+import type { Identity } from '../../src/identity/directory/identity.ts';
 import { Quotas } from '../../src/identity/quotas.ts';
-import { addPerson, seededFolder, withIdentity } from '../support/identity.ts';
+import { addPerson, seededFolder, withIdentity } from '../support/product/identity.ts';
 
 const DEFAULTS: Use = { bytes: 100, openUploads: 2, dayBytes: 0 };
 const use = (members: Partial<Use> = {}): Use => ({ bytes: 0, openUploads: 0, dayBytes: 0, ...members });

@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { wav } from '../support/audio.ts';
-import { type HandClock, handClock } from '../support/clock.ts';
-import { startNginx } from '../support/nginx.ts';
-import { hasNginx } from '../support/plain-nginx.ts';
-import { type Account, signIn, startServer, type TestServer } from '../support/server.ts';
+import { type HandClock, handClock } from '../support/product/clock.ts';
+import { type Account, signIn, startServer, type TestServer } from '../support/product/server.ts';
+import { startNginx } from '../support/servers/nginx.ts';
+import { hasNginx } from '../support/servers/plain-nginx.ts';
 import {
   type Ask,
   connectTo,

@@ -5,11 +5,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { encodeChunkHeader, sum256 } from '../../src/protocol/chunk.ts';
-import type { FileStatus, Problem, TokenReply } from '../../src/protocol/schemas.ts';
-import { type HandClock, handClock } from '../support/clock.ts';
-import { startNginx } from '../support/nginx.ts';
-import { hasNginx } from '../support/plain-nginx.ts';
-import { type Account, startServer, type TestServer } from '../support/server.ts';
+import type { FileStatus, Problem, TokenReply } from '../../src/protocol/schemas/files.ts';
+import { type HandClock, handClock } from '../support/product/clock.ts';
+import { type Account, startServer, type TestServer } from '../support/product/server.ts';
+import { startNginx } from '../support/servers/nginx.ts';
+import { hasNginx } from '../support/servers/plain-nginx.ts';
 import {
   type Ask,
   connectTo,

@@ -6,12 +6,12 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { isForeignHash, verifyForeign } from '../../src/identity/foreign-hashes.ts';
+import { isForeignHash, verifyForeign } from '../../src/identity/credentials/foreign-hashes.ts';
 import { findIn } from '../../src/import/config-ini.ts';
 import { IniError, parseIni } from '../../src/import/ini.ts';
-import { runCli, temporaryFolder } from '../support/processes.ts';
-import { pythonWith } from '../support/python.ts';
-import { type Account, startServer } from '../support/server.ts';
+import { type Account, startServer } from '../support/product/server.ts';
+import { runCli, temporaryFolder } from '../support/servers/processes.ts';
+import { pythonWith } from '../support/servers/python.ts';
 
 const SECRETS = { one: 'red kettle on a shelf', two: 'blue kettle in a box', boss: 'the one who decides' };
 

@@ -8,10 +8,10 @@ import { Agent as TlsAgent, request as tlsRequest } from 'node:https';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
-import type { HandClock } from '../support/clock.ts';
-import { pythonWith } from '../support/python.ts';
+import type { HandClock } from '../support/product/clock.ts';
+import { atEnd, type TestServer } from '../support/product/server.ts';
 import { repoRoot } from '../support/root.ts';
-import { atEnd, type TestServer } from '../support/server.ts';
+import { pythonWith } from '../support/servers/python.ts';
 
 export interface OldReply {
   status: number;

@@ -4,11 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { type HandClock, handClock } from '../support/clock.ts';
-import { startNginx } from '../support/nginx.ts';
-import { PASSWORD } from '../support/people.ts';
-import { hasNginx } from '../support/plain-nginx.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { type HandClock, handClock } from '../support/product/clock.ts';
+import { PASSWORD } from '../support/product/people.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import { startNginx } from '../support/servers/nginx.ts';
+import { hasNginx } from '../support/servers/plain-nginx.ts';
 import { type Ask, connectTo, multipart, type OldReply, pause, pythonDay, urlencoded } from './old-client.ts';
 
 // The certificate of the proxy is made for these tests; nobody signed it.

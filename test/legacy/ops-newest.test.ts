@@ -4,9 +4,9 @@ import { once } from 'node:events';
 import { Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { PASSWORD } from '../support/people.ts';
-import { startServerProcess, temporaryFolder } from '../support/processes.ts';
-import { startServer } from '../support/server.ts';
+import { PASSWORD } from '../support/product/people.ts';
+import { startServer } from '../support/product/server.ts';
+import { startServerProcess, temporaryFolder } from '../support/servers/processes.ts';
 import { multipart, type Sent, urlencoded } from './old-client.ts';
 
 const COMPAT = { LADING_REGISTRATION: 'open', LADING_COMPAT: 'ops-client' };

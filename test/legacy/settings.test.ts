@@ -5,15 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { validate as isCron } from 'node-cron';
-import { COMPAT, FAMILIES, sentencesOf } from '../../src/compat.ts';
-import { type Environment, type Flags, loadConfig } from '../../src/config.ts';
-import { findEnvironment } from '../../src/environment.ts';
-import { OLD_SETTINGS } from '../../src/old-settings.ts';
+import { COMPAT, FAMILIES, sentencesOf } from '../../src/settings/compat.ts';
+import { type Environment, type Flags, loadConfig } from '../../src/settings/config.ts';
+import { findEnvironment } from '../../src/settings/environment.ts';
 import { parseFlags } from '../../src/settings/flags.ts';
-import { SETTINGS } from '../../src/settings.ts';
+import { OLD_SETTINGS } from '../../src/settings/old-names.ts';
+import { SETTINGS } from '../../src/settings/settings.ts';
 import { eventually } from '../support/eventually.ts';
-import { runCli, startCli } from '../support/processes.ts';
 import { repoRoot } from '../support/root.ts';
+import { runCli, startCli } from '../support/servers/processes.ts';
 
 async function folderWith(t: TestContext, text: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'lading-dotenv-'));

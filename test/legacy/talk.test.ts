@@ -4,14 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { ApiToken, ApiTokenCreated } from '../../src/protocol/token-schemas.ts';
-import { bearer, make } from '../support/api-tokens.ts';
-import { type HandClock, handClock } from '../support/clock.ts';
+import type { ApiToken, ApiTokenCreated } from '../../src/protocol/schemas/identity/token.ts';
 import { eventually } from '../support/eventually.ts';
-import { startNginx } from '../support/nginx.ts';
-import { hasNginx } from '../support/plain-nginx.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { startVoiceProvider, type VoiceProvider } from '../support/voice-provider.ts';
+import { bearer, make } from '../support/product/api-tokens.ts';
+import { type HandClock, handClock } from '../support/product/clock.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import { startNginx } from '../support/servers/nginx.ts';
+import { hasNginx } from '../support/servers/plain-nginx.ts';
+import { startVoiceProvider, type VoiceProvider } from '../support/servers/voice-provider.ts';
 import { CookieJar } from './cookie-jar.ts';
 import { type Ask, connectTo, type OldReply, pause, pythonDay, urlencoded } from './old-client.ts';
 

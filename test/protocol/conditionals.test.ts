@@ -10,7 +10,7 @@ import {
   parseEntityTags,
   parseHttpDate,
   type Validators,
-} from '../../src/protocol/conditionals.ts';
+} from '../../src/protocol/http/conditionals.ts';
 
 const MODIFIED = Date.UTC(1994, 10, 6, 8, 49, 37);
 const DATE = 'Sun, 06 Nov 1994 08:49:37 GMT';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type ErrorCode, LadingError } from '../../src/errors.ts';
-import { type ContentRange, formatContentRange, parseContentRange } from '../../src/protocol/content-range.ts';
+import { type ContentRange, formatContentRange, parseContentRange } from '../../src/protocol/http/content-range.ts';
 
 const fails = (code: ErrorCode) => (error: unknown) => error instanceof LadingError && error.code === code;
 

@@ -9,7 +9,7 @@ import {
   formatDigestField,
   parseDigestField,
   preferredDigest,
-} from '../../src/protocol/digests.ts';
+} from '../../src/protocol/http/digests.ts';
 
 const refused = (error: unknown) => error instanceof LadingError && error.code === 'invalid_request';
 const hash = (algorithm: 'sha256' | 'sha512') => createHash(algorithm).update('{"hello": "world"}\n').digest();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeExtended, parse } from 'content-disposition';
 import fc from 'fast-check';
-import { contentDisposition } from '../../src/protocol/disposition.ts';
+import { contentDisposition } from '../../src/protocol/http/disposition.ts';
 
 test('a plain name needs no more than filename', () => {
   assert.equal(contentDisposition('alphabet.txt'), 'attachment; filename="alphabet.txt"');

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LadingError } from '../../src/errors.ts';
-import { canonicalMediaType, checkContentType, contentTypeFor, isMediaType } from '../../src/protocol/media-types.ts';
+import {
+  canonicalMediaType,
+  checkContentType,
+  contentTypeFor,
+  isMediaType,
+} from '../../src/protocol/http/media-types.ts';
 
 test('content type by the extension of the name', () => {
   const cases: [string, string][] = [

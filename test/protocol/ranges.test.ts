@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Extent } from '../../src/protocol/extents.ts';
-import { formatContentRange, MAX_PARTS, parseRange } from '../../src/protocol/ranges.ts';
+import { formatContentRange, MAX_PARTS, parseRange } from '../../src/protocol/http/ranges.ts';
 
 /** Extents as `a-b` strings, or the kind when there are none. */
 function selected(value: string, size: number | null): string {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import Fastify from 'fastify';
 import { CATALOGUE } from '../../src/errors.ts';
-import * as schemas from '../../src/protocol/schemas.ts';
+import * as schemas from '../../src/protocol/schemas/files.ts';
 
 const pending: schemas.FileStatus = {
   filename: 'a/é.bin',

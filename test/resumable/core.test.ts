@@ -6,10 +6,10 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { clockOf } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { append, ask, begin, content, type Fields, hanging, offsetOf, PARTIAL } from '../support/resumable.ts';
-import { startServer, type TestServer } from '../support/server.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import { append, ask, begin, content, type Fields, hanging, offsetOf, PARTIAL } from '../support/wire/resumable.ts';
 
 const DRAFT = { 'upload-draft-interop-version': '8' };
 const TYPES = 'https://iana.org/assignments/http-problem-types';

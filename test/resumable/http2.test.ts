@@ -5,9 +5,9 @@ import { once } from 'node:events';
 import { connect, type IncomingHttpHeaders } from 'node:http2';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { temporaryFolder } from '../support/processes.ts';
-import { startServer } from '../support/server.ts';
-import { tlsSettings } from '../support/tls.ts';
+import { startServer } from '../support/product/server.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { tlsSettings } from '../support/wire/tls.ts';
 
 test('I2 I4 I15 I16 over HTTP/2: told by 104, broken, asked and finished', async (t) => {
   const server = await startServer(t, await tlsSettings(await temporaryFolder(t)));

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { ask, content, type Fields, offsetOf, PARTIAL } from '../support/resumable.ts';
-import { startServer } from '../support/server.ts';
+import { startServer } from '../support/product/server.ts';
+import { ask, content, type Fields, offsetOf, PARTIAL } from '../support/wire/resumable.ts';
 
 interface Spoken {
   version: number;

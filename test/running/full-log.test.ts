@@ -8,10 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fillUp, NO_SMALL_DISK, smallDisk } from '../support/disk/small-disk.ts';
 import { eventually } from '../support/eventually.ts';
-import { temporaryFolder } from '../support/processes.ts';
 import { repoRoot } from '../support/root.ts';
-import { fillUp, NO_SMALL_DISK, smallDisk } from '../support/small-disk.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
 
 const MAIN = join(repoRoot(), 'dist/src/main.js');
 const MIB = 1024 ** 2;

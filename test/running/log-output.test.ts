@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { LogOutput } from '../../src/http/log-output.ts';
+import { LogOutput } from '../../src/http/observe/log-output.ts';
 import { eventually } from '../support/eventually.ts';
-import { temporaryFolder } from '../support/processes.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
 
 /** A descriptor that takes what a test lets it take. */
 class Sink {

@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
 import { repoRoot } from '../support/root.ts';
-import { startServer, type TestServer } from '../support/server.ts';
 
 async function metrics({ origin, admin }: TestServer): Promise<string> {
   const reply = await fetch(`${origin}/metrics`, { headers: admin.headers });

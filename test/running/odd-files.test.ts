@@ -5,9 +5,9 @@ import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { runCli, temporaryFolder } from '../support/processes.ts';
+import { startServer } from '../support/product/server.ts';
 import { repoRoot } from '../support/root.ts';
-import { startServer } from '../support/server.ts';
+import { runCli, temporaryFolder } from '../support/servers/processes.ts';
 
 const MAIN = join(repoRoot(), 'dist/src/main.js');
 

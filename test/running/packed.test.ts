@@ -6,9 +6,9 @@ import { cp, mkdir, readFile, symlink, utimes, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { temporaryFolder } from '../support/processes.ts';
-import { type Ended, runProgram } from '../support/programs.ts';
 import { repoRoot } from '../support/root.ts';
+import { temporaryFolder } from '../support/servers/processes.ts';
+import { type Ended, runProgram } from '../support/servers/programs.ts';
 
 const root = repoRoot();
 const OFFLINE = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENOTCACHED|network/i;

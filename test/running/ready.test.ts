@@ -4,9 +4,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { NO_SMALL_DISK, type SmallDisk, smallDisk } from '../support/disk/small-disk.ts';
 import { eventually } from '../support/eventually.ts';
-import { startServerProcess } from '../support/processes.ts';
-import { NO_SMALL_DISK, type SmallDisk, smallDisk } from '../support/small-disk.ts';
+import { startServerProcess } from '../support/servers/processes.ts';
 
 const MIB = 1024 ** 2;
 

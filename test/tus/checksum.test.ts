@@ -5,8 +5,19 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { eventually } from '../support/eventually.ts';
-import { startServer, type TestServer } from '../support/server.ts';
-import { ask, begin, download, hanging, metadata, offsetOf, receiving, send, speak, TYPE } from '../support/tus.ts';
+import { startServer, type TestServer } from '../support/product/server.ts';
+import {
+  ask,
+  begin,
+  download,
+  hanging,
+  metadata,
+  offsetOf,
+  receiving,
+  send,
+  speak,
+  TYPE,
+} from '../support/wire/tus.ts';
 
 function checksum(algorithm: string, bytes: Uint8Array): string {
   if (algorithm !== 'crc32') return `${algorithm} ${createHash(algorithm).update(bytes).digest('base64')}`;

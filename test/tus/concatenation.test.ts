@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { sign, startServer, type TestServer } from '../support/server.ts';
-import { ask, begin, download, metadata, offsetOf, send } from '../support/tus.ts';
+import { sign, startServer, type TestServer } from '../support/product/server.ts';
+import { ask, begin, download, metadata, offsetOf, send } from '../support/wire/tus.ts';
 
 /** A partial upload with these bytes; null: without any yet. */
 async function partOf(server: TestServer, size: number, bytes: Uint8Array | null): Promise<string> {

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { clockOf } from '../support/clock.ts';
 import { eventually } from '../support/eventually.ts';
-import { startServer } from '../support/server.ts';
+import { clockOf } from '../support/product/clock.ts';
+import { startServer } from '../support/product/server.ts';
 import {
   ask,
   begin,
@@ -18,7 +18,7 @@ import {
   send,
   speak,
   TYPE,
-} from '../support/tus.ts';
+} from '../support/wire/tus.ts';
 
 test('T1 every answer but that to OPTIONS says Tus-Resumable, refusals too', async (t) => {
   const server = await startServer(t);

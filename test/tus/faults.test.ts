@@ -6,10 +6,10 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { eventually } from '../support/eventually.ts';
-import { startServerProcess, temporaryFolder } from '../support/processes.ts';
-import { startProxy } from '../support/proxy.ts';
-import { signIn, startServer, type TestServer } from '../support/server.ts';
-import { begin, download, metadata, offsetOf, send, TYPE } from '../support/tus.ts';
+import { signIn, startServer, type TestServer } from '../support/product/server.ts';
+import { startServerProcess, temporaryFolder } from '../support/servers/processes.ts';
+import { startProxy } from '../support/servers/proxy.ts';
+import { begin, download, metadata, offsetOf, send, TYPE } from '../support/wire/tus.ts';
 
 const SIZE = 6_000_000;
 

@@ -3,10 +3,10 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
-import { createLog } from '../../src/http/log.ts';
-import { begin as beginResumable, append as patch } from '../support/resumable.ts';
-import { startServer } from '../support/server.ts';
-import { ask, begin, send } from '../support/tus.ts';
+import { createLog } from '../../src/http/observe/log.ts';
+import { startServer } from '../support/product/server.ts';
+import { begin as beginResumable, append as patch } from '../support/wire/resumable.ts';
+import { ask, begin, send } from '../support/wire/tus.ts';
 
 test('neither the log nor the audit log has the secret of an upload', async (t) => {
   const lines = new PassThrough();

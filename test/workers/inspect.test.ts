@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import run, { digestRange, verifyRecords } from '../../workers/inspect.ts';
-import { temporaryFolder } from '../support/storage.ts';
+import { temporaryFolder } from '../support/disk/storage.ts';
 
 const bytes = randomBytes(3_000_000);
 

@@ -7,7 +7,7 @@ import type { Piece } from '../../src/contracts.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { packJob, unpackOutcome, writeSegment } from '../../workers/segment.ts';
-import { temporaryFolder } from '../support/storage.ts';
+import { temporaryFolder } from '../support/disk/storage.ts';
 
 function bufferOf(bytes: Uint8Array): ArrayBuffer {
   const buffer = new ArrayBuffer(bytes.length);

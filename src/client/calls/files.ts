@@ -2,13 +2,13 @@
 import { LadingError } from '../../errors.ts';
 import { CHUNK_HEADER_BYTES, encodeChunkHeader, sum256 } from '../../protocol/chunk.ts';
 import { hex32 } from '../../protocol/crc32.ts';
-import { type Digest, formatDigestField, parseDigestField } from '../../protocol/digests.ts';
-import type { LadingEvent } from '../../protocol/event-schemas.ts';
+import { type Digest, formatDigestField, parseDigestField } from '../../protocol/http/digests.ts';
 import { checkName } from '../../protocol/names.ts';
-import type { Deleted, FileList, FileStatus, Removed } from '../../protocol/schemas.ts';
-import { NetworkError } from '../failures.ts';
-import { parseEvents } from '../sse.ts';
-import type { TransportResponse } from '../transport.ts';
+import type { LadingEvent } from '../../protocol/schemas/event.ts';
+import type { Deleted, FileList, FileStatus, Removed } from '../../protocol/schemas/files.ts';
+import { NetworkError } from '../transport/failures.ts';
+import { parseEvents } from '../transport/sse.ts';
+import type { TransportResponse } from '../transport/transport.ts';
 import type {
   CallOptions,
   ChunkUpload,

@@ -1,8 +1,9 @@
 /** Options and results of the calls about files. */
-import type { Digest } from '../../protocol/digests.ts';
-import type { EventType } from '../../protocol/event-schemas.ts';
+
 import type { Extent } from '../../protocol/extents.ts';
-import type { UploadStatus } from '../../protocol/schemas.ts';
+import type { Digest } from '../../protocol/http/digests.ts';
+import type { EventType } from '../../protocol/schemas/event.ts';
+import type { UploadStatus } from '../../protocol/schemas/files.ts';
 
 /** CRC-32 (IETF) of `bytes`; `seed` is that of the bytes before them. */
 export type Crc32 = (bytes: Uint8Array, seed?: number) => number;

@@ -1,9 +1,10 @@
 /** Signed requests to one server: what every call is made of. */
-import type { Ask } from '../administration.ts';
-import { Answers } from '../answers.ts';
-import { problemOf } from '../failures.ts';
-import { type Credentials, Session } from '../session.ts';
-import type { Transport, TransportRequest, TransportResponse } from '../transport.ts';
+
+import { problemOf } from '../transport/failures.ts';
+import { Answers } from '../transport/foreign-replies.ts';
+import type { Transport, TransportRequest, TransportResponse } from '../transport/transport.ts';
+import type { Ask } from './administration.ts';
+import { type Credentials, Session } from './session.ts';
 
 export type Query = Record<string, string | number | boolean | undefined>;
 

@@ -1,6 +1,6 @@
 /** Who did what, and who was refused. */
 import { useState } from 'preact/hooks';
-import { AUDIT_ACTIONS, type AuditRecord } from '../../protocol/audit-schemas.ts';
+import { AUDIT_ACTIONS, type AuditRecord } from '../../protocol/schemas/audit.ts';
 import { time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Section, Table, Trouble } from '../parts.tsx';

@@ -1,6 +1,6 @@
 /** Devices and administrators that sign in with an id and a secret. */
 import { useState } from 'preact/hooks';
-import type { ClientCreated, ClientUpdate, Role } from '../../protocol/schemas.ts';
+import type { ClientCreated, ClientUpdate, Role } from '../../protocol/schemas/files.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Act, agreesToRole, RoleSelect, Secret, Section, Table, Trouble } from '../parts.tsx';

@@ -1,6 +1,6 @@
 /** Where finished files and events are sent on to, and how that goes. */
 import { useState } from 'preact/hooks';
-import type { Delivery, NewTarget, TargetCreated } from '../../protocol/delivery-schemas.ts';
+import type { Delivery, NewTarget, TargetCreated } from '../../protocol/schemas/delivery.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';

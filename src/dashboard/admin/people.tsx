@@ -1,7 +1,7 @@
 /** People who sign in by account or through an outside provider. */
 import { useState } from 'preact/hooks';
-import type { PersonChange } from '../../protocol/people-schemas.ts';
-import type { Role } from '../../protocol/schemas.ts';
+import type { Role } from '../../protocol/schemas/files.ts';
+import type { PersonChange } from '../../protocol/schemas/identity/people.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Act, agreesToRole, RoleSelect, Section, Table, Trouble } from '../parts.tsx';

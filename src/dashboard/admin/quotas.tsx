@@ -1,7 +1,7 @@
 /** How much a client or a person may store and upload. */
 import { useState } from 'preact/hooks';
-import type { QuotaKind } from '../../client/administration.ts';
-import type { NewQuota } from '../../protocol/quota-schemas.ts';
+import type { QuotaKind } from '../../client/calls/administration.ts';
+import type { NewQuota } from '../../protocol/schemas/quota.ts';
 import { size, words } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Section, Trouble } from '../parts.tsx';

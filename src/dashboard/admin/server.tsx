@@ -1,5 +1,5 @@
 /** How the server is, and the settings in force. */
-import type { ServerConfig } from '../../protocol/config-schemas.ts';
+import type { ServerConfig } from '../../protocol/schemas/config.ts';
 import { size } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Section, Trouble } from '../parts.tsx';

@@ -1,7 +1,7 @@
 /** The list of files: only what is in sight is in the page, however many there are. */
 import { useMemo, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
-import { percentOf } from '../../protocol/progress.ts';
+import { percentOf } from '../../protocol/schemas/progress.ts';
 import { parkedUntil, size, time } from '../format.ts';
 import { type Row, rowsOf, type SortKey } from './rows.ts';
 

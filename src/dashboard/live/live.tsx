@@ -1,7 +1,7 @@
 /** Every upload on its way that one may see, as it happens, and how the server does. */
 import { useRef, useState } from 'preact/hooks';
-import { percentOf } from '../../protocol/progress.ts';
-import type { Transfer } from '../../protocol/transfer-schemas.ts';
+import { percentOf } from '../../protocol/schemas/progress.ts';
+import type { Transfer } from '../../protocol/schemas/transfer.ts';
 import { keptUntil, size, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Act, Chart, Section, Table, Trouble } from '../parts.tsx';

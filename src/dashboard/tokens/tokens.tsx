@@ -1,6 +1,6 @@
 /** API tokens: made, watched and revoked. */
 import { useState } from 'preact/hooks';
-import type { ApiToken, ApiTokenCreated } from '../../protocol/token-schemas.ts';
+import type { ApiToken, ApiTokenCreated } from '../../protocol/schemas/identity/token.ts';
 import { time, words } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';

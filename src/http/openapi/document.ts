@@ -5,10 +5,10 @@
 import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Needs } from '../auth.ts';
-import { ACCESS_COOKIE } from '../cookies.ts';
-import { problemReply, type Refusal } from '../problems.ts';
-import { PLAYER_COOKIE } from '../routes/players.ts';
+import type { Needs } from '../access/bearer.ts';
+import { PLAYER_COOKIE } from '../api/players.ts';
+import { problemReply, type Refusal } from '../problems/problems.ts';
+import { ACCESS_COOKIE } from '../request/cookies.ts';
 import { type Documented, REQUEST_FIELDS } from './documented.ts';
 import { withExamples } from './examples.ts';
 import { fieldSchemas, replyFields } from './fields.ts';

@@ -1,12 +1,12 @@
 /** PATCH: the next bytes of an upload, and with Upload-Complete: ?1 the last ones. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/resumable.ts';
+import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/http/resumable.ts';
+import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
+import { digestTrailer } from '../body/digest-trailers.ts';
 import type { RouteDeps } from '../deps.ts';
-import { digestTrailer } from '../digest-trailers.ts';
-import { preconditionOf } from '../preconditions.ts';
-import { wantBody } from '../refuse.ts';
-import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../upload-right.ts';
+import { wantBody } from '../problems/early-refusal.ts';
+import { preconditionOf } from '../request/preconditions.ts';
 import {
   checkType,
   completed,

@@ -5,17 +5,17 @@
  *     with it                    an upload with an address, told by 104 and in the answer; what arrives counts at once
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ResourceAddress, ResourceIntent } from '../../engine/resource.ts';
+import type { ResourceAddress, ResourceIntent } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
-import { ownerOf } from '../../identity/policy.ts';
-import { parseDigestField } from '../../protocol/digests.ts';
-import { checkContentType } from '../../protocol/media-types.ts';
-import { completeOf, interopVersion, lengthOf } from '../../protocol/resumable.ts';
+import { ownerOf } from '../../identity/rights/policy.ts';
+import { parseDigestField } from '../../protocol/http/digests.ts';
+import { checkContentType } from '../../protocol/http/media-types.ts';
+import { completeOf, interopVersion, lengthOf } from '../../protocol/http/resumable.ts';
+import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../access/upload-capability.ts';
+import { digestTrailer, digestTrailers } from '../body/digest-trailers.ts';
 import type { RouteDeps } from '../deps.ts';
-import { digestTrailer, digestTrailers } from '../digest-trailers.ts';
-import { preconditionOf } from '../preconditions.ts';
-import { wantBody } from '../refuse.ts';
-import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../upload-right.ts';
+import { wantBody } from '../problems/early-refusal.ts';
+import { preconditionOf } from '../request/preconditions.ts';
 import {
   completed,
   contentLength,

@@ -1,8 +1,8 @@
 /** DELETE: ends an upload and frees what it holds; whoever still sends to it is ended first. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { addressOf, ownUpload } from '../access/upload-capability.ts';
 import type { RouteDeps } from '../deps.ts';
-import { preconditionOf } from '../preconditions.ts';
-import { addressOf, ownUpload } from '../upload-right.ts';
+import { preconditionOf } from '../request/preconditions.ts';
 
 export async function cancel(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const address = addressOf((request.params as { address: string }).address);

@@ -1,9 +1,9 @@
 /** What the requests and answers of resumable uploads have in common. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Proof, ResourceState } from '../../engine/resource.ts';
+import type { Proof, ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
-import { type Digest, parseDigestField, preferredDigest } from '../../protocol/digests.ts';
-import { isMediaType } from '../../protocol/media-types.ts';
+import { type Digest, parseDigestField, preferredDigest } from '../../protocol/http/digests.ts';
+import { isMediaType } from '../../protocol/http/media-types.ts';
 import {
   appendsInOwnType,
   completeField,
@@ -11,12 +11,12 @@ import {
   formatLimit,
   interopVersion,
   PARTIAL_TYPE,
-} from '../../protocol/resumable.ts';
-import { preflightFields } from '../cors.ts';
+} from '../../protocol/http/resumable.ts';
+import { digestTrailer } from '../body/digest-trailers.ts';
 import type { RouteDeps } from '../deps.ts';
-import { digestTrailer } from '../digest-trailers.ts';
-import { amended, type ProblemReply, problemReply } from '../problems.ts';
-import { digestFields } from '../representation.ts';
+import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
+import { preflightFields } from '../request/cors.ts';
+import { digestFields } from '../send/representation.ts';
 import { inform } from './inform.ts';
 
 /** Where the registered problem types are. */

@@ -1,6 +1,6 @@
 /** 104 (Upload Resumption Supported): an interim response, sent while the request still comes in. */
 import type { FastifyReply } from 'fastify';
-import type { InteropVersion } from '../../protocol/resumable.ts';
+import type { InteropVersion } from '../../protocol/http/resumable.ts';
 
 /**
  * Node 20 has no call for it: on HTTP/1.1 it is written to the socket, which a response has only when its turn has come; on HTTP/2 it

@@ -1,9 +1,9 @@
 /** HEAD and GET: how far an upload is. Whoever asks wants to go on, so a request that still receives is ended, and the offset is true. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { formatDigestField, preferredDigest } from '../../protocol/digests.ts';
+import { formatDigestField, preferredDigest } from '../../protocol/http/digests.ts';
+import { addressOf, ownUpload } from '../access/upload-capability.ts';
 import type { RouteDeps } from '../deps.ts';
-import { addressOf, ownUpload } from '../upload-right.ts';
 import { sayComplete, stateFields } from './common.ts';
 
 /** More than this is not hashed for whoever asks how far it is. */

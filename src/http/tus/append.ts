@@ -1,11 +1,11 @@
 /** PATCH: the next bytes of an upload. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { parseBytes } from '../../protocol/tus.ts';
+import { parseBytes } from '../../protocol/http/tus.ts';
+import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
 import type { RouteDeps } from '../deps.ts';
-import { preconditionOf } from '../preconditions.ts';
-import { wantBody } from '../refuse.ts';
-import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../upload-right.ts';
+import { wantBody } from '../problems/early-refusal.ts';
+import { preconditionOf } from '../request/preconditions.ts';
 import { checkType, proofOf, stateFields } from './common.ts';
 
 export async function append(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {

@@ -1,8 +1,8 @@
 /** OPTIONS: what this server can do, and whether a browser may ask for it. Nobody needs to sign in for that. */
 import type { FastifyReply } from 'fastify';
-import { TUS_CHECKSUMS, TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/tus.ts';
-import { preflightFields } from '../cors.ts';
+import { TUS_CHECKSUMS, TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/http/tus.ts';
 import type { RouteDeps } from '../deps.ts';
+import { preflightFields } from '../request/cors.ts';
 
 export async function capabilities({ config }: RouteDeps, reply: FastifyReply): Promise<void> {
   // "A successful response indicated by the 204 No Content or 200 OK status MUST contain the Tus-Version header. It MAY include the

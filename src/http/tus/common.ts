@@ -1,10 +1,10 @@
 /** What every request and every answer of tus has in common. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ResourceState } from '../../engine/resource.ts';
+import type { ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
-import { isMediaType } from '../../protocol/media-types.ts';
-import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/tus.ts';
-import { amended, type ProblemReply, problemReply } from '../problems.ts';
+import { isMediaType } from '../../protocol/http/media-types.ts';
+import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/http/tus.ts';
+import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
 
 /** Of every answer, refusals included. */
 export function commonFields(reply: FastifyReply): void {

@@ -3,17 +3,25 @@
  * piece of one, or a file made of such pieces (concatenation).
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { fileTooLarge, outOfBounds } from '../../engine/refusals.ts';
-import type { ResourceAddress, ResourceIntent } from '../../engine/resource.ts';
+import { fileTooLarge, outOfBounds } from '../../engine/files/refusals.ts';
+import type { ResourceAddress, ResourceIntent } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
-import { ownerOf } from '../../identity/policy.ts';
-import { isMediaType, mediaTypeOr } from '../../protocol/media-types.ts';
+import { ownerOf } from '../../identity/rights/policy.ts';
+import { isMediaType, mediaTypeOr } from '../../protocol/http/media-types.ts';
+import {
+  nameOf,
+  parseBytes,
+  parseConcat,
+  parseMetadata,
+  parseSize,
+  TUS_TYPE,
+  textOf,
+} from '../../protocol/http/tus.ts';
 import { checkName } from '../../protocol/names.ts';
-import { nameOf, parseBytes, parseConcat, parseMetadata, parseSize, TUS_TYPE, textOf } from '../../protocol/tus.ts';
+import { addressOf, creatorOf, locationOf, stillAllowed } from '../access/upload-capability.ts';
 import type { RouteDeps } from '../deps.ts';
-import { preconditionOf } from '../preconditions.ts';
-import { wantBody } from '../refuse.ts';
-import { addressOf, creatorOf, locationOf, stillAllowed } from '../upload-right.ts';
+import { wantBody } from '../problems/early-refusal.ts';
+import { preconditionOf } from '../request/preconditions.ts';
 import { proofOf, stateFields } from './common.ts';
 
 export async function create(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {

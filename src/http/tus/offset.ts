@@ -1,7 +1,7 @@
 /** HEAD: how far an upload is. Whoever asks wants to go on, so a request that still receives is ended, and the offset is true. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { addressOf, ownUpload } from '../access/upload-capability.ts';
 import type { RouteDeps } from '../deps.ts';
-import { addressOf, ownUpload } from '../upload-right.ts';
 import { stateFields } from './common.ts';
 
 export async function offset(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {

@@ -1,8 +1,8 @@
 /** DELETE: ends an upload and frees what it holds (extension termination). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { addressOf, ownUpload } from '../access/upload-capability.ts';
 import type { RouteDeps } from '../deps.ts';
-import { preconditionOf } from '../preconditions.ts';
-import { addressOf, ownUpload } from '../upload-right.ts';
+import { preconditionOf } from '../request/preconditions.ts';
 
 export async function terminate(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = addressOf((request.params as { address: string }).address);

@@ -6,10 +6,10 @@
  */
 import type { AuditEntry, AuditLog, AuditPage, AuditQuery } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
-import { codeOf, type Disk } from './disk.ts';
-import { readFully, writeFully } from './durable.ts';
-import { guarded } from './failures.ts';
-import { auditMonthOf, type Layout } from './layout.ts';
+import { guarded } from './directory/failures.ts';
+import { auditMonthOf, type Layout } from './directory/layout.ts';
+import { codeOf, type Disk } from './io/disk.ts';
+import { readFully, writeFully } from './io/durable.ts';
 
 const NEWLINE = 0x0a;
 const BLOCK_BYTES = 64 * 1024;

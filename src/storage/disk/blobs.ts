@@ -1,12 +1,12 @@
 /** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
-import { codeOf, type Disk, orAbsent } from './disk.ts';
-import { readFully, temporaryName } from './durable.ts';
-import { guarded } from './failures.ts';
+import { guarded } from './directory/failures.ts';
+import type { Layout } from './directory/layout.ts';
 import type { FileFolders } from './folders.ts';
-import { Handles, type Lease } from './handles.ts';
-import type { Layout } from './layout.ts';
+import { codeOf, type Disk, orAbsent } from './io/disk.ts';
+import { readFully, temporaryName } from './io/durable.ts';
+import { Handles, type Lease } from './io/handles.ts';
 import type { Threads } from './pool.ts';
 import { beginSync, type FileStates, Shared, type WrittenExtent } from './states.ts';
 

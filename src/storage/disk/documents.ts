@@ -3,9 +3,9 @@
  * and never learns its paths.
  */
 import * as path from 'node:path';
-import { type Disk, orAbsent } from './disk.ts';
-import { readWhole, writeFileDurably } from './durable.ts';
-import { guarded } from './failures.ts';
+import { guarded } from './directory/failures.ts';
+import { type Disk, orAbsent } from './io/disk.ts';
+import { readWhole, writeFileDurably } from './io/durable.ts';
 
 export interface DiskDocumentsOptions {
   disk: Disk;

@@ -3,8 +3,9 @@
  *
  *     files/ → <aa>/ → <id>/ → part, manifest, …      a name lasts when the folder it is in was synced, all the way up
  */
-import { type Disk, orAbsent } from './disk.ts';
-import { isFileId, isShard, type Layout } from './layout.ts';
+
+import { isFileId, isShard, type Layout } from './directory/layout.ts';
+import { type Disk, orAbsent } from './io/disk.ts';
 
 /**
  * Folders whose entries may not be on stable storage yet. Whoever makes a name does it within `change`; whoever promises

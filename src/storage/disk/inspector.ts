@@ -2,10 +2,10 @@
 
 import type { InspectOutcome, InspectTask } from '../../../workers/inspect.ts';
 import type { BlobExtent, Inspector, ManifestRecord } from '../../contracts.ts';
-import type { HashAlgorithm } from '../../protocol/digests.ts';
 import type { Extent } from '../../protocol/extents.ts';
-import { guarded } from './failures.ts';
-import type { Lease } from './handles.ts';
+import type { HashAlgorithm } from '../../protocol/http/digests.ts';
+import { guarded } from './directory/failures.ts';
+import type { Lease } from './io/handles.ts';
 import type { Threads } from './pool.ts';
 
 const NOTHING = new Uint8Array(0);

@@ -1,12 +1,12 @@
 /** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
 import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts.ts';
-import { codeOf, type Disk } from './disk.ts';
-import { readFully, writeFileDurably, writeFully } from './durable.ts';
-import { guarded } from './failures.ts';
+import { guarded } from './directory/failures.ts';
+import type { Layout } from './directory/layout.ts';
 import type { FileFolders } from './folders.ts';
-import { Handles, type Lease } from './handles.ts';
+import { codeOf, type Disk } from './io/disk.ts';
+import { readFully, writeFileDurably, writeFully } from './io/durable.ts';
+import { Handles, type Lease } from './io/handles.ts';
 import { decodeJournal, encodeHeader, encodeRecords, HEADER_BYTES, RECORD_BYTES, roomFor } from './journal.ts';
-import type { Layout } from './layout.ts';
 import type { FileStates, JournalState } from './states.ts';
 
 export interface DiskManifestsOptions {

@@ -4,18 +4,18 @@ import * as path from 'node:path';
 import type { AuditLog, BlobStore, DateBox, Inspector, ManifestStore, SecretBox } from '../../contracts.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
-import { dateBox } from './date-box.ts';
-import { codeOf, type Disk, orAbsent, realDisk } from './disk.ts';
+import { dateBox } from './directory/date-box.ts';
+import { guarded } from './directory/failures.ts';
+import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './directory/layout.ts';
+import { acquireLock, isLockLeftover, type Lock } from './directory/lock.ts';
+import { type Condition, FULL, Presence, watchedDisk } from './directory/presence.ts';
 import { DiskDocuments } from './documents.ts';
-import { readWhole, writeFileDurably } from './durable.ts';
-import { guarded } from './failures.ts';
 import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
-import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './layout.ts';
-import { acquireLock, isLockLeftover, type Lock } from './lock.ts';
+import { codeOf, type Disk, orAbsent, realDisk } from './io/disk.ts';
+import { readWhole, writeFileDurably } from './io/durable.ts';
 import { DiskManifests, type JournalDamage } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
-import { type Condition, FULL, Presence, watchedDisk } from './presence.ts';
 import { FileStates } from './states.ts';
 
 export interface DiskStoreOptions {

@@ -14,7 +14,7 @@ import type {
   TenantDocument,
   TokenDays,
 } from '../../contracts.ts';
-import { ROLES } from '../../protocol/schemas.ts';
+import { ROLES } from '../../protocol/schemas/files.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
 import { Fields, type OnMended } from './fields.ts';
 

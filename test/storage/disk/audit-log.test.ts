@@ -5,12 +5,12 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { LadingError } from '../../../src/errors.ts';
 import { DiskAuditLog } from '../../../src/storage/disk/audit-log.ts';
-import { type Disk, realDisk } from '../../../src/storage/disk/disk.ts';
-import { Layout } from '../../../src/storage/disk/layout.ts';
+import { Layout } from '../../../src/storage/disk/directory/layout.ts';
+import { type Disk, realDisk } from '../../../src/storage/disk/io/disk.ts';
 import { auditLogContract, detailsOf, entryOf, queryOf } from '../../contracts/audit-log.ts';
-import { PowerLossDisk } from '../../support/power-loss-disk.ts';
+import { PowerLossDisk } from '../../support/disk/power-loss-disk.ts';
+import { temporaryFolder } from '../../support/disk/storage.ts';
 import { seeded } from '../../support/random.ts';
-import { temporaryFolder } from '../../support/storage.ts';
 
 async function layoutIn(t: TestContext): Promise<Layout> {
   const layout = new Layout(await temporaryFolder(t));

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import type { ManifestRecord } from '../../../src/contracts.ts';
-import { Layout } from '../../../src/storage/disk/layout.ts';
+import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import type { DiskStore } from '../../../src/storage/disk/store.ts';
-import { interrupted } from '../../support/interrupted.ts';
-import { newId, recordOf, withCode, writeAt } from '../../support/storage.ts';
+import { newId, recordOf, withCode, writeAt } from '../../support/disk/storage.ts';
+import { interrupted } from '../../support/wire/interrupted.ts';
 
 async function contentOf(store: DiskStore, id: string): Promise<string> {
   const reader = await store.blobs.openReader(id);

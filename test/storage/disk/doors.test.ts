@@ -4,7 +4,7 @@ import type { ManifestStore } from '../../../src/contracts.ts';
 import { blobStoreContract } from '../../contracts/blob-store.ts';
 import { inspectorContract } from '../../contracts/inspector.ts';
 import { manifestStoreContract } from '../../contracts/manifest-store.ts';
-import { openTestStore, temporaryFolder } from '../../support/storage.ts';
+import { openTestStore, temporaryFolder } from '../../support/disk/storage.ts';
 
 blobStoreContract('disk blobs', async (t) => (await openTestStore(t)).blobs);
 // Nothing stays open: every operation opens its descriptor anew.

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { openLowdbCatalog } from '../../../src/storage/lowdb/catalog.ts';
-import { documentOf, newId, openTestStore, recordOf, withCode, writeAt } from '../../support/storage.ts';
+import { documentOf, newId, openTestStore, recordOf, withCode, writeAt } from '../../support/disk/storage.ts';
 
 const MIB = 1024 ** 2;
 

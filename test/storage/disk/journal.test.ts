@@ -4,6 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ManifestRecord } from '../../../src/contracts.ts';
+import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import {
   decodeJournal,
   encodeHeader,
@@ -12,9 +13,8 @@ import {
   RECORD_BYTES,
   roomFor,
 } from '../../../src/storage/disk/journal.ts';
-import { Layout } from '../../../src/storage/disk/layout.ts';
 import { anyRecord } from '../../contracts/manifest-store.ts';
-import { newId, openTestStore, temporaryFolder, withCode } from '../../support/storage.ts';
+import { newId, openTestStore, temporaryFolder, withCode } from '../../support/disk/storage.ts';
 
 const ID = '00112233445566778899aabbccddeeff';
 const RECORDS: ManifestRecord[] = Array.from({ length: 5 }, (_, n) => ({

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import type { SegmentJob } from '../../../src/contracts.ts';
 import { startThreads } from '../../../src/storage/disk/pool.ts';
 import { packJob } from '../../../workers/segment.ts';
-import { temporaryFolder, withCode } from '../../support/storage.ts';
+import { temporaryFolder, withCode } from '../../support/disk/storage.ts';
 
 function job(start: number): SegmentJob {
   return {

@@ -3,10 +3,10 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { realDisk } from '../../../src/storage/disk/disk.ts';
-import { COLLECTIONS, Layout } from '../../../src/storage/disk/layout.ts';
-import { FaultyDisk } from '../../support/faulty-disk.ts';
-import { newId, openTestStore, recordOf, sharedThreads, temporaryFolder, writeAt } from '../../support/storage.ts';
+import { COLLECTIONS, Layout } from '../../../src/storage/disk/directory/layout.ts';
+import { realDisk } from '../../../src/storage/disk/io/disk.ts';
+import { FaultyDisk } from '../../support/disk/faulty-disk.ts';
+import { newId, openTestStore, recordOf, sharedThreads, temporaryFolder, writeAt } from '../../support/disk/storage.ts';
 
 test('a new directory is clean, one that was not closed cleanly is not, one that was is', async (t) => {
   const dataDir = await temporaryFolder(t);

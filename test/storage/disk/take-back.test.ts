@@ -1,9 +1,9 @@
 /** A record whose append failed is never found again: not by the same process, and not by the next one. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { realDisk } from '../../../src/storage/disk/disk.ts';
-import { type Fault, FaultyDisk, type Step } from '../../support/faulty-disk.ts';
-import { newId, openTestStore, recordOf, temporaryFolder, withCode, writeAt } from '../../support/storage.ts';
+import { realDisk } from '../../../src/storage/disk/io/disk.ts';
+import { type Fault, FaultyDisk, type Step } from '../../support/disk/faulty-disk.ts';
+import { newId, openTestStore, recordOf, temporaryFolder, withCode, writeAt } from '../../support/disk/storage.ts';
 
 const first = recordOf(0, Buffer.from('01234'));
 const refused = recordOf(5, Buffer.from('56789'));

@@ -6,7 +6,7 @@ import { openLowdbCatalog } from '../../../src/storage/lowdb/catalog.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import type { DocumentFiles } from '../../../src/storage/lowdb/documents.ts';
 import { checkClient } from '../../../src/storage/lowdb/identity-documents.ts';
-import { documentOf, newId } from '../../support/storage.ts';
+import { documentOf, newId } from '../../support/disk/storage.ts';
 
 /** Documents in memory, for states that a disk reaches by a crash only. */
 class Shelf implements DocumentFiles {

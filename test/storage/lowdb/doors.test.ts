@@ -7,7 +7,7 @@ import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import { checkClient } from '../../../src/storage/lowdb/identity-documents.ts';
 import { catalogContract } from '../../contracts/catalog.ts';
 import { credentialStoreContract } from '../../contracts/credential-store.ts';
-import { documentOf, openTestStore } from '../../support/storage.ts';
+import { documentOf, openTestStore } from '../../support/disk/storage.ts';
 
 const neverDamaged = (key: string, error: Error): void => {
   throw new Error(`damaged: ${key}`, { cause: error });

@@ -1,6 +1,6 @@
 /** What is sent to each operation of the OpenAPI document to look at what its reply shows. */
-import { anna, PASSWORD } from '../people.ts';
-import type { Account, TestServer } from '../server.ts';
+import { anna, PASSWORD } from '../product/people.ts';
+import type { Account, TestServer } from '../product/server.ts';
 
 /** Words of the two targets, which are at hosts that no name leads to. */
 export const TARGETS = {

@@ -1,0 +1,24 @@
+/** `lading complete NAME` */
+import type { Command } from 'commander';
+import { run } from '../shared/command.ts';
+import { shown } from '../shared/terminal.ts';
+import { formatSize } from '../shared/values.ts';
+import { idIfAny } from '../shared/who.ts';
+
+export function addComplete(root: Command): void {
+  root
+    .command('complete')
+    .description('end an upload whose size was never declared')
+    .argument('<name>', 'name on the server')
+    .option('--owner <who>', 'id or name of whose file it is; for administrators')
+    .addHelpText('after', '\nExample:\n  $ lading complete sensor.log')
+    .action((name: string, options: { owner?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
+        const status = await client.complete(name, { owner, signal });
+        out.result(status, `${shown(name)}: complete, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`);
+        return undefined;
+      }),
+    );
+}

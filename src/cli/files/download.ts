@@ -1,0 +1,178 @@
+/** `lading download NAME` */
+import { open, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Command } from 'commander';
+import type { RangeRequest } from '../../client/client.ts';
+import { type Context, run } from '../shared/command.ts';
+import { Unread, UsageError } from '../shared/exit.ts';
+import { ProgressView } from '../shared/progress-view.ts';
+import { shown } from '../shared/terminal.ts';
+import { addTransferOptions, formatSeconds, formatSize, parseCount, parseRange, parseSize } from '../shared/values.ts';
+import { idIfAny } from '../shared/who.ts';
+
+interface Options {
+  output?: string;
+  range?: RangeRequest;
+  follow?: boolean;
+  /** Absent, as `chunkSize`: not asked for. */
+  parallel?: number;
+  chunkSize?: number;
+  owner?: string | undefined;
+  retryFor: number;
+  progressEvery: number;
+}
+
+const DEFAULT_PARALLEL = 4;
+
+const HELP = `
+A file, or a range into a file, is fetched into NAME.lading-part and gets its name when it is complete and checked. An
+interrupted download goes on where it stopped: run the same command again. A stream ("-o -", --follow) goes on by itself
+after a broken connection; nothing of it is kept for a later run.
+
+Examples:
+  $ lading download camera-7/monday.wav
+  $ lading download firmware/latest.img -o /var/tmp/ --parallel 8
+  $ lading download log.txt --range -1000 -o -
+  $ lading download archive.tar.gz - | tar xz
+  $ lading download live.ts --follow -o - | player`;
+
+export function addDownload(root: Command): void {
+  const command = root
+    .command('download')
+    .description('fetch a file, or what is not here of it yet')
+    .argument('<name>', 'name on the server')
+    .argument('[target]', 'as --output')
+    .option(
+      '-o, --output <path>',
+      'file or folder to write to, "-" for standard output (default: the last part of the name)',
+    )
+    .option('--range <range>', 'only these bytes: 0-99, 100- or -100; they may be of an unfinished file', parseRange)
+    .option('--follow', 'start with the first byte and wait for what is still arriving')
+    .option('--parallel <n>', `requests at once, into a file (default: ${DEFAULT_PARALLEL})`, parseCount)
+    .option('--chunk-size <size>', 'bytes a request, at most, into a file (default: up to 32 MiB)', parseSize)
+    .option('--owner <who>', 'id or name of whose file it is; for administrators, and to read what was granted');
+  addTransferOptions(command)
+    .addHelpText('after', HELP)
+    .action((name: string, target: string | undefined, options: Options, command: Command) =>
+      run(command, (context) => download(context, name, withTarget(options, target)), {
+        connections: (options.parallel ?? DEFAULT_PARALLEL) + 2,
+      }),
+    );
+}
+
+function withTarget(options: Options, target: string | undefined): Options {
+  if (target === undefined) return options;
+  if (options.output !== undefined) throw new UsageError('The target is named twice.');
+  return { ...options, output: target };
+}
+
+async function download(context: Context, name: string, asked: Options): Promise<undefined> {
+  const options = { ...asked, owner: await idIfAny(context, asked.owner) };
+  if (options.follow && options.range)
+    throw new UsageError('--follow starts with the first byte; it does not go with --range.');
+  const target = options.output === '-' ? null : await targetOf(name, options.output);
+  if (target === null || target.special || options.follow)
+    return streamed(context, name, target?.path ?? null, options);
+  const { path } = target;
+  const { client, out, signal } = context;
+  const view = new ProgressView(out, name, options.progressEvery);
+  const started = performance.now();
+  try {
+    const { downloadFile } = await import('../../client/node.ts');
+    const result = await downloadFile(client, name, path, {
+      range: options.range,
+      parallel: options.parallel ?? DEFAULT_PARALLEL,
+      chunkSize: options.chunkSize,
+      owner: options.owner,
+      retryForMs: options.retryFor,
+      signal,
+      onProgress: (progress) => view.update(progress),
+      onRetry: (notice) => view.retry(notice),
+      onRestart: () => view.restart('The file was replaced on the server; starting over with the new one.'),
+    });
+    const seconds = (performance.now() - started) / 1000;
+    const { already, resumed, received, size, etag, crc32 } = result;
+    const crc = crc32 === null ? null : crc32.toString(16).padStart(8, '0');
+    const bytes = { total_bytes: size, resumed_bytes: resumed, received_bytes: received };
+    const rate = formatSize(seconds > 0 ? received / seconds : 0);
+    const before = resumed > 0 ? ` (${formatSize(resumed)} were here before)` : '';
+    const text = already
+      ? `${shown(path)}: already here, ${formatSize(size)}, CRC-32 ${crc}`
+      : `${shown(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}, ${rate}/s${before}, CRC-32 ${crc ?? 'unknown'}`;
+    out.result({ event: 'done', file: name, path, already, ...bytes, seconds: round(seconds), etag, crc32: crc }, text);
+  } finally {
+    view.end();
+  }
+}
+
+/** Bytes in order, to standard output (`path` null) or into a file; nothing is kept for a later run. */
+async function streamed(context: Context, name: string, path: string | null, options: Options): Promise<undefined> {
+  const { client, out, signal } = context;
+  const { range, follow, owner, retryFor, parallel, chunkSize } = options;
+  if (parallel !== undefined || chunkSize !== undefined) {
+    const option = parallel === undefined ? '--chunk-size' : '--parallel';
+    throw new UsageError(`${option} is for downloads into a file without --follow; a stream is one request at a time.`);
+  }
+  if (path === null) out.contentOnStdout();
+  const view = new ProgressView(out, name, options.progressEvery);
+  // A line that redraws itself would run through a text that is read on the same terminal.
+  const shows = path !== null || process.stdout.isTTY !== true || !out.interactive;
+  const started = performance.now();
+  let received = 0;
+  try {
+    const source = client.read(name, {
+      range,
+      follow,
+      owner,
+      signal,
+      retryForMs: retryFor,
+      onProgress: (progress) => {
+        received = progress.done;
+        if (shows) view.update(progress);
+      },
+      onRetry: (notice) => view.retry(notice),
+    });
+    // What cannot be read leaves the target as it is: it is opened when the first bytes are here.
+    const first = await source.next();
+    const target = path === null ? process.stdout : (await open(path, 'w')).createWriteStream();
+    const bytes = Readable.from(from(first, source), { objectMode: false });
+    await pipeline(bytes, target, { signal, end: path !== null }).catch((error: NodeJS.ErrnoException) => {
+      throw path === null && error.code === 'EPIPE' ? new Unread() : error;
+    });
+    const seconds = (performance.now() - started) / 1000;
+    const text = path === null ? '' : `${shown(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
+    out.result({ event: 'done', file: name, path, received_bytes: received, seconds: round(seconds) }, text);
+  } finally {
+    view.end();
+  }
+}
+
+async function* from<T>(first: IteratorResult<T, unknown>, rest: AsyncIterable<T>): AsyncGenerator<T> {
+  if (first.done) return;
+  yield first.value;
+  yield* rest;
+}
+
+function round(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000;
+}
+
+interface Target {
+  path: string;
+  /** A pipe or a device, which takes bytes in order and nothing else. */
+  special: boolean;
+}
+
+/** What to write: a folder means the last part of the name in it. A name from elsewhere never leads out of the folder. */
+async function targetOf(name: string, output: string | undefined): Promise<Target> {
+  const last = name.slice(name.lastIndexOf('/') + 1).replaceAll('\\', '_');
+  const named = output ?? last;
+  const found = await stat(named).catch(() => null);
+  const inside = output !== undefined && (output.endsWith('/') || found?.isDirectory());
+  const path = inside ? join(named, last) : named;
+  const there = inside ? await stat(path).catch(() => null) : found;
+  if (there?.isDirectory()) throw new UsageError(`${path} is a folder; name a file with --output.`);
+  return { path, special: there !== null && !there.isFile() };
+}

@@ -1,0 +1,56 @@
+/** `lading ls` */
+import { type Command, Option } from 'commander';
+import type { FileStatus } from '../../client/client.ts';
+import { percentOf } from '../../protocol/schemas/progress.ts';
+import { run } from '../shared/command.ts';
+import { formatSize, stateOf, table } from '../shared/values.ts';
+import { idIfAny } from '../shared/who.ts';
+
+interface Options {
+  prefix?: string;
+  status?: 'partial' | 'parked' | 'complete';
+  owner?: string;
+}
+
+const HELP = `
+Examples:
+  $ lading ls --prefix camera-7/
+  $ lading ls --status partial
+  $ lading ls --status parked        # partial ones for which nothing has arrived for long
+  $ lading ls --json | jq -r '.files[].filename'`;
+
+export function addLs(root: Command): void {
+  root
+    .command('ls')
+    .description('list files and unfinished uploads')
+    .option('--prefix <prefix>', 'only names that start with it')
+    .addOption(new Option('--status <status>', 'only these').choices(['partial', 'parked', 'complete']))
+    .option('--owner <who>', 'id or name of whose files; for administrators, and to see what was granted')
+    .addHelpText('after', HELP)
+    .action((options: Options, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
+        const files: FileStatus[] = [];
+        const parked = options.status === 'parked';
+        const asked = { ...options, status: options.status === 'parked' ? ('partial' as const) : options.status };
+        for await (const file of client.list({ ...asked, owner, limit: 1000, signal }))
+          if (!parked || file.stale) files.push(file);
+        out.result({ files }, table(files.map(row), [0]));
+        return undefined;
+      }),
+    );
+}
+
+function row(file: FileStatus): string[] {
+  const { bytes_received: received, total_bytes: total } = file;
+  const status = stateOf(file);
+  const percent = percentOf(file);
+  const progress = status === 'complete' || percent === null ? status : `${status} ${percent} %`;
+  return [
+    formatSize(percent === null ? received : (total ?? received)),
+    progress,
+    file.updated_at?.replace(/\.\d+Z$/, 'Z') ?? '',
+    file.filename,
+  ];
+}

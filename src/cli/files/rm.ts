@@ -1,0 +1,60 @@
+/** `lading rm NAME…` */
+import type { Command } from 'commander';
+import { run } from '../shared/command.ts';
+import { EXIT, exitCodeOf, UsageError } from '../shared/exit.ts';
+import { shown } from '../shared/terminal.ts';
+import { parseEtag } from '../shared/values.ts';
+import { idIfAny } from '../shared/who.ts';
+
+interface RmOptions {
+  owner?: string;
+  force?: boolean;
+  uploadOnly?: boolean;
+  ifMatch?: string;
+}
+
+const REMOVED: Record<string, string> = { file: 'file deleted', upload: 'unfinished upload cancelled' };
+
+export function addRm(root: Command): void {
+  root
+    .command('rm')
+    .description('delete files and their uploads, or cancel the uploads only')
+    .argument('<name...>', 'names on the server')
+    .option('--owner <who>', 'id or name of whose files; for administrators')
+    .option('--upload-only', 'cancel the unfinished upload and keep the complete file')
+    .option('--if-match <etag>', 'only that version of the file; for a single name', parseEtag)
+    .option('-f, --force', 'a name that is not there is no error')
+    .addHelpText('after', '\nExample:\n  $ lading rm camera-7/monday.wav camera-7/tuesday.wav')
+    .action((names: string[], options: RmOptions, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
+        if (options.ifMatch !== undefined && names.length > 1)
+          throw new UsageError('--if-match goes with a single name.');
+        const removed: string[] = [];
+        const uploads: string[] = [];
+        const lines: string[] = [];
+        let exitCode: number = EXIT.ok;
+        for (const name of names) {
+          try {
+            const call = { owner, ifMatch: options.ifMatch, signal };
+            const found = options.uploadOnly
+              ? await client.cancel(name, call).then(() => ['upload'])
+              : await client.delete(name, call);
+            removed.push(name);
+            if (found.includes('upload')) uploads.push(name);
+            lines.push(`${shown(name)}: ${found.map((what) => REMOVED[what]).join(', ')}`);
+          } catch (error) {
+            const code = exitCodeOf(error);
+            if (code === EXIT.notFound && options.force) continue;
+            if (code !== EXIT.notFound || names.length === 1) throw error;
+            // The others are still to be deleted.
+            out.note(`lading: ${name}: ${error instanceof Error ? error.message : error}`);
+            exitCode = code;
+          }
+        }
+        out.result(uploads.length > 0 ? { removed, uploads } : { removed }, lines.join('\n'));
+        return exitCode;
+      }),
+    );
+}

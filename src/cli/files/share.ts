@@ -1,0 +1,100 @@
+/** `lading share create|list|revoke` */
+import type { Command } from 'commander';
+import { run } from '../shared/command.ts';
+import { secretFrom } from '../shared/settings.ts';
+import { parseDuration, parseMany, table } from '../shared/values.ts';
+import { idIfAny } from '../shared/who.ts';
+
+const HELP = `
+Whoever has a link reads the file without an account, also by ranges. It ends when it lapses, is revoked or used up, when the
+file is deleted or replaced, and with the right of who made it.
+
+Examples:
+  $ lading share create monday.wav
+  $ lading share create monday.wav --expires-in 2h --max-downloads 1 --json | jq -r .url
+  $ lading share create monday.wav --password-file - < password
+  $ lading share list
+  $ lading share revoke 5d41402abc4b2a76`;
+
+interface NewLink {
+  /** Milliseconds. */
+  expiresIn?: number;
+  maxDownloads?: number;
+  passwordFile?: string;
+  owner?: string;
+}
+
+export function addShare(root: Command): void {
+  const share = root
+    .command('share')
+    .description('make, list and revoke links by which anybody reads a file')
+    .addHelpText('after', HELP);
+  addCreate(share);
+  share
+    .command('list')
+    .description('list the links that have not ended')
+    .argument('[name]', 'only those to this file')
+    .option('--owner <who>', 'to whose files, by id or name; for administrators')
+    .action((name: string | undefined, options: { owner?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
+        const shares = await client.shares.list(name, { owner, signal });
+        const rows = shares.map((one) => [
+          one.share_id,
+          one.max_downloads === null ? String(one.downloads) : `${one.downloads} of ${one.max_downloads}`,
+          one.password ? 'yes' : 'no',
+          one.expires_at,
+          one.created_by ?? 'somebody else',
+          one.filename,
+        ]);
+        const head = ['SHARE', 'DOWNLOADS', 'PASSWORD', 'EXPIRES', 'MADE BY', 'FILE'];
+        out.result({ shares }, table([head, ...rows], [1]));
+        return undefined;
+      }),
+    );
+  share
+    .command('revoke')
+    .description('end a link at once; downloads by it are cut')
+    .argument('<share-id>', 'id of the link, not the link itself')
+    .action((id: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        await client.shares.revoke(id, { signal });
+        out.result({ revoked: id }, '');
+        return undefined;
+      }),
+    );
+}
+
+function addCreate(share: Command): void {
+  share
+    .command('create')
+    .description('make a link to a complete file; it is shown this once')
+    .argument('<name>', 'name on the server')
+    .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: a week)', parseDuration)
+    .option('--max-downloads <n>', 'so many whole downloads at most (default: any number)', parseMany)
+    .option('--password-file <file>', 'read a password that it wants from a file, "-" for standard input')
+    .option('--owner <who>', 'id or name of whose file it is; for administrators')
+    .action((name: string, options: NewLink, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { expiresIn, maxDownloads, passwordFile } = options;
+        const owner = await idIfAny(context, options.owner);
+        const password = await secretFrom(passwordFile);
+        const wanted = {
+          ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),
+          ...(maxDownloads === undefined ? {} : { max_downloads: maxDownloads }),
+          ...(password === undefined ? {} : { password }),
+        };
+        const made = await client.shares.create(name, wanted, { owner, signal });
+        const rows = [
+          ['link', made.url],
+          ['share id', made.share_id],
+          ['expires', made.expires_at],
+          ['downloads', made.max_downloads === null ? 'any number' : `at most ${made.max_downloads}`],
+        ];
+        out.result(made, `${table(rows)}\nThe link is not shown again.`);
+        return undefined;
+      }),
+    );
+}

@@ -1,0 +1,217 @@
+/** `lading upload FILE…` */
+import { createHash } from 'node:crypto';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { FileStatus } from '../../client/client.ts';
+import { LadingError, NetworkError } from '../../client/client.ts';
+import type { RetryNotice } from '../../client/transfer/retry.ts';
+import type { StreamProgress } from '../../client/transfer/stream.ts';
+import type { RestartReason, UploadResult } from '../../client/transfer/upload.ts';
+import type { UploadStreamOptions } from '../../client/transfer/upload-stream.ts';
+import { type Context, run } from '../shared/command.ts';
+import { EXIT, exitCodeOf, UsageError } from '../shared/exit.ts';
+import { ProgressView } from '../shared/progress-view.ts';
+import { type Source, type SourceOptions, STDIN, sourcesOf } from '../shared/sources.ts';
+import { shown } from '../shared/terminal.ts';
+import {
+  addTransferOptions,
+  formatSeconds,
+  formatSize,
+  parseCount,
+  parseEtag,
+  parseSize,
+  table,
+} from '../shared/values.ts';
+
+interface Options extends SourceOptions {
+  dryRun?: boolean;
+  /** Of standard input. */
+  size?: number;
+  chunkSize: number;
+  parallel: number;
+  /** Absent: only when an earlier upload goes on. */
+  sha256?: boolean;
+  overwrite?: boolean;
+  ifMatch?: string;
+  contentType?: string;
+  retryFor: number;
+  progressEvery: number;
+}
+
+const RESTARTS: Record<RestartReason, string> = {
+  'other-version': 'The server had bytes of another version of this file; starting over.',
+  removed: 'The unfinished upload was removed on the server; starting over.',
+};
+
+/** A chunk is held in memory while it is sent, `--parallel` of them at once. */
+const LARGEST_CHUNK = 256 * 1024 * 1024;
+
+const HELP = `
+With --recursive the names of a folder's files begin with the folder's own name, as "cp -r" has it, and are listed before anything
+is sent. Standard input ("-") is kept in memory chunk by chunk and goes on after broken connections, but not in a later run.
+
+An interrupted upload goes on where it stopped: run the same command again. When an earlier upload goes on, the server
+compares the digest of the whole file at the end, so that two versions never mix; --sha256 asks for that always.
+
+Examples:
+  $ lading upload recording.wav
+  $ lading upload *.wav --parallel 2
+  $ lading upload --recursive recordings --prefix camera-7/ --dry-run
+  $ tar cz recordings | lading upload - --name recordings.tar.gz
+  $ lading upload build.img --name firmware/latest.img --sha256 --overwrite
+  $ lading upload notes.txt --if-match "$(lading status notes.txt --json | jq -r .etag)"
+  $ lading upload big.bin --retry-for 2d --json`;
+
+export function addUpload(root: Command): void {
+  const command = root
+    .command('upload')
+    .description('send files, or what the server does not have of them yet')
+    .argument('<file...>', 'files to send, folders with --recursive, "-" for standard input')
+    .option('--name <name>', 'name on the server (default: the last part of the path); for a single file')
+    .option('--prefix <prefix>', 'what the names on the server begin with, as backup/')
+    .option('-r, --recursive', 'send all files in folders')
+    .option('--follow-symlinks', 'with --recursive: send what symbolic links lead to')
+    .option('-n, --dry-run', 'list what would be sent under which name, and send nothing')
+    .option('--size <bytes>', 'size of standard input where it is known, to replace a complete file with it', parseSize)
+    .addOption(
+      new Option('--chunk-size <size>', 'bytes a request').argParser(parseChunkSize).default(8 * 1024 * 1024, '8 MiB'),
+    )
+    .option('--parallel <n>', 'requests at once', parseCount, 4)
+    .option('--sha256', 'have the server compare the SHA-256 of the whole file')
+    .option('--no-sha256', 'never read the file twice for its SHA-256')
+    .option('--overwrite', 'replace a complete file of that name that has other content')
+    .option('--if-match <etag>', 'replace that version of the file and no other; for a single file', parseEtag)
+    .option('--content-type <type>', 'what downloads are labelled as (default: by the extension)');
+  addTransferOptions(command)
+    .addHelpText('after', HELP)
+    .action((files: string[], options: Options, command: Command) =>
+      run(command, (context) => uploadAll(context, files, options), { connections: options.parallel + 2 }),
+    );
+}
+
+function parseChunkSize(text: string): number {
+  const bytes = parseSize(text);
+  if (bytes > LARGEST_CHUNK) throw new InvalidArgumentError(`At most ${formatSize(LARGEST_CHUNK)}.`);
+  return bytes;
+}
+
+async function uploadAll(context: Context, files: string[], options: Options): Promise<number> {
+  const { out } = context;
+  const { sources, skipped } = await sourcesOf(files, options);
+  if (options.size !== undefined && sources[0]?.path !== STDIN) {
+    throw new UsageError('--size is for standard input; a file has its own.');
+  }
+  for (const { path, why } of skipped) out.note(`${path} is not sent: ${why}.`);
+  let exitCode: number = skipped.some(({ lost }) => lost) ? EXIT.localFile : EXIT.ok;
+  if (options.dryRun) {
+    out.result(
+      { files: sources.map(({ name, path, size }) => ({ file: name, path, total_bytes: size })) },
+      listOf(sources),
+    );
+    return exitCode;
+  }
+  if (options.recursive) {
+    for (const line of listOf(sources).split('\n')) out.note(line);
+  }
+  if (options.ifMatch !== undefined && sources.length > 1) {
+    throw new UsageError('--if-match goes with a single file.');
+  }
+  for (const source of sources) {
+    try {
+      await uploadOne(context, source, options);
+    } catch (error) {
+      context.signal.throwIfAborted();
+      out.error(error, source.name);
+      if (exitCode === EXIT.ok) exitCode = exitCodeOf(error);
+      if (concernsAll(error)) break;
+    }
+  }
+  return exitCode;
+}
+
+/** Who is not let in for one file is not for the next either, and what is wrong with the way there is for all. */
+function concernsAll(error: unknown): boolean {
+  return error instanceof NetworkError ? error.final : error instanceof LadingError && error.status === 401;
+}
+
+function listOf(sources: readonly Source[]): string {
+  const bytes = sources.reduce((sum, { size }) => sum + (size ?? 0), 0);
+  const rows = sources.map(({ name, path, size }) => [size === null ? '?' : formatSize(size), path, '->', name]);
+  return `${table(rows, [0])}\n${sources.length} ${sources.length === 1 ? 'file' : 'files'}, ${formatSize(bytes)}`;
+}
+
+async function uploadOne({ client, out, signal }: Context, { name, path }: Source, options: Options): Promise<void> {
+  const view = new ProgressView(out, name, options.progressEvery);
+  const started = performance.now();
+  try {
+    const common = {
+      name,
+      chunkSize: options.chunkSize,
+      parallel: options.parallel,
+      overwrite: options.overwrite,
+      ifMatch: options.ifMatch,
+      contentType: options.contentType,
+      retryForMs: options.retryFor,
+      signal,
+      onProgress: (progress: StreamProgress) => view.update(progress),
+      onRetry: (notice: RetryNotice) => view.retry(notice),
+    };
+    const { uploadFile } = await import('../../client/node.ts');
+    const result =
+      path === STDIN
+        ? await client.uploadStream(process.stdin, { ...common, ...ofStdin(options) })
+        : await uploadFile(client, path, {
+            ...common,
+            digest: options.sha256 === undefined ? 'resume' : options.sha256 ? 'always' : 'never',
+            onRestart: (why) => view.restart(RESTARTS[why]),
+          });
+    const seconds = (performance.now() - started) / 1000;
+    out.result(forPrograms(name, path, result, seconds), forPeople(name, result, seconds));
+  } finally {
+    view.end();
+  }
+}
+
+function ofStdin({ sha256, size }: Options): Pick<UploadStreamOptions, 'size' | 'digest'> {
+  if (process.stdin.isTTY)
+    throw new UsageError('Standard input is the terminal; pipe something into it, or name a file.');
+  if (!sha256) return { size };
+  const hash = createHash('sha256');
+  let value: Uint8Array | null = null;
+  return {
+    size,
+    digest: {
+      update: (bytes) => void hash.update(bytes),
+      digest: () => {
+        value ??= new Uint8Array(hash.digest());
+        return { algorithm: 'sha-256', value };
+      },
+    },
+  };
+}
+
+function forPrograms(name: string, path: string, result: UploadResult, seconds: number): object {
+  const { already, resumed, sent, digest, status } = result;
+  return {
+    event: 'done',
+    file: name,
+    path,
+    already,
+    resumed_bytes: resumed,
+    sent_bytes: sent,
+    seconds: Math.round(seconds * 1000) / 1000,
+    sha256: digest === null ? null : Buffer.from(digest.value).toString('hex'),
+    status: withoutChunk(status),
+  };
+}
+
+function withoutChunk({ chunk: _, ...status }: FileStatus): Omit<FileStatus, 'chunk'> {
+  return status;
+}
+
+function forPeople(name: string, { already, resumed, sent, status, digest }: UploadResult, seconds: number): string {
+  if (already) return `${shown(name)}: already there, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`;
+  const rate = formatSize(seconds > 0 ? sent / seconds : 0);
+  const before = resumed > 0 ? ` (${formatSize(resumed)} were there before)` : '';
+  const checked = digest === null ? `CRC-32 ${status.crc32}` : 'SHA-256 verified by the server';
+  return `${shown(name)}: sent ${formatSize(sent)} in ${formatSeconds(seconds)}, ${rate}/s${before}, ${checked}`;
+}

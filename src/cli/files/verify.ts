@@ -1,0 +1,33 @@
+/** `lading verify NAME` */
+import type { Command } from 'commander';
+import { run } from '../shared/command.ts';
+import { EXIT } from '../shared/exit.ts';
+import { shown } from '../shared/terminal.ts';
+import { formatSize } from '../shared/values.ts';
+import { idIfAny } from '../shared/who.ts';
+
+export function addVerify(root: Command): void {
+  root
+    .command('verify')
+    .description('have the server read a stored file again and compare it with its checksums')
+    .argument('<name>', 'name on the server')
+    .option('--owner <who>', 'id or name of whose file it is; for administrators')
+    .addHelpText(
+      'after',
+      '\nExits with 6 when bytes are not what they were.\n\nExample:\n  $ lading verify camera-7/monday.wav',
+    )
+    .action((name: string, options: { owner?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const owner = await idIfAny(context, options.owner);
+        const result = await client.verify(name, { owner, signal });
+        const { ok, checked_bytes: checked, bad } = result;
+        const where = bad.map(([start, end]) => `${start}-${end}`).join(', ');
+        out.result(
+          result,
+          `${shown(name)}: ${formatSize(checked)} read, ${ok ? 'all as recorded' : `damaged at bytes ${where}`}`,
+        );
+        return ok ? EXIT.ok : EXIT.verification;
+      }),
+    );
+}

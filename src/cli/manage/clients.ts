@@ -1,0 +1,73 @@
+/** `lading clients list|create|delete` */
+import { type Command, Option } from 'commander';
+import type { Role } from '../../client/client.ts';
+import { run } from '../shared/command.ts';
+import { ROLES, table } from '../shared/values.ts';
+import { idOf } from '../shared/who.ts';
+
+const HELP = `
+Examples:
+  $ lading clients create --name camera-7
+  $ lading clients create --role ops --name backup
+  $ lading clients create --role admin --json
+  $ lading clients list
+  $ lading clients delete camera-7`;
+
+export function addClients(root: Command): void {
+  const clients = root
+    .command('clients')
+    .description('enrol and remove devices and administrators; for administrators')
+    .addHelpText('after', HELP);
+  addList(clients);
+  addCreate(clients);
+  clients
+    .command('delete')
+    .description('remove a client; its tokens are refused at once')
+    .argument('<client>', 'id or name of the client')
+    .option('--tenant <id>', 'of another tenant; for root')
+    .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const clientId = await idOf(context, who, { kinds: ['client'], tenant });
+        await client.clients.remove(clientId, { signal });
+        out.result({ deleted: clientId }, '');
+        return undefined;
+      }),
+    );
+}
+
+function addList(clients: Command): void {
+  clients
+    .command('list')
+    .description('list all clients')
+    .option('--tenant <id>', 'of another tenant; for root')
+    .action(({ tenant }: { tenant?: string }, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const list = await client.clients.list({ tenant, signal });
+        const rows = list.map((one) => [one.client_id, one.role, one.last_used ?? 'never', one.name ?? '']);
+        out.result({ clients: list }, table([['CLIENT', 'ROLE', 'LAST USED', 'NAME'], ...rows]));
+        return undefined;
+      }),
+    );
+}
+
+function addCreate(clients: Command): void {
+  clients
+    .command('create')
+    .description('enrol a client; its secret is shown this once')
+    .option('--name <name>', 'a name to tell it from others')
+    .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('client'))
+    .option('--tenant <id>', 'in another tenant; for root')
+    .action(({ tenant, ...options }: { role: Role; name?: string; tenant?: string }, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        const made = await client.clients.create(options, { tenant, signal });
+        const rows = [
+          ['client id', made.client_id],
+          ['client secret', made.client_secret],
+          ['role', made.role],
+        ];
+        out.result(made, `${table(rows)}\nThe secret is not shown again.`);
+        return undefined;
+      }),
+    );
+}

@@ -1,0 +1,128 @@
+/** `lading tokens list|create|rotate|revoke` */
+
+import type { Command } from 'commander';
+import type { ApiTokenCreated } from '../../client/client.ts';
+import { LadingError } from '../../client/client.ts';
+import { run } from '../shared/command.ts';
+import type { Output } from '../shared/output.ts';
+import { parseDuration, table } from '../shared/values.ts';
+import { idIfAny } from '../shared/who.ts';
+
+const HELP = `
+A token is for programs: it goes with every request as "Authorization: Bearer …", and to these commands as LADING_TOKEN.
+It may do what it was made for and never more than its owner.
+
+Examples:
+  $ lading tokens create --name backup --scope read
+  $ lading tokens create --scope files:read files:write --expires-in 30d --json | jq -r .token
+  $ lading tokens create --user camera-7 --scope write
+  $ lading tokens list
+  $ lading tokens rotate 5d41402abc4b2a76
+  $ lading tokens revoke 5d41402abc4b2a76`;
+
+interface NewToken {
+  user?: string;
+  scope?: string[];
+  /** Milliseconds. */
+  expiresIn?: number;
+  name?: string;
+}
+
+export function addTokens(root: Command): void {
+  const tokens = root
+    .command('tokens')
+    .description('make, list, renew and revoke API tokens for programs')
+    .addHelpText('after', HELP);
+  addList(tokens);
+  addCreate(tokens);
+  tokens
+    .command('rotate')
+    .description('give a token a new secret; the old one is refused at once')
+    .argument('<token-id>', 'id of the token, not the token itself')
+    .action((id: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        show(out, await client.tokens.rotate(id, { signal }));
+        return undefined;
+      }),
+    );
+  tokens
+    .command('revoke')
+    .description('revoke a token; it is refused at once')
+    .argument('<token-id>', 'id of the token, not the token itself')
+    .action((id: string, _: object, command: Command) =>
+      run(command, async ({ client, out, signal }) => {
+        await client.tokens.revoke(id, { signal });
+        out.result({ revoked: id }, '');
+        return undefined;
+      }),
+    );
+}
+
+function addList(tokens: Command): void {
+  tokens
+    .command('list')
+    .description('list the valid tokens: your own, for administrators those of the tenant')
+    .option('--user <who>', 'only those of this client or person, by id or name')
+    .option('--revoked', 'those too that were revoked in the last 30 days')
+    .action((options: { user?: string; revoked?: boolean }, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { revoked = false } = options;
+        const user = await idIfAny(context, options.user);
+        const list = await client.tokens.list(user, { signal, revoked });
+        const rows = list.map((one) => [
+          one.token_id,
+          one.owner_id,
+          one.scopes.join(' '),
+          String(one.uses),
+          one.last_used ?? 'never',
+          one.active ? (one.expires_at ?? 'never') : 'revoked',
+          one.name ?? '',
+        ]);
+        const head = ['TOKEN', 'OWNER', 'SCOPES', 'USES', 'LAST USED', 'EXPIRES', 'NAME'];
+        out.result({ tokens: list }, table([head, ...rows], [3]));
+        return undefined;
+      }),
+    );
+}
+
+function addCreate(tokens: Command): void {
+  tokens
+    .command('create')
+    .description('make a token; it is shown this once')
+    .option('--scope <scope...>', 'what it may do: read, write, or scopes as files:read (default: read and write)')
+    .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: until it is revoked)', parseDuration)
+    .option('--name <name>', 'a name to tell it from others')
+    .option('--user <who>', 'the client or person that it acts for, by id or name; for administrators')
+    .action((options: NewToken, command: Command) =>
+      run(command, async (context) => {
+        const { client, out, signal } = context;
+        const { scope, expiresIn, name } = options;
+        const user = await idIfAny(context, options.user);
+        const wanted = {
+          ...(user === undefined ? {} : { user_id: user }),
+          ...(scope === undefined ? {} : { scopes: scope }),
+          ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),
+          ...(name === undefined ? {} : { name }),
+        };
+        const made = await client.tokens.create(wanted, { signal });
+        // The server takes what is nobody's id as a label; a person who names somebody has mistyped the id.
+        if (user !== undefined && made.user_id !== made.owner_id) {
+          await client.tokens.revoke(made.token_id, { signal });
+          throw new LadingError('not_found', `There is no client and no person with the id ${user}.`);
+        }
+        show(out, made);
+        return undefined;
+      }),
+    );
+}
+
+function show(out: Output, made: ApiTokenCreated): void {
+  const rows = [
+    ['token id', made.token_id],
+    ['token', made.token],
+    ['scopes', made.scopes.join(' ')],
+    ['expires', made.expires_at ?? 'never'],
+  ];
+  out.result(made, `${table(rows)}\nThe token is not shown again.`);
+}

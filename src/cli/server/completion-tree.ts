@@ -1,0 +1,108 @@
+/** The commands as a shell sees them: their words, and what goes after each. */
+import type { Command } from 'commander';
+import type { Kind, KindTypes, Setting } from '../../settings/settings.ts';
+import type { Asked } from './known-values.ts';
+
+/** One command: `clients create`, its words and what they mean. */
+export interface Node {
+  path: string[];
+  children: { word: string; help: string }[];
+  options: Choice[];
+  /** What its arguments may be; files where nothing is said of them. */
+  words: string[];
+  files: boolean;
+  /** What the server knows of them. */
+  asked: Asked | null;
+}
+
+/** What goes after an option. Null: nothing, it takes no value. An empty list: what cannot be known. */
+export type Values = string[] | 'files' | { asked: Asked } | null;
+
+/** An option. */
+export interface Choice {
+  word: string;
+  help: string;
+  values: Values;
+}
+
+/** Values whose names say that they are paths. */
+const PATHS = /[<[](file|folder|path)\.*[>\]]/;
+
+export function collect(command: Command, path: string[]): Node[] {
+  const at = path.join(' ');
+  const globals = command.parent === null ? [] : command.createHelp().visibleGlobalOptions(command);
+  const options = [...command.options, ...globals].flatMap((option): Choice[] => {
+    const { long, description, required, optional, argChoices, flags } = option;
+    if (!long) return [];
+    const asked = askedOfOption(at, long);
+    const values = argChoices ?? (asked ? { asked } : PATHS.test(flags) ? 'files' : required || optional ? [] : null);
+    return [{ word: long, help: description, values }];
+  });
+  const children = command.commands.map((child) => ({ word: child.name(), help: child.description() }));
+  const words = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
+  const files = command.registeredArguments.some((argument) => /^(file|target)/.test(argument.name()));
+  const asked = command.registeredArguments.map((argument) => askedOfArgument(at, argument.name())).find(Boolean);
+  const own = { path, children, options, words, files, asked: asked ?? null };
+  return [own, ...command.commands.flatMap((child) => collect(child, [...path, child.name()]))];
+}
+
+/** By the name of the argument, in brackets in its help. */
+const ARGUMENTS: Readonly<Record<string, Asked>> = {
+  client: 'client',
+  user: 'person',
+  tenant: 'tenant',
+  who: 'who',
+  grantee: 'who',
+  'token-id': 'token',
+  'share-id': 'share',
+  'grant-id': 'grant',
+};
+
+/** Arguments called `id`. */
+const IDS: Readonly<Record<string, Asked>> = {
+  'quotas show': 'who',
+  'quotas set': 'who',
+  'deliveries retry': 'delivery',
+};
+
+function askedOfArgument(path: string, name: string): Asked | null {
+  if (path === 'tenants create') return null;
+  if (name === 'id') return IDS[path] ?? (path.startsWith('deliveries targets ') ? 'target' : null);
+  if (name === 'name') return path.startsWith('tenants') ? null : 'file';
+  return ARGUMENTS[name] ?? null;
+}
+
+/** Options whose values are the same in every command. */
+const OPTIONS: Readonly<Record<string, Asked>> = {
+  '--owner': 'who',
+  '--user': 'who',
+  '--principal': 'who',
+  '--tenant': 'tenant',
+};
+
+function askedOfOption(path: string, long: string): Asked | null {
+  if (long === '--target' && path.startsWith('deliveries')) return 'target';
+  if (path === 'grants create' && (long === '--file' || long === '--prefix')) return 'file';
+  if (path === 'ls' && long === '--prefix') return 'file';
+  return OPTIONS[long] ?? null;
+}
+
+/** What the flags of the server may be set to, by their kind. */
+const SERVER_VALUES: { [K in Kind]?: Extract<KindTypes[K], string>[] } = {
+  durability: ['chunk', 'seal'],
+  level: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+  registration: ['open', 'closed'],
+  algorithm: ['HS256', 'EdDSA', 'RS256'],
+  switch: ['on', 'off'],
+  voice: ['off', 'console', 'http', 'sip'],
+};
+
+/** Those of `lading serve`, which are read by the server itself. */
+export async function serverFlags(): Promise<Choice[]> {
+  const { SETTINGS } = await import('../../settings/settings.ts');
+  return SETTINGS.map((setting: Setting) => {
+    const { flag, help, kind } = setting;
+    const values = kind === 'path' || kind === 'file' ? 'files' : (SERVER_VALUES[kind] ?? []);
+    return { word: `--${flag}`, help, values };
+  });
+}

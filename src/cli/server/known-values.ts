@@ -1,0 +1,149 @@
+/**
+ * `lading __complete KIND CURRENT WORDS...`: what the server knows that begins with what was typed, a value a line. The scripts of
+ * `lading completion` ask it; it asks no person, says nothing when anything fails, and takes two seconds at most.
+ */
+import type { LadingClient } from '../../client/client.ts';
+import { storeOf } from '../shared/command.ts';
+import { configPathOf, type GlobalOptions, loadSettings } from '../shared/settings.ts';
+import { shown } from '../shared/terminal.ts';
+
+/** What a word on the command line may name. */
+export type Asked =
+  | 'file'
+  | 'client'
+  | 'person'
+  | 'who'
+  | 'tenant'
+  | 'token'
+  | 'share'
+  | 'grant'
+  | 'target'
+  | 'delivery';
+
+const TIMEOUT_MS = 2_000;
+/** Names of files that are looked at; more would not be read by anybody. */
+const MOST_FILES = 5_000;
+const MOST_DELIVERIES = 200;
+
+interface Question {
+  client: LadingClient;
+  current: string;
+  owner?: string | undefined;
+  tenant?: string | undefined;
+  signal: AbortSignal;
+}
+
+const ANSWERS: { [K in Asked]: (question: Question) => Promise<string[]> } = {
+  file: files,
+  client: clients,
+  person: people,
+  who: async (question) => {
+    const all = await Promise.allSettled([clients(question), people(question), granters(question)]);
+    return all.flatMap((found) => (found.status === 'fulfilled' ? found.value : []));
+  },
+  tenant: async ({ client, signal }) => (await client.tenants.list({ signal })).map((tenant) => tenant.tenant_id),
+  token: async ({ client, signal }) =>
+    (await client.tokens.list(undefined, { signal })).map(({ token_id }) => token_id),
+  share: async ({ client, signal }) =>
+    (await client.shares.list(undefined, { signal })).map(({ share_id }) => share_id),
+  grant: async ({ client, signal }) => (await client.grants.list({ signal })).given.map(({ grant_id }) => grant_id),
+  target: async ({ client, tenant, signal }) =>
+    (await client.deliveries.targets({ tenant, signal })).map(({ id }) => id),
+  delivery: deliveries,
+};
+
+/** Prints the values. @param words the command line before the word that is typed, without the program */
+export async function printKnown([kind = '', current = '', ...words]: readonly string[]): Promise<void> {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  const late = new Promise<string[]>((resolve) => signal.addEventListener('abort', () => resolve([])));
+  const values = await Promise.race([late, ask(kind, current, words, signal).catch(() => [])]);
+  // A name that a terminal would not show as it is cannot be typed either.
+  const safe = new Set(values.filter((value) => value.startsWith(current) && shown(value) === value));
+  process.stdout.write(
+    [...safe]
+      .sort()
+      .map((value) => `${value}\n`)
+      .join(''),
+  );
+}
+
+async function ask(kind: string, current: string, words: readonly string[], signal: AbortSignal): Promise<string[]> {
+  if (!isAsked(kind)) return [];
+  const { owner, tenant, ...globals } = optionsIn(words);
+  const settings = await loadSettings(globals);
+  const { connect } = await import('../../client/node.ts');
+  const store = storeOf(settings, configPathOf(globals));
+  const client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, store });
+  const question: Question = { client, current, tenant, signal };
+  if (owner !== undefined) {
+    const { idOf } = await import('../shared/who.ts');
+    question.owner = await idOf({ client, signal }, owner, { tenant });
+  }
+  return ANSWERS[kind](question);
+}
+
+function isAsked(kind: string): kind is Asked {
+  return Object.hasOwn(ANSWERS, kind);
+}
+
+/** Options that say who asks whom, as far as they are typed: `--server URL` or `--server=URL`. */
+function optionsIn(words: readonly string[]): GlobalOptions & { owner?: string; tenant?: string } {
+  const value = (name: string): string | undefined => {
+    const at = words.lastIndexOf(name);
+    return at >= 0 ? words[at + 1] : words.findLast((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
+  };
+  const secretFile = value('--client-secret-file');
+  const found = {
+    server: value('--server'),
+    clientId: value('--client-id'),
+    clientSecret: value('--client-secret'),
+    clientSecretFile: secretFile === '-' ? undefined : secretFile,
+    token: value('--token'),
+    ca: value('--ca'),
+    config: value('--config'),
+    owner: value('--owner'),
+    tenant: value('--tenant'),
+  };
+  return Object.fromEntries(Object.entries(found).filter(([, text]) => text !== undefined));
+}
+
+/** Up to the next slash, as shells complete folders. */
+async function files({ client, current, owner, signal }: Question): Promise<string[]> {
+  const names = new Set<string>();
+  let seen = 0;
+  for await (const { filename } of client.list({ prefix: current, owner, limit: 1000, signal })) {
+    const slash = filename.indexOf('/', current.length);
+    names.add(slash < 0 ? filename : filename.slice(0, slash + 1));
+    seen += 1;
+    if (seen >= MOST_FILES) break;
+  }
+  return [...names];
+}
+
+/** By their names, or by the ids of those who have none, or one that others have too. */
+async function clients({ client, tenant, signal }: Question): Promise<string[]> {
+  const all = await client.clients.list({ tenant, signal });
+  const named = (name: string | null) => all.filter((one) => one.name === name).length;
+  return all.map(({ client_id, name }) => (name !== null && named(name) === 1 ? name : client_id));
+}
+
+async function people({ client, tenant, signal }: Question): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { email, username, id } of client.users.list({ tenant, signal }))
+    found.push(email ?? username ?? id);
+  return found;
+}
+
+async function deliveries({ client, signal }: Question): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { id } of client.deliveries.list({ state: 'failed', signal })) {
+    found.push(id);
+    if (found.length >= MOST_DELIVERIES) break;
+  }
+  return found;
+}
+
+/** Who let oneself read files. */
+async function granters({ client, signal }: Question): Promise<string[]> {
+  return (await client.grants.list({ signal })).received.map(({ owner, owner_name: name }) => name ?? owner);
+}

@@ -1,0 +1,227 @@
+/** Where the server is and who asks: flags, then environment, then a private file. The command line's only reader of `process.env`. */
+import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import type { Credentials } from '../../client/calls/session.ts';
+import { throughLinks } from '../../client/files/links.ts';
+import { kindOf, NotRead, readSmallFileOrPipe } from '../../settings/small-file.ts';
+import { UsageError } from './exit.ts';
+
+/** The options that every command has. */
+export interface GlobalOptions {
+  server?: string;
+  clientId?: string;
+  clientSecret?: string;
+  clientSecretFile?: string;
+  token?: string;
+  ca?: string;
+  config?: string;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+export interface Settings {
+  server: string;
+  credentials: Credentials;
+  /** File with certificates of authorities that are trusted for this server. */
+  caFile?: string | undefined;
+  /** What is in it. */
+  ca?: string | undefined;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What one place (flags, environment, file) says. */
+interface Said extends Credentials {
+  server?: string | undefined;
+  caFile?: string | undefined;
+}
+
+export const DEFAULT_SERVER = 'http://localhost:8005';
+
+/** Throws `UsageError` for a file that others can read, or that is no settings file. */
+export async function loadSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
+  const path = configPathOf(options, env);
+  const stored = await readConfig(path, options.config !== undefined);
+  return withCa(choose([await saidByFlags(options), saidByEnvironment(env)], stored));
+}
+
+/** For `login`, which replaces the file and so does not mind what is in it. */
+export async function loginSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
+  return withCa(choose([await saidByFlags(options), saidByEnvironment(env)], {}));
+}
+
+function choose(places: readonly Said[], stored: Said): Settings {
+  const said = places.find((place) => place.server !== undefined) ?? stored;
+  const server = checkServer(said.server ?? DEFAULT_SERVER);
+  // What was stored for one server is no business of another.
+  const own = stored.server === undefined || checkServer(stored.server) === server ? stored : {};
+  const caFile = [...places, own].find((place) => place.caFile !== undefined)?.caFile;
+  return { server, credentials: chooseCredentials([...places, own]), ...(caFile === undefined ? {} : { caFile }) };
+}
+
+/** Throws `NotRead` for a file that cannot be read, `UsageError` for one without a certificate. */
+async function withCa(settings: Settings): Promise<Settings> {
+  const { caFile } = settings;
+  if (caFile === undefined) return settings;
+  const ca = await readGiven('The file of certificates', caFile);
+  if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ...settings, ca };
+  throw new UsageError(`${caFile} holds no certificate; it should have a line -----BEGIN CERTIFICATE-----`);
+}
+
+async function saidByFlags(options: GlobalOptions): Promise<Said> {
+  const { server, token, clientId, clientSecret, clientSecretFile, ca: caFile } = options;
+  return { server, token, clientId, clientSecret: clientSecret ?? (await secretFrom(clientSecretFile)), caFile };
+}
+
+function saidByEnvironment(env: Environment): Said {
+  // An empty variable counts as absent.
+  return {
+    server: env.LADING_SERVER || undefined,
+    token: env.LADING_TOKEN || undefined,
+    clientId: env.LADING_CLIENT_ID || undefined,
+    clientSecret: env.LADING_CLIENT_SECRET || undefined,
+    caFile: env.LADING_CA || undefined,
+  };
+}
+
+/** The settings file, whether it is there or not. */
+export function configPathOf(options: GlobalOptions, env: Environment = process.env): string {
+  const folder = env.XDG_CONFIG_HOME || join(homedir(), '.config');
+  return options.config ?? (env.LADING_CONFIG || join(folder, 'lading', 'config.json'));
+}
+
+/**
+ * The first place that names a token or a client decides who asks; a secret may come from a place after it, so that
+ * `--client-id` goes with `LADING_CLIENT_SECRET`.
+ */
+function chooseCredentials(places: readonly Said[]): Credentials {
+  const first = places.findIndex(({ token, clientId }) => token !== undefined || clientId !== undefined);
+  const place = places[first];
+  if (place === undefined) return {};
+  const { token, clientId } = place;
+  if (clientId === undefined) return { token };
+  const withSecret = places
+    .slice(first)
+    .find((later) => later.clientSecret !== undefined && (later.clientId === undefined || later.clientId === clientId));
+  const before = places.slice(0, first).find(({ clientSecret }) => clientSecret !== undefined);
+  return { token, clientId, clientSecret: before?.clientSecret ?? withSecret?.clientSecret };
+}
+
+/** Stores what `login` found out, readable by its owner alone, whole or not at all. */
+export async function writeConfig(
+  named: string,
+  config: { server: string; clientId: string; clientSecret: string; caFile?: string | undefined },
+): Promise<void> {
+  const path = await throughLinks(named);
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const next = `${path}.${process.pid}.new`;
+  const file = await open(next, 'wx', 0o600);
+  try {
+    const { server, clientId, clientSecret, caFile } = config;
+    const ca = caFile === undefined ? {} : { ca: resolve(caFile) };
+    const stored = { server, client_id: clientId, client_secret: clientSecret, ...ca };
+    await file.chmod(0o600);
+    await file.writeFile(`${JSON.stringify(stored, null, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(next, path);
+}
+
+async function readConfig(path: string, named: boolean): Promise<Said> {
+  const text = await readPrivate(path).catch((error: unknown) => {
+    if (error instanceof UsageError) throw error;
+    if (!named && error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw new UsageError(`The settings file ${path} ${whyNot(error)}.`);
+  });
+  if (text === null) return {};
+  const config = parse(path, text);
+  const field = (key: string): string | undefined => {
+    const value = config[key];
+    if (value === undefined || typeof value === 'string') return value;
+    throw new UsageError(`In ${path}, ${key} must be a text.`);
+  };
+  return {
+    server: field('server'),
+    token: field('token'),
+    clientId: field('client_id'),
+    clientSecret: field('client_secret'),
+    caFile: field('ca'),
+  };
+}
+
+/**
+ * The text of a file, or of a pipe, that the person named.
+ * @param what goes before its path in the error: `The file of the secret`
+ * @throws NotRead, with a whole sentence
+ */
+export async function readGiven(what: string, path: string): Promise<string> {
+  try {
+    return (await readSmallFileOrPipe(path)).toString('utf8');
+  } catch (error) {
+    if (!(error instanceof NotRead)) throw error;
+    throw new NotRead(`${what}, ${path}, ${error.message}.`, error.code);
+  }
+}
+
+/** `cannot be read (ENOENT)`, `is a folder` */
+function whyNot(error: unknown): string {
+  if (error instanceof NotRead) return error.message;
+  const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
+  return `cannot be read${code}`;
+}
+
+async function readPrivate(path: string): Promise<string> {
+  const stats = await stat(path);
+  const { mode } = stats;
+  if (!stats.isFile() && !stats.isFIFO()) throw new UsageError(`The settings file ${path} is ${kindOf(stats)}.`);
+  // Windows has no such bits.
+  if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
+    const shown = (mode & 0o777).toString(8).padStart(4, '0');
+    throw new UsageError(
+      `${path} holds a secret and others may read or change it (mode ${shown}). Run: chmod 600 ${path}`,
+    );
+  }
+  return (await readSmallFileOrPipe(path)).toString('utf8');
+}
+
+function parse(path: string, text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  } catch {
+    // Said below.
+  }
+  throw new UsageError(`${path} is not a JSON object with server, client_id and client_secret.`);
+}
+
+/** Reads a secret from a file, or from standard input for `-`; one line end after it is not part of it. */
+export async function secretFrom(path: string | undefined): Promise<string | undefined> {
+  if (path === undefined) return undefined;
+  const text =
+    path === '-'
+      ? await readAll(process.stdin)
+      : await readGiven('The file of the secret', path).catch((error: Error) => {
+          throw new UsageError(error.message);
+        });
+  const secret = text.replace(/\r?\n$/, '');
+  if (secret === '') throw new UsageError('The file of the secret is empty.');
+  return secret;
+}
+
+function checkServer(server: string): string {
+  let url: URL;
+  try {
+    url = new URL(server.endsWith('/') ? server : `${server}/`);
+  } catch {
+    throw new UsageError(`${server} is not the address of a server; write something like https://files.example.org`);
+  }
+  if (!/^https?:$/.test(url.protocol)) {
+    const bare = server.replace(/^[\w+.-]+:\/\//, '');
+    throw new UsageError(`The address of the server must start with http:// or https://, as http://${bare}`);
+  }
+  return url.href;
+}

@@ -1,0 +1,118 @@
+/** How values are written on the command line, and shown to people. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { FileStatus, RangeRequest, Role } from '../../client/client.ts';
+import { bytesOf } from '../../protocol/sizes.ts';
+import { shown } from './terminal.ts';
+
+/** From least to most. The server decides who may hand them out. */
+export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies readonly Role[];
+
+/** A hundred years. Without a bound the digits could be taken for infinity, which JSON writes as null: for ever. */
+const LONGEST_TIME_MS = 36_500 * 86_400_000;
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** What a file is in one word: its status, or `parked` for an unfinished upload that nothing has arrived for. */
+export function stateOf({ stale, damaged, status }: FileStatus): string {
+  if (damaged === true) return 'damaged';
+  return stale === true ? 'parked' : status;
+}
+
+/** As `bytesOf`, to the next whole byte; at least one. */
+export function parseSize(text: string): number {
+  const bytes = Math.round(bytesOf(text) ?? 0);
+  if (!Number.isSafeInteger(bytes) || bytes < 1) {
+    throw new InvalidArgumentError('Write a size such as 1048576, 512K, 8MiB or 5MB.');
+  }
+  return bytes;
+}
+
+export function parseCount(text: string): number {
+  const count = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (count < 1) throw new InvalidArgumentError('Write a whole number from 1.');
+  return count;
+}
+
+/** As `parseCount`, for numbers of things that are cheap. */
+export function parseMany(text: string): number {
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (count < 1) throw new InvalidArgumentError('Write a whole number from 1.');
+  return count;
+}
+
+/** Milliseconds from `90`, `90s`, `15m`, `1h`, `2d`; 0 is allowed. */
+export function parseDuration(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim());
+  const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? 's'];
+  if (match === null || unit === undefined) throw new InvalidArgumentError('Write a time such as 90s, 15m, 1h or 2d.');
+  const ms = Number(match[1]) * unit;
+  if (ms > LONGEST_TIME_MS) throw new InvalidArgumentError('A time is at most 36500 days.');
+  return ms;
+}
+
+/** An entity tag as `status` shows it, or without the quotation marks that a shell took away; `*`: any version. */
+export function parseEtag(text: string): string {
+  const bare = text.startsWith('"') && text.endsWith('"') && text.length > 1 ? text.slice(1, -1) : text;
+  if (bare === '*') return '*';
+  if (!/^[\x21\x23-\x7e]+$/.test(bare)) throw new InvalidArgumentError('Write the ETag that status shows.');
+  return `"${bare}"`;
+}
+
+/** The options of every transfer; in the values they are `retryFor` and `progressEvery`, both milliseconds. */
+export function addTransferOptions(command: Command): Command {
+  const time = (flags: string, help: string, ms: number, shown: string) =>
+    new Option(`${flags} <time>`, help).argParser(parseDuration).default(ms, shown);
+  return command
+    .addOption(time('--retry-for', 'give up after so long without progress', 3_600_000, '1h'))
+    .addOption(time('--progress-every', 'between progress lines when not on a terminal', 5_000, '5s'));
+}
+
+/** `100-199` (inclusive), `100-` (to the end) or `-100` (the last 100 bytes). */
+export function parseRange(text: string): RangeRequest {
+  const match = /^(\d{0,15})-(\d{0,15})$/.exec(text.trim());
+  const [first = '', last = ''] = match?.slice(1) ?? [];
+  if (first !== '' && last === '') return { start: Number(first) };
+  if (first === '' && last !== '' && Number(last) > 0) return { suffix: Number(last) };
+  if (first !== '' && last !== '' && Number(first) <= Number(last)) return { start: Number(first), end: Number(last) };
+  throw new InvalidArgumentError(
+    'Write a range such as 0-99 (the first 100 bytes), 100- (from there on) or -100 (the last 100).',
+  );
+}
+
+/** `7 B`, `1.5 MiB`, `312 GiB`. */
+export function formatSize(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1023.95 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+/** `0:07`, `12:40`, `3:05:00`. */
+export function formatSeconds(seconds: number): string {
+  const whole = Math.ceil(seconds);
+  const pad = (n: number) => String(n).padStart(2, '0');
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60
+    ? `${minutes}:${pad(whole % 60)}`
+    : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
+}
+
+/** Rows with their columns aligned, each cell on its line and harmless on a terminal; `right` lists the columns of numbers. */
+export function table(texts: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const rows = texts.map((row) => row.map(shown));
+  const widths: number[] = [];
+  for (const row of rows) {
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length);
+    });
+  }
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, i) => (right.includes(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0)))
+      .join('  ')
+      .trimEnd();
+  return rows.map(line).join('\n');
+}

@@ -1,0 +1,73 @@
+/** How people sign in from a browser, before there is a token: by password, or by the cookie that renews a sign-in. */
+import type { OutsideProviders } from '../../protocol/schemas/identity/federation.ts';
+import type { SignedIn } from '../../protocol/schemas/identity/people.ts';
+import { parseObject, problemOf } from '../transport/failures.ts';
+import { fetchTransport } from '../transport/fetch.ts';
+import { readText, type Transport, type TransportResponse } from '../transport/transport.ts';
+
+const IDLE_MS = 60_000;
+
+export class PeopleDoor {
+  readonly #base: URL;
+  readonly #transport: Transport;
+
+  /** @param server with a slash at its end */
+  constructor(server: string, transport: Transport = fetchTransport()) {
+    this.#base = new URL(server);
+    this.#transport = transport;
+  }
+
+  /** Throws `unauthorized`, `rate_limited`, NetworkError. */
+  signIn(email: string, password: string): Promise<SignedIn> {
+    return this.#post('v1/auth/login', { email, password });
+  }
+
+  /** By the cookie of a sign-in before; it then has a new one. Throws `unauthorized`. */
+  renew(): Promise<SignedIn> {
+    return this.#post('v1/auth/refresh', {});
+  }
+
+  /** Ends the sign-in of the cookie. */
+  async signOut(): Promise<void> {
+    await this.#post('v1/auth/logout', {});
+  }
+
+  /** Ends the sign-in that an access token is of; the cookies stay. Throws `unauthorized`. */
+  async endSession(token: string): Promise<void> {
+    const headers = { authorization: `Bearer ${token}` };
+    await this.#answer(await this.#send('GET', 'logout', undefined, headers));
+  }
+
+  /** Outside providers that people may sign in through. */
+  async providers(): Promise<OutsideProviders['providers']> {
+    const answer: OutsideProviders = await this.#answer(await this.#send('GET', 'v1/auth/providers'));
+    return answer.providers;
+  }
+
+  async #post<T>(path: string, body: object): Promise<T> {
+    return await this.#answer(await this.#send('POST', path, new TextEncoder().encode(JSON.stringify(body))));
+  }
+
+  #send(
+    method: 'GET' | 'POST',
+    path: string,
+    body?: Uint8Array<ArrayBuffer>,
+    fields: Record<string, string> = {},
+  ): Promise<TransportResponse> {
+    const headers = body ? { ...fields, 'content-type': 'application/json' } : fields;
+    const url = new URL(path, this.#base).href;
+    return this.#transport.request({
+      method,
+      url,
+      headers,
+      idleMs: IDLE_MS,
+      signal: undefined,
+      ...(body ? { body: [body] } : {}),
+    });
+  }
+
+  async #answer<T>(response: TransportResponse): Promise<T> {
+    if (response.status >= 300) throw await problemOf(response);
+    return parseObject(await readText(response)) as T;
+  }
+}

@@ -1,0 +1,285 @@
+/**
+ * The download that goes on after any interruption: ranges in parallel into a sink that remembers what it has, all of one version of
+ * the file (its ETag, for a part its id). A file that is replaced meanwhile starts over; two versions never mix.
+ */
+import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
+import type { FileCalls } from '../calls/files.ts';
+import type { RangeRequest } from '../calls/options.ts';
+import { isTransient, NetworkError, VerificationError } from '../transport/failures.ts';
+import { Meter, type Progress } from './meter.ts';
+import { Plan } from './plan.ts';
+import { Patience, type RetryNotice, type RetryOptions } from './retry.ts';
+import { describe, isOf, isReplaced, locate, replaced, unasked, type Version } from './versions.ts';
+
+/** Bytes that a sink holds, with the CRC-32 of exactly these. */
+export interface StoredRun extends Extent {
+  crc32: number;
+}
+
+/** Where the bytes go. Calls of `write` overlap, for different bytes. Positions count from the first byte that is wanted. */
+export interface DownloadSink {
+  /** True when the finished file is there already and is this version. */
+  has(version: Version): Promise<boolean>;
+  /** Gets ready for this version; what an earlier run stored of it and is still intact. Anything else is forgotten. */
+  open(version: Version): Promise<StoredRun[]>;
+  write(pieces: readonly Uint8Array[], position: number): Promise<void>;
+  /** Remembers for a later run what was written. */
+  save(runs: readonly StoredRun[]): Promise<void>;
+  /** Everything is there: makes it durable and puts it in its place. */
+  finish(): Promise<void>;
+  /** Forgets everything. */
+  discard(): Promise<void>;
+  /** Releases what is open; what was saved stays. */
+  close(): Promise<void>;
+}
+
+export interface DownloadOptions extends RetryOptions {
+  /** Only these bytes, also of a file that is still arriving; the target then begins with the first of them. */
+  range?: RangeRequest | undefined;
+  /** Bytes a request, at most; default 32 MiB. */
+  chunkSize?: number | undefined;
+  /** Requests at once; default 4. */
+  parallel?: number | undefined;
+  owner?: string | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: Progress) => void) | undefined;
+  onRetry?: ((notice: RetryNotice) => void) | undefined;
+  /** The file was replaced on the server while it was on its way. */
+  onRestart?: (() => void) | undefined;
+}
+
+export interface DownloadResult extends Version {
+  /** The same content was there already; nothing was asked for. */
+  already: boolean;
+  /** Bytes that earlier runs had brought. */
+  resumed: number;
+  /** Bytes that this run brought. */
+  received: number;
+}
+
+const LARGEST_PIECE = 32 * 1024 * 1024;
+const SMALLEST_PIECE = 1024 * 1024;
+const DEFAULT_PARALLEL = 4;
+/** Bytes that are collected before they are written. */
+const BATCH = 1024 * 1024;
+/** At most this much work is lost when the process is killed. */
+const SAVE_EVERY_MS = 1000;
+/** A file that is replaced again and again while it is read: at some point somebody should look at it. */
+const MOST_VERSIONS = 10;
+
+/** Throws `LadingError`, `NetworkError` (after `retryForMs` without progress), `VerificationError`. */
+export async function downloadTo(
+  client: FileCalls,
+  name: string,
+  sink: DownloadSink,
+  options: DownloadOptions,
+): Promise<DownloadResult> {
+  const patience = new Patience(options, options.signal, options.onRetry);
+  const { range } = options;
+  try {
+    for (let versions = 1; ; versions += 1) {
+      const version = await patience.persist(async () =>
+        range ? locate(client, name, range, options) : describe(client, name, options),
+      );
+      if (await sink.has(version)) return { ...version, already: true, resumed: 0, received: 0 };
+      try {
+        return await new VersionDownload(client, name, sink, version, options).run();
+      } catch (error) {
+        if (!isReplaced(error) || versions >= MOST_VERSIONS) throw error;
+        options.onRestart?.();
+      }
+    }
+  } finally {
+    await sink.close();
+  }
+}
+
+class VersionDownload {
+  readonly #client: FileCalls;
+  readonly #name: string;
+  readonly #sink: DownloadSink;
+  readonly #version: Version;
+  readonly #options: DownloadOptions;
+  readonly #stop = new AbortController();
+  readonly #patience: Patience;
+  readonly #meter: Meter;
+  readonly #plan = new Plan();
+  readonly #stored = new ExtentSet();
+  #resumed = 0;
+  #savedBytes = 0;
+  #saving: Promise<void> = Promise.resolve();
+
+  constructor(client: FileCalls, name: string, sink: DownloadSink, version: Version, options: DownloadOptions) {
+    this.#client = client;
+    this.#name = name;
+    this.#sink = sink;
+    this.#version = version;
+    this.#options = options;
+    this.#patience = new Patience(options, this.#stop.signal, options.onRetry);
+    this.#meter = new Meter(version.size);
+  }
+
+  async run(): Promise<DownloadResult> {
+    const { signal } = this.#options;
+    const abort = () => this.#stop.abort(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    const saving = setInterval(() => void this.#save().catch((error) => this.#stop.abort(error)), SAVE_EVERY_MS);
+    try {
+      await this.#begin();
+      const parallel = this.#options.parallel ?? DEFAULT_PARALLEL;
+      await Promise.all(Array.from({ length: parallel }, async () => this.#work()));
+      this.#stop.signal.throwIfAborted();
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      clearInterval(saving);
+      await this.#save();
+    }
+    return this.#finish();
+  }
+
+  async #begin(): Promise<void> {
+    for (const run of await this.#sink.open(this.#version)) this.#stored.add(run, run.crc32);
+    const { size } = this.#version;
+    const { gaps } = this.#stored.gaps(size, Number.MAX_SAFE_INTEGER);
+    this.#plan.reset(
+      gaps.map(([start, end]) => ({ start, end })),
+      [],
+    );
+    this.#resumed = this.#stored.bytes;
+    this.#meter.begin(this.#resumed);
+    this.#report();
+  }
+
+  async #finish(): Promise<DownloadResult> {
+    const { size, crc32 } = this.#version;
+    const whole = this.#stored.whole(size);
+    if (whole === null || (crc32 !== null && whole !== crc32)) {
+      await this.#sink.discard();
+      throw new VerificationError('What arrived does not have the checksum of the file. Download it again.');
+    }
+    await this.#sink.finish();
+    return { ...this.#version, crc32: whole, already: false, resumed: this.#resumed, received: size - this.#resumed };
+  }
+
+  async #work(): Promise<void> {
+    const { size } = this.#version;
+    const share = Math.ceil(size / (this.#options.parallel ?? DEFAULT_PARALLEL));
+    const most = Math.max(1, this.#options.chunkSize ?? Math.min(LARGEST_PIECE, Math.max(SMALLEST_PIECE, share)));
+    try {
+      for (;;) {
+        this.#stop.signal.throwIfAborted();
+        const piece = this.#plan.take(most);
+        if (piece === null) return;
+        const rest = { ...piece };
+        try {
+          await this.#fetch(rest);
+        } catch (error) {
+          if (rest.start <= rest.end) this.#plan.put(rest);
+          this.#stop.signal.throwIfAborted();
+          if (!isTransient(error)) throw error;
+          await this.#patience.wait(error);
+        }
+      }
+    } catch (error) {
+      this.#stop.abort(error);
+    }
+  }
+
+  /** Fetches `rest` and writes it; whatever happens, `rest` then says what is still to be fetched. */
+  async #fetch(rest: Extent): Promise<void> {
+    const { etag, part } = this.#version;
+    const { owner } = this.#options;
+    const offset = part?.extent.start ?? 0;
+    const { signal } = this.#stop;
+    const download = await this.#client.download(this.#name, {
+      range: { start: rest.start + offset, end: rest.end + offset },
+      // A weak ETag (some proxies weaken it) never matches; then the answer's own is compared below.
+      ifMatch: part === undefined && etag?.startsWith('"') ? etag : undefined,
+      owner,
+      signal,
+    });
+    try {
+      const ours = part
+        ? await isOf(this.#client, this.#name, part.id, download.etag, { owner, signal })
+        : download.etag === etag;
+      if (!ours) throw replaced();
+      const { extent } = download;
+      if (extent === null || extent.start !== rest.start + offset || extent.end > rest.end + offset) throw unasked();
+    } catch (error) {
+      download.discard();
+      throw error;
+    }
+    const batch = new Batch(this.#client.crc32);
+    try {
+      for await (const bytes of download.body) {
+        batch.add(bytes);
+        this.#meter.moved(bytes.length);
+        this.#report();
+        if (batch.bytes >= BATCH) await this.#write(batch, rest);
+      }
+    } finally {
+      // What did arrive before a failure need not come again.
+      await this.#write(batch, rest);
+    }
+    if (rest.start <= rest.end) throw new NetworkError('The answer ended before its time.');
+  }
+
+  async #write(batch: Batch, rest: Extent): Promise<void> {
+    const { pieces, bytes, crc } = batch.take();
+    if (bytes === 0) return;
+    this.#meter.moved(-bytes);
+    const extent = { start: rest.start, end: rest.start + bytes - 1 };
+    if (lengthOf(rest) < bytes) throw new VerificationError('The server sent more than was asked for.');
+    await this.#sink.write(pieces, extent.start);
+    rest.start = extent.end + 1;
+    this.#stored.add(extent, crc);
+    this.#patience.progress();
+    this.#meter.confirmed(this.#stored.bytes);
+    this.#report();
+  }
+
+  /** One at a time, and only when there is something new. */
+  #save(): Promise<void> {
+    this.#saving = this.#saving.then(async () => {
+      if (this.#savedBytes === this.#stored.bytes) return;
+      this.#savedBytes = this.#stored.bytes;
+      await this.#sink.save([...this.#stored.entries()].map((run) => ({ ...run })));
+    });
+    return this.#saving;
+  }
+
+  #report(): void {
+    this.#options.onProgress?.(this.#meter.progress());
+  }
+}
+
+/** Bytes as they come from the network, until they are worth a write. */
+class Batch {
+  readonly #crc32: FileCalls['crc32'];
+  #pieces: Uint8Array[] = [];
+  #bytes = 0;
+  #crc = 0;
+
+  constructor(crc32: FileCalls['crc32']) {
+    this.#crc32 = crc32;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(piece: Uint8Array): void {
+    this.#pieces.push(piece);
+    this.#bytes += piece.length;
+    this.#crc = this.#crc32(piece, this.#crc);
+  }
+
+  take(): { pieces: Uint8Array[]; bytes: number; crc: number } {
+    const taken = { pieces: this.#pieces, bytes: this.#bytes, crc: this.#crc };
+    this.#pieces = [];
+    this.#bytes = 0;
+    this.#crc = 0;
+    return taken;
+  }
+}

@@ -1,0 +1,51 @@
+/** A file, or a range of it, as one stream of bytes in order, which goes on where it broke off. */
+
+import type { FileCalls } from '../calls/files.ts';
+import { isTransient, VerificationError } from '../transport/failures.ts';
+import { follow } from './follow.ts';
+import { Meter } from './meter.ts';
+import { Patience } from './retry.ts';
+import type { StreamOptions } from './stream-options.ts';
+import { describe, idOf, locate, readPart } from './versions.ts';
+
+export type { StreamOptions, StreamProgress } from './stream-options.ts';
+
+/**
+ * Yields the bytes. Throws `precondition_failed` when the file was replaced half way, and, for a whole file, `VerificationError` after
+ * the last byte when the CRC-32 disagrees.
+ */
+export async function* stream(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
+  if (options.follow) {
+    if (options.range) throw new TypeError('follow starts with the first byte and does not go with a range');
+    yield* follow(client, name, options);
+    return;
+  }
+  const { range, onProgress } = options;
+  const patience = new Patience(options, options.signal, options.onRetry);
+  const version = await patience.persist(async () =>
+    range ? locate(client, name, range, options) : describe(client, name, options),
+  );
+  const { size } = version;
+  const { id, extent } = version.part ?? { id: idOf(version.etag ?? ''), extent: { start: 0, end: size - 1 } };
+  const meter = new Meter(size);
+  let at = extent.start;
+  let crc = 0;
+  while (at <= extent.end) {
+    try {
+      for await (const bytes of readPart(client, name, { id, extent: { start: at, end: extent.end } }, options)) {
+        at += bytes.length;
+        crc = client.crc32(bytes, crc);
+        patience.progress();
+        meter.confirmed(at - extent.start);
+        onProgress?.(meter.progress());
+        yield bytes;
+      }
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      await patience.wait(error);
+    }
+  }
+  if (version.crc32 !== null && version.crc32 !== crc) {
+    throw new VerificationError('What arrived does not have the checksum of the file. Download it again.');
+  }
+}

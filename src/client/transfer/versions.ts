@@ -1,0 +1,148 @@
+/**
+ * Which version of a file bytes belong to. A complete file is told by its ETag. A range may be of a file that is still arriving, which
+ * has none, or whose ETag changes with every byte that is added: there the file's id counts, under which no byte ever changes.
+ */
+import { LadingError } from '../../errors.ts';
+import { parseHex32 } from '../../protocol/crc32.ts';
+import type { Extent } from '../../protocol/extents.ts';
+import type { FileCalls } from '../calls/files.ts';
+import type { CallOptions, RangeRequest } from '../calls/options.ts';
+import { NetworkError, VerificationError } from '../transport/failures.ts';
+
+/** A range of one version of a file. */
+export interface Part {
+  id: string;
+  extent: Extent;
+}
+
+/** One version of a file on the server, or a part of it. */
+export interface Version {
+  /** Null for a part of a file that is still arriving. */
+  etag: string | null;
+  /** Bytes of the file, or of the part. */
+  size: number;
+  /** CRC-32 of these, null when the server does not say. */
+  crc32: number | null;
+  /** Absent: the whole file. */
+  part?: Part;
+}
+
+/** The version of a file that a download would get now. Throws `not_found`, `not_complete`. */
+export async function describe(
+  client: FileCalls,
+  name: string,
+  options: CallOptions,
+): Promise<Version & { etag: string }> {
+  const info = await client.head(name, options).catch(async (error: unknown) => {
+    if (!(error instanceof LadingError) || error.status !== 404) throw error;
+    const status = await client.status(name, options);
+    if (status.status === 'pending') throw new LadingError('not_found', `There is no file named ${name}.`);
+    const members = { missing: status.missing, missing_more: status.missing_more };
+    throw new LadingError(
+      'not_complete',
+      `${name} is not complete yet; ranges that have arrived can be read.`,
+      members,
+    );
+  });
+  if (info.size === null || info.etag === null)
+    throw new NetworkError('The server does not say which version of the file this is.');
+  const { size, etag } = info;
+  const status = await client.status(name, options);
+  // While a replacement is under way the status describes that; the ETag of ours ends in the CRC-32 too.
+  const crc32 = status.etag === etag ? status.crc32 : (/-([0-9a-f]{8})"$/.exec(etag)?.[1] ?? null);
+  return { etag, size, crc32: crc32 === null ? null : parseHex32(crc32) };
+}
+
+/**
+ * What a range means now: which bytes, of which version. Asks for a single byte, whose answer tells the size too. Throws `not_found`,
+ * `not_complete` (with `missing` where it is known), `range_not_satisfiable`.
+ */
+export async function locate(
+  client: FileCalls,
+  name: string,
+  range: RangeRequest,
+  { owner, signal }: CallOptions,
+): Promise<Version & { part: Part }> {
+  const probe = 'suffix' in range ? { suffix: 1 } : { start: range.start, end: range.start };
+  const { etag, size, extent: sent, discard } = await client.download(name, { range: probe, owner, signal });
+  discard();
+  if (sent === null) throw unasked();
+  const extent = extentOf(range, size);
+  if (etag !== null) return { etag, size: lengthOf(extent), crc32: null, part: { id: idOf(etag), extent } };
+  const { id, missing } = await client.status(name, { owner, signal });
+  if (id === null) throw new LadingError('not_found', `There is no file named ${name}.`);
+  const gaps = missing.filter(([start, end]) => start <= extent.end && end >= extent.start);
+  if (gaps.length > 0) {
+    throw new LadingError('not_complete', 'Not all bytes of this range have arrived yet.', { missing: gaps });
+  }
+  return { etag, size: lengthOf(extent), crc32: null, part: { id, extent } };
+}
+
+function extentOf(range: RangeRequest, size: number | null): Extent {
+  if ('suffix' in range && size !== null) return { start: Math.max(0, size - range.suffix), end: size - 1 };
+  const asked = 'suffix' in range ? undefined : range.end;
+  if ('suffix' in range || (asked === undefined && size === null)) {
+    throw new LadingError('not_complete', 'The size of the file is not known yet; say where the range ends.');
+  }
+  const last = size === null ? Number.MAX_SAFE_INTEGER : size - 1;
+  return { start: range.start, end: Math.min(asked ?? last, last) };
+}
+
+function lengthOf({ start, end }: Extent): number {
+  return end - start + 1;
+}
+
+/** The id in an ETag of ours, `"ID-SIZE-CRC32"`, also where a proxy made it a weak one; of a stranger's all of it. */
+export function idOf(etag: string): string {
+  return /^(?:W\/)?"(.+)-\d+-[0-9a-f]{8}"$/.exec(etag)?.[1] ?? etag;
+}
+
+/**
+ * True when an answer whose header section has arrived is of the version `id`, which was there before the answer was asked for. An
+ * answer without ETag is of an unfinished file, the one that is still there afterwards: an id never comes back.
+ */
+export async function isOf(
+  client: FileCalls,
+  name: string,
+  id: string,
+  etag: string | null,
+  { owner, signal }: CallOptions,
+): Promise<boolean> {
+  return (etag === null ? (await client.status(name, { owner, signal })).id : idOf(etag)) === id;
+}
+
+/** One request for bytes `extent` of a version. Throws `precondition_failed` before the first byte when it is not there any more. */
+export async function* readPart(
+  client: FileCalls,
+  name: string,
+  { id, extent: { start, end } }: Part,
+  { owner, signal }: CallOptions,
+): AsyncGenerator<Uint8Array> {
+  const download = await client.download(name, { range: { start, end }, owner, signal });
+  try {
+    if (!(await isOf(client, name, id, download.etag, { owner, signal }))) throw replaced();
+    const { extent } = download;
+    if (extent === null || extent.start !== start || extent.end > end) throw unasked();
+    let left = lengthOf({ start, end });
+    for await (const bytes of download.body) {
+      left -= bytes.length;
+      if (left < 0) throw new VerificationError('The server sent more than was asked for.');
+      yield bytes;
+    }
+    if (left > 0) throw new NetworkError('The answer ended before its time.');
+  } finally {
+    download.discard();
+  }
+}
+
+export function isReplaced(error: unknown): boolean {
+  return error instanceof LadingError && error.code === 'precondition_failed';
+}
+
+export function replaced(): LadingError {
+  return new LadingError('precondition_failed', 'The file was replaced on the server while it was being read.');
+}
+
+export function unasked(): VerificationError {
+  return new VerificationError('The server does not send the range that was asked for.');
+}

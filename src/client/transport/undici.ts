@@ -1,0 +1,90 @@
+/**
+ * The transport of Node: undici's `request`, which unlike `fetch` does not keep a sent body, and tells how much of it is out.
+ */
+import { Readable } from 'node:stream';
+import { Routes } from './connections.ts';
+import { NetworkError } from './failures.ts';
+import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
+import type { UndiciOptions } from './undici-options.ts';
+
+/** Small enough that a slow but living link writes one within the idle limit, large enough to cost nothing on a fast one. */
+const SLICE = 64 * 1024;
+
+export type { UndiciOptions } from './undici-options.ts';
+
+export function undiciTransport(options: UndiciOptions = {}): Transport {
+  const routes = new Routes(options);
+  return {
+    request: (request) => request_(routes, request),
+    close: () => routes.close(),
+  };
+}
+
+async function request_(routes: Routes, request: TransportRequest): Promise<TransportResponse> {
+  const { body, signal, idleMs } = request;
+  signal?.throwIfAborted();
+  const length = body?.reduce((sum, part) => sum + part.length, 0) ?? 0;
+  const url = new URL(request.url);
+  const failed = async (error: unknown): Promise<unknown> => {
+    if (signal?.aborted) return signal.reason;
+    return error instanceof NetworkError ? error : routes.failure(url, error);
+  };
+  try {
+    const response = await routes.send(url, {
+      method: request.method,
+      headers: body === undefined ? request.headers : { ...request.headers, 'content-length': String(length) },
+      body: () => (length > 0 && body !== undefined ? slices(body, request.onSent) : null),
+      // undici counts a written slice as a sign of life, so this is a limit on silence, not on the whole request.
+      headersTimeout: idleMs,
+      bodyTimeout: idleMs,
+      ...(signal ? { signal } : {}),
+    });
+    return {
+      status: response.statusCode,
+      header: (name) => {
+        const value = response.headers[name];
+        return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value;
+      },
+      body: read(response.body, failed),
+      // A short rest is read, so that the connection lives on; a long one costs more than a new connection.
+      discard: () => void response.body.dump({ limit: SLICE }).catch(() => {}),
+    };
+  } catch (error) {
+    throw await failed(error);
+  }
+}
+
+/** The parts as a stream of slices, without a copy. */
+function slices(parts: readonly Uint8Array[], onSent: ((bytes: number) => void) | undefined): Readable {
+  let part = 0;
+  let at = 0;
+  return new Readable({
+    highWaterMark: SLICE,
+    read() {
+      const bytes = parts[part];
+      if (bytes === undefined) {
+        this.push(null);
+        return;
+      }
+      const slice = bytes.subarray(at, at + SLICE);
+      at += slice.length;
+      if (at >= bytes.length) {
+        part += 1;
+        at = 0;
+      }
+      onSent?.(slice.length);
+      this.push(slice);
+    },
+  });
+}
+
+async function* read(
+  body: AsyncIterable<Uint8Array>,
+  failed: (error: unknown) => Promise<unknown>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const piece of body) yield piece;
+  } catch (error) {
+    throw await failed(error);
+  }
+}

@@ -1,0 +1,126 @@
+/** Builds a whole server from its settings. Only this folder makes rooms known to each other. */
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { openClock } from '../clock/persistent-clock.ts';
+import { timetable } from '../clock/schedule.ts';
+import type { Clock } from '../contracts.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { ServerState } from '../http/deps.ts';
+import { createLog } from '../http/observe/log.ts';
+import { LogOutput } from '../http/observe/log-output.ts';
+import type { MetricName } from '../http/observe/metric-help.ts';
+import { Pump } from '../http/send/downloads.ts';
+import { buildServer } from '../http/server.ts';
+import type { Config } from '../settings/config.ts';
+import { type DiskStore, type DiskStoreOptions, openDiskStore } from '../storage/disk/store.ts';
+import { type Lifecycle, lifecycle } from './lifecycle.ts';
+import { federatedProviders } from './outgoing.ts';
+import { reload } from './reload.ts';
+import { openRooms, type Rooms } from './rooms.ts';
+import { sweep } from './sweep.ts';
+
+/** A whole server. */
+export interface App extends Lifecycle {
+  server: FastifyInstance;
+  engine: Engine;
+  log: Logger;
+  /** Resolves when the data directory was moved, unmounted or replaced. The process then has to end. */
+  readonly lost: Promise<void>;
+  /** Reads the TLS certificate and key again, for new connections, and reopens the log file. Failures are logged; the old one stays in use. */
+  reload(): void;
+  /** Waits up to half a second for the log to be written. For the very end of the process. */
+  writeLastLines(): void;
+}
+
+/** What tests put in place of the real thing. */
+export interface Substitutes {
+  clock?: Clock;
+  disk?: DiskStoreOptions['disk'];
+  threads?: DiskStoreOptions['threads'];
+  log?: Logger;
+  /** How long a followed download waits for the next change of its file, in milliseconds. */
+  followSilenceMs?: number;
+}
+
+const FOLLOW_SILENCE_MS = 60_000;
+
+/**
+ * Opens the data directory and builds the server; nothing listens yet.
+ * @throws DirectoryInUse, Error when the log file cannot be written, and what the disk fails with
+ */
+export async function compose(config: Config, substitutes: Substitutes = {}): Promise<App> {
+  const output = logOutput(config);
+  const log = substitutes.log ?? createLog(config.logLevel, output);
+  const warn = (message: string, details: object): void => log.warn(details, message);
+  const store = await openDiskStore({
+    dataDir: config.dataDir,
+    workers: config.workers,
+    ...(substitutes.disk ? { disk: substitutes.disk } : {}),
+    ...(substitutes.threads ? { threads: substitutes.threads } : {}),
+  });
+  try {
+    const kept = await openClock(store.dateBox, warn);
+    const clock = substitutes.clock ?? kept.clock;
+    const rooms = await openRooms({ config, store, clock, log, warn });
+    let state: ServerState = 'starting';
+    // Half of what uploads may hold, so that neither side can starve the other.
+    const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
+    const server = buildServer({
+      ...rooms,
+      config,
+      downloads,
+      followSilenceMs: substitutes.followSilenceMs ?? FOLLOW_SILENCE_MS,
+      outside: federatedProviders(config, clock, warn),
+      clock,
+      log,
+      state: () => state,
+      storage: store.condition,
+      gauges: () => gaugesOf(store, rooms, downloads, output),
+    });
+    const enter = (next: ServerState): void => {
+      state = next;
+    };
+    const sweepAll = (): Promise<void> => sweep({ ...rooms, log });
+    const sweeper = timetable(config.cleanupCron, clock, sweepAll);
+    const life = lifecycle({ ...rooms, config, store, kept, clock, log, server, sweeper, sweepAll, enter });
+    return {
+      server,
+      engine: rooms.engine,
+      log,
+      lost: store.lost,
+      start: life.start,
+      close: life.close,
+      reload: () => reload({ config, log, output, server }),
+      writeLastLines: () => output.end(),
+    };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+function logOutput({ logFile }: Config): LogOutput {
+  try {
+    return new LogOutput({ file: logFile });
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? error.code : error;
+    throw new Error(`LADING_LOG_FILE names a file that cannot be written (${why}): ${JSON.stringify(logFile)}`);
+  }
+}
+
+function gaugesOf(
+  store: DiskStore,
+  { engine, deliveries, audit }: Rooms,
+  downloads: Pump,
+  output: LogOutput,
+): Record<MetricName, number> {
+  return {
+    ...store.gauges(),
+    ...engine.gauges(),
+    ...deliveries.gauges(),
+    sign_ins_failed_total: audit.refusedSignIns,
+    log_dropped_lines_total: output.dropped,
+    downloads: downloads.active,
+    download_buffer_bytes: downloads.pool.lent,
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * The buffers through which every uploaded byte passes on its way to a worker. Their number follows from one setting
+ * (`LADING_BUFFER_BYTES`), never from how many clients are connected:
+ *
+ *     |<------------------ LADING_BUFFER_BYTES ------------------>|
+ *     | large segments, 1 MiB      | small, 64 KiB | held in inboxes |
+ *     |            1/2             |      1/4      |       1/4       |
+ *
+ * A fast sender fills large segments. A slow one holds its few bytes in its inbox and passes through a small segment, so any
+ * number of slow ones cannot take a large segment from a fast one.
+ */
+import { LadingError } from '../../errors.ts';
+
+export const SMALL_SEGMENT_BYTES = 64 * 1024;
+export const LARGE_SEGMENT_BYTES = 1024 * 1024;
+/** Less than this is not worth a job for a worker. Reached with 8,000 requests at 32 MiB. */
+const LEAST_HELD_BYTES = 1024;
+
+interface Waiter {
+  resolve(buffer: ArrayBuffer): void;
+  reject(error: Error): void;
+  timer: NodeJS.Timeout;
+}
+
+class Shelf {
+  readonly #size: number;
+  readonly #most: number;
+  readonly #free: ArrayBuffer[] = [];
+  readonly #waiting: Waiter[] = [];
+  #made = 0;
+
+  constructor(size: number, most: number) {
+    this.#size = size;
+    this.#most = most;
+  }
+
+  get inUse(): number {
+    return this.#made - this.#free.length;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  take(patienceMs: number): ArrayBuffer | Promise<ArrayBuffer> {
+    const free = this.#free.pop();
+    if (free) return free;
+    if (this.#made < this.#most) {
+      this.#made += 1;
+      return new ArrayBuffer(this.#size);
+    }
+    return new Promise((resolve, reject) => {
+      const waiter: Waiter = {
+        resolve,
+        reject,
+        timer: setTimeout(() => {
+          this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+          reject(
+            new LadingError('overloaded', 'The server has no buffer free for this chunk now. Send it again later.', {
+              retry_after: Math.max(1, Math.ceil(patienceMs / 1000)),
+            }),
+          );
+        }, patienceMs),
+      };
+      this.#waiting.push(waiter);
+    });
+  }
+
+  give(buffer: ArrayBuffer): void {
+    const waiter = this.#waiting.shift();
+    if (waiter) {
+      clearTimeout(waiter.timer);
+      waiter.resolve(buffer);
+    } else {
+      this.#free.push(buffer);
+    }
+  }
+}
+
+export type SegmentSize = 'small' | 'large';
+
+/** Two shelves of buffers with a fixed number each, handed out first come first served. */
+export class SegmentPool {
+  readonly #small: Shelf;
+  readonly #large: Shelf;
+  readonly #patienceMs: number;
+  readonly #heldBytes: number;
+  #receivers = 0;
+
+  /**
+   * @param bufferBytes memory for segments and inboxes together
+   * @param patienceMs how long a request waits for a buffer before it is refused with `overloaded`
+   */
+  constructor(bufferBytes: number, patienceMs: number) {
+    this.#large = new Shelf(LARGE_SEGMENT_BYTES, Math.max(2, Math.floor(bufferBytes / 2 / LARGE_SEGMENT_BYTES)));
+    this.#small = new Shelf(SMALL_SEGMENT_BYTES, Math.max(8, Math.floor(bufferBytes / 4 / SMALL_SEGMENT_BYTES)));
+    this.#heldBytes = bufferBytes / 4;
+    this.#patienceMs = patienceMs;
+  }
+
+  take(size: SegmentSize): ArrayBuffer | Promise<ArrayBuffer> {
+    return (size === 'large' ? this.#large : this.#small).take(this.#patienceMs);
+  }
+
+  /**
+   * Gives a buffer back. One whose memory went to a worker that died comes back detached and is replaced by a new one of `size`.
+   */
+  give(buffer: ArrayBuffer, size: SegmentSize): void {
+    const bytes = size === 'large' ? LARGE_SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
+    const whole = buffer.byteLength === bytes ? buffer : new ArrayBuffer(bytes);
+    (size === 'large' ? this.#large : this.#small).give(whole);
+  }
+
+  /** Bytes that one request may hold outside of segments: less when many are connected. */
+  holdLimit(): number {
+    const share = Math.floor(this.#heldBytes / Math.max(1, this.#receivers));
+    return Math.min(SMALL_SEGMENT_BYTES, Math.max(LEAST_HELD_BYTES, share));
+  }
+
+  enter(): void {
+    this.#receivers += 1;
+  }
+
+  leave(): void {
+    this.#receivers -= 1;
+  }
+
+  /** For the metrics page. */
+  gauges() {
+    return {
+      receiving: this.#receivers,
+      segments_large_in_use: this.#large.inUse,
+      segments_small_in_use: this.#small.inUse,
+      segments_waiting: this.#large.waiting + this.#small.waiting,
+    };
+  }
+}

@@ -1,0 +1,109 @@
+/** What the engine refuses a chunk with: the codes of PROTOCOL §5 in words that say what to do next. */
+import type { FileDocument } from '../../contracts.ts';
+import { LadingError, type ProblemMembers } from '../../errors.ts';
+import type { Digest } from '../../protocol/http/digests.ts';
+
+/** A chunk whose last byte lies at or past the declared size. */
+export function outOfBounds(end: number, size: number): LadingError {
+  return new LadingError(
+    'out_of_bounds',
+    `The chunk ends at byte ${end}, but the file was declared as ${size} bytes.`,
+    {
+      expected: size - 1,
+      actual: end,
+    },
+  );
+}
+
+/** Throws when a declared size is not that of the complete file. */
+export function checkSealedSize(sealed: FileDocument, declaredSize: number | null): void {
+  const size = sealed.size ?? 0;
+  if (declaredSize === null || declaredSize === size) return;
+  throw new LadingError(
+    'size_conflict',
+    `A complete file of ${size} bytes has this name. Send overwrite=true to replace it by one of ${declaredSize} bytes.`,
+    { expected: size, actual: declaredSize },
+  );
+}
+
+/** Throws when the complete file is known to have another digest than the sender says. */
+export function checkSealedDigest({ reprDigest: known }: FileDocument, said: Digest | null): void {
+  if (!known || !said || known.algorithm !== said.algorithm) return;
+  const value = Buffer.from(said.value).toString('base64');
+  if (value === known.value) return;
+  throw new LadingError(
+    'file_complete',
+    'A complete file of this name has another digest. Send overwrite=true with a total_size to replace it.',
+    { expected: known.value, actual: value },
+  );
+}
+
+/** Other bytes than those of a complete file. */
+export function fileComplete(size: number): LadingError {
+  return new LadingError(
+    'file_complete',
+    `This file is complete with ${size} bytes and holds others than these. Send overwrite=true with a total_size to replace it.`,
+    { expected: size },
+  );
+}
+
+/** Other bytes than those stored in an unfinished file. */
+export function chunkConflict(): LadingError {
+  return new LadingError(
+    'chunk_conflict',
+    'Some of these bytes are stored already and differ. What is stored stays; delete the file to start over.',
+  );
+}
+
+/** Somebody sends to the upload that has the name. */
+export function underWay(): LadingError {
+  return new LadingError(
+    'already_exists',
+    'A file of this name is being uploaded. Wait until it is complete, or delete it.',
+  );
+}
+
+/** A request that names the file, while an upload of that name goes on at an address of its own. */
+export function addressed(): LadingError {
+  return new LadingError(
+    'already_exists',
+    'A file of this name is being uploaded by tus or as a resumable upload. Send to the address of that upload, wait until it is complete, or cancel it.',
+  );
+}
+
+/** @param stands of an intent; see there */
+export function assertStands(stands: (() => boolean) | undefined): void {
+  if (stands?.() === false) throw revoked();
+}
+
+/** Who sends may do so no longer. */
+export function revoked(): LadingError {
+  return new LadingError('unauthorized', 'The token was revoked while this was on its way; nothing of it counts.');
+}
+
+/** @param what which checksum, in a sentence */
+export function checksumMismatch(
+  what: string,
+  expected: string | number,
+  actual: string | number,
+  members: ProblemMembers = {},
+): LadingError {
+  return new LadingError('checksum_mismatch', `Checksum validation failed. ${what} Send the chunk again.`, {
+    expected,
+    actual,
+    ...members,
+  });
+}
+
+/** Sizes in bytes, the header not counted. */
+export function chunkTooLarge(length: number, most: number): LadingError {
+  return new LadingError('chunk_too_large', `A chunk may have ${most} data bytes at most. Send smaller chunks.`, {
+    expected: most,
+    actual: length,
+  });
+}
+
+/** Sizes in bytes. */
+export function fileTooLarge(size: number, most: number): LadingError {
+  return new LadingError('file_too_large', `A file may have ${most} bytes at most.`, { expected: most, actual: size });
+}

@@ -1,0 +1,143 @@
+/** What a name's bytes look like to a reader: the complete file, or what is there of one under way. */
+import type { BlobStore, Catalog, FileDocument, Reader } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import type { Extent } from '../../protocol/extents.ts';
+import type { Digest } from '../../protocol/http/digests.ts';
+import { openBytes } from '../files/file-blobs.ts';
+import type { Damage } from '../upkeep/damage.ts';
+import { keptOf } from '../uploads/continuation.ts';
+import { lastModifiedOf, type Modified } from '../uploads/last-modified.ts';
+import { entityTag } from '../uploads/status.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
+import type { Uploads } from '../uploads/upload-table.ts';
+
+/**
+ * One file as it stood when the request came, open for reading. It stays readable when the file is replaced or deleted meanwhile.
+ * Whoever opened it must call `release` exactly once.
+ */
+export interface Representation {
+  id: string;
+  name: string;
+  contentType: string | null;
+  /** Final or declared size; null while the size is undeclared and bytes are missing. */
+  size: number | null;
+  /** A whole download works now. */
+  readable: boolean;
+  /** Strong entity tag with its quotes; null while not readable. */
+  etag: string | null;
+  /** Milliseconds; null while not readable. */
+  lastModified: number | null;
+  /** Digest of the whole file, where the client declared one and it was checked. */
+  reprDigest: Digest | null;
+  /** These bytes are verified and stored. */
+  covers(extent: Extent): boolean;
+  /** First byte at or after `position` that is not stored yet; grows while the upload goes on. */
+  committedUpTo(position: number): number;
+  /** How the upload stands now: `gone` when it was deleted, went stale or failed its digest. */
+  state(): 'open' | 'sealed' | 'gone';
+  /** True while a chunk of it is on its way. */
+  arriving(): boolean;
+  reader: Reader;
+  release(): void;
+}
+
+export interface DownloadsDeps {
+  damage: Damage;
+  blobs: BlobStore;
+  catalog: Catalog;
+  uploads: Uploads;
+  modified: Modified;
+}
+
+export class Downloads {
+  readonly #deps: DownloadsDeps;
+
+  constructor(deps: DownloadsDeps) {
+    this.#deps = deps;
+  }
+
+  /** The complete file of a name, else what is there of its upload. Throws `not_found`. */
+  async open(owner: string, name: string): Promise<Representation> {
+    // Between the look-up and the opening the file may be replaced; then the second look finds its successor.
+    try {
+      return await this.#open(owner, name);
+    } catch (error) {
+      if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
+      return await this.#open(owner, name, true);
+    }
+  }
+
+  /** @param again its bytes were not there a moment ago, when it may just have been replaced */
+  async #open(owner: string, name: string, again = false): Promise<Representation> {
+    const upload = this.#deps.uploads.findVisible(owner, name);
+    if (upload?.current) {
+      const reader = await openBytes(this.#deps.blobs, upload.document);
+      const kept = upload.sealed || upload.coveredSoFar ? null : keptOf(upload);
+      return kept
+        ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader)
+        : ofUpload(upload, reader, this.#deps.modified);
+    }
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
+    if (again) await this.#deps.damage.assertWhole(sealed);
+    const reader = await openBytes(this.#deps.blobs, sealed);
+    try {
+      await this.#deps.damage.assertWhole(sealed);
+    } catch (error) {
+      reader.release();
+      throw error;
+    }
+    return ofSealed(sealed, reader);
+  }
+}
+
+function ofSealed(document: FileDocument, reader: Reader): Representation {
+  const size = document.size ?? 0;
+  return {
+    id: document.id,
+    name: document.name,
+    contentType: document.contentType,
+    size,
+    readable: true,
+    etag: entityTag(document.id, size, document.crc32 ?? 0),
+    lastModified: lastModifiedOf(document),
+    reprDigest: digestOf(document),
+    covers: (extent) => extent.end < size,
+    committedUpTo: (position) => Math.max(position, size),
+    state: () => 'sealed',
+    arriving: () => false,
+    reader,
+    release: () => reader.release(),
+  };
+}
+
+function ofUpload(upload: OpenUpload, reader: Reader, modified: Modified): Representation {
+  const { stored, document } = upload;
+  const readable = upload.sealed || upload.coveredSoFar;
+  const size = readable ? stored.end : upload.size;
+  const crc32 = readable ? stored.whole(stored.end) : null;
+  return {
+    id: upload.id,
+    name: document.name,
+    contentType: document.contentType,
+    size,
+    readable,
+    etag: crc32 === null ? null : entityTag(upload.id, stored.end, crc32),
+    lastModified: readable ? modified.at(upload.lastCommitAt) : null,
+    reprDigest: upload.sealed ? digestOf(document) : null,
+    covers: (extent) => stored.covers(extent),
+    committedUpTo: (position) => stored.runEnd(position),
+    state: () => {
+      if (upload.over) return 'gone';
+      return upload.sealed ? 'sealed' : 'open';
+    },
+    arriving: () => upload.users > 0,
+    reader,
+    release: () => reader.release(),
+  };
+}
+
+function digestOf(document: FileDocument): Digest | null {
+  const known = document.reprDigest;
+  return known && { algorithm: known.algorithm, value: new Uint8Array(Buffer.from(known.value, 'base64')) };
+}

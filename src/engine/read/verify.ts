@@ -1,0 +1,114 @@
+/** Reads what is stored of a file again and compares it with what was recorded when it came. */
+import type { FileDocument, Inspector, ManifestRecord, ManifestStore } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { type Extent, ExtentSet } from '../../protocol/extents.ts';
+
+export interface Verified {
+  ok: boolean;
+  /** Bytes that were read and compared. */
+  checked_bytes: number;
+  /** Ranges, `[start, end]` inclusive, that differ from what was recorded, or of which no record is left to compare with. */
+  bad: [number, number][];
+}
+
+interface VerifyDoors {
+  inspector: Inspector;
+  manifests: ManifestStore;
+}
+
+/**
+ * Compares every record of the manifest with the bytes it speaks of. Of a sealed file whose manifest the disk damaged, the checksum of the
+ * whole file vouches for the rest.
+ * @param stored what counts as stored of an unfinished upload; null for a sealed file
+ */
+export async function verifyFile(
+  { inspector, manifests }: VerifyDoors,
+  file: FileDocument,
+  stored: ExtentSet | null,
+): Promise<Verified> {
+  const size = file.size ?? 0;
+  // Before the manifest is read: what is stored meanwhile has its record later.
+  const expected = stored ? extentsOf(stored) : wholeOf(size);
+  const journaled = await manifests.read(file.id).catch((error: unknown) => {
+    // Lost with the bytes, perhaps, which is what is to be found out.
+    if (stored === null && isAbsent(error)) return [];
+    throw error;
+  });
+  // A crash may have left a record of a chunk that never counted.
+  const records = stored ? journaled : journaled.filter((record) => record.end < size);
+  const differing = await badRecords(inspector, file, records);
+  const bad = differing.map(({ start, end }): [number, number] => [start, end]);
+  const checked = records.reduce((sum, { start, end }) => sum + end - start + 1, 0);
+  const unrecorded = missingFrom(records, expected);
+  if (unrecorded.length === 0) return { ok: bad.length === 0, checked_bytes: checked, bad };
+  if (!stored && bad.length === 0 && (await isWhole(inspector, file, size))) {
+    return { ok: true, checked_bytes: size, bad: [] };
+  }
+  return { ok: false, checked_bytes: checked, bad: [...bad, ...unrecorded].sort(([a], [b]) => a - b) };
+}
+
+/** The records whose bytes do not agree; of a file in pieces there is one record for each of them. */
+async function badRecords(
+  inspector: Inspector,
+  { id, pieces }: FileDocument,
+  records: ManifestRecord[],
+): Promise<ManifestRecord[]> {
+  const verify = (of: string, some: ManifestRecord[]): Promise<number[]> =>
+    inspector.verify(of, some).catch((error: unknown) => {
+      if (isAbsent(error)) return [...some.keys()];
+      throw error;
+    });
+  if (!pieces) {
+    const bad = new Set(await verify(id, records));
+    return records.filter((_, index) => bad.has(index));
+  }
+  const bad: ManifestRecord[] = [];
+  for (const [index, record] of records.entries()) {
+    const piece = pieces[index];
+    const own = { ...record, start: 0, end: record.end - record.start };
+    if (!piece || (await verify(piece.id, [own])).length > 0) bad.push(record);
+  }
+  return bad;
+}
+
+async function isWhole(inspector: Inspector, { id, pieces, crc32 }: FileDocument, size: number): Promise<boolean> {
+  if (pieces || crc32 === null) return false;
+  const whole = { start: 0, end: size - 1, crc32, synced: true, time: 0 };
+  const bad = await inspector.verify(id, [whole]).catch((error: unknown) => {
+    if (isAbsent(error)) return [0];
+    throw error;
+  });
+  return bad.length === 0;
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof LadingError && error.code === 'not_found';
+}
+
+function wholeOf(size: number): Extent[] {
+  return size === 0 ? [] : [{ start: 0, end: size - 1 }];
+}
+
+function extentsOf(stored: ExtentSet): Extent[] {
+  const extents: Extent[] = [];
+  let next = 0;
+  for (const [start, end] of stored.gaps(stored.end, Number.MAX_SAFE_INTEGER).gaps) {
+    if (start > next) extents.push({ start: next, end: start - 1 });
+    next = end + 1;
+  }
+  if (stored.end > next) extents.push({ start: next, end: stored.end - 1 });
+  return extents;
+}
+
+/** What of these extents no record speaks of. */
+function missingFrom(records: readonly ManifestRecord[], extents: readonly Extent[]): [number, number][] {
+  const recorded = new ExtentSet();
+  for (const { start, end, crc32 } of records) {
+    if (!recorded.overlaps({ start, end })) recorded.add({ start, end }, crc32);
+  }
+  const missing: [number, number][] = [];
+  for (const extent of extents) {
+    for (const slice of recorded.split(extent)) if (!slice.stored) missing.push([slice.extent.start, slice.extent.end]);
+  }
+  return missing;
+}

@@ -1,0 +1,57 @@
+/** Names that files get beside others: `a.bin`, `a (2).bin`, `a (3).bin`, …, however many there are. */
+import type { Catalog } from '../../contracts.ts';
+import { cutText, MAX_NAME_BYTES } from '../../protocol/names.ts';
+import type { Uploads } from '../uploads/upload-table.ts';
+
+/** Names tried while others take them at the same moment. */
+const MOST_TRIES = 1_000;
+/** What is longer behind the last dot is part of the stem. */
+const MOST_EXTENSION_BYTES = 32;
+
+/** The name with a number; what is too long loses the end of its stem. Null where nothing of the stem would be left. */
+export function numbered(name: string, count: number): string | null {
+  const slash = name.lastIndexOf('/') + 1;
+  const dot = name.lastIndexOf('.');
+  const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MOST_EXTENSION_BYTES ? dot : name.length;
+  const end = ` (${count})${name.slice(at)}`;
+  const kept = cutText(name.slice(0, at), MAX_NAME_BYTES - Buffer.byteLength(end));
+  // Of a folder nothing is cut, or the file would move into another one.
+  return kept.length <= slash ? null : kept + end;
+}
+
+/**
+ * Names to try, one after the other: the name itself, the base, then the base with a number. Of thousands that are taken only a few are
+ * looked at: the numbers are doubled until one is free, and the last one that is taken before it is found by halving. A number that
+ * became free in between may stay free.
+ * @param baseOf what the numbers are put to
+ */
+export async function* namesBeside(
+  { uploads, catalog }: { uploads: Uploads; catalog: Catalog },
+  { owner, name }: { owner: string; name: string },
+  baseOf = (same: string): string => same,
+): AsyncGenerator<string, void> {
+  yield name;
+  const base = baseOf(name);
+  if (base !== name) yield base;
+  const isFree = async (count: number): Promise<boolean> => {
+    const candidate = numbered(base, count);
+    if (candidate === null) return true;
+    return !uploads.find(owner, candidate) && !(await catalog.find(owner, candidate)).sealed;
+  };
+  let taken = 1;
+  let free = 2;
+  while (!(await isFree(free))) {
+    taken = free;
+    free *= 2;
+  }
+  while (free - taken > 1) {
+    const middle = Math.floor((taken + free) / 2);
+    if (await isFree(middle)) free = middle;
+    else taken = middle;
+  }
+  for (let count = free; count < free + MOST_TRIES; count += 1) {
+    const candidate = numbered(base, count);
+    if (candidate === null) return;
+    yield candidate;
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * Files made of partial uploads that lie one after the other (tus: concatenation). A join begins as an empty upload that names its
+ * parts; once all of them are whole, they become its pieces, which share the bytes of the parts, or where the disk cannot do that their
+ * bytes are read, checked and stored as if they were sent once more:
+ *
+ *     parts → links → document with pieces → one commit → seal
+ *     parts → reader → inbox → … → one commit, if the whole has the CRC-32 that the parts have together → seal
+ */
+import { randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
+import type { FileDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { crc32Combine } from '../../protocol/crc32.ts';
+import { MIB } from '../../protocol/sizes.ts';
+import type { FreshExtent } from '../uploads/commit.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
+import type { Uploads } from '../uploads/upload-table.ts';
+import { type AppendRun, crcBytes } from './append.ts';
+import type { IngestDeps } from './chunk-upload.ts';
+import { type Join, type Proof, type ResourceAddress, type ResourceState, Running } from './upload-resource.ts';
+
+/** Bytes read of a part in one go. */
+const READ_BYTES = MIB / 2;
+const MOST_PARTS = 1_000;
+/** Whoever asks for a join waits so long for it; it then goes on by itself. */
+const PATIENCE_MS = 10_000;
+
+export class Joins {
+  readonly #deps: IngestDeps;
+  readonly #appendRun: AppendRun;
+  readonly #running: Map<string, Running>;
+  readonly #track: (work: () => Promise<void>) => Promise<void>;
+
+  /**
+   * @param running what receives into which upload now
+   * @param track has a stop of the server wait for what no request waits for
+   */
+  constructor(
+    deps: IngestDeps,
+    appendRun: AppendRun,
+    running: Map<string, Running>,
+    track: (work: () => Promise<void>) => Promise<void>,
+  ) {
+    this.#deps = deps;
+    this.#appendRun = appendRun;
+    this.#running = running;
+    this.#track = track;
+  }
+
+  /** After a start: joins that wait for parts, or that a stop interrupted, go on. */
+  resume(): void {
+    for (const upload of this.#deps.uploads.all()) this.#joinSoon(upload);
+  }
+
+  /**
+   * The parts of a join to come; all of them this owner's.
+   * @param find as `Appends.find`
+   * @throws LadingError `invalid_request`
+   */
+  async partsOf(
+    owner: string,
+    { parts }: Join,
+    find: (address: ResourceAddress) => Promise<ResourceState>,
+  ): Promise<FileDocument[]> {
+    if (parts.length === 0 || parts.length > MOST_PARTS)
+      throw new LadingError('invalid_request', `A file is made of 1 to ${MOST_PARTS} partial uploads.`);
+    return await Promise.all(
+      parts.map(async (address) => {
+        const state = await find(address).catch(() => null);
+        const document =
+          state?.kind === 'partial' && state.owner === owner && (await this.#deps.catalog.get(address.id));
+        if (document) return document;
+        throw new LadingError(
+          'invalid_request',
+          'One of the uploads to be put together is no partial upload of yours.',
+        );
+      }),
+    );
+  }
+
+  /** Bytes that the parts make together; null while one of them has not said its size. */
+  async sizeOf(ids: string[]): Promise<number | null> {
+    const documents = await Promise.all(ids.map((id) => this.#deps.catalog.get(id)));
+    return sizeOf(documents);
+  }
+
+  /** A part is whole: joins that wait for it are looked at again. */
+  partDone(partId: string): void {
+    for (const upload of this.#deps.uploads.all()) {
+      if (upload.document.resource?.final?.parts.includes(partId)) this.#joinSoon(upload);
+    }
+  }
+
+  #joinSoon(upload: OpenUpload): void {
+    if (!upload.document.resource?.final || upload.sealed || this.#running.has(upload.id)) return;
+    this.#joined(upload).catch((error: unknown) => this.#notJoined(upload, error));
+  }
+
+  #notJoined({ id, over }: OpenUpload, error: unknown): void {
+    if (!over) this.#deps.warn('uploads could not be put together; the next start tries again', { id, error });
+  }
+
+  /** The upload was made: resolves when its parts are put together, cannot be yet, or it takes too long to wait for it. */
+  async begun(upload: OpenUpload): Promise<void> {
+    await within(this.#joined(upload), PATIENCE_MS, (error) => this.#notJoined(upload, error));
+  }
+
+  /** A stop of the server waits for it. */
+  #joined(upload: OpenUpload): Promise<void> {
+    return this.#track(() => this.#join(upload));
+  }
+
+  /** Does nothing unless all parts are whole. */
+  async #join(upload: OpenUpload): Promise<void> {
+    const ids = upload.document.resource?.final?.parts ?? [];
+    const parts: OpenUpload[] = [];
+    for (const id of ids) {
+      const document = await this.#deps.catalog.get(id);
+      const part = document && this.#deps.uploads.of(document);
+      if (!part?.whole) return;
+      parts.push(part);
+    }
+    if (this.#running.has(upload.id) || upload.over || upload.sealed) return;
+    const running = new Running();
+    this.#running.set(upload.id, running);
+    try {
+      if (!(await this.#link(upload, parts))) await this.#copy(upload, parts, running);
+      for (const part of parts) await this.#joinedInto(part);
+    } finally {
+      this.#running.delete(upload.id);
+      running.finish();
+    }
+  }
+
+  /** A part whose bytes a file has goes when it is stale, instead of being parked. */
+  async #joinedInto(part: OpenUpload): Promise<void> {
+    const { committer, uploads } = this.#deps;
+    if (part.over || part.document.resource?.joined) return;
+    const joined = { size: null, reprDigest: null, contentType: null, joined: true };
+    await uploads.using(part, (handles) => committer.commit(part, handles, [], joined));
+  }
+
+  /**
+   * Without copying: the file gets pieces that share the parts' bytes. First they are its pieces, by its document, and only then do their
+   * bytes count; a crash in between leaves pieces that the next try replaces. False where the disk cannot share.
+   */
+  async #link(upload: OpenUpload, parts: OpenUpload[]): Promise<boolean> {
+    const { blobs, committer, sealer, uploads, usage } = this.#deps;
+    const { owner } = upload.document;
+    const filled = parts.filter(({ size }) => size !== null && size > 0);
+    const size = sizeOf(parts) ?? 0;
+    usage.check(owner, { bytes: size, dayBytes: size });
+    const pieces: { id: string; size: number }[] = [];
+    try {
+      for (const part of filled) {
+        const id = randomBytes(16).toString('hex');
+        if (!(await uploads.using(part, () => blobs.share(part.id, id)))) return false;
+        pieces.push({ id, size: part.size ?? 0 });
+      }
+      const declaration = { size: null, reprDigest: null, contentType: null, pieces };
+      await uploads.using(upload, (handles) => committer.commit(upload, handles, [], declaration));
+      // Another file is about to take its name.
+      if (upload.document.pieces !== pieces) throw upload.closedError();
+    } finally {
+      if (upload.document.pieces !== pieces) for (const { id } of pieces) await blobs.remove(id);
+    }
+    await uploads.using(upload, async (handles) => {
+      await committer.commit(upload, handles, freshOf(filled), { size, reprDigest: null, contentType: null });
+    });
+    this.#deps.watchers.changed(owner, upload.document.name);
+    if (upload.covered) await sealer.seal(upload);
+    return true;
+  }
+
+  async #copy(upload: OpenUpload, parts: OpenUpload[], running: Running): Promise<void> {
+    const source = Readable.from(bytesOf(this.#deps.uploads, parts), { objectMode: false });
+    try {
+      const size = sizeOf(parts) ?? 0;
+      const proof = (): Proof => ({ algorithm: 'crc32', value: crcOf(parts) });
+      await this.#appendRun.run(source, upload, { offset: 0, size, contentLength: size, proof }, running);
+    } finally {
+      source.destroy();
+    }
+  }
+}
+
+/** Null while one of them has not said its size. */
+export function sizeOf(parts: readonly ({ size: number | null } | null)[]): number | null {
+  let sum = 0;
+  for (const part of parts) {
+    if (!part || part.size === null) return null;
+    sum += part.size;
+  }
+  return sum;
+}
+
+/** What the parts' manifests say of their bytes, at the places that they have in the whole. */
+function freshOf(parts: readonly OpenUpload[]): FreshExtent[] {
+  let start = 0;
+  return parts.map(({ stored, size }) => {
+    const length = size ?? 0;
+    const extent = { start, end: start + length - 1, crc32: stored.whole(length) ?? 0 };
+    start += length;
+    return extent;
+  });
+}
+
+/** The bytes of all parts, each held open while it is read. */
+async function* bytesOf(uploads: Uploads, parts: OpenUpload[]): AsyncGenerator<Uint8Array> {
+  for (const part of parts) {
+    const { part: bytes } = await part.enter(() => uploads.open(part.id));
+    try {
+      const { size } = part;
+      for (let position = 0; size !== null && position < size; ) {
+        const into = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, size - position));
+        const read = await bytes.read(into, position);
+        if (read < into.length) throw new Error('a partial upload is shorter on disk than its manifest says');
+        position += read;
+        yield into;
+      }
+    } finally {
+      part.leave();
+    }
+  }
+}
+
+/** Of the parts one after the other, as their manifests have it. */
+function crcOf(parts: readonly OpenUpload[]): Uint8Array {
+  let crc = 0;
+  for (const { stored, size } of parts) {
+    if (size !== null && size > 0) crc = crc32Combine(crc, stored.whole(size) ?? 0, size);
+  }
+  return crcBytes(crc);
+}
+
+/** Resolves with `work`, or after so long without it; then it goes on by itself, and what it fails with is told. */
+async function within(work: Promise<void>, ms: number, onLate: (error: unknown) => void): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const enough = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), ms);
+  });
+  const first = await Promise.race([work, enough]).finally(() => clearTimeout(timer));
+  if (first === 'late') work.catch(onLate);
+}

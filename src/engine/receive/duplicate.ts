@@ -1,0 +1,50 @@
+/**
+ * A late repeat of the chunk that completed a file sent with `overwrite=true`: its acknowledgement was lost, and the device sends
+ * it again as it did before. Taken by the letter it would begin the next replacement; PROTOCOL §4 calls it a duplicate.
+ */
+import type { Catalog, FileDocument, Inspector, ManifestStore } from '../../contracts.ts';
+import type { Extent } from '../../protocol/extents.ts';
+import { type Declaration, encodeDigest, type OpenUpload } from '../uploads/upload.ts';
+
+export interface RepeatDeps {
+  catalog: Catalog;
+  manifests: ManifestStore;
+  inspector: Inspector;
+}
+
+/**
+ * The complete file that holds this chunk already, or null when the chunk begins a replacement. Only the very last chunk counts: an
+ * earlier one may as well be the first of a new replacement with the same beginning.
+ * @param upload in which the chunk was just stored, its first
+ */
+export async function completedBy(
+  deps: RepeatDeps,
+  upload: OpenUpload,
+  declaration: Declaration,
+  chunk: Extent & { crc32: number },
+): Promise<FileDocument | null> {
+  const { id, owner, name, replaces } = upload.document;
+  if (replaces === null) return null;
+  const { sealed } = await deps.catalog.find(owner, name);
+  if (!sealed || sealed.id !== replaces || sealed.pieces || !beganAnew(sealed) || !agrees(sealed, declaration))
+    return null;
+  const last = (await deps.manifests.read(sealed.id)).at(-1);
+  if (last?.start !== chunk.start || last.end !== chunk.end || last.crc32 !== chunk.crc32) return null;
+  const extent = { start: chunk.start, end: chunk.end };
+  const [held, sent] = await Promise.all([
+    // Bytes that cannot be read are not held: the file is damaged, and this is what heals it.
+    deps.inspector.digest(sealed.id, 'sha-256', extent).catch(() => null),
+    deps.inspector.digest(id, 'sha-256', extent),
+  ]);
+  return held !== null && Buffer.compare(held, sent) === 0 ? sealed : null;
+}
+
+/** It was sent with overwrite=true itself. Documents of before say so only by what they replaced. */
+function beganAnew({ overwrites, replaces }: FileDocument): boolean {
+  return overwrites === true || replaces !== null;
+}
+
+function agrees(sealed: FileDocument, { size, contentType, reprDigest }: Declaration): boolean {
+  if (size !== sealed.size || (contentType !== null && contentType !== sealed.contentType)) return false;
+  return reprDigest === null || sealed.reprDigest?.value === encodeDigest(reprDigest);
+}

@@ -1,0 +1,79 @@
+/**
+ * New content under the name of a complete file, from programs that never say `overwrite=true` (`LADING_COMPAT=file-transfer`). Whether
+ * a chunk at byte 0 is new content or a repeat shows only when it is all there, so it comes in aside:
+ *
+ *     chunk at 0 → upload of no name ── the same bytes as the file's ──► a duplicate, nothing changes
+ *                                    └─ other bytes ──► takes the name and replaces the file; the next chunks continue it
+ */
+import type { Catalog, FileDocument, Inspector } from '../../contracts.ts';
+import type { Extent } from '../../protocol/extents.ts';
+import type { FileStatus } from '../../protocol/schemas/files.ts';
+import { chunkConflict } from '../files/refusals.ts';
+import type { Lifetime } from '../uploads/parking.ts';
+import type { CurrentFiles } from '../uploads/preconditions.ts';
+import type { Sealer } from '../uploads/seal.ts';
+import { sealedStatus, uploadStatus } from '../uploads/status.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
+import type { Uploads } from '../uploads/upload-table.ts';
+import type { ChunkIntent } from './chunk-upload.ts';
+
+export interface AnewDeps {
+  catalog: Catalog;
+  inspector: Inspector;
+  uploads: Uploads;
+  current: CurrentFiles;
+  sealer: Sealer;
+  limits: Lifetime;
+}
+
+/** True when the chunk may be the beginning of a new version of a file that is complete, or reads as complete. */
+export async function mayStartAnew(
+  { uploads, catalog }: AnewDeps,
+  { owner, name, overwrite, declaredSize, replaceFromStart }: ChunkIntent,
+  extent: Extent | null,
+): Promise<boolean> {
+  if (!replaceFromStart || overwrite || declaredSize !== null || extent?.start !== 0) return false;
+  const upload = uploads.find(owner, name);
+  if (upload) return upload.visible && upload.users === 0 && upload.coveredSoFar;
+  return (await catalog.find(owner, name)).sealed !== null;
+}
+
+/**
+ * Gives the upload of no name, whose first chunk is stored, the name that it came for. Null once it has it; the status of the file
+ * that has these bytes already otherwise.
+ * @throws LadingError `precondition_failed`, `chunk_conflict` when somebody is sending the file of this name meanwhile
+ */
+export async function takeName(
+  deps: AnewDeps,
+  upload: OpenUpload,
+  { owner, name, precondition }: ChunkIntent,
+  extent: Extent,
+): Promise<FileStatus | null> {
+  const { uploads, current, sealer, limits } = deps;
+  for (;;) {
+    const there = uploads.find(owner, name);
+    if (there && !(there.visible && there.users === 0 && (there.sealed || there.coveredSoFar))) throw chunkConflict();
+    const document = there?.document ?? (await deps.catalog.find(owner, name)).sealed;
+    const size = there?.stored.end ?? document?.size ?? 0;
+    if (document && extent.end < size && (await holds(deps, document, upload, extent)))
+      return there ? uploadStatus(there, limits) : sealedStatus(document);
+    await current.assert(precondition, owner, name);
+    if (there) await sealer.seal(there, true);
+    if (await uploads.rename(upload, name)) return null;
+  }
+}
+
+/** The file has the very bytes that were just stored in the upload. One that was put together from pieces never came in chunks. */
+async function holds(
+  { inspector }: AnewDeps,
+  { id, pieces }: FileDocument,
+  upload: OpenUpload,
+  { start, end }: Extent,
+): Promise<boolean> {
+  if (pieces) return false;
+  const [held, sent] = await Promise.all([
+    inspector.digest(id, 'sha-256', { start, end }),
+    inspector.digest(upload.id, 'sha-256', { start, end }),
+  ]);
+  return Buffer.compare(held, sent) === 0;
+}

@@ -1,0 +1,133 @@
+/**
+ * What a start does before anything is served: journals are replayed, uploads that a stop interrupted are taken up again, and what
+ * belongs to nobody is removed.
+ */
+import type { BlobStore, Catalog, FileDocument, Inspector, ManifestRecord, ManifestStore } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
+import type { Uploads } from '../uploads/upload-table.ts';
+import type { Usage } from '../uploads/usage.ts';
+
+/** Uploads replayed at one time: enough to keep the disk busy, few enough to stay within memory and open files. */
+const AT_ONCE = 32;
+
+export interface RecoverDeps {
+  blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
+  inspector: Inspector;
+  uploads: Uploads;
+  usage: Usage;
+  /** False after a crash or a power loss: then what no sync vouches for is compared with the disk. */
+  wasClean: boolean;
+  warn(message: string, details: object): void;
+  /** Throws once the start is to be given up. */
+  assertGoing(): void;
+}
+
+export interface Recovered {
+  uploads: number;
+  /** Chunks that were recorded but are not on the disk any more (durability `seal` and an unclean stop). */
+  forgotten: number;
+  /** Stored things without a document, removed. */
+  leftovers: number;
+}
+
+/** Rebuilds the table of uploads. Afterwards the caller seals those that are covered. */
+export async function recover(deps: RecoverDeps): Promise<Recovered> {
+  const recovered: Recovered = { uploads: 0, forgotten: 0, leftovers: 0 };
+  for (const id of await deps.blobs.list()) {
+    deps.assertGoing();
+    if (await deps.catalog.has(id)) continue;
+    await deps.blobs.remove(id);
+    recovered.leftovers += 1;
+  }
+  const documents = await deps.catalog.listOpen();
+  const take = async (document: FileDocument): Promise<void> => {
+    deps.assertGoing();
+    const { upload, forgotten } = await replay(deps, await withoutGone(deps, document));
+    recovered.forgotten += forgotten;
+    if (upload) recovered.uploads += 1;
+  };
+  const [waiting, others] = [documents.filter(({ aside }) => aside), documents.filter(({ aside }) => !aside)];
+  await eachOf(others, AT_ONCE, take);
+  // Those that wait for a name, in the order in which they began.
+  await eachOf(
+    waiting.sort((a, b) => a.createdAt - b.createdAt),
+    1,
+    take,
+  );
+  await eachOf(deps.usage.begunBefore(), AT_ONCE, async ({ id, owner }) => {
+    deps.assertGoing();
+    const records = await deps.manifests.read(id).catch(() => []);
+    deps.usage.received(owner, records);
+  });
+  return recovered;
+}
+
+/** A crash between the deletion of a file and the end of its replacement leaves the latter: nothing is readable then. */
+async function withoutGone({ catalog }: RecoverDeps, document: FileDocument): Promise<FileDocument> {
+  const { replaces } = document;
+  return replaces === null || (await catalog.has(replaces)) ? document : { ...document, replaces: null };
+}
+
+async function replay(
+  deps: RecoverDeps,
+  document: FileDocument,
+): Promise<{ upload: OpenUpload | null; forgotten: number }> {
+  const { id } = document;
+  try {
+    const journaled = await readJournal(deps, id);
+    const kept = await checkedRecords(deps, id, journaled);
+    // A parked upload lies for weeks: what was found good is not read again with every start.
+    const settled = !deps.wasClean && document.staleAt !== undefined && kept.some(({ synced }) => !synced);
+    if (settled) await syncPart(deps, id);
+    if (settled || kept.length < journaled.length || kept.some(({ repaired }) => repaired))
+      await deps.manifests.rewrite(id, settled ? kept.map((record) => ({ ...record, synced: true })) : kept);
+    return { upload: deps.uploads.adopt(document, kept), forgotten: journaled.length - kept.length };
+  } catch (error) {
+    // One damaged upload must not keep a thousand others from starting.
+    deps.warn('an upload could not be recovered and is left as it is', { id, error });
+    return { upload: null, forgotten: 0 };
+  }
+}
+
+async function syncPart({ blobs }: RecoverDeps, id: string): Promise<void> {
+  const part = await blobs.openPart(id);
+  try {
+    await part.sync();
+  } finally {
+    part.release();
+  }
+}
+
+/** A journal lost with a power cut (durability `seal`) means that nothing was received. */
+async function readJournal(deps: RecoverDeps, id: string): Promise<ManifestRecord[]> {
+  try {
+    return await deps.manifests.read(id);
+  } catch (error) {
+    if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
+    await deps.manifests.rewrite(id, []);
+    return [];
+  }
+}
+
+async function checkedRecords(deps: RecoverDeps, id: string, records: ManifestRecord[]): Promise<ManifestRecord[]> {
+  const doubtful = records.filter(({ synced, repaired }) => repaired || (!deps.wasClean && !synced));
+  if (doubtful.length === 0) return records;
+  const bad = new Set((await deps.inspector.verify(id, doubtful)).map((index) => doubtful[index]));
+  return records.filter((record) => !bad.has(record));
+}
+
+/** Runs `work` over all items, a few at a time. After a failure none is begun any more; it is thrown when all that run have ended. */
+export async function eachOf<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>): Promise<void> {
+  let next = 0;
+  const failures: unknown[] = [];
+  const lane = async (): Promise<void> => {
+    for (let item = items[next++]; item !== undefined && failures.length === 0; item = items[next++]) {
+      await work(item).catch((error: unknown) => failures.push(error));
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, lane));
+  if (failures.length > 0) throw failures[0];
+}

@@ -1,0 +1,115 @@
+/**
+ * The sweep: parks uploads for which nothing came for long, and ends those that were parked for long. A plain function; the timer, the
+ * CLI and the tests call it.
+ */
+import type { Clock, FileHappening } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { type Announce, announced, type Foretold } from '../files/announce.ts';
+import type { Watchers } from '../files/watchers.ts';
+import type { Committer } from '../uploads/commit.ts';
+import { expiryOf, type Lifetime } from '../uploads/parking.ts';
+import type { Sealer } from '../uploads/seal.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
+import type { Uploads } from '../uploads/upload-table.ts';
+
+export interface SweepDeps extends Lifetime {
+  clock: Clock;
+  uploads: Uploads;
+  committer: Committer;
+  sealer: Sealer;
+  watchers: Watchers;
+  openEndedMs: number;
+  happened(happening: FileHappening): void;
+  announce: Announce;
+  warn(message: string, details: object): void;
+}
+
+export interface Swept {
+  /** Uploads that were parked for long, removed with their bytes. */
+  removed: number;
+  /** Uploads sealed: of undeclared size and settled, or whole but not sealed when a disk was full. */
+  sealed: number;
+  /** Uploads that nothing came for, set aside with their bytes; absent when there were none. */
+  parked?: number;
+}
+
+type Due = 'seal' | 'park' | 'remove';
+const DONE = { seal: 'sealed', park: 'parked', remove: 'removed' } as const satisfies Record<Due, keyof Swept>;
+
+export async function sweep(deps: SweepDeps): Promise<Swept> {
+  const swept: Swept = { removed: 0, sealed: 0 };
+  for (const upload of [...deps.uploads.all()]) {
+    const due = dueOf(upload, deps);
+    if (due === null) continue;
+    try {
+      if (due === 'seal') await deps.sealer.seal(upload, !upload.covered);
+      else if (!(await (due === 'park' ? park : removeStale)(upload, deps))) continue;
+      swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
+    } catch (error) {
+      deps.warn('the sweep could not end an upload; the next one tries again', { id: upload.id, error });
+    }
+  }
+  return swept;
+}
+
+/** A chunk on its way counts as something that came. */
+function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: SweepDeps): Due | null {
+  if (!upload.visible || upload.users > 0 || upload.over || upload.closed) return null;
+  const quiet = clock.since(upload.lastCommitAt);
+  if (upload.covered) return 'seal';
+  if (settles(upload)) return quiet >= openEndedMs ? 'seal' : null;
+  const { staleAt, resource } = upload.document;
+  // A file has its bytes, so nobody goes on with it.
+  if (resource?.joined) return quiet >= staleMs ? 'remove' : null;
+  if (staleAt === undefined) return quiet >= staleMs ? 'park' : null;
+  return removeMs !== null && clock.since(staleAt) >= removeMs ? 'remove' : null;
+}
+
+/** Undeclared size without a gap, its digest to be checked or not: sealed when nothing more comes. */
+export function settles(upload: OpenUpload): boolean {
+  const { bytes, end } = upload.stored;
+  return upload.size === null && !upload.document.resource && bytes > 0 && bytes === end && upload.notWhole !== end;
+}
+
+/**
+ * By the way that chunks take, so that one that comes at this moment and this do not miss each other. False when it was not to be parked
+ * any more.
+ */
+async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
+  const { clock, uploads, committer, watchers, happened } = deps;
+  const parking = { size: null, reprDigest: null, contentType: null, staleAt: clock.now() };
+  const expiresAt = deps.removeMs === null ? null : parking.staleAt + deps.removeMs;
+  const stale = (): Foretold => ({
+    type: 'upload.stale',
+    file: upload.document,
+    received: upload.stored.bytes,
+    expiresAt: upload.parked ? expiryOf(upload, deps) : expiresAt,
+  });
+  return await announced(deps.announce, [stale()], async () => {
+    if (dueOf(upload, deps) !== 'park') return false;
+    await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
+    if (!upload.parked) return false;
+    watchers.changed(upload.document.owner, upload.document.name);
+    happened(stale());
+    return true;
+  });
+}
+
+/** False when it was not to be removed any more. */
+async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
+  const { uploads, committer, watchers, happened } = deps;
+  const { document: file, stored } = upload;
+  const reason = new LadingError(
+    'not_found',
+    'Nothing came for this upload for too long, so it was removed. Start it again.',
+  );
+  const expired = { type: 'upload.expired' as const, file, received: stored.bytes };
+  return await announced(deps.announce, [expired], async () => {
+    // Its client may have come back while that was written down, or somebody else has ended it.
+    if (dueOf(upload, deps) !== 'remove') return false;
+    await uploads.discard(upload, reason, () => committer.idle(upload));
+    watchers.changed(file.owner, file.name);
+    happened(expired);
+    return true;
+  });
+}

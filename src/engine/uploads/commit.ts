@@ -1,0 +1,173 @@
+/**
+ * The commit point of a chunk. Chunks of one upload that finish at the same time share one round (group commit):
+ *
+ *     sync data → append manifest records (one write) → sync manifest → catalog document if something was declared → reply
+ *
+ * With durability `seal` both syncs are left to the moment in which the file reads as complete, as a rule the seal; the records then
+ * lack the `synced` flag and are checked against the disk after an unclean stop.
+ */
+import type { Catalog, Clock, FileDocument, FileHappening, ManifestRecord } from '../../contracts.ts';
+import { type Announce, announced } from '../files/announce.ts';
+import { outOfBounds } from '../files/refusals.ts';
+import type { Declaration, Handles, OpenUpload } from './upload.ts';
+import type { Usage } from './usage.ts';
+
+export type Durability = 'chunk' | 'seal';
+
+/** New bytes of one chunk: what was written at its place and how it checks. */
+export interface FreshExtent {
+  start: number;
+  end: number;
+  crc32: number;
+}
+
+interface Pending {
+  fresh: FreshExtent[];
+  declaration: Declaration;
+  handles: Handles;
+  resolve(): void;
+  reject(error: unknown): void;
+}
+
+export interface CommitterDeps {
+  catalog: Catalog;
+  clock: Clock;
+  usage: Usage;
+  durability: Durability;
+  happened(happening: FileHappening): void;
+  announce: Announce;
+}
+
+export class Committer {
+  readonly #deps: CommitterDeps;
+  readonly #pending = new Map<OpenUpload, Pending[]>();
+  readonly #rounds = new Map<OpenUpload, Promise<void>>();
+
+  constructor(deps: CommitterDeps) {
+    this.#deps = deps;
+  }
+
+  /** Resolves when the chunk counts. The caller holds the upload and the chunk's reservation. */
+  commit(upload: OpenUpload, handles: Handles, fresh: FreshExtent[], declaration: Declaration): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const pending: Pending = { fresh, declaration, handles, resolve, reject };
+      const queue = this.#pending.get(upload);
+      if (queue) queue.push(pending);
+      else this.#pending.set(upload, [pending]);
+      if (!this.#rounds.has(upload)) this.#rounds.set(upload, this.#run(upload));
+    });
+  }
+
+  /** A round of this upload runs. */
+  isBusy(upload: OpenUpload): boolean {
+    return this.#rounds.has(upload);
+  }
+
+  /** Resolves when no round of this upload runs. */
+  async idle(upload: OpenUpload): Promise<void> {
+    await this.#rounds.get(upload);
+  }
+
+  async #run(upload: OpenUpload): Promise<void> {
+    // Requests that finish in the same turn of the event loop join the first round.
+    await Promise.resolve();
+    for (let batch = this.#pending.get(upload); batch; batch = this.#pending.get(upload)) {
+      this.#pending.delete(upload);
+      try {
+        await this.#round(upload, batch);
+      } catch (error) {
+        for (const pending of batch) pending.reject(error);
+      }
+    }
+    // In the same step as the last look: whoever comes after it starts rounds of his own.
+    this.#rounds.delete(upload);
+  }
+
+  async #round(upload: OpenUpload, batch: Pending[]): Promise<void> {
+    const { accepted, document: declared } = this.#admit(upload, batch);
+    const first = accepted[0];
+    if (!first) return;
+    const fresh = accepted.flatMap((pending) => pending.fresh);
+    // Only this side says that it is parked, or has its name now; its client is not back for that.
+    const goesOn = accepted.some(({ declaration }) => !declaration.place && declaration.staleAt === undefined);
+    const document = goesOn ? withoutStaleness(declared) : declared;
+    // What reads as complete is promised to be durable (PROTOCOL §3), whatever the durability.
+    const durable = this.#deps.durability === 'chunk' || upload.completeWith(fresh, document);
+    const time = this.#deps.clock.now();
+    const records: ManifestRecord[] = fresh.map((extent) => ({ ...extent, synced: durable, time }));
+    // A repeat is a promise too, whoever stored the bytes.
+    if (durable && (records.length > 0 || upload.unsynced)) await first.handles.part.sync();
+    if (durable && upload.unsynced) {
+      await first.handles.manifest.sync();
+      upload.unsynced = false;
+    }
+    if (records.length > 0) {
+      await first.handles.manifest.append(records, durable);
+      // The journal has them, so they are stored, whatever happens to the document below.
+      for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);
+      this.#deps.usage.committed(upload, fresh);
+      upload.lastCommitAt = time;
+    }
+    if (!upload.visible && accepted.every(({ declaration }) => declaration.atOnce)) upload.document = document;
+    else await this.#writeDocument(upload, document, goesOn ? time : null);
+    for (const pending of accepted) pending.resolve();
+  }
+
+  /**
+   * Looks at each chunk again in the light of what was committed since its request began, the chunks before it in this round
+   * included: the size may have been fixed, the upload deleted or closed. Rejects those that no longer fit.
+   */
+  #admit(upload: OpenUpload, batch: Pending[]): { accepted: Pending[]; document: FileDocument } {
+    const before = upload.document;
+    let end = upload.stored.end;
+    const accepted = batch.filter((pending) => {
+      try {
+        upload.assertGoing();
+        if (upload.closed && pending.fresh.length > 0) throw upload.closedError();
+        upload.check(pending.declaration, end);
+        const document = upload.declared(pending.declaration);
+        const last = pending.fresh.at(-1)?.end ?? -1;
+        if (document.size !== null && last >= document.size) throw outOfBounds(last, document.size);
+        end = Math.max(end, last + 1);
+        upload.document = document;
+        return true;
+      } catch (error) {
+        pending.reject(error);
+        return false;
+      }
+    });
+    const { document } = upload;
+    upload.document = before;
+    return { accepted, document };
+  }
+
+  /** @param time of what came; null: nothing did */
+  async #writeDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
+    if (upload.closed || (upload.visible && document === upload.document)) return;
+    const created = { type: 'file.created' as const, file: document };
+    const put = (): Promise<void> => this.#putDocument(upload, document, time);
+    if (upload.visible) await put();
+    else await announced(this.#deps.announce, [created], put);
+  }
+
+  async #putDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
+    // An upload that was deleted during this round must not come back by its document.
+    upload.assertGoing();
+    const before = upload.document;
+    const written = time === null ? document : { ...document, updatedAt: time };
+    await this.#deps.catalog.put(written);
+    upload.document = written;
+    if (!upload.visible) this.#deps.happened({ type: 'file.created', file: written });
+    upload.visible = true;
+    if (before.staleAt === undefined || written.staleAt !== undefined || time === null) return;
+    this.#deps.usage.resumed(upload);
+    upload.lastCommitAt = time;
+  }
+}
+
+/** Its client is back: it is parked no longer. */
+function withoutStaleness(document: FileDocument): FileDocument {
+  if (document.staleAt === undefined) return document;
+  const { staleAt: _, ...rest } = document;
+  return rest;
+}

@@ -1,0 +1,220 @@
+/**
+ * The commit point of a file: an upload whose bytes are all there becomes the file of its name.
+ *
+ *     covered? → digest agrees? → journal synced → cut, sync, rename, sync directory → sealed document  ← here it is complete
+ *
+ * Until the document is on disk the file is an upload; a crash in between is finished at the next start, for every step before
+ * can be done twice.
+ */
+import type {
+  BlobStore,
+  Catalog,
+  Clock,
+  FileDocument,
+  FileHappening,
+  Inspector,
+  ManifestStore,
+} from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { type Announce, announced } from '../files/announce.ts';
+import { removeBytes } from '../files/file-blobs.ts';
+import type { Watchers } from '../files/watchers.ts';
+import type { Committer } from './commit.ts';
+import type { Modified } from './last-modified.ts';
+import type { Succession } from './succession.ts';
+import type { OpenUpload } from './upload.ts';
+import type { Uploads } from './upload-table.ts';
+
+/** By so much at most a replacement is complete later than it is. */
+const MOST_SHIFT_MS = 60_000;
+
+type Times = Pick<FileDocument, 'completedAt' | 'sealedAt' | 'modifiedAt'>;
+
+export interface SealerDeps {
+  blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
+  inspector: Inspector;
+  clock: Clock;
+  uploads: Uploads;
+  modified: Modified;
+  committer: Committer;
+  watchers: Watchers;
+  succession: Succession;
+  happened(happening: FileHappening): void;
+  announce: Announce;
+  /** Told of what goes wrong after the seal, when it can no longer fail the request. */
+  warn(message: string, error: unknown): void;
+}
+
+export class Sealer {
+  readonly #deps: SealerDeps;
+
+  constructor(deps: SealerDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Resolves when the upload is the file of its name. The caller has made sure that it is covered.
+   * @param silent only silence says that nothing more comes: what comes after all continues the file, and a digest that does not agree
+   * yet takes nothing away
+   * @param judge asked right before an upload that waited for its name takes it; what it throws leaves all as it was
+   * @throws LadingError `already_exists` when somebody sends to the upload that has the name, `digest_mismatch`
+   */
+  seal(upload: OpenUpload, silent = false, judge?: () => Promise<void>): Promise<void> {
+    upload.sealing ??= this.#run(upload, silent, judge).finally(() => {
+      upload.sealing = null;
+    });
+    return upload.sealing;
+  }
+
+  async #run(upload: OpenUpload, silent: boolean, judge?: () => Promise<void>): Promise<void> {
+    if (upload.replacing) await upload.replacing;
+    if (upload.sealed) return;
+    upload.closed = true;
+    try {
+      await this.#deps.committer.idle(upload);
+      // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
+      await upload.quiet();
+      upload.assertGoing();
+      await this.#checkDigest(upload, silent);
+      if (silent && isAsBefore(upload)) return await this.#asBefore(upload);
+      const { owner, name, aside } = upload.document;
+      if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#takeName(upload, judge));
+      else await this.#becomeFile(upload, silent, []);
+    } catch (error) {
+      upload.closed = false;
+      throw error;
+    } finally {
+      this.#deps.uploads.freed(upload);
+    }
+  }
+
+  /** Nothing came of what was to continue a complete file: it is that file again, and not completed once more. */
+  async #asBefore(upload: OpenUpload): Promise<void> {
+    const over = new LadingError('not_found', 'Nothing continued the file of this name, which is complete.');
+    await this.#deps.uploads.discard(upload, over, async () => {});
+    this.#deps.watchers.changed(upload.document.owner, upload.document.name);
+  }
+
+  /** Of an upload that waited for its name. */
+  async #takeName(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
+    const { catalog, succession } = this.#deps;
+    const { owner, name } = upload.document;
+    upload.assertGoing();
+    await succession.end(
+      upload,
+      // Nobody said that an upload of undeclared size is complete: should the new file never come, it still goes on.
+      (other) => this.seal(other, !other.covered),
+      async (ended) => {
+        await judge?.();
+        const { sealed } = await catalog.find(owner, name);
+        // What is continued was a complete file, and is replaced as one.
+        const continued = ended.find(({ document }) => document.continues);
+        upload.document = { ...upload.document, replaces: sealed?.id ?? continued?.id ?? null };
+        await this.#becomeFile(upload, false, ended);
+      },
+      judge,
+    );
+  }
+
+  async #becomeFile(upload: OpenUpload, silent: boolean, ended: OpenUpload[]): Promise<void> {
+    const { replaces } = upload.document;
+    const ends = ended.map(({ id }) => id);
+    const takes = replaces !== null && !ends.includes(replaces);
+    const replaced = takes ? ((await this.#deps.catalog.get(replaces)) ?? { id: replaces }) : null;
+    await this.#storeSealed(upload, silent, ends);
+    this.#deps.uploads.drop(upload);
+    this.#deps.watchers.changed(upload.document.owner, upload.document.name);
+    if (!replaced) return;
+    await removeBytes(this.#deps.blobs, replaced).catch((error: unknown) => {
+      this.#deps.warn('the bytes of a replaced file could not be removed; the next start tries again', error);
+    });
+  }
+
+  async #checkDigest(upload: OpenUpload, silent: boolean): Promise<void> {
+    const declared = upload.document.reprDigest;
+    if (!declared) return;
+    const mismatch = await this.mismatch(upload.id, declared, upload.stored.end);
+    if (!mismatch) return;
+    if (silent) {
+      upload.notWhole = upload.stored.end;
+      throw mismatch;
+    }
+    const { owner, name } = upload.document;
+    const cancelled = { type: 'upload.cancelled' as const, file: upload.document, received: upload.stored.bytes };
+    await announced(this.#deps.announce, upload.visible ? [cancelled] : [], async () => {
+      await this.#deps.uploads.discard(upload, mismatch, async () => {});
+      if (!upload.visible) return;
+      this.#deps.watchers.changed(owner, name);
+      this.#deps.happened(cancelled);
+    });
+    throw mismatch;
+  }
+
+  /** `digest_mismatch` when the first `size` bytes of an upload do not have this digest; null when they do. */
+  async mismatch(
+    id: string,
+    { algorithm, value }: NonNullable<FileDocument['reprDigest']>,
+    size: number,
+  ): Promise<LadingError | null> {
+    const digest = await this.#deps.inspector.digest(id, algorithm, { start: 0, end: size - 1 });
+    const actual = Buffer.from(digest).toString('base64');
+    if (actual === value) return null;
+    return new LadingError(
+      'digest_mismatch',
+      `The whole file does not have the ${algorithm} that Repr-Digest declared. The upload starts over from nothing.`,
+      { expected: value, actual, header: 'Repr-Digest', algorithm, provided_digest: value },
+    );
+  }
+
+  async #storeSealed(upload: OpenUpload, silent: boolean, ends: string[]): Promise<void> {
+    const size = upload.stored.end;
+    const crc32 = upload.stored.whole(size);
+    if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
+    await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
+    // The bytes of a file in pieces are sealed already.
+    await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
+    const times = await this.#times(upload);
+    const { continues: _, staleAt: __, aside: ___, ends: ____, modifiedAt: _____, ...open } = upload.document;
+    const undeclared = silent && open.size === null && open.reprDigest === null;
+    const ended = ends.length > 0 ? { ends } : {};
+    const sealed = { ...open, state: 'sealed' as const, size, crc32, ...times, ...ended };
+    const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
+    const created = upload.visible ? [] : [{ type: 'file.created' as const, file: document }];
+    await announced(this.#deps.announce, created, async () => {
+      upload.assertGoing();
+      upload.written = true;
+      await this.#deps.catalog.put(document);
+      upload.document = document;
+      if (!upload.visible) this.#deps.happened({ type: 'file.created', file: document });
+      upload.visible = true;
+      upload.sealed = true;
+      this.#deps.happened({ type: 'file.completed', file: document });
+    });
+  }
+
+  /**
+   * A replacement is complete a second after what it replaces, so that completion times tell them apart; a date that was set back is
+   * no reason to wait for the one before. What could be read before has its date: it does not become another file by its seal.
+   */
+  async #times(upload: OpenUpload): Promise<Times> {
+    const { replaces, continues, ...document } = upload.document;
+    const { clock, catalog, modified } = this.#deps;
+    const now = clock.now();
+    const replaced = replaces === null ? null : await catalog.get(replaces);
+    const before = continues ?? (replaced?.completedAt ? replaced : replaced?.continues);
+    const date = before?.completedAt ?? 0;
+    const completedAt = date - now > MOST_SHIFT_MS ? now : Math.max(now, (Math.floor(date / 1000) + 1) * 1000);
+    const lastModified = continues ? (document.modifiedAt ?? date) : replaced && (replaced.modifiedAt ?? date);
+    const next = upload.coveredSoFar
+      ? modified.next({ ...document, replaces }, lastModified, upload.lastCommitAt)
+      : Math.max(modified.next({ ...document, replaces }, lastModified), completedAt);
+    return { completedAt, sealedAt: clock.steady(), ...(next === completedAt ? {} : { modifiedAt: next }) };
+  }
+}
+
+function isAsBefore({ document, stored }: OpenUpload): boolean {
+  const { continues, reprDigest } = document;
+  return continues !== undefined && reprDigest === null && stored.end === continues.size;
+}

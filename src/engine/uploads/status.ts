@@ -1,0 +1,113 @@
+/** What is known of a name, as the status object of PROTOCOL §3. */
+import type { FileDocument } from '../../contracts.ts';
+import { hex32 } from '../../protocol/crc32.ts';
+import { contentTypeFor } from '../../protocol/http/media-types.ts';
+import { type FileStatus, MAX_MISSING } from '../../protocol/schemas/files.ts';
+import { iso } from '../../protocol/times.ts';
+import { keptOf } from './continuation.ts';
+import { expiryOf, type Lifetime } from './parking.ts';
+import type { OpenUpload } from './upload.ts';
+
+/** At most so many gaps are listed, in a status object and in a refusal alike. */
+export const MOST_GAPS = MAX_MISSING;
+/** The reply to a chunk lists fewer: it comes with every chunk, and who wants to know more asks (PROTOCOL §3). */
+export const REPLY_GAPS = 16;
+
+/** The strong entity tag of a readable file: other bytes have another id, another size or another CRC-32. */
+export function entityTag(id: string, size: number, crc32: number): string {
+  return `"${id}-${size}-${hex32(crc32)}"`;
+}
+
+export function pendingStatus(name: string): FileStatus {
+  return {
+    filename: name,
+    status: 'pending',
+    bytes_received: 0,
+    total_bytes: null,
+    next_expected_byte: 0,
+    id: null,
+    readable: false,
+    missing: [],
+    missing_more: false,
+    crc32: null,
+    etag: null,
+    content_type: null,
+    created_at: null,
+    updated_at: null,
+    completed_at: null,
+    expires_at: null,
+  };
+}
+
+/** @param there bytes of a damaged file that are left, from the beginning on; null: all */
+export function sealedStatus(document: FileDocument, there: number | null = null): FileStatus {
+  if (there !== null) return damagedStatus(sealedStatus(document), there);
+  const size = document.size ?? 0;
+  const crc32 = document.crc32 ?? 0;
+  return {
+    filename: document.name,
+    status: 'complete',
+    bytes_received: size,
+    total_bytes: size,
+    next_expected_byte: size,
+    id: document.id,
+    readable: true,
+    missing: [],
+    missing_more: false,
+    crc32: hex32(crc32),
+    etag: entityTag(document.id, size, crc32),
+    content_type: document.contentType ?? contentTypeFor(document.name),
+    created_at: iso(document.createdAt),
+    updated_at: iso(document.completedAt ?? document.updatedAt),
+    completed_at: document.completedAt === null ? null : iso(document.completedAt),
+    expires_at: null,
+  };
+}
+
+/** Nobody may take it for complete, and a whole download does not work. */
+function damagedStatus(whole: FileStatus, there: number): FileStatus {
+  const size = whole.total_bytes ?? 0;
+  return {
+    ...whole,
+    status: 'partial',
+    damaged: true,
+    bytes_received: there,
+    next_expected_byte: there,
+    readable: false,
+    missing: [[there, size - 1]],
+    crc32: null,
+    etag: null,
+    completed_at: null,
+  };
+}
+
+/** @param most gaps are listed */
+export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MOST_GAPS): FileStatus {
+  if (upload.sealed) return sealedStatus(upload.document);
+  const { document, stored } = upload;
+  const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);
+  const { gaps, more } = stored.gaps(total ?? 0, most);
+  const complete = upload.coveredSoFar;
+  const expiresAt = expiryOf(upload, lifetime);
+  const crc32 = complete ? stored.whole(stored.end) : null;
+  return {
+    filename: document.name,
+    status: complete ? 'complete' : 'partial',
+    bytes_received: stored.bytes,
+    total_bytes: total,
+    next_expected_byte: stored.firstGap(),
+    id: document.id,
+    readable: complete || document.replaces !== null || keptOf(upload) !== null,
+    missing: gaps,
+    missing_more: more,
+    crc32: crc32 === null ? null : hex32(crc32),
+    etag: crc32 === null ? null : entityTag(document.id, stored.end, crc32),
+    content_type: document.contentType ?? contentTypeFor(document.name),
+    created_at: iso(document.createdAt),
+    updated_at: iso(upload.lastCommitAt),
+    completed_at: complete ? iso(upload.lastCommitAt) : null,
+    expires_at: complete || expiresAt === null ? null : iso(expiresAt),
+    ...(upload.parked ? { stale: true } : {}),
+    ...(upload.size === null && !complete ? { undeclared: true } : {}),
+  };
+}

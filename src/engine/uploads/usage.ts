@@ -1,0 +1,216 @@
+/**
+ * Who uses how much, counted as it happens and never by looking around: every chunk costs a few additions.
+ *
+ *     bytes          + what is committed of an upload    − all of it when the upload ends (it is deleted, swept, or sealed)
+ *                    + a sealed document that comes      − one that goes (deleted, or replaced in the step of the seal)
+ *     openUploads    + an upload that is made, adopted   − one that ends or is parked
+ *                      or goes on after it was parked
+ *     dayBytes       + what is committed; whatever becomes of it, until midnight UTC
+ *
+ * Repeated and overlapping bytes are committed once. A file and its replacement both count while both lie on the disk. What a
+ * running chunk is about to store is reserved, so that chunks which run at the same time cannot exceed a quota together.
+ *
+ * A start counts anew from the documents and the journals; of the day's bytes it does not know those that were deleted since.
+ */
+import type { Catalog, Clock, FileDocument, ManifestRecord, Piece, Quota, Use } from '../../contracts.ts';
+import { type Extent, lengthOf } from '../../protocol/extents.ts';
+import type { OpenUpload } from './upload.ts';
+
+const DAY_MS = 24 * 3600 * 1000;
+
+/** Everybody may use anything, and counts for himself. */
+export const NO_QUOTA: Quota = { groupOf: (owner) => owner, admit: () => {} };
+
+class Account {
+  bytes = 0;
+  openUploads = 0;
+  /** Of chunks on their way. */
+  reserved = 0;
+  #day = 0;
+  #dayBytes = 0;
+
+  received(bytes: number, day: number): void {
+    this.#turnTo(day);
+    this.#dayBytes += bytes;
+  }
+
+  /** A date that was set back begins no new day: what was used up stays used up until the next one. */
+  #turnTo(day: number): void {
+    if (day > this.#day) this.#dayBytes = 0;
+    this.#day = day;
+  }
+
+  /** With what is reserved, for who asks whether there is room. */
+  use(day: number, reserved: number): Use {
+    this.#turnTo(day);
+    return { bytes: this.bytes + reserved, openUploads: this.openUploads, dayBytes: this.#dayBytes + reserved };
+  }
+}
+
+export interface UsageDeps {
+  catalog: Catalog;
+  clock: Clock;
+  quota: Quota;
+}
+
+export class Usage {
+  readonly #clock: Clock;
+  readonly #quota: Quota;
+  readonly #owners = new Map<string, Account>();
+  readonly #groups = new Map<string, Account>();
+  /** Sealed today and begun before: only their journals know what of them came today. Null once the start is over. */
+  #begunBefore: FileDocument[] | null = [];
+
+  constructor({ catalog, clock, quota }: UsageDeps) {
+    this.#clock = clock;
+    this.#quota = quota;
+    const today = dayOf(clock.now());
+    let starting = true;
+    catalog.follow((document, there) => {
+      const size = document.size ?? 0;
+      this.#each(document.owner, (account) => {
+        account.bytes += there ? size : -size;
+      });
+      if (starting) this.#found(document, today);
+    });
+    starting = false;
+  }
+
+  of(owner: string, group = false): Use {
+    const account = group ? this.#groups.get(this.#quota.groupOf(owner)) : this.#owners.get(owner);
+    return (account ?? new Account()).use(dayOf(this.#clock.now()), 0);
+  }
+
+  /** Of all owners together. */
+  storedBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#owners.values()) sum += bytes;
+    return sum;
+  }
+
+  /** @throws LadingError `quota_exceeded` */
+  check(owner: string, more: Partial<Use>): void {
+    const day = dayOf(this.#clock.now());
+    const own = this.#account(this.#owners, owner);
+    const group = this.#account(this.#groups, this.#quota.groupOf(owner));
+    const now = { own: own.use(day, own.reserved), group: group.use(day, group.reserved) };
+    this.#quota.admit(owner, now, more);
+  }
+
+  /**
+   * Sets aside what a chunk is about to store, until the returned function is called. Of the first chunk of a file all that was
+   * declared must have room.
+   * @throws LadingError `quota_exceeded`
+   */
+  reserve(upload: OpenUpload, plan: readonly Piece[], declaredSize: number | null): () => void {
+    const { owner } = upload.document;
+    let fresh = 0;
+    for (const { action, extent } of plan) if (action === 'write') fresh += lengthOf(extent);
+    if (fresh === 0) return () => {};
+    const whole = upload.visible ? 0 : (declaredSize ?? 0);
+    this.check(owner, { bytes: Math.max(fresh, whole), dayBytes: fresh });
+    this.#each(owner, (account) => {
+      account.reserved += fresh;
+    });
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#each(owner, (account) => {
+        account.reserved -= fresh;
+      });
+    };
+  }
+
+  /** @throws LadingError `quota_exceeded`; then nothing was counted */
+  began(owner: string): void {
+    this.check(owner, { openUploads: 1 });
+    this.#each(owner, (account) => {
+      account.openUploads += 1;
+    });
+  }
+
+  /** Found at the start, or a sealed file that goes on. */
+  adopted(upload: OpenUpload): void {
+    const { owner } = upload.document;
+    this.#each(owner, (account) => {
+      if (!upload.parked) account.openUploads += 1;
+      account.bytes += upload.stored.bytes;
+    });
+  }
+
+  /** From here on the upload does not count as open; its bytes count as before. */
+  parked(upload: OpenUpload): void {
+    if (upload.parked) return;
+    upload.parked = true;
+    this.#each(upload.document.owner, (account) => {
+      account.openUploads -= 1;
+    });
+  }
+
+  /** A parked upload goes on: it counts as open again. */
+  resumed(upload: OpenUpload): void {
+    if (!upload.parked) return;
+    upload.parked = false;
+    this.#each(upload.document.owner, (account) => {
+      account.openUploads += 1;
+    });
+  }
+
+  /** To be called in the step in which the bytes begin to count. */
+  committed(upload: OpenUpload, fresh: readonly Extent[]): void {
+    const bytes = fresh.reduce((sum, extent) => sum + lengthOf(extent), 0);
+    const day = dayOf(this.#clock.now());
+    this.#each(upload.document.owner, (account) => {
+      // One that was deleted during the commit has been taken off already, with all that it had then.
+      if (!upload.over) account.bytes += bytes;
+      account.received(bytes, day);
+    });
+  }
+
+  /** To be called once, when nothing finds the upload any more. If it was sealed, its document counts in its place. */
+  ended(upload: OpenUpload): void {
+    this.#each(upload.document.owner, (account) => {
+      if (!upload.parked) account.openUploads -= 1;
+      account.bytes -= upload.stored.bytes;
+    });
+  }
+
+  /** What came of these today, as their journals have it. */
+  received(owner: string, records: readonly ManifestRecord[]): void {
+    const today = dayOf(this.#clock.now());
+    const bytes = records.reduce((sum, record) => sum + (dayOf(record.time) === today ? lengthOf(record) : 0), 0);
+    this.#each(owner, (account) => account.received(bytes, today));
+  }
+
+  /** Files whose journals the start has to give to `received`. */
+  begunBefore(): FileDocument[] {
+    const files = this.#begunBefore ?? [];
+    this.#begunBefore = null;
+    return files;
+  }
+
+  #found(document: FileDocument, today: number): void {
+    if (document.completedAt === null || dayOf(document.completedAt) !== today) return;
+    if (dayOf(document.createdAt) < today) this.#begunBefore?.push(document);
+    else this.#each(document.owner, (account) => account.received(document.size ?? 0, today));
+  }
+
+  #each(owner: string, change: (account: Account) => void): void {
+    change(this.#account(this.#owners, owner));
+    change(this.#account(this.#groups, this.#quota.groupOf(owner)));
+  }
+
+  #account(all: Map<string, Account>, name: string): Account {
+    let account = all.get(name);
+    if (!account) {
+      account = new Account();
+      all.set(name, account);
+    }
+    return account;
+  }
+}
+
+function dayOf(time: number): number {
+  return Math.floor(time / DAY_MS);
+}

@@ -1,0 +1,64 @@
+/**
+ * Uploads that wait beside another one for their name. Once nobody has the name any more (the other one was cancelled, lapsed or is
+ * complete), the oldest of them becomes the unfinished upload of the name, as if it had begun just then:
+ *
+ *     the name is free → document without `aside`  ← here it has the name → status, lists and whoever watches see it
+ *
+ * A crash leaves it waiting or with the name; the next start gives a free name away again.
+ */
+import type { Catalog } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import type { Watchers } from '../files/watchers.ts';
+import type { Committer } from './commit.ts';
+import type { Uploads } from './upload-table.ts';
+
+export interface WaitingDeps {
+  catalog: Catalog;
+  uploads: Uploads;
+  committer: Committer;
+  watchers: Watchers;
+  /** Has a stop of the server wait for what no request waits for. */
+  track(work: () => Promise<void>): Promise<void>;
+  warn(message: string, error: unknown): void;
+}
+
+export class Waiting {
+  readonly #deps: WaitingDeps;
+
+  constructor(deps: WaitingDeps) {
+    this.#deps = deps;
+    deps.uploads.whenFree((owner, name) => void this.#next(owner, name));
+  }
+
+  /** After a start: gives away the names that a stop or a crash left free. */
+  async resume(): Promise<void> {
+    for (const { document } of [...this.#deps.uploads.all()]) {
+      if (document.aside) await this.#next(document.owner, document.name);
+    }
+  }
+
+  async #next(owner: string, name: string): Promise<void> {
+    const { uploads, track, warn } = this.#deps;
+    if (uploads.find(owner, name) || uploads.asides(owner, name).length === 0) return;
+    await track(() => uploads.holdName(owner, name, () => this.#give(owner, name))).catch((error: unknown) => {
+      // The server stops, or the upload was cancelled at this moment.
+      if (error instanceof LadingError && (error.code === 'shutting_down' || error.code === 'not_found')) return;
+      warn('an upload could not be given the name that it waits for; the next start tries again', error);
+    });
+  }
+
+  /** To be called while the name is held. */
+  async #give(owner: string, name: string): Promise<void> {
+    const { catalog, uploads, committer, watchers } = this.#deps;
+    const next = uploads.asides(owner, name).find(({ visible }) => visible);
+    // One that is whole takes the name as a file; should that fail, this is asked again.
+    if (!next || next.closed || uploads.find(owner, name)) return;
+    const { sealed } = await catalog.find(owner, name);
+    const place = { replaces: sealed?.id ?? null };
+    await uploads.using(next, (handles) =>
+      committer.commit(next, handles, [], { size: null, reprDigest: null, contentType: null, place }),
+    );
+    uploads.placed(next);
+    watchers.changed(owner, name);
+  }
+}

@@ -1,0 +1,131 @@
+/** Whose files a request to read is about, where the role does not say it all: what others granted. */
+import type { FastifyRequest } from 'fastify';
+import type { GrantDocument } from '../../contracts.ts';
+import type { Engine, FileListQuery } from '../../engine/engine.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerKey, ownerOf } from '../../identity/rights/policy.ts';
+import { isGranted } from '../../identity/sharing/grants.ts';
+import type { FileStatus } from '../../protocol/schemas/files.ts';
+import type { RouteDeps } from '../deps.ts';
+import { standing } from './bearer.ts';
+
+export interface Reading {
+  /** As the engine knows it. */
+  owner: string;
+  /** False once whoever asked may read it no more; absent: as long as their token is good. */
+  stands?: () => boolean;
+}
+
+/**
+ * Lets a request read a file of this name: one's own, or with `owner=` one that the role may read or that was granted.
+ * @throws LadingError `forbidden`, the same whether that owner or file exists or not
+ */
+export function authoriseReading(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  asked: string | undefined,
+  name: string,
+): Reading {
+  const reading = ownOrRefusal(request, asked);
+  if (!(reading instanceof LadingError)) return reading;
+  const grant = grantsOf(deps, request, asked).find(
+    (one) => isGranted(one.target, name) && deps.identity.grantStands(one),
+  );
+  if (!grant) throw reading;
+  const signedIn = standing(deps, request);
+  return { owner: grant.owner, stands: () => signedIn() && deps.identity.grantStands(grant) };
+}
+
+/** What a list of files is about: everything of an owner, or what of it was granted. */
+export interface Listing {
+  owner: string;
+  /** Null: everything. */
+  granted: GrantDocument[] | null;
+  /** False once whoever asked may see it no more. */
+  stands(): boolean;
+}
+
+/** @throws LadingError `forbidden` */
+export function authoriseListing(deps: RouteDeps, request: FastifyRequest, asked: string | undefined): Listing {
+  const reading = ownOrRefusal(request, asked);
+  const signedIn = standing(deps, request);
+  if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, stands: signedIn };
+  const granted = grantsOf(deps, request, asked).filter((grant) => deps.identity.grantStands(grant));
+  const [first] = granted;
+  if (!first) throw reading;
+  const stands = (): boolean => signedIn() && granted.every((grant) => deps.identity.grantStands(grant));
+  return { owner: first.owner, granted, stands };
+}
+
+function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined): Reading | LadingError {
+  try {
+    return { owner: ownerOf(principal, asked) };
+  } catch (error) {
+    if (error instanceof LadingError && error.code === 'forbidden') return error;
+    throw error;
+  }
+}
+
+function grantsOf({ identity }: RouteDeps, { principal }: FastifyRequest, asked = ''): GrantDocument[] {
+  // Ids hold no slash: with one it would be another tenant, of which nothing can be granted.
+  if (asked.includes('/')) return [];
+  return identity.grants.between(principal, ownerKey(principal.tenant, asked));
+}
+
+/**
+ * A page of the files whose names were granted, as `Engine.list` gives one of all.
+ *
+ *     grants   a/ · a/x · b     →   a/…  then  b      disjoint and in order, so the pages of each follow each other
+ */
+export async function listGranted(
+  engine: Engine,
+  grants: readonly GrantDocument[],
+  query: FileListQuery,
+): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
+  const files: FileStatus[] = [];
+  for (const { kind, name } of stretches(grants, query.prefix)) {
+    const limit = query.limit - files.length;
+    const page =
+      kind === 'prefix'
+        ? await engine.list({ ...query, prefix: name, limit })
+        : await oneFile(engine, name, { ...query, limit });
+    files.push(...page.files);
+    if (page.next_cursor !== null) return { files, next_cursor: page.next_cursor };
+    // Whether anything follows is known on the next page, which may be empty.
+    if (files.length === query.limit) return { files, next_cursor: files.at(-1)?.filename ?? null };
+  }
+  return { files, next_cursor: null };
+}
+
+async function oneFile(
+  engine: Engine,
+  name: string,
+  { owner, cursor, status }: FileListQuery,
+): Promise<{ files: FileStatus[]; next_cursor: null }> {
+  if (cursor !== null && cursor >= name) return { files: [], next_cursor: null };
+  const found = await engine.status(owner, name);
+  const wanted = found.status !== 'pending' && (status === null || found.status === status);
+  return { files: wanted ? [found] : [], next_cursor: null };
+}
+
+interface Stretch {
+  kind: 'file' | 'prefix';
+  name: string;
+}
+
+/** What of the grants lies below the prefix, in the order of the names and without what others cover. */
+function stretches(grants: readonly GrantDocument[], prefix: string): Stretch[] {
+  const all = grants.flatMap(({ target: { kind, name } }): Stretch[] => {
+    if (name.startsWith(prefix)) return [{ kind, name }];
+    return kind === 'prefix' && prefix.startsWith(name) ? [{ kind, name: prefix }] : [];
+  });
+  // A prefix stands before everything that it covers, and before a file of the very same name.
+  all.sort((a, b) => (a.name === b.name ? (a.kind === 'prefix' ? -1 : 1) : a.name < b.name ? -1 : 1));
+  const kept: Stretch[] = [];
+  for (const stretch of all) {
+    const last = kept.at(-1);
+    const covered = last && (last.kind === 'prefix' ? stretch.name.startsWith(last.name) : stretch.name === last.name);
+    if (!covered) kept.push(stretch);
+  }
+  return kept;
+}

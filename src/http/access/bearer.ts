@@ -1,0 +1,190 @@
+/** Who asks, and whether they may. Registered around every route but the open ones; runs before anything of a body is read. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import fp from 'fastify-plugin';
+import type { Principal } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import { type Asker, strangerAt } from '../../identity/limits/fair-queue.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
+import { requireRole, requireScope } from '../../identity/rights/policy.ts';
+import type { Guarded, SecondFactor } from '../../identity/second-factor.ts';
+import type { Clients } from '../../identity/subjects/clients.ts';
+import type { Role } from '../../protocol/schemas/files.ts';
+import type { Scope } from '../../protocol/scopes.ts';
+import type { RouteDeps } from '../deps.ts';
+import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
+import { requireSameOrigin } from '../request/csrf.ts';
+import type { RateLimits } from './rate-limit.ts';
+
+/** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
+export type Needs = Scope | `role:${Exclude<Role, 'client'>}` | 'sign-in';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; set on every route that is not open. */
+    principal: Principal;
+  }
+  interface FastifyContextConfig {
+    needs?: Needs;
+    /** What may be asked for besides the token, by a setting. */
+    guarded?: Guarded;
+  }
+}
+
+export function missingToken(): LadingError {
+  return new LadingError('unauthorized', 'Send Authorization: Bearer <token>; a token comes from POST /auth/token.');
+}
+
+/** The token of `Authorization: Bearer <token>` (RFC 6750 §2.1), or null. Tokens in the query are never looked at. */
+export function bearerToken(authorization: string | undefined): string | null {
+  if (authorization === undefined) return null;
+  const space = authorization.indexOf(' ');
+  if (space !== 6 || authorization.slice(0, 6).toLowerCase() !== 'bearer') return null;
+  return authorization.slice(7).trim();
+}
+
+/** @throws LadingError `insufficient_scope` */
+export function requireNeeds(principal: Principal, needs: Needs): void {
+  if (needs === 'sign-in') return;
+  if (needs === 'role:ops' || needs === 'role:admin' || needs === 'role:root') {
+    requireRole(principal, needs.slice('role:'.length) as Role);
+  } else requireScope(principal, needs);
+}
+
+/** Refusals say what is wrong in the member `error` too, in these words and no others, as programs with API tokens know them. */
+function plainErrors(app: FastifyInstance): void {
+  app.setErrorHandler((error, request) => {
+    if (!(error instanceof LadingError)) throw error;
+    const { code, message, members } = error;
+    if (code !== 'unauthorized' && code !== 'insufficient_scope') throw error;
+    const shown = Boolean(bearerToken(request.headers.authorization));
+    const unauthorized = shown ? 'Invalid or revoked token' : 'Missing or invalid authorization header';
+    const words = code === 'unauthorized' ? unauthorized : 'Insufficient scopes';
+    throw new LadingError(code, message, { ...members, error: words }, { cause: error });
+  });
+}
+
+function isGood(access: Access, token: string): boolean {
+  try {
+    access.bearer(token);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface BearerOptions {
+  access: Access;
+  limits: RateLimits;
+  secondFactor: SecondFactor;
+  /** Who asks when the request has no token, or none that is good; null: nobody knows. Without it that is always so. */
+  otherwise?: (request: FastifyRequest) => Promise<Principal | null>;
+}
+
+/**
+ * The token that shows who asks: of the header, or without one the browser's cookie. Null when there is none.
+ * @throws LadingError `forbidden` when the cookie may have come along without the person's knowledge
+ */
+export function credentialOf(request: FastifyRequest): string | null {
+  const { authorization, cookie } = request.headers;
+  if (authorization !== undefined || cookie === undefined) return bearerToken(authorization);
+  const token = cookieOf(cookie, ACCESS_COOKIE);
+  if (token !== null) requireSameOrigin(request);
+  return token;
+}
+
+/**
+ * For answers that go on for long: false once the token that the request came with was revoked.
+ * @throws LadingError `unauthorized`
+ */
+export function standing({ access }: RouteDeps, request: FastifyRequest): () => boolean {
+  const token = credentialOf(request);
+  if (token === null) throw missingToken();
+  return access.standing(token);
+}
+
+/** Every route of the scope it is registered in wants a good token, and says what else it needs. */
+export const bearerAuth = fp<BearerOptions>(
+  (scope: FastifyInstance, { access, limits, secondFactor, otherwise }, done) => {
+    scope.decorateRequest('principal');
+    plainErrors(scope);
+    scope.addHook('onRoute', ({ url, config }) => {
+      // A route that forgot to say so would be open to everybody who can sign in.
+      if (config?.needs === undefined) throw new Error(`the route ${url} does not say what it needs`);
+    });
+    scope.addHook('onRequest', (request, reply, next) => {
+      try {
+        const token = credentialOf(request);
+        if (otherwise && (token === null || !isGood(access, token))) {
+          const refused =
+            token === null ? missingToken() : new LadingError('unauthorized', 'The token is no longer valid.');
+          otherwise(request)
+            .then((principal) => {
+              if (principal === null) return next(refused);
+              request.principal = principal;
+              limits.principal(request, reply, principal);
+              requireNeeds(principal, request.routeOptions.config.needs ?? 'role:root');
+              next();
+            })
+            .catch(next);
+          return;
+        }
+        if (token === null) return next(missingToken());
+        request.principal = access.bearer(token);
+        limits.token(request, reply, token);
+        limits.principal(request, reply, request.principal);
+        requireNeeds(request.principal, request.routeOptions.config.needs ?? 'role:root');
+        const { guarded } = request.routeOptions.config;
+        if (guarded !== undefined) secondFactor.require(guarded, request.principal, () => access.credentialOf(token));
+      } catch (error) {
+        return next(error instanceof Error ? error : missingToken());
+      }
+      next();
+    });
+    done();
+  },
+  { name: 'lading-bearer-auth', fastify: '5.x' },
+);
+
+/** Who waits for work that is slow on purpose: whoever showed who they are, or the network that the request comes from. */
+export function askerOf({ principal, ip }: FastifyRequest): Asker {
+  // On open routes nobody was asked.
+  return (principal as Principal | undefined) === undefined ? strangerAt(ip) : { from: principal.id, known: true };
+}
+
+export interface SignInDeps {
+  clients: Clients;
+  identity: Identity;
+  throttle: Throttle;
+}
+
+/**
+ * A client by its id and secret, slowed down after failures.
+ * @throws LadingError `unauthorized`, the same for an unknown id and a wrong secret; `rate_limited`
+ */
+export async function signIn(
+  deps: SignInDeps,
+  request: FastifyRequest,
+  clientId: string,
+  secret: string,
+): Promise<Principal> {
+  const { clients, identity, throttle } = deps;
+  const claimed = clients.find(clientId);
+  // Of unknown ids nothing is remembered: people type secrets into the wrong field.
+  if (claimed) request.audited = { target: clientId, tenant: claimed.tenant };
+  const right = await throttle.attempt(clientId, request.ip, (asker) => clients.authenticate(clientId, secret, asker));
+  // Its tenant may be gone.
+  const principal = right && identity.subject('device', clientId);
+  if (!principal) throw new LadingError('unauthorized', 'The client id or the secret is wrong.');
+  request.audited = { principal };
+  return principal;
+}
+
+/** Id and secret of `Authorization: Basic` (RFC 7617), for programs that cannot ask for a token; null when it is something else. */
+export function basicCredentials(authorization: string | undefined): { id: string; secret: string } | null {
+  const match = /^basic +([A-Za-z0-9+/_=-]+) *$/i.exec(authorization ?? '');
+  const text = Buffer.from(match?.[1] ?? '', 'base64').toString('utf8');
+  const colon = text.indexOf(':');
+  return colon === -1 ? null : { id: text.slice(0, colon), secret: text.slice(colon + 1) };
+}

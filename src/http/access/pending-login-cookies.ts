@@ -1,0 +1,61 @@
+/**
+ * Where a browser keeps the sign-ins at outside providers that it has begun: a cookie for each, named by its `state`. Two tabs have two of
+ * them, and what becomes of one is nothing to the other.
+ */
+import { createHash } from 'node:crypto';
+import { fastifyCookie } from '@fastify/cookie';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { DEPARTURE_SECONDS, type Departure, type Departures } from '../../identity/federation/pending-logins.ts';
+import { wantsSecureCookies } from '../request/csrf.ts';
+
+/** A hash of the state follows. */
+const COOKIE = 'outside_sign_in_';
+const COOKIE_PATH = '/v1/auth';
+/** Whoever begins more gives up the oldest: all of them are sent along, and servers take 16 KiB of fields. */
+const MOST_BEGUN = 4;
+
+/** Has the browser keep a departure, and forget the oldest when they are too many. */
+export function keepDeparture(
+  departures: Departures,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { state, sealed }: { state: string; sealed: string },
+): void {
+  const begun = Object.entries(cookiesOf(request))
+    .filter(([cookie]) => cookie.startsWith(COOKIE))
+    .map(([cookie, text]) => ({ cookie, until: departures.untilOf(text ?? '') }))
+    .sort((a, b) => b.until - a.until);
+  begun.forEach(({ cookie, until }, n) => {
+    if (n >= MOST_BEGUN - 1 || until === 0) setCookie(request, reply, cookie, '', 0);
+  });
+  setCookie(request, reply, cookieNameOf(state), sealed, DEPARTURE_SECONDS);
+}
+
+/** The departure with this state, which the browser forgets; null for one that is not there, or too old. */
+export function takeDeparture(
+  departures: Departures,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  state: string,
+): Departure | null {
+  const cookie = cookieNameOf(state);
+  const sealed = cookiesOf(request)[cookie];
+  if (sealed === undefined) return null;
+  setCookie(request, reply, cookie, '', 0);
+  return departures.open(sealed);
+}
+
+function cookiesOf({ headers }: FastifyRequest): Record<string, string | undefined> {
+  return fastifyCookie.parse(headers.cookie ?? '');
+}
+
+function cookieNameOf(state: string): string {
+  return `${COOKIE}${createHash('sha256').update(state).digest('hex').slice(0, 16)}`;
+}
+
+/** `lax`, for the provider's page sends the browser back here. */
+function setCookie(request: FastifyRequest, reply: FastifyReply, name: string, value: string, maxAge: number): void {
+  const secure = wantsSecureCookies(request);
+  const options = { path: request.site.path(COOKIE_PATH), httpOnly: true, sameSite: 'lax', secure, maxAge } as const;
+  reply.header('set-cookie', fastifyCookie.serialize(name, value, options));
+}

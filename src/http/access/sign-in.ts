@@ -1,0 +1,181 @@
+/** Signing people in: what every way of doing so, with a password or through a provider, ends in. Tokens in the reply and in cookies. */
+import { createHash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { AccountKind, PersonDocument, Principal } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import type { GoodToken } from '../../identity/access-tokens.ts';
+import type { Renewable } from '../../identity/credentials/sessions.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Tried } from '../../identity/limits/throttle.ts';
+import { normalizeEmail, normalizeUsername } from '../../identity/subjects/people.ts';
+import { networkOf } from '../../protocol/ip.ts';
+import type { Person, SignedIn } from '../../protocol/schemas/identity/people.ts';
+import { iso } from '../../protocol/times.ts';
+import type { RouteDeps } from '../deps.ts';
+import { setCookies } from '../request/cookies.ts';
+
+/** A person as others may see them: without anything that signs them in. */
+export function shownPerson(person: PersonDocument): Person {
+  const { id, email, name, surname, role, tenant, createdAt, lastUsed, account, disabled } = person;
+  const used = lastUsed === null ? null : iso(lastUsed);
+  const named = account ? { username: account.username, account_kind: account.kind } : {};
+  const isAdmin = role === 'admin' || role === 'root';
+  const address = email ?? account?.contact ?? null;
+  const shown = { id, email: address, name, surname, is_admin: isAdmin, role, tenant, ...named };
+  return { ...shown, created_at: iso(createdAt), last_used: used, ...(disabled ? { disabled } : {}) };
+}
+
+/**
+ * Begins a sign-in of a person who has just shown who they are.
+ * @param person as they were when they showed it
+ * @throws LadingError `unauthorized` when they are gone by now, or have another password
+ */
+export async function beginSession(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  person: PersonDocument,
+): Promise<SignedIn> {
+  const renewable = await beginSignIn(deps, request, person);
+  if (!renewable) throw wrongCredentials();
+  return answer(deps, request, reply, renewable);
+}
+
+/**
+ * A bare access token that is valid as long as its session, for accounts that sign in by a name: their programs keep it for long. It
+ * says the name and the kind of the account.
+ * @returns null when the person is gone by now, or has another password than they have just shown
+ */
+export async function beginLongSession(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  person: PersonDocument,
+): Promise<string | null> {
+  const { identity, tokens, config } = deps;
+  const renewable = await beginSignIn(deps, request, person, config.accountDays * 24 * 3600 * 1000);
+  const principal = identity.subject('person', person.id);
+  if (!renewable || !principal) return null;
+  const { id, expiresAt } = renewable.signIn;
+  return tokens.grant(principal, { signIn: id, until: expiresAt, account: person.account }).token;
+}
+
+async function beginSignIn(
+  { identity }: RouteDeps,
+  request: FastifyRequest,
+  person: PersonDocument,
+  longMs?: number,
+): Promise<Renewable | null> {
+  const { people, signIns } = identity;
+  const agent = request.headers['user-agent'];
+  const renewable = await signIns.begin({ kind: 'person', id: person.id }, null, {
+    agent,
+    longMs,
+    network: networkOf(request.ip),
+  });
+  // What ends all sign-ins of a person may have come in between, and did not see this one.
+  if (people.get(person.id)?.passwordHash === person.passwordHash) return renewable;
+  await signIns.end(renewable.signIn.id);
+  return null;
+}
+
+/**
+ * Ends the session that an access token is of, or the token alone if it is of none; durable when it resolves.
+ * @returns who it was; null when the token is good no more, which is no error
+ */
+export async function endSessionOf({ identity, tokens }: RouteDeps, token: string): Promise<Principal | null> {
+  const good = inspected(tokens, token);
+  if (!good) return null;
+  const { sid } = good.claims;
+  if (sid === undefined) await tokens.revoke(good.claims);
+  else await identity.signIns.end(sid);
+  return good.principal;
+}
+
+function inspected(tokens: RouteDeps['tokens'], token: string): GoodToken | null {
+  try {
+    return tokens.inspect(token);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The next tokens of a sign-in.
+ * @throws LadingError `unauthorized`
+ */
+export async function renewSession(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  refreshToken: string,
+): Promise<SignedIn> {
+  const { signIns } = deps.identity;
+  // A device's is for another door; it is not used up here.
+  const family = signIns.familyOf(refreshToken);
+  if (family?.kind === 'device') throw wrongCredentials();
+  // Whose sign-in ends when the token comes for the second time.
+  const principal = family && deps.identity.subject('person', family.subject);
+  if (principal) request.audited = { principal };
+  return answer(deps, request, reply, await signIns.refresh(refreshToken));
+}
+
+/** How a person's password is tried: from a network of their sessions as by somebody known. */
+export function passwordOf({ signIns }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
+  const known = (): boolean => person !== null && signIns.beganFrom({ kind: 'person', id: person.id }, networkOf(ip));
+  return { chosen: true, known };
+}
+
+/** Buckets of failures by e-mail address, of equal length and apart from those of clients. */
+export function personKey(tenant: string, email: string): string {
+  const hash = createHash('sha256').update(`${tenant} ${normalizeEmail(email)}`);
+  return `person:${hash.digest('base64url')}`;
+}
+
+/** The bucket of a person, however they sign in. */
+export function keyOf({ tenant, email, account, id }: PersonDocument): string {
+  if (account) return namedKey(tenant, account.kind, account.username);
+  return personKey(tenant, email ?? id);
+}
+
+/** The same for those who sign in by a name. */
+export function namedKey(tenant: string, kind: AccountKind, username: string): string {
+  return personKey(`${tenant} ${kind}`, normalizeUsername(username));
+}
+
+export function wrongCredentials(): LadingError {
+  return new LadingError('unauthorized', 'The e-mail address or the password is wrong.');
+}
+
+async function answer(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { signIn, refreshToken }: Renewable,
+): Promise<SignedIn> {
+  const { identity, tokens, clock } = deps;
+  const principal: Principal | null = identity.subject('person', signIn.subject);
+  const person = identity.people.get(signIn.subject);
+  if (!principal || !person) {
+    // The person is gone, or their tenant.
+    await identity.signIns.end(signIn.id);
+    throw wrongCredentials();
+  }
+  const access = tokens.issue(principal, { signIn: signIn.id });
+  const refreshSeconds = Math.round((signIn.expiresAt - clock.steady()) / 1000);
+  setCookies(request, reply, {
+    access_token: { value: access.access_token, maxAge: access.expires_in },
+    refresh_token: { value: refreshToken, maxAge: refreshSeconds },
+  });
+  reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache' });
+  const user = shownPerson(person);
+  const { id, name, surname, email, is_admin } = user;
+  return {
+    ...access,
+    refresh_token: refreshToken,
+    refresh_expires_in: refreshSeconds,
+    access_token_expires_at: iso((Math.floor(clock.now() / 1000) + access.expires_in) * 1000),
+    refresh_token_expires_at: iso(clock.dateOf(signIn.expiresAt)),
+    user,
+    ...{ id, name, surname, email, is_admin },
+  };
+}

@@ -1,0 +1,37 @@
+/** How many streams of events may be open, of whatever sort: each costs a socket and a timer. */
+import type { Principal } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+
+const MOST = 4096;
+/** Of one principal, so that nobody leaves nothing for others. */
+const MOST_EACH = 64;
+
+export class StreamLimits {
+  #open = 0;
+  /** How many whoever has. */
+  readonly #each = new Map<string, number>();
+
+  /**
+   * Counts one more until the function that is returned is called.
+   * @param asker who is counted: an API token with its owner
+   * @throws LadingError `overloaded` when too many are open, in all or of the asker's
+   */
+  enter({ tenant, id }: Pick<Principal, 'tenant' | 'id'>): () => void {
+    const key = `${tenant}/${id}`;
+    const theirs = this.#each.get(key) ?? 0;
+    if (theirs >= MOST_EACH) throw tooMany('You have too many streams of events open');
+    if (this.#open >= MOST) throw tooMany('Too many streams of events are open');
+    this.#open += 1;
+    this.#each.set(key, theirs + 1);
+    return () => {
+      this.#open -= 1;
+      const left = (this.#each.get(key) ?? 1) - 1;
+      if (left === 0) this.#each.delete(key);
+      else this.#each.set(key, left);
+    };
+  }
+}
+
+function tooMany(what: string): LadingError {
+  return new LadingError('overloaded', `${what}; end one, or ask without text/event-stream.`, { retry_after: 10 });
+}

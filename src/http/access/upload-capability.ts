@@ -1,0 +1,81 @@
+/**
+ * Addresses of uploads and who may use them, whatever the protocol. An address cannot be guessed: by setting it is all the right that it
+ * takes to go on with the upload, so that one outlives the sign-in that began it.
+ */
+import type { FastifyRequest } from 'fastify';
+import type { Principal, Subject } from '../../contracts.ts';
+import type { ResourceAddress, ResourceState } from '../../engine/receive/upload-resource.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerKey } from '../../identity/rights/policy.ts';
+import type { RouteDeps } from '../deps.ts';
+import { bearerToken, standing } from './bearer.ts';
+
+/** @throws LadingError `not_found` for what is no address of an upload */
+export function addressOf(text: string): ResourceAddress {
+  const [, id = '', secret = ''] = /^([0-9a-f]{32})\.([\w-]{32})$/.exec(text) ?? [];
+  if (id === '') throw new LadingError('not_found', 'There is no such upload, or it has ended.');
+  return { id, secret };
+}
+
+/** Where an upload is found, below the folder of its protocol: as a path, or by setting with scheme and host. */
+export function locationOf(
+  { config }: RouteDeps,
+  request: FastifyRequest,
+  folder: string,
+  { id, secret }: ResourceAddress,
+): string {
+  const path = `${folder}${id}.${secret}`;
+  return config.uploadAbsolute === 'on' ? request.site.url(path) : request.site.path(path);
+}
+
+/** Who began it, for the time when only the address is left. */
+export function creatorOf({ identity }: RouteDeps, { id, kind }: Principal): Subject {
+  if (kind !== 'token') return { id, kind };
+  return { id, kind: identity.subject('device', id) ? 'device' : 'person' };
+}
+
+/** Requests that were let in by the address alone. */
+const byAddress = new WeakSet<FastifyRequest>();
+
+/** Who asks by an address alone, where that is enough; null otherwise. */
+export async function principalOfAddress(deps: RouteDeps, request: FastifyRequest): Promise<Principal | null> {
+  const { address } = request.params as { address?: string };
+  if (deps.config.uploadRight === 'off' || address === undefined) return null;
+  const { creator } = await deps.engine.resource(addressOf(address), true);
+  byAddress.add(request);
+  return deps.identity.subject(creator.kind, creator.id);
+}
+
+/** @throws LadingError `not_found` when the upload is somebody else's, or another protocol's */
+export async function ownUpload(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  address: ResourceAddress,
+  protocol: 'tus' | 'resumable',
+): Promise<void> {
+  const state = await deps.engine.resource(address, true);
+  const { tenant, id } = request.principal;
+  if (state.owner !== ownerKey(tenant, id) || !speaks(state, protocol))
+    throw new LadingError('not_found', 'There is no such upload, or it has ended.');
+}
+
+/**
+ * One protocol must not say of another one's upload how long it is or that it is over. Of a complete one nothing can be said any more; one
+ * whose end was told and that is not complete yet may be of either.
+ */
+function speaks({ kind, complete, endsWhenTold, offset, size }: ResourceState, protocol: 'tus' | 'resumable'): boolean {
+  if (protocol === 'tus') return !endsWhenTold;
+  return complete || endsWhenTold || (kind === 'plain' && offset === size);
+}
+
+/** False once whoever sends may do so no longer. */
+export function stillAllowed(deps: RouteDeps, request: FastifyRequest): () => boolean {
+  if (!byAddress.has(request) && bearerToken(request.headers.authorization) !== null) return standing(deps, request);
+  const { id, kind } = creatorOf(deps, request.principal);
+  return () => deps.identity.subject(kind, id) !== null;
+}
+
+/** The connection that a newer request took the upload from: nobody reads its answer, and it must bring nothing more. */
+export function endSuperseded(request: FastifyRequest, error: unknown): void {
+  if (error instanceof LadingError && error.code === 'superseded') request.raw.destroy();
+}

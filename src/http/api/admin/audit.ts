@@ -1,0 +1,38 @@
+/** GET /api/audit: who did what. For administrators. */
+import type { FastifyInstance } from 'fastify';
+import type { AuditEntry } from '../../../contracts.ts';
+import { DEFAULT_TENANT, reachesAllTenants, tenantOf } from '../../../identity/rights/policy.ts';
+import { AuditPage, AuditQuery, type AuditRecord } from '../../../protocol/schemas/audit.ts';
+import { iso } from '../../../protocol/times.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { SIGNED_IN } from '../../openapi/documented.ts';
+
+function shown({ time, requestId, count, ...entry }: AuditEntry): AuditRecord {
+  return { time: iso(time), ...entry, request_id: requestId, count };
+}
+
+export function auditRoutes(app: FastifyInstance, { audit }: RouteDeps): void {
+  app.get<{ Querystring: AuditQuery }>('/api/audit', {
+    schema: {
+      tags: ['Administration'],
+      summary: 'Sign-ins, refusals, and what was made, changed and deleted, youngest first, a page at a time.',
+      querystring: AuditQuery,
+      response: { 200: AuditPage },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...SIGNED_IN, 'insufficient_scope', 'forbidden'],
+      },
+    },
+    config: { needs: 'role:admin' },
+    handler: async (request, reply): Promise<AuditPage> => {
+      const { limit = 100, cursor = null, action = null, principal = null, tenant: asked } = request.query;
+      const all = reachesAllTenants(request.principal) && asked === undefined;
+      const tenant = all ? null : tenantOf(request.principal, asked);
+      reply.header('cache-control', 'no-store');
+      // Whoever was refused without being known is the business of those who run the server.
+      const nobodys = tenant === DEFAULT_TENANT;
+      const page = await audit.page({ tenant, nobodys, before: cursor, limit, action, principal });
+      return { entries: page.entries.map(shown), next_cursor: page.nextCursor };
+    },
+  });
+}

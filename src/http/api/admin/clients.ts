@@ -1,0 +1,172 @@
+/** Enrolling devices and people (PROTOCOL §7). For administrators. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { ClientDocument } from '../../../contracts.ts';
+import { LadingError } from '../../../errors.ts';
+import { mayEnrol, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
+import {
+  Client,
+  ClientCreated,
+  ClientList,
+  ClientUpdate,
+  Message,
+  NewClient,
+  TenantQuery,
+} from '../../../protocol/schemas/files.ts';
+import { plainTime } from '../../../protocol/times.ts';
+import { jsonBodies } from '../../body/json.ts';
+import { needsFields } from '../../body/required-fields.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { NOTHING, noteChange, ofClient } from '../../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
+import { smallBody } from '../../problems/early-refusal.ts';
+import { recorderRefusal } from '../../problems/recorder-refusals.ts';
+
+const tags = ['Clients'];
+const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;
+
+export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  listRoute(app, deps);
+  app.register(async (json) => createRoute(json, deps));
+  app.register(async (json) => updateRoute(json, deps));
+  deleteRoute(app, deps);
+}
+
+function shown({ clientId, role, createdAt, lastUsed, name, disabled }: ClientDocument): Client {
+  const used = lastUsed === null ? null : plainTime(lastUsed);
+  const known = { client_id: clientId, role, created_at: plainTime(createdAt), last_used: used, name };
+  return disabled ? { ...known, disabled } : known;
+}
+
+function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
+  app.get<{ Querystring: TenantQuery }>('/api/clients', {
+    schema: {
+      tags,
+      summary: 'Who may sign in.',
+      querystring: TenantQuery,
+      response: { 200: ClientList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'forbidden'] },
+    },
+    config: { needs: 'clients:admin', refusal: recorderRefusal },
+    handler: async (request, reply): Promise<ClientList> => {
+      reply.header('cache-control', 'no-store');
+      const clients = known
+        .list(tenantOf(request.principal, request.query.tenant))
+        .sort((a, b) => a.createdAt - b.createdAt)
+        .map(shown);
+      return { clients, count: clients.length };
+    },
+  });
+}
+
+function createRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
+  jsonBodies(app);
+  app.post<{ Body: NewClient; Querystring: TenantQuery }>('/api/clients', {
+    schema: {
+      tags,
+      summary: 'Enrols a client. Its secret is shown this once.',
+      querystring: TenantQuery,
+      body: NewClient,
+      response: { 201: ClientCreated },
+      documented: {
+        replies: { 201: ['Cache-Control', 'Location'] },
+        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    preParsing: smallBody(config.idleSeconds),
+    preValidation: needsFields(NewClient),
+    config: { needs: 'clients:admin', audit: 'client_created', refusal: recorderRefusal },
+    handler: async (request, reply): Promise<ClientCreated> => {
+      const { role, name = null } = request.body;
+      const { principal } = request;
+      const tenant = tenantOf(principal, request.query.tenant);
+      request.audited = { tenant };
+      if (!mayEnrol(principal, role)) {
+        throw new LadingError('insufficient_scope', `You cannot make a client with the role ${role}.`);
+      }
+      if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
+      const made = await clients.create({ role, name, tenant });
+      noteChange(request, NOTHING, { role, name });
+      const location = request.site.path(`/api/clients/${made.clientId}`);
+      reply.code(201).headers({ 'cache-control': 'no-store', location });
+      return {
+        message: 'Client created. Keep the secret now: it is not shown again.',
+        client_id: made.clientId,
+        client_secret: made.secret,
+        role,
+      };
+    },
+  });
+}
+
+function updateRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
+  jsonBodies(app);
+  app.put<{ Body: ClientUpdate; Params: { client_id: string } }>('/api/clients/:client_id', {
+    schema: {
+      tags,
+      summary: 'Changes a client: its role or name, disables or enables it, ends its sessions.',
+      params: Type.Object({ client_id: Type.String() }),
+      body: ClientUpdate,
+      response: { 200: Client },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    preParsing: smallBody(config.idleSeconds),
+    config: { needs: 'clients:admin', audit: 'client_updated', refusal: recorderRefusal },
+    handler: async (request, reply): Promise<Client> => {
+      reply.header('cache-control', 'no-store');
+      const { client_id: id } = request.params;
+      const { principal, body } = request;
+      const { role, name, disabled, end_sessions: endSessions } = body;
+      const client = clients.find(id);
+      const theirs = client && reachesTenant(principal, client.tenant) && mayEnrol(principal, client.role);
+      if (!theirs) throw new LadingError('not_found', 'There is no client with this id.');
+      if (id === principal.id && (role ?? disabled) !== undefined)
+        throw new LadingError('forbidden', 'Nobody changes their own role, nor disables themselves.');
+      if (role !== undefined && !mayEnrol(principal, role))
+        throw new LadingError('insufficient_scope', `You cannot give the role ${role}.`);
+      request.audited = { tenant: client.tenant };
+      const ends = endSessions || disabled || (role !== undefined && role !== client.role);
+      const after = await clients.update(id, { role, name, disabled, endSessions: ends });
+      if (!after) throw new LadingError('not_found', 'There is no client with this id.');
+      if (ends) await identity.signIns.endAllOf({ kind: 'device', id });
+      const sessions = endSessions ? ['open', 'ended'] : [];
+      noteChange(
+        request,
+        { ...ofClient(client), sessions: sessions[0] },
+        { ...ofClient(after), sessions: sessions[1] },
+      );
+      return shown(after);
+    },
+  });
+}
+
+function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): void {
+  app.delete<{ Params: { client_id: string } }>('/api/clients/:client_id', {
+    schema: {
+      tags,
+      summary: 'Deletes a client; its tokens are worthless at once. Its files stay.',
+      params: Type.Object({ client_id: Type.String() }),
+      response: { 200: Message },
+      documented: { errors: [...ADMINISTRATOR, 'not_found'] },
+    },
+    config: { needs: 'clients:admin', audit: 'client_deleted', refusal: recorderRefusal },
+    handler: async (request): Promise<Message> => {
+      const { client_id: id } = request.params;
+      const { principal } = request;
+      if (id === principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
+      const client = clients.find(id);
+      // Of another tenant, or above oneself: not a hint that it exists.
+      const theirs = client && reachesTenant(principal, client.tenant);
+      const removable = theirs && mayEnrol(principal, client.role);
+      if (!removable || !(await identity.remove({ kind: 'device', id }))) {
+        throw new LadingError('not_found', 'There is no client with this id.');
+      }
+      request.audited = { tenant: client.tenant };
+      noteChange(request, ofClient(client), NOTHING);
+      return { message: `Client ${id} deleted.` };
+    },
+  });
+}

@@ -1,0 +1,91 @@
+/** GET /api/config: what clients may want to know of the server's settings. */
+import type { FastifyInstance } from 'fastify';
+import type { TargetDocument } from '../../../contracts.ts';
+import { plainName } from '../../../delivery/targets.ts';
+import { seesTargets } from '../../../identity/rights/policy.ts';
+import { type FlatTarget, ServerConfig } from '../../../protocol/schemas/config.ts';
+import type { NamedTarget } from '../../../protocol/schemas/delivery.ts';
+import { SETTINGS, type Setting } from '../../../settings/settings.ts';
+import { version } from '../../../version.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { MASK, shownTarget } from '../../native/delivery-views.ts';
+import { SIGNED_IN } from '../../openapi/documented.ts';
+import { recorderRefusal } from '../../problems/recorder-refusals.ts';
+
+type Shown = keyof RouteDeps['config'] & (typeof SETTINGS)[number]['name'];
+type Section = Exclude<keyof ServerConfig, 'version' | keyof FlatTarget>;
+type Values = ServerConfig['server'];
+
+/** What is shown, and where; whether it is a secret is known to the table of settings. */
+const SECTIONS = {
+  server: ['publicUrl', 'registration'],
+  limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateToken', 'rateAddress'],
+  durations: [
+    'tokenMinutes',
+    'refreshDays',
+    'sessionDays',
+    'accountDays',
+    'staleSeconds',
+    'staleRemoveDays',
+    'openEndedSeconds',
+    'idleSeconds',
+  ],
+  signing: ['jwtAlgorithm', 'jwtRotateDays', 'jwtSecret'],
+  delivery: ['deliveryParallel', 'deliveryAttempts', 'deliveryRetrySeconds', 'webhookPrivate', 'sealingKey'],
+} as const satisfies Record<Section, readonly Shown[]>;
+
+export function configRoute(app: FastifyInstance, { config, targets }: RouteDeps): void {
+  const section = (name: Section): Values => valuesOf(config, SECTIONS[name]);
+  // Of this nothing changes while the server runs.
+  const fixed = {
+    version: version(),
+    server: section('server'),
+    limits: section('limits'),
+    durations: section('durations'),
+    signing: section('signing'),
+  };
+  const delivery = section('delivery');
+  app.get('/api/config', {
+    schema: {
+      tags: ['Administration'],
+      summary: 'Limits, durations and other settings of the server; secrets are masked.',
+      response: { 200: ServerConfig },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in', refusal: recorderRefusal },
+    handler: async (request, reply): Promise<ServerConfig> => {
+      reply.header('cache-control', 'no-store');
+      const seesAll = seesTargets(request.principal);
+      const all = targets.list(request.principal.tenant);
+      const shown = seesAll ? shownTarget : (target: TargetDocument): NamedTarget => ({ name: plainName(target) });
+      const sentTo = all.map(shown);
+      return {
+        ...fixed,
+        delivery: { settings: delivery, targets: sentTo },
+        ...flatTarget(
+          all.find(({ kind }) => kind !== 'webhook'),
+          seesAll || config.compat.allows('showFtpTarget'),
+        ),
+      };
+    },
+  });
+}
+
+/** The target as recorders of an older server read it; null in every key for who may not see it, and where there is none. */
+function flatTarget(target: TargetDocument | undefined, isSeen: boolean): FlatTarget {
+  if (!isSeen || target === undefined || target.kind === 'webhook')
+    return { host: null, port: null, username: null, password: null, directory: null };
+  const { host, port, username, directory } = target;
+  return { host, port, username, password: MASK, directory };
+}
+
+function valuesOf(config: RouteDeps['config'], names: readonly string[]): Values {
+  const settings: readonly Setting[] = SETTINGS.filter(({ name }) => names.includes(name));
+  return Object.fromEntries(
+    settings.map(({ name, env, kind }) => {
+      const value: unknown = Reflect.get(config, name);
+      const plain = typeof value === 'string' || typeof value === 'number' ? value : null;
+      return [env.replace('LADING_', '').toLowerCase(), kind === 'secret' && plain !== null ? MASK : plain];
+    }),
+  );
+}

@@ -1,0 +1,82 @@
+/** /api/phones: the telephone of a second factor, which an administrator registers. */
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { phoneOf } from '../../../calls/numbers.ts';
+import type { ClientDocument, PersonDocument, Principal } from '../../../contracts.ts';
+import { LadingError } from '../../../errors.ts';
+import { mayManage, reachesTenant } from '../../../identity/rights/policy.ts';
+import { RegisteredPhone } from '../../../protocol/schemas/identity/call.ts';
+import { jsonBodies } from '../../body/json.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { noteChange } from '../../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
+import { smallBody } from '../../problems/early-refusal.ts';
+
+const tags = ['Calls'];
+const ADMIN = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
+
+const Whose = Type.Object({
+  kind: Type.Unsafe<'client' | 'person'>({ type: 'string', enum: ['client', 'person'] }),
+  id: Type.String({ maxLength: 128 }),
+});
+type Whose = Static<typeof Whose>;
+
+export function phoneRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.get<{ Params: Whose }>('/api/phones/:kind/:id', {
+    schema: {
+      tags,
+      summary: 'The telephone that is registered for a client or a person.',
+      params: Whose,
+      response: { 200: RegisteredPhone },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ADMIN },
+    },
+    config: { needs: 'role:admin' },
+    handler: async (request, reply): Promise<RegisteredPhone> => {
+      reply.header('cache-control', 'no-store');
+      return { phone: holderOf(deps, request.principal, request.params).phone ?? null };
+    },
+  });
+  app.register(async (json) => setRoute(json, deps));
+}
+
+function setRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { clients, people } = deps.identity;
+  jsonBodies(app);
+  app.put<{ Params: Whose; Body: RegisteredPhone }>('/api/phones/:kind/:id', {
+    schema: {
+      tags,
+      summary:
+        'Registers the telephone whose calls count as a second factor for a client or a person; null takes it away.',
+      params: Whose,
+      body: RegisteredPhone,
+      response: { 200: RegisteredPhone },
+      documented: { errors: [...ADMIN, 'invalid_request', ...SMALL_BODY, 'insufficient_storage'] },
+    },
+    config: { needs: 'role:admin', audit: 'phone_set' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request): Promise<RegisteredPhone> => {
+      const { kind, id } = request.params;
+      const { role, tenant } = holderOf(deps, request.principal, request.params);
+      request.audited = { tenant };
+      if (!mayManage(request.principal, role)) {
+        throw new LadingError('insufficient_scope', `You cannot set the telephone of somebody with the role ${role}.`);
+      }
+      const phone = request.body.phone === null ? null : phoneOf(request.body.phone);
+      const { phone: before } = (kind === 'client' ? clients.find(id) : people.get(id)) ?? {};
+      if (!(await (kind === 'client' ? clients : people).setPhone(id, phone))) throw nobody();
+      noteChange(request, { phone: before }, { phone });
+      return { phone };
+    },
+  });
+}
+
+/** @throws LadingError `not_found`, the same for somebody of another tenant */
+function holderOf({ identity }: RouteDeps, principal: Principal, { kind, id }: Whose): ClientDocument | PersonDocument {
+  const found = kind === 'client' ? identity.clients.find(id) : kind === 'person' ? identity.people.get(id) : null;
+  if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
+  return found;
+}
+
+function nobody(): LadingError {
+  return new LadingError('not_found', 'There is nobody with this id.');
+}

@@ -1,0 +1,114 @@
+/** /api/quotas: what may be stored and what is. */
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import type { Principal, Use } from '../../../contracts.ts';
+import { LadingError } from '../../../errors.ts';
+import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind } from '../../../identity/quotas.ts';
+import { mayManage, ownerKey, reachesTenant, requireRole } from '../../../identity/rights/policy.ts';
+import { NewQuota, QuotaReport } from '../../../protocol/schemas/quota.ts';
+import { jsonBodies } from '../../body/json.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { noteChange, ofLimits } from '../../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
+import { smallBody } from '../../problems/early-refusal.ts';
+
+const tags = ['Quotas'];
+
+const Whose = Type.Object({
+  kind: Type.Unsafe<QuotaKind>({ type: 'string', enum: QUOTA_KINDS }),
+  id: Type.String({ maxLength: 128 }),
+});
+type Whose = Static<typeof Whose>;
+
+function report(limits: Limits, used: Use): QuotaReport {
+  const shown = ({ bytes, openUploads, dayBytes }: Use) => ({ bytes, open_uploads: openUploads, day_bytes: dayBytes });
+  const { bytes, open_uploads, day_bytes } = shown(limits);
+  return {
+    limits: { bytes: bytes || null, open_uploads: open_uploads || null, day_bytes: day_bytes || null },
+    used: shown(used),
+  };
+}
+
+export function quotaRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { quotas, engine } = deps;
+  app.get('/api/quotas/me', {
+    schema: {
+      tags,
+      summary: 'What one may use and does use.',
+      response: { 200: QuotaReport },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in' },
+    handler: async ({ principal: { tenant, id } }, reply): Promise<QuotaReport> => {
+      reply.header('cache-control', 'no-store');
+      return report(quotas.ofPrincipal(tenant, id), engine.usage(ownerKey(tenant, id)));
+    },
+  });
+  app.get<{ Params: Whose }>('/api/quotas/:kind/:id', {
+    schema: {
+      tags,
+      summary: 'What a client, a person or a tenant may use and does use.',
+      params: Whose,
+      response: { 200: QuotaReport },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...SIGNED_IN, 'insufficient_scope', 'not_found'],
+      },
+    },
+    config: { needs: 'role:admin' },
+    handler: async (request, reply): Promise<QuotaReport> => {
+      reply.header('cache-control', 'no-store');
+      return reportOf(deps, request.principal, request.params);
+    },
+  });
+  app.register(async (json) => setRoute(json, deps));
+}
+
+function setRoute(app: FastifyInstance, deps: RouteDeps): void {
+  jsonBodies(app);
+  app.put<{ Params: Whose; Body: NewQuota }>('/api/quotas/:kind/:id', {
+    schema: {
+      tags,
+      summary: 'Sets what a client, a person or (for root) a tenant may use. What is stored stays.',
+      params: Whose,
+      body: NewQuota,
+      response: { 200: QuotaReport },
+      documented: {
+        errors: [...SIGNED_IN, 'insufficient_scope', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'role:admin', audit: 'quota_set' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request): Promise<QuotaReport> => {
+      const { principal, params } = request;
+      // What a tenant may is not for its own administrators to say.
+      if (params.kind === 'tenant') requireRole(principal, 'root');
+      const { role, tenant, limits } = holderOf(deps, principal, params);
+      request.audited = { tenant };
+      if (role !== null && !mayManage(principal, role)) {
+        throw new LadingError('insufficient_scope', `You cannot say what somebody with the role ${role} may use.`);
+      }
+      const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
+      if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
+      noteChange(request, ofLimits(limits), ofLimits(holderOf(deps, principal, params).limits));
+      return reportOf(deps, principal, params);
+    },
+  });
+}
+
+function reportOf(deps: RouteDeps, principal: Principal, whose: Whose): QuotaReport {
+  const { limits, owner } = holderOf(deps, principal, whose);
+  return report(limits, deps.engine.usage(owner, whose.kind === 'tenant'));
+}
+
+/** @throws LadingError `not_found` */
+function holderOf({ quotas }: RouteDeps, principal: Principal, { kind, id }: Whose): QuotaHolder {
+  const found = QUOTA_KINDS.includes(kind) ? quotas.find(kind, id) : null;
+  if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
+  return found;
+}
+
+/** The same for somebody of another tenant. */
+function nobody(): LadingError {
+  return new LadingError('not_found', 'There is nobody with this id.');
+}

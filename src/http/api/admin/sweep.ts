@@ -1,0 +1,38 @@
+/** POST /api/sweep: what the clock does every hour, now. For administrators of the whole server. */
+import type { FastifyInstance } from 'fastify';
+import Type, { type Static } from 'typebox';
+import { requireServer } from '../../../identity/rights/policy.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { SIGNED_IN } from '../../openapi/documented.ts';
+
+const Swept = Type.Object(
+  {
+    removed: Type.Integer({ minimum: 0, description: 'Parked uploads that were removed.' }),
+    sealed: Type.Integer({ minimum: 0, description: 'Covered files of undeclared size that were sealed.' }),
+    parked: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'Uploads that were parked; absent when there were none.' }),
+    ),
+  },
+  { title: 'Swept' },
+);
+type Swept = Static<typeof Swept>;
+
+export function adminRoutes(app: FastifyInstance, { engine, identity }: RouteDeps): void {
+  app.post('/api/sweep', {
+    schema: {
+      tags: ['Administration'],
+      summary:
+        'Parks stale uploads, removes those that were parked long enough and seals finished ones of undeclared size, on the whole server; with several tenants for the role root.',
+      response: { 200: Swept },
+      documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
+    },
+    config: { needs: 'role:admin', audit: 'swept' },
+    handler: async (request): Promise<Swept> => {
+      requireServer(request.principal, 'admin', identity.tenants.several);
+      const swept = await engine.sweep();
+      const { removed, sealed, parked = 0 } = swept;
+      request.audited = { target: 'uploads', detail: `parked ${parked}; removed ${removed}; sealed ${sealed}` };
+      return swept;
+    },
+  });
+}

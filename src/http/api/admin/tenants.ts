@@ -1,0 +1,81 @@
+/** /api/tenants: those who share nothing with each other. For `root`. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { TenantDocument } from '../../../contracts.ts';
+import { LadingError } from '../../../errors.ts';
+import { Message, NewTenant, Tenant, TenantList } from '../../../protocol/schemas/files.ts';
+import { iso } from '../../../protocol/times.ts';
+import { jsonBodies } from '../../body/json.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { NOTHING, noteChange, ofTenant } from '../../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
+import { smallBody } from '../../problems/early-refusal.ts';
+
+const tags = ['Tenants'];
+const ROOT = [...SIGNED_IN, 'insufficient_scope'] as const;
+
+function shown({ id, name, createdAt }: TenantDocument): Tenant {
+  return { tenant_id: id, name, created_at: iso(createdAt) };
+}
+
+export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity } = deps;
+  const { tenants } = identity;
+  app.get('/api/tenants', {
+    schema: {
+      tags,
+      summary: 'All tenants.',
+      response: { 200: TenantList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ROOT },
+    },
+    config: { needs: 'role:root' },
+    handler: async (_request, reply): Promise<TenantList> => {
+      reply.header('cache-control', 'no-store');
+      return { tenants: tenants.list().map(shown) };
+    },
+  });
+  app.delete<{ Params: { tenant_id: string } }>('/api/tenants/:tenant_id', {
+    schema: {
+      tags,
+      summary: 'Deletes a tenant with its clients, people and tokens. Its files stay where they are.',
+      params: Type.Object({ tenant_id: Type.String() }),
+      response: { 200: Message },
+      documented: { errors: [...ROOT, 'not_found'] },
+    },
+    config: { needs: 'role:root', audit: 'tenant_deleted' },
+    handler: async (request): Promise<Message> => {
+      const { tenant_id: id } = request.params;
+      if (id === request.principal.tenant) {
+        throw new LadingError('invalid_request', 'Nobody can delete the tenant that they are in.');
+      }
+      const before = tenants.get(id);
+      if (!before || !(await identity.removeTenant(id)))
+        throw new LadingError('not_found', 'There is no tenant with this id.');
+      noteChange(request, ofTenant(before), NOTHING);
+      return { message: `Tenant ${id} deleted.` };
+    },
+  });
+  app.register(async (json) => createRoute(json, deps));
+}
+
+function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): void {
+  jsonBodies(app);
+  app.post<{ Body: NewTenant }>('/api/tenants', {
+    schema: {
+      tags,
+      summary: 'Makes a tenant.',
+      body: NewTenant,
+      response: { 201: Tenant },
+      documented: { errors: [...ROOT, ...SMALL_BODY, 'already_exists', 'insufficient_storage'] },
+    },
+    config: { needs: 'role:root', audit: 'tenant_created' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Tenant> => {
+      const { tenant_id: id, name = id } = request.body;
+      const made = await identity.createTenant(id, name);
+      noteChange(request, NOTHING, ofTenant(made));
+      reply.code(201);
+      return shown(made);
+    },
+  });
+}

@@ -1,0 +1,243 @@
+/** /v1/user: administrators look after the people of their tenant. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { PersonDocument } from '../../../contracts.ts';
+import { LadingError } from '../../../errors.ts';
+import { mayManage, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
+import { composedName, normalizeEmail } from '../../../identity/subjects/people.ts';
+import { Message, type Role, TenantQuery } from '../../../protocol/schemas/files.ts';
+import {
+  NewPerson,
+  PeopleList,
+  PeopleQuery,
+  Person,
+  PersonChange,
+  PersonKey,
+  WhichPerson,
+} from '../../../protocol/schemas/identity/people.ts';
+import { askerOf } from '../../access/bearer.ts';
+import { changeOf, newPersonOf } from '../../access/person-input.ts';
+import { shownPerson } from '../../access/sign-in.ts';
+import { jsonBodies } from '../../body/json.ts';
+import type { RouteDeps } from '../../deps.ts';
+import { NOTHING, noteChange, ofPerson } from '../../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
+import { smallBody } from '../../problems/early-refusal.ts';
+
+const tags = ['People'];
+const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope', 'forbidden'] as const;
+
+export function userRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  listRoute(app, deps);
+  deleteRoute(app, deps);
+  app.register(async (json) => {
+    jsonBodies(json);
+    createRoute(json, deps);
+    findRoute(json, deps);
+    updateRoute(json, deps);
+  });
+}
+
+function listRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+  app.get<{ Querystring: PeopleQuery }>('/v1/user', {
+    schema: {
+      tags,
+      summary: 'The people of the tenant.',
+      querystring: PeopleQuery,
+      response: { 200: PeopleList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ADMINISTRATOR },
+    },
+    config: { needs: 'users:admin' },
+    handler: async (request, reply): Promise<PeopleList> => {
+      reply.header('cache-control', 'no-store');
+      const { limit = 100, cursor, tenant } = request.query;
+      const people = identity.people.list(tenantOf(request.principal, tenant)).sort(byAge);
+      const begin = cursor === undefined ? 0 : firstAfter(people, cursor);
+      const page = people.slice(begin, begin + limit);
+      const last = page.at(-1);
+      const more = last !== undefined && begin + limit < people.length;
+      return { users: page.map(shownPerson), next_cursor: more ? cursorOf(last) : null };
+    },
+  });
+}
+
+function byAge(a: PersonDocument, b: PersonDocument): number {
+  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+}
+
+/** The place of a person in the list, which stays when the person goes. */
+function cursorOf({ createdAt, id }: PersonDocument): string {
+  return `${createdAt}-${id}`;
+}
+
+function firstAfter(people: readonly PersonDocument[], cursor: string): number {
+  const [, time, id] = /^(\d{1,16})-([0-9a-f]{1,40})$/.exec(cursor) ?? [];
+  if (id === undefined) throw new LadingError('invalid_request', 'The cursor is not one that was given out here.');
+  const createdAt = Number(time);
+  const index = people.findIndex(
+    (person) => person.createdAt > createdAt || (person.createdAt === createdAt && person.id > id),
+  );
+  return index === -1 ? people.length : index;
+}
+
+function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): void {
+  app.post<{ Body: NewPerson; Querystring: TenantQuery }>('/v1/user', {
+    schema: {
+      tags,
+      summary: 'Makes the account of a person.',
+      querystring: TenantQuery,
+      body: NewPerson,
+      response: { 201: Person },
+      documented: {
+        replies: { 201: ['Cache-Control'] },
+        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'users:admin', audit: 'user_created' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      const { role = 'client' } = request.body;
+      const tenant = tenantOf(request.principal, request.query.tenant);
+      request.audited = { tenant };
+      requireRank(request, role);
+      if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
+      const made = await identity.people.create(
+        { ...(await newPersonOf(request.body, request)), tenant, role },
+        askerOf(request),
+      );
+      noteChange(request, NOTHING, ofPerson(made));
+      reply.code(201).header('cache-control', 'no-store');
+      return shownPerson(made);
+    },
+  });
+}
+
+function findRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  app.post<{ Body: WhichPerson; Querystring: TenantQuery }>('/v1/user/get_user', {
+    schema: {
+      tags,
+      summary: 'A person by id, e-mail address or names.',
+      querystring: TenantQuery,
+      body: WhichPerson,
+      response: { 200: Person },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'not_found', ...SMALL_BODY] },
+    },
+    config: { needs: 'users:admin' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      reply.header('cache-control', 'no-store');
+      const tenant = tenantOf(request.principal, request.query.tenant);
+      const wanted = wantedOf(request.body);
+      if (wanted.length === 0) {
+        throw new LadingError('validation_failed', 'Send the id, email, name or surname of the person.');
+      }
+      const [, id] = wanted.find(([key]) => key === 'id') ?? [];
+      const among = id === undefined ? identity.people.list(tenant) : [personOf(deps, request, id)];
+      const person = among.map(shownPerson).find((one) => wanted.every(([key, text]) => one[key] === text));
+      if (!person) throw nobody();
+      return person;
+    },
+  });
+}
+
+/** What is asked for, each in the form in which it is kept. */
+function wantedOf(given: WhichPerson): [key: keyof WhichPerson, text: string][] {
+  return (['id', 'email', 'name', 'surname'] as const).flatMap((key): [keyof WhichPerson, string][] => {
+    const value = given[key] ?? null;
+    if (value === null) return [];
+    const text = String(value);
+    if (key === 'id') return [[key, text]];
+    return [[key, key === 'email' ? normalizeEmail(text) : composedName(text.trim())]];
+  });
+}
+
+function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  app.put<{ Body: PersonChange; Querystring: PersonKey }>('/v1/user/update_user', {
+    schema: {
+      tags,
+      summary:
+        'Changes a person. A new password or role ends their sign-ins, a new password revokes their API tokens too.',
+      querystring: PersonKey,
+      body: PersonChange,
+      response: { 200: Person },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'users:admin', audit: 'user_updated' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      reply.header('cache-control', 'no-store');
+      const person = personOf(deps, request, request.query.pk);
+      const { role, password, disabled, end_sessions: endSessions } = request.body;
+      requireRank(request, person.role);
+      if (role !== undefined) requireRank(request, role);
+      if (person.id === request.principal.id && (role ?? password ?? disabled) !== undefined) {
+        throw new LadingError('forbidden', 'Nobody changes their own role; one’s own password by PUT /v1/auth/me.');
+      }
+      const change = {
+        ...(await changeOf(request, person, request.body, request.body.email)),
+        ...(role === undefined ? {} : { role }),
+        disabled,
+      };
+      const after = await identity.people.update(person.id, change, askerOf(request));
+      if (!after) throw nobody();
+      const subject = { kind: 'person' as const, id: person.id };
+      if (password !== undefined || after.role !== person.role || disabled || endSessions)
+        await identity.signIns.endAllOf(subject);
+      // Whoever knew the old one may have made tokens for themselves with it.
+      if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
+      const sessions = endSessions ? ['open', 'ended'] : [];
+      const had = person.passwordHash === null ? null : 'old';
+      const has = password === undefined ? had : 'new';
+      noteChange(
+        request,
+        { ...ofPerson(person), password: had, sessions: sessions[0] },
+        { ...ofPerson(after), password: has, sessions: sessions[1] },
+      );
+      return shownPerson(after);
+    },
+  });
+}
+
+function deleteRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.delete<{ Querystring: PersonKey }>('/v1/user/delete_user', {
+    schema: {
+      tags,
+      summary: 'Deletes a person; their tokens are worthless at once. Their files stay.',
+      querystring: PersonKey,
+      response: { 200: Message },
+      documented: { errors: [...ADMINISTRATOR, 'not_found', 'insufficient_storage'] },
+    },
+    config: { needs: 'users:admin', audit: 'user_deleted' },
+    handler: async (request): Promise<Message> => {
+      const person = personOf(deps, request, request.query.pk);
+      const { id, role } = person;
+      if (id === request.principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
+      requireRank(request, role);
+      if (!(await deps.identity.remove({ kind: 'person', id }))) throw nobody();
+      noteChange(request, ofPerson(person), NOTHING);
+      return { message: `Person ${id} deleted.` };
+    },
+  });
+}
+
+/** @throws LadingError `not_found`, the same for somebody of another tenant */
+function personOf({ identity }: RouteDeps, request: FastifyRequest, id: string): PersonDocument {
+  const person = identity.people.get(id);
+  if (!person || !reachesTenant(request.principal, person.tenant)) throw nobody();
+  request.audited = { tenant: person.tenant };
+  return person;
+}
+
+/** @throws LadingError `insufficient_scope` */
+function requireRank({ principal }: FastifyRequest, role: Role): void {
+  if (mayManage(principal, role)) return;
+  throw new LadingError('insufficient_scope', `You cannot make, change or delete people with the role ${role}.`);
+}
+
+function nobody(): LadingError {
+  return new LadingError('not_found', 'There is no such person.');
+}

@@ -1,0 +1,246 @@
+/** /api/tokens: long-lived tokens for programs. One's own for everybody who signed in, with `tokens:admin` those of the tenant. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { ApiTokenDocument, Clock, Principal } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/credentials/api-tokens.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import { checkGrant, checkRevocation, requireScope, requireWhole } from '../../identity/rights/policy.ts';
+import { principalOf } from '../../identity/subjects/principals.ts';
+import { Message } from '../../protocol/schemas/files.ts';
+import {
+  type ApiToken,
+  ApiTokenCreated,
+  ApiTokenList,
+  ApiTokenQuery,
+  NewApiToken,
+  Protected,
+} from '../../protocol/schemas/identity/token.ts';
+import { parseScopes } from '../../protocol/scopes.ts';
+import { iso } from '../../protocol/times.ts';
+import { type BearerOptions, bearerAuth } from '../access/bearer.ts';
+import { localPrograms } from '../access/local-programs.ts';
+import type { RateLimits } from '../access/rate-limit.ts';
+import {
+  listed,
+  managed,
+  namedOwner,
+  noOwner,
+  ownerNow,
+  READ_AND_WRITE,
+  tokenOf,
+  userIdOf,
+  wordsOf,
+} from '../access/token-owners.ts';
+import { jsonBodies } from '../body/json.ts';
+import type { RouteDeps } from '../deps.ts';
+import { NOTHING, noteChange, ofApiToken } from '../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+
+const tags = ['API tokens'];
+const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
+const NO_STORE = { 'cache-control': 'no-store' };
+
+/** Signed in in their own way: where a setting says so, programs of this machine make, list and revoke tokens without it. */
+export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  const { access, secondFactor } = deps;
+  const otherwise = localPrograms(deps);
+  const within = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
+    app.register(async (scope) => {
+      scope.register(bearerAuth, auth);
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+      scope.register(async (inner) => routes(inner));
+    });
+  };
+  const signedIn = { access, limits, secondFactor };
+  within({ ...signedIn, ...(otherwise ? { otherwise } : {}) }, (scope) => {
+    listRoute(scope, deps);
+    scope.register(async (json) => createRoute(json, deps));
+    revokeRoute(scope, deps);
+  });
+  within(signedIn, (scope) => {
+    protectedRoute(scope, deps);
+    rotateRoute(scope, deps);
+  });
+}
+
+function protectedRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+  app.get('/api/protected', {
+    schema: {
+      tags,
+      summary: 'Who asks, and what they may do: tells whether a token is valid.',
+      response: { 200: Protected },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (request, reply): Promise<Protected> => {
+      reply.headers(NO_STORE);
+      const document = tokenOf(identity, request);
+      return {
+        message: 'The token is valid.',
+        user_id: userIdOf(identity, request),
+        scopes: document ? wordsOf(document) : [...request.principal.scopes],
+      };
+    },
+  });
+}
+
+function listRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+  app.get<{ Querystring: ApiTokenQuery }>('/api/tokens', {
+    schema: {
+      tags,
+      summary: 'The valid API tokens, without the tokens themselves.',
+      querystring: ApiTokenQuery,
+      response: { 200: ApiTokenList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: REFUSALS },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (request, reply): Promise<ApiTokenList> => {
+      reply.headers(NO_STORE);
+      const { principal, query } = request;
+      const { user_id: wanted, revoked = false } = query;
+      const tokens = listed(identity, principal, wanted)
+        .filter((document) => isLive(document, clock) || (revoked && document.revokedAt !== undefined))
+        .filter((document) => managed(identity, principal, document))
+        .map((document) => shown(document, clock));
+      return { tokens, count: tokens.length };
+    },
+  });
+}
+
+function createRoute(app: FastifyInstance, { identity, config, clock }: RouteDeps): void {
+  jsonBodies(app);
+  app.post<{ Body: NewApiToken }>('/api/tokens', {
+    schema: {
+      tags,
+      summary: 'Makes an API token. It is shown this once.',
+      body: NewApiToken,
+      response: { 201: ApiTokenCreated },
+      documented: {
+        // Everything has a default.
+        optionalBody: true,
+        replies: { 201: ['Cache-Control'] },
+        errors: [...REFUSALS, ...SMALL_BODY, 'quota_exceeded', 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'sign-in', audit: 'token_created' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<ApiTokenCreated> => {
+      const { user_id: id, scopes: asked, expires_in: seconds, name } = request.body;
+      const { principal } = request;
+      // It may be good for ever: a sign-in for less than its owner may must not leave one behind.
+      requireWhole(principal, 'tokens:admin');
+      const { owner, label } = namedOwner(identity, principal, id);
+      request.audited = { tenant: owner.tenant };
+      const words = asked ?? READ_AND_WRITE;
+      const scopes = parseScopes(words);
+      checkGrant(principal, scopes);
+      checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
+      const made = await identity.apiTokens.create({
+        owner,
+        name: name ?? null,
+        label,
+        scopes,
+        words,
+        lifeMs: seconds ? seconds * 1000 : null,
+      });
+      // Deleted while it was made: the deletion may not have seen this token.
+      if (ownerNow(identity, made.document) === null) {
+        await identity.apiTokens.revoke(made.document.id);
+        throw noOwner();
+      }
+      noteChange(request, NOTHING, ofApiToken(made.document, clock));
+      reply.code(201).headers(NO_STORE);
+      return withToken(made, clock);
+    },
+  });
+}
+
+function rotateRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+  app.post<{ Params: { token_id: string } }>('/api/tokens/:token_id/rotate', {
+    schema: {
+      tags,
+      summary: 'Gives an API token a new secret; the old one is refused at once. Scopes and end stay.',
+      params: Type.Object({ token_id: Type.String() }),
+      response: { 200: ApiTokenCreated },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...REFUSALS, 'insufficient_storage'] },
+    },
+    config: { needs: 'sign-in', audit: 'token_rotated' },
+    handler: async (request, reply): Promise<ApiTokenCreated> => {
+      const document = tokenFor(identity, request.principal, request.params.token_id);
+      request.audited = { tenant: document.tenant };
+      // Whoever gets the new secret gets what the token may do, as long as it may.
+      requireWhole(request.principal, 'tokens:admin');
+      checkGrant(request.principal, document.scopes);
+      const made = isLive(document, clock) ? await identity.apiTokens.rotate(document.id) : undefined;
+      if (!made) throw noToken();
+      noteChange(request, { secret: 'old' }, { secret: 'new' });
+      reply.headers(NO_STORE);
+      return withToken(made, clock);
+    },
+  });
+}
+
+function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+  app.delete<{ Params: { token_id: string } }>('/api/tokens/:token_id', {
+    schema: {
+      tags,
+      summary: 'Revokes an API token; it is refused at once.',
+      params: Type.Object({ token_id: Type.String() }),
+      response: { 200: Message },
+      documented: { errors: REFUSALS },
+    },
+    config: { needs: 'sign-in', audit: 'token_revoked' },
+    handler: async (request): Promise<Message> => {
+      const token = tokenFor(identity, request.principal, request.params.token_id);
+      const { id, tenant, owner, ownerKind, scopes } = token;
+      request.audited = { tenant };
+      checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
+      if (!(await identity.apiTokens.revoke(id))) throw noToken();
+      // A program that got no answer asks again.
+      if (token.revokedAt !== undefined) return { message: `API token ${id} was revoked before.` };
+      noteChange(request, ofApiToken(token, clock), NOTHING);
+      return { message: `API token ${id} revoked.` };
+    },
+  });
+}
+
+/**
+ * The token that a request is about.
+ * @throws LadingError `insufficient_scope`; `not_found`, the same for tokens that are nobody's and of whom one has no say over
+ */
+function tokenFor(identity: Identity, principal: Principal, id: string): ApiTokenDocument {
+  if (principal.kind === 'token') requireScope(principal, 'tokens:admin');
+  const document = identity.apiTokens.get(id);
+  if (!document || !managed(identity, principal, document)) throw noToken();
+  return document;
+}
+
+function shown(document: ApiTokenDocument, clock: Clock): ApiToken {
+  const { id, createdAt, lastUsed, label, uses, days, owner, name, expiresAt, revokedAt } = document;
+  return {
+    token_id: id,
+    created_at: iso(createdAt),
+    last_used: lastUsed === null ? null : iso(lastUsed),
+    scopes: wordsOf(document),
+    uses,
+    uses_by_day: usesByDay(days, dayOf(clock.now())),
+    user_id: label ?? owner,
+    owner_id: owner,
+    name,
+    expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
+    active: isLive(document, clock),
+    revoked_at: revokedAt === undefined ? null : iso(clock.dateOf(revokedAt)),
+  };
+}
+
+function withToken({ document, token }: Made, clock: Clock): ApiTokenCreated {
+  const { token_id, created_at, scopes, user_id, owner_id, name, expires_at } = shown(document, clock);
+  return { token_id, token, created_at, scopes, user_id, owner_id, name, expires_at };
+}
+
+function noToken(): LadingError {
+  return new LadingError('not_found', 'There is no API token with this id.');
+}

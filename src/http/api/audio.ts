@@ -1,0 +1,252 @@
+/** Audio files: /v1/audio and /api/upload. What they store are files like all others, looked at before they count. */
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import Type, { type Static } from 'typebox';
+import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
+import type { Sound } from '../../contracts.ts';
+import type { Arrived } from '../../engine/receive/file-upload.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/rights/policy.ts';
+import {
+  AudioFile,
+  AudioFiles,
+  AudioListQuery,
+  AudioUploadQuery,
+  BareError,
+  MOST_DESCRIPTION,
+  WavStored,
+  WavUploadQuery,
+} from '../../protocol/schemas/audio.ts';
+import { plainTime } from '../../protocol/times.ts';
+import { standing } from '../access/bearer.ts';
+import type { RouteDeps } from '../deps.ts';
+import { downloadSchema, fileSender } from '../native/download.ts';
+import { type OneShot, receiveOneShot } from '../native/form-file.ts';
+import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
+import { bodyUnseen } from '../native/upload.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { type ProblemReply, problemReply } from '../problems/problems.ts';
+import { recorderWords } from '../problems/recorder-refusals.ts';
+import { PRECONDITIONS } from '../request/preconditions.ts';
+import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
+
+const tags = ['Audio'];
+
+export function audioRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  listRoute(app, deps);
+  downloadRoute(app, deps);
+  app.register(async (scope) => uploadRoute(scope, deps));
+  app.register(async (scope) => wavRoute(scope, deps));
+}
+
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { audio } = deps;
+  const schema = {
+    tags,
+    summary:
+      'Your audio files, however they were uploaded, the oldest first: all of them, or with limit a page at a time.',
+    querystring: AudioListQuery,
+    response: { 200: AudioFiles },
+    documented: { replies: { 200: ['Cache-Control', 'Link'] }, errors: SIGNED_IN },
+  } satisfies FastifySchema;
+  // Older programs leave out the slash.
+  for (const [url, shown] of [
+    ['/v1/audio/', schema],
+    ['/v1/audio', { ...schema, hide: true }],
+  ] as const) {
+    app.get<{ Querystring: AudioListQuery }>(url, {
+      schema: shown,
+      config: { needs: 'files:read' },
+      handler: async (request, reply) => {
+        const { limit, cursor = null } = request.query;
+        const { id } = request.principal;
+        const owner = ownerOf(request.principal);
+        reply.header('cache-control', 'no-store');
+        if (limit === undefined) {
+          const pages = pagesOf(async (after: string | null) => {
+            const { entries, nextCursor } = await audio.page(owner, after, WHOLE_LIST_STEP);
+            return { items: entries.map((entry) => audioFile(entry, id)), next: nextCursor };
+          }, cursor);
+          reply.type('application/json; charset=utf-8');
+          return wholeList(pages, { ...JSON_ARRAY, stands: standing(deps, request) });
+        }
+        const { entries, nextCursor } = await audio.page(owner, cursor, limit);
+        if (nextCursor !== null) {
+          const next = request.site.path(`/v1/audio/?limit=${limit}&cursor=${encodeURIComponent(nextCursor)}`);
+          reply.header('link', `<${next}>; rel="next"`);
+        }
+        return entries.map((entry) => audioFile(entry, id));
+      },
+    });
+  }
+}
+
+function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, audio } = deps;
+  app.post<{ Querystring: AudioUploadQuery }>('/v1/audio/file', {
+    schema: {
+      tags,
+      summary: 'Stores an audio file sent whole, as the part "file" of a form; known by its content.',
+      querystring: AudioUploadQuery,
+      body: formOf({ file: Binary, file_description: Type.Optional(Type.String()) }),
+      response: { 200: AudioFile },
+      documented: {
+        request: PRECONDITIONS,
+        errors: ONE_SHOT_ERRORS,
+      },
+    },
+    validatorCompiler: bodyUnseen,
+    config: { needs: 'files:write' },
+    handler: async (request, reply): Promise<AudioFile> => {
+      const { file_description: said, overwrite = false } = request.query;
+      const owner = ownerOf(request.principal);
+      let sound: Sound | null = null;
+      const inspect: OneShot['inspect'] = async (arrived, { fields }) => {
+        checkDescription(fields.get('file_description'));
+        sound = await soundOf(audio, owner, arrived);
+        return sound.mediaType;
+      };
+      const stands = standing(deps, request);
+      const form = { fields: ['file_description'], query: Object.keys(AudioUploadQuery.properties) };
+      const shot: OneShot = { part: 'file', form, owner, overwrite, beside: (name) => name, stands, inspect };
+      const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
+      const { filename: name, id } = status;
+      if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
+      const description = said ?? fields.get('file_description') ?? null;
+      const entry = await audio.describe(owner, { id, description, originalName: fileName ?? name, sound });
+      if (!entry) throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
+      return audioFile(entry, request.principal.id);
+    },
+  });
+}
+
+function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const send = fileSender(app, deps);
+  app.route<{ Params: { pk: string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/v1/audio/file/:pk',
+    schema: {
+      ...downloadSchema,
+      tags,
+      summary: 'The bytes of an audio file with its true type, whole or by ranges, so that a player can seek.',
+      params: Type.Object({ pk: Type.String({ description: 'The id of the audio file.' }) }),
+      querystring: Type.Object({}),
+    },
+    config: { needs: 'files:read', frequent: true, guarded: 'downloads' },
+    handler: async (request, reply) => {
+      const owner = ownerOf(request.principal);
+      const entry = await deps.audio.find(owner, request.params.pk);
+      if (!entry) throw new LadingError('not_found', 'There is no audio file of this id.');
+      const { file, document } = entry;
+      return send({ owner, name: file.name, id: file.id, contentType: document.sound.mediaType }, request, reply);
+    },
+  });
+}
+
+function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, audio } = deps;
+  app.post<{ Querystring: WavUploadQuery }>('/api/upload', {
+    schema: {
+      tags,
+      summary: 'Stores a .wav file sent whole, as the part "audio_file" of a form; known by name and content.',
+      querystring: WavUploadQuery,
+      body: formOf({ audio_file: Binary }),
+      response: { 201: WavStored },
+      documented: {
+        request: PRECONDITIONS,
+        errors: [...SIGNED_IN, 'insufficient_storage', 'invalid_request', 'precondition_failed'],
+        refusal: BareError,
+      },
+    },
+    validatorCompiler: bodyUnseen,
+    config: { needs: 'files:write', refusal: bareError },
+    handler: async (request, reply): Promise<WavStored> => {
+      const owner = ownerOf(request.principal);
+      let sound: Sound | null = null;
+      const shot: OneShot = {
+        part: 'audio_file',
+        form: { fields: [], query: Object.keys(WavUploadQuery.properties) },
+        owner,
+        overwrite: request.query.overwrite ?? false,
+        beside: (name) => `${stampOf(deps.clock.now())}_${request.principal.id}_${name}`,
+        stands: standing(deps, request),
+        name: (fileName) => {
+          if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
+          throw new LadingError('unsupported_media_type', 'Only .wav files are taken here.');
+        },
+        inspect: async (arrived) => {
+          sound = await soundOf(audio, owner, arrived);
+          if (sound.mediaType !== 'audio/wav') throw notThat('WAV');
+          return sound.mediaType;
+        },
+      };
+      const { status, fileName } = await receiveOneShot(engine, request, reply, shot);
+      const { filename: name, id } = status;
+      if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
+      await audio.describe(owner, { id, description: null, originalName: fileName ?? name, sound });
+      reply.code(201);
+      return {
+        status: 'success',
+        message: 'File uploaded successfully',
+        filename: name,
+        local_path: name,
+        uploaded_by: request.principal.id,
+      };
+    },
+  });
+}
+
+/** `YYYYMMDD_HHMMSS`, UTC. */
+function stampOf(time: number): string {
+  return plainTime(time).replaceAll(/[-:]/g, '').replace('T', '_');
+}
+
+async function soundOf(audio: AudioLibrary, owner: string, arrived: Arrived): Promise<Sound> {
+  const sound = await audio.soundOf(owner, arrived);
+  if (!sound) throw new LadingError('unsupported_media_type', NO_AUDIO);
+  return sound;
+}
+
+/** Why a file is refused; which of the reasons it is, only its sender can tell. */
+const NO_AUDIO =
+  'The content is not that of audio, or it is broken. Known are WAV (also RF64 and BW64), MP3, AAC, M4A, 3GP, QuickTime, Ogg, Opus, FLAC, ' +
+  'AIFF, AU, CAF, AMR, AC-3, WebM, Matroska, WMA and WavPack; files with a picture track are films. Convert it to one of them.';
+
+function notThat(what: string): LadingError {
+  return new LadingError('unsupported_media_type', `The content is not that of ${what}, or it is broken.`);
+}
+
+function checkDescription(description: string | undefined): void {
+  if (description === undefined || description.length <= MOST_DESCRIPTION) return;
+  throw new LadingError('invalid_request', `file_description may have ${MOST_DESCRIPTION} characters at most.`);
+}
+
+function audioFile({ file, document }: AudioEntry, user: string): AudioFile {
+  const { durationSeconds, sampleRate, channels, codec } = document.sound;
+  return {
+    id: file.id,
+    file_name: file.name,
+    file_description: document.description,
+    file_size: file.size ?? 0,
+    user_id: user,
+    original_name: document.originalName,
+    duration_seconds: durationSeconds,
+    sample_rate: sampleRate,
+    channels,
+    codec,
+  };
+}
+
+/** `error` and `message` in words; whatever is wrong with the upload itself is 400, what its header fields say is as everywhere. */
+function bareError(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
+  const reply = problemReply(error, requestId, credentials);
+  const own =
+    [401, 403, 408, 412, 429, 431].includes(reply.status) || reply.status >= 500 || error.members.header !== undefined;
+  const words: Static<typeof BareError> = { error: error.message, ...recorderWords(error, credentials) };
+  const body = Buffer.from(JSON.stringify(words));
+  const headers = {
+    ...reply.headers,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(body.length),
+  };
+  return { status: own ? reply.status : 400, headers, body };
+}

@@ -1,0 +1,229 @@
+/** /calls: codes that are spoken into a telephone, and typed back. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { CODE_DIGITS, CODE_SECONDS } from '../../calls/calls.ts';
+import { phoneOf } from '../../calls/numbers.ts';
+import { isSignedByProvider } from '../../calls/provider.ts';
+import type { CallDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerKey } from '../../identity/rights/policy.ts';
+import { Message } from '../../protocol/schemas/files.ts';
+import {
+  CallCode,
+  CallReplay,
+  CallRequested,
+  CallStatus,
+  CallVerified,
+  NewCall,
+} from '../../protocol/schemas/identity/call.ts';
+import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { iso } from '../../protocol/times.ts';
+import { credentialOf, missingToken } from '../access/bearer.ts';
+import { userIdOf } from '../access/token-owners.ts';
+import { ANY_FORM, anyForms, formBodies } from '../body/form.ts';
+import type { RouteDeps } from '../deps.ts';
+import { noteChange } from '../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+
+const tags = ['Calls'];
+const NEEDS = 'calls';
+const CALLER = [...SIGNED_IN, 'insufficient_scope', 'forbidden', 'invalid_request'] as const;
+const FORM = [...CALLER, ...SMALL_BODY, 'insufficient_storage'] as const;
+
+export function callRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  statusRoute(app, deps);
+  app.register(async (forms) => {
+    anyForms(forms);
+    requestRoute(forms, deps);
+    for (const url of ['/calls/verify', '/calls/otp/verify']) verifyRoute(forms, deps, url);
+    for (const url of ['/calls/replay', '/calls/otp/replay']) replayRoute(forms, deps, url);
+  });
+}
+
+function callerOf({ principal: { tenant, id } }: FastifyRequest): string {
+  return ownerKey(tenant, id);
+}
+
+/** @throws LadingError `invalid_request` */
+function numberIn({ phone, phone_number: other }: CallReplay): string {
+  const given = phone ?? other;
+  if (given === undefined) throw new LadingError('invalid_request', 'Send the number as phone, with its country code.');
+  return phoneOf(given);
+}
+
+/** The digits as they were spoken: what came as a number, or was one in a form, has lost the zeros in front. */
+function digitsOf(code: string | number): string {
+  return String(code).replaceAll(/[\s-]/g, '').padStart(CODE_DIGITS, '0');
+}
+
+function secondsLeft({ clock }: RouteDeps, { expiresAt }: CallDocument): number {
+  return Math.max(0, Math.ceil((expiresAt - clock.steady()) / 1000));
+}
+
+function requestRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.post<{ Body: NewCall }>('/calls/otp', {
+    schema: {
+      tags,
+      summary: 'Calls a telephone and speaks a code of six digits, valid for five minutes.',
+      consumes: ANY_FORM,
+      body: NewCall,
+      response: { 200: CallRequested },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: FORM },
+    },
+    config: { needs: NEEDS, audit: 'call_requested' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<CallRequested> => {
+      const { message = null } = request.body;
+      if (message !== null && /\p{Cc}/u.test(message)) {
+        throw new LadingError('invalid_request', 'The message holds a control character.');
+      }
+      const phone = numberIn(request.body);
+      const call = await deps.calls.request(callerOf(request), phone, message);
+      request.audited = { target: phone };
+      reply.header('cache-control', 'no-store');
+      return { message: `Calling ${phone}.`, session_id: call.id, expires_in: CODE_SECONDS };
+    },
+  });
+}
+
+function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
+  const { calls, secondFactor, config, access, clock } = deps;
+  app.post<{ Body: CallCode }>(url, {
+    schema: {
+      tags,
+      summary: 'Says whether a code is the one that was spoken; three tries, and once only.',
+      description:
+        'A call to the number that is registered for the caller counts as a second factor afterwards, for the sign-in or API ' +
+        'token that verified it.',
+      consumes: ANY_FORM,
+      body: CallCode,
+      response: { 200: CallVerified },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...FORM, 'not_found'] },
+    },
+    config: { needs: NEEDS, audit: 'call_verified' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<CallVerified> => {
+      const code = request.body.code ?? request.body.otp;
+      const phone = numberIn(request.body);
+      if (code === undefined) throw new LadingError('invalid_request', 'Send the six digits as code.');
+      const token = credentialOf(request);
+      if (token === null) throw missingToken();
+      const proof = secondFactor.proofFor(request.principal, access.credentialOf(token), phone);
+      const { right, triesLeft } = await calls.verify(callerOf(request), phone, digitsOf(code), proof);
+      if (!right) {
+        const next = triesLeft === 0 ? 'Ask for a new one.' : `Tries left: ${triesLeft}.`;
+        throw new LadingError('invalid_request', `This is not the code. ${next}`, { tries_left: triesLeft });
+      }
+      if (proof) secondFactor.accept(proof, phone);
+      request.audited = { target: phone };
+      const until = proof && iso(clock.dateOf(proof.until));
+      noteChange(request, { code: 'spoken' }, { code: 'verified', second_factor_until: until });
+      reply.header('cache-control', 'no-store');
+      return {
+        message: 'Verified.',
+        verified: true,
+        user_id: userIdOf(deps.identity, request),
+        second_factor_until: until,
+      };
+    },
+  });
+}
+
+function replayRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
+  app.post<{ Body: CallReplay }>(url, {
+    schema: {
+      tags,
+      summary: 'Calls once more and speaks the same code.',
+      consumes: ANY_FORM,
+      body: CallReplay,
+      response: { 200: CallRequested },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...FORM, 'not_found'] },
+    },
+    config: { needs: NEEDS, audit: 'call_requested' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<CallRequested> => {
+      const phone = numberIn(request.body);
+      const call = await deps.calls.replay(callerOf(request), phone);
+      request.audited = { target: phone, detail: 'replay' };
+      reply.header('cache-control', 'no-store');
+      return { message: `Calling ${phone} once more.`, session_id: call.id, expires_in: secondsLeft(deps, call) };
+    },
+  });
+}
+
+function statusRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.get<{ Params: { phone: string } }>('/calls/otp/status/:phone', {
+    schema: {
+      tags,
+      summary: 'How far the newest code for a number is; of those that one asked for oneself.',
+      params: Type.Object({ phone: Type.String({ maxLength: 64 }) }),
+      response: { 200: CallStatus },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...CALLER, 'not_found'] },
+    },
+    config: { needs: NEEDS },
+    handler: async (request, reply): Promise<CallStatus> => {
+      const call = deps.calls.status(callerOf(request), phoneOf(request.params.phone));
+      reply.header('cache-control', 'no-store');
+      return {
+        phone: call.phone,
+        session_id: call.id,
+        status: call.state,
+        call: call.speech,
+        tries_left: deps.calls.triesLeft(call),
+        expires_in: call.state === 'pending' ? secondsLeft(deps, call) : 0,
+        created_at: iso(deps.clock.dateOf(call.createdAt)),
+        expires_at: iso(deps.clock.dateOf(call.expiresAt)),
+        is_expired: call.expiresAt <= deps.clock.steady(),
+        verified: call.state === 'verified',
+        attempts: call.tries,
+        phone_number: call.phone,
+      };
+    },
+  });
+}
+
+const ENDS: Readonly<Record<string, 'spoken' | 'failed'>> = {
+  completed: 'spoken',
+  busy: 'failed',
+  failed: 'failed',
+  'no-answer': 'failed',
+  canceled: 'failed',
+};
+
+/** Where a voice provider tells how calls end; it signs what it sends. */
+export function providerRoute(app: FastifyInstance, { calls, config }: RouteDeps): void {
+  app.register(async (scope) => {
+    formBodies(scope);
+    scope.post<{ Params: { session_id: string }; Body: Record<string, string> }>('/calls/provider/:session_id', {
+      schema: {
+        tags,
+        summary: 'For the voice provider: how a call ended, signed by the token of the account (X-Twilio-Signature).',
+        security: [],
+        params: Type.Object({ session_id: Type.String({ maxLength: 64 }) }),
+        querystring: ForeignQuery,
+        response: { 200: Message },
+        documented: {
+          content: { 'application/x-www-form-urlencoded': { schema: Type.Record(Type.String(), Type.String()) } },
+          errors: ['unauthorized', 'invalid_request', ...SMALL_BODY, ...WORKING],
+        },
+      },
+      preParsing: smallBody(config.idleSeconds),
+      handler: async (request): Promise<Message> => {
+        const signature = request.headers['x-twilio-signature'];
+        const url = request.site.url(request.url);
+        const { voiceToken: token } = config;
+        if (
+          token === null ||
+          typeof signature !== 'string' ||
+          !isSignedByProvider(token, url, request.body ?? {}, signature)
+        ) {
+          throw new LadingError('unauthorized', 'This is not signed by the voice provider.');
+        }
+        const end = ENDS[request.body.CallStatus ?? ''];
+        if (end) await calls.told(request.params.session_id, end);
+        return { message: 'Noted.' };
+      },
+    });
+  });
+}

@@ -1,0 +1,248 @@
+/** /api/deliveries: where finished files and events are sent on to, and how far they are. For administrators. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { DeliveryRule, Principal } from '../../contracts.ts';
+import { isAnonymous } from '../../delivery/send/ftp-session.ts';
+import { DEFAULT_PATTERN, isPattern } from '../../delivery/send/naming.ts';
+import type { NewTarget as TargetToAdd } from '../../delivery/targets.ts';
+import { isWebhookSecret, makeWebhookSecret } from '../../delivery/webhook.ts';
+import { LadingError } from '../../errors.ts';
+import { reachesAllTenants, reachesTenant, tenantOf } from '../../identity/rights/policy.ts';
+import { checkPublicHost, checkWebhookUrl, mayBePrivate } from '../../outgoing/addresses.ts';
+import {
+  Delivery,
+  DeliveryPage,
+  DeliveryQuery,
+  NewTarget,
+  Target,
+  TargetChange,
+  TargetCreated,
+  TargetList,
+} from '../../protocol/schemas/delivery.ts';
+import { Message, TenantQuery } from '../../protocol/schemas/files.ts';
+import { jsonBodies } from '../body/json.ts';
+import type { RouteDeps } from '../deps.ts';
+import { shownDelivery, shownTarget } from '../native/delivery-views.ts';
+import { NOTHING, noteChange, ofTarget } from '../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+
+const tags = ['Delivery'];
+const ADMIN = [...SIGNED_IN, 'insufficient_scope'] as const;
+const FTP_PORT = 21;
+/** FTPS with TLS from the first byte. */
+const IMPLICIT_PORT = 990;
+
+export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { targets, deliveries } = deps;
+  app.get<{ Querystring: TenantQuery }>('/api/deliveries/targets', {
+    schema: {
+      tags,
+      summary: 'Where finished files and events are sent on to. Passwords and keys are masked.',
+      querystring: TenantQuery,
+      response: { 200: TargetList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMIN, 'forbidden'] },
+    },
+    config: { needs: 'role:admin' },
+    handler: async (request, reply): Promise<TargetList> => {
+      reply.header('cache-control', 'no-store');
+      return { targets: targets.list(tenantOf(request.principal, request.query.tenant)).map(shownTarget) };
+    },
+  });
+  app.delete<{ Params: { target_id: string } }>('/api/deliveries/targets/:target_id', {
+    schema: {
+      tags,
+      summary: 'Deletes a target; what waits for it is cancelled.',
+      params: Type.Object({ target_id: Type.String({ maxLength: 64 }) }),
+      response: { 200: Message },
+      documented: { errors: [...ADMIN, 'not_found', 'insufficient_storage'] },
+    },
+    config: { needs: 'role:admin', audit: 'target_deleted' },
+    handler: async (request): Promise<Message> => {
+      const target = targets.find(request.params.target_id);
+      if (!target || !reachesTenant(request.principal, target.tenant)) {
+        throw new LadingError('not_found', 'There is no target of this id.');
+      }
+      request.audited = { tenant: target.tenant };
+      await deliveries.removeTarget(target);
+      noteChange(request, ofTarget(target), NOTHING);
+      return { message: `Target ${target.name} deleted.` };
+    },
+  });
+  app.get<{ Querystring: DeliveryQuery }>('/api/deliveries', {
+    schema: {
+      tags,
+      summary: 'What was and is sent to targets, youngest first, a page at a time.',
+      querystring: DeliveryQuery,
+      response: { 200: DeliveryPage },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMIN, 'forbidden'] },
+    },
+    config: { needs: 'role:admin' },
+    handler: async (request, reply): Promise<DeliveryPage> => {
+      const { limit = 100, cursor = null, state = null, target: targetId = null, tenant: asked } = request.query;
+      const all = reachesAllTenants(request.principal) && asked === undefined;
+      const tenant = all ? null : tenantOf(request.principal, asked);
+      reply.header('cache-control', 'no-store');
+      const page = deliveries.page({ tenant, state, targetId }, cursor, limit);
+      return {
+        deliveries: page.deliveries.map((delivery) => shownDelivery(deps, delivery)),
+        next_cursor: page.nextCursor,
+      };
+    },
+  });
+  app.post<{ Params: { id: string } }>('/api/deliveries/:id/retry', {
+    schema: {
+      tags,
+      summary: 'Tries a delivery again at once, with all its tries before it.',
+      params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
+      response: { 200: Delivery },
+      documented: { errors: [...ADMIN, 'not_found', 'invalid_request'] },
+    },
+    config: { needs: 'role:admin', audit: 'delivery_retried' },
+    handler: async (request): Promise<Delivery> => {
+      const delivery = deliveries.find(request.params.id);
+      if (!delivery || !reachesTenant(request.principal, delivery.tenant)) {
+        throw new LadingError('not_found', 'There is no delivery of this id.');
+      }
+      request.audited = { tenant: delivery.tenant };
+      const before = deliveries.stateOf(delivery);
+      const after = await deliveries.retry(delivery);
+      noteChange(request, { state: before }, { state: after.state });
+      return shownDelivery(deps, after);
+    },
+  });
+  app.register(async (json) => createRoute(json, deps));
+}
+
+function changeRoute(app: FastifyInstance, { config, targets, deliveries }: RouteDeps): void {
+  app.patch<{ Params: { target_id: string }; Body: TargetChange }>('/api/deliveries/targets/:target_id', {
+    schema: {
+      tags,
+      summary:
+        'Disables a target, or enables it again. What waits for it is cancelled, and nothing is queued meanwhile.',
+      params: Type.Object({ target_id: Type.String({ maxLength: 64 }) }),
+      body: TargetChange,
+      response: { 200: Target },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ADMIN, ...SMALL_BODY, 'not_found', 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'role:admin', audit: 'target_changed' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Target> => {
+      const { body, params, principal } = request;
+      const target = targets.find(params.target_id);
+      if (!target || !reachesTenant(principal, target.tenant)) {
+        throw new LadingError('not_found', 'There is no target of this id.');
+      }
+      request.audited = { tenant: target.tenant };
+      const reason = 'An administrator disabled it.';
+      const same = body.disabled === (target.disabled !== undefined);
+      const change = () => (body.disabled ? deliveries.disableTarget(target, reason) : deliveries.enableTarget(target));
+      const after = same ? target : await change();
+      if (!after) throw new LadingError('not_found', 'The target was deleted meanwhile.');
+      noteChange(request, ofTarget(target), ofTarget(after));
+      reply.header('cache-control', 'no-store');
+      return shownTarget(after);
+    },
+  });
+}
+
+function createRoute(app: FastifyInstance, deps: RouteDeps): void {
+  jsonBodies(app);
+  changeRoute(app, deps);
+  app.post<{ Body: NewTarget; Querystring: TenantQuery }>('/api/deliveries/targets', {
+    schema: {
+      tags,
+      summary: 'Makes a target: files that become complete from now on are sent to it.',
+      querystring: TenantQuery,
+      body: NewTarget,
+      response: { 201: TargetCreated },
+      documented: {
+        replies: { 201: ['Cache-Control'] },
+        errors: [
+          ...ADMIN,
+          ...SMALL_BODY,
+          ...(['forbidden', 'invalid_request', 'already_exists', 'quota_exceeded', 'insufficient_storage'] as const),
+        ],
+      },
+    },
+    config: { needs: 'role:admin', audit: 'target_created' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<TargetCreated> => {
+      const wanted = targetOf(request.principal, request.query.tenant, request.body, deps);
+      request.audited = { tenant: wanted.tenant };
+      const made = await deps.targets.add(wanted);
+      noteChange(request, NOTHING, ofTarget(made));
+      // A secret that is shown this once.
+      reply.code(201).header('cache-control', 'no-store');
+      return made.kind === 'webhook' ? { ...shownTarget(made), secret: wanted.secret } : shownTarget(made);
+    },
+  });
+}
+
+/** @throws LadingError `invalid_request`, `forbidden` */
+function targetOf(principal: Principal, asked: string | undefined, body: NewTarget, deps: RouteDeps): TargetToAdd {
+  const tenant = tenantOf(principal, asked);
+  const rule = ruleOf(body);
+  const { kind } = body;
+  if (kind === 'webhook') {
+    const { url, events = ['file.completed'], secret = makeWebhookSecret(), content = 'event' } = body;
+    if (url === undefined) throw wrong('A webhook needs a url.');
+    if (events.length === 0) throw wrong('Name at least one event.');
+    if (content === 'file' && events.some((type) => type !== 'file.completed')) {
+      throw wrong('A webhook that gets files gets no events besides; make another one for those.');
+    }
+    if (!isWebhookSecret(secret))
+      throw wrong('The secret of a webhook has at least 16 bytes. Leave it out to have one made.');
+    const { href, host } = checkWebhookUrl(url, deps.config.webhookPrivate === 'on');
+    return { kind, tenant, rule, secret, name: body.name ?? host, url: href, events: [...new Set(events)], content };
+  }
+  const { username = 'anonymous', password = '', directory = '', ca = null, pattern = DEFAULT_PATTERN } = body;
+  const { host, port, implicit } = placeOf(body);
+  for (const [name, text] of Object.entries({ host, username, password, directory })) {
+    // They end up in commands of FTP, a line each.
+    if (/\p{Cc}/u.test(text)) throw wrong(`${name} holds a control character.`);
+  }
+  if (!/^[\w.:-]+$/.test(host)) throw wrong('The host of an FTP server is a name or an address, without a scheme.');
+  if (!mayBePrivate(tenant, deps.config.webhookPrivate === 'on')) checkPublicHost(host);
+  if (!isPattern(pattern)) {
+    throw wrong(
+      'A pattern holds {name} or {id}, no slash, and no words in braces but {date} {time} {client_id} {name} {id}.',
+    );
+  }
+  if (password === '' && !isAnonymous(username)) {
+    throw wrong(`Give the password of ${username}. Only anonymous FTP needs none: leave username out for that.`);
+  }
+  if (ca !== null && !ca.includes('-----BEGIN CERTIFICATE-----')) throw wrong('ca is a certificate in PEM.');
+  const name = body.name ?? host;
+  const server = { host, port, username, directory, pattern, ca, ...(implicit ? { implicit: true as const } : {}) };
+  return { kind, tenant, rule, name, secret: password, ...server };
+}
+
+/** Where an FTP server is. `ftps://host` is FTPS with TLS from the first byte, as programs write it. */
+function placeOf({ kind, host: given, port, security }: NewTarget) {
+  if (given === undefined) throw wrong('An FTP server needs a host.');
+  const secured = /^ftps:\/\/([^/]+)\/?$/i.exec(given)?.[1];
+  if (security !== undefined && kind !== 'ftps') throw wrong('security is for targets of the kind ftps.');
+  if (secured !== undefined && kind !== 'ftps') throw wrong('ftps:// is an address of a target of the kind ftps.');
+  const implicit = security === undefined ? secured !== undefined : security === 'implicit';
+  const [, name = given, own] = /^\[?([\w.-]+|[0-9a-f:.]+(?=\]))\]?(?::(\d{1,5}))?$/i.exec(secured ?? '') ?? [];
+  if (own !== undefined && port !== undefined && Number(own) !== port) throw wrong('host and port name two ports.');
+  const chosen = own === undefined ? port : Number(own);
+  if (chosen !== undefined && (chosen < 1 || chosen > 65_535)) throw wrong('A port is from 1 to 65535.');
+  return { host: name, port: chosen ?? (implicit ? IMPLICIT_PORT : FTP_PORT), implicit };
+}
+
+function ruleOf({ rule: { owner = null, prefix = '', type = null } = {} }: NewTarget): DeliveryRule {
+  const essence = type?.toLowerCase() ?? null;
+  if (essence !== null && !/^[\w.+-]+\/([\w.+-]+|\*)$/.test(essence)) {
+    throw wrong('A media type is written audio/wav, or audio/* for all of a sort.');
+  }
+  return { owner, prefix, type: essence?.replace(/\*$/, '') ?? null };
+}
+
+function wrong(detail: string): LadingError {
+  return new LadingError('invalid_request', detail);
+}

@@ -1,0 +1,89 @@
+/** GET /api/events: everything that happens, as it does. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { Principal } from '../../contracts.ts';
+import { tenantOfEvent } from '../../delivery/targets.ts';
+import { LadingError } from '../../errors.ts';
+import type { Told } from '../../events/events.ts';
+import { hears, hearsRefusals, seesTargets } from '../../identity/rights/policy.ts';
+import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/schemas/event.ts';
+import { standing } from '../access/bearer.ts';
+import { endsWithClient } from '../connection/half-open.ts';
+import type { RouteDeps } from '../deps.ts';
+import { EventStream } from '../live/event-stream.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+
+export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { events, streams } = deps;
+  const open = new Set<EventStream>();
+  app.addHook('preClose', async () => {
+    for (const stream of open) stream.finish();
+  });
+  app.get<{ Querystring: EventQuery }>('/api/events', {
+    schema: {
+      tags: ['Events'],
+      summary: 'What happens to the files that one may see, as server-sent events, until the client leaves.',
+      description:
+        'Clients see what happens to their own files; ops and administrators to all of their tenant, administrators also who was ' +
+        'refused. A client that comes back with Last-Event-ID gets what it missed; an event named "lost" says that some of ' +
+        'that is no longer kept. Chunks are reported at most four times a second for each file.',
+      querystring: EventQuery,
+      response: {
+        200: {
+          description: 'A stream of events, each named by its type, with an Event as data',
+          content: { 'text/event-stream': { schema: Type.String() } },
+        },
+      },
+      documented: {
+        request: ['Last-Event-ID'],
+        replies: { 200: ['Cache-Control'] },
+        errors: [...SIGNED_IN, 'insufficient_scope', 'invalid_request'],
+      },
+    },
+    exposeHeadRoute: false,
+    config: { needs: 'files:read' },
+    handler: async (request, reply) => {
+      const { principal, query, headers } = request;
+      const wanted = filterOf(principal, query);
+      const leave = streams.enter(principal);
+      const last = headers['last-event-id'];
+      const from = typeof last === 'string' ? last : null;
+      const stream = new EventStream(events, from, wanted, standing(deps, request), !seesTargets(principal));
+      open.add(stream);
+      stream.once('close', () => {
+        open.delete(stream);
+        leave();
+      });
+      // The last field is for proxies that would otherwise collect the events (nginx).
+      reply.headers({
+        'cache-control': 'no-store',
+        'content-type': 'text/event-stream',
+        'x-accel-buffering': 'no',
+      });
+      endsWithClient(reply.raw);
+      return reply.send(stream);
+    },
+  });
+}
+
+/** @throws LadingError `invalid_request` for a type that is none */
+function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (told: Told) => boolean {
+  const wanted = types === undefined ? null : new Set<EventType>(types.split(',').map(typeOf));
+  const scope = hears(principal);
+  const refusals = hearsRefusals(principal);
+  return ({ event, ownerKey }) => {
+    if (wanted !== null && !wanted.has(event.type)) return false;
+    if (!(event.filename ?? '').startsWith(prefix)) return false;
+    if (event.type === 'auth.refused' && !refusals) return false;
+    // What somebody did themselves, they may hear of.
+    if (event.type === 'admin.changed' && !refusals && event.owner !== principal.id) return false;
+    if (scope === null) return true;
+    return scope.tenant === tenantOfEvent(event) && (scope.owner === null || scope.owner === ownerKey);
+  };
+}
+
+function typeOf(text: string): EventType {
+  const found = EVENT_TYPES.find((type) => type === text.trim());
+  if (!found) throw new LadingError('invalid_request', `types names some of ${EVENT_TYPES.join(', ')}.`);
+  return found;
+}

@@ -1,0 +1,178 @@
+/** Grants: an owner lets others of the tenant read files; they do by the ordinary routes with `owner=`. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import type { GrantDocument, GrantTarget, Principal, Subject } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/rights/policy.ts';
+import { checkName } from '../../protocol/names.ts';
+import { Message } from '../../protocol/schemas/files.ts';
+import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/schemas/grant.ts';
+import { iso } from '../../protocol/times.ts';
+import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
+import { jsonBodies } from '../body/json.ts';
+import type { RouteDeps } from '../deps.ts';
+import { NOTHING, noteChange, ofGrant } from '../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+
+type FileTarget = Extract<GrantTarget, { kind: 'file' }>;
+
+const tags = ['Sharing'];
+/** In UTF-16 units; the names that begin with it may be longer by little. */
+const MOST_PREFIX = 1024;
+
+export function grantRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (json) => createRoute(json, deps));
+  listRoute(app, deps);
+  revokeRoute(app, deps);
+}
+
+function createRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  jsonBodies(app);
+  app.post<{ Querystring: GrantQuery; Body: NewGrant }>('/api/grants', {
+    schema: {
+      tags,
+      summary: 'Lets another client or person of the tenant read a file, or all files whose names begin with a prefix.',
+      querystring: GrantQuery,
+      body: NewGrant,
+      response: { 201: Grant },
+      documented: {
+        replies: { 201: ['Cache-Control'] },
+        errors: [
+          ...SIGNED_IN,
+          'forbidden',
+          'invalid_name',
+          'not_found',
+          'not_complete',
+          'already_exists',
+          ...SMALL_BODY,
+          'quota_exceeded',
+          'insufficient_storage',
+        ],
+      },
+    },
+    config: { needs: 'files:read', audit: 'grant_created' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Grant> => {
+      const { owner: asked } = request.query;
+      const owner = sharedOwner(deps, request, asked);
+      const target = await targetOf(deps, owner, request.body);
+      const { tenant, maker } = authoriseSharing(deps, request, owner);
+      const grantee = granteeOf(deps, tenant, owner, request.body.grantee);
+      const seconds = request.body.expires_in ?? null;
+      const lifeMs = seconds === null ? null : seconds * 1000;
+      const made = await identity.grants.create({ tenant, owner, target, grantee, maker, lifeMs });
+      // What ends grants with their file, their maker or their grantee may have come in between, and did not see this one.
+      const still = target.kind === 'prefix' || (await isThere(deps, owner, target));
+      if (!still || !identity.grantStands(made) || !identity.subject(grantee.kind, grantee.id)) {
+        await identity.grants.revoke(made.id);
+        throw new LadingError('not_found', 'The file was deleted or replaced meanwhile, or the grantee deleted.');
+      }
+      request.audited = { tenant, target: made.id };
+      noteChange(request, NOTHING, ofGrant(made, deps.clock));
+      reply.code(201).header('cache-control', 'no-store');
+      return shown(deps, made, request.principal);
+    },
+  });
+}
+
+/** @throws LadingError `validation_failed`, `invalid_name`, `not_found`, `not_complete` */
+async function targetOf(deps: RouteDeps, owner: string, { filename, prefix }: NewGrant): Promise<GrantTarget> {
+  if ((filename === undefined) === (prefix === undefined)) {
+    throw new LadingError('validation_failed', 'Send either filename or prefix.');
+  }
+  if (filename !== undefined) {
+    const { id: fileId, name } = await completeFile(deps, owner, checkName(filename));
+    return { kind: 'file', name, fileId };
+  }
+  const name = prefix ?? '';
+  if (name === '' || name.length > MOST_PREFIX || /[\p{Control}\p{Surrogate}]/u.test(name)) {
+    throw new LadingError('invalid_name', `A prefix is 1 to ${MOST_PREFIX} characters, as names have them.`);
+  }
+  return { kind: 'prefix', name };
+}
+
+async function isThere(deps: RouteDeps, owner: string, { name, fileId }: FileTarget): Promise<boolean> {
+  const file = await completeFile(deps, owner, name).catch(() => null);
+  return file?.id === fileId;
+}
+
+/** @throws LadingError `validation_failed` for the owner, `not_found`, the same for somebody of another tenant */
+function granteeOf({ identity }: RouteDeps, tenant: string, owner: string, id: string): Subject {
+  const kinds = ['device', 'person'] as const;
+  const kind = kinds.find((one) => identity.subjectIn(tenant, { id, kind: one }));
+  if (kind === undefined)
+    throw new LadingError('not_found', 'There is no such client or person to grant something to.');
+  if (ownerKey(tenant, id) === owner) throw new LadingError('validation_failed', 'The files are the grantee’s own.');
+  return { id, kind };
+}
+
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { grants } = deps.identity;
+  app.get<{ Querystring: GrantQuery }>('/api/grants', {
+    schema: {
+      tags,
+      summary: 'What you granted, and what was granted to you.',
+      querystring: GrantQuery,
+      response: { 200: GrantList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
+    },
+    config: { needs: 'files:read' },
+    handler: async (request, reply): Promise<GrantList> => {
+      const owner = sharedOwner(deps, request, request.query.owner);
+      const id = holderOf(owner).id;
+      const received = grants.received(deps.quotas.groupOf(owner), id);
+      reply.header('cache-control', 'no-store');
+      const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(deps, one, request.principal));
+      return { given: seen(grants.given(owner)), received: seen(received) };
+    },
+  });
+}
+
+function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+  app.delete<{ Params: { grant_id: string } }>('/api/grants/:grant_id', {
+    schema: {
+      tags,
+      summary: 'Ends a grant at once, for its owner, its grantee and administrators; downloads by it are cut.',
+      params: Type.Object({ grant_id: Type.String() }),
+      response: { 200: Message },
+      documented: { errors: [...SIGNED_IN, 'not_found', 'insufficient_storage'] },
+    },
+    config: { needs: 'files:read', audit: 'grant_revoked' },
+    handler: async (request): Promise<Message> => {
+      const { principal } = request;
+      const grant = identity.grants.get(request.params.grant_id);
+      const own = grant?.tenant === principal.tenant && grant.grantee.id === principal.id;
+      // Of grants between others nobody is told.
+      if (!grant || !(own || mayEndShare(principal, grant))) {
+        throw new LadingError('not_found', 'There is no such grant.');
+      }
+      request.audited = { tenant: grant.tenant };
+      await identity.grants.revoke(grant.id);
+      noteChange(request, ofGrant(grant, clock), NOTHING);
+      return { message: 'The grant is revoked.' };
+    },
+  });
+}
+
+function shown({ identity, clock }: RouteDeps, grant: GrantDocument, principal: Principal): Grant {
+  const { id, target, owner, grantee, createdAt, expiresAt } = grant;
+  return {
+    grant_id: id,
+    kind: target.kind,
+    name: target.name,
+    owner: holderOf(owner).id,
+    owner_name: calledAs(identity, holderOf(owner).id),
+    grantee: grantee.id,
+    created_by: shownMaker(principal, grant),
+    created_at: iso(createdAt),
+    expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
+  };
+}
+
+/** The owner let the grantee in, who may know by whom. The name of a grantee is told to nobody: anybody may grant to any id. */
+function calledAs({ clients, people }: RouteDeps['identity'], id: string): string | null {
+  const person = people.get(id);
+  return person === null ? (clients.find(id)?.name ?? null) : `${person.name} ${person.surname}`.trim() || null;
+}

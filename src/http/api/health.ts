@@ -1,0 +1,45 @@
+/** Is the process alive, and may it be sent work. Both open and cheap, for load balancers ask every second. */
+import type { FastifyInstance } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { Health } from '../../protocol/schemas/files.ts';
+import type { RouteDeps } from '../deps.ts';
+import { WORKING } from '../openapi/documented.ts';
+
+/** Why the place of the files takes no work. */
+const TROUBLE = {
+  ok: null,
+  full: 'The disk is full. Files can be read and deleted, but not stored. Make room or delete files.',
+  unwritable: 'The data directory cannot be written. Check the disk, how it is mounted, and the permissions.',
+  lost: 'The data directory was moved, unmounted or replaced.',
+} as const;
+
+export function healthRoutes(app: FastifyInstance, { state, storage }: RouteDeps): void {
+  const tags = ['Health'];
+  for (const path of ['/health', '/api/health']) {
+    app.get(path, {
+      schema: { tags, summary: 'The process is alive.', security: [], response: { 200: Health } },
+      config: { frequent: true, unlimited: true },
+      handler: async () => ({ status: 'healthy' }),
+    });
+  }
+  app.get('/ready', {
+    schema: {
+      tags,
+      summary: 'The server takes requests.',
+      security: [],
+      response: { 200: Health },
+      documented: { errors: WORKING },
+    },
+    config: { frequent: true, unlimited: true },
+    handler: async () => {
+      const now = state();
+      if (now === 'ready') {
+        const trouble = TROUBLE[storage()];
+        if (trouble !== null) throw new LadingError('overloaded', trouble, { retry_after: 5 });
+        return { status: 'healthy' };
+      }
+      if (now === 'starting') throw new LadingError('overloaded', 'The server is starting.', { retry_after: 1 });
+      throw new LadingError('shutting_down', 'The server is shutting down.', { retry_after: 5 });
+    },
+  });
+}

@@ -1,0 +1,37 @@
+/** GET /metrics for Prometheus, which cannot ask for a token first: an administrator's id and secret by Basic will do. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { Principal } from '../../contracts.ts';
+import { requireServer } from '../../identity/rights/policy.ts';
+import { basicCredentials, credentialOf, missingToken, signIn } from '../access/bearer.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+
+export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { registry } = deps.metrics;
+  app.get('/metrics', {
+    schema: {
+      tags: ['Administration'],
+      summary: 'Numbers of the whole server for Prometheus; with several tenants for the role root.',
+      security: [{ bearer: [] }, { cookie: [] }, { basic: [] }],
+      response: {
+        200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },
+      },
+      documented: { errors: [...SIGNED_IN, 'insufficient_scope', 'rate_limited'] },
+    },
+    config: { frequent: true, audit: 'sign_in' },
+    handler: async (request, reply) => {
+      requireServer(await whoAsks(deps, request), 'ops', deps.identity.tenants.several);
+      // Sent as bytes: the text is the registry's, no serializer has a say in it.
+      return reply.type(registry.contentType).send(Buffer.from(await registry.metrics()));
+    },
+  });
+}
+
+async function whoAsks(deps: RouteDeps, request: FastifyRequest): Promise<Principal> {
+  const basic = basicCredentials(request.headers.authorization);
+  if (basic) return signIn(deps, request, basic.id, basic.secret);
+  const token = credentialOf(request);
+  if (token === null) throw missingToken();
+  return deps.access.bearer(token);
+}

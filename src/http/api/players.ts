@@ -1,0 +1,135 @@
+/**
+ * Files for media elements of pages. Whoever is signed in asks for the right to play one file; the browser keeps it as a cookie that no
+ * script can read and that is sent to the address of that right alone.
+ */
+import { fastifyCookie } from '@fastify/cookie';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { LadingError } from '../../errors.ts';
+import { PLAYER_SECONDS, type Players } from '../../identity/sharing/players.ts';
+import { checkName } from '../../protocol/names.ts';
+import { Message, OwnerQuery } from '../../protocol/schemas/files.ts';
+import { Player } from '../../protocol/schemas/player.ts';
+import { iso } from '../../protocol/times.ts';
+import { authoriseReading } from '../access/authorize-read.ts';
+import { completeFile } from '../access/authorize-share.ts';
+import { standing } from '../access/bearer.ts';
+import type { RouteDeps } from '../deps.ts';
+import { downloadSchema, fileSender } from '../native/download.ts';
+import { SIGNED_IN, WORKING } from '../openapi/documented.ts';
+import { refuseForeign, wantsSecureCookies } from '../request/csrf.ts';
+import { nameParameter } from '../request/parameters.ts';
+
+const tags = ['Files'];
+export const PLAYER_COOKIE = 'player';
+const PATH = '/api/players';
+
+const playerId = Type.Object({ player_id: Type.String({ description: 'Its id.' }) });
+
+/** For those who have signed in. */
+export function playerRoutes(app: FastifyInstance, deps: RouteDeps, players: Players): void {
+  openRoute(app, deps, players);
+  endRoute(app, players);
+}
+
+function openRoute(app: FastifyInstance, deps: RouteDeps, players: Players): void {
+  app.post<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/player/*', {
+    schema: {
+      tags,
+      summary: 'Lets the media elements of this browser read a complete file for 15 minutes, by a cookie.',
+      description:
+        `For pages: <audio> and <video> can send no token. The cookie is for the address in the reply alone, ends with the sign-in, ` +
+        `and after ${PLAYER_SECONDS / 60} minutes. It is no share link, and is in no list of them.`,
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: { 201: Player },
+      documented: {
+        replies: { 201: ['Cache-Control', 'Set-Cookie'] },
+        errors: [...SIGNED_IN, 'forbidden', 'invalid_name', 'not_found', 'not_complete'],
+      },
+    },
+    config: { needs: 'files:read', guarded: 'downloads', audit: 'player_opened', frequent: true },
+    handler: async (request, reply): Promise<Player> => {
+      // The browser is made to keep a cookie.
+      refuseForeign(request);
+      const name = checkName(request.params['*']);
+      const { owner, stands = standing(deps, request) } = authoriseReading(deps, request, request.query.owner, name);
+      const { id: fileId } = await completeFile(deps, owner, name);
+      const principal = keyOf(request);
+      request.audited = { tenant: deps.quotas.groupOf(owner) };
+      const { id, secret } = players.open({ principal, owner, name, fileId, stands });
+      setCookie(request, reply, id, secret);
+      reply.code(201).header('cache-control', 'no-store');
+      const expires = iso(deps.clock.now() + PLAYER_SECONDS * 1000);
+      return { player_id: id, filename: name, url: request.site.path(`${PATH}/${id}`), expires_at: expires };
+    },
+  });
+}
+
+function endRoute(app: FastifyInstance, players: Players): void {
+  app.delete<{ Params: { player_id: string } }>(`${PATH}/:player_id`, {
+    schema: {
+      tags,
+      summary: 'Ends the right to play a file and cuts off what is being sent.',
+      params: playerId,
+      response: { 200: Message },
+      documented: { errors: [...SIGNED_IN, 'not_found'] },
+    },
+    config: { needs: 'files:read' },
+    handler: async (request): Promise<Message> => {
+      if (!players.end(request.params.player_id, keyOf(request))) throw noPlayer();
+      return { message: 'The right to play the file has ended.' };
+    },
+  });
+}
+
+/** For the browser that has the cookie. */
+export function playedFileRoute(app: FastifyInstance, deps: RouteDeps, players: Players): void {
+  const send = fileSender(app, deps);
+  app.route<{ Params: { player_id: string } }>({
+    method: ['GET', 'HEAD'],
+    url: `${PATH}/:player_id`,
+    schema: {
+      ...downloadSchema,
+      tags,
+      summary: 'A file for the media elements of the browser that has the cookie, whole or by ranges.',
+      description: `The cookie ${PLAYER_COOKIE} comes from POST /api/files/player/{filename}.`,
+      security: [{ player: [] }],
+      params: playerId,
+      querystring: Type.Object({}),
+      documented: {
+        ...downloadSchema.documented,
+        errors: [...WORKING, 'rate_limited', 'not_found', 'precondition_failed', 'range_not_satisfiable'],
+      },
+    },
+    config: { frequent: true },
+    handler: async (request, reply) => {
+      const secret = fastifyCookie.parse(request.headers.cookie ?? '')[PLAYER_COOKIE];
+      const player = secret === undefined ? null : players.find(request.params.player_id, secret);
+      if (!player) throw noPlayer();
+      const { owner, name, fileId: id } = player;
+      reply.header('cross-origin-resource-policy', 'same-origin');
+      return send({ owner, name, id, stands: () => players.stands(player) }, request, reply);
+    },
+  });
+}
+
+function keyOf({ principal: { kind, tenant, id } }: FastifyRequest): string {
+  return `${kind} ${tenant} ${id}`;
+}
+
+function setCookie(request: FastifyRequest, reply: FastifyReply, id: string, secret: string): void {
+  const options = {
+    path: request.site.path(`${PATH}/${id}`),
+    httpOnly: true,
+    sameSite: 'strict',
+    secure: wantsSecureCookies(request),
+    maxAge: PLAYER_SECONDS,
+  } as const;
+  reply.header('set-cookie', fastifyCookie.serialize(PLAYER_COOKIE, secret, options));
+}
+
+/** The same whatever the reason. */
+function noPlayer(): LadingError {
+  return new LadingError('not_found', 'This player address is unknown or has expired; ask for another one.');
+}

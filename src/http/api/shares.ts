@@ -1,0 +1,271 @@
+/** Share links: made, listed and revoked by those who may read the file; used by whoever has one. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { Clock, Principal, ShareDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { checkPassword } from '../../identity/credentials/passwords.ts';
+import type { Asker } from '../../identity/limits/fair-queue.ts';
+import { holderOf, mayEndShare, shownMaker } from '../../identity/rights/policy.ts';
+import { checkName } from '../../protocol/names.ts';
+import { Message } from '../../protocol/schemas/files.ts';
+import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import {
+  NewShare,
+  SHARE_SECONDS,
+  type Share,
+  ShareCreated,
+  ShareList,
+  ShareListQuery,
+  ShareQuery,
+} from '../../protocol/schemas/share.ts';
+import { iso } from '../../protocol/times.ts';
+import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
+import { askerOf, basicCredentials } from '../access/bearer.ts';
+import { jsonBodies } from '../body/json.ts';
+import type { RouteDeps } from '../deps.ts';
+import { downloadSchema, fileSender } from '../native/download.ts';
+import { NOTHING, noteChange, ofShare } from '../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+import { type ProblemReply, problemReply } from '../problems/problems.ts';
+import { nameParameter } from '../request/parameters.ts';
+
+const tags = ['Sharing'];
+
+/** For those who have signed in. */
+export function shareRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (json) => createRoute(json, deps));
+  listRoute(app, deps);
+  revokeRoute(app, deps);
+}
+
+function createRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  jsonBodies(app);
+  app.post<{ Params: { '*': string }; Querystring: ShareQuery; Body: NewShare }>('/api/files/share/*', {
+    schema: {
+      tags,
+      summary:
+        'Makes a link by which anybody who has it reads a complete file, without an account. It is shown this once.',
+      params: nameParameter,
+      querystring: ShareQuery,
+      body: NewShare,
+      response: { 201: ShareCreated },
+      documented: {
+        // Everything has a default.
+        optionalBody: true,
+        replies: { 201: ['Cache-Control'] },
+        errors: [
+          ...SIGNED_IN,
+          'forbidden',
+          'invalid_name',
+          'not_found',
+          'not_complete',
+          ...SMALL_BODY,
+          'quota_exceeded',
+          'insufficient_storage',
+        ],
+      },
+    },
+    config: { needs: 'files:read', guarded: 'share', audit: 'share_created' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<ShareCreated> => {
+      const { owner: asked } = request.query;
+      const name = checkName(request.params['*']);
+      const owner = sharedOwner(deps, request, asked);
+      const { expires_in: seconds, max_downloads: maxDownloads = null, password = null } = request.body;
+      if (password !== null) await checkPassword(password, { email: '', site: request.hostname }, askerOf(request));
+      const file = await completeFile(deps, owner, name);
+      const { tenant, maker } = authoriseSharing(deps, request, owner);
+      const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;
+      const asker = askerOf(request);
+      const made = await identity.shares.create({ tenant, owner, file, maker, password, lifeMs, maxDownloads, asker });
+      // What ends links with their file or their maker may have come in between, and did not see this one.
+      const again = await completeFile(deps, owner, name).catch(() => null);
+      if (again?.id !== file.id || !identity.mayStillRead(maker, owner)) {
+        await identity.shares.revoke(made.document.id);
+        throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
+      }
+      request.audited = { tenant };
+      noteChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document, deps.clock) });
+      reply.code(201).header('cache-control', 'no-store');
+      return {
+        ...shown(made.document, request.principal, deps.clock),
+        token: made.token,
+        url: request.site.url(`/s/${made.token}`),
+      };
+    },
+  });
+}
+
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.get<{ Querystring: ShareListQuery }>('/api/shares', {
+    schema: {
+      tags,
+      summary: 'The links to your files that have not ended, no matter who made them, the oldest first.',
+      querystring: ShareListQuery,
+      response: { 200: ShareList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
+    },
+    config: { needs: 'files:read' },
+    handler: async (request, reply): Promise<ShareList> => {
+      const { owner: asked, filename } = request.query;
+      const shares = deps.identity.shares.list(sharedOwner(deps, request, asked));
+      reply.header('cache-control', 'no-store');
+      return {
+        shares: shares
+          .filter(({ name }) => (filename ?? name) === name)
+          .map((one) => shown(one, request.principal, deps.clock)),
+      };
+    },
+  });
+}
+
+function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+  app.delete<{ Params: { share_id: string } }>('/api/shares/:share_id', {
+    schema: {
+      tags,
+      summary: 'Ends a link at once; downloads by it are cut.',
+      params: Type.Object({ share_id: Type.String() }),
+      response: { 200: Message },
+      documented: { errors: [...SIGNED_IN, 'not_found', 'insufficient_storage'] },
+    },
+    config: { needs: 'files:read', audit: 'share_revoked' },
+    handler: async (request): Promise<Message> => {
+      const { share_id: id } = request.params;
+      const share = identity.shares.get(id);
+      // Of links to files of others nobody is told.
+      if (!share || !mayEndShare(request.principal, share)) {
+        throw new LadingError('not_found', 'There is no such share link.');
+      }
+      request.audited = { tenant: share.tenant };
+      await identity.shares.revoke(id);
+      noteChange(request, ofShare(share, clock), NOTHING);
+      return { message: 'The share link is revoked.' };
+    },
+  });
+}
+
+function shown(document: ShareDocument, principal: Principal, clock: Clock): Share {
+  const { id, name, owner, createdAt, expiresAt, lastUsed, passwordHash, maxDownloads, downloads } = document;
+  return {
+    share_id: id,
+    filename: name,
+    owner: holderOf(owner).id,
+    created_by: shownMaker(principal, document),
+    created_at: iso(createdAt),
+    expires_at: iso(clock.dateOf(expiresAt)),
+    password: passwordHash !== null,
+    max_downloads: maxDownloads,
+    downloads,
+    last_used: lastUsed === null ? null : iso(lastUsed),
+  };
+}
+
+/** For whoever has a link. */
+export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, audit } = deps;
+  const send = fileSender(app, deps);
+  app.route<{ Params: { token: string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/s/:token',
+    schema: {
+      ...downloadSchema,
+      tags,
+      summary:
+        'A shared file, whole or by ranges, for everybody who has the link. Its password, if it has one, comes by HTTP Basic.',
+      description:
+        'With the password any user name will do. HEAD and prefetches do not count as downloads. Ranges that make up the file count as ' +
+        'one download. As many bytes as the file has may be read besides for each download; beyond that a Range gets the whole file.',
+      security: [{}, { basic: [] }],
+      params: Type.Object({ token: Type.String({ description: 'The token of the link.' }) }),
+      // Messengers and mail programs add parameters to links that people pass on.
+      querystring: ForeignQuery,
+      documented: {
+        ...downloadSchema.documented,
+        errors: [
+          'unauthorized',
+          'rate_limited',
+          ...WORKING,
+          'not_found',
+          'precondition_failed',
+          'range_not_satisfiable',
+          'insufficient_storage',
+        ],
+      },
+    },
+    config: { frequent: true, secretPath: true, refusal: basicRefusal },
+    handler: async (request, reply) => {
+      const share = identity.shares.ofToken(request.params.token);
+      if (!share || !stillStands(deps, share)) throw noShare();
+      const { id, tenant, owner, name, fileId } = share;
+      request.audited = { target: `share ${id}`, tenant };
+      // What is fetched ahead may never be looked at. Browsers ask again when it is wanted.
+      if (share.maxDownloads !== null && isPrefetch(request)) throw notAhead();
+      if (share.passwordHash !== null) await checkSharePassword(deps, request, share);
+      reply.headers({ 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex' });
+      return send(
+        {
+          owner,
+          name,
+          id: fileId,
+          stands: () => stillStands(deps, share),
+          take: async (extents, ranged) => {
+            const { ip: address, id: requestId } = request;
+            const take = await identity.shares.take(id, extents, ranged, address);
+            if (!take) throw noShare();
+            const who = { principal: null, tenant, address, requestId };
+            audit.note({ action: 'share_used', outcome: 'ok', ...who, target: `share ${id}`, detail: name });
+            return take;
+          },
+        },
+        request,
+        reply,
+      );
+    },
+  });
+}
+
+/** True for what nobody has asked to see yet (Fetch, `Sec-Purpose`; older browsers say `Purpose` or `X-Moz`). */
+function isPrefetch({ method, headers }: FastifyRequest): boolean {
+  if (method === 'HEAD') return false;
+  const said = [headers['sec-purpose'], headers.purpose, headers['x-purpose'], headers['x-moz']].flat();
+  return said.some((value) => /\b(?:prefetch|prerender|preview)\b/i.test(value ?? ''));
+}
+
+function notAhead(): LadingError {
+  return new LadingError('overloaded', 'This link counts its downloads, so it cannot be prefetched.', {
+    retry_after: 1,
+  });
+}
+
+/** The link has not ended, and who made it may still read the file. */
+function stillStands({ identity }: RouteDeps, { id, maker, owner }: ShareDocument): boolean {
+  return identity.shares.isLive(id) && identity.mayStillRead(maker, owner);
+}
+
+/** @throws LadingError `unauthorized`, `rate_limited` */
+async function checkSharePassword(
+  { identity, throttle }: RouteDeps,
+  request: FastifyRequest,
+  share: ShareDocument,
+): Promise<void> {
+  const given = basicCredentials(request.headers.authorization);
+  if (!given) throw new LadingError('unauthorized', 'This link wants its password, by HTTP Basic with any name.');
+  const isRight = async (asker: Asker): Promise<ShareDocument | null> =>
+    (await identity.shares.isPasswordOf(share, given.secret, asker)) ? share : null;
+  const right = await throttle.attempt(`share:${share.id}`, request.ip, isRight, { chosen: true });
+  if (!right) throw new LadingError('unauthorized', 'The password of this link is another one.');
+}
+
+/** The same whatever the reason: who does not have a link is told nothing of it. */
+function noShare(): LadingError {
+  return new LadingError('not_found', 'There is no such link, or it has ended or was used as often as it may be.');
+}
+
+/** Browsers ask for the password by themselves then. */
+function basicRefusal(...of: Parameters<typeof problemReply>): ProblemReply {
+  const reply = problemReply(...of);
+  if (reply.status !== 401) return reply;
+  return { ...reply, headers: { ...reply.headers, 'www-authenticate': 'Basic realm="shared file", charset="UTF-8"' } };
+}

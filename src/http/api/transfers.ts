@@ -1,0 +1,53 @@
+/** What is on its way right now, and how the server did lately. */
+import type { FastifyInstance } from 'fastify';
+import { hears, holderOf, requireServer } from '../../identity/rights/policy.ts';
+import { History, TransferList, TransferQuery } from '../../protocol/schemas/transfer.ts';
+import type { RouteDeps } from '../deps.ts';
+import { ServerHistory } from '../observe/history.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+
+const tags = ['Administration'];
+
+export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, identity }: RouteDeps): void {
+  app.get<{ Querystring: TransferQuery }>('/api/transfers', {
+    schema: {
+      tags,
+      summary: 'Uploads on their way: one’s own, for ops and administrators those of the tenant.',
+      querystring: TransferQuery,
+      response: { 200: TransferList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'files:read' },
+    handler: async (request, reply): Promise<TransferList> => {
+      reply.header('cache-control', 'no-store');
+      const { limit = 200 } = request.query;
+      const scope = hears(request.principal);
+      const found = engine.transfers((owner) => {
+        if (scope === null) return true;
+        return scope.owner === null ? holderOf(owner).tenant === scope.tenant : owner === scope.owner;
+      });
+      const transfers = found.slice(0, limit).map(({ owner, ...transfer }) => {
+        const { tenant, id } = holderOf(owner);
+        return { owner: id, tenant, ...transfer };
+      });
+      return { transfers, count: found.length };
+    },
+  });
+  const history = new ServerHistory(metrics, clock);
+  app.addHook('onClose', async () => history.close());
+  app.get('/api/history', {
+    schema: {
+      tags,
+      summary:
+        'Throughput, chunks and refusals of the last hour of the whole server, for ops and administrators; with several tenants for the role root.',
+      response: { 200: History },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
+    },
+    config: { needs: 'role:ops' },
+    handler: async ({ principal }, reply): Promise<History> => {
+      requireServer(principal, 'ops', identity.tenants.several);
+      reply.header('cache-control', 'no-store');
+      return history.all();
+    },
+  });
+}

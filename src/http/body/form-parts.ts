@@ -1,0 +1,124 @@
+/**
+ * The parts of multipart/form-data as they come (RFC 7578), each with its header fields as they were sent: what they mean is read in
+ * `disposition.ts`, for parsers of whole forms drop some of them and mangle names.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Readable } from 'node:stream';
+import { Dicer } from '@fastify/busboy';
+import { isCutShort } from '../../engine/body/cut-short.ts';
+import { LadingError } from '../../errors.ts';
+import { formFieldOf } from '../../protocol/http/disposition.ts';
+
+/** Parts of one message, and header fields of one part, at most. */
+const MAX_PARTS = 32;
+const MAX_HEADER_PAIRS = 32;
+/** Header section of a part, in bytes: room for a name of 1,024 bytes, percent-encoded twice over. */
+const MAX_HEADER_BYTES = 16 * 1024;
+const BOUNDARY = /;\s*boundary=(?:"([^"]{1,200})"|([^;"\s]{1,200}))/i;
+
+/** A part whose header section has arrived. */
+export interface FormPart {
+  /** Of the field. */
+  name: string;
+  /** It has a file name. */
+  isFile: boolean;
+  /** By lower-case name, each character a byte. */
+  headers: Readonly<Record<string, string>>;
+  /** Must be read or resumed before the next part comes. */
+  content: Readable;
+}
+
+export class FormParts {
+  readonly #message: IncomingMessage;
+  readonly #parser: Dicer | null;
+  readonly #queue: FormPart[] = [];
+  readonly #open = new Set<Readable>();
+  #failure: LadingError | null = null;
+  #ended = false;
+  #parts = 0;
+  #wake: () => void = () => {};
+
+  /** Starts to read the message. */
+  constructor(message: IncomingMessage) {
+    this.#message = message;
+    const [, quoted, plain] = BOUNDARY.exec(message.headers['content-type'] ?? '') ?? [];
+    const boundary = quoted ?? plain;
+    if (boundary === undefined) {
+      this.#parser = null;
+      this.#failure = malformedForm('no boundary');
+      return;
+    }
+    const limits = { maxHeaderPairs: MAX_HEADER_PAIRS, maxHeaderSize: MAX_HEADER_BYTES };
+    this.#parser = new Dicer({ boundary, ...limits });
+    this.#parser.on('part', (content) => this.#began(content));
+    this.#parser.on('error', (error) => this.#fail(error));
+    this.#parser.on('finish', () => {
+      this.#ended = true;
+      this.#wake();
+    });
+    message.once('close', () => {
+      if (!message.readableEnded) this.#fail('closed');
+    });
+    message.once('aborted', () => this.#fail('closed'));
+    if (isCutShort(message)) this.#fail('closed');
+    else message.pipe(this.#parser);
+  }
+
+  /**
+   * The next part, or null after the last one. One reader at a time.
+   * @throws LadingError `invalid_request` for a message that is malformed, cut short or has too many parts
+   */
+  async next(): Promise<FormPart | null> {
+    for (;;) {
+      const part = this.#queue.shift();
+      if (part) return part;
+      if (this.#failure) throw this.#failure;
+      if (this.#ended) return null;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Reads no more. */
+  stop(): void {
+    if (this.#parser) this.#message.unpipe(this.#parser);
+  }
+
+  #began(content: Readable & { once(event: 'header', listener: (headers: object) => void): unknown }): void {
+    this.#parts += 1;
+    this.#open.add(content);
+    content.on('error', () => {}).once('close', () => this.#open.delete(content));
+    if (this.#parts > MAX_PARTS) {
+      this.#fail('too many parts');
+      return;
+    }
+    content.once('header', (fields: object) => {
+      const all = Object.entries(fields as Record<string, string[]>);
+      const headers = Object.fromEntries(all.map(([name, [first = '']]) => [name, first]));
+      const field = formFieldOf(headers['content-disposition'] ?? '');
+      if (field === null) {
+        content.resume();
+        return;
+      }
+      this.#queue.push({ ...field, headers, content });
+      this.#wake();
+    });
+  }
+
+  #fail(cause: unknown): void {
+    this.#failure ??= malformedForm(cause);
+    this.stop();
+    for (const content of this.#open) content.destroy(this.#failure);
+    this.#wake();
+  }
+}
+
+export function malformedForm(cause: unknown): LadingError {
+  return new LadingError(
+    'invalid_request',
+    'The multipart/form-data is malformed, cut short or has too many parts.',
+    {},
+    { cause },
+  );
+}

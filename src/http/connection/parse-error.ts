@@ -1,0 +1,147 @@
+/**
+ * What node's parser could not read. An answer is written by hand, for there is no request, and only where the client expects one:
+ *
+ *     nothing before it                          400, close
+ *     after requests that are complete           their answers, then 400, close
+ *     in the body of a request without answer    400, close
+ *     in the body of an answered request         close
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { type ErrorCode, LadingError } from '../../errors.ts';
+import { unknownTransferCoding } from '../body/content.ts';
+import { isLingering } from '../problems/early-refusal.ts';
+import { problemReply, withError } from '../problems/problems.ts';
+import { carrierOf } from './carrier.ts';
+import { securityFields } from './security-fields.ts';
+
+/** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
+export const HEADER_BYTES = 32 * 1024;
+/** Closing at once would reset the connection, and the reset might overtake the answer. */
+const CLOSE_MS = 1_000;
+
+interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+}
+
+/** The last request of each connection. */
+const last = new WeakMap<Socket, Exchange>();
+/** Connections of which nothing more is parsed; node reports the error again with all that still comes. */
+const broken = new WeakSet<Socket>();
+
+/** Call it with every HTTP/1 request, when its header section has arrived. */
+export function rememberExchange(request: IncomingMessage, response: ServerResponse): void {
+  last.set(request.socket, { request, response });
+}
+
+/** The answer to the last request of a connection. */
+export function lastResponse(socket: Socket): ServerResponse | undefined {
+  return last.get(socket)?.response;
+}
+
+/** What node says of a request that it could not parse. */
+interface ParseError extends Error {
+  code?: string;
+  /** Of the parser, in words. */
+  reason?: string;
+  /** What it was reading. */
+  rawPacket?: unknown;
+}
+
+function errorOf(error: ParseError): LadingError {
+  if (error.code === 'HPE_HEADER_OVERFLOW') {
+    return new LadingError('headers_too_large', `The header section is longer than ${HEADER_BYTES} bytes.`);
+  }
+  if (error.code === 'HPE_INVALID_TRANSFER_ENCODING' && hasOneTransferCoding(error)) return unknownTransferCoding();
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
+    return new LadingError('request_timeout', 'The header section did not arrive in time.');
+  }
+  return new LadingError('invalid_request', 'This is not a valid HTTP request.');
+}
+
+/** False for two lines of the field, and for one beside `Content-Length`: those are no transfer coding but an attack. */
+function hasOneTransferCoding({ reason = '', rawPacket }: ParseError): boolean {
+  const packet = Buffer.isBuffer(rawPacket) ? rawPacket.toString('latin1') : '';
+  const lines = packet.match(/\r\ntransfer-encoding:/gi) ?? [];
+  return lines.length <= 1 && !reason.includes('Content-Length');
+}
+
+/** Called with each answer, for the log. The address is undefined when the client was gone before anybody asked. */
+export type OnAnswer = (code: ErrorCode, status: number, address: string | undefined) => void;
+
+/** For Fastify's `clientErrorHandler`. */
+export function answerParseError(error: ParseError, socket: Socket, answered: OnAnswer): void {
+  if (broken.has(socket)) return;
+  broken.add(socket);
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable || !speaksHttp1(socket)) {
+    socket.destroy();
+    return;
+  }
+  const exchange = last.get(socket);
+  if (exchange === undefined) {
+    answer(error, socket, answered);
+    return;
+  }
+  const { request, response } = exchange;
+  // The error is in the request after this one.
+  if (request.complete) {
+    const next = (): void => {
+      // After an answer that closes the connection there is no other.
+      if (response.shouldKeepAlive && response.getHeader('connection') !== 'close') answer(error, socket, answered);
+    };
+    if (response.writableFinished) next();
+    else response.once('finish', next);
+    return;
+  }
+  if (response.headersSent) closeAfter(response, socket);
+  else if (response.socket !== null) answer(error, socket, answered);
+  // Its turn has not come.
+  else response.once('socket', () => answer(error, socket, answered));
+}
+
+/**
+ * False before the end of a TLS handshake, and for HTTP/2. What is written then waits for the handshake; if an HTTP/2 session takes over the
+ * connection meanwhile, its first write meets the waiting one, and node ends the process.
+ */
+function speaksHttp1(socket: Socket): boolean {
+  return !(socket instanceof TLSSocket) || (socket.alpnProtocol !== null && socket.alpnProtocol !== 'h2');
+}
+
+/** An answer that has begun must not be followed by a second one, and one that is cut off must not look complete. */
+function closeAfter(response: ServerResponse, socket: Socket): void {
+  if (!response.writableEnded && isLingering(response)) response.end();
+  if (!response.writableEnded) {
+    socket.destroy();
+    return;
+  }
+  if (response.writableFinished) close(socket);
+  else response.once('finish', () => close(socket));
+}
+
+function close(socket: Socket): void {
+  socket.end();
+  setTimeout(() => socket.destroy(), CLOSE_MS).unref();
+}
+
+function answer(error: ParseError, socket: Socket, answered: OnAnswer): void {
+  if (socket.destroyed || !socket.writable) return;
+  // Nobody knows which route it was for, so it is as the programs of all routes read it.
+  const refusal = withError(errorOf(error));
+  const { status, headers, body } = problemReply(refusal, null, false);
+  answered(refusal.code, status, carrierOf(socket).remoteAddress);
+  const secure = 'encrypted' in socket && socket.encrypted === true;
+  const all = { ...securityFields(secure), ...headers, connection: 'close', date: new Date().toUTCString() };
+  const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\n${head.join('')}\r\n`);
+  socket.write(body);
+  close(socket);
+}
+
+const REASONS: Record<number, string> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+  501: 'Not Implemented',
+};

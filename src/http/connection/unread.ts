@@ -1,0 +1,165 @@
+/**
+ * Ends connections and streams whose client does not read, whatever the answer is. An answer that nobody takes costs memory and a
+ * descriptor, so a time without progress bounds every one of them.
+ *
+ *     connection   bytes given to the system minus bytes that it has not taken yet    must grow within the idle time
+ *     HTTP/2       a stream whose window is closed holds its bytes back while         what waits in it must change
+ *                  its connection moves
+ *
+ * While many of one address are stalled at once, those that are so for the longest end sooner.
+ */
+import type { Server, ServerResponse } from 'node:http';
+import { constants, type Http2ServerResponse, type Http2Session, type Http2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import { addressOfNode, networkOf } from '../../protocol/ip.ts';
+import { carrierOf } from './carrier.ts';
+
+/** Beyond the numbers below, whoever has taken nothing for so long is cut. */
+const STALE_MS = 5_000;
+/** So many of one address may be stalled until the idle time, and so many of all. */
+const MOST_EACH = 256;
+const MOST = 4096;
+
+export interface UnreadOptions {
+  /** A client that takes nothing for so long is cut. */
+  idleMs: number;
+  /** Monotonic, in milliseconds. */
+  now(): number;
+  /** True for a proxy, which has many clients: what is stalled there counts with all others alone. */
+  isProxy(address: string): boolean;
+  endSession(session: Http2Session): void;
+  /** So many were cut. */
+  cut(count: number): void;
+}
+
+/** What node's handles of sockets count; its own timeouts of writes rest on it. */
+interface Handle {
+  bytesWritten?: number;
+  writeQueueSize?: number;
+}
+
+/** Something with bytes that its client may not be reading. */
+interface Watched {
+  /** Null: of a proxy, or not known. */
+  address: string | null;
+  /** What streams of one connection have in common. */
+  session?: Http2Stream['session'];
+  /** The progress at the last look, and when it was last another one. */
+  mark: number | null;
+  movedAt: number;
+  /** A number that changes with every progress; null when nothing waits to be taken. */
+  progress(): number | null;
+  end(): void;
+}
+
+export class UnreadAnswers {
+  readonly #options: UnreadOptions;
+  readonly #watched = new Set<Watched>();
+
+  constructor(options: UnreadOptions) {
+    this.#options = options;
+  }
+
+  /** Watches every connection of `server`, and every stream of HTTP/2, until it is closed. */
+  watch(server: Server): void {
+    server.on('connection', (socket: Socket) => this.#connection(socket));
+    for (const event of ['request', 'checkContinue', 'checkExpectation']) {
+      server.on(event, (_request: unknown, response: ServerResponse | Http2ServerResponse) => {
+        if ('stream' in response) this.#stream(response.stream);
+      });
+    }
+    const every = Math.min(Math.max(this.#options.idleMs / 8, 100), STALE_MS);
+    const timer = setInterval(() => this.#look(), every).unref();
+    server.on('close', () => clearInterval(timer));
+  }
+
+  #connection(socket: Socket): void {
+    const { _handle: handle } = socket as Socket & { _handle?: Handle | null };
+    if (!handle) return;
+    const progress = (): number | null => {
+      const waiting = handle.writeQueueSize ?? 0;
+      return waiting === 0 ? null : (handle.bytesWritten ?? 0) - waiting;
+    };
+    this.#add(socket, { address: this.#addressOf(socket.remoteAddress), progress, end: () => socket.destroy() });
+  }
+
+  #stream(stream: Http2Stream): void {
+    let drains = 0;
+    stream.on('drain', () => {
+      drains += 1;
+    });
+    const { session } = stream;
+    const progress = (): number | null => {
+      // The answer went out, and the client does not end its own side.
+      if (stream.writableFinished && !stream.closed) return -1;
+      return stream.writableLength === 0 ? null : drains * 2 ** 32 + stream.writableLength;
+    };
+    const end = (): void => {
+      if (stream.closed) stream.destroy();
+      else stream.close(constants.NGHTTP2_CANCEL);
+    };
+    this.#add(stream, {
+      address: this.#addressOf(session && carrierOf(session.socket).remoteAddress),
+      session,
+      progress,
+      end,
+    });
+  }
+
+  #add(emitter: Socket | Http2Stream, watched: Omit<Watched, 'mark' | 'movedAt'>): void {
+    const entry: Watched = { ...watched, mark: null, movedAt: this.#options.now() };
+    this.#watched.add(entry);
+    emitter.once('close', () => this.#watched.delete(entry));
+  }
+
+  #addressOf(remote: string | undefined): string | null {
+    const address = addressOfNode(remote ?? '');
+    return address === null || this.#options.isProxy(address) ? null : networkOf(address);
+  }
+
+  #look(): void {
+    const now = this.#options.now();
+    const late: Watched[] = [];
+    const stale: Watched[] = [];
+    for (const watched of this.#watched) {
+      const mark = watched.progress();
+      if (mark === null || mark !== watched.mark) {
+        watched.mark = mark;
+        watched.movedAt = now;
+      } else if (now - watched.movedAt >= this.#options.idleMs) late.push(watched);
+      else if (now - watched.movedAt >= STALE_MS) stale.push(watched);
+    }
+    const cut = [...late, ...tooMany(stale)];
+    if (cut.length > 0) this.#end(cut);
+  }
+
+  #end(cut: readonly Watched[]): void {
+    const sessions = new Set<NonNullable<Watched['session']>>();
+    for (const watched of cut) {
+      if (watched.session) sessions.add(watched.session);
+      this.#watched.delete(watched);
+      watched.end();
+    }
+    // A session that serves nobody else is not worth keeping.
+    for (const { session } of this.#watched) if (session) sessions.delete(session);
+    for (const session of sessions) this.#options.endSession(session);
+    this.#options.cut(cut.length);
+  }
+}
+
+/** Those beyond the bounds, the longest stalled first. */
+function tooMany(stale: readonly Watched[]): Watched[] {
+  if (stale.length <= MOST_EACH) return [];
+  const each = new Map<string, number>();
+  const kept: Watched[] = [];
+  const cut: Watched[] = [];
+  for (const watched of stale.toSorted((a, b) => b.movedAt - a.movedAt)) {
+    const theirs = watched.address === null ? 0 : (each.get(watched.address) ?? 0);
+    if (kept.length >= MOST || theirs >= MOST_EACH) cut.push(watched);
+    else {
+      kept.push(watched);
+      if (watched.address !== null) each.set(watched.address, theirs + 1);
+    }
+  }
+  return cut;
+}

@@ -1,0 +1,99 @@
+/** Everything that happens, as server-sent events, to whoever may hear of it; goes on where a broken stream was. */
+import { Readable } from 'node:stream';
+import type { Events, Position, Told } from '../../events/events.ts';
+
+/** A comment now and then keeps proxies from closing a quiet stream, and finds out about clients that are gone. */
+const HEARTBEAT_MS = 15_000;
+/** Of one turn: others want to be served too. */
+const MOST_AT_ONCE = 256;
+
+/** Reads the events from a position on. It holds nothing that a slow client has not read: the events do, as long as they are kept. */
+export class EventStream extends Readable {
+  readonly #events: Events;
+  readonly #position: Position;
+  readonly #hears: (told: Told) => boolean;
+  readonly #stands: () => boolean;
+  readonly #plain: boolean;
+  readonly #unlisten: () => void;
+  readonly #heartbeat: NodeJS.Timeout;
+  #full = false;
+  #scheduled = false;
+
+  /**
+   * @param stands false once whoever asked may no longer hear; then the stream ends
+   * @param plain nothing is told of where files are sent on to
+   */
+  constructor(
+    events: Events,
+    lastId: string | null,
+    hears: (told: Told) => boolean,
+    stands: () => boolean,
+    plain: boolean,
+  ) {
+    super({ highWaterMark: 64 * 1024 });
+    this.#events = events;
+    this.#position = events.positionAfter(lastId);
+    this.#hears = hears;
+    this.#stands = stands;
+    this.#plain = plain;
+    this.#unlisten = events.listen(() => this.#later());
+    this.#heartbeat = setInterval(() => {
+      if (!this.#stands()) this.finish();
+      else if (!this.#full) this.#full = !this.push(':\n\n');
+    }, HEARTBEAT_MS);
+    // Before anything happens: proxies and clients see that the stream is open, and how soon to come back.
+    this.push('retry: 2000\n\n');
+    this.#later();
+  }
+
+  override _read(): void {
+    this.#full = false;
+    this.#later();
+  }
+
+  #later(): void {
+    if (this.#scheduled || this.#full || this.destroyed || this.readableEnded) return;
+    this.#scheduled = true;
+    setImmediate(() => this.#send());
+  }
+
+  #send(): void {
+    this.#scheduled = false;
+    if (this.destroyed || this.readableEnded) return;
+    if (!this.#stands()) {
+      this.finish();
+      return;
+    }
+    for (let turns = 0; turns < MOST_AT_ONCE && !this.#full; turns += 1) {
+      const told = this.#events.read(this.#position);
+      if (this.#position.lost) {
+        this.#position.lost = false;
+        this.#full = !this.push('event: lost\ndata: {"type":"lost"}\n\n');
+        continue;
+      }
+      if (told === null) return;
+      this.#position.next += 1;
+      if (!this.#hears(told)) continue;
+      const { event: whole, plainDetail } = told;
+      const event = this.#plain && plainDetail !== undefined ? { ...whole, detail: plainDetail } : whole;
+      this.#full = !this.push(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+    }
+    this.#later();
+  }
+
+  /** Ends the stream after what was sent. */
+  finish(): void {
+    this.#release();
+    if (!this.destroyed && !this.readableEnded) this.push(null);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#release();
+    done(error);
+  }
+
+  #release(): void {
+    this.#unlisten();
+    clearInterval(this.#heartbeat);
+  }
+}

@@ -1,0 +1,81 @@
+/**
+ * Targets and deliveries as replies show them: passwords and signing keys never. Where targets are, and what they answered, is for
+ * administrators; others see names and how far their files are.
+ */
+import type { DeliveryDocument, Principal, TargetDocument } from '../../contracts.ts';
+import { plainName } from '../../delivery/targets.ts';
+import { holderOf, seesTargets } from '../../identity/rights/policy.ts';
+import type { Delivery, DeliveryState, FileDelivery, Target } from '../../protocol/schemas/delivery.ts';
+import type { EventType } from '../../protocol/schemas/event.ts';
+import type { FileStatus } from '../../protocol/schemas/files.ts';
+import { iso } from '../../protocol/times.ts';
+import type { RouteDeps } from '../deps.ts';
+
+export const MASK = '*'.repeat(8);
+
+type Doors = Pick<RouteDeps, 'targets' | 'deliveries' | 'clock'>;
+
+/** All of it but secrets, for administrators. */
+export function shownTarget(target: TargetDocument): Target {
+  const { id, kind, name, tenant, rule, createdAt } = target;
+  const type = rule.type?.endsWith('/') ? `${rule.type}*` : rule.type;
+  const since = target.disabled && { disabled: { since: iso(target.disabled.at), reason: target.disabled.reason } };
+  const shared = { id, kind, name, tenant, created_at: iso(createdAt), rule: { ...rule, type }, ...since };
+  if (target.kind === 'webhook') {
+    return { ...shared, url: target.url, events: target.events as EventType[], content: target.content, secret: MASK };
+  }
+  const { host, port, username, directory, pattern, ca } = target;
+  const security = target.implicit ? ('implicit' as const) : ('explicit' as const);
+  const secured = kind === 'ftps' ? { security } : {};
+  return { ...shared, host, port, ...secured, username, password: MASK, directory, pattern, ca };
+}
+
+function nameOf({ targets }: Doors, { targetId }: DeliveryDocument): string {
+  return targets.find(targetId)?.name ?? `${targetId} (deleted)`;
+}
+
+export function shownDelivery(doors: Doors, delivery: DeliveryDocument): Delivery {
+  const { id, targetId, tenant, event, owner, fileName, attempts, lastError, createdAt, nextAt, endedAt } = delivery;
+  return {
+    id,
+    target_id: targetId,
+    target: nameOf(doors, delivery),
+    tenant,
+    event: event as EventType,
+    owner: owner === null ? null : holderOf(owner).id,
+    filename: fileName,
+    state: doors.deliveries.stateOf(delivery),
+    attempts,
+    last_error: lastError,
+    created_at: iso(createdAt),
+    next_attempt_at: nextAt === null ? null : iso(doors.clock.dateOf(nextAt)),
+    ended_at: endedAt === null ? null : iso(endedAt),
+  };
+}
+
+/** What went wrong, without a word of where. */
+export function plainError(state: DeliveryState, attempts: number): string | null {
+  if (state === 'failed') return 'The target did not accept it, and the server gave up; an administrator can see why.';
+  if (state === 'cancelled') return 'It was cancelled.';
+  return attempts === 0 || state === 'delivered' ? null : 'The target has not accepted it yet; the server tries again.';
+}
+
+/**
+ * The status of a file with what is sent of it, where anything is. Events that webhooks are told of are not deliveries of the file.
+ * @param principal who asks
+ */
+export function withDeliveries(doors: Doors, status: FileStatus, principal: Principal): FileStatus {
+  if (status.id === null) return status;
+  const deliveries = doors.deliveries
+    .ofFile(status.id)
+    .filter(({ event }) => event === 'file.completed')
+    .map((delivery): FileDelivery => {
+      const { attempts, lastError } = delivery;
+      const state = doors.deliveries.stateOf(delivery);
+      if (seesTargets(principal)) return { target: nameOf(doors, delivery), state, attempts, last_error: lastError };
+      const target = doors.targets.find(delivery.targetId);
+      const name = target ? plainName(target) : 'a deleted target';
+      return { target: name, state, attempts, last_error: plainError(state, attempts) };
+    });
+  return deliveries.length === 0 ? status : { ...status, deliveries };
+}

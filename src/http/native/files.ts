@@ -1,0 +1,172 @@
+/** Listing, deleting, completing and verifying files. */
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import Type, { type Static } from 'typebox';
+import type { Engine } from '../../engine/engine.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/rights/policy.ts';
+import { checkName } from '../../protocol/names.ts';
+import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas/files.ts';
+import { authoriseListing, listGranted } from '../access/authorize-read.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { nameParameter } from '../request/parameters.ts';
+import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
+import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
+
+const tags = ['Files'];
+const OF_A_NAME = [...SIGNED_IN, 'forbidden', 'invalid_name', 'not_found'] as const;
+
+interface Named {
+  Params: { '*': string };
+  Querystring: OwnerQuery;
+}
+
+const FileVerified = Type.Object(
+  {
+    ok: Type.Boolean({ description: 'Every stored byte has the CRC-32 that was recorded when it came.' }),
+    checked_bytes: Type.Integer({ minimum: 0 }),
+    bad: Type.Unsafe<[number, number][]>({
+      type: 'array',
+      items: { type: 'array', items: { type: 'integer', minimum: 0 }, minItems: 2, maxItems: 2 },
+      description: 'Ranges that do not, as [start, end], both inclusive.',
+    }),
+  },
+  { title: 'FileVerified' },
+);
+type FileVerified = Static<typeof FileVerified>;
+
+/** A cursor is the last name of the page before; in base64url nobody mistakes it for something to be made up. */
+export function encodeCursor(name: string | null): string | null {
+  return name === null ? null : Buffer.from(name).toString('base64url');
+}
+
+export function decodeCursor(cursor: string | undefined): string | null {
+  if (cursor === undefined) return null;
+  const name = Buffer.from(cursor, 'base64url').toString();
+  if (name === '' || encodeCursor(name) !== cursor) {
+    throw new LadingError('invalid_request', 'The cursor is not one that came as next_cursor.');
+  }
+  return name;
+}
+
+export function fileRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  listRoute(app, deps);
+  deleteRoute(app, deps);
+  completeRoute(app, deps);
+  verifyRoute(app, deps);
+}
+
+const LIST = { ...JSON_ARRAY, before: '{"files":[', after: '],"next_cursor":null}' };
+
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine } = deps;
+  const schema = {
+    tags,
+    summary: 'Files and unfinished uploads, sorted by name: all of them, or with limit a page at a time.',
+    querystring: ListQuery,
+    response: { 200: FileList },
+    documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
+  } satisfies FastifySchema;
+  // Older programs write the slash.
+  for (const [url, shown] of [
+    ['/api/files', schema],
+    ['/api/files/', { ...schema, hide: true }],
+  ] as const) {
+    app.get<{ Querystring: ListQuery }>(url, {
+      schema: shown,
+      config: { needs: 'files:read' },
+      handler: async (request, reply) => {
+        const { limit, cursor, status = null, prefix = '', owner } = request.query;
+        reply.header('cache-control', 'no-store');
+        const listing = authoriseListing(deps, request, owner);
+        const page = (after: string | null, most: number): ReturnType<Engine['list']> => {
+          const asked = { owner: listing.owner, prefix, cursor: after, limit: most, status };
+          return listing.granted ? listGranted(engine, listing.granted, asked) : engine.list(asked);
+        };
+        const start = decodeCursor(cursor);
+        if (limit !== undefined) {
+          const { files, next_cursor: next } = await page(start, limit);
+          return { files, next_cursor: encodeCursor(next) };
+        }
+        const pages = pagesOf(async (after: string | null) => {
+          const { files, next_cursor: next } = await page(after, WHOLE_LIST_STEP);
+          return { items: files, next };
+        }, start);
+        reply.type('application/json; charset=utf-8');
+        return wholeList(pages, { ...LIST, stands: listing.stands });
+      },
+    });
+  }
+}
+
+function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void {
+  app.delete<{ Params: Named['Params']; Querystring: DeleteQuery }>('/api/files/*', {
+    schema: {
+      tags,
+      summary: 'Deletes a file and any upload of its name, or with upload=only cancels the unfinished upload alone.',
+      params: nameParameter,
+      querystring: DeleteQuery,
+      response: { 200: Deleted },
+      documented: { request: PRECONDITIONS, errors: [...OF_A_NAME, 'precondition_failed'] },
+    },
+    config: { needs: 'files:delete', audit: 'file_deleted' },
+    handler: async (request): Promise<Deleted> => {
+      const name = checkName(request.params['*']);
+      const owner = ownerOf(request.principal, request.query.owner, 'files:delete');
+      const tenant = quotas.groupOf(owner);
+      const precondition = preconditionOf(request);
+      request.audited = { tenant };
+      const { id } = request.query;
+      if (id !== undefined && request.query.upload !== 'only')
+        throw new LadingError('invalid_request', 'id names an unfinished upload and goes with upload=only.');
+      if (request.query.upload === 'only') {
+        await engine.cancel(owner, name, precondition, id);
+        request.audited = { tenant, action: 'upload_cancelled' };
+        return { detail: `Cancelled the upload of ${name}.`, removed: ['upload'] };
+      }
+      const removed = await engine.remove(owner, name, precondition);
+      if (!removed.includes('file')) request.audited = { tenant, action: 'upload_cancelled' };
+      const what = removed.map((one) => (one === 'file' ? name : `the unfinished upload of ${name}`));
+      return { detail: `Deleted ${what.join(' and ')}.`, removed };
+    },
+  });
+}
+
+function completeRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+  app.post<Named>('/api/files/complete/*', {
+    schema: {
+      tags,
+      summary: 'Ends an upload of undeclared size now.',
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: { 200: FileStatus },
+      documented: {
+        request: PRECONDITIONS,
+        errors: [...OF_A_NAME, 'not_contiguous', 'digest_mismatch', 'precondition_failed', 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'files:write' },
+    handler: async (request): Promise<FileStatus> =>
+      engine.complete(
+        ownerOf(request.principal, request.query.owner, 'files:write'),
+        checkName(request.params['*']),
+        preconditionOf(request),
+      ),
+  });
+}
+
+function verifyRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+  app.post<Named>('/api/files/verify/*', {
+    schema: {
+      tags,
+      summary: 'Reads a stored file again and compares it with what was recorded when it came.',
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: { 200: FileVerified },
+      documented: { errors: OF_A_NAME },
+    },
+    config: { needs: 'files:read' },
+    handler: async (request): Promise<FileVerified> =>
+      engine.verify(ownerOf(request.principal, request.query.owner), checkName(request.params['*'])),
+  });
+}

@@ -1,0 +1,113 @@
+/**
+ * A whole file as one part of a form: one request, no chunk header, any length. The part is streamed through the engine, with its
+ * limits, quotas and durability; nothing of it counts before the whole form has arrived and was looked at.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isCutShort } from '../../engine/body/cut-short.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { assertStands } from '../../engine/files/refusals.ts';
+import type { Arrived, WholeIntent } from '../../engine/receive/file-upload.ts';
+import { LadingError } from '../../errors.ts';
+import { isMediaType } from '../../protocol/http/media-types.ts';
+import { checkName } from '../../protocol/names.ts';
+import type { FileStatus } from '../../protocol/schemas/files.ts';
+import { lacksPart, MAX_OTHER_BYTES, MultipartPart } from '../body/multipart.ts';
+import { checkFormField } from '../body/unknown-keys.ts';
+import { wantBody } from '../problems/early-refusal.ts';
+import { preconditionOf } from '../request/preconditions.ts';
+
+export interface OneShot {
+  /** The form's part that is the file. */
+  part: string;
+  /** How a form without it is refused; by default `validation_failed`. */
+  missing?: 'invalid_request';
+  /** Fields that the form may have besides it, and the parameters of the query. */
+  form: { fields: readonly string[]; query: readonly string[] };
+  /** Whose it becomes. */
+  owner: string;
+  /** Replace a complete file of the same name, which is otherwise 409 `already_exists`, or kept `beside`. */
+  overwrite: boolean;
+  /** With `overwrite`: whatever else is under way for the name, this one becomes the file. */
+  newest?: boolean;
+  /** What the name becomes where it is taken, with a number where that is taken too: both files are kept then. */
+  beside?: (name: string) => string;
+  /** False once whoever sends may do so no longer. */
+  stands(): boolean;
+  /**
+   * Under which name it is stored; by default the name that the sender gives the file, without folders.
+   * @throws LadingError
+   */
+  name?: (fileName: string | null) => string;
+  /**
+   * A look at all that arrived, before it counts; the media type, or null for that of the name's extension.
+   * @throws LadingError to refuse it, which then leaves nothing
+   */
+  inspect?: (arrived: Arrived, form: { fields: ReadonlyMap<string, string>; name: string }) => Promise<string | null>;
+}
+
+export interface OneShotStored {
+  status: FileStatus;
+  /** Of the form, before and after the file. */
+  fields: ReadonlyMap<string, string>;
+  fileName: string | null;
+}
+
+/**
+ * @throws LadingError `unsupported_media_type`, `validation_failed`, `invalid_request`, `invalid_name`, `already_exists`,
+ * `length_mismatch`, `precondition_failed`, `file_too_large`, `quota_exceeded`, `insufficient_storage`, and what `name` and `inspect` throw
+ */
+export async function receiveOneShot(
+  engine: Engine,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { part, missing, form: says, owner, overwrite, newest, beside, stands, name: nameOf = givenName, inspect }: OneShot,
+): Promise<OneShotStored> {
+  const type = request.headers['content-type'];
+  if (missing && isFormWithoutFiles(type)) throw lacksPart(missing, part);
+  if (!isMediaType(type, 'multipart/form-data')) {
+    throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
+  }
+  if (isCutShort(request.raw))
+    throw new LadingError('length_mismatch', 'The connection broke before the form was whole.');
+  // What the form has besides the file is not known yet, but it cannot be more than this.
+  const leastSize = Math.max(0, Number(request.headers['content-length'] ?? 0) - MAX_OTHER_BYTES);
+  wantBody(request, reply);
+  const query = { names: says.query, given: request.query as Record<string, unknown> };
+  const form = new MultipartPart(
+    request,
+    null,
+    (watched) => engine.guard(watched),
+    part,
+    (name, value) => checkFormField([name, value], says.fields, query),
+  );
+  try {
+    const file = await form.file(missing);
+    const name = checkName(nameOf(form.fileName));
+    const precondition = preconditionOf(request);
+    const said = { contentType: null, reprDigest: null, leastSize };
+    // Whoever says which file they mean, by a precondition too, gets no other one.
+    const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
+    const replaces = { overwrite, newest: newest === true, beside: names };
+    const intent: WholeIntent = { owner, name, ...replaces, ...said, stands, precondition };
+    await engine.admitWhole(intent);
+    const status = await engine.receiveWhole(file, intent, async (arrived) => {
+      await form.finish();
+      // Before anybody looks at it: what is wrong with it is no business of theirs any more.
+      assertStands(stands);
+      return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
+    });
+    return { status, fields: form.fields, fileName: form.fileName };
+  } finally {
+    form.release();
+  }
+}
+
+/** What a program sends that has no file: a form of fields alone, or nothing. */
+function isFormWithoutFiles(type: string | undefined): boolean {
+  return type === undefined || isMediaType(type, 'application/x-www-form-urlencoded');
+}
+
+function givenName(fileName: string | null): string {
+  if (fileName !== null) return fileName;
+  throw new LadingError('validation_failed', 'The part of the form that is the file has no filename.');
+}

@@ -1,0 +1,62 @@
+/** GET /api/files/status/{filename}: how far a file is, once or as a stream of events. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { checkName } from '../../protocol/names.ts';
+import { FileStatus, OwnerQuery } from '../../protocol/schemas/files.ts';
+import { authoriseReading } from '../access/authorize-read.ts';
+import { standing } from '../access/bearer.ts';
+import { endsWithClient } from '../connection/half-open.ts';
+import type { RouteDeps } from '../deps.ts';
+import { StatusStreams, wantsEvents, wasTold } from '../live/status-stream.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { nameParameter } from '../request/parameters.ts';
+import { withDeliveries } from './delivery-views.ts';
+
+export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine } = deps;
+  const streams = new StatusStreams(engine, deps.streams);
+  app.addHook('preClose', async () => streams.close());
+  app.get<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/status/*', {
+    schema: {
+      tags: ['Files'],
+      summary: 'How far a file is; also for an unknown name (pending).',
+      description:
+        'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete. A ' +
+        'client that reconnects with the id of the last event of a complete file gets 204.',
+      params: nameParameter,
+      querystring: OwnerQuery,
+      response: {
+        200: {
+          description: 'One status object, or a stream of them as events named "status"',
+          content: {
+            'application/json': { schema: FileStatus },
+            'text/event-stream': { schema: Type.String() },
+          },
+        },
+        204: { type: 'null', description: 'The client has already received the complete status.' },
+      },
+      documented: {
+        request: ['Last-Event-ID'],
+        replies: { 200: ['Cache-Control'], 204: ['Cache-Control'] },
+        errors: [...SIGNED_IN, 'forbidden', 'invalid_name'],
+      },
+    },
+    config: { frequent: true, needs: 'files:read' },
+    handler: async (request, reply) => {
+      const name = checkName(request.params['*']);
+      const { owner, stands } = authoriseReading(deps, request, request.query.owner, name);
+      reply.header('cache-control', 'no-store');
+      // A HEAD has no body for events to go into.
+      if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) {
+        return withDeliveries(deps, await engine.status(owner, name), request.principal);
+      }
+      const lastId = request.headers['last-event-id'];
+      if (wasTold(await engine.status(owner, name), [lastId].flat()[0])) return reply.code(204).send();
+      const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
+      // For proxies that would otherwise collect the events (nginx).
+      reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
+      endsWithClient(reply.raw);
+      return reply.send(events);
+    },
+  });
+}

@@ -1,0 +1,193 @@
+/** POST /api/files/upload: one chunk, raw or as a form. The hot path of the server. */
+import type { IncomingHttpHeaders } from 'node:http';
+import { performance } from 'node:perf_hooks';
+import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
+import Type, { type TSchema } from 'typebox';
+import { isCutShort } from '../../engine/body/cut-short.ts';
+import type { ChunkIntent } from '../../engine/receive/chunk-upload.ts';
+import { LadingError } from '../../errors.ts';
+import { ownerOf } from '../../identity/rights/policy.ts';
+import { isContentRange } from '../../protocol/http/content-range.ts';
+import { isMediaType } from '../../protocol/http/media-types.ts';
+import { FileStatus, UploadQuery } from '../../protocol/schemas/files.ts';
+import type { Compat } from '../../settings/compat.ts';
+import { standing } from '../access/bearer.ts';
+import { digestTrailers } from '../body/digest-trailers.ts';
+import { MultipartPart } from '../body/multipart.ts';
+import { checkFormField } from '../body/unknown-keys.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { wantBody } from '../problems/early-refusal.ts';
+import { unsupportedMediaType } from '../problems/problems.ts';
+import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
+import { validatorCompiler } from '../request/query.ts';
+import { chunkIntent } from './chunk-intent.ts';
+
+interface Upload {
+  Querystring: UploadQuery;
+}
+
+const URL = '/api/files/upload';
+const PARAMETERS = Object.keys(UploadQuery.properties);
+
+/** Tells forms from other bodies while routing, so that raw chunks, by far the most, pay nothing for what forms need. */
+export const multipartConstraint = {
+  name: 'multipart',
+  storage: () => {
+    // What the router keeps here is its own; nothing of it is looked at.
+    const stored = new Map<unknown, never>();
+    return {
+      get: (key: unknown) => stored.get(key) ?? null,
+      set: (key: unknown, value: unknown) => void stored.set(key, value as never),
+    };
+  },
+  deriveConstraint: ({ headers }: { headers: Record<string, string | string[] | undefined> }) => {
+    const type = headers['content-type'];
+    return typeof type === 'string' && isMediaType(type, 'multipart/form-data') ? 'yes' : 'no';
+  },
+};
+
+const Chunk = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
+
+const schema = {
+  tags: ['Files'],
+  summary: 'Stores one chunk: a 17-byte header and data, as the raw body or as the part "file" of a form.',
+  querystring: UploadQuery,
+  response: { 200: FileStatus },
+  documented: {
+    // An empty file has none.
+    optionalBody: true,
+    request: ['Content-Range', 'X-Chunk-CRC32', 'Content-Digest', 'Repr-Digest', ...PRECONDITIONS],
+    errors: [
+      ...SIGNED_IN,
+      'malformed_header',
+      'length_mismatch',
+      'checksum_mismatch',
+      'digest_mismatch',
+      'out_of_bounds',
+      'invalid_name',
+      // Deleted while the chunk was on its way.
+      'not_found',
+      // An upload with an address of its own has the name, or a whole file is on its way to it.
+      'already_exists',
+      'size_conflict',
+      'chunk_conflict',
+      'file_complete',
+      'precondition_failed',
+      'chunk_too_large',
+      'file_too_large',
+      'quota_exceeded',
+      'unsupported_media_type',
+      'validation_failed',
+      'insufficient_storage',
+    ],
+  },
+} satisfies FastifySchema;
+
+export function uploadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (scope) => rawRoute(scope, deps));
+  app.register(async (scope) => formRoute(scope, deps));
+}
+
+function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, metrics } = deps;
+  const loosened = loosenedBy(deps.config.compat);
+  app.post<Upload>(URL, {
+    schema: { ...schema, ...documentedBody },
+    validatorCompiler: bodyUnseen,
+    config: { frequent: true, needs: 'files:write', readsContentRange: true },
+    handler: async (request, reply): Promise<FileStatus> => {
+      const since = performance.now();
+      checkRawType(request);
+      const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
+      Object.assign(intent, loosened);
+      intent.stands = standing(deps, request);
+      intent.precondition = preconditionOf(request);
+      intent.behind = digestTrailers(request);
+      await engine.admit(intent);
+      wantBody(request, reply);
+      assertConnected(request);
+      const status = await engine.receive(request.raw, intent);
+      if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);
+      return status;
+    },
+  });
+}
+
+function formRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, metrics } = deps;
+  const loosened = loosenedBy(deps.config.compat);
+  app.post<Upload>(URL, {
+    constraints: { multipart: 'yes' },
+    // Documented with the raw route: both are one operation.
+    schema: { ...schema, hide: true },
+    config: { frequent: true, needs: 'files:write', readsContentRange: true },
+    handler: async (request, reply): Promise<FileStatus> => {
+      const since = performance.now();
+      const headers = withoutStrangeRange(request.headers);
+      const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, headers);
+      // Length and digest of a form are not those of its chunk.
+      const intent: ChunkIntent = {
+        ...rest,
+        ...loosened,
+        contentDigest: null,
+        contentLength: null,
+        stands: standing(deps, request),
+        precondition: preconditionOf(request),
+      };
+      await engine.admit(intent);
+      wantBody(request, reply);
+      assertConnected(request);
+      const query = { names: PARAMETERS, given: { ...request.query } };
+      const form = new MultipartPart(
+        request,
+        contentDigest,
+        (watched) => engine.guard(watched),
+        'file',
+        (name, value) => checkFormField([name, value], [], query),
+      );
+      try {
+        const status = await engine.receive(await form.file(), intent, () => form.finish());
+        if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);
+        return status;
+      } finally {
+        form.release();
+      }
+    },
+  });
+}
+
+/** Older programs send a Content-Range of their own making beside the form; where the chunk belongs stands in its header. */
+function withoutStrangeRange(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  const { 'content-range': range, ...others } = headers;
+  return typeof range === 'string' && !isContentRange(range) ? others : headers;
+}
+
+/** What programs of older servers may do besides. */
+function loosenedBy(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emptyChunk'> {
+  return { replaceFromStart: compat.allows('replaceFromStart'), emptyChunk: compat.allows('emptyChunk') };
+}
+
+/** How the two kinds of bodies look in the OpenAPI document. */
+const documentedBody = {
+  body: {
+    content: {
+      'application/octet-stream': { schema: Chunk },
+      'multipart/form-data': { schema: Type.Object({ file: Chunk }) },
+    },
+  },
+};
+
+/** The body is a stream, which no schema can look into. */
+export const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
+  route.httpPart === 'body' ? () => true : validatorCompiler(route);
+
+function checkRawType({ headers }: FastifyRequest): void {
+  const type = headers['content-type'];
+  if (type !== undefined && !isMediaType(type, 'application/octet-stream')) throw unsupportedMediaType();
+}
+
+/** The client may have gone while its headers were looked at; then no event will tell. */
+function assertConnected({ raw }: FastifyRequest): void {
+  if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the chunk was whole.');
+}

@@ -1,0 +1,110 @@
+/** What a change was, for the audit log: from what to what. Secrets never come here. */
+import type { FastifyRequest } from 'fastify';
+import type {
+  ApiTokenDocument,
+  ClientDocument,
+  Clock,
+  GrantDocument,
+  PersonDocument,
+  ShareDocument,
+  TargetDocument,
+  TenantDocument,
+} from '../../contracts.ts';
+import type { Limits } from '../../identity/quotas.ts';
+import { holderOf } from '../../identity/rights/policy.ts';
+import { iso } from '../../protocol/times.ts';
+
+type Value = string | number | boolean | null | undefined | readonly string[];
+/** Values by the names that the log calls them. */
+export type Values = Record<string, Value>;
+
+/** Nothing was there before, or nothing is left. */
+export const NOTHING: Values = {};
+/** More than any change is long but one of very many words. */
+const MOST_DETAIL = 2048;
+
+/** `role: client → admin; name: "old" → "new"` for what is different; null when nothing is. What is off is nothing beside what is not there. */
+export function changesOf(before: Values, after: Values): string | null {
+  const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+  const changes = names.flatMap((name) => {
+    const [from, to] = [before[name], after[name]];
+    const same = shown(from) === shown(to) || [from, to].every((value) => value === undefined || value === false);
+    return same ? [] : [`${name}: ${shown(from)} → ${shown(to)}`];
+  });
+  return changes.length === 0 ? null : changes.join('; ').slice(0, MOST_DETAIL);
+}
+
+/** Says it in the audit entry of the request, beside what that holds already. */
+export function noteChange(request: FastifyRequest, before: Values, after: Values): void {
+  const detail = changesOf(before, after);
+  request.audited = { ...request.audited, ...(detail === null ? {} : { detail }) };
+}
+
+export function ofPerson({ role, email, name, surname, account, outside, disabled }: PersonDocument): Values {
+  const issuers = outside.map(({ issuer }) => issuer);
+  const named = { account: account?.kind, username: account?.username, contact: account?.contact };
+  return {
+    role,
+    email,
+    ...named,
+    name: name || null,
+    surname: surname || null,
+    outside: issuers,
+    disabled: disabled === true,
+  };
+}
+
+export function ofClient({ role, name, disabled }: ClientDocument): Values {
+  return { role, name, disabled: disabled === true };
+}
+
+export function ofTenant({ name }: TenantDocument): Values {
+  return { name };
+}
+
+export function ofApiToken({ owner, name, scopes, expiresAt }: ApiTokenDocument, clock: Clock): Values {
+  return { owner, name, scopes, expires: dateOf(clock, expiresAt) };
+}
+
+export function ofShare(share: ShareDocument, clock: Clock): Values {
+  const { name, owner, expiresAt, maxDownloads, passwordHash } = share;
+  const terms = { expires: dateOf(clock, expiresAt), max_downloads: maxDownloads, password: passwordHash !== null };
+  return { file: name, owner: holderOf(owner).id, ...terms };
+}
+
+export function ofGrant({ target, owner, grantee, expiresAt }: GrantDocument, clock: Clock): Values {
+  const names = { [target.kind]: target.name, owner: holderOf(owner).id, grantee: grantee.id };
+  return { ...names, expires: dateOf(clock, expiresAt) };
+}
+
+/** The address of a webhook is a secret but for its host. */
+export function ofTarget(target: TargetDocument): Values {
+  const { kind, name, rule } = target;
+  const rules = { rule_owner: rule.owner, rule_prefix: rule.prefix || null, rule_type: rule.type };
+  const state = { disabled: target.disabled !== undefined };
+  if (target.kind === 'webhook') {
+    const { events, content } = target;
+    return { kind, name, host: new URL(target.url).host, events, content, ...rules, ...state };
+  }
+  const { host, port, username, directory, pattern } = target;
+  const security = target.implicit ? 'implicit' : undefined;
+  return { kind, name, host, port, security, username, directory: directory || null, pattern, ...rules, ...state };
+}
+
+/** No limit is 0 in them. */
+export function ofLimits({ bytes, openUploads, dayBytes }: Limits): Values {
+  const said = (limit: number): Value => (limit === 0 ? 'unlimited' : limit);
+  return { bytes: said(bytes), open_uploads: said(openUploads), day_bytes: said(dayBytes) };
+}
+
+/** @param moment on the time line of the server; null: never */
+function dateOf(clock: Clock, moment: number | null): string | null {
+  return moment === null ? null : iso(clock.dateOf(moment));
+}
+
+function shown(value: Value): string {
+  if (value === undefined || value === null) return 'none';
+  if (typeof value === 'string') return /^[\w@.+:-]{1,200}$/.test(value) ? value : JSON.stringify(value.slice(0, 200));
+  if (typeof value === 'object') return value.length === 0 ? 'none' : value.map(shown).join(' ');
+  return String(value);
+}

@@ -1,0 +1,146 @@
+/**
+ * Where log lines go: standard error or a file. A log that cannot be written never stops the server: its lines are dropped and
+ * counted, and the first line that can be written again is preceded by one that says how many are missing.
+ */
+import * as fs from 'node:fs';
+import type { DestinationStream } from 'pino';
+import { NO_WAIT } from '../../settings/small-file.ts';
+import { missingLines } from './log.ts';
+
+const STANDARD_ERROR = 2;
+/** What may wait in memory for a reader that is slower than the server. Beyond that, lines are dropped. */
+const WAITING_BYTES = 1024 ** 2;
+const RETRY_MS = 20;
+/** How long the last lines of the process wait for a slow reader. */
+const LAST_LINES_MS = 500;
+/** Errors of a pipe or terminal whose reader is behind. */
+const BUSY: ReadonlySet<string> = new Set(['EAGAIN', 'EBUSY']);
+/** The group may read, as is usual for logs. */
+const MODE = 0o640;
+
+export interface LogOutputOptions {
+  /** Null: standard error. */
+  file: string | null;
+  /** Writes some of the bytes and returns how many; for tests. Default: `fs.writeSync`. */
+  writeSync?(fd: number, bytes: Uint8Array): number;
+}
+
+interface Waiting {
+  bytes: Buffer;
+  /** Null for a line of the log; else the number of missing lines that this one speaks of. */
+  missing: number | null;
+}
+
+export class LogOutput implements DestinationStream {
+  readonly #file: string | null;
+  readonly #writeSync: (fd: number, bytes: Uint8Array) => number;
+  #fd = STANDARD_ERROR;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  /** A part of the first waiting line is written. */
+  #begun = false;
+  /** The last line in the log is a part of one. */
+  #torn = false;
+  #retry: NodeJS.Timeout | null = null;
+  #dropped = 0;
+  /** Lines that are missing in the log and that no line speaks of yet. */
+  #untold = 0;
+
+  /** @throws Error with a `code` when the file cannot be opened */
+  constructor({ file, writeSync = (fd, bytes) => fs.writeSync(fd, bytes) }: LogOutputOptions) {
+    this.#file = file;
+    this.#writeSync = writeSync;
+    if (file !== null) this.#fd = openLog(file);
+  }
+
+  /** Lines that were not written, since the start. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  write(line: string): void {
+    if (this.#waitingBytes + line.length > WAITING_BYTES) {
+      this.#dropped += 1;
+      this.#untold += 1;
+      return;
+    }
+    if (this.#untold > 0) {
+      this.#wait(`${this.#torn ? '\n' : ''}${missingLines(this.#untold)}`, this.#untold);
+      this.#untold = 0;
+    }
+    this.#wait(line, null);
+    this.#writeWaiting();
+  }
+
+  /**
+   * Opens the file again by its name, for whoever has renamed it. Does nothing for standard error.
+   * @throws Error with a `code`; the old file is used on
+   */
+  reopen(): void {
+    if (this.#file === null) return;
+    const fd = openLog(this.#file);
+    fs.closeSync(this.#fd);
+    this.#fd = fd;
+  }
+
+  /** Waits for a slow reader, but not for long. To be called when the process ends, after which nothing is written. */
+  end(): void {
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (let left = LAST_LINES_MS; this.#waiting.length > 0 && left > 0; left -= RETRY_MS) {
+      this.#writeWaiting();
+      if (this.#waiting.length > 0) Atomics.wait(pause, 0, 0, RETRY_MS);
+    }
+  }
+
+  #wait(line: string, missing: number | null): void {
+    const bytes = Buffer.from(line);
+    this.#waiting.push({ bytes, missing });
+    this.#waitingBytes += bytes.length;
+  }
+
+  #writeWaiting(): void {
+    try {
+      for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
+        while (next.bytes.length > 0) {
+          const written = this.#writeSync(this.#fd, next.bytes);
+          next.bytes = next.bytes.subarray(written);
+          this.#waitingBytes -= written;
+          this.#begun ||= written > 0;
+        }
+        this.#waiting.shift();
+        this.#begun = false;
+        this.#torn = false;
+      }
+    } catch (error) {
+      if (BUSY.has(codeOf(error))) this.#later();
+      else this.#drop();
+    }
+  }
+
+  #later(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      this.#writeWaiting();
+    }, RETRY_MS).unref();
+  }
+
+  #drop(): void {
+    for (const { missing } of this.#waiting) {
+      this.#untold += missing ?? 1;
+      if (missing === null) this.#dropped += 1;
+    }
+    this.#torn ||= this.#begun;
+    this.#begun = false;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+  }
+}
+
+/** A named pipe without a reader fails with ENXIO instead of holding the server, and one whose reader is behind with EAGAIN. */
+function openLog(file: string): number {
+  return fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | NO_WAIT, MODE);
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}

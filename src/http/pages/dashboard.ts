@@ -1,0 +1,52 @@
+/** GET /: the dashboard, built beforehand and held in memory; open, for it shows nothing before somebody signs in. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { contentTypeFor } from '../../protocol/http/media-types.ts';
+import { pageFields } from '../connection/security-fields.ts';
+import { type FixedDocument, fixedDocument, sendFixed } from '../send/fixed-documents.ts';
+
+const FOLDER = join(import.meta.dirname, '../../dashboard');
+
+const ENCODINGS = [
+  ['br', '.br'],
+  ['gzip', '.gz'],
+] as const;
+
+/** Routes of the page and its files, whose names change with their content. */
+export function dashboardRoutes(app: FastifyInstance): void {
+  const page = read('index.html');
+  const assets = new Map<string, FixedDocument>();
+  for (const name of readdirSync(join(FOLDER, 'assets'))) {
+    if (!/\.(?:br|gz|map)$/.test(name)) assets.set(name, read(join('assets', name)));
+  }
+  app.get('/', {
+    schema: { hide: true },
+    handler: async (request, reply) => sendFixed(request, reply, page, pageFields(request)),
+  });
+  app.get<{ Params: { name: string } }>('/assets/:name', {
+    schema: { hide: true },
+    handler: async (request, reply) => {
+      const asset = assets.get(request.params.name);
+      if (asset === undefined)
+        throw new LadingError('not_found', 'The dashboard has no such file; load the page again.');
+      return sendFixed(request, reply, asset, {
+        ...pageFields(request),
+        'cache-control': 'public, max-age=31536000, immutable',
+      });
+    },
+  });
+}
+
+function read(name: string): FixedDocument {
+  const path = join(FOLDER, name);
+  const coded = new Map(ENCODINGS.map(([coding, suffix]) => [coding, readFileSync(path + suffix)]));
+  const type = contentTypeFor(name);
+  return fixedDocument(type.startsWith('text/') ? `${type}; charset=utf-8` : type, readFileSync(path), coded);
+}
+
+/** Name of the style sheet among the assets, for pages without a script. */
+export function dashboardStyle(): string {
+  return readdirSync(join(FOLDER, 'assets')).find((name) => name.endsWith('.css')) ?? '';
+}

@@ -1,0 +1,221 @@
+/**
+ * /api/tokens/dashboard: the API tokens of the default tenant as plain pages, for who knows DASHBOARD_PASSWORD. Without that setting the
+ * path leads to the dashboard's own page of tokens, where one signs in as everywhere else. No script runs in these pages.
+ */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { fastifyCookie } from '@fastify/cookie';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { checkGrant, DEFAULT_TENANT, type TokenOwner } from '../../identity/rights/policy.ts';
+import { principalOf } from '../../identity/subjects/principals.ts';
+import { LONGEST_SECONDS, wholeNumber } from '../../protocol/bounds.ts';
+import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
+import { checkLabel, DEFAULT_LABEL, READ_AND_WRITE } from '../access/token-owners.ts';
+import { formBodies } from '../body/form.ts';
+import type { RouteDeps } from '../deps.ts';
+import { NOTHING, noteChange, ofApiToken } from '../observe/audit-changes.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+import { refuseForeign, wantsSecureCookies } from '../request/csrf.ts';
+import { ownersOf, PATH, page, refusalPage, signInForm, tokensPage } from './token-dashboard-pages.ts';
+
+const COOKIE = 'token_dashboard';
+const SESSION_MS = 8 * 3600 * 1000;
+const MOST_SESSIONS = 100;
+/** In the query of the page that follows the right password. */
+const BEGUN = 'begun';
+const COOKIE_LOST =
+  'The password was right, but the browser did not keep the cookie of the sign-in. Allow cookies for this address, and sign in again.';
+
+type Form = URLSearchParams;
+
+export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { config, identity, throttle, clock } = deps;
+  const password = config.dashboardPassword;
+  const sessions = new Sessions(() => clock.monotonic());
+  const hidden = { schema: { hide: true } } as const;
+  if (password === null) {
+    for (const url of [PATH, `${PATH}/tokens`]) {
+      app.get(url, hidden, (request, reply) =>
+        reply.header('cache-control', 'no-store').redirect(request.site.path('/#/tokens'), 303),
+      );
+    }
+    return;
+  }
+  const signedIn = (request: FastifyRequest): boolean => sessions.isGood(cookieOf(request));
+  const needsSession = (request: FastifyRequest): void => {
+    refuseForeign(request);
+    if (!signedIn(request))
+      throw new LadingError('unauthorized', 'The sign-in to the token dashboard has ended; sign in again.');
+  };
+  const onlyPost = { ...hidden, preParsing: smallBody(config.idleSeconds) };
+
+  app.get(PATH, hidden, (request, reply) => {
+    if (signedIn(request))
+      return reply.header('cache-control', 'no-store').redirect(request.site.path(`${PATH}/tokens`), 303);
+    const lost = (request.query as Record<string, unknown>)[BEGUN] !== undefined;
+    return page(request, reply, 'Sign in', signInForm(request.site, lost ? COOKIE_LOST : null));
+  });
+  app.get(`${PATH}/tokens`, hidden, (request, reply) => {
+    if (!signedIn(request)) return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
+    return page(request, reply, 'API tokens', tokensPage(deps, request.site, null));
+  });
+  app.register(async (forms) => {
+    formBodies(forms, (body) => new URLSearchParams(body.toString('utf8')) as never);
+    forms.post<{ Body: Form }>(
+      PATH,
+      { ...onlyPost, config: { audit: 'sign_in', refusal: refusalPage('../../') } },
+      async (request, reply) => {
+        refuseForeign(request);
+        request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
+        const given = request.body?.get('password') ?? '';
+        const isRight = async (): Promise<true | null> => (isSame(given, password) ? true : null);
+        const right = await throttle.attempt('token dashboard', request.ip, isRight, { chosen: true });
+        if (!right) {
+          deps.audit.note({
+            action: 'sign_in',
+            outcome: 'refused',
+            principal: null,
+            tenant: DEFAULT_TENANT,
+            address: request.ip,
+            target: 'token dashboard',
+            detail: null,
+            requestId: request.id,
+          });
+          request.refusalCode = 'unauthorized';
+          // Nobody signed in, though the form is shown again with 200, as people expect of a form.
+          request.audited = null;
+          return page(request, reply, 'Sign in', signInForm(request.site, 'The password is wrong.'));
+        }
+        const secure = wantsSecureCookies(request);
+        const options = {
+          path: request.site.path(PATH),
+          httpOnly: true,
+          sameSite: 'strict',
+          secure,
+          maxAge: SESSION_MS / 1000,
+        } as const;
+        reply.header('set-cookie', fastifyCookie.serialize(COOKIE, sessions.begin(), options));
+        // The next request tells whether the browser keeps the cookie.
+        return reply.redirect(request.site.path(`${PATH}?${BEGUN}=1`), 303);
+      },
+    );
+    forms.post<{ Body: Form }>(
+      `${PATH}/tokens/create`,
+      { ...onlyPost, config: { audit: 'token_created', refusal: refusalPage('../../../../') } },
+      async (request, reply) => {
+        needsSession(request);
+        const form = request.body ?? new URLSearchParams();
+        const { owner, label } = ownerIn(form, ownersOf(deps));
+        const words = wordsIn(form);
+        const scopes = parseScopes(words);
+        if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
+        checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
+        const seconds = wholeNumber(form.get('life') || '0', 0, LONGEST_SECONDS.token);
+        if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is valid.');
+        const name = form.get('name')?.trim().slice(0, 200) || null;
+        request.audited = { tenant: owner.tenant };
+        const made = await identity.apiTokens.create({
+          owner,
+          name,
+          label,
+          scopes,
+          words,
+          lifeMs: seconds > 0 ? seconds * 1000 : null,
+        });
+        noteChange(request, NOTHING, ofApiToken(made.document, deps.clock));
+        return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
+      },
+    );
+    forms.post<{ Params: { id: string } }>(
+      `${PATH}/tokens/:id/revoke`,
+      { ...onlyPost, config: { audit: 'token_revoked', refusal: refusalPage('../../../../../') } },
+      async (request, reply) => {
+        needsSession(request);
+        const { id } = request.params;
+        request.audited = { tenant: DEFAULT_TENANT, target: id };
+        const token = identity.apiTokens.get(id);
+        if (token?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
+          throw new LadingError('not_found', 'There is no API token with this id.');
+        noteChange(request, ofApiToken(token, deps.clock), NOTHING);
+        return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
+      },
+    );
+    // By a link of older pages too.
+    forms.route({
+      method: ['GET', 'POST'],
+      exposeHeadRoute: false,
+      url: `${PATH}/logout`,
+      ...onlyPost,
+      config: { audit: 'sign_out', refusal: refusalPage('../../../') },
+      handler: async (request, reply) => {
+        refuseForeign(request);
+        request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
+        sessions.end(cookieOf(request));
+        const options = { path: request.site.path(PATH), httpOnly: true, sameSite: 'strict', maxAge: 0 } as const;
+        reply.header('set-cookie', fastifyCookie.serialize(COOKIE, '', options));
+        return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
+      },
+    });
+  });
+}
+
+/**
+ * Whom a new token acts for. The form of older pages has `user_id`, which may be a label: such a token is an administrator's, as the first
+ * in the list is.
+ * @throws LadingError `not_found`, `validation_failed`
+ */
+function ownerIn(form: Form, owners: readonly TokenOwner[]): { owner: TokenOwner; label?: string } {
+  const older = !form.has('owner');
+  const label = form.get('user_id')?.trim() || DEFAULT_LABEL;
+  const named = owners.find(({ kind, id }) => (older ? id === label : `${kind} ${id}` === form.get('owner')));
+  if (named) return { owner: named };
+  const [first] = owners;
+  if (!older || !first) throw new LadingError('not_found', 'There is no client and no person with this id.');
+  return { owner: first, label: checkLabel(label) };
+}
+
+/** What it may do: `scopes` of older pages are words, in one field or several, for read and write by default. */
+function wordsIn(form: Form): string[] {
+  const words = form.getAll('scopes').flatMap((text) => text.split(/[\s,]+/).filter((word) => word !== ''));
+  const older = !form.has('owner');
+  if (older || words.length > 0) return words.length > 0 ? words : [...READ_AND_WRITE];
+  return SCOPES.filter((scope) => form.get(`scope ${scope}`) === 'on');
+}
+
+/** Who is signed in here: only hashes of the cookies are kept, and only in memory. */
+class Sessions {
+  readonly #now: () => number;
+  readonly #ends = new Map<string, number>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  begin(): string {
+    const cookie = randomBytes(32).toString('base64url');
+    this.#ends.set(hashOf(cookie), this.#now() + SESSION_MS);
+    // The oldest goes when there are too many.
+    for (const key of this.#ends.keys()) if (this.#ends.size > MOST_SESSIONS) this.#ends.delete(key);
+    return cookie;
+  }
+
+  isGood(cookie: string | null): boolean {
+    return cookie !== null && (this.#ends.get(hashOf(cookie)) ?? 0) > this.#now();
+  }
+
+  end(cookie: string | null): void {
+    if (cookie !== null) this.#ends.delete(hashOf(cookie));
+  }
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}
+
+function isSame(given: string, password: string): boolean {
+  return timingSafeEqual(Buffer.from(hashOf(given)), Buffer.from(hashOf(password)));
+}
+
+function cookieOf({ headers }: FastifyRequest): string | null {
+  return headers.cookie === undefined ? null : (fastifyCookie.parse(headers.cookie)[COOKIE] ?? null);
+}

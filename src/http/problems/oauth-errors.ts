@@ -1,0 +1,54 @@
+/** Refusals in the form of RFC 6749 §5.2, whoever refuses: our handlers, the framework, or a hook before them. */
+import { CATALOGUE, type ErrorCode, LadingError } from '../../errors.ts';
+import type { OAuthErrorCode, OAuthRefusal } from '../../protocol/schemas/identity/oauth.ts';
+import type { ProblemReply } from './problems.ts';
+
+/** What only this family of routes refuses by. */
+export class OAuthError extends LadingError {
+  readonly error: OAuthErrorCode;
+
+  constructor(error: 'invalid_request' | 'invalid_grant' | 'unsupported_grant_type' | 'invalid_scope', detail: string) {
+    super('invalid_request', detail);
+    this.error = error;
+  }
+}
+
+/** On every answer that has to do with tokens (RFC 6749 §5.1). */
+export const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' } as const;
+
+const CODES: { readonly [Code in ErrorCode]?: OAuthErrorCode } = {
+  unauthorized: 'invalid_client',
+  rate_limited: 'temporarily_unavailable',
+  overloaded: 'temporarily_unavailable',
+  shutting_down: 'temporarily_unavailable',
+};
+
+function codeOf(error: LadingError): OAuthErrorCode {
+  if (error instanceof OAuthError) return error.error;
+  return CODES[error.code] ?? (error.status >= 500 ? 'server_error' : 'invalid_request');
+}
+
+/** For `config.refusal` of a route. */
+export function oauthRefusal(error: LadingError): ProblemReply {
+  // The specification knows 400 for a request that lacks something.
+  const status = error.code === 'validation_failed' ? 400 : CATALOGUE[error.code].status;
+  const detail =
+    error.code === 'unsupported_media_type' ? 'Send a form, application/x-www-form-urlencoded.' : error.message;
+  const refusal: OAuthRefusal = { error: codeOf(error), error_description: describable(detail), message: detail };
+  const body = Buffer.from(JSON.stringify(refusal));
+  const headers: Record<string, string> = {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(body.length),
+    ...NO_STORE,
+  };
+  const { retry_after: wait } = error.members;
+  if (wait !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(wait)));
+  // Wanted of those who tried it in the header (RFC 6749 §5.2), and of every 401 (RFC 9110 §15.5.2).
+  if (status === 401) headers['www-authenticate'] = 'Basic realm="lading"';
+  return { status, headers, body };
+}
+
+/** RFC 6749 §5.2 allows printable ASCII without the double quote and the backslash. */
+function describable(detail: string): string {
+  return detail.replaceAll('"', "'").replaceAll(/[^\x20-\x5b\x5d-\x7e]/g, '?');
+}

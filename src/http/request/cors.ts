@@ -1,0 +1,90 @@
+/**
+ * Pages of other origins (CORS). Two policies, by who asks and for what:
+ *
+ *     origin of LADING_ALLOWED_ORIGINS     every route, cookies count
+ *     any other                            routes that move files, without cookies: what the page has is its token
+ *
+ * `*` in the list opens every route in the second way.
+ */
+import type { IncomingMessage } from 'node:http';
+import { type FastifyCorsOptions, type FastifyCorsOptionsDelegateCallback, fastifyCors } from '@fastify/cors';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { pathOf } from '../observe/log.ts';
+import { RATE_FIELDS, REPLY_FIELDS, REQUEST_FIELDS } from '../openapi/documented.ts';
+
+/** Fields that such a page may send: `Authorization`, and all that mean something here. */
+const ALLOWED = [
+  ...new Set([
+    'Authorization',
+    'Content-Type',
+    'Accept',
+    'Cache-Control',
+    ...Object.keys(REQUEST_FIELDS),
+    'Upload-Limit',
+    'Upload-Incomplete',
+    'Prefer',
+    'X-HTTP-Method-Override',
+    'X-Request-ID',
+    'X-Requested-With',
+  ]),
+]
+  .sort()
+  .join(', ');
+/** …and read. */
+const EXPOSED = [
+  ...new Set([
+    ...Object.keys(REPLY_FIELDS).filter((name) => name !== 'Set-Cookie'),
+    ...Object.keys(RATE_FIELDS),
+    'Upload-Incomplete',
+    'Tus-Version',
+    'Tus-Extension',
+    'Tus-Max-Size',
+    'Tus-Checksum-Algorithm',
+    'Accept-Patch',
+  ]),
+]
+  .sort()
+  .join(', ');
+const PREFLIGHT_SECONDS = '86400';
+
+/** Where any page may ask: files are read, and uploaded by tus or as IETF resumable uploads. */
+const OPEN = /^\/(?:api\/files(?:$|\/(?:download|status|content)\/)|api\/uploads(?:$|\/)|files(?:$|\/)|s\/)/;
+
+/** For every answer. `*` among the origins allows any, without cookies. Register it before all that may refuse a request. */
+export function otherOrigins(app: FastifyInstance, allowed: readonly string[]): void {
+  const known = new Set(allowed);
+  const any = known.delete('*');
+  const isOpen = ({ url = '' }: IncomingMessage): boolean => any || OPEN.test(pathOf(url));
+  if (known.size === 0) {
+    // The same for all origins, so that caches need not tell them apart.
+    app.addHook('onRequest', (request, reply, next) => {
+      if (isOpen(request.raw)) {
+        reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', EXPOSED);
+      }
+      next();
+    });
+    return;
+  }
+  const policyOf = ({ headers, raw }: FastifyRequest): FastifyCorsOptions => {
+    // The answer to a preflight is that of the route, or of `notFound`, which knows the methods.
+    const always = { preflight: false, exposedHeaders: EXPOSED };
+    const { origin } = headers;
+    if (origin !== undefined && known.has(origin)) return { ...always, origin, credentials: true };
+    return { ...always, origin: isOpen(raw) ? '*' : false };
+  };
+  // Called, not registered: what is registered comes after all hooks that are added meanwhile.
+  const delegator: FastifyCorsOptionsDelegateCallback = (request, done) => done(null, policyOf(request));
+  fastifyCors(app, { hook: 'onRequest', delegator }, () => {});
+}
+
+/** The answer to a browser that asks whether it may (preflight). */
+export function preflightFields(reply: FastifyReply, methods: string): void {
+  reply.header('access-control-allow-methods', methods).header('access-control-allow-headers', ALLOWED);
+  reply.header('access-control-max-age', PREFLIGHT_SECONDS);
+}
+
+/** Adds the name of a request's field to `Vary`, beside what is there. */
+export function varyBy(reply: FastifyReply, field: string): FastifyReply {
+  const before = reply.getHeader('vary');
+  return reply.header('vary', before === undefined ? field : `${before}, ${field}`);
+}

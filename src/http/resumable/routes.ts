@@ -1,0 +1,200 @@
+/**
+ * Uploads as HTTP itself has them: PUT of a file's content, in one request or resumable for whoever asks
+ * (draft-ietf-httpbis-resumable-upload). Each verb has its file in `http/resumable`.
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import { fileNameOf } from '../../protocol/http/disposition.ts';
+import { checkName } from '../../protocol/names.ts';
+import { FileStatus } from '../../protocol/schemas/files.ts';
+import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { bearerAuth } from '../access/bearer.ts';
+import type { RateLimits } from '../access/rate-limit.ts';
+import { principalOfAddress } from '../access/upload-capability.ts';
+import type { RouteDeps } from '../deps.ts';
+import { ANY_BYTES } from '../native/form-file-schema.ts';
+import { bodyUnseen } from '../native/upload.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { nameParameter } from '../request/parameters.ts';
+import { PRECONDITIONS } from '../request/preconditions.ts';
+import { append } from './append.ts';
+import { begin } from './begin.ts';
+import { cancel } from './cancel.ts';
+import { capabilities, commonFields, resumableRefusal, UPLOADS } from './common.ts';
+import { offset } from './offset.ts';
+
+interface Named {
+  Params: { '*': string };
+}
+
+const CONTENT = '/api/files/content/*';
+const tags = ['Resumable uploads'];
+const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
+/** At addresses that the server gives, clients of the draft may add what they like. */
+const querystring = ForeignQuery;
+const config = { needs: 'files:write', frequent: true, refusal: resumableRefusal } as const;
+const nothing = (description: string) => ({ type: 'null', description });
+const RESUMABLE = ['Upload-Complete', 'Upload-Length', 'Upload-Draft-Interop-Version'] as const;
+const CREATION = [...RESUMABLE, 'Content-Digest', 'Repr-Digest', 'Want-Repr-Digest'] as const;
+const STATE = ['Upload-Complete', 'Upload-Offset', 'Upload-Length', 'Upload-Limit'] as const;
+const BYTES = [
+  'chunk_conflict',
+  'length_mismatch',
+  'checksum_mismatch',
+  'digest_mismatch',
+  'file_too_large',
+  'quota_exceeded',
+  'insufficient_storage',
+  'unsupported_media_type',
+  'size_conflict',
+  'superseded',
+] as const;
+
+/** Inside a scope whose requests are refused while the server starts or stops. */
+export function resumableRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  app.register(async (scope) => {
+    scope.addHook('onRequest', (request, reply, next) => {
+      commonFields(request, reply);
+      next();
+    });
+    const asked = { schema: { hide: true }, config: { refusal: resumableRefusal } };
+    scope.options(CONTENT, asked, (_request, reply) => capabilities(deps, reply, 'PUT, POST, OPTIONS'));
+    for (const url of ['/api/uploads', UPLOADS])
+      scope.options(url, asked, (_request, reply) => capabilities(deps, reply, 'POST, OPTIONS'));
+    scope.options(`${UPLOADS}:address`, asked, (_request, reply) =>
+      capabilities(deps, reply, 'HEAD, GET, PATCH, DELETE, OPTIONS'),
+    );
+    scope.register(async (signedIn) => verbs(signedIn, deps, limits));
+  });
+}
+
+function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  const { access, secondFactor } = deps;
+  const otherwise = principalOfAddress.bind(null, deps);
+  app.register(bearerAuth, { access, limits, secondFactor, otherwise });
+  // Bodies are streams, of whatever type; the engine reads them.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
+  app.after(() => {
+    creations(app, deps);
+    resources(app, deps);
+  });
+}
+
+function creations(app: FastifyInstance, deps: RouteDeps): void {
+  const response = {
+    200: FileStatus,
+    201: Type.Union([FileStatus, Type.Null()], {
+      description: 'Stored; of an upload that goes on, no body: Location is where.',
+    }),
+  };
+  const documented = {
+    content: ANY_BYTES,
+    optionalBody: true,
+    request: [...PRECONDITIONS, ...CREATION] as const,
+    replies: { 200: ['ETag', ...STATE, 'Location'] as const, 201: ['ETag', ...STATE, 'Location'] as const },
+    // Deleted while its bytes came: not_found.
+    errors: [
+      ...SIGNED_IN,
+      ...BYTES,
+      'length_required',
+      'out_of_bounds',
+      'invalid_name',
+      'not_found',
+      'already_exists',
+      'precondition_failed',
+    ] as const,
+  };
+  const schema = { tags, params: nameParameter, response, documented };
+  const replaces = 'Stores a file under this name, in place of what is there; resumable with Upload-Complete.';
+  app.put<Named>(
+    CONTENT,
+    { schema: { ...schema, summary: replaces }, validatorCompiler: bodyUnseen, config },
+    (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), place: 'instead' }),
+  );
+  const isNew = 'Stores a new file under this name; resumable with Upload-Complete.';
+  app.post<Named>(
+    CONTENT,
+    { schema: { ...schema, summary: isNew }, validatorCompiler: bodyUnseen, config },
+    (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), place: 'new' }),
+  );
+  const named = {
+    tags,
+    summary: 'Stores a new file under the name of Content-Disposition; resumable with Upload-Complete.',
+    querystring,
+    response,
+    documented: { ...documented, request: ['Content-Disposition', ...PRECONDITIONS, ...CREATION] as const },
+  };
+  app.post('/api/uploads', { schema: named, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+    begin(deps, request, reply, { name: nameOf(request), place: 'beside' }),
+  );
+  app.post(UPLOADS, { schema: { hide: true }, config }, (request, reply) =>
+    begin(deps, request, reply, { name: nameOf(request), place: 'beside' }),
+  );
+}
+
+function resources(app: FastifyInstance, deps: RouteDeps): void {
+  const errors = [...SIGNED_IN, 'not_found'] as const;
+  const asks = {
+    tags,
+    summary: 'How far a resumable upload is.',
+    params,
+    querystring,
+    response: { 204: nothing('Upload-Offset and Upload-Complete say it.') },
+    documented: {
+      request: ['Upload-Draft-Interop-Version', 'Want-Repr-Digest'] as const,
+      replies: { 204: [...STATE, 'Cache-Control', 'Repr-Digest'] as const },
+      errors,
+    },
+  };
+  app.head(
+    `${UPLOADS}:address`,
+    { schema: asks, config: { ...config, swagger: { exposeHeadRoute: true } } },
+    (request, reply) => offset(deps, request, reply),
+  );
+  app.get(`${UPLOADS}:address`, { schema: asks, config, exposeHeadRoute: false }, (request, reply) =>
+    offset(deps, request, reply),
+  );
+  const patches = {
+    tags,
+    summary: 'The next bytes of a resumable upload; with Upload-Complete: ?1 the last ones.',
+    params,
+    querystring,
+    response: { 200: FileStatus, 204: nothing('Stored; more is to come.') },
+    documented: {
+      content: ANY_BYTES,
+      optionalBody: true,
+      request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest', ...PRECONDITIONS] as const,
+      replies: { 200: ['ETag', ...STATE] as const, 204: STATE },
+      // The name is taken only when the upload ends.
+      errors: [
+        ...errors,
+        ...BYTES,
+        'already_exists',
+        'offset_mismatch',
+        'out_of_bounds',
+        'precondition_failed',
+      ] as const,
+    },
+  };
+  app.patch(`${UPLOADS}:address`, { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+    append(deps, request, reply),
+  );
+  const deletes = {
+    tags,
+    summary: 'Ends a resumable upload; of a complete file the address alone.',
+    params,
+    querystring,
+    response: { 204: nothing('Ended.') },
+    documented: { request: PRECONDITIONS, errors: [...errors, 'precondition_failed'] as const },
+  };
+  app.delete(`${UPLOADS}:address`, { schema: deletes, config }, (request, reply) => cancel(deps, request, reply));
+}
+
+/** The name that `Content-Disposition` gives, without what no name may have; a name of our own if that is nothing. */
+function nameOf({ headers, id }: FastifyRequest): string {
+  const given = fileNameOf(headers['content-disposition'] ?? '') ?? '';
+  const clean = given.replace(/[\p{Control}\p{Surrogate}]/gu, '');
+  if (clean === '' || clean === '.' || clean === '..') return `upload-${id.replaceAll(/[^\w-]/g, '')}`;
+  return checkName(clean);
+}

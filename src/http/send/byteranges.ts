@@ -1,0 +1,36 @@
+/**
+ * The body of a 206 with several parts, `multipart/byteranges` (RFC 9110 §14.6). All of it but the file's bytes is made up front,
+ * so that its exact length can be sent before it.
+ *
+ *     --BOUNDARY CRLF Content-Type … CRLF Content-Range … CRLF CRLF <bytes 0-4> CRLF
+ *     --BOUNDARY CRLF Content-Type … CRLF Content-Range … CRLF CRLF <bytes 10-14> CRLF
+ *     --BOUNDARY-- CRLF
+ */
+import { randomBytes } from 'node:crypto';
+import { type Extent, lengthOf } from '../../protocol/extents.ts';
+import { formatContentRange } from '../../protocol/http/ranges.ts';
+import type { Piece } from './sources.ts';
+
+export interface Byteranges {
+  /** Value of the response's Content-Type. */
+  contentType: string;
+  /** Of the whole body, in bytes. */
+  length: number;
+  pieces: Piece[];
+}
+
+/** @param size of the representation, null while unknown; @param contentType of each part */
+export function multipartByteranges(extents: readonly Extent[], size: number | null, contentType: string): Byteranges {
+  // 128 random bits: no stored file can hold the boundary on purpose.
+  const boundary = `lading-${randomBytes(16).toString('hex')}`;
+  const pieces: Piece[] = [];
+  let before = '';
+  for (const extent of extents) {
+    const fields = `Content-Type: ${contentType}\r\nContent-Range: ${formatContentRange(extent, size)}\r\n`;
+    pieces.push(Buffer.from(`${before}--${boundary}\r\n${fields}\r\n`, 'latin1'), extent);
+    before = '\r\n';
+  }
+  pieces.push(Buffer.from(`${before}--${boundary}--\r\n`, 'latin1'));
+  const length = pieces.reduce((sum, piece) => sum + (piece instanceof Uint8Array ? piece.length : lengthOf(piece)), 0);
+  return { contentType: `multipart/byteranges; boundary=${boundary}`, length, pieces };
+}

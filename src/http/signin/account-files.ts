@@ -1,0 +1,198 @@
+/** /ops and /client for who has signed in: ops accounts store whole files, client accounts list and fetch them. GET /logout. */
+import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify';
+import Type from 'typebox';
+import { LadingError } from '../../errors.ts';
+import { requireAccount } from '../../identity/accounts.ts';
+import { ownerKey, ownerOf } from '../../identity/rights/policy.ts';
+import { checkName } from '../../protocol/names.ts';
+import { Message } from '../../protocol/schemas/files.ts';
+import { OpsFiles, OpsFilesQuery, OpsStored, OpsUploadQuery } from '../../protocol/schemas/identity/account.ts';
+import { credentialOf, standing } from '../access/bearer.ts';
+import { endSessionOf } from '../access/sign-in.ts';
+import type { RouteDeps } from '../deps.ts';
+import { downloadSchema, fileSender } from '../native/download.ts';
+import { decodeCursor, encodeCursor } from '../native/files.ts';
+import { receiveOneShot } from '../native/form-file.ts';
+import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
+import { bodyUnseen } from '../native/upload.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { prefersText } from '../request/accept.ts';
+import { clearCookies } from '../request/cookies.ts';
+import { varyBy } from '../request/cors.ts';
+import { refuseForeign } from '../request/csrf.ts';
+import { PRECONDITIONS } from '../request/preconditions.ts';
+import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
+
+const tags = ['Ops and clients'];
+
+/** What those do who have signed in. */
+export function accountRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  logoutRoute(app, deps);
+  app.register(async (scope) => uploadRoute(scope, deps));
+  listRoute(app, deps);
+  downloadRoute(app, deps);
+}
+
+function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.get('/logout', {
+    schema: {
+      tags,
+      summary: 'Ends the session that the token is of, at once.',
+      response: { 200: Message },
+      documented: {
+        replies: { 200: ['Cache-Control', 'Set-Cookie'] },
+        errors: ['forbidden', ...SIGNED_IN, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'sign-in', audit: 'sign_out' },
+    // A HEAD is sent to look at something, and must end nothing.
+    exposeHeadRoute: false,
+    handler: async (request, reply): Promise<Message> => {
+      const byCookie = request.headers.authorization === undefined;
+      // A link or an image on another site's page must not sign its visitors out.
+      if (byCookie) refuseForeign(request);
+      if (request.principal.kind === 'token') {
+        throw new LadingError(
+          'forbidden',
+          'An API token is no session; it is revoked by DELETE /api/tokens/{token_id}.',
+        );
+      }
+      const token = credentialOf(request) ?? '';
+      const principal = await endSessionOf(deps, token);
+      if (principal) request.audited = { principal };
+      if (byCookie) clearCookies(request, reply);
+      reply.header('cache-control', 'no-store');
+      return { message: 'Signed out.' };
+    },
+  });
+}
+
+function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { engine, identity, config } = deps;
+  app.post<{ Querystring: OpsUploadQuery }>('/ops/upload', {
+    schema: {
+      tags,
+      summary:
+        'Stores a file sent whole, as the part "request_file" of a form; client accounts of the tenant may fetch it.',
+      querystring: OpsUploadQuery,
+      body: formOf({ request_file: Binary }),
+      response: { 201: OpsStored },
+      documented: { request: PRECONDITIONS, errors: ONE_SHOT_ERRORS },
+    },
+    validatorCompiler: bodyUnseen,
+    config: { needs: 'files:write' },
+    handler: async (request, reply): Promise<OpsStored> => {
+      const { account } = requireAccount(identity, request.principal, 'ops');
+      const owner = ownerOf(request.principal);
+      const newest = config.compat.allows('replaceSameName');
+      const { overwrite = newest } = request.query;
+      const { status } = await receiveOneShot(engine, request, reply, {
+        part: 'request_file',
+        missing: 'invalid_request',
+        form: { fields: [], query: Object.keys(OpsUploadQuery.properties) },
+        owner,
+        overwrite,
+        newest: newest && overwrite,
+        stands: standing(deps, request),
+      });
+      reply.code(201);
+      return {
+        message: 'File uploaded successfully.',
+        id: status.id ?? '',
+        file_name: status.filename,
+        file_size: status.total_bytes ?? 0,
+        uploaded_by: account?.username ?? '',
+      };
+    },
+  });
+}
+
+const opsUsername = { ops_username: Type.String({ description: 'The name of an ops account.' }) };
+
+/**
+ * Whose files a client account asks for.
+ * @throws LadingError `forbidden` for who is no client account, `not_found`
+ */
+function opsOwner({ identity }: RouteDeps, { principal }: FastifyRequest, username: string): string {
+  requireAccount(identity, principal, 'client');
+  const ops = identity.people.byName(principal.tenant, 'ops', username);
+  if (!ops) throw new LadingError('not_found', 'There is no ops account of this name.');
+  return ownerKey(ops.tenant, ops.id);
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+const TEXT_LINES = { before: '', between: '', after: '', entry: (name: string): string => `${name}\n` };
+
+function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const schema = {
+    tags,
+    summary: 'The names of the complete files of an ops account; with Accept: text/plain one a line.',
+    params: Type.Object(opsUsername),
+    querystring: OpsFilesQuery,
+    response: {
+      200: {
+        description: 'The names: all of them, or with limit a page at a time',
+        content: { 'application/json': { schema: OpsFiles }, 'text/plain': { schema: Type.String() } },
+      },
+    },
+    documented: {
+      replies: { 200: ['Cache-Control', 'Link'] },
+      errors: [...SIGNED_IN, 'forbidden', 'not_found'],
+    },
+  } satisfies FastifySchema;
+  // Older programs write the slash.
+  for (const [url, shown] of [
+    ['/client/files/:ops_username', schema],
+    ['/client/files/:ops_username/', { ...schema, hide: true }],
+  ] as const) {
+    app.get<{ Params: { ops_username: string }; Querystring: OpsFilesQuery }>(url, {
+      schema: shown,
+      config: { needs: 'files:read' },
+      handler: async (request, reply) => {
+        const { ops_username: username } = request.params;
+        const owner = opsOwner(deps, request, username);
+        const { limit, cursor } = request.query;
+        const asText = prefersText(request.headers.accept);
+        varyBy(reply, 'Accept').header('cache-control', 'no-store');
+        const page = async (after: string | null, most: number): Promise<{ items: string[]; next: string | null }> => {
+          const asked = { owner, prefix: '', cursor: after, limit: most, status: 'complete' as const };
+          const { files, next_cursor: next } = await deps.engine.list(asked);
+          return { items: files.map(({ filename }) => filename), next };
+        };
+        if (limit === undefined) {
+          const pages = pagesOf((after: string | null) => page(after, WHOLE_LIST_STEP), decodeCursor(cursor));
+          reply.type(asText ? TEXT : 'application/json; charset=utf-8');
+          return wholeList(pages, { ...(asText ? TEXT_LINES : JSON_ARRAY), stands: standing(deps, request) });
+        }
+        const { items: names, next } = await page(decodeCursor(cursor), limit);
+        if (next !== null) {
+          const path = request.site.path(`/client/files/${encodeURIComponent(username)}`);
+          reply.header('link', `<${path}?limit=${limit}&cursor=${encodeCursor(next)}>; rel="next"`);
+        }
+        if (!asText) return names;
+        reply.type(TEXT);
+        return names.map((name) => `${name}\n`).join('');
+      },
+    });
+  }
+}
+
+function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const send = fileSender(app, deps);
+  app.route<{ Params: { ops_username: string; '*': string } }>({
+    method: ['GET', 'HEAD'],
+    url: '/client/files/:ops_username/*',
+    schema: {
+      ...downloadSchema,
+      tags,
+      summary: 'The bytes of a file of an ops account, whole or by ranges.',
+      params: Type.Object({ ...opsUsername, ...downloadSchema.params.properties }),
+      querystring: Type.Object({}),
+    },
+    config: { needs: 'files:read', frequent: true, guarded: 'downloads' },
+    handler: async (request, reply) => {
+      const owner = opsOwner(deps, request, request.params.ops_username);
+      return send({ owner, name: checkName(request.params['*']) }, request, reply);
+    },
+  });
+}

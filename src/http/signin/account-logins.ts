@@ -1,0 +1,163 @@
+/** /ops and /client, before anybody has signed in: accounts with a name to sign in by. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { AccountKind, PersonDocument, Principal } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { createAccount } from '../../identity/accounts.ts';
+import { strangerAt } from '../../identity/limits/fair-queue.ts';
+import { DEFAULT_TENANT, mayManage, tenantOf } from '../../identity/rights/policy.ts';
+import { TenantQuery } from '../../protocol/schemas/files.ts';
+import { Account, NamedLogin, SignUp } from '../../protocol/schemas/identity/account.ts';
+import { iso } from '../../protocol/times.ts';
+import { credentialOf } from '../access/bearer.ts';
+import { beginLongSession, namedKey, passwordOf } from '../access/sign-in.ts';
+import { ANY_FORM, anyForms } from '../body/form.ts';
+import { needsFields } from '../body/required-fields.ts';
+import type { RouteDeps } from '../deps.ts';
+import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
+import { SMALL_BODY, WORKING } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+
+const tags = ['Ops and clients'];
+const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };
+
+/** The doors that need no sign-in. */
+export function accountDoors(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (scope) => {
+    anyForms(scope);
+    for (const kind of ['ops', 'client'] as const) {
+      signUpRoute(scope, deps, kind);
+      loginRoute(scope, deps, kind);
+    }
+  });
+}
+
+function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): void {
+  const { config, identity, signUps } = deps;
+  app.post<{ Body: SignUp; Querystring: TenantQuery }>(`/${kind}/signup`, {
+    schema: {
+      tags,
+      summary: `Makes ${kind === 'ops' ? 'an ops' : 'a client'} account. For administrators, unless LADING_REGISTRATION is open.`,
+      security: [{}, { bearer: ['users:admin'] }],
+      consumes: ANY_FORM,
+      querystring: TenantQuery,
+      body: SignUp,
+      response: { 201: Account },
+      documented: {
+        replies: { 201: ['Cache-Control'] },
+        errors: [
+          'unauthorized',
+          'forbidden',
+          'not_found',
+          'already_exists',
+          'rate_limited',
+          ...SMALL_BODY,
+          ...WORKING,
+          'insufficient_storage',
+        ],
+      },
+    },
+    config: { audit: 'user_created' },
+    onRequest: (request, _reply, next) => {
+      const administrator = administratorOf(deps, request);
+      if (administrator) request.audited = { principal: administrator };
+      else if (config.registration === 'closed') {
+        return next(new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.'));
+      }
+      next();
+    },
+    preParsing: smallBody(config.idleSeconds),
+    preValidation: needsFields(SignUp),
+    handler: async (request, reply): Promise<Account> => {
+      const { audited, body } = request;
+      const tenant = tenantFor(request, identity);
+      if (!audited) {
+        const key = namedKey('', kind, body.username);
+        signUps.check(key, request.ip);
+        // Each try counts, good or not: an account costs room, and a refused one tells that the name is taken.
+        signUps.failed(key, request.ip);
+      }
+      const by = audited?.principal;
+      const asker = by ? { from: by.id, known: true } : strangerAt(request.ip);
+      const made = await createAccount(identity, tenant, kind, body, request.hostname, asker);
+      request.audited = { ...audited, target: made.id, tenant: made.tenant };
+      noteChange(request, NOTHING, ofPerson(made));
+      reply.code(201).header('cache-control', 'no-store');
+      return shownAccount(made);
+    },
+  });
+}
+
+/**
+ * Where the account is made: in the tenant of the administrator who asks, or the one that root names; strangers' in the default one.
+ * @throws LadingError `forbidden`, `not_found`
+ */
+function tenantFor(
+  { audited, query }: FastifyRequest<{ Querystring: TenantQuery }>,
+  { tenants }: RouteDeps['identity'],
+): string {
+  const principal = audited?.principal;
+  if (principal) {
+    const tenant = tenantOf(principal, query.tenant);
+    if (tenants.has(tenant)) return tenant;
+    throw new LadingError('not_found', 'There is no such tenant.');
+  }
+  if ((query.tenant ?? DEFAULT_TENANT) === DEFAULT_TENANT) return DEFAULT_TENANT;
+  throw new LadingError('forbidden', 'Only an administrator makes accounts in this tenant; ask for one.');
+}
+
+/**
+ * Who makes accounts for others, if somebody who may do so asks.
+ * @throws LadingError `unauthorized`, `forbidden`
+ */
+function administratorOf({ access }: RouteDeps, request: FastifyRequest): Principal | null {
+  const token = credentialOf(request);
+  if (token === null) return null;
+  const principal = access.bearer(token);
+  return principal.scopes.has('users:admin') && mayManage(principal, 'client') ? principal : null;
+}
+
+function shownAccount({ id, name, account, createdAt }: PersonDocument): Account {
+  if (!account) throw new Error('the account that was made has no name');
+  const { kind, username, contact } = account;
+  return { id, kind, username, name: name === '' ? null : name, email: contact, created_at: iso(createdAt) };
+}
+
+function loginRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): void {
+  app.post<{ Body: NamedLogin }>(`/${kind}/login`, {
+    schema: {
+      tags,
+      summary: `Signs ${kind === 'ops' ? 'an ops' : 'a client'} account in: the reply is the token (JWT) and nothing else.`,
+      security: [],
+      consumes: ANY_FORM,
+      body: NamedLogin,
+      response: { 200: { description: 'The token', content: { 'text/plain': { schema: Type.String() } } } },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: ['not_found', 'rate_limited', ...WORKING, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'sign_in' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    preValidation: needsFields(NamedLogin),
+    handler: async (request, reply) => {
+      const { identity, throttle } = deps;
+      const { username, password, tenant = DEFAULT_TENANT } = request.body;
+      const claimed = identity.people.byName(tenant, kind, username);
+      // Of unknown names nothing is remembered: people type passwords into the wrong field.
+      if (claimed) request.audited = { target: claimed.id, tenant };
+      const person = await throttle.attempt(
+        namedKey(tenant, kind, username),
+        request.ip,
+        (asker) => identity.people.authenticateNamed(tenant, kind, username, password, asker),
+        passwordOf(identity, claimed, request),
+      );
+      // Their tenant may be gone.
+      const principal = person && identity.subject('person', person.id);
+      const token = principal && (await beginLongSession(deps, request, person));
+      if (!token) throw new LadingError('not_found', `There is no ${kind} account of this name with this password.`);
+      request.audited = { principal };
+      return reply.headers({ ...NO_STORE, 'content-type': 'text/plain; charset=utf-8' }).send(token);
+    },
+  });
+}

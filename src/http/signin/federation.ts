@@ -1,0 +1,249 @@
+/** /v1/auth/{oidc,yandex}: people sign in with an account that they have elsewhere. */
+import { fastifyCookie } from '@fastify/cookie';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { type Departure, Departures } from '../../identity/federation/pending-logins.ts';
+import { newHandshake, type OutsideProvider } from '../../identity/federation/providers.ts';
+import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
+import {
+  type OutsideBegun,
+  OutsideBegun as OutsideBegunSchema,
+  type OutsideProviders,
+  OutsideProviders as OutsideProvidersSchema,
+  OutsideQuery,
+} from '../../protocol/schemas/identity/federation.ts';
+import { SignedIn } from '../../protocol/schemas/identity/people.ts';
+import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { Arriving, personFor } from '../access/federated-people.ts';
+import { keepDeparture, takeDeparture } from '../access/pending-login-cookies.ts';
+import { beginSession } from '../access/sign-in.ts';
+import type { RouteDeps } from '../deps.ts';
+import { auditRefusal } from '../observe/audit.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import type { Site } from '../proxy/site.ts';
+import { asksForJson } from '../request/accept.ts';
+import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
+import { varyBy } from '../request/cors.ts';
+import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
+
+const tags = ['People'];
+const NAMES = ['oidc', 'yandex'] as const;
+const BEGUN = ['Cache-Control', 'Set-Cookie'] as const;
+type Name = (typeof NAMES)[number];
+
+/** Where a browser is led back to without being signed in, the reason stands in the query of the page. */
+const REASON = 'sign_in_error';
+/** Percent-encoded; browsers keep 4 KiB a cookie. */
+const MOST_RETURN = 1000;
+
+/** Who said no at the provider. */
+class CancelledError extends LadingError {}
+
+interface Doors extends RouteDeps {
+  departures: Departures;
+  arriving: Arriving;
+}
+
+export function outsideRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const doors: Doors = { ...deps, departures: new Departures(deps.clock), arriving: new Arriving() };
+  app.register(async (scope) => {
+    await scope.register(fastifyCookie, { hook: false });
+    // The method decides: a body means nothing here.
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    listRoute(scope, doors);
+    for (const name of NAMES) {
+      loginRoute(scope, doors, name, 'GET');
+      loginRoute(scope, doors, name, 'POST');
+      callbackRoute(scope, doors, name);
+    }
+  });
+}
+
+function listRoute(app: FastifyInstance, { outside }: Doors): void {
+  app.get('/v1/auth/providers', {
+    schema: {
+      tags,
+      summary: 'Outside providers that people may sign in with here.',
+      security: [],
+      response: { 200: OutsideProvidersSchema },
+      documented: {},
+    },
+    handler: async ({ site }): Promise<OutsideProviders> => ({
+      providers: outside.map(({ name }) => ({ name, login_url: site.path(`/v1/auth/${name}/login`) })),
+    }),
+  });
+}
+
+function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET' | 'POST'): void {
+  app.route<{ Querystring: OutsideQuery }>({
+    method,
+    url: `/v1/auth/${name}/login`,
+    exposeHeadRoute: false,
+    schema: {
+      tags,
+      summary:
+        method === 'GET'
+          ? 'Sends the browser to the provider; it comes back to the callback.'
+          : 'Sends the browser to the provider; with Accept: application/json it says where that is, for pages that go there themselves.',
+      security: [],
+      querystring: OutsideQuery,
+      response:
+        method === 'GET'
+          ? { 302: { description: 'To the provider', type: 'null' } }
+          : { 200: OutsideBegunSchema, 303: { description: 'To the provider', type: 'null' } },
+      documented: {
+        replies: { 200: BEGUN, 302: BEGUN, 303: BEGUN },
+        errors: [...SIGNED_IN, 'forbidden', 'not_found'],
+      },
+    },
+    handler: async (request, reply) => {
+      const url = await begin(doors, request, reply, name);
+      if (method === 'GET') return reply.redirect(url, 302);
+      varyBy(reply, 'Accept');
+      if (!asksForJson(request.headers.accept)) return reply.redirect(url, 303);
+      return { authorization_url: url } satisfies OutsideBegun;
+    },
+  });
+}
+
+async function begin(
+  doors: Doors,
+  request: FastifyRequest<{ Querystring: OutsideQuery }>,
+  reply: FastifyReply,
+  name: Name,
+): Promise<string> {
+  const { departures } = doors;
+  const provider = providerOf(doors, name);
+  const { return_to: returnTo = null, link = false } = request.query;
+  if (request.method !== 'GET') refuseForeign(request);
+  const linkTo = link ? signedInPerson(doors, request) : null;
+  const handshake = newHandshake();
+  const redirectUri = request.site.url(`/v1/auth/${name}/callback`);
+  const url = await provider.begin(redirectUri, handshake);
+  const sealed = departures.seal({
+    provider: name,
+    handshake,
+    redirectUri,
+    tenant: DEFAULT_TENANT,
+    returnTo: returnTo === null ? null : localPath(returnTo, request.site),
+    linkTo,
+  });
+  reply.header('cache-control', 'no-store');
+  keepDeparture(departures, request, reply, { state: handshake.state, sealed });
+  return url.href;
+}
+
+function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
+  app.get(`/v1/auth/${name}/callback`, {
+    exposeHeadRoute: false,
+    schema: {
+      tags,
+      summary: 'Where the provider sends the browser back to: signs the person in.',
+      description:
+        'Answers with the tokens, or leads to the path that was given as return_to, with cookies either way. Who is not signed in is ' +
+        'led there too, with sign_in_error in the query: cancelled, or the code of the error.',
+      security: [],
+      querystring: ForeignQuery,
+      response: { 200: SignedIn, 302: { description: 'To return_to', type: 'null' } },
+      documented: {
+        replies: { 200: ['Cache-Control', 'Set-Cookie'], 302: ['Cache-Control', 'Set-Cookie'] },
+        errors: [...SIGNED_IN, 'forbidden', 'not_found', 'already_exists', 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'sign_in' },
+    handler: async (request, reply) => {
+      const provider = providerOf(doors, name);
+      const departure = arrived(doors, request, reply, name);
+      const { returnTo } = departure;
+      try {
+        const signedIn = await finish(doors, request, reply, provider, departure);
+        return returnTo === null ? signedIn : reply.redirect(returnTo, 302);
+      } catch (error) {
+        if (returnTo === null || !(error instanceof LadingError)) throw error;
+        auditRefusal(doors.audit, request, error);
+        request.audited = null;
+        return reply.header('cache-control', 'no-store').redirect(withReason(returnTo, error), 302);
+      }
+    },
+  });
+}
+
+/**
+ * The sign-in that the browser comes back from; its cookie is taken, and no other.
+ * @throws LadingError `invalid_request`
+ */
+function arrived({ departures }: Doors, request: FastifyRequest, reply: FastifyReply, name: Name): Departure {
+  const state = saidOf(request).get('state') ?? '';
+  const departure = takeDeparture(departures, request, reply, state);
+  if (departure?.provider === name && departure.handshake.state === state) return departure;
+  throw new LadingError('invalid_request', 'This sign-in did not begin in this browser, or too long ago; begin again.');
+}
+
+/** @throws LadingError `forbidden`, `already_exists`, `overloaded` */
+async function finish(
+  doors: Doors,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  provider: OutsideProvider,
+  departure: Departure,
+): Promise<SignedIn> {
+  if (saidOf(request).get('error') === 'access_denied') {
+    throw new CancelledError('forbidden', 'The sign-in was cancelled at the provider.');
+  }
+  const callback = new URL(departure.redirectUri);
+  callback.search = saidOf(request).toString();
+  const found = await provider.finish(callback, departure.handshake);
+  const person = await doors.arriving.next(found, () => personFor(doors, request, departure, found));
+  request.audited = { target: person.id, tenant: person.tenant };
+  const principal = doors.identity.subject('person', person.id);
+  if (principal) request.audited = { principal };
+  return beginSession(doors, request, reply, person);
+}
+
+/** What the provider has the browser say; its query is not ours to define. */
+function saidOf({ raw }: FastifyRequest): URLSearchParams {
+  return new URLSearchParams(raw.url?.split('?')[1] ?? '');
+}
+
+/** The page to go back to, with the reason in its query. */
+function withReason(returnTo: string, error: LadingError): string {
+  const url = new URL(returnTo, 'http://here.invalid');
+  url.searchParams.set(REASON, error instanceof CancelledError ? 'cancelled' : error.code);
+  return `${url.pathname}${url.search}${url.hash}`;
+}
+
+function providerOf({ outside }: Doors, name: Name): OutsideProvider {
+  const found = outside.find((provider) => provider.name === name);
+  if (!found) throw new LadingError('not_found', `This server has no sign-in through ${name}.`);
+  return found;
+}
+
+/**
+ * Linking changes an account, so a page of ours must ask for it: a link that somebody was sent does not.
+ * @throws LadingError `invalid_request`, `forbidden`, `unauthorized`
+ */
+function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
+  if (request.method === 'GET') throw new LadingError('invalid_request', 'link=true is for POST.');
+  requireSameOrigin(request);
+  const token = cookieOf(request.headers.cookie, ACCESS_COOKIE);
+  const principal = token === null ? null : tokens.verify(token);
+  if (principal?.kind !== 'person') throw new LadingError('unauthorized', 'Sign in first to link an account.');
+  return principal.id;
+}
+
+/**
+ * A path of this server, with or without the path of the proxy: what could lead anywhere else is refused.
+ * @throws LadingError `invalid_request`
+ */
+function localPath(path: string, { prefix }: Site): string {
+  const base = 'http://here.invalid';
+  const url = path.startsWith('/') && URL.canParse(path, base) ? new URL(path, base) : null;
+  // Browsers take what begins with two slashes for another host.
+  const local = url?.origin === base && !url.pathname.startsWith('//') ? `${url.pathname}${url.search}${url.hash}` : '';
+  if (local !== '' && local.length <= MOST_RETURN) return local.startsWith(`${prefix}/`) ? local : `${prefix}${local}`;
+  throw new LadingError(
+    'invalid_request',
+    `return_to must be a path of this server, like /docs, of ${MOST_RETURN} characters at most.`,
+  );
+}

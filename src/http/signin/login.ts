@@ -1,0 +1,231 @@
+/** /v1/auth: people make an account, sign in and out. */
+import { fastifyCookie } from '@fastify/cookie';
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
+import type { PersonDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
+import { checkEmail } from '../../identity/subjects/profile.ts';
+import { Message } from '../../protocol/schemas/files.ts';
+import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/schemas/identity/people.ts';
+import { askerOf, bearerToken } from '../access/bearer.ts';
+import { newPersonOf } from '../access/person-input.ts';
+import {
+  beginSession,
+  endSessionOf,
+  passwordOf,
+  personKey,
+  renewSession,
+  wrongCredentials,
+} from '../access/sign-in.ts';
+import { formBodies } from '../body/form.ts';
+import { jsonBodies } from '../body/json.ts';
+import type { RouteDeps } from '../deps.ts';
+import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../request/cookies.ts';
+import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
+
+const tags = ['People'];
+const TOKENS = { 200: ['Cache-Control', 'Set-Cookie'], 201: ['Cache-Control', 'Set-Cookie'] } as const;
+
+/** The doors that need no sign-in. */
+export function signInRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (scope) => {
+    // For what parses and writes cookies; which requests need that is known to the routes.
+    await scope.register(fastifyCookie, { hook: false });
+    scope.register(async (json) => {
+      jsonBodies(json);
+      registrationRoute(json, deps);
+      refreshRoute(json, deps);
+      logoutRoute(json, deps);
+    });
+    scope.register(async (either) => {
+      formBodies(either);
+      either.addContentTypeParser(
+        'application/json',
+        { parseAs: 'string' },
+        either.getDefaultJsonParser('error', 'error'),
+      );
+      loginRoute(either, deps);
+    });
+  });
+}
+
+/** Before the body: another site's page gets no further. */
+function ownPages(): onRequestHookHandler {
+  return (request, _reply, next) => {
+    refuseForeign(request);
+    next();
+  };
+}
+
+function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { config, identity, signUps } = deps;
+  app.post<{ Body: Registration }>('/v1/auth/registration', {
+    schema: {
+      tags,
+      summary: 'Makes an account of the role client and signs it in. Closed unless LADING_REGISTRATION is open.',
+      security: [],
+      body: Registration,
+      response: { 201: SignedIn },
+      documented: {
+        replies: TOKENS,
+        errors: ['forbidden', 'already_exists', 'rate_limited', ...SMALL_BODY, ...WORKING, 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'user_created' },
+    onRequest: [
+      ownPages(),
+      (_request, _reply, next) => {
+        if (config.registration === 'open') return next();
+        next(new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.'));
+      },
+    ],
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<SignedIn> => {
+      const key = personKey('', checkEmail(request.body.email));
+      // What is refused anyway costs no look at the password.
+      signUps.check(key, request.ip);
+      const person = await newPersonOf(request.body, request);
+      signUps.check(key, request.ip);
+      // Each try counts, good or not: an account costs room, and a refused one tells that the address is known.
+      signUps.failed(key, request.ip);
+      const made = await identity.people.create(
+        { ...person, tenant: DEFAULT_TENANT, role: 'client' },
+        askerOf(request),
+      );
+      request.audited = { target: made.id, tenant: made.tenant };
+      noteChange(request, NOTHING, ofPerson(made));
+      const signedIn = await beginSession(deps, request, reply, made);
+      reply.code(201);
+      return signedIn;
+    },
+  });
+}
+
+function loginRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.post<{ Body: Login }>('/v1/auth/login', {
+    schema: {
+      tags,
+      summary: 'Signs a person in by e-mail address and password.',
+      security: [],
+      consumes: ['application/json', 'application/x-www-form-urlencoded'],
+      body: Login,
+      response: { 200: SignedIn },
+      documented: {
+        replies: TOKENS,
+        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'sign_in' },
+    onRequest: ownPages(),
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<SignedIn> => {
+      const { tenant = DEFAULT_TENANT, email, password } = request.body;
+      const person = await authenticate(deps, request, { tenant, email, password });
+      return beginSession(deps, request, reply, person);
+    },
+  });
+}
+
+/** @throws LadingError `unauthorized`, the same for an unknown address and a wrong password; `rate_limited` */
+async function authenticate(
+  { identity, throttle }: RouteDeps,
+  request: FastifyRequest,
+  { tenant, email, password }: { tenant: string; email: string; password: string },
+): Promise<PersonDocument> {
+  const key = personKey(tenant, email);
+  const claimed = identity.people.byEmail(tenant, email);
+  if (claimed) request.audited = { target: claimed.id, tenant };
+  const person = await throttle.attempt(
+    key,
+    request.ip,
+    (asker) => identity.people.authenticate(tenant, email, password, asker),
+    passwordOf(identity, claimed, request),
+  );
+  // Their tenant may be gone.
+  const principal = person && identity.subject('person', person.id);
+  if (!principal) throw wrongCredentials();
+  request.audited = { principal };
+  return person;
+}
+
+function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.post<{ Body: RefreshToken }>('/v1/auth/refresh', {
+    schema: {
+      tags,
+      summary:
+        'New tokens for a refresh token, the same ones if it comes again within 30 seconds. Later it ends the sign-in.',
+      security: [],
+      body: RefreshToken,
+      response: { 200: SignedIn },
+      documented: {
+        // The cookie says it all.
+        optionalBody: true,
+        replies: TOKENS,
+        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    onRequest: ownPages(),
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<SignedIn> => {
+      const token = request.body.refresh_token ?? refreshCookie(request);
+      if (token === null) throw new LadingError('unauthorized', 'There is no refresh token; sign in.');
+      // A refusal takes no cookies: by now they may be those of another tab, which was quicker, or of a new sign-in.
+      return renewSession(deps, request, reply, token);
+    },
+  });
+}
+
+function refreshCookie(request: FastifyRequest): string | null {
+  const token = cookieOf(request.headers.cookie, REFRESH_COOKIE);
+  if (token !== null) requireSameOrigin(request);
+  return token;
+}
+
+function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { config, identity } = deps;
+  app.post<{ Body: RefreshToken }>('/v1/auth/logout', {
+    schema: {
+      tags,
+      summary: 'Ends the sign-in that the token or the cookies are of; all its tokens are worthless at once.',
+      security: [{ bearer: [] }, { cookie: [] }, {}],
+      body: RefreshToken,
+      response: { 200: Message },
+      documented: {
+        // The cookie says it all.
+        optionalBody: true,
+        replies: { 200: ['Set-Cookie'] },
+        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { audit: 'sign_out' },
+    onRequest: ownPages(),
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Message> => {
+      const { authorization, cookie } = request.headers;
+      const shown = { bearer: bearerToken(authorization), refresh: request.body.refresh_token ?? null };
+      const kept = { access: cookieOf(cookie, ACCESS_COOKIE), refresh: cookieOf(cookie, REFRESH_COOKIE) };
+      if (kept.access !== null || kept.refresh !== null) requireSameOrigin(request);
+      const access = [shown.bearer, kept.access].filter((token) => token !== null);
+      const refresh = [shown.refresh, kept.refresh].filter((token) => token !== null);
+      if (access.length + refresh.length === 0) {
+        throw new LadingError('unauthorized', 'There is nobody to sign out; send a token or the cookies.');
+      }
+      const families = refresh.map((token) => {
+        const family = identity.signIns.ofToken(token);
+        const principal = family && identity.subject(family.kind, family.subject);
+        if (principal) request.audited = { principal };
+        return family?.id;
+      });
+      for (const token of access) {
+        const principal = await endSessionOf(deps, token);
+        if (principal) request.audited = { principal };
+      }
+      for (const id of families) if (id !== undefined) await identity.signIns.end(id);
+      clearCookies(request, reply);
+      return { message: 'Signed out.' };
+    },
+  });
+}

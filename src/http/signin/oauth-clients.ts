@@ -1,0 +1,83 @@
+/** How a client says who it is at the OAuth routes (RFC 6749 §2.3.1): HTTP Basic, or two fields of the form. */
+import type { FastifyRequest } from 'fastify';
+import type { Principal } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import type { GrantRequest } from '../../protocol/schemas/identity/oauth.ts';
+import { basicCredentials, signIn } from '../access/bearer.ts';
+import type { RouteDeps } from '../deps.ts';
+import { OAuthError } from '../problems/oauth-errors.ts';
+
+export interface ClientFields {
+  client_id?: string;
+  client_secret?: string;
+}
+
+interface Credentials {
+  id: string;
+  secret: string;
+}
+
+/** @throws LadingError `unauthorized`, the same for an unknown client and a wrong secret; `invalid_request`, `rate_limited` */
+export async function authenticateClient(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  fields: ClientFields,
+): Promise<Principal> {
+  const { id, secret } = credentialsOf(request.headers.authorization, fields);
+  return signIn(deps, request, id, secret);
+}
+
+function credentialsOf(authorization: string | undefined, fields: ClientFields): Credentials {
+  const { client_id: id, client_secret: secret } = fields;
+  if (authorization === undefined) {
+    if (id === undefined || secret === undefined) {
+      if (id !== undefined) throw new OAuthError('invalid_request', 'client_secret is missing.');
+      throw new LadingError('unauthorized', 'Send the client id and secret: by HTTP Basic, or in the form.');
+    }
+    return { id, secret };
+  }
+  if (secret !== undefined) {
+    throw new OAuthError('invalid_request', 'Send the secret by HTTP Basic or in the form, not by both.');
+  }
+  const basic = basicCredentials(authorization);
+  const sent = basic && { id: decoded(basic.id), secret: decoded(basic.secret) };
+  if (!sent || sent.id === null || sent.secret === null) {
+    throw new LadingError('unauthorized', 'Authorization is not Basic with the client id and secret, form-urlencoded.');
+  }
+  if (id !== undefined && id !== sent.id) {
+    throw new OAuthError('invalid_request', 'The client_id in the form is not the one in Authorization.');
+  }
+  return { id: sent.id, secret: sent.secret };
+}
+
+/** RFC 6749 §2.3.1: both are form-urlencoded before they are joined; null when they are not. */
+function decoded(text: string): string | null {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Whose refresh token this is, for programs that send nothing else (`LADING_COMPAT=audio-ftp`). Null when the client says who it is: then
+ * it has to prove it.
+ * @throws OAuthError `invalid_grant`
+ */
+export function ownerOfRefresh(
+  { identity }: RouteDeps,
+  request: FastifyRequest<{ Body: GrantRequest }>,
+): Principal | null {
+  const { client_id: id, client_secret: secret, refresh_token: token } = request.body;
+  if (request.headers.authorization !== undefined || secret !== undefined || token === undefined) return null;
+  // Whoever proves nothing ends no sign-in either.
+  const family = identity.signIns.isTaken(token) ? identity.signIns.familyOf(token) : null;
+  const principal = family?.kind === 'device' ? identity.subject('device', family.subject) : null;
+  if (!principal || (id !== undefined && id !== principal.id)) throw badRefreshToken();
+  request.audited = { principal };
+  return principal;
+}
+
+export function badRefreshToken(): OAuthError {
+  return new OAuthError('invalid_grant', 'The refresh token is invalid, expired, revoked, or was used before.');
+}

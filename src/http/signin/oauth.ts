@@ -1,0 +1,296 @@
+/**
+ * OAuth 2.0 for clients, machine to machine: tokens (RFC 6749 §4.4 and §6), their revocation (RFC 7009) and what they are worth
+ * (RFC 7662).
+ */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Principal } from '../../contracts.ts';
+import { type ErrorCode, LadingError } from '../../errors.ts';
+import { endOf } from '../../identity/access-tokens.ts';
+import type { Renewable } from '../../identity/credentials/sessions.ts';
+import { type Issued, issuedToken } from '../../identity/introspection.ts';
+import { hasRole, managesTokensOf } from '../../identity/rights/policy.ts';
+import {
+  GRANT_TYPES,
+  GrantReply,
+  GrantRequest,
+  Introspection,
+  OAuthRefusal,
+  Revoked,
+  TokenQuestion,
+  Verified,
+} from '../../protocol/schemas/identity/oauth.ts';
+import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { parseScopes, type Scope } from '../../protocol/scopes.ts';
+import { plainTime } from '../../protocol/times.ts';
+import { formBodies } from '../body/form.ts';
+import type { RouteDeps } from '../deps.ts';
+import { noteChange } from '../observe/audit-changes.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
+import { recorderRefusal } from '../problems/recorder-refusals.ts';
+import { authenticateClient, badRefreshToken, ownerOfRefresh } from './oauth-clients.ts';
+
+const tags = ['Clients'];
+const security = [{ basic: [] }];
+const consumes = ['application/x-www-form-urlencoded'];
+const ERRORS = [
+  ...SIGNED_IN,
+  'rate_limited',
+  'length_mismatch',
+  'chunk_too_large',
+  'unsupported_media_type',
+] as const satisfies readonly ErrorCode[];
+
+export function oauthRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.register(async (scope) => {
+    formBodies(scope);
+    tokenRoute(scope, deps);
+    revokeRoute(scope, deps);
+    introspectRoute(scope, deps);
+  });
+}
+
+function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { config } = deps;
+  app.post<{ Body: GrantRequest }>('/api/oauth/token', {
+    schema: {
+      tags,
+      summary: 'Tokens for a client: by its secret, or by its last refresh token.',
+      security,
+      consumes,
+      querystring: ForeignQuery,
+      body: GrantRequest,
+      response: { 200: GrantReply },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ERRORS, 'insufficient_storage'],
+        refusal: OAuthRefusal,
+      },
+    },
+    config: { refusal: oauthRefusal, audit: 'sign_in' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<GrantReply> => {
+      const { body } = request;
+      // What costs nothing is looked at before a secret is hashed.
+      const grant = GRANT_TYPES.find((known) => known === body.grant_type);
+      if (body.grant_type === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.');
+      if (!grant) throw new OAuthError('unsupported_grant_type', `There are ${GRANT_TYPES.join(' and ')}.`);
+      const alone =
+        grant === 'refresh_token' && config.compat.allows('refreshAlone') ? ownerOfRefresh(deps, request) : null;
+      const client = alone ?? (await authenticateClient(deps, request, body));
+      reply.headers(NO_STORE);
+      return grant === 'client_credentials' ? begin(deps, request, client) : refresh(deps, request, client);
+    },
+  });
+}
+
+async function begin(
+  deps: RouteDeps,
+  { body, headers }: FastifyRequest<{ Body: GrantRequest }>,
+  client: Principal,
+): Promise<GrantReply> {
+  const scopes = narrowed(body.scope, client.scopes);
+  const agent = headers['user-agent'];
+  const renewable = await deps.identity.signIns.begin({ id: client.id, kind: 'device' }, scopes, { agent });
+  return replyOf(deps, client, renewable, scopes);
+}
+
+/** RFC 6749 §6. A narrower scope is the access token's alone: the refresh token may ask for all of its own again. */
+async function refresh(
+  deps: RouteDeps,
+  request: FastifyRequest<{ Body: GrantRequest }>,
+  client: Principal,
+): Promise<GrantReply> {
+  const { signIns } = deps.identity;
+  const { refresh_token: token, scope } = request.body;
+  if (token === undefined) throw new OAuthError('invalid_request', 'refresh_token is missing.');
+  const family = signIns.familyOf(token);
+  // Of another client: nothing happens to it, as if it were unknown here.
+  if (family?.kind !== 'device' || family.subject !== client.id) throw badRefreshToken();
+  const allowed = family.scopes === null ? client.scopes : new Set(family.scopes);
+  // One that was used before has to end its family, whatever is asked for besides.
+  const fresh = signIns.isTaken(token);
+  const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
+  if (!fresh) noteReuse(deps, request, client, family.id);
+  const keeps = deps.config.compat.allows('keepRefreshToken') && signIns.ofToken(token) !== null;
+  const renewable = await (keeps ? signIns.reuse(token) : signIns.refresh(token)).catch((error: unknown) => {
+    throw error instanceof LadingError && error.code === 'unauthorized' ? badRefreshToken() : error;
+  });
+  return replyOf(deps, client, renewable, scopes);
+}
+
+/** It was stolen, or its thief was quicker: somebody ought to know. */
+function noteReuse(
+  { audit }: RouteDeps,
+  { ip, id: requestId }: FastifyRequest,
+  { id, kind, tenant }: Principal,
+  signIn: string,
+): void {
+  audit.note({
+    action: 'refusal',
+    outcome: 'refused',
+    principal: { id, kind },
+    tenant,
+    address: ip,
+    target: signIn,
+    detail: 'a refresh token was used twice: its sign-in ended',
+    requestId,
+  });
+}
+
+/**
+ * What is asked for, or null when nothing is.
+ * @throws OAuthError `invalid_scope` for what is no scope and for more than is allowed
+ */
+function narrowed(asked: string | undefined, allowed: ReadonlySet<Scope>): Scope[] | null {
+  if (asked === undefined) return null;
+  const scopes = scopesOf(asked);
+  const beyond = scopes.filter((scope) => !allowed.has(scope));
+  if (beyond.length > 0) throw new OAuthError('invalid_scope', `You cannot get ${beyond.join(' ')}.`);
+  if (scopes.length === 0) throw new OAuthError('invalid_scope', 'scope names none.');
+  return scopes;
+}
+
+function scopesOf(asked: string): Scope[] {
+  try {
+    return parseScopes(asked);
+  } catch (error) {
+    throw error instanceof LadingError ? new OAuthError('invalid_scope', error.message) : error;
+  }
+}
+
+function replyOf(deps: RouteDeps, client: Principal, renewable: Renewable, scopes: Scope[] | null): GrantReply {
+  const { signIn, refreshToken } = renewable;
+  const { token, claims } = deps.tokens.grant(client, { signIn: signIn.id, ...(scopes ? { scopes } : {}) });
+  const expiresAt = plainTime(deps.clock.dateOf(endOf(claims)));
+  return {
+    access_token: token,
+    refresh_token: refreshToken,
+    token_type: 'bearer',
+    expires_in: claims.exp - claims.iat,
+    refresh_expires_in: Math.max(0, Math.floor((signIn.expiresAt - deps.clock.steady()) / 1000)),
+    expires_at: expiresAt,
+    access_token_expires_at: expiresAt,
+    refresh_token_expires_at: plainTime(deps.clock.dateOf(signIn.expiresAt)),
+    ...(scopes ? { scope: scopes.join(' ') } : {}),
+  };
+}
+
+function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
+  app.post<{ Body: TokenQuestion }>('/api/oauth/revoke', {
+    schema: {
+      tags,
+      summary: "Revokes a token of the client's own. A refresh token ends its sign-in with all its access tokens.",
+      security,
+      consumes,
+      querystring: ForeignQuery,
+      body: TokenQuestion,
+      response: { 200: Revoked },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ERRORS, 'insufficient_storage'],
+        refusal: OAuthRefusal,
+      },
+    },
+    config: { refusal: oauthRefusal, audit: 'token_revoked' },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<Revoked> => {
+      const client = await authenticateClient(deps, request, request.body);
+      const target = await revoke(deps, client, tokenOf(request.body));
+      request.audited = {
+        principal: client,
+        ...(target === null ? { detail: 'no token of this client' } : { target }),
+      };
+      if (target !== null) noteChange(request, { token: 'good' }, { token: 'revoked' });
+      reply.headers(NO_STORE);
+      return { message: 'The token is worthless now, or was before.' };
+    },
+  });
+}
+
+/** What was revoked; null for a token that is unknown or somebody else's: then nothing happens (RFC 7009 §2.2). */
+async function revoke(
+  { identity, tokens, clock }: RouteDeps,
+  client: Principal,
+  token: string,
+): Promise<string | null> {
+  const family = identity.signIns.familyOf(token);
+  if (family) {
+    // One that was used before ends it too: whoever wants it gone has no use for what came after it.
+    if (family.kind !== 'device' || family.subject !== client.id) return null;
+    await identity.signIns.end(family.id);
+    return family.id;
+  }
+  const issued = issuedToken(identity, tokens, clock, token);
+  if (issued?.owner.kind !== 'device' || issued.owner.id !== client.id) return null;
+  if (issued.claims) await tokens.revoke(issued.claims);
+  else await identity.apiTokens.revoke(issued.id);
+  return issued.id;
+}
+
+function introspectRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, tokens } = deps;
+  app.post<{ Body: TokenQuestion }>('/api/oauth/introspect', {
+    schema: {
+      tags,
+      summary: "What a token of the client's own is worth; administrators may ask about any of their tenant.",
+      security,
+      consumes,
+      querystring: ForeignQuery,
+      body: TokenQuestion,
+      response: { 200: Introspection },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ERRORS, refusal: OAuthRefusal },
+    },
+    config: { refusal: oauthRefusal },
+    preParsing: smallBody(deps.config.idleSeconds),
+    handler: async (request, reply): Promise<Introspection> => {
+      const client = await authenticateClient(deps, request, request.body);
+      const issued = issuedToken(identity, tokens, deps.clock, tokenOf(request.body));
+      reply.headers(NO_STORE);
+      return issued && managesTokensOf(client, issued.owner) ? shown(deps, issued) : { active: false };
+    },
+  });
+}
+
+function shown(
+  { identity }: RouteDeps,
+  { sort, id, owner, scopes, issuedAt, expiresAt, claims }: Issued,
+): Introspection {
+  const person = owner.kind === 'person' ? identity.people.get(owner.id) : null;
+  return {
+    active: true,
+    scope: scopes.join(' '),
+    ...(owner.kind === 'device' ? { client_id: owner.id } : {}),
+    username: person?.email ?? person?.account?.username ?? owner.id,
+    ...(sort === 'refresh' ? {} : { token_type: 'bearer', jti: id }),
+    ...(expiresAt === null ? {} : { exp: Math.floor(expiresAt / 1000) }),
+    iat: Math.floor(issuedAt / 1000),
+    sub: owner.id,
+    ...(claims ? { aud: claims.aud, iss: claims.iss } : {}),
+  };
+}
+
+function tokenOf({ token }: TokenQuestion): string {
+  if (token === undefined) throw new OAuthError('invalid_request', 'token is missing.');
+  return token;
+}
+
+/** GET /api/token/verify, for those who have the token itself. */
+export function verifyRoute(app: FastifyInstance): void {
+  app.get('/api/token/verify', {
+    schema: {
+      tags,
+      summary: 'Whose token this is, if it is valid.',
+      response: { 200: Verified },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
+    },
+    config: { needs: 'sign-in', refusal: recorderRefusal },
+    handler: async ({ principal }, reply): Promise<Verified> => {
+      reply.header('cache-control', 'no-store');
+      const { id, role, tenant, kind, scopes } = principal;
+      const shown = { client_id: id, role, tenant, kind, scopes: [...scopes], whole: hasRole(principal) };
+      return { status: 'success', message: 'The token is valid.', ...shown };
+    },
+  });
+}

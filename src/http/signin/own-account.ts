@@ -1,0 +1,90 @@
+/** /v1/auth/me: people look after what is kept of them. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { PersonDocument } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import type { Asker } from '../../identity/limits/fair-queue.ts';
+import { OwnChange, Person } from '../../protocol/schemas/identity/people.ts';
+import { askerOf } from '../access/bearer.ts';
+import { changeOf } from '../access/person-input.ts';
+import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../access/sign-in.ts';
+import { jsonBodies } from '../body/json.ts';
+import type { RouteDeps } from '../deps.ts';
+import { noteChange, ofPerson } from '../observe/audit-changes.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+import { clearCookies } from '../request/cookies.ts';
+
+const tags = ['People'];
+
+export function ownAccountRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  app.get('/v1/auth/me', {
+    schema: {
+      tags,
+      summary: 'The person who asks.',
+      response: { 200: Person },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ['forbidden', ...SIGNED_IN] },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (request, reply): Promise<Person> => {
+      reply.header('cache-control', 'no-store');
+      return shownPerson(whoAsks(deps, request));
+    },
+  });
+  app.register(async (json) => ownChangeRoute(json, deps));
+}
+
+function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
+  const { identity, config } = deps;
+  jsonBodies(app);
+  app.put<{ Body: OwnChange }>('/v1/auth/me', {
+    schema: {
+      tags,
+      summary: 'Changes the name or, with the old one, the password of the person who asks.',
+      body: OwnChange,
+      response: { 200: Person },
+      documented: {
+        replies: { 200: ['Cache-Control', 'Set-Cookie'] },
+        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'sign-in', audit: 'user_updated' },
+    preParsing: smallBody(config.idleSeconds),
+    handler: async (request, reply): Promise<Person> => {
+      const person = whoAsks(deps, request);
+      const change = await changeOf(request, person, request.body);
+      if (change.password !== undefined) await proveOldPassword(deps, request, person);
+      const after = await identity.people.update(person.id, change, askerOf(request));
+      if (!after) throw wrongCredentials();
+      if (change.password !== undefined) {
+        await identity.signIns.endAllOf({ kind: 'person', id: person.id });
+        clearCookies(request, reply);
+      }
+      request.audited = { principal: request.principal, target: person.id };
+      const password = change.password === undefined ? 'old' : 'new';
+      noteChange(request, { ...ofPerson(person), password: 'old' }, { ...ofPerson(after), password });
+      reply.header('cache-control', 'no-store');
+      return shownPerson(after);
+    },
+  });
+}
+
+/** @throws LadingError `forbidden` for what is no person: a device, or a program with an API token */
+function whoAsks({ identity }: RouteDeps, { principal }: FastifyRequest): PersonDocument {
+  const person = principal.kind === 'person' ? identity.people.get(principal.id) : null;
+  if (person) return person;
+  throw new LadingError('forbidden', 'This is for people who have signed in themselves.');
+}
+
+async function proveOldPassword(
+  { identity, throttle }: RouteDeps,
+  request: FastifyRequest<{ Body: OwnChange }>,
+  person: PersonDocument,
+): Promise<void> {
+  // Apart from sign-ins, at which strangers guess. Here only who has a token does, and that may be stolen.
+  const key = `own ${keyOf(person)}`;
+  const isRight = async (asker: Asker): Promise<PersonDocument | null> =>
+    (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '', asker)) ? person : null;
+  const right = await throttle.attempt(key, request.ip, isRight, passwordOf(identity, person, request));
+  if (right) return;
+  throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
+}

@@ -1,0 +1,105 @@
+/** /v1/auth/sessions: who signed in sees where, and ends what they do not know any more. */
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { Clock, SignInDocument, Subject } from '../../contracts.ts';
+import { LadingError } from '../../errors.ts';
+import { requireWhole } from '../../identity/rights/policy.ts';
+import { Message } from '../../protocol/schemas/files.ts';
+import { type Session, SessionList } from '../../protocol/schemas/identity/account.ts';
+import { iso } from '../../protocol/times.ts';
+import { credentialOf } from '../access/bearer.ts';
+import { endSessionOf } from '../access/sign-in.ts';
+import type { RouteDeps } from '../deps.ts';
+import { noteChange } from '../observe/audit-changes.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+
+const tags = ['Sessions'];
+
+export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  const { signIns } = deps.identity;
+  app.get('/v1/auth/sessions', {
+    schema: {
+      tags,
+      summary: 'The sessions of who asks that are not over.',
+      response: { 200: SessionList },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: ['forbidden', ...SIGNED_IN] },
+    },
+    config: { needs: 'sign-in' },
+    handler: async (request, reply): Promise<SessionList> => {
+      const { subject, current } = whoAsks(deps, request);
+      reply.header('cache-control', 'no-store');
+      return { sessions: signIns.listOf(subject).map((signIn) => shown(signIn, current, deps.clock)) };
+    },
+  });
+  app.delete('/v1/auth/sessions', {
+    schema: {
+      tags,
+      summary: 'Ends all sessions of who asks, this one too.',
+      response: { 200: Message },
+      documented: { errors: ['forbidden', 'insufficient_scope', ...SIGNED_IN, 'insufficient_storage'] },
+    },
+    config: { needs: 'sign-in', audit: 'session_ended' },
+    handler: async (request): Promise<Message> => {
+      const { subject } = whoAsks(deps, request);
+      requireWhole(request.principal, 'users:admin');
+      request.audited = { principal: request.principal, target: subject.id };
+      noteChange(request, { sessions: 'open' }, { sessions: 'ended' });
+      await signIns.endAllOf(subject);
+      // One that no session stands behind is signed out all the same.
+      await endSessionOf(deps, credentialOf(request) ?? '');
+      return { message: 'All sessions are over.' };
+    },
+  });
+  app.delete<{ Params: { session_id: string } }>('/v1/auth/sessions/:session_id', {
+    schema: {
+      tags,
+      summary: 'Ends a session: its tokens are worthless at once, and what they opened is cut.',
+      params: Type.Object({ session_id: Type.String() }),
+      response: { 200: Message },
+      documented: {
+        errors: ['forbidden', 'insufficient_scope', 'not_found', ...SIGNED_IN, 'insufficient_storage'],
+      },
+    },
+    config: { needs: 'sign-in', audit: 'session_ended' },
+    handler: async (request): Promise<Message> => {
+      const { subject, current } = whoAsks(deps, request);
+      const { session_id: id } = request.params;
+      // Who signed in for less than they may ends their own session, and none that may more.
+      if (id !== current) requireWhole(request.principal, 'users:admin');
+      const session = signIns.listOf(subject).find((signIn) => signIn.id === id);
+      if (!session) {
+        throw new LadingError('not_found', 'There is no such session.');
+      }
+      await signIns.end(id);
+      noteChange(request, { session: 'open', agent: session.agent }, { session: 'ended' });
+      return { message: 'The session is over.' };
+    },
+  });
+}
+
+/**
+ * Whose sessions they are, and the id of the one that asks, if it is one.
+ * @throws LadingError `forbidden`
+ */
+function whoAsks({ tokens }: RouteDeps, request: FastifyRequest): { subject: Subject; current: string | undefined } {
+  const { id, kind } = request.principal;
+  if (kind === 'token') throw new LadingError('forbidden', 'This is for who has signed in, not for API tokens.');
+  const { claims } = tokens.inspect(credentialOf(request) ?? '');
+  return { subject: { id, kind }, current: claims.sid };
+}
+
+function shown(
+  { id, createdAt, renewedAt, expiresAt, agent }: SignInDocument,
+  current: string | undefined,
+  clock: Clock,
+): Session {
+  const date = (moment: number): string => iso(clock.dateOf(moment));
+  return {
+    id,
+    created_at: date(createdAt),
+    renewed_at: renewedAt === undefined ? null : date(renewedAt),
+    expires_at: date(expiresAt),
+    user_agent: agent ?? null,
+    current: id === current,
+  };
+}

@@ -1,0 +1,47 @@
+/** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3, which RFC 9700 §2.4 forbids; so it can be off). */
+import type { FastifyInstance } from 'fastify';
+import { LadingError } from '../../errors.ts';
+import { TokenReply, TokenRequest } from '../../protocol/schemas/files.ts';
+import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { signIn } from '../access/bearer.ts';
+import { type Form, formBodies, multipartBodies, parseForm } from '../body/form.ts';
+import type { RouteDeps } from '../deps.ts';
+import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
+import { smallBody } from '../problems/early-refusal.ts';
+
+export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
+  if (deps.config.passwordGrant === 'off') return;
+  app.register(async (scope) => {
+    formBodies(scope, (body) => passwordForm(parseForm(body)));
+    multipartBodies(scope, passwordForm);
+    scope.post<{ Body: TokenRequest }>('/auth/token', {
+      schema: {
+        tags: ['Signing in'],
+        summary: 'A token for a client id and secret.',
+        security: [],
+        // A form of several parts is taken, too; a common generator of clients cannot say a body in two ways.
+        consumes: ['application/x-www-form-urlencoded'],
+        querystring: ForeignQuery,
+        body: TokenRequest,
+        response: { 200: TokenReply },
+        documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, ...SMALL_BODY, 'rate_limited'] },
+      },
+      config: { audit: 'sign_in' },
+      preParsing: smallBody(deps.config.idleSeconds),
+      handler: async (request, reply) => {
+        // RFC 6749 §5.1: on every answer with a token.
+        reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache' });
+        const { username, password } = request.body;
+        return deps.tokens.issue(await signIn(deps, request, username, password));
+      },
+    });
+  });
+}
+
+function passwordForm(form: Form): Form {
+  // RFC 6749 §4.3.2 demands it of clients; the older devices leave it out.
+  if ((form.grant_type ?? 'password') !== 'password') {
+    throw new LadingError('invalid_request', 'The grant_type must be password.');
+  }
+  return form;
+}

@@ -1,0 +1,190 @@
+/** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and whoever else speaks it. Each verb has its file in `http/tus`. */
+import type { FastifyInstance } from 'fastify';
+import Type from 'typebox';
+import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { bearerAuth } from '../access/bearer.ts';
+import type { RateLimits } from '../access/rate-limit.ts';
+import { addressOf, ownUpload, principalOfAddress } from '../access/upload-capability.ts';
+import type { RouteDeps } from '../deps.ts';
+import { downloadSchema, fileSender } from '../native/download.ts';
+import { Binary } from '../native/form-file-schema.ts';
+import { bodyUnseen } from '../native/upload.ts';
+import { SIGNED_IN } from '../openapi/documented.ts';
+import { PRECONDITIONS } from '../request/preconditions.ts';
+import { append } from './append.ts';
+import { capabilities } from './capabilities.ts';
+import { checkVersion, commonFields, offsetRefusal, tusRefusal } from './common.ts';
+import { create } from './create.ts';
+import { offset } from './offset.ts';
+import { terminate } from './terminate.ts';
+
+const tags = ['tus'];
+const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
+/** Clients of tus may add what they like to an address. */
+const querystring = ForeignQuery;
+const done = (description: string) => ({ type: 'null', description });
+const config = { needs: 'files:write', frequent: true, refusal: tusRefusal } as const;
+const TUS_BYTES = { 'application/offset+octet-stream': { schema: Binary } };
+const STATE = ['Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const;
+const COMMON = [...SIGNED_IN, 'precondition_failed', 'not_found'] as const;
+/** Others may send to the same name: other bytes for the same place, or an upload that this one cannot end. */
+const BYTES = [
+  'already_exists',
+  'chunk_conflict',
+  'file_too_large',
+  'quota_exceeded',
+  'insufficient_storage',
+  'unsupported_media_type',
+] as const;
+
+/** Inside a scope whose requests are refused while the server starts or stops. */
+export function tusRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  app.register(async (scope) => {
+    scope.addHook('onRequest', (_request, reply, next) => {
+      commonFields(reply);
+      next();
+    });
+    for (const url of ['/files', '/files/', '/files/:address']) {
+      scope.options(url, { schema: { hide: true }, config: { refusal: tusRefusal } }, (_request, reply) =>
+        capabilities(deps, reply),
+      );
+    }
+    scope.register(async (signedIn) => verbs(signedIn, deps, limits));
+    scope.register(async (signedIn) => fileRoute(signedIn, deps, limits));
+  });
+}
+
+/**
+ * The address of a complete file also gives the file, as other servers of tus do. That is no verb of tus: no version is asked for, and
+ * the address alone is no right to read.
+ */
+function fileRoute(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  const { access, secondFactor } = deps;
+  app.register(bearerAuth, { access, limits, secondFactor });
+  const send = fileSender(app, deps);
+  app.after(() => {
+    const { documented } = downloadSchema;
+    const summary = 'The bytes of a file that was uploaded by tus, whole or by ranges.';
+    app.get(
+      '/files/:address',
+      {
+        schema: { ...downloadSchema, tags, summary, params, querystring: ForeignQuery, documented },
+        config: { needs: 'files:read', guarded: 'downloads', frequent: true },
+        exposeHeadRoute: false,
+      },
+      async (request, reply) => {
+        const address = addressOf((request.params as { address: string }).address);
+        await ownUpload(deps, request, address, 'tus');
+        const { owner, name } = await deps.engine.resource(address, true);
+        return send({ owner, name, id: address.id }, request, reply);
+      },
+    );
+  });
+}
+
+function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+  app.addHook('onRequest', (request, _reply, next) => {
+    try {
+      checkVersion(request);
+    } catch (error) {
+      return next(error as Error);
+    }
+    next();
+  });
+  const { access, secondFactor } = deps;
+  const otherwise = principalOfAddress.bind(null, deps);
+  app.register(bearerAuth, { access, limits, secondFactor, otherwise });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
+  app.after(() => {
+    const creates = {
+      tags,
+      summary: 'Begins a tus upload, with its first bytes if they come along.',
+      querystring,
+      response: { 201: done('Begun; Location is where it goes on.') },
+      documented: {
+        content: TUS_BYTES,
+        optionalBody: true,
+        request: [
+          'Tus-Resumable',
+          'Upload-Length',
+          'Upload-Defer-Length',
+          'Upload-Metadata',
+          'Upload-Concat',
+          'Upload-Checksum',
+          ...PRECONDITIONS,
+        ] as const,
+        replies: { 201: ['Location', 'Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const },
+        errors: [...COMMON, ...BYTES, 'invalid_name', 'out_of_bounds', 'checksum_mismatch'] as const,
+      },
+    };
+    app.post('/files/', { schema: creates, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+      create(deps, request, reply),
+    );
+    app.post('/files', { schema: { hide: true }, config }, (request, reply) => create(deps, request, reply));
+    const heads = {
+      tags,
+      summary: 'How far a tus upload is.',
+      params,
+      querystring,
+      response: { 200: done('Upload-Offset says it.') },
+      documented: {
+        request: ['Tus-Resumable'] as const,
+        replies: {
+          200: [
+            ...STATE,
+            'Cache-Control',
+            'Upload-Length',
+            'Upload-Defer-Length',
+            'Upload-Metadata',
+            'Upload-Concat',
+          ] as const,
+        },
+        errors: COMMON,
+      },
+    };
+    app.head(
+      '/files/:address',
+      { schema: heads, config: { ...config, refusal: offsetRefusal, swagger: { exposeHeadRoute: true } } },
+      (request, reply) => offset(deps, request, reply),
+    );
+    const patches = {
+      tags,
+      summary: 'The next bytes of a tus upload, as many as one likes.',
+      params,
+      querystring,
+      response: { 204: done('Stored; Upload-Offset says how far it is.') },
+      documented: {
+        content: TUS_BYTES,
+        request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum', ...PRECONDITIONS] as const,
+        replies: { 204: STATE },
+        errors: [
+          ...COMMON,
+          ...BYTES,
+          'forbidden',
+          'checksum_mismatch',
+          'offset_mismatch',
+          'superseded',
+          'out_of_bounds',
+          'size_conflict',
+        ] as const,
+      },
+    };
+    app.patch('/files/:address', { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+      append(deps, request, reply),
+    );
+    const deletes = {
+      tags,
+      summary: 'Ends a tus upload; of a complete file the address alone.',
+      params,
+      querystring,
+      response: { 204: done('Ended.') },
+      documented: {
+        request: ['Tus-Resumable', ...PRECONDITIONS] as const,
+        replies: { 204: ['Tus-Resumable'] as const },
+        errors: COMMON,
+      },
+    };
+    app.delete('/files/:address', { schema: deletes, config }, (request, reply) => terminate(deps, request, reply));
+  });
+}

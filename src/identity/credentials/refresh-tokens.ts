@@ -1,0 +1,27 @@
+/** How a refresh token is written and recognised: the id of its family, and 256 random bits of which only a hash is kept. */
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { Vault } from '../state/sealed-box.ts';
+
+const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
+
+/** The id of the sign-in that a text names as a refresh token; null for any other text. */
+export function familyIdOf(text: string): string | null {
+  return TOKEN.exec(text)?.[1] ?? null;
+}
+
+export function makeToken(id: string): string {
+  return `lrt_${id}_${randomBytes(32).toString('base64url')}`;
+}
+
+export function hashOf(token: string): string {
+  return createHash('sha256').update(token).digest('hex');
+}
+
+/** What only this token opens: it has 256 random bits, and nothing but a hash of it is kept. */
+export function vaultOf(token: string): Vault {
+  return new Vault(createHash('sha256').update(`successor of ${token}`).digest());
+}
+
+export function isHashOf(hash: string, token: string): boolean {
+  return timingSafeEqual(Buffer.from(hash, 'hex'), createHash('sha256').update(token).digest());
+}

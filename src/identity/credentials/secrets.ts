@@ -1,0 +1,132 @@
+/**
+ * Secrets and their hashes. A password gets scrypt, which is memory-hard and slow on purpose, so only a few run at a time and few may
+ * wait, each network in its turn: a flood of sign-ins costs bounded memory and leaves the thread pool to the disk. A generated secret has
+ * 256 random bits, which nobody guesses however fast the hash is: it gets SHA-256 and waits for nobody.
+ */
+import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { type Asker, Turns } from '../limits/fair-queue.ts';
+import { isForeignHash, verifyForeign } from './foreign-hashes.ts';
+
+/** 2^14 blocks of 8 × 128 bytes: 16 MiB and about 40 ms a hash. */
+const LOG2_COST = 14;
+const BLOCK_SIZE = 8;
+const PARALLEL = 1;
+const SALT_BYTES = 16;
+const HASH_BYTES = 32;
+/** Longer ones are wrong without being hashed. */
+const MOST_SECRET_CHARACTERS = 1024;
+/** 256 are about five seconds of waiting. */
+const LIMITS = { atOnce: 2, waiting: 256, waitingEach: 128 };
+/** Right secrets that are remembered. */
+const MOST_PROVEN = 10_000;
+const FAST = /^sha256\$([\w-]+)\$([\w-]+)$/;
+
+/** 256 random bits as 43 characters that survive any shell, URL and form. */
+export function generateSecret(): string {
+  return randomBytes(32).toString('base64url');
+}
+
+interface Parameters {
+  cost: number;
+  blockSize: number;
+  parallel: number;
+  salt: Buffer;
+  hash: Buffer;
+}
+
+function encode({ salt, hash }: Pick<Parameters, 'salt' | 'hash'>): string {
+  const parameters = `ln=${LOG2_COST},r=${BLOCK_SIZE},p=${PARALLEL}`;
+  return `scrypt$${parameters}$${salt.toString('base64url')}$${hash.toString('base64url')}`;
+}
+
+function decode(encoded: string): Parameters {
+  const match = /^scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([\w-]+)\$([\w-]+)$/.exec(encoded);
+  const [, ln, r, p, salt, hash] = match ?? [];
+  if (salt === undefined || hash === undefined) throw new Error('a stored secret hash is in an unknown format');
+  return {
+    cost: 2 ** Number(ln),
+    blockSize: Number(r),
+    parallel: Number(p),
+    salt: Buffer.from(salt, 'base64url'),
+    hash: Buffer.from(hash, 'base64url'),
+  };
+}
+
+/** A hash that no secret has, of the same price as a real one: what an unknown client's secret is compared with. */
+const NOBODY = encode({ salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) });
+
+/** The hash of a secret that `generateSecret` made: `sha256$salt$hash`. */
+export function hashGenerated(secret: string): string {
+  const salt = randomBytes(SALT_BYTES).toString('base64url');
+  return `sha256$${salt}$${fastHash(secret, salt).toString('base64url')}`;
+}
+
+/** True for a hash of `hashGenerated`. */
+export function isOfGenerated(encoded: string): boolean {
+  return FAST.test(encoded);
+}
+
+function fastHash(secret: string, salt: string): Buffer {
+  return createHash('sha256').update(`${salt} ${secret}`).digest();
+}
+
+export class Secrets {
+  readonly #turns = new Turns(LIMITS);
+  /** Of each pair of a hash and its secret that was seen, under a key that is never written down. */
+  readonly #proven = new Set<string>();
+  readonly #provenKey = randomBytes(32);
+
+  /**
+   * A salted hash of a chosen secret that names its own parameters: `scrypt$ln=14,r=8,p=1$salt$hash`.
+   * @throws LadingError `overloaded` when too many are waiting
+   */
+  async hash(secret: string, asker?: Asker): Promise<string> {
+    const salt = randomBytes(SALT_BYTES);
+    const use = { cost: 2 ** LOG2_COST, blockSize: BLOCK_SIZE, parallel: PARALLEL, salt };
+    return encode({ salt, hash: await this.#derive(secret, use, HASH_BYTES, asker) });
+  }
+
+  /**
+   * True when the secret belongs to the hash. With null (no such client) it takes as long as with a chosen one and is false.
+   * @throws LadingError `overloaded` when too many are waiting
+   */
+  async verify(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
+    if (secret.length > MOST_SECRET_CHARACTERS) return false;
+    const [, salt, fast] = FAST.exec(encoded ?? '') ?? [];
+    if (salt !== undefined && fast !== undefined) {
+      const expected = Buffer.from(fast, 'base64url');
+      const actual = fastHash(secret, salt);
+      return expected.length === actual.length && timingSafeEqual(actual, expected);
+    }
+    if (encoded !== null && isForeignHash(encoded)) return this.#turns.run(() => verifyForeign(secret, encoded), asker);
+    const expected = decode(encoded ?? NOBODY);
+    const actual = await this.#derive(secret, expected, expected.hash.length, asker);
+    return timingSafeEqual(actual, expected.hash) && encoded !== null;
+  }
+
+  /**
+   * As `verify`, but a right one is remembered, and is right at once when it comes again. For what programs show again and again: they
+   * wait for no turn then.
+   */
+  async verifyOften(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
+    if (secret.length > MOST_SECRET_CHARACTERS) return false;
+    const proof = createHmac('sha256', this.#provenKey).update(`${encoded} ${secret}`).digest('base64url');
+    if (this.#proven.has(proof)) return true;
+    if (!(await this.verify(secret, encoded, asker))) return false;
+    if (this.#proven.size >= MOST_PROVEN) this.#proven.clear();
+    this.#proven.add(proof);
+    return true;
+  }
+
+  #derive(secret: string, use: Omit<Parameters, 'hash'>, length: number, asker?: Asker): Promise<Buffer> {
+    const { cost: N, blockSize: r, parallel: p, salt } = use;
+    const maxmem = 256 * N * r;
+    const derived = (): Promise<Buffer> =>
+      new Promise((done, fail) => {
+        scrypt(secret.normalize('NFC'), salt, length, { N, r, p, maxmem }, (error, key) =>
+          error ? fail(error) : done(key),
+        );
+      });
+    return this.#turns.run(derived, asker);
+  }
+}

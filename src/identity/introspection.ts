@@ -1,0 +1,92 @@
+/** What a token is, of whichever sort, for those who may know. Looking at it is no use of it. */
+import type { Clock, Principal, Subject } from '../contracts.ts';
+import { LadingError } from '../errors.ts';
+import { SCOPES, type Scope } from '../protocol/scopes.ts';
+import { type Claims, endOf, type GoodToken, type Tokens } from './access-tokens.ts';
+import { ApiTokens } from './credentials/api-tokens.ts';
+import type { Identity } from './directory/identity.ts';
+import type { TokenOwner } from './rights/policy.ts';
+import { principalOf } from './subjects/principals.ts';
+
+/** A token that is good now. Times are dates, in milliseconds since the epoch. */
+export interface Issued {
+  sort: 'access' | 'refresh' | 'api';
+  /** `jti`, or the id of the sign-in or of the API token. */
+  id: string;
+  owner: TokenOwner;
+  /** What it may do now. */
+  scopes: Scope[];
+  issuedAt: number;
+  /** Null: good until it is revoked. */
+  expiresAt: number | null;
+  /** Of an access token. */
+  claims: Claims | null;
+}
+
+/** Null for what is no token, or was one. A refresh token that was used before is none any more. */
+export function issuedToken(identity: Identity, tokens: Tokens, clock: Clock, token: string): Issued | null {
+  if (ApiTokens.looksLike(token)) return apiToken(identity, clock, token);
+  return refreshToken(identity, clock, token) ?? accessToken(tokens, clock, token);
+}
+
+function apiToken(identity: Identity, clock: Clock, token: string): Issued | null {
+  const document = identity.apiTokens.ofToken(token);
+  const owner = document && identity.subject(document.ownerKind, document.owner);
+  if (!document || !owner) return null;
+  return {
+    sort: 'api',
+    id: document.id,
+    owner: ownerOf(owner, document.ownerKind),
+    scopes: inOrder(principalOf({ ...owner, kind: 'token' }, document.scopes)),
+    issuedAt: document.createdAt,
+    expiresAt: document.expiresAt === null ? null : clock.dateOf(document.expiresAt),
+    claims: null,
+  };
+}
+
+function refreshToken(identity: Identity, clock: Clock, token: string): Issued | null {
+  const signIn = identity.signIns.ofToken(token);
+  const owner = signIn && identity.subject(signIn.kind, signIn.subject);
+  if (!signIn || !owner) return null;
+  return {
+    sort: 'refresh',
+    id: signIn.id,
+    owner: ownerOf(owner, signIn.kind),
+    scopes: inOrder(signIn.scopes ? principalOf(owner, signIn.scopes) : owner),
+    issuedAt: clock.dateOf(signIn.createdAt),
+    expiresAt: clock.dateOf(signIn.expiresAt),
+    claims: null,
+  };
+}
+
+function accessToken(tokens: Tokens, clock: Clock, token: string): Issued | null {
+  const good = inspected(tokens, token);
+  if (!good) return null;
+  const { claims, principal } = good;
+  return {
+    sort: 'access',
+    id: claims.jti,
+    owner: ownerOf(principal, claims.kind),
+    scopes: inOrder(principal),
+    issuedAt: claims.iat * 1000,
+    expiresAt: clock.dateOf(endOf(claims)),
+    claims,
+  };
+}
+
+function inspected(tokens: Tokens, token: string): GoodToken | null {
+  try {
+    return tokens.inspect(token);
+  } catch (error) {
+    if (error instanceof LadingError && error.code === 'unauthorized') return null;
+    throw error;
+  }
+}
+
+function ownerOf({ id, tenant, role }: Principal, kind: Subject['kind']): TokenOwner {
+  return { id, kind, tenant, role };
+}
+
+function inOrder({ scopes }: Principal): Scope[] {
+  return SCOPES.filter((scope) => scopes.has(scope));
+}

@@ -1,0 +1,16 @@
+/** From a document to who asks. */
+import type { Principal, PrincipalKind } from '../../contracts.ts';
+import type { Role } from '../../protocol/schemas/files.ts';
+import type { Scope } from '../../protocol/scopes.ts';
+import { SCOPES_OF_ROLE } from '../rights/policy.ts';
+
+/** @param scopes what a credential was limited to; the role limits it as well, but for `calls`, which every role has */
+export function principalOf(
+  who: { id: string; tenant: string; kind: PrincipalKind; role: Role },
+  scopes?: Iterable<Scope>,
+): Principal {
+  const allowed = SCOPES_OF_ROLE[who.role];
+  const held =
+    scopes === undefined ? allowed : new Set([...scopes].filter((scope) => allowed.has(scope) || scope === 'calls'));
+  return Object.freeze({ id: who.id, tenant: who.tenant, kind: who.kind, role: who.role, scopes: held });
+}

@@ -1,0 +1,60 @@
+/** What people say of themselves, checked and in one form before it is kept. */
+import { LadingError } from '../../errors.ts';
+import { composedName, normalizeEmail } from './people.ts';
+
+/** In characters. */
+export const MOST_NAME = 100;
+/** RFC 5321 §4.5.3.1: of the whole address, and of what stands before the @. */
+export const MOST_EMAIL = 254;
+const MOST_LOCAL = 64;
+
+/** In characters, which one can write into a URL and read in a listing. */
+const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._@+-]{0,63}$/u;
+
+/**
+ * A name to sign in with, its letters composed and its spaces single.
+ * @throws LadingError `validation_failed`
+ */
+export function checkUsername(username: string): string {
+  const name = composedName(username);
+  if (USERNAME.test(name)) return name;
+  throw new LadingError(
+    'validation_failed',
+    'The username must be 1 to 64 letters and digits, with spaces and . _ @ + - between them.',
+  );
+}
+
+/** What nobody sees: controls, marks of direction, halves of characters. */
+const INVISIBLE = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
+/** Dot-atoms (RFC 5322 §3.2.3), letters of every script (RFC 6531); no quoted forms. */
+const LOCAL = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u;
+const LABEL = /^(?!-)[\p{L}\p{M}\p{N}-]{1,63}(?<!-)$/u;
+
+/**
+ * The address in the form that is compared and kept.
+ * @throws LadingError `validation_failed`
+ */
+export function checkEmail(email: string): string {
+  const address = normalizeEmail(email);
+  const at = address.lastIndexOf('@');
+  const local = address.slice(0, Math.max(at, 0));
+  const labels = address.slice(at + 1).split('.');
+  const fits = address.length <= MOST_EMAIL && local.length <= MOST_LOCAL;
+  if (fits && LOCAL.test(local) && labels.length >= 2 && labels.every((label) => LABEL.test(label))) return address;
+  throw new LadingError('validation_failed', 'The e-mail address is not valid; it should look like name@example.org.');
+}
+
+/**
+ * A name or a surname without spaces around it, its letters composed.
+ * @param field what to call it in the error
+ * @throws LadingError `validation_failed`
+ */
+export function checkPersonalName(name: string, field: 'name' | 'surname'): string {
+  const text = composedName(name.trim());
+  const { length } = [...text];
+  if (length >= 1 && length <= MOST_NAME && !INVISIBLE.test(text)) return text;
+  throw new LadingError(
+    'validation_failed',
+    `The ${field} must be 1 to ${MOST_NAME} characters without line breaks and other control characters.`,
+  );
+}

@@ -1,0 +1,58 @@
+/** What the server needs of its machine before it starts: descriptors and memory. */
+import { totalmem } from 'node:os';
+import { MIB } from '../protocol/sizes.ts';
+import { descriptorLimit } from './descriptors.ts';
+
+/** Files of its own, threads and a few connections. */
+const LEAST_DESCRIPTORS = 256;
+const GOOD_DESCRIPTORS = 4096;
+/** The program itself, its threads and what they hold for a moment. */
+const LEAST_BYTES = 192 * MIB;
+
+export interface Room {
+  /** Descriptors that may be open; null: any number. */
+  descriptors: number | null;
+  /** Bytes of memory. */
+  memory: number;
+}
+
+/** What the system gives this process, the limit of a control group included. */
+export function roomHere(): Room {
+  const group = process.constrainedMemory() || Number.POSITIVE_INFINITY;
+  return { descriptors: descriptorLimit(), memory: Math.min(totalmem(), group) };
+}
+
+/**
+ * @param bufferBytes LADING_BUFFER_BYTES; downloads may hold half as much again
+ * @returns `refusal`: a line that says why the server cannot run; `warnings`: lines about what it will lack
+ */
+export function checkRoom(
+  { descriptors, memory }: Room,
+  bufferBytes: number,
+): { refusal: string | null; warnings: string[] } {
+  const warnings: string[] = [];
+  if (descriptors !== null && descriptors < LEAST_DESCRIPTORS) {
+    const refusal = `the system lets this process open ${descriptors} files and connections; it needs ${LEAST_DESCRIPTORS} at least, and one more for each connection: raise the limit (ulimit -n, LimitNOFILE)`;
+    return { refusal, warnings };
+  }
+  if (memory < LEAST_BYTES) {
+    const refusal = `there are ${inMib(memory)} of memory; the server needs ${inMib(LEAST_BYTES)} at least, and LADING_BUFFER_BYTES and half as much again for transfers`;
+    return { refusal, warnings };
+  }
+  if (descriptors !== null && descriptors < GOOD_DESCRIPTORS) {
+    warnings.push(
+      `the system lets this process open only ${descriptors} files and connections: raise the limit (ulimit -n, LimitNOFILE) for more`,
+    );
+  }
+  const wanted = LEAST_BYTES + bufferBytes * 1.5;
+  if (memory < wanted) {
+    warnings.push(
+      `there are ${inMib(memory)} of memory, and LADING_BUFFER_BYTES allows so much for transfers that ${inMib(wanted)} may be needed: set it lower`,
+    );
+  }
+  return { refusal: null, warnings };
+}
+
+function inMib(bytes: number): string {
+  return `${Math.floor(bytes / MIB)} MiB`;
+}

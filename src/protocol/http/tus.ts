@@ -1,0 +1,147 @@
+/** The header fields of tus 1.0.0 (protocol of 2016-03-25): https://tus.io/protocols/resumable-upload */
+import { LadingError } from '../../errors.ts';
+import { decodeName } from '../names.ts';
+import type { HashAlgorithm } from './digests.ts';
+
+export const TUS_VERSION = '1.0.0';
+export const TUS_EXTENSIONS = [
+  'creation',
+  'creation-with-upload',
+  'creation-defer-length',
+  'expiration',
+  'checksum',
+  'checksum-trailer',
+  'termination',
+  'concatenation',
+  'concatenation-unfinished',
+] as const;
+/** Names of tus, and ours. */
+const CHECKSUMS = {
+  sha1: ['sha-1', 20],
+  sha256: ['sha-256', 32],
+  sha512: ['sha-512', 64],
+  md5: ['md5', 16],
+  crc32: ['crc32', 4],
+} as const satisfies Record<string, [HashAlgorithm | 'crc32', number]>;
+export const TUS_CHECKSUMS = Object.keys(CHECKSUMS);
+export const TUS_TYPE = 'application/offset+octet-stream';
+
+/** Pairs that one may give. */
+const MOST_PAIRS = 64;
+
+/**
+ * A number of bytes, or null when the field is absent: "a non-negative integer".
+ * @throws LadingError `invalid_request` for anything else than digits, and what no file can have
+ */
+export function parseBytes(field: string, value: string | string[] | undefined): number | null {
+  if (value === undefined) return null;
+  const bytes = typeof value === 'string' && /^\d{1,16}$/.test(value) ? Number(value) : Number.NaN;
+  if (Number.isSafeInteger(bytes)) return bytes;
+  throw new LadingError('invalid_request', `${field} must be a whole number of bytes.`);
+}
+
+/**
+ * What a creation says of the size: `Upload-Length`, or null for `Upload-Defer-Length: 1`.
+ * @throws LadingError `invalid_request` unless it is exactly one of the two
+ */
+export function parseSize(headers: Record<string, string | string[] | undefined>): number | null {
+  const size = parseBytes('Upload-Length', headers['upload-length']);
+  const defer = headers['upload-defer-length'];
+  // "The Upload-Defer-Length … value MUST be 1", and "the Client MUST set either Upload-Length or Upload-Defer-Length".
+  if (defer !== undefined && defer !== '1')
+    throw new LadingError('invalid_request', 'Upload-Defer-Length can be 1 only.');
+  if ((size === null) === (defer === undefined)) {
+    throw new LadingError('invalid_request', 'Send either Upload-Length or Upload-Defer-Length: 1.');
+  }
+  return size;
+}
+
+/**
+ * `Upload-Metadata`: pairs of a key and a Base64 value, which may be missing.
+ * @throws LadingError `invalid_request` when it is malformed, or a key comes twice
+ */
+export function parseMetadata(value: string | undefined): Map<string, Uint8Array> {
+  const pairs = new Map<string, Uint8Array>();
+  if (value === undefined || value.trim() === '') return pairs;
+  for (const pair of value.split(',')) {
+    const [, key = '', encoded = ''] = /^ *([!-+\--~]+)(?: ([A-Za-z0-9+/]*={0,2}))? *$/.exec(pair) ?? [];
+    if (key === '' || encoded.replace(/=+$/, '').length % 4 === 1) throw malformed('is not pairs of a key and Base64');
+    // "All keys MUST be unique."
+    if (pairs.has(key)) throw malformed('names a key twice');
+    if (pairs.size === MOST_PAIRS) throw malformed(`has more than ${MOST_PAIRS} pairs`);
+    pairs.set(key, bytesOfBase64(encoded));
+  }
+  return pairs;
+}
+
+function malformed(how: string): LadingError {
+  return new LadingError('invalid_request', `Upload-Metadata ${how}.`);
+}
+
+/** The first of these keys that has a value; null when none has. */
+function firstOf(pairs: ReadonlyMap<string, Uint8Array>, keys: readonly string[]): Uint8Array | null {
+  for (const key of keys) {
+    const bytes = pairs.get(key);
+    if (bytes && bytes.length > 0) return bytes;
+  }
+  return null;
+}
+
+/** The first of these keys that has a value, as text; null when none has. */
+export function textOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
+  const bytes = firstOf(pairs, keys);
+  return bytes && new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+}
+
+/** As `textOf`, for names. Throws `invalid_name` for what is no UTF-8. */
+export function nameOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
+  const bytes = firstOf(pairs, keys);
+  return bytes && decodeName(bytes);
+}
+
+/** A checksum as the client gave it. */
+export interface TusChecksum {
+  algorithm: HashAlgorithm | 'crc32';
+  value: Uint8Array;
+}
+
+/**
+ * `Upload-Checksum`: the name of an algorithm and a Base64 value.
+ * @throws LadingError `invalid_request` for an unknown algorithm, or what is no value of it
+ */
+export function parseChecksum(value: string): TusChecksum {
+  const [, name = '', encoded = ''] = /^([\w-]+) ([A-Za-z0-9+/]+={0,2})$/.exec(value.trim()) ?? [];
+  const known = Object.entries(CHECKSUMS).find(([word]) => word === name.toLowerCase());
+  // "The Server MUST respond with … 400 Bad Request if the checksum algorithm is not supported by the server."
+  if (!known)
+    throw new LadingError('invalid_request', `Upload-Checksum is one of ${TUS_CHECKSUMS.join(', ')}, and Base64.`);
+  const [algorithm, length] = known[1];
+  const bytes = encoded.length % 4 === 1 ? null : bytesOfBase64(encoded);
+  if (bytes?.length !== length)
+    throw new LadingError('invalid_request', `Upload-Checksum is not the Base64 of ${length} bytes.`);
+  return { algorithm, value: bytes };
+}
+
+/** What `Upload-Concat` makes of an upload: a piece, or a file made of the pieces at these addresses (the last part of their paths). */
+export type TusConcat = { kind: 'partial' } | { kind: 'final'; addresses: string[]; said: string };
+
+/** @throws LadingError `invalid_request` when it is neither `partial` nor `final;` and some addresses */
+export function parseConcat(value: string): TusConcat {
+  if (value === 'partial') return { kind: 'partial' };
+  const [, list = ''] = /^final;\s*(\S.*)$/.exec(value) ?? [];
+  if (list === '') {
+    throw new LadingError(
+      'invalid_request',
+      'Upload-Concat is "partial", or "final;" and the uploads to put together.',
+    );
+  }
+  const addresses = list.split(/ +/).map((url) => {
+    const path = url.split(/[?#]/, 1)[0] ?? '';
+    return path.slice(path.lastIndexOf('/') + 1);
+  });
+  return { kind: 'final', addresses, said: value };
+}
+
+function bytesOfBase64(encoded: string): Uint8Array {
+  return Uint8Array.from(atob(encoded.replace(/=+$/, '')), (character) => character.charCodeAt(0));
+}

@@ -1,0 +1,180 @@
+/** OAuth 2.0 for clients on the wire: RFC 6749 (tokens), 7009 (revocation), 7662 (introspection). */
+import Type, { type Static } from 'typebox';
+import { Role } from '../files.ts';
+import { PlainTime, Seconds, Text, Words } from '../parts.ts';
+
+export const OAUTH_ERRORS = [
+  'invalid_request',
+  'invalid_client',
+  'invalid_grant',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'temporarily_unavailable',
+  'server_error',
+] as const;
+export type OAuthErrorCode = (typeof OAUTH_ERRORS)[number];
+
+export const OAuthRefusal = Type.Object(
+  {
+    error: Words(OAUTH_ERRORS, {
+      description:
+        'RFC 6749 §5.2. temporarily_unavailable: try again after Retry-After (429: too many failed sign-ins; 503: too busy).',
+    }),
+    error_description: Text('What is wrong, in words.'),
+    message: Text('The same, for programs of older servers.'),
+  },
+  { title: 'OAuthRefusal', description: 'RFC 6749 §5.2.' },
+);
+export type OAuthRefusal = Static<typeof OAuthRefusal>;
+
+/** A client says who it is by these or by HTTP Basic, never by both (RFC 6749 §2.3). */
+const CREDENTIALS = {
+  client_id: Type.Optional(Text("The client's id, unless it is in Authorization: Basic.")),
+  client_secret: Type.Optional(Text("The client's secret, unless it is in Authorization: Basic.")),
+};
+
+export const GRANT_TYPES = ['client_credentials', 'refresh_token'] as const;
+
+export const GrantRequest = Type.Object(
+  {
+    // Not an enumeration: an unknown one has an answer of its own.
+    grant_type: Type.Optional(Text(`${GRANT_TYPES.join(' or ')}.`)),
+    refresh_token: Type.Optional(Text('For grant_type=refresh_token; works once, unless LADING_COMPAT has audio-ftp.')),
+    scope: Type.Optional(
+      Text('What the tokens shall be limited to, with spaces between; read and write are short for those of files.'),
+    ),
+    ...CREDENTIALS,
+  },
+  // RFC 6749 §3.2: unknown parameters are ignored.
+  {
+    title: 'GrantRequest',
+    description: 'Sent as application/x-www-form-urlencoded.',
+    additionalProperties: true,
+  },
+);
+export type GrantRequest = Static<typeof GrantRequest>;
+
+export const GrantReply = Type.Object(
+  {
+    access_token: Text('Send it as Authorization: Bearer <token>.'),
+    refresh_token: Text(
+      'For the next tokens; works once, and using it a second time ends the sign-in. With LADING_COMPAT=audio-ftp it stays the same.',
+    ),
+    token_type: Words(['bearer']),
+    expires_in: Seconds('Seconds until the access token expires.'),
+    refresh_expires_in: Seconds('Seconds until the refresh token expires.'),
+    expires_at: PlainTime('When the access token expires.'),
+    access_token_expires_at: PlainTime('The same.'),
+    refresh_token_expires_at: PlainTime('When the refresh token expires.'),
+    scope: Type.Optional(Text('What the access token is limited to; absent: whatever the client may do.')),
+  },
+  { title: 'GrantReply' },
+);
+export type GrantReply = Static<typeof GrantReply>;
+
+/** Of revocation and introspection. The hint is looked at by nobody: a token shows what it is. */
+export const TokenQuestion = Type.Object(
+  {
+    token: Type.Optional(Text('An access token, a refresh token or an API token. Required.')),
+    token_type_hint: Type.Optional(Text('access_token or refresh_token; of no consequence.')),
+    ...CREDENTIALS,
+  },
+  // RFC 7009 §2.1 and RFC 7662 §2.1 allow parameters of others.
+  {
+    title: 'TokenQuestion',
+    description: 'Sent as application/x-www-form-urlencoded.',
+    additionalProperties: true,
+  },
+);
+export type TokenQuestion = Static<typeof TokenQuestion>;
+
+/** The reply to a revocation. RFC 7009 §2.2 gives it no content; older programs read the words. */
+export const Revoked = Type.Object({ message: Text('For people.') }, { title: 'Revoked' });
+export type Revoked = Static<typeof Revoked>;
+
+export const Introspection = Type.Object(
+  {
+    active: Type.Boolean({
+      description: 'False, and nothing else, for a token that is not valid or that you may not see.',
+    }),
+    scope: Type.Optional(Text('What it may do now.')),
+    client_id: Type.Optional(Text('The client that it was given to, if not to a person.')),
+    username: Type.Optional(Text("The client's id, or the person's e-mail address.")),
+    token_type: Type.Optional(Text('bearer, of what opens something: access tokens and API tokens.')),
+    exp: Type.Optional(Seconds('When it expires, since the epoch; absent: when it is revoked.')),
+    iat: Type.Optional(Seconds('When it was made, since the epoch.')),
+    sub: Type.Optional(Text('Id of the client or the person.')),
+    aud: Type.Optional(Text('Of an access token.')),
+    iss: Type.Optional(Text('Of an access token.')),
+    jti: Type.Optional(Text('Id of an access token or an API token.')),
+  },
+  { title: 'Introspection', description: 'RFC 7662 §2.2.' },
+);
+export type Introspection = Static<typeof Introspection>;
+
+export const Verified = Type.Object(
+  {
+    status: Words(['success']),
+    message: Text('The same in words.'),
+    client_id: Text('Id of the client, or of the person, whom the token was given to.'),
+    role: Role,
+    tenant: Text('Id of the tenant.'),
+    kind: Words(['device', 'person', 'token']),
+    scopes: Type.Array(Type.String(), { description: 'What the token may do.' }),
+    whole: Type.Boolean({ description: 'It may do all that the role may, and not only what its scopes name.' }),
+  },
+  { title: 'Verified' },
+);
+export type Verified = Static<typeof Verified>;
+
+const List = (description: string) => Type.Array(Type.String(), { description });
+
+export const AuthorizationServer = Type.Object(
+  {
+    issuer: Text('This server.'),
+    token_endpoint: Text('For tokens.'),
+    revocation_endpoint: Text('To revoke them (RFC 7009).'),
+    introspection_endpoint: Text('To ask what they are worth (RFC 7662).'),
+    jwks_uri: Text('The public keys that verify access tokens.'),
+    scopes_supported: List('What tokens can be limited to.'),
+    response_types_supported: List('None: there is no authorization endpoint.'),
+    grant_types_supported: List('At the token endpoint.'),
+    token_endpoint_auth_methods_supported: List('How clients say who they are.'),
+    revocation_endpoint_auth_methods_supported: List('How clients say who they are.'),
+    introspection_endpoint_auth_methods_supported: List('How clients say who they are.'),
+    service_documentation: Text('For people.'),
+  },
+  { title: 'AuthorizationServer', description: 'RFC 8414 §2.' },
+);
+export type AuthorizationServer = Static<typeof AuthorizationServer>;
+
+export const ProtectedResource = Type.Object(
+  {
+    resource: Text('This server.'),
+    authorization_servers: List('Who gives tokens for it: itself.'),
+    scopes_supported: List('What tokens can be limited to.'),
+    bearer_methods_supported: List('Where tokens are looked for.'),
+    resource_documentation: Text('For people.'),
+  },
+  { title: 'ProtectedResource', description: 'RFC 9728 §2.' },
+);
+export type ProtectedResource = Static<typeof ProtectedResource>;
+
+export const JwkSet = Type.Object(
+  {
+    keys: Type.Array(
+      Type.Object({
+        kty: Text('OKP or RSA.'),
+        kid: Text('Stands in the header of the tokens that it verifies.'),
+        alg: Words(['EdDSA', 'RS256']),
+        use: Words(['sig']),
+        crv: Type.Optional(Text('Ed25519, of an OKP key.')),
+        x: Type.Optional(Text('Of an OKP key.')),
+        n: Type.Optional(Text('Of an RSA key.')),
+        e: Type.Optional(Text('Of an RSA key.')),
+      }),
+    ),
+  },
+  { title: 'JwkSet', description: 'RFC 7517 §5.' },
+);
+export type JwkSet = Static<typeof JwkSet>;

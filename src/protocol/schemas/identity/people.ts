@@ -1,0 +1,172 @@
+/** People on the wire: /v1/auth and /v1/user. What they say of themselves is checked more closely where it is taken. */
+import Type, { type Static } from 'typebox';
+import { Role } from '../files.ts';
+import { Nullable, Seconds, Text, Time } from '../parts.ts';
+
+const Email = Type.String({ maxLength: 320, description: 'The e-mail address, at most 254 characters.' });
+const Name = Type.String({ maxLength: 400, description: 'The given name, 1 to 100 characters.' });
+const Surname = Type.String({ maxLength: 400, description: 'The family name, 1 to 100 characters.' });
+const NoSurname = Type.Optional(
+  Nullable(Type.String({ maxLength: 400, description: 'The family name, at most 100 characters.' })),
+);
+const Password = Type.String({
+  maxLength: 1024,
+  description: 'The password: 8 to 128 characters, not common, not easy to guess.',
+});
+const Again = Type.String({ maxLength: 1024, description: 'The same password once more.' });
+const Tenant = Type.Optional(
+  Type.String({
+    maxLength: 63,
+    description: 'Id of the tenant that the person belongs to; the default one without it.',
+  }),
+);
+
+export const Person = Type.Object(
+  {
+    id: Text("The person's id."),
+    email: Nullable(Text('The e-mail address, in lower case; null when there is none.')),
+    name: Text('The given name.'),
+    surname: Text('The family name; empty when none was given.'),
+    is_admin: Type.Boolean({ description: 'True for the roles admin and root.' }),
+    role: Role,
+    tenant: Text('Id of the tenant.'),
+    username: Type.Optional(Text('Of an ops or client account: the name it signs in with.')),
+    account_kind: Type.Optional(Text('Of such an account: ops or client.')),
+    created_at: Time('When the account was made.'),
+    last_used: Nullable(Time('When they last asked for something.')),
+    disabled: Type.Optional(Type.Boolean({ description: 'True: they may do nothing until they are enabled again.' })),
+  },
+  { title: 'Person' },
+);
+export type Person = Static<typeof Person>;
+
+export const SignedIn = Type.Object(
+  {
+    access_token: Text('Send it as Authorization: Bearer <token>; browsers have it as a cookie too.'),
+    refresh_token: Text('Good for one POST /v1/auth/refresh; browsers have it as a cookie too.'),
+    token_type: Type.Unsafe<'bearer'>({ type: 'string', enum: ['bearer'] }),
+    expires_in: Seconds('Seconds until the access token expires.'),
+    refresh_expires_in: Seconds('Seconds until the refresh token expires.'),
+    access_token_expires_at: Time('When the access token runs out.'),
+    refresh_token_expires_at: Time('When the refresh token runs out.'),
+    user: Person,
+    // Programs that read the person at the top find them there.
+    ...Type.Pick(Person, ['id', 'name', 'surname', 'email', 'is_admin']).properties,
+  },
+  { title: 'SignedIn', description: 'Who signed in, and the tokens that show it.' },
+);
+export type SignedIn = Static<typeof SignedIn>;
+
+export const Registration = Type.Object(
+  { name: Name, surname: NoSurname, email: Email, password: Password, password2: Again },
+  { title: 'Registration' },
+);
+export type Registration = Static<typeof Registration>;
+
+export const Login = Type.Object(
+  {
+    email: Type.String({ maxLength: 320, description: 'The e-mail address.' }),
+    password: Type.String({ maxLength: 1024, description: 'The password.' }),
+    tenant: Tenant,
+    // Programs send the document that they registered with.
+    name: Type.Optional(Name),
+    surname: NoSurname,
+    password2: Type.Optional(Again),
+  },
+  { title: 'Login', description: 'name, surname and password2 are of no consequence.' },
+);
+export type Login = Static<typeof Login>;
+
+/** Of refresh and logout. */
+export const RefreshToken = Type.Object(
+  {
+    refresh_token: Type.Optional(
+      Nullable(Type.String({ maxLength: 200, description: 'Without it the cookie counts.' })),
+    ),
+  },
+  { title: 'RefreshToken' },
+);
+export type RefreshToken = Static<typeof RefreshToken>;
+
+export const OwnChange = Type.Object(
+  {
+    name: Type.Optional(Nullable(Name)),
+    surname: Type.Optional(Nullable(Surname)),
+    password: Type.Optional(Nullable(Password)),
+    password2: Type.Optional(Nullable(Again)),
+    old_password: Type.Optional(
+      Nullable(Type.String({ maxLength: 1024, description: 'The password until now; needed with password.' })),
+    ),
+  },
+  { title: 'OwnChange', description: 'What is absent or null stays. A new password ends all sign-ins, this one too.' },
+);
+export type OwnChange = Static<typeof OwnChange>;
+
+export const NewPerson = Type.Object(
+  {
+    name: Name,
+    surname: NoSurname,
+    email: Email,
+    password: Password,
+    password2: Type.Optional(Again),
+    role: Type.Optional(Role),
+  },
+  { title: 'NewPerson', description: 'The role is client unless another one is given.' },
+);
+export type NewPerson = Static<typeof NewPerson>;
+
+const Asked = (maxLength: number, description: string) =>
+  Type.Optional(Type.Union([Type.String({ maxLength }), Type.Number(), Type.Null()], { description }));
+
+/** At least one of them; null is as absent, a number as its text. */
+export const WhichPerson = Type.Object(
+  {
+    id: Asked(64, "The person's id."),
+    email: Asked(320, 'The e-mail address.'),
+    name: Asked(400, 'The given name.'),
+    surname: Asked(400, 'The family name.'),
+  },
+  { title: 'WhichPerson', description: 'All that is given must fit; of several people the oldest account counts.' },
+);
+export type WhichPerson = Static<typeof WhichPerson>;
+
+export const PersonChange = Type.Object(
+  {
+    name: Type.Optional(Name),
+    surname: Type.Optional(Surname),
+    email: Type.Optional(Email),
+    role: Type.Optional(Role),
+    password: Type.Optional(Password),
+    password2: Type.Optional(Again),
+    disabled: Type.Optional(
+      Type.Boolean({ description: 'True: they may do nothing from now on, and all sign-ins end; their files stay.' }),
+    ),
+    end_sessions: Type.Optional(Type.Boolean({ description: 'True: all their sign-ins end.' })),
+  },
+  { title: 'PersonChange', description: 'What is absent stays. A new role or password ends all sign-ins.' },
+);
+export type PersonChange = Static<typeof PersonChange>;
+
+export const PersonKey = Type.Object({ pk: Text("The person's id.") }, { title: 'PersonKey' });
+export type PersonKey = Static<typeof PersonKey>;
+
+export const PeopleQuery = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'People on a page at most.' }),
+    ),
+    cursor: Type.Optional(Type.String({ maxLength: 64, description: 'next_cursor of the page before.' })),
+    tenant: Type.Optional(Type.String({ maxLength: 63, description: 'Another tenant; for root.' })),
+  },
+  { title: 'PeopleQuery' },
+);
+export type PeopleQuery = Static<typeof PeopleQuery>;
+
+export const PeopleList = Type.Object(
+  {
+    users: Type.Array(Person),
+    next_cursor: Nullable(Text('Send it as cursor for the next page; null on the last one.')),
+  },
+  { title: 'PeopleList', description: 'Oldest first.' },
+);
+export type PeopleList = Static<typeof PeopleList>;

@@ -1,0 +1,22 @@
+/** Every setting of the server, in one table: parsing, `--help` and docs/settings.md come from it. */
+import { BASICS } from './table/basics.ts';
+import { CALLS } from './table/calls.ts';
+import { DELIVERY } from './table/delivery.ts';
+import { LIMITS } from './table/limits.ts';
+import { NETWORK } from './table/network.ts';
+import { RUNNING } from './table/running.ts';
+import { TOKENS } from './table/tokens.ts';
+import { UPLOADS } from './table/uploads.ts';
+
+export type { Kind, KindTypes, Setting } from './setting.ts';
+
+export const SETTINGS = [
+  ...BASICS,
+  ...TOKENS,
+  ...UPLOADS,
+  ...LIMITS,
+  ...NETWORK,
+  ...DELIVERY,
+  ...CALLS,
+  ...RUNNING,
+] as const;

@@ -1,0 +1,177 @@
+/**
+ * Is the data directory still where it was, and still this server's?
+ *
+ * A person may move it, unmount what it lies on, or start another server in its place. A path then leads to nothing or to somebody else's
+ * files, and "there is no such file" is not a fact about the file any more. The lock tells the difference: it carries a number of this
+ * server's own. The folders in it are watched too: one of them may be moved by itself, or something be mounted over it. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
+ * are open already go on, for they are still those of the directory that was moved.
+ */
+import { codeOf, type Disk, failureToWrite, freeBytes, mayWrite } from '../io/disk.ts';
+import { identityOf } from './lock.ts';
+
+/** `full`: less room than an upload needs. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
+export type Condition = 'ok' | 'full' | 'unwritable' | 'lost';
+
+/** Less than this, in bytes, is no room for an upload. */
+const LEAST_ROOM = 4 * 1024 * 1024;
+
+/** The system's codes for a disk, a quota or a file that can take no more. */
+export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
+/** Errors of a watched disk that say "no such file", and who can tell whether that is believable. */
+const origins = new WeakMap<Error, Presence>();
+
+export interface PresenceOptions {
+  /** The folder whose free room counts. */
+  root: string;
+  /** Name of a file on it that nobody else uses: whether it can be made is looked at now and then. */
+  probe: string;
+  /** True while the lock at its path is this server's. Rejects when that cannot be found out. */
+  isMine(): Promise<boolean>;
+}
+
+export class Presence {
+  readonly #root: string;
+  readonly #probe: string;
+  readonly #isMine: () => Promise<boolean>;
+  /** Bytes; null while unknown. */
+  #free: number | null = null;
+  #condition: Condition = 'ok';
+  #looking: Promise<void> | null = null;
+  /** Folders that must stay the ones they are: the path → which one it is. */
+  readonly #folders = new Map<string, string>();
+  #tellLost: () => void = () => {};
+  /** Resolves when the directory is lost; else never. */
+  readonly lost: Promise<void>;
+
+  constructor({ root, probe, isMine }: PresenceOptions) {
+    this.#root = root;
+    this.#probe = probe;
+    this.#isMine = isMine;
+    this.lost = new Promise((resolve) => {
+      this.#tellLost = resolve;
+    });
+  }
+
+  get condition(): Condition {
+    return this.#condition;
+  }
+
+  /** Room on the disk in bytes, as the last beat found it; null while unknown. */
+  get free(): number | null {
+    return this.#free;
+  }
+
+  get isLost(): boolean {
+    return this.#condition === 'lost';
+  }
+
+  /** From now on the folders must stay the ones that they are. */
+  async watch(folders: readonly string[]): Promise<void> {
+    for (const folder of folders) {
+      const identity = await identityOf(folder);
+      if (identity !== null) this.#folders.set(folder, identity);
+    }
+  }
+
+  /** Looks at the lock and the folders now; calls at the same time share one look. Throws ESTALE when the directory is lost. */
+  async confirm(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null;
+    });
+    await this.#looking;
+    if (this.isLost) throw stale();
+  }
+
+  /** The same for the lock and the folders above a path alone, for what is asked often. */
+  async confirmAbove(path: string): Promise<void> {
+    const above = [...this.#folders].filter(([folder]) => path.startsWith(`${folder}/`));
+    if (!(await this.#areThere(above))) this.#lose();
+    if (!this.isLost && !(await this.#isMine().catch(() => true))) this.#lose();
+    if (this.isLost) throw stale();
+  }
+
+  /** Looks how much room there is. */
+  async measure(): Promise<void> {
+    this.#free = await freeBytes(this.#root).catch(() => null);
+  }
+
+  /** After each beat of the lock. `failed`: the beat could not be written. */
+  async beat(failed: boolean): Promise<void> {
+    await this.confirm().catch(() => undefined);
+    if (this.isLost) return;
+    await this.measure();
+    const free = this.#free;
+    const failure = failed ? null : await failureToWrite(this.#probe);
+    const writable = await mayWrite(this.#folders.keys());
+    if (this.isLost) return;
+    if (failed || !writable || (failure !== null && !FULL.has(failure) && failure !== 'ENOENT'))
+      this.#condition = 'unwritable';
+    else if (failure !== null && FULL.has(failure)) this.#condition = 'full';
+    else this.#condition = free !== null && free < LEAST_ROOM ? 'full' : 'ok';
+  }
+
+  async #look(): Promise<void> {
+    if (this.isLost) return;
+    // A look that fails proves nothing; the next one may succeed.
+    const mine = await this.#isMine().catch(() => true);
+    if (!mine || !(await this.#areThere([...this.#folders]))) this.#lose();
+  }
+
+  async #areThere(folders: readonly (readonly [path: string, identity: string])[]): Promise<boolean> {
+    const found = await Promise.all(
+      folders.map(async ([path, identity]) => (await identityOf(path).catch(() => identity)) === identity),
+    );
+    return found.every((one) => one);
+  }
+
+  #lose(): void {
+    if (this.isLost) return;
+    this.#condition = 'lost';
+    this.#tellLost();
+  }
+}
+
+/** Fails, and says so by its code. */
+function stale(): Error {
+  return Object.assign(new Error('the data directory was moved, replaced or unmounted'), { code: 'ESTALE' });
+}
+
+/** Throws ESTALE when `error` says "no such file" and the whole directory is lost; else does nothing. */
+export async function confirmAbsence(error: unknown): Promise<void> {
+  if (error instanceof Error) await origins.get(error)?.confirm();
+}
+
+/** The same disk, which touches no name once the directory is lost and makes no folder where the directory was. */
+export function watchedDisk(disk: Disk, presence: Presence): Disk {
+  const unlessLost = <T>(work: () => Promise<T>): Promise<T> => {
+    if (presence.isLost) return Promise.reject(stale());
+    return work().catch((error: unknown) => {
+      if (error instanceof Error && codeOf(error) === 'ENOENT') origins.set(error, presence);
+      throw error;
+    });
+  };
+  /** For names that were there a moment ago: that one is missing is rare, and must not pass for its removal. */
+  const change = (work: () => Promise<void>): Promise<void> =>
+    unlessLost(work).catch(async (error: unknown) => {
+      await confirmAbsence(error);
+      throw error;
+    });
+  return {
+    open: (path, mode, permissions) => unlessLost(() => disk.open(path, mode, permissions)),
+    close: (fd) => disk.close(fd),
+    read: (fd, into, position) => disk.read(fd, into, position),
+    write: (fd, bytes, position) => disk.write(fd, bytes, position),
+    size: (fd) => disk.size(fd),
+    truncate: (fd, size) => disk.truncate(fd, size),
+    datasync: (fd) => disk.datasync(fd),
+    // It makes the missing folders above, too: also those of a directory that is somewhere else now.
+    mkdir: (path) => unlessLost(() => presence.confirmAbove(path).then(() => disk.mkdir(path))),
+    readdir: (path) => unlessLost(() => disk.readdir(path)),
+    rename: (from, to) => change(() => disk.rename(from, to)),
+    link: (from, to) => change(() => disk.link(from, to)),
+    unlink: (path) => change(() => disk.unlink(path)),
+    rm: (path) => unlessLost(() => disk.rm(path)),
+    syncDir: (path) => change(() => disk.syncDir(path)),
+  };
+}

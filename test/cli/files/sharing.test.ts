@@ -1,0 +1,118 @@
+/** `lading share` and `lading grants` against a whole server. */
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { blobSource } from '../../../src/client/client.ts';
+import { connect } from '../../../src/client/node.ts';
+import { PASSWORD } from '../../support/product/people.ts';
+import { startServer } from '../../support/product/server.ts';
+import { jsonLines, runCli, temporaryFolder } from '../../support/servers/processes.ts';
+import { ALPHABET, put } from '../../support/wire/downloads.ts';
+
+test('share: create, use, list, revoke', async (t) => {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const lading = (args: readonly string[], input = '') =>
+    runCli(t, args, {
+      cwd: folder,
+      env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: server.client.token },
+      input,
+    });
+  await put(server, 'tapes/a b', 0, ALPHABET, { total_size: '26' });
+  const plain = await lading(['share', 'create', 'tapes/a b']);
+  assert.equal(plain.code, 0, plain.stderr);
+  const url = /^link +(\S+)$/m.exec(plain.stdout)?.[1] ?? '';
+  assert.equal(await (await fetch(url)).text(), ALPHABET.toString());
+
+  const options = ['--expires-in', '2h', '--max-downloads', '3', '--password-file', '-', '--json'];
+  const [made] = jsonLines((await lading(['share', 'create', 'tapes/a b', ...options], `${PASSWORD}\n`)).stdout);
+  assert.equal(Date.parse(String(made?.expires_at)) - Date.parse(String(made?.created_at)), 7_200_000);
+  assert.deepEqual([made?.max_downloads, made?.password], [3, true]);
+  const authorization = `Basic ${Buffer.from(`:${PASSWORD}`).toString('base64')}`;
+  assert.equal((await fetch(String(made?.url))).status, 401);
+  assert.equal((await fetch(String(made?.url), { headers: { authorization } })).status, 200);
+
+  const shown = await lading(['share', 'list', 'tapes/a b']);
+  assert.match(shown.stdout, /^SHARE +DOWNLOADS +PASSWORD +EXPIRES +MADE BY +FILE\n/);
+  assert.match(shown.stdout, new RegExp(`^${made?.share_id} +\\d of 3 +yes .* tapes/a b$`, 'm'));
+  assert.ok(!shown.stdout.includes(String(made?.token)));
+  assert.equal((await lading(['share', 'revoke', String(made?.share_id)])).code, 0);
+  assert.equal((await fetch(String(made?.url), { headers: { authorization } })).status, 404);
+  assert.equal((await lading(['share', 'revoke', String(made?.share_id)])).code, 4);
+  assert.equal((await lading(['share', 'create', 'none'])).code, 4);
+  assert.equal((await lading(['share', 'create', 'tapes/a b', '--max-downloads', '0'])).code, 2);
+  const weak = join(folder, 'weak');
+  await writeFile(weak, 'password\n');
+  assert.notEqual((await lading(['share', 'create', 'tapes/a b', '--password-file', weak])).code, 0);
+});
+
+test('grants: create, read as the grantee, list, revoke', async (t) => {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const other = await server.enrol();
+  const lading = (args: readonly string[], token = server.client.token) =>
+    runCli(t, args, {
+      cwd: folder,
+      env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
+    });
+  for (const name of ['a/1', 'b']) await put(server, name, 0, ALPHABET, { total_size: '26' });
+  const [made] = jsonLines((await lading(['grants', 'create', other.id, '--prefix', 'a/', '--json'])).stdout);
+  assert.deepEqual([made?.kind, made?.name, made?.grantee], ['prefix', 'a/', other.id]);
+  const single = await lading(['grants', 'create', other.id, '--file', 'b', '--expires-in', '1d']);
+  assert.match(single.stdout, /^file +b$/m);
+
+  const owner = ['--owner', server.client.id];
+  const listed = await lading(['ls', ...owner, '--json'], other.token);
+  const [{ files } = { files: [] }] = jsonLines(listed.stdout) as { files: { filename: string }[] }[];
+  assert.deepEqual(
+    files.map(({ filename }) => filename),
+    ['a/1', 'b'],
+  );
+  assert.match((await lading(['status', 'a/1', ...owner], other.token)).stdout, /^status +complete$/m);
+  assert.equal((await lading(['download', 'a/1', ...owner, '-o', 'got'], other.token)).code, 0);
+  assert.equal(await readFile(join(folder, 'got'), 'utf8'), ALPHABET.toString());
+
+  const shown = await lading(['grants', 'list'], other.token);
+  assert.match(shown.stdout, /^GRANT +OWNER +MAY READ +EXPIRES +FILES\n/);
+  assert.match(shown.stdout, new RegExp(`^${made?.grant_id} +${server.client.id} +${other.id} +never +a/\\*$`, 'm'));
+  assert.equal((await lading(['grants', 'revoke', String(made?.grant_id)])).code, 0);
+  assert.equal((await lading(['status', 'a/1', ...owner], other.token)).code, 3);
+  assert.equal((await lading(['grants', 'create', other.id])).code, 2);
+  assert.equal((await lading(['grants', 'create', other.id, '--file', 'b'])).code, 5);
+  assert.equal((await lading(['grants', 'create', 'nobody', '--file', 'b'])).code, 4);
+});
+
+test('who was granted files names their owner, and learns no other name', async (t) => {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const lading = (args: readonly string[], token: string) =>
+    runCli(t, args, {
+      cwd: folder,
+      env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
+    });
+  const admin = connect({ server: server.origin, token: server.admin.token });
+  t.after(() => admin.close());
+  const named = async (name: string) => {
+    const { client_id: id } = await admin.clients.create({ role: 'client', name });
+    const { token } = await admin.tokens.create({ user_id: id });
+    return { id, token };
+  };
+  const [camera, viewer, stranger] = [await named('camera-7'), await named('viewer'), await named('a stranger')];
+  const sender = connect({ server: server.origin, token: camera.token });
+  t.after(() => sender.close());
+  await sender.upload(blobSource(new Blob(['hello'])), { name: 'a/1' });
+  await sender.grants.create({ prefix: 'a/', grantee: viewer.id });
+
+  const list = await lading(['ls', '--owner', 'camera-7'], viewer.token);
+  assert.equal(list.code, 0, list.stderr);
+  assert.match(list.stdout, /a\/1$/m);
+  assert.equal((await lading(['download', 'a/1', '--owner', 'camera-7', '-o', '-'], viewer.token)).stdout, 'hello');
+  assert.equal((await lading(['__complete', 'who', 'cam', 'ls', '--owner'], viewer.token)).stdout, 'camera-7\n');
+  // Those who were granted nothing cannot tell a name from one that nobody has.
+  for (const who of ['camera-7', 'nobody at all']) {
+    assert.equal((await lading(['ls', '--owner', who], stranger.token)).code, 3, who);
+  }
+  const { given } = await sender.grants.list();
+  assert.doesNotMatch(JSON.stringify(given), /viewer/);
+});

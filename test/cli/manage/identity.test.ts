@@ -1,0 +1,315 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { seededFolder } from '../../support/product/identity.ts';
+import { sign, signIn, startServer, type TestServer } from '../../support/product/server.ts';
+import { jsonLines, runCli, temporaryFolder } from '../../support/servers/processes.ts';
+
+interface Place {
+  server: TestServer;
+  folder: string;
+  /** Runs `lading ARGS…`, as the administrator unless said otherwise. */
+  lading: (args: readonly string[], token?: string, input?: string) => ReturnType<typeof runCli>;
+  /** The same for a command that succeeds: its one JSON object. */
+  json: (args: readonly string[], token?: string, input?: string) => Promise<Record<string, unknown>>;
+}
+
+async function place(t: TestContext, dataDir?: string): Promise<Place> {
+  const server = await startServer(t, {}, {}, dataDir);
+  const folder = await temporaryFolder(t);
+  const lading: Place['lading'] = (args, token = server.admin.token, input = '') =>
+    runCli(t, args, {
+      cwd: folder,
+      env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
+      input,
+    });
+  const json: Place['json'] = async (args, token, input) => {
+    const { code, stdout, stderr } = await lading([...args, '--json'], token, input);
+    assert.equal(code, 0, stderr + stdout);
+    const [value, ...more] = jsonLines(stdout);
+    assert.ok(value !== undefined && more.length === 0, stdout);
+    return value;
+  };
+  return { server, folder, lading, json };
+}
+
+test('tokens: create, list, use, rotate, revoke', async (t) => {
+  const { server, lading, json } = await place(t);
+  const { client } = server;
+  const args = ['tokens', 'create', '--scope', 'read', 'files:write', '--expires-in', '30d', '--name', 'backup'];
+  const made = await json(args, client.token);
+  assert.deepEqual(made.scopes, ['read', 'files:write']);
+  const life = Date.parse(String(made.expires_at)) - Date.parse(String(made.created_at));
+  assert.equal(life, 30 * 86_400_000);
+  const token = String(made.token);
+  assert.equal((await lading(['ls'], token)).code, 0, 'it is good for the other commands');
+  assert.equal((await lading(['tokens', 'create'], token)).code, 3, 'but not for making more');
+
+  const { tokens } = await json(['tokens', 'list'], client.token);
+  assert.ok(Array.isArray(tokens) && tokens.length === 1 && !JSON.stringify(tokens).includes(token));
+  const shown = await lading(['tokens', 'list'], client.token);
+  assert.match(shown.stdout, /^TOKEN +OWNER +SCOPES +USES +LAST USED +EXPIRES +NAME\n/);
+  assert.match(shown.stdout, new RegExp(`^${made.token_id} +${client.id} +read files:write +\\d+ .* backup$`, 'm'));
+
+  const next = await json(['tokens', 'rotate', String(made.token_id)], client.token);
+  assert.equal((await lading(['ls'], token)).code, 3);
+  assert.equal((await lading(['ls'], String(next.token))).code, 0);
+  assert.deepEqual(await json(['tokens', 'revoke', String(made.token_id)], client.token), { revoked: made.token_id });
+  assert.equal((await lading(['ls'], String(next.token))).code, 3);
+  assert.equal((await lading(['tokens', 'revoke', String(made.token_id)], client.token)).code, 0, 'it may come again');
+  assert.equal((await lading(['tokens', 'revoke', '0123456789abcdef'], client.token)).code, 4);
+
+  const revoked = await lading(['tokens', 'list', '--revoked'], client.token);
+  assert.match(revoked.stdout, new RegExp(`^${made.token_id} .* revoked +backup$`, 'm'));
+
+  const theirs = await json(['tokens', 'create', '--user', client.id]);
+  assert.deepEqual([theirs.user_id, theirs.scopes], [client.id, ['read', 'write']]);
+  assert.equal((await lading(['tokens', 'create', '--user', `${client.id}x`])).code, 4, 'a typing error');
+  const people = await lading(['tokens', 'create', '--user', client.id]);
+  assert.match(people.stdout, /^token +lat_\S+$/m);
+  assert.match(people.stdout, /not shown again/);
+  assert.equal(((await json(['tokens', 'list', '--user', client.id])).tokens as object[]).length, 2);
+  assert.equal((await lading(['tokens', 'list', '--user', server.admin.id], client.token)).code, 3);
+  assert.equal((await lading(['tokens', 'create', '--expires-in', 'soon'])).code, 2);
+  assert.equal((await lading(['tokens', 'create', '--scope', 'everything'])).code, 1);
+});
+
+test('users: create with the password from a file or standard input, list, delete', async (t) => {
+  const { server, folder, lading, json } = await place(t);
+  const password = 'correct horse 7 battery staple';
+  await writeFile(join(folder, 'password'), `${password}\n`);
+  const who = ['users', 'create', '--name', 'Ada', '--surname', 'Byron'];
+  const made = await json([...who, '--email', 'Ada@Example.org', '--password-file', 'password']);
+  assert.deepEqual([made.email, made.role], ['ada@example.org', 'client']);
+  const admin = await json(
+    [...who, '--admin', '--email', 'boss@example.org', '--password-file', '-'],
+    undefined,
+    password,
+  );
+  assert.equal(admin.role, 'admin');
+  assert.ok(!JSON.stringify([made, admin]).includes(password));
+  const login = (email: string, given: string): Promise<Response> =>
+    fetch(`${server.origin}/v1/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ email, password: given }),
+    });
+  for (const email of ['ada@example.org', 'boss@example.org']) assert.equal((await login(email, password)).status, 200);
+  assert.equal((await login('ada@example.org', `${password}!`)).status, 401);
+
+  const { users } = await json(['users', 'list']);
+  assert.deepEqual((users as { email: string }[]).map(({ email }) => email).sort(), [
+    'ada@example.org',
+    'boss@example.org',
+  ]);
+  assert.match((await lading(['users', 'list'])).stdout, /^USER +EMAIL +ROLE +LAST USED +NAME\n/);
+  assert.deepEqual(await json(['users', 'delete', 'ADA@example.org']), { deleted: made.id });
+  assert.deepEqual(await json(['users', 'delete', String(admin.id)]), { deleted: admin.id });
+  assert.equal((await login('ada@example.org', password)).status, 401);
+  assert.equal((await lading(['users', 'delete', 'ada@example.org'])).code, 4);
+
+  const code = async (args: string[], token?: string) => (await lading(args, token)).code;
+  const file = ['--password-file', 'password'];
+  assert.equal(await code([...who, '--email', 'c@example.org']), 2, 'nobody to ask for the password');
+  assert.equal(await code([...who, ...file]), 2, 'nor for the address');
+  assert.equal(await code([...who, '--email', 'c@example.org', '--password-file', 'absent']), 2);
+  assert.equal(await code([...who, '--email', 'c@example.org', '--admin', '--role', 'ops', ...file]), 2);
+  assert.equal(await code([...who, '--email', 'c@example.org', ...file], server.client.token), 3);
+  assert.equal(await code(['users', 'list'], server.client.token), 3);
+  assert.equal(await code([...who, '--email', 'c@example.org', ...file]), 0);
+  assert.equal(await code([...who, '--email', 'c@example.org', ...file]), 5);
+});
+
+test('users: show and update by id or address; what is left out stays', async (t) => {
+  const { server, lading, json } = await place(t);
+  const [first, second] = ['correct horse 7 battery staple', 'another 7 battery horse'];
+  const made = await json(
+    ['users', 'create', '--email', 'ada@example.org', '--name', 'Ada', '--surname', 'Byron', '--password-file', '-'],
+    undefined,
+    first,
+  );
+  const login = async (email: string, password: string): Promise<number> => {
+    const body = new URLSearchParams({ email, password });
+    return (await fetch(`${server.origin}/v1/auth/login`, { method: 'POST', body })).status;
+  };
+  const shown = async (who: string): Promise<unknown[]> => {
+    const { id, email, name, surname, role } = await json(['users', 'show', who]);
+    return [id, email, name, surname, role];
+  };
+  const { id } = made;
+  assert.deepEqual(await shown('ADA@example.org'), [id, 'ada@example.org', 'Ada', 'Byron', 'client']);
+  assert.match((await lading(['users', 'show', String(id)])).stdout, /^role +client$/m);
+
+  const update = ['users', 'update', 'ada@example.org'];
+  assert.equal((await json([...update, '--surname', 'Lovelace', '--role', 'ops'])).role, 'ops');
+  assert.deepEqual(await shown(String(id)), [id, 'ada@example.org', 'Ada', 'Lovelace', 'ops']);
+  assert.equal(await login('ada@example.org', first), 200);
+  const { code, stdout, stderr } = await lading([...update, '--password-file', '-'], undefined, `${second}\n`);
+  assert.equal(code, 0, stderr);
+  assert.ok(!(stdout + stderr).includes(second));
+  assert.deepEqual([await login('ada@example.org', first), await login('ada@example.org', second)], [401, 200]);
+  await json([...update, '--email', 'countess@example.org']);
+  assert.deepEqual([await login('ada@example.org', second), await login('countess@example.org', second)], [401, 200]);
+
+  const exit = async (args: string[], token?: string): Promise<number | null> => (await lading(args, token)).code;
+  assert.equal(await exit(['users', 'update', String(id)]), 2, 'nothing to change');
+  assert.equal(await exit(['users', 'update', String(id), '--password-file', 'absent']), 2);
+  assert.equal(await exit(['users', 'update', String(id), '--ask-password']), 2, 'nobody to ask');
+  assert.equal(await exit(['users', 'update', String(id), '--name', 'A'], server.client.token), 3);
+  assert.equal(await exit(['users', 'update', String(id), '--role', 'root']), 3, 'more than the administrator is');
+  assert.equal(await exit([...update, '--name', 'A']), 4);
+  assert.equal(await exit(['users', 'show', 'nobody@example.org']), 4);
+  assert.deepEqual((await shown(String(id))).slice(2), ['Ada', 'Lovelace', 'ops']);
+});
+
+/** A command on a terminal, where somebody gives each answer once its question stands there. */
+async function onTerminal(
+  t: TestContext,
+  { server, folder }: { server: TestServer; folder: string },
+  command: string,
+  question: RegExp,
+  answers: string[],
+): Promise<{ said: string; code: number | null }> {
+  const cli = join(import.meta.dirname, '../../../src/cli/main.js');
+  const env = { PATH: process.env.PATH ?? '', XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin };
+  const child = spawn('script', ['-qec', `${process.execPath} ${cli} ${command}`, '/dev/null'], {
+    env: { ...env, LADING_TOKEN: server.admin.token },
+  });
+  t.after(() => child.kill('SIGKILL'));
+  let said = '';
+  child.stdout.on('data', (bytes: Buffer) => {
+    said += bytes.toString();
+    if (question.test(said)) child.stdin.write(`${answers.shift() ?? ''}\r`);
+  });
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { said, code };
+}
+
+test('the password is asked for twice on the terminal and never shown', async (t) => {
+  if (spawnSync('script', ['--version']).status !== 0) return t.skip('there is no script(1) to make a terminal with');
+  const { server, folder } = await place(t);
+  const password = 'correct horse 7 battery staple ';
+  const command = 'users create --email ada@example.org --name Ada --surname Byron';
+  const create = (answers: string[]) => onTerminal(t, { server, folder }, command, /(not shown\)|more): $/, answers);
+  const differing = await create([password, `${password}x`]);
+  assert.equal(differing.code, 2, differing.said);
+  assert.match(differing.said, /two different passwords/);
+  const { said, code } = await create([password, password]);
+  assert.equal(code, 0, said);
+  assert.ok(!(differing.said + said).includes('horse'), said);
+  const login = await fetch(`${server.origin}/v1/auth/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ email: 'ada@example.org', password }),
+  });
+  assert.equal(login.status, 200, 'the space at the end belongs to it');
+});
+
+test('on a terminal nobody gets another role without a question', async (t) => {
+  if (spawnSync('script', ['--version']).status !== 0) return t.skip('there is no script(1) to make a terminal with');
+  const { server, folder, json } = await place(t);
+  const body = { email: 'ada@example.org', name: 'Ada', surname: 'Byron', password: 'correct horse 7 battery staple' };
+  await fetch(`${server.origin}/v1/user`, {
+    method: 'POST',
+    headers: { ...server.admin.headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const role = async () => (await json(['users', 'show', body.email])).role;
+  const update = (options: string, answers: string[] = []) =>
+    onTerminal(t, { server, folder }, `users update ${body.email} ${options}`, /\[y\/N\] [^\r\n]*$/, answers);
+  for (const no of ['', 'n', 'perhaps']) {
+    const { said, code } = await update('--role admin', [no]);
+    assert.equal(code, 1, said);
+    assert.match(said, /Give ada@example.org the role admin\? It is client now.*Nothing was changed/s);
+    assert.equal(await role(), 'client');
+  }
+  const { said, code } = await update('--role admin', ['y']);
+  assert.equal(code, 0, said);
+  assert.equal(await role(), 'admin');
+  // Less is no power, and --yes is the answer.
+  for (const [options, now] of [
+    ['--role client', 'client'],
+    ['--role ops --yes', 'ops'],
+    ['--role ops --name Augusta', 'ops'],
+  ] as const) {
+    const unasked = await update(options);
+    assert.equal(unasked.code, 0, unasked.said);
+    assert.ok(!unasked.said.includes('[y/N]'), unasked.said);
+    assert.equal(await role(), now);
+  }
+});
+
+test('tenants and what is in them, by root', async (t) => {
+  const { dataDir } = await seededFolder(t, async (identity) => {
+    await identity.clients.create({ id: 'top', secret: 'the-secret-of-a-root', role: 'root', name: null });
+  });
+  const { server, lading, json } = await place(t, dataDir);
+  const top = sign(server.app, 'top', 'root').token;
+  const made = await json(['tenants', 'create', 'acme', '--name', 'Acme Corp.'], top);
+  assert.deepEqual([made.tenant_id, made.name], ['acme', 'Acme Corp.']);
+  assert.equal((await lading(['tenants', 'create', 'acme'], top)).code, 5);
+  const { tenants } = await json(['tenants', 'list'], top);
+  assert.deepEqual(
+    (tenants as { tenant_id: string }[]).map(({ tenant_id: id }) => id),
+    ['default', 'acme'],
+  );
+  assert.equal((await lading(['tenants', 'list'])).code, 3, 'not for an administrator of one tenant');
+
+  const boss = await json(['clients', 'create', '--tenant', 'acme', '--role', 'admin'], top);
+  const { access_token: token } = await signIn(server.origin, String(boss.client_id), String(boss.client_secret));
+  const { clients } = await json(['clients', 'list'], token);
+  assert.deepEqual(
+    (clients as { client_id: string }[]).map(({ client_id: id }) => id),
+    [boss.client_id],
+  );
+  assert.deepEqual(await json(['clients', 'list', '--tenant', 'acme'], top), { clients });
+  assert.equal((await lading(['clients', 'list', '--tenant', 'acme'])).code, 3);
+  const ops = await json(['clients', 'create', '--role', 'ops'], token);
+  assert.equal(ops.role, 'ops');
+  assert.equal((await lading(['clients', 'create', '--role', 'root'], token)).code, 3);
+
+  assert.deepEqual(await json(['tenants', 'delete', 'acme'], top), { deleted: 'acme' });
+  assert.equal((await lading(['ls'], token)).code, 3);
+  assert.equal((await lading(['tenants', 'delete', 'acme'], top)).code, 4);
+});
+
+test('audit: what was done and refused, youngest first, as many as asked for', async (t) => {
+  const { server, lading, json } = await place(t);
+  const made = await json(['tokens', 'create', '--user', server.client.id]);
+  assert.equal((await lading(['tenants', 'list'], server.client.token)).code, 3);
+  const { entries } = await json(['audit', '--action', 'token_created']);
+  const [entry, ...more] = entries as Record<string, unknown>[];
+  assert.equal(more.length, 0);
+  assert.deepEqual([entry?.principal, entry?.target, entry?.outcome], [server.admin.id, made.token_id, 'ok']);
+  assert.ok(!JSON.stringify(entries).includes(String(made.token)));
+  for (let i = 0; i < 3; i += 1) await json(['tokens', 'create']);
+  const times = async (limit: string): Promise<string[]> => {
+    const { entries: found } = await json(['audit', '--limit', limit, '--action', 'token_created']);
+    return (found as { time: string }[]).map(({ time }) => time);
+  };
+  const all = await times('1000000');
+  assert.equal(all.length, 4);
+  assert.deepEqual(all, [...all].sort().reverse());
+  assert.deepEqual(await times('2'), all.slice(0, 2));
+  const text = await lading(['audit']);
+  assert.match(text.stdout, /^TIME +ACTION +OUTCOME +WHO +FROM +TARGET +DETAIL\n/);
+  assert.match(text.stdout, /refusal +refused/);
+  assert.equal((await lading(['audit', '--limit', '0'])).code, 2);
+  assert.equal((await lading(['audit'], server.client.token)).code, 3);
+});
+
+test('people are paged through', async (t) => {
+  const { dataDir } = await seededFolder(t, async () => undefined);
+  const most = 1000;
+  const person = { tenant: 'default', role: 'client', name: 'A', surname: 'B', passwordHash: null, outside: [] };
+  for (let i = 0; i <= most; i += 1) {
+    const id = i.toString(16).padStart(24, '0');
+    const document = { ...person, id, email: `p${i}@example.org`, createdAt: 1_700_000_000_000, lastUsed: null };
+    await writeFile(join(dataDir, 'v1', 'people', `${id}.json`), JSON.stringify(document));
+  }
+  const { json } = await place(t, dataDir);
+  const { users } = await json(['users', 'list']);
+  assert.equal(new Set((users as { email: string }[]).map(({ email }) => email)).size, most + 1);
+});

@@ -1,0 +1,233 @@
+import assert from 'node:assert/strict';
+import { PassThrough } from 'node:stream';
+import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Inbox } from '../../../src/engine/body/body-buffer.ts';
+import { LadingError } from '../../../src/errors.ts';
+import { content, settle, turnsUntil } from '../../support/product/device.ts';
+
+interface Rig {
+  source: PassThrough;
+  inbox: Inbox;
+  /** Every arrival that was reported. */
+  seen: number[];
+  limit: { bytes: number };
+}
+
+function rig(limitBytes: number): Rig {
+  const source = new PassThrough({ highWaterMark: 1 });
+  const limit = { bytes: limitBytes };
+  const seen: number[] = [];
+  const inbox = new Inbox(
+    source,
+    () => limit.bytes,
+    (count) => seen.push(count),
+  );
+  return { source, inbox, seen, limit };
+}
+
+function drain(inbox: Inbox, most: number): Buffer {
+  const into = Buffer.alloc(most);
+  return into.subarray(0, inbox.drainInto(into));
+}
+
+test('bytes come out in the order they came in, cut anywhere', async () => {
+  const { source, inbox } = rig(1000);
+  const bytes = content(0, 300);
+  for (const [from, to] of [
+    [0, 1],
+    [1, 100],
+    [100, 102],
+    [102, 300],
+  ] as const)
+    source.write(bytes.subarray(from, to));
+  source.end();
+  await inbox.until(300, null);
+  const out: Buffer[] = [];
+  for (const most of [3, 97, 1, 150, 200]) out.push(drain(inbox, most));
+  assert.deepEqual(
+    out.map((piece) => piece.length),
+    [3, 97, 1, 150, 49],
+  );
+  assert.deepEqual(Buffer.concat(out), Buffer.from(bytes));
+  assert.equal(inbox.bytes, 0);
+  assert.equal(inbox.arrived, 300);
+});
+
+test('every arrival is reported with its size', async () => {
+  const { source, inbox, seen } = rig(1000);
+  source.write(content(0, 5));
+  await inbox.until(5, null);
+  source.write(content(5, 7));
+  await inbox.until(12, null);
+  assert.deepEqual(seen, [5, 7]);
+});
+
+test('at its limit it stops the source, and lets it go on once drained below', async () => {
+  const { source, inbox } = rig(100);
+  for (let i = 0; i < 50; i += 1) source.write(content(i * 10, 10));
+  await inbox.until(1000, null);
+  await settle();
+  assert.equal(inbox.bytes, 100, 'it holds its limit and no more');
+  assert.ok(inbox.paused);
+  assert.ok(source.isPaused());
+  assert.equal(drain(inbox, 30).length, 30);
+  assert.ok(!inbox.paused);
+  await turnsUntil(() => inbox.paused);
+  assert.equal(inbox.bytes, 100, 'it filled up again, up to the limit');
+});
+
+test('whoever waits for more than the limit is served at the limit', async () => {
+  const { source, inbox } = rig(64);
+  source.write(content(0, 64));
+  await inbox.until(10_000, null);
+  assert.equal(inbox.bytes, 64);
+});
+
+test('a limit that rises while the source is stopped lets it go on', async () => {
+  const { source, inbox, limit } = rig(10);
+  source.write(content(0, 10));
+  await turnsUntil(() => inbox.paused);
+  limit.bytes = 40;
+  source.write(content(10, 30));
+  await inbox.until(40, null);
+  assert.deepEqual(drain(inbox, 40), Buffer.from(content(0, 40)));
+});
+
+test('a limit that falls below what is here serves whoever waits, at the next look', async () => {
+  const { source, inbox, limit } = rig(100);
+  source.write(content(0, 50));
+  const served = inbox.until(100, null).then(() => inbox.bytes);
+  await turnsUntil(() => inbox.bytes === 50);
+  limit.bytes = 40;
+  inbox.look();
+  assert.equal(await served, 50);
+});
+
+test('a look at a source that was stopped lets it go on when the limit rose meanwhile', async () => {
+  const { source, inbox, limit } = rig(10);
+  const served = inbox.until(5, null);
+  source.write(content(0, 10));
+  await served;
+  await turnsUntil(() => inbox.paused);
+  inbox.look();
+  assert.ok(inbox.paused, 'not while it holds its limit');
+  limit.bytes = 40;
+  inbox.look();
+  assert.ok(!inbox.paused);
+});
+
+test('small pieces are put together, so that a sender of single bytes costs bytes and not objects', () => {
+  const { source, inbox } = rig(200_000);
+  const bytes = content(0, 100_000);
+  const pieces: Buffer[] = [];
+  for (const byte of bytes) {
+    const piece = Buffer.from([byte]);
+    pieces.push(piece);
+    source.emit('data', piece);
+  }
+  // What was put together is a copy: the pieces are let go.
+  for (const piece of pieces.slice(0, -65)) piece.fill(0);
+  assert.equal(inbox.bytes, bytes.length);
+  assert.deepEqual(drain(inbox, bytes.length), Buffer.from(bytes));
+});
+
+test('waiting ends when the body does, with what is here', async () => {
+  const { source, inbox } = rig(100);
+  source.end(content(0, 3));
+  await inbox.until(17, null);
+  await turnsUntil(() => inbox.ended);
+  assert.equal(inbox.bytes, 3);
+  assert.equal(inbox.failure, null);
+});
+
+test('waiting ends after the quiet time, without a failure', async () => {
+  const { source, inbox } = rig(100);
+  source.write(content(0, 3));
+  await inbox.until(17, 1);
+  assert.equal(inbox.bytes, 3);
+  assert.ok(!inbox.ended);
+});
+
+test('a connection that breaks is a length mismatch, for whoever waits now and later', async () => {
+  const { source, inbox } = rig(100);
+  const waiting = inbox.until(17, null);
+  const gone = assert.rejects(inbox.gone, { code: 'length_mismatch' });
+  source.destroy(new Error('ECONNRESET'));
+  await assert.rejects(waiting, { code: 'length_mismatch' });
+  await assert.rejects(inbox.until(1, null), { code: 'length_mismatch' });
+  await gone;
+});
+
+test('a source that closes without an end or an error is a broken connection too', async () => {
+  const { source, inbox } = rig(100);
+  source.destroy();
+  await assert.rejects(inbox.until(1, null), { code: 'length_mismatch' });
+});
+
+test('a source that broke before anybody listened is noticed', async () => {
+  const source = new PassThrough();
+  source.destroy();
+  await settle();
+  const inbox = new Inbox(
+    source,
+    () => 100,
+    () => {},
+  );
+  await assert.rejects(inbox.until(17, null), { code: 'length_mismatch' });
+});
+
+test('the first failure stays', async () => {
+  const { source, inbox } = rig(100);
+  inbox.fail(new LadingError('request_timeout', 'too slow'));
+  source.destroy(new Error('ECONNRESET'));
+  await settle();
+  await assert.rejects(inbox.until(1, null), { code: 'request_timeout' });
+});
+
+test('the close that follows a regular end is no failure', async () => {
+  const { source, inbox } = rig(100);
+  source.end(content(0, 3));
+  await turnsUntil(() => source.closed);
+  await inbox.until(3, null);
+  assert.equal(inbox.failure, null);
+});
+
+test('detached, it leaves the source stopped with what is unread, and hears no more of it', async () => {
+  const { source, inbox } = rig(10);
+  source.write(content(0, 10));
+  await turnsUntil(() => inbox.paused);
+  source.write(content(10, 5));
+  inbox.detach();
+  assert.ok(source.isPaused());
+  await settle();
+  assert.equal(inbox.arrived, 10);
+  // Without a listener of its own this would be an uncaught error.
+  source.destroy(new Error('ECONNRESET'));
+  await settle();
+  assert.equal(inbox.failure, null);
+});
+
+test('single bytes that wait for more cost little more than bytes', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const used = (): number => {
+    collect();
+    const { heapUsed, arrayBuffers } = process.memoryUsage();
+    return heapUsed + arrayBuffers;
+  };
+  const rigs = Array.from({ length: 500 }, () => rig(64 * 1024));
+  // What the source needs once bytes flow is not the inbox's.
+  for (const { source } of rigs) source.write(content(0, 1));
+  await settle();
+  const before = used();
+  for (let at = 1; at < 64; at++) {
+    for (const { source } of rigs) source.write(content(at, 1));
+    await settle();
+  }
+  for (const { inbox } of rigs) assert.equal(inbox.bytes, 64);
+  const each = (used() - before) / rigs.length;
+  assert.ok(each < 2048, `${each} bytes for each`);
+  for (const { inbox } of rigs) assert.deepEqual(drain(inbox, 64), Buffer.from(content(0, 64)));
+});

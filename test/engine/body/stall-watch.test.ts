@@ -1,0 +1,247 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Watchdog } from '../../../src/engine/body/stall-watch.ts';
+import { LadingError } from '../../../src/errors.ts';
+import { eventually } from '../../support/eventually.ts';
+import { clockOf, machine, STEPS } from '../../support/product/clock.ts';
+
+interface Rig {
+  watchdog: Watchdog;
+  /** Moves the clock, looking every half second as the timer does. */
+  pass(seconds: number, each?: () => void): void;
+}
+
+function rig(limits: { idleSeconds: number; minBytesPerSecond: number }): Rig {
+  let now = 1_700_000_000_000;
+  const watchdog = new Watchdog(
+    clockOf(() => now),
+    limits,
+  );
+  return {
+    watchdog,
+    pass: (seconds, each) => {
+      for (let tick = 0; tick < seconds * 2; tick += 1) {
+        now += 500;
+        if (tick % 2 === 1) each?.();
+        watchdog.look();
+      }
+    },
+  };
+}
+
+class Request {
+  waits = false;
+  others = 0;
+  looks = 0;
+  failures: LadingError[] = [];
+
+  held(): boolean {
+    return this.waits;
+  }
+
+  wanted(): boolean {
+    return this.others > 0;
+  }
+
+  fail(error: LadingError): void {
+    this.failures.push(error);
+  }
+
+  look(): void {
+    this.looks += 1;
+  }
+
+  get codes(): string[] {
+    return this.failures.map((error) => error.code);
+  }
+}
+
+test('a request that brings no byte for the idle time is ended, and not before', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 0 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(9.5);
+  assert.deepEqual(request.codes, []);
+  watch.seen(1);
+  pass(9.5);
+  assert.deepEqual(request.codes, [], 'a byte starts the time anew');
+  pass(0.5);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  assert.match(request.failures[0]?.message ?? '', /No byte came for 10 s/);
+  watch.stop();
+});
+
+test('a request that another one waits for is ended after ten silent seconds, and not while it sends', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 0 });
+  const [wanted, alone] = [new Request(), new Request()];
+  const watches = [watchdog.watch(wanted), watchdog.watch(alone)] as const;
+  wanted.others = 1;
+  pass(60, () => watches[0].seen(1));
+  assert.deepEqual(wanted.codes, []);
+  pass(9.5);
+  assert.deepEqual(wanted.codes, []);
+  pass(0.5);
+  assert.deepEqual([wanted.codes, alone.codes], [['request_timeout'], []]);
+  assert.match(wanted.failures[0]?.message ?? '', /another request waited/);
+  for (const watch of watches) watch.stop();
+});
+
+test('a request slower than the minimum rate over a minute is ended', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 100 });
+  const slow = new Request();
+  const fast = new Request();
+  const watches = [watchdog.watch(slow), watchdog.watch(fast)] as const;
+  pass(59, () => {
+    watches[0].seen(99);
+    watches[1].seen(100);
+  });
+  assert.deepEqual(slow.codes, [], 'a minute is given to everybody');
+  pass(1, () => {
+    watches[0].seen(99);
+    watches[1].seen(100);
+  });
+  assert.deepEqual(slow.codes, ['request_timeout']);
+  assert.match(slow.failures[0]?.message ?? '', /slower than 100 bytes a second/);
+  assert.deepEqual(fast.codes, []);
+  for (const watch of watches) watch.stop();
+});
+
+test('a burst does not pay for a later minute: each is averaged by itself', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 100 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  watch.seen(1_000_000);
+  pass(60);
+  assert.deepEqual(request.codes, []);
+  pass(59.5, () => watch.seen(1));
+  assert.deepEqual(request.codes, []);
+  pass(0.5);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  watch.stop();
+});
+
+test('one byte a second is enough at the default rate, for ever', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 1 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(24 * 3600, () => watch.seen(1));
+  assert.deepEqual(request.codes, []);
+  watch.stop();
+});
+
+test('a request that the server itself keeps waiting is never blamed, neither for idleness nor for its rate', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 100 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(5);
+  request.waits = true;
+  pass(3600);
+  assert.deepEqual(request.codes, []);
+  request.waits = false;
+  pass(9.5);
+  assert.deepEqual(request.codes, [], 'its times start anew when it is let go');
+  pass(0.5);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  watch.stop();
+});
+
+test('a minimum rate of 0 allows any', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 3600, minBytesPerSecond: 0 });
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  pass(3599);
+  assert.deepEqual(request.codes, []);
+  watch.stop();
+});
+
+test('nobody is blamed after the end of his request', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 1, minBytesPerSecond: 1 });
+  const request = new Request();
+  watchdog.watch(request).stop();
+  pass(120);
+  assert.deepEqual(request.codes, []);
+});
+
+test('every look reaches every request, so that it can adapt to a changed limit', () => {
+  const { watchdog, pass } = rig({ idleSeconds: 10, minBytesPerSecond: 1 });
+  const requests = [new Request(), new Request()];
+  const watches = requests.map((request) => watchdog.watch(request));
+  pass(1);
+  assert.deepEqual(
+    requests.map((request) => request.looks),
+    [2, 2],
+  );
+  for (const watch of watches) watch.stop();
+});
+
+test('the timer looks by itself while there is somebody to look at', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  let now = 0;
+  const watchdog = new Watchdog(
+    clockOf(() => now),
+    { idleSeconds: 1, minBytesPerSecond: 0 },
+  );
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  now = 1_000;
+  t.mock.timers.tick(500);
+  assert.deepEqual(request.codes, ['request_timeout']);
+  watch.stop();
+  watchdog.watch(request);
+  now = 3_000;
+  t.mock.timers.tick(500);
+  assert.equal(request.failures.length, 2, 'also after it stopped for want of requests');
+});
+
+test('after a standstill of its own the server reads what came meanwhile before it blames anybody for silence', async () => {
+  const watchdog = new Watchdog(
+    clockOf(() => Date.now()),
+    { idleSeconds: 1, minBytesPerSecond: 0 },
+  );
+  const request = new Request();
+  const watch = watchdog.watch(request);
+  await new Promise<void>((resolve) => {
+    setImmediate(() => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+      // In a turn of the event loop timers come first, then sockets.
+      setImmediate(() => {
+        watch.seen(1);
+        resolve();
+      });
+    });
+  });
+  assert.deepEqual(request.codes, []);
+  await eventually(() => request.codes.length > 0, 'the end of its time');
+  assert.deepEqual(request.codes.slice(0, 1), ['request_timeout'], 'whoever is silent afterwards is ended');
+  watch.stop();
+});
+
+test('all running requests can be ended at once', () => {
+  const { watchdog } = rig({ idleSeconds: 10, minBytesPerSecond: 1 });
+  const requests = [new Request(), new Request(), new Request()];
+  const watches = requests.map((request) => watchdog.watch(request));
+  watches[1]?.stop();
+  watchdog.failAll(() => new LadingError('shutting_down', 'stopping'));
+  assert.deepEqual(
+    requests.map((request) => request.codes),
+    [['shutting_down'], [], ['shutting_down']],
+  );
+  watches[0]?.stop();
+  watches[2]?.stop();
+});
+
+test('a date that is set ends no request that brings bytes, and saves none that does not', () => {
+  for (const by of STEPS) {
+    const { clock, step, pass } = machine();
+    const watchdog = new Watchdog(clock, { idleSeconds: 10, minBytesPerSecond: 1 });
+    const [steady, silent] = [new Request(), new Request()];
+    const [watch] = [watchdog.watch(steady), watchdog.watch(silent)];
+    for (let second = 1; second <= 120; second += 1) {
+      if (second % 7 === 0) step(second % 2 === 0 ? by : -by);
+      pass(1000);
+      watch?.seen(100);
+      watchdog.look();
+      assert.deepEqual([steady.codes.length, silent.codes.length > 0], [0, second >= 10]);
+    }
+  }
+});

@@ -1,0 +1,214 @@
+/** A whole file that is to become the file of its name whatever else is under way for that name: of several the one that is whole last stays. */
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { PassThrough } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import type { WholeIntent } from '../../../src/engine/receive/file-upload.ts';
+import { LadingError } from '../../../src/errors.ts';
+import { encodeChunk } from '../../../src/protocol/chunk.ts';
+import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
+import { eventually } from '../../support/eventually.ts';
+import { download, intent, OWNER, send, text } from '../../support/product/device.ts';
+import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
+
+const NAME = 'nightly.log';
+const INTENT: WholeIntent = {
+  owner: OWNER,
+  name: NAME,
+  overwrite: true,
+  newest: true,
+  contentType: null,
+  reprDigest: null,
+  leastSize: 0,
+};
+const { newest: _, ...REPLACES } = INTENT;
+const CREATES = { ...REPLACES, overwrite: false };
+
+interface Sending {
+  source: PassThrough;
+  done: Promise<FileStatus>;
+  /** Sends the rest and waits for the answer. */
+  finish(): Promise<FileStatus>;
+}
+
+/** A file of which a part has come. */
+function begin({ engine }: EngineUnderTest, said: WholeIntent, bytes: Buffer): Sending {
+  const source = new PassThrough();
+  const done = engine.admitWhole(said).then(() => engine.receiveWhole(source, said, async () => null));
+  done.catch(() => {});
+  source.write(bytes.subarray(0, 10));
+  const finish = async (): Promise<FileStatus> => {
+    source.end(bytes.subarray(10));
+    return await done;
+  };
+  return { source, done, finish };
+}
+
+async function refuses(work: Promise<unknown>, code: string): Promise<void> {
+  await assert.rejects(work, (error) => error instanceof LadingError && error.code === code);
+}
+
+/** One file of the name and nothing besides. */
+async function alone(under: EngineUnderTest, bytes: Uint8Array): Promise<void> {
+  assert.ok(Buffer.from(bytes).equals(await download(under.engine, NAME)));
+  const { files } = await under.engine.list({ owner: OWNER, prefix: '', cursor: null, limit: 9, status: null });
+  assert.deepEqual(
+    files.map(({ filename, status, bytes_received: received }) => [filename, status, received]),
+    [[NAME, 'complete', bytes.length]],
+  );
+  assert.deepEqual({ ...under.engine.usage(OWNER), dayBytes: 0 }, { bytes: bytes.length, openUploads: 0, dayBytes: 0 });
+  assert.equal((await under.doors.blobs.list()).length, 1);
+}
+
+/** The same after a crash as before it. */
+async function aloneForGood(under: EngineUnderTest, bytes: Uint8Array): Promise<void> {
+  await alone(under, bytes);
+  await under.crash();
+  await alone(under, bytes);
+}
+
+const contents = Array.from({ length: 16 }, () => randomBytes(30_000));
+
+test('of sixteen at once all become the file, in the order in which they are whole', async (t) => {
+  const under = await startEngine(t);
+  const sending = contents.map((bytes) => begin(under, INTENT, bytes));
+  for (const [index, one] of sending.toReversed().entries()) {
+    assert.equal((await one.finish()).status, 'complete');
+    assert.ok((await download(under.engine, NAME)).equals(contents.at(-1 - index) as Buffer));
+  }
+  await aloneForGood(under, contents[0] as Buffer);
+});
+
+test('of sixteen that are whole at the same moment one stays, and it is one that was acknowledged', async (t) => {
+  const under = await startEngine(t);
+  await send(under.engine, NAME, 0, text('before'), { declaredSize: 6 });
+  const sending = contents.map((bytes) => begin(under, INTENT, bytes));
+  const all = await Promise.all(sending.map((one) => one.finish()));
+  assert.equal(new Set(all.map(({ id }) => id)).size, 16);
+  const found = await download(under.engine, NAME);
+  const last = contents.find((bytes) => bytes.equals(found));
+  assert.ok(last);
+  await aloneForGood(under, last);
+});
+
+test('a crash while sixteen are on their way leaves what was acknowledged last', async (t) => {
+  const under = await startEngine(t);
+  const sending = contents.map((bytes) => begin(under, INTENT, bytes));
+  for (const one of sending.slice(0, 3)) await one.finish();
+  await under.quiet();
+  await under.crash();
+  for (const { source } of sending) source.destroy();
+  await alone(under, contents[2] as Buffer);
+  await begin(under, INTENT, contents[3] as Buffer).finish();
+  await aloneForGood(under, contents[3] as Buffer);
+});
+
+test('those that replace in one request from elsewhere go on, and are newer when they are whole later', async (t) => {
+  const under = await startEngine(t);
+  for (const before of [null, text('before')]) {
+    if (before) await under.engine.receiveWhole(new PassThrough().end(before), REPLACES, async () => null);
+    const other = begin(under, REPLACES, contents[0] as Buffer);
+    await under.quiet();
+    await refuses(under.engine.admitWhole(REPLACES), 'already_exists');
+    const newest = begin(under, INTENT, contents[1] as Buffer);
+    await newest.finish();
+    assert.ok((await download(under.engine, NAME)).equals(contents[1] as Buffer));
+    await other.finish();
+    await aloneForGood(under, contents[0] as Buffer);
+    await under.engine.remove(OWNER, NAME);
+  }
+});
+
+test('one that may replace nothing finds the name taken in the end', async (t) => {
+  const under = await startEngine(t);
+  const other = begin(under, CREATES, contents[0] as Buffer);
+  await under.quiet();
+  await begin(under, INTENT, contents[1] as Buffer).finish();
+  await refuses(other.finish(), 'already_exists');
+  await aloneForGood(under, contents[1] as Buffer);
+  await under.engine.remove(OWNER, NAME);
+  // The newest that never comes whole takes nothing from it.
+  const creates = begin(under, CREATES, contents[0] as Buffer);
+  const broken = begin(under, INTENT, contents[1] as Buffer);
+  setImmediate(() => broken.source.destroy());
+  await refuses(broken.done, 'length_mismatch');
+  await creates.finish();
+  await aloneForGood(under, contents[0] as Buffer);
+});
+
+/** Uploads that are being sent to when the newest file is whole. */
+const UNFINISHED: Record<
+  string,
+  (under: EngineUnderTest, rest: PassThrough) => Promise<{ sending: Promise<unknown> }>
+> = {
+  'a first chunk': async ({ engine }, rest) => {
+    const sending = engine.receive(rest, intent(NAME, { declaredSize: 9 }));
+    rest.write(encodeChunk(0, text('abc')).subarray(0, 18));
+    return { sending };
+  },
+  'a later chunk': async ({ engine }, rest) => {
+    await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+    const sending = engine.receive(rest, intent(NAME, { declaredSize: 9 }));
+    rest.write(encodeChunk(3, text('def')).subarray(0, 18));
+    return { sending };
+  },
+  'a chunk that continues a file of undeclared size': async ({ engine }, rest) => {
+    await send(engine, NAME, 0, text('abc'));
+    const sending = engine.receive(rest, intent(NAME));
+    rest.write(encodeChunk(3, text('def')).subarray(0, 18));
+    return { sending };
+  },
+  'an upload with an address': async ({ engine }, rest) => {
+    const address = await engine.createResource({
+      ...{ owner: OWNER, creator: { kind: 'device', id: OWNER }, name: NAME, place: 'instead', size: 9 },
+      ...{ contentType: null, metadata: null },
+    });
+    const sending = engine.append(rest, address, { offset: 0, size: null, contentLength: 9 });
+    rest.write('abc');
+    return { sending };
+  },
+};
+
+for (const [what, start] of Object.entries(UNFINISHED)) {
+  test(`${what} on its way is over once the newest file is there`, async (t: TestContext) => {
+    const under = await startEngine(t);
+    const rest = new PassThrough();
+    const { sending } = await start(under, rest);
+    sending.catch(() => {});
+    await eventually(() => under.engine.usage(OWNER).openUploads === 1, 'the upload has the name');
+    await begin(under, INTENT, contents[0] as Buffer).finish();
+    assert.ok((await download(under.engine, NAME)).equals(contents[0] as Buffer));
+    rest.end('def');
+    await assert.rejects(sending);
+    await eventually(async () => (await under.doors.blobs.list()).length === 1, 'its bytes are removed');
+    await aloneForGood(under, contents[0] as Buffer);
+  });
+}
+
+test('a precondition that fails in the end ends nothing that is under way', async (t) => {
+  const under = await startEngine(t);
+  await send(under.engine, NAME, 0, text('abc'), { declaredSize: 6 });
+  const rest = new PassThrough();
+  const sending = under.engine.receive(rest, intent(NAME, { declaredSize: 6 }));
+  rest.write(encodeChunk(3, text('def')).subarray(0, 18));
+  let looks = 0;
+  const twice = { ...INTENT, precondition: () => looks++ < 2 };
+  await under.quiet();
+  await refuses(begin(under, twice, contents[0] as Buffer).finish(), 'precondition_failed');
+  assert.equal(looks > 2, true);
+  rest.end('ef');
+  assert.equal((await sending).status, 'complete');
+  await aloneForGood(under, text('abcdef'));
+});
+
+test('a precondition is judged when the file takes the name', async (t) => {
+  const under = await startEngine(t);
+  const never = { ...INTENT, precondition: () => false };
+  await refuses(under.engine.admitWhole(never), 'precondition_failed');
+  const free = { ...INTENT, precondition: ({ exists }: { exists: boolean }) => !exists };
+  const [one, two] = [begin(under, free, contents[0] as Buffer), begin(under, free, contents[1] as Buffer)];
+  await under.quiet();
+  await two.finish();
+  await refuses(one.finish(), 'precondition_failed');
+  await aloneForGood(under, contents[1] as Buffer);
+});

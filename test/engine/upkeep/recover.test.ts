@@ -1,0 +1,254 @@
+/** What a start makes of what lies on disk. */
+import assert from 'node:assert/strict';
+import { mkdir, open, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { eachOf } from '../../../src/engine/upkeep/recover.ts';
+import { Layout } from '../../../src/storage/disk/directory/layout.ts';
+import { content, download, OWNER, progress, readRange, refused, send, text } from '../../support/product/device.ts';
+import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
+import { Tap } from '../../support/wire/tap.ts';
+
+/** Changes one byte of a file. */
+async function damage(path: string, position: number): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    const byte = Buffer.alloc(1);
+    await file.read(byte, 0, 1, position);
+    await file.write(Buffer.from([(byte[0] ?? 0) ^ 0xff]), 0, 1, position);
+  } finally {
+    await file.close();
+  }
+}
+
+function pathsOf(run: EngineUnderTest, id: string | null): ReturnType<Layout['file']> {
+  return new Layout(run.dataDir).file(id ?? '');
+}
+
+for (const durability of ['chunk', 'seal'] as const) {
+  test(`durability ${durability}: uploads go on where they were, after a clean stop and after a crash`, async (t) => {
+    const run = await startEngine(t, { durability });
+    await send(run.engine, 'f', 10, content(10, 10), { declaredSize: 40 });
+    await send(run.engine, 'open', 0, content(0, 10));
+    for (const again of [run.restart, run.crash, run.crash]) {
+      const before = await run.engine.status(OWNER, 'f');
+      await again();
+      assert.deepEqual(await run.engine.status(OWNER, 'f'), before);
+      assert.deepEqual(run.recovered, { uploads: 2, forgotten: 0, leftovers: 0 });
+    }
+    await send(run.engine, 'f', 0, content(0, 30));
+    await send(run.engine, 'f', 30, content(30, 10));
+    assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 40)));
+    assert.equal((await send(run.engine, 'open', 10, content(10, 10))).total_bytes, 20);
+  });
+}
+
+test('durability seal: after a crash what is not on the disk any more is forgotten, and asked for again', async (t) => {
+  const run = await startEngine(t, { durability: 'seal' });
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
+  await send(run.engine, 'f', 10, content(10, 10));
+  await send(run.engine, 'f', 20, content(20, 5));
+  await run.crash(() => damage(pathsOf(run, id).part, 15));
+  assert.equal(run.recovered.forgotten, 1);
+  assert.deepEqual(progress(await run.engine.status(OWNER, 'f')).missing, [
+    [10, 19],
+    [25, 29],
+  ]);
+  assert.equal(await readRange(run.engine, 'f', 15, 15), null, 'what was not verified is not readable');
+  await run.crash();
+  assert.equal(run.recovered.forgotten, 0, 'the journal forgot it too');
+  assert.equal((await send(run.engine, 'f', 10, content(10, 20))).status, 'complete');
+  assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 30)));
+});
+
+test('durability seal: after a crash a part cut short is asked for again from there', async (t) => {
+  const run = await startEngine(t, { durability: 'seal' });
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  await send(run.engine, 'f', 10, content(10, 10).subarray(0, 9));
+  await run.crash(() => truncate(pathsOf(run, id).part, 12));
+  assert.deepEqual((await run.engine.status(OWNER, 'f')).missing, [[10, 19]]);
+});
+
+test('durability seal: a covered file that is not right on the disk is not sealed by the next start', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, { durability: 'seal' }, { tap });
+  const gate = tap.hold('blobs.seal');
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  const last = send(run.engine, 'f', 10, content(10, 10));
+  last.catch(() => {});
+  await gate.reached;
+  const crashed = run.crash(() => damage(pathsOf(run, id).part, 15));
+  gate.open();
+  await crashed;
+  await last.catch(() => {});
+  assert.deepEqual(progress(await run.engine.status(OWNER, 'f')), {
+    status: 'partial',
+    bytes_received: 10,
+    total_bytes: 20,
+    next_expected_byte: 10,
+    missing: [[10, 19]],
+    readable: false,
+  });
+});
+
+test('durability seal: the journal that a power cut took with it means that nothing was received', async (t) => {
+  const run = await startEngine(t, { durability: 'seal' });
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  await run.crash(() => rm(pathsOf(run, id).manifest));
+  assert.deepEqual((await run.engine.status(OWNER, 'f')).missing, [[0, 19]]);
+  assert.deepEqual(run.warnings, []);
+  assert.equal((await send(run.engine, 'f', 0, content(0, 20))).status, 'complete');
+});
+
+test('after a clean stop nothing is read again, even of unsynced records', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, { durability: 'seal' }, { tap });
+  await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  tap.reset();
+  await run.restart();
+  assert.equal(tap.count('inspector.verify'), 0);
+  await run.crash();
+  assert.equal(tap.count('inspector.verify'), 1);
+});
+
+test('durability chunk: after a crash nothing is read again, for it was synced', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, {}, { tap });
+  await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 20 });
+  tap.reset();
+  await run.crash();
+  assert.equal(tap.count('inspector.verify'), 0);
+});
+
+test('a manifest cut at any byte: the start works, what is missing is asked for again', async (t) => {
+  const run = await startEngine(t);
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 100 });
+  for (let start = 10; start < 60; start += 10) await send(run.engine, 'f', start, content(start, 10));
+  const { manifest } = pathsOf(run, id);
+  // Header and six records of 40 bytes; every length is tried, the longest first.
+  for (let length = 290; length >= 0; length -= 13) {
+    await run.crash(() => truncate(manifest, length));
+    const whole = Math.max(0, Math.floor((length - 40) / 40));
+    assert.equal((await run.engine.status(OWNER, 'f')).bytes_received, whole * 10, `cut at ${length}`);
+    if (whole > 0)
+      assert.deepEqual(await readRange(run.engine, 'f', 0, whole * 10 - 1), Buffer.from(content(0, whole * 10)));
+    assert.equal(await readRange(run.engine, 'f', whole * 10, whole * 10), null);
+  }
+  assert.deepEqual(run.warnings, []);
+  assert.equal((await send(run.engine, 'f', 0, content(0, 100))).status, 'complete');
+  assert.deepEqual(await download(run.engine, 'f'), Buffer.from(content(0, 100)));
+});
+
+test('a manifest damaged anywhere costs the chunk whose record it hit, and no other', async (t) => {
+  const run = await startEngine(t);
+  for (let position = 40; position < 160; position += 7) {
+    const name = `f${position}`;
+    const { id } = await send(run.engine, name, 0, content(0, 10), { declaredSize: 40 });
+    await send(run.engine, name, 10, content(10, 10));
+    await send(run.engine, name, 20, content(20, 10));
+    await run.crash(() => damage(pathsOf(run, id).manifest, position));
+    const { missing } = await run.engine.status(OWNER, name);
+    const hit = Math.floor((position - 40) / 40) * 10;
+    const without =
+      hit === 20
+        ? [[20, 39]]
+        : [
+            [hit, hit + 9],
+            [30, 39],
+          ];
+    assert.deepEqual(missing, without, `damaged at ${position}`);
+    assert.equal((await send(run.engine, name, 0, content(0, 40))).status, 'complete');
+    await run.engine.remove(OWNER, name);
+  }
+});
+
+test('what belongs to nobody is removed, what somebody has is left', async (t) => {
+  const run = await startEngine(t);
+  const { id } = await send(run.engine, 'f', 0, text('abc'), { declaredSize: 3 });
+  const orphan = 'ab'.repeat(16);
+  await run.crash(async () => {
+    const { folder, part, manifest } = pathsOf(run, orphan);
+    await mkdir(folder, { recursive: true });
+    await writeFile(part, 'bytes');
+    await writeFile(manifest, 'no journal');
+  });
+  assert.equal(run.recovered.leftovers, 1);
+  assert.deepEqual(await run.doors.blobs.list(), [id]);
+});
+
+test('an upload whose first chunk was never acknowledged leaves nothing after a crash', async (t) => {
+  const tap = new Tap();
+  const run = await startEngine(t, {}, { tap });
+  const gate = tap.hold('catalog.put');
+  const first = send(run.engine, 'f', 0, text('abc'));
+  first.catch(() => {});
+  await gate.reached;
+  const crashed = run.crash();
+  gate.open();
+  await crashed;
+  await first.catch(() => {});
+  assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
+  assert.deepEqual(await run.doors.blobs.list(), []);
+});
+
+test('one upload that cannot be recovered keeps no other from starting', async (t) => {
+  const run = await startEngine(t);
+  const { id } = await send(run.engine, 'bad', 0, text('abc'));
+  await send(run.engine, 'good', 0, text('abc'));
+  // An intact header of another upload's journal: nothing that damage could explain.
+  const foreign = await send(run.engine, 'foreign', 0, text('abc'));
+  await run.crash(async () => {
+    await writeFile(pathsOf(run, id).manifest, await readFile(pathsOf(run, foreign.id).manifest));
+  });
+  assert.equal(run.recovered.uploads, 2);
+  assert.equal(run.warnings.length, 1);
+  assert.match(run.warnings[0]?.message ?? '', /could not be recovered/);
+  assert.equal((await run.engine.status(OWNER, 'good')).bytes_received, 3);
+  assert.ok((await run.doors.blobs.list()).includes(id ?? ''), 'it is left as it is');
+});
+
+test('thousands of uploads are recovered, a few at a time', async (t) => {
+  const run = await startEngine(t, { durability: 'seal' });
+  const names = Array.from({ length: 300 }, (_, i) => `f${i}`);
+  await eachOf(names, 32, async (name) => {
+    await send(run.engine, name, 1, text('x'));
+  });
+  await run.crash();
+  assert.equal(run.recovered.uploads, 300);
+  assert.equal((await send(run.engine, 'f299', 0, text('y'))).bytes_received, 2);
+});
+
+test('eachOf runs over every item, never more at once than it may, and passes an error on', async () => {
+  let running = 0;
+  let most = 0;
+  const seen: number[] = [];
+  const items = Array.from({ length: 100 }, (_, i) => i);
+  await eachOf(items, 7, async (item) => {
+    running += 1;
+    most = Math.max(most, running);
+    await new Promise((resolve) => setImmediate(resolve));
+    seen.push(item);
+    running -= 1;
+  });
+  assert.equal(most, 7);
+  assert.deepEqual(
+    seen.sort((a, b) => a - b),
+    items,
+  );
+  await assert.rejects(
+    eachOf([1], 4, () => Promise.reject(new Error('no'))),
+    /no/,
+  );
+  await eachOf([], 4, () => Promise.reject(new Error('no')));
+});
+
+test('a stored byte that changed behind our back is found by verify', async (t) => {
+  const run = await startEngine(t);
+  const { id } = await send(run.engine, 'f', 0, content(0, 10), { declaredSize: 30 });
+  await send(run.engine, 'f', 10, content(10, 10));
+  assert.deepEqual(await run.engine.verify(OWNER, 'f'), { ok: true, checked_bytes: 20, bad: [] });
+  await damage(pathsOf(run, id).part, 12);
+  assert.deepEqual(await run.engine.verify(OWNER, 'f'), { ok: false, checked_bytes: 20, bad: [[10, 19]] });
+  await send(run.engine, 'f', 20, content(20, 10));
+  assert.deepEqual(await run.engine.verify(OWNER, 'f'), { ok: false, checked_bytes: 30, bad: [[10, 19]] });
+  await refused(run.engine.verify(OWNER, 'nobody'), 'not_found');
+});

@@ -1,0 +1,301 @@
+import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { FileDocument } from '../../../src/contracts.ts';
+import type { EngineSettings } from '../../../src/engine/engine.ts';
+import { Committer } from '../../../src/engine/uploads/commit.ts';
+import { OpenUpload } from '../../../src/engine/uploads/upload.ts';
+import { NO_QUOTA, Usage } from '../../../src/engine/uploads/usage.ts';
+import { LadingError } from '../../../src/errors.ts';
+import { crc32 } from '../../../src/protocol/crc32.ts';
+import { clockOf } from '../../support/product/clock.ts';
+import {
+  content,
+  OWNER,
+  progress,
+  readRange,
+  refused,
+  send,
+  sendAndTell,
+  settle,
+  slowly,
+} from '../../support/product/device.ts';
+import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
+import { Tap } from '../../support/wire/tap.ts';
+
+const FULL = (): LadingError => new LadingError('insufficient_storage', 'no room');
+
+async function rig(
+  t: TestContext,
+  settings: Partial<EngineSettings> = {},
+): Promise<{ run: EngineUnderTest; tap: Tap }> {
+  const tap = new Tap();
+  return { run: await startEngine(t, settings, { tap }), tap };
+}
+
+/** Ids of everything that lies on disk. */
+async function stored(dataDir: string): Promise<string[]> {
+  const files = join(dataDir, 'v1', 'files');
+  const shards = await readdir(files);
+  return (await Promise.all(shards.map((shard) => readdir(join(files, shard))))).flat();
+}
+
+test('chunks that finish while a sync runs share the next one: ten chunks, two syncs, two journal writes', async (t) => {
+  const { run, tap } = await rig(t);
+  const gate = tap.hold('part.sync');
+  const first = sendAndTell(run.engine, 'f', 0, content(0, 10));
+  await gate.reached;
+  const others = Array.from({ length: 9 }, (_, i) => {
+    const start = (i + 1) * 10;
+    return sendAndTell(run.engine, 'f', start, content(start, 10));
+  });
+  await Promise.all(others.map((other) => other.verified));
+  await run.quiet();
+  gate.open();
+  const last = (await Promise.all([first.reply, ...others.map((other) => other.reply)])).at(-1);
+  assert.equal(last?.bytes_received, 100);
+  assert.equal(tap.count('part.sync'), 2);
+  assert.deepEqual(
+    tap.appended.map((records) => records.length),
+    [1, 9],
+  );
+  assert.equal(tap.count('catalog.put'), 1, 'the document is written once for an upload, not for a chunk');
+  assert.deepEqual(await readRange(run.engine, 'f', 0, 99), Buffer.from(content(0, 100)));
+});
+
+test('durability chunk: data synced, then the record appended and synced, then the document, then the reply', async (t) => {
+  const { run, tap } = await rig(t);
+  tap.reset();
+  await send(run.engine, 'f', 0, content(0, 10));
+  const commit = tap.calls.filter((call) => /sync|append|put/.test(call));
+  assert.deepEqual(commit, ['part.sync', 'manifest.append', 'catalog.put']);
+  const [record] = tap.appended[0] ?? [];
+  assert.deepEqual({ ...record, time: 0 }, { start: 0, end: 9, crc32: crc32(content(0, 10)), synced: true, time: 0 });
+});
+
+test('durability chunk: the bytes of a large chunk go to stable storage while the rest still comes', async (t) => {
+  const { run, tap } = await rig(t);
+  const bytes = content(0, 5 * 1024 ** 2);
+  const sending = slowly(run.engine, 'f', 0, bytes, { declaredSize: bytes.length });
+  const early = tap.hold('part.sync');
+  sending.push(4 * 1024 ** 2);
+  await early.reached;
+  early.open(new Error('a failure that the sync of the commit makes good'));
+  sending.push();
+  sending.end();
+  const status = await sending.reply;
+  assert.equal(status.status, 'complete');
+  assert.ok(
+    tap.calls.lastIndexOf('part.sync') > tap.calls.lastIndexOf('part.write'),
+    'the commit still syncs all of it',
+  );
+});
+
+test('durability seal: not even a large chunk is synced', async (t) => {
+  const { run, tap } = await rig(t, { durability: 'seal' });
+  await send(run.engine, 'f', 0, content(0, 5 * 1024 ** 2), { declaredSize: 6 * 1024 ** 2 });
+  assert.equal(tap.count('part.sync'), 0);
+});
+
+test('durability seal: nothing is synced for a chunk, and its record says so', async (t) => {
+  const { run, tap } = await rig(t, { durability: 'seal' });
+  tap.reset();
+  await send(run.engine, 'f', 10, content(10, 10));
+  assert.equal(tap.count('part.sync') + tap.count('manifest.sync'), 0);
+  assert.equal(tap.appended[0]?.[0]?.synced, false);
+});
+
+test('durability seal: what makes a file of undeclared size read as complete is synced before it says so', async (t) => {
+  const { run, tap } = await rig(t, { durability: 'seal' });
+  await send(run.engine, 'f', 10, content(10, 10));
+  tap.reset();
+  const gate = tap.hold('part.sync');
+  const closing = send(run.engine, 'f', 0, content(0, 10));
+  await gate.reached;
+  assert.equal((await run.engine.status(OWNER, 'f')).status, 'partial');
+  gate.open();
+  assert.equal((await closing).status, 'complete');
+  assert.equal(tap.appended[0]?.[0]?.synced, true);
+  tap.reset();
+  await send(run.engine, 'f', 30, content(30, 10));
+  assert.equal(tap.count('part.sync'), 0, 'a chunk behind a gap is left to the seal');
+});
+
+test('a duplicate costs no sync, no record and no document', async (t) => {
+  const { run, tap } = await rig(t);
+  await send(run.engine, 'f', 0, content(0, 10));
+  tap.reset();
+  const status = await send(run.engine, 'f', 0, content(0, 10));
+  assert.equal(status.chunk?.duplicate, true);
+  assert.deepEqual(
+    tap.calls.filter((call) => /sync|append|put/.test(call)),
+    [],
+  );
+});
+
+test('a failed sync refuses every chunk of its round, and none of them counts', async (t) => {
+  const { run, tap } = await rig(t);
+  await send(run.engine, 'f', 0, content(0, 10));
+  const gate = tap.hold('part.sync');
+  const first = sendAndTell(run.engine, 'f', 10, content(10, 10));
+  await gate.reached;
+  tap.fail('part.sync', FULL());
+  const others = [20, 30].map((start) => sendAndTell(run.engine, 'f', start, content(start, 10)));
+  await Promise.all(others.map((other) => other.verified));
+  await run.quiet();
+  gate.open();
+  await first.reply;
+  for (const other of others) await refused(other.reply, 'insufficient_storage');
+  assert.equal((await run.engine.status(OWNER, 'f')).bytes_received, 20);
+  assert.equal(await readRange(run.engine, 'f', 20, 20), null);
+  assert.equal((await send(run.engine, 'f', 20, content(20, 20))).bytes_received, 40);
+});
+
+test('a failed journal write refuses the chunk, and it does not count', async (t) => {
+  const { run, tap } = await rig(t);
+  await send(run.engine, 'f', 0, content(0, 10));
+  tap.fail('manifest.append', FULL());
+  await refused(send(run.engine, 'f', 10, content(10, 10)), 'insufficient_storage');
+  assert.equal((await run.engine.status(OWNER, 'f')).bytes_received, 10);
+  await run.crash();
+  assert.equal((await run.engine.status(OWNER, 'f')).bytes_received, 10);
+  assert.equal((await send(run.engine, 'f', 10, content(10, 10))).chunk?.duplicate, false);
+});
+
+for (const operation of [
+  'part.write',
+  'part.sync',
+  'manifest.append',
+  'catalog.put',
+  'blobs.create',
+  'manifests.create',
+  'blobs.openPart',
+] as const) {
+  test(`a first chunk refused because ${operation} failed leaves the name pending and nothing on disk`, async (t) => {
+    const { run, tap } = await rig(t);
+    tap.fail(operation, FULL());
+    await refused(send(run.engine, 'f', 0, content(0, 10), { declaredSize: 10 }), 'insufficient_storage');
+    assert.equal((await run.engine.status(OWNER, 'f')).status, 'pending');
+    assert.deepEqual(await stored(run.dataDir), []);
+    const status = await send(run.engine, 'f', 0, content(0, 5), { declaredSize: 5 });
+    assert.equal(status.status, 'complete', 'what the refused chunk declared does not stick');
+  });
+}
+
+test('a document that cannot be written refuses the chunk that declared something, and the declaration does not stick', async (t) => {
+  const { run, tap } = await rig(t);
+  await send(run.engine, 'f', 0, content(0, 10));
+  tap.fail('catalog.put', FULL());
+  await refused(send(run.engine, 'f', 10, content(10, 10), { declaredSize: 50 }), 'insufficient_storage');
+  const status = await send(run.engine, 'f', 10, content(10, 10), { declaredSize: 20 });
+  assert.equal(status.status, 'complete');
+  assert.equal(status.total_bytes, 20);
+});
+
+test('chunks of one round are looked at again in the light of each other: the size that one declares binds the next', async (t) => {
+  const { run, tap } = await rig(t);
+  const gate = tap.hold('part.sync');
+  const first = sendAndTell(run.engine, 'f', 0, content(0, 10));
+  await gate.reached;
+  const declares = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 40 });
+  await declares.verified;
+  const past = sendAndTell(run.engine, 'f', 50, content(50, 10));
+  await past.verified;
+  const contradicts = sendAndTell(run.engine, 'f', 20, content(20, 10), { declaredSize: 41 });
+  await contradicts.verified;
+  const fits = sendAndTell(run.engine, 'f', 30, content(30, 10), { declaredSize: 40 });
+  await fits.verified;
+  await run.quiet();
+  gate.open();
+  await Promise.all([first.reply, declares.reply, fits.reply]);
+  await refused(past.reply, 'out_of_bounds');
+  await refused(contradicts.reply, 'size_conflict');
+  assert.deepEqual(progress(await run.engine.status(OWNER, 'f')), {
+    status: 'partial',
+    bytes_received: 30,
+    total_bytes: 40,
+    next_expected_byte: 20,
+    missing: [[20, 29]],
+    readable: false,
+  });
+});
+
+test('a declared size smaller than what another chunk of the round stores is refused', async (t) => {
+  const { run, tap } = await rig(t);
+  const gate = tap.hold('part.sync');
+  const first = sendAndTell(run.engine, 'f', 0, content(0, 10));
+  await gate.reached;
+  const far = sendAndTell(run.engine, 'f', 90, content(90, 10));
+  await far.verified;
+  const small = sendAndTell(run.engine, 'f', 10, content(10, 10), { declaredSize: 50 });
+  await small.verified;
+  await run.quiet();
+  gate.open();
+  await Promise.all([first.reply, far.reply]);
+  await refused(small.reply, 'size_conflict');
+});
+
+test('a commit asked for at any moment of another round is carried out', async () => {
+  // Between the end of a round and the news of it there are a few steps of the event loop: all of them are tried.
+  const document: FileDocument = {
+    id: '0'.repeat(32),
+    owner: OWNER,
+    name: 'f',
+    state: 'open',
+    size: null,
+    contentType: null,
+    reprDigest: null,
+    crc32: null,
+    createdAt: 0,
+    updatedAt: 0,
+    completedAt: null,
+    replaces: null,
+  };
+  const done = (): Promise<void> => Promise.resolve();
+  const catalog = {
+    find: () => Promise.resolve({ sealed: null, open: null }),
+    list: () => Promise.resolve([]),
+    listOpen: () => Promise.resolve([]),
+    has: () => Promise.resolve(true),
+    get: () => Promise.resolve(null),
+    put: done,
+    amend: done,
+    remove: done,
+    follow: () => {},
+  };
+  const clock = clockOf(() => 1);
+  const usage = new Usage({ catalog, clock, quota: NO_QUOTA });
+  const part = {
+    write: () => Promise.reject(new Error('unused')),
+    sync: done,
+    read: () => Promise.resolve(0),
+    cut: done,
+    release: () => {},
+  };
+  const handles = { part, manifest: { append: done, sync: done, release: () => {} } };
+  const nothing = { size: null, reprDigest: null, contentType: null };
+  for (let steps = 0; steps < 30; steps += 1) {
+    const committer = new Committer({
+      catalog,
+      clock,
+      usage,
+      durability: 'chunk',
+      happened: () => {},
+      announce: () => null,
+    });
+    const upload = new OpenUpload(document);
+    const first = committer.commit(upload, handles, [{ start: 0, end: 0, crc32: 0 }], nothing);
+    for (let step = 0; step < steps; step += 1) await Promise.resolve();
+    const second = committer.commit(upload, handles, [{ start: 1, end: 1, crc32: 0 }], nothing);
+    await first;
+    let finished = false;
+    second.then(() => {
+      finished = true;
+    });
+    await settle(2);
+    assert.ok(finished, `asked for after ${steps} steps`);
+    assert.equal(upload.stored.bytes, 2);
+    await committer.idle(upload);
+  }
+});

@@ -1,0 +1,373 @@
+/** A complete file takes a name that unfinished uploads still have: they end in the step in which it is there, and not before. */
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { PassThrough } from 'node:stream';
+import { type TestContext, test } from 'node:test';
+import type { WholeIntent } from '../../../src/engine/receive/file-upload.ts';
+import type { ResourceAddress, ResourceIntent } from '../../../src/engine/receive/upload-resource.ts';
+import { LadingError } from '../../../src/errors.ts';
+import { realDisk } from '../../../src/storage/disk/io/disk.ts';
+import { deadFrom, FaultyDisk, failAt } from '../../support/disk/faulty-disk.ts';
+import { content, download, OWNER, send, text, turnsUntil } from '../../support/product/device.ts';
+import { type EngineUnderTest, startEngine, testThreads } from '../../support/product/engine.ts';
+import { Tap } from '../../support/wire/tap.ts';
+
+const NAME = 'a.bin';
+const WHOLE: WholeIntent = {
+  owner: OWNER,
+  name: NAME,
+  overwrite: true,
+  contentType: null,
+  reprDigest: null,
+  leastSize: 0,
+};
+const INSTEAD: ResourceIntent = {
+  owner: OWNER,
+  creator: { kind: 'device', id: OWNER },
+  name: NAME,
+  place: 'instead',
+  size: null,
+  contentType: null,
+  metadata: null,
+  endsWhenTold: true,
+};
+const NEW = Buffer.from(content(0, 100_000, 7));
+const OLD = text('before');
+
+function stream(bytes: Uint8Array): PassThrough {
+  const source = new PassThrough();
+  source.end(bytes);
+  return source;
+}
+
+async function refuses(work: Promise<unknown>, code: string): Promise<void> {
+  await assert.rejects(work, (error) => error instanceof LadingError && error.code === code);
+}
+
+/** What has the name when the new file comes: made, and looked at again when all is over but the file did not come. */
+interface Before {
+  make(under: EngineUnderTest): Promise<void>;
+  kept(under: EngineUnderTest): Promise<void>;
+}
+
+const partial = async ({ engine }: EngineUnderTest, bytes = 3): Promise<void> => {
+  const { status, bytes_received: received } = await engine.status(OWNER, NAME);
+  assert.deepEqual({ status, received }, { status: 'partial', received: bytes });
+};
+
+let address: ResourceAddress | null = null;
+
+const BEFORE: Record<string, Before> = {
+  'an upload in chunks': {
+    make: async ({ engine }) => void (await send(engine, NAME, 0, text('abc'), { declaredSize: 9 })),
+    kept: async (under) => {
+      await partial(under);
+      await send(under.engine, NAME, 3, text('defghi'), { declaredSize: 9 });
+      assert.equal((await download(under.engine, NAME)).toString(), 'abcdefghi');
+    },
+  },
+  'a replacement': {
+    make: async ({ engine }) => {
+      await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
+      await send(engine, NAME, 0, text('abc'), { declaredSize: 9, overwrite: true });
+    },
+    kept: async (under) => {
+      await partial(under);
+      assert.ok(Buffer.from(OLD).equals(await download(under.engine, NAME)));
+    },
+  },
+  'a file that goes on': {
+    make: async (under) => {
+      await send(under.engine, NAME, 0, OLD);
+      await under.restart({ openEndedSeconds: 0 });
+      await under.engine.sweep();
+      await under.restart({ openEndedSeconds: 900 });
+      await send(under.engine, NAME, OLD.length + 4, text('abc'));
+    },
+    kept: async (under) => {
+      await partial(under, OLD.length + 3);
+      assert.ok(Buffer.from(OLD).equals(await download(under.engine, NAME)));
+    },
+  },
+  'an upload with an address': {
+    make: async ({ engine }) => {
+      address = await engine.createResource(INSTEAD);
+      await engine.append(stream(text('abc')), address, { offset: 0, size: null, contentLength: 3 });
+    },
+    kept: async (under) => {
+      assert.ok(address);
+      assert.equal((await under.engine.resource(address)).offset, 3);
+      await partial(under);
+    },
+  },
+};
+
+/** The ways in which a file comes in place of what is there; the first part before the disk fails, the last while it does. */
+const NEXT: Record<string, (under: EngineUnderTest) => Promise<() => Promise<unknown>>> = {
+  'a whole file': async (under) => () => under.engine.receiveWhole(stream(NEW), WHOLE, async () => null),
+  'the newest file': async (under) => () =>
+    under.engine.receiveWhole(stream(NEW), { ...WHOLE, newest: true }, async () => null),
+  'an upload with an address of its own': async (under) => {
+    const begun = await under.engine.createResource(INSTEAD);
+    await under.engine.append(stream(NEW.subarray(0, 50_000)), begun, { offset: 0, size: null, contentLength: 50_000 });
+    return () =>
+      under.engine.append(stream(NEW.subarray(50_000)), begun, {
+        offset: 50_000,
+        size: null,
+        contentLength: 50_000,
+        ends: true,
+      });
+  },
+};
+
+/** Either the new file, whole, or what was there. */
+async function eitherOr(under: EngineUnderTest, before: Before): Promise<'new' | 'kept'> {
+  const { status, total_bytes: total } = await under.engine.status(OWNER, NAME);
+  if (status === 'complete' && total === NEW.length) {
+    assert.ok(NEW.equals(await download(under.engine, NAME)));
+    assert.equal(under.engine.usage(OWNER).openUploads, 0);
+    assert.equal((await under.doors.blobs.list()).length, 1, 'nothing is left of what it replaced');
+    return 'new';
+  }
+  await before.kept(under);
+  return 'kept';
+}
+
+async function withDisk(t: TestContext): Promise<{ under: EngineUnderTest; disk: FaultyDisk }> {
+  const disk = new FaultyDisk(realDisk);
+  return { under: await startEngine(t, {}, { disk, threads: disk.threads(testThreads()) }), disk };
+}
+
+for (const [had, before] of Object.entries(BEFORE)) {
+  for (const [comes, begin] of Object.entries(NEXT)) {
+    test(`${comes} in place of ${had}: a crash at every step leaves the one or the other`, async (t) => {
+      const seen = { new: 0, kept: 0 };
+      for (let step = 0, over = false; !over; step += 1) {
+        const { under, disk } = await withDisk(t);
+        await before.make(under);
+        const finish = await begin(under);
+        disk.arm(deadFrom(step));
+        const outcome = await finish().then(
+          () => true,
+          () => false,
+        );
+        over = disk.disarm() === 0;
+        await under.crash();
+        const found = await eitherOr(under, before);
+        if (outcome) assert.equal(found, 'new', `step ${step}: what was acknowledged is there`);
+        seen[found] += 1;
+        await under.close();
+      }
+      assert.ok(seen.new > 1 && seen.kept > 3, `${seen.new} times the new one, ${seen.kept} times what was there`);
+    });
+
+    test(`${comes} in place of ${had}: a disk that fails once leaves the one or the other, running on and after a crash`, async (t) => {
+      for (const when of ['before', 'half', 'after'] as const) {
+        for (let step = 0, over = false; !over; step += 1) {
+          const { under, disk } = await withDisk(t);
+          await before.make(under);
+          const finish = await begin(under);
+          disk.arm(failAt(step, { code: 'EIO', when }));
+          const outcome = await finish().then(
+            () => true,
+            () => false,
+          );
+          over = disk.disarm() === 0;
+          const complete = (await under.engine.status(OWNER, NAME)).total_bytes === NEW.length;
+          if (outcome) assert.ok(complete, `step ${step}: what was acknowledged is there`);
+          await under.crash();
+          const found = await eitherOr(under, before);
+          if (complete) assert.equal(found, 'new', `step ${step}, ${when}`);
+          await under.close();
+        }
+      }
+    });
+  }
+}
+
+test('a begin alone ends nothing: both live, each goes on, and the one that is complete last has the name', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const second = await engine.createResource({ ...INSTEAD, endsWhenTold: false, size: 4 });
+  await engine.append(stream(text('12')), second, { offset: 0, size: null, contentLength: 2 });
+  assert.deepEqual(
+    engine.transfers(() => true).map(({ file }) => [file.filename, file.bytes_received]),
+    [
+      [NAME, 2],
+      [NAME, 3],
+    ],
+  );
+  assert.equal((await engine.list({ owner: OWNER, prefix: '', cursor: null, limit: 9, status: null })).files.length, 1);
+  await send(engine, NAME, 3, text('defghi'), { declaredSize: 9 });
+  assert.equal((await download(engine, NAME)).toString(), 'abcdefghi');
+  const done = await engine.append(stream(text('34')), second, { offset: 2, size: null, contentLength: 2 });
+  assert.equal(done.complete, true);
+  assert.equal((await download(engine, NAME)).toString(), '1234');
+  assert.deepEqual({ ...engine.usage(OWNER), dayBytes: 0 }, { bytes: 4, openUploads: 0, dayBytes: 0 });
+  assert.equal((await doors.blobs.list()).length, 1);
+});
+
+test('uploads that wait survive a restart, and the older ones end with the newer one', async (t) => {
+  const under = await startEngine(t);
+  await send(under.engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const addresses: ResourceAddress[] = [];
+  for (const word of ['one', 'two', 'three']) {
+    const begun = await under.engine.createResource(INSTEAD);
+    await under.engine.append(stream(text(word)), begun, { offset: 0, size: null, contentLength: word.length });
+    addresses.push(begun);
+    await under.crash();
+  }
+  const [one, two, three] = addresses as [ResourceAddress, ResourceAddress, ResourceAddress];
+  assert.equal(under.engine.usage(OWNER).openUploads, 4);
+  const ends = { size: null, contentLength: 0, ends: true };
+  await under.engine.append(stream(text('')), two, { offset: 3, ...ends });
+  assert.equal((await download(under.engine, NAME)).toString(), 'two');
+  await refuses(under.engine.resource(one), 'not_found');
+  assert.equal((await under.engine.resource(three)).offset, 5, 'what began later goes on');
+  await under.crash();
+  await under.engine.append(stream(text('')), three, { offset: 5, ...ends });
+  assert.equal((await download(under.engine, NAME)).toString(), 'three');
+  assert.equal((await under.doors.blobs.list()).length, 1);
+});
+
+test('while somebody sends to the upload that has the name, the end is refused and may be said again', async (t) => {
+  const { engine } = await startEngine(t);
+  const first = await engine.createResource(INSTEAD);
+  await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
+  const second = await engine.createResource(INSTEAD);
+  const slow = new PassThrough();
+  const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
+  const end = { offset: 0, size: null, contentLength: 2, ends: true };
+  await refuses(engine.append(stream(text('hi')), second, end), 'already_exists');
+  slow.end('def');
+  assert.equal((await sending).offset, 6, 'nobody ended it');
+  const { offset } = await engine.resource(second);
+  assert.ok((await engine.append(stream(text('hi').subarray(offset)), second, { ...end, offset })).complete);
+  assert.equal((await download(engine, NAME)).toString(), 'hi');
+  await refuses(engine.resource(first), 'not_found');
+});
+
+test('whoever never gets an address begins again as often as need be, and what was acknowledged stays', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  const known = await engine.createResource(INSTEAD);
+  await engine.append(stream(text('abc')), known, { offset: 0, size: null, contentLength: 3 });
+  const waiting = await engine.createResource(INSTEAD);
+  await engine.append(stream(text('defg')), waiting, { offset: 0, size: null, contentLength: 4 });
+  for (let times = 0; times < 50; times += 1) {
+    const lost = await engine.createResource(INSTEAD);
+    const broken = new PassThrough();
+    const append = engine.append(broken, lost, { offset: 0, size: null, contentLength: null });
+    broken.write(randomBytes(1000));
+    setImmediate(() => broken.destroy());
+    await refuses(append, 'length_mismatch');
+  }
+  assert.ok(engine.usage(OWNER).openUploads < 12, 'they do not pile up');
+  assert.equal((await engine.resource(known)).offset, 3);
+  assert.equal((await engine.resource(waiting)).offset, 4);
+  await engine.receiveWhole(stream(NEW), WHOLE, async () => null);
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+  assert.equal((await doors.blobs.list()).length, 1);
+});
+
+test('when all that wait are known to somebody, one more is refused', async (t) => {
+  const { engine } = await startEngine(t);
+  const begin = async (): Promise<void> => {
+    const begun = await engine.createResource(INSTEAD);
+    await engine.append(stream(text('abc')), begun, { offset: 0, size: null, contentLength: 3 });
+  };
+  for (let times = 0; times < 9; times += 1) await begin();
+  await refuses(begin(), 'already_exists');
+  assert.equal(engine.usage(OWNER).openUploads, 9);
+  const [one] = engine.transfers(() => true);
+  await engine.cancel(OWNER, NAME, undefined, one?.file.id ?? '');
+  await refuses(engine.cancel(OWNER, NAME, undefined, one?.file.id ?? ''), 'not_found');
+  assert.equal(engine.usage(OWNER).openUploads, 8, 'that one and no other');
+  await engine.cancel(OWNER, NAME);
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+  await begin();
+});
+
+test('of many that begin at the same moment no more wait than may', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const begun = await Promise.allSettled(Array.from({ length: 40 }, () => engine.createResource(INSTEAD)));
+  const made = begun.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  for (const one of begun) if (one.status === 'rejected') assert.equal(one.reason.code, 'already_exists');
+  assert.ok(made.length > 0);
+  assert.ok(engine.usage(OWNER).openUploads <= 9, String(engine.usage(OWNER).openUploads));
+  await engine.cancel(OWNER, NAME);
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+  assert.deepEqual(await doors.blobs.list(), [], 'those that were refused leave nothing');
+});
+
+test('the last bytes of an upload of known size do not count while somebody sends to the one that has the name', async (t) => {
+  const { engine } = await startEngine(t);
+  const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 6 };
+  const first = await engine.createResource({ ...known, size: 9 });
+  await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
+  const second = await engine.createResource(known);
+  await engine.append(stream(text('new')), second, { offset: 0, size: null, contentLength: 3 });
+  const slow = new PassThrough();
+  const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
+  const last = { offset: 3, size: null, contentLength: 3 };
+  await refuses(engine.append(stream(text('est')), second, last), 'already_exists');
+  assert.equal((await engine.resource(second)).offset, 3, 'who asks is not led to believe that all of it is there');
+  slow.end('def');
+  assert.equal((await sending).offset, 6);
+  assert.ok((await engine.append(stream(text('est')), second, last)).complete);
+  assert.equal((await download(engine, NAME)).toString(), 'newest');
+});
+
+test('a deletion takes those that wait too', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
+  for (let times = 0; times < 3; times += 1) await engine.createResource(INSTEAD);
+  assert.deepEqual(await engine.remove(OWNER, NAME), ['file', 'upload']);
+  assert.deepEqual({ ...engine.usage(OWNER), dayBytes: 0 }, { bytes: 0, openUploads: 0, dayBytes: 0 });
+  assert.deepEqual(await doors.blobs.list(), []);
+});
+
+test('a digest that does not agree, a precondition that fails and a refusal leave what waited as it was', async (t) => {
+  for (const had of Object.values(BEFORE)) {
+    const under = await startEngine(t);
+    await had.make(under);
+    const value = createHash('sha256').update('other').digest();
+    const reprDigest = { algorithm: 'sha-256' as const, value };
+    const wrong = { ...WHOLE, reprDigest };
+    await refuses(
+      under.engine.receiveWhole(stream(NEW), wrong, async () => null),
+      'digest_mismatch',
+    );
+    let asked = 0;
+    const late = {
+      ...WHOLE,
+      precondition: () => {
+        asked += 1;
+        return asked < 2;
+      },
+    };
+    await refuses(
+      under.engine.receiveWhole(stream(NEW), late, async () => null),
+      'precondition_failed',
+    );
+    assert.equal(asked, 2, 'asked before the bytes count, and right before the change');
+    await had.kept(under);
+    await under.close();
+  }
+});
+
+test('what this side does to the upload that has the name refuses nobody', async (t) => {
+  const tap = new Tap();
+  const { engine } = await startEngine(t, { staleSeconds: 0 }, { tap });
+  await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const gate = tap.hold('catalog.put', 'before');
+  const swept = engine.sweep();
+  await gate.reached;
+  await engine.admitWhole(WHOLE);
+  const whole = engine.receiveWhole(stream(NEW), WHOLE, async () => null);
+  await turnsUntil(() => engine.gauges().open_uploads === 2, 'the whole file is on its way');
+  gate.open();
+  await Promise.all([swept, whole]);
+  assert.ok(NEW.equals(await download(engine, NAME)));
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+});

@@ -1,0 +1,263 @@
+/**
+ * What RFC 9110 says of requests that change a file, at every door: preconditions (§13), parts (§14.5), codings (§8.4), and that nothing is
+ * replaced unasked. The doors come from the OpenAPI document: one that is new has a row here or the test fails.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeChunk } from '../../../src/protocol/chunk.ts';
+import { startServer, type TestServer } from '../../support/product/server.ts';
+import { DOORS, type Door, etagOf, knock, NEW, OLD, putOld, seen } from '../../support/tables/doors.ts';
+import { ask, content, type Fields } from '../../support/wire/resumable.ts';
+import { Wire } from '../../support/wire/wire.ts';
+
+const EARLIER = 'Tue, 15 Nov 1994 08:12:31 GMT';
+const LATER = 'Sun, 07 Nov 2094 08:49:37 GMT';
+
+const OPEN = { LADING_REGISTRATION: 'open' };
+
+/** Operations that are not safe and change no file. */
+const NO_DOORS = new Set([
+  'POST /auth/token',
+  'POST /api/oauth/token',
+  'POST /api/oauth/revoke',
+  'POST /api/oauth/introspect',
+  'POST /calls/provider/{session_id}',
+  'POST /v1/auth/registration',
+  'POST /v1/auth/refresh',
+  'POST /v1/auth/logout',
+  'POST /v1/auth/login',
+  'POST /v1/auth/oidc/login',
+  'POST /v1/auth/yandex/login',
+  'POST /ops/signup',
+  'POST /ops/login',
+  'POST /client/signup',
+  'POST /client/login',
+  'POST /api/files/verify/{filename}',
+  'POST /api/files/share/{filename}',
+  'POST /api/clients',
+  'PUT /api/clients/{client_id}',
+  'DELETE /api/clients/{client_id}',
+  'POST /api/sweep',
+  'POST /api/tenants',
+  'DELETE /api/tenants/{tenant_id}',
+  'PUT /v1/auth/me',
+  'POST /v1/user',
+  'POST /v1/user/get_user',
+  'PUT /v1/user/update_user',
+  'DELETE /v1/user/delete_user',
+  'PUT /api/quotas/{kind}/{id}',
+  'DELETE /v1/auth/sessions',
+  'DELETE /v1/auth/sessions/{session_id}',
+  'DELETE /api/shares/{share_id}',
+  'POST /api/files/player/{filename}',
+  'DELETE /api/players/{player_id}',
+  'POST /api/grants',
+  'DELETE /api/grants/{grant_id}',
+  'POST /api/deliveries/targets',
+  'DELETE /api/deliveries/targets/{target_id}',
+  'PATCH /api/deliveries/targets/{target_id}',
+  'POST /api/deliveries/{id}/retry',
+  'PUT /api/phones/{kind}/{id}',
+  'POST /api/tokens',
+  'POST /api/tokens/{token_id}/rotate',
+  'DELETE /api/tokens/{token_id}',
+  'POST /calls/otp',
+  'POST /calls/verify',
+  'POST /calls/otp/verify',
+  'POST /calls/replay',
+  'POST /calls/otp/replay',
+]);
+
+const label = ({ operation, how }: Door): string => (how === undefined ? operation : `${operation}, ${how}`);
+
+/** Names that no other row uses; with the extension that one of the doors wants. */
+let names = 0;
+function freshName(): string {
+  names += 1;
+  return `f${names}.wav`;
+}
+
+async function refusedUnchanged(
+  server: TestServer,
+  door: Door,
+  name: string,
+  fields: Fields,
+  statuses: readonly number[],
+): Promise<void> {
+  const prepared = await door.prepare(server, name);
+  const before = await seen(server, door, name);
+  const heard = await knock(server, door, prepared, fields);
+  const shown = `${label(door)} ${JSON.stringify(fields)}: ${heard.status} ${heard.body}`;
+  assert.ok(statuses.includes(heard.status), shown);
+  assert.equal(await seen(server, door, name), before, shown);
+  // What was begun for it is still there, and goes on.
+  if (door.kind === 'goes on') {
+    const done = await knock(server, door, prepared);
+    assert.ok(door.done.includes(done.status), `${shown}, then ${done.status} ${done.body}`);
+  }
+}
+
+test('every operation that is not safe has its row, or is known to change no file', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  const document = (await (await fetch(`${origin}/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, { parameters?: { name: string }[] }>>;
+  };
+  const rows = new Set(DOORS.map(({ operation }) => operation));
+  const missing: string[] = [];
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const [method, { parameters = [] }] of Object.entries(item)) {
+      const operation = `${method.toUpperCase()} ${path}`;
+      if (['get', 'head', 'options'].includes(method) || NO_DOORS.has(operation)) continue;
+      if (!rows.delete(operation)) {
+        missing.push(operation);
+        continue;
+      }
+      const documented = parameters.map(({ name }) => name);
+      for (const field of ['If-Match', 'If-None-Match', 'If-Unmodified-Since'])
+        assert.ok(documented.includes(field), `${operation} does not document ${field}`);
+    }
+  }
+  assert.deepEqual(missing, []);
+  assert.deepEqual([...rows], [], 'rows of operations that are not in the document');
+});
+
+test('a stale precondition is 412 at every door, and nothing changes', async (t) => {
+  const server = await startServer(t, OPEN);
+  for (const door of DOORS) {
+    // What only creates would be 409 for the name alone.
+    const creates = door.kind === 'creates';
+    for (const make of [
+      (etag: string): Fields => ({ 'if-match': creates ? etag || '*' : '"stale"' }),
+      (etag: string): Fields => ({ 'if-match': creates ? '*' : `"stale", W/${etag}` }),
+      (): Fields => (creates ? { 'if-match': '"x", "y"' } : { 'if-unmodified-since': EARLIER }),
+      (etag: string): Fields => (creates ? { 'if-match': '' } : { 'if-none-match': etag }),
+      (): Fields => (creates ? { 'if-match': 'nonsense' } : { 'if-none-match': '*' }),
+    ]) {
+      const name = freshName();
+      if (!creates) await putOld(server, door, name);
+      await refusedUnchanged(server, door, name, make(await etagOf(server, door, name)), [412]);
+      if (!creates && door.kind !== 'goes on' && door.as === undefined)
+        assert.ok((await content(server, name)).equals(OLD));
+    }
+  }
+});
+
+test('a fitting precondition lets every door do its work', async (t) => {
+  const server = await startServer(t, OPEN);
+  for (const door of DOORS) {
+    const creates = door.kind === 'creates';
+    for (const make of [
+      (etag: string): Fields => (creates ? { 'if-none-match': '*' } : { 'if-match': etag }),
+      (etag: string): Fields => (creates ? { 'if-none-match': '"other"' } : { 'if-match': `"other" , ${etag}` }),
+      (): Fields => (creates ? { 'if-unmodified-since': EARLIER } : { 'if-match': '*' }),
+      (): Fields => ({ 'if-unmodified-since': LATER }),
+      (): Fields => ({ 'if-unmodified-since': 'nonsense' }),
+      // RFC 9110 §13.1.3 and §13.1.4: ignored with other methods than GET and HEAD, and beside If-Match.
+      (): Fields => ({ 'if-modified-since': LATER }),
+      (etag: string): Fields =>
+        creates ? { 'if-modified-since': EARLIER } : { 'if-match': etag, 'if-unmodified-since': EARLIER },
+    ]) {
+      const name = freshName();
+      if (!creates) await putOld(server, door, name);
+      const prepared = await door.prepare(server, name);
+      const fields = make(await etagOf(server, door, name));
+      const heard = await knock(server, door, prepared, fields);
+      const shown = `${label(door)} ${JSON.stringify(fields)}: ${heard.status} ${heard.body}`;
+      assert.ok(door.done.includes(heard.status), shown);
+    }
+  }
+});
+
+test('a name in use is not replaced by a door that was not asked to replace', async (t) => {
+  const server = await startServer(t, OPEN);
+  for (const door of DOORS.filter(({ kind }) => kind === 'creates')) {
+    const name = freshName();
+    await putOld(server, door, name);
+    const before = await seen(server, door, name);
+    const heard = await knock(server, door, await door.prepare(server, name));
+    assert.equal(heard.status, door.taken ?? 409, `${label(door)}: ${heard.body}`);
+    assert.equal(await seen(server, door, name), before, label(door));
+    for (const fields of [{ 'if-none-match': '*' }, { 'if-match': '"stale"' }] as Fields[]) {
+      const refused = await knock(server, door, await door.prepare(server, name), fields);
+      assert.equal(
+        refused.status,
+        label(door).includes('without overwrite') ? 409 : 412,
+        `${label(door)}: ${refused.body}`,
+      );
+      assert.equal(await seen(server, door, name), before, label(door));
+    }
+  }
+});
+
+test('a replacement that has not ended is not touched by what is refused, and the old file is what counts', async (t) => {
+  const server = await startServer(t, OPEN);
+  for (const door of DOORS.filter(({ kind }) => kind === 'replaces' || kind === 'removes')) {
+    const name = freshName();
+    await putOld(server, door, name);
+    const etag = await etagOf(server, door, name);
+    const half = NEW.subarray(0, 100);
+    const begun = await ask(
+      server,
+      'POST',
+      `/api/files/upload?filename=${name}&overwrite=true&total_size=${NEW.length}`,
+      { headers: { 'content-type': 'application/octet-stream' }, body: encodeChunk(0, half) },
+    );
+    assert.equal(begun.status, 200, begun.body);
+    // A chunk of the same replacement is past its beginning.
+    const stale = [400, 409, 412];
+    const isChunk = door.operation === 'POST /api/files/upload';
+    const before = await seen(server, door, name);
+    const heard = await knock(server, door, await door.prepare(server, name), { 'if-match': '"stale"' });
+    if (!isChunk) {
+      assert.ok(stale.includes(heard.status), `${label(door)}: ${heard.status} ${heard.body}`);
+      assert.equal(await seen(server, door, name), before, label(door));
+    }
+    if (door.kind !== 'removes') continue;
+    const done = await knock(server, door, await door.prepare(server, name), { 'if-match': etag });
+    assert.deepEqual([done.status, JSON.parse(done.body).removed], [200, ['file', 'upload']]);
+  }
+});
+
+test('codings and parts of content are refused at every door, and nothing changes', async (t) => {
+  const server = await startServer(t, OPEN);
+  for (const door of DOORS) {
+    const name = freshName();
+    await putOld(server, door, name);
+    const range = { 'content-range': `bytes 600-${NEW.length - 1}/${NEW.length}` };
+    for (const [fields, status] of [
+      [{ 'content-encoding': 'gzip' }, 415],
+      [{ 'content-encoding': 'identity, br' }, 415],
+      [range, 400],
+      [{ 'transfer-encoding': 'gzip, chunked' }, 501],
+    ] as [Fields, number][]) {
+      // A chunk whose Content-Range is not that of its header is 400, too; an empty file has no chunk.
+      const statuses = fields === range && door.ranged ? [400, 409] : [status];
+      const again = door.kind === 'goes on' ? freshName() : name;
+      if (again !== name) await putOld(server, door, again);
+      await refusedUnchanged(server, door, again, fields, statuses);
+    }
+  }
+});
+
+test('a request that says nothing of content stores no empty file at any door', async (t) => {
+  const server = await startServer(t, OPEN);
+  for (const door of DOORS) {
+    // An empty file that is asked for by its size needs no content; PATCH says by its offset what is complete, and tus the size.
+    if (door.kind === 'goes on' || door.operation === 'POST /files/') continue;
+    const name = freshName();
+    await putOld(server, door, name);
+    const { method, path, headers, body } = await door.prepare(server, name);
+    if (body === undefined) continue;
+    const before = await seen(server, door, name);
+    const said = Object.entries({ ...server.client.headers, ...(await door.as?.(server)), ...headers });
+    const wire = await Wire.open(server.port);
+    wire.head(`${method} ${path} HTTP/1.1`, 'Host: a', ...said.map(([field, value]) => `${field}: ${value}`));
+    const { status } = await wire.response();
+    wire.socket.destroy();
+    const whole = /content|uploads/.test(door.operation);
+    assert.ok(whole ? status === 411 : status < 500, `${label(door)}: ${status}`);
+    assert.equal(await seen(server, door, name), before, label(door));
+  }
+  const empty = await ask(server, 'PUT', '/api/files/content/empty');
+  assert.equal(empty.status, 201, 'Content-Length: 0 says that it is empty');
+});

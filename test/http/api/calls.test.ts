@@ -1,0 +1,346 @@
+/** Codes by telephone, through a voice provider on loopback: what is said, what is accepted, and how often. */
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { CallRequested, CallStatus, CallVerified } from '../../../src/protocol/schemas/identity/call.ts';
+import type { ApiTokenCreated } from '../../../src/protocol/schemas/identity/token.ts';
+import { eventually } from '../../support/eventually.ts';
+import { handClock } from '../../support/product/clock.ts';
+import { startServer, type TestServer } from '../../support/product/server.ts';
+import { type PlacedCall, startVoiceProvider, type VoiceProvider } from '../../support/servers/voice-provider.ts';
+import { put } from '../../support/wire/downloads.ts';
+import { assertProblemReply } from '../../support/wire/wire.ts';
+
+const PHONE = '+14155552671';
+
+type Headers = Record<string, string>;
+
+function post({ origin, client }: TestServer, path: string, body: object, headers: Headers = client.headers) {
+  return fetch(`${origin}${path}`, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+}
+
+async function begin(t: TestContext, settings: Headers = {}) {
+  const provider = await startVoiceProvider(t);
+  const clock = handClock();
+  const all = { ...provider.settings, ...settings };
+  const server = await startServer(t, all, { clock });
+  return { provider, server, clock, settings: all };
+}
+
+async function request(
+  server: TestServer,
+  provider: VoiceProvider,
+  body: object = { phone: PHONE },
+  headers?: Headers,
+) {
+  const before = provider.placed.length;
+  const reply = await post(server, '/calls/otp', body, headers);
+  assert.equal(reply.status, 200, await reply.clone().text());
+  await eventually(() => provider.placed.length > before, 'the call');
+  return { reply: (await reply.json()) as CallRequested, call: provider.placed.at(-1) as PlacedCall };
+}
+
+async function statusOf({ origin, client }: TestServer, phone = PHONE): Promise<CallStatus> {
+  const reply = await fetch(`${origin}/calls/otp/status/${encodeURIComponent(phone)}`, { headers: client.headers });
+  assert.equal(reply.status, 200, await reply.clone().text());
+  return (await reply.json()) as CallStatus;
+}
+
+function wrong(code: string): string {
+  return code === '000000' ? '111111' : '000000';
+}
+
+test('a code is spoken, verified once, and worth nothing after that', async (t) => {
+  const { server, provider } = await begin(t);
+  const { reply, call } = await request(server, provider, { phone: '+1 (415) 555-2671', message: 'Tom & <Jerry> say' });
+  assert.equal(reply.expires_in, 300);
+  assert.match(reply.message, /\+14155552671/);
+  assert.deepEqual([call.to, call.from, call.code.length], [PHONE, '+14155550100', 6]);
+  assert.ok(call.words.startsWith('Tom & <Jerry> say: '), call.words);
+  await eventually(async () => (await statusOf(server)).call === 'spoken', 'word of the call');
+  const status = await statusOf(server);
+  assert.deepEqual(
+    [status.status, status.session_id, status.tries_left, status.expires_in],
+    ['pending', reply.session_id, 3, 300],
+  );
+  const verified = await post(server, '/calls/verify', { phone: PHONE, code: call.code });
+  assert.equal(verified.status, 200);
+  const said = (await verified.json()) as CallVerified;
+  const user_id = server.client.id;
+  assert.deepEqual(said, { message: 'Verified.', verified: true, user_id, second_factor_until: null });
+  const after = await statusOf(server);
+  assert.equal(after.status, 'verified');
+  assert.deepEqual([after.phone_number, after.is_expired, after.verified, after.attempts], [PHONE, false, true, 1]);
+  assert.equal(Date.parse(after.expires_at) - Date.parse(after.created_at), 300_000);
+  await assertProblemReply(await post(server, '/calls/verify', { phone: PHONE, code: call.code }), 'not_found');
+});
+
+test('the other paths and names of fields, and forms', async (t) => {
+  const { server, provider } = await begin(t);
+  const { origin, client } = server;
+  const form = (path: string, fields: Headers) =>
+    fetch(`${origin}${path}`, { method: 'POST', headers: client.headers, body: new URLSearchParams(fields) });
+  assert.equal((await form('/calls/otp', { phone_number: PHONE })).status, 200);
+  await eventually(() => provider.placed.length === 1, 'the call');
+  await eventually(async () => (await statusOf(server)).call === 'spoken', 'its end');
+  const replay = await form('/calls/otp/replay', { phone_number: PHONE });
+  assert.equal(replay.status, 200, await replay.clone().text());
+  await eventually(() => provider.placed.length === 2, 'the second call');
+  const [first, second] = provider.placed;
+  assert.equal(first?.code, second?.code);
+  const verified = await form('/calls/otp/verify', { phone_number: PHONE, otp: first?.code ?? '' });
+  assert.equal(verified.status, 200);
+});
+
+test('a token for calls alone is enough; a code may come as a number that has lost its zeros', async (t) => {
+  const { server, provider } = await begin(t, { LADING_OTP_CALLER_HOUR: '0' });
+  const made = await post(server, '/api/tokens', { user_id: 'my_app', scopes: ['calls'] });
+  const { token } = (await made.json()) as ApiTokenCreated;
+  const headers = { authorization: `Bearer ${token}` };
+  assert.equal((await fetch(`${server.origin}/api/files`, { headers })).status, 403);
+  // Of a hundred codes ten begin with a zero, so one is waited for.
+  for (let n = 0; ; n += 1) {
+    const phone = `+141555527${String(n % 100).padStart(2, '0')}`;
+    const { call } = await request(server, provider, { phone }, headers);
+    const lost = await post(server, '/calls/verify', { phone, code: -1 }, headers);
+    await assertProblemReply(lost, 'validation_failed');
+    const verified = await post(server, '/calls/otp/verify', { phone_number: phone, code: Number(call.code) }, headers);
+    assert.equal(verified.status, 200, await verified.clone().text());
+    assert.equal(((await verified.json()) as CallVerified).user_id, 'my_app');
+    if (call.code.startsWith('0')) break;
+  }
+});
+
+test('three wrong tries end it, the right code too; at one time no more of them', async (t) => {
+  const { server, provider } = await begin(t);
+  const { call } = await request(server, provider);
+  for (const left of [2, 1, 0]) {
+    const reply = await post(server, '/calls/verify', { phone: PHONE, code: wrong(call.code) });
+    assert.equal(((await reply.clone().json()) as { tries_left: number }).tries_left, left);
+    await assertProblemReply(reply, 'invalid_request');
+  }
+  await assertProblemReply(await post(server, '/calls/verify', { phone: PHONE, code: call.code }), 'not_found');
+  assert.deepEqual([(await statusOf(server)).status, (await statusOf(server)).tries_left], ['failed', 0]);
+
+  const again = await request(server, provider);
+  const guesses = Array.from({ length: 12 }, (_, n) => String(n).padStart(6, '9')).filter((g) => g !== again.call.code);
+  const replies = await Promise.all(guesses.map((code) => post(server, '/calls/verify', { phone: PHONE, code })));
+  assert.equal(replies.filter(({ status }) => status === 400).length, 3);
+  assert.ok(replies.every(({ status }) => status === 400 || status === 404));
+});
+
+test('a code lapses after five minutes, and a new one makes the old one worthless', async (t) => {
+  const { server, provider, clock } = await begin(t);
+  const first = await request(server, provider);
+  let second = await request(server, provider);
+  while (second.call.code === first.call.code) second = await request(server, provider);
+  const old = await post(server, '/calls/verify', { phone: PHONE, code: first.call.code });
+  await assertProblemReply(old, 'invalid_request');
+  clock.pass(300_000);
+  await assertProblemReply(await post(server, '/calls/verify', { phone: PHONE, code: second.call.code }), 'not_found');
+  await assertProblemReply(await post(server, '/calls/replay', { phone: PHONE }), 'not_found');
+  assert.deepEqual([(await statusOf(server)).status, (await statusOf(server)).expires_in], ['expired', 0]);
+});
+
+test('limits: by number whoever asks, by caller, by day; each says how long to wait', async (t) => {
+  const { server, provider, clock } = await begin(t, {
+    LADING_OTP_PHONE_HOUR: '2',
+    LADING_OTP_CALLER_HOUR: '3',
+    LADING_OTP_DAY: '5',
+  });
+  const other = await server.enrol();
+  const refused = async (body: object, headers?: Headers): Promise<number> => {
+    const reply = await post(server, '/calls/otp', body, headers);
+    const wait = Number(reply.headers.get('retry-after'));
+    await assertProblemReply(reply, 'rate_limited');
+    return wait;
+  };
+  await request(server, provider);
+  clock.pass(600_000);
+  await request(server, provider);
+  assert.equal(await refused({ phone: PHONE }, other.headers), 3000);
+  await assertProblemReply(await post(server, '/calls/replay', { phone: PHONE }), 'rate_limited');
+  await request(server, provider, { phone: '+14155552672' });
+  assert.equal(await refused({ phone: '+14155552673' }), 3000);
+  await request(server, provider, { phone: '+14155552674' }, other.headers);
+  await request(server, provider, { phone: '+14155552675' }, other.headers);
+  assert.equal(await refused({ phone: '+14155552676' }, other.headers), 24 * 3600 - 600);
+  // A restart forgets none of it.
+  await server.close();
+  const again = await startServer(t, { ...provider.settings, LADING_OTP_DAY: '5' }, { clock }, server.dataDir);
+  await assertProblemReply(
+    await post({ ...again, client: server.client }, '/calls/otp', { phone: PHONE }),
+    'rate_limited',
+  );
+  clock.pass(24 * 3600_000 + 300_000);
+  await again.close();
+  // The first thing that it does.
+  await startServer(t, provider.settings, { clock }, server.dataDir);
+  await eventually(async () => (await readdir(join(server.dataDir, 'v1/calls'))).length === 0, 'nothing is kept');
+});
+
+test('a restart in the middle: the code is still good, and nowhere on disk, in replies or in the audit log', async (t) => {
+  const { server, provider, clock, settings } = await begin(t);
+  const { reply, call } = await request(server, provider);
+  await server.close();
+  assert.ok(!JSON.stringify(reply).includes(call.code));
+  for (const entry of await readdir(join(server.dataDir, 'v1'), { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || entry.name === 'spare') continue;
+    const text = await readFile(join(entry.parentPath, entry.name), 'latin1');
+    assert.ok(!text.includes(`"${call.code}"`) && !text.includes(`:${call.code}`), entry.name);
+  }
+  const again = await startServer(t, settings, { clock }, server.dataDir);
+  const verified = await post({ ...again, client: server.client }, '/calls/verify', { phone: PHONE, code: call.code });
+  assert.equal(verified.status, 200);
+  const log = await fetch(`${again.origin}/api/audit`, { headers: again.admin.headers });
+  const text = await log.text();
+  assert.ok(text.includes('call_requested') && text.includes('call_verified') && !text.includes(call.code));
+});
+
+test('numbers, messages and codes that are none', async (t) => {
+  const { server } = await begin(t);
+  const { origin, client } = server;
+  for (const body of [
+    {},
+    { phone: '4155552671' },
+    { phone: '+1' },
+    { phone: '+999999999999' },
+    { phone: 'tel:+1415' },
+  ]) {
+    await assertProblemReply(await post(server, '/calls/otp', body), 'invalid_request');
+  }
+  for (const message of ['a\nb', '\u0000']) {
+    await assertProblemReply(await post(server, '/calls/otp', { phone: PHONE, message }), 'invalid_request');
+  }
+  for (const body of [{ phone: 5 }, { phone: PHONE, message: 'x'.repeat(161) }, { phone: '+'.repeat(65) }]) {
+    await assertProblemReply(await post(server, '/calls/otp', body), 'validation_failed');
+  }
+  await assertProblemReply(await post(server, '/calls/verify', { phone: PHONE }), 'invalid_request');
+  await assertProblemReply(await post(server, '/calls/verify', { phone: PHONE, code: '1' }), 'not_found');
+  await assertProblemReply(await post(server, '/calls/replay', { phone: PHONE }), 'not_found');
+  const nothing = await fetch(`${origin}/calls/otp/status/${PHONE}`, { headers: client.headers });
+  await assertProblemReply(nothing, 'not_found');
+});
+
+test('a caller sees nothing of what another one asked for', async (t) => {
+  const { server, provider } = await begin(t);
+  const other = await server.enrol();
+  const { call } = await request(server, provider);
+  const stolen = await post(server, '/calls/verify', { phone: PHONE, code: call.code }, other.headers);
+  await assertProblemReply(stolen, 'not_found');
+  const url = `${server.origin}/calls/otp/status/${PHONE}`;
+  await assertProblemReply(await fetch(url, { headers: other.headers }), 'not_found');
+  assert.equal((await post(server, '/calls/verify', { phone: PHONE, code: call.code })).status, 200);
+});
+
+test('a provider that refuses shows in the status; what it tells later counts if it signed it', async (t) => {
+  const { server, provider } = await begin(t, { LADING_PUBLIC_URL: 'https://files.example.org' });
+  provider.answer(500);
+  assert.equal((await post(server, '/calls/otp', { phone: PHONE })).status, 200);
+  await eventually(async () => (await statusOf(server)).call === 'failed', 'the failure');
+  provider.answer(201);
+  const { call, reply } = await request(server, provider);
+  assert.equal(call.callback, `https://files.example.org/calls/provider/${reply.session_id}`);
+  await eventually(async () => (await statusOf(server)).call === 'spoken', 'the call');
+  const local = `${server.origin}/calls/provider/${reply.session_id}`;
+  const fields = { CallSid: 'CA1', CallStatus: 'no-answer' };
+  await assertProblemReply(await provider.tell(local, call.callback ?? '', fields, 'another token'), 'unauthorized');
+  await assertProblemReply(await provider.tell(local, `${call.callback}x`, fields), 'unauthorized');
+  assert.equal((await statusOf(server)).call, 'spoken');
+  assert.equal((await provider.tell(local, call.callback ?? '', fields)).status, 200);
+  assert.equal((await statusOf(server)).call, 'failed');
+});
+
+test('without a voice nobody is called, and the answer says what is missing', async (t) => {
+  const server = await startServer(t);
+  const reply = await post(server, '/calls/otp', { phone: PHONE });
+  assert.match(await reply.clone().text(), /LADING_VOICE/);
+  await assertProblemReply(reply, 'forbidden');
+});
+
+// ---------------------------------------------------------------- as a second factor
+
+async function register({ origin, admin, client }: TestServer, phone: string | null): Promise<Response> {
+  return fetch(`${origin}/api/phones/client/${client.id}`, {
+    method: 'PUT',
+    headers: { ...admin.headers, 'content-type': 'application/json' },
+    body: JSON.stringify({ phone }),
+  });
+}
+
+test('LADING_REQUIRE_OTP asks for a verified call before downloads and sharing, and for nothing else', async (t) => {
+  const { server, provider, clock, settings } = await begin(t, {
+    LADING_REQUIRE_OTP: 'downloads,share',
+    LADING_OTP_HOURS: '2',
+  });
+  const { origin, client } = server;
+  await put(server, 'a.bin', 0, Buffer.from('abc'), { total_size: '3' });
+  const download = (headers: Headers = client.headers) => fetch(`${origin}/api/files/download/a.bin`, { headers });
+  const share = () => post(server, '/api/files/share/a.bin', {});
+  for (const refused of [await download(), await share()]) {
+    assert.equal(((await refused.clone().json()) as { second_factor: string }).second_factor, 'call');
+    assert.match(await refused.clone().text(), /PUT \/api\/phones/);
+    await assertProblemReply(refused, 'forbidden');
+  }
+  assert.equal((await fetch(`${origin}/api/files`, { headers: client.headers })).status, 200);
+
+  // A telephone of somebody's own proves nothing, whoever has the token.
+  const own = await request(server, provider, { phone: '+14155552672' });
+  await post(server, '/calls/verify', { phone: '+14155552672', code: own.call.code });
+  assert.equal((await download()).status, 403);
+
+  assert.equal((await register(server, PHONE)).status, 200);
+  assert.match(await (await download()).text(), /POST \/calls\/otp/);
+  const { call } = await request(server, provider);
+  const verified = (await (
+    await post(server, '/calls/verify', { phone: PHONE, code: call.code })
+  ).json()) as CallVerified;
+  assert.ok(verified.second_factor_until !== null);
+  assert.equal((await download()).status, 200);
+  const shared = await share();
+  assert.equal(shared.status, 201);
+  const { url } = (await shared.json()) as { url: string };
+  assert.equal((await fetch(url)).status, 200, 'who has the link needs nothing');
+
+  // For this credential, and no other of the same client.
+  const made = await post(server, '/api/tokens', { scopes: ['read'] });
+  const { token } = (await made.json()) as ApiTokenCreated;
+  assert.equal((await download({ authorization: `Bearer ${token}` })).status, 403);
+
+  // Over a restart, for its time, and while the telephone is the same.
+  await server.close();
+  const again = await startServer(t, settings, { clock }, server.dataDir);
+  const later = () => fetch(`${again.origin}/api/files/download/a.bin`, { headers: client.headers });
+  assert.equal((await later()).status, 200);
+  await register({ ...again, client }, '+14155552673');
+  assert.equal((await later()).status, 403);
+  await register({ ...again, client }, PHONE);
+  assert.equal((await later()).status, 200);
+  clock.pass(2 * 3600_000);
+  assert.equal((await later()).status, 403);
+});
+
+test('telephones are registered by administrators, of their tenant and of whom they may manage', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin, client } = server;
+  const url = `${origin}/api/phones/client/${client.id}`;
+  const get = async () => (await fetch(url, { headers: admin.headers })).json();
+  assert.deepEqual(await get(), { phone: null });
+  const set = await register(server, '+1 415 555 2671');
+  assert.deepEqual(await set.json(), { phone: PHONE });
+  assert.deepEqual(await get(), { phone: PHONE });
+  await assertProblemReply(await register(server, '12'), 'invalid_request');
+  assert.deepEqual(await get(), { phone: PHONE });
+  assert.equal((await register(server, null)).status, 200);
+  assert.deepEqual(await get(), { phone: null });
+  for (const path of ['client/nobody', 'person/nobody', 'tenant/default']) {
+    const reply = await fetch(`${origin}/api/phones/${path}`, { headers: admin.headers });
+    await assertProblemReply(reply, 'not_found');
+  }
+  await assertProblemReply(await fetch(url, { headers: client.headers }), 'insufficient_scope');
+});

@@ -1,0 +1,55 @@
+/** HTTP/2 has no framing fields: a request that ends with its head says nothing of content, as one of HTTP/1.1 without them. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from 'node:http2';
+import { test } from 'node:test';
+import { startServer } from '../../support/product/server.ts';
+import { temporaryFolder } from '../../support/servers/processes.ts';
+import { DOORS, putOld, seen } from '../../support/tables/doors.ts';
+import { ask, type Fields } from '../../support/wire/resumable.ts';
+import { tlsSettings } from '../../support/wire/tls.ts';
+
+/** @param ends with the head, and not with an empty frame behind it */
+async function statusOf(session: ClientHttp2Session, headers: Fields, ends: boolean): Promise<number> {
+  const stream = session.request(headers, { endStream: ends });
+  if (!ends) stream.end();
+  const [reply] = (await once(stream, 'response')) as [IncomingHttpHeaders & { ':status': number }];
+  stream.resume();
+  await once(stream, 'close');
+  return reply[':status'];
+}
+
+test('over HTTP/2 a request that says nothing of content stores no empty file at any door', async (t) => {
+  const tls = await tlsSettings(await temporaryFolder(t));
+  const server = await startServer(t, { LADING_REGISTRATION: 'open', ...tls });
+  const session = connect(server.origin, { rejectUnauthorized: false });
+  t.after(() => session.destroy());
+  await once(session, 'connect');
+  for (const [number, door] of DOORS.entries()) {
+    // An empty file that is asked for by its size needs no content; PATCH says by its offset what is complete, and tus the size.
+    if (door.kind === 'goes on' || door.operation === 'POST /files/') continue;
+    const name = `nothing${number}.wav`;
+    await putOld(server, door, name);
+    const { method, path, headers, body } = await door.prepare(server, name);
+    if (body === undefined) continue;
+    const before = await seen(server, door, name);
+    const signed = { ...server.client.headers, ...(await door.as?.(server)), ...headers };
+    const status = await statusOf(session, { ':method': method, ':path': path, ...signed }, true);
+    const whole = /content|uploads/.test(door.operation);
+    const shown = `${door.operation} ${door.how ?? ''}: ${status}`;
+    assert.ok(whole ? status === 411 : status >= 400 && status < 500, shown);
+    assert.equal(await seen(server, door, name), before, shown);
+  }
+  const put = { ...server.client.headers, ':method': 'PUT' };
+  const said = { ...put, ':path': '/api/files/content/said', 'content-length': '0' };
+  assert.equal(await statusOf(session, said, true), 201, 'Content-Length: 0 says that it is empty');
+  const sent = { ...put, ':path': '/api/files/content/sent' };
+  assert.equal(await statusOf(session, sent, false), 201, 'so does a frame without bytes');
+  for (const complete of ['?1', '1']) {
+    const resumable = { ...put, ':path': '/api/files/content/resumed', 'upload-complete': complete };
+    assert.equal(await statusOf(session, resumable, true), 411, complete);
+    assert.equal((await ask(server, 'HEAD', '/api/files/download/resumed')).status, 404);
+  }
+  const begun = { ...put, ':path': '/api/files/content/begun', 'upload-complete': '?0' };
+  assert.equal(await statusOf(session, begun, true), 201, 'an upload that is only begun has no content');
+});

@@ -1,0 +1,248 @@
+/** Connections that are lost at any moment of a request that brings bytes, over both protocols: nothing holds the name afterwards. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { connect as connectHttp2, type ServerHttp2Stream } from 'node:http2';
+import { connect } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
+import { promisify } from 'node:util';
+import { createLog } from '../../../src/http/observe/log.ts';
+import { asked, request } from '../../fuzz/frame-wire.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startServer, type TestServer } from '../../support/product/server.ts';
+import { temporaryFolder } from '../../support/servers/processes.ts';
+import { DOORS, type Door, knock, OLD, type Prepared, seen } from '../../support/tables/doors.ts';
+import { tlsSettings } from '../../support/wire/tls.ts';
+import { frame, rawSession } from '../../support/wire/unread.ts';
+
+type Protocol = 'HTTP/1.1' | 'HTTP/1.1 in chunks' | 'HTTP/2' | 'HTTP/2 without a length';
+/** `late`: whoever reads the body begins when the loss is known already. */
+type Moment = 'after the head' | 'after a part of the body' | 'late' | 'late, after the whole body';
+
+const PROTOCOLS: Protocol[] = ['HTTP/1.1', 'HTTP/1.1 in chunks', 'HTTP/2', 'HTTP/2 without a length'];
+const MOMENTS: Moment[] = ['after the head', 'after a part of the body', 'late', 'late, after the whole body'];
+const BRINGS_BYTES = DOORS.filter(
+  ({ kind, how = '' }) => kind !== 'removes' && kind !== 'seals' && !how.includes('empty'),
+);
+
+/** A silence that no test outlasts, so that only the loss of the connection ends a request. */
+async function patientServer(t: TestContext): Promise<TestServer> {
+  const tls = await tlsSettings(await temporaryFolder(t));
+  return await startServer(t, { LADING_REGISTRATION: 'open', LADING_IDLE_SECONDS: '3600', ...tls });
+}
+
+/**
+ * Sends the head and so many bytes of the body. Returns what drops the connection: a whole request of HTTP/1.1 by a reset, for whoever
+ * merely ends their side may wait for the answer.
+ */
+async function send(
+  { port }: TestServer,
+  protocol: Protocol,
+  { method, path, headers, body = new Uint8Array() }: Prepared,
+  bytes: number,
+): Promise<() => void> {
+  const length = { 'content-length': String(body.length) };
+  const framing = { 'HTTP/1.1 in chunks': { 'transfer-encoding': 'chunked' }, 'HTTP/2 without a length': {} };
+  const fields: Record<string, string> = { ...headers, ...(framing[protocol as keyof typeof framing] ?? length) };
+  const part = body.subarray(0, bytes);
+  const raw = connect(port, '127.0.0.1');
+  const ALPNProtocols = [protocol.startsWith('HTTP/2') ? 'h2' : 'http/1.1'];
+  const socket = connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols });
+  for (const each of [raw, socket]) each.on('error', () => {});
+  await once(socket, 'secureConnect');
+  if (protocol.startsWith('HTTP/1.1')) {
+    const lines = Object.entries({ host: 'localhost', ...fields }).map(([name, value]) => `${name}: ${value}\r\n`);
+    socket.write(`${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`);
+    if (protocol === 'HTTP/1.1') socket.write(part);
+    else if (bytes > 0)
+      socket.write(Buffer.concat([Buffer.from(`${bytes.toString(16)}\r\n`), part, Buffer.from('\r\n')]));
+    if (protocol !== 'HTTP/1.1' && bytes === body.length) socket.write('0\r\n\r\n');
+    return () => (bytes === body.length ? raw.resetAndDestroy() : socket.destroy());
+  }
+  const session = connectHttp2(`https://localhost:${port}`, { createConnection: () => socket });
+  session.on('error', () => {});
+  const stream = session.request({ ':method': method, ':path': path, ...fields }, { endStream: false });
+  stream.on('error', () => {});
+  stream.write(part);
+  if (bytes === body.length) stream.end();
+  return () => socket.destroy();
+}
+
+/** Resolves when the server knows that the connection of the message is lost. */
+async function lossOf(message: IncomingMessage): Promise<void> {
+  const stream = 'stream' in message ? (message.stream as ServerHttp2Stream) : null;
+  const carrier = stream ?? message.socket;
+  // Not `once`, which rejects when the loss is an error.
+  if (!carrier.destroyed) await new Promise((resolve) => carrier.once('close', resolve));
+  // What the loss sets off in this turn of the event loop has happened, too.
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Lets no door into the engine before `until` is there. */
+function holdDoors({ app: { engine } }: TestServer, until: () => Promise<void>): () => void {
+  const { receive, receiveWhole, append } = engine;
+  engine.receive = async (...given) => await until().then(() => receive.apply(engine, given));
+  engine.receiveWhole = async (...given) => await until().then(() => receiveWhole.apply(engine, given));
+  engine.append = async (...given) => await until().then(() => append.apply(engine, given));
+  return () => Object.assign(engine, { receive, receiveWhole, append });
+}
+
+async function drop(server: TestServer, door: Door, protocol: Protocol, moment: Moment, name: string): Promise<void> {
+  const prepared = await door.prepare(server, name);
+  const headers = { ...server.client.headers, ...(await door.as?.(server)), ...prepared.headers };
+  const arrival = once(server.app.server.server, 'request') as Promise<[IncomingMessage]>;
+  const late = moment.startsWith('late');
+  const release = late ? holdDoors(server, async () => lossOf((await arrival)[0])) : () => {};
+  const all = prepared.body?.length ?? 0;
+  const bytes = { 'after the head': 0, 'after a part of the body': 100, late: 100, 'late, after the whole body': all }[
+    moment
+  ];
+  const end = await send(server, protocol, { ...prepared, headers }, bytes);
+  const [message] = await arrival;
+  end();
+  await lossOf(message);
+  await eventually(() => server.app.engine.gauges().receiving === 0, `${door.operation} ends`);
+  release();
+}
+
+for (const protocol of PROTOCOLS) {
+  test(`over ${protocol}: a name is free at once when the connection of an upload is lost`, async (t) => {
+    const server = await patientServer(t);
+    let number = 0;
+    for (const door of BRINGS_BYTES) {
+      for (const moment of MOMENTS) {
+        number += 1;
+        const name = `${number}.wav`;
+        const shown = `${door.operation}, ${door.how ?? ''}, ${moment}`;
+        await drop(server, door, protocol, moment, name);
+        // A part is never a whole file. What had arrived whole may be one.
+        if (!moment.includes('whole')) assert.doesNotMatch(await seen(server, door, name), /"complete"/, shown);
+        const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
+        let last = '';
+        await eventually(async () => {
+          const { status, body } = await knock(server, door, put);
+          last = `${status} ${body}`;
+          return status === 200 || status === 201;
+        }, `${shown}: the name is free: ${last}`);
+        const got = await knock(server, door, { method: 'GET', path: `/api/files/download/${name}`, headers: {} });
+        assert.equal(got.body, Buffer.from(OLD).toString(), shown);
+      }
+    }
+  });
+}
+
+test('a name is free when many requests for it were begun over HTTP/2 and the connection was lost', async (t) => {
+  const server = await patientServer(t);
+  const place = { authority: `localhost:${server.port}`, token: server.client.token, names: [], operations: [] };
+  // The server answers while the client leaves: in about every second round a write fails at once, of which node says nothing.
+  for (let round = 0; round < 8; round += 1) {
+    const name = `many${round}.bin`;
+    const socket = await rawSession(server.port);
+    socket.resume();
+    const head = request(place, 'PUT', `/api/files/content/${name}`);
+    for (let n = 0; n < 300; n += 1) socket.write(asked(11 + 2 * n, head, 4));
+    await new Promise((resolve) => setImmediate(resolve));
+    socket.destroy();
+    const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
+    await eventually(async () => {
+      const { status } = await knock(server, DOORS[0] as Door, put);
+      return status === 200 || status === 201;
+    }, `${name} is free`);
+  }
+});
+
+for (const protocol of PROTOCOLS) {
+  test(`over ${protocol}: whoever waits for the bytes of another and leaves holds nothing`, async (t) => {
+    const server = await patientServer(t);
+    const doors = BRINGS_BYTES.filter(({ operation }) => operation.startsWith('POST /api/files/upload'));
+    for (const [number, door] of doors.entries()) {
+      const name = `waits${number}.wav`;
+      const prepared = await door.prepare(server, name);
+      const asked = { ...prepared, headers: { ...server.client.headers, ...prepared.headers } };
+      const receiving = (count: number): Promise<void> =>
+        eventually(() => server.app.engine.gauges().receiving === count, `${count} of ${door.how} are received`);
+      const ends: (() => void)[] = [];
+      for (const count of [1, 2, 3]) {
+        ends.push(await send(server, protocol, asked, (asked.body?.length ?? 0) - 100));
+        await receiving(count);
+      }
+      for (const [count, end] of [...ends.entries()].reverse()) {
+        end();
+        await receiving(count);
+      }
+      const { status, body } = await knock(server, door, prepared);
+      assert.equal(status, 200, `${door.how}: ${body}`);
+    }
+  });
+}
+
+test('a name is free when an error ended the whole HTTP/2 session and the client left', async (t) => {
+  const server = await patientServer(t);
+  const place = { authority: `localhost:${server.port}`, token: server.client.token, names: [], operations: [] };
+  const errors = {
+    'DATA of no stream': frame(0, 0, 0, Buffer.alloc(8)),
+    'a header section that is no HPACK': frame(1, 4, 13, Buffer.alloc(40, 0xff)),
+    'a window of zero bytes more': frame(8, 0, 0, Buffer.alloc(4)),
+    'a frame that is too long': frame(0, 0, 11, Buffer.alloc(20_000)),
+    'a stream of an even number': asked(12, request(place, 'GET', '/health')),
+  };
+  for (const [number, [what, wrong]] of Object.entries(errors).entries()) {
+    const name = `error${number}.bin`;
+    const socket = await rawSession(server.port);
+    socket.resume();
+    socket.write(asked(11, request(place, 'PUT', `/api/files/content/${name}`), 4));
+    await eventually(() => server.app.engine.gauges().receiving === 1, `${name} is received`);
+    const answered = once(socket, 'data');
+    socket.write(wrong);
+    await answered;
+    socket.destroy();
+    const put = { method: 'PUT', path: `/api/files/content/${name}`, headers: {}, body: OLD };
+    await eventually(async () => {
+      const { status } = await knock(server, DOORS[0] as Door, put);
+      return status === 200 || status === 201;
+    }, `${what}: ${name} is free`);
+  }
+});
+
+test('connections that are reset before the server sees their handshake end leave nothing', async (t) => {
+  const lines: Record<string, unknown>[] = [];
+  const log = createLog('debug', { write: (line) => void lines.push(JSON.parse(line)) });
+  const tls = await tlsSettings(await temporaryFolder(t));
+  const server = await startServer(t, { LADING_IDLE_SECONDS: '3600', ...tls }, { log });
+  const place = { authority: `localhost:${server.port}`, token: server.client.token, names: [], operations: [] };
+  const put = request(place, 'PUT', '/api/files/content/early.bin');
+  const requests = {
+    h2: [
+      Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+      frame(4, 0, 0, Buffer.alloc(0)),
+      ...Array.from({ length: 100 }, (_, n) => asked(11 + 2 * n, put, 4)),
+    ],
+    'http/1.1': [Buffer.from('GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n')],
+  };
+  const { server: listener } = server.app.server;
+  const before = await promisify(listener.getConnections.bind(listener))();
+  for (const [protocol, bytes] of Object.entries(requests)) {
+    for (let times = 0; times < 8; times += 1) {
+      const raw = connect(server.port, '127.0.0.1');
+      const socket = connectTls({ socket: raw, rejectUnauthorized: false, ALPNProtocols: [protocol] });
+      for (const each of [raw, socket]) each.on('error', () => {});
+      await once(socket, 'secureConnect');
+      // All of it arrives at once with the last word of the handshake.
+      socket.write(Buffer.concat(bytes), () => raw.resetAndDestroy());
+      await once(raw, 'close');
+    }
+  }
+  await eventually(
+    async () => (await promisify(listener.getConnections.bind(listener))()) <= before,
+    'the connections are closed',
+  );
+  await eventually(() => server.app.engine.gauges().receiving === 0, 'nothing is received');
+  assert.doesNotMatch(await seen(server, DOORS[0] as Door, 'early.bin'), /"complete"/);
+  const requested = lines.filter(({ msg }) => msg === 'request');
+  for (const line of requested) assert.equal(line.address, '127.0.0.1', JSON.stringify(line));
+  const puts = requested.filter(({ method }) => method === 'PUT');
+  assert.ok(puts.length > 0, 'the requests arrive before the loss is known');
+  for (const line of puts) assert.ok([409, 499].includes(Number(line.status)), JSON.stringify(line));
+  assert.equal(new Set(requested.map((line) => line.request_id)).size, requested.length, 'one line for each');
+});

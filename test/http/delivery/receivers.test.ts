@@ -1,0 +1,308 @@
+/** Receivers of webhooks that answer in odd ways, or not at all: none of them costs another one anything. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, createServer as createPlainServer, type Socket } from 'node:net';
+import { type TestContext, test } from 'node:test';
+import { retryAfterOf } from '../../../src/delivery/webhook.ts';
+import type { Target } from '../../../src/protocol/schemas/delivery.ts';
+import { eventually } from '../../support/eventually.ts';
+import { addHook, deliveries, post, store } from '../../support/product/delivering.ts';
+import { atEnd, startServer, type TestServer } from '../../support/product/server.ts';
+import { startReceiver } from '../../support/servers/webhook-receiver.ts';
+import { ALPHABET } from '../../support/wire/downloads.ts';
+import { begin, TYPE } from '../../support/wire/tus.ts';
+import { assertProblemReply } from '../../support/wire/wire.ts';
+
+const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
+
+/** Answers each request as `answer` does. */
+async function receiverThat(t: TestContext, answer: (response: ServerResponse) => void) {
+  const seen = { requests: 0, url: '' };
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      seen.requests += 1;
+      answer(response);
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  seen.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  atEnd(t, async () => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return seen;
+}
+
+/** Takes connections and says nothing, or a little of a head again and again. */
+async function silent(t: TestContext, word = ''): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createPlainServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    if (word !== '') {
+      const timer = setInterval(() => socket.write(word), 50);
+      socket.on('close', () => clearInterval(timer));
+    }
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  atEnd(t, async () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+}
+
+/** Answers each request with these bytes, once it is there, and goes on with the connection or ends it. */
+async function receiverOfBytes(t: TestContext, answer: string, ends = false) {
+  const sockets = new Set<Socket>();
+  const seen = { requests: 0, connections: 0, url: '' };
+  const server = createPlainServer((socket) => {
+    sockets.add(socket);
+    seen.connections += 1;
+    let text = '';
+    socket.setEncoding('latin1').on('error', () => {});
+    socket.on('data', (more: string) => {
+      text += more;
+      const head = text.indexOf('\r\n\r\n');
+      const length = Number(/^content-length: (\d+)/im.exec(text)?.[1]);
+      if (head < 0 || text.length < head + 4 + length) return;
+      text = text.slice(head + 4 + length);
+      seen.requests += 1;
+      socket.write(answer);
+      if (ends) socket.end();
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  seen.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
+  atEnd(t, async () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return seen;
+}
+
+const targetsOf = async ({ origin, admin }: TestServer): Promise<Target[]> => {
+  const reply = await fetch(`${origin}/api/deliveries/targets`, { headers: admin.headers });
+  return ((await reply.json()) as { targets: Target[] }).targets;
+};
+
+function change({ origin, admin }: TestServer, id: string, disabled: boolean): Promise<Response> {
+  const headers = { ...admin.headers, 'content-type': 'application/json' };
+  const body = JSON.stringify({ disabled });
+  return fetch(`${origin}/api/deliveries/targets/${id}`, { method: 'PATCH', headers, body });
+}
+
+test('an answer counts by its head: one that never ends is delivered, or failed, at once', async (t) => {
+  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+  const endless = (status: number) => (response: ServerResponse) => {
+    response.writeHead(status).write('x');
+    const timer = setInterval(() => response.write('x'.repeat(1000)), 20);
+    response.on('close', () => clearInterval(timer));
+  };
+  const good = await receiverThat(t, endless(200));
+  const bad = await receiverThat(t, endless(500));
+  await addHook(server, good.url, { name: 'good' });
+  await addHook(server, bad.url, { name: 'bad' });
+  await store(server, 'letters.txt', ALPHABET);
+  await eventually(async () => {
+    const all = await deliveries(server);
+    return all.length === 2 && all.every(({ ended_at: ended }) => ended !== null);
+  }, 'the end of both');
+  const states = Object.fromEntries((await deliveries(server)).map(({ target, state }) => [target, state]));
+  assert.deepEqual(states, { good: 'delivered', bad: 'failed' });
+});
+
+test('a dozen receivers that do not answer hold up no other one, however few slots there are', async (t) => {
+  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_PARALLEL: '1' });
+  for (let index = 0; index < 12; index += 1) {
+    const url = await silent(t, ['', 'HTTP/1.1 200 OK\r\nx: y\r\n', 'x'][index % 3]);
+    await addHook(server, url, { name: `silent ${index}`, content: index % 2 === 0 ? 'event' : 'file' });
+  }
+  const good = await startReceiver(t);
+  await addHook(server, good.url, { name: 'good' });
+  for (let index = 0; index < 5; index += 1) await store(server, `${index}.txt`, ALPHABET);
+  await eventually(() => good.received.length === 5, 'five events');
+  const waiting = await deliveries(server, '?limit=1000');
+  assert.ok(waiting.filter(({ target }) => target !== 'good').every(({ state }) => state !== 'delivered'));
+});
+
+test('410 ends a delivery and disables its target, which says why; enabled, it gets what comes from then on', async (t) => {
+  const server = await startServer(t, SETTINGS);
+  const receiver = await startReceiver(t);
+  const audience = await startReceiver(t);
+  await addHook(server, audience.url, { name: 'audience', events: ['admin.changed', 'delivery.failed'] });
+  const { id } = await addHook(server, receiver.url, { name: 'gone' });
+  receiver.answer(410);
+  await store(server, 'one.txt', ALPHABET);
+  await eventually(async () => (await targetsOf(server)).some(({ disabled }) => disabled), 'a disabled target');
+  const gone = (await targetsOf(server)).find((target) => target.id === id);
+  assert.match(gone?.disabled?.reason ?? '', /410/);
+  const [failed] = await deliveries(server, `?target=${id}`);
+  assert.deepEqual([failed?.state, failed?.attempts], ['failed', 1]);
+  await eventually(
+    () => audience.received.some(({ event }) => event.detail === 'target_disabled gone'),
+    'word of the disabled target',
+  );
+  assert.ok(audience.received.some(({ event }) => event.type === 'delivery.failed'));
+  const tries = receiver.received.length;
+  receiver.answer(204);
+  await store(server, 'two.txt', ALPHABET);
+  await assertProblemReply(await post(server, `/api/deliveries/${failed?.id}/retry`, {}), 'invalid_request');
+  await server.close();
+  const again = await startServer(t, SETTINGS, {}, server.dataDir);
+  const enabled = await change(again, id, false);
+  assert.equal(enabled.status, 200);
+  assert.equal(((await enabled.json()) as Target).disabled, undefined);
+  await store(again, 'three.txt', ALPHABET);
+  await eventually(() => receiver.received.length === tries + 1, 'the third file');
+  assert.equal(receiver.received.at(-1)?.event.filename, 'three.txt');
+  // And what failed may be tried again now.
+  assert.equal((await post(again, `/api/deliveries/${failed?.id}/retry`, {})).status, 200);
+  await eventually(() => receiver.received.length === tries + 2, 'the first file');
+  await again.close();
+  await startServer(t, SETTINGS, {}, server.dataDir);
+  assert.ok(receiver.received.every(({ event }) => event.filename !== 'two.txt'));
+});
+
+test('a target that an administrator disables gets nothing more, and what waits is cancelled', async (t) => {
+  const server = await startServer(t, SETTINGS);
+  const receiver = await startReceiver(t);
+  const { id } = await addHook(server, receiver.url);
+  receiver.answer(500);
+  await store(server, 'one.txt', ALPHABET);
+  await eventually(() => receiver.received.length > 0, 'a try');
+  assert.equal((await change(server, id, true)).status, 200);
+  assert.equal((await deliveries(server, '?state=cancelled')).length, 1);
+  await store(server, 'two.txt', ALPHABET);
+  assert.equal((await deliveries(server)).length, 1);
+  await assertProblemReply(await change(server, 'none', true), 'not_found');
+});
+
+for (const status of [429, 503]) {
+  test(`${status} with Retry-After is kept, for the delivery and for what else waits`, async (t) => {
+    const server = await startServer(t, SETTINGS);
+    const receiver = await startReceiver(t);
+    await addHook(server, receiver.url);
+    receiver.answer(status, { 'retry-after': '1800' });
+    await store(server, 'one.txt', ALPHABET);
+    await eventually(async () => (await deliveries(server))[0]?.attempts === 1, 'a try');
+    const [first] = await deliveries(server);
+    const wait = Date.parse(first?.next_attempt_at ?? '') - Date.now();
+    assert.ok(wait > 1_700_000 && wait <= 1_800_000, String(wait));
+    await store(server, 'two.txt', ALPHABET);
+    // Others are sent meanwhile, so nobody waited for this one.
+    const other = await startReceiver(t);
+    await addHook(server, other.url, { name: 'other' });
+    await store(server, 'three.txt', ALPHABET);
+    await eventually(() => other.received.length === 1, 'the other target');
+    assert.equal(receiver.received.length, 1);
+  });
+}
+
+test('Retry-After is seconds or a date, and bounded', () => {
+  const now = Date.parse('2026-11-30T12:00:00Z');
+  assert.equal(retryAfterOf('120', now), 120_000);
+  assert.equal(retryAfterOf('Mon, 30 Nov 2026 12:05:00 GMT', now), 300_000);
+  assert.equal(retryAfterOf('Mon, 30 Nov 2026 11:00:00 GMT', now), 0);
+  assert.equal(retryAfterOf('99999999999', now), 3_600_000);
+  for (const nothing of [undefined, '', 'soon', '-5', ['x', '5']]) assert.equal(retryAfterOf(nothing, now), 0);
+});
+
+test('other refusals are tried again, and pause nobody', async (t) => {
+  const server = await startServer(t, SETTINGS);
+  const refusals = await receiverThat(t, (response) => void response.writeHead(404).end());
+  await addHook(server, refusals.url);
+  for (const name of ['one.txt', 'two.txt', 'three.txt']) await store(server, name, ALPHABET);
+  await eventually(async () => {
+    const all = await deliveries(server);
+    return all.length === 3 && all.every(({ attempts }) => attempts >= 2);
+  }, 'two tries of each');
+  assert.ok((await deliveries(server)).every(({ last_error: error }) => error === 'the receiver said 404'));
+});
+
+test('the event of a finished file has its SHA-256 and what its sender said of it, the same with every try', async (t) => {
+  const server = await startServer(t, SETTINGS);
+  const receiver = await startReceiver(t);
+  receiver.answer(500);
+  receiver.secret = (await addHook(server, receiver.url)).secret ?? '';
+  const metadata = `filename ${btoa('a.txt')},camera ${btoa('seven')},empty`;
+  await begin(server, { 'upload-length': '26', 'upload-metadata': metadata, 'content-type': TYPE }, ALPHABET);
+  await eventually(() => receiver.received.length >= 2, 'two tries');
+  for (const { event, signed } of receiver.received) {
+    assert.equal(signed, true);
+    assert.equal(event.sha256, createHash('sha256').update(ALPHABET).digest('hex'));
+    assert.deepEqual(event.metadata, { filename: 'a.txt', camera: 'seven', empty: '' });
+  }
+});
+
+const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+const TAKEN: Record<string, [answer: string, ends?: boolean]> = {
+  'an unasked 100': [`HTTP/1.1 100 Continue\r\n\r\n${OK}`],
+  'two of them': [`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100\r\n\r\n${OK}`],
+  '102 and 103': [`HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n${OK}`],
+  'an answer of HTTP/1.0': ['HTTP/1.0 200 OK\r\n\r\nok', true],
+  'an answer without a reason': ['HTTP/1.1 204\r\n\r\n'],
+  'an answer and the end of the connection, unsaid': [OK, true],
+  'an answer longer than it says': [`${OK}${OK}`],
+  'a broken rest': ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno chunk'],
+  'a status of its own': ['HTTP/1.1 299 Taken\r\ncontent-length: 0\r\n\r\n'],
+};
+
+for (const [how, [answer, ends]] of Object.entries(TAKEN)) {
+  test(`a receiver that says 200 with ${how} has the message, events and files alike`, async (t) => {
+    const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+    const receiver = await receiverOfBytes(t, answer, ends);
+    await addHook(server, receiver.url, { name: 'events' });
+    await addHook(server, receiver.url, { name: 'files', content: 'file' });
+    for (const name of ['one.txt', 'two.txt', 'three.txt']) await store(server, name, ALPHABET);
+    await eventually(async () => {
+      const all = await deliveries(server);
+      return all.length === 6 && all.every(({ ended_at: ended }) => ended !== null);
+    }, 'the end of all');
+    for (const { state, last_error: error } of await deliveries(server)) assert.equal(state, 'delivered', error ?? '');
+    assert.equal(receiver.requests, 6);
+  });
+}
+
+const REFUSED: Record<string, [answer: string, error: RegExp]> = {
+  'switches protocols': ['HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', /101/],
+  'speaks no HTTP': ['220 mail.example.org ESMTP\r\n', /./],
+  'has a head without end': [`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(100_000)}`, /./],
+  'says a status beyond all': ['HTTP/1.1 999 No\r\ncontent-length: 0\r\n\r\n', /999/],
+};
+
+for (const [how, [answer, expected]] of Object.entries(REFUSED)) {
+  test(`a receiver that ${how} did not take the message`, async (t) => {
+    const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+    const receiver = await receiverOfBytes(t, answer, true);
+    await addHook(server, receiver.url);
+    await store(server, 'one.txt', ALPHABET);
+    await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the end');
+    assert.match((await deliveries(server))[0]?.last_error ?? '', expected);
+  });
+}
+
+test('a receiver that refuses a large file before it has it: its status counts, and nothing more is sent', async (t) => {
+  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
+  let taken = 0;
+  const receiver = createServer((request, response) => {
+    request.once('data', (piece: Buffer) => {
+      taken += piece.length;
+      request.pause();
+      response.writeHead(413).end('too large');
+    });
+  });
+  await once(receiver.listen(0, '127.0.0.1'), 'listening');
+  atEnd(t, async () => {
+    receiver.close();
+    receiver.closeAllConnections();
+  });
+  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
+  await addHook(server, url, { content: 'file' });
+  await store(server, 'large.bin', Buffer.alloc(24 * 1024 * 1024, 'large '));
+  await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the end');
+  assert.equal((await deliveries(server))[0]?.last_error, 'the receiver said 413');
+  assert.ok(taken > 0);
+});

@@ -1,0 +1,41 @@
+/** No route without its row: the tables of the tests go over the operations of the OpenAPI document, and what they leave out has a reason. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isLeftOut, LEFT_OUT } from '../../fuzz/requests.ts';
+import { SCHEMA_LEFT_OUT } from '../../fuzz/schema.ts';
+import { startServer } from '../../support/product/server.ts';
+import { LINES } from '../../support/tables/access.ts';
+import { DOORS } from '../../support/tables/doors.ts';
+import { OPEN_QUERIES } from '../../support/tables/open-queries.ts';
+import { operationsOf } from '../../support/tables/openapi.ts';
+import { ROWS } from '../../support/tables/reply-fields.ts';
+import { openRoutes } from '../../support/wire/unread.ts';
+
+test('what a table names is an operation, and every operation is fuzzed or left out with a reason', async (t) => {
+  const { origin } = await startServer(t, { LADING_REGISTRATION: 'open' });
+  const operations = await operationsOf(origin);
+  const names = new Set(operations.map(({ name }) => name));
+  assert.ok(names.size > 90, `${names.size} operations`);
+  for (const name of [...DOORS.map(({ operation }) => operation), ...Object.keys(OPEN_QUERIES)]) {
+    assert.ok(names.has(name), `${name} is no operation`);
+  }
+  assert.deepEqual(LINES.map(({ operation }) => operation).toSorted(), [...names].toSorted(), 'who may do what');
+  assert.deepEqual(Object.keys(ROWS).toSorted(), [...names].toSorted(), 'what replies show');
+  for (const [pattern, reason] of LEFT_OUT) {
+    assert.ok(
+      [...names].some((name) => pattern.test(name)),
+      `${pattern} leaves out nothing: ${reason}`,
+    );
+  }
+  for (const { operation } of DOORS) assert.ok(!isLeftOut(operation), `${operation} moves files and is not fuzzed`);
+  const document = (await (await fetch(`${origin}/openapi.json`)).json()) as {
+    paths: Record<string, Record<string, { operationId?: string }>>;
+  };
+  const ids = Object.values(document.paths).flatMap((item) => Object.values(item).map((one) => one.operationId));
+  for (const id of Object.keys(SCHEMA_LEFT_OUT)) assert.ok(ids.includes(id), `${id} is no operation`);
+  assert.equal(new Set(ids).size, names.size, 'each operation has an id of its own');
+  const asked = new Set((await openRoutes(origin)).map(({ method, path }) => `${method} ${path}`));
+  for (const { needs, name } of operations) {
+    if (needs === null) assert.ok(asked.has(name.replaceAll(/\{[^}]*\}/g, 'x')), `${name} is read by everybody`);
+  }
+});

@@ -1,0 +1,141 @@
+/** Preconditions (RFC 9110 §13) where something happens between the header section and the change, and where a request comes again. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { encodeChunk } from '../../../src/protocol/chunk.ts';
+import { eventually } from '../../support/eventually.ts';
+import { startServer, type TestServer } from '../../support/product/server.ts';
+import { ask, content, type Fields, type Heard, hanging } from '../../support/wire/resumable.ts';
+
+const FILE = '/api/files/content/f';
+
+async function put(server: TestServer, body: string, headers: Fields = {}): Promise<Heard> {
+  return await ask(server, 'PUT', FILE, { body, headers });
+}
+
+async function etagOf(server: TestServer): Promise<string> {
+  return (await ask(server, 'HEAD', '/api/files/download/f')).headers.etag ?? '';
+}
+
+async function chunk(server: TestServer, body: string, query: string, headers: Fields = {}): Promise<Heard> {
+  return await ask(server, 'POST', `/api/files/upload?filename=f${query}`, {
+    headers: { 'content-type': 'application/octet-stream', ...headers },
+    body: encodeChunk(0, Buffer.from(body)),
+  });
+}
+
+async function answered(heard: () => string): Promise<number> {
+  await eventually(() => heard().includes('\r\n\r\n'), 'the answer');
+  return Number(heard().split(' ')[1]);
+}
+
+test('a file that changed while the body came is not replaced', async (t) => {
+  const server = await startServer(t);
+  for (const second of ['deleted', 'replaced'] as const) {
+    await put(server, 'one');
+    const etag = await etagOf(server);
+    const { socket, heard } = await hanging(server, 'PUT', FILE, { 'if-match': etag }, Buffer.from('two'), 6);
+    await eventually(() => server.app.engine.gauges().receiving === 1, 'the request runs');
+    assert.equal((await ask(server, 'DELETE', '/api/files/f')).status, 200);
+    if (second === 'replaced') assert.equal((await put(server, 'three')).status, 201);
+    socket.write('two');
+    assert.equal(await answered(heard), 412, heard());
+    socket.destroy();
+    const after = await ask(server, 'GET', '/api/files/download/f');
+    assert.deepEqual([after.status, after.body], second === 'replaced' ? [200, 'three'] : [404, after.body]);
+  }
+});
+
+test('a file that appeared while the body came is not replaced', async (t) => {
+  const server = await startServer(t);
+  const { socket, heard } = await hanging(server, 'PUT', FILE, { 'if-none-match': '*' }, Buffer.from('two'), 6);
+  await eventually(() => server.app.engine.gauges().receiving === 1, 'the request runs');
+  // The name is taken by the request that came first.
+  assert.equal((await put(server, 'other')).status, 409);
+  socket.write('two');
+  assert.equal(await answered(heard), 201, heard());
+  socket.destroy();
+  assert.equal((await put(server, 'other', { 'if-none-match': '*' })).status, 412);
+  assert.equal((await content(server, 'f')).toString(), 'twotwo');
+});
+
+test('a stale precondition is answered before the body comes', async (t) => {
+  const server = await startServer(t);
+  await put(server, 'one');
+  for (const [path, headers] of [
+    [FILE, {}],
+    ['/api/files/upload?filename=f&overwrite=true&total_size=9', { 'content-type': 'application/octet-stream' }],
+  ] as [string, Fields][]) {
+    const method = path === FILE ? 'PUT' : 'POST';
+    const heard = await ask(server, method, path, {
+      headers: { ...headers, 'if-match': '"stale"', expect: '100-continue' },
+      body: 'x'.repeat(26),
+    });
+    assert.deepEqual([heard.status, heard.interim], [412, []]);
+  }
+});
+
+test('chunks of a replacement are judged when it begins, and a repeat of the last one succeeds', async (t) => {
+  const server = await startServer(t);
+  await put(server, 'one');
+  const etag = await etagOf(server);
+  const query = '&overwrite=true&total_size=3';
+  assert.equal((await chunk(server, 'two', query, { 'if-match': '"stale"' })).status, 412);
+  assert.equal((await content(server, 'f')).toString(), 'one');
+  assert.equal((await chunk(server, 'two', query, { 'if-match': etag })).status, 200);
+  assert.equal((await content(server, 'f')).toString(), 'two');
+  // The answer was lost, the same request comes again: it was done (RFC 9110 §13.1.1).
+  const again = await chunk(server, 'two', query, { 'if-match': etag });
+  assert.equal(again.status, 200, again.body);
+  assert.equal((JSON.parse(again.body) as { chunk: { duplicate: boolean } }).chunk.duplicate, true);
+  // Other bytes begin another replacement.
+  assert.equal((await chunk(server, 'six', query, { 'if-match': etag })).status, 412);
+  assert.equal((await content(server, 'f')).toString(), 'two');
+});
+
+test('a chunk that goes on with a replacement is past its precondition', async (t) => {
+  const server = await startServer(t);
+  await put(server, 'one');
+  const etag = await etagOf(server);
+  const query = '/api/files/upload?filename=f&overwrite=true&total_size=6';
+  const headers = { 'content-type': 'application/octet-stream' };
+  const first = { headers: { ...headers, 'if-match': etag }, body: encodeChunk(0, Buffer.from('two')) };
+  assert.equal((await ask(server, 'POST', query, first)).status, 200);
+  const second = { headers: { ...headers, 'if-match': '"any"' }, body: encodeChunk(3, Buffer.from('six')) };
+  assert.equal((await ask(server, 'POST', query, second)).status, 200);
+  assert.equal((await content(server, 'f')).toString(), 'twosix');
+});
+
+test('an unfinished upload is no file: If-None-Match lets it be made, If-Match does not', async (t) => {
+  const server = await startServer(t);
+  assert.equal((await chunk(server, 'abc', '&total_size=6', { 'if-match': '*' })).status, 412);
+  assert.equal((await chunk(server, 'abc', '&total_size=6', { 'if-none-match': '*' })).status, 200);
+  assert.equal((await ask(server, 'DELETE', '/api/files/f', { headers: { 'if-match': '*' } })).status, 412);
+  assert.equal((await ask(server, 'DELETE', '/api/files/g', { headers: { 'if-match': '*' } })).status, 404);
+  const cancelled = await ask(server, 'DELETE', '/api/files/f?upload=only', { headers: { 'if-none-match': '*' } });
+  assert.equal(cancelled.status, 200, cancelled.body);
+});
+
+test('PUT ends an unfinished upload that nobody sends to, and waits for one that somebody sends to', async (t) => {
+  const server = await startServer(t);
+  for (const over of [false, true]) {
+    if (over) await put(server, 'one');
+    const query = over ? '&overwrite=true&total_size=6' : '&total_size=6';
+    assert.equal((await chunk(server, 'abc', query)).status, 200);
+    // What is refused by its header section leaves the upload as it was.
+    assert.equal((await put(server, 'x', { 'if-match': '"stale"' })).status, 412);
+    assert.equal((await put(server, 'x', { 'repr-digest': 'sha-256=:AAAA:' })).status, 400);
+    const kept = JSON.parse((await ask(server, 'GET', '/api/files/status/f')).body) as { bytes_received: number };
+    assert.equal(kept.bytes_received, 3);
+    const sending = `/api/files/upload?filename=f${query}`;
+    const rest = encodeChunk(3, Buffer.from('def'));
+    const type = { 'content-type': 'application/octet-stream' };
+    const { socket } = await hanging(server, 'POST', sending, type, rest.subarray(0, 18), rest.length);
+    await eventually(() => server.app.engine.gauges().receiving === 1, 'the chunk is received');
+    assert.equal((await put(server, 'two')).status, 409);
+    socket.destroy();
+    await eventually(() => server.app.engine.gauges().receiving === 0, 'the chunk is over');
+    assert.equal((await put(server, 'two')).status, over ? 200 : 201);
+    assert.equal((await content(server, 'f')).toString(), 'two');
+    assert.equal((await ask(server, 'DELETE', '/api/files/f')).status, 200);
+  }
+});

@@ -1,0 +1,72 @@
+/** Lists that go out whole: as fast as they are read and no faster, and no longer than whoever asked may see them. */
+import assert from 'node:assert/strict';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../../../src/http/send/whole-lists.ts';
+
+/** So many numbers, by pages, and how many pages were asked for. */
+function numbers(count: number) {
+  const seen = { pages: 0, over: false };
+  async function* all(): AsyncGenerator<readonly number[], void> {
+    try {
+      for await (const page of pagesOf(async (at: number | null) => {
+        seen.pages += 1;
+        const start = at ?? 0;
+        const items = Array.from({ length: Math.min(WHOLE_LIST_STEP, count - start) }, (_, n) => start + n);
+        const next = start + items.length;
+        return { items, next: next < count ? next : null };
+      }, null)) {
+        yield page;
+      }
+    } finally {
+      seen.over = true;
+    }
+  }
+  return { all, seen };
+}
+
+const stands = (): boolean => true;
+
+test('every entry once, in order, however many there are', async () => {
+  for (const count of [0, 1, WHOLE_LIST_STEP, WHOLE_LIST_STEP + 1, 100_000]) {
+    const { all, seen } = numbers(count);
+    const whole = JSON.parse(await text(await wholeList(all(), { ...JSON_ARRAY, stands }))) as number[];
+    assert.equal(whole.length, count);
+    assert.ok(whole.every((value, n) => value === n));
+    assert.ok(seen.over);
+  }
+});
+
+test('what nobody reads is not made, and what nobody wants any more ends', async () => {
+  const { all, seen } = numbers(1_000_000);
+  const stream = await wholeList(all(), { ...JSON_ARRAY, entry: (n) => `"${n}${'.'.repeat(500)}"`, stands });
+  stream.once('data', () => stream.pause());
+  for (let turns = 0; turns < 200; turns += 1) await turn();
+  assert.ok(seen.pages < 10, `${seen.pages} pages`);
+  stream.destroy();
+  for (let turns = 0; turns < 20; turns += 1) await turn();
+  assert.ok(seen.over);
+});
+
+test('others have their turn between two pages', async () => {
+  const { all, seen } = numbers(100_000);
+  let turns = 0;
+  let done = false;
+  const counting = (async () => {
+    for (; !done; turns += 1) await turn();
+  })();
+  await text(await wholeList(all(), { ...JSON_ARRAY, stands }));
+  done = true;
+  await counting;
+  assert.ok(turns >= seen.pages / 2, `${turns} turns for ${seen.pages} pages`);
+});
+
+test('it breaks off when the right to see it ends, and fails as a request when there is nothing of it yet', async () => {
+  let asked = 0;
+  const { all } = numbers(1000);
+  const stream = await wholeList(all(), { ...JSON_ARRAY, stands: () => ++asked < 3 });
+  await assert.rejects(text(stream), /revoked/);
+  const failing = pagesOf(async () => Promise.reject(new Error('no list')), null);
+  await assert.rejects(wholeList(failing, { ...JSON_ARRAY, stands }), /no list/);
+});

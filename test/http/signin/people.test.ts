@@ -1,0 +1,370 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { AuditPage } from '../../../src/protocol/schemas/audit.ts';
+import type { Person, SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
+import { clockOf, handClock } from '../../support/product/clock.ts';
+import { anna, ask, cookiesOf, login, NEW_PASSWORD, PASSWORD, register } from '../../support/product/people.ts';
+import { startServer } from '../../support/product/server.ts';
+import { assertProblemReply } from '../../support/wire/wire.ts';
+
+const OPEN = { LADING_REGISTRATION: 'open' };
+
+test('registration makes a person of the role client and signs them in; no reply holds a hash', async (t) => {
+  let now = Date.UTC(2026, 10, 22, 12);
+  const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
+  const body = { ...anna, email: ' Anna@X.example', name: ' Anna ' };
+  for (const more of [{ role: 'admin' }, { tenant: 'other' }, { id: 'x' }]) {
+    const refused = await ask(origin, '/v1/auth/registration', { body: { ...body, ...more } });
+    await assertProblemReply(refused, 'validation_failed');
+  }
+  const reply = await ask(origin, '/v1/auth/registration', { body });
+  assert.equal(reply.status, 201);
+  assert.equal(reply.headers.get('cache-control'), 'no-store');
+  const text = await reply.text();
+  assert.doesNotMatch(text, /hash|scrypt|violet/i);
+  const signedIn = JSON.parse(text) as SignedIn;
+  const { access_token: access, refresh_token: refresh, user, ...rest } = signedIn;
+  const { id, name, surname, email, is_admin } = user;
+  assert.match(refresh, /^lrt_/);
+  assert.deepEqual(rest, {
+    token_type: 'bearer',
+    expires_in: 1800,
+    refresh_expires_in: 30 * 24 * 3600,
+    access_token_expires_at: '2026-11-22T12:30:00.000Z',
+    refresh_token_expires_at: '2026-12-22T12:00:00.000Z',
+    ...{ id, name, surname, email, is_admin },
+  });
+  assert.deepEqual(user, {
+    id: user.id,
+    email: 'anna@x.example',
+    name: 'Anna',
+    surname: 'Smith',
+    is_admin: false,
+    role: 'client',
+    tenant: 'default',
+    created_at: '2026-11-22T12:00:00.000Z',
+    last_used: '2026-11-22T12:00:00.000Z',
+  });
+  now += 1000;
+  const headers = { authorization: `Bearer ${access}` };
+  const me = await ask(origin, '/v1/auth/me', { headers });
+  assert.equal(me.status, 200);
+  assert.equal(me.headers.get('cache-control'), 'no-store');
+  assert.deepEqual(await me.json(), { ...user, last_used: '2026-11-22T12:00:01.000Z' });
+  assert.equal((await ask(origin, '/api/files', { headers })).status, 200);
+  await assertProblemReply(await ask(origin, '/api/clients', { headers }), 'insufficient_scope');
+});
+
+test('a surname is nobody’s duty', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  for (const [i, surname] of [undefined, null, ''].entries()) {
+    const body = { ...anna, email: `p${i}@x.example`, surname };
+    const reply = await ask(origin, '/v1/auth/registration', { body });
+    assert.equal(reply.status, 201, await reply.clone().text());
+    assert.equal(((await reply.json()) as SignedIn).surname, '');
+    assert.equal((await ask(origin, '/v1/auth/login', { body })).status, 200);
+  }
+});
+
+test('registration is closed unless the operator opens it', async (t) => {
+  const { origin } = await startServer(t);
+  const problem = await assertProblemReply(await ask(origin, '/v1/auth/registration', { body: anna }), 'forbidden');
+  assert.match(problem.detail, /administrator/);
+  await assertProblemReply(await ask(origin, '/v1/auth/login', { body: anna }), 'unauthorized');
+});
+
+test('every refusal of a registration', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  const refuse = async (changes: object, code: Parameters<typeof assertProblemReply>[1], detail = /./) => {
+    const reply = await ask(origin, '/v1/auth/registration', { body: { ...anna, ...changes } });
+    assert.deepEqual(reply.headers.getSetCookie(), []);
+    assert.match((await assertProblemReply(reply, code)).detail, detail, JSON.stringify(changes));
+  };
+  for (const field of Object.keys(anna)) {
+    if (field !== 'surname') {
+      await refuse({ [field]: undefined }, 'validation_failed');
+      await refuse({ [field]: null }, 'validation_failed');
+    }
+    await refuse({ [field]: 7 }, 'validation_failed');
+    await refuse({ [field]: 'x'.repeat(2000) }, 'validation_failed');
+  }
+  for (const email of ['', 'anna', 'a@b', 'a b@x.example', `${'x'.repeat(65)}@x.example`, 'a@x.example\r\nX: y']) {
+    await refuse({ email }, 'validation_failed', /e-mail/);
+  }
+  for (const name of ['', '   ', 'a\u0000b', 'a\nb', 'x'.repeat(101)]) {
+    await refuse({ name }, 'validation_failed', /name must be 1 to 100/);
+    if (name !== '') await refuse({ surname: name }, 'validation_failed', /surname must be 1 to 100/);
+  }
+  await refuse({ password2: `${PASSWORD}.` }, 'validation_failed', /not the same/);
+  const twice = (password: string) => ({ password, password2: password });
+  await refuse(twice('hT9$kq2'), 'validation_failed', /at least 8/);
+  await refuse(twice(`${PASSWORD} `.repeat(5)), 'validation_failed', /at most 128/);
+  await refuse(twice('P@ssw0rd2026'), 'validation_failed', /easy to guess/);
+  await refuse(twice('anna@x.example'), 'validation_failed', /your name, your e-mail address/);
+  await refuse(twice('abcdefgh12345678'), 'validation_failed', /easy to guess/);
+
+  await register(origin);
+  await refuse({ email: 'ANNA@X.EXAMPLE' }, 'already_exists', /sign in instead/);
+  await register(origin, { email: 'ben@x.example' });
+  const send = (headers: Record<string, string>, body: string) =>
+    fetch(`${origin}/v1/auth/registration`, { method: 'POST', headers, body });
+  await assertProblemReply(await send({ 'content-type': 'application/json' }, '{'), 'invalid_request');
+  await assertProblemReply(await send({ 'content-type': 'application/json' }, '{"__proto__":{}}'), 'invalid_request');
+  await assertProblemReply(
+    await send({ 'content-type': 'text/plain' }, JSON.stringify(anna)),
+    'unsupported_media_type',
+  );
+  await assertProblemReply(await send({ 'content-type': 'application/json' }, ' '.repeat(70_000)), 'chunk_too_large');
+});
+
+test('of parallel registrations of one address one makes a person', async (t) => {
+  const { origin, admin } = await startServer(t, OPEN);
+  const replies = await Promise.all(
+    Array.from({ length: 6 }, () => ask(origin, '/v1/auth/registration', { body: anna })),
+  );
+  assert.deepEqual(replies.map(({ status }) => status).sort(), [201, 409, 409, 409, 409, 409]);
+  const list = (await (await ask(origin, '/v1/user', { headers: admin.headers })).json()) as { users: Person[] };
+  assert.equal(list.users.length, 1);
+});
+
+test('sign-in by JSON and by a form; an unknown address and a wrong password look the same', async (t) => {
+  const { origin, client } = await startServer(t, OPEN);
+  const { person } = await register(origin);
+  assert.equal((await login(origin, 'ANNA@x.example')).person.id, person.id);
+  const form = await fetch(`${origin}/v1/auth/login`, {
+    method: 'POST',
+    body: new URLSearchParams({ email: anna.email, password: PASSWORD }),
+  });
+  assert.equal(form.status, 200);
+  assert.equal(form.headers.get('cache-control'), 'no-store');
+  const { user } = (await form.json()) as SignedIn;
+  assert.equal(user.id, person.id);
+
+  const wrong = [
+    { email: anna.email, password: `${PASSWORD}.` },
+    { email: 'nobody@x.example', password: PASSWORD },
+    { email: 'no address', password: PASSWORD },
+    { email: anna.email, password: PASSWORD, tenant: 'nowhere' },
+    { email: client.id, password: client.secret },
+    { email: anna.email, password: '' },
+  ];
+  const details = new Set<string>();
+  for (const body of wrong) {
+    const reply = await ask(origin, '/v1/auth/login', { body });
+    assert.deepEqual(reply.headers.getSetCookie(), []);
+    details.add((await assertProblemReply(reply, 'unauthorized')).detail);
+  }
+  assert.equal(details.size, 1);
+  for (const body of [{}, { email: anna.email }, { email: anna.email, password: 7 }, []]) {
+    await assertProblemReply(await ask(origin, '/v1/auth/login', { body }), 'validation_failed');
+  }
+  const text = await fetch(`${origin}/v1/auth/login`, { method: 'POST', body: JSON.stringify(anna) });
+  await assertProblemReply(text, 'unsupported_media_type');
+});
+
+test('guessing is slowed, for known and unknown addresses alike, and the right password waits too', async (t) => {
+  let now = Date.now();
+  const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
+  await register(origin);
+  for (const email of [anna.email, 'nobody@x.example']) {
+    const guess = (password: string) => ask(origin, '/v1/auth/login', { body: { email, password } });
+    for (let i = 0; i < 10; i += 1) await assertProblemReply(await guess(`guess number ${i}`), 'unauthorized');
+    const reply = await guess(PASSWORD);
+    assert.ok(Number(reply.headers.get('retry-after')) >= 1);
+    await assertProblemReply(reply, 'rate_limited');
+  }
+  now += 60_000;
+  await login(origin);
+});
+
+test('the accounts that one address may make at one time are bounded', async (t) => {
+  let now = Date.now();
+  const { origin } = await startServer(t, OPEN, { clock: clockOf(() => now) });
+  await register(origin);
+  const again = () => ask(origin, '/v1/auth/registration', { body: anna });
+  for (let i = 0; i < 9; i += 1) await assertProblemReply(await again(), 'already_exists');
+  const reply = await again();
+  assert.ok(Number(reply.headers.get('retry-after')) >= 1);
+  await assertProblemReply(reply, 'rate_limited');
+  now += 60_000;
+  await assertProblemReply(await again(), 'already_exists');
+});
+
+test('a refresh gives new tokens; the old one ends the sign-in when it comes again after the grace', async (t) => {
+  const clock = handClock(Date.now());
+  const { origin } = await startServer(t, OPEN, { clock });
+  const first = await register(origin);
+  const other = await login(origin);
+  const refresh = (token: string) => ask(origin, '/v1/auth/refresh', { body: { refresh_token: token } });
+  const reply = await refresh(first.signedIn.refresh_token);
+  assert.equal(reply.status, 200);
+  assert.equal(reply.headers.getSetCookie().length, 2);
+  const second = (await reply.json()) as SignedIn;
+  assert.notEqual(second.refresh_token, first.signedIn.refresh_token);
+  assert.notEqual(second.access_token, first.signedIn.access_token);
+  assert.deepEqual(second.user.id, first.person.id);
+  const headers = { authorization: `Bearer ${second.access_token}` };
+  assert.equal((await ask(origin, '/v1/auth/me', { headers })).status, 200);
+
+  const again = await refresh(first.signedIn.refresh_token);
+  assert.equal(((await again.json()) as SignedIn).refresh_token, second.refresh_token, 'the reply may have been lost');
+  clock.pass(30_000);
+  const replayed = await refresh(first.signedIn.refresh_token);
+  assert.deepEqual(replayed.headers.getSetCookie(), []);
+  await assertProblemReply(replayed, 'unauthorized');
+  await assertProblemReply(await refresh(second.refresh_token), 'unauthorized');
+  await assertProblemReply(await ask(origin, '/v1/auth/me', { headers }), 'unauthorized');
+  await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: first.headers }), 'unauthorized');
+  assert.equal((await ask(origin, '/v1/auth/me', { headers: other.headers })).status, 200);
+});
+
+test('what is no refresh token of a person is refused', async (t) => {
+  const { origin, client } = await startServer(t, OPEN);
+  const { signedIn } = await register(origin);
+  const grant = await fetch(`${origin}/api/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: client.id,
+      client_secret: client.secret,
+    }),
+  });
+  const device = (await grant.json()) as SignedIn;
+  for (const token of ['', 'x', signedIn.access_token.slice(0, 190), device.refresh_token]) {
+    const reply = await ask(origin, '/v1/auth/refresh', { body: { refresh_token: token } });
+    await assertProblemReply(reply, 'unauthorized');
+  }
+  await assertProblemReply(await ask(origin, '/v1/auth/refresh', { method: 'POST' }), 'unauthorized');
+  const long = await ask(origin, '/v1/auth/refresh', { body: { refresh_token: 'x'.repeat(300) } });
+  await assertProblemReply(long, 'validation_failed');
+  // The device's own door still takes it.
+  const renewed = await fetch(`${origin}/api/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'refresh_token',
+      refresh_token: device.refresh_token,
+      client_id: client.id,
+      client_secret: client.secret,
+    }),
+  });
+  assert.equal(renewed.status, 200);
+});
+
+test('signing out ends the sign-in at once by any of its tokens, and no other one', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  const kept = await register(origin);
+  const ways = [
+    ({ headers }: typeof kept) => ({ headers, method: 'POST' }),
+    ({ signedIn }: typeof kept) => ({ body: { refresh_token: signedIn.refresh_token } }),
+    ({ cookie }: typeof kept) => ({ headers: { cookie, origin }, method: 'POST' }),
+  ];
+  for (const way of ways) {
+    const member = await login(origin);
+    const reply = await ask(origin, '/v1/auth/logout', way(member));
+    assert.equal(reply.status, 200);
+    assert.equal(cookiesOf(reply), '');
+    assert.equal(reply.headers.getSetCookie().length, 2);
+    await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: member.headers }), 'unauthorized');
+    const { refresh_token } = member.signedIn;
+    await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body: { refresh_token } }), 'unauthorized');
+    // Once more does no harm.
+    assert.equal((await ask(origin, '/v1/auth/logout', way(member))).status, 200);
+  }
+  assert.equal((await ask(origin, '/v1/auth/me', { headers: kept.headers })).status, 200);
+  await assertProblemReply(await ask(origin, '/v1/auth/logout', { method: 'POST' }), 'unauthorized');
+});
+
+test('only a person is somebody at /v1/auth/me', async (t) => {
+  const { origin, client } = await startServer(t, OPEN);
+  await assertProblemReply(await ask(origin, '/v1/auth/me'), 'unauthorized');
+  await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: client.headers }), 'forbidden');
+  const { headers } = await register(origin);
+  const made = await ask(origin, '/api/tokens', { headers, body: { scopes: ['read'] } });
+  const { token } = (await made.json()) as { token: string };
+  const program = { authorization: `Bearer ${token}` };
+  await assertProblemReply(await ask(origin, '/v1/auth/me', { headers: program }), 'forbidden');
+  const change = await ask(origin, '/v1/auth/me', { method: 'PUT', headers: program, body: { name: 'Eve' } });
+  await assertProblemReply(change, 'forbidden');
+});
+
+test('a person changes their name, and with the old one their password, which ends all sign-ins', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  const first = await register(origin);
+  const second = await login(origin);
+  const change = (body: object, { headers } = first) => ask(origin, '/v1/auth/me', { method: 'PUT', headers, body });
+  for (const more of [{ role: 'admin' }, { email: 'eve@x.example' }]) {
+    await assertProblemReply(await change({ name: 'Eve', ...more }), 'validation_failed');
+  }
+  const named = await change({ name: ' Jose\u0301 ' });
+  assert.equal(named.status, 200);
+  assert.deepEqual(named.headers.getSetCookie(), []);
+  const { name, surname, role, email } = (await named.json()) as Person;
+  assert.deepEqual(
+    { name, surname, role, email },
+    { name: 'José', surname: 'Smith', role: 'client', email: anna.email },
+  );
+
+  const password = { password: NEW_PASSWORD, password2: NEW_PASSWORD };
+  await assertProblemReply(await change(password), 'forbidden');
+  await assertProblemReply(await change({ ...password, old_password: NEW_PASSWORD }), 'forbidden');
+  await assertProblemReply(await change({ ...password, password2: 'x', old_password: PASSWORD }), 'validation_failed');
+  await assertProblemReply(await change({ password: 'letmein123', old_password: PASSWORD }), 'validation_failed');
+  await assertProblemReply(await change({ name: '\n' }), 'validation_failed');
+  // The new name is no password either.
+  const named2 = { name: 'Bartholomew', password: 'bartholomew!', old_password: PASSWORD };
+  await assertProblemReply(await change(named2), 'validation_failed');
+
+  const changed = await change({ ...password, old_password: PASSWORD });
+  assert.equal(changed.status, 200);
+  assert.doesNotMatch(await changed.text(), /hash|scrypt|lantern/i);
+  assert.equal(changed.headers.getSetCookie().length, 2);
+  assert.equal(cookiesOf(changed), '');
+  for (const { headers, signedIn } of [first, second]) {
+    await assertProblemReply(await ask(origin, '/v1/auth/me', { headers }), 'unauthorized');
+    const { refresh_token } = signedIn;
+    await assertProblemReply(await ask(origin, '/v1/auth/refresh', { body: { refresh_token } }), 'unauthorized');
+  }
+  await assertProblemReply(await ask(origin, '/v1/auth/login', { body: anna }), 'unauthorized');
+  await login(origin, anna.email, NEW_PASSWORD);
+});
+
+test('the old password is not to be guessed by whoever holds a token', async (t) => {
+  const { origin } = await startServer(t, OPEN);
+  const { headers } = await register(origin);
+  const body = { password: NEW_PASSWORD, old_password: 'a guess' };
+  const change = () => ask(origin, '/v1/auth/me', { method: 'PUT', headers, body });
+  for (let i = 0; i < 10; i += 1) await assertProblemReply(await change(), 'forbidden');
+  await assertProblemReply(await change(), 'rate_limited');
+});
+
+test('the audit log has who made an account, signed in and out, and whose password was guessed', async (t) => {
+  const { origin, admin } = await startServer(t, OPEN);
+  const member = await register(origin);
+  const { id } = member.person;
+  await login(origin);
+  await ask(origin, '/v1/auth/login', { body: { ...anna, password: 'a wrong guess' } });
+  await ask(origin, '/v1/auth/login', { body: { ...anna, email: 'my-password-by-mistake' } });
+  await ask(origin, '/v1/auth/me', { method: 'PUT', headers: member.headers, body: { name: 'Ann' } });
+  await ask(origin, '/v1/auth/logout', { method: 'POST', headers: member.headers });
+  await ask(origin, `/v1/user/update_user?pk=${id}`, { method: 'PUT', headers: admin.headers, body: { role: 'ops' } });
+  await ask(origin, `/v1/user/delete_user?pk=${id}`, { method: 'DELETE', headers: admin.headers });
+  const reply = await ask(origin, '/api/audit', { headers: admin.headers });
+  const text = await reply.text();
+  assert.doesNotMatch(text, /guess|by-mistake|violet/);
+  const { entries } = JSON.parse(text) as AuditPage;
+  const seen = entries.map(({ action, outcome, principal, target }) => [action, outcome, principal, target]);
+  for (const expected of [
+    ['user_created', 'ok', null, id],
+    ['sign_in', 'ok', id, null],
+    ['sign_in', 'refused', null, id],
+    ['user_updated', 'ok', id, id],
+    ['sign_out', 'ok', id, null],
+    ['user_updated', 'ok', admin.id, id],
+    ['user_deleted', 'ok', admin.id, id],
+  ]) {
+    assert.ok(
+      seen.some((entry) => JSON.stringify(entry) === JSON.stringify(expected)),
+      `${JSON.stringify(expected)} is not in ${JSON.stringify(seen)}`,
+    );
+  }
+});

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ProviderClock } from '../../../src/identity/federation/provider-clock.ts';
+import { formatHttpDate } from '../../../src/protocol/http/conditionals.ts';
+import { handClock, machine } from '../../support/product/clock.ts';
+
+const HOUR = 3_600_000;
+
+/** A clock that has heard one reply of a provider. */
+async function heard(clock: ConstructorParameters<typeof ProviderClock>[0], date: string | null) {
+  const there = new ProviderClock(clock);
+  const headers = date === null ? {} : { date };
+  await there.listening(async () => new Response('', { headers }))('http://provider.test/');
+  return there;
+}
+
+test('a token is valid by the clock of its provider, whatever the date here', async () => {
+  for (const off of [0, -365 * 24 * HOUR, 365 * 24 * HOUR]) {
+    const clock = handClock();
+    const start = clock.time + off;
+    const there = await heard(clock, formatHttpDate(start));
+    const exp = (start + HOUR) / 1000;
+    const nbf = start / 1000;
+    assert.equal(there.isWithin({ exp, nbf }), true);
+    assert.equal(there.isWithin({ exp }), true);
+    assert.equal(there.isWithin({ exp, nbf: nbf + 60 }), false, 'not valid yet');
+    assert.equal(there.isWithin({ exp: nbf - 31 }), false, 'expired');
+    assert.equal(there.isWithin({ exp: nbf - 29 }), true, 'within the tolerance');
+    clock.pass(HOUR + 31_000);
+    assert.equal(there.isWithin({ exp, nbf }), false);
+  }
+});
+
+test('where no reply tells a date, that of the server counts', async () => {
+  const here = machine();
+  for (const date of [null, 'yesterday']) {
+    const there = await heard(here.clock, date);
+    const now = here.clock.now() / 1000;
+    here.step(365 * 24 * HOUR);
+    assert.equal(there.isWithin({ exp: now + 60 }), true, 'a step is not believed');
+    assert.equal(there.isWithin({ exp: now - 60 }), false);
+    here.step(-365 * 24 * HOUR);
+  }
+});

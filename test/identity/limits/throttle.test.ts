@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { LadingError } from '../../../src/errors.ts';
+import { Throttle, type Tried } from '../../../src/identity/limits/throttle.ts';
+import { clockOf, machine, STEPS } from '../../support/product/clock.ts';
+
+const CHOSEN = { chosen: true };
+
+function clocked(): {
+  throttle: Throttle;
+  pass(ms: number): void;
+  wait(id: string, address: string, tried?: Tried): number;
+} {
+  let now = 1_700_000_000_000;
+  const throttle = new Throttle(clockOf(() => now));
+  return {
+    throttle,
+    pass: (ms) => {
+      now += ms;
+    },
+    /** Seconds to wait; 0: may try now. */
+    wait: (id, address, tried) => {
+      try {
+        throttle.check(id, address, tried);
+        return 0;
+      } catch (error) {
+        assert.ok(error instanceof LadingError && error.code === 'rate_limited');
+        return error.members.retry_after ?? Number.NaN;
+      }
+    },
+  };
+}
+
+test('ten failures of a client from one network are free, then one every ten seconds; the owner elsewhere need not wait', () => {
+  const { throttle, pass, wait } = clocked();
+  for (let i = 0; i < 10; i += 1) {
+    assert.equal(wait('a', '10.0.0.1'), 0);
+    throttle.failed('a', '10.0.0.1');
+  }
+  assert.equal(wait('a', '10.0.0.1'), 10);
+  assert.equal(wait('b', '10.0.0.1'), 0);
+  assert.equal(wait('a', '10.1.1.1'), 0);
+  pass(9_999);
+  assert.equal(wait('a', '10.0.0.1'), 1);
+  pass(1);
+  assert.equal(wait('a', '10.0.0.1'), 0);
+  for (let i = 0; i < 1000; i += 1) throttle.failed('a', '10.0.0.1');
+  assert.equal(wait('a', '10.0.0.1'), 10, 'however often: the wait does not grow');
+  pass(3_600_000);
+  for (let i = 0; i < 9; i += 1) throttle.failed('a', '10.0.0.1');
+  assert.equal(wait('a', '10.0.0.1'), 0, 'everything was forgiven meanwhile');
+});
+
+test('guesses from everywhere never hold up the owner of a generated secret, nor whose password was right from there', async () => {
+  const { throttle, pass } = clocked();
+  const guess = (id: string, n: number, tried: Tried) =>
+    throttle.attempt(id, `10.0.${n % 15}.1`, async () => null, tried).catch(() => null);
+  const owner = (id: string, address: string, tried: Tried) => throttle.attempt(id, address, async () => 'in', tried);
+  assert.equal(await owner('person', '10.9.9.9', CHOSEN), 'in');
+  for (let n = 0; n < 1000; n += 1) {
+    await guess('device', n, {});
+    await guess('person', n, CHOSEN);
+    if (n > 150) pass(600);
+  }
+  assert.equal(await owner('device', '10.9.9.8', {}), 'in');
+  assert.equal(await owner('person', '10.9.9.9', CHOSEN), 'in', 'from where they signed in before');
+  assert.equal(await owner('person', '10.9.9.8', { chosen: true, known: () => true }), 'in', 'as it is kept');
+});
+
+test('a password is guessed from everywhere a hundred times, then with waits that grow to a minute', async () => {
+  const { throttle, pass, wait } = clocked();
+  const guess = (n: number) => throttle.attempt('a', `10.${n >> 8}.${n & 255}.1`, async () => null, CHOSEN);
+  for (let n = 0; n < 100; n += 1) await guess(n);
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 1);
+  assert.equal(wait('b', '10.9.9.9', CHOSEN), 0);
+  const waits: number[] = [];
+  for (let n = 100; n < 112; n += 1) {
+    const seconds = wait('a', '10.9.9.9', CHOSEN);
+    waits.push(seconds);
+    pass(seconds * 1000);
+    await guess(n);
+  }
+  assert.deepEqual(
+    waits,
+    waits.toSorted((a, b) => a - b),
+    String(waits),
+  );
+  assert.ok(Math.max(...waits) >= 16 && Math.max(...waits) <= 60, String(waits));
+  pass(60_000);
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'and it does not grow beyond that');
+  pass(200 * 60_000);
+  for (let n = 0; n < 99; n += 1) await guess(n);
+  assert.equal(wait('a', '10.9.9.9', CHOSEN), 0, 'everything was forgotten meanwhile');
+});
+
+test('networks that guess at the same moment get no further than one after the other', async () => {
+  const { throttle } = clocked();
+  let checked = 0;
+  const guess = (n: number) =>
+    throttle.attempt(
+      'a',
+      `10.${n >> 8}.${n & 255}.1`,
+      async () => {
+        checked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return null;
+      },
+      CHOSEN,
+    );
+  await Promise.allSettled(Array.from({ length: 500 }, (_, n) => guess(n)));
+  assert.ok(checked <= 101, `${checked} guesses were checked`);
+});
+
+test('one broken device behind an address does not lock out those who signed in there before', async () => {
+  const { throttle, wait } = clocked();
+  assert.equal(await throttle.attempt('b', '10.0.0.1', async () => 'in'), 'in');
+  for (let n = 0; n < 60; n += 1) await throttle.attempt(`broken-${n}`, '10.0.0.1', async () => null).catch(() => null);
+  assert.notEqual(wait('new', '10.0.0.1'), 0);
+  assert.equal(wait('b', '10.0.0.1'), 0);
+});
+
+test('a success clears the client there but not the address', () => {
+  const { throttle, wait } = clocked();
+  for (let i = 0; i < 50; i += 1) throttle.failed(`guess-${i}`, '10.0.0.1');
+  throttle.succeeded('guess-1', '10.0.0.1');
+  assert.equal(wait('new', '10.0.0.1'), 2);
+  assert.equal(wait('new', '10.0.0.2'), 0);
+  for (let i = 0; i < 10; i += 1) throttle.failed('a', '10.0.1.1');
+  assert.notEqual(wait('a', '10.0.1.1'), 0);
+  throttle.succeeded('a', '10.0.1.1');
+  assert.equal(wait('a', '10.0.1.1'), 0);
+});
+
+test('guesses at the same time get no further than one after the other', async () => {
+  const { throttle } = clocked();
+  let checked = 0;
+  const guess = (): Promise<string> =>
+    throttle
+      .attempt('a', '10.0.0.1', async () => {
+        checked += 1;
+        await new Promise((resolve) => setImmediate(resolve));
+        return null;
+      })
+      .then(
+        () => 'wrong',
+        (error: LadingError) => error.code,
+      );
+  const outcomes = await Promise.all(Array.from({ length: 200 }, guess));
+  assert.ok(checked <= 19, `${checked} guesses were checked`);
+  assert.equal(outcomes.filter((outcome) => outcome === 'wrong').length, checked);
+  assert.ok(outcomes.includes('rate_limited'));
+  assert.ok(outcomes.includes('overloaded'), 'and not everybody may wait');
+});
+
+test('many good sign-ins of one client at the same time all get through, a few at one time', async () => {
+  const { throttle } = clocked();
+  let running = 0;
+  let most = 0;
+  const signIn = (): Promise<string | null> =>
+    throttle.attempt('a', '10.0.0.1', async () => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      running -= 1;
+      return 'a';
+    });
+  const found = await Promise.all(Array.from({ length: 60 }, signIn));
+  assert.ok(found.every((one) => one === 'a'));
+  assert.ok(most <= 10);
+  await assert.rejects(
+    throttle.attempt('a', '10.0.0.1', () => Promise.reject(new Error('the store'))),
+    /the store/,
+  );
+  assert.equal(await signIn(), 'a', 'a failure of ours gives the place back');
+});
+
+test('an IPv6 host is its /64', () => {
+  const { throttle, wait } = clocked();
+  for (let i = 0; i < 50; i += 1) throttle.failed(`g${i}`, `2001:db8::${(i + 1).toString(16)}`);
+  assert.notEqual(wait('x', '2001:db8:0:0:ffff::1'), 0);
+  assert.equal(wait('x', '2001:db8:0:1::1'), 0);
+  for (let i = 0; i < 50; i += 1) throttle.failed(`h${i}`, '::ffff:10.0.0.1');
+  assert.equal(wait('x', '::ffff:10.0.0.2'), 0);
+});
+
+test('a flood of made-up ids costs bounded memory and does not free an address', () => {
+  const { throttle, wait } = clocked();
+  for (let i = 0; i < 30_000; i += 1) throttle.failed(`id-${i}`, '10.0.0.1');
+  assert.notEqual(wait('x', '10.0.0.1'), 0);
+  assert.notEqual(wait(`id-29999`, '10.0.0.1'), 0);
+});
+
+test('a date that is set lets nobody try sooner and nobody wait longer', () => {
+  for (const by of STEPS) {
+    const { clock, step, pass } = machine();
+    const throttle = new Throttle(clock);
+    for (let i = 0; i < 10; i += 1) throttle.failed('a', '10.0.0.1');
+    step(by);
+    assert.throws(() => throttle.check('a', '10.0.0.1'), { code: 'rate_limited' });
+    pass(10_000);
+    throttle.check('a', '10.0.0.1');
+    step(-by);
+    throttle.failed('a', '10.0.0.1');
+    assert.throws(() => throttle.check('a', '10.0.0.1'), { code: 'rate_limited' });
+  }
+});

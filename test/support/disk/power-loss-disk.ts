@@ -1,0 +1,223 @@
+/**
+ * A disk that can lose power. It works in a real folder, so that worker threads can write through its descriptors, and remembers
+ * what stable storage would hold:
+ *
+ *     file content      as it was at its last datasync
+ *     folder entries    as they were at the folder's last syncDir
+ *
+ * `crash(into)` makes a folder with exactly that: a file that was written and never synced is empty, a rename whose folder was
+ * not synced did not happen. A real disk may have kept more; `crash(into, random)` chooses, for every folder, one of the states
+ * it had since its last sync, and for every file and each of its 512-byte sectors, the synced or the present content.
+ *
+ *     const disk = await PowerLossDisk.over(dataDir);
+ *     … openDiskStore({ dataDir, disk }) …
+ *     await disk.crash(other);
+ *     … openDiskStore({ dataDir: other }) …
+ */
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { Layout } from '../../../src/storage/disk/directory/layout.ts';
+import { type Disk, type OpenMode, realDisk } from '../../../src/storage/disk/io/disk.ts';
+
+const SECTOR = 512;
+
+interface Entry {
+  inode: bigint;
+  folder: boolean;
+}
+
+type Entries = Map<string, Entry>;
+
+export class PowerLossDisk implements Disk {
+  readonly #root: string;
+  /** Removed and replaced files go here instead: an inode number that is used again would bring back foreign content. */
+  readonly #graveyard: string;
+  #buried = 0;
+  readonly #contents = new Map<bigint, Uint8Array>();
+  /** The first is what was synced last, the others what changes made of it since. */
+  readonly #folders = new Map<bigint, Entries[]>();
+
+  private constructor(root: string, graveyard: string) {
+    this.#root = root;
+    this.#graveyard = graveyard;
+  }
+
+  /** What is in `root` now counts as synced. */
+  static async over(root: string): Promise<PowerLossDisk> {
+    const graveyard = await fs.mkdtemp(`${root}-graveyard-`);
+    const disk = new PowerLossDisk(root, graveyard);
+    await disk.#trust(root);
+    return disk;
+  }
+
+  /** Makes the folder `into` with what a loss of power now would leave; `random` gives numbers from 0 to 1. */
+  async crash(into: string, random: (() => number) | null = null): Promise<void> {
+    await this.#materialise(await inodeOf(this.#root), into, random);
+    // With the power its holder went; but in a test that is this process, and it looks alive.
+    await fs.rm(new Layout(into).lock, { force: true });
+  }
+
+  /** Removes what the disk kept for itself. */
+  async dispose(): Promise<void> {
+    await fs.rm(this.#graveyard, { recursive: true, force: true });
+  }
+
+  async open(file: string, mode: OpenMode, permissions?: number): Promise<number> {
+    const fd = await realDisk.open(file, mode, permissions);
+    if (mode === 'wx+') await this.#changed(file);
+    return fd;
+  }
+
+  close(fd: number): Promise<void> {
+    return realDisk.close(fd);
+  }
+
+  read(fd: number, into: Uint8Array, position: number): Promise<number> {
+    return realDisk.read(fd, into, position);
+  }
+
+  write(fd: number, bytes: Uint8Array, position: number): Promise<number> {
+    return realDisk.write(fd, bytes, position);
+  }
+
+  size(fd: number): Promise<number> {
+    return realDisk.size(fd);
+  }
+
+  truncate(fd: number, size: number): Promise<void> {
+    return realDisk.truncate(fd, size);
+  }
+
+  async datasync(fd: number): Promise<void> {
+    const { ino } = await fs.stat(`/proc/self/fd/${fd}`, { bigint: true });
+    const bytes = new Uint8Array(await realDisk.size(fd));
+    let done = 0;
+    while (done < bytes.length) {
+      const got = await realDisk.read(fd, bytes.subarray(done), done);
+      if (got === 0) break;
+      done += got;
+    }
+    this.#contents.set(ino, bytes.subarray(0, done));
+  }
+
+  async mkdir(folder: string): Promise<void> {
+    const made = await fs.mkdir(folder, { recursive: true });
+    for (let at = folder; made !== undefined && at.length >= made.length; at = path.dirname(at)) {
+      await this.#changed(at);
+    }
+  }
+
+  readdir(folder: string): Promise<string[]> {
+    return realDisk.readdir(folder);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await fs.link(to, this.#grave()).catch(() => undefined);
+    await realDisk.rename(from, to);
+    await this.#changed(to, from);
+  }
+
+  async link(from: string, to: string): Promise<void> {
+    await realDisk.link(from, to);
+    await this.#changed(to);
+  }
+
+  async unlink(file: string): Promise<void> {
+    await realDisk.rename(file, this.#grave());
+    await this.#changed(file);
+  }
+
+  async rm(target: string): Promise<void> {
+    try {
+      await realDisk.rename(target, this.#grave());
+    } catch {
+      return;
+    }
+    await this.#changed(target);
+  }
+
+  async syncDir(folder: string): Promise<void> {
+    const inode = await inodeOf(folder);
+    this.#folders.set(inode, [await entriesOf(folder)]);
+  }
+
+  #grave(): string {
+    this.#buried += 1;
+    return path.join(this.#graveyard, String(this.#buried));
+  }
+
+  /** Entries were made, changed or removed; those in one folder all at once. */
+  async #changed(...entries: string[]): Promise<void> {
+    const folders = new Set(entries.map((entry) => path.dirname(entry)));
+    for (const folder of folders) {
+      const inode = await inodeOf(folder);
+      const states = this.#folders.get(inode) ?? [new Map()];
+      this.#folders.set(inode, states);
+      const present = new Map(states.at(-1));
+      for (const entry of entries.filter((one) => path.dirname(one) === folder)) {
+        const stat = await fs.stat(entry, { bigint: true }).catch(() => null);
+        if (stat === null) present.delete(path.basename(entry));
+        else present.set(path.basename(entry), { inode: stat.ino, folder: stat.isDirectory() });
+      }
+      states.push(present);
+    }
+  }
+
+  async #trust(folder: string): Promise<void> {
+    await this.syncDir(folder);
+    for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
+      const at = path.join(folder, entry.name);
+      if (entry.isDirectory()) await this.#trust(at);
+      else this.#contents.set(await inodeOf(at), await fs.readFile(at));
+    }
+  }
+
+  async #materialise(inode: bigint, into: string, random: (() => number) | null): Promise<void> {
+    await fs.mkdir(into, { recursive: true, mode: 0o700 });
+    const states = this.#folders.get(inode) ?? [];
+    const entries = states[random === null ? 0 : Math.floor(random() * states.length)] ?? new Map<string, Entry>();
+    for (const [name, entry] of entries) {
+      const at = path.join(into, name);
+      if (entry.folder) await this.#materialise(entry.inode, at, random);
+      else await fs.writeFile(at, await this.#content(entry.inode, random), { mode: 0o600 });
+    }
+  }
+
+  async #content(inode: bigint, random: (() => number) | null): Promise<Uint8Array> {
+    const synced = this.#contents.get(inode) ?? new Uint8Array(0);
+    const present = random === null ? null : await this.#present(inode);
+    if (random === null || present === null) return synced;
+    const size = random() < 0.5 ? synced.length : present.length;
+    const mixed = new Uint8Array(size);
+    for (let at = 0; at < size; at += SECTOR) {
+      const from = random() < 0.5 ? synced : present;
+      mixed.set(from.subarray(at, Math.min(at + SECTOR, size)), at);
+    }
+    return mixed;
+  }
+
+  /** What the file of that number holds now, wherever it is. */
+  async #present(inode: bigint): Promise<Uint8Array | null> {
+    for (const folder of [this.#root, this.#graveyard]) {
+      for (const entry of await fs.readdir(folder, { recursive: true, withFileTypes: true })) {
+        const at = path.join(entry.parentPath, entry.name);
+        if (entry.isFile() && (await inodeOf(at)) === inode) return fs.readFile(at);
+      }
+    }
+    return null;
+  }
+}
+
+async function inodeOf(at: string): Promise<bigint> {
+  return (await fs.stat(at, { bigint: true })).ino;
+}
+
+async function entriesOf(folder: string): Promise<Entries> {
+  const entries: Entries = new Map();
+  for (const entry of await fs.readdir(folder, { withFileTypes: true })) {
+    const inode = await inodeOf(path.join(folder, entry.name)).catch(() => null);
+    // Gone in between: another operation is at work in the folder.
+    if (inode !== null) entries.set(entry.name, { inode, folder: entry.isDirectory() });
+  }
+  return entries;
+}

@@ -1,0 +1,92 @@
+/** Clocks for tests. */
+import { SteadyClock, type TimeSource } from '../../../src/clock/clock.ts';
+import type { Clock, KeptTime } from '../../../src/contracts.ts';
+
+/** A clock whose date and monotonic time are both read from `time`, as on a machine whose date nobody sets. */
+export function clockOf(time: () => number): Clock {
+  const since = (date: number): number => Math.max(0, time() - date);
+  return { now: time, monotonic: time, since, steady: time, passed: since, dateOf: (moment) => moment, latest: 0 };
+}
+
+/** A clock that moves only when the test says so. */
+export interface HandClock extends Clock {
+  time: number;
+  /** Time passes. */
+  pass(ms: number): void;
+}
+
+export function handClock(start = 1_700_000_000_000): HandClock {
+  const clock: HandClock = {
+    ...clockOf(() => clock.time),
+    time: start,
+    pass: (ms) => {
+      clock.time += ms;
+    },
+  };
+  return clock;
+}
+
+/** What people and programs do to dates, in milliseconds. */
+export const STEPS = [600_000, -600_000, 2 * 86_400_000, -2 * 86_400_000, 365 * 86_400_000, -365 * 86_400_000] as const;
+
+/** A machine whose date a test sets, and the clock of a server on it. */
+export interface Machine {
+  /** Of the server that runs now. */
+  clock: SteadyClock;
+  /** What the server logged of the date. */
+  warnings: string[];
+  /** Time passes. */
+  pass(ms: number): void;
+  /** Somebody sets the date. */
+  step(ms: number): void;
+  /** The machine sleeps. */
+  sleep(ms: number): void;
+  /** It is off for so long, and starts again. */
+  reboot(offMs: number): void;
+  /** Another run of the server. @param kept what is known of the run before: of an earlier version its date alone */
+  restart(kept?: KeptTime | number | null): SteadyClock;
+}
+
+export function machine(start = 1_700_000_000_000): Machine {
+  let time = 0;
+  let date = start;
+  let slept = 0;
+  let boot = 1;
+  let bootedAt = 0;
+  const source: TimeSource = {
+    date: () => date,
+    monotonic: () => time,
+    uptime: () => time + slept - bootedAt,
+    boot: () => `boot ${boot}`,
+  };
+  const warnings: string[] = [];
+  const run = (kept: KeptTime | null): SteadyClock =>
+    new SteadyClock({ source, kept, warn: (message) => warnings.push(message) });
+  const made: Machine = {
+    clock: run(null),
+    warnings,
+    pass: (ms) => {
+      time += ms;
+      date += ms;
+    },
+    step: (ms) => {
+      date += ms;
+    },
+    sleep: (ms) => {
+      slept += ms;
+      date += ms;
+    },
+    reboot: (offMs) => {
+      time += offMs;
+      date += offMs;
+      boot += 1;
+      bootedAt = time + slept;
+    },
+    restart: (kept = null) => {
+      const before = { ahead: 0, latest: 0, boot: null, uptime: 0 };
+      made.clock = run(typeof kept === 'number' ? { ...before, date: kept, steady: kept } : kept);
+      return made.clock;
+    },
+  };
+  return made;
+}

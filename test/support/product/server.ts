@@ -1,0 +1,146 @@
+/** A whole server on a folder of its own and a free port, with an administrator and a client signed in; closed after the test. */
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { type App, compose, type Substitutes } from '../../../src/compose/compose.ts';
+import type { Subject } from '../../../src/contracts.ts';
+import type { Role, TokenReply } from '../../../src/protocol/schemas/files.ts';
+import { loadConfig } from '../../../src/settings/config.ts';
+import { watchAnswers } from '../tables/truthful.ts';
+
+export interface Account {
+  id: string;
+  secret: string;
+  token: string;
+  /** `{ authorization: 'Bearer …' }` */
+  headers: { authorization: string };
+}
+
+export interface TestServer {
+  app: App;
+  /** `http://127.0.0.1:PORT` */
+  origin: string;
+  port: number;
+  dataDir: string;
+  admin: Account;
+  client: Account;
+  /** Enrols one more client. */
+  enrol(role?: Role): Promise<Account>;
+  /** Stops it before the test ends, keeping the folder. */
+  close(): Promise<void>;
+}
+
+/** Settings by their variable's name; of all others the default, whatever the environment says. */
+export type TestSettings = Record<string, string>;
+
+const endings = new WeakMap<TestContext, (() => Promise<void>)[]>();
+
+/** Runs after the test in reverse order, as `t.after` does not: what was started last ends first. */
+export function atEnd(t: TestContext, end: () => Promise<void>): void {
+  const known = endings.get(t);
+  if (known) {
+    known.push(end);
+    return;
+  }
+  const list = [end];
+  endings.set(t, list);
+  t.after(async () => {
+    for (const next of list.reverse()) await next();
+  });
+}
+
+/** Whom every server of a test has. */
+export const ADMIN = { id: 'test-admin', secret: 'the-secret-of-the-test-administrator' };
+
+/** @param dataDir an existing folder to start on, which is then left alone; by default a new one that is removed */
+export async function startServer(
+  t: TestContext,
+  settings: TestSettings = {},
+  substitutes: Substitutes = {},
+  dataDir?: string,
+): Promise<TestServer> {
+  const folder = dataDir ?? (await mkdtemp(join(tmpdir(), 'lading-test-')));
+  const { config } = loadConfig(
+    {},
+    {
+      LADING_HOST: '127.0.0.1',
+      LADING_PORT: '0',
+      LADING_DATA_DIR: folder,
+      LADING_ADMIN_ID: ADMIN.id,
+      LADING_ADMIN_SECRET: ADMIN.secret,
+      LADING_LOG_LEVEL: 'silent',
+      LADING_WORKERS: '1',
+      LADING_SHUTDOWN_SECONDS: '5',
+      ...settings,
+    },
+  );
+  const app = await compose(config, substitutes);
+  const assertTruthful = watchAnswers(app.server);
+  let closed: Promise<void> | null = null;
+  const close = (): Promise<void> => {
+    closed ??= app.close();
+    return closed;
+  };
+  if (dataDir === undefined) atEnd(t, () => rm(folder, { recursive: true, force: true }));
+  atEnd(t, async () => assertTruthful());
+  atEnd(t, close);
+  const origin = await app.start();
+  const { port } = app.server.server.address() as AddressInfo;
+  const admin = { ...ADMIN, ...sign(app, ADMIN.id, 'admin') };
+  const enrol = async (role: Role = 'client'): Promise<Account> => {
+    const reply = await app.server.inject({
+      method: 'POST',
+      url: '/api/clients',
+      headers: admin.headers,
+      payload: { role },
+    });
+    const made = reply.json<{ client_id: string; client_secret: string }>();
+    return { id: made.client_id, secret: made.client_secret, ...sign(app, made.client_id, role) };
+  };
+  return { app, origin, port, dataDir: folder, admin, client: await enrol(), enrol, close };
+}
+
+/** A token as `/auth/token` gives it, without the wait for a password hash. */
+export function sign(
+  app: App,
+  id: string,
+  role: Role,
+  kind: Subject['kind'] = 'device',
+  /** What it is limited to, separated by spaces. */
+  scope?: string,
+): Pick<Account, 'token' | 'headers'> {
+  const iat = Math.floor(Date.now() / 1000);
+  const claims = {
+    sub: id,
+    kind,
+    role,
+    iss: issuerOf(app),
+    aud: 'lading',
+    jti: randomUUID(),
+    iat,
+    exp: iat + 3600,
+    ...(scope === undefined ? {} : { scope }),
+  };
+  const token = app.server.jwt.sign(claims);
+  return { token, headers: { authorization: `Bearer ${token}` } };
+}
+
+/** Signs in over the wire. */
+export async function signIn(origin: string, username: string, password: string): Promise<TokenReply> {
+  const reply = await fetch(`${origin}/auth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({ username, password }),
+  });
+  if (!reply.ok) throw new Error(`sign-in refused: ${reply.status} ${await reply.text()}`);
+  return (await reply.json()) as TokenReply;
+}
+
+/** As the server checks it. */
+function issuerOf(app: App): string {
+  const { allowedIss } = app.server.jwt.options.verify ?? {};
+  if (typeof allowedIss !== 'string') throw new Error('the server pins no issuer');
+  return allowedIss;
+}

@@ -1,0 +1,345 @@
+/** Every way in which a request writes or removes a file: a row for each, for tests that try the same things at all of them. */
+import assert from 'node:assert/strict';
+import { encodeChunk } from '../../../src/protocol/chunk.ts';
+import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
+import { wav } from '../audio.ts';
+import { PASSWORD } from '../product/people.ts';
+import type { TestServer } from '../product/server.ts';
+import { type Asked, ask, type Fields, type Heard, PARTIAL } from '../wire/resumable.ts';
+
+/** A request that is ready to be sent. */
+export interface Prepared {
+  method: string;
+  path: string;
+  headers: Fields;
+  body?: Uint8Array;
+}
+
+export interface Door {
+  /** As the OpenAPI document has it. Doors of one operation differ in `how`. */
+  operation: string;
+  how?: string;
+  /**
+   * `replaces`: what is there, as it was asked to; `creates`: never what is there; `removes`: the file; `goes on`: with an upload that is to
+   * replace the file; `seals`: an upload of undeclared size.
+   */
+  kind: 'replaces' | 'creates' | 'removes' | 'goes on' | 'seals';
+  /** Statuses of a success. */
+  done: number[];
+  /** What a name in use is answered with; by default 409. */
+  taken?: number;
+  /** Fields of whoever may go through it, if that is not the ordinary client. */
+  as?(server: TestServer): Promise<Fields>;
+  /** `Content-Range` is its own business. */
+  ranged?: boolean;
+  /** The request that does it to the file of this name. Makes first what it needs besides the file. */
+  prepare(server: TestServer, name: string): Promise<Prepared>;
+}
+
+export const OLD = wav({ seconds: 0.1 });
+export const NEW = wav({ seconds: 0.2 });
+const BOUNDARY = 'xxBOUNDARYxx';
+
+const path = (name: string): string => encodeURIComponent(name);
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+export function form(part: string, name: string, bytes: Uint8Array): Pick<Prepared, 'headers' | 'body'> {
+  const head = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${part}"; filename="${name}"\r\n\r\n`;
+  const body = Buffer.concat([Buffer.from(head), bytes, Buffer.from(`\r\n--${BOUNDARY}--\r\n`)]);
+  return { headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }, body };
+}
+
+const TUS: Fields = { 'tus-resumable': '1.0.0' };
+const TUS_BYTES: Fields = { ...TUS, 'content-type': 'application/offset+octet-stream' };
+
+function tusCreation(name: string, more: Fields = {}): Fields {
+  const overwrite = more.overwrite === undefined ? '' : `,overwrite ${base64('true')}`;
+  return { ...TUS, 'upload-length': String(NEW.length), 'upload-metadata': `filename ${base64(name)}${overwrite}` };
+}
+
+const accounts = new WeakMap<TestServer, Promise<Fields>>();
+
+/** An ops account, made once a server, which must have `LADING_REGISTRATION=open`. */
+function opsAccount(server: TestServer): Promise<Fields> {
+  const known = accounts.get(server) ?? signUp(server);
+  accounts.set(server, known);
+  return known;
+}
+
+async function signUp(server: TestServer): Promise<Fields> {
+  const body = JSON.stringify({ username: 'doorkeeper', password: PASSWORD });
+  const asked = { headers: { 'content-type': 'application/json' }, body };
+  const made = await ask(server, 'POST', '/ops/signup', asked);
+  assert.equal(made.status, 201, made.body);
+  const reply = await ask(server, 'POST', '/ops/login', asked);
+  assert.equal(reply.status, 200);
+  return { authorization: `Bearer ${reply.body}` };
+}
+
+/** The path of an upload that was begun and has got no byte. */
+async function begun(server: TestServer, method: string, to: string, headers: Fields): Promise<string> {
+  const heard = await ask(server, method, to, { headers });
+  assert.equal(heard.status, 201, heard.body);
+  return new URL(heard.headers.location ?? '', server.origin).pathname;
+}
+
+export const DOORS: Door[] = [
+  {
+    operation: 'POST /api/files/upload',
+    how: 'raw',
+    kind: 'replaces',
+    done: [200],
+    ranged: true,
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: `/api/files/upload?filename=${path(name)}&overwrite=true&total_size=${NEW.length}`,
+      headers: { 'content-type': 'application/octet-stream' },
+      body: encodeChunk(0, NEW),
+    }),
+  },
+  {
+    operation: 'POST /api/files/upload',
+    how: 'as a form',
+    kind: 'replaces',
+    done: [200],
+    ranged: true,
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: `/api/files/upload?filename=${path(name)}&overwrite=true&total_size=${NEW.length}`,
+      ...form('file', 'any', encodeChunk(0, NEW)),
+    }),
+  },
+  {
+    operation: 'POST /api/files/upload',
+    how: 'without overwrite',
+    kind: 'creates',
+    done: [200],
+    ranged: true,
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: `/api/files/upload?filename=${path(name)}&total_size=${NEW.length}`,
+      headers: { 'content-type': 'application/octet-stream' },
+      body: encodeChunk(0, NEW),
+    }),
+  },
+  {
+    operation: 'POST /api/files/upload',
+    how: 'with overwrite, an empty file',
+    kind: 'replaces',
+    done: [200],
+    ranged: true,
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: `/api/files/upload?filename=${path(name)}&overwrite=true&total_size=0`,
+      headers: { 'content-type': 'application/octet-stream' },
+    }),
+  },
+  {
+    operation: 'DELETE /api/files/{filename}',
+    kind: 'removes',
+    done: [200],
+    prepare: async (_server, name) => ({ method: 'DELETE', path: `/api/files/${path(name)}`, headers: {} }),
+  },
+  {
+    operation: 'POST /api/files/complete/{filename}',
+    kind: 'seals',
+    done: [200],
+    prepare: async (_server, name) => ({ method: 'POST', path: `/api/files/complete/${path(name)}`, headers: {} }),
+  },
+  {
+    operation: 'PUT /api/files/content/{filename}',
+    kind: 'replaces',
+    done: [200, 201],
+    prepare: async (_server, name) => ({
+      method: 'PUT',
+      path: `/api/files/content/${path(name)}`,
+      headers: {},
+      body: NEW,
+    }),
+  },
+  {
+    operation: 'PUT /api/files/content/{filename}',
+    how: 'resumable',
+    kind: 'replaces',
+    done: [200, 201],
+    prepare: async (_server, name) => ({
+      method: 'PUT',
+      path: `/api/files/content/${path(name)}`,
+      headers: { 'upload-complete': '?1' },
+      body: NEW,
+    }),
+  },
+  {
+    operation: 'POST /api/files/content/{filename}',
+    kind: 'creates',
+    done: [201],
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: `/api/files/content/${path(name)}`,
+      headers: {},
+      body: NEW,
+    }),
+  },
+  {
+    operation: 'POST /api/files/content/{filename}',
+    how: 'resumable',
+    kind: 'creates',
+    done: [201],
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: `/api/files/content/${path(name)}`,
+      headers: { 'upload-complete': '?1' },
+      body: NEW,
+    }),
+  },
+  ...['one shot', 'resumable'].map(
+    (how): Door => ({
+      operation: 'POST /api/uploads',
+      how,
+      kind: 'creates',
+      done: [201],
+      taken: 201,
+      prepare: async (_server, name) => ({
+        method: 'POST',
+        path: '/api/uploads',
+        headers: {
+          'content-disposition': `attachment; filename="${name}"`,
+          ...(how === 'resumable' ? { 'upload-complete': '?1' } : {}),
+        },
+        body: NEW,
+      }),
+    }),
+  ),
+  {
+    operation: 'PATCH /api/uploads/{address}',
+    kind: 'goes on',
+    done: [200],
+    prepare: async (server, name) => ({
+      method: 'PATCH',
+      path: await begun(server, 'PUT', `/api/files/content/${path(name)}`, { 'upload-complete': '?0' }),
+      headers: { 'content-type': PARTIAL, 'upload-offset': '0', 'upload-complete': '?1' },
+      body: NEW,
+    }),
+  },
+  {
+    operation: 'DELETE /api/uploads/{address}',
+    kind: 'goes on',
+    done: [204],
+    prepare: async (server, name) => ({
+      method: 'DELETE',
+      path: await begun(server, 'PUT', `/api/files/content/${path(name)}`, { 'upload-complete': '?0' }),
+      headers: {},
+    }),
+  },
+  {
+    operation: 'POST /files/',
+    how: 'with overwrite',
+    kind: 'replaces',
+    done: [201],
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: '/files/',
+      headers: { ...tusCreation(name, { overwrite: 'true' }), ...TUS_BYTES },
+      body: NEW,
+    }),
+  },
+  {
+    operation: 'POST /files/',
+    kind: 'creates',
+    done: [201],
+    taken: 201,
+    prepare: async (_server, name) => ({
+      method: 'POST',
+      path: '/files/',
+      headers: { ...tusCreation(name), ...TUS_BYTES },
+      body: NEW,
+    }),
+  },
+  {
+    operation: 'PATCH /files/{address}',
+    kind: 'goes on',
+    done: [204],
+    prepare: async (server, name) => ({
+      method: 'PATCH',
+      path: await begun(server, 'POST', '/files/', tusCreation(name, { overwrite: 'true' })),
+      headers: { ...TUS_BYTES, 'upload-offset': '0' },
+      body: NEW,
+    }),
+  },
+  {
+    operation: 'DELETE /files/{address}',
+    kind: 'goes on',
+    done: [204],
+    prepare: async (server, name) => ({
+      method: 'DELETE',
+      path: await begun(server, 'POST', '/files/', tusCreation(name, { overwrite: 'true' })),
+      headers: TUS,
+    }),
+  },
+  ...(
+    [
+      ['/v1/audio/file', 'file', 200],
+      ['/api/upload', 'audio_file', 201],
+      ['/ops/upload', 'request_file', 201],
+    ] as const
+  ).flatMap(([url, part, done]): Door[] => [
+    {
+      operation: `POST ${url}`,
+      how: 'with overwrite',
+      kind: 'replaces',
+      done: [done],
+      ...(url === '/ops/upload' ? { as: opsAccount } : {}),
+      prepare: async (_server, name) => ({ method: 'POST', path: `${url}?overwrite=true`, ...form(part, name, NEW) }),
+    },
+    {
+      operation: `POST ${url}`,
+      kind: 'creates',
+      done: [done],
+      ...(url === '/ops/upload' ? { as: opsAccount } : {}),
+      taken: url === '/ops/upload' ? 409 : done,
+      prepare: async (_server, name) => ({ method: 'POST', path: url, ...form(part, name, NEW) }),
+    },
+  ]),
+];
+
+/** Sends what was prepared, with more header fields. */
+export async function knock(
+  server: TestServer,
+  door: Door,
+  { method, path: to, headers, body }: Prepared,
+  more: Fields = {},
+): Promise<Heard> {
+  const asked: Asked = { headers: { ...(await door.as?.(server)), ...headers, ...more } };
+  if (body !== undefined) asked.body = body;
+  if (more['transfer-encoding'] !== undefined) asked.chunked = true;
+  return await ask(server, method, to, asked);
+}
+
+/** Puts the old file there, sealed; for `seals` of undeclared size and open. */
+export async function putOld(server: TestServer, door: Door, name: string): Promise<FileStatus> {
+  const whole = { method: 'PUT', path: `/api/files/content/${path(name)}`, headers: {}, body: OLD };
+  const chunk = {
+    method: 'POST',
+    path: `/api/files/upload?filename=${path(name)}`,
+    headers: { 'content-type': 'application/octet-stream' },
+    body: encodeChunk(0, OLD),
+  };
+  const heard = await knock(server, door, door.kind === 'seals' ? chunk : whole);
+  assert.ok(heard.status < 300, heard.body);
+  return JSON.parse(heard.body) as FileStatus;
+}
+
+/** What another request sees of the file of this name, and of an upload of its name. */
+export async function seen(server: TestServer, door: Door, name: string): Promise<string> {
+  const headers = {};
+  const status = await knock(server, door, { method: 'GET', path: `/api/files/status/${path(name)}`, headers });
+  const { expires_at: _expires, ...rest } = JSON.parse(status.body) as Record<string, unknown>;
+  const download = await knock(server, door, { method: 'HEAD', path: `/api/files/download/${path(name)}`, headers });
+  return JSON.stringify([rest, download.status, download.headers.etag]);
+}
+
+/** The entity tag of the file; empty when there is none. */
+export async function etagOf(server: TestServer, door: Door, name: string): Promise<string> {
+  const asked = { method: 'HEAD', path: `/api/files/download/${path(name)}`, headers: {} };
+  return (await knock(server, door, asked)).headers.etag ?? '';
+}
