@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
-import type { Piece, SegmentJob, SegmentResult } from '../src/contracts.ts';
+import type { Piece, SegmentJob, SegmentResult } from '../src/contracts/blobs.ts';
 import { crc32Combine } from '../src/protocol/crc32.ts';
 import { checksum } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';

@@ -6,7 +6,7 @@
  */
 import { parentPort } from 'node:worker_threads';
 import { lookAt } from '../src/audio/look.ts';
-import type { Sound } from '../src/contracts.ts';
+import type { Sound } from '../src/records/audio.ts';
 import { describeFailure, type Failure } from './failures.ts';
 
 export type ToSound = { kind: 'look'; size: number } | { kind: 'bytes'; bytes: Uint8Array } | { kind: 'unreadable' };

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import jwt from '@fastify/jwt';
 import fastify from 'fastify';
 import { SteadyClock } from '../../src/clock/clock.ts';
-import type { ApiTokenDocument, ClientDocument, Collection } from '../../src/contracts.ts';
+import type { Collection } from '../../src/contracts/collection.ts';
 import { bearerToken, requireNeeds } from '../../src/http/access/bearer.ts';
 import { tokenKey } from '../../src/http/access/rate-limit.ts';
 import { AUDIENCE, Tokens } from '../../src/identity/access-tokens.ts';
@@ -10,6 +10,8 @@ import { Access } from '../../src/identity/authenticate.ts';
 import { Identity } from '../../src/identity/directory/identity.ts';
 import { Rates } from '../../src/identity/limits/rates.ts';
 import { ownerKey } from '../../src/identity/rights/policy.ts';
+import type { ApiTokenDocument } from '../../src/records/credentials.ts';
+import type { ClientDocument } from '../../src/records/subjects.ts';
 import type { Bench, Question } from '../bench.ts';
 import { interleave, median } from '../rounds.ts';
 

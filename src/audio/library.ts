@@ -2,10 +2,15 @@
  * Whose audio files there are, however they were uploaded, and what is known of each. A file belongs here when its media type, declared or
  * by its name, is one of audio; what it really holds is looked at once, when somebody asks, and kept beside it.
  */
-import type { AudioDocument, BlobStore, Catalog, Collection, FileDocument, Sound } from '../contracts.ts';
+
+import type { BlobStore } from '../contracts/blobs.ts';
+import type { Catalog } from '../contracts/catalog.ts';
+import type { Collection } from '../contracts/collection.ts';
 import { openBytes } from '../engine/files/file-blobs.ts';
 import { LadingError } from '../errors.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
+import type { AudioDocument, Sound } from '../records/audio.ts';
+import type { FileDocument } from '../records/file.ts';
 import { SortedNames } from '../sorted-names.ts';
 import type { Stored } from './ranges.ts';
 import { SoundReader } from './sound.ts';

@@ -1,7 +1,7 @@
 /** What is to be heard in a stored file: by its content, never by its name. Only a bounded part of it is read, by ranges. */
 import { fileTypeFromTokenizer } from 'file-type';
 import { type IFormat, parseFromTokenizer, UnsupportedFileTypeError } from 'music-metadata';
-import type { Sound } from '../contracts.ts';
+import type { Sound } from '../records/audio.ts';
 import { ASF_HEADER, asfSound } from './asf.ts';
 import { codecName } from './codecs.ts';
 import { fragmentSeconds } from './fragments.ts';

@@ -1,6 +1,6 @@
 /** Stored bytes for parsers of media files, which jump about in them: a few at a time, and not more than a bound in all. */
 import { AbstractTokenizer, EndOfStreamError, type IFileInfo, type IReadChunkOptions } from 'strtok3';
-import type { Reader } from '../contracts.ts';
+import type { Reader } from '../contracts/blobs.ts';
 
 /** A file that is stored: its bytes by ranges. */
 export interface Stored extends Pick<Reader, 'read'> {

@@ -5,8 +5,8 @@
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import type { FromSound, ToSound } from '../../workers/sound.ts';
-import type { Sound } from '../contracts.ts';
 import { LadingError } from '../errors.ts';
+import type { Sound } from '../records/audio.ts';
 import type { Stored } from './ranges.ts';
 
 export interface SoundLimits {

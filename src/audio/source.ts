@@ -1,5 +1,5 @@
 /** A stored file as parsers of its structure read it: small pieces at any position, with a bound of bytes and of steps. */
-import type { Sound } from '../contracts.ts';
+import type { Sound } from '../records/audio.ts';
 import { RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
 
 /** Chunks, boxes or frames of one file. */

@@ -7,10 +7,12 @@
  */
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { isLongPast } from '../clock/clock.ts';
-import type { CallDocument, Clock, Collection } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { Collection } from '../contracts/collection.ts';
 import { LadingError } from '../errors.ts';
 import { Kept } from '../identity/state/document-cache.ts';
 import type { Vault } from '../identity/state/sealed-box.ts';
+import type { CallDocument } from '../records/calls.ts';
 import type { Voice } from './voice.ts';
 
 export const CODE_SECONDS = 300;

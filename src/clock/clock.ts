@@ -17,7 +17,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
-import type { Clock, KeptTime } from '../contracts.ts';
+import type { Clock, KeptTime } from '../contracts/clock.ts';
 
 /** What a step must hold for. */
 export const CONFIRM_MS = 600_000;

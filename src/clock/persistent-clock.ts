@@ -1,6 +1,6 @@
 /** The clock of a server over its runs: see `clock/clock.ts`. */
 
-import type { Clock, DateBox } from '../contracts.ts';
+import type { Clock, DateBox } from '../contracts/clock.ts';
 import { CONFIRM_MS, SteadyClock } from './clock.ts';
 
 /** The clock of a server, which remembers from run to run how late it is. */

@@ -1,6 +1,6 @@
 /** Work by a timetable (cron). The date that counts is the one of the server's clock: see `clock/clock.ts`. */
 import { createTask } from 'node-cron';
-import type { Clock } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 
 const LOOK_MS = 1000;
 /** Seconds that are looked at again when the process was busy for so long. */

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { openClock } from '../clock/persistent-clock.ts';
 import { timetable } from '../clock/schedule.ts';
-import type { Clock } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { ServerState } from '../http/deps.ts';
 import { createLog } from '../http/observe/log.ts';

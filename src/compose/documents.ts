@@ -1,5 +1,5 @@
 /** Opens collections of small documents in the data directory. */
-import type { Collection } from '../contracts.ts';
+import type { Collection } from '../contracts/collection.ts';
 import type { IdentityStores } from '../identity/directory/identity.ts';
 import type { CollectionName } from '../storage/disk/directory/layout.ts';
 import type { DiskStore } from '../storage/disk/store.ts';

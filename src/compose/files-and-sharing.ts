@@ -1,5 +1,5 @@
 /** Ends share links and grants with the files that they are for. */
-import type { Catalog } from '../contracts.ts';
+import type { Catalog } from '../contracts/catalog.ts';
 import type { Identity } from '../identity/directory/identity.ts';
 import type { Warn } from './warn.ts';
 

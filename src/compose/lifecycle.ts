@@ -7,7 +7,7 @@ import type { AudioLibrary } from '../audio/library.ts';
 import type { Calls } from '../calls/calls.ts';
 import type { KeptClock } from '../clock/persistent-clock.ts';
 import type { Timetable } from '../clock/schedule.ts';
-import type { Clock } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../events/events.ts';

@@ -3,7 +3,7 @@ import type { Agent } from 'undici';
 import { providerVoice } from '../calls/provider.ts';
 import { sipVoice } from '../calls/sip.ts';
 import { consoleVoice, type Voice } from '../calls/voice.ts';
-import type { Clock } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import { type OutsideProvider, openIdProvider, yandexProvider } from '../identity/federation/providers.ts';
 import { fetchThrough, outgoingAgent } from '../outgoing/http.ts';
 import type { Config } from '../settings/config.ts';

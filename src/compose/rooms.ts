@@ -2,7 +2,9 @@
 import type { Logger } from 'pino';
 import { AudioLibrary } from '../audio/library.ts';
 import { Calls } from '../calls/calls.ts';
-import type { Catalog, Clock, FileDocument, FileHappening } from '../contracts.ts';
+import type { Catalog } from '../contracts/catalog.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { FileHappening } from '../contracts/file-events.ts';
 import { Deliveries, type DeliveryDoors } from '../delivery/deliveries.ts';
 import { Targets } from '../delivery/targets.ts';
 import { WebhookSender } from '../delivery/webhook.ts';
@@ -15,6 +17,7 @@ import { Quotas } from '../identity/quotas.ts';
 import { holderOf } from '../identity/rights/policy.ts';
 import { SecondFactor } from '../identity/second-factor.ts';
 import { Vault } from '../identity/state/sealed-box.ts';
+import type { FileDocument } from '../records/file.ts';
 import type { Config } from '../settings/config.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
 import { checkAudio } from '../storage/lowdb/audio-documents.ts';

@@ -1,6 +1,6 @@
 /** Keys of the server: those that sign access tokens, and the one that seals secrets which must be read again. */
 import { hkdfSync, randomBytes } from 'node:crypto';
-import type { Clock } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import type { JwtKeys } from '../http/access/signatures.ts';
 import { KeyRing } from '../identity/credentials/signing-keys.ts';
 import { makeSigningKey } from '../identity/directory/bootstrap.ts';

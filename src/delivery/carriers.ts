@@ -1,21 +1,20 @@
 /** Sends one delivery once: a file by FTP, an event or a file to a webhook. Also removes what earlier tries left on an FTP server. */
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  DeliveryDocument,
-  FileDocument,
-  FtpTargetDocument,
-  Inspector,
-  TargetDocument,
-  WebhookTargetDocument,
-} from '../contracts.ts';
+import type { BlobStore, Inspector } from '../contracts/blobs.ts';
+import type { Catalog } from '../contracts/catalog.ts';
+import type { Clock } from '../contracts/clock.ts';
 import { digestBytes, openBytes } from '../engine/files/file-blobs.ts';
 import { holderOf } from '../identity/rights/policy.ts';
 import { mayBePrivate, publicAddressOf } from '../outgoing/addresses.ts';
 import { formatDigestField } from '../protocol/http/digests.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
+import type {
+  DeliveryDocument,
+  FtpTargetDocument,
+  TargetDocument,
+  WebhookTargetDocument,
+} from '../records/delivery.ts';
+import type { FileDocument } from '../records/file.ts';
 import { asTarget, withConsequence } from './send/failures.ts';
 import { bytesOf, type Content, type FtpTrace, putByFtp, removeLitter } from './send/ftp.ts';
 import type { FtpAccess } from './send/ftp-session.ts';

@@ -3,21 +3,17 @@
  *
  *     file complete / event ─ intake ─► document (queue, durable) ─ lanes ─► try (carriers), try again, … ─► delivered or failed
  */
-import type {
-  AnnouncedChange,
-  Announcement,
-  AuditEntry,
-  BlobStore,
-  Catalog,
-  Clock,
-  Collection,
-  DeliveryDocument,
-  FileDocument,
-  Inspector,
-  TargetDocument,
-} from '../contracts.ts';
+
+import type { BlobStore, Inspector } from '../contracts/blobs.ts';
+import type { Catalog } from '../contracts/catalog.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { Collection } from '../contracts/collection.ts';
+import type { AnnouncedChange, Announcement } from '../contracts/file-events.ts';
 import { LadingError } from '../errors.ts';
 import type { Events } from '../events/events.ts';
+import type { AuditEntry } from '../records/audit.ts';
+import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
+import type { FileDocument } from '../records/file.ts';
 import { Carriers } from './carriers.ts';
 import { givenUpIn } from './given-up.ts';
 import { Intake } from './intake.ts';

@@ -3,8 +3,8 @@
  * is called by follows from the delivery, so that it is told once, however often a crash comes in between.
  */
 import { createHash } from 'node:crypto';
-import type { DeliveryDocument } from '../contracts.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
+import type { DeliveryDocument } from '../records/delivery.ts';
 
 const KEY = /^([0-9a-z]{9,64})-failed-(\d{1,9})$/;
 

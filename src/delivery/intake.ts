@@ -1,9 +1,12 @@
 /** What becomes a delivery: finished files and events, for the targets whose rules they follow. */
-import type { Catalog, Clock, DeliveryDocument, FileDocument, TargetDocument } from '../contracts.ts';
+import type { Catalog } from '../contracts/catalog.ts';
+import type { Clock } from '../contracts/clock.ts';
 import type { Events, Told } from '../events/events.ts';
 import { holderOf } from '../identity/rights/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import type { EventType } from '../protocol/schemas/event.ts';
+import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
+import type { FileDocument } from '../records/file.ts';
 import { idOfEvent } from './given-up.ts';
 import { MAX_EVENTS, newDelivery, type Outbox } from './outbox.ts';
 import type { DeliveryQueue } from './queue.ts';

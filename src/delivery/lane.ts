@@ -1,5 +1,5 @@
 /** What waits for one target. */
-import type { DeliveryDocument } from '../contracts.ts';
+import type { DeliveryDocument } from '../records/delivery.ts';
 import { DueHeap } from './due-heap.ts';
 
 export interface Waiting {

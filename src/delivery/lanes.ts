@@ -4,7 +4,8 @@
  * A slot belongs to what moves bytes. A send that has moved nothing for a second gives its slot to another target and keeps only its place
  * in its own lane, so receivers that do not answer hold nobody up.
  */
-import type { Clock, DeliveryDocument, TargetDocument } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import { hasReady, isBefore, type Lane, newLane, type Waiting } from './lane.ts';
 import { asError, withConsequence } from './send/failures.ts';
 

@@ -5,19 +5,16 @@
  *     announce (durable) ─► change (durable) ─► queued
  *                        └► nothing changed ──► removed
  */
-import type {
-  Announcement,
-  Catalog,
-  Clock,
-  Collection,
-  DeliveryDocument,
-  FileDocument,
-  FileHappening,
-  TargetDocument,
-} from '../contracts.ts';
+
+import type { Catalog } from '../contracts/catalog.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { Collection } from '../contracts/collection.ts';
+import type { Announcement, FileHappening } from '../contracts/file-events.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
+import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
+import type { FileDocument } from '../records/file.ts';
 import { idOfEvent } from './given-up.ts';
 import type { DeliveryQueue } from './queue.ts';
 import { type Targets, tenantOfEvent, wantsEvent } from './targets.ts';

@@ -1,7 +1,8 @@
 /** What becomes of a delivery after a try: delivered, tried again, given up or cancelled, and cleaned up after. */
-import type { Clock, DeliveryDocument, TargetDocument } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
+import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import { givenUpKey } from './given-up.ts';
 import type { Lanes } from './lanes.ts';
 import type { DeliveryQueue } from './queue.ts';

@@ -1,6 +1,8 @@
 /** What is and was on its way to targets: documents on stable storage, and in memory all of them by what is asked for. */
 import { randomBytes } from 'node:crypto';
-import type { Clock, Collection, DeliveryDocument } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { Collection } from '../contracts/collection.ts';
+import type { DeliveryDocument } from '../records/delivery.ts';
 
 /** Past events that are remembered. */
 const MAX_PAST_EVENTS = 10_000;

@@ -1,19 +1,14 @@
 /** Where finished files and events are sent on to, and which of them go where. */
 import { randomBytes } from 'node:crypto';
-import type {
-  Clock,
-  Collection,
-  DeliveryRule,
-  FileDocument,
-  FtpTargetDocument,
-  TargetDocument,
-  WebhookTargetDocument,
-} from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { Collection } from '../contracts/collection.ts';
 import { LadingError } from '../errors.ts';
 import { DEFAULT_TENANT, holderOf } from '../identity/rights/policy.ts';
 import type { Vault } from '../identity/state/sealed-box.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
+import type { DeliveryRule, FtpTargetDocument, TargetDocument, WebhookTargetDocument } from '../records/delivery.ts';
+import type { FileDocument } from '../records/file.ts';
 
 /** Every finished file is held against each of them. */
 const MOST_PER_TENANT = 100;

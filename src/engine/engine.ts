@@ -4,21 +4,16 @@
  */
 import type { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
-import type {
-  Announcement,
-  BlobStore,
-  Catalog,
-  Clock,
-  FileDocument,
-  FileHappening,
-  Inspector,
-  ManifestStore,
-  Quota,
-  Use,
-} from '../contracts.ts';
+import type { BlobStore, Inspector } from '../contracts/blobs.ts';
+import type { Catalog } from '../contracts/catalog.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { Announcement, FileHappening } from '../contracts/file-events.ts';
+import type { ManifestStore } from '../contracts/manifests.ts';
+import type { Quota, Use } from '../contracts/quota.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/http/digests.ts';
 import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas/files.ts';
+import type { FileDocument } from '../records/file.ts';
 import { SegmentPool } from './body/buffer-pool.ts';
 import { type Watch, Watchdog, type Watched } from './body/stall-watch.ts';
 import type { Announce, Foretold } from './files/announce.ts';

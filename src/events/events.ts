@@ -3,13 +3,17 @@
  * Listeners read from where they are; none of them holds the others up or makes anything be kept longer.
  */
 import { randomBytes } from 'node:crypto';
-import type { AuditEntry, Clock, DeliveryDocument, FileDocument, FileHappening } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { FileHappening } from '../contracts/file-events.ts';
 import { holderOf, ownerKey } from '../identity/rights/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
 import { parseMetadata } from '../protocol/http/tus.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
 import { iso } from '../protocol/times.ts';
+import type { AuditEntry } from '../records/audit.ts';
+import type { DeliveryDocument } from '../records/delivery.ts';
+import type { FileDocument } from '../records/file.ts';
 
 /** Events that are kept. */
 const KEPT = 8192;

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
 import type { Calls } from '../calls/calls.ts';
-import type { Clock } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Targets } from '../delivery/targets.ts';
 import type { Engine } from '../engine/engine.ts';

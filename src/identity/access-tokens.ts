@@ -3,9 +3,12 @@
  * the sign-in it came of, and both must still be there.
  */
 import { randomBytes } from 'node:crypto';
-import type { AccountKind, Clock, NamedAccount, Principal, RevocationDocument, Subject } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import { LadingError } from '../errors.ts';
 import { parseScopes, type Scope } from '../protocol/scopes.ts';
+import type { RevocationDocument } from '../records/credentials.ts';
+import type { Principal, Subject } from '../records/principal.ts';
+import type { AccountKind, NamedAccount } from '../records/subjects.ts';
 import type { Kept } from './state/document-cache.ts';
 import type { Issuance } from './subjects/clients.ts';
 import { principalOf } from './subjects/principals.ts';

@@ -1,6 +1,8 @@
 /** Ops and client accounts: people who sign in by a name, unique within its kind. Ops offer their files, clients fetch them. */
-import type { AccountKind, PersonDocument, Principal } from '../contracts.ts';
+
 import { LadingError } from '../errors.ts';
+import type { Principal } from '../records/principal.ts';
+import type { AccountKind, PersonDocument } from '../records/subjects.ts';
 import { checkPassword } from './credentials/passwords.ts';
 import type { Identity } from './directory/identity.ts';
 import type { Asker } from './limits/fair-queue.ts';

@@ -1,14 +1,11 @@
 /** Who did what and who was refused, on its way to the audit log. */
-import type {
-  AnnouncedChange,
-  AuditEntry,
-  AuditLog,
-  AuditPage,
-  AuditQuery,
-  Clock,
-  PrincipalKind,
-} from '../contracts.ts';
+
+import type { AuditLog, AuditPage, AuditQuery } from '../contracts/audit-log.ts';
+import type { Clock } from '../contracts/clock.ts';
+import type { AnnouncedChange } from '../contracts/file-events.ts';
 import type { AuditAction } from '../protocol/schemas/audit.ts';
+import type { AuditEntry } from '../records/audit.ts';
+import type { PrincipalKind } from '../records/principal.ts';
 
 /** For so long what repeats itself is only counted; then the count becomes an entry. */
 const WINDOW_MS = 10_000;

@@ -1,6 +1,7 @@
 /** Every way in that a request can show in its header ends here in the same `Principal`. Nothing on this path touches a disk. */
-import type { Principal } from '../contracts.ts';
+
 import { LadingError } from '../errors.ts';
+import type { Principal } from '../records/principal.ts';
 import type { Tokens } from './access-tokens.ts';
 import { ApiTokens } from './credentials/api-tokens.ts';
 import type { Identity } from './directory/identity.ts';

@@ -1,7 +1,8 @@
 /** What a token is, of whichever sort, for those who may know. Looking at it is no use of it. */
-import type { Clock, Principal, Subject } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import { LadingError } from '../errors.ts';
 import { SCOPES, type Scope } from '../protocol/scopes.ts';
+import type { Principal, Subject } from '../records/principal.ts';
 import { type Claims, endOf, type GoodToken, type Tokens } from './access-tokens.ts';
 import { ApiTokens } from './credentials/api-tokens.ts';
 import type { Identity } from './directory/identity.ts';

@@ -1,7 +1,9 @@
 /** What a verified call opens: it counts for the credential that it was verified with, and for a while. */
 import { isLongPast } from '../clock/clock.ts';
-import type { Clock, Principal, Proof } from '../contracts.ts';
+import type { Clock } from '../contracts/clock.ts';
 import { LadingError } from '../errors.ts';
+import type { Proof } from '../records/calls.ts';
+import type { Principal } from '../records/principal.ts';
 import type { Identity } from './directory/identity.ts';
 import { ownerKey } from './rights/policy.ts';
 

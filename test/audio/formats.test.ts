@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type { Stored } from '../../src/audio/ranges.ts';
 import { SoundReader } from '../../src/audio/sound.ts';
-import type { Sound } from '../../src/contracts.ts';
+import type { Sound } from '../../src/records/audio.ts';
 import { wav } from '../support/audio.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 import { without } from '../support/servers/programs.ts';

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import { MOST_BYTES, type Stored } from '../../src/audio/ranges.ts';
 import { SoundReader } from '../../src/audio/sound.ts';
-import type { Sound } from '../../src/contracts.ts';
+import type { Sound } from '../../src/records/audio.ts';
 import { encoded, hasFfmpeg, wav, wavHeader } from '../support/audio.ts';
 import { seeded } from '../support/random.ts';
 

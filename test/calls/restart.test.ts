@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Calls } from '../../src/calls/calls.ts';
-import type { CallDocument, Collection } from '../../src/contracts.ts';
+import type { Collection } from '../../src/contracts/collection.ts';
 import { Vault } from '../../src/identity/state/sealed-box.ts';
+import type { CallDocument } from '../../src/records/calls.ts';
 import { clockOf } from '../support/product/clock.ts';
 
 const NO_LIMITS = { phoneHour: 0, callerHour: 0, day: 0 };

@@ -1,8 +1,9 @@
 /** What every audit log must do. Run by each implementation's own tests. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { AuditEntry, AuditLog, AuditQuery } from '../../src/contracts.ts';
+import type { AuditLog, AuditQuery } from '../../src/contracts/audit-log.ts';
 import { LadingError } from '../../src/errors.ts';
+import type { AuditEntry } from '../../src/records/audit.ts';
 
 export const DECEMBER = Date.UTC(2026, 11, 5);
 

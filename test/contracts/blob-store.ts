@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { BlobStore, Piece, Reader } from '../../src/contracts.ts';
+import type { BlobStore, Piece, Reader } from '../../src/contracts/blobs.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { newId, withCode, writeAt } from '../support/disk/storage.ts';

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { Catalog, FileDocument } from '../../src/contracts.ts';
+import type { Catalog } from '../../src/contracts/catalog.ts';
+import type { FileDocument } from '../../src/records/file.ts';
 import { documentOf, newId } from '../support/disk/storage.ts';
 
 export function catalogContract(

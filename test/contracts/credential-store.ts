@@ -1,7 +1,8 @@
 /** What every credential store must do. Run by each implementation's own tests. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { ClientDocument, CredentialStore } from '../../src/contracts.ts';
+import type { CredentialStore } from '../../src/contracts/collection.ts';
+import type { ClientDocument } from '../../src/records/subjects.ts';
 
 export function credentialStoreContract(
   name: string,

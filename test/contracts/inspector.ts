@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { BlobStore, Inspector } from '../../src/contracts.ts';
+import type { BlobStore, Inspector } from '../../src/contracts/blobs.ts';
 import { newId, recordOf, withCode, writeAt } from '../support/disk/storage.ts';
 
 export function inspectorContract(

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { ManifestRecord, ManifestStore } from '../../src/contracts.ts';
+import type { ManifestRecord, ManifestStore } from '../../src/contracts/manifests.ts';
 import { newId, withCode } from '../support/disk/storage.ts';
 
 /** Any record that can be written. */

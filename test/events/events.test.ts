@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FileDocument } from '../../src/contracts.ts';
 import { Events } from '../../src/events/events.ts';
+import type { FileDocument } from '../../src/records/file.ts';
 import { clockOf } from '../support/product/clock.ts';
 
 const FILE: FileDocument = {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { AuditEntry, AuditLog } from '../../src/contracts.ts';
+import type { AuditLog } from '../../src/contracts/audit-log.ts';
 import { Audit, type Happening } from '../../src/identity/audit.ts';
+import type { AuditEntry } from '../../src/records/audit.ts';
 import { clockOf } from '../support/product/clock.ts';
 
 const refusal = (members: Partial<Happening> = {}): Happening => ({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Use } from '../../src/contracts.ts';
+import type { Use } from '../../src/contracts/quota.ts';
 import { LadingError } from '../../src/errors.ts';
 import type { Identity } from '../../src/identity/directory/identity.ts';
 import { Quotas } from '../../src/identity/quotas.ts';

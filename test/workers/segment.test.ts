@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Piece } from '../../src/contracts.ts';
+import type { Piece } from '../../src/contracts/blobs.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { packJob, unpackOutcome, writeSegment } from '../../workers/segment.ts';

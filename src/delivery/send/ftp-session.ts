@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Client, enterPassiveModeIPv6, type FTPContext, FTPError, type FTPResponse } from 'basic-ftp';
 import { connectForPassiveTransfer, parsePasvResponse } from 'basic-ftp/dist/transfer.js';
-import type { FtpTargetDocument } from '../../contracts.ts';
+import type { FtpTargetDocument } from '../../records/delivery.ts';
 import { asError, asTarget } from './failures.ts';
 
 /** How long a server may do nothing. */

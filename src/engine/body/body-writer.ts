@@ -2,7 +2,7 @@
  * One chunk's bytes on their way from the socket through segments to the workers. A chunk may be far larger than a segment, so its
  * bytes are written before its checksum is known; that is safe because the range is reserved and the manifest does not list it.
  */
-import type { Piece, SegmentJob, SegmentResult } from '../../contracts.ts';
+import type { Piece, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';

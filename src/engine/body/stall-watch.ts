@@ -2,7 +2,7 @@
  * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6), and never one for its length. One
  * timer looks at all of them, so a byte costs no timer.
  */
-import type { Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 
 const LOOK_MS = 500;

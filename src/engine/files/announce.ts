@@ -1,5 +1,5 @@
 /** Says what is about to happen to files before it does, for those who are to hear of it even if the server is killed right after. */
-import type { Announcement, FileHappening } from '../../contracts.ts';
+import type { Announcement, FileHappening } from '../../contracts/file-events.ts';
 
 /** What is said before it happens; chunks and complete files are found again otherwise. */
 export type Foretold = Exclude<FileHappening, { type: 'chunk.received' | 'file.completed' }>;

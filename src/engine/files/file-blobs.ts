@@ -2,9 +2,10 @@
  * Files whose bytes lie in several blobs, one after the other: what was put together from partial uploads without copying a byte. A piece
  * has an id of its own below which nothing but its blob lies; the file's own blob is empty.
  */
-import type { BlobExtent, BlobStore, FileDocument, Inspector, Reader } from '../../contracts.ts';
+import type { BlobExtent, BlobStore, Inspector, Reader } from '../../contracts/blobs.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { HashAlgorithm } from '../../protocol/http/digests.ts';
+import type { FileDocument } from '../../records/file.ts';
 
 type Bytes = Pick<FileDocument, 'id' | 'pieces'>;
 

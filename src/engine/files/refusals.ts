@@ -1,7 +1,8 @@
 /** What the engine refuses a chunk with: the codes of PROTOCOL §5 in words that say what to do next. */
-import type { FileDocument } from '../../contracts.ts';
+
 import { LadingError, type ProblemMembers } from '../../errors.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
+import type { FileDocument } from '../../records/file.ts';
 
 /** A chunk whose last byte lies at or past the declared size. */
 export function outOfBounds(end: number, size: number): LadingError {

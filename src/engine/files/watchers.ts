@@ -1,6 +1,6 @@
 /** Who watches a name, and how names are kept apart. */
 import { randomBytes } from 'node:crypto';
-import type { FileDocument } from '../../contracts.ts';
+import type { FileDocument } from '../../records/file.ts';
 
 /** Tells whoever watches a name that something about it changed. */
 export class Watchers {

@@ -1,8 +1,10 @@
 /** What a name's bytes look like to a reader: the complete file, or what is there of one under way. */
-import type { BlobStore, Catalog, FileDocument, Reader } from '../../contracts.ts';
+import type { BlobStore, Reader } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { openBytes } from '../files/file-blobs.ts';
 import type { Damage } from '../upkeep/damage.ts';
 import { keptOf } from '../uploads/continuation.ts';

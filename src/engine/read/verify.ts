@@ -1,7 +1,10 @@
 /** Reads what is stored of a file again and compares it with what was recorded when it came. */
-import type { FileDocument, Inspector, ManifestRecord, ManifestStore } from '../../contracts.ts';
+
+import type { Inspector } from '../../contracts/blobs.ts';
+import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import { type Extent, ExtentSet } from '../../protocol/extents.ts';
+import type { FileDocument } from '../../records/file.ts';
 
 export interface Verified {
   ok: boolean;

@@ -4,7 +4,7 @@
  *     body → inbox → segments → workers → round: commit → round: commit → … → seal, if nothing is missing then
  */
 import type { Readable } from 'node:stream';
-import type { SegmentJob, SegmentResult } from '../../contracts.ts';
+import type { SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';

@@ -1,5 +1,5 @@
 /** Names that files get beside others: `a.bin`, `a (2).bin`, `a (3).bin`, …, however many there are. */
-import type { Catalog } from '../../contracts.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import { cutText, MAX_NAME_BYTES } from '../../protocol/names.ts';
 import type { Uploads } from '../uploads/upload-table.ts';
 

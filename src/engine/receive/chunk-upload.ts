@@ -6,25 +6,18 @@
  * Whatever fails before the commit leaves what was stored untouched.
  */
 import type { Readable } from 'node:stream';
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  FileDocument,
-  FileHappening,
-  Inspector,
-  ManifestStore,
-  Part,
-  Piece,
-  SegmentJob,
-  SegmentResult,
-} from '../../contracts.ts';
+import type { BlobStore, Inspector, Part, Piece, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { FileHappening } from '../../contracts/file-events.ts';
+import type { ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import { CHUNK_HEADER_BYTES, type ChunkHeader, MAX_OFFSET, parseChunkHeader } from '../../protocol/chunk.ts';
 import { hex32 } from '../../protocol/crc32.ts';
 import { type Extent, type ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import { type Digest, mismatchMembers } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { Inbox } from '../body/body-buffer.ts';
 import { type Received, Receiver } from '../body/body-writer.ts';
 import { LARGE_SEGMENT_BYTES, type SegmentPool } from '../body/buffer-pool.ts';

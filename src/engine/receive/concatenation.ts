@@ -8,10 +8,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
-import type { FileDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
 import { MIB } from '../../protocol/sizes.ts';
+import type { FileDocument } from '../../records/file.ts';
 import type { FreshExtent } from '../uploads/commit.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { Uploads } from '../uploads/upload-table.ts';

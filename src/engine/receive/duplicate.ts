@@ -2,8 +2,12 @@
  * A late repeat of the chunk that completed a file sent with `overwrite=true`: its acknowledgement was lost, and the device sends
  * it again as it did before. Taken by the letter it would begin the next replacement; PROTOCOL §4 calls it a duplicate.
  */
-import type { Catalog, FileDocument, Inspector, ManifestStore } from '../../contracts.ts';
+
+import type { Inspector } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { ManifestStore } from '../../contracts/manifests.ts';
 import type { Extent } from '../../protocol/extents.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { type Declaration, encodeDigest, type OpenUpload } from '../uploads/upload.ts';
 
 export interface RepeatDeps {

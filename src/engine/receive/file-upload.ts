@@ -7,7 +7,7 @@
  * upload of the name that nobody sends to ends only then, in the step in which the file is there.
  */
 import type { Readable } from 'node:stream';
-import type { Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
+import type { Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import type { Extent } from '../../protocol/extents.ts';

@@ -5,9 +5,12 @@
  *     chunk at 0 → upload of no name ── the same bytes as the file's ──► a duplicate, nothing changes
  *                                    └─ other bytes ──► takes the name and replaces the file; the next chunks continue it
  */
-import type { Catalog, FileDocument, Inspector } from '../../contracts.ts';
+
+import type { Inspector } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { chunkConflict } from '../files/refusals.ts';
 import type { Lifetime } from '../uploads/parking.ts';
 import type { CurrentFiles } from '../uploads/preconditions.ts';

@@ -9,9 +9,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
-import type { FileDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { fileTooLarge, outOfBounds, underWay } from '../files/refusals.ts';
 import { noName } from '../files/watchers.ts';
 import { expiryOf } from '../uploads/parking.ts';

@@ -1,8 +1,9 @@
 /** Uploads with an address of their own: what is said of one, how far it is, and the request that receives into it. */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { FileDocument, ResourceDocument, Subject } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { Digest, HashAlgorithm } from '../../protocol/http/digests.ts';
+import type { FileDocument, ResourceDocument } from '../../records/file.ts';
+import type { Subject } from '../../records/principal.ts';
 import type { Inbox } from '../body/body-buffer.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 

@@ -3,8 +3,10 @@
  * with `rm`. They are looked for once after the start, beside everything else, and whenever somebody reads one; what has come back is
  * noticed the next time somebody asks.
  */
-import type { BlobStore, Catalog, FileDocument } from '../../contracts.ts';
+import type { BlobStore } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { eachOf } from './recover.ts';
 
 /** Files looked at together after the start: few, for nobody waits for it. */

@@ -2,8 +2,11 @@
  * What a start does before anything is served: journals are replayed, uploads that a stop interrupted are taken up again, and what
  * belongs to nobody is removed.
  */
-import type { BlobStore, Catalog, FileDocument, Inspector, ManifestRecord, ManifestStore } from '../../contracts.ts';
+import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
+import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { Uploads } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';

@@ -2,9 +2,12 @@
  * The two ways in which something of a name ends on request (PROTOCOL §2): `remove` deletes the file and any upload of its name,
  * `cancel` ends the unfinished upload alone and keeps the complete file.
  */
-import type { BlobStore, Catalog, FileDocument, FileHappening } from '../../contracts.ts';
+import type { BlobStore } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { FileHappening } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import type { Removed } from '../../protocol/schemas/files.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { type Announce, announced } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import type { Watchers } from '../files/watchers.ts';

@@ -2,7 +2,8 @@
  * The sweep: parks uploads for which nothing came for long, and ends those that were parked for long. A plain function; the timer, the
  * CLI and the tests call it.
  */
-import type { Clock, FileHappening } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { FileHappening } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import { type Announce, announced, type Foretold } from '../files/announce.ts';
 import type { Watchers } from '../files/watchers.ts';

@@ -6,7 +6,11 @@
  * With durability `seal` both syncs are left to the moment in which the file reads as complete, as a rule the seal; the records then
  * lack the `synced` flag and are checked against the disk after an unclean stop.
  */
-import type { Catalog, Clock, FileDocument, FileHappening, ManifestRecord } from '../../contracts.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { FileHappening } from '../../contracts/file-events.ts';
+import type { ManifestRecord } from '../../contracts/manifests.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { type Announce, announced } from '../files/announce.ts';
 import { outOfBounds } from '../files/refusals.ts';
 import type { Declaration, Handles, OpenUpload } from './upload.ts';

@@ -6,8 +6,10 @@
  * The id stays, and so do the bytes and the journal: whoever reads meanwhile gets the file as it was, until it is complete again.
  * A crash finds the one document or the other, and both say what the journal vouches for.
  */
-import type { Catalog, FileDocument, ManifestRecord, ManifestStore } from '../../contracts.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import type { Extent } from '../../protocol/extents.ts';
+import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from './upload.ts';
 
 /** True when a chunk goes past the end of a sealed file whose size nobody ever said. */

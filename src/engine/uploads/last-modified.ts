@@ -6,7 +6,8 @@
  *     old file 12:00:05 → new one in the same second        12:00:06, not sent before it has come
  *     date set back from 12:00 to 10:00 → new one at 10:30  12:00:01, for whatever was there at 10:30 for the first time
  */
-import type { Clock, FileDocument } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from './upload.ts';
 
 const SECOND_MS = 1000;

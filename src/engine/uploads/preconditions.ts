@@ -2,9 +2,10 @@
  * Preconditions of requests that change a file (RFC 9110 §13), judged in this one place: once when the header section is known, and again
  * right before the change, for the file may have become another one while the bytes came.
  */
-import type { Catalog, FileDocument } from '../../contracts.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { Validators } from '../../protocol/http/conditionals.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { keptOf } from './continuation.ts';
 import { lastModifiedOf, type Modified } from './last-modified.ts';
 import { entityTag } from './status.ts';

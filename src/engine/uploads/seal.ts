@@ -6,16 +6,13 @@
  * Until the document is on disk the file is an upload; a crash in between is finished at the next start, for every step before
  * can be done twice.
  */
-import type {
-  BlobStore,
-  Catalog,
-  Clock,
-  FileDocument,
-  FileHappening,
-  Inspector,
-  ManifestStore,
-} from '../../contracts.ts';
+import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { FileHappening } from '../../contracts/file-events.ts';
+import type { ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { type Announce, announced } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import type { Watchers } from '../files/watchers.ts';

@@ -1,9 +1,10 @@
 /** What is known of a name, as the status object of PROTOCOL §3. */
-import type { FileDocument } from '../../contracts.ts';
+
 import { hex32 } from '../../protocol/crc32.ts';
 import { contentTypeFor } from '../../protocol/http/media-types.ts';
 import { type FileStatus, MAX_MISSING } from '../../protocol/schemas/files.ts';
 import { iso } from '../../protocol/times.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { keptOf } from './continuation.ts';
 import { expiryOf, type Lifetime } from './parking.ts';
 import type { OpenUpload } from './upload.ts';

@@ -5,7 +5,8 @@
  *
  * A crash before that document is on disk leaves them, one after it leaves the file: never neither, and never both.
  */
-import type { BlobStore, FileHappening } from '../../contracts.ts';
+import type { BlobStore } from '../../contracts/blobs.ts';
+import type { FileHappening } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { type Announce, announced } from '../files/announce.ts';

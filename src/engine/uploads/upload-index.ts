@@ -1,5 +1,5 @@
 /** The uploads under way, found by owner and name; several may wait for one name, and each of those is found by its document. */
-import type { FileDocument } from '../../contracts.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { slotKey, uploadKey } from '../files/watchers.ts';
 import type { OpenUpload } from './upload.ts';
 

@@ -3,8 +3,12 @@
  * in the catalog alone.
  */
 import { randomBytes } from 'node:crypto';
-import type { BlobStore, Catalog, Clock, FileDocument, ManifestRecord, ManifestStore } from '../../contracts.ts';
+import type { BlobStore } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import { slotKey } from '../files/watchers.ts';
 import { reopened, revert, sealedRecords } from './continuation.ts';

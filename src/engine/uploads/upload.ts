@@ -2,10 +2,13 @@
  * One upload on its way: what is stored, what is being received right now, and what the client said about the whole file. The
  * journal on disk is the truth; this is its picture in memory.
  */
-import type { FileDocument, Manifest, ManifestRecord, Part, SegmentJob, SegmentResult } from '../../contracts.ts';
+
+import type { Part, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import type { Manifest, ManifestRecord } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
+import type { FileDocument } from '../../records/file.ts';
 import { addressed } from '../files/refusals.ts';
 
 /** What chunk requests may say about the whole file. Null: said nothing. */

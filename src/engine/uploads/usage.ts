@@ -12,8 +12,14 @@
  *
  * A start counts anew from the documents and the journals; of the day's bytes it does not know those that were deleted since.
  */
-import type { Catalog, Clock, FileDocument, ManifestRecord, Piece, Quota, Use } from '../../contracts.ts';
+
+import type { Piece } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { ManifestRecord } from '../../contracts/manifests.ts';
+import type { Quota, Use } from '../../contracts/quota.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
+import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from './upload.ts';
 
 const DAY_MS = 24 * 3600 * 1000;

@@ -6,7 +6,7 @@
  *
  * A crash leaves it waiting or with the name; the next start gives a free name away again.
  */
-import type { Catalog } from '../../contracts.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { Watchers } from '../files/watchers.ts';
 import type { Committer } from './commit.ts';

@@ -1,11 +1,11 @@
 /** Whose files a request to read is about, where the role does not say it all: what others granted. */
 import type { FastifyRequest } from 'fastify';
-import type { GrantDocument } from '../../contracts.ts';
 import type { Engine, FileListQuery } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerKey, ownerOf } from '../../identity/rights/policy.ts';
 import { isGranted } from '../../identity/sharing/grants.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
+import type { GrantDocument } from '../../records/sharing.ts';
 import type { RouteDeps } from '../deps.ts';
 import { standing } from './bearer.ts';
 

@@ -1,9 +1,9 @@
 /** Where it is decided, for all routes, whether somebody may share a file with others, and on what that rests. */
 import type { FastifyRequest } from 'fastify';
-import type { Maker } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { ApiTokens } from '../../identity/credentials/api-tokens.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
+import type { Maker } from '../../records/principal.ts';
 import type { RouteDeps } from '../deps.ts';
 import { credentialOf } from './bearer.ts';
 

@@ -1,7 +1,6 @@
 /** Who asks, and whether they may. Registered around every route but the open ones; runs before anything of a body is read. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import fp from 'fastify-plugin';
-import type { Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -12,6 +11,7 @@ import type { Guarded, SecondFactor } from '../../identity/second-factor.ts';
 import type { Clients } from '../../identity/subjects/clients.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
 import type { Scope } from '../../protocol/scopes.ts';
+import type { Principal } from '../../records/principal.ts';
 import type { RouteDeps } from '../deps.ts';
 import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
 import { requireSameOrigin } from '../request/csrf.ts';

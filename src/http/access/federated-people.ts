@@ -1,10 +1,10 @@
 /** Whose account it is here that somebody has at an outside provider. */
 import type { FastifyRequest } from 'fastify';
-import type { OutsideAccount, PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { Departure } from '../../identity/federation/pending-logins.ts';
 import type { OutsidePerson } from '../../identity/federation/providers.ts';
 import { checkEmail, checkPersonalName } from '../../identity/subjects/profile.ts';
+import type { OutsideAccount, PersonDocument } from '../../records/subjects.ts';
 import type { RouteDeps } from '../deps.ts';
 import { changesOf, NOTHING, ofPerson } from '../observe/audit-changes.ts';
 

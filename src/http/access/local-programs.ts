@@ -3,10 +3,10 @@
  * client of their own, which has the role `client`, so that none of them reaches what others have stored.
  */
 import type { FastifyRequest } from 'fastify';
-import type { Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
 import { isLoopback } from '../../protocol/ip.ts';
+import type { Principal } from '../../records/principal.ts';
 import type { RouteDeps } from '../deps.ts';
 import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
 import { isForeign } from '../request/csrf.ts';

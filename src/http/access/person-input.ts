@@ -1,11 +1,11 @@
 /** What is sent of a person, checked and in one form. */
 import type { FastifyRequest } from 'fastify';
-import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';
 import type { PersonChange } from '../../identity/subjects/people.ts';
 import { checkEmail, checkPersonalName } from '../../identity/subjects/profile.ts';
 import type { NewPerson, OwnChange } from '../../protocol/schemas/identity/people.ts';
+import type { PersonDocument } from '../../records/subjects.ts';
 import { askerOf } from './bearer.ts';
 
 /** @throws LadingError `validation_failed` */

@@ -7,11 +7,12 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type BareItem, serializeList } from 'structured-headers';
-import type { Clock, Principal } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { type Bucket, Rates, WINDOW_SECONDS } from '../../identity/limits/rates.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
 import { networkOf } from '../../protocol/ip.ts';
+import type { Principal } from '../../records/principal.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {

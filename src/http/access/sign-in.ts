@@ -1,7 +1,6 @@
 /** Signing people in: what every way of doing so, with a password or through a provider, ends in. Tokens in the reply and in cookies. */
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { AccountKind, PersonDocument, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { GoodToken } from '../../identity/access-tokens.ts';
 import type { Renewable } from '../../identity/credentials/sessions.ts';
@@ -11,6 +10,8 @@ import { normalizeEmail, normalizeUsername } from '../../identity/subjects/peopl
 import { networkOf } from '../../protocol/ip.ts';
 import type { Person, SignedIn } from '../../protocol/schemas/identity/people.ts';
 import { iso } from '../../protocol/times.ts';
+import type { Principal } from '../../records/principal.ts';
+import type { AccountKind, PersonDocument } from '../../records/subjects.ts';
 import type { RouteDeps } from '../deps.ts';
 import { setCookies } from '../request/cookies.ts';
 

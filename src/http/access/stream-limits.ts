@@ -1,6 +1,7 @@
 /** How many streams of events may be open, of whatever sort: each costs a socket and a timer. */
-import type { Principal } from '../../contracts.ts';
+
 import { LadingError } from '../../errors.ts';
+import type { Principal } from '../../records/principal.ts';
 
 const MOST = 4096;
 /** Of one principal, so that nobody leaves nothing for others. */

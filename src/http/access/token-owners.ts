@@ -1,10 +1,11 @@
 /** Whom API tokens act for, and what they are called: by ids of clients and people, and by labels that are nobody's id. */
 import type { FastifyRequest } from 'fastify';
-import type { ApiTokenDocument, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { managesTokensOf, reachesTenant, requireScope, type TokenOwner } from '../../identity/rights/policy.ts';
 import { MAX_LABEL } from '../../protocol/schemas/identity/token.ts';
+import type { ApiTokenDocument } from '../../records/credentials.ts';
+import type { Principal } from '../../records/principal.ts';
 import { credentialOf } from './bearer.ts';
 
 /** What a token may do if its maker does not say. */

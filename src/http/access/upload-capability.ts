@@ -3,10 +3,10 @@
  * takes to go on with the upload, so that one outlives the sign-in that began it.
  */
 import type { FastifyRequest } from 'fastify';
-import type { Principal, Subject } from '../../contracts.ts';
 import type { ResourceAddress, ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
+import type { Principal, Subject } from '../../records/principal.ts';
 import type { RouteDeps } from '../deps.ts';
 import { bearerToken, standing } from './bearer.ts';
 

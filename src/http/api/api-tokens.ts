@@ -1,7 +1,7 @@
 /** /api/tokens: long-lived tokens for programs. One's own for everybody who signed in, with `tokens:admin` those of the tenant. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { ApiTokenDocument, Clock, Principal } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/credentials/api-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -18,6 +18,8 @@ import {
 } from '../../protocol/schemas/identity/token.ts';
 import { parseScopes } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
+import type { ApiTokenDocument } from '../../records/credentials.ts';
+import type { Principal } from '../../records/principal.ts';
 import { type BearerOptions, bearerAuth } from '../access/bearer.ts';
 import { localPrograms } from '../access/local-programs.ts';
 import type { RateLimits } from '../access/rate-limit.ts';

@@ -2,7 +2,6 @@
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
-import type { Sound } from '../../contracts.ts';
 import type { Arrived } from '../../engine/receive/file-upload.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
@@ -17,6 +16,7 @@ import {
   WavUploadQuery,
 } from '../../protocol/schemas/audio.ts';
 import { plainTime } from '../../protocol/times.ts';
+import type { Sound } from '../../records/audio.ts';
 import { standing } from '../access/bearer.ts';
 import type { RouteDeps } from '../deps.ts';
 import { downloadSchema, fileSender } from '../native/download.ts';

@@ -4,7 +4,6 @@ import Type from 'typebox';
 import { CODE_DIGITS, CODE_SECONDS } from '../../calls/calls.ts';
 import { phoneOf } from '../../calls/numbers.ts';
 import { isSignedByProvider } from '../../calls/provider.ts';
-import type { CallDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
 import { Message } from '../../protocol/schemas/files.ts';
@@ -18,6 +17,7 @@ import {
 } from '../../protocol/schemas/identity/call.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { iso } from '../../protocol/times.ts';
+import type { CallDocument } from '../../records/calls.ts';
 import { credentialOf, missingToken } from '../access/bearer.ts';
 import { userIdOf } from '../access/token-owners.ts';
 import { ANY_FORM, anyForms, formBodies } from '../body/form.ts';

@@ -1,7 +1,6 @@
 /** /api/deliveries: where finished files and events are sent on to, and how far they are. For administrators. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { DeliveryRule, Principal } from '../../contracts.ts';
 import { isAnonymous } from '../../delivery/send/ftp-session.ts';
 import { DEFAULT_PATTERN, isPattern } from '../../delivery/send/naming.ts';
 import type { NewTarget as TargetToAdd } from '../../delivery/targets.ts';
@@ -20,6 +19,8 @@ import {
   TargetList,
 } from '../../protocol/schemas/delivery.ts';
 import { Message, TenantQuery } from '../../protocol/schemas/files.ts';
+import type { DeliveryRule } from '../../records/delivery.ts';
+import type { Principal } from '../../records/principal.ts';
 import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';
 import { shownDelivery, shownTarget } from '../native/delivery-views.ts';

@@ -1,12 +1,12 @@
 /** GET /api/events: everything that happens, as it does. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { Principal } from '../../contracts.ts';
 import { tenantOfEvent } from '../../delivery/targets.ts';
 import { LadingError } from '../../errors.ts';
 import type { Told } from '../../events/events.ts';
 import { hears, hearsRefusals, seesTargets } from '../../identity/rights/policy.ts';
 import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/schemas/event.ts';
+import type { Principal } from '../../records/principal.ts';
 import { standing } from '../access/bearer.ts';
 import { endsWithClient } from '../connection/half-open.ts';
 import type { RouteDeps } from '../deps.ts';

@@ -1,13 +1,14 @@
 /** Grants: an owner lets others of the tenant read files; they do by the ordinary routes with `owner=`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { GrantDocument, GrantTarget, Principal, Subject } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/schemas/grant.ts';
 import { iso } from '../../protocol/times.ts';
+import type { Principal, Subject } from '../../records/principal.ts';
+import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';

@@ -1,8 +1,8 @@
 /** GET /metrics for Prometheus, which cannot ask for a token first: an administrator's id and secret by Basic will do. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { Principal } from '../../contracts.ts';
 import { requireServer } from '../../identity/rights/policy.ts';
+import type { Principal } from '../../records/principal.ts';
 import { basicCredentials, credentialOf, missingToken, signIn } from '../access/bearer.ts';
 import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../openapi/documented.ts';

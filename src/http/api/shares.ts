@@ -1,7 +1,7 @@
 /** Share links: made, listed and revoked by those who may read the file; used by whoever has one. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { Clock, Principal, ShareDocument } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';
 import type { Asker } from '../../identity/limits/fair-queue.ts';
@@ -19,6 +19,8 @@ import {
   ShareQuery,
 } from '../../protocol/schemas/share.ts';
 import { iso } from '../../protocol/times.ts';
+import type { Principal } from '../../records/principal.ts';
+import type { ShareDocument } from '../../records/sharing.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { askerOf, basicCredentials } from '../access/bearer.ts';
 import { jsonBodies } from '../body/json.ts';

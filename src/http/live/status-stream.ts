@@ -1,8 +1,8 @@
 /** Status objects as server-sent events (the format is WHATWG's, "Server-sent events"). */
 import { Readable } from 'node:stream';
-import type { Principal } from '../../contracts.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
+import type { Principal } from '../../records/principal.ts';
 import type { StreamLimits } from '../access/stream-limits.ts';
 
 /** At most four events a second (PROTOCOL §2). */

@@ -2,13 +2,15 @@
  * Targets and deliveries as replies show them: passwords and signing keys never. Where targets are, and what they answered, is for
  * administrators; others see names and how far their files are.
  */
-import type { DeliveryDocument, Principal, TargetDocument } from '../../contracts.ts';
+
 import { plainName } from '../../delivery/targets.ts';
 import { holderOf, seesTargets } from '../../identity/rights/policy.ts';
 import type { Delivery, DeliveryState, FileDelivery, Target } from '../../protocol/schemas/delivery.ts';
 import type { EventType } from '../../protocol/schemas/event.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { iso } from '../../protocol/times.ts';
+import type { DeliveryDocument, TargetDocument } from '../../records/delivery.ts';
+import type { Principal } from '../../records/principal.ts';
 import type { RouteDeps } from '../deps.ts';
 
 export const MASK = '*'.repeat(8);

@@ -1,18 +1,13 @@
 /** What a change was, for the audit log: from what to what. Secrets never come here. */
 import type { FastifyRequest } from 'fastify';
-import type {
-  ApiTokenDocument,
-  ClientDocument,
-  Clock,
-  GrantDocument,
-  PersonDocument,
-  ShareDocument,
-  TargetDocument,
-  TenantDocument,
-} from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import type { Limits } from '../../identity/quotas.ts';
 import { holderOf } from '../../identity/rights/policy.ts';
 import { iso } from '../../protocol/times.ts';
+import type { ApiTokenDocument } from '../../records/credentials.ts';
+import type { TargetDocument } from '../../records/delivery.ts';
+import type { GrantDocument, ShareDocument } from '../../records/sharing.ts';
+import type { ClientDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
 
 type Value = string | number | boolean | null | undefined | readonly string[];
 /** Values by the names that the log calls them. */

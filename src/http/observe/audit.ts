@@ -3,10 +3,11 @@
  * on stable storage before its answer is sent. Refusals are noted where errors are answered.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
-import type { AnnouncedChange, Principal } from '../../contracts.ts';
+import type { AnnouncedChange } from '../../contracts/file-events.ts';
 import type { LadingError } from '../../errors.ts';
 import type { Audit, Happening } from '../../identity/audit.ts';
 import type { AuditAction } from '../../protocol/schemas/audit.ts';
+import type { Principal } from '../../records/principal.ts';
 import { OAuthError } from '../problems/oauth-errors.ts';
 import { shownPath } from './log.ts';
 

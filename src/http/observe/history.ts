@@ -1,5 +1,5 @@
 /** How the server did lately: a sample every few seconds, kept for an hour in memory. */
-import type { Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import type { History, Sample } from '../../protocol/schemas/transfer.ts';
 import { iso } from '../../protocol/times.ts';
 import type { Counts, Metrics } from './metrics.ts';

@@ -1,10 +1,11 @@
 /** The pages of /api/tokens/dashboard, as text. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { ApiTokenDocument, Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { isLive } from '../../identity/credentials/api-tokens.ts';
 import { DEFAULT_TENANT, type TokenOwner } from '../../identity/rights/policy.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
+import type { ApiTokenDocument } from '../../records/credentials.ts';
 import type { RouteDeps } from '../deps.ts';
 import { problemReply, type Refusal } from '../problems/problems.ts';
 import type { Site } from '../proxy/site.ts';

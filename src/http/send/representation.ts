@@ -1,7 +1,7 @@
 /** What the header section of a download says about the file, whichever part of it is sent. */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Reader } from '../../contracts.ts';
+import type { Reader } from '../../contracts/blobs.ts';
 import type { Representation } from '../../engine/read/open-file.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { formatHttpDate } from '../../protocol/http/conditionals.ts';

@@ -1,5 +1,5 @@
 /** Where the bytes of a response come from: extents of a file and text between them, or a file that is still arriving. */
-import type { Reader } from '../../contracts.ts';
+import type { Reader } from '../../contracts/blobs.ts';
 import type { Representation } from '../../engine/read/open-file.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 

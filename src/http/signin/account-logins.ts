@@ -1,7 +1,6 @@
 /** /ops and /client, before anybody has signed in: accounts with a name to sign in by. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { AccountKind, PersonDocument, Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { createAccount } from '../../identity/accounts.ts';
 import { strangerAt } from '../../identity/limits/fair-queue.ts';
@@ -9,6 +8,8 @@ import { DEFAULT_TENANT, mayManage, tenantOf } from '../../identity/rights/polic
 import { TenantQuery } from '../../protocol/schemas/files.ts';
 import { Account, NamedLogin, SignUp } from '../../protocol/schemas/identity/account.ts';
 import { iso } from '../../protocol/times.ts';
+import type { Principal } from '../../records/principal.ts';
+import type { AccountKind, PersonDocument } from '../../records/subjects.ts';
 import { credentialOf } from '../access/bearer.ts';
 import { beginLongSession, namedKey, passwordOf } from '../access/sign-in.ts';
 import { ANY_FORM, anyForms } from '../body/form.ts';

@@ -1,12 +1,12 @@
 /** /v1/auth: people make an account, sign in and out. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
-import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
 import { checkEmail } from '../../identity/subjects/profile.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/schemas/identity/people.ts';
+import type { PersonDocument } from '../../records/subjects.ts';
 import { askerOf, bearerToken } from '../access/bearer.ts';
 import { newPersonOf } from '../access/person-input.ts';
 import {

@@ -1,8 +1,8 @@
 /** How a client says who it is at the OAuth routes (RFC 6749 §2.3.1): HTTP Basic, or two fields of the form. */
 import type { FastifyRequest } from 'fastify';
-import type { Principal } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { GrantRequest } from '../../protocol/schemas/identity/oauth.ts';
+import type { Principal } from '../../records/principal.ts';
 import { basicCredentials, signIn } from '../access/bearer.ts';
 import type { RouteDeps } from '../deps.ts';
 import { OAuthError } from '../problems/oauth-errors.ts';

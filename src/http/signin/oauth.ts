@@ -3,7 +3,6 @@
  * (RFC 7662).
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { Principal } from '../../contracts.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
 import { endOf } from '../../identity/access-tokens.ts';
 import type { Renewable } from '../../identity/credentials/sessions.ts';
@@ -22,6 +21,7 @@ import {
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { parseScopes, type Scope } from '../../protocol/scopes.ts';
 import { plainTime } from '../../protocol/times.ts';
+import type { Principal } from '../../records/principal.ts';
 import { formBodies } from '../body/form.ts';
 import type { RouteDeps } from '../deps.ts';
 import { noteChange } from '../observe/audit-changes.ts';

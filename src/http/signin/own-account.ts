@@ -1,9 +1,9 @@
 /** /v1/auth/me: people look after what is kept of them. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { PersonDocument } from '../../contracts.ts';
 import { LadingError } from '../../errors.ts';
 import type { Asker } from '../../identity/limits/fair-queue.ts';
 import { OwnChange, Person } from '../../protocol/schemas/identity/people.ts';
+import type { PersonDocument } from '../../records/subjects.ts';
 import { askerOf } from '../access/bearer.ts';
 import { changeOf } from '../access/person-input.ts';
 import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../access/sign-in.ts';

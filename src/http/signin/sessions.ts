@@ -1,12 +1,14 @@
 /** /v1/auth/sessions: who signed in sees where, and ends what they do not know any more. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import type { Clock, SignInDocument, Subject } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { requireWhole } from '../../identity/rights/policy.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import { type Session, SessionList } from '../../protocol/schemas/identity/account.ts';
 import { iso } from '../../protocol/times.ts';
+import type { SignInDocument } from '../../records/credentials.ts';
+import type { Subject } from '../../records/principal.ts';
 import { credentialOf } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
 import type { RouteDeps } from '../deps.ts';

@@ -4,10 +4,13 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
-import type { ApiTokenDocument, Clock, Collection, Subject, TokenDays } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
 import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
 import type { Scope } from '../../protocol/scopes.ts';
+import type { ApiTokenDocument, TokenDays } from '../../records/credentials.ts';
+import type { Subject } from '../../records/principal.ts';
 import { Kept } from '../state/document-cache.ts';
 
 const PREFIX = 'lat_';

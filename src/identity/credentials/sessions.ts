@@ -11,9 +11,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
-import type { Clock, Collection, SignInDocument, Subject } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
 import type { Scope } from '../../protocol/scopes.ts';
+import type { SignInDocument } from '../../records/credentials.ts';
+import type { Subject } from '../../records/principal.ts';
 import { Kept } from '../state/document-cache.ts';
 import { familyIdOf, hashOf, isHashOf, makeToken, vaultOf } from './refresh-tokens.ts';
 

@@ -7,7 +7,8 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPair, type JsonWebKey } from 'node:crypto';
 import { promisify } from 'node:util';
 import { isLongPast } from '../../clock/clock.ts';
-import type { Clock, SecretBox } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { SecretBox } from '../../contracts/collection.ts';
 
 /** HS256 has one secret, kept elsewhere, and nothing to publish. */
 export const JWT_ALGORITHMS = ['HS256', 'EdDSA', 'RS256'] as const;

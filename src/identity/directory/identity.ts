@@ -10,22 +10,13 @@
  */
 import { createHash } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
-import type {
-  ApiTokenDocument,
-  ClientDocument,
-  Clock,
-  Collection,
-  GrantDocument,
-  Maker,
-  PersonDocument,
-  Principal,
-  RevocationDocument,
-  ShareDocument,
-  SignInDocument,
-  Subject,
-  TenantDocument,
-} from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
+import type { ApiTokenDocument, RevocationDocument, SignInDocument } from '../../records/credentials.ts';
+import type { Maker, Principal, Subject } from '../../records/principal.ts';
+import type { GrantDocument, ShareDocument } from '../../records/sharing.ts';
+import type { ClientDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
 import { ApiTokens } from '../credentials/api-tokens.ts';
 import { Secrets } from '../credentials/secrets.ts';
 import { SignIns } from '../credentials/sessions.ts';

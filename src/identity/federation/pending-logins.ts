@@ -4,7 +4,7 @@
  * forgets the key. Coming back twice is the provider's to refuse: a code is good once.
  */
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { VAULT_KEY_BYTES, Vault } from '../state/sealed-box.ts';
 import type { Handshake, OutsideProvider } from './providers.ts';
 

@@ -2,7 +2,7 @@
  * The clock of an outside provider. How long its ID tokens last is said by that clock, not by the one of this machine, which may be set at
  * any moment. Each reply of the provider tells its date; since then the monotonic time passes.
  */
-import type { Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { parseHttpDate } from '../../protocol/http/conditionals.ts';
 
 /** Dates in replies are whole seconds, and a provider has several machines. */

@@ -5,8 +5,9 @@
  *     begin → the person's browser at the provider → finish: code for tokens → who they are there
  */
 import * as oauth from 'openid-client';
-import type { Clock, OutsideAccount } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { OutsideAccount } from '../../records/subjects.ts';
 import { ProviderClock } from './provider-clock.ts';
 
 /** What only this side knows of a sign-in that has begun. */

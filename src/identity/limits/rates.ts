@@ -2,7 +2,7 @@
  * How many requests somebody may make. A token bucket each, kept as one number: the time at which it would be full again (GCRA). It
  * holds a minute's worth, so that a burst after a pause is nobody's fault.
  */
-import type { Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 
 export const WINDOW_SECONDS = 60;

@@ -9,7 +9,7 @@
  * A secret that was generated has 256 random bits: nobody guesses it, so guesses from elsewhere never hold up its owner. A password can
  * be guessed, so guesses from everywhere are slowed; a network from which the id signed in before is asked for none of that.
  */
-import type { Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { networkOf } from '../../protocol/ip.ts';
 import type { Asker } from './fair-queue.ts';

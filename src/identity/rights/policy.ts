@@ -1,8 +1,9 @@
 /** Who may do what: roles and scopes in, a refusal or nothing out. Everything that is decided about a principal is decided here. */
-import type { Principal, Subject } from '../../contracts.ts';
+
 import { LadingError } from '../../errors.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
 import { SCOPES, type Scope } from '../../protocol/scopes.ts';
+import type { Principal, Subject } from '../../records/principal.ts';
 
 export const DEFAULT_TENANT = 'default';
 

@@ -5,9 +5,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
-import type { Clock, Collection, GrantDocument, GrantTarget, Maker, Principal, Subject } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
 import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
+import type { Maker, Principal, Subject } from '../../records/principal.ts';
+import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { ownerKey } from '../rights/policy.ts';
 import { Kept } from '../state/document-cache.ts';
 

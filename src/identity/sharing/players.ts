@@ -4,7 +4,7 @@
  * nobody else can use its address. Kept in memory alone; after a restart the page asks for another one.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Clock } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
 
 /** How long a right is good. A file that plays already is sent to its end. */
 export const PLAYER_SECONDS = 15 * 60;

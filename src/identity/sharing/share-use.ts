@@ -8,9 +8,10 @@
  * A probe, a preview or a player that looks at the beginning takes no download then, and a download in parts or one that goes on after
  * an interruption is one. What is forgiven is bounded: for each download as much as the file again, and something for probes.
  */
-import type { ShareDocument } from '../../contracts.ts';
+
 import { LARGEST_COUNT } from '../../protocol/bounds.ts';
 import type { Extent } from '../../protocol/extents.ts';
+import type { ShareDocument } from '../../records/sharing.ts';
 
 /** Answers that break off have sent more than arrived: what lies in buffers, but no more than the file. */
 const MOST_IN_BUFFERS = 8 * 1024 * 1024;

@@ -5,11 +5,14 @@
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
-import type { Clock, Collection, Maker, ShareDocument } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
 import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import { networkOf } from '../../protocol/ip.ts';
+import type { Maker } from '../../records/principal.ts';
+import type { ShareDocument } from '../../records/sharing.ts';
 import type { Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
 import { Kept } from '../state/document-cache.ts';

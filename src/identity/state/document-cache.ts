@@ -2,7 +2,7 @@
  * Documents of one kind, held in memory and kept in a store: a token that was revoked must be refused on the very next request, and
  * no request waits for a disk to know that.
  */
-import type { Collection } from '../../contracts.ts';
+import type { Collection } from '../../contracts/collection.ts';
 
 /** How often what merely was used is written down. */
 const KEEP_USE_MS = 60_000;

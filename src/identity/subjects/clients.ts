@@ -1,7 +1,11 @@
 /** Machines that sign in with an id and a secret of their own. */
 import { randomBytes } from 'node:crypto';
-import type { ClientDocument, Clock, Collection, Principal, QuotaLimits } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
+import type { Principal } from '../../records/principal.ts';
+import type { QuotaLimits } from '../../records/quota.ts';
+import type { ClientDocument } from '../../records/subjects.ts';
 import { isForeignHash } from '../credentials/foreign-hashes.ts';
 import { generateSecret, hashGenerated, isOfGenerated, Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';

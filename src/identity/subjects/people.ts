@@ -1,17 +1,12 @@
 /** People: an e-mail address or a name and a password, or an account at an outside provider. */
 import { randomBytes } from 'node:crypto';
-import type {
-  AccountKind,
-  Clock,
-  Collection,
-  NamedAccount,
-  OutsideAccount,
-  PersonDocument,
-  Principal,
-  QuotaLimits,
-} from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
+import type { Principal } from '../../records/principal.ts';
+import type { QuotaLimits } from '../../records/quota.ts';
+import type { AccountKind, NamedAccount, OutsideAccount, PersonDocument } from '../../records/subjects.ts';
 import { Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
 import { Kept } from '../state/document-cache.ts';

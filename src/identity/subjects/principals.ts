@@ -1,7 +1,8 @@
 /** From a document to who asks. */
-import type { Principal, PrincipalKind } from '../../contracts.ts';
+
 import type { Role } from '../../protocol/schemas/files.ts';
 import type { Scope } from '../../protocol/scopes.ts';
+import type { Principal, PrincipalKind } from '../../records/principal.ts';
 import { SCOPES_OF_ROLE } from '../rights/policy.ts';
 
 /** @param scopes what a credential was limited to; the role limits it as well, but for `calls`, which every role has */

@@ -1,6 +1,9 @@
 /** Tenants: those who share nothing with each other. The default one is always there and is nobody's to delete. */
-import type { Clock, Collection, QuotaLimits, TenantDocument } from '../../contracts.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
+import type { QuotaLimits } from '../../records/quota.ts';
+import type { TenantDocument } from '../../records/subjects.ts';
 import { DEFAULT_TENANT } from '../rights/policy.ts';
 import { Kept } from '../state/document-cache.ts';
 

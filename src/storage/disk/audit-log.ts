@@ -4,8 +4,10 @@
  * Entries that wait share one write and one sync (group commit). What a crash left of an entry that nobody was told is durable is cut
  * off before the next one is added. Pages are read backwards from the end, a block at a time, so that a month may be of any size.
  */
-import type { AuditEntry, AuditLog, AuditPage, AuditQuery } from '../../contracts.ts';
+
+import type { AuditLog, AuditPage, AuditQuery } from '../../contracts/audit-log.ts';
 import { LadingError } from '../../errors.ts';
+import type { AuditEntry } from '../../records/audit.ts';
 import { guarded } from './directory/failures.ts';
 import { auditMonthOf, type Layout } from './directory/layout.ts';
 import { codeOf, type Disk } from './io/disk.ts';

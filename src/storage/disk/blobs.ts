@@ -1,6 +1,6 @@
 /** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
-import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts.ts';
+import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
 import type { FileFolders } from './folders.ts';

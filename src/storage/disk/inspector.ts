@@ -1,7 +1,8 @@
 /** Long reads of stored bytes, in the thread that is there for them. */
 
 import type { InspectOutcome, InspectTask } from '../../../workers/inspect.ts';
-import type { BlobExtent, Inspector, ManifestRecord } from '../../contracts.ts';
+import type { BlobExtent, Inspector } from '../../contracts/blobs.ts';
+import type { ManifestRecord } from '../../contracts/manifests.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { HashAlgorithm } from '../../protocol/http/digests.ts';
 import { guarded } from './directory/failures.ts';

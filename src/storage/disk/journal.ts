@@ -21,7 +21,7 @@
  * Everything in the header follows from the id: a damaged header is known by its crc32 and written again, and the records, which
  * are bound to it, tell whether they belong to this upload.
  */
-import type { ManifestRecord } from '../../contracts.ts';
+import type { ManifestRecord } from '../../contracts/manifests.ts';
 import { crc32 } from '../../protocol/crc32.ts';
 
 export const RECORD_BYTES = 40;

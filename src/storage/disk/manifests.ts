@@ -1,5 +1,5 @@
 /** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
-import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts.ts';
+import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
 import type { FileFolders } from './folders.ts';

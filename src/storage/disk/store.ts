@@ -1,7 +1,11 @@
 /** Opens a data directory: the lock first, then what a crash left is put in order, then the doors. */
 import { randomBytes } from 'node:crypto';
 import * as path from 'node:path';
-import type { AuditLog, BlobStore, DateBox, Inspector, ManifestStore, SecretBox } from '../../contracts.ts';
+import type { AuditLog } from '../../contracts/audit-log.ts';
+import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
+import type { DateBox } from '../../contracts/clock.ts';
+import type { SecretBox } from '../../contracts/collection.ts';
+import type { ManifestStore } from '../../contracts/manifests.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
 import { dateBox } from './directory/date-box.ts';

@@ -6,7 +6,8 @@
  *                    → name → slot          at most one sealed and one open document
  *     open     id → document                for the sweep
  */
-import type { Catalog, FileDocument, JoinDocument, ListQuery, ResourceDocument, Slot } from '../../contracts.ts';
+import type { Catalog, ListQuery, Slot } from '../../contracts/catalog.ts';
+import type { FileDocument, JoinDocument, ResourceDocument } from '../../records/file.ts';
 import { SortedNames } from '../../sorted-names.ts';
 import { type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
 import { Fields } from './fields.ts';

@@ -1,5 +1,5 @@
 /** Small documents of one kind: one file each on disk, all of them in memory. */
-import type { Collection } from '../../contracts.ts';
+import type { Collection } from '../../contracts/collection.ts';
 import { type Check, type DocumentFiles, Documents, type OnDamaged, type OnMendedDocument } from './documents.ts';
 
 export interface LowdbCollectionOptions<T> {

@@ -1,6 +1,7 @@
 /** How the documents of delivery are read back: each field is checked. */
-import type { DeliveryDocument, DeliveryRule, TargetDocument } from '../../contracts.ts';
+
 import { EVENT_TYPES } from '../../protocol/schemas/event.ts';
+import type { DeliveryDocument, DeliveryRule, TargetDocument } from '../../records/delivery.ts';
 import { Fields } from './fields.ts';
 
 const LAST_PORT = 65_535;

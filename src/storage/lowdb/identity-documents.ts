@@ -1,21 +1,12 @@
 /** How the documents of `identity` are read back: each field is checked, and what older versions did not write has a default. */
-import type {
-  ApiTokenDocument,
-  ClientDocument,
-  GrantDocument,
-  GrantTarget,
-  Maker,
-  NamedAccount,
-  PersonDocument,
-  QuotaLimits,
-  RevocationDocument,
-  ShareDocument,
-  SignInDocument,
-  TenantDocument,
-  TokenDays,
-} from '../../contracts.ts';
+
 import { ROLES } from '../../protocol/schemas/files.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
+import type { ApiTokenDocument, RevocationDocument, SignInDocument, TokenDays } from '../../records/credentials.ts';
+import type { Maker } from '../../records/principal.ts';
+import type { QuotaLimits } from '../../records/quota.ts';
+import type { GrantDocument, GrantTarget, ShareDocument } from '../../records/sharing.ts';
+import type { ClientDocument, NamedAccount, PersonDocument, TenantDocument } from '../../records/subjects.ts';
 import { Fields, type OnMended } from './fields.ts';
 
 const DEFAULT_TENANT = 'default';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
-import type { Quota } from '../../../src/contracts.ts';
+import type { Quota } from '../../../src/contracts/quota.ts';
 import type { WholeIntent } from '../../../src/engine/receive/file-upload.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { encodeChunk, sum256 } from '../../../src/protocol/chunk.ts';

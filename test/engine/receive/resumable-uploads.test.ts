@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import type { Quota } from '../../../src/contracts.ts';
+import type { Quota } from '../../../src/contracts/quota.ts';
 import type { AppendIntent, ResourceIntent } from '../../../src/engine/receive/upload-resource.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { checkName } from '../../../src/protocol/names.ts';

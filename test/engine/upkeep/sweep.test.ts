@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Quota } from '../../../src/contracts.ts';
+import type { Quota } from '../../../src/contracts/quota.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { content, download, OWNER, refused, send, slowly, text } from '../../support/product/device.ts';

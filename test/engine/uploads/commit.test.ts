@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { FileDocument } from '../../../src/contracts.ts';
 import type { EngineSettings } from '../../../src/engine/engine.ts';
 import { Committer } from '../../../src/engine/uploads/commit.ts';
 import { OpenUpload } from '../../../src/engine/uploads/upload.ts';
 import { NO_QUOTA, Usage } from '../../../src/engine/uploads/usage.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { crc32 } from '../../../src/protocol/crc32.ts';
+import type { FileDocument } from '../../../src/records/file.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import {
   content,

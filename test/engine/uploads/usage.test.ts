@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CONFIRM_MS } from '../../../src/clock/clock.ts';
-import type { Quota, Use } from '../../../src/contracts.ts';
+import type { Quota, Use } from '../../../src/contracts/quota.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { sum256 } from '../../../src/protocol/chunk.ts';
 import { handClock, machine, STEPS } from '../../support/product/clock.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { AuditPage } from '../../../src/contracts.ts';
+import type { AuditPage } from '../../../src/contracts/audit-log.ts';
 import { signIn } from '../../support/product/server.ts';
 import { startServerProcess, temporaryFolder } from '../../support/servers/processes.ts';
 

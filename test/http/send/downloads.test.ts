@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { Reader } from '../../../src/contracts.ts';
+import type { Reader } from '../../../src/contracts/blobs.ts';
 import { LadingError } from '../../../src/errors.ts';
 import type { Block } from '../../../src/http/send/block-pool.ts';
 import { Pump, type PumpOptions } from '../../../src/http/send/downloads.ts';

@@ -4,7 +4,7 @@ import { readFile, stat, writeFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { inspect } from 'node:util';
 import { CONFIRM_MS } from '../../../src/clock/clock.ts';
-import type { SecretBox } from '../../../src/contracts.ts';
+import type { SecretBox } from '../../../src/contracts/collection.ts';
 import { KeyRing, type RotatingAlgorithm, type SigningKey } from '../../../src/identity/credentials/signing-keys.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import { openTestStore, temporaryFolder } from '../../support/disk/storage.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { Clock } from '../../../src/contracts.ts';
+import type { Clock } from '../../../src/contracts/clock.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { Rates } from '../../../src/identity/limits/rates.ts';
 import { handClock, machine, STEPS } from '../../support/product/clock.ts';

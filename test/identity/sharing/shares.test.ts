@@ -1,9 +1,10 @@
 /** How a share link counts what is downloaded by it, over broken answers and restarts. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { Collection, ShareDocument } from '../../../src/contracts.ts';
+import type { Collection } from '../../../src/contracts/collection.ts';
 import { Secrets } from '../../../src/identity/credentials/secrets.ts';
 import { type ShareRequest, Shares } from '../../../src/identity/sharing/shares.ts';
+import type { ShareDocument } from '../../../src/records/sharing.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import { checkShare } from '../../../src/storage/lowdb/identity-documents.ts';
 import { openTestStore } from '../../support/disk/storage.ts';

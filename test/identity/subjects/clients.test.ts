@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type {
-  ClientDocument,
-  Collection,
-  CredentialStore,
-  Principal,
-  RevocationDocument,
-} from '../../../src/contracts.ts';
+import type { Collection, CredentialStore } from '../../../src/contracts/collection.ts';
 import { type TokenDeps, Tokens } from '../../../src/identity/access-tokens.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from '../../../src/identity/directory/bootstrap.ts';
 import { checkGrant, ownerOf, requireRole, requireScope, tenantOf } from '../../../src/identity/rights/policy.ts';
@@ -14,6 +8,9 @@ import { Kept } from '../../../src/identity/state/document-cache.ts';
 import { Clients } from '../../../src/identity/subjects/clients.ts';
 import { principalOf } from '../../../src/identity/subjects/principals.ts';
 import type { Role } from '../../../src/protocol/schemas/files.ts';
+import type { RevocationDocument } from '../../../src/records/credentials.ts';
+import type { Principal } from '../../../src/records/principal.ts';
+import type { ClientDocument } from '../../../src/records/subjects.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import { checkClient, checkRevocation } from '../../../src/storage/lowdb/identity-documents.ts';
 import { openTestStore } from '../../support/disk/storage.ts';

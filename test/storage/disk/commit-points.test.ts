@@ -1,7 +1,7 @@
 /** Every commit point of the storage interrupted in turn. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import type { ManifestRecord } from '../../../src/contracts.ts';
+import type { ManifestRecord } from '../../../src/contracts/manifests.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import type { DiskStore } from '../../../src/storage/disk/store.ts';
 import { newId, recordOf, withCode, writeAt } from '../../support/disk/storage.ts';

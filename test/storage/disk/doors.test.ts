@@ -1,6 +1,6 @@
 /** The disk storage keeps the contracts of its doors, on the real file system. */
 import type { TestContext } from 'node:test';
-import type { ManifestStore } from '../../../src/contracts.ts';
+import type { ManifestStore } from '../../../src/contracts/manifests.ts';
 import { blobStoreContract } from '../../contracts/blob-store.ts';
 import { inspectorContract } from '../../contracts/inspector.ts';
 import { manifestStoreContract } from '../../contracts/manifest-store.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { ManifestRecord } from '../../../src/contracts.ts';
+import type { ManifestRecord } from '../../../src/contracts/manifests.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import {
   decodeJournal,

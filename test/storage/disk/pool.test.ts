@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { SegmentJob } from '../../../src/contracts.ts';
+import type { SegmentJob } from '../../../src/contracts/blobs.ts';
 import { startThreads } from '../../../src/storage/disk/pool.ts';
 import { packJob } from '../../../workers/segment.ts';
 import { temporaryFolder, withCode } from '../../support/disk/storage.ts';

@@ -1,6 +1,6 @@
 /** A real collection of documents whose writes and removals fail while they are told to. */
 import type { TestContext } from 'node:test';
-import type { Collection } from '../../../src/contracts.ts';
+import type { Collection } from '../../../src/contracts/collection.ts';
 import { LadingError } from '../../../src/errors.ts';
 import type { CollectionName } from '../../../src/storage/disk/directory/layout.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';

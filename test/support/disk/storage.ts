@@ -4,9 +4,11 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
-import type { FileDocument, ManifestRecord, Part, Piece, SegmentResult } from '../../../src/contracts.ts';
+import type { Part, Piece, SegmentResult } from '../../../src/contracts/blobs.ts';
+import type { ManifestRecord } from '../../../src/contracts/manifests.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { crc32 } from '../../../src/protocol/crc32.ts';
+import type { FileDocument } from '../../../src/records/file.ts';
 import { startThreads, type Threads } from '../../../src/storage/disk/pool.ts';
 import { type DiskStore, type DiskStoreOptions, openDiskStore } from '../../../src/storage/disk/store.ts';
 

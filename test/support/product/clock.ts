@@ -1,6 +1,6 @@
 /** Clocks for tests. */
 import { SteadyClock, type TimeSource } from '../../../src/clock/clock.ts';
-import type { Clock, KeptTime } from '../../../src/contracts.ts';
+import type { Clock, KeptTime } from '../../../src/contracts/clock.ts';
 
 /** A clock whose date and monotonic time are both read from `time`, as on a machine whose date nobody sets. */
 export function clockOf(time: () => number): Clock {

@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type App, compose, type Substitutes } from '../../../src/compose/compose.ts';
-import type { Subject } from '../../../src/contracts.ts';
 import type { Role, TokenReply } from '../../../src/protocol/schemas/files.ts';
+import type { Subject } from '../../../src/records/principal.ts';
 import { loadConfig } from '../../../src/settings/config.ts';
 import { watchAnswers } from '../tables/truthful.ts';
 

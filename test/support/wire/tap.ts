@@ -1,5 +1,7 @@
 /** A tap on the engine's doors: everything still happens for real, but it is counted, and can be held up or made to fail. */
-import type { Manifest, ManifestRecord, Part, SegmentJob } from '../../../src/contracts.ts';
+
+import type { Part, SegmentJob } from '../../../src/contracts/blobs.ts';
+import type { Manifest, ManifestRecord } from '../../../src/contracts/manifests.ts';
 import type { EngineDoors } from '../../../src/engine/engine.ts';
 import { settle } from '../product/device.ts';
 

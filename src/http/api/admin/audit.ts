@@ -1,9 +1,9 @@
 /** GET /api/audit: who did what. For administrators. */
 import type { FastifyInstance } from 'fastify';
-import type { AuditEntry } from '../../../contracts.ts';
 import { DEFAULT_TENANT, reachesAllTenants, tenantOf } from '../../../identity/rights/policy.ts';
 import { AuditPage, AuditQuery, type AuditRecord } from '../../../protocol/schemas/audit.ts';
 import { iso } from '../../../protocol/times.ts';
+import type { AuditEntry } from '../../../records/audit.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { SIGNED_IN } from '../../openapi/documented.ts';
 

@@ -1,7 +1,6 @@
 /** Enrolling devices and people (PROTOCOL §7). For administrators. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { ClientDocument } from '../../../contracts.ts';
 import { LadingError } from '../../../errors.ts';
 import { mayEnrol, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import {
@@ -14,6 +13,7 @@ import {
   TenantQuery,
 } from '../../../protocol/schemas/files.ts';
 import { plainTime } from '../../../protocol/times.ts';
+import type { ClientDocument } from '../../../records/subjects.ts';
 import { jsonBodies } from '../../body/json.ts';
 import { needsFields } from '../../body/required-fields.ts';
 import type { RouteDeps } from '../../deps.ts';

@@ -1,10 +1,10 @@
 /** GET /api/config: what clients may want to know of the server's settings. */
 import type { FastifyInstance } from 'fastify';
-import type { TargetDocument } from '../../../contracts.ts';
 import { plainName } from '../../../delivery/targets.ts';
 import { seesTargets } from '../../../identity/rights/policy.ts';
 import { type FlatTarget, ServerConfig } from '../../../protocol/schemas/config.ts';
 import type { NamedTarget } from '../../../protocol/schemas/delivery.ts';
+import type { TargetDocument } from '../../../records/delivery.ts';
 import { SETTINGS, type Setting } from '../../../settings/settings.ts';
 import { version } from '../../../version.ts';
 import type { RouteDeps } from '../../deps.ts';

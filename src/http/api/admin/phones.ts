@@ -2,10 +2,11 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { phoneOf } from '../../../calls/numbers.ts';
-import type { ClientDocument, PersonDocument, Principal } from '../../../contracts.ts';
 import { LadingError } from '../../../errors.ts';
 import { mayManage, reachesTenant } from '../../../identity/rights/policy.ts';
 import { RegisteredPhone } from '../../../protocol/schemas/identity/call.ts';
+import type { Principal } from '../../../records/principal.ts';
+import type { ClientDocument, PersonDocument } from '../../../records/subjects.ts';
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { noteChange } from '../../observe/audit-changes.ts';

@@ -1,11 +1,12 @@
 /** /api/quotas: what may be stored and what is. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
-import type { Principal, Use } from '../../../contracts.ts';
+import type { Use } from '../../../contracts/quota.ts';
 import { LadingError } from '../../../errors.ts';
 import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind } from '../../../identity/quotas.ts';
 import { mayManage, ownerKey, reachesTenant, requireRole } from '../../../identity/rights/policy.ts';
 import { NewQuota, QuotaReport } from '../../../protocol/schemas/quota.ts';
+import type { Principal } from '../../../records/principal.ts';
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { noteChange, ofLimits } from '../../observe/audit-changes.ts';

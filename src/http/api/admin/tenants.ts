@@ -1,10 +1,10 @@
 /** /api/tenants: those who share nothing with each other. For `root`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
-import type { TenantDocument } from '../../../contracts.ts';
 import { LadingError } from '../../../errors.ts';
 import { Message, NewTenant, Tenant, TenantList } from '../../../protocol/schemas/files.ts';
 import { iso } from '../../../protocol/times.ts';
+import type { TenantDocument } from '../../../records/subjects.ts';
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { NOTHING, noteChange, ofTenant } from '../../observe/audit-changes.ts';

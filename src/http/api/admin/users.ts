@@ -1,6 +1,5 @@
 /** /v1/user: administrators look after the people of their tenant. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { PersonDocument } from '../../../contracts.ts';
 import { LadingError } from '../../../errors.ts';
 import { mayManage, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import { composedName, normalizeEmail } from '../../../identity/subjects/people.ts';
@@ -14,6 +13,7 @@ import {
   PersonKey,
   WhichPerson,
 } from '../../../protocol/schemas/identity/people.ts';
+import type { PersonDocument } from '../../../records/subjects.ts';
 import { askerOf } from '../../access/bearer.ts';
 import { changeOf, newPersonOf } from '../../access/person-input.ts';
 import { shownPerson } from '../../access/sign-in.ts';

@@ -1,5 +1,5 @@
 /** Where the server keeps the time of its last run: one line of JSON. */
-import type { DateBox, KeptTime } from '../../../contracts.ts';
+import type { DateBox, KeptTime } from '../../../contracts/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import { readWhole, writeFileDurably } from '../io/durable.ts';
 import { guarded } from './failures.ts';

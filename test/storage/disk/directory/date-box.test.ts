@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import type { KeptTime } from '../../../../src/contracts.ts';
+import type { KeptTime } from '../../../../src/contracts/clock.ts';
 import { Layout } from '../../../../src/storage/disk/directory/layout.ts';
 import { openTestStore, temporaryFolder } from '../../../support/disk/storage.ts';
 

@@ -1,0 +1,31 @@
+/** Documents of calls with codes, as they are stored. */
+
+/** That whoever has a credential has the telephone of its owner too. `until` is on the time line (`Clock.steady`). */
+export interface Proof {
+  /** Key of the client or person. */
+  holder: string;
+  /** Id of the sign-in, access token or API token. */
+  credential: string;
+  until: number;
+}
+
+/** A code that is spoken into a telephone. Its times are moments of the time line of the server: see `Clock.steady`. */
+export interface CallDocument {
+  id: string;
+  /** Key of the client or person that asked for it. */
+  caller: string;
+  /** E.164. */
+  phone: string;
+  /** The code, sealed; null once it is worth nothing. */
+  sealed: string | null;
+  message: string | null;
+  state: 'pending' | 'verified' | 'failed' | 'replaced' | 'expired';
+  tries: number;
+  /** When it was asked to be spoken, each time. */
+  spokenAt: number[];
+  speech: 'queued' | 'calling' | 'spoken' | 'failed';
+  createdAt: number;
+  expiresAt: number;
+  /** What its verification proves, if anything. */
+  proof: Proof | null;
+}
