@@ -10,11 +10,19 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const VERSIONS = ['20', '22', '24'];
 const FOLDERS = ['protocol', 'workers'];
 const FILES = [
-  ...['committer', 'receiver', 'recover', 'seal', 'sweep', 'whole'].map((name) => `engine/${name}`),
-  ...['content', 'download', 'files', 'message', 'pump', 'status', 'tls', 'token', 'upload'].map(
+  ...[
+    'body/body-writer',
+    'uploads/commit',
+    'uploads/seal',
+    'upkeep/recover',
+    'upkeep/sweep',
+    'receive/file-upload',
+  ].map((name) => `engine/${name}`),
+  ...['native/download', 'native/files', 'native/status', 'native/upload'].map((name) => `http/${name}`),
+  ...['body/content', 'connection/request-checks', 'connection/tls', 'send/downloads', 'signin/token'].map(
     (name) => `http/${name}`,
   ),
-  ...['tus/core', 'resumable/core', 'client/upload', 'audio/sound', 'running/signals'],
+  ...['tus/core', 'resumable/core', 'client/transfer/upload', 'audio/sound', 'process/signals'],
 ];
 
 /** The path of this version's program, installed when it is not there; null when that fails. */

@@ -37,8 +37,8 @@ import {
 import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofApiToken } from '../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
 const tags = ['API tokens'];
 const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;

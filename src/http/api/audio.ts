@@ -23,9 +23,9 @@ import { downloadSchema, fileSender } from '../native/download.ts';
 import { type OneShot, receiveOneShot } from '../native/form-file.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
 import { recorderWords } from '../problems/recorder-refusals.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
 

@@ -23,8 +23,8 @@ import { userIdOf } from '../access/token-owners.ts';
 import { ANY_FORM, anyForms, formBodies } from '../body/form.ts';
 import type { RouteDeps } from '../deps.ts';
 import { noteChange } from '../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
 
 const tags = ['Calls'];
 const NEEDS = 'calls';

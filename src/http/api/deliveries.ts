@@ -25,8 +25,8 @@ import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';
 import { shownDelivery, shownTarget } from '../native/delivery-views.ts';
 import { NOTHING, noteChange, ofTarget } from '../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
 const tags = ['Delivery'];
 const ADMIN = [...SIGNED_IN, 'insufficient_scope'] as const;

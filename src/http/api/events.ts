@@ -11,7 +11,7 @@ import { standing } from '../access/bearer.ts';
 import { endsWithClient } from '../connection/half-open.ts';
 import type { RouteDeps } from '../deps.ts';
 import { EventStream } from '../live/event-stream.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 
 export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { events, streams } = deps;

@@ -13,8 +13,8 @@ import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize
 import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofGrant } from '../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
 type FileTarget = Extract<GrantTarget, { kind: 'file' }>;
 

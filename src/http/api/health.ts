@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { Health } from '../../protocol/schemas/files.ts';
 import type { RouteDeps } from '../deps.ts';
-import { WORKING } from '../openapi/documented.ts';
+import { WORKING } from '../request/documented.ts';
 
 /** Why the place of the files takes no work. */
 const TROUBLE = {

@@ -5,7 +5,7 @@ import { requireServer } from '../../identity/rights/policy.ts';
 import type { Principal } from '../../records/principal.ts';
 import { basicCredentials, credentialOf, missingToken, signIn } from '../access/bearer.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 
 export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
   const { registry } = deps.metrics;

@@ -2,6 +2,7 @@
  * Files for media elements of pages. Whoever is signed in asks for the right to play one file; the browser keeps it as a cookie that no
  * script can read and that is sent to the address of that right alone.
  */
+
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
@@ -16,12 +17,12 @@ import { completeFile } from '../access/authorize-share.ts';
 import { standing } from '../access/bearer.ts';
 import type { RouteDeps } from '../deps.ts';
 import { downloadSchema, fileSender } from '../native/download.ts';
-import { SIGNED_IN, WORKING } from '../openapi/documented.ts';
+import { PLAYER_COOKIE } from '../request/cookies.ts';
 import { refuseForeign, wantsSecureCookies } from '../request/csrf.ts';
+import { SIGNED_IN, WORKING } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 
 const tags = ['Files'];
-export const PLAYER_COOKIE = 'player';
 const PATH = '/api/players';
 
 const playerId = Type.Object({ player_id: Type.String({ description: 'Its id.' }) });

@@ -27,9 +27,9 @@ import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';
 import { downloadSchema, fileSender } from '../native/download.ts';
 import { NOTHING, noteChange, ofShare } from '../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 
 const tags = ['Sharing'];

@@ -4,7 +4,7 @@ import { hears, holderOf, requireServer } from '../../identity/rights/policy.ts'
 import { History, TransferList, TransferQuery } from '../../protocol/schemas/transfer.ts';
 import type { RouteDeps } from '../deps.ts';
 import { ServerHistory } from '../observe/history.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 
 const tags = ['Administration'];
 

@@ -1,7 +1,7 @@
 /** What is wrong with a request before anything of it is looked at: its version, its host, and fields that may be there once. */
 import { type IncomingMessage, METHODS } from 'node:http';
 import { LadingError } from '../../errors.ts';
-import { pathOf } from '../observe/log.ts';
+import { isHost, pathOf } from '../request/target.ts';
 
 /**
  * Fields with one value, on which framing, rights or the bytes that are stored depend. Node drops every line but the first, a proxy in
@@ -20,19 +20,6 @@ const SINGLE: ReadonlySet<string> = new Set([
   'expect',
 ]);
 const LONGEST_SINGLE = Math.max(...[...SINGLE].map((name) => name.length));
-
-/** `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2), never empty. */
-const HOST = /^(?:\[[\w.:~-]+\]|[\w.~%!$&'()*+,;=-]+)(?::(\d*))?$/;
-/** Longer is no name of a host (RFC 1035 §2.3.4), with room for a port. */
-const MAX_HOST = 300;
-const MAX_PORT = 65_535;
-
-/** True for what `Host` may say. */
-export function isHost(text: string): boolean {
-  if (text.length > MAX_HOST) return false;
-  const [found, port = ''] = HOST.exec(text) ?? [];
-  return found !== undefined && Number(port) <= MAX_PORT;
-}
 
 /**
  * Refuses a request that is not HTTP/1.0, HTTP/1.1 or HTTP/2, that says something twice that it may say once, or that does not say for

@@ -14,7 +14,7 @@ import { authoriseReading } from '../access/authorize-read.ts';
 import { standing } from '../access/bearer.ts';
 import { endsWithClient } from '../connection/half-open.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { multipartByteranges } from '../send/byteranges.ts';
 import { digestFields, representationFields } from '../send/representation.ts';

@@ -8,7 +8,7 @@ import { checkName } from '../../protocol/names.ts';
 import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas/files.ts';
 import { authoriseListing, listGranted } from '../access/authorize-read.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';

@@ -1,6 +1,6 @@
 /** What routes that take a whole file as one part of a form say of themselves. */
 import Type, { type TProperties } from 'typebox';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 
 export const ONE_SHOT_ERRORS = [
   ...SIGNED_IN,

@@ -8,7 +8,7 @@ import { standing } from '../access/bearer.ts';
 import { endsWithClient } from '../connection/half-open.ts';
 import type { RouteDeps } from '../deps.ts';
 import { StatusStreams, wantsEvents, wasTold } from '../live/status-stream.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { withDeliveries } from './delivery-views.ts';
 

@@ -2,6 +2,7 @@
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { ErrorCode } from '../../errors.ts';
+import { pathOf } from '../request/target.ts';
 import type { Metrics } from './metrics.ts';
 
 const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
@@ -35,13 +36,6 @@ export function createLog(level: string, to: DestinationStream): Logger {
     },
     to,
   );
-}
-
-/** The target without its query, which may hold what is nobody's business. */
-export function pathOf(url: string | undefined): string {
-  const target = url ?? '';
-  const query = target.indexOf('?');
-  return query === -1 ? target : target.slice(0, query);
 }
 
 /**

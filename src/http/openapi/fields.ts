@@ -1,5 +1,5 @@
 /** Header fields in the two forms that the document needs: as schemas by name, and as OpenAPI headers. */
-import { type Field, REPLY_FIELDS, type ReplyField } from './documented.ts';
+import { type Field, REPLY_FIELDS, type ReplyField } from '../request/documented.ts';
 import type { Json } from './json.ts';
 
 /** Fields of a header section as schemas by name. */

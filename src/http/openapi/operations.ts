@@ -1,5 +1,5 @@
 /** What is put right in the operations that the framework writes: HEAD, optional bodies, rate limits, refusals. */
-import { RATE_FIELDS } from './documented.ts';
+import { RATE_FIELDS } from '../request/documented.ts';
 import { asHeaders, fieldSchemas } from './fields.ts';
 import { isObject, type Json } from './json.ts';
 import type { Refusals, SharedResponses } from './refusals.ts';

@@ -8,7 +8,7 @@ import type { TSchema } from 'typebox';
 import { CATALOGUE, type ErrorCode, LadingError } from '../../errors.ts';
 import { Problem } from '../../protocol/schemas/files.ts';
 import { PROBLEM_TYPE, problemReply, type Refusal } from '../problems/problems.ts';
-import type { ReplyField } from './documented.ts';
+import type { ReplyField } from '../request/documented.ts';
 import { asHeaders, replyFields } from './fields.ts';
 import type { Json } from './json.ts';
 

@@ -16,7 +16,7 @@ import type { TLSSocket } from 'node:tls';
 import { isPrefix } from '../../protocol/http/path-prefix.ts';
 import { addressOfNode, plainRange } from '../../protocol/ip.ts';
 import { carrierOf } from '../connection/carrier.ts';
-import { isHost } from '../connection/request-checks.ts';
+import { isHost } from '../request/target.ts';
 import { type Element, parseForwarded } from './forwarded.ts';
 
 /** More proxies in a row are none that somebody set up. */

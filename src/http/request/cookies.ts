@@ -8,6 +8,8 @@ import { wantsSecureCookies } from './csrf.ts';
 
 export const ACCESS_COOKIE = 'access_token';
 export const REFRESH_COOKIE = 'refresh_token';
+/** The right to play one file; see `api/players.ts`. */
+export const PLAYER_COOKIE = 'player';
 
 const ATTRIBUTES = {
   [ACCESS_COOKIE]: { path: '/', sameSite: 'lax' },

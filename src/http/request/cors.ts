@@ -9,8 +9,8 @@
 import type { IncomingMessage } from 'node:http';
 import { type FastifyCorsOptions, type FastifyCorsOptionsDelegateCallback, fastifyCors } from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { pathOf } from '../observe/log.ts';
-import { RATE_FIELDS, REPLY_FIELDS, REQUEST_FIELDS } from '../openapi/documented.ts';
+import { RATE_FIELDS, REPLY_FIELDS, REQUEST_FIELDS } from './documented.ts';
+import { pathOf } from './target.ts';
 
 /** Fields that such a page may send: `Authorization`, and all that mean something here. */
 const ALLOWED = [

@@ -1,8 +1,8 @@
 /** Targets that nothing answers: 404, or 405 with `Allow` when another method would have been answered. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { pathOf } from '../observe/log.ts';
 import { preflightFields } from './cors.ts';
+import { pathOf } from './target.ts';
 
 interface Known {
   pattern: RegExp;

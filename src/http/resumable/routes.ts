@@ -14,7 +14,7 @@ import { principalOfAddress } from '../access/upload-capability.ts';
 import type { RouteDeps } from '../deps.ts';
 import { ANY_BYTES } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { append } from './append.ts';

@@ -15,11 +15,11 @@ import { decodeCursor, encodeCursor } from '../native/files.ts';
 import { receiveOneShot } from '../native/form-file.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
 import { prefersText } from '../request/accept.ts';
 import { clearCookies } from '../request/cookies.ts';
 import { varyBy } from '../request/cors.ts';
 import { refuseForeign } from '../request/csrf.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
 

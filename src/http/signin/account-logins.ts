@@ -16,8 +16,8 @@ import { ANY_FORM, anyForms } from '../body/form.ts';
 import { needsFields } from '../body/required-fields.ts';
 import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
-import { SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
+import { SMALL_BODY, WORKING } from '../request/documented.ts';
 
 const tags = ['Ops and clients'];
 const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };

@@ -19,12 +19,12 @@ import { keepDeparture, takeDeparture } from '../access/pending-login-cookies.ts
 import { beginSession } from '../access/sign-in.ts';
 import type { RouteDeps } from '../deps.ts';
 import { auditRefusal } from '../observe/audit.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
 import type { Site } from '../proxy/site.ts';
 import { asksForJson } from '../request/accept.ts';
 import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
 import { varyBy } from '../request/cors.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 
 const tags = ['People'];
 const NAMES = ['oidc', 'yandex'] as const;

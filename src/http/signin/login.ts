@@ -21,10 +21,10 @@ import { formBodies } from '../body/form.ts';
 import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY, WORKING } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../request/cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
+import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
 
 const tags = ['People'];
 const TOKENS = { 200: ['Cache-Control', 'Set-Cookie'], 201: ['Cache-Control', 'Set-Cookie'] } as const;

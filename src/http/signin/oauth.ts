@@ -25,10 +25,10 @@ import type { Principal } from '../../records/principal.ts';
 import { formBodies } from '../body/form.ts';
 import type { RouteDeps } from '../deps.ts';
 import { noteChange } from '../observe/audit-changes.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
 import { recorderRefusal } from '../problems/recorder-refusals.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { authenticateClient, badRefreshToken, ownerOfRefresh } from './oauth-clients.ts';
 
 const tags = ['Clients'];

@@ -10,9 +10,9 @@ import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../access/sign
 import { jsonBodies } from '../body/json.ts';
 import type { RouteDeps } from '../deps.ts';
 import { noteChange, ofPerson } from '../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { clearCookies } from '../request/cookies.ts';
+import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
 const tags = ['People'];
 

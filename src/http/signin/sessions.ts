@@ -13,7 +13,7 @@ import { credentialOf } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
 import type { RouteDeps } from '../deps.ts';
 import { noteChange } from '../observe/audit-changes.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 
 const tags = ['Sessions'];
 

@@ -6,8 +6,8 @@ import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { signIn } from '../access/bearer.ts';
 import { type Form, formBodies, multipartBodies, parseForm } from '../body/form.ts';
 import type { RouteDeps } from '../deps.ts';
-import { SIGNED_IN, SMALL_BODY } from '../openapi/documented.ts';
 import { smallBody } from '../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
 export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
   if (deps.config.passwordGrant === 'off') return;

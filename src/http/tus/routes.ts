@@ -9,7 +9,7 @@ import type { RouteDeps } from '../deps.ts';
 import { downloadSchema, fileSender } from '../native/download.ts';
 import { Binary } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
-import { SIGNED_IN } from '../openapi/documented.ts';
+import { SIGNED_IN } from '../request/documented.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { append } from './append.ts';
 import { capabilities } from './capabilities.ts';

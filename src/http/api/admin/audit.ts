@@ -5,7 +5,7 @@ import { AuditPage, AuditQuery, type AuditRecord } from '../../../protocol/schem
 import { iso } from '../../../protocol/times.ts';
 import type { AuditEntry } from '../../../records/audit.ts';
 import type { RouteDeps } from '../../deps.ts';
-import { SIGNED_IN } from '../../openapi/documented.ts';
+import { SIGNED_IN } from '../../request/documented.ts';
 
 function shown({ time, requestId, count, ...entry }: AuditEntry): AuditRecord {
   return { time: iso(time), ...entry, request_id: requestId, count };

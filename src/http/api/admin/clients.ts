@@ -18,9 +18,9 @@ import { jsonBodies } from '../../body/json.ts';
 import { needsFields } from '../../body/required-fields.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { NOTHING, noteChange, ofClient } from '../../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
 const tags = ['Clients'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;

@@ -9,8 +9,8 @@ import { SETTINGS, type Setting } from '../../../settings/settings.ts';
 import { version } from '../../../version.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { MASK, shownTarget } from '../../native/delivery-views.ts';
-import { SIGNED_IN } from '../../openapi/documented.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
+import { SIGNED_IN } from '../../request/documented.ts';
 
 type Shown = keyof RouteDeps['config'] & (typeof SETTINGS)[number]['name'];
 type Section = Exclude<keyof ServerConfig, 'version' | keyof FlatTarget>;

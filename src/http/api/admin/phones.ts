@@ -10,8 +10,8 @@ import type { ClientDocument, PersonDocument } from '../../../records/subjects.t
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { noteChange } from '../../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
 const tags = ['Calls'];
 const ADMIN = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;

@@ -10,8 +10,8 @@ import type { Principal } from '../../../records/principal.ts';
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { noteChange, ofLimits } from '../../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
 const tags = ['Quotas'];
 

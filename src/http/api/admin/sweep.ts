@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { requireServer } from '../../../identity/rights/policy.ts';
 import type { RouteDeps } from '../../deps.ts';
-import { SIGNED_IN } from '../../openapi/documented.ts';
+import { SIGNED_IN } from '../../request/documented.ts';
 
 const Swept = Type.Object(
   {

@@ -8,8 +8,8 @@ import type { TenantDocument } from '../../../records/subjects.ts';
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { NOTHING, noteChange, ofTenant } from '../../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
 const tags = ['Tenants'];
 const ROOT = [...SIGNED_IN, 'insufficient_scope'] as const;

@@ -20,8 +20,8 @@ import { shownPerson } from '../../access/sign-in.ts';
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { NOTHING, noteChange, ofPerson } from '../../observe/audit-changes.ts';
-import { SIGNED_IN, SMALL_BODY } from '../../openapi/documented.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
+import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
 const tags = ['People'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope', 'forbidden'] as const;
