@@ -4,7 +4,7 @@
  */
 import * as fs from 'node:fs';
 import { move, transferableSymbol, valueSymbol } from 'piscina';
-import type { Piece, SegmentJob, SegmentResult } from '../src/contracts/blobs.ts';
+import type { SegmentJob, SegmentRange, SegmentResult } from '../src/contracts/blobs.ts';
 import { crc32Combine } from '../src/protocol/crc32.ts';
 import { checksum } from './checksums.ts';
 import { describeFailure, type Failure } from './failures.ts';
@@ -41,8 +41,8 @@ export function unpackOutcome({ buffer, sums }: SegmentOutcome): SegmentResult {
   return { buffer, sum, crc32, conflict: conflict === 1, pieceCrcs };
 }
 
-function unpackPlan(plan: readonly number[]): Piece[] {
-  const pieces: Piece[] = [];
+function unpackPlan(plan: readonly number[]): SegmentRange[] {
+  const pieces: SegmentRange[] = [];
   for (let at = 0; at < plan.length; at += 3) {
     const [start = 0, end = -1, write = 0] = plan.slice(at, at + 3);
     pieces.push({ extent: { start, end }, action: write === 1 ? 'write' : 'compare' });

@@ -11,7 +11,7 @@ import { Identity } from '../../src/identity/directory/identity.ts';
 import { Rates } from '../../src/identity/limits/rates.ts';
 import { ownerKey } from '../../src/identity/rights/policy.ts';
 import type { ApiTokenDocument } from '../../src/records/credentials.ts';
-import type { ClientDocument } from '../../src/records/subjects.ts';
+import type { DeviceDocument } from '../../src/records/subjects.ts';
 import type { Bench, Question } from '../bench.ts';
 import { interleave, median } from '../rounds.ts';
 
@@ -112,7 +112,7 @@ async function startAccess(stores: Stores, signatures: Signatures): Promise<{ ac
 
 /** Stands in for the disk, and counts what it is asked once everything has been read. */
 class Stores {
-  readonly clients: ClientDocument[] = [];
+  readonly clients: DeviceDocument[] = [];
   readonly tokens: string[] = [];
   calls = 0;
   readonly #apiTokens: ApiTokenDocument[] = [];

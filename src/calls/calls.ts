@@ -10,8 +10,8 @@ import { isLongPast } from '../clock/clock.ts';
 import type { Clock } from '../contracts/clock.ts';
 import type { Collection } from '../contracts/collection.ts';
 import { LadingError } from '../errors.ts';
-import { Kept } from '../identity/state/document-cache.ts';
-import type { Vault } from '../identity/state/sealed-box.ts';
+import { DocumentCache } from '../identity/state/document-cache.ts';
+import type { SealedBox } from '../identity/state/sealed-box.ts';
 import type { CallDocument } from '../records/calls.ts';
 import type { Voice } from './voice.ts';
 
@@ -29,7 +29,7 @@ const PURPOSE = 'code of a call';
 
 export interface CallsDoors {
   documents: Collection<CallDocument>;
-  vault: Vault;
+  vault: SealedBox;
   clock: Clock;
   /** Null: no calls are set up. */
   voice: Voice | null;
@@ -46,14 +46,14 @@ export interface CallLimits {
 export class Calls {
   readonly #doors: CallsDoors;
   readonly #limits: CallLimits;
-  readonly #kept: Kept<CallDocument>;
+  readonly #kept: DocumentCache<CallDocument>;
   /** The newest of each caller and number. */
   readonly #newest = new Map<string, string>();
   readonly #waiting: CallDocument[] = [];
   readonly #speaking = new Set<Promise<void>>();
   readonly #stop = new AbortController();
 
-  private constructor(doors: CallsDoors, limits: CallLimits, kept: Kept<CallDocument>) {
+  private constructor(doors: CallsDoors, limits: CallLimits, kept: DocumentCache<CallDocument>) {
     this.#doors = doors;
     this.#limits = limits;
     this.#kept = kept;
@@ -62,7 +62,7 @@ export class Calls {
   }
 
   static async open(doors: CallsDoors, limits: CallLimits): Promise<Calls> {
-    const calls = new Calls(doors, limits, await Kept.open(doors.documents, ({ id }) => id));
+    const calls = new Calls(doors, limits, await DocumentCache.open(doors.documents, ({ id }) => id));
     // Nobody speaks what was on its way when the server ended; only as failed can it be asked for again.
     const now = doors.clock.steady();
     for (const call of [...calls.#kept.values()]) {

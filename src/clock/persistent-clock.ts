@@ -4,7 +4,7 @@ import type { Clock, DateBox } from '../contracts/clock.ts';
 import { CONFIRM_MS, SteadyClock } from './clock.ts';
 
 /** The clock of a server, which remembers from run to run how late it is. */
-export interface KeptClock {
+export interface PersistentClock {
   clock: Clock;
   /** Remembers the date for the next run. */
   close(): Promise<void>;
@@ -14,7 +14,10 @@ export interface KeptClock {
  * Opens the clock. What the next run must know is written down at the start, while the server runs and when it stops. When it cannot be
  * read or written, that is no reason to stop: the next run then goes by its date.
  */
-export async function openClock(box: DateBox, warn: (message: string, details: object) => void): Promise<KeptClock> {
+export async function openClock(
+  box: DateBox,
+  warn: (message: string, details: object) => void,
+): Promise<PersistentClock> {
   const kept = await box.read().catch((error: unknown) => {
     warn('the date of the last run cannot be read', { error });
     return null;

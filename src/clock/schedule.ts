@@ -6,7 +6,7 @@ const LOOK_MS = 1000;
 /** Seconds that are looked at again when the process was busy for so long. */
 const MOST_LATE = 60;
 
-export interface Timetable {
+export interface Schedule {
   start(): void;
   stop(): void;
 }
@@ -17,7 +17,7 @@ export interface Timetable {
  * @param expression five or six fields of cron
  * @param work must not throw
  */
-export function timetable(expression: string, clock: Clock, work: () => Promise<void>): Timetable {
+export function schedule(expression: string, clock: Clock, work: () => Promise<void>): Schedule {
   const times = createTask(expression, () => {});
   let timer: NodeJS.Timeout | null = null;
   let looked = 0;

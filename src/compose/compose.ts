@@ -2,14 +2,14 @@
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { openClock } from '../clock/persistent-clock.ts';
-import { timetable } from '../clock/schedule.ts';
+import { schedule } from '../clock/schedule.ts';
 import type { Clock } from '../contracts/clock.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { ServerState } from '../http/deps.ts';
 import { createLog } from '../http/observe/log.ts';
 import { LogOutput } from '../http/observe/log-output.ts';
 import type { MetricName } from '../http/observe/metric-help.ts';
-import { Pump } from '../http/send/downloads.ts';
+import { Downloads } from '../http/send/downloads.ts';
 import { buildServer } from '../http/server.ts';
 import type { Config } from '../settings/config.ts';
 import { type DiskStore, type DiskStoreOptions, openDiskStore } from '../storage/disk/store.ts';
@@ -64,7 +64,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
     const rooms = await openRooms({ config, store, clock, log, warn });
     let state: ServerState = 'starting';
     // Half of what uploads may hold, so that neither side can starve the other.
-    const downloads = new Pump({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
+    const downloads = new Downloads({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
     const server = buildServer({
       ...rooms,
       config,
@@ -81,7 +81,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
       state = next;
     };
     const sweepAll = (): Promise<void> => sweep({ ...rooms, log });
-    const sweeper = timetable(config.cleanupCron, clock, sweepAll);
+    const sweeper = schedule(config.cleanupCron, clock, sweepAll);
     const life = lifecycle({ ...rooms, config, store, kept, clock, log, server, sweeper, sweepAll, enter });
     return {
       server,
@@ -111,7 +111,7 @@ function logOutput({ logFile }: Config): LogOutput {
 function gaugesOf(
   store: DiskStore,
   { engine, deliveries, audit }: Rooms,
-  downloads: Pump,
+  downloads: Downloads,
   output: LogOutput,
 ): Record<MetricName, number> {
   return {

@@ -5,8 +5,8 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
 import type { Calls } from '../calls/calls.ts';
-import type { KeptClock } from '../clock/persistent-clock.ts';
-import type { Timetable } from '../clock/schedule.ts';
+import type { PersistentClock } from '../clock/persistent-clock.ts';
+import type { Schedule } from '../clock/schedule.ts';
 import type { Clock } from '../contracts/clock.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -22,7 +22,7 @@ import type { DiskStore } from '../storage/disk/store.ts';
 export interface Parts {
   config: Config;
   store: DiskStore;
-  kept: KeptClock;
+  kept: PersistentClock;
   clock: Clock;
   log: Logger;
   identity: Identity;
@@ -33,7 +33,7 @@ export interface Parts {
   audio: AudioLibrary;
   events: Events;
   server: FastifyInstance;
-  sweeper: Timetable;
+  sweeper: Schedule;
   sweepAll(): Promise<void>;
   enter(state: ServerState): void;
 }

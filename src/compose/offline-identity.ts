@@ -3,7 +3,7 @@ import { SteadyClock } from '../clock/clock.ts';
 import { Targets } from '../delivery/targets.ts';
 import { Audit } from '../identity/audit.ts';
 import { Identity } from '../identity/directory/identity.ts';
-import { Vault } from '../identity/state/sealed-box.ts';
+import { SealedBox } from '../identity/state/sealed-box.ts';
 import type { Config } from '../settings/config.ts';
 import { hasData, openDiskStore } from '../storage/disk/store.ts';
 import { checkTarget } from '../storage/lowdb/delivery-documents.ts';
@@ -52,7 +52,7 @@ export async function openIdentity(
     };
     const targets = async (): Promise<Targets> => {
       const documents = await openCollection(store, 'targets', checkTarget, reports);
-      return Targets.open(documents, new Vault(await keyOf({ sealingKey }, store)), clock);
+      return Targets.open(documents, new SealedBox(await keyOf({ sealingKey }, store)), clock);
     };
     return { identity, audit, targets, close };
   } catch (error) {

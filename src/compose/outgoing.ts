@@ -4,7 +4,7 @@ import { providerVoice } from '../calls/provider.ts';
 import { sipVoice } from '../calls/sip.ts';
 import { consoleVoice, type Voice } from '../calls/voice.ts';
 import type { Clock } from '../contracts/clock.ts';
-import { type OutsideProvider, openIdProvider, yandexProvider } from '../identity/federation/providers.ts';
+import { type FederatedProvider, openIdProvider, yandexProvider } from '../identity/federation/providers.ts';
 import { fetchThrough, outgoingAgent } from '../outgoing/http.ts';
 import type { Config } from '../settings/config.ts';
 import type { Warn } from './warn.ts';
@@ -23,10 +23,10 @@ export function voiceOf(config: Config, warn: Warn): Voice | null {
 }
 
 /** Providers that people can sign in with. */
-export function federatedProviders(config: Config, clock: Clock, warn: Warn): OutsideProvider[] {
+export function federatedProviders(config: Config, clock: Clock, warn: Warn): FederatedProvider[] {
   const { oidcIssuer: issuer, oidcClientId, oidcClientSecret, yandexClientId, yandexClientSecret } = config;
   const { yandexOauthUrl: oauthUrl, yandexLoginUrl: loginUrl } = config;
-  const found: OutsideProvider[] = [];
+  const found: FederatedProvider[] = [];
   if (issuer !== null && oidcClientId !== null && oidcClientSecret !== null) {
     const fetch = fetchThrough(agentFor([issuer], config, warn));
     found.push(openIdProvider(issuer, { clientId: oidcClientId, clientSecret: oidcClientSecret, fetch, clock }));

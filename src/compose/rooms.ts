@@ -4,7 +4,7 @@ import { AudioLibrary } from '../audio/library.ts';
 import { Calls } from '../calls/calls.ts';
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
-import type { FileHappening } from '../contracts/file-events.ts';
+import type { FileEvent } from '../contracts/file-events.ts';
 import { Deliveries, type DeliveryDoors } from '../delivery/deliveries.ts';
 import { Targets } from '../delivery/targets.ts';
 import { WebhookSender } from '../delivery/webhook.ts';
@@ -16,7 +16,7 @@ import { Identity } from '../identity/directory/identity.ts';
 import { Quotas } from '../identity/quotas.ts';
 import { holderOf } from '../identity/rights/policy.ts';
 import { SecondFactor } from '../identity/second-factor.ts';
-import { Vault } from '../identity/state/sealed-box.ts';
+import { SealedBox } from '../identity/state/sealed-box.ts';
 import type { FileDocument } from '../records/file.ts';
 import type { Config } from '../settings/config.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
@@ -76,7 +76,7 @@ export async function openRooms(ground: Ground): Promise<Rooms> {
   // Nothing is read before the engine is open.
   const assertWhole = (file: FileDocument): Promise<void> => engine.assertWhole(file);
   const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, assertWhole, warn });
-  const vault = new Vault(await sealingKey(config, store));
+  const vault = new SealedBox(await sealingKey(config, store));
   const targets = await Targets.open(await openCollection(store, 'targets', checkTarget, reports), vault, clock);
   const calls = await openCalls(ground, vault, reports);
   const secondFactor = new SecondFactor(identity, clock, config.requireOtp, config.otpHours);
@@ -121,7 +121,7 @@ async function openCatalog({ store, log }: Ground, { onDamaged }: DocumentReport
 
 async function openCalls(
   { config, store, clock, warn }: Ground,
-  vault: Vault,
+  vault: SealedBox,
   reports: DocumentReports,
 ): Promise<Calls> {
   const documents = await openCollection(store, 'calls', checkCall, reports);
@@ -169,7 +169,7 @@ function openEngine(
   rooms: { catalog: Catalog; quotas: Quotas; events: Events; deliveries: Deliveries },
 ): Engine {
   const { catalog, quotas: quota, events, deliveries } = rooms;
-  const happened = (happening: FileHappening): void => {
+  const happened = (happening: FileEvent): void => {
     logStale(log, happening);
     events.file(happening);
   };
@@ -184,7 +184,7 @@ function openEngine(
 }
 
 /** Logs uploads that end because nothing arrived for them: otherwise nobody would notice. */
-function logStale(log: Logger, happening: FileHappening): void {
+function logStale(log: Logger, happening: FileEvent): void {
   if (happening.type !== 'upload.stale' && happening.type !== 'upload.expired') return;
   const { file, received } = happening;
   const about = { file: file.name, file_id: file.id, ...holderOf(file.owner), bytes_received: received };

@@ -4,7 +4,7 @@ import type { Clock } from '../contracts/clock.ts';
 import type { JwtKeys } from '../http/access/signatures.ts';
 import { KeyRing } from '../identity/credentials/signing-keys.ts';
 import { makeSigningKey } from '../identity/directory/bootstrap.ts';
-import { VAULT_KEY_BYTES } from '../identity/state/sealed-box.ts';
+import { SEALING_KEY_BYTES } from '../identity/state/sealed-box.ts';
 import type { Config } from '../settings/config.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
 
@@ -29,6 +29,6 @@ export async function sealingKey(
   { sealingKey: setting }: Pick<Config, 'sealingKey'>,
   store: DiskStore,
 ): Promise<Uint8Array> {
-  if (setting === null) return store.secret('sealing', () => randomBytes(VAULT_KEY_BYTES));
-  return new Uint8Array(hkdfSync('sha256', setting, '', 'lading sealing key', VAULT_KEY_BYTES));
+  if (setting === null) return store.secret('sealing', () => randomBytes(SEALING_KEY_BYTES));
+  return new Uint8Array(hkdfSync('sha256', setting, '', 'lading sealing key', SEALING_KEY_BYTES));
 }

@@ -4,7 +4,7 @@ import type { HashAlgorithm } from '../protocol/http/digests.ts';
 import type { ManifestRecord } from './manifests.ts';
 
 /** What is to happen with a part of a segment: new bytes are written, bytes already stored are compared. */
-export interface Piece {
+export interface SegmentRange {
   extent: Extent;
   action: 'write' | 'compare';
 }
@@ -17,7 +17,7 @@ export interface SegmentJob {
   /** Offset in the file of the first of them. */
   start: number;
   /** Disjoint, ascending, together exactly `[start, start + length - 1]`. */
-  pieces: Piece[];
+  pieces: SegmentRange[];
 }
 
 export interface SegmentResult {

@@ -1,5 +1,5 @@
 /** The doors to small documents and to secrets. Implementations: `storage/lowdb`, `storage/disk`. */
-import type { ClientDocument } from '../records/subjects.ts';
+import type { DeviceDocument } from '../records/subjects.ts';
 
 /** Small documents of one kind by their id, all of them read at the start. Implementations: `storage/lowdb`. */
 export interface Collection<T> {
@@ -20,4 +20,4 @@ export interface SecretBox {
   write(bytes: Uint8Array): Promise<void>;
 }
 
-export type CredentialStore = Collection<ClientDocument>;
+export type CredentialStore = Collection<DeviceDocument>;

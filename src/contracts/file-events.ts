@@ -2,7 +2,7 @@
 import type { FileDocument } from '../records/file.ts';
 
 /** What happens to files, as it happens. */
-export type FileHappening =
+export type FileEvent =
   | {
       type: 'file.created' | 'file.completed' | 'file.deleted';
       file: Readonly<FileDocument>;

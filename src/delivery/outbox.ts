@@ -9,7 +9,7 @@
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
 import type { Collection } from '../contracts/collection.ts';
-import type { Announcement, FileHappening } from '../contracts/file-events.ts';
+import type { Announcement, FileEvent } from '../contracts/file-events.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
@@ -22,7 +22,7 @@ import { type Targets, tenantOfEvent, wantsEvent } from './targets.ts';
 /** Events that wait for one target; more are not taken up. Finished files always are. */
 export const MAX_EVENTS = 10_000;
 
-export type Foretold = Exclude<FileHappening, { type: 'chunk.received' }>;
+export type Foretold = Exclude<FileEvent, { type: 'chunk.received' }>;
 
 export interface OutboxDoors {
   documents: Collection<DeliveryDocument>;

@@ -4,7 +4,7 @@ import type { Clock } from '../contracts/clock.ts';
 import type { Collection } from '../contracts/collection.ts';
 import { LadingError } from '../errors.ts';
 import { DEFAULT_TENANT, holderOf } from '../identity/rights/policy.ts';
-import type { Vault } from '../identity/state/sealed-box.ts';
+import type { SealedBox } from '../identity/state/sealed-box.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
 import type { DeliveryRule, FtpTargetDocument, TargetDocument, WebhookTargetDocument } from '../records/delivery.ts';
@@ -20,20 +20,20 @@ export type NewTarget = { tenant: string; name: string; rule: DeliveryRule; secr
 
 export class Targets {
   readonly #documents: Collection<TargetDocument>;
-  readonly #vault: Vault;
+  readonly #vault: SealedBox;
   readonly #clock: Clock;
   readonly #byId = new Map<string, TargetDocument>();
   readonly #byTenant = new Map<string, TargetDocument[]>();
   /** Deleted ones, of which something is to be removed from their servers. */
   readonly #retired = new Map<string, TargetDocument>();
 
-  private constructor(documents: Collection<TargetDocument>, vault: Vault, clock: Clock) {
+  private constructor(documents: Collection<TargetDocument>, vault: SealedBox, clock: Clock) {
     this.#documents = documents;
     this.#vault = vault;
     this.#clock = clock;
   }
 
-  static async open(documents: Collection<TargetDocument>, vault: Vault, clock: Clock): Promise<Targets> {
+  static async open(documents: Collection<TargetDocument>, vault: SealedBox, clock: Clock): Promise<Targets> {
     const targets = new Targets(documents, vault, clock);
     for (const target of await documents.list()) {
       if (target.retired) targets.#retired.set(target.id, target);

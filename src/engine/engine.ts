@@ -7,30 +7,30 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { BlobStore, Inspector } from '../contracts/blobs.ts';
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
-import type { Announcement, FileHappening } from '../contracts/file-events.ts';
+import type { Announcement, FileEvent } from '../contracts/file-events.ts';
 import type { ManifestStore } from '../contracts/manifests.ts';
 import type { Quota, Use } from '../contracts/quota.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/http/digests.ts';
 import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas/files.ts';
 import type { FileDocument } from '../records/file.ts';
-import { SegmentPool } from './body/buffer-pool.ts';
-import { type Watch, Watchdog, type Watched } from './body/stall-watch.ts';
+import { BufferPool } from './body/buffer-pool.ts';
+import { StallWatch, type Watch, type Watched } from './body/stall-watch.ts';
 import type { Announce, Foretold } from './files/announce.ts';
 import { digestBytes } from './files/file-blobs.ts';
 import { checkSealedSize } from './files/refusals.ts';
 import { Watchers } from './files/watchers.ts';
 import { Downloads, type Representation } from './read/open-file.ts';
 import { type Verified, verifyFile } from './read/verify.ts';
-import { type ChunkIntent, Ingest, type IngestDeps } from './receive/chunk-upload.ts';
-import { type Inspect, WholeFiles, type WholeIntent } from './receive/file-upload.ts';
-import { Appends } from './receive/resumable-uploads.ts';
+import { type ChunkIntent, ChunkUploads, type ReceiveDeps } from './receive/chunk-upload.ts';
+import { type FileIntent, FileUploads, type Inspect } from './receive/file-upload.ts';
+import { ResumableUploads } from './receive/resumable-uploads.ts';
 import type {
+  ActiveRequest,
   AppendIntent,
   ResourceAddress,
   ResourceIntent,
   ResourceState,
-  Running,
 } from './receive/upload-resource.ts';
 import { Damage } from './upkeep/damage.ts';
 import { type Recovered, recover } from './upkeep/recover.ts';
@@ -67,7 +67,7 @@ export interface EngineDoors {
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
   /** Told of whatever happens to files, in the step in which it does. Must neither throw nor take long. */
-  happened?(happening: FileHappening): void;
+  happened?(happening: FileEvent): void;
   /** Asked before most of it happens; what it returns is on stable storage first, so that a crash in between loses no word of it. */
   announce?: Announce;
 }
@@ -106,11 +106,11 @@ export class Engine {
   readonly #committer: Committer;
   readonly #current: CurrentFiles;
   readonly #sealer: Sealer;
-  readonly #segments: SegmentPool;
-  readonly #watchdog: Watchdog;
-  readonly #ingest: Ingest;
-  readonly #whole: WholeFiles;
-  readonly #appends: Appends;
+  readonly #segments: BufferPool;
+  readonly #watchdog: StallWatch;
+  readonly #ingest: ChunkUploads;
+  readonly #whole: FileUploads;
+  readonly #appends: ResumableUploads;
   readonly #downloads: Downloads;
   readonly #damage: Damage;
   readonly #removal: Removal;
@@ -125,14 +125,14 @@ export class Engine {
     this.#settings = settings;
     const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
     const watchers = this.#watchers;
-    const happened = (happening: FileHappening): void => this.#happened(happening);
+    const happened = (happening: FileEvent): void => this.#happened(happening);
     const announce: Announce = (happenings) => this.#announce(happenings);
     const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
     const uploads = new Uploads({ ...doors, usage });
     const modified = new Modified(doors.clock);
     const committer = new Committer({ ...doors, usage, durability, happened, announce });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
-    const running = new Map<string, Running>();
+    const running = new Map<string, ActiveRequest>();
     const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.senders === 0 && !running.has(upload.id);
     const cancel = (upload: OpenUpload): Promise<boolean> => this.#removal.cancelUpload(upload);
     const succession = new Succession({ ...doors, uploads, committer, isIdle, cancel, warn, happened, announce });
@@ -147,8 +147,8 @@ export class Engine {
       happened,
       announce,
     });
-    const segments = new SegmentPool(bufferBytes, BUFFER_PATIENCE_MS);
-    const watchdog = new Watchdog(doors.clock, settings);
+    const segments = new BufferPool(bufferBytes, BUFFER_PATIENCE_MS);
+    const watchdog = new StallWatch(doors.clock, settings);
     this.#usage = usage;
     this.#uploads = uploads;
     this.#committer = committer;
@@ -170,7 +170,7 @@ export class Engine {
     });
     const track = (work: () => Promise<void>): Promise<void> => this.#receive(work);
     this.#waiting = new Waiting({ ...doors, uploads, committer, watchers, track, warn });
-    const deps: IngestDeps = {
+    const deps: ReceiveDeps = {
       ...doors,
       uploads,
       usage,
@@ -189,9 +189,9 @@ export class Engine {
       settleLater: (upload) => this.#settleLater(upload),
       happened,
     };
-    this.#ingest = new Ingest(deps);
-    this.#whole = new WholeFiles(deps);
-    this.#appends = new Appends(deps, cancel, track);
+    this.#ingest = new ChunkUploads(deps);
+    this.#whole = new FileUploads(deps);
+    this.#appends = new ResumableUploads(deps, cancel, track);
   }
 
   get #lifetime(): Lifetime {
@@ -289,7 +289,7 @@ export class Engine {
   }
 
   /** As `admit`, for `receiveWhole`. */
-  async admitWhole(intent: WholeIntent): Promise<void> {
+  async admitWhole(intent: FileIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
     await this.#whole.admit(intent);
   }
@@ -299,7 +299,7 @@ export class Engine {
    * and `inspect` has let it pass; what this resolves with promises that it is complete and on stable storage. Throws
    * `already_exists`, `file_too_large`, `quota_exceeded`, `digest_mismatch`, `insufficient_storage`, and what `inspect` throws.
    */
-  receiveWhole(source: Readable, intent: WholeIntent, inspect: Inspect): Promise<FileStatus> {
+  receiveWhole(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
     return this.#receive(() => this.#whole.receive(source, intent, inspect));
   }
 
@@ -483,7 +483,7 @@ export class Engine {
     return files.length === 0 ? null : (this.#doors.announce?.(files) ?? null);
   }
 
-  #happened(happening: FileHappening): void {
+  #happened(happening: FileEvent): void {
     // A piece of files to come is no file.
     if (!happening.file.resource?.partial) this.#doors.happened?.(happening);
   }

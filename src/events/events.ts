@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
-import type { FileHappening } from '../contracts/file-events.ts';
+import type { FileEvent } from '../contracts/file-events.ts';
 import { holderOf, ownerKey } from '../identity/rights/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
@@ -68,7 +68,7 @@ export class Events {
   }
 
   /** Called in the very step in which something happens to a file. */
-  readonly file = (happening: FileHappening): void => {
+  readonly file = (happening: FileEvent): void => {
     const { type, file } = happening;
     if (type === 'chunk.received') {
       this.#chunk(happening);
@@ -85,7 +85,7 @@ export class Events {
   }
 
   /** The event of something that is about to happen to a file. */
-  foretold(happening: Exclude<FileHappening, { type: 'chunk.received' }>): LadingEvent {
+  foretold(happening: Exclude<FileEvent, { type: 'chunk.received' }>): LadingEvent {
     const event = this.#event(happening.type, aboutFile(happening));
     return { ...event, id: `${this.#run}-${happening.file.id}-${happening.type}` };
   }
@@ -166,7 +166,7 @@ export class Events {
     this.#listeners.clear();
   }
 
-  #chunk({ file, fresh, received, total }: Extract<FileHappening, { type: 'chunk.received' }>): void {
+  #chunk({ file, fresh, received, total }: Extract<FileEvent, { type: 'chunk.received' }>): void {
     const known = this.#chunks.get(file.id);
     if (known) {
       known.count += 1;
@@ -240,7 +240,7 @@ function aboutChange({ tenant, principal, action, target }: AuditEntry): About {
   return { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') };
 }
 
-function aboutFile(happening: Exclude<FileHappening, { type: 'chunk.received' }>): About {
+function aboutFile(happening: Exclude<FileEvent, { type: 'chunk.received' }>): About {
   const { type, file } = happening;
   if (type === 'file.completed') return completedFields(file);
   if (!('received' in happening)) return fileFields(file);

@@ -11,7 +11,7 @@ import type { Tokens } from '../identity/access-tokens.ts';
 import type { Audit } from '../identity/audit.ts';
 import type { Access } from '../identity/authenticate.ts';
 import type { Identity } from '../identity/directory/identity.ts';
-import type { OutsideProvider } from '../identity/federation/providers.ts';
+import type { FederatedProvider } from '../identity/federation/providers.ts';
 import type { Throttle } from '../identity/limits/throttle.ts';
 import type { Quotas } from '../identity/quotas.ts';
 import type { SecondFactor } from '../identity/second-factor.ts';
@@ -21,7 +21,7 @@ import type { JwtKeys } from './access/signatures.ts';
 import type { StreamLimits } from './access/stream-limits.ts';
 import type { MetricName } from './observe/metric-help.ts';
 import type { Metrics } from './observe/metrics.ts';
-import type { Pump } from './send/downloads.ts';
+import type { Downloads } from './send/downloads.ts';
 
 /** `starting`: recovery is under way; `stopping`: what runs may end, nothing new begins. */
 export type ServerState = 'starting' | 'ready' | 'stopping';
@@ -65,7 +65,7 @@ export interface ServerDeps {
     | 'compat'
   >;
   engine: Engine;
-  downloads: Pump;
+  downloads: Downloads;
   /** A followed download ends when nothing of the file came for so long, in milliseconds. */
   followSilenceMs: number;
   identity: Identity;
@@ -78,7 +78,7 @@ export interface ServerDeps {
   calls: Calls;
   secondFactor: SecondFactor;
   /** Providers outside through which people may sign in. */
-  outside: readonly OutsideProvider[];
+  outside: readonly FederatedProvider[];
   /** What signs and verifies tokens. */
   keys: JwtKeys;
   clock: Clock;

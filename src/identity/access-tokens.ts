@@ -9,7 +9,7 @@ import { parseScopes, type Scope } from '../protocol/scopes.ts';
 import type { RevocationDocument } from '../records/credentials.ts';
 import type { Principal, Subject } from '../records/principal.ts';
 import type { AccountKind, NamedAccount } from '../records/subjects.ts';
-import type { Kept } from './state/document-cache.ts';
+import type { DocumentCache } from './state/document-cache.ts';
 import type { Issuance } from './subjects/clients.ts';
 import { principalOf } from './subjects/principals.ts';
 
@@ -93,10 +93,10 @@ const MOST_VERIFIED = 20_000;
 
 export class Tokens {
   readonly #deps: TokenDeps;
-  readonly #revoked: Kept<RevocationDocument>;
+  readonly #revoked: DocumentCache<RevocationDocument>;
   readonly #verified = new Map<string, Known>();
 
-  constructor(deps: TokenDeps, revoked: Kept<RevocationDocument>) {
+  constructor(deps: TokenDeps, revoked: DocumentCache<RevocationDocument>) {
     this.#deps = deps;
     this.#revoked = revoked;
   }

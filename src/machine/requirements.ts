@@ -9,7 +9,7 @@ const GOOD_DESCRIPTORS = 4096;
 /** The program itself, its threads and what they hold for a moment. */
 const LEAST_BYTES = 192 * MIB;
 
-export interface Room {
+export interface Requirements {
   /** Descriptors that may be open; null: any number. */
   descriptors: number | null;
   /** Bytes of memory. */
@@ -17,7 +17,7 @@ export interface Room {
 }
 
 /** What the system gives this process, the limit of a control group included. */
-export function roomHere(): Room {
+export function roomHere(): Requirements {
   const group = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return { descriptors: descriptorLimit(), memory: Math.min(totalmem(), group) };
 }
@@ -27,7 +27,7 @@ export function roomHere(): Room {
  * @returns `refusal`: a line that says why the server cannot run; `warnings`: lines about what it will lack
  */
 export function checkRoom(
-  { descriptors, memory }: Room,
+  { descriptors, memory }: Requirements,
   bufferBytes: number,
 ): { refusal: string | null; warnings: string[] } {
   const warnings: string[] = [];

@@ -3,7 +3,7 @@ import type { Scope } from '../protocol/scopes.ts';
 import type { Subject } from './principal.ts';
 
 /** A session: a sign-in that can be renewed, with its family of refresh tokens, or one whose access token is good as long as it is. */
-export interface SignInDocument {
+export interface SessionDocument {
   id: string;
   subject: string;
   kind: Subject['kind'];

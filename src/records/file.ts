@@ -62,10 +62,10 @@ export interface ResourceDocument {
   /** Of a piece: a file has its bytes too. */
   joined?: true;
   /** Made of other uploads, once all of them are whole. */
-  final?: JoinDocument;
+  final?: ConcatenationDocument;
 }
 
-export interface JoinDocument {
+export interface ConcatenationDocument {
   /** Ids of partial uploads, in the order of their bytes. */
   parts: string[];
   /** `Upload-Concat` as it came. */

@@ -3,7 +3,7 @@ import type { Role } from '../protocol/schemas/files.ts';
 import type { QuotaLimits } from './quota.ts';
 
 /** A machine that may sign in. */
-export interface ClientDocument {
+export interface DeviceDocument {
   clientId: string;
   tenant: string;
   role: Role;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Calls } from '../../src/calls/calls.ts';
 import type { Collection } from '../../src/contracts/collection.ts';
-import { Vault } from '../../src/identity/state/sealed-box.ts';
+import { SealedBox } from '../../src/identity/state/sealed-box.ts';
 import type { CallDocument } from '../../src/records/calls.ts';
 import { clockOf } from '../support/product/clock.ts';
 
@@ -16,7 +16,7 @@ test('a call that the end of a server cut off is failed after the start, and can
     find: async (id) => stored.get(id) ?? null,
     remove: async (id) => stored.delete(id),
   };
-  const vault = new Vault(new Uint8Array(32));
+  const vault = new SealedBox(new Uint8Array(32));
   const clock = clockOf(() => 1_000_000);
   const spoken: string[] = [];
   let begun = (): void => {};

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { timetable } from '../../src/clock/schedule.ts';
+import { schedule } from '../../src/clock/schedule.ts';
 import { type Machine, machine, STEPS } from '../support/product/clock.ts';
 
 const HOUR = 3600;
@@ -11,7 +11,7 @@ function watched(t: TestContext, expression: string): { on: Machine; done: numbe
   // Half past a full hour.
   const on = machine(Date.UTC(2026, 5, 1, 12, 30));
   const done: number[] = [];
-  const times = timetable(expression, on.clock, async () => void done.push(on.clock.monotonic() / 1000));
+  const times = schedule(expression, on.clock, async () => void done.push(on.clock.monotonic() / 1000));
   times.start();
   t.after(() => times.stop());
   const run = (seconds: number): void => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { BlobStore, Piece, Reader } from '../../src/contracts/blobs.ts';
+import type { BlobStore, Reader, SegmentRange } from '../../src/contracts/blobs.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { newId, withCode, writeAt } from '../support/disk/storage.ts';
@@ -49,7 +49,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const part = await blobs.openPart(id);
     const buffer = new ArrayBuffer(100);
     new Uint8Array(buffer).fill(7);
-    const pieces: Piece[] = [{ extent: { start: 5, end: 14 }, action: 'write' }];
+    const pieces: SegmentRange[] = [{ extent: { start: 5, end: 14 }, action: 'write' }];
     const result = await part.write({ buffer, length: 10, start: 5, pieces });
     assert.equal(result.sum, 70);
     assert.equal((await readAll(part, 100)).length, 15);
@@ -60,7 +60,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     assert.equal(await blobs.size(id), 10);
     const part = await blobs.openPart(id);
-    const pieces: Piece[] = [
+    const pieces: SegmentRange[] = [
       { extent: { start: 5, end: 9 }, action: 'compare' },
       { extent: { start: 10, end: 14 }, action: 'write' },
     ];
@@ -78,7 +78,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     for (const at of [5, 7, 9]) {
       const bytes = Buffer.from('56789abcde');
       bytes[at - 5] = 0x21;
-      const pieces: Piece[] = [
+      const pieces: SegmentRange[] = [
         { extent: { start: 5, end: 9 }, action: 'compare' },
         { extent: { start: 10, end: 14 }, action: 'write' },
       ];
@@ -93,7 +93,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
   test(`${name}: bytes that are not there are not equal`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('01234'));
     const part = await blobs.openPart(id);
-    const pieces: Piece[] = [{ extent: { start: 3, end: 6 }, action: 'compare' }];
+    const pieces: SegmentRange[] = [{ extent: { start: 3, end: 6 }, action: 'compare' }];
     assert.equal((await writeAt(part, 3, Buffer.from('3456'), pieces)).conflict, true);
     part.release();
   });
@@ -102,7 +102,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const bytes = randomBytes(1_500_000);
     const { blobs, id } = await filled(t, bytes);
     const part = await blobs.openPart(id);
-    const pieces: Piece[] = [{ extent: { start: 0, end: bytes.length - 1 }, action: 'compare' }];
+    const pieces: SegmentRange[] = [{ extent: { start: 0, end: bytes.length - 1 }, action: 'compare' }];
     assert.equal((await writeAt(part, 0, bytes, pieces)).conflict, false);
     const other = Buffer.from(bytes);
     other[other.length - 1] = (other.at(-1) ?? 0) ^ 1;
@@ -162,7 +162,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     await blobs.seal(id, 10);
     const part = await blobs.openPart(id);
-    const pieces: Piece[] = [{ extent: { start: 2, end: 4 }, action: 'compare' }];
+    const pieces: SegmentRange[] = [{ extent: { start: 2, end: 4 }, action: 'compare' }];
     assert.equal((await writeAt(part, 2, Buffer.from('234'), pieces)).conflict, false);
     assert.equal((await writeAt(part, 2, Buffer.from('244'), pieces)).conflict, true);
     part.release();

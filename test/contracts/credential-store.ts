@@ -2,14 +2,14 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { CredentialStore } from '../../src/contracts/collection.ts';
-import type { ClientDocument } from '../../src/records/subjects.ts';
+import type { DeviceDocument } from '../../src/records/subjects.ts';
 
 export function credentialStoreContract(
   name: string,
   /** `reopen` gives a store over the same documents that remembers nothing. */
   make: (t: TestContext) => Promise<{ credentials: CredentialStore; reopen(): Promise<CredentialStore> }>,
 ): void {
-  const client = (clientId: string, members: Partial<ClientDocument> = {}): ClientDocument => ({
+  const client = (clientId: string, members: Partial<DeviceDocument> = {}): DeviceDocument => ({
     clientId,
     tenant: 'default',
     role: 'client',

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { WholeIntent } from '../../src/engine/receive/file-upload.ts';
+import type { FileIntent } from '../../src/engine/receive/file-upload.ts';
 import type { ResourceIntent } from '../../src/engine/receive/upload-resource.ts';
 import {
   content,
@@ -21,7 +21,7 @@ import { type Operation, Tap } from '../support/wire/tap.ts';
 const NAME = 'a.bin';
 const NEW = Buffer.from(content(0, 10_000, 7));
 const OLD = text('before');
-const WHOLE: WholeIntent = {
+const WHOLE: FileIntent = {
   owner: OWNER,
   name: NAME,
   overwrite: true,

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Piece } from '../../src/contracts/blobs.ts';
+import type { SegmentRange } from '../../src/contracts/blobs.ts';
 import { sum256 } from '../../src/protocol/chunk.ts';
 import { crc32 } from '../../src/protocol/crc32.ts';
 import { packJob, unpackOutcome, writeSegment } from '../../workers/segment.ts';
@@ -17,7 +17,7 @@ function bufferOf(bytes: Uint8Array): ArrayBuffer {
 
 test('a job survives the way to a worker and back', () => {
   const buffer = new ArrayBuffer(8);
-  const pieces: Piece[] = [
+  const pieces: SegmentRange[] = [
     { extent: { start: 2 ** 40, end: 2 ** 40 + 3 }, action: 'write' },
     { extent: { start: 2 ** 40 + 4, end: 2 ** 40 + 7 }, action: 'compare' },
   ];
@@ -33,7 +33,7 @@ test('checksums are right even when the write is not possible, and the reason co
   await file.close();
   const reading = await open(join(await temporaryFolder(t), 'other'), 'wx');
   const bytes = randomBytes(1000);
-  const pieces: Piece[] = [{ extent: { start: 0, end: 999 }, action: 'write' }];
+  const pieces: SegmentRange[] = [{ extent: { start: 0, end: 999 }, action: 'write' }];
   const buffer = bufferOf(bytes);
   // A descriptor that is not open.
   const outcome = writeSegment(packJob(99_999, { buffer, length: 1000, start: 0, pieces }));
@@ -48,7 +48,7 @@ test('checksums are right even when the write is not possible, and the reason co
 test('a full device is told as ENOSPC, not as a success', async (t) => {
   const full = await open('/dev/full', 'r+').catch(() => null);
   if (full === null) return t.skip('this system has no /dev/full');
-  const pieces: Piece[] = [{ extent: { start: 0, end: 99 }, action: 'write' }];
+  const pieces: SegmentRange[] = [{ extent: { start: 0, end: 99 }, action: 'write' }];
   const outcome = writeSegment(packJob(full.fd, { buffer: new ArrayBuffer(100), length: 100, start: 0, pieces }));
   await full.close();
   assert.equal(outcome.failure?.code, 'ENOSPC');
@@ -57,7 +57,7 @@ test('a full device is told as ENOSPC, not as a success', async (t) => {
 test('a conflict in one piece keeps the others from being written', async (t) => {
   const file = await open(join(await temporaryFolder(t), 'part'), 'wx+');
   await file.write(Buffer.from('AAAA'), 0, 4, 4);
-  const pieces: Piece[] = [
+  const pieces: SegmentRange[] = [
     { extent: { start: 0, end: 3 }, action: 'write' },
     { extent: { start: 4, end: 7 }, action: 'compare' },
     { extent: { start: 8, end: 11 }, action: 'write' },

@@ -12,7 +12,7 @@ const SMALL_PIECE_BYTES = 1024;
 const LEAST_TAIL_BYTES = 64;
 const MOST_TAIL_BYTES = 4096;
 
-export class Inbox {
+export class BodyBuffer {
   /** Bytes that arrived, whether taken or not. */
   arrived = 0;
   /** Bytes that are here now. */

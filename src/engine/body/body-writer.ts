@@ -2,13 +2,13 @@
  * One chunk's bytes on their way from the socket through segments to the workers. A chunk may be far larger than a segment, so its
  * bytes are written before its checksum is known; that is safe because the range is reserved and the manifest does not list it.
  */
-import type { Piece, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import type { SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import type { FreshExtent } from '../uploads/commit.ts';
-import type { Inbox } from './body-buffer.ts';
-import { type SegmentPool, type SegmentSize, SMALL_SEGMENT_BYTES } from './buffer-pool.ts';
+import type { BodyBuffer } from './body-buffer.ts';
+import { type BufferPool, type SegmentSize, SMALL_SEGMENT_BYTES } from './buffer-pool.ts';
 
 /** A large segment goes to a worker part-filled when its socket does not bring a small one's worth within this time. */
 const QUIET_MS = 250;
@@ -35,15 +35,15 @@ interface Filling {
 
 interface Job {
   done: Promise<SegmentResult>;
-  pieces: Piece[];
+  pieces: SegmentRange[];
   length: number;
 }
 
-export class Receiver {
-  readonly #inbox: Inbox;
+export class BodyWriter {
+  readonly #inbox: BodyBuffer;
   readonly #write: (job: SegmentJob) => Promise<SegmentResult>;
-  readonly #pool: SegmentPool;
-  readonly #plan: Piece[];
+  readonly #pool: BufferPool;
+  readonly #plan: SegmentRange[];
   readonly #extent: Extent;
   readonly #toItsEnd: boolean;
   readonly #pauseMs: number | null;
@@ -66,11 +66,11 @@ export class Receiver {
    * @param pauseMs the body may also go on after the extent, and what was read of it is wanted after so long
    */
   constructor(
-    inbox: Inbox,
+    inbox: BodyBuffer,
     write: (job: SegmentJob) => Promise<SegmentResult>,
-    pool: SegmentPool,
+    pool: BufferPool,
     extent: Extent,
-    pieces: Piece[],
+    pieces: SegmentRange[],
     toItsEnd = false,
     pauseMs: number | null = null,
   ) {
@@ -198,8 +198,8 @@ export class Receiver {
   }
 
   /** Cuts the next pieces off the plan, up to this byte. Segments come in order, so each piece is looked at once. */
-  #piecesUpTo(end: number): Piece[] {
-    const cut: Piece[] = [];
+  #piecesUpTo(end: number): SegmentRange[] {
+    const cut: SegmentRange[] = [];
     for (let piece = this.#plan[this.#next]; piece && piece.extent.start <= end; piece = this.#plan[this.#next]) {
       if (piece.extent.end > end) {
         cut.push({ action: piece.action, extent: { start: piece.extent.start, end } });

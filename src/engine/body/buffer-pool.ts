@@ -80,7 +80,7 @@ class Shelf {
 export type SegmentSize = 'small' | 'large';
 
 /** Two shelves of buffers with a fixed number each, handed out first come first served. */
-export class SegmentPool {
+export class BufferPool {
   readonly #small: Shelf;
   readonly #large: Shelf;
   readonly #patienceMs: number;

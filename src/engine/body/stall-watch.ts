@@ -37,20 +37,20 @@ interface Entry {
   windowBytes: number;
 }
 
-export interface WatchdogLimits {
+export interface StallLimits {
   idleSeconds: number;
   minBytesPerSecond: number;
 }
 
-export class Watchdog {
+export class StallWatch {
   readonly #clock: Clock;
-  readonly #limits: WatchdogLimits;
+  readonly #limits: StallLimits;
   readonly #entries = new Set<Entry>();
   #timer: NodeJS.Timeout | null = null;
   /** When the timer came last, whatever a test says of the time; null when it was late then: of two in a row one judges. */
   #cameAt: number | null = null;
 
-  constructor(clock: Clock, limits: WatchdogLimits) {
+  constructor(clock: Clock, limits: StallLimits) {
     this.#clock = clock;
     this.#limits = limits;
   }

@@ -1,8 +1,8 @@
 /** Says what is about to happen to files before it does, for those who are to hear of it even if the server is killed right after. */
-import type { Announcement, FileHappening } from '../../contracts/file-events.ts';
+import type { Announcement, FileEvent } from '../../contracts/file-events.ts';
 
 /** What is said before it happens; chunks and complete files are found again otherwise. */
-export type Foretold = Exclude<FileHappening, { type: 'chunk.received' | 'file.completed' }>;
+export type Foretold = Exclude<FileEvent, { type: 'chunk.received' | 'file.completed' }>;
 /** Null when nobody is to hear of it. */
 export type Announce = (happenings: readonly Foretold[]) => Announcement | null;
 

@@ -10,8 +10,8 @@ import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { MIB } from '../../protocol/sizes.ts';
-import { Inbox } from '../body/body-buffer.ts';
-import { Receiver } from '../body/body-writer.ts';
+import { BodyBuffer } from '../body/body-buffer.ts';
+import { BodyWriter } from '../body/body-writer.ts';
 import {
   assertStands,
   checksumMismatch,
@@ -22,18 +22,18 @@ import {
 } from '../files/refusals.ts';
 import type { FreshExtent } from '../uploads/commit.ts';
 import type { Declaration, Handles, OpenUpload } from '../uploads/upload.ts';
-import { type IngestDeps, planPieces } from './chunk-upload.ts';
-import type { AppendIntent, Proof, Running } from './upload-resource.ts';
+import { planPieces, type ReceiveDeps } from './chunk-upload.ts';
+import type { ActiveRequest, AppendIntent, Proof } from './upload-resource.ts';
 
 /** Bytes that a round commits at most: enough that its two syncs cost little of the time in which they came. */
 const ROUND_BYTES = 16 * MIB;
 /** A slower sender has what it sent committed at least so often. */
 const ROUND_MS = 2_000;
 
-export class AppendRun {
-  readonly #deps: IngestDeps;
+export class Append {
+  readonly #deps: ReceiveDeps;
 
-  constructor(deps: IngestDeps) {
+  constructor(deps: ReceiveDeps) {
     this.#deps = deps;
   }
 
@@ -41,11 +41,11 @@ export class AppendRun {
    * Appends what `source` brings; the caller has made sure that `intent` fits. Throws as `Appends.append`; what arrived counts all the
    * same, unless there is a proof.
    */
-  async run(source: Readable, upload: OpenUpload, intent: AppendIntent, running: Running): Promise<void> {
+  async run(source: Readable, upload: OpenUpload, intent: AppendIntent, running: ActiveRequest): Promise<void> {
     const { segments, watchdog } = this.#deps;
-    let receiver: Receiver | null = null;
+    let receiver: BodyWriter | null = null;
     let reading = false;
-    const inbox = new Inbox(
+    const inbox = new BodyBuffer(
       source,
       () => segments.holdLimit(),
       (bytes) => watch.seen(bytes),
@@ -90,11 +90,11 @@ export class AppendRun {
    * of the body, and nothing at all of one that breaks.
    */
   async #rounds(
-    inbox: Inbox,
+    inbox: BodyBuffer,
     upload: OpenUpload,
     handles: Handles,
     intent: AppendIntent,
-    reads: (receiver: Receiver | null) => void,
+    reads: (receiver: BodyWriter | null) => void,
   ): Promise<void> {
     const { segments, committer, limits } = this.#deps;
     const declaration: Declaration = { size: intent.size, reprDigest: null, contentType: null };
@@ -111,7 +111,7 @@ export class AppendRun {
       for (;;) {
         const extent = { start: position, end: Math.min(position + ROUND_BYTES - 1, last) };
         const plan = extent.end < extent.start ? [] : planPieces(upload.stored, extent);
-        const receiver = new Receiver(inbox, write, segments, extent, plan, true, ROUND_MS);
+        const receiver = new BodyWriter(inbox, write, segments, extent, plan, true, ROUND_MS);
         reads(receiver);
         const received = await receiver.receive();
         if (received.conflict) throw chunkConflict();
@@ -182,7 +182,7 @@ export class AppendRun {
     );
   }
 
-  async #expectEnd(inbox: Inbox, size: number | null, position: number): Promise<void> {
+  async #expectEnd(inbox: BodyBuffer, size: number | null, position: number): Promise<void> {
     if (inbox.bytes === 0 && !inbox.ended) await inbox.until(1, null);
     if (inbox.bytes === 0) return;
     throw size === null

@@ -6,10 +6,10 @@
  * Whatever fails before the commit leaves what was stored untouched.
  */
 import type { Readable } from 'node:stream';
-import type { BlobStore, Inspector, Part, Piece, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import type { BlobStore, Inspector, Part, SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { Clock } from '../../contracts/clock.ts';
-import type { FileHappening } from '../../contracts/file-events.ts';
+import type { FileEvent } from '../../contracts/file-events.ts';
 import type { ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import { CHUNK_HEADER_BYTES, type ChunkHeader, MAX_OFFSET, parseChunkHeader } from '../../protocol/chunk.ts';
@@ -18,11 +18,11 @@ import { type Extent, type ExtentSet, lengthOf } from '../../protocol/extents.ts
 import { type Digest, mismatchMembers } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { Inbox } from '../body/body-buffer.ts';
-import { type Received, Receiver } from '../body/body-writer.ts';
-import { LARGE_SEGMENT_BYTES, type SegmentPool } from '../body/buffer-pool.ts';
-import type { Watchdog } from '../body/stall-watch.ts';
-import type { DigestsBehind } from '../body/trailing-digests.ts';
+import { BodyBuffer } from '../body/body-buffer.ts';
+import { BodyWriter, type Received } from '../body/body-writer.ts';
+import { type BufferPool, LARGE_SEGMENT_BYTES } from '../body/buffer-pool.ts';
+import type { StallWatch } from '../body/stall-watch.ts';
+import type { TrailingDigests } from '../body/trailing-digests.ts';
 import {
   addressed,
   assertStands,
@@ -51,7 +51,7 @@ import type { Uploads } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';
 import { completedBy } from './duplicate.ts';
 import { mayStartAnew, takeName } from './new-content.ts';
-import type { Running } from './upload-resource.ts';
+import type { ActiveRequest } from './upload-resource.ts';
 
 /** What the request line and the headers say of a chunk; null where they say nothing. Sizes in bytes. */
 export interface ChunkIntent {
@@ -71,7 +71,7 @@ export interface ChunkIntent {
   /** Bytes of header and data, when the sender said so beforehand. */
   contentLength: number | null;
   /** Digests that come behind the bytes. */
-  behind?: DigestsBehind | undefined;
+  behind?: TrailingDigests | undefined;
   /** False once whoever sends may do so no longer: then the chunk does not count, and what is still to come of it is not waited for. */
   stands?: () => boolean;
   /** Of the file; with `overwrite` it is judged when the replacement begins. */
@@ -82,13 +82,13 @@ export interface ChunkIntent {
   emptyChunk?: boolean;
 }
 
-export interface IngestLimits extends Lifetime {
+export interface ReceiveLimits extends Lifetime {
   maxChunkBytes: number;
   maxFileBytes: number;
   openEndedMs: number;
 }
 
-export interface IngestDeps {
+export interface ReceiveDeps {
   damage: Damage;
   blobs: BlobStore;
   manifests: ManifestStore;
@@ -102,18 +102,18 @@ export interface IngestDeps {
   sealer: Sealer;
   succession: Succession;
   /** What receives into which upload with an address. */
-  running: Map<string, Running>;
+  running: Map<string, ActiveRequest>;
   /** Others know of the upload, and nobody sends to it. */
   isIdle(upload: OpenUpload): boolean;
-  segments: SegmentPool;
-  watchdog: Watchdog;
+  segments: BufferPool;
+  watchdog: StallWatch;
   watchers: Watchers;
-  limits: IngestLimits;
+  limits: ReceiveLimits;
   /** Durability `chunk`. */
   syncEarly: boolean;
   /** Looks after the seal of an upload of undeclared size once nothing more comes. */
   settleLater(upload: OpenUpload): void;
-  happened(happening: FileHappening): void;
+  happened(happening: FileEvent): void;
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
 }
@@ -121,14 +121,14 @@ export interface IngestDeps {
 /** A chunk whose header was read, on its way. */
 interface Arrival {
   intent: ChunkIntent;
-  inbox: Inbox;
+  inbox: BodyBuffer;
   header: ChunkHeader;
   headerBytes: Uint8Array;
   beforeCommit: (() => Promise<void>) | undefined;
   /** Set while this side, not the client, is what is waited for. */
   held: () => boolean;
   hold<T>(promise: Promise<T>): Promise<T>;
-  watchReceiver(receiver: Receiver): void;
+  watchReceiver(receiver: BodyWriter): void;
   watchReserved(reserved: Held): void;
 }
 
@@ -136,10 +136,10 @@ const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
 type Write = (job: SegmentJob) => Promise<SegmentResult>;
 
-export class Ingest {
-  readonly #deps: IngestDeps;
+export class ChunkUploads {
+  readonly #deps: ReceiveDeps;
 
-  constructor(deps: IngestDeps) {
+  constructor(deps: ReceiveDeps) {
     this.#deps = deps;
   }
 
@@ -187,7 +187,7 @@ export class Ingest {
   async receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
     const { segments, watchdog } = this.#deps;
     let waits = 0;
-    let receiver: Receiver | null = null;
+    let receiver: BodyWriter | null = null;
     let reserved: Held | null = null;
     const held = (): boolean => waits > 0 || inbox.paused || (receiver?.waiting ?? false);
     const hold = async <T>(promise: Promise<T>): Promise<T> => {
@@ -199,7 +199,7 @@ export class Ingest {
       }
     };
     segments.enter();
-    const inbox = new Inbox(
+    const inbox = new BodyBuffer(
       source,
       () => segments.holdLimit(),
       (bytes) => watch.seen(bytes),
@@ -219,7 +219,7 @@ export class Ingest {
       const headerBytes = new Uint8Array(Math.min(CHUNK_HEADER_BYTES, inbox.bytes));
       inbox.drainInto(headerBytes);
       const header = parseChunkHeader(headerBytes);
-      const watchReceiver = (started: Receiver): void => {
+      const watchReceiver = (started: BodyWriter): void => {
         receiver = started;
       };
       const watchReserved = (held: Held): void => {
@@ -406,9 +406,9 @@ export class Ingest {
   }
 
   /** The bytes, and every check that the client asked for. */
-  async #receiveBytes(arrival: Arrival, id: string, write: Write, plan: Piece[]): Promise<Received> {
+  async #receiveBytes(arrival: Arrival, id: string, write: Write, plan: SegmentRange[]): Promise<Received> {
     const { intent, inbox, header, headerBytes } = arrival;
-    const receiver = new Receiver(inbox, write, this.#deps.segments, header, plan);
+    const receiver = new BodyWriter(inbox, write, this.#deps.segments, header, plan);
     arrival.watchReceiver(receiver);
     const received = await receiver.receive();
     if (received.sum !== header.checksum) {
@@ -466,7 +466,7 @@ export class Ingest {
     await this.#deps.damage.assertWhole(sealed);
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {
-      const plan: Piece[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];
+      const plan: SegmentRange[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];
       const received = await this.#receiveBytes(arrival, sealed.id, (job) => part.write(job), plan);
       if (received.conflict) throw await this.#refusalOf(intent, size);
       if (arrival.beforeCommit) await arrival.beforeCommit();
@@ -533,7 +533,7 @@ export class Ingest {
 }
 
 /** New bytes are written, stored ones are compared: bytes that were committed are never written again. */
-export function planPieces(stored: ExtentSet, extent: Extent): Piece[] {
+export function planPieces(stored: ExtentSet, extent: Extent): SegmentRange[] {
   return stored
     .split({ start: extent.start, end: extent.end })
     .map((slice) => ({ extent: slice.extent, action: slice.stored ? 'compare' : 'write' }));

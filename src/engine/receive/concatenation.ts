@@ -15,9 +15,9 @@ import type { FileDocument } from '../../records/file.ts';
 import type { FreshExtent } from '../uploads/commit.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { Uploads } from '../uploads/upload-table.ts';
-import { type AppendRun, crcBytes } from './append.ts';
-import type { IngestDeps } from './chunk-upload.ts';
-import { type Join, type Proof, type ResourceAddress, type ResourceState, Running } from './upload-resource.ts';
+import { type Append, crcBytes } from './append.ts';
+import type { ReceiveDeps } from './chunk-upload.ts';
+import { ActiveRequest, type Join, type Proof, type ResourceAddress, type ResourceState } from './upload-resource.ts';
 
 /** Bytes read of a part in one go. */
 const READ_BYTES = MIB / 2;
@@ -25,10 +25,10 @@ const MOST_PARTS = 1_000;
 /** Whoever asks for a join waits so long for it; it then goes on by itself. */
 const PATIENCE_MS = 10_000;
 
-export class Joins {
-  readonly #deps: IngestDeps;
-  readonly #appendRun: AppendRun;
-  readonly #running: Map<string, Running>;
+export class Concatenation {
+  readonly #deps: ReceiveDeps;
+  readonly #appendRun: Append;
+  readonly #running: Map<string, ActiveRequest>;
   readonly #track: (work: () => Promise<void>) => Promise<void>;
 
   /**
@@ -36,9 +36,9 @@ export class Joins {
    * @param track has a stop of the server wait for what no request waits for
    */
   constructor(
-    deps: IngestDeps,
-    appendRun: AppendRun,
-    running: Map<string, Running>,
+    deps: ReceiveDeps,
+    appendRun: Append,
+    running: Map<string, ActiveRequest>,
     track: (work: () => Promise<void>) => Promise<void>,
   ) {
     this.#deps = deps;
@@ -121,7 +121,7 @@ export class Joins {
       parts.push(part);
     }
     if (this.#running.has(upload.id) || upload.over || upload.sealed) return;
-    const running = new Running();
+    const running = new ActiveRequest();
     this.#running.set(upload.id, running);
     try {
       if (!(await this.#link(upload, parts))) await this.#copy(upload, parts, running);
@@ -172,7 +172,7 @@ export class Joins {
     return true;
   }
 
-  async #copy(upload: OpenUpload, parts: OpenUpload[], running: Running): Promise<void> {
+  async #copy(upload: OpenUpload, parts: OpenUpload[], running: ActiveRequest): Promise<void> {
     const source = Readable.from(bytesOf(this.#deps.uploads, parts), { objectMode: false });
     try {
       const size = sizeOf(parts) ?? 0;

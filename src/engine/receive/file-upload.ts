@@ -13,18 +13,18 @@ import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
-import { Inbox } from '../body/body-buffer.ts';
-import { type Received, Receiver } from '../body/body-writer.ts';
-import type { DigestsBehind } from '../body/trailing-digests.ts';
+import { BodyBuffer } from '../body/body-buffer.ts';
+import { BodyWriter, type Received } from '../body/body-writer.ts';
+import type { TrailingDigests } from '../body/trailing-digests.ts';
 import { assertStands, fileTooLarge, revoked, underWay } from '../files/refusals.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 import { uploadStatus } from '../uploads/status.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
 import { namesBeside } from './beside.ts';
-import type { IngestDeps } from './chunk-upload.ts';
+import type { ReceiveDeps } from './chunk-upload.ts';
 
 /** What is known of a whole file before its bytes. Sizes in bytes. */
-export interface WholeIntent {
+export interface FileIntent {
   owner: string;
   name: string;
   /** Replace the complete file of this name; readers get the old one until the new one is complete. */
@@ -41,7 +41,7 @@ export interface WholeIntent {
   /** Of the whole file. */
   reprDigest: Digest | null;
   /** The same, when it comes behind the bytes. */
-  behind?: DigestsBehind | undefined;
+  behind?: TrailingDigests | undefined;
   /** It has at least so many bytes, as far as one can tell. */
   leastSize: number;
   /** False once whoever sends may do so no longer: then nothing of it counts, and what is still to come is not waited for. */
@@ -63,15 +63,15 @@ const LOST: ReadonlySet<string> = new Set<ErrorCode>(['not_found', 'already_exis
 
 const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
-export class WholeFiles {
-  readonly #deps: IngestDeps;
+export class FileUploads {
+  readonly #deps: ReceiveDeps;
 
-  constructor(deps: IngestDeps) {
+  constructor(deps: ReceiveDeps) {
     this.#deps = deps;
   }
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
-  async admit({ owner, name, overwrite, newest, beside, leastSize, precondition }: WholeIntent): Promise<void> {
+  async admit({ owner, name, overwrite, newest, beside, leastSize, precondition }: FileIntent): Promise<void> {
     const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
     const upload = beside ? undefined : uploads.find(owner, name);
@@ -83,13 +83,13 @@ export class WholeFiles {
   }
 
   /** Reads `source` to its end; resolves when the file is complete and on stable storage. */
-  async receive(source: Readable, intent: WholeIntent, inspect: Inspect): Promise<FileStatus> {
+  async receive(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
     const { segments, watchdog } = this.#deps;
-    let receiver: Receiver | null = null;
+    let receiver: BodyWriter | null = null;
     // Until the receiver begins, and after it, this side is what is waited for.
     let reading = false;
     segments.enter();
-    const inbox = new Inbox(
+    const inbox = new BodyBuffer(
       source,
       () => segments.holdLimit(),
       (bytes) => watch.seen(bytes),
@@ -107,7 +107,7 @@ export class WholeFiles {
         reading = true;
         const { write, giveBack } = this.#writeInto(upload, handles);
         try {
-          receiver = new Receiver(inbox, write, segments, ALL, [{ extent: ALL, action: 'write' }], true);
+          receiver = new BodyWriter(inbox, write, segments, ALL, [{ extent: ALL, action: 'write' }], true);
           const received = await receiver.receive();
           reading = false;
           return await this.#commit(upload, handles, received, intent, inspect, giveBack);
@@ -128,7 +128,7 @@ export class WholeFiles {
   }
 
   /** As `enter`, under the first name that nobody has where the intent leaves that open. */
-  async #enterNamed(intent: WholeIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
+  async #enterNamed(intent: FileIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
     let working = false;
     for await (const name of intent.beside ? namesBeside(this.#deps, intent, intent.beside) : []) {
       try {
@@ -146,7 +146,7 @@ export class WholeFiles {
 
   /** Runs `work` with an upload of its own, which leaves no trace unless something of it was committed. */
   async #enter(
-    intent: WholeIntent,
+    intent: FileIntent,
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
   ): Promise<FileStatus> {
     const { uploads, sealer } = this.#deps;
@@ -177,7 +177,7 @@ export class WholeFiles {
   }
 
   /** Beside unfinished uploads of the name, if there are any that may end; else at the name itself. The newest keeps it from nobody. */
-  async #place({ owner, name, overwrite, newest }: WholeIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
+  async #place({ owner, name, overwrite, newest }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { uploads, isIdle } = this.#deps;
     const there = uploads.find(owner, name);
     const idle = there ? isIdle(there) && !there.coveredSoFar : uploads.asides(owner, name).length > 0;
@@ -210,7 +210,7 @@ export class WholeFiles {
     upload: OpenUpload,
     handles: Handles,
     { fresh }: Received,
-    intent: WholeIntent,
+    intent: FileIntent,
     inspect: Inspect,
     giveBack: () => void,
   ): Promise<FileStatus> {

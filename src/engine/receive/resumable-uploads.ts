@@ -17,11 +17,12 @@ import { noName } from '../files/watchers.ts';
 import { expiryOf } from '../uploads/parking.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
-import { AppendRun } from './append.ts';
+import { Append } from './append.ts';
 import { namesBeside } from './beside.ts';
-import type { IngestDeps } from './chunk-upload.ts';
-import { Joins, sizeOf } from './concatenation.ts';
+import type { ReceiveDeps } from './chunk-upload.ts';
+import { Concatenation, sizeOf } from './concatenation.ts';
 import {
+  ActiveRequest,
   type AppendIntent,
   documentOf,
   gone,
@@ -29,7 +30,6 @@ import {
   type ResourceAddress,
   type ResourceIntent,
   type ResourceState,
-  Running,
   sameHash,
 } from './upload-resource.ts';
 
@@ -37,27 +37,27 @@ const ALL = { start: 0, end: MAX_OFFSET };
 /** Unfinished uploads that wait for one name. */
 const MOST_WAITING = 8;
 
-export class Appends {
-  readonly #deps: IngestDeps;
+export class ResumableUploads {
+  readonly #deps: ReceiveDeps;
   readonly #cancel: (upload: OpenUpload) => Promise<unknown>;
-  readonly #running: Map<string, Running>;
-  readonly #run: AppendRun;
-  readonly #joins: Joins;
+  readonly #running: Map<string, ActiveRequest>;
+  readonly #run: Append;
+  readonly #joins: Concatenation;
 
   /**
    * @param cancel ends an unfinished upload and removes it
    * @param track has a stop of the server wait for what no request waits for
    */
   constructor(
-    deps: IngestDeps,
+    deps: ReceiveDeps,
     cancel: (upload: OpenUpload) => Promise<unknown>,
     track: (work: () => Promise<void>) => Promise<void>,
   ) {
     this.#deps = deps;
     this.#running = deps.running;
     this.#cancel = cancel;
-    this.#run = new AppendRun(deps);
-    this.#joins = new Joins(deps, this.#run, this.#running, track);
+    this.#run = new Append(deps);
+    this.#joins = new Concatenation(deps, this.#run, this.#running, track);
   }
 
   /**
@@ -263,11 +263,11 @@ export class Appends {
   }
 
   /** From here on this request alone receives into the upload, until another one takes over. */
-  async #claim(id: string): Promise<Running> {
+  async #claim(id: string): Promise<ActiveRequest> {
     await this.#takeOver(id);
     // Others may have waited for the same end.
     while (this.#running.has(id)) await this.#takeOver(id);
-    const running = new Running();
+    const running = new ActiveRequest();
     this.#running.set(id, running);
     return running;
   }

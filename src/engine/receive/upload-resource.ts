@@ -4,7 +4,7 @@ import { LadingError } from '../../errors.ts';
 import type { Digest, HashAlgorithm } from '../../protocol/http/digests.ts';
 import type { FileDocument, ResourceDocument } from '../../records/file.ts';
 import type { Subject } from '../../records/principal.ts';
-import type { Inbox } from '../body/body-buffer.ts';
+import type { BodyBuffer } from '../body/body-buffer.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 
 /** How long what is on its way from an older request may still be read when a newer one takes over. */
@@ -103,10 +103,10 @@ export interface ResourceState {
 }
 
 /** A request that receives. */
-export class Running {
+export class ActiveRequest {
   readonly over: Promise<void>;
   #ended: LadingError | null = null;
-  #inbox: Inbox | null = null;
+  #inbox: BodyBuffer | null = null;
   #finish = (): void => {};
 
   constructor() {
@@ -115,7 +115,7 @@ export class Running {
     });
   }
 
-  receives(inbox: Inbox): void {
+  receives(inbox: BodyBuffer): void {
     this.#inbox = inbox;
     if (this.#ended) inbox.endSoon(this.#ended, LAST_READ_MS);
   }

@@ -4,7 +4,7 @@
  */
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
-import type { FileHappening } from '../../contracts/file-events.ts';
+import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import type { Removed } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
@@ -26,7 +26,7 @@ export interface RemovalDeps {
   current: CurrentFiles;
   modified: Modified;
   watchers: Watchers;
-  happened(happening: FileHappening): void;
+  happened(happening: FileEvent): void;
   announce: Announce;
 }
 

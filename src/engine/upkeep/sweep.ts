@@ -3,7 +3,7 @@
  * CLI and the tests call it.
  */
 import type { Clock } from '../../contracts/clock.ts';
-import type { FileHappening } from '../../contracts/file-events.ts';
+import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import { type Announce, announced, type Foretold } from '../files/announce.ts';
 import type { Watchers } from '../files/watchers.ts';
@@ -20,7 +20,7 @@ export interface SweepDeps extends Lifetime {
   sealer: Sealer;
   watchers: Watchers;
   openEndedMs: number;
-  happened(happening: FileHappening): void;
+  happened(happening: FileEvent): void;
   announce: Announce;
   warn(message: string, details: object): void;
 }

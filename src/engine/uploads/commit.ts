@@ -8,7 +8,7 @@
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { Clock } from '../../contracts/clock.ts';
-import type { FileHappening } from '../../contracts/file-events.ts';
+import type { FileEvent } from '../../contracts/file-events.ts';
 import type { ManifestRecord } from '../../contracts/manifests.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { type Announce, announced } from '../files/announce.ts';
@@ -38,7 +38,7 @@ export interface CommitterDeps {
   clock: Clock;
   usage: Usage;
   durability: Durability;
-  happened(happening: FileHappening): void;
+  happened(happening: FileEvent): void;
   announce: Announce;
 }
 

@@ -9,7 +9,7 @@
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { Clock } from '../../contracts/clock.ts';
-import type { FileHappening } from '../../contracts/file-events.ts';
+import type { FileEvent } from '../../contracts/file-events.ts';
 import type { ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
@@ -38,7 +38,7 @@ export interface SealerDeps {
   committer: Committer;
   watchers: Watchers;
   succession: Succession;
-  happened(happening: FileHappening): void;
+  happened(happening: FileEvent): void;
   announce: Announce;
   /** Told of what goes wrong after the seal, when it can no longer fail the request. */
   warn(message: string, error: unknown): void;

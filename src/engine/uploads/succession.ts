@@ -6,7 +6,7 @@
  * A crash before that document is on disk leaves them, one after it leaves the file: never neither, and never both.
  */
 import type { BlobStore } from '../../contracts/blobs.ts';
-import type { FileHappening } from '../../contracts/file-events.ts';
+import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { type Announce, announced } from '../files/announce.ts';
@@ -26,7 +26,7 @@ export interface SuccessionDeps {
   isIdle(upload: OpenUpload): boolean;
   /** Ends an unfinished upload, and whoever sends to it. */
   cancel(upload: OpenUpload): Promise<unknown>;
-  happened(happening: FileHappening): void;
+  happened(happening: FileEvent): void;
   announce: Announce;
   /** Told of what goes wrong when it can no longer fail the request. */
   warn(message: string, error: unknown): void;

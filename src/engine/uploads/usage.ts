@@ -13,7 +13,7 @@
  * A start counts anew from the documents and the journals; of the day's bytes it does not know those that were deleted since.
  */
 
-import type { Piece } from '../../contracts/blobs.ts';
+import type { SegmentRange } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { ManifestRecord } from '../../contracts/manifests.ts';
@@ -108,7 +108,7 @@ export class Usage {
    * declared must have room.
    * @throws LadingError `quota_exceeded`
    */
-  reserve(upload: OpenUpload, plan: readonly Piece[], declaredSize: number | null): () => void {
+  reserve(upload: OpenUpload, plan: readonly SegmentRange[], declaredSize: number | null): () => void {
     const { owner } = upload.document;
     let fresh = 0;
     for (const { action, extent } of plan) if (action === 'write') fresh += lengthOf(extent);

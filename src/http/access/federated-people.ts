@@ -1,8 +1,8 @@
 /** Whose account it is here that somebody has at an outside provider. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import type { Departure } from '../../identity/federation/pending-logins.ts';
-import type { OutsidePerson } from '../../identity/federation/providers.ts';
+import type { PendingLogin } from '../../identity/federation/pending-logins.ts';
+import type { FederatedPerson } from '../../identity/federation/providers.ts';
 import { checkEmail, checkPersonalName } from '../../identity/subjects/profile.ts';
 import type { OutsideAccount, PersonDocument } from '../../records/subjects.ts';
 import type { RouteDeps } from '../deps.ts';
@@ -13,7 +13,7 @@ export class Arriving {
   readonly #last = new Map<string, Promise<unknown>>();
 
   /** Does the work when the one before of this account is over, whatever became of it. */
-  next<T>({ account: { issuer, subject } }: OutsidePerson, work: () => Promise<T>): Promise<T> {
+  next<T>({ account: { issuer, subject } }: FederatedPerson, work: () => Promise<T>): Promise<T> {
     const key = JSON.stringify([issuer, subject]);
     const mine = (this.#last.get(key) ?? Promise.resolve()).then(work, work);
     this.#last.set(key, mine);
@@ -32,8 +32,8 @@ export class Arriving {
 export async function personFor(
   deps: RouteDeps,
   request: FastifyRequest,
-  { tenant, linkTo }: Departure,
-  who: OutsidePerson,
+  { tenant, linkTo }: PendingLogin,
+  who: FederatedPerson,
 ): Promise<PersonDocument> {
   const { people } = deps.identity;
   const known = people.byOutside(tenant, who.account);

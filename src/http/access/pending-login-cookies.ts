@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { DEPARTURE_SECONDS, type Departure, type Departures } from '../../identity/federation/pending-logins.ts';
+import { DEPARTURE_SECONDS, type PendingLogin, type PendingLogins } from '../../identity/federation/pending-logins.ts';
 import { wantsSecureCookies } from '../request/csrf.ts';
 
 /** A hash of the state follows. */
@@ -16,7 +16,7 @@ const MOST_BEGUN = 4;
 
 /** Has the browser keep a departure, and forget the oldest when they are too many. */
 export function keepDeparture(
-  departures: Departures,
+  departures: PendingLogins,
   request: FastifyRequest,
   reply: FastifyReply,
   { state, sealed }: { state: string; sealed: string },
@@ -33,11 +33,11 @@ export function keepDeparture(
 
 /** The departure with this state, which the browser forgets; null for one that is not there, or too old. */
 export function takeDeparture(
-  departures: Departures,
+  departures: PendingLogins,
   request: FastifyRequest,
   reply: FastifyReply,
   state: string,
-): Departure | null {
+): PendingLogin | null {
   const cookie = cookieNameOf(state);
   const sealed = cookiesOf(request)[cookie];
   if (sealed === undefined) return null;

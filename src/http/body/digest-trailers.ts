@@ -1,6 +1,6 @@
 /** Digests behind the content: either field of RFC 9530 may be a trailer, for a sender that hashes while it sends. */
 import type { FastifyRequest } from 'fastify';
-import type { DigestsBehind } from '../../engine/body/trailing-digests.ts';
+import type { TrailingDigests } from '../../engine/body/trailing-digests.ts';
 import { LadingError } from '../../errors.ts';
 import { type Digest, parseDigestField } from '../../protocol/http/digests.ts';
 
@@ -22,7 +22,7 @@ export function digestTrailer(
   };
 }
 
-export function digestTrailers(request: FastifyRequest): DigestsBehind | undefined {
+export function digestTrailers(request: FastifyRequest): TrailingDigests | undefined {
   if (request.headers.trailer === undefined) return undefined;
   return {
     contentDigest: digestTrailer(request, 'Content-Digest'),

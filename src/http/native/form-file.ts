@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isCutShort } from '../../engine/body/cut-short.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { assertStands } from '../../engine/files/refusals.ts';
-import type { Arrived, WholeIntent } from '../../engine/receive/file-upload.ts';
+import type { Arrived, FileIntent } from '../../engine/receive/file-upload.ts';
 import { LadingError } from '../../errors.ts';
 import { isMediaType } from '../../protocol/http/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
@@ -88,7 +88,7 @@ export async function receiveOneShot(
     // Whoever says which file they mean, by a precondition too, gets no other one.
     const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
     const replaces = { overwrite, newest: newest === true, beside: names };
-    const intent: WholeIntent = { owner, name, ...replaces, ...said, stands, precondition };
+    const intent: FileIntent = { owner, name, ...replaces, ...said, stands, precondition };
     await engine.admitWhole(intent);
     const status = await engine.receiveWhole(file, intent, async (arrived) => {
       await form.finish();

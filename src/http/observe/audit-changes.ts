@@ -7,7 +7,7 @@ import { iso } from '../../protocol/times.ts';
 import type { ApiTokenDocument } from '../../records/credentials.ts';
 import type { TargetDocument } from '../../records/delivery.ts';
 import type { GrantDocument, ShareDocument } from '../../records/sharing.ts';
-import type { ClientDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
+import type { DeviceDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
 
 type Value = string | number | boolean | null | undefined | readonly string[];
 /** Values by the names that the log calls them. */
@@ -49,7 +49,7 @@ export function ofPerson({ role, email, name, surname, account, outside, disable
   };
 }
 
-export function ofClient({ role, name, disabled }: ClientDocument): Values {
+export function ofClient({ role, name, disabled }: DeviceDocument): Values {
   return { role, name, disabled: disabled === true };
 }
 

@@ -8,7 +8,7 @@
 import type { EventEmitter } from 'node:events';
 import { BlockPool, SLAB_BYTES } from './block-pool.ts';
 import { Pace } from './pace.ts';
-import { type Response, Transfer } from './response-writer.ts';
+import { type Response, ResponseWriter } from './response-writer.ts';
 import type { Source } from './sources.ts';
 
 export interface PumpOptions {
@@ -34,18 +34,18 @@ const HELD_BYTES_PER_MS = 32;
 /** What is known of one connection, however many requests come over it. */
 class Connection {
   readonly pace: Pace;
-  readonly transfers = new Set<Transfer>();
+  readonly transfers = new Set<ResponseWriter>();
 
   constructor(pace: Pace) {
     this.pace = pace;
   }
 }
 
-export class Pump {
+export class Downloads {
   readonly pool: BlockPool;
   readonly #options: Required<PumpOptions>;
   readonly #connections = new WeakMap<EventEmitter, Connection>();
-  readonly #transfers = new Set<Transfer>();
+  readonly #transfers = new Set<ResponseWriter>();
   #ticking: NodeJS.Timeout | null = null;
 
   constructor(options: PumpOptions) {
@@ -63,9 +63,9 @@ export class Pump {
    * all. The source is the caller's, who lets go of it after a failure here or when `send` has resolved.
    * @throws LadingError `overloaded` when there is no memory for long
    */
-  async begin(response: Response, source: Source): Promise<Transfer> {
+  async begin(response: Response, source: Source): Promise<ResponseWriter> {
     const connection = this.#connectionOf(response);
-    const transfer = new Transfer(response, source, {
+    const transfer = new ResponseWriter(response, source, {
       pool: this.pool,
       pace: connection.pace,
       fewAreActive: () => this.#transfers.size <= READ_AHEAD_MOST,

@@ -35,7 +35,7 @@ export interface Shared {
   onEnd(): void;
 }
 
-export class Transfer {
+export class ResponseWriter {
   readonly #response: Response;
   readonly #source: Source;
   readonly #pace: Pace;

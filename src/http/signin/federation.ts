@@ -2,8 +2,8 @@
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { type Departure, Departures } from '../../identity/federation/pending-logins.ts';
-import { newHandshake, type OutsideProvider } from '../../identity/federation/providers.ts';
+import { type PendingLogin, PendingLogins } from '../../identity/federation/pending-logins.ts';
+import { type FederatedProvider, newHandshake } from '../../identity/federation/providers.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
 import {
   type OutsideBegun,
@@ -40,12 +40,12 @@ const MOST_RETURN = 1000;
 class CancelledError extends LadingError {}
 
 interface Doors extends RouteDeps {
-  departures: Departures;
+  departures: PendingLogins;
   arriving: Arriving;
 }
 
 export function outsideRoutes(app: FastifyInstance, deps: RouteDeps): void {
-  const doors: Doors = { ...deps, departures: new Departures(deps.clock), arriving: new Arriving() };
+  const doors: Doors = { ...deps, departures: new PendingLogins(deps.clock), arriving: new Arriving() };
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });
     // The method decides: a body means nothing here.
@@ -173,7 +173,7 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
  * The sign-in that the browser comes back from; its cookie is taken, and no other.
  * @throws LadingError `invalid_request`
  */
-function arrived({ departures }: Doors, request: FastifyRequest, reply: FastifyReply, name: Name): Departure {
+function arrived({ departures }: Doors, request: FastifyRequest, reply: FastifyReply, name: Name): PendingLogin {
   const state = saidOf(request).get('state') ?? '';
   const departure = takeDeparture(departures, request, reply, state);
   if (departure?.provider === name && departure.handshake.state === state) return departure;
@@ -185,8 +185,8 @@ async function finish(
   doors: Doors,
   request: FastifyRequest,
   reply: FastifyReply,
-  provider: OutsideProvider,
-  departure: Departure,
+  provider: FederatedProvider,
+  departure: PendingLogin,
 ): Promise<SignedIn> {
   if (saidOf(request).get('error') === 'access_denied') {
     throw new CancelledError('forbidden', 'The sign-in was cancelled at the provider.');
@@ -213,7 +213,7 @@ function withReason(returnTo: string, error: LadingError): string {
   return `${url.pathname}${url.search}${url.hash}`;
 }
 
-function providerOf({ outside }: Doors, name: Name): OutsideProvider {
+function providerOf({ outside }: Doors, name: Name): FederatedProvider {
   const found = outside.find((provider) => provider.name === name);
   if (!found) throw new LadingError('not_found', `This server has no sign-in through ${name}.`);
   return found;

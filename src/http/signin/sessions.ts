@@ -7,7 +7,7 @@ import { requireWhole } from '../../identity/rights/policy.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import { type Session, SessionList } from '../../protocol/schemas/identity/account.ts';
 import { iso } from '../../protocol/times.ts';
-import type { SignInDocument } from '../../records/credentials.ts';
+import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
 import { credentialOf } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
@@ -91,7 +91,7 @@ function whoAsks({ tokens }: RouteDeps, request: FastifyRequest): { subject: Sub
 }
 
 function shown(
-  { id, createdAt, renewedAt, expiresAt, agent }: SignInDocument,
+  { id, createdAt, renewedAt, expiresAt, agent }: SessionDocument,
   current: string | undefined,
   clock: Clock,
 ): Session {

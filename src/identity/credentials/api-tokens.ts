@@ -11,7 +11,7 @@ import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { ApiTokenDocument, TokenDays } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 
 const PREFIX = 'lat_';
 /** Live ones of one owner, and revoked ones that are still listed. */
@@ -39,20 +39,20 @@ export interface ApiTokenRequest {
 }
 
 export class ApiTokens {
-  readonly #kept: Kept<ApiTokenDocument>;
+  readonly #kept: DocumentCache<ApiTokenDocument>;
   readonly #clock: Clock;
   /** Hashes of tokens by the token itself, so that a program that sends one with every chunk has it hashed once. */
   readonly #hashed = new Map<string, string>();
   /** Owners of tokens that are being written right now. */
   readonly #making = new Set<{ owner: Subject; revoked: boolean }>();
 
-  private constructor(kept: Kept<ApiTokenDocument>, clock: Clock) {
+  private constructor(kept: DocumentCache<ApiTokenDocument>, clock: Clock) {
     this.#kept = kept;
     this.#clock = clock;
   }
 
   static async open(store: Collection<ApiTokenDocument>, clock: Clock): Promise<ApiTokens> {
-    return new ApiTokens(await Kept.open(store, ({ id }) => id), clock);
+    return new ApiTokens(await DocumentCache.open(store, ({ id }) => id), clock);
   }
 
   /** True for what looks like a token of this kind, so that no other door need look at it. */

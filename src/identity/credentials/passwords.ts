@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { LadingError } from '../../errors.ts';
-import { type Asker, Turns } from '../limits/fair-queue.ts';
+import { type Asker, FairQueue } from '../limits/fair-queue.ts';
 import { LOOKED_AT, loadEstimator, type Strength, type StrengthTask } from './password-strength.ts';
 
 /** In characters, not in bytes. */
@@ -21,7 +21,7 @@ const MOST_REPEATED = 64;
 /** Characters that a password must have after runs of neighbours are counted as one. */
 const LEAST_UNRELATED = 5;
 /** Each takes a tenth of a second at most, in the one thread. */
-const TURNS = new Turns({ atOnce: 1, waiting: 64, waitingEach: 32 });
+const TURNS = new FairQueue({ atOnce: 1, waiting: 64, waitingEach: 32 });
 const IDLE_THREAD_MS = 60_000;
 
 /** What is known of whoever chooses it, and so of nobody's use as a password. */

@@ -1,6 +1,6 @@
 /** How a refresh token is written and recognised: the id of its family, and 256 random bits of which only a hash is kept. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { Vault } from '../state/sealed-box.ts';
+import { SealedBox } from '../state/sealed-box.ts';
 
 const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
 
@@ -18,8 +18,8 @@ export function hashOf(token: string): string {
 }
 
 /** What only this token opens: it has 256 random bits, and nothing but a hash of it is kept. */
-export function vaultOf(token: string): Vault {
-  return new Vault(createHash('sha256').update(`successor of ${token}`).digest());
+export function vaultOf(token: string): SealedBox {
+  return new SealedBox(createHash('sha256').update(`successor of ${token}`).digest());
 }
 
 export function isHashOf(hash: string, token: string): boolean {

@@ -4,7 +4,7 @@
  * 256 random bits, which nobody guesses however fast the hash is: it gets SHA-256 and waits for nobody.
  */
 import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { type Asker, Turns } from '../limits/fair-queue.ts';
+import { type Asker, FairQueue } from '../limits/fair-queue.ts';
 import { isForeignHash, verifyForeign } from './foreign-hashes.ts';
 
 /** 2^14 blocks of 8 × 128 bytes: 16 MiB and about 40 ms a hash. */
@@ -71,7 +71,7 @@ function fastHash(secret: string, salt: string): Buffer {
 }
 
 export class Secrets {
-  readonly #turns = new Turns(LIMITS);
+  readonly #turns = new FairQueue(LIMITS);
   /** Of each pair of a hash and its secret that was seen, under a key that is never written down. */
   readonly #proven = new Set<string>();
   readonly #provenKey = randomBytes(32);

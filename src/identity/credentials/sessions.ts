@@ -15,9 +15,9 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
 import type { Scope } from '../../protocol/scopes.ts';
-import type { SignInDocument } from '../../records/credentials.ts';
+import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 import { familyIdOf, hashOf, isHashOf, makeToken, vaultOf } from './refresh-tokens.ts';
 
 /**
@@ -34,12 +34,12 @@ const MOST_AGENT = 200;
 
 /** A refresh token that was just made; the only time that it is known. */
 export interface Renewable {
-  signIn: SignInDocument;
+  signIn: SessionDocument;
   refreshToken: string;
 }
 
-export class SignIns {
-  readonly #kept: Kept<SignInDocument>;
+export class Sessions {
+  readonly #kept: DocumentCache<SessionDocument>;
   readonly #clock: Clock;
   readonly #lifeMs: number;
   readonly #accessMs: number;
@@ -51,7 +51,11 @@ export class SignIns {
   /** Renewals that are being written, by id. */
   readonly #renewing = new Map<string, Promise<Renewable>>();
 
-  private constructor(kept: Kept<SignInDocument>, clock: Clock, seconds: Record<'life' | 'access' | 'most', number>) {
+  private constructor(
+    kept: DocumentCache<SessionDocument>,
+    clock: Clock,
+    seconds: Record<'life' | 'access' | 'most', number>,
+  ) {
     this.#kept = kept;
     this.#clock = clock;
     this.#lifeMs = seconds.life * 1000;
@@ -69,14 +73,14 @@ export class SignIns {
    * @param mostSeconds how old a session becomes, however often it is renewed
    */
   static async open(
-    store: Collection<SignInDocument>,
+    store: Collection<SessionDocument>,
     clock: Clock,
     lifeSeconds: number,
     accessSeconds = 0,
     mostSeconds = Number.POSITIVE_INFINITY,
-  ): Promise<SignIns> {
+  ): Promise<Sessions> {
     const seconds = { life: lifeSeconds, access: accessSeconds, most: mostSeconds };
-    return new SignIns(await Kept.open(store, ({ id }) => id), clock, seconds);
+    return new Sessions(await DocumentCache.open(store, ({ id }) => id), clock, seconds);
   }
 
   /**
@@ -92,7 +96,7 @@ export class SignIns {
     const now = this.#clock.steady();
     const id = randomBytes(16).toString('hex');
     const refreshToken = makeToken(id);
-    const signIn: SignInDocument = {
+    const signIn: SessionDocument = {
       id,
       subject: subject.id,
       kind: subject.kind,
@@ -153,7 +157,7 @@ export class SignIns {
     return { signIn, refreshToken };
   }
 
-  #renew(before: SignInDocument, refreshToken: string): Promise<Renewable> {
+  #renew(before: SessionDocument, refreshToken: string): Promise<Renewable> {
     const renewing = this.#written(before, refreshToken);
     const { id } = before;
     this.#renewing.set(id, renewing);
@@ -164,7 +168,7 @@ export class SignIns {
     return renewing;
   }
 
-  async #written(before: SignInDocument, refreshToken: string): Promise<Renewable> {
+  async #written(before: SessionDocument, refreshToken: string): Promise<Renewable> {
     const { id } = before;
     const next = makeToken(id);
     const now = this.#clock.steady();
@@ -187,14 +191,14 @@ export class SignIns {
   }
 
   /** What was given for this token, if it is the one before the youngest and that is forgiven. */
-  #successorOf({ id, previous }: SignInDocument, refreshToken: string): string | null {
+  #successorOf({ id, previous }: SessionDocument, refreshToken: string): string | null {
     const until = this.#graces.get(id);
     if (until === undefined || previous === undefined || !isHashOf(previous.hash, refreshToken)) return null;
     return this.#clock.monotonic() < until ? vaultOf(refreshToken).open(previous.next, id) : null;
   }
 
   /** What is left of it after a restart. One that is in doubt is less harm than a session that ends for a lost reply. */
-  #resumeGrace({ id, previous }: SignInDocument): void {
+  #resumeGrace({ id, previous }: SessionDocument): void {
     if (previous === undefined) return;
     const passed = Math.max(0, this.#clock.steady() - previous.at);
     if (passed < GRACE_MS) this.#graces.set(id, this.#clock.monotonic() + GRACE_MS - passed);
@@ -204,12 +208,12 @@ export class SignIns {
    * The sign-in that this token has the form of, used before or not, or null. To look at before `refresh`: whose it is, and what it
    * may.
    */
-  familyOf(refreshToken: string): SignInDocument | null {
+  familyOf(refreshToken: string): SessionDocument | null {
     return this.#find(refreshToken);
   }
 
   /** The sign-in that this token is the youngest of, or null. */
-  ofToken(refreshToken: string): SignInDocument | null {
+  ofToken(refreshToken: string): SessionDocument | null {
     const signIn = this.#find(refreshToken);
     return signIn !== null && isHashOf(signIn.hash, refreshToken) ? signIn : null;
   }
@@ -224,7 +228,7 @@ export class SignIns {
   }
 
   /** The sessions of a subject that are alive, the one used longest ago first. */
-  listOf(subject: Subject): SignInDocument[] {
+  listOf(subject: Subject): SessionDocument[] {
     const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
     const alive = [...ids].filter((id) => this.isAlive(id));
     return alive.flatMap((id) => this.#kept.get(id) ?? []);
@@ -271,7 +275,7 @@ export class SignIns {
     return lapsed.length;
   }
 
-  #find(refreshToken: string): SignInDocument | null {
+  #find(refreshToken: string): SessionDocument | null {
     const id = familyIdOf(refreshToken);
     const signIn = id === null ? undefined : this.#kept.get(id);
     return signIn !== undefined && this.isAlive(signIn.id) ? signIn : null;
@@ -292,7 +296,7 @@ export class SignIns {
   }
 
   /** As the one used last. */
-  #index(signIn: SignInDocument): void {
+  #index(signIn: SessionDocument): void {
     const key = subjectKey(signIn);
     const ids = this.#bySubject.get(key) ?? new Set<string>();
     ids.delete(signIn.id);
@@ -306,7 +310,7 @@ function printable(agent: string): string {
   return agent.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MOST_AGENT);
 }
 
-function subjectKey({ kind, subject }: SignInDocument): string {
+function subjectKey({ kind, subject }: SessionDocument): string {
   return `${kind} ${subject}`;
 }
 

@@ -13,17 +13,17 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
-import type { ApiTokenDocument, RevocationDocument, SignInDocument } from '../../records/credentials.ts';
+import type { ApiTokenDocument, RevocationDocument, SessionDocument } from '../../records/credentials.ts';
 import type { Maker, Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, ShareDocument } from '../../records/sharing.ts';
-import type { ClientDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
+import type { DeviceDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
 import { ApiTokens } from '../credentials/api-tokens.ts';
 import { Secrets } from '../credentials/secrets.ts';
-import { SignIns } from '../credentials/sessions.ts';
+import { Sessions } from '../credentials/sessions.ts';
 import { DEFAULT_TENANT, ownerKey, reads } from '../rights/policy.ts';
 import { Grants } from '../sharing/grants.ts';
 import { Shares } from '../sharing/shares.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 import { Clients, type Enrolled, type Issuance, type NewClient } from '../subjects/clients.ts';
 import { People } from '../subjects/people.ts';
 import { principalOf } from '../subjects/principals.ts';
@@ -34,9 +34,9 @@ const LONGEST_ACCESS_SECONDS = 366 * 24 * 3600;
 
 /** Where the documents are kept. */
 export interface IdentityStores {
-  clients: Collection<ClientDocument>;
+  clients: Collection<DeviceDocument>;
   people: Collection<PersonDocument>;
-  signIns: Collection<SignInDocument>;
+  signIns: Collection<SessionDocument>;
   apiTokens: Collection<ApiTokenDocument>;
   revocations: Collection<RevocationDocument>;
   shares: Collection<ShareDocument>;
@@ -56,9 +56,9 @@ export interface IdentitySettings {
 export class Identity {
   readonly clients: Clients;
   readonly people: People;
-  readonly signIns: SignIns;
+  readonly signIns: Sessions;
   readonly apiTokens: ApiTokens;
-  readonly revoked: Kept<RevocationDocument>;
+  readonly revoked: DocumentCache<RevocationDocument>;
   readonly shares: Shares;
   readonly grants: Grants;
   readonly tenants: Tenants;
@@ -90,7 +90,7 @@ export class Identity {
     return new Identity(clock, settings.accessSeconds ?? LONGEST_ACCESS_SECONDS, {
       clients: await Clients.open(stores.clients, clock, secrets),
       people: await People.open(stores.people, clock, secrets),
-      signIns: await SignIns.open(
+      signIns: await Sessions.open(
         stores.signIns,
         clock,
         settings.refreshSeconds,
@@ -98,7 +98,7 @@ export class Identity {
         settings.sessionSeconds,
       ),
       apiTokens: await ApiTokens.open(stores.apiTokens, clock),
-      revoked: await Kept.open(stores.revocations, ({ id }) => id),
+      revoked: await DocumentCache.open(stores.revocations, ({ id }) => id),
       shares: await Shares.open(stores.shares, clock, secrets),
       grants: await Grants.open(stores.grants, clock),
       tenants: await Tenants.open(stores.tenants, clock),

@@ -5,11 +5,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../contracts/clock.ts';
-import { VAULT_KEY_BYTES, Vault } from '../state/sealed-box.ts';
-import type { Handshake, OutsideProvider } from './providers.ts';
+import { SEALING_KEY_BYTES, SealedBox } from '../state/sealed-box.ts';
+import type { FederatedProvider, Handshake } from './providers.ts';
 
-export interface Departure {
-  provider: OutsideProvider['name'];
+export interface PendingLogin {
+  provider: FederatedProvider['name'];
   handshake: Handshake;
   /** The same address must be told to the provider twice. */
   redirectUri: string;
@@ -24,16 +24,16 @@ export const DEPARTURE_SECONDS = 600;
 
 const PURPOSE = 'departure';
 
-export class Departures {
+export class PendingLogins {
   readonly #clock: Clock;
-  readonly #vault = new Vault(randomBytes(VAULT_KEY_BYTES));
+  readonly #vault = new SealedBox(randomBytes(SEALING_KEY_BYTES));
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** What the browser keeps. */
-  seal(departure: Departure): string {
+  seal(departure: PendingLogin): string {
     const until = this.#clock.monotonic() + DEPARTURE_SECONDS * 1000;
     return this.#vault.seal(JSON.stringify({ ...departure, until }), PURPOSE);
   }
@@ -45,15 +45,15 @@ export class Departures {
   }
 
   /** Null for what was not sealed here, or too long ago. */
-  open(text: string): Departure | null {
+  open(text: string): PendingLogin | null {
     const opened = this.#opened(text);
     if (opened === null) return null;
     const { until, ...departure } = opened;
     return until > this.#clock.monotonic() ? departure : null;
   }
 
-  #opened(text: string): (Departure & { until: number }) | null {
+  #opened(text: string): (PendingLogin & { until: number }) | null {
     const opened = this.#vault.open(text, PURPOSE);
-    return opened === null ? null : (JSON.parse(opened) as Departure & { until: number });
+    return opened === null ? null : (JSON.parse(opened) as PendingLogin & { until: number });
   }
 }

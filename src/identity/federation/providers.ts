@@ -18,7 +18,7 @@ export interface Handshake {
 }
 
 /** Who somebody is at a provider. */
-export interface OutsidePerson {
+export interface FederatedPerson {
   account: OutsideAccount;
   /** Null when the provider does not say, or has not verified it. */
   email: string | null;
@@ -26,7 +26,7 @@ export interface OutsidePerson {
   surname: string;
 }
 
-export interface OutsideProvider {
+export interface FederatedProvider {
   readonly name: 'oidc' | 'yandex';
   /**
    * Where to send the browser.
@@ -37,7 +37,7 @@ export interface OutsideProvider {
    * @param callback the address that the provider sent the browser to, with its query
    * @throws LadingError `forbidden` when the sign-in was not granted, `overloaded`
    */
-  finish(callback: URL, handshake: Handshake): Promise<OutsidePerson>;
+  finish(callback: URL, handshake: Handshake): Promise<FederatedPerson>;
 }
 
 export interface OutsideClient {
@@ -64,7 +64,7 @@ function isLoopback(url: string): boolean {
 export function openIdProvider(
   issuer: string,
   { clientId, clientSecret, fetch, clock }: OutsideClient,
-): OutsideProvider {
+): FederatedProvider {
   const there = new ProviderClock(clock);
   // The library goes by the date of this machine, so it is to believe every date.
   const metadata = { client_secret: clientSecret, [oauth.clockTolerance]: Number.MAX_SAFE_INTEGER };
@@ -127,7 +127,7 @@ export interface YandexPlace {
   loginUrl: string;
 }
 
-export function yandexProvider({ oauthUrl, loginUrl }: YandexPlace, client: OutsideClient): OutsideProvider {
+export function yandexProvider({ oauthUrl, loginUrl }: YandexPlace, client: OutsideClient): FederatedProvider {
   const metadata: oauth.ServerMetadata = {
     issuer: oauthUrl,
     authorization_endpoint: `${oauthUrl}/authorize`,
@@ -188,7 +188,7 @@ function text(value: unknown): string {
 }
 
 /** @param claims standard claims of OpenID Connect Core 1.0 §5.1, whatever the provider made of them */
-function personOf(issuer: string, subject: string, claims: Record<string, unknown>): OutsidePerson {
+function personOf(issuer: string, subject: string, claims: Record<string, unknown>): FederatedPerson {
   const email = text(claims.email);
   const verified = claims.email_verified === true || claims.email_verified === 'true';
   const [first = '', ...rest] = text(claims.name).split(' ');

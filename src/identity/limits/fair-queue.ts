@@ -105,7 +105,7 @@ class Line {
   }
 }
 
-export class Turns {
+export class FairQueue {
   readonly #limits: TurnLimits;
   readonly #known = new Line();
   readonly #others = new Line();

@@ -12,7 +12,7 @@ import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
 import type { Maker, Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { ownerKey } from '../rights/policy.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 
 /** Of the files of one owner. */
 const MOST_GIVEN = 1000;
@@ -30,7 +30,7 @@ export interface GrantRequest {
 }
 
 export class Grants {
-  readonly #kept: Kept<GrantDocument>;
+  readonly #kept: DocumentCache<GrantDocument>;
   readonly #clock: Clock;
   /** Grantee, as owners are known → owner → ids. */
   readonly #received = new Map<string, Map<string, Set<string>>>();
@@ -39,14 +39,14 @@ export class Grants {
   /** Id of a file → ids of the grants of it. */
   readonly #ofFile = new Map<string, Set<string>>();
 
-  private constructor(kept: Kept<GrantDocument>, clock: Clock) {
+  private constructor(kept: DocumentCache<GrantDocument>, clock: Clock) {
     this.#kept = kept;
     this.#clock = clock;
     for (const document of kept.values()) this.#index(document);
   }
 
   static async open(store: Collection<GrantDocument>, clock: Clock): Promise<Grants> {
-    return new Grants(await Kept.open(store, ({ id }) => id), clock);
+    return new Grants(await DocumentCache.open(store, ({ id }) => id), clock);
   }
 
   /**

@@ -15,7 +15,7 @@ import type { Maker } from '../../records/principal.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
 import type { Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 import {
   asksForAll,
   hasLeft,
@@ -61,7 +61,7 @@ export interface Take {
 }
 
 export class Shares {
-  readonly #kept: Kept<ShareDocument>;
+  readonly #kept: DocumentCache<ShareDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
   /** Owner → how many are being made right now. */
@@ -69,7 +69,7 @@ export class Shares {
   /** Files that there are links to, and some that there were. */
   readonly files = new Set<string>();
 
-  private constructor(kept: Kept<ShareDocument>, clock: Clock, secrets: Secrets) {
+  private constructor(kept: DocumentCache<ShareDocument>, clock: Clock, secrets: Secrets) {
     this.#kept = kept;
     this.#clock = clock;
     this.#secrets = secrets;
@@ -78,7 +78,7 @@ export class Shares {
 
   /** Answers that a stop of the server cut are taken for broken off. */
   static async open(store: Collection<ShareDocument>, clock: Clock, secrets: Secrets): Promise<Shares> {
-    const shares = new Shares(await Kept.open(store, ({ id }) => id), clock, secrets);
+    const shares = new Shares(await DocumentCache.open(store, ({ id }) => id), clock, secrets);
     for (const document of [...shares.#kept.values()]) {
       if (document.held + document.promised === 0) continue;
       // When this cannot be written, the next start does the same again.

@@ -7,7 +7,7 @@ import type { Collection } from '../../contracts/collection.ts';
 /** How often what merely was used is written down. */
 const KEEP_USE_MS = 60_000;
 
-export class Kept<T extends object> {
+export class DocumentCache<T extends object> {
   readonly #store: Collection<T>;
   readonly #idOf: (document: T) => string;
   readonly #documents = new Map<string, T>();
@@ -23,8 +23,8 @@ export class Kept<T extends object> {
   }
 
   /** Reads every document. */
-  static async open<T extends object>(store: Collection<T>, idOf: (document: T) => string): Promise<Kept<T>> {
-    const kept = new Kept(store, idOf);
+  static async open<T extends object>(store: Collection<T>, idOf: (document: T) => string): Promise<DocumentCache<T>> {
+    const kept = new DocumentCache(store, idOf);
     for (const document of await store.list()) kept.#documents.set(idOf(document), document);
     return kept;
   }

@@ -2,16 +2,16 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 
 const CIPHER = 'aes-256-gcm';
-export const VAULT_KEY_BYTES = 32;
+export const SEALING_KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-export class Vault {
+export class SealedBox {
   readonly #key: Uint8Array;
 
   /** @param key 32 random bytes */
   constructor(key: Uint8Array) {
-    if (key.length !== VAULT_KEY_BYTES) throw new RangeError(`the key of a vault has ${VAULT_KEY_BYTES} bytes`);
+    if (key.length !== SEALING_KEY_BYTES) throw new RangeError(`the key of a vault has ${SEALING_KEY_BYTES} bytes`);
     this.#key = key;
   }
 

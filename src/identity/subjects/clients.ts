@@ -5,12 +5,12 @@ import type { Collection } from '../../contracts/collection.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { QuotaLimits } from '../../records/quota.ts';
-import type { ClientDocument } from '../../records/subjects.ts';
+import type { DeviceDocument } from '../../records/subjects.ts';
 import { isForeignHash } from '../credentials/foreign-hashes.ts';
 import { generateSecret, hashGenerated, isOfGenerated, Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
 import { DEFAULT_TENANT } from '../rights/policy.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 import { principalOf } from './principals.ts';
 
 /** An id as `create` makes it: nobody guesses that one exists. */
@@ -49,20 +49,20 @@ export interface Issuance {
 }
 
 export class Clients {
-  readonly #kept: Kept<ClientDocument>;
+  readonly #kept: DocumentCache<DeviceDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
   /** Principals by client id, made anew when the document says something else. */
   readonly #principals = new Map<string, Principal>();
 
-  private constructor(kept: Kept<ClientDocument>, clock: Clock, secrets: Secrets) {
+  private constructor(kept: DocumentCache<DeviceDocument>, clock: Clock, secrets: Secrets) {
     this.#kept = kept;
     this.#clock = clock;
     this.#secrets = secrets;
   }
 
-  static async open(store: Collection<ClientDocument>, clock: Clock, secrets = new Secrets()): Promise<Clients> {
-    return new Clients(await Kept.open(store, ({ clientId }) => clientId), clock, secrets);
+  static async open(store: Collection<DeviceDocument>, clock: Clock, secrets = new Secrets()): Promise<Clients> {
+    return new Clients(await DocumentCache.open(store, ({ clientId }) => clientId), clock, secrets);
   }
 
   /** Durable when it resolves. Without `id` and `secret` both are made up; `tell` is called with them before anything is kept. */
@@ -127,7 +127,7 @@ export class Clients {
   }
 
   /** The hash of an older server gives way to one of ours now that the secret is known. Of no consequence for its tokens. */
-  async #upgrade(before: ClientDocument, secret: string, asker?: Asker): Promise<void> {
+  async #upgrade(before: DeviceDocument, secret: string, asker?: Asker): Promise<void> {
     const secretHash = await this.#secrets.hash(secret, asker);
     if (this.#kept.get(before.clientId)?.secretHash !== before.secretHash) return;
     await this.#kept.change(before.clientId, { secretHash });
@@ -167,11 +167,11 @@ export class Clients {
   }
 
   /** Of one tenant, or all for null. */
-  list(tenant: string | null): ClientDocument[] {
+  list(tenant: string | null): DeviceDocument[] {
     return [...this.#kept.values()].filter((client) => tenant === null || client.tenant === tenant);
   }
 
-  find(clientId: string): ClientDocument | null {
+  find(clientId: string): DeviceDocument | null {
     return this.#kept.get(clientId) ?? null;
   }
 
@@ -196,11 +196,11 @@ export class Clients {
   async update(
     clientId: string,
     { role, name, disabled, endSessions = false }: ClientChange,
-  ): Promise<ClientDocument | null> {
+  ): Promise<DeviceDocument | null> {
     const before = this.#kept.get(clientId);
     if (!before) return null;
     const { disabled: was, ...rest } = before;
-    const after: ClientDocument = {
+    const after: DeviceDocument = {
       ...rest,
       role: role ?? before.role,
       name: name ?? before.name,

@@ -9,7 +9,7 @@ import type { QuotaLimits } from '../../records/quota.ts';
 import type { AccountKind, NamedAccount, OutsideAccount, PersonDocument } from '../../records/subjects.ts';
 import { Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 import { principalOf } from './principals.ts';
 
 export interface NewPerson {
@@ -36,7 +36,7 @@ export type PersonChange = Partial<Pick<PersonDocument, 'email' | 'name' | 'surn
 type Claimant = Pick<PersonDocument, 'id' | 'tenant' | 'email' | 'outside' | 'account'>;
 
 export class People {
-  readonly #kept: Kept<PersonDocument>;
+  readonly #kept: DocumentCache<PersonDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
   /** E-mail address (with its tenant) → id; addresses being registered right now included, so that two sign-ups make one person. */
@@ -46,7 +46,7 @@ export class People {
   readonly #byName = new Map<string, string>();
   readonly #principals = new Map<string, Principal>();
 
-  private constructor(kept: Kept<PersonDocument>, clock: Clock, secrets: Secrets) {
+  private constructor(kept: DocumentCache<PersonDocument>, clock: Clock, secrets: Secrets) {
     this.#kept = kept;
     this.#clock = clock;
     this.#secrets = secrets;
@@ -54,7 +54,7 @@ export class People {
   }
 
   static async open(store: Collection<PersonDocument>, clock: Clock, secrets = new Secrets()): Promise<People> {
-    return new People(await Kept.open(store, ({ id }) => id), clock, secrets);
+    return new People(await DocumentCache.open(store, ({ id }) => id), clock, secrets);
   }
 
   /**

@@ -5,23 +5,23 @@ import { LadingError } from '../../errors.ts';
 import type { QuotaLimits } from '../../records/quota.ts';
 import type { TenantDocument } from '../../records/subjects.ts';
 import { DEFAULT_TENANT } from '../rights/policy.ts';
-import { Kept } from '../state/document-cache.ts';
+import { DocumentCache } from '../state/document-cache.ts';
 
 const ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export class Tenants {
-  readonly #kept: Kept<TenantDocument>;
+  readonly #kept: DocumentCache<TenantDocument>;
   readonly #clock: Clock;
   /** Ids of those that are being made or deleted. */
   readonly #busy = new Set<string>();
 
-  private constructor(kept: Kept<TenantDocument>, clock: Clock) {
+  private constructor(kept: DocumentCache<TenantDocument>, clock: Clock) {
     this.#kept = kept;
     this.#clock = clock;
   }
 
   static async open(store: Collection<TenantDocument>, clock: Clock): Promise<Tenants> {
-    return new Tenants(await Kept.open(store, ({ id }) => id), clock);
+    return new Tenants(await DocumentCache.open(store, ({ id }) => id), clock);
   }
 
   /** False from the moment in which its deletion begins. */

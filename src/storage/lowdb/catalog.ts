@@ -7,7 +7,7 @@
  *     open     id → document                for the sweep
  */
 import type { Catalog, ListQuery, Slot } from '../../contracts/catalog.ts';
-import type { FileDocument, JoinDocument, ResourceDocument } from '../../records/file.ts';
+import type { ConcatenationDocument, FileDocument, ResourceDocument } from '../../records/file.ts';
 import { SortedNames } from '../../sorted-names.ts';
 import { type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
 import { Fields } from './fields.ts';
@@ -309,6 +309,6 @@ function checkPiece(fields: Fields): { id: string; size: number } {
   return { id: fields.text('id'), size: fields.count('size') };
 }
 
-function checkJoin(fields: Fields): JoinDocument {
+function checkJoin(fields: Fields): ConcatenationDocument {
   return { parts: fields.texts('parts'), said: fields.text('said') };
 }

@@ -2,11 +2,11 @@
 
 import { ROLES } from '../../protocol/schemas/files.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
-import type { ApiTokenDocument, RevocationDocument, SignInDocument, TokenDays } from '../../records/credentials.ts';
+import type { ApiTokenDocument, RevocationDocument, SessionDocument, TokenDays } from '../../records/credentials.ts';
 import type { Maker } from '../../records/principal.ts';
 import type { QuotaLimits } from '../../records/quota.ts';
 import type { GrantDocument, GrantTarget, ShareDocument } from '../../records/sharing.ts';
-import type { ClientDocument, NamedAccount, PersonDocument, TenantDocument } from '../../records/subjects.ts';
+import type { DeviceDocument, NamedAccount, PersonDocument, TenantDocument } from '../../records/subjects.ts';
 import { Fields, type OnMended } from './fields.ts';
 
 const DEFAULT_TENANT = 'default';
@@ -37,7 +37,7 @@ function accountOf(fields: Fields): { account?: NamedAccount } {
   return { account: { kind, username: account.text('username'), contact: account.textOrNull('contact') } };
 }
 
-export function checkClient(value: unknown, clientId: string, onMended?: OnMended): ClientDocument {
+export function checkClient(value: unknown, clientId: string, onMended?: OnMended): DeviceDocument {
   const fields = fieldsOf(value, 'clientId', clientId, onMended);
   return Object.freeze({
     clientId,
@@ -78,7 +78,7 @@ export function checkPerson(value: unknown, id: string, onMended?: OnMended): Pe
   });
 }
 
-export function checkSignIn(value: unknown, id: string, onMended?: OnMended): SignInDocument {
+export function checkSignIn(value: unknown, id: string, onMended?: OnMended): SessionDocument {
   const fields = fieldsOf(value, 'id', id, onMended);
   return Object.freeze({
     id,
@@ -96,7 +96,7 @@ export function checkSignIn(value: unknown, id: string, onMended?: OnMended): Si
   });
 }
 
-function previousOf(fields: Fields): NonNullable<SignInDocument['previous']> {
+function previousOf(fields: Fields): NonNullable<SessionDocument['previous']> {
   return { hash: fields.text('hash'), next: fields.text('next'), at: fields.count('at') };
 }
 

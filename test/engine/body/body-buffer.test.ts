@@ -3,13 +3,13 @@ import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { Inbox } from '../../../src/engine/body/body-buffer.ts';
+import { BodyBuffer } from '../../../src/engine/body/body-buffer.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { content, settle, turnsUntil } from '../../support/product/device.ts';
 
 interface Rig {
   source: PassThrough;
-  inbox: Inbox;
+  inbox: BodyBuffer;
   /** Every arrival that was reported. */
   seen: number[];
   limit: { bytes: number };
@@ -19,7 +19,7 @@ function rig(limitBytes: number): Rig {
   const source = new PassThrough({ highWaterMark: 1 });
   const limit = { bytes: limitBytes };
   const seen: number[] = [];
-  const inbox = new Inbox(
+  const inbox = new BodyBuffer(
     source,
     () => limit.bytes,
     (count) => seen.push(count),
@@ -27,7 +27,7 @@ function rig(limitBytes: number): Rig {
   return { source, inbox, seen, limit };
 }
 
-function drain(inbox: Inbox, most: number): Buffer {
+function drain(inbox: BodyBuffer, most: number): Buffer {
   const into = Buffer.alloc(most);
   return into.subarray(0, inbox.drainInto(into));
 }
@@ -170,7 +170,7 @@ test('a source that broke before anybody listened is noticed', async () => {
   const source = new PassThrough();
   source.destroy();
   await settle();
-  const inbox = new Inbox(
+  const inbox = new BodyBuffer(
     source,
     () => 100,
     () => {},

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LARGE_SEGMENT_BYTES, SegmentPool, SMALL_SEGMENT_BYTES } from '../../../src/engine/body/buffer-pool.ts';
+import { BufferPool, LARGE_SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from '../../../src/engine/body/buffer-pool.ts';
 import { refused } from '../../support/product/device.ts';
 
 const MIB = 1024 ** 2;
@@ -9,7 +9,7 @@ const TWO_LARGE = 4 * LARGE_SEGMENT_BYTES;
 const FOREVER_MS = 2 ** 31 - 1;
 
 /** Takes all segments of a size; then the next one has to wait. */
-function exhaust(pool: SegmentPool, size: 'small' | 'large', count: number): ArrayBuffer[] {
+function exhaust(pool: BufferPool, size: 'small' | 'large', count: number): ArrayBuffer[] {
   return Array.from({ length: count }, () => {
     const taken = pool.take(size);
     assert.ok(taken instanceof ArrayBuffer, 'a free segment is had at once');
@@ -18,7 +18,7 @@ function exhaust(pool: SegmentPool, size: 'small' | 'large', count: number): Arr
 }
 
 test('half of the buffer memory is large segments, a quarter small ones', () => {
-  const pool = new SegmentPool(8 * LARGE_SEGMENT_BYTES, FOREVER_MS);
+  const pool = new BufferPool(8 * LARGE_SEGMENT_BYTES, FOREVER_MS);
   const large = exhaust(pool, 'large', 4);
   const small = exhaust(pool, 'small', (2 * LARGE_SEGMENT_BYTES) / SMALL_SEGMENT_BYTES);
   assert.ok(large.every((buffer) => buffer.byteLength === LARGE_SEGMENT_BYTES));
@@ -33,7 +33,7 @@ test('half of the buffer memory is large segments, a quarter small ones', () => 
 });
 
 test('a segment that nobody gives back is refused as overloaded, with a time to come again', async () => {
-  const pool = new SegmentPool(TWO_LARGE, 1);
+  const pool = new BufferPool(TWO_LARGE, 1);
   exhaust(pool, 'large', 2);
   const error = await refused(Promise.resolve(pool.take('large')), 'overloaded');
   assert.equal(error.members.retry_after, 1);
@@ -43,7 +43,7 @@ test('a segment that nobody gives back is refused as overloaded, with a time to 
 
 test('retry_after is the patience in whole seconds', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const pool = new SegmentPool(TWO_LARGE, 9_500);
+  const pool = new BufferPool(TWO_LARGE, 9_500);
   exhaust(pool, 'large', 2);
   const request = refused(Promise.resolve(pool.take('large')), 'overloaded');
   t.mock.timers.tick(9_499);
@@ -53,7 +53,7 @@ test('retry_after is the patience in whole seconds', async (t) => {
 });
 
 test('who waits longest is served first', async () => {
-  const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
+  const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
   const taken = exhaust(pool, 'large', 2);
   const order: string[] = [];
   const waiting = ['first', 'second', 'third'].map(async (name) => {
@@ -72,13 +72,13 @@ test('who waits longest is served first', async () => {
 });
 
 test('the sizes do not take from each other', () => {
-  const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
+  const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
   exhaust(pool, 'small', TWO_LARGE / 4 / SMALL_SEGMENT_BYTES);
   assert.ok(pool.take('large') instanceof ArrayBuffer);
 });
 
 test('a segment given back is the one that the next gets: no memory is added', () => {
-  const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
+  const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
   const [first] = exhaust(pool, 'large', 1) as [ArrayBuffer];
   pool.give(first, 'large');
   assert.equal(pool.take('large'), first);
@@ -86,7 +86,7 @@ test('a segment given back is the one that the next gets: no memory is added', (
 
 test('a buffer that comes back detached is replaced by a whole one', async () => {
   for (const size of ['small', 'large'] as const) {
-    const pool = new SegmentPool(TWO_LARGE, FOREVER_MS);
+    const pool = new BufferPool(TWO_LARGE, FOREVER_MS);
     const bytes = size === 'large' ? LARGE_SEGMENT_BYTES : SMALL_SEGMENT_BYTES;
     const count = size === 'large' ? 2 : TWO_LARGE / 4 / SMALL_SEGMENT_BYTES;
     const [lost] = exhaust(pool, size, count) as [ArrayBuffer];
@@ -99,7 +99,7 @@ test('a buffer that comes back detached is replaced by a whole one', async () =>
 });
 
 test('what a request may hold outside of segments falls with the number of requests, and never adds up to more', () => {
-  const pool = new SegmentPool(64 * MIB, FOREVER_MS);
+  const pool = new BufferPool(64 * MIB, FOREVER_MS);
   const quarter = 16 * MIB;
   assert.equal(pool.holdLimit(), SMALL_SEGMENT_BYTES);
   for (let receivers = 1; receivers <= 10_000; receivers += 1) {

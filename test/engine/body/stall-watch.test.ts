@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Watchdog } from '../../../src/engine/body/stall-watch.ts';
+import { StallWatch } from '../../../src/engine/body/stall-watch.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { eventually } from '../../support/eventually.ts';
 import { clockOf, machine, STEPS } from '../../support/product/clock.ts';
 
 interface Rig {
-  watchdog: Watchdog;
+  watchdog: StallWatch;
   /** Moves the clock, looking every half second as the timer does. */
   pass(seconds: number, each?: () => void): void;
 }
 
 function rig(limits: { idleSeconds: number; minBytesPerSecond: number }): Rig {
   let now = 1_700_000_000_000;
-  const watchdog = new Watchdog(
+  const watchdog = new StallWatch(
     clockOf(() => now),
     limits,
   );
@@ -177,7 +177,7 @@ test('every look reaches every request, so that it can adapt to a changed limit'
 test('the timer looks by itself while there is somebody to look at', (t) => {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let now = 0;
-  const watchdog = new Watchdog(
+  const watchdog = new StallWatch(
     clockOf(() => now),
     { idleSeconds: 1, minBytesPerSecond: 0 },
   );
@@ -194,7 +194,7 @@ test('the timer looks by itself while there is somebody to look at', (t) => {
 });
 
 test('after a standstill of its own the server reads what came meanwhile before it blames anybody for silence', async () => {
-  const watchdog = new Watchdog(
+  const watchdog = new StallWatch(
     clockOf(() => Date.now()),
     { idleSeconds: 1, minBytesPerSecond: 0 },
   );
@@ -233,7 +233,7 @@ test('all running requests can be ended at once', () => {
 test('a date that is set ends no request that brings bytes, and saves none that does not', () => {
   for (const by of STEPS) {
     const { clock, step, pass } = machine();
-    const watchdog = new Watchdog(clock, { idleSeconds: 10, minBytesPerSecond: 1 });
+    const watchdog = new StallWatch(clock, { idleSeconds: 10, minBytesPerSecond: 1 });
     const [steady, silent] = [new Request(), new Request()];
     const [watch] = [watchdog.watch(steady), watchdog.watch(silent)];
     for (let second = 1; second <= 120; second += 1) {

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { numbered } from '../../../src/engine/receive/beside.ts';
-import type { WholeIntent } from '../../../src/engine/receive/file-upload.ts';
+import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
 
 const OWNER = 'o';
-const BESIDE: WholeIntent = {
+const BESIDE: FileIntent = {
   owner: OWNER,
   name: 'takes/a.wav',
   overwrite: false,

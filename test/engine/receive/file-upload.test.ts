@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { PassThrough, Readable } from 'node:stream';
 import { test } from 'node:test';
 import type { Quota } from '../../../src/contracts/quota.ts';
-import type { WholeIntent } from '../../../src/engine/receive/file-upload.ts';
+import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { encodeChunk, sum256 } from '../../../src/protocol/chunk.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -13,7 +13,7 @@ import { intentOf, sendChunk } from '../../support/wire/chunks.ts';
 import { Tap } from '../../support/wire/tap.ts';
 
 const OWNER = 'o';
-const INTENT: WholeIntent = {
+const INTENT: FileIntent = {
   owner: OWNER,
   name: 'a.bin',
   overwrite: false,

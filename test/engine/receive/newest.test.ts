@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { WholeIntent } from '../../../src/engine/receive/file-upload.ts';
+import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
@@ -12,7 +12,7 @@ import { download, intent, OWNER, send, text } from '../../support/product/devic
 import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
 
 const NAME = 'nightly.log';
-const INTENT: WholeIntent = {
+const INTENT: FileIntent = {
   owner: OWNER,
   name: NAME,
   overwrite: true,
@@ -32,7 +32,7 @@ interface Sending {
 }
 
 /** A file of which a part has come. */
-function begin({ engine }: EngineUnderTest, said: WholeIntent, bytes: Buffer): Sending {
+function begin({ engine }: EngineUnderTest, said: FileIntent, bytes: Buffer): Sending {
   const source = new PassThrough();
   const done = engine.admitWhole(said).then(() => engine.receiveWhole(source, said, async () => null));
   done.catch(() => {});

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import type { WholeIntent } from '../../../src/engine/receive/file-upload.ts';
+import type { FileIntent } from '../../../src/engine/receive/file-upload.ts';
 import type { ResourceAddress, ResourceIntent } from '../../../src/engine/receive/upload-resource.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { realDisk } from '../../../src/storage/disk/io/disk.ts';
@@ -13,7 +13,7 @@ import { type EngineUnderTest, startEngine, testThreads } from '../../support/pr
 import { Tap } from '../../support/wire/tap.ts';
 
 const NAME = 'a.bin';
-const WHOLE: WholeIntent = {
+const WHOLE: FileIntent = {
   owner: OWNER,
   name: NAME,
   overwrite: true,

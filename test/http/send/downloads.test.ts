@@ -16,7 +16,7 @@ import fc from 'fast-check';
 import type { Reader } from '../../../src/contracts/blobs.ts';
 import { LadingError } from '../../../src/errors.ts';
 import type { Block } from '../../../src/http/send/block-pool.ts';
-import { Pump, type PumpOptions } from '../../../src/http/send/downloads.ts';
+import { Downloads, type PumpOptions } from '../../../src/http/send/downloads.ts';
 import type { Outcome } from '../../../src/http/send/response-writer.ts';
 import { type Piece, PiecesSource, Truncated } from '../../../src/http/send/sources.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -26,7 +26,7 @@ const MIB = 1024 ** 2;
 const DEFAULTS: PumpOptions = { bytes: 8 * MIB, idleMs: 60_000 };
 
 interface Bench {
-  pump: Pump;
+  pump: Downloads;
   port: number;
   bytes: Uint8Array;
   file: FileHandle;
@@ -45,7 +45,7 @@ async function startBench(
   const bytes = content(0, bytesOfFile);
   await writeFile(path, bytes);
   const file = await open(path, 'r+');
-  const pump = new Pump({ ...DEFAULTS, ...rest });
+  const pump = new Downloads({ ...DEFAULTS, ...rest });
   const outcomes: Outcome[] = [];
   const refusals: LadingError[] = [];
   const reader: Reader = {
@@ -275,7 +275,7 @@ test('stalled clients hold at most the budget, and a fast one still gets everyth
 });
 
 /** Takes all memory that newcomers may have but so much. */
-function drain({ pool }: Pump, leave: number): Block[] {
+function drain({ pool }: Downloads, leave: number): Block[] {
   const taken: Block[] = [];
   while (pool.budget / 2 - pool.lent > leave) taken.push(pool.take(1, false) as Block);
   return taken;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { LINGER_MS } from '../../../src/clock/clock.ts';
-import { GRACE_MS, type Renewable, SignIns } from '../../../src/identity/credentials/sessions.ts';
+import { GRACE_MS, type Renewable, Sessions } from '../../../src/identity/credentials/sessions.ts';
 import { checkSignIn } from '../../../src/storage/lowdb/identity-documents.ts';
 import { failingStore } from '../../support/disk/failing-store.ts';
 import { handClock } from '../../support/product/clock.ts';
@@ -13,7 +13,7 @@ const anna = { kind: 'person', id: 'anna' } as const;
 async function bench(t: TestContext) {
   const { store, fail } = await failingStore(t, 'sign-ins', checkSignIn);
   const clock = handClock();
-  const reopen = () => SignIns.open(store, clock, LIFE);
+  const reopen = () => Sessions.open(store, clock, LIFE);
   return { signIns: await reopen(), store, fail, clock, reopen };
 }
 
@@ -89,7 +89,7 @@ test('the date has no say in the grace', async (t) => {
   const { store } = await failingStore(t, 'sign-ins', checkSignIn);
   const dates = handClock();
   const passes = handClock();
-  const signIns = await SignIns.open(
+  const signIns = await Sessions.open(
     store,
     { ...dates, now: () => dates.time, monotonic: () => passes.time },
     LIFE * 9999,
@@ -164,7 +164,7 @@ test('of one subject the youngest sixteen live, after a restart too; others have
     clock.pass(1);
     begun.push(await signIns.begin(anna));
   }
-  const alive = (known: SignIns) => begun.map(({ signIn }) => known.isAlive(signIn.id));
+  const alive = (known: Sessions) => begun.map(({ signIn }) => known.isAlive(signIn.id));
   assert.deepEqual(alive(signIns), [...Array(4).fill(false), ...Array(16).fill(true)]);
   const again = await reopen();
   clock.pass(1);
@@ -176,7 +176,7 @@ test('of one subject the youngest sixteen live, after a restart too; others have
 
 test('while access tokens may be in use no sign-in ends for another; who was used longest ago ends first', async (t) => {
   const { store, clock } = await bench(t);
-  const signIns = await SignIns.open(store, clock, LIFE, 60);
+  const signIns = await Sessions.open(store, clock, LIFE, 60);
   const begun: Renewable[] = [];
   for (let i = 0; i < 20; i += 1) {
     begun.push(await signIns.begin(anna));

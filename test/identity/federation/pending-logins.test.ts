@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Departure, Departures } from '../../../src/identity/federation/pending-logins.ts';
+import { type PendingLogin, PendingLogins } from '../../../src/identity/federation/pending-logins.ts';
 import { clockOf } from '../../support/product/clock.ts';
 
-const DEPARTURE: Departure = {
+const DEPARTURE: PendingLogin = {
   provider: 'oidc',
   handshake: { state: 's', verifier: 'the verifier', nonce: 'n' },
   redirectUri: 'https://lading.test/v1/auth/oidc/callback',
@@ -14,7 +14,7 @@ const DEPARTURE: Departure = {
 
 test('a departure comes back as it was, for ten minutes', () => {
   let now = 1_700_000_000_000;
-  const departures = new Departures(clockOf(() => now));
+  const departures = new PendingLogins(clockOf(() => now));
   const sealed = departures.seal(DEPARTURE);
   assert.match(sealed, /^[\w-]+$/);
   assert.ok(!Buffer.from(sealed, 'base64url').toString('latin1').includes('verifier'));
@@ -26,7 +26,7 @@ test('a departure comes back as it was, for ten minutes', () => {
 });
 
 test('what was changed, cut, made up or sealed by another process is none', () => {
-  const departures = new Departures(clockOf(() => 0));
+  const departures = new PendingLogins(clockOf(() => 0));
   const sealed = Buffer.from(departures.seal(DEPARTURE), 'base64url');
   for (let at = 0; at < sealed.length; at += 1) {
     const changed = Buffer.from(sealed);
@@ -34,7 +34,7 @@ test('what was changed, cut, made up or sealed by another process is none', () =
     assert.equal(departures.open(changed.toString('base64url')), null, `byte ${at}`);
     assert.equal(departures.open(sealed.subarray(0, at).toString('base64url')), null, `cut at ${at}`);
   }
-  for (const odd of ['', 'x', 'A'.repeat(100), new Departures(clockOf(() => 0)).seal(DEPARTURE)]) {
+  for (const odd of ['', 'x', 'A'.repeat(100), new PendingLogins(clockOf(() => 0)).seal(DEPARTURE)]) {
     assert.equal(departures.open(odd), null);
   }
 });

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LadingError } from '../../../src/errors.ts';
-import { type Asker, strangerAt, Turns } from '../../../src/identity/limits/fair-queue.ts';
+import { type Asker, FairQueue, strangerAt } from '../../../src/identity/limits/fair-queue.ts';
 
 /** Jobs that end when the test lets them, one at a time, and the order in which they began. */
 function desk(limits = { atOnce: 1, waiting: 256, waitingEach: 128 }) {
-  const turns = new Turns(limits);
+  const turns = new FairQueue(limits);
   const begun: string[] = [];
   const ends: (() => void)[] = [];
   const refused: string[] = [];
@@ -87,7 +87,7 @@ test('when all places are taken, the network that takes most makes room', async 
 });
 
 test('a job that fails hands its place on', async () => {
-  const turns = new Turns({ atOnce: 1, waiting: 4, waitingEach: 4 });
+  const turns = new FairQueue({ atOnce: 1, waiting: 4, waitingEach: 4 });
   const failing = turns.run(() => Promise.reject(new Error('broken')), strangerAt('192.0.2.1'));
   const next = turns.run(async () => 'done', strangerAt('192.0.2.1'));
   await assert.rejects(failing, /broken/);

@@ -4,13 +4,13 @@ import type { Collection, CredentialStore } from '../../../src/contracts/collect
 import { type TokenDeps, Tokens } from '../../../src/identity/access-tokens.ts';
 import { ensureAdmin, type FirstAdmin, makeSigningKey } from '../../../src/identity/directory/bootstrap.ts';
 import { checkGrant, ownerOf, requireRole, requireScope, tenantOf } from '../../../src/identity/rights/policy.ts';
-import { Kept } from '../../../src/identity/state/document-cache.ts';
+import { DocumentCache } from '../../../src/identity/state/document-cache.ts';
 import { Clients } from '../../../src/identity/subjects/clients.ts';
 import { principalOf } from '../../../src/identity/subjects/principals.ts';
 import type { Role } from '../../../src/protocol/schemas/files.ts';
 import type { RevocationDocument } from '../../../src/records/credentials.ts';
 import type { Principal } from '../../../src/records/principal.ts';
-import type { ClientDocument } from '../../../src/records/subjects.ts';
+import type { DeviceDocument } from '../../../src/records/subjects.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import { checkClient, checkRevocation } from '../../../src/storage/lowdb/identity-documents.ts';
 import { openTestStore } from '../../support/disk/storage.ts';
@@ -22,7 +22,7 @@ interface Bench {
   revocations: Collection<RevocationDocument>;
   /** The real store, with a record of what was written. */
   store: CredentialStore;
-  written: ClientDocument[];
+  written: DeviceDocument[];
   clock: HandClock;
 }
 
@@ -41,7 +41,7 @@ async function bench(t: TestContext): Promise<Bench> {
     idOf: ({ id }) => id,
     onDamaged,
   });
-  const written: ClientDocument[] = [];
+  const written: DeviceDocument[] = [];
   const put = store.put.bind(store);
   store.put = async (document) => {
     written.push(document);
@@ -188,7 +188,7 @@ test('an access token of before the secret changed is refused, one of the same s
     clock,
     seconds: 60,
   };
-  const tokens = new Tokens(deps, await Kept.open(revocations, ({ id }) => id));
+  const tokens = new Tokens(deps, await DocumentCache.open(revocations, ({ id }) => id));
   clock.pass(200);
   const before = tokens.issue(device(clientId, 'client')).access_token;
   tokens.verify(before);
@@ -271,7 +271,7 @@ test('a token is looked at again when it runs out and when its client goes, howe
     clock,
     seconds: 60,
   };
-  const tokens = new Tokens(deps, await Kept.open(revocations, ({ id }) => id));
+  const tokens = new Tokens(deps, await DocumentCache.open(revocations, ({ id }) => id));
   const principal = device(clientId, 'client');
   const { access_token: token, expires_in: seconds } = tokens.issue(principal);
   assert.equal(seconds, 60);

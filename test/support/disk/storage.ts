@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, type TestContext } from 'node:test';
-import type { Part, Piece, SegmentResult } from '../../../src/contracts/blobs.ts';
+import type { Part, SegmentRange, SegmentResult } from '../../../src/contracts/blobs.ts';
 import type { ManifestRecord } from '../../../src/contracts/manifests.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { crc32 } from '../../../src/protocol/crc32.ts';
@@ -50,7 +50,7 @@ export async function writeAt(
   part: Part,
   start: number,
   bytes: Uint8Array,
-  pieces: Piece[] = [{ extent: { start, end: start + bytes.length - 1 }, action: 'write' }],
+  pieces: SegmentRange[] = [{ extent: { start, end: start + bytes.length - 1 }, action: 'write' }],
 ): Promise<SegmentResult> {
   const buffer = new ArrayBuffer(bytes.length);
   new Uint8Array(buffer).set(bytes);

@@ -13,7 +13,7 @@ import {
   TenantQuery,
 } from '../../../protocol/schemas/files.ts';
 import { plainTime } from '../../../protocol/times.ts';
-import type { ClientDocument } from '../../../records/subjects.ts';
+import type { DeviceDocument } from '../../../records/subjects.ts';
 import { jsonBodies } from '../../body/json.ts';
 import { needsFields } from '../../body/required-fields.ts';
 import type { RouteDeps } from '../../deps.ts';
@@ -32,7 +32,7 @@ export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
   deleteRoute(app, deps);
 }
 
-function shown({ clientId, role, createdAt, lastUsed, name, disabled }: ClientDocument): Client {
+function shown({ clientId, role, createdAt, lastUsed, name, disabled }: DeviceDocument): Client {
   const used = lastUsed === null ? null : plainTime(lastUsed);
   const known = { client_id: clientId, role, created_at: plainTime(createdAt), last_used: used, name };
   return disabled ? { ...known, disabled } : known;

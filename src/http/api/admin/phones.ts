@@ -6,7 +6,7 @@ import { LadingError } from '../../../errors.ts';
 import { mayManage, reachesTenant } from '../../../identity/rights/policy.ts';
 import { RegisteredPhone } from '../../../protocol/schemas/identity/call.ts';
 import type { Principal } from '../../../records/principal.ts';
-import type { ClientDocument, PersonDocument } from '../../../records/subjects.ts';
+import type { DeviceDocument, PersonDocument } from '../../../records/subjects.ts';
 import { jsonBodies } from '../../body/json.ts';
 import type { RouteDeps } from '../../deps.ts';
 import { noteChange } from '../../observe/audit-changes.ts';
@@ -72,7 +72,7 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `not_found`, the same for somebody of another tenant */
-function holderOf({ identity }: RouteDeps, principal: Principal, { kind, id }: Whose): ClientDocument | PersonDocument {
+function holderOf({ identity }: RouteDeps, principal: Principal, { kind, id }: Whose): DeviceDocument | PersonDocument {
   const found = kind === 'client' ? identity.clients.find(id) : kind === 'person' ? identity.people.get(id) : null;
   if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
   return found;
