@@ -16,7 +16,7 @@ import type { Bench, Question } from '../bench.ts';
 import { interleave, median } from '../rounds.ts';
 
 const PRINCIPALS = 10_000;
-const MOST_MICROSECONDS = 60;
+const MAX_MICROSECONDS = 60;
 const clock = new SteadyClock();
 
 /** Who asks is known from memory alone, however many there are: a JWT's signature and an API token's hash are looked at once. */
@@ -62,7 +62,7 @@ export const authorise: Question = {
       bench.options.quick ? 1 : bench.options.rounds,
       deadline,
     );
-    const targets = [...samples.keys()].map((of) => ({ of, to: null, sense: '<=' as const, bound: MOST_MICROSECONDS }));
+    const targets = [...samples.keys()].map((of) => ({ of, to: null, sense: '<=' as const, bound: MAX_MICROSECONDS }));
     const note = `${stores.calls - before} accesses to the store`;
     bench.report.add(this.name, 'median of a request', 'µs', samples, targets, note);
     await signatures.close();

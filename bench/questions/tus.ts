@@ -12,7 +12,7 @@ const TARGETS = new Map<number, Target[]>([
   [64 * KIB, [{ of: 'lading', to: 'tus', sense: '>=', bound: 8 }]],
 ]);
 const WARM_UP_SECONDS = 5;
-const MOST_BYTES = 1536 * MIB;
+const MAX_BYTES = 1536 * MIB;
 /** Broken uploads that a sample looks at, one after the other. */
 const BREAKS = 20;
 
@@ -45,7 +45,7 @@ function cellOf(peers: Peer[], bytes: number, connections: number, question: str
     question,
     label: `PATCH ${sizeLabel(bytes)} × ${connections}`,
     warmUp: Math.max(1, Math.ceil((bytes >= MIB ? 64 * MIB : 8 * MIB) / bytes / connections)),
-    most: Math.floor(MOST_BYTES / bytes / connections),
+    most: Math.floor(MAX_BYTES / bytes / connections),
     targets: TARGETS.get(bytes) ?? [],
     contestants: peers.map((peer) => ({
       peer,

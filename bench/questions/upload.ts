@@ -33,7 +33,7 @@ const TARGETS = new Map<number, Target[]>([
 const WARM_UP_SECONDS = 5;
 
 /** Most bytes that one sample may leave in memory before it is tidied up. */
-const MOST_BYTES = 1536 * MIB;
+const MAX_BYTES = 1536 * MIB;
 
 export const upload: Question = {
   name: 'upload',
@@ -71,7 +71,7 @@ function cellOf(
     question,
     label: `${sizeLabel(bytes)} × ${connections}${layout === 'ranges' ? ', one file' : ''}`,
     warmUp: Math.max(1, Math.ceil((bytes >= MIB ? 64 * MIB : 8 * MIB) / bytes / connections)),
-    most: Math.floor(MOST_BYTES / bytes / connections),
+    most: Math.floor(MAX_BYTES / bytes / connections),
     targets: TARGETS.get(bytes) ?? [],
     contestants: peers.map((peer) => ({
       peer,

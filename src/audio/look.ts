@@ -9,7 +9,7 @@ import { AMR_MAGIC, AMR_WB_MAGIC, ac3Sound, adtsFrame, adtsSound, amrSound } fro
 import { matroskaBits, wavpackChannels } from './missing.ts';
 import { mp4Sound } from './mp4.ts';
 import { aiffSound, auSound, cafSound } from './plain.ts';
-import { MOST_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
+import { MAX_BYTES, RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
 import { type Found, Source, soundOf } from './source.ts';
 import { waveSound } from './wave.ts';
 
@@ -108,7 +108,7 @@ function noAudio(error: unknown): null {
 /** @returns null for an audio file that is broken */
 async function formatOf(stored: Stored, mime: string): Promise<IFormat | null> {
   const isOgg = /\/ogg\b/.test(mime);
-  if (isOgg && stored.size > MOST_BYTES) return formatOfLongOgg(stored);
+  if (isOgg && stored.size > MAX_BYTES) return formatOfLongOgg(stored);
   const tokenizer = new RangeTokenizer(stored);
   tokenizer.fileInfo = { size: stored.size, mimeType: mime };
   try {

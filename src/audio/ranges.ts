@@ -9,7 +9,7 @@ export interface Stored extends Pick<Reader, 'read'> {
 }
 
 /** What one parser may read of a file, and hold of it at once. A cover picture may take most of it. */
-export const MOST_BYTES = 8 * 1024 ** 2;
+export const MAX_BYTES = 8 * 1024 ** 2;
 const BLOCK_BYTES = 64 * 1024;
 
 /** The bound was reached: what comes later in the file stays unknown. */
@@ -21,10 +21,10 @@ export class RangeTokenizer extends AbstractTokenizer {
   readonly #block = new Uint8Array(BLOCK_BYTES);
   #blockStart = 0;
   #blockLength = 0;
-  #left = MOST_BYTES;
+  #left = MAX_BYTES;
 
   constructor(stored: Stored) {
-    super({ maxBufferSize: MOST_BYTES });
+    super({ maxBufferSize: MAX_BYTES });
     this.#stored = stored;
     this.fileInfo = { size: stored.size };
   }

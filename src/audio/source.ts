@@ -3,7 +3,7 @@ import type { Sound } from '../records/audio.ts';
 import { RangeTokenizer, type Stored, TooMuch } from './ranges.ts';
 
 /** Chunks, boxes or frames of one file. */
-const MOST_STEPS = 250_000;
+const MAX_STEPS = 250_000;
 
 /** A header that says nothing sensible, or ends too early. */
 export class Broken extends Error {}
@@ -25,7 +25,7 @@ export class Source {
    */
   async some(position: number, length: number): Promise<Buffer> {
     this.#steps += 1;
-    if (this.#steps > MOST_STEPS) throw new TooMuch();
+    if (this.#steps > MAX_STEPS) throw new TooMuch();
     if (position < 0 || !Number.isSafeInteger(position) || position >= this.size) return Buffer.alloc(0);
     const bytes = Buffer.alloc(Math.min(length, this.size - position));
     const got = await this.#tokenizer.peekBuffer(bytes, { position, mayBeLess: true });

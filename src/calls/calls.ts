@@ -17,14 +17,14 @@ import type { Voice } from './voice.ts';
 
 export const CODE_SECONDS = 300;
 export const CODE_DIGITS = 6;
-const MOST_TRIES = 3;
+const MAX_TRIES = 3;
 /** Of one code, replays included. */
-const MOST_CALLS = 4;
+const MAX_CALLS = 4;
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** At one time. */
-const MOST_SPEAKING = 4;
-const MOST_WAITING = 100;
+const MAX_SPEAKING = 4;
+const MAX_WAITING = 100;
 const PURPOSE = 'code of a call';
 
 export interface CallsDoors {
@@ -130,7 +130,7 @@ export class Calls {
     this.#requireVoice();
     const call = this.#mustBePending(caller, phone);
     if (call.speech === 'queued' || call.speech === 'calling') return call;
-    if (call.spokenAt.length >= MOST_CALLS)
+    if (call.spokenAt.length >= MAX_CALLS)
       throw tooMany('This code was spoken often enough. Ask for a new one', HOUR_MS);
     this.#admit(caller, phone);
     const spokenAt = [...call.spokenAt, this.#doors.clock.steady()];
@@ -156,9 +156,9 @@ export class Calls {
       await this.#change(call, { tries, state: 'verified', sealed: null, proof });
       return { right, triesLeft: 0 };
     }
-    const spent = tries >= MOST_TRIES;
+    const spent = tries >= MAX_TRIES;
     await this.#change(call, spent ? { tries, state: 'failed', sealed: null } : { tries });
-    return { right, triesLeft: MOST_TRIES - tries };
+    return { right, triesLeft: MAX_TRIES - tries };
   }
 
   /** The newest of this caller and number. @throws LadingError `not_found` */
@@ -169,7 +169,7 @@ export class Calls {
   }
 
   triesLeft({ state, tries }: CallDocument): number {
-    return state === 'pending' ? MOST_TRIES - tries : 0;
+    return state === 'pending' ? MAX_TRIES - tries : 0;
   }
 
   /** What a voice provider tells of a call; of one that is unknown nothing comes. */
@@ -209,7 +209,7 @@ export class Calls {
   }
 
   #speakNext(): void {
-    while (this.#speaking.size < MOST_SPEAKING) {
+    while (this.#speaking.size < MAX_SPEAKING) {
       const call = this.#waiting.shift();
       if (!call) return;
       const speaking = this.#speak(call.id).finally(() => {
@@ -268,7 +268,7 @@ export class Calls {
     if (byCaller !== null) throw tooMany('You asked for too many calls', byCaller);
     const today = over(day, DAY_MS, () => true);
     if (today !== null) throw tooMany('This server has placed all calls of a day', today);
-    if (this.#waiting.length >= MOST_WAITING) throw tooMany('Too many calls wait to be placed', 10_000);
+    if (this.#waiting.length >= MAX_WAITING) throw tooMany('Too many calls wait to be placed', 10_000);
   }
 
   #requireVoice(): void {

@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 /** What telephones carry. */
 export const SAMPLE_RATE = 8000;
 /** Of the head of a WAV file. */
-const MOST_HEADER = 256;
+const MAX_HEADER = 256;
 const PATIENCE_MS = 20_000;
 
 /**
@@ -33,7 +33,7 @@ export async function spoken(words: string, signal: AbortSignal): Promise<Int16A
 
 /** From the WAV that espeak-ng writes (16 bits, one channel) to the rate of telephones. */
 function resampled(wav: Buffer): Int16Array {
-  const data = wav.subarray(0, MOST_HEADER).indexOf('data');
+  const data = wav.subarray(0, MAX_HEADER).indexOf('data');
   if (data === -1 || wav.toString('latin1', 0, 4) !== 'RIFF') throw new Error('espeak-ng wrote no WAV');
   const rate = wav.readUInt32LE(24);
   const first = data + 8;

@@ -4,7 +4,7 @@ import type { Clock } from '../contracts/clock.ts';
 
 const LOOK_MS = 1000;
 /** Seconds that are looked at again when the process was busy for so long. */
-const MOST_LATE = 60;
+const MAX_LATE = 60;
 
 export interface Schedule {
   start(): void;
@@ -24,7 +24,7 @@ export function schedule(expression: string, clock: Clock, work: () => Promise<v
   let working = false;
   const look = (): void => {
     const now = Math.floor(clock.now() / 1000);
-    const from = now >= looked && now - looked <= MOST_LATE ? looked + 1 : now;
+    const from = now >= looked && now - looked <= MAX_LATE ? looked + 1 : now;
     looked = now;
     for (let second = from; second <= now; second += 1) {
       if (!times.match(new Date(second * 1000))) continue;

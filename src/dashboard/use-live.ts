@@ -7,7 +7,7 @@ import type { PageProps } from './page.ts';
 
 /** Events come in floods; so long is waited for more. */
 const GATHER_MS = 300;
-const LONGEST_PAUSE_MS = 15_000;
+const MAX_PAUSE_MS = 15_000;
 
 export interface Live<T> {
   /** Null until it came for the first time. */
@@ -65,7 +65,7 @@ export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>)
     };
     refresh.current = soon;
     const follow = async () => {
-      for (let pause = 500; !signal.aborted; pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
+      for (let pause = 500; !signal.aborted; pause = Math.min(2 * pause, MAX_PAUSE_MS)) {
         try {
           const events = who.client.events({ types, signal });
           for (let next = await events.next(); !next.done; next = await events.next()) {

@@ -11,7 +11,7 @@ import type { DeliveryRule, FtpTargetDocument, TargetDocument, WebhookTargetDocu
 import type { FileDocument } from '../records/file.ts';
 
 /** Every finished file is held against each of them. */
-const MOST_PER_TENANT = 100;
+const MAX_PER_TENANT = 100;
 
 export type NewTarget = { tenant: string; name: string; rule: DeliveryRule; secret: string } & (
   | Pick<FtpTargetDocument, 'kind' | 'host' | 'port' | 'username' | 'directory' | 'pattern' | 'ca' | 'implicit'>
@@ -66,9 +66,9 @@ export class Targets {
   /** Durable when it resolves. @throws LadingError `already_exists` for a name in use, `quota_exceeded` */
   async add({ secret, ...rest }: NewTarget): Promise<TargetDocument> {
     const others = this.list(rest.tenant);
-    if (others.length >= MOST_PER_TENANT) {
-      throw new LadingError('quota_exceeded', `There are ${MOST_PER_TENANT} targets already. Delete one.`, {
-        expected: MOST_PER_TENANT,
+    if (others.length >= MAX_PER_TENANT) {
+      throw new LadingError('quota_exceeded', `There are ${MAX_PER_TENANT} targets already. Delete one.`, {
+        expected: MAX_PER_TENANT,
         actual: others.length + 1,
       });
     }

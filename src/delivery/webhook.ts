@@ -13,7 +13,7 @@ const PATIENCE_MS = 15_000;
 const FILE_PATIENCE_MS = 60_000;
 const SECRET_PREFIX = 'whsec_';
 /** A secret of the target's owner; shorter ones can be guessed. */
-const LEAST_SECRET_BYTES = 16;
+const MIN_SECRET_BYTES = 16;
 
 export interface WebhookMessage {
   /** Id of the delivery: the same with every try, so that receivers can tell repeats. */
@@ -40,7 +40,7 @@ export function makeWebhookSecret(): string {
 
 /** True for `whsec_` and Base64 of at least 16 bytes, or any other text of at least 16 characters. */
 export function isWebhookSecret(secret: string): boolean {
-  return keyOf(secret).length >= LEAST_SECRET_BYTES;
+  return keyOf(secret).length >= MIN_SECRET_BYTES;
 }
 
 function keyOf(secret: string): Buffer {

@@ -41,7 +41,7 @@ import { Modified } from './uploads/last-modified.ts';
 import type { Lifetime } from './uploads/parking.ts';
 import { CurrentFiles, type Precondition } from './uploads/preconditions.ts';
 import { Sealer } from './uploads/seal.ts';
-import { MOST_GAPS, pendingStatus, sealedStatus, uploadStatus } from './uploads/status.ts';
+import { MAX_GAPS, pendingStatus, sealedStatus, uploadStatus } from './uploads/status.ts';
 import { Succession } from './uploads/succession.ts';
 import type { OpenUpload } from './uploads/upload.ts';
 import { Uploads } from './uploads/upload-table.ts';
@@ -53,7 +53,7 @@ const BUFFER_PATIENCE_MS = 10_000;
 /** After the patience of a stop: how long what was told to end may take to do so. */
 const STOP_GRACE_MS = 5_000;
 /** `setTimeout` takes no longer delay. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 const DAY_MS = 24 * 3600 * 1000;
 
 export interface EngineDoors {
@@ -414,7 +414,7 @@ export class Engine {
     if (upload) {
       const { stored } = upload;
       if (!upload.covered && !settles(upload)) {
-        const { gaps, more } = stored.gaps(upload.size ?? stored.end, MOST_GAPS);
+        const { gaps, more } = stored.gaps(upload.size ?? stored.end, MAX_GAPS);
         throw new LadingError(
           'not_contiguous',
           upload.document.resource
@@ -494,7 +494,7 @@ export class Engine {
     upload.openEndedTimer = null;
     if (this.#stopping || upload.sealed || upload.over || !settles(upload)) return;
     const left = Math.max(0, this.#openEndedMs - this.#doors.clock.since(upload.lastCommitAt));
-    upload.openEndedTimer = setTimeout(() => this.#settle(upload), Math.min(left, LONGEST_TIMER_MS)).unref();
+    upload.openEndedTimer = setTimeout(() => this.#settle(upload), Math.min(left, MAX_TIMER_MS)).unref();
   }
 
   #settle(upload: OpenUpload): void {
@@ -534,7 +534,7 @@ export class Engine {
     const over = setTimeout(() => this.#watchdog.failAll(shuttingDown), patienceMs);
     let grace: NodeJS.Timeout | undefined;
     const tooLong = new Promise<false>((resolve) => {
-      grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, LONGEST_TIMER_MS));
+      grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, MAX_TIMER_MS));
     });
     const ended = await Promise.race([this.#ended().then(() => true), tooLong]);
     clearTimeout(over);

@@ -89,7 +89,7 @@ interface Known {
 export class ExpiredToken extends LadingError {}
 
 /** Tokens verified lately. A device sends the same one with every chunk, and a map is much faster than a signature. */
-const MOST_VERIFIED = 20_000;
+const MAX_VERIFIED = 20_000;
 
 export class Tokens {
   readonly #deps: TokenDeps;
@@ -186,7 +186,7 @@ export class Tokens {
     }
     if (!isClaims(claims)) throw badToken();
     const known: Known = { claims, until: endOf(claims), subject: null, principal: null };
-    if (this.#verified.size >= MOST_VERIFIED) this.#verified.clear();
+    if (this.#verified.size >= MAX_VERIFIED) this.#verified.clear();
     this.#verified.set(token, known);
     return known;
   }

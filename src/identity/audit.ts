@@ -10,7 +10,7 @@ import type { PrincipalKind } from '../records/principal.ts';
 /** For so long what repeats itself is only counted; then the count becomes an entry. */
 const WINDOW_MS = 10_000;
 /** Sorts of repetitions told apart in a window; what else comes is counted together. */
-const MOST_SORTS = 1_000;
+const MAX_SORTS = 1_000;
 
 /** An entry before the log gives it its time. */
 export interface Happening {
@@ -67,7 +67,7 @@ export class Audit {
     this.#window ??= setTimeout(() => this.#endWindow(), WINDOW_MS).unref();
     const entry = this.#entryOf(happening);
     let sort = sortOf(entry);
-    if (!this.#sorts.has(sort) && this.#sorts.size >= MOST_SORTS) {
+    if (!this.#sorts.has(sort) && this.#sorts.size >= MAX_SORTS) {
       // A flood from everywhere: that it happens is worth an entry, each of its addresses is not.
       Object.assign(entry, { principal: null, kind: null, tenant: null, address: null, target: null, requestId: null });
       sort = sortOf(entry);

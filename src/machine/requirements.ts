@@ -4,10 +4,10 @@ import { MIB } from '../protocol/sizes.ts';
 import { descriptorLimit } from './descriptors.ts';
 
 /** Files of its own, threads and a few connections. */
-const LEAST_DESCRIPTORS = 256;
+const MIN_DESCRIPTORS = 256;
 const GOOD_DESCRIPTORS = 4096;
 /** The program itself, its threads and what they hold for a moment. */
-const LEAST_BYTES = 192 * MIB;
+const MIN_BYTES = 192 * MIB;
 
 export interface Requirements {
   /** Descriptors that may be open; null: any number. */
@@ -31,12 +31,12 @@ export function checkRoom(
   bufferBytes: number,
 ): { refusal: string | null; warnings: string[] } {
   const warnings: string[] = [];
-  if (descriptors !== null && descriptors < LEAST_DESCRIPTORS) {
-    const refusal = `the system lets this process open ${descriptors} files and connections; it needs ${LEAST_DESCRIPTORS} at least, and one more for each connection: raise the limit (ulimit -n, LimitNOFILE)`;
+  if (descriptors !== null && descriptors < MIN_DESCRIPTORS) {
+    const refusal = `the system lets this process open ${descriptors} files and connections; it needs ${MIN_DESCRIPTORS} at least, and one more for each connection: raise the limit (ulimit -n, LimitNOFILE)`;
     return { refusal, warnings };
   }
-  if (memory < LEAST_BYTES) {
-    const refusal = `there are ${inMib(memory)} of memory; the server needs ${inMib(LEAST_BYTES)} at least, and LADING_BUFFER_BYTES and half as much again for transfers`;
+  if (memory < MIN_BYTES) {
+    const refusal = `there are ${inMib(memory)} of memory; the server needs ${inMib(MIN_BYTES)} at least, and LADING_BUFFER_BYTES and half as much again for transfers`;
     return { refusal, warnings };
   }
   if (descriptors !== null && descriptors < GOOD_DESCRIPTORS) {
@@ -44,7 +44,7 @@ export function checkRoom(
       `the system lets this process open only ${descriptors} files and connections: raise the limit (ulimit -n, LimitNOFILE) for more`,
     );
   }
-  const wanted = LEAST_BYTES + bufferBytes * 1.5;
+  const wanted = MIN_BYTES + bufferBytes * 1.5;
   if (memory < wanted) {
     warnings.push(
       `there are ${inMib(memory)} of memory, and LADING_BUFFER_BYTES allows so much for transfers that ${inMib(wanted)} may be needed: set it lower`,

@@ -8,14 +8,14 @@ const SECONDS_A_DAY = 24 * 3600;
 const SECONDS_A_YEAR = 365 * SECONDS_A_DAY;
 
 /** The longest lives that a request may ask for, in seconds. */
-export const LONGEST_SECONDS = {
+export const MAX_SECONDS = {
   share: SECONDS_A_YEAR,
   grant: 10 * SECONDS_A_YEAR,
   token: 10 * SECONDS_A_YEAR,
 } as const;
 
 /** The most that any count or number of bytes can be: what a JavaScript number holds exactly. */
-export const LARGEST_COUNT = Number.MAX_SAFE_INTEGER;
+export const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 
 /** The first and the last moment that ISO 8601 writes with four digits, in milliseconds since the epoch. */
 const FIRST_TIME = Date.parse('0000-01-01T00:00:00Z');
@@ -28,7 +28,7 @@ export function writableTime(time: number): number {
 }
 
 /** A whole number from `least` to `most` in decimal digits and nothing else; null for any other text. */
-export function wholeNumber(text: string, least = 0, most = LARGEST_COUNT): number | null {
+export function wholeNumber(text: string, least = 0, most = MAX_COUNT): number | null {
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   return number >= least && number <= most ? number : null;
 }

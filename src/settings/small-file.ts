@@ -6,7 +6,7 @@ import { closeSync, constants, type Dirent, fstatSync, openSync, readSync, type 
 import { Socket } from 'node:net';
 
 /** Far more than any of them needs, in bytes. */
-const MOST_BYTES = 4 * 1024 * 1024;
+const MAX_BYTES = 4 * 1024 * 1024;
 
 /** On a named pipe, `open` waits for the other end without this. Windows has no such flag. */
 export const NO_WAIT = constants.O_NONBLOCK ?? 0;
@@ -72,7 +72,7 @@ function readWhole(fd: number): Buffer {
     const read = readSync(fd, piece);
     if (read === 0) return Buffer.concat(pieces);
     total += read;
-    if (total > MOST_BYTES) throw tooLarge();
+    if (total > MAX_BYTES) throw tooLarge();
     pieces.push(piece.subarray(0, read));
   }
 }
@@ -83,14 +83,14 @@ async function readPipe(fd: number, signal?: AbortSignal): Promise<Buffer> {
   let total = 0;
   for await (const piece of socket as AsyncIterable<Buffer>) {
     total += piece.length;
-    if (total > MOST_BYTES) throw tooLarge();
+    if (total > MAX_BYTES) throw tooLarge();
     pieces.push(piece);
   }
   return Buffer.concat(pieces);
 }
 
 function tooLarge(): NotRead {
-  return new NotRead(`is larger than ${MOST_BYTES / 1024 ** 2} MiB`, 'EFBIG');
+  return new NotRead(`is larger than ${MAX_BYTES / 1024 ** 2} MiB`, 'EFBIG');
 }
 
 function notFile(stats: Stats): NotRead {

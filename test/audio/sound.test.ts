@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
-import { MOST_BYTES, type Stored } from '../../src/audio/ranges.ts';
+import { MAX_BYTES, type Stored } from '../../src/audio/ranges.ts';
 import { SoundReader } from '../../src/audio/sound.ts';
 import type { Sound } from '../../src/records/audio.ts';
 import { encoded, hasFfmpeg, wav, wavHeader } from '../support/audio.ts';
@@ -49,14 +49,14 @@ test('long recordings in Ogg tell their duration from their two ends', { skip },
     await t.test(codec, async () => {
       const noise = ['-f', 'lavfi', '-i', 'anoisesrc=duration=170:sample_rate=48000:seed=1', '-map', '1:a', '-ac', '2'];
       const bytes = await encoded(name, ...noise, ...options, '-t', '170');
-      assert.ok(bytes.length > MOST_BYTES, `${bytes.length} bytes are no long file`);
+      assert.ok(bytes.length > MAX_BYTES, `${bytes.length} bytes are no long file`);
       const file = stored(bytes);
       const sound = await readSound(file);
       assert.ok(sound);
       assert.ok(sound.codec?.startsWith(codec), String(sound.codec));
       assert.ok(Math.abs((sound.durationSeconds ?? 0) - 170) < 1, `${sound.durationSeconds}`);
       assert.equal(sound.sampleRate, 48_000);
-      assert.ok(file.taken < MOST_BYTES, `${file.taken}`);
+      assert.ok(file.taken < MAX_BYTES, `${file.taken}`);
     });
   }
 });
@@ -85,7 +85,7 @@ test('no file, however it is made up, makes it read much or fail', { skip }, asy
       const file = stored(bytes);
       const sound = await readSound(file);
       assert.ok(sound === null || sound.mediaType.startsWith('audio/'));
-      assert.ok(file.taken <= 2 * MOST_BYTES + 1_000_000, `${name}: ${file.taken}`);
+      assert.ok(file.taken <= 2 * MAX_BYTES + 1_000_000, `${name}: ${file.taken}`);
     }
   }
 });

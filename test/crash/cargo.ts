@@ -45,7 +45,7 @@ interface Edition {
   id: string | null;
 }
 
-const MOST_CHUNK = 6000;
+const MAX_CHUNK = 6000;
 
 export class Cargo {
   readonly name: string;
@@ -168,7 +168,7 @@ export class Cargo {
     const outcomes = await Promise.allSettled(
       chosen.map(async ([from, to]) => {
         const start = this.#random.once(3) ? this.#random.int(from, to) : from;
-        const most = this.#random.once(10) ? to - start + 1 : MOST_CHUNK;
+        const most = this.#random.once(10) ? to - start + 1 : MAX_CHUNK;
         await this.#send(remote, start, Math.min(to, start + this.#random.int(1, most) - 1));
       }),
     );
@@ -196,7 +196,7 @@ export class Cargo {
   /** A range once more that the server has already, as after a lost answer. */
   async #repeat(remote: Remote): Promise<void> {
     const end = this.#random.int(0, this.now.size - 1);
-    const start = this.#random.int(Math.max(0, end - MOST_CHUNK), end);
+    const start = this.#random.int(Math.max(0, end - MAX_CHUNK), end);
     const bytes = content(start, end - start + 1, this.now.seed);
     // A replacement that may be complete by now is not asked for again: that would begin the next one.
     const status = await remote.send(this.name, start, bytes, { ...this.#sending, overwrite: false });

@@ -15,7 +15,7 @@ import { Child, Device } from './child.ts';
 /** Rounds in which the kill fell while requests waited for their answers; others are not counted. */
 const ROUNDS = 50;
 /** Rounds of any kind after which this test admits that it does not do what it says. */
-const MOST_ROUNDS = 4 * ROUNDS;
+const MAX_ROUNDS = 4 * ROUNDS;
 /** Directories that this happens to at the same time, to use both cores: a start is mostly work for one. */
 const LANES = 2;
 /** Declared sizes, which are also replaced, and undeclared ones. */
@@ -86,7 +86,7 @@ async function lane(t: TestContext, random: Random, tally: Tally): Promise<void>
   const cargos = DECLARED.map((declared, i) => new Cargo(`f${i}`, declared, random.fork()));
   for (let round = 0; tally.underLoad < ROUNDS; round += 1) {
     tally.rounds += 1;
-    assert.ok(tally.rounds <= MOST_ROUNDS, `only ${tally.underLoad} of ${MOST_ROUNDS} kills fell under load`);
+    assert.ok(tally.rounds <= MAX_ROUNDS, `only ${tally.underLoad} of ${MAX_ROUNDS} kills fell under load`);
     const child = startChild(t, dataDir, round);
     if (random.once(8)) {
       // Also in the middle of a start.

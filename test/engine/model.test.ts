@@ -14,7 +14,7 @@ import { type EngineUnderTest, startEngine } from '../support/product/engine.ts'
 import { type ChunkToSend, readBack, sendChunk } from '../support/wire/chunks.ts';
 
 const OWNER = 'device';
-const MOST_BYTES = 400;
+const MAX_BYTES = 400;
 const DAY_MS = 24 * 3600 * 1000;
 
 type Fault = 'none' | 'checksum' | 'crc' | 'bytes' | 'short' | 'long' | 'broken';
@@ -167,7 +167,7 @@ function chunkOf(name: string, send: Send): { chunk: ChunkToSend; bytes: Uint8Ar
 
 const send = fc.record({
   kind: fc.constant('send' as const),
-  start: fc.nat({ max: MOST_BYTES - 1 }),
+  start: fc.nat({ max: MAX_BYTES - 1 }),
   length: fc.integer({ min: 1, max: 120 }),
   fault: fc.oneof(
     { weight: 8, arbitrary: fc.constant('none' as const) },
@@ -175,7 +175,7 @@ const send = fc.record({
   ),
   declare: fc.oneof(
     { weight: 6, arbitrary: fc.constant(null) },
-    { weight: 1, arbitrary: fc.constantFrom(MOST_BYTES, MOST_BYTES + 120, 50) },
+    { weight: 1, arbitrary: fc.constantFrom(MAX_BYTES, MAX_BYTES + 120, 50) },
   ),
 });
 const plain = send.map((one) => ({ ...one, fault: 'none' as const, declare: null }));

@@ -43,7 +43,7 @@ const RESTARTS: Record<RestartReason, string> = {
 };
 
 /** A chunk is held in memory while it is sent, `--parallel` of them at once. */
-const LARGEST_CHUNK = 256 * 1024 * 1024;
+const MAX_CHUNK = 256 * 1024 * 1024;
 
 const HELP = `
 With --recursive the names of a folder's files begin with the folder's own name, as "cp -r" has it, and are listed before anything
@@ -90,7 +90,7 @@ export function addUpload(root: Command): void {
 
 function parseChunkSize(text: string): number {
   const bytes = parseSize(text);
-  if (bytes > LARGEST_CHUNK) throw new InvalidArgumentError(`At most ${formatSize(LARGEST_CHUNK)}.`);
+  if (bytes > MAX_CHUNK) throw new InvalidArgumentError(`At most ${formatSize(MAX_CHUNK)}.`);
   return bytes;
 }
 

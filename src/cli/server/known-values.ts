@@ -22,8 +22,8 @@ export type Asked =
 
 const TIMEOUT_MS = 2_000;
 /** Names of files that are looked at; more would not be read by anybody. */
-const MOST_FILES = 5_000;
-const MOST_DELIVERIES = 200;
+const MAX_FILES = 5_000;
+const MAX_DELIVERIES = 200;
 
 interface Question {
   client: LadingClient;
@@ -115,7 +115,7 @@ async function files({ client, current, owner, signal }: Question): Promise<stri
     const slash = filename.indexOf('/', current.length);
     names.add(slash < 0 ? filename : filename.slice(0, slash + 1));
     seen += 1;
-    if (seen >= MOST_FILES) break;
+    if (seen >= MAX_FILES) break;
   }
   return [...names];
 }
@@ -138,7 +138,7 @@ async function deliveries({ client, signal }: Question): Promise<string[]> {
   const found: string[] = [];
   for await (const { id } of client.deliveries.list({ state: 'failed', signal })) {
     found.push(id);
-    if (found.length >= MOST_DELIVERIES) break;
+    if (found.length >= MAX_DELIVERIES) break;
   }
   return found;
 }

@@ -12,7 +12,7 @@ import { readSmallFile } from '../../settings/small-file.ts';
 
 /** Not used so shortly before its end: the command needs some time, too. */
 const MARGIN_MS = 60_000;
-const MOST_TOKENS = 50;
+const MAX_TOKENS = 50;
 /** A lock that is older is of a command that was killed: no sign-in takes so long. */
 const STALE_LOCK_MS = 30_000;
 const LOOK_AGAIN_MS = 25;
@@ -105,7 +105,7 @@ async function change(path: string, edit: (kept: Kept) => void, now: () => numbe
   edit(kept);
   const valid = Object.entries(kept)
     .filter(([, { expires_at: end }]) => end > now())
-    .slice(-MOST_TOKENS);
+    .slice(-MAX_TOKENS);
   const next = `${path}.${process.pid}.new`;
   await rm(next, { force: true });
   const file = await open(next, 'wx', 0o600);

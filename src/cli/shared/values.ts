@@ -8,7 +8,7 @@ import { shown } from './terminal.ts';
 export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies readonly Role[];
 
 /** A hundred years. Without a bound the digits could be taken for infinity, which JSON writes as null: for ever. */
-const LONGEST_TIME_MS = 36_500 * 86_400_000;
+const MAX_TIME_MS = 36_500 * 86_400_000;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -46,7 +46,7 @@ export function parseDuration(text: string): number {
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? 's'];
   if (match === null || unit === undefined) throw new InvalidArgumentError('Write a time such as 90s, 15m, 1h or 2d.');
   const ms = Number(match[1]) * unit;
-  if (ms > LONGEST_TIME_MS) throw new InvalidArgumentError('A time is at most 36500 days.');
+  if (ms > MAX_TIME_MS) throw new InvalidArgumentError('A time is at most 36500 days.');
   return ms;
 }
 

@@ -57,15 +57,15 @@ export interface DownloadResult extends Version {
   received: number;
 }
 
-const LARGEST_PIECE = 32 * 1024 * 1024;
-const SMALLEST_PIECE = 1024 * 1024;
+const MAX_PIECE = 32 * 1024 * 1024;
+const MIN_PIECE = 1024 * 1024;
 const DEFAULT_PARALLEL = 4;
 /** Bytes that are collected before they are written. */
 const BATCH = 1024 * 1024;
 /** At most this much work is lost when the process is killed. */
 const SAVE_EVERY_MS = 1000;
 /** A file that is replaced again and again while it is read: at some point somebody should look at it. */
-const MOST_VERSIONS = 10;
+const MAX_VERSIONS = 10;
 
 /** Throws `LadingError`, `NetworkError` (after `retryForMs` without progress), `VerificationError`. */
 export async function downloadTo(
@@ -85,7 +85,7 @@ export async function downloadTo(
       try {
         return await new VersionDownload(client, name, sink, version, options).run();
       } catch (error) {
-        if (!isReplaced(error) || versions >= MOST_VERSIONS) throw error;
+        if (!isReplaced(error) || versions >= MAX_VERSIONS) throw error;
         options.onRestart?.();
       }
     }
@@ -165,7 +165,7 @@ class VersionDownload {
   async #work(): Promise<void> {
     const { size } = this.#version;
     const share = Math.ceil(size / (this.#options.parallel ?? DEFAULT_PARALLEL));
-    const most = Math.max(1, this.#options.chunkSize ?? Math.min(LARGEST_PIECE, Math.max(SMALLEST_PIECE, share)));
+    const most = Math.max(1, this.#options.chunkSize ?? Math.min(MAX_PIECE, Math.max(MIN_PIECE, share)));
     try {
       for (;;) {
         this.#stop.signal.throwIfAborted();

@@ -16,7 +16,7 @@ const SILENCE_MS = 60_000;
 /** Between questions whether such a file was sealed. */
 const ASK_EVERY_MS = 1000;
 /** The longest that a timer can wait. */
-const LONGEST_MS = 2 ** 31 - 1;
+const MAX_MS = 2 ** 31 - 1;
 
 export async function* follow(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
   const patience = new Patience(options, options.signal, options.onRetry);
@@ -130,7 +130,7 @@ class Follower {
   async #waitForMore(id: string): Promise<void> {
     const { owner, signal, retryForMs = 3_600_000 } = this.#options;
     const left = retryForMs - (performance.now() - this.#lastByteAt);
-    const enough = AbortSignal.timeout(Math.min(LONGEST_MS, Math.max(0, Math.ceil(left))));
+    const enough = AbortSignal.timeout(Math.min(MAX_MS, Math.max(0, Math.ceil(left))));
     const either = signal ? AbortSignal.any([signal, enough]) : enough;
     try {
       for await (const known of this.#client.watch(this.#name, { owner, signal: either })) {

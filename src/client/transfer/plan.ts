@@ -54,7 +54,7 @@ export class Plan {
 }
 
 /** The smallest piece that a bad link is asked to carry: the price of a request is still small beside it. */
-export const SMALLEST_PIECE = 16 * 1024;
+export const MIN_PIECE = 16 * 1024;
 
 /** Successes in a row after which pieces grow again. */
 const GROW_AFTER = 8;
@@ -83,7 +83,7 @@ export class Stride {
 
   failed(): void {
     this.#successes = 0;
-    this.#bytes = Math.max(Math.min(SMALLEST_PIECE, this.#most), Math.floor(this.#bytes / 2));
+    this.#bytes = Math.max(Math.min(MIN_PIECE, this.#most), Math.floor(this.#bytes / 2));
   }
 
   /** A piece of this many bytes is refused for its size: none may be as large again. False when it cannot be smaller. */

@@ -13,9 +13,9 @@ import type { RestartReason, UploadCalls, UploadOptions, UploadResult, UploadSou
 const DEFAULT_CHUNK = 8 * 1024 * 1024;
 const DEFAULT_PARALLEL = 4;
 /** Checksum failures in a row before the memory or the link is taken for broken. */
-const MOST_CORRUPTIONS = 3;
+const MAX_CORRUPTIONS = 3;
 /** Somebody who removes the upload again and again does not want it. */
-const MOST_RESTARTS = 3;
+const MAX_RESTARTS = 3;
 /** The server reads the whole file before it answers the last chunk of one with a digest. */
 const DIGEST_IDLE_MS = 15 * 60_000;
 
@@ -212,7 +212,7 @@ export class UploadRun {
       case 'checksum_mismatch':
       case 'length_mismatch':
         this.#corruptions += 1;
-        if (this.#corruptions > MOST_CORRUPTIONS) throw error;
+        if (this.#corruptions > MAX_CORRUPTIONS) throw error;
         return;
       case 'digest_mismatch':
         // The bytes of an earlier run were of another version of this file. Once may be chance, twice is not.
@@ -220,7 +220,7 @@ export class UploadRun {
         return this.#restart('other-version');
       case 'not_found':
         // Removed while this chunk was on its way. Had it come a moment later, it would simply have begun a new upload.
-        if (this.#restarts >= MOST_RESTARTS) throw error;
+        if (this.#restarts >= MAX_RESTARTS) throw error;
         return this.#restart('removed');
       case 'file_complete':
       case 'size_conflict':

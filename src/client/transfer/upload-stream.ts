@@ -35,7 +35,7 @@ export interface UploadStreamOptions extends RetryOptions {
 
 const DEFAULT_CHUNK = 8 * 1024 * 1024;
 const DEFAULT_PARALLEL = 4;
-const MOST_CORRUPTIONS = 3;
+const MAX_CORRUPTIONS = 3;
 const CANCEL_MS = 5_000;
 /** The server reads the whole file before it answers the last chunk of one with a digest. */
 const DIGEST_IDLE_MS = 15 * 60_000;
@@ -187,7 +187,7 @@ class StreamUpload {
           this.#largest = Math.min(this.#largest, Math.ceil(chunk.data.length / 2));
         } else if (error instanceof LadingError && /^(checksum|length)_mismatch$/.test(error.code)) {
           corruptions += 1;
-          if (corruptions > MOST_CORRUPTIONS) throw error;
+          if (corruptions > MAX_CORRUPTIONS) throw error;
         } else if (!(error instanceof LadingError && error.code === 'file_complete' && (await this.#isOurs(more)))) {
           if (!isTransient(error)) throw error;
           await this.#patience.wait(error);

@@ -6,7 +6,7 @@ import { size, words } from '../format.ts';
 import { type SignedIn, serverAddress } from '../session.ts';
 
 /** Shown from memory up to so many bytes. */
-const MOST_BYTES = 32 * 1024 ** 2;
+const MAX_BYTES = 32 * 1024 ** 2;
 /** Of a text the beginning. */
 const TEXT_BYTES = 64 * 1024;
 const PEAKS = 400;
@@ -37,8 +37,8 @@ function useBlob({ who, file }: Shown, type: string): { blob: Blob | null; why: 
     const stop = new AbortController();
     setBlob(null);
     setWhy(null);
-    if ((total ?? 0) > MOST_BYTES) {
-      setWhy(`It is larger than ${size(MOST_BYTES)}, too large to be shown here.`);
+    if ((total ?? 0) > MAX_BYTES) {
+      setWhy(`It is larger than ${size(MAX_BYTES)}, too large to be shown here.`);
       return;
     }
     const load = async () => {

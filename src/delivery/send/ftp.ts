@@ -12,7 +12,7 @@ import { type FtpAccess, type FtpSession, withFtp } from './ftp-session.ts';
 
 const READ_BYTES = 256 * 1024;
 /** Temporary files of one delivery on a server that neither removes nor replaces them. */
-const MOST_LEFT = 3;
+const MAX_LEFT = 3;
 /** Between the beginning and the end of the data connection of an empty file, from try to try. */
 const EMPTY_PAUSES_MS = [100, 1_000, 5_000];
 
@@ -112,8 +112,7 @@ async function sendUnderSome(
       return name;
     } catch (error) {
       if (session.client.closed || !isRefusedName(error)) throw error;
-      if (used.length >= MOST_LEFT)
-        throw new Error(`the server neither removes nor replaces ${name}`, { cause: error });
+      if (used.length >= MAX_LEFT) throw new Error(`the server neither removes nor replaces ${name}`, { cause: error });
     }
   }
   // Another name for each try: a session of the server that is still there from the last one may go on writing.

@@ -2,9 +2,9 @@
 import * as path from 'node:path';
 
 /** Most bytes of a name on the file systems that FTP servers stand on. */
-const MOST_BYTES = 255;
+const MAX_BYTES = 255;
 /** Names tried for a file whose own is taken. */
-const MOST_NAMES = 10_000;
+const MAX_NAMES = 10_000;
 
 export const DEFAULT_PATTERN = '{date}_{time}_{client_id}_{name}';
 const WORD = /\{(date|time|client_id|name|id)\}/g;
@@ -41,7 +41,7 @@ export function* namesFor(name: string): Generator<string> {
   yield name;
   const extension = extensionOf(name);
   const stem = name.slice(0, name.length - extension.length);
-  for (let count = 2; count <= MOST_NAMES; count += 1) yield fitting(stem, `_${count}${extension}`);
+  for (let count = 2; count <= MAX_NAMES; count += 1) yield fitting(stem, `_${count}${extension}`);
 }
 
 /** The name with the id of its file in it: one that no other file has. */
@@ -56,7 +56,7 @@ function harmless(name: string): string {
 }
 
 function shortened(name: string): string {
-  if (Buffer.byteLength(name) <= MOST_BYTES) return name;
+  if (Buffer.byteLength(name) <= MAX_BYTES) return name;
   const extension = extensionOf(name);
   return fitting(name.slice(0, name.length - extension.length), extension);
 }
@@ -69,6 +69,6 @@ function extensionOf(name: string): string {
 /** As much of the stem as fits in front of the end. */
 function fitting(stem: string, end: string): string {
   let kept = stem;
-  while (Buffer.byteLength(kept) + Buffer.byteLength(end) > MOST_BYTES) kept = [...kept].slice(0, -1).join('');
+  while (Buffer.byteLength(kept) + Buffer.byteLength(end) > MAX_BYTES) kept = [...kept].slice(0, -1).join('');
   return kept + end;
 }

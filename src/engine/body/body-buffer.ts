@@ -9,8 +9,8 @@ import { isCutShort } from './cut-short.ts';
 /** Pieces up to this size are copied together, so that a client that sends single bytes costs bytes and not objects. */
 const SMALL_PIECE_BYTES = 1024;
 /** What small pieces are copied into: as small as this for the first ones, and twice as large each time that it is full. */
-const LEAST_TAIL_BYTES = 64;
-const MOST_TAIL_BYTES = 4096;
+const MIN_TAIL_BYTES = 64;
+const MAX_TAIL_BYTES = 4096;
 
 export class BodyBuffer {
   /** Bytes that arrived, whether taken or not. */
@@ -88,7 +88,7 @@ export class BodyBuffer {
       return;
     }
     this.#closeTail();
-    const grown = tail ? Math.min(MOST_TAIL_BYTES, 2 * tail.length) : LEAST_TAIL_BYTES;
+    const grown = tail ? Math.min(MAX_TAIL_BYTES, 2 * tail.length) : MIN_TAIL_BYTES;
     // Not from node's pool: a few bytes would keep 8 KiB of it.
     this.#tail = Buffer.allocUnsafeSlow(Math.max(grown, piece.length));
     this.#tail.set(piece);

@@ -14,7 +14,7 @@ import { LadingError } from '../../errors.ts';
 export const SMALL_SEGMENT_BYTES = 64 * 1024;
 export const LARGE_SEGMENT_BYTES = 1024 * 1024;
 /** Less than this is not worth a job for a worker. Reached with 8,000 requests at 32 MiB. */
-const LEAST_HELD_BYTES = 1024;
+const MIN_HELD_BYTES = 1024;
 
 interface Waiter {
   resolve(buffer: ArrayBuffer): void;
@@ -114,7 +114,7 @@ export class BufferPool {
   /** Bytes that one request may hold outside of segments: less when many are connected. */
   holdLimit(): number {
     const share = Math.floor(this.#heldBytes / Math.max(1, this.#receivers));
-    return Math.min(SMALL_SEGMENT_BYTES, Math.max(LEAST_HELD_BYTES, share));
+    return Math.min(SMALL_SEGMENT_BYTES, Math.max(MIN_HELD_BYTES, share));
   }
 
   enter(): void {

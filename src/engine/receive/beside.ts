@@ -4,15 +4,15 @@ import { cutText, MAX_NAME_BYTES } from '../../protocol/names.ts';
 import type { Uploads } from '../uploads/upload-table.ts';
 
 /** Names tried while others take them at the same moment. */
-const MOST_TRIES = 1_000;
+const MAX_TRIES = 1_000;
 /** What is longer behind the last dot is part of the stem. */
-const MOST_EXTENSION_BYTES = 32;
+const MAX_EXTENSION_BYTES = 32;
 
 /** The name with a number; what is too long loses the end of its stem. Null where nothing of the stem would be left. */
 export function numbered(name: string, count: number): string | null {
   const slash = name.lastIndexOf('/') + 1;
   const dot = name.lastIndexOf('.');
-  const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MOST_EXTENSION_BYTES ? dot : name.length;
+  const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MAX_EXTENSION_BYTES ? dot : name.length;
   const end = ` (${count})${name.slice(at)}`;
   const kept = cutText(name.slice(0, at), MAX_NAME_BYTES - Buffer.byteLength(end));
   // Of a folder nothing is cut, or the file would move into another one.
@@ -49,7 +49,7 @@ export async function* namesBeside(
     if (await isFree(middle)) free = middle;
     else taken = middle;
   }
-  for (let count = free; count < free + MOST_TRIES; count += 1) {
+  for (let count = free; count < free + MAX_TRIES; count += 1) {
     const candidate = numbered(base, count);
     if (candidate === null) return;
     yield candidate;

@@ -21,7 +21,7 @@ import { ActiveRequest, type Join, type Proof, type ResourceAddress, type Resour
 
 /** Bytes read of a part in one go. */
 const READ_BYTES = MIB / 2;
-const MOST_PARTS = 1_000;
+const MAX_PARTS = 1_000;
 /** Whoever asks for a join waits so long for it; it then goes on by itself. */
 const PATIENCE_MS = 10_000;
 
@@ -62,8 +62,8 @@ export class Concatenation {
     { parts }: Join,
     find: (address: ResourceAddress) => Promise<ResourceState>,
   ): Promise<FileDocument[]> {
-    if (parts.length === 0 || parts.length > MOST_PARTS)
-      throw new LadingError('invalid_request', `A file is made of 1 to ${MOST_PARTS} partial uploads.`);
+    if (parts.length === 0 || parts.length > MAX_PARTS)
+      throw new LadingError('invalid_request', `A file is made of 1 to ${MAX_PARTS} partial uploads.`);
     return await Promise.all(
       parts.map(async (address) => {
         const state = await find(address).catch(() => null);

@@ -35,7 +35,7 @@ import {
 
 const ALL = { start: 0, end: MAX_OFFSET };
 /** Unfinished uploads that wait for one name. */
-const MOST_WAITING = 8;
+const MAX_WAITING = 8;
 
 export class ResumableUploads {
   readonly #deps: ReceiveDeps;
@@ -142,7 +142,7 @@ export class ResumableUploads {
       await this.#makeRoom(waiting);
       const entered = await uploads.enterAside(owner, name);
       // Others may have begun meanwhile.
-      if (uploads.asides(owner, name).indexOf(entered.upload) < MOST_WAITING) return entered;
+      if (uploads.asides(owner, name).indexOf(entered.upload) < MAX_WAITING) return entered;
       await uploads.leave(entered.upload);
       throw underWay();
     }
@@ -156,7 +156,7 @@ export class ResumableUploads {
    * @throws LadingError `already_exists`
    */
   async #makeRoom(waiting: OpenUpload[]): Promise<void> {
-    if (waiting.length < MOST_WAITING) return;
+    if (waiting.length < MAX_WAITING) return;
     const lost = waiting.find((upload) => !upload.acknowledged && this.#deps.isIdle(upload));
     if (!lost) throw underWay();
     await this.#cancel(lost);

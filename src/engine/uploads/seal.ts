@@ -23,7 +23,7 @@ import type { OpenUpload } from './upload.ts';
 import type { Uploads } from './upload-table.ts';
 
 /** By so much at most a replacement is complete later than it is. */
-const MOST_SHIFT_MS = 60_000;
+const MAX_SHIFT_MS = 60_000;
 
 type Times = Pick<FileDocument, 'completedAt' | 'sealedAt' | 'modifiedAt'>;
 
@@ -202,7 +202,7 @@ export class Sealer {
     const replaced = replaces === null ? null : await catalog.get(replaces);
     const before = continues ?? (replaced?.completedAt ? replaced : replaced?.continues);
     const date = before?.completedAt ?? 0;
-    const completedAt = date - now > MOST_SHIFT_MS ? now : Math.max(now, (Math.floor(date / 1000) + 1) * 1000);
+    const completedAt = date - now > MAX_SHIFT_MS ? now : Math.max(now, (Math.floor(date / 1000) + 1) * 1000);
     const lastModified = continues ? (document.modifiedAt ?? date) : replaced && (replaced.modifiedAt ?? date);
     const next = upload.coveredSoFar
       ? modified.next({ ...document, replaces }, lastModified, upload.lastCommitAt)

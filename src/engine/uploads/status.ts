@@ -10,7 +10,7 @@ import { expiryOf, type Lifetime } from './parking.ts';
 import type { OpenUpload } from './upload.ts';
 
 /** At most so many gaps are listed, in a status object and in a refusal alike. */
-export const MOST_GAPS = MAX_MISSING;
+export const MAX_GAPS = MAX_MISSING;
 /** The reply to a chunk lists fewer: it comes with every chunk, and who wants to know more asks (PROTOCOL §3). */
 export const REPLY_GAPS = 16;
 
@@ -83,7 +83,7 @@ function damagedStatus(whole: FileStatus, there: number): FileStatus {
 }
 
 /** @param most gaps are listed */
-export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MOST_GAPS): FileStatus {
+export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MAX_GAPS): FileStatus {
   if (upload.sealed) return sealedStatus(upload.document);
   const { document, stored } = upload;
   const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);

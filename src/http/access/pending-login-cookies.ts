@@ -12,7 +12,7 @@ import { wantsSecureCookies } from '../request/csrf.ts';
 const COOKIE = 'outside_sign_in_';
 const COOKIE_PATH = '/v1/auth';
 /** Whoever begins more gives up the oldest: all of them are sent along, and servers take 16 KiB of fields. */
-const MOST_BEGUN = 4;
+const MAX_BEGUN = 4;
 
 /** Has the browser keep a departure, and forget the oldest when they are too many. */
 export function keepDeparture(
@@ -26,7 +26,7 @@ export function keepDeparture(
     .map(([cookie, text]) => ({ cookie, until: departures.untilOf(text ?? '') }))
     .sort((a, b) => b.until - a.until);
   begun.forEach(({ cookie, until }, n) => {
-    if (n >= MOST_BEGUN - 1 || until === 0) setCookie(request, reply, cookie, '', 0);
+    if (n >= MAX_BEGUN - 1 || until === 0) setCookie(request, reply, cookie, '', 0);
   });
   setCookie(request, reply, cookieNameOf(state), sealed, DEPARTURE_SECONDS);
 }

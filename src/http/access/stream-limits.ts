@@ -5,7 +5,7 @@ import type { Principal } from '../../records/principal.ts';
 
 const MOST = 4096;
 /** Of one principal, so that nobody leaves nothing for others. */
-const MOST_EACH = 64;
+const MAX_EACH = 64;
 
 export class StreamLimits {
   #open = 0;
@@ -20,7 +20,7 @@ export class StreamLimits {
   enter({ tenant, id }: Pick<Principal, 'tenant' | 'id'>): () => void {
     const key = `${tenant}/${id}`;
     const theirs = this.#each.get(key) ?? 0;
-    if (theirs >= MOST_EACH) throw tooMany('You have too many streams of events open');
+    if (theirs >= MAX_EACH) throw tooMany('You have too many streams of events open');
     if (this.#open >= MOST) throw tooMany('Too many streams of events are open');
     this.#open += 1;
     this.#each.set(key, theirs + 1);

@@ -11,7 +11,7 @@ import {
   AudioListQuery,
   AudioUploadQuery,
   BareError,
-  MOST_DESCRIPTION,
+  MAX_DESCRIPTION,
   WavStored,
   WavUploadQuery,
 } from '../../protocol/schemas/audio.ts';
@@ -216,8 +216,8 @@ function notThat(what: string): LadingError {
 }
 
 function checkDescription(description: string | undefined): void {
-  if (description === undefined || description.length <= MOST_DESCRIPTION) return;
-  throw new LadingError('invalid_request', `file_description may have ${MOST_DESCRIPTION} characters at most.`);
+  if (description === undefined || description.length <= MAX_DESCRIPTION) return;
+  throw new LadingError('invalid_request', `file_description may have ${MAX_DESCRIPTION} characters at most.`);
 }
 
 function audioFile({ file, document }: AudioEntry, user: string): AudioFile {

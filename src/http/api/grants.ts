@@ -20,7 +20,7 @@ type FileTarget = Extract<GrantTarget, { kind: 'file' }>;
 
 const tags = ['Sharing'];
 /** In UTF-16 units; the names that begin with it may be longer by little. */
-const MOST_PREFIX = 1024;
+const MAX_PREFIX = 1024;
 
 export function grantRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (json) => createRoute(json, deps));
@@ -88,8 +88,8 @@ async function targetOf(deps: RouteDeps, owner: string, { filename, prefix }: Ne
     return { kind: 'file', name, fileId };
   }
   const name = prefix ?? '';
-  if (name === '' || name.length > MOST_PREFIX || /[\p{Control}\p{Surrogate}]/u.test(name)) {
-    throw new LadingError('invalid_name', `A prefix is 1 to ${MOST_PREFIX} characters, as names have them.`);
+  if (name === '' || name.length > MAX_PREFIX || /[\p{Control}\p{Surrogate}]/u.test(name)) {
+    throw new LadingError('invalid_name', `A prefix is 1 to ${MAX_PREFIX} characters, as names have them.`);
   }
   return { kind: 'prefix', name };
 }

@@ -19,7 +19,7 @@ const SINGLE: ReadonlySet<string> = new Set([
   'if-range',
   'expect',
 ]);
-const LONGEST_SINGLE = Math.max(...[...SINGLE].map((name) => name.length));
+const MAX_SINGLE = Math.max(...[...SINGLE].map((name) => name.length));
 
 /**
  * Refuses a request that is not HTTP/1.0, HTTP/1.1 or HTTP/2, that says something twice that it may say once, or that does not say for
@@ -64,7 +64,7 @@ function twice(rawHeaders: readonly string[]): string | null {
   const seen = new Set<string>();
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const given = rawHeaders[i] ?? '';
-    if (given.length > LONGEST_SINGLE) continue;
+    if (given.length > MAX_SINGLE) continue;
     const name = given.toLowerCase();
     if (!SINGLE.has(name)) continue;
     if (seen.has(name)) return `The field ${name} occurs twice.`;

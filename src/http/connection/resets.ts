@@ -7,7 +7,7 @@ import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 
 /** So many at once, and so many a second for long. Whoever jumps about in a film gives up a few a second. */
 const MOST = 500;
-const MOST_A_SECOND = 20;
+const MAX_A_SECOND = 20;
 
 /** @param now monotonic, in milliseconds */
 export function limitResets(server: Server, now: () => number, end: (session: Http2Session) => void): void {
@@ -19,7 +19,7 @@ export function limitResets(server: Server, now: () => number, end: (session: Ht
         if (stream.rstCode === constants.NGHTTP2_NO_ERROR) return;
         const since = now() - at;
         at += since;
-        left = Math.min(MOST, left + (since * MOST_A_SECOND) / 1000) - 1;
+        left = Math.min(MOST, left + (since * MAX_A_SECOND) / 1000) - 1;
         if (left < 0) end(session);
       });
     });

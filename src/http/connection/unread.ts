@@ -17,7 +17,7 @@ import { carrierOf } from './carrier.ts';
 /** Beyond the numbers below, whoever has taken nothing for so long is cut. */
 const STALE_MS = 5_000;
 /** So many of one address may be stalled until the idle time, and so many of all. */
-const MOST_EACH = 256;
+const MAX_EACH = 256;
 const MOST = 4096;
 
 export interface UnreadOptions {
@@ -149,13 +149,13 @@ export class UnreadAnswers {
 
 /** Those beyond the bounds, the longest stalled first. */
 function tooMany(stale: readonly Watched[]): Watched[] {
-  if (stale.length <= MOST_EACH) return [];
+  if (stale.length <= MAX_EACH) return [];
   const each = new Map<string, number>();
   const kept: Watched[] = [];
   const cut: Watched[] = [];
   for (const watched of stale.toSorted((a, b) => b.movedAt - a.movedAt)) {
     const theirs = watched.address === null ? 0 : (each.get(watched.address) ?? 0);
-    if (kept.length >= MOST || theirs >= MOST_EACH) cut.push(watched);
+    if (kept.length >= MOST || theirs >= MAX_EACH) cut.push(watched);
     else {
       kept.push(watched);
       if (watched.address !== null) each.set(watched.address, theirs + 1);

@@ -5,7 +5,7 @@ import type { Events, Position, Told } from '../../events/events.ts';
 /** A comment now and then keeps proxies from closing a quiet stream, and finds out about clients that are gone. */
 const HEARTBEAT_MS = 15_000;
 /** Of one turn: others want to be served too. */
-const MOST_AT_ONCE = 256;
+const MAX_AT_ONCE = 256;
 
 /** Reads the events from a position on. It holds nothing that a slow client has not read: the events do, as long as they are kept. */
 export class EventStream extends Readable {
@@ -64,7 +64,7 @@ export class EventStream extends Readable {
       this.finish();
       return;
     }
-    for (let turns = 0; turns < MOST_AT_ONCE && !this.#full; turns += 1) {
+    for (let turns = 0; turns < MAX_AT_ONCE && !this.#full; turns += 1) {
       const told = this.#events.read(this.#position);
       if (this.#position.lost) {
         this.#position.lost = false;

@@ -16,7 +16,7 @@ export type Values = Record<string, Value>;
 /** Nothing was there before, or nothing is left. */
 export const NOTHING: Values = {};
 /** More than any change is long but one of very many words. */
-const MOST_DETAIL = 2048;
+const MAX_DETAIL = 2048;
 
 /** `role: client → admin; name: "old" → "new"` for what is different; null when nothing is. What is off is nothing beside what is not there. */
 export function changesOf(before: Values, after: Values): string | null {
@@ -26,7 +26,7 @@ export function changesOf(before: Values, after: Values): string | null {
     const same = shown(from) === shown(to) || [from, to].every((value) => value === undefined || value === false);
     return same ? [] : [`${name}: ${shown(from)} → ${shown(to)}`];
   });
-  return changes.length === 0 ? null : changes.join('; ').slice(0, MOST_DETAIL);
+  return changes.length === 0 ? null : changes.join('; ').slice(0, MAX_DETAIL);
 }
 
 /** Says it in the audit entry of the request, beside what that holds already. */

@@ -41,7 +41,7 @@ declare module 'fastify' {
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 429]);
 const NO_CHANGE: ReadonlySet<AuditAction> = new Set(['sign_in']);
 /** Longer than any name, its owner and their encoding is none that we know. */
-const MOST_TARGET = 3 * 1024;
+const MAX_TARGET = 3 * 1024;
 /** What replies call the id of what was made. */
 const IDS = ['client_id', 'token_id', 'user_id', 'tenant_id', 'id'] as const;
 
@@ -108,7 +108,7 @@ export function auditRefusal(audit: Audit, request: FastifyRequest, error: Ladin
   if (!isRefusal(error, opens)) return;
   const happening = happeningOf(request, action, request.audited?.principal ?? request.principal ?? null);
   const target = request.audited?.target ?? null;
-  const path = shownPath(request.raw.url).slice(0, MOST_TARGET);
+  const path = shownPath(request.raw.url).slice(0, MAX_TARGET);
   audit.note({
     ...happening,
     outcome: 'refused',
@@ -134,7 +134,7 @@ function happeningOf(
     // What a query asks for is not what it gets: the handler says it.
     tenant: audited?.tenant ?? principal?.tenant ?? null,
     address: request.ip,
-    target: audited?.target ?? named?.slice(0, MOST_TARGET) ?? null,
+    target: audited?.target ?? named?.slice(0, MAX_TARGET) ?? null,
     detail: audited?.detail ?? (owner === null ? null : `owner ${owner}`),
     requestId: request.id,
   };

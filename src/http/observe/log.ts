@@ -51,7 +51,7 @@ export function shownPath(url: string | undefined): string {
 }
 
 /** Longer than any name; what else a path may be is not worth a longer line. */
-const MOST_PATH = 4096;
+const MAX_PATH = 4096;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -118,7 +118,7 @@ export class RequestLog extends LogController {
       {
         request_id: request.id,
         method: request.method,
-        path: shownPath(request.raw.url).slice(0, MOST_PATH),
+        path: shownPath(request.raw.url).slice(0, MAX_PATH),
         status,
         ...(request.refusalCode === null ? {} : { code: request.refusalCode }),
         ms: Math.round(reply.elapsedTime * 10) / 10,

@@ -8,7 +8,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { checkGrant, DEFAULT_TENANT, type TokenOwner } from '../../identity/rights/policy.ts';
 import { principalOf } from '../../identity/subjects/principals.ts';
-import { LONGEST_SECONDS, wholeNumber } from '../../protocol/bounds.ts';
+import { MAX_SECONDS, wholeNumber } from '../../protocol/bounds.ts';
 import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
 import { checkLabel, DEFAULT_LABEL, READ_AND_WRITE } from '../access/token-owners.ts';
 import { formBodies } from '../body/form.ts';
@@ -20,7 +20,7 @@ import { ownersOf, PATH, page, refusalPage, signInForm, tokensPage } from './tok
 
 const COOKIE = 'token_dashboard';
 const SESSION_MS = 8 * 3600 * 1000;
-const MOST_SESSIONS = 100;
+const MAX_SESSIONS = 100;
 /** In the query of the page that follows the right password. */
 const BEGUN = 'begun';
 const COOKIE_LOST =
@@ -110,7 +110,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): voi
         const scopes = parseScopes(words);
         if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
         checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
-        const seconds = wholeNumber(form.get('life') || '0', 0, LONGEST_SECONDS.token);
+        const seconds = wholeNumber(form.get('life') || '0', 0, MAX_SECONDS.token);
         if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is valid.');
         const name = form.get('name')?.trim().slice(0, 200) || null;
         request.audited = { tenant: owner.tenant };
@@ -195,7 +195,7 @@ class Sessions {
     const cookie = randomBytes(32).toString('base64url');
     this.#ends.set(hashOf(cookie), this.#now() + SESSION_MS);
     // The oldest goes when there are too many.
-    for (const key of this.#ends.keys()) if (this.#ends.size > MOST_SESSIONS) this.#ends.delete(key);
+    for (const key of this.#ends.keys()) if (this.#ends.size > MAX_SESSIONS) this.#ends.delete(key);
     return cookie;
   }
 

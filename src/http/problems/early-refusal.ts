@@ -25,7 +25,7 @@ const KEEP_ALIVE_BYTES = 1024 ** 2;
 const DISCARD_BYTES = 128 * 1024 ** 2;
 /** A sender that pauses for so long has had time to read the answer. */
 const QUIET_MS = 5_000;
-const LONGEST_MS = 30_000;
+const MAX_MS = 30_000;
 
 /** True when this message brings a body, which may not have arrived. */
 function hasBody({ headers }: IncomingMessage): boolean {
@@ -49,7 +49,7 @@ function discard(message: IncomingMessage, mostBytes: number, done: (whole: bool
     quiet.refresh();
     if (left < 0) finish();
   };
-  const longest = setTimeout(finish, LONGEST_MS).unref();
+  const longest = setTimeout(finish, MAX_MS).unref();
   const quiet = setTimeout(finish, QUIET_MS).unref();
   message.unpipe();
   message.on('data', take);

@@ -7,7 +7,7 @@ import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LadingError } from '../../errors.ts';
-import { LARGEST_COUNT, wholeNumber } from '../../protocol/bounds.ts';
+import { MAX_COUNT, wholeNumber } from '../../protocol/bounds.ts';
 import { unknownKeys, unknownNames } from '../body/unknown-keys.ts';
 
 type Query = Record<string, unknown>;
@@ -78,7 +78,7 @@ interface Property {
 function checkOf(name: string, property: Property): Check {
   const wrong = (what: string): LadingError =>
     new LadingError('invalid_request', `The parameter ${name} must be ${what}.`);
-  const { minimum = 0, maximum = LARGEST_COUNT, enum: words } = property;
+  const { minimum = 0, maximum = MAX_COUNT, enum: words } = property;
   if (property.type === 'integer') {
     return (text) => {
       const number = wholeNumber(text, minimum, maximum);

@@ -10,7 +10,7 @@ import { SLICE_BYTES, sliced } from './slices.ts';
 
 /** Bytes that are not read yet. */
 const MOST = 64 * 1024 ** 2;
-const MOST_EACH = 16 * 1024 ** 2;
+const MAX_EACH = 16 * 1024 ** 2;
 
 export function limitLargeAnswers(app: FastifyInstance): void {
   let held = 0;
@@ -22,7 +22,7 @@ export function limitLargeAnswers(app: FastifyInstance): void {
     const key = keyOf(request);
     const theirs = each.get(key) ?? 0;
     // Somebody who holds nothing yet gets an answer of any size.
-    if (theirs > 0 && (theirs + bytes.length > MOST_EACH || held + bytes.length > MOST)) {
+    if (theirs > 0 && (theirs + bytes.length > MAX_EACH || held + bytes.length > MOST)) {
       return next(
         new LadingError('overloaded', 'Too many answers to you have not been read; read them first.', {
           retry_after: 5,

@@ -34,7 +34,7 @@ type Name = (typeof NAMES)[number];
 /** Where a browser is led back to without being signed in, the reason stands in the query of the page. */
 const REASON = 'sign_in_error';
 /** Percent-encoded; browsers keep 4 KiB a cookie. */
-const MOST_RETURN = 1000;
+const MAX_RETURN = 1000;
 
 /** Who said no at the provider. */
 class CancelledError extends LadingError {}
@@ -241,9 +241,9 @@ function localPath(path: string, { prefix }: Site): string {
   const url = path.startsWith('/') && URL.canParse(path, base) ? new URL(path, base) : null;
   // Browsers take what begins with two slashes for another host.
   const local = url?.origin === base && !url.pathname.startsWith('//') ? `${url.pathname}${url.search}${url.hash}` : '';
-  if (local !== '' && local.length <= MOST_RETURN) return local.startsWith(`${prefix}/`) ? local : `${prefix}${local}`;
+  if (local !== '' && local.length <= MAX_RETURN) return local.startsWith(`${prefix}/`) ? local : `${prefix}${local}`;
   throw new LadingError(
     'invalid_request',
-    `return_to must be a path of this server, like /docs, of ${MOST_RETURN} characters at most.`,
+    `return_to must be a path of this server, like /docs, of ${MAX_RETURN} characters at most.`,
   );
 }

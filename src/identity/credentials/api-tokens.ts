@@ -7,7 +7,7 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
-import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
+import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { ApiTokenDocument, TokenDays } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
@@ -15,7 +15,7 @@ import { DocumentCache } from '../state/document-cache.ts';
 
 const PREFIX = 'lat_';
 /** Live ones of one owner, and revoked ones that are still listed. */
-const MOST_EACH = 100;
+const MAX_EACH = 100;
 /** For so long a revoked token is listed on request. */
 const REVOKED_MS = 30 * 24 * 3600 * 1000;
 const TOKEN = /^lat_([0-9a-f]{16})_[\w-]{43}$/;
@@ -65,8 +65,8 @@ export class ApiTokens {
    * @throws LadingError `quota_exceeded` when the owner has as many as there may be; `validation_failed` for a life out of bounds; `unauthorized` when all were revoked meanwhile
    */
   async create({ owner, name, label, scopes, words, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
-    if (this.#countOf(owner) >= MOST_EACH) {
-      throw new LadingError('quota_exceeded', `There are ${MOST_EACH} API tokens of this owner; revoke one first.`);
+    if (this.#countOf(owner) >= MAX_EACH) {
+      throw new LadingError('quota_exceeded', `There are ${MAX_EACH} API tokens of this owner; revoke one first.`);
     }
     const id = randomBytes(8).toString('hex');
     const token = makeToken(id);
@@ -82,7 +82,7 @@ export class ApiTokens {
       ...(words === undefined ? {} : { words: [...words] }),
       hash: hashOf(token),
       createdAt: this.#clock.dateOf(moment),
-      expiresAt: endOf(moment, lifeMs, LONGEST_SECONDS.token),
+      expiresAt: endOf(moment, lifeMs, MAX_SECONDS.token),
       lastUsed: null,
       uses: 0,
     };
@@ -169,7 +169,7 @@ export class ApiTokens {
     const revoked = this.#of({ id, kind }).filter(({ revokedAt }) => revokedAt !== undefined);
     // Of those of one moment the one that was made last is the youngest.
     revoked.reverse().sort((a, b) => (b.revokedAt ?? 0) - (a.revokedAt ?? 0));
-    for (const old of revoked.slice(MOST_EACH)) await this.forget(old.id);
+    for (const old of revoked.slice(MAX_EACH)) await this.forget(old.id);
   }
 
   #of(owner: Subject): ApiTokenDocument[] {

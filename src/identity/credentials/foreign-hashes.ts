@@ -8,20 +8,20 @@ import { promisify } from 'node:util';
 const PBKDF2 = /^pbkdf2:(sha1|sha256|sha512):(\d{1,8})\$([^$]{1,128})\$((?:[0-9a-f]{2}){16,128})$/;
 const SCRYPT = /^scrypt:(\d{1,7}):(\d{1,3}):(\d{1,3})\$([^$]{1,128})\$((?:[0-9a-f]{2}){16,128})$/;
 /** More would keep a thread for seconds. */
-const MOST_ITERATIONS = 10_000_000;
+const MAX_ITERATIONS = 10_000_000;
 /** In bytes; werkzeug's own parameters take 32 MiB. */
-const MOST_MEMORY = 256 * 1024 ** 2;
+const MAX_MEMORY = 256 * 1024 ** 2;
 
 /** True for a hash that `verifyForeign` can check. */
 export function isForeignHash(encoded: string): boolean {
   const [, , iterations] = PBKDF2.exec(encoded) ?? [];
-  if (iterations !== undefined) return Number(iterations) >= 1 && Number(iterations) <= MOST_ITERATIONS;
+  if (iterations !== undefined) return Number(iterations) >= 1 && Number(iterations) <= MAX_ITERATIONS;
   const [, n, r, p] = SCRYPT.exec(encoded) ?? [];
   if (n === undefined) return false;
   const cost = Number(n);
   const memory = 128 * cost * Number(r);
   return (
-    cost > 1 && Number.isInteger(Math.log2(cost)) && Number(r) > 0 && Number(p) > 0 && memory * Number(p) <= MOST_MEMORY
+    cost > 1 && Number.isInteger(Math.log2(cost)) && Number(r) > 0 && Number(p) > 0 && memory * Number(p) <= MAX_MEMORY
   );
 }
 
@@ -36,7 +36,7 @@ export async function verifyForeign(secret: string, encoded: string): Promise<bo
   }
   const [, n, r, p, text = '', hash = ''] = SCRYPT.exec(encoded) ?? [];
   const expected = Buffer.from(hash, 'hex');
-  const options = { N: Number(n), r: Number(r), p: Number(p), maxmem: 2 * MOST_MEMORY };
+  const options = { N: Number(n), r: Number(r), p: Number(p), maxmem: 2 * MAX_MEMORY };
   const actual = await new Promise<Buffer>((done, fail) => {
     scrypt(secret, text, expected.length, options, (error, key) => (error ? fail(error) : done(key)));
   });

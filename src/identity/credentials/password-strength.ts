@@ -9,7 +9,7 @@ import type { ZxcvbnFactory, ZxcvbnResult } from '@zxcvbn-ts/core';
 /** Characters that are looked at: what is behind them only adds to the guesses, and the time grows with the length. */
 export const LOOKED_AT = 64;
 /** Letters that may stand for others, tried together. */
-const MOST_SUBSTITUTIONS = 16;
+const MAX_SUBSTITUTIONS = 16;
 
 export interface StrengthTask {
   password: string;
@@ -37,7 +37,7 @@ export function loadEstimator(): Estimator {
     graphs: common.adjacencyGraphs,
     translations: en.translations,
     maxLength: LOOKED_AT,
-    l33tMaxSubstitutions: MOST_SUBSTITUTIONS,
+    l33tMaxSubstitutions: MAX_SUBSTITUTIONS,
   } as ConstructorParameters<typeof ZxcvbnFactory>[0]);
   return ({ password, words }) => {
     const { guesses, feedback }: ZxcvbnResult = zxcvbn.check(password, words);

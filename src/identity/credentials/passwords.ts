@@ -11,15 +11,15 @@ import { LOOKED_AT, loadEstimator, type Strength, type StrengthTask } from './pa
 /** In characters, not in bytes. */
 export const PASSWORD_CHARACTERS = { least: 8, most: 128 } as const;
 /** What eight random characters take, by the estimator. */
-const LEAST_GUESSES = 1e8;
+const MIN_GUESSES = 1e8;
 /** Digits alone are dates and telephone numbers up to this length. */
 const FEW_DIGITS = 12;
 /** What dates and telephone numbers are written with. */
 const BETWEEN_DIGITS = /[\s()+./-]/g;
 /** No common password is longer, twice. */
-const MOST_REPEATED = 64;
+const MAX_REPEATED = 64;
 /** Characters that a password must have after runs of neighbours are counted as one. */
-const LEAST_UNRELATED = 5;
+const MIN_UNRELATED = 5;
 /** Each takes a tenth of a second at most, in the one thread. */
 const TURNS = new FairQueue({ atOnce: 1, waiting: 64, waitingEach: 32 });
 const IDLE_THREAD_MS = 60_000;
@@ -78,7 +78,7 @@ function formOf(given: string, known: Known): string | null {
 
 function reasonOf({ guesses, warning }: Strength, password: string): string | null {
   // Of what is longer than the estimator looks at, the rest counts too when it is no repetition.
-  if (guesses >= LEAST_GUESSES || (password.length > LOOKED_AT && !isSimple(plainOf(password.slice(LOOKED_AT)))))
+  if (guesses >= MIN_GUESSES || (password.length > LOOKED_AT && !isSimple(plainOf(password.slice(LOOKED_AT)))))
     return null;
   return `This password is easy to guess. ${warning === null ? '' : `${warning} `}${ADVICE}`;
 }
@@ -119,7 +119,7 @@ function squeezed(text: string): string {
 
 /** `abab` is `ab`; what repeats nothing is itself. */
 function unitOf(text: string): string {
-  return (text.length <= MOST_REPEATED ? /^(.+?)\1+$/su.exec(text)?.[1] : undefined) ?? text;
+  return (text.length <= MAX_REPEATED ? /^(.+?)\1+$/su.exec(text)?.[1] : undefined) ?? text;
 }
 
 /** Names and addresses as they may be written in a password, in small letters. */
@@ -142,7 +142,7 @@ function isPersonal(lower: string, known: Known): boolean {
   return [lower, lettersOf(lower, 'i'), lettersOf(lower, 'l')].some((written) => {
     const text = squeezed(written);
     const rest = words.reduce((left, word) => left.replaceAll(word, ''), text);
-    return rest.length < LEAST_UNRELATED && rest.length < text.length;
+    return rest.length < MIN_UNRELATED && rest.length < text.length;
   });
 }
 
@@ -181,7 +181,7 @@ function isSimple(lower: string): boolean {
   if (characters.length < PASSWORD_CHARACTERS.least) return true;
   const digits = lower.replaceAll(BETWEEN_DIGITS, '');
   if (/^\p{N}+$/u.test(digits) && digits.length < FEW_DIGITS) return true;
-  if (new Set(characters).size < LEAST_UNRELATED) return true;
+  if (new Set(characters).size < MIN_UNRELATED) return true;
   const unrelated = characters.filter((char, i) => i === 0 || !follows(characters[i - 1] ?? '', char));
-  return unrelated.length < LEAST_UNRELATED;
+  return unrelated.length < MIN_UNRELATED;
 }

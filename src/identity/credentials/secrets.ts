@@ -14,11 +14,11 @@ const PARALLEL = 1;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 /** Longer ones are wrong without being hashed. */
-const MOST_SECRET_CHARACTERS = 1024;
+const MAX_SECRET_CHARACTERS = 1024;
 /** 256 are about five seconds of waiting. */
 const LIMITS = { atOnce: 2, waiting: 256, waitingEach: 128 };
 /** Right secrets that are remembered. */
-const MOST_PROVEN = 10_000;
+const MAX_PROVEN = 10_000;
 const FAST = /^sha256\$([\w-]+)\$([\w-]+)$/;
 
 /** 256 random bits as 43 characters that survive any shell, URL and form. */
@@ -91,7 +91,7 @@ export class Secrets {
    * @throws LadingError `overloaded` when too many are waiting
    */
   async verify(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
-    if (secret.length > MOST_SECRET_CHARACTERS) return false;
+    if (secret.length > MAX_SECRET_CHARACTERS) return false;
     const [, salt, fast] = FAST.exec(encoded ?? '') ?? [];
     if (salt !== undefined && fast !== undefined) {
       const expected = Buffer.from(fast, 'base64url');
@@ -109,11 +109,11 @@ export class Secrets {
    * wait for no turn then.
    */
   async verifyOften(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
-    if (secret.length > MOST_SECRET_CHARACTERS) return false;
+    if (secret.length > MAX_SECRET_CHARACTERS) return false;
     const proof = createHmac('sha256', this.#provenKey).update(`${encoded} ${secret}`).digest('base64url');
     if (this.#proven.has(proof)) return true;
     if (!(await this.verify(secret, encoded, asker))) return false;
-    if (this.#proven.size >= MOST_PROVEN) this.#proven.clear();
+    if (this.#proven.size >= MAX_PROVEN) this.#proven.clear();
     this.#proven.add(proof);
     return true;
   }

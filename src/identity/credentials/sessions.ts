@@ -24,13 +24,13 @@ import { familyIdOf, hashOf, isHashOf, makeToken, vaultOf } from './refresh-toke
  * Of one subject; whoever begins more ends the one used longest ago. A device that signs in anew every half hour leaves no heap of
  * documents.
  */
-const MOST_EACH = 16;
+const MAX_EACH = 16;
 /** The same while access tokens that came of them may be in use: many programs may share one client. */
-const MOST_IN_USE = 1000;
+const MAX_IN_USE = 1000;
 /** For so long the token that was just used gives the same successor. */
 export const GRACE_MS = 30_000;
 /** In characters. */
-const MOST_AGENT = 200;
+const MAX_AGENT = 200;
 
 /** A refresh token that was just made; the only time that it is known. */
 export interface Renewable {
@@ -285,10 +285,10 @@ export class Sessions {
     const ids = this.#bySubject.get(key) ?? new Set();
     const [oldest = ''] = ids;
     const signIn = this.#kept.get(oldest);
-    if (ids.size <= MOST_EACH || !signIn) return;
+    if (ids.size <= MAX_EACH || !signIn) return;
     const lastUse = signIn.renewedAt ?? Math.max(signIn.createdAt, signIn.expiresAt - this.#lifeMs);
     const lastAccess = signIn.long ? signIn.expiresAt : lastUse + this.#accessMs;
-    if (lastAccess <= this.#clock.steady() || ids.size > MOST_IN_USE) await this.end(signIn.id);
+    if (lastAccess <= this.#clock.steady() || ids.size > MAX_IN_USE) await this.end(signIn.id);
   }
 
   #endOf(createdAt: number, now: number): number {
@@ -307,7 +307,7 @@ export class Sessions {
 
 /** What a program says of itself, as it can be shown. */
 function printable(agent: string): string {
-  return agent.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MOST_AGENT);
+  return agent.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MAX_AGENT);
 }
 
 function subjectKey({ kind, subject }: SessionDocument): string {

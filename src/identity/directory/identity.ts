@@ -30,7 +30,7 @@ import { principalOf } from '../subjects/principals.ts';
 import { Tenants } from '../subjects/tenants.ts';
 
 /** Who does not say how long access tokens are valid is not the server, and must not cut them short. */
-const LONGEST_ACCESS_SECONDS = 366 * 24 * 3600;
+const MAX_ACCESS_SECONDS = 366 * 24 * 3600;
 
 /** Where the documents are kept. */
 export interface IdentityStores {
@@ -87,7 +87,7 @@ export class Identity {
   static async open(stores: IdentityStores, clock: Clock, settings: IdentitySettings): Promise<Identity> {
     // One limit on the memory and threads of password hashes for all doors.
     const secrets = new Secrets();
-    return new Identity(clock, settings.accessSeconds ?? LONGEST_ACCESS_SECONDS, {
+    return new Identity(clock, settings.accessSeconds ?? MAX_ACCESS_SECONDS, {
       clients: await Clients.open(stores.clients, clock, secrets),
       people: await People.open(stores.people, clock, secrets),
       signIns: await Sessions.open(

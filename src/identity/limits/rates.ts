@@ -7,7 +7,7 @@ import { LadingError } from '../../errors.ts';
 
 export const WINDOW_SECONDS = 60;
 /** Buckets of each generation; a bucket that nobody asked for during two generations is forgotten, that is: full. */
-const MOST_KEPT = 10_000;
+const MAX_KEPT = 10_000;
 
 interface Bucket {
   /** Monotonic time, in milliseconds. */
@@ -75,7 +75,7 @@ export class Rates {
     const young = this.#young.get(key);
     if (young) return young;
     const bucket = this.#old.get(key) ?? { fullAt: Number.NEGATIVE_INFINITY };
-    if (this.#young.size >= MOST_KEPT) {
+    if (this.#young.size >= MAX_KEPT) {
       this.#old = this.#young;
       this.#young = new Map();
     }

@@ -21,12 +21,12 @@ const ADDRESS = { burst: 50, leakMs: 2_000 };
 /** After so many failures the wait begins with a second and doubles with each more; one is forgotten each minute. */
 const EVERYWHERE = { burst: 100, leakMs: 60_000, firstMs: 1_000, mostMs: 60_000 };
 /** Buckets kept of each sort; beyond that the one that failed longest ago is forgotten. */
-const MOST_KEPT = 10_000;
+const MAX_KEPT = 10_000;
 /** Pairs of an id and a network it signed in from; beyond that the one used longest ago is forgotten. */
-const MOST_KNOWN = 100_000;
+const MAX_KNOWN = 100_000;
 /** Checks of one id from one network that run or wait at one time. */
-const MOST_AT_ONCE = NEAR.burst;
-const MOST_WAITING = 64;
+const MAX_AT_ONCE = NEAR.burst;
+const MAX_WAITING = 64;
 
 /** What is known of a secret that is tried. */
 export interface Tried {
@@ -74,7 +74,7 @@ class Buckets {
     // Taken out and put back, so that the map's order is that of the last failure.
     this.#kept.delete(key);
     this.#kept.set(key, { level, at: now });
-    if (this.#kept.size > MOST_KEPT) {
+    if (this.#kept.size > MAX_KEPT) {
       const [oldest] = this.#kept.keys();
       if (oldest !== undefined) this.#kept.delete(oldest);
     }
@@ -127,8 +127,8 @@ export class Throttle {
     const key = nearKey(id, address);
     const line = this.#lines.get(key) ?? { running: 0, waiting: [] };
     this.#lines.set(key, line);
-    if (line.running >= MOST_AT_ONCE) {
-      if (line.waiting.length >= MOST_WAITING) {
+    if (line.running >= MAX_AT_ONCE) {
+      if (line.waiting.length >= MAX_WAITING) {
         throw new LadingError('overloaded', 'Too many sign-ins at one time; try again shortly.', { retry_after: 5 });
       }
       // The place is handed on, never free in between.
@@ -207,7 +207,7 @@ export class Throttle {
     this.#near.forget(key);
     this.#known.delete(key);
     this.#known.add(key);
-    if (this.#known.size > MOST_KNOWN) {
+    if (this.#known.size > MAX_KNOWN) {
       const [oldest] = this.#known;
       if (oldest !== undefined) this.#known.delete(oldest);
     }

@@ -8,16 +8,16 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
-import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
+import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
 import type { Maker, Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { ownerKey } from '../rights/policy.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 
 /** Of the files of one owner. */
-const MOST_GIVEN = 1000;
+const MAX_GIVEN = 1000;
 /** To one principal, so that many owners cannot make a list of it that nobody can read. */
-const MOST_RECEIVED = 10_000;
+const MAX_RECEIVED = 10_000;
 
 export interface GrantRequest {
   tenant: string;
@@ -61,9 +61,9 @@ export class Grants {
     const given = this.given(owner);
     if ([...given, ...making].some(isSame)) throw new LadingError('already_exists', 'There is this grant already.');
     const full =
-      given.length + making.filter((other) => other.owner === owner).length >= MOST_GIVEN ||
+      given.length + making.filter((other) => other.owner === owner).length >= MAX_GIVEN ||
       this.received(tenant, grantee.id).length + making.filter((other) => other.grantee.id === grantee.id).length >=
-        MOST_RECEIVED;
+        MAX_RECEIVED;
     if (full) throw new LadingError('quota_exceeded', 'There are too many grants; revoke one first.');
     this.#making.add(request);
     try {
@@ -76,7 +76,7 @@ export class Grants {
         grantee,
         maker,
         createdAt: this.#clock.dateOf(moment),
-        expiresAt: endOf(moment, lifeMs, LONGEST_SECONDS.grant),
+        expiresAt: endOf(moment, lifeMs, MAX_SECONDS.grant),
       };
       await this.#kept.put(document);
       this.#index(document);

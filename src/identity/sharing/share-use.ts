@@ -9,19 +9,19 @@
  * an interruption is one. What is forgiven is bounded: for each download as much as the file again, and something for probes.
  */
 
-import { LARGEST_COUNT } from '../../protocol/bounds.ts';
+import { MAX_COUNT } from '../../protocol/bounds.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
 
 /** Answers that break off have sent more than arrived: what lies in buffers, but no more than the file. */
-const MOST_IN_BUFFERS = 8 * 1024 * 1024;
+const MAX_IN_BUFFERS = 8 * 1024 * 1024;
 /** Of a very small file so many bytes of parts are forgiven all the same, for each download. */
 const PROBE_BYTES = 16 * 1024;
 /** What an answer costs at least. */
-const LEAST_COST = 512;
+const MIN_COST = 512;
 /** Networks whose parts are remembered, and runs of bytes of each; beyond that the one that came longest ago is forgotten. */
-const MOST_TAKERS = 16;
-const MOST_RUNS = 64;
+const MAX_TAKERS = 16;
+const MAX_RUNS = 64;
 
 /** The parts that went to one network and make no whole file yet. */
 export interface Taker {
@@ -94,7 +94,7 @@ export function settled(document: ShareDocument, sent: Sent): ShareUse {
     return { downloads: downloads + 1, held, promised, lost, takers: takers.filter(({ by }) => by !== wanted.by) };
   }
   const extents = kind === 'whole' ? [{ start: 0, end: document.size - 1 }] : wanted.extents;
-  const cost = bytes === 0 ? 0 : Math.max(bytes, LEAST_COST);
+  const cost = bytes === 0 ? 0 : Math.max(bytes, MIN_COST);
   const counted = counting(document, { ...wanted, extents }, bytes, all);
   if (counted.whole) {
     return {
@@ -118,22 +118,22 @@ export function recovered(document: ShareDocument): ShareUse {
   // In one step: a number that the disk damaged may be anything.
   const forgiven = left < 0 ? 0 : Math.min(held, size === 0 ? held : Math.floor(left / size));
   return {
-    downloads: Math.min(LARGEST_COUNT, downloads + held - forgiven),
+    downloads: Math.min(MAX_COUNT, downloads + held - forgiven),
     held: 0,
     promised: 0,
-    lost: Math.min(LARGEST_COUNT, lost + forgiven * size),
+    lost: Math.min(MAX_COUNT, lost + forgiven * size),
     takers,
   };
 }
 
 function allowanceLeft({ maxDownloads, size, lost, promised }: ShareDocument): number {
   if (maxDownloads === null) return Number.POSITIVE_INFINITY;
-  return maxDownloads * (size + Math.min(size, MOST_IN_BUFFERS) + PROBE_BYTES) - lost - promised;
+  return maxDownloads * (size + Math.min(size, MAX_IN_BUFFERS) + PROBE_BYTES) - lost - promised;
 }
 
 function costOf(extents: readonly Extent[]): number {
   return Math.max(
-    LEAST_COST,
+    MIN_COST,
     extents.reduce((sum, { start, end }) => sum + end - start + 1, 0),
   );
 }
@@ -160,7 +160,7 @@ function counting(
   const [run] = runs;
   if (runs.length === 1 && run?.[0] === 0 && run[1] === size - 1) return { whole: true, takers: others };
   if (runs.length === 0) return { whole: false, takers };
-  return { whole: false, takers: [...others, { by, runs: runs.slice(-MOST_RUNS) }].slice(-MOST_TAKERS) };
+  return { whole: false, takers: [...others, { by, runs: runs.slice(-MAX_RUNS) }].slice(-MAX_TAKERS) };
 }
 
 function merged(runs: [number, number][]): [number, number][] {

@@ -8,7 +8,7 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
-import { endOf, LONGEST_SECONDS } from '../../protocol/bounds.ts';
+import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import { networkOf } from '../../protocol/ip.ts';
 import type { Maker } from '../../records/principal.ts';
@@ -30,7 +30,7 @@ import {
 
 const TOKEN = /^lsh_([0-9a-f]{16})_[\w-]{43}$/;
 /** Links to the files of one owner that have not ended. */
-const MOST_EACH = 1000;
+const MAX_EACH = 1000;
 
 /** A link that was just made; the only time that its token is known. */
 export interface NewShare {
@@ -94,8 +94,8 @@ export class Shares {
   async create(request: ShareRequest): Promise<NewShare> {
     const { tenant, owner, file, maker, password, lifeMs, maxDownloads, asker } = request;
     const making = this.#making.get(owner) ?? 0;
-    if (this.list(owner).length + making >= MOST_EACH) {
-      throw new LadingError('quota_exceeded', `There are ${MOST_EACH} share links to these files; revoke one first.`);
+    if (this.list(owner).length + making >= MAX_EACH) {
+      throw new LadingError('quota_exceeded', `There are ${MAX_EACH} share links to these files; revoke one first.`);
     }
     this.#making.set(owner, making + 1);
     try {
@@ -113,7 +113,7 @@ export class Shares {
         hash: hashOf(token),
         passwordHash: password === null ? null : await this.#secrets.hash(password, asker),
         createdAt: this.#clock.dateOf(moment),
-        expiresAt: endOf(moment, lifeMs, LONGEST_SECONDS.share),
+        expiresAt: endOf(moment, lifeMs, MAX_SECONDS.share),
         lastUsed: null,
         maxDownloads,
         ...UNUSED,

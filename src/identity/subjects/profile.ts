@@ -3,10 +3,10 @@ import { LadingError } from '../../errors.ts';
 import { composedName, normalizeEmail } from './people.ts';
 
 /** In characters. */
-export const MOST_NAME = 100;
+export const MAX_NAME = 100;
 /** RFC 5321 §4.5.3.1: of the whole address, and of what stands before the @. */
-export const MOST_EMAIL = 254;
-const MOST_LOCAL = 64;
+export const MAX_EMAIL = 254;
+const MAX_LOCAL = 64;
 
 /** In characters, which one can write into a URL and read in a listing. */
 const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._@+-]{0,63}$/u;
@@ -39,7 +39,7 @@ export function checkEmail(email: string): string {
   const at = address.lastIndexOf('@');
   const local = address.slice(0, Math.max(at, 0));
   const labels = address.slice(at + 1).split('.');
-  const fits = address.length <= MOST_EMAIL && local.length <= MOST_LOCAL;
+  const fits = address.length <= MAX_EMAIL && local.length <= MAX_LOCAL;
   if (fits && LOCAL.test(local) && labels.length >= 2 && labels.every((label) => LABEL.test(label))) return address;
   throw new LadingError('validation_failed', 'The e-mail address is not valid; it should look like name@example.org.');
 }
@@ -52,9 +52,9 @@ export function checkEmail(email: string): string {
 export function checkPersonalName(name: string, field: 'name' | 'surname'): string {
   const text = composedName(name.trim());
   const { length } = [...text];
-  if (length >= 1 && length <= MOST_NAME && !INVISIBLE.test(text)) return text;
+  if (length >= 1 && length <= MAX_NAME && !INVISIBLE.test(text)) return text;
   throw new LadingError(
     'validation_failed',
-    `The ${field} must be 1 to ${MOST_NAME} characters without line breaks and other control characters.`,
+    `The ${field} must be 1 to ${MAX_NAME} characters without line breaks and other control characters.`,
   );
 }

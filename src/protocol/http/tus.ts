@@ -27,7 +27,7 @@ export const TUS_CHECKSUMS = Object.keys(CHECKSUMS);
 export const TUS_TYPE = 'application/offset+octet-stream';
 
 /** Pairs that one may give. */
-const MOST_PAIRS = 64;
+const MAX_PAIRS = 64;
 
 /**
  * A number of bytes, or null when the field is absent: "a non-negative integer".
@@ -68,7 +68,7 @@ export function parseMetadata(value: string | undefined): Map<string, Uint8Array
     if (key === '' || encoded.replace(/=+$/, '').length % 4 === 1) throw malformed('is not pairs of a key and Base64');
     // "All keys MUST be unique."
     if (pairs.has(key)) throw malformed('names a key twice');
-    if (pairs.size === MOST_PAIRS) throw malformed(`has more than ${MOST_PAIRS} pairs`);
+    if (pairs.size === MAX_PAIRS) throw malformed(`has more than ${MAX_PAIRS} pairs`);
     pairs.set(key, bytesOfBase64(encoded));
   }
   return pairs;

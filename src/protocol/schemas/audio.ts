@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox';
 import { Nullable, Text } from './parts.ts';
 
-export const MOST_DESCRIPTION = 1000;
+export const MAX_DESCRIPTION = 1000;
 
 const Overwrite = Type.Optional(
   Type.Boolean({
@@ -20,7 +20,7 @@ export type AudioListQuery = Static<typeof AudioListQuery>;
 export const AudioUploadQuery = Type.Object({
   file_description: Type.Optional(
     Type.String({
-      maxLength: MOST_DESCRIPTION,
+      maxLength: MAX_DESCRIPTION,
       description: 'What is to be heard; also taken as a field of the form.',
     }),
   ),

@@ -1,6 +1,6 @@
 /** Grants on the wire. */
 import Type, { type Static } from 'typebox';
-import { LONGEST_SECONDS } from '../bounds.ts';
+import { MAX_SECONDS } from '../bounds.ts';
 import { Nullable, Text, Time, Words } from './parts.ts';
 
 const Owner = Type.Optional(
@@ -19,7 +19,7 @@ export const NewGrant = Type.Object(
       Nullable(
         Type.Integer({
           minimum: 1,
-          maximum: LONGEST_SECONDS.grant,
+          maximum: MAX_SECONDS.grant,
           description: 'Seconds until it ends; without it, when it is revoked.',
         }),
       ),

@@ -1,9 +1,9 @@
 /** Quotas on the wire. */
 import Type, { type Static } from 'typebox';
-import { LARGEST_COUNT } from '../bounds.ts';
+import { MAX_COUNT } from '../bounds.ts';
 
 const Limit = (description: string) =>
-  Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 0, maximum: LARGEST_COUNT, description });
+  Type.Unsafe<number | null>({ type: ['integer', 'null'], minimum: 0, maximum: MAX_COUNT, description });
 const Count = (description: string) => Type.Integer({ minimum: 0, description });
 
 export const NewQuota = Type.Object(

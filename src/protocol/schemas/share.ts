@@ -1,6 +1,6 @@
 /** Share links on the wire. */
 import Type, { type Static } from 'typebox';
-import { LONGEST_SECONDS } from '../bounds.ts';
+import { MAX_SECONDS } from '../bounds.ts';
 import { Nullable, Text, Time } from './parts.ts';
 
 /** How long a link is good if nobody says it: a week. */
@@ -15,7 +15,7 @@ export const NewShare = Type.Object(
     expires_in: Type.Optional(
       Type.Integer({
         minimum: 1,
-        maximum: LONGEST_SECONDS.share,
+        maximum: MAX_SECONDS.share,
         default: SHARE_SECONDS,
         description: 'Seconds until the link ends: a week if it is not said, a year at most.',
       }),

@@ -20,7 +20,7 @@ const LOOK_BYTES = 8 * 1024 * 1024;
 /** No entry comes near; a longer line is damage and not worth keeping in memory. */
 const LINE_BYTES = 64 * 1024;
 /** Entries that may wait to be written. */
-const MOST_WAITING = 10_000;
+const MAX_WAITING = 10_000;
 const CURSOR = /^(\d{4}-(?:0[1-9]|1[0-2]))\.(\d{1,15})$/;
 
 interface Waiting {
@@ -69,7 +69,7 @@ export class DiskAuditLog implements AuditLog {
   }
 
   append(entry: AuditEntry): Promise<void> {
-    if (this.#waiting.length >= MOST_WAITING) {
+    if (this.#waiting.length >= MAX_WAITING) {
       return Promise.reject(
         new LadingError('overloaded', 'Too much waits to be written down; try again soon.', { retry_after: 1 }),
       );

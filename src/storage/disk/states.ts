@@ -35,7 +35,7 @@ export interface JournalState {
 }
 
 /** Extents remembered a file; chunks that follow each other are one. */
-const MOST_FRESH = 256;
+const MAX_FRESH = 256;
 
 export class FileStates {
   readonly #states = new Map<string, FileState>();
@@ -103,7 +103,7 @@ function remember(state: FileState, { start, end, crc32 }: WrittenExtent): void 
   const under = fresh.length - others.length;
   // Some of it may belong to another chunk, and a CRC-32 cannot be cut in two.
   const partly = under > 0 && fresh.some((f) => f.start <= end && f.end >= start && (f.start < start || f.end > end));
-  if (partly || others.length >= MOST_FRESH) {
+  if (partly || others.length >= MAX_FRESH) {
     state.fresh = null;
     return;
   }

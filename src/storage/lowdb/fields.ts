@@ -1,4 +1,4 @@
-import { LARGEST_COUNT, writableTime } from '../../protocol/bounds.ts';
+import { MAX_COUNT, writableTime } from '../../protocol/bounds.ts';
 
 /** Told in words what was put right while a document was read. */
 export type OnMended = (words: string) => void;
@@ -26,7 +26,7 @@ export class Fields {
     const value = this.#get(name);
     if (isCount(value)) return value;
     if (this.#onMended === null) throw new Error(`"${name}" is not a count`);
-    const nearest = typeof value === 'number' && value > 0 ? Math.min(Math.round(value), LARGEST_COUNT) : 0;
+    const nearest = typeof value === 'number' && value > 0 ? Math.min(Math.round(value), MAX_COUNT) : 0;
     this.#onMended(`"${name}" is ${JSON.stringify(value)}, which is no count; it is taken as ${nearest}`);
     return nearest;
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { Plan, SMALLEST_PIECE, Stride } from '../../../src/client/transfer/plan.ts';
+import { MIN_PIECE, Plan, Stride } from '../../../src/client/transfer/plan.ts';
 import type { Extent } from '../../../src/protocol/extents.ts';
 
 const SIZE = 64;
@@ -76,11 +76,11 @@ test('the stride halves with failures down to a floor and doubles after a run of
   stride.failed();
   assert.equal(stride.bytes, 512 * 1024);
   for (let i = 0; i < 20; i += 1) stride.failed();
-  assert.equal(stride.bytes, SMALLEST_PIECE);
+  assert.equal(stride.bytes, MIN_PIECE);
   for (let i = 0; i < 7; i += 1) stride.succeeded();
-  assert.equal(stride.bytes, SMALLEST_PIECE);
+  assert.equal(stride.bytes, MIN_PIECE);
   stride.succeeded();
-  assert.equal(stride.bytes, 2 * SMALLEST_PIECE);
+  assert.equal(stride.bytes, 2 * MIN_PIECE);
   for (let i = 0; i < 200; i += 1) stride.succeeded();
   assert.equal(stride.bytes, 1024 * 1024);
 });

@@ -10,7 +10,7 @@ import { startServer } from '../../support/product/server.ts';
 import { repoRoot } from '../../support/root.ts';
 
 const BYTES = 31_000;
-const MOST_MS = 50;
+const MAX_MS = 50;
 /** What a machine with much to do adds is not the same each time: the least of so many tries counts. */
 const TRIES = 5;
 
@@ -149,10 +149,10 @@ test('no field costs more than 50 ms of the processor, whatever is in it', async
         // Own readers of the field get every piece, the others take turns.
         for (const line of more.length > 0 ? more : LINES.slice(turn % 2).slice(0, 1)) {
           let least = Number.POSITIVE_INFINITY;
-          for (let tries = 0; tries < TRIES && least >= MOST_MS; tries += 1) {
+          for (let tries = 0; tries < TRIES && least >= MAX_MS; tries += 1) {
             least = Math.min(least, await cost(line, field, value));
           }
-          assert.ok(least < MOST_MS, `${field}: ${value.slice(0, 40)}… costs ${least} ms at ${line}`);
+          assert.ok(least < MAX_MS, `${field}: ${value.slice(0, 40)}… costs ${least} ms at ${line}`);
         }
       }
     }

@@ -32,11 +32,11 @@ function dice(seed: number): () => number {
   };
 }
 
-const MOST_STEPS = 200;
+const MAX_STEPS = 200;
 
 /** The power goes at the n-th operation, for every n; then a start on what stable storage holds at least, and at random more. */
 async function powerGoes<C>(t: TestContext, scenario: Scenario<C>): Promise<void> {
-  for (let n = 0; n < MOST_STEPS; n += 1) {
+  for (let n = 0; n < MAX_STEPS; n += 1) {
     const { folder, disk, faulty, store } = await machine(t);
     const context = await scenario.before(store);
     faulty.arm(deadFrom(n));
@@ -65,7 +65,7 @@ async function diskRefuses<C>(t: TestContext, scenario: Scenario<C>): Promise<vo
     (n) => failAt(n, { code: 'EIO', when: 'after' }),
   ];
   for (const [kind, plan] of kinds.entries()) {
-    for (let n = 0; n < MOST_STEPS; n += 1) {
+    for (let n = 0; n < MAX_STEPS; n += 1) {
       const { folder, dataDir, disk, faulty, store } = await machine(t);
       const context = await scenario.before(store);
       faulty.arm(plan(n));

@@ -1,6 +1,6 @@
 /** What travels at /api/tokens. */
 import Type, { type Static } from 'typebox';
-import { LONGEST_SECONDS } from '../../bounds.ts';
+import { MAX_SECONDS } from '../../bounds.ts';
 import { Nullable, Text, Time } from '../parts.ts';
 
 /** In characters. */
@@ -32,7 +32,7 @@ export const NewApiToken = Type.Object(
       Nullable(
         Type.Integer({
           minimum: 1,
-          maximum: LONGEST_SECONDS.token,
+          maximum: MAX_SECONDS.token,
           description: 'Seconds until it expires; by default it is valid until it is revoked.',
         }),
       ),

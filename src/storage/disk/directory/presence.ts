@@ -13,7 +13,7 @@ import { identityOf } from './lock.ts';
 export type Condition = 'ok' | 'full' | 'unwritable' | 'lost';
 
 /** Less than this, in bytes, is no room for an upload. */
-const LEAST_ROOM = 4 * 1024 * 1024;
+const MIN_ROOM = 4 * 1024 * 1024;
 
 /** The system's codes for a disk, a quota or a file that can take no more. */
 export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
@@ -108,7 +108,7 @@ export class Presence {
     if (failed || !writable || (failure !== null && !FULL.has(failure) && failure !== 'ENOENT'))
       this.#condition = 'unwritable';
     else if (failure !== null && FULL.has(failure)) this.#condition = 'full';
-    else this.#condition = free !== null && free < LEAST_ROOM ? 'full' : 'ok';
+    else this.#condition = free !== null && free < MIN_ROOM ? 'full' : 'ok';
   }
 
   async #look(): Promise<void> {
