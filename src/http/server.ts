@@ -38,7 +38,6 @@ import { playedFileRoute, playerRoutes } from './api/players.ts';
 import { sharedFileRoute, shareRoutes } from './api/shares.ts';
 import { transferRoutes } from './api/transfers.ts';
 import { canonicalContentType, checksContent, checkTransferCoding } from './body/content.ts';
-import { strictRequests } from './body/unknown-keys.ts';
 import { createListener } from './connection/listener.ts';
 import { answerParseError, HEADER_BYTES } from './connection/parse-error.ts';
 import {
@@ -70,6 +69,7 @@ import { otherOrigins } from './request/cors.ts';
 import { notFound } from './request/not-found.ts';
 import { parseQuery, validatorCompiler } from './request/query.ts';
 import { pathOf } from './request/target.ts';
+import { strictRequests } from './request/unknown-keys.ts';
 import { resumableRoutes } from './resumable/routes.ts';
 import { accountRoutes } from './signin/account-files.ts';
 import { accountDoors } from './signin/account-logins.ts';

@@ -12,9 +12,9 @@ import { isMediaType } from '../../protocol/http/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { lacksPart, MAX_OTHER_BYTES, MultipartPart } from '../body/multipart.ts';
-import { checkFormField } from '../body/unknown-keys.ts';
 import { wantBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
+import { checkFormField } from '../request/unknown-keys.ts';
 
 export interface OneShot {
   /** The form's part that is the file. */

@@ -14,13 +14,13 @@ import type { Compat } from '../../settings/compat.ts';
 import { standing } from '../access/bearer.ts';
 import { digestTrailers } from '../body/digest-trailers.ts';
 import { MultipartPart } from '../body/multipart.ts';
-import { checkFormField } from '../body/unknown-keys.ts';
 import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../problems/early-refusal.ts';
 import { unsupportedMediaType } from '../problems/problems.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
 import { validatorCompiler } from '../request/query.ts';
+import { checkFormField } from '../request/unknown-keys.ts';
 import { chunkIntent } from './chunk-intent.ts';
 
 interface Upload {

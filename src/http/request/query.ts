@@ -8,7 +8,7 @@ import type { FastifySchemaCompiler } from 'fastify';
 import type { TSchema } from 'typebox';
 import { LadingError } from '../../errors.ts';
 import { MAX_COUNT, wholeNumber } from '../../protocol/bounds.ts';
-import { unknownKeys, unknownNames } from '../body/unknown-keys.ts';
+import { unknownKeys, unknownNames } from './unknown-keys.ts';
 
 type Query = Record<string, unknown>;
 

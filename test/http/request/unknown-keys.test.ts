@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { checkFormField, closed, unknownKeys } from '../../../src/http/body/unknown-keys.ts';
+import { checkFormField, closed, unknownKeys } from '../../../src/http/request/unknown-keys.ts';
 import { nearest } from '../../../src/settings/misspelt.ts';
 import { rootFolder } from '../../support/product/identity.ts';
 import { startServer, type TestServer } from '../../support/product/server.ts';

@@ -1,0 +1,301 @@
+/**
+ * The laws of the source tree: which room may import which, no circle, no long file or function, and the words that comments do without.
+ * Imports of types count. A law that is broken is mended where it is broken; `tidy-exceptions.json` lists what is still to be mended.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { dirname, join, normalize, relative } from 'node:path';
+import { test } from 'node:test';
+import { repoRoot } from './support/root.ts';
+
+const root = repoRoot();
+
+/** Rooms of the server, lowest first, with those they may import. A room is a folder of `src`, or a file beside them. */
+const ROOMS: Record<string, readonly string[]> = {
+  errors: [],
+  version: [],
+  'sorted-names': [],
+  protocol: ['errors'],
+  records: ['protocol'],
+  contracts: ['protocol', 'records'],
+  machine: ['protocol'],
+  clock: ['contracts'],
+  storage: ['contracts', 'records', 'protocol', 'errors', 'sorted-names', 'workers', 'clock'],
+  identity: ['contracts', 'records', 'protocol', 'errors', 'clock', 'workers'],
+  outgoing: ['identity', 'errors'],
+  engine: ['contracts', 'records', 'protocol', 'errors'],
+  events: ['identity', 'contracts', 'records', 'protocol'],
+  audio: ['engine', 'contracts', 'records', 'protocol', 'errors', 'sorted-names', 'workers'],
+  calls: ['identity', 'clock', 'contracts', 'records', 'errors'],
+  delivery: ['engine', 'events', 'identity', 'outgoing', 'contracts', 'records', 'protocol', 'errors'],
+  settings: ['identity', 'protocol'],
+  http: [
+    ...['settings', 'delivery', 'calls', 'audio', 'events', 'engine', 'outgoing', 'identity'],
+    ...['machine', 'contracts', 'records', 'protocol', 'errors', 'version'],
+  ],
+  compose: [
+    ...['http', 'settings', 'delivery', 'calls', 'audio', 'events', 'engine', 'outgoing', 'identity', 'storage'],
+    ...['clock', 'contracts', 'records', 'protocol', 'errors'],
+  ],
+  process: ['compose', 'settings', 'storage', 'identity', 'protocol'],
+  main: ['compose', 'process', 'machine', 'settings'],
+  import: ['identity', 'protocol'],
+  client: ['protocol', 'errors'],
+  cli: ['client', 'import', 'compose', 'main', 'settings', 'identity', 'engine', 'protocol', 'version', 'errors'],
+  dashboard: ['client', 'protocol', 'errors'],
+  workers: ['audio', 'identity', 'contracts', 'records', 'protocol'],
+};
+
+/** Folders within a room, lowest first: each imports only those before it. */
+const FOLDERS: readonly (readonly string[])[] = [
+  ['protocol', 'protocol/http', 'protocol/schemas', 'protocol/schemas/identity'],
+  ['engine/files', 'engine/uploads', 'engine/body', 'engine/upkeep', 'engine/read', 'engine/receive', 'engine'],
+  [
+    ...['identity/limits', 'identity/state', 'identity/rights', 'identity/credentials', 'identity/subjects'],
+    ...['identity/sharing', 'identity/federation', 'identity/directory', 'identity'],
+  ],
+  ['storage/disk/io', 'storage/disk/directory', 'storage/disk'],
+  ['storage/lowdb'],
+  ['delivery/send', 'delivery'],
+  [
+    ...['http/problems', 'http/request', 'http/observe', 'http/connection', 'http/proxy', 'http/body', 'http/send'],
+    ...['http/access', 'http/openapi', 'http/live', 'http/native', 'http/tus', 'http/resumable', 'http/signin'],
+    ...['http/api', 'http/api/admin', 'http/pages', 'http'],
+  ],
+  ['client/transport', 'client/calls', 'client/transfer', 'client/files', 'client'],
+  ['cli/shared', 'cli/files', 'cli/manage', 'cli/server', 'cli'],
+];
+/** Of one room, but nothing to each other. */
+const STRANGERS = [
+  ['storage/disk', 'storage/lowdb'],
+  ['http/tus', 'http/resumable'],
+] as const;
+
+const MAX_LINES = 300;
+const MAX_TABLE_LINES = 400;
+const MAX_FUNCTION_LINES = 70;
+const MAX_FILES = 16;
+/** Lists of rows rather than code. */
+const TABLES: readonly string[] = [];
+
+/** Paths that are there for a reason of their own: which names may be read where, and why. */
+const ENVIRONMENT: Record<string, string> = {
+  'src/settings/environment.ts': 'settings of the server',
+  'src/cli/shared/settings.ts': 'settings of the command line',
+};
+const RANDOM: Record<string, string> = {};
+
+interface Source {
+  path: string;
+  text: string;
+  imports: string[];
+}
+
+async function sources(): Promise<Source[]> {
+  const found: Source[] = [];
+  for (const folder of ['src', 'workers', 'bench', 'test']) {
+    for (const entry of await readdir(join(root, folder), { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile() || !/\.(?:ts|tsx|css)$/.test(entry.name)) continue;
+      const path = relative(root, join(entry.parentPath, entry.name));
+      found.push({ path, text: readFileSync(join(root, path), 'utf8'), imports: [] });
+    }
+  }
+  const known = new Set(found.map(({ path }) => path));
+  for (const source of found) {
+    for (const [, name = ''] of source.text.matchAll(
+      /(?:\bfrom\s*|\bimport\s*\(?\s*|new URL\(\s*)['"](\.[^'"]+)['"]/g,
+    )) {
+      const target = normalize(join(dirname(source.path), name));
+      for (const path of [target, target.replace(/\.js$/, '.ts')]) if (known.has(path)) source.imports.push(path);
+    }
+  }
+  return found;
+}
+
+const all = await sources();
+const product = all.filter(({ path }) => /^(?:src|workers)\//.test(path));
+
+function roomOf(path: string): string {
+  const [top = '', name = ''] = path.split('/');
+  return top === 'src' ? name.replace(/\.ts$/, '') : top;
+}
+
+function folderOf(path: string): string {
+  return dirname(path).replace(/^src\//, '');
+}
+
+/** Breaches of today, by law; each law is kept by whatever is not listed. */
+const EXCEPTIONS = JSON.parse(readFileSync(join(root, 'test/tidy-exceptions.json'), 'utf8')) as Record<
+  string,
+  string[]
+>;
+
+/** Fails with every breach of a law that is not listed, and with every listed one that is none any more. */
+function keeps(law: string, breaches: readonly string[]): void {
+  const listed = EXCEPTIONS[law] ?? [];
+  if (process.env.TIDY_LIST) {
+    writeFileSync(join(process.env.TIDY_LIST, `${law}.json`), JSON.stringify([...new Set(breaches)].sort()));
+    return;
+  }
+  const fresh = breaches.filter((breach) => !listed.includes(breach));
+  const mended = listed.filter((breach) => !breaches.includes(breach));
+  assert.deepEqual([...fresh].sort(), [], 'this law is broken');
+  assert.deepEqual(mended, [], 'these exceptions are no longer needed; delete them from test/tidy-exceptions.json');
+}
+
+test('a room imports only the rooms below it', () => {
+  assert.ok(product.length > 300, 'the sources are found');
+  const breaches: string[] = [];
+  for (const { path, imports } of product) {
+    const room = roomOf(path);
+    const allowed = ROOMS[room];
+    if (!allowed) breaches.push(`${path}: the room ${room} has no row`);
+    for (const target of imports) {
+      const other = roomOf(target);
+      if (other !== room && allowed && !allowed.includes(other)) breaches.push(`${path} imports ${target}`);
+    }
+  }
+  keeps('rooms', breaches);
+});
+
+test('a folder imports only the folders before it', () => {
+  const breaches: string[] = [];
+  for (const order of FOLDERS) {
+    for (const { path, imports } of product) {
+      const place = order.indexOf(folderOf(path));
+      if (place < 0) continue;
+      for (const target of imports)
+        if (order.indexOf(folderOf(target)) > place) breaches.push(`${path} imports ${target}`);
+    }
+  }
+  for (const pair of STRANGERS) {
+    for (const { path, imports } of product) {
+      const other = pair.find((folder) => !path.startsWith(`src/${folder}/`));
+      if (!pair.some((folder) => path.startsWith(`src/${folder}/`))) continue;
+      for (const target of imports) if (target.startsWith(`src/${other}/`)) breaches.push(`${path} imports ${target}`);
+    }
+  }
+  keeps('folders', breaches);
+});
+
+test('each folder of a room has its place in the order', () => {
+  const listed = new Set(FOLDERS.flat());
+  const rooms = new Set(FOLDERS.flat().map((folder) => folder.split('/')[0]));
+  const folders = new Set(product.map(({ path }) => folderOf(path)));
+  keeps(
+    'places',
+    [...folders].filter((folder) => rooms.has(folder.split('/')[0]) && folder !== 'storage' && !listed.has(folder)),
+  );
+});
+
+test('no file imports itself, by whichever way round', () => {
+  const graph = new Map(all.map(({ path, imports }) => [path, imports]));
+  const state = new Map<string, 'open' | 'done'>();
+  const circles: string[] = [];
+  const visit = (path: string, way: readonly string[]): void => {
+    if (state.get(path) === 'done') return;
+    if (state.get(path) === 'open') {
+      circles.push([...way.slice(way.indexOf(path)), path].join(' → '));
+      return;
+    }
+    state.set(path, 'open');
+    for (const next of graph.get(path) ?? []) visit(next, [...way, path]);
+    state.set(path, 'done');
+  };
+  for (const path of graph.keys()) visit(path, []);
+  keeps('circles', circles);
+});
+
+test('no folder has more files than a reader sees at a glance', () => {
+  const counts = new Map<string, number>();
+  for (const { path } of product) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
+  keeps(
+    'glance',
+    [...counts].filter(([, count]) => count > MAX_FILES).map(([folder]) => folder),
+  );
+});
+
+test('no file is longer than a reader keeps in mind', () => {
+  const breaches: string[] = [];
+  for (const { path, text } of all) {
+    const lines = text.split('\n').length - 1;
+    const most = TABLES.includes(path) ? MAX_TABLE_LINES : MAX_LINES;
+    if (lines > most) breaches.push(path);
+  }
+  keeps('files', breaches);
+});
+
+/** The functions of a formatted source: a header that opens a block, and the line of the same indentation that closes it. */
+function* functionsOf(text: string): Generator<{ lines: number; header: string }> {
+  const lines = text.split('\n');
+  for (const [at, header] of lines.entries()) {
+    if (!/(?:=> |\)(?:: .*)? )\{$/.test(header)) continue;
+    if (/^\s*(?:\} )?(?:if|else|for|while|switch|catch|do|with)\b/.test(header)) continue;
+    const indent = /^ */.exec(header)?.[0] ?? '';
+    const end = lines.findIndex((line, index) => index > at && line.startsWith(`${indent}}`));
+    if (end > 0) yield { lines: end - at + 1, header: header.trim() };
+  }
+}
+
+test('no function is longer than a screen', () => {
+  const breaches: string[] = [];
+  for (const { path, text } of all) {
+    if (path.startsWith('test/')) continue;
+    for (const { lines, header } of functionsOf(text))
+      if (lines > MAX_FUNCTION_LINES) breaches.push(`${path}: ${header}`);
+  }
+  keeps('functions', breaches);
+});
+
+test('settings are read from the environment in one place, and chance has its reasons', () => {
+  const environment: string[] = [];
+  const random: string[] = [];
+  for (const { path, text } of product) {
+    const code = text.replaceAll(/\/\*[\s\S]*?\*\/|(?<![:\\])\/\/.*$/gm, '');
+    if (/\bprocess\.env\b/.test(code)) environment.push(path);
+    if (/\bMath\.random\b/.test(code)) random.push(path);
+  }
+  keeps(
+    'environment',
+    environment.filter((path) => !(path in ENVIRONMENT)),
+  );
+  keeps(
+    'chance',
+    random.filter((path) => !(path in RANDOM)),
+  );
+});
+
+/** Words that stand for no term of the field, or for several. */
+const WORDS: readonly [RegExp, string][] = [
+  [/(?:\/\*\*?|\*|\/\/) Of\b/, 'a comment that begins with "Of" has no subject'],
+  [/\b[Ww]hoever\b/, '"whoever": name the client, the caller, the owner'],
+  [/\bso and so\b/, '"so and so": name the number'],
+  [/\b(?:is|are) none\b/, '"is none": say "is not" or "is invalid"'],
+];
+
+/** Comments and strings of a source, line by line. */
+function proseOf(text: string): string[] {
+  return text.split('\n').filter((line) => /^\s*(?:\/?\*|\/\/)|\/\/ |\/\*\*|['"`]/.test(line));
+}
+
+test('comments and messages are written in the words of the field', () => {
+  const breaches: string[] = [];
+  for (const { path, text } of all) {
+    if (path.startsWith('test/tidy')) continue;
+    for (const line of proseOf(text))
+      for (const [word, why] of WORDS) if (word.test(line)) breaches.push(`${path}: ${line.trim()} (${why})`);
+  }
+  keeps('words', breaches);
+});
+
+test('limits have one word each: MAX and MIN', () => {
+  keeps(
+    'bounds',
+    all.flatMap(({ path, text }) =>
+      path === 'test/tidy.test.ts'
+        ? []
+        : (text.match(/\b(?:MOST|LONGEST|LARGEST|LEAST|SMALLEST)_[A-Z_]+/g) ?? []).map((name) => `${path}: ${name}`),
+    ),
+  );
+});
