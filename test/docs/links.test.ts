@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
-import { anchors, PAGES, page, prose } from '../support/pages.ts';
+import { anchors, blocks, PAGES, page, prose } from '../support/pages.ts';
 import { repoRoot } from '../support/root.ts';
 
 test('every link inside the documentation leads to a file and a heading', () => {
@@ -48,6 +48,34 @@ test('every page that a comment or text of the program names exists', () => {
       assert.ok(existsSync(join(repoRoot(), name)), `${path}: there is no ${name}`);
     }
   }
+});
+
+test('every source file and folder that the documentation names exists', () => {
+  const root = repoRoot();
+  let seen = 0;
+  for (const path of PAGES) {
+    for (const [, named = ''] of page(path).matchAll(/`((?:src|workers|test|deploy|examples|scripts)\/[\w./-]*)`/g)) {
+      assert.ok(existsSync(join(root, named)), `${path}: there is no ${named}`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 10);
+});
+
+test('every folder in the tree of docs/architecture.md exists', () => {
+  const [tree] = blocks(page('docs/architecture.md'));
+  if (tree === undefined) throw new Error('docs/architecture.md has no tree');
+  let top = '';
+  let seen = 0;
+  for (const line of tree.body.trimEnd().split('\n')) {
+    if (!line.startsWith(' ')) top = /^\S+/.exec(line)?.[0] ?? '';
+    for (const [name] of line.matchAll(/(?<![\w/.-])[a-z][\w-]*(?:\/[\w-]+)*\//g)) {
+      const folder = name === top || /^(?:src|test)\//.test(name) ? name : top + name;
+      assert.ok(existsSync(join(repoRoot(), folder)), `docs/architecture.md: there is no ${folder}`);
+      seen += 1;
+    }
+  }
+  assert.ok(seen > 40);
 });
 
 test('every npm script that is named exists', () => {

@@ -3,9 +3,14 @@ import { setting } from '../setting.ts';
 
 export const BASICS = [
   setting('host', 'text', '0.0.0.0', 'Address to listen on'),
-  setting('port', 'int', '8005', 'Port to listen on; 0 takes a free one', { min: 0, max: 65535 }),
-  setting('dataDir', 'path', './data', 'Where everything is stored; made when absent'),
-  setting('adminId', 'id', null, 'Id of the first administrator; without it one is made on first start and shown once'),
+  setting('port', 'int', '8005', 'Port to listen on; 0 selects a free one', { min: 0, max: 65535 }),
+  setting('dataDir', 'path', './data', 'Where everything is stored; created if it does not exist'),
+  setting(
+    'adminId',
+    'id',
+    null,
+    'Id of the first administrator; without it, the first start creates one and shows it once',
+  ),
   setting(
     'adminSecret',
     'secret',

@@ -6,19 +6,19 @@ export const RUNNING = [
     'uploadAbsolute',
     'switch',
     'off',
-    'on: Location of an upload has scheme and host, as PUBLIC_URL or a trusted proxy says; off: it is a path',
+    'on: the Location of an upload has scheme and host, as PUBLIC_URL or a trusted proxy says; off: it is a path',
   ),
   setting(
     'uploadRight',
     'switch',
     'off',
-    'on: Location of an upload is itself the right to go on with it until it lapses, whatever becomes of the token; off: it takes a token of the same client or person',
+    'on: the Location of an upload is itself permission to continue it until it expires, even without a token; off: a token of the same client or person is required',
   ),
   setting(
     'compat',
     'compat',
     'none',
-    'Older servers whose programs are served by their looser rules: none, or file-transfer, audio-ftp, ops-client, talk, audio-hosting, separated by commas; docs/migrating.md says what each loosens',
+    'Older servers whose looser rules apply to their programs: none, or file-transfer, audio-ftp, ops-client, talk, audio-hosting, separated by commas; docs/migrating.md explains each',
   ),
   setting(
     'logLevel',
@@ -30,7 +30,10 @@ export const RUNNING = [
     'logFile',
     'file',
     null,
-    'File that the log is appended to; SIGHUP opens it again. Without one the log goes to standard error',
+    'File to which the log is appended; SIGHUP reopens it. Without one, the log goes to standard error',
   ),
-  setting('shutdownSeconds', 'int', '20', 'How long running requests may go on after SIGTERM', { min: 0, max: 3600 }),
+  setting('shutdownSeconds', 'int', '20', 'How long running requests may continue after SIGTERM', {
+    min: 0,
+    max: 3600,
+  }),
 ] as const;

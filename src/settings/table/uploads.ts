@@ -24,7 +24,7 @@ export const UPLOADS = [
     'cleanupCron',
     'cron',
     '0 * * * *',
-    'When the server looks for uploads to park or remove; it also does so at start',
+    'When the server looks for uploads to park or remove, as a cron expression; it also does so at start',
   ),
   setting(
     'openEndedSeconds',
@@ -33,14 +33,17 @@ export const UPLOADS = [
     'A file of undeclared size without gaps is sealed when nothing has arrived for this long',
     { min: 1, max: SECONDS_A_YEAR },
   ),
-  setting('maxChunkBytes', 'size', '1GiB', 'Largest chunk, data alone', { min: 1 }),
+  setting('maxChunkBytes', 'size', '1GiB', 'Largest chunk, without its header', { min: 1 }),
   setting('maxFileBytes', 'size', '1TiB', 'Largest file', { min: 1 }),
-  setting('workers', 'int', String(availableParallelism()), 'Threads that checksum and write', { min: 1, max: 256 }),
+  setting('workers', 'int', String(availableParallelism()), 'Threads that compute checksums and write', {
+    min: 1,
+    max: 256,
+  }),
   setting(
     'bufferBytes',
     'size',
     '32MiB',
-    'Memory for bytes on their way from sockets to disk; downloads have half as much besides',
+    'Memory for data in transit from sockets to disk; downloads use half as much in addition',
     { min: 8 * MIB, max: TIB },
   ),
   setting(
@@ -53,10 +56,10 @@ export const UPLOADS = [
     'idleSeconds',
     'int',
     '120',
-    'A request that brings no byte for so long is ended; after 10 s when another one waits to send the same bytes',
+    'A request that sends no byte for this long is ended; after 10 s if another request waits to send the same bytes',
     { min: 1, max: 86_400 },
   ),
-  setting('minBytesPerSecond', 'size', '1', 'A slower upload, averaged over a minute, is ended; 0 allows any', {
+  setting('minBytesPerSecond', 'size', '1', 'A slower upload, averaged over a minute, is ended; 0: no minimum', {
     min: 0,
     max: GIB,
   }),
