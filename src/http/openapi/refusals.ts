@@ -101,9 +101,11 @@ export class SharedResponses {
     const fields = asHeaders(replyFields(sorted.flatMap((code) => REFUSAL_FIELDS[code] ?? [])));
     // The rates are not looked at before the fields of a request are read.
     const rates = status === CATALOGUE.headers_too_large.status ? {} : this.#rates;
-    const media = form
-      ? { 'application/json': { schema: form } }
-      : { [PROBLEM_TYPE]: { schema: Problem, example: problemExample(sorted[0] ?? 'internal', status) } };
+    // Node's parser refuses these before the route is known, so a route cannot write them in its own form.
+    const media =
+      form && status !== CATALOGUE.headers_too_large.status
+        ? { 'application/json': { schema: form } }
+        : { [PROBLEM_TYPE]: { schema: Problem, example: problemExample(sorted[0] ?? 'internal', status) } };
     return {
       description: `${sorted.map((code) => CATALOGUE[code].title).join('; ')}.`,
       headers: { ...fields, ...rates },

@@ -65,11 +65,12 @@ export function parseMetadata(value: string | undefined): Map<string, Uint8Array
   if (value === undefined || value.trim() === '') return pairs;
   for (const pair of value.split(',')) {
     const [, key = '', encoded = ''] = /^ *([!-+\--~]+)(?: ([A-Za-z0-9+/]*={0,2}))? *$/.exec(pair) ?? [];
-    if (key === '' || encoded.replace(/=+$/, '').length % 4 === 1) throw malformed('is not pairs of a key and Base64');
+    const bytes = bytesOfBase64(encoded);
+    if (key === '' || bytes === null) throw malformed('is not pairs of a key and Base64');
     // "All keys MUST be unique."
     if (pairs.has(key)) throw malformed('names a key twice');
     if (pairs.size === MAX_PAIRS) throw malformed(`has more than ${MAX_PAIRS} pairs`);
-    pairs.set(key, bytesOfBase64(encoded));
+    pairs.set(key, bytes);
   }
   return pairs;
 }
@@ -116,7 +117,7 @@ export function parseChecksum(value: string): TusChecksum {
   if (!known)
     throw new LadingError('invalid_request', `Upload-Checksum is one of ${TUS_CHECKSUMS.join(', ')}, and Base64.`);
   const [algorithm, length] = known[1];
-  const bytes = encoded.length % 4 === 1 ? null : bytesOfBase64(encoded);
+  const bytes = bytesOfBase64(encoded);
   if (bytes?.length !== length)
     throw new LadingError('invalid_request', `Upload-Checksum is not the Base64 of ${length} bytes.`);
   return { algorithm, value: bytes };
@@ -142,6 +143,9 @@ export function parseConcat(value: string): TusConcat {
   return { kind: 'final', addresses, said: value };
 }
 
-function bytesOfBase64(encoded: string): Uint8Array {
-  return Uint8Array.from(atob(encoded.replace(/=+$/, '')), (character) => character.charCodeAt(0));
+/** Padding may be missing or wrong. Null where the digits before it end within a byte, which `atob` would throw for. */
+function bytesOfBase64(encoded: string): Uint8Array | null {
+  const digits = encoded.replace(/=+$/, '');
+  if (digits.length % 4 === 1) return null;
+  return Uint8Array.from(atob(digits), (character) => character.charCodeAt(0));
 }
