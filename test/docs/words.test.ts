@@ -36,6 +36,10 @@ test('every page begins with a heading and a paragraph', () => {
   }
 });
 
+test('the README stays short', () => {
+  assert.ok(page('README.md').split('\n').length <= 201, 'move something to docs/');
+});
+
 test('pages name no place of the machine they were written on', () => {
   for (const path of PAGES) assert.doesNotMatch(page(path), /\/work\/|\/root\/|\bissue #?\d/, path);
 });

@@ -242,7 +242,7 @@ test('whatever a variable holds, the answer is a setting or one line', () => {
   );
 });
 
-test('help and README name every setting', () => {
+test('help and documentation name every setting', () => {
   for (const { env, flag, help } of SETTINGS) {
     for (const text of [helpText(), settingsTable()]) {
       assert.ok(text.includes(env) && text.includes(`--${flag}`) && text.includes(help), env);
