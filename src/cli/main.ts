@@ -10,7 +10,7 @@ if (command === 'serve') {
   const { serve } = await import('./server/serve.ts');
   await serve(flags);
 } else if (command === '__complete') {
-  const { printKnown } = await import('./server/known-values.ts');
+  const { printKnown } = await import('./server/suggestions.ts');
   await printKnown(flags);
   process.stdout.write('', () => process.exit());
 } else {

@@ -25,7 +25,7 @@ import { addImport } from './server/import.ts';
 import { addLogin } from './server/login.ts';
 import { addLogout } from './server/logout.ts';
 import { addServe } from './server/serve.ts';
-import { addSettings } from './server/show-settings.ts';
+import { addSettings } from './server/settings.ts';
 import { EXIT, EXIT_HELP } from './shared/exit.ts';
 import { DEFAULT_SERVER } from './shared/settings.ts';
 import { shownLines } from './shared/terminal.ts';

@@ -2,10 +2,10 @@
 import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { words } from './format.ts';
-import { Moves, type Task } from './moves.ts';
 import { partOf } from './page.ts';
 import { PAGES } from './pages.ts';
 import { outsideProviders, resume, type SignedIn, type SignIn, signIn } from './session.ts';
+import { Moves, type Task } from './transfers.ts';
 import './style.css';
 
 function App() {

@@ -1,6 +1,7 @@
 /** What a page of the dashboard is given, and where in it the address leads. */
-import type { Moves, Task } from './moves.ts';
+
 import type { SignedIn } from './session.ts';
+import type { Moves, Task } from './transfers.ts';
 
 export interface PageProps {
   who: SignedIn;

@@ -1,6 +1,6 @@
 /** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
 
-import { PeopleDoor } from '../client/calls/people.ts';
+import { PeopleDoor } from '../client/calls/browser-sessions.ts';
 import { LadingClient } from '../client/client.ts';
 import { isTransient } from '../client/transport/failures.ts';
 import { LadingError } from '../errors.ts';

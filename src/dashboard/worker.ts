@@ -10,7 +10,7 @@ import type { Digest } from '../protocol/http/digests.ts';
 import type { FileStatus } from '../protocol/schemas/files.ts';
 import { words } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
-import { OwnUploads } from './own-uploads.ts';
+import { OwnUploads } from './upload-ownership.ts';
 
 /** Parts of a download are handed to the browser, which may put them on disk, in pieces of this size. */
 const PIECE_BYTES = 16 * 1024 * 1024;

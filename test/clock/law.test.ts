@@ -13,14 +13,14 @@ const DATES: Record<string, string> = {
   'src/clock/clock.ts': 'the clock itself',
   'src/http/observe/log.ts': 'lines of the log bear the date of the machine, or a step could not be seen in them',
   'src/http/connection/parse-error.ts': 'the Date field of an answer that no request was read for',
-  'src/cli/shared/kept-tokens.ts': 'when a token lapses that one command keeps for another',
+  'src/cli/shared/token-store.ts': 'when a token lapses that one command keeps for another',
   'src/client/transport/failures.ts': 'Retry-After as a date, of a server that sends no Date field',
   'src/protocol/http/conditionals.ts': 'which century a year of two digits is of',
 };
 
 /** The same for dates of files, which come from the date of some machine. */
 const FILE_DATES: Record<string, string> = {
-  'src/cli/shared/kept-tokens.ts':
+  'src/cli/shared/token-store.ts':
     'a lock that a killed command left an earlier day; without it the wait is only longer',
   'src/client/files/file-source.ts': 'whether a file was changed: another date, be it earlier or later',
 };

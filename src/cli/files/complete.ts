@@ -1,9 +1,9 @@
 /** `lading complete NAME` */
 import type { Command } from 'commander';
 import { run } from '../shared/command.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { shown } from '../shared/terminal.ts';
 import { formatSize } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 export function addComplete(root: Command): void {
   root

@@ -7,10 +7,10 @@ import type { Command } from 'commander';
 import type { RangeRequest } from '../../client/client.ts';
 import { type Context, run } from '../shared/command.ts';
 import { Unread, UsageError } from '../shared/exit.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { ProgressView } from '../shared/progress-view.ts';
 import { shown } from '../shared/terminal.ts';
 import { addTransferOptions, formatSeconds, formatSize, parseCount, parseRange, parseSize } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 interface Options {
   output?: string;

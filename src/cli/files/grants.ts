@@ -4,8 +4,8 @@ import type { Grant } from '../../client/client.ts';
 import { run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
 import type { Output } from '../shared/output.ts';
+import { idIfAny, idOf } from '../shared/principals.ts';
 import { parseDuration, table } from '../shared/values.ts';
-import { idIfAny, idOf } from '../shared/who.ts';
 
 const HELP = `
 A grant lets another client or person of the tenant read a file, or all files whose names begin with a prefix. They list, ask

@@ -3,8 +3,8 @@ import { type Command, Option } from 'commander';
 import type { FileStatus } from '../../client/client.ts';
 import { percentOf } from '../../protocol/schemas/progress.ts';
 import { run } from '../shared/command.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { formatSize, stateOf, table } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 interface Options {
   prefix?: string;

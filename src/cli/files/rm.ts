@@ -2,9 +2,9 @@
 import type { Command } from 'commander';
 import { run } from '../shared/command.ts';
 import { EXIT, exitCodeOf, UsageError } from '../shared/exit.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { shown } from '../shared/terminal.ts';
 import { parseEtag } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 interface RmOptions {
   owner?: string;

@@ -1,9 +1,9 @@
 /** `lading share create|list|revoke` */
 import type { Command } from 'commander';
 import { run } from '../shared/command.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { secretFrom } from '../shared/settings.ts';
 import { parseDuration, parseMany, table } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 const HELP = `
 Whoever has a link reads the file without an account, also by ranges. It ends when it lapses, is revoked or used up, when the

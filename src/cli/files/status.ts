@@ -5,10 +5,10 @@ import { Patience } from '../../client/transfer/retry.ts';
 import { percentOf } from '../../protocol/schemas/progress.ts';
 import { type Context, run } from '../shared/command.ts';
 import { EXIT } from '../shared/exit.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { ProgressView } from '../shared/progress-view.ts';
 import { shown } from '../shared/terminal.ts';
 import { formatSize, parseDuration, stateOf, table } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 interface Options {
   watch?: boolean;

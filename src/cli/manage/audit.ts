@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import type { AuditRecord } from '../../client/client.ts';
 import { run } from '../shared/command.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { parseMany, table } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 interface Options {
   limit: number;

@@ -1,8 +1,8 @@
 /** `lading calls request|verify|replay|status|phone` */
 import { Argument, type Command } from 'commander';
 import { run } from '../shared/command.ts';
+import { idOf, type Kind } from '../shared/principals.ts';
 import { table } from '../shared/values.ts';
-import { idOf, type Kind } from '../shared/who.ts';
 
 const HELP = `
 A code of six digits is spoken into a telephone; who hears it types it back. Where the server asks for a second factor

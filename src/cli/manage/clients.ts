@@ -2,8 +2,8 @@
 import { type Command, Option } from 'commander';
 import type { Role } from '../../client/client.ts';
 import { run } from '../shared/command.ts';
+import { idOf } from '../shared/principals.ts';
 import { ROLES, table } from '../shared/values.ts';
-import { idOf } from '../shared/who.ts';
 
 const HELP = `
 Examples:

@@ -5,10 +5,10 @@ import { DELIVERY_STATES, TARGET_KINDS } from '../../protocol/schemas/delivery.t
 import { EVENT_TYPES } from '../../protocol/schemas/event.ts';
 import { type Context, run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { readGiven } from '../shared/settings.ts';
 import { shown } from '../shared/terminal.ts';
 import { parseMany, table } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 const HELP = `
 Files that become complete after a target was made are sent to it, and again until it takes them; administrators say where to.

@@ -5,8 +5,8 @@ import type { NewQuota, QuotaReport } from '../../client/client.ts';
 import { bytesOf } from '../../protocol/sizes.ts';
 import { type Context, run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
+import { idOf as idOfAny } from '../shared/principals.ts';
 import { formatSize, table } from '../shared/values.ts';
-import { idOf as idOfAny } from '../shared/who.ts';
 
 const KINDS = ['client', 'person', 'tenant'] as const satisfies readonly QuotaKind[];
 

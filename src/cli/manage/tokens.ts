@@ -5,8 +5,8 @@ import type { ApiTokenCreated } from '../../client/client.ts';
 import { LadingError } from '../../client/client.ts';
 import { run } from '../shared/command.ts';
 import type { Output } from '../shared/output.ts';
+import { idIfAny } from '../shared/principals.ts';
 import { parseDuration, table } from '../shared/values.ts';
-import { idIfAny } from '../shared/who.ts';
 
 const HELP = `
 A token is for programs: it goes with every request as "Authorization: Bearer …", and to these commands as LADING_TOKEN.

@@ -5,10 +5,10 @@ import { ask, mustAgree } from '../shared/ask.ts';
 import { type Context, run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
 import type { Output } from '../shared/output.ts';
+import { idOf as idOfAny } from '../shared/principals.ts';
 import { secretFrom } from '../shared/settings.ts';
 import { shown } from '../shared/terminal.ts';
 import { ROLES, table } from '../shared/values.ts';
-import { idOf as idOfAny } from '../shared/who.ts';
 
 const HELP = `
 What is not given is asked for; the password is not shown while it is typed.

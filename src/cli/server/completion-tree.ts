@@ -1,7 +1,7 @@
 /** The commands as a shell sees them: their words, and what goes after each. */
 import type { Command } from 'commander';
 import type { Kind, KindTypes, Setting } from '../../settings/settings.ts';
-import type { Asked } from './known-values.ts';
+import type { Asked } from './suggestions.ts';
 
 /** One command: `clients create`, its words and what they mean. */
 export interface Node {

@@ -2,10 +2,10 @@
 import type { Command } from 'commander';
 import { ask } from '../shared/ask.ts';
 import { EXIT, exitCodeOf } from '../shared/exit.ts';
-import { forgetTokens, tokensPathOf } from '../shared/kept-tokens.ts';
 import { Output } from '../shared/output.ts';
 import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from '../shared/settings.ts';
 import { shown } from '../shared/terminal.ts';
+import { forgetTokens, tokensPathOf } from '../shared/token-store.ts';
 
 const HELP = `
 What is not given is asked for. The file is readable by you alone.

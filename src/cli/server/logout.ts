@@ -2,10 +2,10 @@
 import { rm } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { EXIT, exitCodeOf } from '../shared/exit.ts';
-import { forgetTokens, tokensPathOf } from '../shared/kept-tokens.ts';
 import { Output } from '../shared/output.ts';
 import { configPathOf, type GlobalOptions } from '../shared/settings.ts';
 import { shown } from '../shared/terminal.ts';
+import { forgetTokens, tokensPathOf } from '../shared/token-store.ts';
 
 const HELP = `
 Removes the settings file with the id and secret, and the tokens that are kept beside it. What the environment names stays.

@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import type { TokenStore } from '../../client/calls/session.ts';
 import type { LadingClient } from '../../client/client.ts';
 import { EXIT, exitCodeOf, Stopped, Unread } from './exit.ts';
-import { tokenStore, tokensPathOf } from './kept-tokens.ts';
 import { Output } from './output.ts';
 import { configPathOf, type GlobalOptions, loadSettings, type Settings } from './settings.ts';
+import { tokenStore, tokensPathOf } from './token-store.ts';
 
 export interface Context {
   client: LadingClient;

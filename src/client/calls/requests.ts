@@ -1,8 +1,8 @@
 /** Signed requests to one server: what every call is made of. */
 
 import { problemOf } from '../transport/failures.ts';
-import { Answers } from '../transport/foreign-replies.ts';
 import type { Transport, TransportRequest, TransportResponse } from '../transport/transport.ts';
+import { Answers } from '../transport/unexpected-responses.ts';
 import type { Ask } from './administration.ts';
 import { type Credentials, Session } from './session.ts';
 

@@ -1,8 +1,8 @@
 /** Signs in and keeps a token fresh. However many requests need a new token at once, one sign-in is made. */
 import { LadingError } from '../../errors.ts';
 import { problemOf } from '../transport/failures.ts';
-import type { Answers } from '../transport/foreign-replies.ts';
 import type { Transport, TransportResponse } from '../transport/transport.ts';
+import type { Answers } from '../transport/unexpected-responses.ts';
 
 /** A token and how long it is still valid, in milliseconds; infinity where the server does not say. */
 export interface KeptToken {

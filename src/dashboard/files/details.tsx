@@ -5,9 +5,9 @@ import { parkedUntil, size, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { Trouble } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
+import { Readers } from './grants.tsx';
 import { History } from './history.tsx';
 import { Preview } from './preview.tsx';
-import { Readers } from './readers.tsx';
 import { ShareLinks } from './share-links.tsx';
 
 const CHANGES = [

@@ -8,7 +8,7 @@ import { endUpload } from '../uploads.ts';
 import { Details } from './details.tsx';
 import { Picker } from './picker.tsx';
 import { FileTable } from './table.tsx';
-import { Tasks } from './tasks.tsx';
+import { Tasks } from './transfer-list.tsx';
 import { useLiveFiles } from './use-files.ts';
 
 export function FilesPage(page: PageProps) {

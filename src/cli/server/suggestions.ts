@@ -76,7 +76,7 @@ async function ask(kind: string, current: string, words: readonly string[], sign
   const client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, store });
   const question: Question = { client, current, tenant, signal };
   if (owner !== undefined) {
-    const { idOf } = await import('../shared/who.ts');
+    const { idOf } = await import('../shared/principals.ts');
     question.owner = await idOf({ client, signal }, owner, { tenant });
   }
   return ANSWERS[kind](question);

@@ -1,6 +1,6 @@
 /** What this page moves, each with its progress, and all of it together. */
 import { duration, size } from '../format.ts';
-import type { Moves, Task } from '../moves.ts';
+import type { Moves, Task } from '../transfers.ts';
 
 const STATES: Record<Task['state'], string> = {
   queued: 'Waits for its turn',

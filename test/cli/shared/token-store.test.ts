@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { tokenStore } from '../../../src/cli/shared/kept-tokens.ts';
+import { tokenStore } from '../../../src/cli/shared/token-store.ts';
 import { startServer } from '../../support/product/server.ts';
 import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 
