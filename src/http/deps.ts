@@ -1,4 +1,4 @@
-/** What the HTTP side needs to be given. A route file is a function of the application and these doors. */
+/** What the composition gives the HTTP server. Each route file names the part of it that it needs. */
 import type { Logger } from 'pino';
 import type { AudioLibrary } from '../audio/library.ts';
 import type { Calls } from '../calls/calls.ts';
@@ -7,66 +7,24 @@ import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Targets } from '../delivery/targets.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../events/events.ts';
-import type { Tokens } from '../identity/access-tokens.ts';
 import type { Audit } from '../identity/audit.ts';
-import type { Access } from '../identity/authenticate.ts';
 import type { Identity } from '../identity/directory/identity.ts';
 import type { FederatedProvider } from '../identity/federation/providers.ts';
-import type { Throttle } from '../identity/limits/throttle.ts';
 import type { Quotas } from '../identity/quotas.ts';
 import type { SecondFactor } from '../identity/second-factor.ts';
-import type { Clients } from '../identity/subjects/clients.ts';
 import type { Config } from '../settings/config.ts';
 import type { JwtKeys } from './access/signatures.ts';
-import type { StreamLimits } from './access/stream-limits.ts';
 import type { MetricName } from './observe/metric-help.ts';
-import type { Metrics } from './observe/metrics.ts';
 import type { Downloads } from './send/downloads.ts';
 
-/** `starting`: recovery is under way; `stopping`: what runs may end, nothing new begins. */
+/** `starting`: recovery is under way. `stopping`: running requests may finish; new ones are refused. */
 export type ServerState = 'starting' | 'ready' | 'stopping';
 
 export interface ServerDeps {
-  config: Pick<
-    Config,
-    | 'compat'
-    | 'tokenMinutes'
-    | 'trustProxy'
-    | 'tls'
-    | 'idleSeconds'
-    | 'addressConnections'
-    | 'publicUrl'
-    | 'allowedOrigins'
-    | 'registration'
-    | 'maxChunkBytes'
-    | 'maxFileBytes'
-    | 'refreshDays'
-    | 'sessionDays'
-    | 'accountDays'
-    | 'passwordGrant'
-    | 'staleSeconds'
-    | 'staleRemoveDays'
-    | 'openEndedSeconds'
-    | 'jwtAlgorithm'
-    | 'jwtRotateDays'
-    | 'jwtSecret'
-    | 'ratePrincipal'
-    | 'rateToken'
-    | 'rateAddress'
-    | 'deliveryParallel'
-    | 'deliveryAttempts'
-    | 'deliveryRetrySeconds'
-    | 'webhookPrivate'
-    | 'uploadAbsolute'
-    | 'uploadRight'
-    | 'sealingKey'
-    | 'voiceToken'
-    | 'dashboardPassword'
-    | 'compat'
-  >;
+  config: Config;
   engine: Engine;
   downloads: Downloads;
-  /** A followed download ends when nothing of the file came for so long, in milliseconds. */
+  /** How long a followed download waits for the next bytes of its file, in milliseconds. */
   followSilenceMs: number;
   identity: Identity;
   audit: Audit;
@@ -77,28 +35,15 @@ export interface ServerDeps {
   events: Events;
   calls: Calls;
   secondFactor: SecondFactor;
-  /** Providers outside through which people may sign in. */
+  /** Outside providers through which people may sign in. */
   outside: readonly FederatedProvider[];
-  /** What signs and verifies tokens. */
+  /** Keys that sign and verify tokens. */
   keys: JwtKeys;
   clock: Clock;
   log: Logger;
   state(): ServerState;
-  /** How the place of all files is. */
+  /** State of the data directory. */
   storage(): 'ok' | 'full' | 'unwritable' | 'lost';
-  /** Numbers that the rooms below want on the metrics page, by name; `…_total` only ever grow. */
+  /** Measurements of other rooms for `/metrics`, by name; those that end in `_total` only grow. */
   gauges(): Record<MetricName, number>;
-}
-
-/** `ServerDeps` and what the server made of them. */
-export interface RouteDeps extends ServerDeps {
-  /** Of `identity`, for the doors that sign clients in. */
-  clients: Clients;
-  access: Access;
-  tokens: Tokens;
-  throttle: Throttle;
-  /** Of accounts that people make for themselves: apart, so that these hold up nobody who signs in. */
-  signUps: Throttle;
-  metrics: Metrics;
-  streams: StreamLimits;
 }

@@ -2,26 +2,37 @@
 import type { Server } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { Clock } from '../contracts/clock.ts';
 import { descriptorLimit } from '../machine/descriptors.ts';
+import type { Config } from '../settings/config.ts';
 import { limitConnections, limitRequests } from './connection/address-limits.ts';
 import { limitResets } from './connection/resets.ts';
 import { SessionSockets } from './connection/session-sockets.ts';
 import { UnreadAnswers } from './connection/unread.ts';
-import type { ServerDeps } from './deps.ts';
 import type { Metrics } from './observe/metrics.ts';
 import { Proxies } from './proxy/proxies.ts';
 import { limitLargeAnswers } from './send/large-responses.ts';
+
+type CrowdConfig = Pick<Config, 'trustProxy' | 'addressConnections'>;
+
+/** What the guards of connections need from the server. */
+export interface GuardDeps {
+  config: CrowdConfig & Pick<Config, 'idleSeconds'>;
+  clock: Clock;
+  log: Logger;
+}
 
 /** Where the system sets no limit. */
 const UNLIMITED_DESCRIPTORS = 65_536;
 
 /** Bounds the requests of one address and what is not read of their answers. To be called before routes are made. */
-export function guardRequests(app: FastifyInstance, config: ServerDeps['config']): void {
+export function guardRequests(app: FastifyInstance, config: CrowdConfig): void {
   limitRequests(app, crowdOf(config));
   limitLargeAnswers(app);
 }
 
-function crowdOf(config: ServerDeps['config']): { most: number; isProxy(address: string): boolean } {
+function crowdOf(config: CrowdConfig): { most: number; isProxy(address: string): boolean } {
   // Half of what there is for one, so that others are served too.
   const half = Math.max(16, Math.floor((descriptorLimit() ?? UNLIMITED_DESCRIPTORS) / 2));
   const proxies = new Proxies(config.trustProxy);
@@ -29,7 +40,7 @@ function crowdOf(config: ServerDeps['config']): { most: number; isProxy(address:
 }
 
 /** Bounds what clients may do with the connections of `server`. */
-export function guardConnections(server: Server, deps: ServerDeps, metrics: Metrics): void {
+export function guardConnections(server: Server, deps: GuardDeps, metrics: Metrics): void {
   const { config, clock, log } = deps;
   const crowd = crowdOf(config);
   limitConnections(server, {

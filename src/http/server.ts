@@ -49,7 +49,7 @@ import {
   unreadableTarget,
 } from './connection/request-checks.ts';
 import { secureReplies } from './connection/security-fields.ts';
-import type { RouteDeps, ServerDeps } from './deps.ts';
+import type { ServerDeps } from './deps.ts';
 import { guardConnections, guardRequests } from './guards.ts';
 import { downloadRoutes } from './native/download.ts';
 import { fileRoutes } from './native/files.ts';
@@ -103,7 +103,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const signUps = new Throttle(deps.clock);
   const streams = new StreamLimits();
   const players = new Players(deps.clock);
-  const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, signUps, streams };
+  const routeDeps = { ...deps, clients, access, metrics, tokens, throttle, signUps, streams };
 
   app.decorateRequest('refusalCode', null);
   sites(app, deps.config);

@@ -2,12 +2,19 @@
 import type { FastifyRequest } from 'fastify';
 import type { Engine, FileListQuery } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerKey, ownerOf } from '../../identity/rights/policy.ts';
 import { isGranted } from '../../identity/sharing/grants.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { GrantDocument } from '../../records/sharing.ts';
-import type { RouteDeps } from '../deps.ts';
 import { standing } from './bearer.ts';
+
+/** What these functions need from the server. */
+export interface ReadingDeps {
+  identity: Identity;
+  access: Access;
+}
 
 export interface Reading {
   /** As the engine knows it. */
@@ -21,7 +28,7 @@ export interface Reading {
  * @throws LadingError `forbidden`, the same whether that owner or file exists or not
  */
 export function authoriseReading(
-  deps: RouteDeps,
+  deps: ReadingDeps,
   request: FastifyRequest,
   asked: string | undefined,
   name: string,
@@ -46,7 +53,7 @@ export interface Listing {
 }
 
 /** @throws LadingError `forbidden` */
-export function authoriseListing(deps: RouteDeps, request: FastifyRequest, asked: string | undefined): Listing {
+export function authoriseListing(deps: ReadingDeps, request: FastifyRequest, asked: string | undefined): Listing {
   const reading = ownOrRefusal(request, asked);
   const signedIn = standing(deps, request);
   if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, stands: signedIn };
@@ -66,7 +73,11 @@ function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined):
   }
 }
 
-function grantsOf({ identity }: RouteDeps, { principal }: FastifyRequest, asked = ''): GrantDocument[] {
+function grantsOf(
+  { identity }: Pick<ReadingDeps, 'identity'>,
+  { principal }: FastifyRequest,
+  asked = '',
+): GrantDocument[] {
   // Ids hold no slash: with one it would be another tenant, of which nothing can be granted.
   if (asked.includes('/')) return [];
   return identity.grants.between(principal, ownerKey(principal.tenant, asked));

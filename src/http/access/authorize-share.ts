@@ -1,11 +1,22 @@
 /** Where it is decided, for all routes, whether somebody may share a file with others, and on what that rests. */
 import type { FastifyRequest } from 'fastify';
+import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
 import { ApiTokens } from '../../identity/credentials/api-tokens.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Quotas } from '../../identity/quotas.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
 import type { Maker } from '../../records/principal.ts';
-import type { RouteDeps } from '../deps.ts';
 import { credentialOf } from './bearer.ts';
+
+/** What these functions need from the server. */
+export interface SharingDeps {
+  engine: Engine;
+  identity: Identity;
+  quotas: Quotas;
+  tokens: Tokens;
+}
 
 /** Whose file is shared, and who does it with what right. */
 export interface Sharing {
@@ -20,7 +31,11 @@ export interface Sharing {
  * Whose files a request to share is about: one's own, or with `owner=` those that one may read by one's role.
  * @throws LadingError `forbidden`
  */
-export function sharedOwner({ quotas }: RouteDeps, request: FastifyRequest, asked: string | undefined): string {
+export function sharedOwner(
+  { quotas }: Pick<SharingDeps, 'quotas'>,
+  request: FastifyRequest,
+  asked: string | undefined,
+): string {
   const owner = ownerOf(request.principal, asked);
   request.audited = { tenant: quotas.groupOf(owner) };
   return owner;
@@ -31,7 +46,11 @@ export function sharedOwner({ quotas }: RouteDeps, request: FastifyRequest, aske
  * request came with: an API token or a sign-in for less than its subject may takes along what was shared with it when it ends.
  * @throws LadingError `insufficient_scope` for a sign-in for less that cannot be told from others
  */
-export function authoriseSharing(deps: RouteDeps, request: FastifyRequest, owner: string): Sharing {
+export function authoriseSharing(
+  deps: Pick<SharingDeps, 'quotas' | 'identity' | 'tokens'>,
+  request: FastifyRequest,
+  owner: string,
+): Sharing {
   return { owner, tenant: deps.quotas.groupOf(owner), maker: makerOf(deps, request) };
 }
 
@@ -40,7 +59,7 @@ export function authoriseSharing(deps: RouteDeps, request: FastifyRequest, owner
  * @throws LadingError `not_found`, `not_complete`
  */
 export async function completeFile(
-  { engine }: RouteDeps,
+  { engine }: Pick<SharingDeps, 'engine'>,
   owner: string,
   name: string,
 ): Promise<{ id: string; name: string; size: number }> {
@@ -53,7 +72,7 @@ export async function completeFile(
   }
 }
 
-function makerOf({ identity, tokens }: RouteDeps, request: FastifyRequest): Maker {
+function makerOf({ identity, tokens }: Pick<SharingDeps, 'identity' | 'tokens'>, request: FastifyRequest): Maker {
   const token = credentialOf(request) ?? '';
   if (ApiTokens.looksLike(token)) {
     const document = identity.apiTokens.ofToken(token);

@@ -12,10 +12,14 @@ import type { Clients } from '../../identity/subjects/clients.ts';
 import type { Role } from '../../protocol/schemas/files.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { Principal } from '../../records/principal.ts';
-import type { RouteDeps } from '../deps.ts';
 import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
 import { requireSameOrigin } from '../request/csrf.ts';
 import type { RateLimits } from './rate-limit.ts';
+
+/** What these functions need from the server. */
+export interface BearerDeps {
+  access: Access;
+}
 
 /** What a route wants of who asks: a scope, a role that no API token has, or only that they are known. */
 export type Needs = Scope | `role:${Exclude<Role, 'client'>}` | 'sign-in';
@@ -98,7 +102,7 @@ export function credentialOf(request: FastifyRequest): string | null {
  * For answers that go on for long: false once the token that the request came with was revoked.
  * @throws LadingError `unauthorized`
  */
-export function standing({ access }: RouteDeps, request: FastifyRequest): () => boolean {
+export function standing({ access }: BearerDeps, request: FastifyRequest): () => boolean {
   const token = credentialOf(request);
   if (token === null) throw missingToken();
   return access.standing(token);

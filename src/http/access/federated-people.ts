@@ -1,12 +1,21 @@
 /** Whose account it is here that somebody has at an outside provider. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
+import type { Audit } from '../../identity/audit.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import type { PendingLogin } from '../../identity/federation/pending-logins.ts';
 import type { FederatedPerson } from '../../identity/federation/providers.ts';
 import { checkEmail, checkPersonalName } from '../../identity/subjects/profile.ts';
 import type { OutsideAccount, PersonDocument } from '../../records/subjects.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { Config } from '../../settings/config.ts';
 import { changesOf, NOTHING, ofPerson } from '../observe/audit-changes.ts';
+
+/** What these functions need from the server. */
+export interface FederatedPeopleDeps {
+  config: Pick<Config, 'registration'>;
+  identity: Identity;
+  audit: Audit;
+}
 
 /** Those who come back from a provider: of one account one at a time, so that two tabs of somebody new make one person. */
 export class Arriving {
@@ -30,7 +39,7 @@ export class Arriving {
  * @throws LadingError `forbidden`, `already_exists`
  */
 export async function personFor(
-  deps: RouteDeps,
+  deps: FederatedPeopleDeps,
   request: FastifyRequest,
   { tenant, linkTo }: PendingLogin,
   who: FederatedPerson,
@@ -73,7 +82,7 @@ export async function personFor(
 }
 
 async function addAccount(
-  deps: RouteDeps,
+  deps: Pick<FederatedPeopleDeps, 'identity' | 'audit'>,
   request: FastifyRequest,
   id: string,
   account: OutsideAccount,
@@ -89,7 +98,7 @@ async function addAccount(
 
 /** Besides the sign-in, which is an entry of its own. */
 function audited(
-  { audit }: RouteDeps,
+  { audit }: Pick<FederatedPeopleDeps, 'audit'>,
   request: FastifyRequest,
   action: 'user_created' | 'user_updated',
   before: PersonDocument | null,

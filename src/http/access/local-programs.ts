@@ -3,13 +3,24 @@
  * client of their own, which has the role `client`, so that none of them reaches what others have stored.
  */
 import type { FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
 import { LadingError } from '../../errors.ts';
+import type { Audit } from '../../identity/audit.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
 import { isLoopback } from '../../protocol/ip.ts';
 import type { Principal } from '../../records/principal.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { Config } from '../../settings/config.ts';
 import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
 import { isForeign } from '../request/csrf.ts';
+
+/** What these functions need from the server. */
+export interface LocalProgramsDeps {
+  config: Pick<Config, 'compat'>;
+  identity: Identity;
+  audit: Audit;
+  log: Logger;
+}
 
 /** Id of the client that their tokens belong to. */
 export const LOCAL_CLIENT = 'talk';
@@ -19,7 +30,9 @@ const NAME = 'Programs on this machine (LADING_COMPAT=talk)';
  * Who such a program is; null for a request that must sign in.
  * @returns undefined where the setting does not allow it
  */
-export function localPrograms(deps: RouteDeps): ((request: FastifyRequest) => Promise<Principal | null>) | undefined {
+export function localPrograms(
+  deps: LocalProgramsDeps,
+): ((request: FastifyRequest) => Promise<Principal | null>) | undefined {
   const { config, identity, log, audit } = deps;
   if (!config.compat.allows('localTokens')) return undefined;
   let making: Promise<unknown> | null = null;

@@ -1,8 +1,9 @@
 /** Signing people in: what every way of doing so, with a password or through a provider, ends in. Tokens in the reply and in cookies. */
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
-import type { GoodToken } from '../../identity/access-tokens.ts';
+import type { GoodToken, Tokens } from '../../identity/access-tokens.ts';
 import type { Renewable } from '../../identity/credentials/sessions.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Tried } from '../../identity/limits/throttle.ts';
@@ -12,8 +13,16 @@ import type { Person, SignedIn } from '../../protocol/schemas/identity/people.ts
 import { iso } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { AccountKind, PersonDocument } from '../../records/subjects.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { Config } from '../../settings/config.ts';
 import { setCookies } from '../request/cookies.ts';
+
+/** What these functions need from the server. */
+export interface SessionDeps {
+  config: Pick<Config, 'accountDays'>;
+  identity: Identity;
+  clock: Clock;
+  tokens: Tokens;
+}
 
 /** A person as others may see them: without anything that signs them in. */
 export function shownPerson(person: PersonDocument): Person {
@@ -32,7 +41,7 @@ export function shownPerson(person: PersonDocument): Person {
  * @throws LadingError `unauthorized` when they are gone by now, or have another password
  */
 export async function beginSession(
-  deps: RouteDeps,
+  deps: Pick<SessionDeps, 'identity' | 'tokens' | 'clock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   person: PersonDocument,
@@ -48,7 +57,7 @@ export async function beginSession(
  * @returns null when the person is gone by now, or has another password than they have just shown
  */
 export async function beginLongSession(
-  deps: RouteDeps,
+  deps: Pick<SessionDeps, 'identity' | 'tokens' | 'config'>,
   request: FastifyRequest,
   person: PersonDocument,
 ): Promise<string | null> {
@@ -61,7 +70,7 @@ export async function beginLongSession(
 }
 
 async function beginSignIn(
-  { identity }: RouteDeps,
+  { identity }: Pick<SessionDeps, 'identity'>,
   request: FastifyRequest,
   person: PersonDocument,
   longMs?: number,
@@ -83,7 +92,10 @@ async function beginSignIn(
  * Ends the session that an access token is of, or the token alone if it is of none; durable when it resolves.
  * @returns who it was; null when the token is good no more, which is no error
  */
-export async function endSessionOf({ identity, tokens }: RouteDeps, token: string): Promise<Principal | null> {
+export async function endSessionOf(
+  { identity, tokens }: Pick<SessionDeps, 'identity' | 'tokens'>,
+  token: string,
+): Promise<Principal | null> {
   const good = inspected(tokens, token);
   if (!good) return null;
   const { sid } = good.claims;
@@ -92,7 +104,7 @@ export async function endSessionOf({ identity, tokens }: RouteDeps, token: strin
   return good.principal;
 }
 
-function inspected(tokens: RouteDeps['tokens'], token: string): GoodToken | null {
+function inspected(tokens: SessionDeps['tokens'], token: string): GoodToken | null {
   try {
     return tokens.inspect(token);
   } catch {
@@ -105,7 +117,7 @@ function inspected(tokens: RouteDeps['tokens'], token: string): GoodToken | null
  * @throws LadingError `unauthorized`
  */
 export async function renewSession(
-  deps: RouteDeps,
+  deps: Pick<SessionDeps, 'identity' | 'tokens' | 'clock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   refreshToken: string,
@@ -148,7 +160,7 @@ export function wrongCredentials(): LadingError {
 }
 
 async function answer(
-  deps: RouteDeps,
+  deps: Pick<SessionDeps, 'identity' | 'tokens' | 'clock'>,
   request: FastifyRequest,
   reply: FastifyReply,
   { signIn, refreshToken }: Renewable,

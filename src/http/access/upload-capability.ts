@@ -3,12 +3,23 @@
  * takes to go on with the upload, so that one outlives the sign-in that began it.
  */
 import type { FastifyRequest } from 'fastify';
+import type { Engine } from '../../engine/engine.ts';
 import type { ResourceAddress, ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
 import type { Principal, Subject } from '../../records/principal.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { Config } from '../../settings/config.ts';
 import { bearerToken, standing } from './bearer.ts';
+
+/** What these functions need from the server. */
+export interface UploadCapabilityDeps {
+  config: Pick<Config, 'uploadAbsolute' | 'uploadRight'>;
+  engine: Engine;
+  identity: Identity;
+  access: Access;
+}
 
 /** @throws LadingError `not_found` for what is no address of an upload */
 export function addressOf(text: string): ResourceAddress {
@@ -19,7 +30,7 @@ export function addressOf(text: string): ResourceAddress {
 
 /** Where an upload is found, below the folder of its protocol: as a path, or by setting with scheme and host. */
 export function locationOf(
-  { config }: RouteDeps,
+  { config }: Pick<UploadCapabilityDeps, 'config'>,
   request: FastifyRequest,
   folder: string,
   { id, secret }: ResourceAddress,
@@ -29,7 +40,7 @@ export function locationOf(
 }
 
 /** Who began it, for the time when only the address is left. */
-export function creatorOf({ identity }: RouteDeps, { id, kind }: Principal): Subject {
+export function creatorOf({ identity }: Pick<UploadCapabilityDeps, 'identity'>, { id, kind }: Principal): Subject {
   if (kind !== 'token') return { id, kind };
   return { id, kind: identity.subject('device', id) ? 'device' : 'person' };
 }
@@ -38,7 +49,10 @@ export function creatorOf({ identity }: RouteDeps, { id, kind }: Principal): Sub
 const byAddress = new WeakSet<FastifyRequest>();
 
 /** Who asks by an address alone, where that is enough; null otherwise. */
-export async function principalOfAddress(deps: RouteDeps, request: FastifyRequest): Promise<Principal | null> {
+export async function principalOfAddress(
+  deps: Pick<UploadCapabilityDeps, 'config' | 'engine' | 'identity'>,
+  request: FastifyRequest,
+): Promise<Principal | null> {
   const { address } = request.params as { address?: string };
   if (deps.config.uploadRight === 'off' || address === undefined) return null;
   const { creator } = await deps.engine.resource(addressOf(address), true);
@@ -48,7 +62,7 @@ export async function principalOfAddress(deps: RouteDeps, request: FastifyReques
 
 /** @throws LadingError `not_found` when the upload is somebody else's, or another protocol's */
 export async function ownUpload(
-  deps: RouteDeps,
+  deps: Pick<UploadCapabilityDeps, 'engine'>,
   request: FastifyRequest,
   address: ResourceAddress,
   protocol: 'tus' | 'resumable',
@@ -69,7 +83,10 @@ function speaks({ kind, complete, endsWhenTold, offset, size }: ResourceState, p
 }
 
 /** False once whoever sends may do so no longer. */
-export function stillAllowed(deps: RouteDeps, request: FastifyRequest): () => boolean {
+export function stillAllowed(
+  deps: Pick<UploadCapabilityDeps, 'identity' | 'access'>,
+  request: FastifyRequest,
+): () => boolean {
   if (!byAddress.has(request) && bearerToken(request.headers.authorization) !== null) return standing(deps, request);
   const { id, kind } = creatorOf(deps, request.principal);
   return () => deps.identity.subject(kind, id) !== null;

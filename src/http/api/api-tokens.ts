@@ -3,9 +3,11 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
 import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/credentials/api-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { checkGrant, checkRevocation, requireScope, requireWhole } from '../../identity/rights/policy.ts';
+import type { SecondFactor } from '../../identity/second-factor.ts';
 import { principalOf } from '../../identity/subjects/principals.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import {
@@ -20,8 +22,9 @@ import { parseScopes } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
 import type { ApiTokenDocument } from '../../records/credentials.ts';
 import type { Principal } from '../../records/principal.ts';
+import type { Config } from '../../settings/config.ts';
 import { type BearerOptions, bearerAuth } from '../access/bearer.ts';
-import { localPrograms } from '../access/local-programs.ts';
+import { type LocalProgramsDeps, localPrograms } from '../access/local-programs.ts';
 import type { RateLimits } from '../access/rate-limit.ts';
 import {
   listed,
@@ -35,17 +38,24 @@ import {
   wordsOf,
 } from '../access/token-owners.ts';
 import { jsonBodies } from '../body/json.ts';
-import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofApiToken } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface ApiTokenDeps extends LocalProgramsDeps {
+  config: Pick<Config, 'compat' | 'idleSeconds'>;
+  secondFactor: SecondFactor;
+  clock: Clock;
+  access: Access;
+}
 
 const tags = ['API tokens'];
 const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
 const NO_STORE = { 'cache-control': 'no-store' };
 
 /** Signed in in their own way: where a setting says so, programs of this machine make, list and revoke tokens without it. */
-export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
   const otherwise = localPrograms(deps);
   const within = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
@@ -68,7 +78,7 @@ export function apiTokenRoutes(app: FastifyInstance, deps: RouteDeps, limits: Ra
   });
 }
 
-function protectedRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+function protectedRoute(app: FastifyInstance, { identity }: ApiTokenDeps): void {
   app.get('/api/protected', {
     schema: {
       tags,
@@ -89,7 +99,7 @@ function protectedRoute(app: FastifyInstance, { identity }: RouteDeps): void {
   });
 }
 
-function listRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+function listRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): void {
   app.get<{ Querystring: ApiTokenQuery }>('/api/tokens', {
     schema: {
       tags,
@@ -112,7 +122,7 @@ function listRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
   });
 }
 
-function createRoute(app: FastifyInstance, { identity, config, clock }: RouteDeps): void {
+function createRoute(app: FastifyInstance, { identity, config, clock }: ApiTokenDeps): void {
   jsonBodies(app);
   app.post<{ Body: NewApiToken }>('/api/tokens', {
     schema: {
@@ -160,7 +170,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: RouteDep
   });
 }
 
-function rotateRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): void {
   app.post<{ Params: { token_id: string } }>('/api/tokens/:token_id/rotate', {
     schema: {
       tags,
@@ -185,7 +195,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
   });
 }
 
-function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): void {
   app.delete<{ Params: { token_id: string } }>('/api/tokens/:token_id', {
     schema: {
       tags,

@@ -18,8 +18,7 @@ import {
 import { plainTime } from '../../protocol/times.ts';
 import type { Sound } from '../../records/audio.ts';
 import { standing } from '../access/bearer.ts';
-import type { RouteDeps } from '../deps.ts';
-import { downloadSchema, fileSender } from '../native/download.ts';
+import { type DownloadDeps, downloadSchema, fileSender } from '../native/download.ts';
 import { type OneShot, receiveOneShot } from '../native/form-file.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
@@ -29,16 +28,21 @@ import { SIGNED_IN } from '../request/documented.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
 
+/** What these routes need from the server. */
+export interface AudioDeps extends DownloadDeps {
+  audio: AudioLibrary;
+}
+
 const tags = ['Audio'];
 
-export function audioRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function audioRoutes(app: FastifyInstance, deps: AudioDeps): void {
   listRoute(app, deps);
   downloadRoute(app, deps);
   app.register(async (scope) => uploadRoute(scope, deps));
   app.register(async (scope) => wavRoute(scope, deps));
 }
 
-function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+function listRoute(app: FastifyInstance, deps: AudioDeps): void {
   const { audio } = deps;
   const schema = {
     tags,
@@ -80,7 +84,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   }
 }
 
-function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
+function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
   const { engine, audio } = deps;
   app.post<{ Querystring: AudioUploadQuery }>('/v1/audio/file', {
     schema: {
@@ -119,7 +123,7 @@ function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
+function downloadRoute(app: FastifyInstance, deps: AudioDeps): void {
   const send = fileSender(app, deps);
   app.route<{ Params: { pk: string } }>({
     method: ['GET', 'HEAD'],
@@ -142,7 +146,7 @@ function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function wavRoute(app: FastifyInstance, deps: RouteDeps): void {
+function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
   const { engine, audio } = deps;
   app.post<{ Querystring: WavUploadQuery }>('/api/upload', {
     schema: {

@@ -1,11 +1,15 @@
 /** /calls: codes that are spoken into a telephone, and typed back. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
-import { CODE_DIGITS, CODE_SECONDS } from '../../calls/calls.ts';
+import { type Calls, CODE_DIGITS, CODE_SECONDS } from '../../calls/calls.ts';
 import { phoneOf } from '../../calls/numbers.ts';
 import { isSignedByProvider } from '../../calls/provider.ts';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
+import type { SecondFactor } from '../../identity/second-factor.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import {
   CallCode,
@@ -18,20 +22,30 @@ import {
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { iso } from '../../protocol/times.ts';
 import type { CallDocument } from '../../records/calls.ts';
+import type { Config } from '../../settings/config.ts';
 import { credentialOf, missingToken } from '../access/bearer.ts';
 import { userIdOf } from '../access/token-owners.ts';
 import { ANY_FORM, anyForms, formBodies } from '../body/form.ts';
-import type { RouteDeps } from '../deps.ts';
 import { noteChange } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface CallDeps {
+  config: Pick<Config, 'idleSeconds' | 'voiceToken'>;
+  identity: Identity;
+  calls: Calls;
+  secondFactor: SecondFactor;
+  clock: Clock;
+  access: Access;
+}
 
 const tags = ['Calls'];
 const NEEDS = 'calls';
 const CALLER = [...SIGNED_IN, 'insufficient_scope', 'forbidden', 'invalid_request'] as const;
 const FORM = [...CALLER, ...SMALL_BODY, 'insufficient_storage'] as const;
 
-export function callRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function callRoutes(app: FastifyInstance, deps: CallDeps): void {
   statusRoute(app, deps);
   app.register(async (forms) => {
     anyForms(forms);
@@ -57,11 +71,11 @@ function digitsOf(code: string | number): string {
   return String(code).replaceAll(/[\s-]/g, '').padStart(CODE_DIGITS, '0');
 }
 
-function secondsLeft({ clock }: RouteDeps, { expiresAt }: CallDocument): number {
+function secondsLeft({ clock }: CallDeps, { expiresAt }: CallDocument): number {
   return Math.max(0, Math.ceil((expiresAt - clock.steady()) / 1000));
 }
 
-function requestRoute(app: FastifyInstance, deps: RouteDeps): void {
+function requestRoute(app: FastifyInstance, deps: CallDeps): void {
   app.post<{ Body: NewCall }>('/calls/otp', {
     schema: {
       tags,
@@ -87,7 +101,7 @@ function requestRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
+function verifyRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
   const { calls, secondFactor, config, access, clock } = deps;
   app.post<{ Body: CallCode }>(url, {
     schema: {
@@ -130,7 +144,7 @@ function verifyRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
   });
 }
 
-function replayRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
+function replayRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
   app.post<{ Body: CallReplay }>(url, {
     schema: {
       tags,
@@ -152,7 +166,7 @@ function replayRoute(app: FastifyInstance, deps: RouteDeps, url: string): void {
   });
 }
 
-function statusRoute(app: FastifyInstance, deps: RouteDeps): void {
+function statusRoute(app: FastifyInstance, deps: CallDeps): void {
   app.get<{ Params: { phone: string } }>('/calls/otp/status/:phone', {
     schema: {
       tags,
@@ -192,7 +206,7 @@ const ENDS: Readonly<Record<string, 'spoken' | 'failed'>> = {
 };
 
 /** Where a voice provider tells how calls end; it signs what it sends. */
-export function providerRoute(app: FastifyInstance, { calls, config }: RouteDeps): void {
+export function providerRoute(app: FastifyInstance, { calls, config }: CallDeps): void {
   app.register(async (scope) => {
     formBodies(scope);
     scope.post<{ Params: { session_id: string }; Body: Record<string, string> }>('/calls/provider/:session_id', {

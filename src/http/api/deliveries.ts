@@ -1,9 +1,11 @@
 /** /api/deliveries: where finished files and events are sent on to, and how far they are. For administrators. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Deliveries } from '../../delivery/deliveries.ts';
 import { isAnonymous } from '../../delivery/send/ftp-session.ts';
 import { DEFAULT_PATTERN, isPattern } from '../../delivery/send/naming.ts';
-import type { NewTarget as TargetToAdd } from '../../delivery/targets.ts';
+import type { Targets, NewTarget as TargetToAdd } from '../../delivery/targets.ts';
 import { isWebhookSecret, makeWebhookSecret } from '../../delivery/webhook.ts';
 import { LadingError } from '../../errors.ts';
 import { reachesAllTenants, reachesTenant, tenantOf } from '../../identity/rights/policy.ts';
@@ -21,12 +23,20 @@ import {
 import { Message, TenantQuery } from '../../protocol/schemas/files.ts';
 import type { DeliveryRule } from '../../records/delivery.ts';
 import type { Principal } from '../../records/principal.ts';
+import type { Config } from '../../settings/config.ts';
 import { jsonBodies } from '../body/json.ts';
-import type { RouteDeps } from '../deps.ts';
 import { shownDelivery, shownTarget } from '../native/delivery-views.ts';
 import { NOTHING, noteChange, ofTarget } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface DeliveryDeps {
+  config: Pick<Config, 'idleSeconds' | 'webhookPrivate'>;
+  targets: Targets;
+  deliveries: Deliveries;
+  clock: Clock;
+}
 
 const tags = ['Delivery'];
 const ADMIN = [...SIGNED_IN, 'insufficient_scope'] as const;
@@ -34,7 +44,7 @@ const FTP_PORT = 21;
 /** FTPS with TLS from the first byte. */
 const IMPLICIT_PORT = 990;
 
-export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function deliveryRoutes(app: FastifyInstance, deps: DeliveryDeps): void {
   const { targets, deliveries } = deps;
   app.get<{ Querystring: TenantQuery }>('/api/deliveries/targets', {
     schema: {
@@ -115,7 +125,7 @@ export function deliveryRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (json) => createRoute(json, deps));
 }
 
-function changeRoute(app: FastifyInstance, { config, targets, deliveries }: RouteDeps): void {
+function changeRoute(app: FastifyInstance, { config, targets, deliveries }: DeliveryDeps): void {
   app.patch<{ Params: { target_id: string }; Body: TargetChange }>('/api/deliveries/targets/:target_id', {
     schema: {
       tags,
@@ -150,7 +160,7 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Rout
   });
 }
 
-function createRoute(app: FastifyInstance, deps: RouteDeps): void {
+function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
   jsonBodies(app);
   changeRoute(app, deps);
   app.post<{ Body: NewTarget; Querystring: TenantQuery }>('/api/deliveries/targets', {
@@ -184,7 +194,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `invalid_request`, `forbidden` */
-function targetOf(principal: Principal, asked: string | undefined, body: NewTarget, deps: RouteDeps): TargetToAdd {
+function targetOf(principal: Principal, asked: string | undefined, body: NewTarget, deps: DeliveryDeps): TargetToAdd {
   const tenant = tenantOf(principal, asked);
   const rule = ruleOf(body);
   const { kind } = body;

@@ -3,17 +3,25 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { tenantOfEvent } from '../../delivery/targets.ts';
 import { LadingError } from '../../errors.ts';
-import type { Told } from '../../events/events.ts';
+import type { Events, Told } from '../../events/events.ts';
+import type { Access } from '../../identity/authenticate.ts';
 import { hears, hearsRefusals, seesTargets } from '../../identity/rights/policy.ts';
 import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/schemas/event.ts';
 import type { Principal } from '../../records/principal.ts';
 import { standing } from '../access/bearer.ts';
+import type { StreamLimits } from '../access/stream-limits.ts';
 import { endsWithClient } from '../connection/half-open.ts';
-import type { RouteDeps } from '../deps.ts';
 import { EventStream } from '../live/event-stream.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 
-export function eventRoutes(app: FastifyInstance, deps: RouteDeps): void {
+/** What these routes need from the server. */
+export interface EventDeps {
+  events: Events;
+  access: Access;
+  streams: StreamLimits;
+}
+
+export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
   const { events, streams } = deps;
   const open = new Set<EventStream>();
   app.addHook('preClose', async () => {

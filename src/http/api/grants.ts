@@ -1,7 +1,12 @@
 /** Grants: an owner lets others of the tenant read files; they do by the ordinary routes with `owner=`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Quotas } from '../../identity/quotas.ts';
 import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas/files.ts';
@@ -9,12 +14,22 @@ import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/schemas/g
 import { iso } from '../../protocol/times.ts';
 import type { Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
+import type { Config } from '../../settings/config.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { jsonBodies } from '../body/json.ts';
-import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofGrant } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface GrantDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  engine: Engine;
+  identity: Identity;
+  quotas: Quotas;
+  clock: Clock;
+  tokens: Tokens;
+}
 
 type FileTarget = Extract<GrantTarget, { kind: 'file' }>;
 
@@ -22,13 +37,13 @@ const tags = ['Sharing'];
 /** In UTF-16 units; the names that begin with it may be longer by little. */
 const MAX_PREFIX = 1024;
 
-export function grantRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function grantRoutes(app: FastifyInstance, deps: GrantDeps): void {
   app.register(async (json) => createRoute(json, deps));
   listRoute(app, deps);
   revokeRoute(app, deps);
 }
 
-function createRoute(app: FastifyInstance, deps: RouteDeps): void {
+function createRoute(app: FastifyInstance, deps: GrantDeps): void {
   const { identity, config } = deps;
   jsonBodies(app);
   app.post<{ Querystring: GrantQuery; Body: NewGrant }>('/api/grants', {
@@ -79,7 +94,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `validation_failed`, `invalid_name`, `not_found`, `not_complete` */
-async function targetOf(deps: RouteDeps, owner: string, { filename, prefix }: NewGrant): Promise<GrantTarget> {
+async function targetOf(deps: GrantDeps, owner: string, { filename, prefix }: NewGrant): Promise<GrantTarget> {
   if ((filename === undefined) === (prefix === undefined)) {
     throw new LadingError('validation_failed', 'Send either filename or prefix.');
   }
@@ -94,13 +109,13 @@ async function targetOf(deps: RouteDeps, owner: string, { filename, prefix }: Ne
   return { kind: 'prefix', name };
 }
 
-async function isThere(deps: RouteDeps, owner: string, { name, fileId }: FileTarget): Promise<boolean> {
+async function isThere(deps: GrantDeps, owner: string, { name, fileId }: FileTarget): Promise<boolean> {
   const file = await completeFile(deps, owner, name).catch(() => null);
   return file?.id === fileId;
 }
 
 /** @throws LadingError `validation_failed` for the owner, `not_found`, the same for somebody of another tenant */
-function granteeOf({ identity }: RouteDeps, tenant: string, owner: string, id: string): Subject {
+function granteeOf({ identity }: GrantDeps, tenant: string, owner: string, id: string): Subject {
   const kinds = ['device', 'person'] as const;
   const kind = kinds.find((one) => identity.subjectIn(tenant, { id, kind: one }));
   if (kind === undefined)
@@ -109,7 +124,7 @@ function granteeOf({ identity }: RouteDeps, tenant: string, owner: string, id: s
   return { id, kind };
 }
 
-function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+function listRoute(app: FastifyInstance, deps: GrantDeps): void {
   const { grants } = deps.identity;
   app.get<{ Querystring: GrantQuery }>('/api/grants', {
     schema: {
@@ -131,7 +146,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void {
   app.delete<{ Params: { grant_id: string } }>('/api/grants/:grant_id', {
     schema: {
       tags,
@@ -157,7 +172,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void
   });
 }
 
-function shown({ identity, clock }: RouteDeps, grant: GrantDocument, principal: Principal): Grant {
+function shown({ identity, clock }: GrantDeps, grant: GrantDocument, principal: Principal): Grant {
   const { id, target, owner, grantee, createdAt, expiresAt } = grant;
   return {
     grant_id: id,
@@ -173,7 +188,7 @@ function shown({ identity, clock }: RouteDeps, grant: GrantDocument, principal: 
 }
 
 /** The owner let the grantee in, who may know by whom. The name of a grantee is told to nobody: anybody may grant to any id. */
-function calledAs({ clients, people }: RouteDeps['identity'], id: string): string | null {
+function calledAs({ clients, people }: GrantDeps['identity'], id: string): string | null {
   const person = people.get(id);
   return person === null ? (clients.find(id)?.name ?? null) : `${person.name} ${person.surname}`.trim() || null;
 }

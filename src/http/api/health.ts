@@ -2,8 +2,13 @@
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { Health } from '../../protocol/schemas/files.ts';
-import type { RouteDeps } from '../deps.ts';
 import { WORKING } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface HealthDeps {
+  state(): 'starting' | 'ready' | 'stopping';
+  storage(): 'ok' | 'full' | 'unwritable' | 'lost';
+}
 
 /** Why the place of the files takes no work. */
 const TROUBLE = {
@@ -13,7 +18,7 @@ const TROUBLE = {
   lost: 'The data directory was moved, unmounted or replaced.',
 } as const;
 
-export function healthRoutes(app: FastifyInstance, { state, storage }: RouteDeps): void {
+export function healthRoutes(app: FastifyInstance, { state, storage }: HealthDeps): void {
   const tags = ['Health'];
   for (const path of ['/health', '/api/health']) {
     app.get(path, {

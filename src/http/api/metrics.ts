@@ -1,13 +1,26 @@
 /** GET /metrics for Prometheus, which cannot ask for a token first: an administrator's id and secret by Basic will do. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
 import { requireServer } from '../../identity/rights/policy.ts';
+import type { Clients } from '../../identity/subjects/clients.ts';
 import type { Principal } from '../../records/principal.ts';
 import { basicCredentials, credentialOf, missingToken, signIn } from '../access/bearer.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 
-export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
+/** What these routes need from the server. */
+export interface MetricsDeps {
+  identity: Identity;
+  clients: Clients;
+  access: Access;
+  throttle: Throttle;
+  metrics: Metrics;
+}
+
+export function metricsRoutes(app: FastifyInstance, deps: MetricsDeps): void {
   const { registry } = deps.metrics;
   app.get('/metrics', {
     schema: {
@@ -28,7 +41,7 @@ export function metricsRoutes(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-async function whoAsks(deps: RouteDeps, request: FastifyRequest): Promise<Principal> {
+async function whoAsks(deps: MetricsDeps, request: FastifyRequest): Promise<Principal> {
   const basic = basicCredentials(request.headers.authorization);
   if (basic) return signIn(deps, request, basic.id, basic.secret);
   const token = credentialOf(request);

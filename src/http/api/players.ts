@@ -7,6 +7,7 @@ import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
+import type { Quotas } from '../../identity/quotas.ts';
 import { PLAYER_SECONDS, type Players } from '../../identity/sharing/players.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message, OwnerQuery } from '../../protocol/schemas/files.ts';
@@ -15,12 +16,16 @@ import { iso } from '../../protocol/times.ts';
 import { authoriseReading } from '../access/authorize-read.ts';
 import { completeFile } from '../access/authorize-share.ts';
 import { standing } from '../access/bearer.ts';
-import type { RouteDeps } from '../deps.ts';
-import { downloadSchema, fileSender } from '../native/download.ts';
+import { type DownloadDeps, downloadSchema, fileSender } from '../native/download.ts';
 import { PLAYER_COOKIE } from '../request/cookies.ts';
 import { refuseForeign, wantsSecureCookies } from '../request/csrf.ts';
 import { SIGNED_IN, WORKING } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
+
+/** What these routes need from the server. */
+export interface PlayerDeps extends DownloadDeps {
+  quotas: Quotas;
+}
 
 const tags = ['Files'];
 const PATH = '/api/players';
@@ -28,12 +33,12 @@ const PATH = '/api/players';
 const playerId = Type.Object({ player_id: Type.String({ description: 'Its id.' }) });
 
 /** For those who have signed in. */
-export function playerRoutes(app: FastifyInstance, deps: RouteDeps, players: Players): void {
+export function playerRoutes(app: FastifyInstance, deps: PlayerDeps, players: Players): void {
   openRoute(app, deps, players);
   endRoute(app, players);
 }
 
-function openRoute(app: FastifyInstance, deps: RouteDeps, players: Players): void {
+function openRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): void {
   app.post<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/player/*', {
     schema: {
       tags,
@@ -85,7 +90,7 @@ function endRoute(app: FastifyInstance, players: Players): void {
 }
 
 /** For the browser that has the cookie. */
-export function playedFileRoute(app: FastifyInstance, deps: RouteDeps, players: Players): void {
+export function playedFileRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): void {
   const send = fileSender(app, deps);
   app.route<{ Params: { player_id: string } }>({
     method: ['GET', 'HEAD'],

@@ -3,8 +3,12 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
+import type { Audit } from '../../identity/audit.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';
 import type { Asker } from '../../identity/limits/fair-queue.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
+import type { Quotas } from '../../identity/quotas.ts';
 import { holderOf, mayEndShare, shownMaker } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas/files.ts';
@@ -21,27 +25,36 @@ import {
 import { iso } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
+import type { Config } from '../../settings/config.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { askerOf, basicCredentials } from '../access/bearer.ts';
 import { jsonBodies } from '../body/json.ts';
-import type { RouteDeps } from '../deps.ts';
-import { downloadSchema, fileSender } from '../native/download.ts';
+import { type DownloadDeps, downloadSchema, fileSender } from '../native/download.ts';
 import { NOTHING, noteChange, ofShare } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 
+/** What these routes need from the server. */
+export interface ShareDeps extends DownloadDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  audit: Audit;
+  quotas: Quotas;
+  tokens: Tokens;
+  throttle: Throttle;
+}
+
 const tags = ['Sharing'];
 
 /** For those who have signed in. */
-export function shareRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function shareRoutes(app: FastifyInstance, deps: ShareDeps): void {
   app.register(async (json) => createRoute(json, deps));
   listRoute(app, deps);
   revokeRoute(app, deps);
 }
 
-function createRoute(app: FastifyInstance, deps: RouteDeps): void {
+function createRoute(app: FastifyInstance, deps: ShareDeps): void {
   const { identity, config } = deps;
   jsonBodies(app);
   app.post<{ Params: { '*': string }; Querystring: ShareQuery; Body: NewShare }>('/api/files/share/*', {
@@ -100,7 +113,7 @@ function createRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+function listRoute(app: FastifyInstance, deps: ShareDeps): void {
   app.get<{ Querystring: ShareListQuery }>('/api/shares', {
     schema: {
       tags,
@@ -123,7 +136,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function revokeRoute(app: FastifyInstance, { identity, clock }: RouteDeps): void {
+function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void {
   app.delete<{ Params: { share_id: string } }>('/api/shares/:share_id', {
     schema: {
       tags,
@@ -165,7 +178,7 @@ function shown(document: ShareDocument, principal: Principal, clock: Clock): Sha
 }
 
 /** For whoever has a link. */
-export function sharedFileRoute(app: FastifyInstance, deps: RouteDeps): void {
+export function sharedFileRoute(app: FastifyInstance, deps: ShareDeps): void {
   const { identity, audit } = deps;
   const send = fileSender(app, deps);
   app.route<{ Params: { token: string } }>({
@@ -242,13 +255,13 @@ function notAhead(): LadingError {
 }
 
 /** The link has not ended, and who made it may still read the file. */
-function stillStands({ identity }: RouteDeps, { id, maker, owner }: ShareDocument): boolean {
+function stillStands({ identity }: ShareDeps, { id, maker, owner }: ShareDocument): boolean {
   return identity.shares.isLive(id) && identity.mayStillRead(maker, owner);
 }
 
 /** @throws LadingError `unauthorized`, `rate_limited` */
 async function checkSharePassword(
-  { identity, throttle }: RouteDeps,
+  { identity, throttle }: ShareDeps,
   request: FastifyRequest,
   share: ShareDocument,
 ): Promise<void> {

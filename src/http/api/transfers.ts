@@ -1,14 +1,25 @@
 /** What is on its way right now, and how the server did lately. */
 import type { FastifyInstance } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { hears, holderOf, requireServer } from '../../identity/rights/policy.ts';
 import { History, TransferList, TransferQuery } from '../../protocol/schemas/transfer.ts';
-import type { RouteDeps } from '../deps.ts';
 import { ServerHistory } from '../observe/history.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import { SIGNED_IN } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface TransferDeps {
+  engine: Engine;
+  identity: Identity;
+  clock: Clock;
+  metrics: Metrics;
+}
 
 const tags = ['Administration'];
 
-export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, identity }: RouteDeps): void {
+export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, identity }: TransferDeps): void {
   app.get<{ Querystring: TransferQuery }>('/api/transfers', {
     schema: {
       tags,

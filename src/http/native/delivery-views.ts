@@ -3,7 +3,9 @@
  * administrators; others see names and how far their files are.
  */
 
-import { plainName } from '../../delivery/targets.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Deliveries } from '../../delivery/deliveries.ts';
+import { plainName, type Targets } from '../../delivery/targets.ts';
 import { holderOf, seesTargets } from '../../identity/rights/policy.ts';
 import type { Delivery, DeliveryState, FileDelivery, Target } from '../../protocol/schemas/delivery.ts';
 import type { EventType } from '../../protocol/schemas/event.ts';
@@ -11,11 +13,15 @@ import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { iso } from '../../protocol/times.ts';
 import type { DeliveryDocument, TargetDocument } from '../../records/delivery.ts';
 import type { Principal } from '../../records/principal.ts';
-import type { RouteDeps } from '../deps.ts';
+
+/** What these functions need from the server. */
+export interface DeliveryViewDeps {
+  targets: Targets;
+  deliveries: Deliveries;
+  clock: Clock;
+}
 
 export const MASK = '*'.repeat(8);
-
-type Doors = Pick<RouteDeps, 'targets' | 'deliveries' | 'clock'>;
 
 /** All of it but secrets, for administrators. */
 export function shownTarget(target: TargetDocument): Target {
@@ -32,11 +38,11 @@ export function shownTarget(target: TargetDocument): Target {
   return { ...shared, host, port, ...secured, username, password: MASK, directory, pattern, ca };
 }
 
-function nameOf({ targets }: Doors, { targetId }: DeliveryDocument): string {
+function nameOf({ targets }: Pick<DeliveryViewDeps, 'targets'>, { targetId }: DeliveryDocument): string {
   return targets.find(targetId)?.name ?? `${targetId} (deleted)`;
 }
 
-export function shownDelivery(doors: Doors, delivery: DeliveryDocument): Delivery {
+export function shownDelivery(doors: DeliveryViewDeps, delivery: DeliveryDocument): Delivery {
   const { id, targetId, tenant, event, owner, fileName, attempts, lastError, createdAt, nextAt, endedAt } = delivery;
   return {
     id,
@@ -66,7 +72,11 @@ export function plainError(state: DeliveryState, attempts: number): string | nul
  * The status of a file with what is sent of it, where anything is. Events that webhooks are told of are not deliveries of the file.
  * @param principal who asks
  */
-export function withDeliveries(doors: Doors, status: FileStatus, principal: Principal): FileStatus {
+export function withDeliveries(
+  doors: Pick<DeliveryViewDeps, 'targets' | 'deliveries'>,
+  status: FileStatus,
+  principal: Principal,
+): FileStatus {
   if (status.id === null) return status;
   const deliveries = doors.deliveries
     .ofFile(status.id)

@@ -1,9 +1,14 @@
 /** GET and HEAD /api/files/download/{filename}: RFC 9110 §13 and §14 over what is stored, or as it arrives. */
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify';
+import type { Logger } from 'pino';
 import Type from 'typebox';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { Representation } from '../../engine/read/open-file.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import type { Take } from '../../identity/sharing/shares.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkPreconditions, ifRangeHolds, type Validators } from '../../protocol/http/conditionals.ts';
@@ -13,12 +18,24 @@ import { DownloadQuery } from '../../protocol/schemas/files.ts';
 import { authoriseReading } from '../access/authorize-read.ts';
 import { standing } from '../access/bearer.ts';
 import { endsWithClient } from '../connection/half-open.ts';
-import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { multipartByteranges } from '../send/byteranges.ts';
+import type { Downloads } from '../send/downloads.ts';
 import { digestFields, representationFields } from '../send/representation.ts';
 import { FollowSource, Incomplete, PiecesSource, type Source, Withdrawn } from '../send/sources.ts';
+
+/** What these routes need from the server. */
+export interface DownloadDeps {
+  engine: Engine;
+  downloads: Downloads;
+  /** How long a followed download waits for the next bytes of its file, in milliseconds. */
+  followSilenceMs: number;
+  identity: Identity;
+  clock: Clock;
+  log: Logger;
+  access: Access;
+}
 
 interface Download {
   Params: { '*': string };
@@ -92,7 +109,7 @@ export const downloadSchema = {
   },
 } satisfies FastifySchema;
 
-interface Doors extends RouteDeps {
+interface Doors extends DownloadDeps {
   /** Downloads that may be waiting for bytes. */
   followers: Set<FollowSource>;
 }
@@ -120,7 +137,7 @@ export interface SendFile {
  * What answers a GET or HEAD with a file, by ranges, under preconditions; the schema of such a route is `downloadSchema` with words of its
  * own. Throws LadingError `not_found`, `not_complete`, `precondition_failed`, `range_not_satisfiable`.
  */
-export function fileSender(app: FastifyInstance, deps: RouteDeps) {
+export function fileSender(app: FastifyInstance, deps: DownloadDeps) {
   const doors: Doors = { ...deps, followers: new Set() };
   // A server that stops sends what it has, but waits for nothing more.
   app.addHook('preClose', async () => {
@@ -140,7 +157,7 @@ export function fileSender(app: FastifyInstance, deps: RouteDeps) {
   };
 }
 
-export function downloadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function downloadRoutes(app: FastifyInstance, deps: DownloadDeps): void {
   const send = fileSender(app, deps);
   app.route<Download>({
     method: ['GET', 'HEAD'],

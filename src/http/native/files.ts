@@ -3,15 +3,25 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Quotas } from '../../identity/quotas.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas/files.ts';
 import { authoriseListing, listGranted } from '../access/authorize-read.ts';
-import type { RouteDeps } from '../deps.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
+
+/** What these routes need from the server. */
+export interface FileDeps {
+  engine: Engine;
+  identity: Identity;
+  quotas: Quotas;
+  access: Access;
+}
 
 const tags = ['Files'];
 const OF_A_NAME = [...SIGNED_IN, 'forbidden', 'invalid_name', 'not_found'] as const;
@@ -49,7 +59,7 @@ export function decodeCursor(cursor: string | undefined): string | null {
   return name;
 }
 
-export function fileRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function fileRoutes(app: FastifyInstance, deps: FileDeps): void {
   listRoute(app, deps);
   deleteRoute(app, deps);
   completeRoute(app, deps);
@@ -58,7 +68,7 @@ export function fileRoutes(app: FastifyInstance, deps: RouteDeps): void {
 
 const LIST = { ...JSON_ARRAY, before: '{"files":[', after: '],"next_cursor":null}' };
 
-function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+function listRoute(app: FastifyInstance, deps: FileDeps): void {
   const { engine } = deps;
   const schema = {
     tags,
@@ -99,7 +109,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   }
 }
 
-function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void {
+function deleteRoute(app: FastifyInstance, { engine, quotas }: FileDeps): void {
   app.delete<{ Params: Named['Params']; Querystring: DeleteQuery }>('/api/files/*', {
     schema: {
       tags,
@@ -132,7 +142,7 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: RouteDeps): void 
   });
 }
 
-function completeRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+function completeRoute(app: FastifyInstance, { engine }: FileDeps): void {
   app.post<Named>('/api/files/complete/*', {
     schema: {
       tags,
@@ -155,7 +165,7 @@ function completeRoute(app: FastifyInstance, { engine }: RouteDeps): void {
   });
 }
 
-function verifyRoute(app: FastifyInstance, { engine }: RouteDeps): void {
+function verifyRoute(app: FastifyInstance, { engine }: FileDeps): void {
   app.post<Named>('/api/files/verify/*', {
     schema: {
       tags,

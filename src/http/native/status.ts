@@ -1,18 +1,33 @@
 /** GET /api/files/status/{filename}: how far a file is, once or as a stream of events. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import type { Deliveries } from '../../delivery/deliveries.ts';
+import type { Targets } from '../../delivery/targets.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { checkName } from '../../protocol/names.ts';
 import { FileStatus, OwnerQuery } from '../../protocol/schemas/files.ts';
 import { authoriseReading } from '../access/authorize-read.ts';
 import { standing } from '../access/bearer.ts';
+import type { StreamLimits } from '../access/stream-limits.ts';
 import { endsWithClient } from '../connection/half-open.ts';
-import type { RouteDeps } from '../deps.ts';
 import { StatusStreams, wantsEvents, wasTold } from '../live/status-stream.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { withDeliveries } from './delivery-views.ts';
 
-export function statusRoutes(app: FastifyInstance, deps: RouteDeps): void {
+/** What these routes need from the server. */
+export interface StatusDeps {
+  engine: Engine;
+  identity: Identity;
+  targets: Targets;
+  deliveries: Deliveries;
+  access: Access;
+  streams: StreamLimits;
+}
+
+export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
   const { engine } = deps;
   const streams = new StatusStreams(engine, deps.streams);
   app.addHook('preClose', async () => streams.close());

@@ -4,17 +4,20 @@ import { performance } from 'node:perf_hooks';
 import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompiler } from 'fastify';
 import Type, { type TSchema } from 'typebox';
 import { isCutShort } from '../../engine/body/cut-short.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { ChunkIntent } from '../../engine/receive/chunk-upload.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
 import { isContentRange } from '../../protocol/http/content-range.ts';
 import { isMediaType } from '../../protocol/http/media-types.ts';
 import { FileStatus, UploadQuery } from '../../protocol/schemas/files.ts';
 import type { Compat } from '../../settings/compat.ts';
+import type { Config } from '../../settings/config.ts';
 import { standing } from '../access/bearer.ts';
 import { digestTrailers } from '../body/digest-trailers.ts';
 import { MultipartPart } from '../body/multipart.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import { wantBody } from '../problems/early-refusal.ts';
 import { unsupportedMediaType } from '../problems/problems.ts';
 import { SIGNED_IN } from '../request/documented.ts';
@@ -22,6 +25,14 @@ import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
 import { validatorCompiler } from '../request/query.ts';
 import { checkFormField } from '../request/unknown-keys.ts';
 import { chunkIntent } from './chunk-intent.ts';
+
+/** What these routes need from the server. */
+export interface UploadDeps {
+  config: Pick<Config, 'compat'>;
+  engine: Engine;
+  access: Access;
+  metrics: Metrics;
+}
 
 interface Upload {
   Querystring: UploadQuery;
@@ -84,12 +95,12 @@ const schema = {
   },
 } satisfies FastifySchema;
 
-export function uploadRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function uploadRoutes(app: FastifyInstance, deps: UploadDeps): void {
   app.register(async (scope) => rawRoute(scope, deps));
   app.register(async (scope) => formRoute(scope, deps));
 }
 
-function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
+function rawRoute(app: FastifyInstance, deps: UploadDeps): void {
   const { engine, metrics } = deps;
   const loosened = loosenedBy(deps.config.compat);
   app.post<Upload>(URL, {
@@ -114,7 +125,7 @@ function rawRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function formRoute(app: FastifyInstance, deps: RouteDeps): void {
+function formRoute(app: FastifyInstance, deps: UploadDeps): void {
   const { engine, metrics } = deps;
   const loosened = loosenedBy(deps.config.compat);
   app.post<Upload>(URL, {

@@ -2,14 +2,22 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import { isLive } from '../../identity/credentials/api-tokens.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { DEFAULT_TENANT, type TokenOwner } from '../../identity/rights/policy.ts';
+import type { Clients } from '../../identity/subjects/clients.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
 import type { ApiTokenDocument } from '../../records/credentials.ts';
-import type { RouteDeps } from '../deps.ts';
 import { problemReply, type Refusal } from '../problems/problems.ts';
 import type { Site } from '../proxy/site.ts';
 import { dashboardStyle } from './dashboard.ts';
+
+/** What these functions need from the server. */
+export interface TokenPageDeps {
+  identity: Identity;
+  clock: Clock;
+  clients: Clients;
+}
 
 const STYLE = dashboardStyle();
 export const PATH = '/api/tokens/dashboard';
@@ -23,7 +31,10 @@ const POLICY =
   "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src data:";
 
 /** Those whom a token of the default tenant can act for, administrators first. */
-export function ownersOf({ clients, identity }: RouteDeps): (TokenOwner & { title: string })[] {
+export function ownersOf({
+  clients,
+  identity,
+}: Pick<TokenPageDeps, 'clients' | 'identity'>): (TokenOwner & { title: string })[] {
   const machines = clients.list(DEFAULT_TENANT).map(({ clientId, name, role }) => {
     return {
       id: clientId,
@@ -83,7 +94,7 @@ export function signInForm(site: Site, trouble: string | null): string {
   );
 }
 
-export function tokensPage(deps: RouteDeps, site: Site, made: string | null): string {
+export function tokensPage(deps: TokenPageDeps, site: Site, made: string | null): string {
   const { identity, clock } = deps;
   const tokens = identity.apiTokens.list(DEFAULT_TENANT, null).filter((token) => isLive(token, clock));
   const most = Math.max(1, ...tokens.map(({ uses }) => uses));

@@ -5,18 +5,33 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { Audit } from '../../identity/audit.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
 import { checkGrant, DEFAULT_TENANT, type TokenOwner } from '../../identity/rights/policy.ts';
+import type { Clients } from '../../identity/subjects/clients.ts';
 import { principalOf } from '../../identity/subjects/principals.ts';
 import { MAX_SECONDS, wholeNumber } from '../../protocol/bounds.ts';
 import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
+import type { Config } from '../../settings/config.ts';
 import { checkLabel, DEFAULT_LABEL, READ_AND_WRITE } from '../access/token-owners.ts';
 import { formBodies } from '../body/form.ts';
-import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofApiToken } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { refuseForeign, wantsSecureCookies } from '../request/csrf.ts';
 import { ownersOf, PATH, page, refusalPage, signInForm, tokensPage } from './token-dashboard-pages.ts';
+
+/** What these routes need from the server. */
+export interface TokenDashboardDeps {
+  config: Pick<Config, 'dashboardPassword' | 'idleSeconds'>;
+  identity: Identity;
+  audit: Audit;
+  clock: Clock;
+  clients: Clients;
+  throttle: Throttle;
+}
 
 const COOKIE = 'token_dashboard';
 const SESSION_MS = 8 * 3600 * 1000;
@@ -28,7 +43,7 @@ const COOKIE_LOST =
 
 type Form = URLSearchParams;
 
-export function tokenDashboardRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function tokenDashboardRoutes(app: FastifyInstance, deps: TokenDashboardDeps): void {
   const { config, identity, throttle, clock } = deps;
   const password = config.dashboardPassword;
   const sessions = new Sessions(() => clock.monotonic());

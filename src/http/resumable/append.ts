@@ -1,10 +1,14 @@
 /** PATCH: the next bytes of an upload, and with Upload-Complete: ?1 the last ones. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/http/resumable.ts';
+import type { Config } from '../../settings/config.ts';
 import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
 import { digestTrailer } from '../body/digest-trailers.ts';
-import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import {
@@ -18,7 +22,16 @@ import {
   stateFields,
 } from './common.ts';
 
-export async function append(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+/** What this request needs from the server. */
+export interface AppendDeps {
+  config: Pick<Config, 'maxFileBytes'>;
+  engine: Engine;
+  identity: Identity;
+  clock: Clock;
+  access: Access;
+}
+
+export async function append(deps: AppendDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { headers } = request;
   const { engine } = deps;
   reply.header('upload-limit', limitOf(deps, null));
@@ -71,7 +84,7 @@ function endsOf({ headers }: FastifyRequest): boolean {
 }
 
 async function afterFailure(
-  { engine }: RouteDeps,
+  { engine }: AppendDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   address: ReturnType<typeof addressOf>,

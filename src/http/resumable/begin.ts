@@ -5,15 +5,19 @@
  *     with it                    an upload with an address, told by 104 and in the answer; what arrives counts at once
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { ResourceAddress, ResourceIntent } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
 import { parseDigestField } from '../../protocol/http/digests.ts';
 import { checkContentType } from '../../protocol/http/media-types.ts';
 import { completeOf, interopVersion, lengthOf } from '../../protocol/http/resumable.ts';
+import type { Config } from '../../settings/config.ts';
 import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../access/upload-capability.ts';
 import { digestTrailer, digestTrailers } from '../body/digest-trailers.ts';
-import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import {
@@ -30,6 +34,15 @@ import {
 } from './common.ts';
 import { inform } from './inform.ts';
 
+/** What this request needs from the server. */
+export interface BeginDeps {
+  config: Pick<Config, 'maxFileBytes' | 'uploadAbsolute' | 'uploadRight'>;
+  engine: Engine;
+  identity: Identity;
+  clock: Clock;
+  access: Access;
+}
+
 /** Refusals of what was sent in vain, and not of the upload. */
 const GOES_ON = new Set(['length_mismatch', 'request_timeout', 'superseded']);
 
@@ -40,7 +53,7 @@ export interface Destination {
 }
 
 export async function begin(
-  deps: RouteDeps,
+  deps: BeginDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   destination: Destination,
@@ -54,7 +67,7 @@ export async function begin(
 }
 
 async function oneShot(
-  deps: RouteDeps,
+  deps: BeginDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   { name, place }: Destination,
@@ -82,7 +95,7 @@ async function oneShot(
 }
 
 async function resumable(
-  deps: RouteDeps,
+  deps: BeginDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   destination: Destination,
@@ -134,7 +147,7 @@ async function resumable(
 }
 
 /** "The 104 … MUST include Location." Only those that named a version get one; all of them read it in the answer. */
-function tellAddress(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply, address: ResourceAddress): boolean {
+function tellAddress(deps: BeginDeps, request: FastifyRequest, reply: FastifyReply, address: ResourceAddress): boolean {
   const location = locationOf(deps, request, UPLOADS, address);
   reply.header('location', location);
   const version = interopVersion(request.headers);
@@ -145,7 +158,7 @@ function tellAddress(deps: RouteDeps, request: FastifyRequest, reply: FastifyRep
 
 /** What becomes of an upload whose first bytes were refused. */
 async function afterFailure(
-  { engine }: RouteDeps,
+  { engine }: BeginDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   address: ResourceAddress,

@@ -1,10 +1,15 @@
 /** DELETE: ends an upload and frees what it holds; whoever still sends to it is ended first. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Engine } from '../../engine/engine.ts';
 import { addressOf, ownUpload } from '../access/upload-capability.ts';
-import type { RouteDeps } from '../deps.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 
-export async function cancel(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+/** What this request needs from the server. */
+export interface CancelDeps {
+  engine: Engine;
+}
+
+export async function cancel(deps: CancelDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const address = addressOf((request.params as { address: string }).address);
   await ownUpload(deps, request, address, 'resumable');
   await deps.engine.removeResource(address, preconditionOf(request));

@@ -1,5 +1,7 @@
 /** What the requests and answers of resumable uploads have in common. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
 import type { Proof, ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
 import { type Digest, parseDigestField, preferredDigest } from '../../protocol/http/digests.ts';
@@ -12,12 +14,19 @@ import {
   interopVersion,
   PARTIAL_TYPE,
 } from '../../protocol/http/resumable.ts';
+import type { Config } from '../../settings/config.ts';
 import { digestTrailer } from '../body/digest-trailers.ts';
-import type { RouteDeps } from '../deps.ts';
 import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
 import { preflightFields } from '../request/cors.ts';
 import { digestFields } from '../send/representation.ts';
 import { inform } from './inform.ts';
+
+/** What these functions need from the server. */
+export interface ResumableDeps {
+  config: Pick<Config, 'maxFileBytes'>;
+  engine: Engine;
+  clock: Clock;
+}
 
 /** Where the registered problem types are. */
 const TYPES = 'https://iana.org/assignments/http-problem-types';
@@ -39,7 +48,11 @@ export function sayComplete(request: FastifyRequest, reply: FastifyReply, comple
 }
 
 /** The answer to a browser that asks whether it may (CORS preflight), and to anybody who asks what is possible. */
-export function capabilities(deps: RouteDeps, reply: FastifyReply, methods: string): FastifyReply {
+export function capabilities(
+  deps: Pick<ResumableDeps, 'config' | 'engine'>,
+  reply: FastifyReply,
+  methods: string,
+): FastifyReply {
   preflightFields(reply, methods);
   reply.header('accept-patch', PARTIAL_TYPE);
   // "A server that supports … MUST include Upload-Limit in the response to OPTIONS."
@@ -47,7 +60,11 @@ export function capabilities(deps: RouteDeps, reply: FastifyReply, methods: stri
 }
 
 /** How far an upload is, in the fields that every answer about one has. */
-export function stateFields(deps: RouteDeps, reply: FastifyReply, state: ResourceState): void {
+export function stateFields(
+  deps: Pick<ResumableDeps, 'config' | 'clock'>,
+  reply: FastifyReply,
+  state: ResourceState,
+): void {
   const { offset, size, expiresAt } = state;
   reply.header('upload-offset', String(offset));
   if (size !== null) reply.header('upload-length', String(size));
@@ -55,12 +72,12 @@ export function stateFields(deps: RouteDeps, reply: FastifyReply, state: Resourc
 }
 
 /** @param expiresAt date until which the upload is kept; null: it is complete, or kept for ever */
-export function limitOf({ config, clock }: RouteDeps, expiresAt: number | null): string {
+export function limitOf({ config, clock }: Pick<ResumableDeps, 'config' | 'clock'>, expiresAt: number | null): string {
   return formatLimit(config.maxFileBytes, secondsOf(expiresAt === null ? null : expiresAt - clock.now()));
 }
 
 /** `Upload-Limit` of an upload that begins now. */
-export function firstLimitOf({ config, engine }: RouteDeps): string {
+export function firstLimitOf({ config, engine }: Pick<ResumableDeps, 'config' | 'engine'>): string {
   return formatLimit(config.maxFileBytes, secondsOf(engine.lifetimeMs));
 }
 
@@ -128,7 +145,7 @@ export function progressOf(request: FastifyRequest, reply: FastifyReply): ((offs
  * @param status 201 for a file that was not there before
  */
 export async function completed(
-  deps: RouteDeps,
+  deps: Pick<ResumableDeps, 'engine'>,
   request: FastifyRequest,
   reply: FastifyReply,
   { owner, name }: Pick<ResourceState, 'owner' | 'name'>,

@@ -4,6 +4,7 @@
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
+import type { SecondFactor } from '../../identity/second-factor.ts';
 import { fileNameOf } from '../../protocol/http/disposition.ts';
 import { checkName } from '../../protocol/names.ts';
 import { FileStatus } from '../../protocol/schemas/files.ts';
@@ -11,17 +12,21 @@ import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { bearerAuth } from '../access/bearer.ts';
 import type { RateLimits } from '../access/rate-limit.ts';
 import { principalOfAddress } from '../access/upload-capability.ts';
-import type { RouteDeps } from '../deps.ts';
 import { ANY_BYTES } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { append } from './append.ts';
-import { begin } from './begin.ts';
+import { type BeginDeps, begin } from './begin.ts';
 import { cancel } from './cancel.ts';
 import { capabilities, commonFields, resumableRefusal, UPLOADS } from './common.ts';
 import { offset } from './offset.ts';
+
+/** What these routes need from the server. */
+export interface ResumableRouteDeps extends BeginDeps {
+  secondFactor: SecondFactor;
+}
 
 interface Named {
   Params: { '*': string };
@@ -51,7 +56,7 @@ const BYTES = [
 ] as const;
 
 /** Inside a scope whose requests are refused while the server starts or stops. */
-export function resumableRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+export function resumableRoutes(app: FastifyInstance, deps: ResumableRouteDeps, limits: RateLimits): void {
   app.register(async (scope) => {
     scope.addHook('onRequest', (request, reply, next) => {
       commonFields(request, reply);
@@ -68,7 +73,7 @@ export function resumableRoutes(app: FastifyInstance, deps: RouteDeps, limits: R
   });
 }
 
-function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+function verbs(app: FastifyInstance, deps: ResumableRouteDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
   const otherwise = principalOfAddress.bind(null, deps);
   app.register(bearerAuth, { access, limits, secondFactor, otherwise });
@@ -81,7 +86,7 @@ function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void 
   });
 }
 
-function creations(app: FastifyInstance, deps: RouteDeps): void {
+function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
   const response = {
     200: FileStatus,
     201: Type.Union([FileStatus, Type.Null()], {
@@ -133,7 +138,7 @@ function creations(app: FastifyInstance, deps: RouteDeps): void {
   );
 }
 
-function resources(app: FastifyInstance, deps: RouteDeps): void {
+function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
   const errors = [...SIGNED_IN, 'not_found'] as const;
   const asks = {
     tags,

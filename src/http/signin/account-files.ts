@@ -2,15 +2,16 @@
 import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
 import { requireAccount } from '../../identity/accounts.ts';
 import { ownerKey, ownerOf } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import { OpsFiles, OpsFilesQuery, OpsStored, OpsUploadQuery } from '../../protocol/schemas/identity/account.ts';
+import type { Config } from '../../settings/config.ts';
 import { credentialOf, standing } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
-import type { RouteDeps } from '../deps.ts';
-import { downloadSchema, fileSender } from '../native/download.ts';
+import { type DownloadDeps, downloadSchema, fileSender } from '../native/download.ts';
 import { decodeCursor, encodeCursor } from '../native/files.ts';
 import { receiveOneShot } from '../native/form-file.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
@@ -23,17 +24,23 @@ import { SIGNED_IN } from '../request/documented.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
 
+/** What these routes need from the server. */
+export interface AccountFileDeps extends DownloadDeps {
+  config: Pick<Config, 'compat'>;
+  tokens: Tokens;
+}
+
 const tags = ['Ops and clients'];
 
 /** What those do who have signed in. */
-export function accountRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function accountRoutes(app: FastifyInstance, deps: AccountFileDeps): void {
   logoutRoute(app, deps);
   app.register(async (scope) => uploadRoute(scope, deps));
   listRoute(app, deps);
   downloadRoute(app, deps);
 }
 
-function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
+function logoutRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   app.get('/logout', {
     schema: {
       tags,
@@ -67,7 +74,7 @@ function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function uploadRoute(app: FastifyInstance, deps: RouteDeps): void {
+function uploadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   const { engine, identity, config } = deps;
   app.post<{ Querystring: OpsUploadQuery }>('/ops/upload', {
     schema: {
@@ -113,7 +120,7 @@ const opsUsername = { ops_username: Type.String({ description: 'The name of an o
  * Whose files a client account asks for.
  * @throws LadingError `forbidden` for who is no client account, `not_found`
  */
-function opsOwner({ identity }: RouteDeps, { principal }: FastifyRequest, username: string): string {
+function opsOwner({ identity }: AccountFileDeps, { principal }: FastifyRequest, username: string): string {
   requireAccount(identity, principal, 'client');
   const ops = identity.people.byName(principal.tenant, 'ops', username);
   if (!ops) throw new LadingError('not_found', 'There is no ops account of this name.');
@@ -123,7 +130,7 @@ function opsOwner({ identity }: RouteDeps, { principal }: FastifyRequest, userna
 const TEXT = 'text/plain; charset=utf-8';
 const TEXT_LINES = { before: '', between: '', after: '', entry: (name: string): string => `${name}\n` };
 
-function listRoute(app: FastifyInstance, deps: RouteDeps): void {
+function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   const schema = {
     tags,
     summary: 'The names of the complete files of an ops account; with Accept: text/plain one a line.',
@@ -177,7 +184,7 @@ function listRoute(app: FastifyInstance, deps: RouteDeps): void {
   }
 }
 
-function downloadRoute(app: FastifyInstance, deps: RouteDeps): void {
+function downloadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   const send = fileSender(app, deps);
   app.route<{ Params: { ops_username: string; '*': string } }>({
     method: ['GET', 'HEAD'],

@@ -2,28 +2,43 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
 import { createAccount } from '../../identity/accounts.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { strangerAt } from '../../identity/limits/fair-queue.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
 import { DEFAULT_TENANT, mayManage, tenantOf } from '../../identity/rights/policy.ts';
 import { TenantQuery } from '../../protocol/schemas/files.ts';
 import { Account, NamedLogin, SignUp } from '../../protocol/schemas/identity/account.ts';
 import { iso } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { AccountKind, PersonDocument } from '../../records/subjects.ts';
+import type { Config } from '../../settings/config.ts';
 import { credentialOf } from '../access/bearer.ts';
 import { beginLongSession, namedKey, passwordOf } from '../access/sign-in.ts';
 import { ANY_FORM, anyForms } from '../body/form.ts';
 import { needsFields } from '../body/required-fields.ts';
-import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SMALL_BODY, WORKING } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface AccountLoginDeps {
+  config: Pick<Config, 'accountDays' | 'idleSeconds' | 'registration'>;
+  identity: Identity;
+  access: Access;
+  tokens: Tokens;
+  throttle: Throttle;
+  /** Throttle of sign-ups, apart from that of sign-ins. */
+  signUps: Throttle;
+}
 
 const tags = ['Ops and clients'];
 const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };
 
 /** The doors that need no sign-in. */
-export function accountDoors(app: FastifyInstance, deps: RouteDeps): void {
+export function accountDoors(app: FastifyInstance, deps: AccountLoginDeps): void {
   app.register(async (scope) => {
     anyForms(scope);
     for (const kind of ['ops', 'client'] as const) {
@@ -33,7 +48,7 @@ export function accountDoors(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): void {
+function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountKind): void {
   const { config, identity, signUps } = deps;
   app.post<{ Body: SignUp; Querystring: TenantQuery }>(`/${kind}/signup`, {
     schema: {
@@ -95,7 +110,7 @@ function signUpRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): 
  */
 function tenantFor(
   { audited, query }: FastifyRequest<{ Querystring: TenantQuery }>,
-  { tenants }: RouteDeps['identity'],
+  { tenants }: AccountLoginDeps['identity'],
 ): string {
   const principal = audited?.principal;
   if (principal) {
@@ -111,7 +126,7 @@ function tenantFor(
  * Who makes accounts for others, if somebody who may do so asks.
  * @throws LadingError `unauthorized`, `forbidden`
  */
-function administratorOf({ access }: RouteDeps, request: FastifyRequest): Principal | null {
+function administratorOf({ access }: AccountLoginDeps, request: FastifyRequest): Principal | null {
   const token = credentialOf(request);
   if (token === null) return null;
   const principal = access.bearer(token);
@@ -124,7 +139,7 @@ function shownAccount({ id, name, account, createdAt }: PersonDocument): Account
   return { id, kind, username, name: name === '' ? null : name, email: contact, created_at: iso(createdAt) };
 }
 
-function loginRoute(app: FastifyInstance, deps: RouteDeps, kind: AccountKind): void {
+function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountKind): void {
   app.post<{ Body: NamedLogin }>(`/${kind}/login`, {
     schema: {
       tags,

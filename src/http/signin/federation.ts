@@ -1,7 +1,11 @@
 /** /v1/auth/{oidc,yandex}: people sign in with an account that they have elsewhere. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
+import type { Audit } from '../../identity/audit.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { type PendingLogin, PendingLogins } from '../../identity/federation/pending-logins.ts';
 import { type FederatedProvider, newHandshake } from '../../identity/federation/providers.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
@@ -14,10 +18,10 @@ import {
 } from '../../protocol/schemas/identity/federation.ts';
 import { SignedIn } from '../../protocol/schemas/identity/people.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import type { Config } from '../../settings/config.ts';
 import { Arriving, personFor } from '../access/federated-people.ts';
 import { keepDeparture, takeDeparture } from '../access/pending-login-cookies.ts';
 import { beginSession } from '../access/sign-in.ts';
-import type { RouteDeps } from '../deps.ts';
 import { auditRefusal } from '../observe/audit.ts';
 import type { Site } from '../proxy/site.ts';
 import { asksForJson } from '../request/accept.ts';
@@ -25,6 +29,17 @@ import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
 import { varyBy } from '../request/cors.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
 import { SIGNED_IN } from '../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface FederationDeps {
+  config: Pick<Config, 'registration'>;
+  identity: Identity;
+  audit: Audit;
+  /** Outside providers through which people may sign in. */
+  outside: readonly FederatedProvider[];
+  clock: Clock;
+  tokens: Tokens;
+}
 
 const tags = ['People'];
 const NAMES = ['oidc', 'yandex'] as const;
@@ -39,12 +54,12 @@ const MAX_RETURN = 1000;
 /** Who said no at the provider. */
 class CancelledError extends LadingError {}
 
-interface Doors extends RouteDeps {
+interface Doors extends FederationDeps {
   departures: PendingLogins;
   arriving: Arriving;
 }
 
-export function outsideRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function outsideRoutes(app: FastifyInstance, deps: FederationDeps): void {
   const doors: Doors = { ...deps, departures: new PendingLogins(deps.clock), arriving: new Arriving() };
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });

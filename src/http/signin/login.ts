@@ -1,12 +1,17 @@
 /** /v1/auth: people make an account, sign in and out. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
 import { checkEmail } from '../../identity/subjects/profile.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import { Login, RefreshToken, Registration, SignedIn } from '../../protocol/schemas/identity/people.ts';
 import type { PersonDocument } from '../../records/subjects.ts';
+import type { Config } from '../../settings/config.ts';
 import { askerOf, bearerToken } from '../access/bearer.ts';
 import { newPersonOf } from '../access/person-input.ts';
 import {
@@ -19,18 +24,28 @@ import {
 } from '../access/sign-in.ts';
 import { formBodies } from '../body/form.ts';
 import { jsonBodies } from '../body/json.ts';
-import type { RouteDeps } from '../deps.ts';
 import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../request/cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
 
+/** What these routes need from the server. */
+export interface LoginDeps {
+  config: Pick<Config, 'idleSeconds' | 'registration'>;
+  identity: Identity;
+  clock: Clock;
+  tokens: Tokens;
+  throttle: Throttle;
+  /** Throttle of sign-ups, apart from that of sign-ins. */
+  signUps: Throttle;
+}
+
 const tags = ['People'];
 const TOKENS = { 200: ['Cache-Control', 'Set-Cookie'], 201: ['Cache-Control', 'Set-Cookie'] } as const;
 
 /** The doors that need no sign-in. */
-export function signInRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function signInRoutes(app: FastifyInstance, deps: LoginDeps): void {
   app.register(async (scope) => {
     // For what parses and writes cookies; which requests need that is known to the routes.
     await scope.register(fastifyCookie, { hook: false });
@@ -60,7 +75,7 @@ function ownPages(): onRequestHookHandler {
   };
 }
 
-function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
+function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
   const { config, identity, signUps } = deps;
   app.post<{ Body: Registration }>('/v1/auth/registration', {
     schema: {
@@ -104,7 +119,7 @@ function registrationRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function loginRoute(app: FastifyInstance, deps: RouteDeps): void {
+function loginRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: Login }>('/v1/auth/login', {
     schema: {
       tags,
@@ -131,7 +146,7 @@ function loginRoute(app: FastifyInstance, deps: RouteDeps): void {
 
 /** @throws LadingError `unauthorized`, the same for an unknown address and a wrong password; `rate_limited` */
 async function authenticate(
-  { identity, throttle }: RouteDeps,
+  { identity, throttle }: LoginDeps,
   request: FastifyRequest,
   { tenant, email, password }: { tenant: string; email: string; password: string },
 ): Promise<PersonDocument> {
@@ -151,7 +166,7 @@ async function authenticate(
   return person;
 }
 
-function refreshRoute(app: FastifyInstance, deps: RouteDeps): void {
+function refreshRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: RefreshToken }>('/v1/auth/refresh', {
     schema: {
       tags,
@@ -184,7 +199,7 @@ function refreshCookie(request: FastifyRequest): string | null {
   return token;
 }
 
-function logoutRoute(app: FastifyInstance, deps: RouteDeps): void {
+function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
   const { config, identity } = deps;
   app.post<{ Body: RefreshToken }>('/v1/auth/logout', {
     schema: {

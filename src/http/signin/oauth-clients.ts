@@ -1,11 +1,20 @@
 /** How a client says who it is at the OAuth routes (RFC 6749 §2.3.1): HTTP Basic, or two fields of the form. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
+import type { Clients } from '../../identity/subjects/clients.ts';
 import type { GrantRequest } from '../../protocol/schemas/identity/oauth.ts';
 import type { Principal } from '../../records/principal.ts';
 import { basicCredentials, signIn } from '../access/bearer.ts';
-import type { RouteDeps } from '../deps.ts';
 import { OAuthError } from '../problems/oauth-errors.ts';
+
+/** What these routes need from the server. */
+export interface OAuthClientDeps {
+  identity: Identity;
+  clients: Clients;
+  throttle: Throttle;
+}
 
 export interface ClientFields {
   client_id?: string;
@@ -19,7 +28,7 @@ interface Credentials {
 
 /** @throws LadingError `unauthorized`, the same for an unknown client and a wrong secret; `invalid_request`, `rate_limited` */
 export async function authenticateClient(
-  deps: RouteDeps,
+  deps: OAuthClientDeps,
   request: FastifyRequest,
   fields: ClientFields,
 ): Promise<Principal> {
@@ -65,7 +74,7 @@ function decoded(text: string): string | null {
  * @throws OAuthError `invalid_grant`
  */
 export function ownerOfRefresh(
-  { identity }: RouteDeps,
+  { identity }: OAuthClientDeps,
   request: FastifyRequest<{ Body: GrantRequest }>,
 ): Principal | null {
   const { client_id: id, client_secret: secret, refresh_token: token } = request.body;

@@ -3,11 +3,16 @@
  * (RFC 7662).
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Clock } from '../../contracts/clock.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
-import { endOf } from '../../identity/access-tokens.ts';
+import { endOf, type Tokens } from '../../identity/access-tokens.ts';
+import type { Audit } from '../../identity/audit.ts';
 import type { Renewable } from '../../identity/credentials/sessions.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { type Issued, issuedToken } from '../../identity/introspection.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
 import { hasRole, managesTokensOf } from '../../identity/rights/policy.ts';
+import type { Clients } from '../../identity/subjects/clients.ts';
 import {
   GRANT_TYPES,
   GrantReply,
@@ -22,14 +27,25 @@ import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { parseScopes, type Scope } from '../../protocol/scopes.ts';
 import { plainTime } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
+import type { Config } from '../../settings/config.ts';
 import { formBodies } from '../body/form.ts';
-import type { RouteDeps } from '../deps.ts';
 import { noteChange } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
 import { recorderRefusal } from '../problems/recorder-refusals.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { authenticateClient, badRefreshToken, ownerOfRefresh } from './oauth-clients.ts';
+
+/** What these routes need from the server. */
+export interface OAuthDeps {
+  config: Pick<Config, 'compat' | 'idleSeconds'>;
+  identity: Identity;
+  audit: Audit;
+  clock: Clock;
+  clients: Clients;
+  tokens: Tokens;
+  throttle: Throttle;
+}
 
 const tags = ['Clients'];
 const security = [{ basic: [] }];
@@ -42,7 +58,7 @@ const ERRORS = [
   'unsupported_media_type',
 ] as const satisfies readonly ErrorCode[];
 
-export function oauthRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function oauthRoutes(app: FastifyInstance, deps: OAuthDeps): void {
   app.register(async (scope) => {
     formBodies(scope);
     tokenRoute(scope, deps);
@@ -51,7 +67,7 @@ export function oauthRoutes(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
+function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
   const { config } = deps;
   app.post<{ Body: GrantRequest }>('/api/oauth/token', {
     schema: {
@@ -86,7 +102,7 @@ function tokenRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 async function begin(
-  deps: RouteDeps,
+  deps: OAuthDeps,
   { body, headers }: FastifyRequest<{ Body: GrantRequest }>,
   client: Principal,
 ): Promise<GrantReply> {
@@ -98,7 +114,7 @@ async function begin(
 
 /** RFC 6749 §6. A narrower scope is the access token's alone: the refresh token may ask for all of its own again. */
 async function refresh(
-  deps: RouteDeps,
+  deps: OAuthDeps,
   request: FastifyRequest<{ Body: GrantRequest }>,
   client: Principal,
 ): Promise<GrantReply> {
@@ -122,7 +138,7 @@ async function refresh(
 
 /** It was stolen, or its thief was quicker: somebody ought to know. */
 function noteReuse(
-  { audit }: RouteDeps,
+  { audit }: OAuthDeps,
   { ip, id: requestId }: FastifyRequest,
   { id, kind, tenant }: Principal,
   signIn: string,
@@ -160,7 +176,7 @@ function scopesOf(asked: string): Scope[] {
   }
 }
 
-function replyOf(deps: RouteDeps, client: Principal, renewable: Renewable, scopes: Scope[] | null): GrantReply {
+function replyOf(deps: OAuthDeps, client: Principal, renewable: Renewable, scopes: Scope[] | null): GrantReply {
   const { signIn, refreshToken } = renewable;
   const { token, claims } = deps.tokens.grant(client, { signIn: signIn.id, ...(scopes ? { scopes } : {}) });
   const expiresAt = plainTime(deps.clock.dateOf(endOf(claims)));
@@ -177,7 +193,7 @@ function replyOf(deps: RouteDeps, client: Principal, renewable: Renewable, scope
   };
 }
 
-function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
+function revokeRoute(app: FastifyInstance, deps: OAuthDeps): void {
   app.post<{ Body: TokenQuestion }>('/api/oauth/revoke', {
     schema: {
       tags,
@@ -211,7 +227,7 @@ function revokeRoute(app: FastifyInstance, deps: RouteDeps): void {
 
 /** What was revoked; null for a token that is unknown or somebody else's: then nothing happens (RFC 7009 §2.2). */
 async function revoke(
-  { identity, tokens, clock }: RouteDeps,
+  { identity, tokens, clock }: OAuthDeps,
   client: Principal,
   token: string,
 ): Promise<string | null> {
@@ -229,7 +245,7 @@ async function revoke(
   return issued.id;
 }
 
-function introspectRoute(app: FastifyInstance, deps: RouteDeps): void {
+function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
   const { identity, tokens } = deps;
   app.post<{ Body: TokenQuestion }>('/api/oauth/introspect', {
     schema: {
@@ -254,7 +270,7 @@ function introspectRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 function shown(
-  { identity }: RouteDeps,
+  { identity }: OAuthDeps,
   { sort, id, owner, scopes, issuedAt, expiresAt, claims }: Issued,
 ): Introspection {
   const person = owner.kind === 'person' ? identity.people.get(owner.id) : null;

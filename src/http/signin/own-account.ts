@@ -1,22 +1,31 @@
 /** /v1/auth/me: people look after what is kept of them. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import type { Asker } from '../../identity/limits/fair-queue.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
 import { OwnChange, Person } from '../../protocol/schemas/identity/people.ts';
 import type { PersonDocument } from '../../records/subjects.ts';
+import type { Config } from '../../settings/config.ts';
 import { askerOf } from '../access/bearer.ts';
 import { changeOf } from '../access/person-input.ts';
 import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../access/sign-in.ts';
 import { jsonBodies } from '../body/json.ts';
-import type { RouteDeps } from '../deps.ts';
 import { noteChange, ofPerson } from '../observe/audit-changes.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { clearCookies } from '../request/cookies.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
+/** What these routes need from the server. */
+export interface OwnAccountDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  identity: Identity;
+  throttle: Throttle;
+}
+
 const tags = ['People'];
 
-export function ownAccountRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function ownAccountRoutes(app: FastifyInstance, deps: OwnAccountDeps): void {
   app.get('/v1/auth/me', {
     schema: {
       tags,
@@ -33,7 +42,7 @@ export function ownAccountRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (json) => ownChangeRoute(json, deps));
 }
 
-function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
+function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
   const { identity, config } = deps;
   jsonBodies(app);
   app.put<{ Body: OwnChange }>('/v1/auth/me', {
@@ -69,14 +78,14 @@ function ownChangeRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `forbidden` for what is no person: a device, or a program with an API token */
-function whoAsks({ identity }: RouteDeps, { principal }: FastifyRequest): PersonDocument {
+function whoAsks({ identity }: OwnAccountDeps, { principal }: FastifyRequest): PersonDocument {
   const person = principal.kind === 'person' ? identity.people.get(principal.id) : null;
   if (person) return person;
   throw new LadingError('forbidden', 'This is for people who have signed in themselves.');
 }
 
 async function proveOldPassword(
-  { identity, throttle }: RouteDeps,
+  { identity, throttle }: OwnAccountDeps,
   request: FastifyRequest<{ Body: OwnChange }>,
   person: PersonDocument,
 ): Promise<void> {

@@ -3,6 +3,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { requireWhole } from '../../identity/rights/policy.ts';
 import { Message } from '../../protocol/schemas/files.ts';
 import { type Session, SessionList } from '../../protocol/schemas/identity/account.ts';
@@ -11,13 +13,19 @@ import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
 import { credentialOf } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
-import type { RouteDeps } from '../deps.ts';
 import { noteChange } from '../observe/audit-changes.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 
+/** What these routes need from the server. */
+export interface SessionRouteDeps {
+  identity: Identity;
+  clock: Clock;
+  tokens: Tokens;
+}
+
 const tags = ['Sessions'];
 
-export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): void {
   const { signIns } = deps.identity;
   app.get('/v1/auth/sessions', {
     schema: {
@@ -83,7 +91,10 @@ export function sessionRoutes(app: FastifyInstance, deps: RouteDeps): void {
  * Whose sessions they are, and the id of the one that asks, if it is one.
  * @throws LadingError `forbidden`
  */
-function whoAsks({ tokens }: RouteDeps, request: FastifyRequest): { subject: Subject; current: string | undefined } {
+function whoAsks(
+  { tokens }: SessionRouteDeps,
+  request: FastifyRequest,
+): { subject: Subject; current: string | undefined } {
   const { id, kind } = request.principal;
   if (kind === 'token') throw new LadingError('forbidden', 'This is for who has signed in, not for API tokens.');
   const { claims } = tokens.inspect(credentialOf(request) ?? '');

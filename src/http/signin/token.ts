@@ -1,15 +1,28 @@
 /** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3, which RFC 9700 §2.4 forbids; so it can be off). */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
+import type { Tokens } from '../../identity/access-tokens.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
+import type { Throttle } from '../../identity/limits/throttle.ts';
+import type { Clients } from '../../identity/subjects/clients.ts';
 import { TokenReply, TokenRequest } from '../../protocol/schemas/files.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import type { Config } from '../../settings/config.ts';
 import { signIn } from '../access/bearer.ts';
 import { type Form, formBodies, multipartBodies, parseForm } from '../body/form.ts';
-import type { RouteDeps } from '../deps.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
-export function tokenRoutes(app: FastifyInstance, deps: RouteDeps): void {
+/** What these routes need from the server. */
+export interface TokenDeps {
+  config: Pick<Config, 'idleSeconds' | 'passwordGrant'>;
+  identity: Identity;
+  clients: Clients;
+  tokens: Tokens;
+  throttle: Throttle;
+}
+
+export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
   if (deps.config.passwordGrant === 'off') return;
   app.register(async (scope) => {
     formBodies(scope, (body) => passwordForm(parseForm(body)));

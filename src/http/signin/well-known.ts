@@ -2,8 +2,14 @@
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { AuthorizationServer, GRANT_TYPES, JwkSet, ProtectedResource } from '../../protocol/schemas/identity/oauth.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { JwtKeys } from '../access/signatures.ts';
 import { FixedDocuments, sendFixed } from '../send/fixed-documents.ts';
+
+/** What these routes need from the server. */
+export interface WellKnownDeps {
+  /** Keys that sign and verify tokens. */
+  keys: JwtKeys;
+}
 
 const tags = ['Clients'];
 const AUTHENTICATION = ['client_secret_basic', 'client_secret_post'];
@@ -22,7 +28,7 @@ const fixed = {
 } satisfies FastifySchema;
 const notModified = { description: 'Not modified', type: 'null' } as const;
 
-export function wellKnownRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function wellKnownRoutes(app: FastifyInstance, deps: WellKnownDeps): void {
   const { keys } = deps;
   const documents = new FixedDocuments();
   app.get('/.well-known/oauth-authorization-server', {

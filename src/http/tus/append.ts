@@ -1,14 +1,23 @@
 /** PATCH: the next bytes of an upload. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { parseBytes } from '../../protocol/http/tus.ts';
 import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
-import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { checkType, proofOf, stateFields } from './common.ts';
 
-export async function append(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+/** What this request needs from the server. */
+export interface AppendDeps {
+  engine: Engine;
+  identity: Identity;
+  access: Access;
+}
+
+export async function append(deps: AppendDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { headers } = request;
   const address = addressOf((request.params as { address: string }).address);
   checkType(request);

@@ -1,10 +1,15 @@
 /** OPTIONS: what this server can do, and whether a browser may ask for it. Nobody needs to sign in for that. */
 import type { FastifyReply } from 'fastify';
 import { TUS_CHECKSUMS, TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/http/tus.ts';
-import type { RouteDeps } from '../deps.ts';
+import type { Config } from '../../settings/config.ts';
 import { preflightFields } from '../request/cors.ts';
 
-export async function capabilities({ config }: RouteDeps, reply: FastifyReply): Promise<void> {
+/** What this request needs from the server. */
+export interface CapabilityDeps {
+  config: Pick<Config, 'maxFileBytes'>;
+}
+
+export async function capabilities({ config }: CapabilityDeps, reply: FastifyReply): Promise<void> {
   // "A successful response indicated by the 204 No Content or 200 OK status MUST contain the Tus-Version header. It MAY include the
   // Tus-Extension and Tus-Max-Size headers."
   reply.header('tus-version', TUS_VERSION).header('tus-extension', TUS_EXTENSIONS.join(','));

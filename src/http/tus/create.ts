@@ -3,9 +3,12 @@
  * piece of one, or a file made of such pieces (concatenation).
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Engine } from '../../engine/engine.ts';
 import { fileTooLarge, outOfBounds } from '../../engine/files/refusals.ts';
 import type { ResourceAddress, ResourceIntent } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
 import { isMediaType, mediaTypeOr } from '../../protocol/http/media-types.ts';
 import {
@@ -18,13 +21,21 @@ import {
   textOf,
 } from '../../protocol/http/tus.ts';
 import { checkName } from '../../protocol/names.ts';
+import type { Config } from '../../settings/config.ts';
 import { addressOf, creatorOf, locationOf, stillAllowed } from '../access/upload-capability.ts';
-import type { RouteDeps } from '../deps.ts';
 import { wantBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { proofOf, stateFields } from './common.ts';
 
-export async function create(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+/** What this request needs from the server. */
+export interface CreateDeps {
+  config: Pick<Config, 'maxFileBytes' | 'uploadAbsolute' | 'uploadRight'>;
+  engine: Engine;
+  identity: Identity;
+  access: Access;
+}
+
+export async function create(deps: CreateDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { engine, config } = deps;
   const { headers } = request;
   const intent = intentOf(deps, request);
@@ -58,7 +69,7 @@ export async function create(deps: RouteDeps, request: FastifyRequest, reply: Fa
     .send();
 }
 
-function intentOf(deps: RouteDeps, request: FastifyRequest): ResourceIntent {
+function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
   const { headers, principal } = request;
   const said = headers['upload-concat'];
   const concat = said === undefined ? null : parseConcat(String(said));

@@ -1,10 +1,15 @@
 /** HEAD: how far an upload is. Whoever asks wants to go on, so a request that still receives is ended, and the offset is true. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Engine } from '../../engine/engine.ts';
 import { addressOf, ownUpload } from '../access/upload-capability.ts';
-import type { RouteDeps } from '../deps.ts';
 import { stateFields } from './common.ts';
 
-export async function offset(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+/** What this request needs from the server. */
+export interface OffsetDeps {
+  engine: Engine;
+}
+
+export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = addressOf((request.params as { address: string }).address);
   await ownUpload(deps, request, address, 'tus');
   const state = await deps.engine.resource(address);

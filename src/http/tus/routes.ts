@@ -1,12 +1,12 @@
 /** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and whoever else speaks it. Each verb has its file in `http/tus`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
+import type { SecondFactor } from '../../identity/second-factor.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { bearerAuth } from '../access/bearer.ts';
 import type { RateLimits } from '../access/rate-limit.ts';
 import { addressOf, ownUpload, principalOfAddress } from '../access/upload-capability.ts';
-import type { RouteDeps } from '../deps.ts';
-import { downloadSchema, fileSender } from '../native/download.ts';
+import { type DownloadDeps, downloadSchema, fileSender } from '../native/download.ts';
 import { Binary } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
 import { SIGNED_IN } from '../request/documented.ts';
@@ -14,9 +14,14 @@ import { PRECONDITIONS } from '../request/preconditions.ts';
 import { append } from './append.ts';
 import { capabilities } from './capabilities.ts';
 import { checkVersion, commonFields, offsetRefusal, tusRefusal } from './common.ts';
-import { create } from './create.ts';
+import { type CreateDeps, create } from './create.ts';
 import { offset } from './offset.ts';
 import { terminate } from './terminate.ts';
+
+/** What these routes need from the server. */
+export interface TusDeps extends DownloadDeps, CreateDeps {
+  secondFactor: SecondFactor;
+}
 
 const tags = ['tus'];
 const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
@@ -38,7 +43,7 @@ const BYTES = [
 ] as const;
 
 /** Inside a scope whose requests are refused while the server starts or stops. */
-export function tusRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+export function tusRoutes(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
   app.register(async (scope) => {
     scope.addHook('onRequest', (_request, reply, next) => {
       commonFields(reply);
@@ -58,7 +63,7 @@ export function tusRoutes(app: FastifyInstance, deps: RouteDeps, limits: RateLim
  * The address of a complete file also gives the file, as other servers of tus do. That is no verb of tus: no version is asked for, and
  * the address alone is no right to read.
  */
-function fileRoute(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+function fileRoute(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
   app.register(bearerAuth, { access, limits, secondFactor });
   const send = fileSender(app, deps);
@@ -82,7 +87,7 @@ function fileRoute(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): v
   });
 }
 
-function verbs(app: FastifyInstance, deps: RouteDeps, limits: RateLimits): void {
+function verbs(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
   app.addHook('onRequest', (request, _reply, next) => {
     try {
       checkVersion(request);

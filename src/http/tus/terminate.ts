@@ -1,10 +1,15 @@
 /** DELETE: ends an upload and frees what it holds (extension termination). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Engine } from '../../engine/engine.ts';
 import { addressOf, ownUpload } from '../access/upload-capability.ts';
-import type { RouteDeps } from '../deps.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 
-export async function terminate(deps: RouteDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+/** What this request needs from the server. */
+export interface TerminateDeps {
+  engine: Engine;
+}
+
+export async function terminate(deps: TerminateDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = addressOf((request.params as { address: string }).address);
   await ownUpload(deps, request, address, 'tus');
   // "The Server SHOULD free associated resources and MUST respond with the 204 No Content status confirming that the upload was

@@ -1,17 +1,22 @@
 /** GET /api/audit: who did what. For administrators. */
 import type { FastifyInstance } from 'fastify';
+import type { Audit } from '../../../identity/audit.ts';
 import { DEFAULT_TENANT, reachesAllTenants, tenantOf } from '../../../identity/rights/policy.ts';
 import { AuditPage, AuditQuery, type AuditRecord } from '../../../protocol/schemas/audit.ts';
 import { iso } from '../../../protocol/times.ts';
 import type { AuditEntry } from '../../../records/audit.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { SIGNED_IN } from '../../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface AuditDeps {
+  audit: Audit;
+}
 
 function shown({ time, requestId, count, ...entry }: AuditEntry): AuditRecord {
   return { time: iso(time), ...entry, request_id: requestId, count };
 }
 
-export function auditRoutes(app: FastifyInstance, { audit }: RouteDeps): void {
+export function auditRoutes(app: FastifyInstance, { audit }: AuditDeps): void {
   app.get<{ Querystring: AuditQuery }>('/api/audit', {
     schema: {
       tags: ['Administration'],

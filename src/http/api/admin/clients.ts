@@ -2,7 +2,9 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
+import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayEnrol, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
+import type { Clients } from '../../../identity/subjects/clients.ts';
 import {
   Client,
   ClientCreated,
@@ -14,18 +16,25 @@ import {
 } from '../../../protocol/schemas/files.ts';
 import { plainTime } from '../../../protocol/times.ts';
 import type { DeviceDocument } from '../../../records/subjects.ts';
+import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
 import { needsFields } from '../../body/required-fields.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { NOTHING, noteChange, ofClient } from '../../observe/audit-changes.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
+/** What these routes need from the server. */
+export interface ClientDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  identity: Identity;
+  clients: Clients;
+}
+
 const tags = ['Clients'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope'] as const;
 
-export function clientRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function clientRoutes(app: FastifyInstance, deps: ClientDeps): void {
   listRoute(app, deps);
   app.register(async (json) => createRoute(json, deps));
   app.register(async (json) => updateRoute(json, deps));
@@ -38,7 +47,7 @@ function shown({ clientId, role, createdAt, lastUsed, name, disabled }: DeviceDo
   return disabled ? { ...known, disabled } : known;
 }
 
-function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
+function listRoute(app: FastifyInstance, { clients: known }: ClientDeps): void {
   app.get<{ Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
@@ -59,7 +68,7 @@ function listRoute(app: FastifyInstance, { clients: known }: RouteDeps): void {
   });
 }
 
-function createRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
+function createRoute(app: FastifyInstance, { clients, identity, config }: ClientDeps): void {
   jsonBodies(app);
   app.post<{ Body: NewClient; Querystring: TenantQuery }>('/api/clients', {
     schema: {
@@ -99,7 +108,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: RouteD
   });
 }
 
-function updateRoute(app: FastifyInstance, { clients, identity, config }: RouteDeps): void {
+function updateRoute(app: FastifyInstance, { clients, identity, config }: ClientDeps): void {
   jsonBodies(app);
   app.put<{ Body: ClientUpdate; Params: { client_id: string } }>('/api/clients/:client_id', {
     schema: {
@@ -143,7 +152,7 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: RouteD
   });
 }
 
-function deleteRoute(app: FastifyInstance, { clients, identity }: RouteDeps): void {
+function deleteRoute(app: FastifyInstance, { clients, identity }: ClientDeps): void {
   app.delete<{ Params: { client_id: string } }>('/api/clients/:client_id', {
     schema: {
       tags,

@@ -1,18 +1,18 @@
 /** GET /api/config: what clients may want to know of the server's settings. */
 import type { FastifyInstance } from 'fastify';
-import { plainName } from '../../../delivery/targets.ts';
+import { plainName, type Targets } from '../../../delivery/targets.ts';
 import { seesTargets } from '../../../identity/rights/policy.ts';
 import { type FlatTarget, ServerConfig } from '../../../protocol/schemas/config.ts';
 import type { NamedTarget } from '../../../protocol/schemas/delivery.ts';
 import type { TargetDocument } from '../../../records/delivery.ts';
+import type { Config } from '../../../settings/config.ts';
 import { SETTINGS, type Setting } from '../../../settings/settings.ts';
 import { version } from '../../../version.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { MASK, shownTarget } from '../../native/delivery-views.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
 import { SIGNED_IN } from '../../request/documented.ts';
 
-type Shown = keyof RouteDeps['config'] & (typeof SETTINGS)[number]['name'];
+type Shown = keyof Config & (typeof SETTINGS)[number]['name'];
 type Section = Exclude<keyof ServerConfig, 'version' | keyof FlatTarget>;
 type Values = ServerConfig['server'];
 
@@ -34,7 +34,15 @@ const SECTIONS = {
   delivery: ['deliveryParallel', 'deliveryAttempts', 'deliveryRetrySeconds', 'webhookPrivate', 'sealingKey'],
 } as const satisfies Record<Section, readonly Shown[]>;
 
-export function configRoute(app: FastifyInstance, { config, targets }: RouteDeps): void {
+type ShownConfig = Pick<Config, (typeof SECTIONS)[Section][number]>;
+
+/** What this route needs from the server. */
+export interface ConfigDeps {
+  config: ShownConfig & Pick<Config, 'compat'>;
+  targets: Targets;
+}
+
+export function configRoute(app: FastifyInstance, { config, targets }: ConfigDeps): void {
   const section = (name: Section): Values => valuesOf(config, SECTIONS[name]);
   // Of this nothing changes while the server runs.
   const fixed = {
@@ -79,7 +87,7 @@ function flatTarget(target: TargetDocument | undefined, isSeen: boolean): FlatTa
   return { host, port, username, password: MASK, directory };
 }
 
-function valuesOf(config: RouteDeps['config'], names: readonly string[]): Values {
+function valuesOf(config: ShownConfig, names: readonly string[]): Values {
   const settings: readonly Setting[] = SETTINGS.filter(({ name }) => names.includes(name));
   return Object.fromEntries(
     settings.map(({ name, env, kind }) => {

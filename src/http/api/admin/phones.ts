@@ -3,15 +3,22 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import { phoneOf } from '../../../calls/numbers.ts';
 import { LadingError } from '../../../errors.ts';
+import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayManage, reachesTenant } from '../../../identity/rights/policy.ts';
 import { RegisteredPhone } from '../../../protocol/schemas/identity/call.ts';
 import type { Principal } from '../../../records/principal.ts';
 import type { DeviceDocument, PersonDocument } from '../../../records/subjects.ts';
+import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { noteChange } from '../../observe/audit-changes.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface PhoneDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  identity: Identity;
+}
 
 const tags = ['Calls'];
 const ADMIN = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
@@ -22,7 +29,7 @@ const Whose = Type.Object({
 });
 type Whose = Static<typeof Whose>;
 
-export function phoneRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function phoneRoutes(app: FastifyInstance, deps: PhoneDeps): void {
   app.get<{ Params: Whose }>('/api/phones/:kind/:id', {
     schema: {
       tags,
@@ -40,7 +47,7 @@ export function phoneRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (json) => setRoute(json, deps));
 }
 
-function setRoute(app: FastifyInstance, deps: RouteDeps): void {
+function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
   const { clients, people } = deps.identity;
   jsonBodies(app);
   app.put<{ Params: Whose; Body: RegisteredPhone }>('/api/phones/:kind/:id', {
@@ -72,7 +79,7 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `not_found`, the same for somebody of another tenant */
-function holderOf({ identity }: RouteDeps, principal: Principal, { kind, id }: Whose): DeviceDocument | PersonDocument {
+function holderOf({ identity }: PhoneDeps, principal: Principal, { kind, id }: Whose): DeviceDocument | PersonDocument {
   const found = kind === 'client' ? identity.clients.find(id) : kind === 'person' ? identity.people.get(id) : null;
   if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
   return found;

@@ -2,16 +2,24 @@
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Use } from '../../../contracts/quota.ts';
+import type { Engine } from '../../../engine/engine.ts';
 import { LadingError } from '../../../errors.ts';
-import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind } from '../../../identity/quotas.ts';
+import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind, type Quotas } from '../../../identity/quotas.ts';
 import { mayManage, ownerKey, reachesTenant, requireRole } from '../../../identity/rights/policy.ts';
 import { NewQuota, QuotaReport } from '../../../protocol/schemas/quota.ts';
 import type { Principal } from '../../../records/principal.ts';
+import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { noteChange, ofLimits } from '../../observe/audit-changes.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface QuotaDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  engine: Engine;
+  quotas: Quotas;
+}
 
 const tags = ['Quotas'];
 
@@ -30,7 +38,7 @@ function report(limits: Limits, used: Use): QuotaReport {
   };
 }
 
-export function quotaRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function quotaRoutes(app: FastifyInstance, deps: QuotaDeps): void {
   const { quotas, engine } = deps;
   app.get('/api/quotas/me', {
     schema: {
@@ -65,7 +73,7 @@ export function quotaRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (json) => setRoute(json, deps));
 }
 
-function setRoute(app: FastifyInstance, deps: RouteDeps): void {
+function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
   jsonBodies(app);
   app.put<{ Params: Whose; Body: NewQuota }>('/api/quotas/:kind/:id', {
     schema: {
@@ -97,13 +105,13 @@ function setRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function reportOf(deps: RouteDeps, principal: Principal, whose: Whose): QuotaReport {
+function reportOf(deps: QuotaDeps, principal: Principal, whose: Whose): QuotaReport {
   const { limits, owner } = holderOf(deps, principal, whose);
   return report(limits, deps.engine.usage(owner, whose.kind === 'tenant'));
 }
 
 /** @throws LadingError `not_found` */
-function holderOf({ quotas }: RouteDeps, principal: Principal, { kind, id }: Whose): QuotaHolder {
+function holderOf({ quotas }: QuotaDeps, principal: Principal, { kind, id }: Whose): QuotaHolder {
   const found = QUOTA_KINDS.includes(kind) ? quotas.find(kind, id) : null;
   if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
   return found;

@@ -1,9 +1,16 @@
 /** POST /api/sweep: what the clock does every hour, now. For administrators of the whole server. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
+import type { Engine } from '../../../engine/engine.ts';
+import type { Identity } from '../../../identity/directory/identity.ts';
 import { requireServer } from '../../../identity/rights/policy.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { SIGNED_IN } from '../../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface SweepDeps {
+  engine: Engine;
+  identity: Identity;
+}
 
 const Swept = Type.Object(
   {
@@ -17,7 +24,7 @@ const Swept = Type.Object(
 );
 type Swept = Static<typeof Swept>;
 
-export function adminRoutes(app: FastifyInstance, { engine, identity }: RouteDeps): void {
+export function adminRoutes(app: FastifyInstance, { engine, identity }: SweepDeps): void {
   app.post('/api/sweep', {
     schema: {
       tags: ['Administration'],

@@ -2,14 +2,21 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
+import type { Identity } from '../../../identity/directory/identity.ts';
 import { Message, NewTenant, Tenant, TenantList } from '../../../protocol/schemas/files.ts';
 import { iso } from '../../../protocol/times.ts';
 import type { TenantDocument } from '../../../records/subjects.ts';
+import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { NOTHING, noteChange, ofTenant } from '../../observe/audit-changes.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
+
+/** What these routes need from the server. */
+export interface TenantDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  identity: Identity;
+}
 
 const tags = ['Tenants'];
 const ROOT = [...SIGNED_IN, 'insufficient_scope'] as const;
@@ -18,7 +25,7 @@ function shown({ id, name, createdAt }: TenantDocument): Tenant {
   return { tenant_id: id, name, created_at: iso(createdAt) };
 }
 
-export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function tenantRoutes(app: FastifyInstance, deps: TenantDeps): void {
   const { identity } = deps;
   const { tenants } = identity;
   app.get('/api/tenants', {
@@ -58,7 +65,7 @@ export function tenantRoutes(app: FastifyInstance, deps: RouteDeps): void {
   app.register(async (json) => createRoute(json, deps));
 }
 
-function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): void {
+function createRoute(app: FastifyInstance, { identity, config }: TenantDeps): void {
   jsonBodies(app);
   app.post<{ Body: NewTenant }>('/api/tenants', {
     schema: {

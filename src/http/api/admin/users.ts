@@ -1,6 +1,7 @@
 /** /v1/user: administrators look after the people of their tenant. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../../errors.ts';
+import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayManage, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import { composedName, normalizeEmail } from '../../../identity/subjects/people.ts';
 import { Message, type Role, TenantQuery } from '../../../protocol/schemas/files.ts';
@@ -14,19 +15,25 @@ import {
   WhichPerson,
 } from '../../../protocol/schemas/identity/people.ts';
 import type { PersonDocument } from '../../../records/subjects.ts';
+import type { Config } from '../../../settings/config.ts';
 import { askerOf } from '../../access/bearer.ts';
 import { changeOf, newPersonOf } from '../../access/person-input.ts';
 import { shownPerson } from '../../access/sign-in.ts';
 import { jsonBodies } from '../../body/json.ts';
-import type { RouteDeps } from '../../deps.ts';
 import { NOTHING, noteChange, ofPerson } from '../../observe/audit-changes.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
+/** What these routes need from the server. */
+export interface UserDeps {
+  config: Pick<Config, 'idleSeconds'>;
+  identity: Identity;
+}
+
 const tags = ['People'];
 const ADMINISTRATOR = [...SIGNED_IN, 'insufficient_scope', 'forbidden'] as const;
 
-export function userRoutes(app: FastifyInstance, deps: RouteDeps): void {
+export function userRoutes(app: FastifyInstance, deps: UserDeps): void {
   listRoute(app, deps);
   deleteRoute(app, deps);
   app.register(async (json) => {
@@ -37,7 +44,7 @@ export function userRoutes(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function listRoute(app: FastifyInstance, { identity }: RouteDeps): void {
+function listRoute(app: FastifyInstance, { identity }: UserDeps): void {
   app.get<{ Querystring: PeopleQuery }>('/v1/user', {
     schema: {
       tags,
@@ -79,7 +86,7 @@ function firstAfter(people: readonly PersonDocument[], cursor: string): number {
   return index === -1 ? people.length : index;
 }
 
-function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): void {
+function createRoute(app: FastifyInstance, { identity, config }: UserDeps): void {
   app.post<{ Body: NewPerson; Querystring: TenantQuery }>('/v1/user', {
     schema: {
       tags,
@@ -111,7 +118,7 @@ function createRoute(app: FastifyInstance, { identity, config }: RouteDeps): voi
   });
 }
 
-function findRoute(app: FastifyInstance, deps: RouteDeps): void {
+function findRoute(app: FastifyInstance, deps: UserDeps): void {
   const { identity, config } = deps;
   app.post<{ Body: WhichPerson; Querystring: TenantQuery }>('/v1/user/get_user', {
     schema: {
@@ -151,7 +158,7 @@ function wantedOf(given: WhichPerson): [key: keyof WhichPerson, text: string][] 
   });
 }
 
-function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
+function updateRoute(app: FastifyInstance, deps: UserDeps): void {
   const { identity, config } = deps;
   app.put<{ Body: PersonChange; Querystring: PersonKey }>('/v1/user/update_user', {
     schema: {
@@ -202,7 +209,7 @@ function updateRoute(app: FastifyInstance, deps: RouteDeps): void {
   });
 }
 
-function deleteRoute(app: FastifyInstance, deps: RouteDeps): void {
+function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
   app.delete<{ Querystring: PersonKey }>('/v1/user/delete_user', {
     schema: {
       tags,
@@ -225,7 +232,7 @@ function deleteRoute(app: FastifyInstance, deps: RouteDeps): void {
 }
 
 /** @throws LadingError `not_found`, the same for somebody of another tenant */
-function personOf({ identity }: RouteDeps, request: FastifyRequest, id: string): PersonDocument {
+function personOf({ identity }: UserDeps, request: FastifyRequest, id: string): PersonDocument {
   const person = identity.people.get(id);
   if (!person || !reachesTenant(request.principal, person.tenant)) throw nobody();
   request.audited = { tenant: person.tenant };
