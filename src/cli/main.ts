@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** Process entry of the command line. */
-import { outliveReaders } from './shared/output.ts';
+import { surviveClosedOutput } from './shared/output.ts';
 
-outliveReaders();
+surviveClosedOutput();
 
 const [command, ...flags] = process.argv.slice(2);
 // Each loads what it needs and no more: the server looks first whether it may open so many files.
@@ -10,7 +10,7 @@ if (command === 'serve') {
   const { serve } = await import('./server/serve.ts');
   await serve(flags);
 } else if (command === '__complete') {
-  const { printKnown } = await import('./server/suggestions.ts');
+  const { printSuggestions: printKnown } = await import('./server/suggestions.ts');
   await printKnown(flags);
   process.stdout.write('', () => process.exit());
 } else {

@@ -28,7 +28,7 @@ import { addServe } from './server/serve.ts';
 import { addSettings } from './server/settings.ts';
 import { EXIT, EXIT_HELP } from './shared/exit.ts';
 import { DEFAULT_SERVER } from './shared/settings.ts';
-import { shownLines } from './shared/terminal.ts';
+import { printableLines } from './shared/terminal.ts';
 
 const HELP = `
 Settings come from the options above, then from the environment (LADING_SERVER, LADING_CLIENT_ID, LADING_CLIENT_SECRET,
@@ -65,9 +65,9 @@ export function program(): Command {
     .option('--json', 'results for programs: one JSON object, for transfers one a line')
     .option('-q, --quiet', 'no progress and no notes, results and errors only')
     .addHelpText('after', HELP)
-    .configureOutput({ writeErr: (text) => process.stderr.write(shownLines(text)) })
+    .configureOutput({ writeErr: (text) => process.stderr.write(printableLines(text)) })
     .showHelpAfterError('(lading --help tells more)')
-    .exitOverride(leave);
+    .exitOverride(exitWith);
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
     ...[addShare, addGrants, addComplete, addVerify, addLogin, addLogout, addTokens, addClients, addUsers, addTenants],
@@ -82,7 +82,7 @@ export function program(): Command {
 /** Commands made by `.command()` copy the settings of their parent at that time; commander has no way to say it for the whole tree. */
 function inherit(command: Command): void {
   command
-    .exitOverride(leave)
+    .exitOverride(exitWith)
     .showHelpAfterError(`(${pathOf(command)} --help tells more)`)
     .configureHelp({ showGlobalOptions: true });
   for (const child of command.commands) inherit(child);
@@ -93,6 +93,6 @@ function pathOf(command: Command): string {
 }
 
 /** Commander has said what was wrong; help and version that were asked for are no error. */
-function leave(error: CommanderError): never {
+function exitWith(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
 }

@@ -76,7 +76,7 @@ export class LadingClient extends FileCalls {
     const { server, transport = fetchTransport(), idleMs = 60_000, crc32 = portableCrc32 } = options;
     const requests = new Requests(server, transport, options, idleMs);
     super(requests, crc32);
-    const { ask } = requests;
+    const { json: ask } = requests;
     this.clients = new ClientCalls(ask);
     this.tokens = new TokenCalls(ask);
     this.users = new UserCalls(ask);
@@ -104,14 +104,14 @@ export class LadingClient extends FileCalls {
 
   /** Administrators: parks stale uploads, removes those parked for long and seals open-ended ones now. */
   async sweep({ signal }: CallOptions = {}): Promise<{ removed: number; sealed: number; parked?: number }> {
-    return this.requests.answers.json(
+    return this.requests.responses.json(
       await this.requests.call('POST', 'api/sweep', { body: [], signal, idleMs: 3_600_000 }),
     );
   }
 
   /** Administrators: who did what and who was refused, youngest first. */
   audit(options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
-    return auditOf(this.requests.ask, options);
+    return auditOf(this.requests.json, options);
   }
 
   /** Sends a whole file, or what the server does not have of it yet; see `client/transfer/upload.ts`. */
@@ -136,22 +136,22 @@ export class LadingClient extends FileCalls {
 
   /** Who the token is of, and what it may do. */
   whoAmI({ signal }: CallOptions = {}): Promise<Verified> {
-    return this.requests.ask('GET', 'api/token/verify', { signal });
+    return this.requests.json('GET', 'api/token/verify', { signal });
   }
 
   /** Uploads on their way: one's own, for ops and administrators those of the tenant. */
   transfers({ limit, signal }: { limit?: number } & CallOptions = {}): Promise<TransferList> {
-    return this.requests.ask('GET', 'api/transfers', { query: { limit }, signal });
+    return this.requests.json('GET', 'api/transfers', { query: { limit }, signal });
   }
 
   /** How the server did in the last hour; for ops and administrators. */
   history({ signal }: CallOptions = {}): Promise<History> {
-    return this.requests.ask('GET', 'api/history', { signal });
+    return this.requests.json('GET', 'api/history', { signal });
   }
 
   /** Settings in force; secrets are masked. */
   config({ signal }: CallOptions = {}): Promise<ServerConfig> {
-    return this.requests.ask('GET', 'api/config', { signal });
+    return this.requests.json('GET', 'api/config', { signal });
   }
 
   /** Closes the connections. */

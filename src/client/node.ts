@@ -6,7 +6,7 @@ import type { Crc32 } from './calls/options.ts';
 import { LadingClient, type LadingClientOptions } from './client.ts';
 import { FileSink } from './files/file-sink.ts';
 import { fileSource } from './files/file-source.ts';
-import { throughLinks } from './files/links.ts';
+import { resolveLinks } from './files/links.ts';
 import type { DownloadOptions, DownloadResult } from './transfer/download.ts';
 import type { UploadOptions, UploadResult } from './transfer/upload.ts';
 import { type UndiciOptions, undiciTransport } from './transport/undici.ts';
@@ -44,7 +44,7 @@ export async function downloadFile(
   path: string,
   options: DownloadOptions = {},
 ): Promise<DownloadResult> {
-  return client.downloadTo(name, new FileSink(await throughLinks(path), client.crc32), options);
+  return client.downloadTo(name, new FileSink(await resolveLinks(path), client.crc32), options);
 }
 
 /** The fastest CRC-32 there is: the optional native one, else zlib's. */

@@ -42,6 +42,6 @@ export function keptUntil(file: FileStatus): string {
 }
 
 /** What to tell a person of an error, and what to do next. */
-export function words(error: unknown): string {
+export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,11 +1,11 @@
 /** The page: somebody signs in, then sees their files and moves some. */
 import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { words } from './format.ts';
+import { messageOf } from './format.ts';
 import { partOf } from './page.ts';
 import { PAGES } from './pages.ts';
-import { outsideProviders, resume, type SignedIn, type SignIn, signIn } from './session.ts';
-import { Moves, type Task } from './transfers.ts';
+import { resume, type SignedIn, type SignIn, signIn, signInProviders } from './session.ts';
+import { type Task, Transfers } from './transfers.ts';
 import './style.css';
 
 function App() {
@@ -27,7 +27,7 @@ function App() {
   };
   useEffect(() => {
     resume().then(enter, (error) => {
-      setTrouble(words(error));
+      setTrouble(messageOf(error));
       setWho(null);
     });
   }, []);
@@ -45,7 +45,7 @@ function App() {
 function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onLeave(why: string | null): void }) {
   const [tasks, setTasks] = useState<Task[]>([]);
   // Made once, so that it goes on whatever is shown.
-  const moves = useMemo(() => new Moves(who, setTasks), [who]);
+  const moves = useMemo(() => new Transfers(who, setTasks), [who]);
   useEffect(() => {
     const ask = (event: BeforeUnloadEvent) => {
       if (moves.isBusy) event.preventDefault();
@@ -53,7 +53,7 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
     addEventListener('beforeunload', ask);
     return () => {
       removeEventListener('beforeunload', ask);
-      moves.end();
+      moves.close();
     };
   }, [moves]);
   const mayLeave = () =>
@@ -64,7 +64,7 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
     if (!mayLeave() || !confirm('Sign out here and on all other devices?')) return;
     who.client.sessions.endAll().then(
       () => onLeave(null),
-      (problem) => onLeave(words(problem)),
+      (problem) => onLeave(messageOf(problem)),
     );
   };
   return (
@@ -91,7 +91,7 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
           Sign out
         </button>
       </header>
-      <Page who={who} moves={moves} tasks={tasks} onEnded={onLeave} />
+      <Page who={who} transfers={moves} tasks={tasks} onEnded={onLeave} />
     </>
   );
 }
@@ -111,7 +111,7 @@ function SignInPage({ trouble, onDone }: { trouble: string | null; onDone(who: S
   const [busy, setBusy] = useState(false);
   const [providers, setProviders] = useState<{ name: string; href: string }[]>([]);
   useEffect(() => {
-    void outsideProviders().then(setProviders);
+    void signInProviders().then(setProviders);
   }, []);
   const [, , idWord, secretWord] = WAYS.find(([way]) => way === kind) ?? WAYS[0];
   const submit = async (event: SubmitEvent) => {
@@ -126,7 +126,7 @@ function SignInPage({ trouble, onDone }: { trouble: string | null; onDone(who: S
       else if (kind === 'client') onDone(await signIn({ kind, id, secret }));
       else onDone(await signIn({ kind, token: secret }));
     } catch (problem) {
-      setError(words(problem));
+      setError(messageOf(problem));
       setBusy(false);
     }
   };

@@ -1,12 +1,12 @@
 /** What a page of the dashboard is given, and where in it the address leads. */
 
 import type { SignedIn } from './session.ts';
-import type { Moves, Task } from './transfers.ts';
+import type { Task, Transfers } from './transfers.ts';
 
 export interface PageProps {
   who: SignedIn;
   /** What this page moves, whichever of its pages is shown. */
-  moves: Moves;
+  transfers: Transfers;
   tasks: Task[];
   /** The sign-in is no longer good. */
   onEnded(why: string): void;

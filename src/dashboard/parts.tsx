@@ -2,9 +2,9 @@
 import type { ComponentChildren } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import type { Role } from '../protocol/schemas/files.ts';
-import { words } from './format.ts';
+import { messageOf } from './format.ts';
 
-export function Trouble({ children }: { children: string | null }) {
+export function ErrorMessage({ children }: { children: string | null }) {
   return (
     <p role="alert" class="bad">
       {children}
@@ -90,12 +90,12 @@ export function RoleSelect({
 }) {
   const pick = (select: HTMLSelectElement) => {
     const wanted = select.value as Role;
-    const sure = confirm(`Make ${of} ${ROLE_WORDS[wanted]}? The role is ${role} now.`);
+    const sure = confirm(`Make ${of} ${ROLE_DESCRIPTIONS[wanted]}? The role is ${role} now.`);
     // It shows what is, until the server has changed it.
     select.value = role;
     if (!sure) return;
     onError(null);
-    onChange(wanted).catch((problem) => onError(words(problem)));
+    onChange(wanted).catch((problem) => onError(messageOf(problem)));
   };
   return (
     <select aria-label={`Role of ${of}`} value={role} onChange={(event) => pick(event.currentTarget)}>
@@ -109,11 +109,11 @@ export function RoleSelect({
 }
 
 /** Asks before somebody new gets more than their own files: browsers keep what was chosen in a form before. */
-export function agreesToRole(of: string, role: Role): boolean {
-  return role === 'client' || confirm(`Make ${of} ${ROLE_WORDS[role]}?`);
+export function confirmRole(of: string, role: Role): boolean {
+  return role === 'client' || confirm(`Make ${of} ${ROLE_DESCRIPTIONS[role]}?`);
 }
 
-const ROLE_WORDS: Record<Role, string> = {
+const ROLE_DESCRIPTIONS: Record<Role, string> = {
   client: 'a client, with its own files alone',
   ops: 'ops, who read the files of all',
   admin: 'an administrator, who may change everything of this tenant',
@@ -121,7 +121,7 @@ const ROLE_WORDS: Record<Role, string> = {
 };
 
 /** A button that runs something; what goes wrong is told, and while it runs it cannot be pressed again. */
-export function Act({
+export function ActionButton({
   label,
   children,
   ask,
@@ -143,7 +143,7 @@ export function Act({
     if (ask !== undefined && !confirm(ask)) return;
     setBusy(true);
     onError(null);
-    await run().catch((problem) => onError(words(problem)));
+    await run().catch((problem) => onError(messageOf(problem)));
     setBusy(false);
   };
   return (

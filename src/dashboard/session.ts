@@ -1,12 +1,12 @@
 /** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
 
-import { PeopleDoor } from '../client/calls/browser-sessions.ts';
+import { BrowserSessions } from '../client/calls/browser-sessions.ts';
 import { LadingClient } from '../client/client.ts';
 import { isTransient } from '../client/transport/failures.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas/files.ts';
 import type { Verified } from '../protocol/schemas/identity/oauth.ts';
-import { words } from './format.ts';
+import { messageOf } from './format.ts';
 
 /** Where the server is: the folder of this page. */
 export const SERVER = new URL('.', location.href).href;
@@ -21,13 +21,13 @@ export function serverAddress(url: string): string {
   return new URL(url.slice(1), SERVER).href;
 }
 
-const KEPT = 'lading.token';
+const STORAGE_KEY = 'lading.token';
 const ENDED = 'The sign-in has ended; sign in again.';
 /** Pauses before a renewal is tried again. */
 const RETRY_MS = [300, 1000, 3000];
 
 /** What outlives a reload, in this tab alone. */
-interface Kept {
+interface StoredSignIn {
   token: string;
   /** Whether the cookie of the browser renews it. */
   cookie: boolean;
@@ -35,7 +35,7 @@ interface Kept {
   subject: string | null;
 }
 
-const people = new PeopleDoor(SERVER);
+const people = new BrowserSessions(SERVER);
 
 /** From the least to the most. */
 const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
@@ -64,7 +64,7 @@ export type SignIn =
 /** @throws LadingError `unauthorized`, NetworkError */
 export async function signIn(how: SignIn): Promise<SignedIn> {
   if (how.kind === 'account') {
-    const { access_token: token, user } = await alone(() => people.signIn(how.email, how.password));
+    const { access_token: token, user } = await withSignInLock(() => people.signIn(how.email, how.password));
     return establish(token, 'cookie', user.id);
   }
   if (how.kind === 'token') return establish(how.token.trim(), null, null);
@@ -74,7 +74,7 @@ export async function signIn(how: SignIn): Promise<SignedIn> {
 }
 
 /** In the query of the page that an outside provider leads back to; and why nobody was signed in. */
-const FROM_OUTSIDE = 'from-outside';
+const PROVIDER_RETURN = 'from-outside';
 const REASON = 'sign_in_error';
 
 /** Reasons in words. */
@@ -85,9 +85,9 @@ const REASONS: Record<string, string> = {
 };
 
 /** Providers that people may sign in through; none when the server cannot be asked. */
-export async function outsideProviders(): Promise<{ name: string; href: string }[]> {
+export async function signInProviders(): Promise<{ name: string; href: string }[]> {
   const providers = await people.providers().catch(() => []);
-  const back = `${location.pathname}?${FROM_OUTSIDE}`;
+  const back = `${location.pathname}?${PROVIDER_RETURN}`;
   return providers.map(({ name, login_url: url }) => {
     const href = new URL(serverAddress(url));
     href.searchParams.set('return_to', back);
@@ -98,7 +98,7 @@ export async function outsideProviders(): Promise<{ name: string; href: string }
 /** The sign-in that this tab had before a reload, or the one that the browser's cookie can renew; null when there is none. */
 export async function resume(): Promise<SignedIn | null> {
   const query = new URLSearchParams(location.search);
-  if (query.has(FROM_OUTSIDE)) {
+  if (query.has(PROVIDER_RETURN)) {
     history.replaceState(null, '', location.pathname + location.hash);
     const reason = query.get(REASON);
     if (reason !== null) {
@@ -110,14 +110,14 @@ export async function resume(): Promise<SignedIn | null> {
     const { token, subject } = await renewByCookie(null);
     return await establish(token, 'cookie', subject);
   }
-  const kept = sessionStorage.getItem(KEPT);
+  const kept = sessionStorage.getItem(STORAGE_KEY);
   if (kept === null) return null;
-  const { token, cookie, subject = null } = JSON.parse(kept) as Kept;
+  const { token, cookie, subject = null } = JSON.parse(kept) as StoredSignIn;
   try {
     return await establish(token, cookie ? 'cookie' : null, subject);
   } catch (error) {
     if (!isRefusal(error)) throw error;
-    sessionStorage.removeItem(KEPT);
+    sessionStorage.removeItem(STORAGE_KEY);
     if (error instanceof OtherPersonError) throw error;
     return null;
   }
@@ -133,8 +133,8 @@ async function establish(first: string, renewal: Renewal, expected: string | nul
   let subject = expected;
   let tellEnd = (_why: string) => {};
   const keep = () => {
-    const kept: Kept = { token, cookie: renewal === 'cookie', subject };
-    sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    const kept: StoredSignIn = { token, cookie: renewal === 'cookie', subject };
+    sessionStorage.setItem(STORAGE_KEY, JSON.stringify(kept));
   };
   const renew = async (): Promise<string> => {
     if (renewal === null) throw new LadingError('unauthorized', ENDED);
@@ -148,7 +148,7 @@ async function establish(first: string, renewal: Renewal, expected: string | nul
     try {
       token = await renewing;
     } catch (error) {
-      if (isRefusal(error)) tellEnd(words(error));
+      if (isRefusal(error)) tellEnd(messageOf(error));
       throw error;
     }
     keep();
@@ -169,7 +169,7 @@ async function establish(first: string, renewal: Renewal, expected: string | nul
     },
     signOut: async () => {
       tellEnd = () => {};
-      sessionStorage.removeItem(KEPT);
+      sessionStorage.removeItem(STORAGE_KEY);
       if (renewal === 'cookie') await endByCookie(rights.client_id, token).catch(() => {});
       // An API token is no session: it is revoked where it was made.
       else if (rights.kind !== 'token') await people.endSession(token).catch(() => {});
@@ -197,14 +197,14 @@ function isRefusal(error: unknown): boolean {
  * @throws LadingError `unauthorized`, NetworkError
  */
 async function renewByCookie(subject: string | null): Promise<{ token: string; subject: string }> {
-  const { access_token: token, user } = await alone(() => patiently(() => people.renew()));
+  const { access_token: token, user } = await withSignInLock(() => withRetries(() => people.renew()));
   if (subject !== null && user.id !== subject) throw new OtherPersonError();
   return { token, subject: user.id };
 }
 
 /** Ends the sign-in of this person, and leaves that of another one alone whose cookies the browser holds by now. */
 async function endByCookie(subject: string, token: string): Promise<void> {
-  await alone(async () => {
+  await withSignInLock(async () => {
     const { user } = await people.renew();
     if (user.id === subject) await people.signOut();
     else await people.endSession(token);
@@ -212,13 +212,13 @@ async function endByCookie(subject: string, token: string): Promise<void> {
 }
 
 /** One tab at a time: each renewal makes the cookie of the one before worthless. Browsers have the lock where the page is a secure context. */
-async function alone<T>(work: () => Promise<T>): Promise<T> {
+async function withSignInLock<T>(work: () => Promise<T>): Promise<T> {
   const { locks } = navigator as { locks?: LockManager };
   return locks === undefined ? await work() : await locks.request('lading.sign-in', work);
 }
 
 /** Again after a failure of the network: the server gives the same successor for a token whose answer was lost. */
-async function patiently<T>(call: () => Promise<T>): Promise<T> {
+async function withRetries<T>(call: () => Promise<T>): Promise<T> {
   for (const pause of RETRY_MS) {
     try {
       return await call();

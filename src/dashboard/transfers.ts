@@ -1,6 +1,6 @@
 /** Uploads and downloads of this page. The worker moves the bytes, this says how far they are. */
 import { isTransient } from '../client/transport/failures.ts';
-import { words } from './format.ts';
+import { messageOf } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
 import type { SignedIn } from './session.ts';
 
@@ -33,7 +33,7 @@ const CONFLICTS: Record<string, string> = {
 /** Files that are sent at the same time; each has several chunks on their way. */
 const AT_ONCE = 3;
 
-export class Moves {
+export class Transfers {
   readonly #worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
   readonly #tasks = new Map<string, Task>();
   readonly #files = new Map<string, File>();
@@ -54,9 +54,9 @@ export class Moves {
         const { call } = data;
         who.token(data.refused).then(
           (token) => this.#send({ type: 'token', call, token }),
-          (error) => this.#send({ type: 'token', call, error: words(error), transient: isTransient(error) }),
+          (error) => this.#send({ type: 'token', call, error: messageOf(error), transient: isTransient(error) }),
         );
-      } else this.#heard(data);
+      } else this.#receive(data);
     };
   }
 
@@ -87,7 +87,7 @@ export class Moves {
     if (this.#active.has(id)) this.#send({ type: 'stop', id });
   }
 
-  goOn(id: string): void {
+  resume(id: string): void {
     this.#enqueue(id);
   }
 
@@ -101,8 +101,8 @@ export class Moves {
     for (const { id, state } of this.#tasks.values()) if (isMoving(state)) this.pause(id);
   }
 
-  goOnAll(): void {
-    for (const { id, state } of this.#tasks.values()) if (state === 'paused' || state === 'failed') this.goOn(id);
+  resumeAll(): void {
+    for (const { id, state } of this.#tasks.values()) if (state === 'paused' || state === 'failed') this.resume(id);
   }
 
   /** Ends an upload. What this page began of it is removed from the server; a stored file stays, and what began elsewhere. */
@@ -130,10 +130,10 @@ export class Moves {
   }
 
   dismiss(): void {
-    this.#tell(null);
+    this.#setNotice(null);
   }
 
-  end(): void {
+  close(): void {
     this.#worker.terminate();
   }
 
@@ -143,7 +143,7 @@ export class Moves {
     this.#tasks.delete(id);
     this.#files.delete(id);
     this.#replacing.delete(id);
-    this.#show();
+    this.#notify();
   }
 
   #add(kind: Task['kind'], name: string, total: number | null): string {
@@ -183,12 +183,12 @@ export class Moves {
       const file = this.#files.get(id);
       const { name } = task;
       if (file === undefined) this.#send({ type: 'download', id, name });
-      else this.#send({ type: 'upload', id, file, name, replace: this.#replacing.has(id), begun: begunHere() });
+      else this.#send({ type: 'upload', id, file, name, replace: this.#replacing.has(id), begun: startedUploads() });
     }
-    this.#show();
+    this.#notify();
   }
 
-  #heard(message: Exclude<FromWorker, { type: 'token' }>): void {
+  #receive(message: Exclude<FromWorker, { type: 'token' }>): void {
     switch (message.type) {
       case 'progress': {
         const { bytes, total, rate, left } = message;
@@ -199,10 +199,10 @@ export class Moves {
         this.#change(message.id, { note: `${message.why} Trying again …` });
         return;
       case 'begun':
-        sessionStorage.setItem(BEGUN, JSON.stringify([...begunHere(), message.upload].slice(-MAX_BEGUN)));
+        sessionStorage.setItem(BEGUN, JSON.stringify([...startedUploads(), message.upload].slice(-MAX_BEGUN)));
         return;
       case 'cancelled':
-        this.#tell(noticeOf(message));
+        this.#setNotice(noticeOf(message));
         return;
       default:
         this.#active.delete(message.id);
@@ -231,19 +231,19 @@ export class Moves {
     }
   }
 
-  #tell(notice: string | null): void {
+  #setNotice(notice: string | null): void {
     this.#notice = notice;
-    this.#show();
+    this.#notify();
   }
 
   #change(id: string, change: Partial<Task>): void {
     const task = this.#tasks.get(id);
     if (task === undefined) return;
     this.#tasks.set(id, { ...task, ...change });
-    this.#show();
+    this.#notify();
   }
 
-  #show(): void {
+  #notify(): void {
     this.#changed([...this.#tasks.values()]);
   }
 
@@ -256,7 +256,7 @@ function isMoving(state: Task['state']): boolean {
   return state === 'running' || state === 'queued';
 }
 
-function begunHere(): string[] {
+function startedUploads(): string[] {
   return JSON.parse(sessionStorage.getItem(BEGUN) ?? '[]') as string[];
 }
 

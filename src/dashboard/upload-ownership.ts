@@ -9,7 +9,7 @@ import { LadingError } from '../errors.ts';
 import { type Extent, ExtentSet } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas/files.ts';
 
-export class OwnUploads {
+export class UploadOwnership {
   /** Ids of uploads that this page began. */
   readonly #own: Set<string>;
   readonly #foreign = new Set<string>();
@@ -47,7 +47,7 @@ export class OwnUploads {
     try {
       const status = await send();
       this.#unanswered.delete(extent);
-      this.saw(status);
+      this.observe(status);
       return status;
     } catch (error) {
       // What the server refused it does not have. After a failure of the network nobody knows.
@@ -60,7 +60,7 @@ export class OwnUploads {
   }
 
   /** Looks at what the server says. True when it is an unfinished upload that this page began. */
-  saw(status: FileStatus): boolean {
+  observe(status: FileStatus): boolean {
     const { id } = status;
     if (status.status !== 'partial' || id === null) return false;
     if (this.#own.has(id)) return true;

@@ -7,8 +7,8 @@ import type { PageProps } from './page.ts';
  * begin the upload anew.
  * @param owner whose it is; by default of who is signed in
  */
-export async function endUpload(
-  { who, moves }: PageProps,
+export async function cancelUpload(
+  { who, transfers: moves }: PageProps,
   { filename: name, id }: Pick<FileStatus, 'filename' | 'id'>,
   owner?: string,
 ): Promise<void> {

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { LadingError } from '../errors.ts';
 import type { EventType, LadingEvent } from '../protocol/schemas/event.ts';
-import { words } from './format.ts';
+import { messageOf } from './format.ts';
 import type { PageProps } from './page.ts';
 
 /** Events come in floods; so long is waited for more. */
@@ -14,7 +14,7 @@ export interface Live<T> {
   value: T | null;
   error: string | null;
   /** After something was done here: no need to wait for the event. */
-  again(): void;
+  refresh(): void;
 }
 
 export interface LiveOptions<T> {
@@ -46,7 +46,7 @@ export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>)
       if (signal.aborted) return;
       if (problem instanceof LadingError && problem.code === 'unauthorized')
         onEnded('The sign-in has ended; sign in again.');
-      else setError(words(problem));
+      else setError(messageOf(problem));
     };
     const load = async () => {
       timer = undefined;
@@ -87,11 +87,11 @@ export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>)
       clearTimeout(timer);
     };
   }, [who, wanted, everyMs, key]);
-  return { value, error, again: () => refresh.current() };
+  return { value, error, refresh: () => refresh.current() };
 }
 
 /** What a generator of pages gives, together. */
-export async function everyOne<T>(items: AsyncIterable<T>): Promise<T[]> {
+export async function collectAll<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);
   return all;

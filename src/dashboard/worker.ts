@@ -8,9 +8,9 @@ import { fetchTransport } from '../client/transport/fetch.ts';
 import { LadingError } from '../errors.ts';
 import type { Digest } from '../protocol/http/digests.ts';
 import type { FileStatus } from '../protocol/schemas/files.ts';
-import { words } from './format.ts';
+import { messageOf } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
-import { OwnUploads } from './upload-ownership.ts';
+import { UploadOwnership } from './upload-ownership.ts';
 
 /** Parts of a download are handed to the browser, which may put them on disk, in pieces of this size. */
 const PIECE_BYTES = 16 * 1024 * 1024;
@@ -21,13 +21,13 @@ const LOOKS_MS = [500, 1500];
 /** What runs, until it has ended: by the id of its task. */
 const running = new Map<string, { stop: AbortController; ended: Promise<void> }>();
 /** Every upload that sent or may still send something: by the id of its task. */
-const uploads = new Map<string, { name: string; own: OwnUploads }>();
+const uploads = new Map<string, { name: string; own: UploadOwnership }>();
 /** Cancellations on their way: by name. An upload of the same name waits for them. */
 const cancelling = new Map<string, Promise<void>>();
-const asked = new Map<number, { resolve(token: string): void; reject(error: Error): void }>();
+const tokenRequests = new Map<number, { resolve(token: string): void; reject(error: Error): void }>();
 let calls = 0;
 
-const tell = (message: FromWorker): void => self.postMessage(message);
+const post = (message: FromWorker): void => self.postMessage(message);
 
 /** Where bytes that were read for their checksums came from: the browser sends a piece of a file without copying it to and fro. */
 const pieces = new WeakMap<ArrayBuffer, Blob>();
@@ -43,8 +43,8 @@ const client = new LadingClient({
   renew: (refused) =>
     new Promise((resolve, reject) => {
       calls += 1;
-      asked.set(calls, { resolve, reject });
-      tell({ type: 'token', call: calls, refused });
+      tokenRequests.set(calls, { resolve, reject });
+      post({ type: 'token', call: calls, refused });
     }),
 });
 
@@ -60,16 +60,21 @@ self.onmessage = ({ data: message }: MessageEvent<ToWorker>) => {
       void forget(message.id);
       break;
     case 'token':
-      answered(message);
+      settleTokenRequest(message);
       break;
     default:
       run(message);
   }
 };
 
-function answered({ call, token, error = 'Sign in again.', transient }: Extract<ToWorker, { type: 'token' }>): void {
-  const waiting = asked.get(call);
-  asked.delete(call);
+function settleTokenRequest({
+  call,
+  token,
+  error = 'Sign in again.',
+  transient,
+}: Extract<ToWorker, { type: 'token' }>): void {
+  const waiting = tokenRequests.get(call);
+  tokenRequests.delete(call);
   if (token !== undefined) waiting?.resolve(token);
   // A server that could not be reached is no refusal: the transfer waits and tries again.
   else waiting?.reject(transient ? new NetworkError(error) : new LadingError('unauthorized', error));
@@ -80,19 +85,19 @@ function run(message: Extract<ToWorker, { type: 'upload' | 'download' }>): void 
   const stop = new AbortController();
   const ended = (message.type === 'upload' ? upload(message, stop.signal) : download(message, stop.signal))
     .catch((error) => {
-      if (stop.signal.aborted) tell({ type: 'stopped', id });
-      else tell({ type: 'failed', id, why: words(error), code: error instanceof LadingError ? error.code : null });
+      if (stop.signal.aborted) post({ type: 'stopped', id });
+      else post({ type: 'failed', id, why: messageOf(error), code: error instanceof LadingError ? error.code : null });
     })
     .finally(() => running.delete(id));
   running.set(id, { stop, ended });
 }
 
 async function forget(id: string): Promise<void> {
-  await stopped(id);
+  await stopAndWait(id);
   uploads.delete(id);
 }
 
-async function stopped(id: string): Promise<void> {
+async function stopAndWait(id: string): Promise<void> {
   const one = running.get(id);
   one?.stop.abort();
   await one?.ended;
@@ -102,10 +107,10 @@ async function stopped(id: string): Promise<void> {
 async function cancel(id: string): Promise<void> {
   const upload = uploads.get(id);
   const name = upload?.name ?? '';
-  const work = stopped(id).then(() => (upload ? removeOwn(name, upload.own) : ('removed' as const)));
+  const work = stopAndWait(id).then(() => (upload ? removeOwn(name, upload.own) : ('removed' as const)));
   const done = work.then(
-    (outcome) => tell({ type: 'cancelled', id, name, outcome, why: null }),
-    (error) => tell({ type: 'cancelled', id, name, outcome: 'unknown', why: words(error) }),
+    (outcome) => post({ type: 'cancelled', id, name, outcome, why: null }),
+    (error) => post({ type: 'cancelled', id, name, outcome: 'unknown', why: messageOf(error) }),
   );
   if (upload) cancelling.set(name, done);
   await done;
@@ -114,7 +119,7 @@ async function cancel(id: string): Promise<void> {
 }
 
 /** A stored file is never touched, and no upload that began elsewhere. */
-async function removeOwn(name: string, own: OwnUploads): Promise<Cancelled> {
+async function removeOwn(name: string, own: UploadOwnership): Promise<Cancelled> {
   let outcome: Cancelled = 'removed';
   for (const pause of [...LOOKS_MS, null]) {
     const status = await client.status(name);
@@ -127,8 +132,8 @@ async function removeOwn(name: string, own: OwnUploads): Promise<Cancelled> {
   return outcome;
 }
 
-async function removeIfOwn(status: FileStatus, own: OwnUploads): Promise<Cancelled> {
-  if (!own.saw(status)) return 'foreign';
+async function removeIfOwn(status: FileStatus, own: UploadOwnership): Promise<Cancelled> {
+  if (!own.observe(status)) return 'foreign';
   await client.cancel(status.filename, { id: status.id ?? undefined }).catch((error: unknown) => {
     if (!(error instanceof LadingError) || error.code !== 'not_found') throw error;
   });
@@ -138,29 +143,29 @@ async function removeIfOwn(status: FileStatus, own: OwnUploads): Promise<Cancell
 async function upload(message: Extract<ToWorker, { type: 'upload' }>, signal: AbortSignal): Promise<void> {
   const { id, file, name, replace, begun } = message;
   const known = uploads.get(id)?.own;
-  const own = known ?? new OwnUploads(file.size, begun, (upload) => tell({ type: 'begun', upload }));
+  const own = known ?? new UploadOwnership(file.size, begun, (upload) => post({ type: 'begun', upload }));
   uploads.set(id, { name, own });
   await cancelling.get(name);
   signal.throwIfAborted();
-  const { resumed, already } = await uploadBy(watched(own), sourceOf(file), {
+  const { resumed, already } = await uploadBy(trackedCalls(own), sourceOf(file), {
     name,
     signal,
     overwrite: replace,
     ...(file.type === '' ? {} : { contentType: file.type }),
-    onProgress: ({ done, total, rate, left }) => tell({ type: 'progress', id, bytes: done, total, rate, left }),
-    onRetry: ({ error }) => tell({ type: 'waiting', id, why: words(error) }),
+    onProgress: ({ done, total, rate, left }) => post({ type: 'progress', id, bytes: done, total, rate, left }),
+    onRetry: ({ error }) => post({ type: 'waiting', id, why: messageOf(error) }),
   });
   uploads.delete(id);
-  tell({ type: 'uploaded', id, resumed, already });
+  post({ type: 'uploaded', id, resumed, already });
 }
 
 /** The calls of an upload, which remember what it began. */
-function watched(own: OwnUploads): UploadCalls {
+function trackedCalls(own: UploadOwnership): UploadCalls {
   return {
     crc32: client.crc32,
     status: async (...args) => {
       const status = await client.status(...args);
-      own.saw(status);
+      own.observe(status);
       return status;
     },
     uploadChunk: async (name, chunk) =>
@@ -203,7 +208,7 @@ async function download({ id, name }: Extract<ToWorker, { type: 'download' }>, s
   const options = {
     signal,
     onProgress: ({ done, total, rate, left }: StreamProgress) =>
-      tell({ type: 'progress', id, bytes: done, total, rate, left }),
+      post({ type: 'progress', id, bytes: done, total, rate, left }),
   };
   for await (const bytes of client.read(name, options)) {
     parts.push(bytes as Uint8Array<ArrayBuffer>);
@@ -213,5 +218,5 @@ async function download({ id, name }: Extract<ToWorker, { type: 'download' }>, s
     parts = [];
     held = 0;
   }
-  tell({ type: 'downloaded', id, blob: new Blob([...pieces, ...parts]) });
+  post({ type: 'downloaded', id, blob: new Blob([...pieces, ...parts]) });
 }

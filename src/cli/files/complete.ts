@@ -1,8 +1,8 @@
 /** `lading complete NAME` */
 import type { Command } from 'commander';
 import { run } from '../shared/command.ts';
-import { idIfAny } from '../shared/principals.ts';
-import { shown } from '../shared/terminal.ts';
+import { optionalIdOf } from '../shared/principals.ts';
+import { printable } from '../shared/terminal.ts';
 import { formatSize } from '../shared/values.ts';
 
 export function addComplete(root: Command): void {
@@ -15,9 +15,12 @@ export function addComplete(root: Command): void {
     .action((name: string, options: { owner?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         const status = await client.complete(name, { owner, signal });
-        out.result(status, `${shown(name)}: complete, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`);
+        out.result(
+          status,
+          `${printable(name)}: complete, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`,
+        );
         return undefined;
       }),
     );

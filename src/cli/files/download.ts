@@ -6,10 +6,10 @@ import { pipeline } from 'node:stream/promises';
 import type { Command } from 'commander';
 import type { RangeRequest } from '../../client/client.ts';
 import { type Context, run } from '../shared/command.ts';
-import { Unread, UsageError } from '../shared/exit.ts';
-import { idIfAny } from '../shared/principals.ts';
+import { OutputClosed, UsageError } from '../shared/exit.ts';
+import { optionalIdOf } from '../shared/principals.ts';
 import { ProgressView } from '../shared/progress-view.ts';
-import { shown } from '../shared/terminal.ts';
+import { printable } from '../shared/terminal.ts';
 import { addTransferOptions, formatSeconds, formatSize, parseCount, parseRange, parseSize } from '../shared/values.ts';
 
 interface Options {
@@ -69,7 +69,7 @@ function withTarget(options: Options, target: string | undefined): Options {
 }
 
 async function download(context: Context, name: string, asked: Options): Promise<undefined> {
-  const options = { ...asked, owner: await idIfAny(context, asked.owner) };
+  const options = { ...asked, owner: await optionalIdOf(context, asked.owner) };
   if (options.follow && options.range)
     throw new UsageError('--follow starts with the first byte; it does not go with --range.');
   const target = options.output === '-' ? null : await targetOf(name, options.output);
@@ -99,8 +99,8 @@ async function download(context: Context, name: string, asked: Options): Promise
     const rate = formatSize(seconds > 0 ? received / seconds : 0);
     const before = resumed > 0 ? ` (${formatSize(resumed)} were here before)` : '';
     const text = already
-      ? `${shown(path)}: already here, ${formatSize(size)}, CRC-32 ${crc}`
-      : `${shown(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}, ${rate}/s${before}, CRC-32 ${crc ?? 'unknown'}`;
+      ? `${printable(path)}: already here, ${formatSize(size)}, CRC-32 ${crc}`
+      : `${printable(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}, ${rate}/s${before}, CRC-32 ${crc ?? 'unknown'}`;
     out.result({ event: 'done', file: name, path, already, ...bytes, seconds: round(seconds), etag, crc32: crc }, text);
   } finally {
     view.end();
@@ -139,10 +139,11 @@ async function streamed(context: Context, name: string, path: string | null, opt
     const target = path === null ? process.stdout : (await open(path, 'w')).createWriteStream();
     const bytes = Readable.from(from(first, source), { objectMode: false });
     await pipeline(bytes, target, { signal, end: path !== null }).catch((error: NodeJS.ErrnoException) => {
-      throw path === null && error.code === 'EPIPE' ? new Unread() : error;
+      throw path === null && error.code === 'EPIPE' ? new OutputClosed() : error;
     });
     const seconds = (performance.now() - started) / 1000;
-    const text = path === null ? '' : `${shown(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
+    const text =
+      path === null ? '' : `${printable(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}`;
     out.result({ event: 'done', file: name, path, received_bytes: received, seconds: round(seconds) }, text);
   } finally {
     view.end();

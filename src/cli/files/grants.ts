@@ -4,7 +4,7 @@ import type { Grant } from '../../client/client.ts';
 import { run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
 import type { Output } from '../shared/output.ts';
-import { idIfAny, idOf } from '../shared/principals.ts';
+import { idOf, optionalIdOf } from '../shared/principals.ts';
 import { parseDuration, table } from '../shared/values.ts';
 
 const HELP = `
@@ -40,7 +40,7 @@ export function addGrants(root: Command): void {
     .action((options: { owner?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         const list = await client.grants.list({ owner, signal });
         out.result(list, listed([...list.given, ...list.received]));
         return undefined;
@@ -72,7 +72,7 @@ function addCreate(grants: Command): void {
       run(command, async (context) => {
         const { client, out, signal } = context;
         const { expiresIn } = options;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         const grantee = await idOf(context, who);
         const lasts = expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) };
         show(out, await client.grants.create({ grantee, ...whatOf(options), ...lasts }, { owner, signal }));

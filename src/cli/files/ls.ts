@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { FileStatus } from '../../client/client.ts';
 import { percentOf } from '../../protocol/schemas/progress.ts';
 import { run } from '../shared/command.ts';
-import { idIfAny } from '../shared/principals.ts';
+import { optionalIdOf } from '../shared/principals.ts';
 import { formatSize, stateOf, table } from '../shared/values.ts';
 
 interface Options {
@@ -30,7 +30,7 @@ export function addLs(root: Command): void {
     .action((options: Options, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         const files: FileStatus[] = [];
         const parked = options.status === 'parked';
         const asked = { ...options, status: options.status === 'parked' ? ('partial' as const) : options.status };

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { run } from '../shared/command.ts';
 import { EXIT, exitCodeOf, UsageError } from '../shared/exit.ts';
-import { idIfAny } from '../shared/principals.ts';
-import { shown } from '../shared/terminal.ts';
+import { optionalIdOf } from '../shared/principals.ts';
+import { printable } from '../shared/terminal.ts';
 import { parseEtag } from '../shared/values.ts';
 
 interface RmOptions {
@@ -28,7 +28,7 @@ export function addRm(root: Command): void {
     .action((names: string[], options: RmOptions, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         if (options.ifMatch !== undefined && names.length > 1)
           throw new UsageError('--if-match goes with a single name.');
         const removed: string[] = [];
@@ -43,7 +43,7 @@ export function addRm(root: Command): void {
               : await client.delete(name, call);
             removed.push(name);
             if (found.includes('upload')) uploads.push(name);
-            lines.push(`${shown(name)}: ${found.map((what) => REMOVED[what]).join(', ')}`);
+            lines.push(`${printable(name)}: ${found.map((what) => REMOVED[what]).join(', ')}`);
           } catch (error) {
             const code = exitCodeOf(error);
             if (code === EXIT.notFound && options.force) continue;

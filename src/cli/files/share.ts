@@ -1,7 +1,7 @@
 /** `lading share create|list|revoke` */
 import type { Command } from 'commander';
 import { run } from '../shared/command.ts';
-import { idIfAny } from '../shared/principals.ts';
+import { optionalIdOf } from '../shared/principals.ts';
 import { secretFrom } from '../shared/settings.ts';
 import { parseDuration, parseMany, table } from '../shared/values.ts';
 
@@ -38,7 +38,7 @@ export function addShare(root: Command): void {
     .action((name: string | undefined, options: { owner?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         const shares = await client.shares.list(name, { owner, signal });
         const rows = shares.map((one) => [
           one.share_id,
@@ -79,7 +79,7 @@ function addCreate(share: Command): void {
       run(command, async (context) => {
         const { client, out, signal } = context;
         const { expiresIn, maxDownloads, passwordFile } = options;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         const password = await secretFrom(passwordFile);
         const wanted = {
           ...(expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) }),

@@ -1,13 +1,13 @@
 /** `lading status NAME` */
 import { type Command, Option } from 'commander';
 import { type FileStatus, LadingError } from '../../client/client.ts';
-import { Patience } from '../../client/transfer/retry.ts';
+import { Backoff } from '../../client/transfer/retry.ts';
 import { percentOf } from '../../protocol/schemas/progress.ts';
 import { type Context, run } from '../shared/command.ts';
 import { EXIT } from '../shared/exit.ts';
-import { idIfAny } from '../shared/principals.ts';
+import { optionalIdOf } from '../shared/principals.ts';
 import { ProgressView } from '../shared/progress-view.ts';
-import { shown } from '../shared/terminal.ts';
+import { printable } from '../shared/terminal.ts';
 import { formatSize, parseDuration, stateOf, table } from '../shared/values.ts';
 
 interface Options {
@@ -39,7 +39,7 @@ export function addStatus(root: Command): void {
     .addHelpText('after', HELP)
     .action((name: string, options: Options, command: Command) =>
       run(command, async (context) => {
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         if (options.watch) {
           await watch(context, name, { ...options, owner });
           return undefined;
@@ -58,9 +58,9 @@ export function addStatus(root: Command): void {
 /** One line a change; the stream is opened again when it breaks. */
 async function watch(context: Context, name: string, { owner, retryFor }: Options): Promise<void> {
   const { client, out } = context;
-  const signal = AbortSignal.any([context.signal, out.unread]);
+  const signal = AbortSignal.any([context.signal, out.outputClosed]);
   const view = new ProgressView(out, name, 0);
-  const patience = new Patience({ retryForMs: retryFor }, signal, (notice) => view.retry(notice));
+  const patience = new Backoff({ retryForMs: retryFor }, signal, (notice) => view.retry(notice));
   let shown = '';
   const show = (status: FileStatus) => {
     patience.progress();
@@ -80,10 +80,10 @@ async function watch(context: Context, name: string, { owner, retryFor }: Option
         return;
       }
       // The stream ended before its time, as it does when the server restarts.
-      await patience.persist(async () => client.status(name, { owner, signal }));
+      await patience.retry(async () => client.status(name, { owner, signal }));
     } catch (error) {
       // A reader that has seen enough is no failure.
-      if (out.unread.aborted) return;
+      if (out.outputClosed.aborted) return;
       await patience.wait(error);
     }
   }
@@ -94,7 +94,7 @@ function oneLine(status: FileStatus): string {
   const percent = percentOf(status);
   const share = percent === null ? '' : `  ${percent} %`;
   const of = total === null || status.undeclared ? '' : ` of ${formatSize(total)}`;
-  return `${shown(filename)}: ${stateOf(status)}${share}  ${formatSize(received)}${of}`;
+  return `${printable(filename)}: ${stateOf(status)}${share}  ${formatSize(received)}${of}`;
 }
 
 function sizeOf({ total_bytes: total, undeclared }: FileStatus): string | null {

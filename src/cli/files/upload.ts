@@ -11,7 +11,7 @@ import { type Context, run } from '../shared/command.ts';
 import { EXIT, exitCodeOf, UsageError } from '../shared/exit.ts';
 import { ProgressView } from '../shared/progress-view.ts';
 import { type Source, type SourceOptions, STDIN, sourcesOf } from '../shared/sources.ts';
-import { shown } from '../shared/terminal.ts';
+import { printable } from '../shared/terminal.ts';
 import {
   addTransferOptions,
   formatSeconds,
@@ -122,14 +122,14 @@ async function uploadAll(context: Context, files: string[], options: Options): P
       context.signal.throwIfAborted();
       out.error(error, source.name);
       if (exitCode === EXIT.ok) exitCode = exitCodeOf(error);
-      if (concernsAll(error)) break;
+      if (affectsAllFiles(error)) break;
     }
   }
   return exitCode;
 }
 
 /** Who is not let in for one file is not for the next either, and what is wrong with the way there is for all. */
-function concernsAll(error: unknown): boolean {
+function affectsAllFiles(error: unknown): boolean {
   return error instanceof NetworkError ? error.final : error instanceof LadingError && error.status === 401;
 }
 
@@ -158,20 +158,20 @@ async function uploadOne({ client, out, signal }: Context, { name, path }: Sourc
     const { uploadFile } = await import('../../client/node.ts');
     const result =
       path === STDIN
-        ? await client.uploadStream(process.stdin, { ...common, ...ofStdin(options) })
+        ? await client.uploadStream(process.stdin, { ...common, ...stdinOptions(options) })
         : await uploadFile(client, path, {
             ...common,
             digest: options.sha256 === undefined ? 'resume' : options.sha256 ? 'always' : 'never',
             onRestart: (why) => view.restart(RESTARTS[why]),
           });
     const seconds = (performance.now() - started) / 1000;
-    out.result(forPrograms(name, path, result, seconds), forPeople(name, result, seconds));
+    out.result(jsonResult(name, path, result, seconds), textResult(name, result, seconds));
   } finally {
     view.end();
   }
 }
 
-function ofStdin({ sha256, size }: Options): Pick<UploadStreamOptions, 'size' | 'digest'> {
+function stdinOptions({ sha256, size }: Options): Pick<UploadStreamOptions, 'size' | 'digest'> {
   if (process.stdin.isTTY)
     throw new UsageError('Standard input is the terminal; pipe something into it, or name a file.');
   if (!sha256) return { size };
@@ -189,7 +189,7 @@ function ofStdin({ sha256, size }: Options): Pick<UploadStreamOptions, 'size' | 
   };
 }
 
-function forPrograms(name: string, path: string, result: UploadResult, seconds: number): object {
+function jsonResult(name: string, path: string, result: UploadResult, seconds: number): object {
   const { already, resumed, sent, digest, status } = result;
   return {
     event: 'done',
@@ -208,10 +208,10 @@ function withoutChunk({ chunk: _, ...status }: FileStatus): Omit<FileStatus, 'ch
   return status;
 }
 
-function forPeople(name: string, { already, resumed, sent, status, digest }: UploadResult, seconds: number): string {
-  if (already) return `${shown(name)}: already there, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`;
+function textResult(name: string, { already, resumed, sent, status, digest }: UploadResult, seconds: number): string {
+  if (already) return `${printable(name)}: already there, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`;
   const rate = formatSize(seconds > 0 ? sent / seconds : 0);
   const before = resumed > 0 ? ` (${formatSize(resumed)} were there before)` : '';
   const checked = digest === null ? `CRC-32 ${status.crc32}` : 'SHA-256 verified by the server';
-  return `${shown(name)}: sent ${formatSize(sent)} in ${formatSeconds(seconds)}, ${rate}/s${before}, ${checked}`;
+  return `${printable(name)}: sent ${formatSize(sent)} in ${formatSeconds(seconds)}, ${rate}/s${before}, ${checked}`;
 }

@@ -2,8 +2,8 @@
 import type { Command } from 'commander';
 import { run } from '../shared/command.ts';
 import { EXIT } from '../shared/exit.ts';
-import { idIfAny } from '../shared/principals.ts';
-import { shown } from '../shared/terminal.ts';
+import { optionalIdOf } from '../shared/principals.ts';
+import { printable } from '../shared/terminal.ts';
 import { formatSize } from '../shared/values.ts';
 
 export function addVerify(root: Command): void {
@@ -19,13 +19,13 @@ export function addVerify(root: Command): void {
     .action((name: string, options: { owner?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
-        const owner = await idIfAny(context, options.owner);
+        const owner = await optionalIdOf(context, options.owner);
         const result = await client.verify(name, { owner, signal });
         const { ok, checked_bytes: checked, bad } = result;
         const where = bad.map(([start, end]) => `${start}-${end}`).join(', ');
         out.result(
           result,
-          `${shown(name)}: ${formatSize(checked)} read, ${ok ? 'all as recorded' : `damaged at bytes ${where}`}`,
+          `${printable(name)}: ${formatSize(checked)} read, ${ok ? 'all as recorded' : `damaged at bytes ${where}`}`,
         );
         return ok ? EXIT.ok : EXIT.verification;
       }),

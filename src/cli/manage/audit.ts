@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { AuditRecord } from '../../client/client.ts';
 import { run } from '../shared/command.ts';
-import { idIfAny } from '../shared/principals.ts';
+import { optionalIdOf } from '../shared/principals.ts';
 import { parseMany, table } from '../shared/values.ts';
 
 interface Options {
@@ -31,7 +31,7 @@ export function addAudit(root: Command): void {
       run(command, async (context) => {
         const { client, out, signal } = context;
         const { tenant } = options;
-        const principal = await idIfAny(context, options.principal, { tenant });
+        const principal = await optionalIdOf(context, options.principal, { tenant });
         const entries: AuditRecord[] = [];
         for await (const entry of client.audit({ ...options, principal, signal })) entries.push(entry);
         const head = ['TIME', 'ACTION', 'OUTCOME', 'WHO', 'FROM', 'TARGET', 'DETAIL'];

@@ -5,9 +5,9 @@ import { DELIVERY_STATES, TARGET_KINDS } from '../../protocol/schemas/delivery.t
 import { EVENT_TYPES } from '../../protocol/schemas/event.ts';
 import { type Context, run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
-import { idIfAny } from '../shared/principals.ts';
-import { readGiven } from '../shared/settings.ts';
-import { shown } from '../shared/terminal.ts';
+import { optionalIdOf } from '../shared/principals.ts';
+import { readNamedFile } from '../shared/settings.ts';
+import { printable } from '../shared/terminal.ts';
 import { parseMany, table } from '../shared/values.ts';
 
 const HELP = `
@@ -165,7 +165,7 @@ async function add(context: Context, kind: NewTarget['kind'], options: AddOption
   const { client, out, signal } = context;
   const { owner: who, prefix, type, event: events, file: whole, targetCa: file, port, tenant, ...rest } = options;
   if (port !== undefined && !/^\d{1,5}$/.test(port)) throw new UsageError('--port is a number.');
-  const owner = await idIfAny(context, who, { tenant });
+  const owner = await optionalIdOf(context, who, { tenant });
   const rule = { ...defined({ owner, prefix, type }) };
   const wanted: NewTarget = {
     kind,
@@ -174,14 +174,14 @@ async function add(context: Context, kind: NewTarget['kind'], options: AddOption
     ...defined({ events }),
     ...(whole === true ? { content: 'file' as const } : {}),
     ...(port === undefined ? {} : { port: Number(port) }),
-    ...(file === undefined ? {} : { ca: await readGiven('The file of certificates', file) }),
+    ...(file === undefined ? {} : { ca: await readNamedFile('The file of certificates', file) }),
     ...(kind === 'webhook' || rest.username === undefined || /^(anonymous|ftp)$/i.test(rest.username)
       ? {}
       : { password: await password() }),
   };
   const made = await client.deliveries.addTarget(wanted, { tenant, signal });
   const once = `\nsecret ${made.secret}\nThe secret is not shown again: the receiver checks signatures with it.`;
-  out.result(made, `${shown(made.name)} is target ${made.id}.${kind === 'webhook' ? once : ''}`);
+  out.result(made, `${printable(made.name)} is target ${made.id}.${kind === 'webhook' ? once : ''}`);
   return undefined;
 }
 

@@ -41,7 +41,7 @@ export function addQuotas(root: Command): void {
         return undefined;
       }),
     );
-  whose(quotas.command('show'))
+  addSubject(quotas.command('show'))
     .description('show what somebody, or a tenant, may use and does; for administrators')
     .action((kind: QuotaKind, who: string, _: object, command: Command) =>
       run(command, async (context) => {
@@ -51,7 +51,7 @@ export function addQuotas(root: Command): void {
         return undefined;
       }),
     );
-  whose(quotas.command('set'))
+  addSubject(quotas.command('set'))
     .description('set what somebody may use; for administrators, of tenants for root')
     .option('--bytes <size>', 'bytes stored; 0 allows any', parseLimit)
     .option('--open-uploads <n>', 'unfinished uploads; 0 allows any', parseNumber)
@@ -68,7 +68,7 @@ export function addQuotas(root: Command): void {
     );
 }
 
-function whose(command: Command): Command {
+function addSubject(command: Command): Command {
   return command
     .addArgument(new Argument('<kind>', 'of whom').choices(KINDS))
     .argument('<id>', 'id or name; of a person also the e-mail address');

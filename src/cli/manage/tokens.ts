@@ -5,7 +5,7 @@ import type { ApiTokenCreated } from '../../client/client.ts';
 import { LadingError } from '../../client/client.ts';
 import { run } from '../shared/command.ts';
 import type { Output } from '../shared/output.ts';
-import { idIfAny } from '../shared/principals.ts';
+import { optionalIdOf } from '../shared/principals.ts';
 import { parseDuration, table } from '../shared/values.ts';
 
 const HELP = `
@@ -68,7 +68,7 @@ function addList(tokens: Command): void {
       run(command, async (context) => {
         const { client, out, signal } = context;
         const { revoked = false } = options;
-        const user = await idIfAny(context, options.user);
+        const user = await optionalIdOf(context, options.user);
         const list = await client.tokens.list(user, { signal, revoked });
         const rows = list.map((one) => [
           one.token_id,
@@ -98,7 +98,7 @@ function addCreate(tokens: Command): void {
       run(command, async (context) => {
         const { client, out, signal } = context;
         const { scope, expiresIn, name } = options;
-        const user = await idIfAny(context, options.user);
+        const user = await optionalIdOf(context, options.user);
         const wanted = {
           ...(user === undefined ? {} : { user_id: user }),
           ...(scope === undefined ? {} : { scopes: scope }),

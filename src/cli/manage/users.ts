@@ -1,13 +1,13 @@
 /** `lading users list|show|create|update|delete` */
 import { type Command, Option } from 'commander';
 import type { Person, Role } from '../../client/client.ts';
-import { ask, mustAgree } from '../shared/ask.ts';
+import { ask, requireConfirmation } from '../shared/ask.ts';
 import { type Context, run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
 import type { Output } from '../shared/output.ts';
 import { idOf as idOfAny } from '../shared/principals.ts';
 import { secretFrom } from '../shared/settings.ts';
-import { shown } from '../shared/terminal.ts';
+import { printable } from '../shared/terminal.ts';
 import { ROLES, table } from '../shared/values.ts';
 
 const HELP = `
@@ -150,7 +150,7 @@ async function update(context: Context, who: string, options: UserChange): Promi
   const id = await idOf(context, who, tenant);
   if (role !== undefined && role !== 'client' && !options.yes) {
     const { role: now } = await client.users.find({ id }, { tenant, signal });
-    if (now !== role) await mustAgree(`Give ${shown(who)} the role ${role}? It is ${now} now.`);
+    if (now !== role) await requireConfirmation(`Give ${printable(who)} the role ${role}? It is ${now} now.`);
   }
   show(out, await client.users.update(id, change, { signal }));
   return undefined;

@@ -1,8 +1,8 @@
 /** Completion scripts. What the server knows they ask `lading __complete`; names from there are never expanded by the shell. */
 import type { Choice, Node, Values } from './completion-tree.ts';
 
-function askedOf(values: Values): string | null {
-  return values !== null && typeof values === 'object' && 'asked' in values ? values.asked : null;
+function kindOf(values: Values): string | null {
+  return values !== null && typeof values === 'object' && 'kind' in values ? values.kind : null;
 }
 
 function wordsOf(values: Values): string[] {
@@ -14,8 +14,8 @@ function valueCases(options: readonly Choice[]): string {
   return options
     .flatMap(({ word, values }) => {
       if (values === null) return [];
-      const asked = askedOf(values);
-      if (asked !== null) return [`${word}) words="" asked=${asked} value=1`];
+      const kind = kindOf(values);
+      if (kind !== null) return [`${word}) words="" asked=${kind} value=1`];
       return values === 'files'
         ? [`${word}) files=1`]
         : [`${word}) words="${wordsOf(values).join(' ')}" asked="" value=1`];
@@ -25,7 +25,7 @@ function valueCases(options: readonly Choice[]): string {
 
 /** Cases of the words typed so far, and of the option whose value is being typed. */
 export function bash(nodes: Node[]): string {
-  const cases = nodes.map(({ path, children, options, words: choices, files, asked }) => {
+  const cases = nodes.map(({ path, children, options, words: choices, files, kind: asked }) => {
     const words = [...children.map(({ word }) => word), ...choices, ...options.map(({ word }) => word)].join(' ');
     const values = valueCases(options);
     const after = values === '' ? '' : ` case "$previous" in ${values} ;; esac`;
@@ -70,12 +70,12 @@ complete -o filenames -F _lading lading
 
 export function zsh(nodes: Node[]): string {
   const quote = (text: string) => text.replaceAll("'", "'\\''").replaceAll(':', '\\:');
-  const cases = nodes.map(({ path, children, options, words: choices, files, asked }) => {
+  const cases = nodes.map(({ path, children, options, words: choices, files, kind: asked }) => {
     const all = [...children, ...choices.map((word) => ({ word, help: '' })), ...options];
     const words = all.map(({ word, help }) => `'${word}${help === '' ? '' : `:${quote(help)}`}'`);
     const values = options.flatMap(({ word, values }) => {
       if (values === null) return [];
-      const kind = askedOf(values);
+      const kind = kindOf(values);
       if (kind !== null) return [`${word}) _lading_ask ${kind}; return`];
       const known = wordsOf(values).map((value) => ` ${value}`);
       return values === 'files' ? [`${word}) _files; return`] : [`${word}) compadd --${known.join('')}; return`];
@@ -115,7 +115,7 @@ if [ "$funcstack[1]" = "_lading" ]; then _lading "$@"; else compdef _lading ladi
 export function fish(nodes: Node[]): string {
   const quote = (text: string) => `'${text.replaceAll('\\', '\\\\').replaceAll("'", "\\'")}'`;
   const ask = (kind: string) => quote(`(__lading_ask ${kind})`);
-  const lines = nodes.flatMap(({ path, children, options, words: choices, files, asked }) => {
+  const lines = nodes.flatMap(({ path, children, options, words: choices, files, kind: asked }) => {
     const inside = quote(`__lading_at ${path.join(' ')}`.trim());
     return [
       ...(files || path.length === 0 ? [] : [`complete -c lading -n ${inside} -f`]),
@@ -123,7 +123,7 @@ export function fish(nodes: Node[]): string {
       ...choices.map((word) => `complete -c lading -n ${inside} -a ${word}`),
       ...(asked === null ? [] : [`complete -c lading -n ${inside} -a ${ask(asked)}`]),
       ...options.map(({ word, help, values }) => {
-        const kind = askedOf(values);
+        const kind = kindOf(values);
         const known = kind === null ? quote(wordsOf(values).join(' ')) : ask(kind);
         const value = values === null ? '' : values === 'files' ? ' -r -F' : ` -x -a ${known}`;
         return `complete -c lading -n ${inside} -l ${word.slice(2)}${value} -d ${quote(help)}`;

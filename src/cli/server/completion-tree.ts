@@ -1,7 +1,7 @@
 /** The commands as a shell sees them: their words, and what goes after each. */
 import type { Command } from 'commander';
 import type { Kind, KindTypes, Setting } from '../../settings/settings.ts';
-import type { Asked } from './suggestions.ts';
+import type { ValueKind } from './suggestions.ts';
 
 /** One command: `clients create`, its words and what they mean. */
 export interface Node {
@@ -12,11 +12,11 @@ export interface Node {
   words: string[];
   files: boolean;
   /** What the server knows of them. */
-  asked: Asked | null;
+  kind: ValueKind | null;
 }
 
 /** What goes after an option. Null: nothing, it takes no value. An empty list: what cannot be known. */
-export type Values = string[] | 'files' | { asked: Asked } | null;
+export type Values = string[] | 'files' | { kind: ValueKind } | null;
 
 /** An option. */
 export interface Choice {
@@ -34,20 +34,20 @@ export function collect(command: Command, path: string[]): Node[] {
   const options = [...command.options, ...globals].flatMap((option): Choice[] => {
     const { long, description, required, optional, argChoices, flags } = option;
     if (!long) return [];
-    const asked = askedOfOption(at, long);
-    const values = argChoices ?? (asked ? { asked } : PATHS.test(flags) ? 'files' : required || optional ? [] : null);
+    const kind = kindOfOption(at, long);
+    const values = argChoices ?? (kind ? { kind } : PATHS.test(flags) ? 'files' : required || optional ? [] : null);
     return [{ word: long, help: description, values }];
   });
   const children = command.commands.map((child) => ({ word: child.name(), help: child.description() }));
   const words = command.registeredArguments.flatMap(({ argChoices }) => argChoices ?? []);
   const files = command.registeredArguments.some((argument) => /^(file|target)/.test(argument.name()));
-  const asked = command.registeredArguments.map((argument) => askedOfArgument(at, argument.name())).find(Boolean);
-  const own = { path, children, options, words, files, asked: asked ?? null };
+  const kind = command.registeredArguments.map((argument) => kindOfArgument(at, argument.name())).find(Boolean);
+  const own = { path, children, options, words, files, kind: kind ?? null };
   return [own, ...command.commands.flatMap((child) => collect(child, [...path, child.name()]))];
 }
 
 /** By the name of the argument, in brackets in its help. */
-const ARGUMENTS: Readonly<Record<string, Asked>> = {
+const ARGUMENTS: Readonly<Record<string, ValueKind>> = {
   client: 'client',
   user: 'person',
   tenant: 'tenant',
@@ -59,13 +59,13 @@ const ARGUMENTS: Readonly<Record<string, Asked>> = {
 };
 
 /** Arguments called `id`. */
-const IDS: Readonly<Record<string, Asked>> = {
+const IDS: Readonly<Record<string, ValueKind>> = {
   'quotas show': 'who',
   'quotas set': 'who',
   'deliveries retry': 'delivery',
 };
 
-function askedOfArgument(path: string, name: string): Asked | null {
+function kindOfArgument(path: string, name: string): ValueKind | null {
   if (path === 'tenants create') return null;
   if (name === 'id') return IDS[path] ?? (path.startsWith('deliveries targets ') ? 'target' : null);
   if (name === 'name') return path.startsWith('tenants') ? null : 'file';
@@ -73,14 +73,14 @@ function askedOfArgument(path: string, name: string): Asked | null {
 }
 
 /** Options whose values are the same in every command. */
-const OPTIONS: Readonly<Record<string, Asked>> = {
+const OPTIONS: Readonly<Record<string, ValueKind>> = {
   '--owner': 'who',
   '--user': 'who',
   '--principal': 'who',
   '--tenant': 'tenant',
 };
 
-function askedOfOption(path: string, long: string): Asked | null {
+function kindOfOption(path: string, long: string): ValueKind | null {
   if (long === '--target' && path.startsWith('deliveries')) return 'target';
   if (path === 'grants create' && (long === '--file' || long === '--prefix')) return 'file';
   if (path === 'ls' && long === '--prefix') return 'file';

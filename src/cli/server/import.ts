@@ -6,7 +6,7 @@ import type { Found, FoundClient, FoundFtp } from '../../import/config-ini.ts';
 import type { AuditAction } from '../../protocol/schemas/audit.ts';
 import { EXIT, exitCodeOf, UsageError } from '../shared/exit.ts';
 import { Output } from '../shared/output.ts';
-import { type GlobalOptions, readGiven } from '../shared/settings.ts';
+import { type GlobalOptions, readNamedFile } from '../shared/settings.ts';
 import { table } from '../shared/values.ts';
 
 interface Options {
@@ -93,7 +93,7 @@ async function importFrom(file: string, { dataDir, dryRun = false }: Options): P
 async function read(file: string): Promise<Found> {
   const { IniError, parseIni } = await import('../../import/ini.ts');
   const { findIn } = await import('../../import/config-ini.ts');
-  const text = await readGiven('The configuration', file);
+  const text = await readNamedFile('The configuration', file);
   try {
     const found = findIn(parseIni(text));
     if (found.problems.length === 0) return found;

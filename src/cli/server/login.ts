@@ -4,7 +4,7 @@ import { ask } from '../shared/ask.ts';
 import { EXIT, exitCodeOf } from '../shared/exit.ts';
 import { Output } from '../shared/output.ts';
 import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from '../shared/settings.ts';
-import { shown } from '../shared/terminal.ts';
+import { printable } from '../shared/terminal.ts';
 import { forgetTokens, tokensPathOf } from '../shared/token-store.ts';
 
 const HELP = `
@@ -48,7 +48,7 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
   await writeConfig(path, { server, clientId, clientSecret, caFile });
   out.result(
     { server, client_id: clientId, config: path },
-    `Signed in to ${server} as ${clientId}; kept in ${shown(path)}`,
+    `Signed in to ${server} as ${clientId}; kept in ${printable(path)}`,
   );
   process.exitCode = EXIT.ok;
 }

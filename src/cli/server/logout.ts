@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { EXIT, exitCodeOf } from '../shared/exit.ts';
 import { Output } from '../shared/output.ts';
 import { configPathOf, type GlobalOptions } from '../shared/settings.ts';
-import { shown } from '../shared/terminal.ts';
+import { printable } from '../shared/terminal.ts';
 import { forgetTokens, tokensPathOf } from '../shared/token-store.ts';
 
 const HELP = `
@@ -25,7 +25,7 @@ export function addLogout(root: Command): void {
         const config = configPathOf(globals);
         await forgetTokens(tokensPathOf(config));
         await rm(config, { force: true });
-        out.result({ config, removed: true }, `Signed out; ${shown(config)} is removed.`);
+        out.result({ config, removed: true }, `Signed out; ${printable(config)} is removed.`);
         process.exitCode = EXIT.ok;
       } catch (error) {
         out.error(error);

@@ -6,7 +6,7 @@ import { Output } from '../shared/output.ts';
 import type { GlobalOptions } from '../shared/settings.ts';
 import { table } from '../shared/values.ts';
 
-interface Shown {
+interface SettingRow {
   name: string;
   /** Null: none. A secret that is set is eight asterisks. */
   value: string | number | null;
@@ -14,8 +14,8 @@ interface Shown {
   from: string;
 }
 
-interface Told {
-  settings: Shown[];
+interface Report {
+  settings: SettingRow[];
   /** By family: what is loosened for its programs. */
   compat: Record<string, readonly string[]>;
   notes: string[];
@@ -30,8 +30,8 @@ export function addSettings(root: Command): void {
     .action(async ({ all = false }: { all?: boolean }, command: Command) => {
       const out = new Output(command.optsWithGlobals<GlobalOptions>());
       try {
-        const told = await look(all);
-        out.result(told, inWords(told, all));
+        const told = await collectSettings(all);
+        out.result(told, textOf(told, all));
         process.exitCode = EXIT.ok;
       } catch (error) {
         out.error(error);
@@ -41,7 +41,7 @@ export function addSettings(root: Command): void {
 }
 
 /** Loads the server's settings only now: few commands need them. */
-async function look(all: boolean): Promise<Told> {
+async function collectSettings(all: boolean): Promise<Report> {
   const { loadConfig } = await import('../../settings/config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
   const { findEnvironment } = await import('../../settings/environment.ts');
@@ -50,7 +50,7 @@ async function look(all: boolean): Promise<Told> {
   try {
     const { env, fromFile, warnings: foreign } = findEnvironment();
     const { config, sources, notes, warnings } = loadConfig({}, env);
-    const settings = SETTINGS.flatMap(({ name, env: variable, kind }): Shown[] => {
+    const settings = SETTINGS.flatMap(({ name, env: variable, kind }): SettingRow[] => {
       const source = sources.get(name);
       if (source === undefined && !all) return [];
       const from = source === undefined ? 'default' : fromFile.has(source) ? `${source} in .env` : source;
@@ -75,7 +75,7 @@ function shownValue(
   return list.length > 0 ? list.join(',') : 'none';
 }
 
-function inWords({ settings, notes, warnings }: Told, all: boolean): string {
+function textOf({ settings, notes, warnings }: Report, all: boolean): string {
   const rows = settings.map(({ name, value, from }) => [name, value === null ? '' : String(value), from]);
   const none = 'Every setting has its default; --all shows them.';
   return [rows.length > 0 || all ? table(rows) : none, ...notes, ...warnings].join('\n');

@@ -5,10 +5,10 @@
 import type { LadingClient } from '../../client/client.ts';
 import { storeOf } from '../shared/command.ts';
 import { configPathOf, type GlobalOptions, loadSettings } from '../shared/settings.ts';
-import { shown } from '../shared/terminal.ts';
+import { printable } from '../shared/terminal.ts';
 
 /** What a word on the command line may name. */
-export type Asked =
+export type ValueKind =
   | 'file'
   | 'client'
   | 'person'
@@ -25,7 +25,7 @@ const TIMEOUT_MS = 2_000;
 const MAX_FILES = 5_000;
 const MAX_DELIVERIES = 200;
 
-interface Question {
+interface Query {
   client: LadingClient;
   current: string;
   owner?: string | undefined;
@@ -33,7 +33,7 @@ interface Question {
   signal: AbortSignal;
 }
 
-const ANSWERS: { [K in Asked]: (question: Question) => Promise<string[]> } = {
+const SOURCES: { [K in ValueKind]: (question: Query) => Promise<string[]> } = {
   file: files,
   client: clients,
   person: people,
@@ -53,12 +53,12 @@ const ANSWERS: { [K in Asked]: (question: Question) => Promise<string[]> } = {
 };
 
 /** Prints the values. @param words the command line before the word that is typed, without the program */
-export async function printKnown([kind = '', current = '', ...words]: readonly string[]): Promise<void> {
+export async function printSuggestions([kind = '', current = '', ...words]: readonly string[]): Promise<void> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   const late = new Promise<string[]>((resolve) => signal.addEventListener('abort', () => resolve([])));
-  const values = await Promise.race([late, ask(kind, current, words, signal).catch(() => [])]);
+  const values = await Promise.race([late, suggestionsFor(kind, current, words, signal).catch(() => [])]);
   // A name that a terminal would not show as it is cannot be typed either.
-  const safe = new Set(values.filter((value) => value.startsWith(current) && shown(value) === value));
+  const safe = new Set(values.filter((value) => value.startsWith(current) && printable(value) === value));
   process.stdout.write(
     [...safe]
       .sort()
@@ -67,23 +67,28 @@ export async function printKnown([kind = '', current = '', ...words]: readonly s
   );
 }
 
-async function ask(kind: string, current: string, words: readonly string[], signal: AbortSignal): Promise<string[]> {
-  if (!isAsked(kind)) return [];
+async function suggestionsFor(
+  kind: string,
+  current: string,
+  words: readonly string[],
+  signal: AbortSignal,
+): Promise<string[]> {
+  if (!isValueKind(kind)) return [];
   const { owner, tenant, ...globals } = optionsIn(words);
   const settings = await loadSettings(globals);
   const { connect } = await import('../../client/node.ts');
   const store = storeOf(settings, configPathOf(globals));
   const client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, store });
-  const question: Question = { client, current, tenant, signal };
+  const question: Query = { client, current, tenant, signal };
   if (owner !== undefined) {
     const { idOf } = await import('../shared/principals.ts');
     question.owner = await idOf({ client, signal }, owner, { tenant });
   }
-  return ANSWERS[kind](question);
+  return SOURCES[kind](question);
 }
 
-function isAsked(kind: string): kind is Asked {
-  return Object.hasOwn(ANSWERS, kind);
+function isValueKind(kind: string): kind is ValueKind {
+  return Object.hasOwn(SOURCES, kind);
 }
 
 /** Options that say who asks whom, as far as they are typed: `--server URL` or `--server=URL`. */
@@ -108,7 +113,7 @@ function optionsIn(words: readonly string[]): GlobalOptions & { owner?: string; 
 }
 
 /** Up to the next slash, as shells complete folders. */
-async function files({ client, current, owner, signal }: Question): Promise<string[]> {
+async function files({ client, current, owner, signal }: Query): Promise<string[]> {
   const names = new Set<string>();
   let seen = 0;
   for await (const { filename } of client.list({ prefix: current, owner, limit: 1000, signal })) {
@@ -121,20 +126,20 @@ async function files({ client, current, owner, signal }: Question): Promise<stri
 }
 
 /** By their names, or by the ids of those who have none, or one that others have too. */
-async function clients({ client, tenant, signal }: Question): Promise<string[]> {
+async function clients({ client, tenant, signal }: Query): Promise<string[]> {
   const all = await client.clients.list({ tenant, signal });
   const named = (name: string | null) => all.filter((one) => one.name === name).length;
   return all.map(({ client_id, name }) => (name !== null && named(name) === 1 ? name : client_id));
 }
 
-async function people({ client, tenant, signal }: Question): Promise<string[]> {
+async function people({ client, tenant, signal }: Query): Promise<string[]> {
   const found: string[] = [];
   for await (const { email, username, id } of client.users.list({ tenant, signal }))
     found.push(email ?? username ?? id);
   return found;
 }
 
-async function deliveries({ client, signal }: Question): Promise<string[]> {
+async function deliveries({ client, signal }: Query): Promise<string[]> {
   const found: string[] = [];
   for await (const { id } of client.deliveries.list({ state: 'failed', signal })) {
     found.push(id);
@@ -144,6 +149,6 @@ async function deliveries({ client, signal }: Question): Promise<string[]> {
 }
 
 /** Who let oneself read files. */
-async function granters({ client, signal }: Question): Promise<string[]> {
+async function granters({ client, signal }: Query): Promise<string[]> {
   return (await client.grants.list({ signal })).received.map(({ owner, owner_name: name }) => name ?? owner);
 }

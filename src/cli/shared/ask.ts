@@ -21,7 +21,7 @@ export interface AskOptions {
  * A question to be answered with yes before something is done. Where nobody can be asked, as in scripts, the command itself is the yes.
  * @throws Declined for any other answer; Stopped on Ctrl-C
  */
-export async function mustAgree(question: string): Promise<void> {
+export async function requireConfirmation(question: string): Promise<void> {
   if (!process.stdin.isTTY) return;
   const answer = await ask(`${question} [y/N] `, '', { optional: true });
   if (!/^y(?:es)?$/i.test(answer)) throw new Declined('Nothing was changed.');

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { TokenStore } from '../../client/calls/session.ts';
 import type { LadingClient } from '../../client/client.ts';
-import { EXIT, exitCodeOf, Stopped, Unread } from './exit.ts';
+import { EXIT, exitCodeOf, OutputClosed, Stopped } from './exit.ts';
 import { Output } from './output.ts';
 import { configPathOf, type GlobalOptions, loadSettings, type Settings } from './settings.ts';
 import { tokenStore, tokensPathOf } from './token-store.ts';
@@ -33,7 +33,7 @@ export async function run(
     process.exitCode = (await body({ client, settings, out, signal: stop.signal })) ?? EXIT.ok;
   } catch (error) {
     // As other programs do: without a word.
-    if (!(error instanceof Unread)) out.error(error);
+    if (!(error instanceof OutputClosed)) out.error(error);
     process.exitCode = exitCodeOf(error);
   } finally {
     stop.release();

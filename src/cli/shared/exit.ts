@@ -15,7 +15,7 @@ export const EXIT = {
   localFile: 9,
   precondition: 10,
   interrupted: 130,
-  unread: 141,
+  outputClosed: 141,
   terminated: 143,
 } as const;
 
@@ -35,7 +35,7 @@ export class UsageError extends Error {
 }
 
 /** The file goes to standard output, and whoever read it left before its end. */
-export class Unread extends Error {
+export class OutputClosed extends Error {
   override readonly name = 'Unread';
 }
 
@@ -53,7 +53,7 @@ export class Stopped extends Error {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Stopped) return error.exitCode;
   if (error instanceof UsageError) return EXIT.usage;
-  if (error instanceof Unread) return EXIT.unread;
+  if (error instanceof OutputClosed) return EXIT.outputClosed;
   if (error instanceof NetworkError) return EXIT.unavailable;
   if (error instanceof VerificationError) return EXIT.verification;
   if (!(error instanceof LadingError))

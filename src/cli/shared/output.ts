@@ -3,19 +3,19 @@
  * object, or for a transfer one a line, the last of which is the result.
  */
 import { describeError, EXIT } from './exit.ts';
-import { jsonLine, shown, shownLines } from './terminal.ts';
+import { jsonLine, printable, printableLines } from './terminal.ts';
 
 /** Aborted once nobody reads standard output any more. */
-const unread = new AbortController();
+const outputClosed = new AbortController();
 
 /**
  * Has the command go on when nobody reads what it says (`lading upload … | head -1`): what it does is worth more than what it prints.
  * What cannot be written for another reason, as on a full disk, makes a command that went well end with 1.
  */
-export function outliveReaders(): void {
+export function surviveClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', ({ code }: NodeJS.ErrnoException) => {
-      if (stream === process.stdout) unread.abort();
+      if (stream === process.stdout) outputClosed.abort();
       if (code === 'EPIPE' || code === 'ERR_STREAM_DESTROYED') return;
       process.on('exit', () => {
         process.exitCode ||= EXIT.failure;
@@ -42,8 +42,8 @@ export class Output {
   }
 
   /** Aborted once nobody reads the results: a command that does nothing but print may end then. */
-  get unread(): AbortSignal {
-    return unread.signal;
+  get outputClosed(): AbortSignal {
+    return outputClosed.signal;
   }
 
   /** Standard output carries the file itself: what else there is to say goes to standard error. */
@@ -53,9 +53,9 @@ export class Output {
 
   /** The result: `value` for programs, `text` for people (nothing when empty). */
   result(value: object, text: string): void {
-    this.wipe();
+    this.clearLine();
     if (this.json) this.#results.write(`${jsonLine(value)}\n`);
-    else if (text !== '') this.#results.write(`${shownLines(text)}\n`);
+    else if (text !== '') this.#results.write(`${printableLines(text)}\n`);
   }
 
   /** One line of a longer story, for programs only. */
@@ -66,12 +66,12 @@ export class Output {
   /** Something worth knowing while the command goes on. */
   note(text: string): void {
     if (this.quiet) return;
-    this.wipe();
-    process.stderr.write(`${shown(text)}\n`);
+    this.clearLine();
+    process.stderr.write(`${printable(text)}\n`);
   }
 
   error(error: unknown, file?: string): void {
-    this.wipe();
+    this.clearLine();
     const described = describeError(error);
     if (this.json) {
       this.#results.write(
@@ -79,18 +79,18 @@ export class Output {
       );
       return;
     }
-    const where = file === undefined ? '' : `${shown(file)}: `;
-    process.stderr.write(`lading: ${where}${shown(String(described.detail))}\n`);
+    const where = file === undefined ? '' : `${printable(file)}: `;
+    process.stderr.write(`lading: ${where}${printable(String(described.detail))}\n`);
   }
 
   /** Draws over the last line of the terminal; what does not fit is cut. */
   draw(line: string): void {
     this.#drawn = true;
-    process.stderr.write(`\r\x1b[K${shown(line).slice(0, this.columns - 1)}`);
+    process.stderr.write(`\r\x1b[K${printable(line).slice(0, this.columns - 1)}`);
   }
 
   /** Takes away the line that stands there, if one does. */
-  wipe(): void {
+  clearLine(): void {
     if (this.#drawn) process.stderr.write('\r\x1b[K');
     this.#drawn = false;
   }

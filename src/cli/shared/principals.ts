@@ -6,10 +6,10 @@ import { UsageError } from './exit.ts';
 export type Kind = 'client' | 'person';
 
 /** Ids that the server makes. Files of who was deleted are still found by theirs, so nobody has to know them any more. */
-const MADE_ID = /^[0-9a-f]{24}$/;
+const GENERATED_ID = /^[0-9a-f]{24}$/;
 
 /** What is needed to ask. */
-type Asking = Pick<Context, 'client' | 'signal'>;
+type Lookup = Pick<Context, 'client' | 'signal'>;
 
 interface Options {
   /** Who may be meant; both by default. */
@@ -22,9 +22,9 @@ interface Options {
  * The id of a client or person by id, name, name of an account, or e-mail address.
  * @throws LadingError `not_found`; UsageError with all ids when several have the name
  */
-export async function idOf(context: Asking, who: string, options: Options = {}): Promise<string> {
+export async function idOf(context: Lookup, who: string, options: Options = {}): Promise<string> {
   const { kinds = ['client', 'person'] } = options;
-  if (MADE_ID.test(who)) return who;
+  if (GENERATED_ID.test(who)) return who;
   try {
     const ids = [
       ...(kinds.includes('client') ? await clientsNamed(context, who, options) : []),
@@ -37,7 +37,7 @@ export async function idOf(context: Asking, who: string, options: Options = {}):
     return id;
   } catch (error) {
     if (!(error instanceof LadingError && error.status === 403)) throw error;
-    return seenAs(context, who);
+    return idAmongGranters(context, who);
   }
 }
 
@@ -45,7 +45,7 @@ export async function idOf(context: Asking, who: string, options: Options = {}):
  * Only administrators see who there is. Others see who granted them files, by name; any other word is taken for an id, and the server
  * judges what they may do with it.
  */
-async function seenAs({ client, signal }: Asking, who: string): Promise<string> {
+async function idAmongGranters({ client, signal }: Lookup, who: string): Promise<string> {
   const { received } = await client.grants.list({ signal }).catch((error: unknown) => {
     if (error instanceof LadingError && error.status === 403) return { received: [] };
     throw error;
@@ -58,16 +58,16 @@ async function seenAs({ client, signal }: Asking, who: string): Promise<string> 
 }
 
 /** As `idOf`; nobody stays nobody. */
-export async function idIfAny(context: Asking, who: string | undefined, options: Options = {}) {
+export async function optionalIdOf(context: Lookup, who: string | undefined, options: Options = {}) {
   return who === undefined ? undefined : idOf(context, who, options);
 }
 
-async function clientsNamed({ client, signal }: Asking, who: string, { tenant }: Options): Promise<string[]> {
+async function clientsNamed({ client, signal }: Lookup, who: string, { tenant }: Options): Promise<string[]> {
   const known = await client.clients.list({ tenant, signal });
   return known.filter((one) => one.client_id === who || one.name === who).map((one) => one.client_id);
 }
 
-async function peopleNamed({ client, signal }: Asking, who: string, { tenant }: Options): Promise<string[]> {
+async function peopleNamed({ client, signal }: Lookup, who: string, { tenant }: Options): Promise<string[]> {
   const ids: string[] = [];
   for await (const person of client.users.list({ tenant, signal })) {
     const { id, email, username, name, surname } = person;

@@ -4,7 +4,7 @@ import type { RetryNotice } from '../../client/transfer/retry.ts';
 import type { StreamProgress } from '../../client/transfer/stream.ts';
 import { describeError } from './exit.ts';
 import type { Output } from './output.ts';
-import { shown } from './terminal.ts';
+import { printable } from './terminal.ts';
 import { formatSeconds, formatSize } from './values.ts';
 
 const REDRAW_MS = 100;
@@ -43,7 +43,7 @@ export class ProgressView {
 
   /** Leaves a clean line; what there is to say at the end is the result. */
   end(): void {
-    this.#out.wipe();
+    this.#out.clearLine();
   }
 
   #show(progress: StreamProgress): void {
@@ -73,11 +73,11 @@ export class ProgressView {
 export function progressLine(file: string, progress: StreamProgress, columns: number): string {
   const text = numbers(progress);
   const room = columns - 1 - text.length - 2;
-  const whole = shown(file);
-  const name = shorten(whole, Math.max(8, Math.min(whole.length, Math.floor(room / 2))));
+  const whole = printable(file);
+  const name = truncate(whole, Math.max(8, Math.min(whole.length, Math.floor(room / 2))));
   const share = fraction(progress);
   const width = Math.min(40, room - name.length - 3);
-  if (width < 5) return shorten(text, columns - 1);
+  if (width < 5) return truncate(text, columns - 1);
   if (share === null) return `${name}  ${text}`;
   const filled = Math.round(share * width);
   const bar = filled >= width ? '='.repeat(width) : `${'='.repeat(filled)}>${' '.repeat(width - filled - 1)}`;
@@ -100,6 +100,6 @@ function fraction({ done, moving, total }: StreamProgress): number | null {
   return total === 0 ? 1 : Math.min(1, (done + moving) / total);
 }
 
-function shorten(text: string, most: number): string {
+function truncate(text: string, most: number): string {
   return text.length <= most ? text : `${text.slice(0, Math.max(0, most - 1))}…`;
 }

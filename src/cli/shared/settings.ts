@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import type { Credentials } from '../../client/calls/session.ts';
-import { throughLinks } from '../../client/files/links.ts';
+import { resolveLinks } from '../../client/files/links.ts';
 import { kindOf, NotRead, readSmallFileOrPipe } from '../../settings/small-file.ts';
 import { UsageError } from './exit.ts';
 
@@ -33,7 +33,7 @@ export interface Settings {
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What one place (flags, environment, file) says. */
-interface Said extends Credentials {
+interface PartialSettings extends Credentials {
   server?: string | undefined;
   caFile?: string | undefined;
 }
@@ -44,38 +44,38 @@ export const DEFAULT_SERVER = 'http://localhost:8005';
 export async function loadSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
   const path = configPathOf(options, env);
   const stored = await readConfig(path, options.config !== undefined);
-  return withCa(choose([await saidByFlags(options), saidByEnvironment(env)], stored));
+  return withCa(mergeSettings([await fromFlags(options), fromEnvironment(env)], stored));
 }
 
 /** For `login`, which replaces the file and so does not mind what is in it. */
 export async function loginSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
-  return withCa(choose([await saidByFlags(options), saidByEnvironment(env)], {}));
+  return withCa(mergeSettings([await fromFlags(options), fromEnvironment(env)], {}));
 }
 
-function choose(places: readonly Said[], stored: Said): Settings {
+function mergeSettings(places: readonly PartialSettings[], stored: PartialSettings): Settings {
   const said = places.find((place) => place.server !== undefined) ?? stored;
   const server = checkServer(said.server ?? DEFAULT_SERVER);
   // What was stored for one server is no business of another.
   const own = stored.server === undefined || checkServer(stored.server) === server ? stored : {};
   const caFile = [...places, own].find((place) => place.caFile !== undefined)?.caFile;
-  return { server, credentials: chooseCredentials([...places, own]), ...(caFile === undefined ? {} : { caFile }) };
+  return { server, credentials: mergeCredentials([...places, own]), ...(caFile === undefined ? {} : { caFile }) };
 }
 
 /** Throws `NotRead` for a file that cannot be read, `UsageError` for one without a certificate. */
 async function withCa(settings: Settings): Promise<Settings> {
   const { caFile } = settings;
   if (caFile === undefined) return settings;
-  const ca = await readGiven('The file of certificates', caFile);
+  const ca = await readNamedFile('The file of certificates', caFile);
   if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ...settings, ca };
   throw new UsageError(`${caFile} holds no certificate; it should have a line -----BEGIN CERTIFICATE-----`);
 }
 
-async function saidByFlags(options: GlobalOptions): Promise<Said> {
+async function fromFlags(options: GlobalOptions): Promise<PartialSettings> {
   const { server, token, clientId, clientSecret, clientSecretFile, ca: caFile } = options;
   return { server, token, clientId, clientSecret: clientSecret ?? (await secretFrom(clientSecretFile)), caFile };
 }
 
-function saidByEnvironment(env: Environment): Said {
+function fromEnvironment(env: Environment): PartialSettings {
   // An empty variable counts as absent.
   return {
     server: env.LADING_SERVER || undefined,
@@ -96,7 +96,7 @@ export function configPathOf(options: GlobalOptions, env: Environment = process.
  * The first place that names a token or a client decides who asks; a secret may come from a place after it, so that
  * `--client-id` goes with `LADING_CLIENT_SECRET`.
  */
-function chooseCredentials(places: readonly Said[]): Credentials {
+function mergeCredentials(places: readonly PartialSettings[]): Credentials {
   const first = places.findIndex(({ token, clientId }) => token !== undefined || clientId !== undefined);
   const place = places[first];
   if (place === undefined) return {};
@@ -114,7 +114,7 @@ export async function writeConfig(
   named: string,
   config: { server: string; clientId: string; clientSecret: string; caFile?: string | undefined },
 ): Promise<void> {
-  const path = await throughLinks(named);
+  const path = await resolveLinks(named);
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const next = `${path}.${process.pid}.new`;
   const file = await open(next, 'wx', 0o600);
@@ -131,11 +131,11 @@ export async function writeConfig(
   await rename(next, path);
 }
 
-async function readConfig(path: string, named: boolean): Promise<Said> {
+async function readConfig(path: string, named: boolean): Promise<PartialSettings> {
   const text = await readPrivate(path).catch((error: unknown) => {
     if (error instanceof UsageError) throw error;
     if (!named && error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw new UsageError(`The settings file ${path} ${whyNot(error)}.`);
+    throw new UsageError(`The settings file ${path} ${readFailure(error)}.`);
   });
   if (text === null) return {};
   const config = parse(path, text);
@@ -158,7 +158,7 @@ async function readConfig(path: string, named: boolean): Promise<Said> {
  * @param what goes before its path in the error: `The file of the secret`
  * @throws NotRead, with a whole sentence
  */
-export async function readGiven(what: string, path: string): Promise<string> {
+export async function readNamedFile(what: string, path: string): Promise<string> {
   try {
     return (await readSmallFileOrPipe(path)).toString('utf8');
   } catch (error) {
@@ -168,7 +168,7 @@ export async function readGiven(what: string, path: string): Promise<string> {
 }
 
 /** `cannot be read (ENOENT)`, `is a folder` */
-function whyNot(error: unknown): string {
+function readFailure(error: unknown): string {
   if (error instanceof NotRead) return error.message;
   const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
   return `cannot be read${code}`;
@@ -204,7 +204,7 @@ export async function secretFrom(path: string | undefined): Promise<string | und
   const text =
     path === '-'
       ? await readAll(process.stdin)
-      : await readGiven('The file of the secret', path).catch((error: Error) => {
+      : await readNamedFile('The file of the secret', path).catch((error: Error) => {
           throw new UsageError(error.message);
         });
   const secret = text.replace(/\r?\n$/, '');

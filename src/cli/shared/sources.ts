@@ -3,7 +3,7 @@ import { opendir, realpath, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { checkName } from '../../protocol/names.ts';
 import { UsageError } from './exit.ts';
-import { shown } from './terminal.ts';
+import { printable } from './terminal.ts';
 
 /** Standard input. */
 export const STDIN = '-';
@@ -102,7 +102,7 @@ function refuseWrongNames(sources: readonly Source[]): void {
     try {
       checkName(name);
     } catch (error) {
-      throw new UsageError(`${shown(path)} cannot be sent as ${shown(name)}. ${(error as Error).message}`);
+      throw new UsageError(`${printable(path)} cannot be sent as ${printable(name)}. ${(error as Error).message}`);
     }
     const other = names.get(name);
     if (other !== undefined) {

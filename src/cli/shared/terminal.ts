@@ -10,13 +10,13 @@ const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 const JOINERS = new Set(['\u200c', '\u200d']);
 
 /** One line that shows what a text holds: `\x1b`, `\n`, `\u202e` for what a terminal would obey. */
-export function shown(text: string): string {
+export function printable(text: string): string {
   return text.replace(UNSAFE, (character) => (JOINERS.has(character) ? character : escaped(character)));
 }
 
 /** As `shown`, for texts of several lines. */
-export function shownLines(text: string): string {
-  return text.split('\n').map(shown).join('\n');
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
 }
 
 /** JSON that is the same for programs and harmless on a terminal: what JSON may write as it is, but a terminal obeys, is escaped too. */

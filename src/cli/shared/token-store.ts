@@ -7,18 +7,18 @@ import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { KeptToken, TokenStore } from '../../client/calls/session.ts';
+import type { IssuedToken, TokenStore } from '../../client/calls/session.ts';
 import { readSmallFile } from '../../settings/small-file.ts';
 
 /** Not used so shortly before its end: the command needs some time, too. */
-const MARGIN_MS = 60_000;
+const MIN_REMAINING_MS = 60_000;
 const MAX_TOKENS = 50;
 /** A lock that is older is of a command that was killed: no sign-in takes so long. */
 const STALE_LOCK_MS = 30_000;
-const LOOK_AGAIN_MS = 25;
+const LOCK_POLL_MS = 25;
 
 /** By the key of `keyOf`. */
-type Kept = Record<string, { token: string; expires_at: number }>;
+type StoredTokens = Record<string, { token: string; expires_at: number }>;
 
 export interface Identity {
   server: string;
@@ -34,11 +34,11 @@ export function tokensPathOf(configPath: string): string {
 /** Keeps the tokens of one identity in a file. Where it cannot be written, every command signs in. */
 export function tokenStore(path: string, identity: Identity, now: () => number = Date.now): TokenStore {
   const key = keyOf(identity);
-  const find = async (refused: string | null): Promise<KeptToken | null> => {
+  const find = async (refused: string | null): Promise<IssuedToken | null> => {
     const kept = (await readTokens(path))[key];
     if (kept === undefined || kept.token === refused) return null;
     const left = kept.expires_at - now();
-    return left > MARGIN_MS ? { token: kept.token, lifeMs: left } : null;
+    return left > MIN_REMAINING_MS ? { token: kept.token, lifeMs: left } : null;
   };
   return async (refused, signIn) => {
     const known = await find(refused);
@@ -80,7 +80,7 @@ function keyOf({ server, clientId, clientSecret }: Identity): string {
 }
 
 /** What others can read or change counts for nothing. */
-async function readTokens(path: string): Promise<Kept> {
+async function readTokens(path: string): Promise<StoredTokens> {
   try {
     const { mode, uid } = await stat(path);
     const own = process.getuid === undefined || uid === process.getuid();
@@ -88,19 +88,19 @@ async function readTokens(path: string): Promise<Kept> {
     const value: unknown = JSON.parse(readSmallFile(path).toString('utf8'));
     if (typeof value !== 'object' || value === null) return {};
     return Object.fromEntries(
-      Object.entries(value).filter((entry): entry is [string, Kept[string]] => isKept(entry[1])),
+      Object.entries(value).filter((entry): entry is [string, StoredTokens[string]] => isStoredToken(entry[1])),
     );
   } catch {
     return {};
   }
 }
 
-function isKept(value: unknown): value is Kept[string] {
+function isStoredToken(value: unknown): value is StoredTokens[string] {
   if (typeof value !== 'object' || value === null || !('token' in value && 'expires_at' in value)) return false;
   return typeof value.token === 'string' && typeof value.expires_at === 'number';
 }
 
-async function change(path: string, edit: (kept: Kept) => void, now: () => number): Promise<void> {
+async function change(path: string, edit: (kept: StoredTokens) => void, now: () => number): Promise<void> {
   const kept = await readTokens(path);
   edit(kept);
   const valid = Object.entries(kept)
@@ -130,7 +130,7 @@ async function lock(path: string, now: () => number): Promise<(() => Promise<voi
     }
     // One of an earlier day: its command cannot be waited for.
     if (await isOlder(file, now() - STALE_LOCK_MS)) await rm(file, { force: true });
-    else await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    else await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
   }
   // Whoever held it was killed.
   await rm(file, { force: true }).catch(() => {});

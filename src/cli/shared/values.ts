@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { FileStatus, RangeRequest, Role } from '../../client/client.ts';
 import { bytesOf } from '../../protocol/sizes.ts';
-import { shown } from './terminal.ts';
+import { printable } from './terminal.ts';
 
 /** From least to most. The server decides who may hand them out. */
 export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies readonly Role[];
@@ -102,7 +102,7 @@ export function formatSeconds(seconds: number): string {
 
 /** Rows with their columns aligned, each cell on its line and harmless on a terminal; `right` lists the columns of numbers. */
 export function table(texts: readonly (readonly string[])[], right: readonly number[] = []): string {
-  const rows = texts.map((row) => row.map(shown));
+  const rows = texts.map((row) => row.map(printable));
   const widths: number[] = [];
   for (const row of rows) {
     row.forEach((cell, i) => {

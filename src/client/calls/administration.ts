@@ -31,7 +31,7 @@ export interface AuditOptions extends AdminOptions {
 }
 
 /** One signed request; `body` travels as JSON, and so does the answer. */
-export type Ask = <T>(
+export type JsonRequest = <T>(
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
   options: {
@@ -46,9 +46,9 @@ const PAGE = 1000;
 
 /** Devices and administrators. */
 export class ClientCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -73,9 +73,9 @@ export class ClientCalls {
 
 /** API tokens: one's own, and for administrators those of others. */
 export class TokenCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -105,9 +105,9 @@ export class TokenCalls {
 
 /** People, by their id. */
 export class UserCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -142,9 +142,9 @@ export class UserCalls {
 
 /** For root. */
 export class TenantCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -165,9 +165,9 @@ export type QuotaKind = 'client' | 'person' | 'tenant';
 
 /** What may be stored and what is. */
 export class QuotaCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -196,9 +196,9 @@ export interface DeliveryListOptions extends AdminOptions {
 
 /** Where finished files and events are sent on to. */
 export class DeliveryCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -245,9 +245,9 @@ export class DeliveryCalls {
 
 /** Codes by telephone, and whose telephone is whose. */
 export class CallCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -286,7 +286,7 @@ export class CallCalls {
 }
 
 /** What happened, youngest first; pages are asked for as they are needed. */
-export async function* auditOf(ask: Ask, options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
+export async function* auditOf(ask: JsonRequest, options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
   const { signal, limit = Number.POSITIVE_INFINITY, ...which } = options;
   let left = limit;
   let cursor: string | undefined;

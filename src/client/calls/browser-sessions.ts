@@ -7,7 +7,7 @@ import { readText, type Transport, type TransportResponse } from '../transport/t
 
 const IDLE_MS = 60_000;
 
-export class PeopleDoor {
+export class BrowserSessions {
   readonly #base: URL;
   readonly #transport: Transport;
 

@@ -58,12 +58,12 @@ export class FileCalls {
       signal: chunk.signal,
       ...(chunk.idleMs === undefined ? {} : { idleMs: chunk.idleMs }),
     });
-    return this.requests.answers.json(response);
+    return this.requests.responses.json(response);
   }
 
   /** What is stored of a file; an unknown name is `pending`, not an error. */
   async status(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
-    return this.requests.answers.json(
+    return this.requests.responses.json(
       await this.requests.call('GET', `api/files/status/${encode(name)}`, { query: { owner }, signal }),
     );
   }
@@ -77,7 +77,7 @@ export class FileCalls {
       signal,
     });
     try {
-      for await (const data of parseEvents(response.body)) yield this.requests.answers.parse<FileStatus>(data);
+      for await (const data of parseEvents(response.body)) yield this.requests.responses.parse<FileStatus>(data);
     } finally {
       response.discard();
     }
@@ -94,7 +94,7 @@ export class FileCalls {
     const response = await this.requests.call('GET', 'api/events', { query, headers, signal });
     try {
       for await (const data of parseEvents(response.body))
-        yield this.requests.answers.parse<LadingEvent | { type: 'lost' }>(data);
+        yield this.requests.responses.parse<LadingEvent | { type: 'lost' }>(data);
     } finally {
       response.discard();
     }
@@ -103,7 +103,7 @@ export class FileCalls {
   async listPage(options: ListOptions & { cursor?: string | undefined } = {}): Promise<FileList> {
     // Without a limit the server answers with everything at once.
     const { prefix, status, limit = PAGE_FILES, owner, cursor, signal } = options;
-    return this.requests.answers.json(
+    return this.requests.responses.json(
       await this.requests.call('GET', 'api/files', { query: { prefix, status, limit, owner, cursor }, signal }),
     );
   }
@@ -120,7 +120,7 @@ export class FileCalls {
 
   /** Deletes a file and any upload of its name; resolves with which of them there was. Throws `not_found`. */
   async delete(name: string, options: RemoveOptions = {}): Promise<Removed[]> {
-    return this.requests.answers.json<Deleted>(await this.#remove(name, options)).then(({ removed }) => removed);
+    return this.requests.responses.json<Deleted>(await this.#remove(name, options)).then(({ removed }) => removed);
   }
 
   /** As `delete`, without saying what there was. */
@@ -141,13 +141,13 @@ export class FileCalls {
   /** Ends an upload of undeclared size. Throws `not_contiguous` with `missing`. */
   async complete(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
     const path = `api/files/complete/${encode(name)}`;
-    return this.requests.answers.json(await this.requests.call('POST', path, { query: { owner }, body: [], signal }));
+    return this.requests.responses.json(await this.requests.call('POST', path, { query: { owner }, body: [], signal }));
   }
 
   /** Has the server read the stored bytes again and compare them with their manifest. May take as long as reading the file. */
   async verify(name: string, { signal, owner }: CallOptions = {}): Promise<VerifyResult> {
     const path = `api/files/verify/${encode(name)}`;
-    return this.requests.answers.json(
+    return this.requests.responses.json(
       await this.requests.call('POST', path, { query: { owner }, body: [], signal, idleMs: 3_600_000 }),
     );
   }

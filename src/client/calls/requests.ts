@@ -2,8 +2,8 @@
 
 import { problemOf } from '../transport/failures.ts';
 import type { Transport, TransportRequest, TransportResponse } from '../transport/transport.ts';
-import { Answers } from '../transport/unexpected-responses.ts';
-import type { Ask } from './administration.ts';
+import { ResponseReader } from '../transport/unexpected-responses.ts';
+import type { JsonRequest } from './administration.ts';
 import { type Credentials, Session } from './session.ts';
 
 export type Query = Record<string, string | number | boolean | undefined>;
@@ -13,7 +13,7 @@ export interface Call extends Partial<Omit<TransportRequest, 'url' | 'method'>> 
 }
 
 export class Requests {
-  readonly answers = new Answers();
+  readonly responses = new ResponseReader();
   readonly session: Session;
   readonly #base: URL;
   readonly #transport: Transport;
@@ -29,7 +29,7 @@ export class Requests {
     if (!/^https?:$/.test(this.#base.protocol)) throw new TypeError('the server must be an http or https URL');
     this.#transport = transport;
     this.#idleMs = idleMs;
-    this.session = new Session(transport, this.answers, (path) => this.url(path), credentials, idleMs);
+    this.session = new Session(transport, this.responses, (path) => this.url(path), credentials, idleMs);
   }
 
   /** One request without a token. */
@@ -50,7 +50,7 @@ export class Requests {
   }
 
   /** The calls of administration are short messages of JSON, both ways. */
-  readonly ask: Ask = async (method, path, { query, body, signal }) => {
+  readonly json: JsonRequest = async (method, path, { query, body, signal }) => {
     const sent = body === undefined ? [] : [new TextEncoder().encode(JSON.stringify(body))];
     const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
     const call = {
@@ -59,7 +59,7 @@ export class Requests {
       ...(query ? { query } : {}),
       ...(method === 'GET' || method === 'DELETE' ? {} : { body: sent }),
     };
-    return this.answers.json(await this.call(method, path, call));
+    return this.responses.json(await this.call(method, path, call));
   };
 
   /** One signed request. A refused token is renewed once. Everything but 2xx is thrown as a `LadingError`. */
@@ -77,7 +77,7 @@ export class Requests {
         headers: { accept: 'application/json', ...headers, authorization: `Bearer ${token}` },
       });
       if (response.status >= 200 && response.status < 300) return response;
-      this.answers.check(response, url, path);
+      this.responses.check(response, url, path);
       const problem = await problemOf(response);
       const renewable = response.status === 401 && this.session.refused(token);
       if (!renewable || attempt > 1) throw problem;

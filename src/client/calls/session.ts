@@ -2,16 +2,16 @@
 import { LadingError } from '../../errors.ts';
 import { problemOf } from '../transport/failures.ts';
 import type { Transport, TransportResponse } from '../transport/transport.ts';
-import type { Answers } from '../transport/unexpected-responses.ts';
+import type { ResponseReader } from '../transport/unexpected-responses.ts';
 
 /** A token and how long it is still valid, in milliseconds; infinity where the server does not say. */
-export interface KeptToken {
+export interface IssuedToken {
   token: string;
   lifeMs: number;
 }
 
 /** Gives a kept token, or has `signIn` make one and keeps it; never the one that was refused. */
-export type TokenStore = (refused: string | null, signIn: () => Promise<KeptToken>) => Promise<KeptToken>;
+export type TokenStore = (refused: string | null, signIn: () => Promise<IssuedToken>) => Promise<IssuedToken>;
 
 export interface Credentials {
   /** A token made elsewhere; used until it is refused. */
@@ -29,7 +29,7 @@ const RENEW_EARLY_MS = 60_000;
 
 export class Session {
   readonly #transport: Transport;
-  readonly #answers: Answers;
+  readonly #answers: ResponseReader;
   readonly #urlOf: (path: string) => string;
   readonly #credentials: Credentials;
   readonly #idleMs: number;
@@ -41,7 +41,7 @@ export class Session {
   /** @param urlOf the address of a path on the server */
   constructor(
     transport: Transport,
-    answers: Answers,
+    answers: ResponseReader,
     urlOf: (path: string) => string,
     credentials: Credentials,
     idleMs: number,
@@ -85,7 +85,7 @@ export class Session {
   }
 
   /** One sign-in by id and secret. */
-  async #grant(): Promise<KeptToken> {
+  async #grant(): Promise<IssuedToken> {
     const { clientId, clientSecret } = this.#credentials;
     if (clientId === undefined || clientSecret === undefined) {
       throw new LadingError('unauthorized', 'A client id and its secret, or a token, are needed to sign in.');
@@ -102,12 +102,12 @@ export class Session {
       response = await this.#post('api/oauth/token', form);
       if (response.status === 404) {
         response.discard();
-        throw this.#answers.strange();
+        throw this.#answers.unexpected();
       }
     }
     if (response.status !== 200) throw await problemOf(response);
     const { access_token: token, expires_in: seconds } = await this.#answers.json<Record<string, unknown>>(response);
-    if (typeof token !== 'string') throw this.#answers.strange();
+    if (typeof token !== 'string') throw this.#answers.unexpected();
     return { token, lifeMs: typeof seconds === 'number' ? seconds * 1000 : Number.POSITIVE_INFINITY };
   }
 

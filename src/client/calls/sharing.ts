@@ -4,7 +4,7 @@ import type { Grant, GrantList, NewGrant } from '../../protocol/schemas/grant.ts
 import type { Session, SessionList } from '../../protocol/schemas/identity/account.ts';
 import type { Player } from '../../protocol/schemas/player.ts';
 import type { NewShare, Share, ShareCreated } from '../../protocol/schemas/share.ts';
-import { type Ask, segment } from './administration.ts';
+import { type JsonRequest, segment } from './administration.ts';
 
 export interface SharingOptions {
   signal?: AbortSignal | undefined;
@@ -14,9 +14,9 @@ export interface SharingOptions {
 
 /** Links by which anybody who has one reads one file. */
 export class ShareCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -39,9 +39,9 @@ export class ShareCalls {
 
 /** Files for the media elements of a page in this browser, which can send no token: by a cookie, for some minutes. No share links. */
 export class PlayerCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -58,9 +58,9 @@ export class PlayerCalls {
 
 /** What others may read, by leave of its owner. What was granted to oneself is read with the option `owner` of the other calls. */
 export class GrantCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 
@@ -82,9 +82,9 @@ export class GrantCalls {
 
 /** One's own sessions. */
 export class SessionCalls {
-  readonly #ask: Ask;
+  readonly #ask: JsonRequest;
 
-  constructor(ask: Ask) {
+  constructor(ask: JsonRequest) {
     this.#ask = ask;
   }
 

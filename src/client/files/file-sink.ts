@@ -35,7 +35,7 @@ export class FileSink implements DownloadSink {
 
   async has(version: Version): Promise<boolean> {
     if (version.crc32 === null) return false;
-    const handle = await openIfThere(this.#path, 'r');
+    const handle = await openIfExists(this.#path, 'r');
     try {
       if (handle === null || (await handle.stat()).size !== version.size) return false;
       return (await this.#crcOf(handle, 0, version.size)) === version.crc32;
@@ -48,8 +48,8 @@ export class FileSink implements DownloadSink {
     await this.close();
     this.#version = version;
     const runs = await this.#savedRuns(version);
-    const part = runs.length > 0 ? await openIfThere(this.#part, 'r+') : null;
-    const before = await statIfThere(this.#path);
+    const part = runs.length > 0 ? await openIfExists(this.#part, 'r+') : null;
+    const before = await statIfExists(this.#path);
     // No more people may read it on its way than may read what it replaces.
     const mode = before === null ? 0o666 : (before.mode & 0o777) | 0o200;
     this.#handle = part ?? (await open(this.#part, 'w+', mode));
@@ -71,7 +71,7 @@ export class FileSink implements DownloadSink {
     while (rest.length > 0) {
       const { bytesWritten } = await this.#opened().writev(rest, at);
       at += bytesWritten;
-      rest = without(rest, bytesWritten);
+      rest = skipBytes(rest, bytesWritten);
     }
   }
 
@@ -91,7 +91,7 @@ export class FileSink implements DownloadSink {
   async finish(): Promise<void> {
     const handle = this.#opened();
     await handle.truncate(this.#version?.size ?? 0);
-    await takeAfter(handle, await statIfThere(this.#path));
+    await copyOwnership(handle, await statIfExists(this.#path));
     await handle.sync();
     await this.close();
     await rename(this.#part, this.#path);
@@ -123,7 +123,7 @@ export class FileSink implements DownloadSink {
     });
     const { etag, size, runs } = parseObject(text);
     if (etag !== keyOf(version) || size !== version.size || !Array.isArray(runs)) return [];
-    return soundRuns(runs, version.size);
+    return validRuns(runs, version.size);
   }
 
   async #crcOf(handle: FileHandle, start: number, length: number): Promise<number | null> {
@@ -145,7 +145,7 @@ function keyOf({ etag, part }: Version): string | null {
 }
 
 /** The runs of a state file as far as they make sense: ascending, disjoint, inside the file. */
-function soundRuns(runs: readonly unknown[], size: number): StoredRun[] {
+function validRuns(runs: readonly unknown[], size: number): StoredRun[] {
   const sound: StoredRun[] = [];
   let from = 0;
   for (const run of runs) {
@@ -160,7 +160,7 @@ function soundRuns(runs: readonly unknown[], size: number): StoredRun[] {
   return sound;
 }
 
-function without(pieces: Uint8Array[], bytes: number): Uint8Array[] {
+function skipBytes(pieces: Uint8Array[], bytes: number): Uint8Array[] {
   let skip = bytes;
   return pieces.flatMap((piece) => {
     const dropped = Math.min(skip, piece.length);
@@ -169,14 +169,14 @@ function without(pieces: Uint8Array[], bytes: number): Uint8Array[] {
   });
 }
 
-async function openIfThere(path: string, flags: string): Promise<FileHandle | null> {
+async function openIfExists(path: string, flags: string): Promise<FileHandle | null> {
   return open(path, flags).catch((error: unknown) => {
     if (isMissing(error)) return null;
     throw error;
   });
 }
 
-async function statIfThere(path: string): Promise<Stats | null> {
+async function statIfExists(path: string): Promise<Stats | null> {
   return stat(path).catch((error: unknown) => {
     if (isMissing(error)) return null;
     throw error;
@@ -184,7 +184,7 @@ async function statIfThere(path: string): Promise<Stats | null> {
 }
 
 /** Owner and mode of the file that is replaced, as far as the system lets us: a new name is a new file to it. */
-async function takeAfter(handle: FileHandle, before: Stats | null): Promise<void> {
+async function copyOwnership(handle: FileHandle, before: Stats | null): Promise<void> {
   if (before === null) return;
   const now = await handle.stat();
   if (now.uid !== before.uid || now.gid !== before.gid) await handle.chown(before.uid, before.gid).catch(() => {});

@@ -3,12 +3,12 @@ import { readlink, realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
 /** The file that a path leads to, whether it is there or not. Throws the system's error for links that lead in a circle. */
-export async function throughLinks(path: string): Promise<string> {
+export async function resolveLinks(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
     const next = await readlink(path).catch(() => null);
-    return next === null ? path : throughLinks(resolve(dirname(path), next));
+    return next === null ? path : resolveLinks(resolve(dirname(path), next));
   }
 }

@@ -8,8 +8,16 @@ import type { RangeRequest } from '../calls/options.ts';
 import { isTransient, NetworkError, VerificationError } from '../transport/failures.ts';
 import { Meter, type Progress } from './meter.ts';
 import { Plan } from './plan.ts';
-import { Patience, type RetryNotice, type RetryOptions } from './retry.ts';
-import { describe, isOf, isReplaced, locate, replaced, unasked, type Version } from './versions.ts';
+import { Backoff, type RetryNotice, type RetryOptions } from './retry.ts';
+import {
+  currentVersion,
+  fileReplaced,
+  isFromVersion,
+  isReplaced,
+  resolveRange,
+  type Version,
+  wrongRange,
+} from './versions.ts';
 
 /** Bytes that a sink holds, with the CRC-32 of exactly these. */
 export interface StoredRun extends Extent {
@@ -74,12 +82,12 @@ export async function downloadTo(
   sink: DownloadSink,
   options: DownloadOptions,
 ): Promise<DownloadResult> {
-  const patience = new Patience(options, options.signal, options.onRetry);
+  const patience = new Backoff(options, options.signal, options.onRetry);
   const { range } = options;
   try {
     for (let versions = 1; ; versions += 1) {
-      const version = await patience.persist(async () =>
-        range ? locate(client, name, range, options) : describe(client, name, options),
+      const version = await patience.retry(async () =>
+        range ? resolveRange(client, name, range, options) : currentVersion(client, name, options),
       );
       if (await sink.has(version)) return { ...version, already: true, resumed: 0, received: 0 };
       try {
@@ -101,7 +109,7 @@ class VersionDownload {
   readonly #version: Version;
   readonly #options: DownloadOptions;
   readonly #stop = new AbortController();
-  readonly #patience: Patience;
+  readonly #patience: Backoff;
   readonly #meter: Meter;
   readonly #plan = new Plan();
   readonly #stored = new ExtentSet();
@@ -115,7 +123,7 @@ class VersionDownload {
     this.#sink = sink;
     this.#version = version;
     this.#options = options;
-    this.#patience = new Patience(options, this.#stop.signal, options.onRetry);
+    this.#patience = new Backoff(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(version.size);
   }
 
@@ -201,11 +209,11 @@ class VersionDownload {
     });
     try {
       const ours = part
-        ? await isOf(this.#client, this.#name, part.id, download.etag, { owner, signal })
+        ? await isFromVersion(this.#client, this.#name, part.id, download.etag, { owner, signal })
         : download.etag === etag;
-      if (!ours) throw replaced();
+      if (!ours) throw fileReplaced();
       const { extent } = download;
-      if (extent === null || extent.start !== rest.start + offset || extent.end > rest.end + offset) throw unasked();
+      if (extent === null || extent.start !== rest.start + offset || extent.end > rest.end + offset) throw wrongRange();
     } catch (error) {
       download.discard();
       throw error;

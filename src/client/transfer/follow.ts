@@ -7,19 +7,19 @@ import { parseHex32 } from '../../protocol/crc32.ts';
 import type { FileCalls } from '../calls/files.ts';
 import { NetworkError, VerificationError } from '../transport/failures.ts';
 import { Meter } from './meter.ts';
-import { Patience, sleep } from './retry.ts';
+import { Backoff, sleep } from './retry.ts';
 import type { StreamOptions } from './stream-options.ts';
-import { idOf, readPart, replaced } from './versions.ts';
+import { fileReplaced, idOf, readPart } from './versions.ts';
 
 /** A file whose size was never declared and of which nothing came for so long is at its end, as it is for the server. */
 const SILENCE_MS = 60_000;
 /** Between questions whether such a file was sealed. */
-const ASK_EVERY_MS = 1000;
+const POLL_MS = 1000;
 /** The longest that a timer can wait. */
-const MAX_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export async function* follow(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
-  const patience = new Patience(options, options.signal, options.onRetry);
+  const patience = new Backoff(options, options.signal, options.onRetry);
   const follower = new Follower(client, name, options);
   for (;;) {
     try {
@@ -27,7 +27,7 @@ export async function* follow(client: FileCalls, name: string, options: StreamOp
         patience.progress();
         yield bytes;
       }
-      if (await follower.ended()) return;
+      if (await follower.isComplete()) return;
     } catch (error) {
       await patience.wait(error);
     }
@@ -65,7 +65,7 @@ class Follower {
   }
 
   /** True when there is nothing more to come. Throws `VerificationError` when the whole has another CRC-32 than the server's. */
-  async ended(): Promise<boolean> {
+  async isComplete(): Promise<boolean> {
     if (this.#id === null) return false;
     if (this.#size !== null) {
       if (this.#at < this.#size) return false;
@@ -108,9 +108,9 @@ class Follower {
       }
       // A replacement is on its way, which the status describes; ours may be there until that is complete.
       const { etag, size } = known.readable
-        ? await unlessGone(this.#client.head(this.#name, this.#options))
+        ? await orChanged(this.#client.head(this.#name, this.#options))
         : { etag: null, size: 0 };
-      if (etag === null || size === null || idOf(etag) !== id) throw replaced();
+      if (etag === null || size === null || idOf(etag) !== id) throw fileReplaced();
       this.#size = size;
       stop = size;
     }
@@ -130,7 +130,7 @@ class Follower {
   async #waitForMore(id: string): Promise<void> {
     const { owner, signal, retryForMs = 3_600_000 } = this.#options;
     const left = retryForMs - (performance.now() - this.#lastByteAt);
-    const enough = AbortSignal.timeout(Math.min(MAX_MS, Math.max(0, Math.ceil(left))));
+    const enough = AbortSignal.timeout(Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(left))));
     const either = signal ? AbortSignal.any([signal, enough]) : enough;
     try {
       for await (const known of this.#client.watch(this.#name, { owner, signal: either })) {
@@ -148,15 +148,15 @@ class Follower {
     const known = await this.#client.status(this.#name, { owner, signal });
     if (known.id !== id || known.status !== 'complete' || known.next_expected_byte > this.#at) return false;
     // While more may be added, an answer to follow has no ETag.
-    const { etag, size } = await unlessGone(this.#client.head(this.#name, { owner, signal, follow: true }));
+    const { etag, size } = await orChanged(this.#client.head(this.#name, { owner, signal, follow: true }));
     if (etag !== null && size !== null && idOf(etag) === id) {
       // Bytes that a server lost with its power are to be sent again; sealed without them it is another file.
-      if (size < this.#at) throw replaced();
+      if (size < this.#at) throw fileReplaced();
       return size === this.#at;
     }
     const here = known.next_expected_byte === this.#at;
     if (here && performance.now() - this.#lastByteAt >= SILENCE_MS) return true;
-    await sleep(ASK_EVERY_MS, signal);
+    await sleep(POLL_MS, signal);
     return false;
   }
 
@@ -177,7 +177,7 @@ function asChanged(error: unknown): unknown {
   return new NetworkError('The file changed on the server just now.', { cause: error });
 }
 
-function unlessGone<T>(answer: Promise<T>): Promise<T> {
+function orChanged<T>(answer: Promise<T>): Promise<T> {
   return answer.catch((error: unknown) => {
     throw asChanged(error);
   });

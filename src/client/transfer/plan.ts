@@ -60,7 +60,7 @@ export const MIN_PIECE = 16 * 1024;
 const GROW_AFTER = 8;
 
 /** The size of the next piece: halved when pieces fail again and again, doubled after a run of successes, up to what was asked for. */
-export class Stride {
+export class ChunkSize {
   #most: number;
   #bytes: number;
   #successes = 0;

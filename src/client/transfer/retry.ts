@@ -22,7 +22,7 @@ export interface RetryNotice {
  * Exponential backoff with full jitter: after a common failure (the server restarts, a tunnel) many devices come back spread over
  * the whole interval, not in waves.
  */
-export class Patience {
+export class Backoff {
   readonly #retryForMs: number;
   readonly #firstDelayMs: number;
   readonly #longestDelayMs: number;
@@ -68,7 +68,7 @@ export class Patience {
   }
 
   /** Calls until it succeeds or fails for good. Success of a question is no progress of the transfer. */
-  async persist<T>(call: () => Promise<T>): Promise<T> {
+  async retry<T>(call: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
         return await call();

@@ -4,9 +4,9 @@ import type { FileCalls } from '../calls/files.ts';
 import { isTransient, VerificationError } from '../transport/failures.ts';
 import { follow } from './follow.ts';
 import { Meter } from './meter.ts';
-import { Patience } from './retry.ts';
+import { Backoff } from './retry.ts';
 import type { StreamOptions } from './stream-options.ts';
-import { describe, idOf, locate, readPart } from './versions.ts';
+import { currentVersion, idOf, readPart, resolveRange } from './versions.ts';
 
 export type { StreamOptions, StreamProgress } from './stream-options.ts';
 
@@ -21,9 +21,9 @@ export async function* stream(client: FileCalls, name: string, options: StreamOp
     return;
   }
   const { range, onProgress } = options;
-  const patience = new Patience(options, options.signal, options.onRetry);
-  const version = await patience.persist(async () =>
-    range ? locate(client, name, range, options) : describe(client, name, options),
+  const patience = new Backoff(options, options.signal, options.onRetry);
+  const version = await patience.retry(async () =>
+    range ? resolveRange(client, name, range, options) : currentVersion(client, name, options),
   );
   const { size } = version;
   const { id, extent } = version.part ?? { id: idOf(version.etag ?? ''), extent: { start: 0, end: size - 1 } };

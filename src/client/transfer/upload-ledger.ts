@@ -4,11 +4,11 @@ import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { Plan } from './plan.ts';
 
-export class Ledger {
+export class UploadState {
   readonly size: number;
   readonly plan = new Plan();
   /** Chunks on their way. */
-  readonly moving = new Set<Extent>();
+  readonly inFlight = new Set<Extent>();
   /** What this run sent and nobody lost, for the CRC-32 of the whole. */
   #sent = new ExtentSet();
   #sentBytes = 0;
@@ -22,7 +22,7 @@ export class Ledger {
   }
 
   /** Bytes that the server has. */
-  get done(): number {
+  get storedBytes(): number {
     return this.#done;
   }
 
@@ -53,7 +53,7 @@ export class Ledger {
     this.#id = status.id;
     const replacing = this.#replacing !== null;
     if (status.status === 'complete' && !replacing) {
-      if (status.total_bytes !== this.size) throw occupied(status, this.size);
+      if (status.total_bytes !== this.size) throw nameConflict(status, this.size);
       this.finish(status);
       return;
     }
@@ -61,7 +61,7 @@ export class Ledger {
     const known = replacing ? 0 : (status.total_bytes ?? 0);
     const missing = replacing ? [] : status.missing.map(([start, end]) => ({ start, end }));
     if (known < this.size) missing.push({ start: known, end: this.size - 1 });
-    this.plan.reset(missing, this.moving);
+    this.plan.reset(missing, this.inFlight);
   }
 
   /** A chunk was acknowledged. */
@@ -90,13 +90,13 @@ export class Ledger {
   }
 
   /** CRC-32 of the whole when this run sent all of it, else null. */
-  wholeCrc(): number | null {
+  crc32(): number | null {
     return this.#sent.whole(this.size);
   }
 }
 
 /** What is in the way of an upload, as an error that says what to do. */
-export function occupied(status: FileStatus, size: number): LadingError {
+export function nameConflict(status: FileStatus, size: number): LadingError {
   if (status.status === 'complete') {
     return new LadingError(
       'file_complete',

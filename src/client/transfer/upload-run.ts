@@ -5,9 +5,9 @@ import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { isTransient, NetworkError, VerificationError } from '../transport/failures.ts';
 import { Meter } from './meter.ts';
-import { Stride } from './plan.ts';
-import { Patience } from './retry.ts';
-import { Ledger, occupied } from './upload-ledger.ts';
+import { ChunkSize } from './plan.ts';
+import { Backoff } from './retry.ts';
+import { nameConflict, UploadState } from './upload-ledger.ts';
 import type { RestartReason, UploadCalls, UploadOptions, UploadResult, UploadSource } from './upload-options.ts';
 
 const DEFAULT_CHUNK = 8 * 1024 * 1024;
@@ -29,10 +29,10 @@ export class UploadRun {
   readonly #source: UploadSource;
   readonly #options: UploadOptions;
   readonly #stop = new AbortController();
-  readonly #patience: Patience;
+  readonly #patience: Backoff;
   readonly #meter: Meter;
-  readonly #stride: Stride;
-  readonly #ledger: Ledger;
+  readonly #stride: ChunkSize;
+  readonly #ledger: UploadState;
   #resumed = 0;
   #digest: Promise<Digest> | null = null;
   #knownDigest: Digest | null = null;
@@ -46,10 +46,10 @@ export class UploadRun {
     this.#source = source;
     // Whoever names the version that is to go wants it replaced.
     this.#options = options.ifMatch === undefined ? options : { ...options, overwrite: true };
-    this.#patience = new Patience(options, this.#stop.signal, options.onRetry);
+    this.#patience = new Backoff(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(source.size);
-    this.#stride = new Stride(Math.max(1, options.chunkSize ?? DEFAULT_CHUNK));
-    this.#ledger = new Ledger(source.size);
+    this.#stride = new ChunkSize(Math.max(1, options.chunkSize ?? DEFAULT_CHUNK));
+    this.#ledger = new UploadState(source.size);
   }
 
   /** To be called once. */
@@ -96,15 +96,15 @@ export class UploadRun {
     let status = first;
     if (status.status === 'complete') {
       if (await this.#sameAs(status)) return true;
-      if (!this.#options.overwrite) throw occupied(status, size);
+      if (!this.#options.overwrite) throw nameConflict(status, size);
       this.#ledger.replace(status.id);
     }
     if (status.status === 'partial' && status.total_bytes !== null && status.total_bytes > size) {
-      await this.#cancel(occupied(status, size), status);
+      await this.#cancel(nameConflict(status, size), status);
       status = await this.#askStatus();
     }
     this.#ledger.adopt(status);
-    this.#resumed = this.#ledger.done;
+    this.#resumed = this.#ledger.storedBytes;
     this.#meter.begin(this.#resumed);
     const mode = this.#options.digest ?? 'resume';
     if (mode === 'always' || (mode === 'resume' && this.#resumed > 0)) this.#startDigest();
@@ -130,7 +130,7 @@ export class UploadRun {
   /** Sends the next chunk, or finds out why that failed and plans anew. False when nothing is left to send. */
   async #next(memory: Memory = { buffer: undefined }): Promise<boolean> {
     this.#stop.signal.throwIfAborted();
-    const { plan, moving, size } = this.#ledger;
+    const { plan, inFlight: moving, size } = this.#ledger;
     if (size === 0) return this.#sendEmpty();
     const piece = plan.take(this.#stride.bytes);
     if (piece === null) return false;
@@ -170,11 +170,11 @@ export class UploadRun {
       const chunk = { ...this.#declarations(), start: piece.start, data, crc32, reprDigest, onSent };
       const status = await this.#client.uploadChunk(this.#options.name, chunk);
       memory.buffer = data.buffer;
-      this.#ledger.moving.delete(piece);
+      this.#ledger.inFlight.delete(piece);
       this.#ledger.acknowledged(piece, crc32, status);
     } finally {
       this.#meter.moved(-sent);
-      this.#meter.confirmed(this.#ledger.done);
+      this.#meter.confirmed(this.#ledger.storedBytes);
     }
     this.#corruptions = 0;
     this.#patience.progress();
@@ -183,7 +183,7 @@ export class UploadRun {
   }
 
   async #sendEmpty(): Promise<boolean> {
-    const status = await this.#patience.persist(async () =>
+    const status = await this.#patience.retry(async () =>
       this.#client.uploadChunk(this.#options.name, { ...this.#declarations(), start: 0, data: new Uint8Array() }),
     );
     this.#ledger.adopt(status);
@@ -236,7 +236,7 @@ export class UploadRun {
     if (this.#patience.failures > 0 && error instanceof NetworkError) this.#stride.failed();
     await this.#patience.wait(error);
     this.#ledger.adopt(await this.#askStatus());
-    this.#meter.confirmed(this.#ledger.done);
+    this.#meter.confirmed(this.#ledger.storedBytes);
     this.#report();
   }
 
@@ -256,7 +256,7 @@ export class UploadRun {
     if (!this.#options.overwrite || this.#restarts > 0 || status.status !== 'partial') throw error;
     const { signal } = this.#stop;
     const { ifMatch } = this.#options;
-    await this.#patience.persist(async () =>
+    await this.#patience.retry(async () =>
       this.#client
         .cancel(this.#options.name, { signal, ifMatch, id: status.id ?? undefined })
         .catch((reason: unknown) => {
@@ -272,17 +272,17 @@ export class UploadRun {
     this.#ledger.forget();
     const status = await this.#askStatus();
     if (status.status === 'complete') {
-      if (!this.#options.overwrite) throw occupied(status, this.#source.size);
+      if (!this.#options.overwrite) throw nameConflict(status, this.#source.size);
       this.#ledger.replace(status.id);
     }
     this.#ledger.adopt(status);
-    this.#meter.begin(this.#ledger.done);
+    this.#meter.begin(this.#ledger.storedBytes);
     this.#report();
   }
 
   #askStatus(): Promise<FileStatus> {
     const { signal } = this.#stop;
-    return this.#patience.persist(async () => this.#client.status(this.#options.name, { signal }));
+    return this.#patience.retry(async () => this.#client.status(this.#options.name, { signal }));
   }
 
   #startDigest(): void {
@@ -311,7 +311,7 @@ export class UploadRun {
   /** The server checked every chunk, but bytes of earlier runs are this file's only if the whole agrees. */
   async #verify(status: FileStatus): Promise<void> {
     if (this.#knownDigest !== null || status.crc32 === null) return;
-    const mine = this.#ledger.wholeCrc() ?? (await this.#crcOfSource());
+    const mine = this.#ledger.crc32() ?? (await this.#crcOfSource());
     if (Number.parseInt(status.crc32, 16) === mine) return;
     throw new VerificationError(
       'The file on the server is not the local one: bytes of an earlier version are in it. Upload it again with overwrite.',

@@ -10,7 +10,7 @@ import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { ChunkUpload } from '../calls/options.ts';
 import { isTransient, VerificationError } from '../transport/failures.ts';
 import { Meter } from './meter.ts';
-import { Patience, type RetryNotice, type RetryOptions } from './retry.ts';
+import { Backoff, type RetryNotice, type RetryOptions } from './retry.ts';
 import type { StreamProgress } from './stream.ts';
 import type { UploadCalls, UploadResult } from './upload.ts';
 
@@ -58,7 +58,7 @@ class StreamUpload {
   readonly #client: UploadCalls;
   readonly #options: UploadStreamOptions;
   readonly #stop = new AbortController();
-  readonly #patience: Patience;
+  readonly #patience: Backoff;
   readonly #meter: Meter;
   readonly #moving = new Set<Promise<void>>();
   #largest: number;
@@ -72,7 +72,7 @@ class StreamUpload {
   constructor(client: UploadCalls, options: UploadStreamOptions) {
     this.#client = client;
     this.#options = options.ifMatch === undefined ? options : { ...options, overwrite: true };
-    this.#patience = new Patience(options, this.#stop.signal, options.onRetry);
+    this.#patience = new Backoff(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(options.size ?? 0);
     this.#largest = options.chunkSize ?? DEFAULT_CHUNK;
   }
@@ -106,7 +106,7 @@ class StreamUpload {
   async #begin(): Promise<void> {
     const { name, overwrite, size, ifMatch } = this.#options;
     const { signal } = this.#stop;
-    const status = await this.#patience.persist(async () => this.#client.status(name, { signal }));
+    const status = await this.#patience.retry(async () => this.#client.status(name, { signal }));
     if (status.status === 'pending') return;
     if (!overwrite) {
       throw status.status === 'complete'
@@ -120,10 +120,10 @@ class StreamUpload {
           );
     }
     if (status.status === 'partial') {
-      await this.#patience.persist(async () =>
+      await this.#patience.retry(async () =>
         this.#client.cancel(name, { signal, ifMatch, id: status.id ?? undefined }),
       );
-      const left = await this.#patience.persist(async () => this.#client.status(name, { signal }));
+      const left = await this.#patience.retry(async () => this.#client.status(name, { signal }));
       this.#replaced = left.status === 'complete' ? left.id : null;
     } else {
       this.#replaced = status.id;

@@ -28,7 +28,7 @@ export interface Version {
 }
 
 /** The version of a file that a download would get now. Throws `not_found`, `not_complete`. */
-export async function describe(
+export async function currentVersion(
   client: FileCalls,
   name: string,
   options: CallOptions,
@@ -57,7 +57,7 @@ export async function describe(
  * What a range means now: which bytes, of which version. Asks for a single byte, whose answer tells the size too. Throws `not_found`,
  * `not_complete` (with `missing` where it is known), `range_not_satisfiable`.
  */
-export async function locate(
+export async function resolveRange(
   client: FileCalls,
   name: string,
   range: RangeRequest,
@@ -66,7 +66,7 @@ export async function locate(
   const probe = 'suffix' in range ? { suffix: 1 } : { start: range.start, end: range.start };
   const { etag, size, extent: sent, discard } = await client.download(name, { range: probe, owner, signal });
   discard();
-  if (sent === null) throw unasked();
+  if (sent === null) throw wrongRange();
   const extent = extentOf(range, size);
   if (etag !== null) return { etag, size: lengthOf(extent), crc32: null, part: { id: idOf(etag), extent } };
   const { id, missing } = await client.status(name, { owner, signal });
@@ -101,7 +101,7 @@ export function idOf(etag: string): string {
  * True when an answer whose header section has arrived is of the version `id`, which was there before the answer was asked for. An
  * answer without ETag is of an unfinished file, the one that is still there afterwards: an id never comes back.
  */
-export async function isOf(
+export async function isFromVersion(
   client: FileCalls,
   name: string,
   id: string,
@@ -120,9 +120,9 @@ export async function* readPart(
 ): AsyncGenerator<Uint8Array> {
   const download = await client.download(name, { range: { start, end }, owner, signal });
   try {
-    if (!(await isOf(client, name, id, download.etag, { owner, signal }))) throw replaced();
+    if (!(await isFromVersion(client, name, id, download.etag, { owner, signal }))) throw fileReplaced();
     const { extent } = download;
-    if (extent === null || extent.start !== start || extent.end > end) throw unasked();
+    if (extent === null || extent.start !== start || extent.end > end) throw wrongRange();
     let left = lengthOf({ start, end });
     for await (const bytes of download.body) {
       left -= bytes.length;
@@ -139,10 +139,10 @@ export function isReplaced(error: unknown): boolean {
   return error instanceof LadingError && error.code === 'precondition_failed';
 }
 
-export function replaced(): LadingError {
+export function fileReplaced(): LadingError {
   return new LadingError('precondition_failed', 'The file was replaced on the server while it was being read.');
 }
 
-export function unasked(): VerificationError {
+export function wrongRange(): VerificationError {
   return new VerificationError('The server does not send the range that was asked for.');
 }

@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import type { Readable } from 'node:stream';
 import { connect as connectTls, createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
-import { isCut, NetworkError, networkError, wantsTls } from './failures.ts';
+import { isConnectionCut, NetworkError, networkError, tlsRequired } from './failures.ts';
 import { authorizationOf, proxyFor } from './proxies.ts';
 import { isSocks, socksConnector } from './socks.ts';
 import type { UndiciOptions } from './undici-options.ts';
@@ -22,7 +22,7 @@ const PROBE_MS = 3_000;
 /** What proxies answer that open tunnels to some ports only, or none at all. */
 const NO_TUNNEL = new Set([400, 403, 405, 501]);
 
-export class Routes {
+export class Connections {
   readonly #options: UndiciOptions;
   readonly #trust: SecureContext | null;
   readonly #agents = new Map<string, Dispatcher>();
@@ -34,7 +34,7 @@ export class Routes {
   /** Throws a TypeError when `ca` is no certificate. */
   constructor(options: UndiciOptions) {
     this.#options = options;
-    this.#trust = options.ca === undefined ? null : trustIn(options.ca);
+    this.#trust = options.ca === undefined ? null : trustedContext(options.ca);
   }
 
   async send(url: URL, sent: Sent): Promise<Dispatcher.ResponseData> {
@@ -42,7 +42,7 @@ export class Routes {
     const { body, ...options } = sent;
     const ask = () => request(url, { ...options, body: body(), dispatcher: this.#agent(proxy) });
     const response = await ask().catch((error: unknown) => {
-      const refused = refusalOf(error);
+      const refused = tunnelRefusalStatus(error);
       if (proxy === null || refused === null) throw error;
       if (url.protocol !== 'http:' || this.#forwarding.has(proxy.href) || !NO_TUNNEL.has(refused)) throw error;
       this.#forwarding.add(proxy.href);
@@ -50,7 +50,7 @@ export class Routes {
     });
     if (response.statusCode === 400 && !this.#met && (await speaksTls(url, proxy))) {
       await response.body.dump();
-      throw wantsTls(url.href);
+      throw tlsRequired(url.href);
     }
     this.#met = true;
     return response;
@@ -59,11 +59,11 @@ export class Routes {
   /** What a failed request means. */
   async failure(url: URL, error: unknown): Promise<NetworkError> {
     const proxy = proxyFor(url, this.#options.env ?? process.env);
-    const refused = refusalOf(error);
-    if (proxy !== null && refused !== null) return refusedBy(proxy, refused, error);
+    const refused = tunnelRefusalStatus(error);
+    if (proxy !== null && refused !== null) return proxyRefusal(proxy, refused, error);
     const made = networkError(error, this.#met);
-    if (this.#met || !isCut(error)) return proxy === null ? made : through(proxy, made);
-    return (await speaksTls(url, proxy)) ? wantsTls(url.href) : made;
+    if (this.#met || !isConnectionCut(error)) return proxy === null ? made : withProxyNote(proxy, made);
+    return (await speaksTls(url, proxy)) ? tlsRequired(url.href) : made;
   }
 
   async close(): Promise<void> {
@@ -99,7 +99,7 @@ export class Routes {
 }
 
 /** Those that Node trusts, and the given ones. Node has no way to add to its own, only to replace them. */
-function trustIn(ca: string): SecureContext {
+function trustedContext(ca: string): SecureContext {
   const extra = process.env.NODE_EXTRA_CA_CERTS;
   const own = extra ? [readIfThere(extra)] : [];
   try {
@@ -129,14 +129,14 @@ function bare(proxy: URL): string {
 }
 
 /** The status with which a proxy refused to open a tunnel, null when that is not what happened. */
-function refusalOf(error: unknown): number | null {
+function tunnelRefusalStatus(error: unknown): number | null {
   const status = /^Proxy response \((\d{3})\)|^Proxy Authentication Required \((407)\)/.exec(
     error instanceof Error ? error.message : '',
   );
   return status === null ? null : Number(status[1] ?? status[2]);
 }
 
-function refusedBy(proxy: URL, status: number, cause: unknown): NetworkError {
+function proxyRefusal(proxy: URL, status: number, cause: unknown): NetworkError {
   const final = status < 500 && status !== 408 && status !== 429;
   const why =
     status === 407
@@ -146,7 +146,7 @@ function refusedBy(proxy: URL, status: number, cause: unknown): NetworkError {
 }
 
 /** Says that a proxy is in between: what failed may be the way there. */
-function through(proxy: URL, { message, final, cause }: NetworkError): NetworkError {
+function withProxyNote(proxy: URL, { message, final, cause }: NetworkError): NetworkError {
   return new NetworkError(`${message} The request went through the proxy ${proxy.host}.`, { final, cause });
 }
 

@@ -22,7 +22,7 @@ export class NetworkError extends Error {
  * When another try is worth it. `first`: not as long as the server has never answered, for then its address is wrong; later the same
  * failure is a passing one (a resolver that restarts, a portal of a wireless network).
  */
-type Lasting = 'transient' | 'first' | 'final';
+type Permanence = 'transient' | 'first' | 'final';
 
 const TRUST =
   'If you know that it is your server, name the certificate of its authority: --ca FILE, in a program the option ca, or NODE_EXTRA_CA_CERTS=FILE.';
@@ -42,7 +42,7 @@ const unknownHost: Failure = ['first', 'No host has that name. Check the address
 const refusedHere: Failure = ['first', 'This machine does not allow the connection. Check its firewall.'];
 const silent: Failure = ['transient', 'Nothing came from the server for too long.'];
 
-type Failure = readonly [lasting: Lasting, sentence: string];
+type Failure = readonly [lasting: Permanence, sentence: string];
 
 /**
  * What the system, OpenSSL and undici call the failures of a connection, whether they last, and what to say. A code that is not listed
@@ -116,18 +116,18 @@ export function networkError(error: unknown, met: boolean): NetworkError {
 }
 
 /** How plain HTTP ends at a server of TLS: it closes the connection, or says in its own protocol what it thinks of it. */
-export function isCut(error: unknown): boolean {
+export function isConnectionCut(error: unknown): boolean {
   const code = codeOf(causeOf(error));
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code.startsWith('HPE_');
 }
 
 /** What a server of TLS is not trusted for. */
-export function isOfTls(error: unknown): boolean {
+export function isTlsFailure(error: unknown): boolean {
   const known = FAILURES[codeOf(causeOf(error))];
   return known !== undefined && known[0] === 'final';
 }
 
-export function wantsTls(url: string): NetworkError {
+export function tlsRequired(url: string): NetworkError {
   const { host } = new URL(url);
   return new NetworkError(`The server speaks TLS. Write https://${host} instead of http://${host}.`, { final: true });
 }

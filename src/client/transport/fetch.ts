@@ -1,5 +1,5 @@
 /** The portable transport: browsers, and anything else that has `fetch`. It cannot tell how much of a body was sent. */
-import { isCut, isOfTls, NetworkError, networkError, wantsTls } from './failures.ts';
+import { isConnectionCut, isTlsFailure, NetworkError, networkError, tlsRequired } from './failures.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 
 /** A body gets this long on top of the idle limit, for `fetch` does not say whether bytes still move. */
@@ -72,7 +72,8 @@ async function request_(
       },
     };
   } catch (error) {
-    if (!peer.met && isCut(error) && (await speaksTls(send, request.url))) throw failed(wantsTls(request.url));
+    if (!peer.met && isConnectionCut(error) && (await speaksTls(send, request.url)))
+      throw failed(tlsRequired(request.url));
     throw failed(error);
   }
 }
@@ -85,7 +86,7 @@ async function speaksTls(send: typeof fetch, url: string): Promise<boolean> {
     await (await send(url.replace(/^http/, 'https'), { method: 'HEAD', redirect: 'manual', signal })).body?.cancel();
     return true;
   } catch (error) {
-    return isOfTls(error);
+    return isTlsFailure(error);
   }
 }
 

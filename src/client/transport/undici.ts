@@ -2,7 +2,7 @@
  * The transport of Node: undici's `request`, which unlike `fetch` does not keep a sent body, and tells how much of it is out.
  */
 import { Readable } from 'node:stream';
-import { Routes } from './connections.ts';
+import { Connections } from './connections.ts';
 import { NetworkError } from './failures.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 import type { UndiciOptions } from './undici-options.ts';
@@ -13,14 +13,14 @@ const SLICE = 64 * 1024;
 export type { UndiciOptions } from './undici-options.ts';
 
 export function undiciTransport(options: UndiciOptions = {}): Transport {
-  const routes = new Routes(options);
+  const routes = new Connections(options);
   return {
     request: (request) => request_(routes, request),
     close: () => routes.close(),
   };
 }
 
-async function request_(routes: Routes, request: TransportRequest): Promise<TransportResponse> {
+async function request_(routes: Connections, request: TransportRequest): Promise<TransportResponse> {
   const { body, signal, idleMs } = request;
   signal?.throwIfAborted();
   const length = body?.reduce((sum, part) => sum + part.length, 0) ?? 0;

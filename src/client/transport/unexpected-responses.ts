@@ -3,14 +3,14 @@ import { NetworkError, parseObject } from './failures.ts';
 import { readText, type TransportResponse } from './transport.ts';
 
 /** Reads the answers of one server. Before the first of them what is strange means a wrong address, afterwards a passing fault. */
-export class Answers {
+export class ResponseReader {
   #met = false;
 
   /** @param url what was asked for @param path its part below the address of the server. Throws a final `NetworkError` for a redirect. */
   check(response: TransportResponse, url: string, path: string): void {
     if (response.status < 300 || response.status >= 400) return;
     response.discard();
-    throw redirected(response, url, path);
+    throw redirectError(response, url, path);
   }
 
   /** An object of JSON. Throws `NetworkError` for anything else. */
@@ -20,20 +20,20 @@ export class Answers {
 
   parse<T>(text: string): T {
     const value = parseObject(text);
-    if (Object.keys(value).length === 0) throw this.strange();
+    if (Object.keys(value).length === 0) throw this.unexpected();
     this.#met = true;
     return value as T;
   }
 
   /** What to throw for an answer that a Lading server does not give. */
-  strange(): NetworkError {
+  unexpected(): NetworkError {
     const sentence = 'The answer is not that of a Lading server. Check the address, with the path that it lives under.';
     return new NetworkError(sentence, { final: !this.#met });
   }
 }
 
 /** Nothing is sent where a redirect leads: it may be another server, which the credentials are no business of. */
-function redirected(response: TransportResponse, url: string, path: string): NetworkError {
+function redirectError(response: TransportResponse, url: string, path: string): NetworkError {
   const location = response.header('location');
   const answered = `The server answered ${response.status}`;
   if (location === null || !URL.canParse(location, url)) {

@@ -3,18 +3,23 @@ import { useState } from 'preact/hooks';
 import { AUDIT_ACTIONS, type AuditRecord } from '../../protocol/schemas/audit.ts';
 import { time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Section, Table, Trouble } from '../parts.tsx';
-import { everyOne, useLive } from '../use-live.ts';
+import { ErrorMessage, Section, Table } from '../parts.tsx';
+import { collectAll, useLive } from '../use-live.ts';
 
-const MOST = 200;
+const MAX_ENTRIES = 200;
 
 export function AuditTab(props: PageProps) {
   const [action, setAction] = useState('');
   const [principal, setPrincipal] = useState('');
   const live = useLive(props, {
     load: (signal) =>
-      everyOne(
-        props.who.client.audit({ signal, limit: MOST, action: action || undefined, principal: principal || undefined }),
+      collectAll(
+        props.who.client.audit({
+          signal,
+          limit: MAX_ENTRIES,
+          action: action || undefined,
+          principal: principal || undefined,
+        }),
       ),
     types: ['admin.changed', 'auth.refused', 'file.deleted'],
     everyMs: 10_000,
@@ -57,9 +62,9 @@ export function AuditTab(props: PageProps) {
         </>
       }
     >
-      <Trouble>{live.error}</Trouble>
+      <ErrorMessage>{live.error}</ErrorMessage>
       <Table
-        caption={`The newest ${MOST} at most`}
+        caption={`The newest ${MAX_ENTRIES} at most`}
         head={['When', 'What', 'Outcome', 'Who', 'To what', 'More', 'From']}
         rows={(live.value ?? []).map(row)}
         empty={live.value === null ? 'Loading …' : 'Nothing of that kind happened.'}

@@ -1,9 +1,9 @@
 /** Devices and administrators that sign in with an id and a secret. */
 import { useState } from 'preact/hooks';
 import type { ClientCreated, ClientUpdate, Role } from '../../protocol/schemas/files.ts';
-import { time, words } from '../format.ts';
+import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, agreesToRole, RoleSelect, Secret, Section, Table, Trouble } from '../parts.tsx';
+import { ActionButton, confirmRole, ErrorMessage, RoleSelect, Secret, Section, Table } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
 export const ROLES: Role[] = ['client', 'ops', 'admin'];
@@ -29,19 +29,19 @@ export function ClientsTab(props: PageProps) {
     const data = new FormData(form);
     const name = String(data.get('name') ?? '').trim();
     const role = data.get('role') as Role;
-    if (!agreesToRole(name === '' ? 'the new client' : name, role)) return;
+    if (!confirmRole(name === '' ? 'the new client' : name, role)) return;
     setError(null);
     try {
       setMade(await client.clients.create({ role, ...(name === '' ? {} : { name }) }));
       form.reset();
-      live.again();
+      live.refresh();
     } catch (problem) {
-      setError(words(problem));
+      setError(messageOf(problem));
     }
   };
   const change = async (id: string, wish: ClientUpdate) => {
     await client.clients.update(id, wish);
-    live.again();
+    live.refresh();
   };
   const rows = (live.value ?? []).map(({ client_id: id, name, role, created_at, last_used, disabled = false }) => ({
     key: id,
@@ -59,31 +59,31 @@ export function ClientsTab(props: PageProps) {
       time(created_at),
       last_used === null ? 'never' : time(last_used),
       <span class="acts">
-        <Act
+        <ActionButton
           label={`${disabled ? 'Enable' : 'Disable'} ${name ?? id}`}
           ask={disableQuestion(name ?? id, disabled)}
           run={() => change(id, { disabled: !disabled })}
           onError={setError}
         >
           {disabled ? 'Enable' : 'Disable'}
-        </Act>
-        <Act
+        </ActionButton>
+        <ActionButton
           label={`End sessions of ${name ?? id}`}
           ask={`End all sign-ins of ${name ?? id}? Its running transfers stop until it signs in again.`}
           run={() => change(id, { end_sessions: true })}
           onError={setError}
         >
           End sessions
-        </Act>
-        <Act
+        </ActionButton>
+        <ActionButton
           kind="danger"
           label={`Remove ${name ?? id}`}
           ask={`Remove ${name ?? id}? Its tokens are worthless at once; its files stay.`}
-          run={() => client.clients.remove(id).then(live.again)}
+          run={() => client.clients.remove(id).then(live.refresh)}
           onError={setError}
         >
           Remove
-        </Act>
+        </ActionButton>
       </span>,
     ],
   }));
@@ -96,7 +96,7 @@ export function ClientsTab(props: PageProps) {
           onDone={() => setMade(null)}
         />
       )}
-      <Trouble>{error ?? live.error}</Trouble>
+      <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <Section title="New client">
         <form class="inline" onSubmit={(event) => void create(event)}>
           <label>

@@ -1,13 +1,13 @@
 /** Where finished files and events are sent on to, and how that goes. */
 import { useState } from 'preact/hooks';
 import type { Delivery, NewTarget, TargetCreated } from '../../protocol/schemas/delivery.ts';
-import { time, words } from '../format.ts';
+import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
-import { everyOne, useLive } from '../use-live.ts';
+import { ActionButton, ErrorMessage, Secret, Section, Table } from '../parts.tsx';
+import { collectAll, useLive } from '../use-live.ts';
 
 const STATES = ['', 'queued', 'sending', 'delivered', 'failed', 'cancelled'] as const;
-const MOST = 200;
+const MAX_DELIVERIES = 200;
 
 /** What the form offers: a kind, or a kind with its security. */
 type TargetChoice = NewTarget['kind'] | 'ftps-implicit';
@@ -23,7 +23,8 @@ export function DeliveriesTab(props: PageProps) {
     types: ['admin.changed'],
   });
   const deliveries = useLive(props, {
-    load: (signal) => everyOne(client.deliveries.list({ signal, limit: MOST, ...(state === '' ? {} : { state }) })),
+    load: (signal) =>
+      collectAll(client.deliveries.list({ signal, limit: MAX_DELIVERIES, ...(state === '' ? {} : { state }) })),
     types: ['file.completed', 'delivery.failed', 'admin.changed'],
     everyMs: 3000,
     key: state,
@@ -37,9 +38,9 @@ export function DeliveriesTab(props: PageProps) {
       setMade(await client.deliveries.addTarget(targetOf(data)));
       form.reset();
       setKind('webhook');
-      targets.again();
+      targets.refresh();
     } catch (problem) {
-      setError(words(problem));
+      setError(messageOf(problem));
     }
   };
   const targetRows = (targets.value ?? []).map(({ id, name, kind, url, host, rule, disabled }) => ({
@@ -54,23 +55,23 @@ export function DeliveriesTab(props: PageProps) {
         [rule.prefix, rule.type, rule.owner].filter(Boolean).join(', ') || 'all files'
       ),
       <>
-        <Act
+        <ActionButton
           label={`${disabled ? 'Enable' : 'Disable'} ${name}`}
           {...(disabled ? {} : { ask: `Disable ${name}? What waits for it is cancelled.` })}
-          run={() => client.deliveries.changeTarget(id, { disabled: !disabled }).then(targets.again)}
+          run={() => client.deliveries.changeTarget(id, { disabled: !disabled }).then(targets.refresh)}
           onError={setError}
         >
           {disabled ? 'Enable' : 'Disable'}
-        </Act>
-        <Act
+        </ActionButton>
+        <ActionButton
           kind="danger"
           label={`Remove ${name}`}
           ask={`Remove ${name}? What waits for it is cancelled.`}
-          run={() => client.deliveries.removeTarget(id).then(targets.again)}
+          run={() => client.deliveries.removeTarget(id).then(targets.refresh)}
           onError={setError}
         >
           Remove
-        </Act>
+        </ActionButton>
       </>,
     ],
   }));
@@ -84,13 +85,13 @@ export function DeliveriesTab(props: PageProps) {
       <span class="quiet">{last_error}</span>,
       time(created_at),
       now === 'failed' || now === 'cancelled' ? (
-        <Act
+        <ActionButton
           label={`Retry ${filename ?? event}`}
-          run={() => client.deliveries.retry(id).then(deliveries.again)}
+          run={() => client.deliveries.retry(id).then(deliveries.refresh)}
           onError={setError}
         >
           Retry
-        </Act>
+        </ActionButton>
       ) : (
         ''
       ),
@@ -101,7 +102,7 @@ export function DeliveriesTab(props: PageProps) {
       {made?.secret !== undefined && (
         <Secret label={`The secret of ${made.name}`} value={made.secret} onDone={() => setMade(null)} />
       )}
-      <Trouble>{error ?? targets.error ?? deliveries.error}</Trouble>
+      <ErrorMessage>{error ?? targets.error ?? deliveries.error}</ErrorMessage>
       <Section title="Targets">
         <Table
           caption="Where finished files and events go"
@@ -145,7 +146,7 @@ export function DeliveriesTab(props: PageProps) {
         }
       >
         <Table
-          caption={`The newest ${MOST} at most`}
+          caption={`The newest ${MAX_DELIVERIES} at most`}
           head={['What', 'To', 'State', 'Tries', 'Last error', 'Queued', 'Actions']}
           rows={(deliveries.value ?? []).map(row)}
           empty={deliveries.value === null ? 'Loading …' : 'Nothing is on its way.'}

@@ -2,17 +2,17 @@
 import { useState } from 'preact/hooks';
 import type { Role } from '../../protocol/schemas/files.ts';
 import type { PersonChange } from '../../protocol/schemas/identity/people.ts';
-import { time, words } from '../format.ts';
+import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, agreesToRole, RoleSelect, Section, Table, Trouble } from '../parts.tsx';
-import { everyOne, useLive } from '../use-live.ts';
+import { ActionButton, confirmRole, ErrorMessage, RoleSelect, Section, Table } from '../parts.tsx';
+import { collectAll, useLive } from '../use-live.ts';
 import { disableQuestion, ROLES, RoleChoice } from './clients.tsx';
 
 export function PeopleTab(props: PageProps) {
   const { client } = props.who;
   const [error, setError] = useState<string | null>(null);
   const live = useLive(props, {
-    load: (signal) => everyOne(client.users.list({ signal })),
+    load: (signal) => collectAll(client.users.list({ signal })),
     types: ['admin.changed'],
     everyMs: 30_000,
   });
@@ -22,20 +22,20 @@ export function PeopleTab(props: PageProps) {
     const data = new FormData(form);
     const text = (name: string) => String(data.get(name) ?? '').trim();
     const role = text('role') as Role;
-    if (!agreesToRole(text('email'), role)) return;
+    if (!confirmRole(text('email'), role)) return;
     setError(null);
     try {
       const person = { name: text('name'), surname: text('surname'), email: text('email'), password: text('password') };
       await client.users.create({ ...person, role });
       form.reset();
-      live.again();
+      live.refresh();
     } catch (problem) {
-      setError(words(problem));
+      setError(messageOf(problem));
     }
   };
   const change = async (id: string, wish: PersonChange) => {
     await client.users.update(id, wish);
-    live.again();
+    live.refresh();
   };
   const rows = (live.value ?? []).map(({ id, name, surname, email, username, role, last_used, disabled = false }) => {
     const shown = email ?? username ?? id;
@@ -54,38 +54,38 @@ export function PeopleTab(props: PageProps) {
         disabled ? <span class="bad">disabled</span> : 'enabled',
         last_used === null ? 'never' : time(last_used),
         <span class="acts">
-          <Act
+          <ActionButton
             label={`${disabled ? 'Enable' : 'Disable'} ${shown}`}
             ask={disableQuestion(shown, disabled)}
             run={() => change(id, { disabled: !disabled })}
             onError={setError}
           >
             {disabled ? 'Enable' : 'Disable'}
-          </Act>
-          <Act
+          </ActionButton>
+          <ActionButton
             label={`End sessions of ${shown}`}
             ask={`End all sign-ins of ${shown}? Their running transfers stop until they sign in again.`}
             run={() => change(id, { end_sessions: true })}
             onError={setError}
           >
             End sessions
-          </Act>
-          <Act
+          </ActionButton>
+          <ActionButton
             kind="danger"
             label={`Remove ${shown}`}
             ask={`Remove ${shown}? All their sign-ins end at once; their files stay.`}
-            run={() => client.users.remove(id).then(live.again)}
+            run={() => client.users.remove(id).then(live.refresh)}
             onError={setError}
           >
             Remove
-          </Act>
+          </ActionButton>
         </span>,
       ],
     };
   });
   return (
     <>
-      <Trouble>{error ?? live.error}</Trouble>
+      <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <Section title="New account">
         <form class="inline" onSubmit={(event) => void create(event)}>
           <label>

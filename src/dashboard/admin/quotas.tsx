@@ -2,10 +2,10 @@
 import { useState } from 'preact/hooks';
 import type { QuotaKind } from '../../client/calls/administration.ts';
 import type { NewQuota } from '../../protocol/schemas/quota.ts';
-import { size, words } from '../format.ts';
+import { messageOf, size } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Section, Trouble } from '../parts.tsx';
-import { everyOne, useLive } from '../use-live.ts';
+import { ErrorMessage, Section } from '../parts.tsx';
+import { collectAll, useLive } from '../use-live.ts';
 
 const GIB = 1024 ** 3;
 
@@ -16,7 +16,7 @@ export function QuotasTab(props: PageProps) {
   const holders = useLive(props, {
     load: async (signal) => {
       const clients = await client.clients.list({ signal });
-      const people = await everyOne(client.users.list({ signal }));
+      const people = await collectAll(client.users.list({ signal }));
       return [
         ...clients.map(({ client_id: id, name }) => ({ value: `client ${id}`, title: name ?? id })),
         ...people.map(({ id, email, username }) => ({ value: `person ${id}`, title: email ?? username ?? id })),
@@ -43,9 +43,9 @@ export function QuotasTab(props: PageProps) {
     setError(null);
     try {
       await client.quotas.set(chosen.kind, chosen.id, wish);
-      quota.again();
+      quota.refresh();
     } catch (problem) {
-      setError(words(problem));
+      setError(messageOf(problem));
     }
   };
   const { used, limits } = quota.value ?? {};
@@ -53,7 +53,7 @@ export function QuotasTab(props: PageProps) {
     limit === null || limit === undefined ? 'any' : as(limit);
   return (
     <Section title="Quotas">
-      <Trouble>{error ?? quota.error ?? holders.error}</Trouble>
+      <ErrorMessage>{error ?? quota.error ?? holders.error}</ErrorMessage>
       <label>
         Whose
         <select

@@ -2,7 +2,7 @@
 import type { ServerConfig } from '../../protocol/schemas/config.ts';
 import { size } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Section, Trouble } from '../parts.tsx';
+import { ErrorMessage, Section } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
 export function ServerTab(props: PageProps) {
@@ -22,7 +22,7 @@ export function ServerTab(props: PageProps) {
         </p>
         <p class="quiet">{config.value === null ? '' : `Lading ${config.value.version}`}</p>
       </Section>
-      <Trouble>{config.error}</Trouble>
+      <ErrorMessage>{config.error}</ErrorMessage>
       {config.value !== null && <Settings config={config.value} />}
     </>
   );

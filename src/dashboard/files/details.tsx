@@ -3,9 +3,9 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { parkedUntil, size, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Trouble } from '../parts.tsx';
+import { ErrorMessage } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
-import { Readers } from './grants.tsx';
+import { Grants } from './grants.tsx';
 import { History } from './history.tsx';
 import { Preview } from './preview.tsx';
 import { ShareLinks } from './share-links.tsx';
@@ -42,7 +42,7 @@ export function Details({ page, name, onClose }: { page: PageProps; name: string
           Close
         </button>
       </div>
-      <Trouble>{error}</Trouble>
+      <ErrorMessage>{error}</ErrorMessage>
       {file === undefined ? (
         <p class="quiet">Loading …</p>
       ) : file.status === 'pending' ? (
@@ -54,7 +54,7 @@ export function Details({ page, name, onClose }: { page: PageProps; name: string
             <>
               <Preview who={page.who} file={file} />
               <ShareLinks page={page} name={name} />
-              <Readers page={page} name={name} />
+              <Grants page={page} name={name} />
               {page.who.atLeast('admin') && <History page={page} name={name} />}
             </>
           )}

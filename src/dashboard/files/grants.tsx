@@ -1,11 +1,11 @@
 /** Who besides its owner may read a file. */
 import { useState } from 'preact/hooks';
-import { time, words } from '../format.ts';
+import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, Table, Trouble } from '../parts.tsx';
+import { ActionButton, ErrorMessage, Table } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
-export function Readers({ page, name }: { page: PageProps; name: string }) {
+export function Grants({ page, name }: { page: PageProps; name: string }) {
   const { client, subject } = page.who;
   const [error, setError] = useState<string | null>(null);
   const live = useLive(page, {
@@ -28,9 +28,9 @@ export function Readers({ page, name }: { page: PageProps; name: string }) {
       const grantee = String(new FormData(form).get('grantee')).trim();
       await client.grants.create({ filename: name, grantee });
       form.reset();
-      live.again();
+      live.refresh();
     } catch (problem) {
-      setError(words(problem));
+      setError(messageOf(problem));
     }
   };
   const rows = (live.value ?? []).map(({ grant_id: id, grantee, kind, name: granted, expires_at }) => ({
@@ -39,20 +39,20 @@ export function Readers({ page, name }: { page: PageProps; name: string }) {
       <span class="name">{grantee}</span>,
       kind === 'file' ? 'this file' : `all that begin with ${granted}`,
       expires_at === null ? 'until revoked' : time(expires_at),
-      <Act
+      <ActionButton
         kind="danger"
         label={`Revoke the right of ${grantee}`}
-        run={() => client.grants.revoke(id).then(live.again)}
+        run={() => client.grants.revoke(id).then(live.refresh)}
         onError={setError}
       >
         Revoke
-      </Act>,
+      </ActionButton>,
     ],
   }));
   return (
     <section class="card" aria-label="Who may read it">
       <h3>Who may read it</h3>
-      <Trouble>{error ?? live.error}</Trouble>
+      <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <form class="inline" onSubmit={(event) => void create(event)}>
         <label>
           Id of a client or a person

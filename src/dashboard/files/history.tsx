@@ -1,16 +1,16 @@
 /** What was done about one file, for those who may read the audit log. */
 import { time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Table, Trouble } from '../parts.tsx';
-import { everyOne, useLive } from '../use-live.ts';
+import { ErrorMessage, Table } from '../parts.tsx';
+import { collectAll, useLive } from '../use-live.ts';
 
 /** Entries of the log that are looked through, the youngest first. */
-const LOOKED = 1000;
+const MAX_ENTRIES = 1000;
 
 export function History({ page, name }: { page: PageProps; name: string }) {
   const { value, error } = useLive(page, {
     load: async (signal) => {
-      const entries = await everyOne(page.who.client.audit({ signal, limit: LOOKED }));
+      const entries = await collectAll(page.who.client.audit({ signal, limit: MAX_ENTRIES }));
       return entries.filter(({ target }) => target === name);
     },
     types: ['admin.changed'],
@@ -24,9 +24,9 @@ export function History({ page, name }: { page: PageProps; name: string }) {
   return (
     <section class="card" aria-label="History">
       <h3>History</h3>
-      <Trouble>{error}</Trouble>
+      <ErrorMessage>{error}</ErrorMessage>
       <Table
-        caption={`Of the newest ${LOOKED} entries of the audit log`}
+        caption={`Of the newest ${MAX_ENTRIES} entries of the audit log`}
         head={['When', 'What', 'Outcome', 'Who', 'More']}
         rows={rows}
         empty={value === null ? 'Loading …' : 'Nothing but its upload.'}

@@ -1,18 +1,18 @@
 /** The files of whoever is signed in, and what this page moves. */
 import { useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
-import { words } from '../format.ts';
+import { messageOf } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Trouble } from '../parts.tsx';
-import { endUpload } from '../uploads.ts';
+import { ErrorMessage } from '../parts.tsx';
+import { cancelUpload } from '../uploads.ts';
 import { Details } from './details.tsx';
 import { Picker } from './picker.tsx';
 import { FileTable } from './table.tsx';
-import { Tasks } from './transfer-list.tsx';
+import { TransferList } from './transfer-list.tsx';
 import { useLiveFiles } from './use-files.ts';
 
 export function FilesPage(page: PageProps) {
-  const { who, onEnded, moves, tasks } = page;
+  const { who, onEnded, transfers: moves, tasks } = page;
   const [error, setError] = useState<string | null>(null);
   const [open, setOpen] = useState<string | null>(null);
   const files = useLiveFiles(who, onEnded, setError);
@@ -21,8 +21,8 @@ export function FilesPage(page: PageProps) {
     if (chosen.length === 0 || !confirm(questionOf(chosen))) return;
     for (const file of chosen) {
       // What was an upload when the question was asked may be a complete file by now, which was not asked about.
-      const done = file.status === 'complete' ? who.client.remove(file.filename) : endUpload(page, file);
-      done.catch((problem) => setError(words(problem)));
+      const done = file.status === 'complete' ? who.client.remove(file.filename) : cancelUpload(page, file);
+      done.catch((problem) => setError(messageOf(problem)));
     }
   };
   return (
@@ -34,8 +34,8 @@ export function FilesPage(page: PageProps) {
           }}
         />
       )}
-      <Tasks tasks={tasks} moves={moves} />
-      <Trouble>{error}</Trouble>
+      <TransferList tasks={tasks} moves={moves} />
+      <ErrorMessage>{error}</ErrorMessage>
       <FileTable
         files={files}
         mayDelete={may('files:delete')}

@@ -2,7 +2,7 @@
 import type { TargetedEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
-import { size, words } from '../format.ts';
+import { messageOf, size } from '../format.ts';
 import { type SignedIn, serverAddress } from '../session.ts';
 
 /** Shown from memory up to so many bytes. */
@@ -48,7 +48,7 @@ function useBlob({ who, file }: Shown, type: string): { blob: Blob | null; why: 
       setBlob(new Blob(parts, { type }));
     };
     load().catch((problem) => {
-      if (!stop.signal.aborted) setWhy(words(problem));
+      if (!stop.signal.aborted) setWhy(messageOf(problem));
     });
     return () => stop.abort();
   }, [who, filename, etag, total, type]);
@@ -100,7 +100,7 @@ function Text({ who, file }: Shown) {
       for await (const bytes of body) all += decoder.decode(bytes, { stream: true });
       setText(all);
     };
-    load().catch((problem) => setWhy(words(problem)));
+    load().catch((problem) => setWhy(messageOf(problem)));
   }, [who, filename, etag, total]);
   if (text === null) return <p class="quiet">{why ?? 'Loading the text …'}</p>;
   return (
@@ -129,7 +129,7 @@ function Sound({ who, file }: Shown) {
     loaded.current = false;
     opened.then(
       (player) => setUrl(serverAddress(player.url)),
-      (problem) => setWhy(words(problem)),
+      (problem) => setWhy(messageOf(problem)),
     );
     return () => {
       opened.then(({ player_id: id }) => players.end(id)).catch(() => {});

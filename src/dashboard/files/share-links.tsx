@@ -1,8 +1,8 @@
 /** Links by which anybody who has one reads the file. */
 import { useState } from 'preact/hooks';
-import { time, words } from '../format.ts';
+import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, Secret, Table, Trouble } from '../parts.tsx';
+import { ActionButton, ErrorMessage, Secret, Table } from '../parts.tsx';
 import { serverAddress } from '../session.ts';
 import { useLive } from '../use-live.ts';
 
@@ -37,9 +37,9 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
       });
       setLink(serverAddress(share.url));
       form.reset();
-      live.again();
+      live.refresh();
     } catch (problem) {
-      setError(words(problem));
+      setError(messageOf(problem));
     }
   };
   const rows = (live.value ?? []).map(
@@ -50,14 +50,14 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
         max_downloads === null ? downloads : `${downloads} of ${max_downloads}`,
         password ? 'yes' : 'no',
         created_by ?? 'somebody else',
-        <Act
+        <ActionButton
           kind="danger"
           label={`Revoke the link until ${time(expires_at)}`}
-          run={() => shares.revoke(id).then(live.again)}
+          run={() => shares.revoke(id).then(live.refresh)}
           onError={setError}
         >
           Revoke
-        </Act>,
+        </ActionButton>,
       ],
     }),
   );
@@ -65,7 +65,7 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
     <section class="card" aria-label="Share links">
       <h3>Share links</h3>
       {link !== null && <Secret label="The link" value={link} onDone={() => setLink(null)} />}
-      <Trouble>{error ?? live.error}</Trouble>
+      <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <form class="inline" onSubmit={(event) => void create(event)}>
         <label>
           Good for

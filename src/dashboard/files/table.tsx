@@ -5,9 +5,9 @@ import { percentOf } from '../../protocol/schemas/progress.ts';
 import { parkedUntil, size, time } from '../format.ts';
 import { type Row, rowsOf, type SortKey } from './rows.ts';
 
-const ROW = 44;
+const ROW_HEIGHT = 44;
 /** Rows beside the visible ones that are there already when somebody scrolls. */
-const SPARE = 8;
+const OVERSCAN_ROWS = 8;
 
 interface TableProps {
   files: FileStatus[] | null;
@@ -32,8 +32,8 @@ export function FileTable({ files, mayDelete, onOpen, onDownload, onRemove }: Ta
   );
   const shown = useMemo(() => rows.flatMap((row) => ('file' in row ? [row.file] : [])), [rows]);
   const picked = shown.filter(({ filename }) => chosen.has(filename));
-  const first = Math.max(0, Math.floor(top / ROW) - SPARE);
-  const visible = rows.slice(first, first + Math.ceil(window.innerHeight / ROW) + 2 * SPARE);
+  const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - OVERSCAN_ROWS);
+  const visible = rows.slice(first, first + Math.ceil(window.innerHeight / ROW_HEIGHT) + 2 * OVERSCAN_ROWS);
   const choose = (name: string, on: boolean, range: boolean) => {
     const next = new Set(chosen);
     const names = shown.map(({ filename }) => filename);
@@ -120,12 +120,12 @@ export function FileTable({ files, mayDelete, onOpen, onDownload, onRemove }: Ta
             {search || state ? 'Nothing is like that.' : 'There is nothing here yet. Drop a file above.'}
           </p>
         )}
-        <ul class="rows" style={{ height: `${rows.length * ROW}px` }}>
+        <ul class="rows" style={{ height: `${rows.length * ROW_HEIGHT}px` }}>
           {visible.map((row, index) => (
-            <Line
+            <FileRow
               key={'folder' in row ? `${row.folder}/` : row.file.filename}
               row={row}
-              top={(first + index) * ROW}
+              top={(first + index) * ROW_HEIGHT}
               folder={folder}
               chosen={'file' in row && chosen.has(row.file.filename)}
               mayDelete={mayDelete}
@@ -151,7 +151,7 @@ interface LineProps extends Pick<TableProps, 'mayDelete' | 'onOpen' | 'onDownloa
   onChoose(name: string, on: boolean, range: boolean): void;
 }
 
-function Line({ row, top, folder, chosen, mayDelete, onEnter, onChoose, onOpen, onDownload, onRemove }: LineProps) {
+function FileRow({ row, top, folder, chosen, mayDelete, onEnter, onChoose, onOpen, onDownload, onRemove }: LineProps) {
   const style = { top: `${top}px` };
   if ('folder' in row) {
     return (

@@ -1,6 +1,6 @@
 /** What this page moves, each with its progress, and all of it together. */
 import { duration, size } from '../format.ts';
-import type { Moves, Task } from '../transfers.ts';
+import type { Task, Transfers } from '../transfers.ts';
 
 const STATES: Record<Task['state'], string> = {
   queued: 'Waits for its turn',
@@ -10,7 +10,7 @@ const STATES: Record<Task['state'], string> = {
   failed: 'Failed',
 };
 
-export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
+export function TransferList({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
   if (tasks.length === 0 && moves.notice === null) return null;
   return (
     <section class="card" aria-label="Transfers of this page">
@@ -40,7 +40,7 @@ export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
               </button>
             )}
             {(task.state === 'paused' || task.state === 'failed') && (
-              <button type="button" onClick={() => moves.goOn(task.id)}>
+              <button type="button" onClick={() => moves.resume(task.id)}>
                 Go on
               </button>
             )}
@@ -64,11 +64,11 @@ export function Tasks({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
   );
 }
 
-function replace(moves: Moves, { id, name }: Task): void {
+function replace(moves: Transfers, { id, name }: Task): void {
   if (confirm(`Replace the stored ${name}? Its content is deleted once the new file is complete.`)) moves.replace(id);
 }
 
-function Overall({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
+function Overall({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
   const active = tasks.filter(({ state }) => state !== 'done' && state !== 'failed');
   const count = (state: Task['state']) => tasks.filter((task) => task.state === state).length;
   const failed = count('failed');
@@ -91,7 +91,7 @@ function Overall({ tasks, moves }: { tasks: Task[]; moves: Moves }) {
           <button type="button" onClick={() => moves.pauseAll()}>
             Pause all
           </button>
-          <button type="button" onClick={() => moves.goOnAll()}>
+          <button type="button" onClick={() => moves.resumeAll()}>
             Go on with all
           </button>
         </>

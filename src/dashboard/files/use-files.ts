@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { LadingError } from '../../errors.ts';
-import { words } from '../format.ts';
+import { messageOf } from '../format.ts';
 import type { SignedIn } from '../session.ts';
 
 /** Files a page of the listing. */
@@ -71,7 +71,7 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
             onEnded('The sign-in has ended; sign in again.');
             return;
           }
-          onError(`${words(problem)} Trying again …`);
+          onError(`${messageOf(problem)} Trying again …`);
         }
         await new Promise((resolve) => setTimeout(resolve, pause));
       }

@@ -4,9 +4,9 @@ import { percentOf } from '../../protocol/schemas/progress.ts';
 import type { Transfer } from '../../protocol/schemas/transfer.ts';
 import { keptUntil, size, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, Chart, Section, Table, Trouble } from '../parts.tsx';
-import { endUpload } from '../uploads.ts';
-import { everyOne, useLive } from '../use-live.ts';
+import { ActionButton, Chart, ErrorMessage, Section, Table } from '../parts.tsx';
+import { cancelUpload } from '../uploads.ts';
+import { collectAll, useLive } from '../use-live.ts';
 
 const CHANGES = [
   'file.created',
@@ -20,7 +20,7 @@ const CHANGES = [
 /** Rates are of so long. */
 const RATE_MS = 5000;
 
-interface Came {
+interface ReceivedBytes {
   at: number;
   bytes: number;
 }
@@ -28,7 +28,7 @@ interface Came {
 export function LivePage(props: PageProps) {
   const { who } = props;
   const [error, setError] = useState<string | null>(null);
-  const came = useRef(new Map<string, Came[]>());
+  const came = useRef(new Map<string, ReceivedBytes[]>());
   const live = useLive(props, {
     load: (signal) => who.client.transfers({ signal }),
     types: CHANGES,
@@ -62,22 +62,22 @@ export function LivePage(props: PageProps) {
         part ? (
           ''
         ) : (
-          <Act
+          <ActionButton
             kind="danger"
             label={`Cancel the upload of ${name}`}
             ask={`Cancel the upload of ${name}? What has arrived of it is removed.${file.readable ? ' The stored file is kept.' : ''}`}
-            run={() => endUpload(props, file, owner).then(live.again)}
+            run={() => cancelUpload(props, file, owner).then(live.refresh)}
             onError={setError}
           >
             Cancel
-          </Act>
+          </ActionButton>
         ),
       ],
     };
   };
   return (
     <main>
-      <Trouble>{error ?? live.error}</Trouble>
+      <ErrorMessage>{error ?? live.error}</ErrorMessage>
       {who.atLeast('ops') && <Charts {...props} />}
       <Section title="Uploads on their way">
         <Table
@@ -154,7 +154,7 @@ function Storage(props: PageProps) {
     load: async (signal) => {
       if (!all) return [{ name: rights.client_id, quota: await client.quotas.own({ signal }) }];
       const clients = await client.clients.list({ signal });
-      const people = await everyOne(client.users.list({ signal }));
+      const people = await collectAll(client.users.list({ signal }));
       const holders = [
         ...clients.map(({ client_id: id, name }) => ({ kind: 'client' as const, id, name: name ?? id })),
         ...people.map(({ id, email, username }) => ({ kind: 'person' as const, id, name: email ?? username ?? id })),
@@ -186,7 +186,7 @@ function Storage(props: PageProps) {
     }));
   return (
     <Section title="Storage">
-      <Trouble>{error}</Trouble>
+      <ErrorMessage>{error}</ErrorMessage>
       <Table
         caption="Storage and quota by owner"
         head={['Whose', 'Stored', 'Unfinished uploads', 'Uploaded today (UTC)']}

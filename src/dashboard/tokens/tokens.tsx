@@ -1,9 +1,9 @@
 /** API tokens: made, watched and revoked. */
 import { useState } from 'preact/hooks';
 import type { ApiToken, ApiTokenCreated } from '../../protocol/schemas/identity/token.ts';
-import { time, words } from '../format.ts';
+import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { Act, Secret, Section, Table, Trouble } from '../parts.tsx';
+import { ActionButton, ErrorMessage, Secret, Section, Table } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
 const LIVES = [
@@ -33,39 +33,39 @@ export function TokensPage(props: PageProps) {
       <Uses token={token} />,
       token.expires_at === null ? 'when revoked' : time(token.expires_at),
       <span class="acts">
-        <Act
+        <ActionButton
           label={`Renew ${token.name ?? token.token_id}`}
           ask="The old secret is refused at once. Go on?"
-          run={() => who.client.tokens.rotate(token.token_id).then(setMade).then(live.again)}
+          run={() => who.client.tokens.rotate(token.token_id).then(setMade).then(live.refresh)}
           onError={setError}
         >
           Renew
-        </Act>
-        <Act
+        </ActionButton>
+        <ActionButton
           kind="danger"
           label={`Revoke ${token.name ?? token.token_id}`}
           ask={`Revoke ${token.name ?? token.token_id}? It is refused at once.`}
-          run={() => who.client.tokens.revoke(token.token_id).then(live.again)}
+          run={() => who.client.tokens.revoke(token.token_id).then(live.refresh)}
           onError={setError}
         >
           Revoke
-        </Act>
+        </ActionButton>
       </span>,
     ],
   });
   return (
     <main>
       {made && <Secret label={`The token ${made.name ?? ''}`} value={made.token} onDone={() => setMade(null)} />}
-      <Trouble>{error ?? live.error}</Trouble>
+      <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <NewToken
         scopes={who.rights.scopes}
         onMake={async (token) => {
           setError(null);
           try {
             setMade(await who.client.tokens.create(token));
-            live.again();
+            live.refresh();
           } catch (problem) {
-            setError(words(problem));
+            setError(messageOf(problem));
           }
         }}
       />

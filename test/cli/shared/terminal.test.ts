@@ -6,17 +6,17 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { progressLine } from '../../../src/cli/shared/progress-view.ts';
-import { jsonLine, shown, shownLines } from '../../../src/cli/shared/terminal.ts';
+import { jsonLine, printable, printableLines } from '../../../src/cli/shared/terminal.ts';
 import { startServer } from '../../support/product/server.ts';
 import { runCli, temporaryFolder } from '../../support/servers/processes.ts';
 
 const RAW = /[\p{Cc}\u061c\u200b\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069]/u;
 
 test('controls are shown as what they are, words of any language as they are', () => {
-  assert.equal(shown('a\x1b[31mb\r\n\t\x7f\x9b'), 'a\\x1b[31mb\\r\\n\\t\\x7f\\x9b');
-  assert.equal(shown('gpj\u202eexe.\u2066\u{e0041}'), 'gpj\\u202eexe.\\u2066\\u{e0041}');
-  for (const text of ['Straße', 'עברית', 'می‌خواهم', '👩‍👧', '日本語', 'e\u0301']) assert.equal(shown(text), text);
-  assert.equal(shownLines('a\nb\x1b'), 'a\nb\\x1b');
+  assert.equal(printable('a\x1b[31mb\r\n\t\x7f\x9b'), 'a\\x1b[31mb\\r\\n\\t\\x7f\\x9b');
+  assert.equal(printable('gpj\u202eexe.\u2066\u{e0041}'), 'gpj\\u202eexe.\\u2066\\u{e0041}');
+  for (const text of ['Straße', 'עברית', 'می‌خواهم', '👩‍👧', '日本語', 'e\u0301']) assert.equal(printable(text), text);
+  assert.equal(printableLines('a\nb\x1b'), 'a\nb\\x1b');
   const value = { name: 'a\u202eb\x9bc\u{e0041}', text: 'ü' };
   assert.doesNotMatch(jsonLine(value), RAW);
   assert.deepEqual(JSON.parse(jsonLine(value)), value);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { MIN_PIECE, Plan, Stride } from '../../../src/client/transfer/plan.ts';
+import { ChunkSize, MIN_PIECE, Plan } from '../../../src/client/transfer/plan.ts';
 import type { Extent } from '../../../src/protocol/extents.ts';
 
 const SIZE = 64;
@@ -72,7 +72,7 @@ test('a reset leaves out what is being moved', () => {
 });
 
 test('the stride halves with failures down to a floor and doubles after a run of successes up to what was asked for', () => {
-  const stride = new Stride(1024 * 1024);
+  const stride = new ChunkSize(1024 * 1024);
   stride.failed();
   assert.equal(stride.bytes, 512 * 1024);
   for (let i = 0; i < 20; i += 1) stride.failed();
@@ -86,13 +86,13 @@ test('the stride halves with failures down to a floor and doubles after a run of
 });
 
 test('a stride below the floor stays what was asked for', () => {
-  const stride = new Stride(1000);
+  const stride = new ChunkSize(1000);
   stride.failed();
   assert.equal(stride.bytes, 1000);
 });
 
 test('a refused size is never tried again, however well the rest goes', () => {
-  const stride = new Stride(1000);
+  const stride = new ChunkSize(1000);
   assert.ok(stride.tooLarge(1000));
   assert.equal(stride.bytes, 500);
   for (let i = 0; i < 50; i += 1) stride.succeeded();

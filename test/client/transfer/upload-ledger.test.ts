@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Ledger } from '../../../src/client/transfer/upload-ledger.ts';
+import { UploadState } from '../../../src/client/transfer/upload-ledger.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { crc32 } from '../../../src/protocol/crc32.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';
@@ -28,7 +28,7 @@ function status(over: Partial<FileStatus>): FileStatus {
 }
 
 const pending = status({ status: 'pending', id: null });
-const rest = (ledger: Ledger) => {
+const rest = (ledger: UploadState) => {
   const pieces: [number, number][] = [];
   for (let piece = ledger.plan.take(1000); piece !== null; piece = ledger.plan.take(1000))
     pieces.push([piece.start, piece.end]);
@@ -36,13 +36,13 @@ const rest = (ledger: Ledger) => {
 };
 
 test('an unknown name is planned whole', () => {
-  const ledger = new Ledger(100);
+  const ledger = new UploadState(100);
   ledger.adopt(pending);
   assert.deepEqual(rest(ledger), [[0, 99]]);
 });
 
 test('a partial upload is planned by its gaps, and past what an undeclared one has reached', () => {
-  const ledger = new Ledger(100);
+  const ledger = new UploadState(100);
   ledger.adopt(
     status({
       total_bytes: 50,
@@ -53,7 +53,7 @@ test('a partial upload is planned by its gaps, and past what an undeclared one h
       ],
     }),
   );
-  assert.equal(ledger.done, 30);
+  assert.equal(ledger.storedBytes, 30);
   assert.deepEqual(rest(ledger), [
     [10, 19],
     [30, 39],
@@ -62,8 +62,8 @@ test('a partial upload is planned by its gaps, and past what an undeclared one h
 });
 
 test('bytes on their way are not planned again', () => {
-  const ledger = new Ledger(100);
-  ledger.moving.add({ start: 20, end: 39 });
+  const ledger = new UploadState(100);
+  ledger.inFlight.add({ start: 20, end: 39 });
   ledger.adopt(status({ total_bytes: 100, missing: [[10, 99]] }));
   assert.deepEqual(rest(ledger), [
     [10, 19],
@@ -72,15 +72,15 @@ test('bytes on their way are not planned again', () => {
 });
 
 test('overwrite is said only until the replacement has an id of its own', () => {
-  const ledger = new Ledger(100);
+  const ledger = new UploadState(100);
   ledger.replace('old');
   ledger.adopt(status({ status: 'complete', id: 'old', total_bytes: 50, bytes_received: 50 }));
   assert.equal(ledger.replacing, 'old');
-  assert.equal(ledger.done, 0);
+  assert.equal(ledger.storedBytes, 0);
   assert.deepEqual(rest(ledger), [[0, 99]]);
   ledger.acknowledged({ start: 0, end: 9 }, 1, status({ id: 'new', total_bytes: 100, bytes_received: 10 }));
   assert.equal(ledger.replacing, null);
-  const lost = new Ledger(100);
+  const lost = new UploadState(100);
   lost.replace('old');
   lost.adopt(status({ id: 'new', total_bytes: 100, bytes_received: 10, missing: [[10, 99]], readable: true }));
   assert.equal(lost.replacing, null, 'the reply was lost, but the status shows the replacement');
@@ -90,23 +90,23 @@ test('overwrite is said only until the replacement has an id of its own', () => 
 test('a complete file of another size is in the way', () => {
   const complete = status({ status: 'complete', total_bytes: 50, bytes_received: 50 });
   assert.throws(
-    () => new Ledger(100).adopt(complete),
+    () => new UploadState(100).adopt(complete),
     (error) => error instanceof LadingError && error.code === 'file_complete',
   );
 });
 
 test('the CRC-32 of the whole is known when this run sent all of one upload', () => {
   const bytes = Uint8Array.from({ length: 30 }, (_, i) => i * 7);
-  const ledger = new Ledger(30);
+  const ledger = new UploadState(30);
   ledger.adopt(pending);
   const send = (start: number, end: number, id = 'one') =>
     ledger.acknowledged({ start, end }, crc32(bytes.subarray(start, end + 1)), status({ id, total_bytes: 30 }));
   send(20, 29);
   send(0, 9);
-  assert.equal(ledger.wholeCrc(), null);
+  assert.equal(ledger.crc32(), null);
   send(10, 19);
-  assert.equal(ledger.wholeCrc(), crc32(bytes));
+  assert.equal(ledger.crc32(), crc32(bytes));
   assert.equal(ledger.sentBytes, 30);
   send(0, 9, 'two');
-  assert.equal(ledger.wholeCrc(), null, 'another upload has the name now: what was sent before is not in it');
+  assert.equal(ledger.crc32(), null, 'another upload has the name now: what was sent before is not in it');
 });
