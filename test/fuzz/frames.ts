@@ -289,6 +289,7 @@ async function afterwards(target: Target, place: Place, report: FrameReport): Pr
   if (report.after.sockets > before.sockets + SOCKETS) {
     faults.push(`${report.after.sockets} connections are open, ${before.sockets} before`);
   }
+  report.after = await target.collected();
   if (report.after.resident > before.resident + GROWTH_BYTES) {
     faults.push(`memory grew from ${before.resident} to ${report.after.resident} bytes`);
   }

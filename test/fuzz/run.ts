@@ -215,7 +215,7 @@ class Run {
     if (end !== null) return;
     await this.#everyNameWorks();
     const settled = await this.#settled(before.sockets + SOCKETS);
-    this.#report.after = settled;
+    this.#report.after = { ...settled, resident: (await this.#target.collected()).resident };
     if (settled.sockets > before.sockets + SOCKETS) {
       faults.push(`${settled.sockets} connections are open, ${before.sockets} before`);
     }
