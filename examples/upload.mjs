@@ -1,7 +1,7 @@
 // Uploads a file with the JavaScript client and shows the progress. Run it again after an interruption: it sends the rest.
-// Usage: node upload.mjs FILE [NAME]
+// Usage: node upload.mjs FILE [NAME]. Outside of the checkout, import from 'lading-client/node' instead.
 import { basename } from 'node:path';
-import { connect, uploadFile } from 'lading-client/node';
+import { connect, uploadFile } from 'lading/client/node';
 
 const [path, name = basename(path)] = process.argv.slice(2);
 const client = connect({
