@@ -11,11 +11,11 @@ import type { Clock } from '../contracts/clock.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../events/events.ts';
-import { recordAdministrator } from '../http/access/administrators.ts';
 import type { ServerState } from '../http/deps.ts';
 import type { Audit } from '../identity/audit.ts';
 import { ensureAdmin, type FirstAdmin } from '../identity/directory/bootstrap.ts';
 import type { Identity } from '../identity/directory/identity.ts';
+import { recordAdministrator } from '../identity/record-administrator.ts';
 import type { Config } from '../settings/config.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
 

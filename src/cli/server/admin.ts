@@ -117,7 +117,7 @@ async function resetIn(
   const made = known ? await identity.renewClient(known.clientId, role) : await make();
   if (!made) throw new Error('The client is gone.');
   const { clientId, secret } = made;
-  const { recordAdministrator } = await import('../../http/access/administrators.ts');
+  const { recordAdministrator } = await import('../../identity/record-administrator.ts');
   const change = { id: clientId, tenant: known?.tenant ?? 'default', before: known?.role, role };
   await recordAdministrator(audit, 'lading admin reset', change);
   return { client_id: clientId, client_secret: secret, role, created: known === null };

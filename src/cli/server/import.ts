@@ -132,7 +132,7 @@ async function takeClient(opened: OfflineIdentity, { id, role, hash, secret }: F
   const { clients } = opened.identity;
   if (hash !== null) await clients.adopt({ id, role, secretHash: hash });
   else if (secret !== null) await clients.create({ id, role, name: null, secret });
-  const { changesOf, NOTHING } = await import('../../http/observe/audit-changes.ts');
+  const { changesOf, NOTHING } = await import('../../identity/audit-changes.ts');
   await record(opened, 'client_created', id, changesOf(NOTHING, { role }));
 }
 
@@ -157,7 +157,7 @@ async function takeTarget(opened: OfflineIdentity, ftp: FoundFtp, dryRun: boolea
     ...{ kind: 'ftp', tenant: DEFAULT_TENANT, name, host, port, username, directory, secret: password },
     ...{ pattern: '{name}', ca: null, rule: { owner: null, prefix: '', type: 'audio/' } },
   });
-  const { changesOf, NOTHING, ofTarget } = await import('../../http/observe/audit-changes.ts');
+  const { changesOf, NOTHING, ofTarget } = await import('../../identity/audit-changes.ts');
   await record(opened, 'target_created', made.id, changesOf(NOTHING, ofTarget(made)));
   return 'new';
 }

@@ -2,13 +2,13 @@
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import type { Audit } from '../../identity/audit.ts';
+import { changesOf, NOTHING, ofPerson } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { PendingLogin } from '../../identity/federation/pending-logins.ts';
 import type { FederatedPerson } from '../../identity/federation/providers.ts';
 import { checkEmail, checkPersonalName } from '../../identity/subjects/profile.ts';
 import type { OutsideAccount, PersonDocument } from '../../records/subjects.ts';
 import type { Config } from '../../settings/config.ts';
-import { changesOf, NOTHING, ofPerson } from '../observe/audit-changes.ts';
 
 /** What these functions need from the server. */
 export interface FederatedPeopleDeps {

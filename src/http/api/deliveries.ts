@@ -8,6 +8,7 @@ import { DEFAULT_PATTERN, isPattern } from '../../delivery/send/naming.ts';
 import type { Targets, NewTarget as TargetToAdd } from '../../delivery/targets.ts';
 import { isWebhookSecret, makeWebhookSecret } from '../../delivery/webhook.ts';
 import { LadingError } from '../../errors.ts';
+import { NOTHING, ofTarget } from '../../identity/audit-changes.ts';
 import { reachesAllTenants, reachesTenant, tenantOf } from '../../identity/rights/policy.ts';
 import { checkPublicHost, checkWebhookUrl, mayBePrivate } from '../../outgoing/addresses.ts';
 import {
@@ -26,7 +27,7 @@ import type { Principal } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
 import { jsonBodies } from '../body/json.ts';
 import { shownDelivery, shownTarget } from '../native/delivery-views.ts';
-import { NOTHING, noteChange, ofTarget } from '../observe/audit-changes.ts';
+import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 

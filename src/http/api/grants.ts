@@ -5,6 +5,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
+import { NOTHING, ofGrant } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
 import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/rights/policy.ts';
@@ -17,7 +18,7 @@ import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import type { Config } from '../../settings/config.ts';
 import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { jsonBodies } from '../body/json.ts';
-import { NOTHING, noteChange, ofGrant } from '../observe/audit-changes.ts';
+import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 

@@ -5,6 +5,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
 import type { Audit } from '../../identity/audit.ts';
+import { NOTHING, ofShare } from '../../identity/audit-changes.ts';
 import { checkPassword } from '../../identity/credentials/passwords.ts';
 import type { Asker } from '../../identity/limits/fair-queue.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
@@ -30,7 +31,7 @@ import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize
 import { askerOf, basicCredentials } from '../access/bearer.ts';
 import { jsonBodies } from '../body/json.ts';
 import { type DownloadDeps, downloadSchema, fileSender } from '../native/download.ts';
-import { NOTHING, noteChange, ofShare } from '../observe/audit-changes.ts';
+import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';

@@ -4,6 +4,7 @@ import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
 import { createAccount } from '../../identity/accounts.ts';
+import { NOTHING, ofPerson } from '../../identity/audit-changes.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { strangerAt } from '../../identity/limits/fair-queue.ts';
@@ -19,7 +20,7 @@ import { credentialOf } from '../access/bearer.ts';
 import { beginLongSession, namedKey, passwordOf } from '../access/sign-in.ts';
 import { ANY_FORM, anyForms } from '../body/form.ts';
 import { needsFields } from '../body/required-fields.ts';
-import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
+import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SMALL_BODY, WORKING } from '../request/documented.ts';
 

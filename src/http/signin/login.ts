@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fast
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
+import { NOTHING, ofPerson } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
@@ -24,7 +25,7 @@ import {
 } from '../access/sign-in.ts';
 import { formBodies } from '../body/form.ts';
 import { jsonBodies } from '../body/json.ts';
-import { NOTHING, noteChange, ofPerson } from '../observe/audit-changes.ts';
+import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../request/cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';

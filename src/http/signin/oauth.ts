@@ -29,7 +29,7 @@ import { plainTime } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
 import { formBodies } from '../body/form.ts';
-import { noteChange } from '../observe/audit-changes.ts';
+import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
 import { recorderRefusal } from '../problems/recorder-refusals.ts';

@@ -1,6 +1,7 @@
 /** /v1/auth/me: people look after what is kept of them. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
+import { ofPerson } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Asker } from '../../identity/limits/fair-queue.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
@@ -11,7 +12,7 @@ import { askerOf } from '../access/bearer.ts';
 import { changeOf } from '../access/person-input.ts';
 import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../access/sign-in.ts';
 import { jsonBodies } from '../body/json.ts';
-import { noteChange, ofPerson } from '../observe/audit-changes.ts';
+import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { clearCookies } from '../request/cookies.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
+import { NOTHING, ofClient } from '../../../identity/audit-changes.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayEnrol, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import type { Clients } from '../../../identity/subjects/clients.ts';
@@ -19,7 +20,7 @@ import type { DeviceDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
 import { needsFields } from '../../body/required-fields.ts';
-import { NOTHING, noteChange, ofClient } from '../../observe/audit-changes.ts';
+import { noteChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';

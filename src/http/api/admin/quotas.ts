@@ -4,13 +4,14 @@ import Type, { type Static } from 'typebox';
 import type { Use } from '../../../contracts/quota.ts';
 import type { Engine } from '../../../engine/engine.ts';
 import { LadingError } from '../../../errors.ts';
+import { ofLimits } from '../../../identity/audit-changes.ts';
 import { type Limits, QUOTA_KINDS, type QuotaHolder, type QuotaKind, type Quotas } from '../../../identity/quotas.ts';
 import { mayManage, ownerKey, reachesTenant, requireRole } from '../../../identity/rights/policy.ts';
 import { NewQuota, QuotaReport } from '../../../protocol/schemas/quota.ts';
 import type { Principal } from '../../../records/principal.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { noteChange, ofLimits } from '../../observe/audit-changes.ts';
+import { noteChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 

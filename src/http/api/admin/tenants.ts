@@ -2,13 +2,14 @@
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
+import { NOTHING, ofTenant } from '../../../identity/audit-changes.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
 import { Message, NewTenant, Tenant, TenantList } from '../../../protocol/schemas/files.ts';
 import { iso } from '../../../protocol/times.ts';
 import type { TenantDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { NOTHING, noteChange, ofTenant } from '../../observe/audit-changes.ts';
+import { noteChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 

@@ -1,6 +1,7 @@
 /** /v1/user: administrators look after the people of their tenant. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../../errors.ts';
+import { NOTHING, ofPerson } from '../../../identity/audit-changes.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayManage, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import { composedName, normalizeEmail } from '../../../identity/subjects/people.ts';
@@ -20,7 +21,7 @@ import { askerOf } from '../../access/bearer.ts';
 import { changeOf, newPersonOf } from '../../access/person-input.ts';
 import { shownPerson } from '../../access/sign-in.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { NOTHING, noteChange, ofPerson } from '../../observe/audit-changes.ts';
+import { noteChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 

@@ -1,9 +1,12 @@
-/** The audit entry of an administrator who was made, or given a new secret, by whoever runs the server. */
-import type { Audit } from '../../identity/audit.ts';
-import type { AdminChange } from '../../identity/directory/bootstrap.ts';
-import { changesOf } from '../observe/audit-changes.ts';
+/** The audit entry of an administrator whom the operator made or gave a new secret, outside of any request. */
+import type { Audit } from './audit.ts';
+import { changesOf } from './audit-changes.ts';
+import type { AdminChange } from './directory/bootstrap.ts';
 
-/** Durable when it resolves. @param by the command or the setting that did it */
+/**
+ * Records the change; the entry is durable when the promise resolves.
+ * @param by the command or the setting that made the change
+ */
 export function recordAdministrator(
   audit: Audit,
   by: string,

@@ -1,24 +1,23 @@
-/** What a change was, for the audit log: from what to what. Secrets never come here. */
-import type { FastifyRequest } from 'fastify';
-import type { Clock } from '../../contracts/clock.ts';
-import type { Limits } from '../../identity/quotas.ts';
-import { holderOf } from '../../identity/rights/policy.ts';
-import { iso } from '../../protocol/times.ts';
-import type { ApiTokenDocument } from '../../records/credentials.ts';
-import type { TargetDocument } from '../../records/delivery.ts';
-import type { GrantDocument, ShareDocument } from '../../records/sharing.ts';
-import type { DeviceDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
+/** Changes as the audit log shows them: each value before and after. Secrets are never among the values. */
+import type { Clock } from '../contracts/clock.ts';
+import { iso } from '../protocol/times.ts';
+import type { ApiTokenDocument } from '../records/credentials.ts';
+import type { TargetDocument } from '../records/delivery.ts';
+import type { GrantDocument, ShareDocument } from '../records/sharing.ts';
+import type { DeviceDocument, PersonDocument, TenantDocument } from '../records/subjects.ts';
+import type { Limits } from './quotas.ts';
+import { holderOf } from './rights/policy.ts';
 
 type Value = string | number | boolean | null | undefined | readonly string[];
-/** Values by the names that the log calls them. */
+/** Values by their names in the log. */
 export type Values = Record<string, Value>;
 
-/** Nothing was there before, or nothing is left. */
+/** The state before something is created, or after it is deleted. */
 export const NOTHING: Values = {};
-/** More than any change is long but one of very many words. */
+/** Characters of a detail. Only changes with very long values exceed it. */
 const MAX_DETAIL = 2048;
 
-/** `role: client → admin; name: "old" → "new"` for what is different; null when nothing is. What is off is nothing beside what is not there. */
+/** Lists what differs, as in `role: client → admin; name: "old" → "new"`; null when nothing does. `false` equals an absent value. */
 export function changesOf(before: Values, after: Values): string | null {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
   const changes = names.flatMap((name) => {
@@ -27,12 +26,6 @@ export function changesOf(before: Values, after: Values): string | null {
     return same ? [] : [`${name}: ${shown(from)} → ${shown(to)}`];
   });
   return changes.length === 0 ? null : changes.join('; ').slice(0, MAX_DETAIL);
-}
-
-/** Says it in the audit entry of the request, beside what that holds already. */
-export function noteChange(request: FastifyRequest, before: Values, after: Values): void {
-  const detail = changesOf(before, after);
-  request.audited = { ...request.audited, ...(detail === null ? {} : { detail }) };
 }
 
 export function ofPerson({ role, email, name, surname, account, outside, disabled }: PersonDocument): Values {
@@ -72,7 +65,7 @@ export function ofGrant({ target, owner, grantee, expiresAt }: GrantDocument, cl
   return { ...names, expires: dateOf(clock, expiresAt) };
 }
 
-/** The address of a webhook is a secret but for its host. */
+/** Shows only the host of a webhook, for the rest of its URL may be secret. */
 export function ofTarget(target: TargetDocument): Values {
   const { kind, name, rule } = target;
   const rules = { rule_owner: rule.owner, rule_prefix: rule.prefix || null, rule_type: rule.type };
@@ -86,13 +79,13 @@ export function ofTarget(target: TargetDocument): Values {
   return { kind, name, host, port, security, username, directory: directory || null, pattern, ...rules, ...state };
 }
 
-/** No limit is 0 in them. */
+/** Limits as the log shows them; 0 in a document means unlimited. */
 export function ofLimits({ bytes, openUploads, dayBytes }: Limits): Values {
   const said = (limit: number): Value => (limit === 0 ? 'unlimited' : limit);
   return { bytes: said(bytes), open_uploads: said(openUploads), day_bytes: said(dayBytes) };
 }
 
-/** @param moment on the time line of the server; null: never */
+/** @param moment a time of `Clock.now`; null: never */
 function dateOf(clock: Clock, moment: number | null): string | null {
   return moment === null ? null : iso(clock.dateOf(moment));
 }
