@@ -74,7 +74,7 @@ export async function openRooms(ground: Ground): Promise<Rooms> {
   await endSharingWithFiles(identity, catalog, warn);
   const documents = await openCollection(store, 'audio', checkAudio, reports);
   // Nothing is read before the engine is open.
-  const assertWhole = (file: FileDocument): Promise<void> => engine.assertWhole(file);
+  const assertWhole = (file: FileDocument): Promise<void> => engine.assertUndamaged(file);
   const audio = await AudioLibrary.open({ documents, catalog, blobs: store.blobs, assertWhole, warn });
   const vault = new SealedBox(await sealingKey(config, store));
   const targets = await Targets.open(await openCollection(store, 'targets', checkTarget, reports), vault, clock);
@@ -176,7 +176,7 @@ function openEngine(
   const { blobs, manifests, inspector } = store;
   return new Engine(
     {
-      ...{ blobs, manifests, inspector, catalog, clock, warn, quota, happened },
+      ...{ blobs, manifests, inspector, catalog, clock, warn, quota, emit: happened },
       announce: (happenings) => deliveries.announce(happenings),
     },
     config,

@@ -16,11 +16,11 @@ import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas/file
 import type { FileDocument } from '../records/file.ts';
 import { BufferPool } from './body/buffer-pool.ts';
 import { StallWatch, type Watch, type Watched } from './body/stall-watch.ts';
-import type { Announce, Foretold } from './files/announce.ts';
+import type { Announce, AnnouncedEvent } from './files/announce.ts';
 import { digestBytes } from './files/file-blobs.ts';
 import { checkSealedSize } from './files/refusals.ts';
 import { Watchers } from './files/watchers.ts';
-import { Downloads, type Representation } from './read/open-file.ts';
+import { FileOpener, type Representation } from './read/open-file.ts';
 import { type Verified, verifyFile } from './read/verify.ts';
 import { type ChunkIntent, ChunkUploads, type ReceiveDeps } from './receive/chunk-upload.ts';
 import { type FileIntent, FileUploads, type Inspect } from './receive/file-upload.ts';
@@ -32,21 +32,21 @@ import type {
   ResourceIntent,
   ResourceState,
 } from './receive/upload-resource.ts';
-import { Damage } from './upkeep/damage.ts';
+import { DamagedFiles } from './upkeep/damage.ts';
 import { type Recovered, recover } from './upkeep/recover.ts';
 import { Removal } from './upkeep/removal.ts';
-import { type Swept, settles, sweep } from './upkeep/sweep.ts';
+import { isSealedBySilence, type Swept, sweep } from './upkeep/sweep.ts';
 import { Committer, type Durability } from './uploads/commit.ts';
-import { Modified } from './uploads/last-modified.ts';
+import { LastModified } from './uploads/last-modified.ts';
 import type { Lifetime } from './uploads/parking.ts';
 import { CurrentFiles, type Precondition } from './uploads/preconditions.ts';
 import { Sealer } from './uploads/seal.ts';
 import { MAX_GAPS, pendingStatus, sealedStatus, uploadStatus } from './uploads/status.ts';
 import { Succession } from './uploads/succession.ts';
 import type { OpenUpload } from './uploads/upload.ts';
-import { Uploads } from './uploads/upload-table.ts';
+import { UploadTable } from './uploads/upload-table.ts';
 import { NO_QUOTA, Usage } from './uploads/usage.ts';
-import { Waiting } from './uploads/waiting.ts';
+import { NameQueue } from './uploads/waiting.ts';
 
 /** How long a chunk waits for a buffer before it is refused with 503. */
 const BUFFER_PATIENCE_MS = 10_000;
@@ -56,7 +56,7 @@ const STOP_GRACE_MS = 5_000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const DAY_MS = 24 * 3600 * 1000;
 
-export interface EngineDoors {
+export interface EngineDeps {
   blobs: BlobStore;
   manifests: ManifestStore;
   catalog: Catalog;
@@ -67,7 +67,7 @@ export interface EngineDoors {
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
   /** Told of whatever happens to files, in the step in which it does. Must neither throw nor take long. */
-  happened?(happening: FileEvent): void;
+  emit?(happening: FileEvent): void;
   /** Asked before most of it happens; what it returns is on stable storage first, so that a crash in between loses no word of it. */
   announce?: Announce;
 }
@@ -98,44 +98,44 @@ export interface FileListQuery {
 const LIST_STEP = 100;
 
 export class Engine {
-  readonly #doors: EngineDoors;
+  readonly #doors: EngineDeps;
   readonly #settings: EngineSettings;
   readonly #watchers = new Watchers();
   readonly #usage: Usage;
-  readonly #uploads: Uploads;
+  readonly #uploads: UploadTable;
   readonly #committer: Committer;
   readonly #current: CurrentFiles;
   readonly #sealer: Sealer;
-  readonly #segments: BufferPool;
-  readonly #watchdog: StallWatch;
-  readonly #ingest: ChunkUploads;
-  readonly #whole: FileUploads;
-  readonly #appends: ResumableUploads;
-  readonly #downloads: Downloads;
-  readonly #damage: Damage;
+  readonly #buffers: BufferPool;
+  readonly #stallWatch: StallWatch;
+  readonly #chunkUploads: ChunkUploads;
+  readonly #fileUploads: FileUploads;
+  readonly #resumableUploads: ResumableUploads;
+  readonly #downloads: FileOpener;
+  readonly #damage: DamagedFiles;
   readonly #removal: Removal;
-  readonly #waiting: Waiting;
+  readonly #waiting: NameQueue;
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
   #stopping = false;
   #drained: (() => void) | null = null;
 
-  constructor(doors: EngineDoors, settings: EngineSettings) {
+  constructor(doors: EngineDeps, settings: EngineSettings) {
     this.#doors = doors;
     this.#settings = settings;
     const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
     const watchers = this.#watchers;
-    const happened = (happening: FileEvent): void => this.#happened(happening);
+    const happened = (happening: FileEvent): void => this.#emit(happening);
     const announce: Announce = (happenings) => this.#announce(happenings);
     const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
-    const uploads = new Uploads({ ...doors, usage });
-    const modified = new Modified(doors.clock);
-    const committer = new Committer({ ...doors, usage, durability, happened, announce });
+    const uploads = new UploadTable({ ...doors, usage });
+    const modified = new LastModified(doors.clock);
+    const committer = new Committer({ ...doors, usage, durability, emit: happened, announce });
     const warn = (message: string, error: unknown): void => doors.warn(message, { error });
     const running = new Map<string, ActiveRequest>();
     const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.senders === 0 && !running.has(upload.id);
     const cancel = (upload: OpenUpload): Promise<boolean> => this.#removal.cancelUpload(upload);
-    const succession = new Succession({ ...doors, uploads, committer, isIdle, cancel, warn, happened, announce });
+    const succession = new Succession({ ...doors, uploads, committer, isIdle, cancel, warn, emit: happened, announce });
     const sealer = new Sealer({
       ...doors,
       uploads,
@@ -144,7 +144,7 @@ export class Engine {
       watchers,
       succession,
       warn,
-      happened,
+      emit: happened,
       announce,
     });
     const segments = new BufferPool(bufferBytes, BUFFER_PATIENCE_MS);
@@ -153,10 +153,10 @@ export class Engine {
     this.#uploads = uploads;
     this.#committer = committer;
     this.#sealer = sealer;
-    this.#segments = segments;
-    this.#watchdog = watchdog;
-    this.#damage = new Damage(doors);
-    this.#downloads = new Downloads({ ...doors, uploads, modified, damage: this.#damage });
+    this.#buffers = segments;
+    this.#stallWatch = watchdog;
+    this.#damage = new DamagedFiles(doors);
+    this.#downloads = new FileOpener({ ...doors, uploads, modified, damage: this.#damage });
     this.#current = new CurrentFiles({ ...doors, uploads, modified });
     this.#removal = new Removal({
       ...doors,
@@ -165,11 +165,11 @@ export class Engine {
       current: this.#current,
       modified,
       watchers,
-      happened,
+      emit: happened,
       announce,
     });
     const track = (work: () => Promise<void>): Promise<void> => this.#receive(work);
-    this.#waiting = new Waiting({ ...doors, uploads, committer, watchers, track, warn });
+    this.#waiting = new NameQueue({ ...doors, uploads, committer, watchers, track, warn });
     const deps: ReceiveDeps = {
       ...doors,
       uploads,
@@ -179,19 +179,19 @@ export class Engine {
       current: this.#current,
       sealer,
       succession,
-      running,
+      activeRequests: running,
       isIdle,
-      segments,
-      watchdog,
+      buffers: segments,
+      stallWatch: watchdog,
       watchers,
       limits: { maxChunkBytes, maxFileBytes, ...this.#lifetime, openEndedMs: this.#openEndedMs },
       syncEarly: durability === 'chunk',
-      settleLater: (upload) => this.#settleLater(upload),
-      happened,
+      sealLater: (upload) => this.#settleLater(upload),
+      emit: happened,
     };
-    this.#ingest = new ChunkUploads(deps);
-    this.#whole = new FileUploads(deps);
-    this.#appends = new ResumableUploads(deps, cancel, track);
+    this.#chunkUploads = new ChunkUploads(deps);
+    this.#fileUploads = new FileUploads(deps);
+    this.#resumableUploads = new ResumableUploads(deps, cancel, track);
   }
 
   get #lifetime(): Lifetime {
@@ -232,7 +232,7 @@ export class Engine {
     });
     for (const upload of [...this.#uploads.all()]) {
       assertGoing();
-      if (!upload.covered) {
+      if (!upload.isComplete) {
         this.#settleLater(upload);
         continue;
       }
@@ -243,26 +243,26 @@ export class Engine {
       if (upload.document.reprDigest === null) await sealed;
     }
     await this.#waiting.resume();
-    this.#appends.resume();
+    this.#resumableUploads.resume();
     this.#damage.begin();
     return recovered;
   }
 
   /** Refusals that the headers alone justify. Call it before the body is read; `receive` checks all of it again. */
-  async admit(intent: ChunkIntent): Promise<void> {
+  async admitChunk(intent: ChunkIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
-    this.#ingest.checkIntent(intent);
+    this.#chunkUploads.checkIntent(intent);
     const upload = this.#uploads.find(intent.owner, intent.name);
     if (upload?.document.resource) {
-      checkSealedSize(await this.#ingest.besideAddress(intent), intent.declaredSize);
+      checkSealedSize(await this.#chunkUploads.besideAddress(intent), intent.declaredSize);
       return;
     }
     if (upload) {
-      const replaced = upload.visible && upload.coveredSoFar && intent.overwrite;
+      const replaced = upload.visible && upload.isContiguous && intent.overwrite;
       if (upload.parked) this.#usage.check(intent.owner, { openUploads: 1 });
       if (!replaced)
         upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null, byName: true });
-      if (replaced || !upload.visible) await this.#ingest.judge(intent, upload);
+      if (replaced || !upload.visible) await this.#chunkUploads.assertPrecondition(intent, upload);
       return;
     }
     const { sealed } = await this.#doors.catalog.find(intent.owner, intent.name);
@@ -271,7 +271,7 @@ export class Engine {
     else this.#usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
     // A chunk that may be a repeat is looked at first: a repeat changes nothing, whatever the precondition.
     const mayRepeat = sealed !== null && (!intent.overwrite || intent.declaredSize === sealed.size);
-    if (!mayRepeat) await this.#ingest.judge(intent);
+    if (!mayRepeat) await this.#chunkUploads.assertPrecondition(intent);
   }
 
   /** What an owner uses now; with `group` what all of its group do together. */
@@ -284,14 +284,14 @@ export class Engine {
    * acknowledgement. Throws a LadingError of PROTOCOL §5; the caller then deals with what was not read.
    * @param beforeCommit awaited when all bytes are verified and before they count (the end of a multipart message, say)
    */
-  receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
-    return this.#receive(() => this.#ingest.receive(source, intent, beforeCommit));
+  receiveChunk(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
+    return this.#receive(() => this.#chunkUploads.receive(source, intent, beforeCommit));
   }
 
   /** As `admit`, for `receiveWhole`. */
-  async admitWhole(intent: FileIntent): Promise<void> {
+  async admitFile(intent: FileIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
-    await this.#whole.admit(intent);
+    await this.#fileUploads.admit(intent);
   }
 
   /**
@@ -299,35 +299,35 @@ export class Engine {
    * and `inspect` has let it pass; what this resolves with promises that it is complete and on stable storage. Throws
    * `already_exists`, `file_too_large`, `quota_exceeded`, `digest_mismatch`, `insufficient_storage`, and what `inspect` throws.
    */
-  receiveWhole(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
-    return this.#receive(() => this.#whole.receive(source, intent, inspect));
+  receiveFile(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
+    return this.#receive(() => this.#fileUploads.receive(source, intent, inspect));
   }
 
   /** Begins an upload with an address of its own; see `Appends.create`. */
-  createResource(intent: ResourceIntent): Promise<ResourceAddress> {
-    return this.#receive(() => this.#appends.create(intent));
+  createResumable(intent: ResourceIntent): Promise<ResourceAddress> {
+    return this.#receive(() => this.#resumableUploads.create(intent));
   }
 
   /** How far such an upload is. A request that still receives into it is ended first, unless `looks`. Throws `not_found`. */
-  resource(address: ResourceAddress, looks = false): Promise<ResourceState> {
-    return looks ? this.#appends.look(address) : this.#appends.state(address);
+  resumableState(address: ResourceAddress, looks = false): Promise<ResourceState> {
+    return looks ? this.#resumableUploads.look(address) : this.#resumableUploads.state(address);
   }
 
   /** Digest of the first `length` bytes of such an upload. Throws `not_found`. */
-  async resourceDigest(address: ResourceAddress, algorithm: DigestAlgorithm, length: number): Promise<Uint8Array> {
-    await this.#appends.find(address);
+  async resumableDigest(address: ResourceAddress, algorithm: DigestAlgorithm, length: number): Promise<Uint8Array> {
+    await this.#resumableUploads.find(address);
     const document = (await this.#doors.catalog.get(address.id)) ?? address;
     return await digestBytes(this.#doors.inspector, document, algorithm, { start: 0, end: length - 1 });
   }
 
   /** Appends what `source` brings, of any length; see `Appends.append`. */
   append(source: Readable, address: ResourceAddress, intent: AppendIntent): Promise<ResourceState> {
-    return this.#receive(() => this.#appends.append(source, address, intent));
+    return this.#receive(() => this.#resumableUploads.append(source, address, intent));
   }
 
   /** Removes such an upload if it is unfinished, and its address in any case. Throws `not_found`, `precondition_failed`. */
-  removeResource(address: ResourceAddress, precondition?: Precondition): Promise<void> {
-    return this.#appends.remove(address, precondition);
+  removeResumable(address: ResourceAddress, precondition?: Precondition): Promise<void> {
+    return this.#resumableUploads.remove(address, precondition);
   }
 
   async #receive<T>(work: () => Promise<T>): Promise<T> {
@@ -342,8 +342,8 @@ export class Engine {
   }
 
   /** Has an eye on a client that sends what is not a chunk, as `receive` has on the chunks. */
-  guard(watched: Watched): Watch {
-    return this.#watchdog.watch(watched);
+  watchStalls(watched: Watched): Watch {
+    return this.#stallWatch.watch(watched);
   }
 
   async status(owner: string, name: string): Promise<FileStatus> {
@@ -413,7 +413,7 @@ export class Engine {
     const upload = this.#uploads.findVisible(owner, name);
     if (upload) {
       const { stored } = upload;
-      if (!upload.covered && !settles(upload)) {
+      if (!upload.isComplete && !isSealedBySilence(upload)) {
         const { gaps, more } = stored.gaps(upload.size ?? stored.end, MAX_GAPS);
         throw new LadingError(
           'not_contiguous',
@@ -455,8 +455,8 @@ export class Engine {
   }
 
   /** Asks the disk whether all bytes of a complete file are there. @throws LadingError `file_damaged` */
-  assertWhole(document: FileDocument): Promise<void> {
-    return this.#damage.assertWhole(document);
+  assertUndamaged(document: FileDocument): Promise<void> {
+    return this.#damage.assertUndamaged(document);
   }
 
   /** The file of a name for reading, complete or not. Throws `not_found`; the caller must `release` it. */
@@ -471,41 +471,41 @@ export class Engine {
       committer: this.#committer,
       sealer: this.#sealer,
       watchers: this.#watchers,
-      happened: (happening) => this.#happened(happening),
+      emit: (happening) => this.#emit(happening),
       announce: (happenings) => this.#announce(happenings),
       ...this.#lifetime,
       openEndedMs: this.#openEndedMs,
     });
   }
 
-  #announce(happenings: readonly Foretold[]): Announcement | null {
+  #announce(happenings: readonly AnnouncedEvent[]): Announcement | null {
     const files = happenings.filter(({ file }) => !file.resource?.partial);
     return files.length === 0 ? null : (this.#doors.announce?.(files) ?? null);
   }
 
-  #happened(happening: FileEvent): void {
+  #emit(happening: FileEvent): void {
     // A piece of files to come is no file.
-    if (!happening.file.resource?.partial) this.#doors.happened?.(happening);
+    if (!happening.file.resource?.partial) this.#doors.emit?.(happening);
   }
 
   /** An upload of undeclared size is sealed once nothing came for the set time. */
   #settleLater(upload: OpenUpload): void {
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
-    if (this.#stopping || upload.sealed || upload.over || !settles(upload)) return;
+    if (this.#stopping || upload.sealed || upload.endReason || !isSealedBySilence(upload)) return;
     const left = Math.max(0, this.#openEndedMs - this.#doors.clock.since(upload.lastCommitAt));
     upload.openEndedTimer = setTimeout(() => this.#settle(upload), Math.min(left, MAX_TIMER_MS)).unref();
   }
 
   #settle(upload: OpenUpload): void {
     // A chunk on its way counts; its own end sets the timer anew.
-    if (upload.users > 0 || upload.over || upload.sealed) return;
+    if (upload.users > 0 || upload.endReason || upload.sealed) return;
     if (this.#doors.clock.since(upload.lastCommitAt) < this.#openEndedMs) {
       this.#settleLater(upload);
       return;
     }
     this.#sealer.seal(upload, true).catch((error: unknown) => {
-      if (upload.notWhole >= 0) return;
+      if (upload.digestMismatchAt >= 0) return;
       this.#doors.warn('an upload of undeclared size could not be sealed; the sweep tries again', {
         id: upload.id,
         error,
@@ -517,7 +517,7 @@ export class Engine {
   gauges() {
     return {
       ...this.#uploads.gauges(),
-      ...this.#segments.gauges(),
+      ...this.#buffers.gauges(),
       stored_bytes: this.#usage.storedBytes(),
       damaged_files: this.#damage.count,
     };
@@ -531,7 +531,7 @@ export class Engine {
   async stop(patienceMs: number): Promise<boolean> {
     this.#stopping = true;
     void this.#damage.stop();
-    const over = setTimeout(() => this.#watchdog.failAll(shuttingDown), patienceMs);
+    const over = setTimeout(() => this.#stallWatch.failAll(shuttingDown), patienceMs);
     let grace: NodeJS.Timeout | undefined;
     const tooLong = new Promise<false>((resolve) => {
       grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, MAX_TIMER_MS));

@@ -83,15 +83,15 @@ function remoteTo(engine: () => Engine): Remote {
   return {
     send: (name, start, bytes, sending) => {
       const source = Readable.from([Buffer.from(encodeChunk(start, bytes))]);
-      return engine().receive(source, intent(name, { ...sending, crc32: crc32(bytes) }));
+      return engine().receiveChunk(source, intent(name, { ...sending, crc32: crc32(bytes) }));
     },
     status: (name) => engine().status(OWNER, name),
     complete: (name) => engine().complete(OWNER, name),
     remove: (name) => found(engine().remove(OWNER, name)),
     cancel: (name) => found(engine().cancel(OWNER, name)),
     put: (name, bytes) => {
-      const whole = { owner: OWNER, name, overwrite: true, contentType: null, reprDigest: null, leastSize: 0 };
-      return engine().receiveWhole(Readable.from([Buffer.from(bytes)]), whole, async () => null);
+      const whole = { owner: OWNER, name, overwrite: true, contentType: null, reprDigest: null, minSize: 0 };
+      return engine().receiveFile(Readable.from([Buffer.from(bytes)]), whole, async () => null);
     },
     sweep: async () => void (await engine().sweep()),
     read: async (name, start, end) => {

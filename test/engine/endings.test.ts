@@ -27,7 +27,7 @@ const WHOLE: FileIntent = {
   overwrite: true,
   contentType: null,
   reprDigest: null,
-  leastSize: 0,
+  minSize: 0,
 };
 const INSTEAD: ResourceIntent = {
   owner: OWNER,
@@ -46,7 +46,7 @@ function stream(bytes: Uint8Array): PassThrough {
   return source;
 }
 
-const put = ({ engine }: EngineUnderTest) => engine.receiveWhole(stream(NEW), WHOLE, async () => null);
+const put = ({ engine }: EngineUnderTest) => engine.receiveFile(stream(NEW), WHOLE, async () => null);
 
 /** A complete file of undeclared size, which a chunk with a gap continues. */
 async function goingOn(t: TestContext): Promise<{ under: EngineUnderTest; tap: Tap }> {
@@ -180,7 +180,7 @@ test('a chunk that continues a file is first: who ends the file ends it with tha
 test('an empty file for a name whose whole file is on its way is refused, and the file comes', async (t) => {
   const { engine } = await startEngine(t);
   const slow = new PassThrough();
-  const whole = engine.receiveWhole(slow, WHOLE, async () => null);
+  const whole = engine.receiveFile(slow, WHOLE, async () => null);
   slow.write(NEW.subarray(0, 5000));
   await turnsUntil(() => engine.gauges().open_uploads === 1 && slow.readableLength === 0);
   await refused(sendRaw(engine, NAME, new Uint8Array(), { declaredSize: 0 }), 'already_exists');
@@ -196,7 +196,7 @@ test('an upload with an address and an empty file begin at the same moment: each
       const under = await startEngine(t, {}, { tap });
       const { engine } = under;
       const gate = tap.hold(held);
-      const begin = () => engine.createResource(INSTEAD);
+      const begin = () => engine.createResumable(INSTEAD);
       const empty = () => sendRaw(engine, NAME, new Uint8Array(), { declaredSize: 0 });
       const works = first === 'address' ? [begin, empty] : [empty, begin];
       const results = works.map((work) => outcome(work() as Promise<unknown>));
@@ -207,7 +207,7 @@ test('an upload with an address and an empty file begin at the same moment: each
       const begun = first === 'address' ? one : two;
       if (begun?.status === 'fulfilled') {
         const address = begun.value as Awaited<ReturnType<typeof begin>>;
-        const state = await engine.resource(address);
+        const state = await engine.resumableState(address);
         assert.deepEqual([state.offset, state.size], [0, null]);
         await engine.append(stream(NEW), address, { offset: 0, size: null, contentLength: NEW.length, ends: true });
         assert.ok(NEW.equals(await download(engine, NAME)));
@@ -224,7 +224,7 @@ test('a file that a refused chunk would have continued is not completed once mor
   const happened = ({ type }: { type: string }): void => {
     if (type === 'file.completed') completed.push(type);
   };
-  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), happened }) });
+  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), emit: happened }) });
   const under = await startEngine(t, { openEndedSeconds: 0 }, { tap });
   await send(under.engine, NAME, 0, OLD);
   await under.engine.sweep();
@@ -253,6 +253,6 @@ test('a file whose upload was readable keeps its date until another one takes it
   t.mock.timers.setTime(Date.UTC(2030, 0, 1, 0, 5));
   const precondition = ({ lastModified }: { lastModified: number | null }): boolean =>
     lastModified !== null && seen.lastModified !== null && lastModified <= seen.lastModified;
-  await engine.receiveWhole(stream(NEW), { ...WHOLE, precondition }, async () => null);
+  await engine.receiveFile(stream(NEW), { ...WHOLE, precondition }, async () => null);
   assert.ok(NEW.equals(await download(engine, NAME)));
 });

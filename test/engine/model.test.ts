@@ -251,8 +251,8 @@ async function take(device: Device, model: Model, one: Step): Promise<void> {
     model.silence();
   } else if (one.kind === 'put') {
     const bytes = truth(0, one.length);
-    const whole = { owner: OWNER, name, overwrite: true, contentType: null, reprDigest: null, leastSize: 0 };
-    await run.engine.receiveWhole(Readable.from([Buffer.from(bytes)]), whole, async () => null);
+    const whole = { owner: OWNER, name, overwrite: true, contentType: null, reprDigest: null, minSize: 0 };
+    await run.engine.receiveFile(Readable.from([Buffer.from(bytes)]), whole, async () => null);
     model.put(bytes);
   } else if (one.kind === 'cancel') {
     const unfinished = model.visible && !model.complete;

@@ -21,7 +21,7 @@ test('a stop lets running chunks finish, and takes no new ones', async (t) => {
   });
   const error = await refused(send(run.engine, 'f', 10, content(10, 10)), 'shutting_down');
   assert.ok((error.members.retry_after ?? 0) > 0);
-  await refused(run.engine.admit({ ...said, name: 'g' }), 'shutting_down');
+  await refused(run.engine.admitChunk({ ...said, name: 'g' }), 'shutting_down');
   await run.quiet();
   assert.ok(!stopped);
   running.push();

@@ -20,14 +20,14 @@ export class BodyBuffer {
   ended = false;
   failure: Error | null = null;
   /** Why a body whose bytes count by themselves ended before its end; null while it did not. */
-  cut: LadingError | null = null;
+  truncatedBy: LadingError | null = null;
   /** Rejects with the failure, for whoever waits for something else than bytes. */
-  readonly gone: Promise<never>;
+  readonly failed: Promise<never>;
   readonly #source: Readable;
   readonly #limit: () => number;
   readonly #onBytes: (count: number) => void;
-  readonly #keepsBroken: boolean;
-  #pieces: Buffer[] = [];
+  readonly #keepsPartial: boolean;
+  #blocks: Buffer[] = [];
   /** The small pieces that came last, behind `#pieces`: its first `#tailBytes` bytes. */
   #tail: Buffer | null = null;
   #tailBytes = 0;
@@ -40,14 +40,14 @@ export class BodyBuffer {
   /** @param keepsBroken a body that breaks ends there, and what arrived of it is worth something; else it is a failure */
   constructor(source: Readable, limit: () => number, onBytes: (count: number) => void, keepsBroken = false) {
     this.#source = source;
-    this.#keepsBroken = keepsBroken;
+    this.#keepsPartial = keepsBroken;
     this.#limit = limit;
     this.#onBytes = onBytes;
-    this.gone = new Promise((_, reject) => {
+    this.failed = new Promise((_, reject) => {
       this.#reject = reject;
     });
     // Most requests wait for nothing else, and then nobody listens.
-    this.gone.catch(() => {});
+    this.failed.catch(() => {});
     source.on('data', this.#take);
     source.on('end', this.#end);
     source.on('error', this.#broken);
@@ -63,7 +63,7 @@ export class BodyBuffer {
     this.bytes += piece.length;
     if (piece.length > SMALL_PIECE_BYTES) {
       this.#closeTail();
-      this.#pieces.push(piece);
+      this.#blocks.push(piece);
     } else {
       this.#append(piece);
     }
@@ -97,7 +97,7 @@ export class BodyBuffer {
 
   /** What comes next goes behind the small pieces that came so far. */
   #closeTail(): void {
-    if (this.#tail) this.#pieces.push(this.#tail.subarray(0, this.#tailBytes));
+    if (this.#tail) this.#blocks.push(this.#tail.subarray(0, this.#tailBytes));
     this.#tail = null;
     this.#tailBytes = 0;
   }
@@ -113,14 +113,14 @@ export class BodyBuffer {
       'length_mismatch',
       'The connection broke before the chunk was whole. Send it again.',
     );
-    if (this.#keepsBroken) this.endHere(broken);
+    if (this.#keepsPartial) this.truncate(broken);
     else this.fail(broken);
   };
 
   /** Takes no more than what is here: for whoever reads on, the body ends with it. */
-  endHere(why: LadingError): void {
+  truncate(why: LadingError): void {
     if (this.ended) return;
-    this.cut = why;
+    this.truncatedBy = why;
     this.#reject(why);
     this.ended = true;
     this.#source.off('data', this.#take);
@@ -132,14 +132,14 @@ export class BodyBuffer {
    * As `endHere`, after what the system holds already was read: as long as every turn of the event loop brings something, and for
    * `mostMs` at most, for a sender that is alive may never pause.
    */
-  endSoon(why: LadingError, mostMs: number): void {
+  truncateWhenIdle(why: LadingError, mostMs: number): void {
     const since = performance.now();
     let before = -1;
     const look = (): void => {
       if (this.ended) return;
       const idle = this.arrived === before && !this.#paused;
       if (idle || performance.now() - since >= mostMs) {
-        this.endHere(why);
+        this.truncate(why);
         return;
       }
       before = this.arrived;
@@ -162,7 +162,7 @@ export class BodyBuffer {
   }
 
   /** True while this side keeps the client waiting, so that nobody blames the client for its silence. */
-  get paused(): boolean {
+  get isPaused(): boolean {
     return this.#paused;
   }
 
@@ -170,13 +170,13 @@ export class BodyBuffer {
    * The limit moves with the number of requests: lets a stopped sender go on after it rose, serves who waits after it fell. Called
    * now and then, for no event tells.
    */
-  look(): void {
-    this.#goOn();
+  adjust(): void {
+    this.#resume();
     if (this.bytes >= this.#limit()) this.#notify();
   }
 
-  #goOn(): void {
-    if (!this.#paused || this.cut || this.bytes >= this.#limit()) return;
+  #resume(): void {
+    if (!this.#paused || this.truncatedBy || this.bytes >= this.#limit()) return;
     this.#paused = false;
     this.#source.resume();
   }
@@ -185,13 +185,13 @@ export class BodyBuffer {
    * Resolves when at least `count` bytes are here, the body ended, or `quietMs` passed (null: no limit); true when it was not the
    * quiet. Throws the failure. The count is lowered to the inbox's own limit, for more would never come.
    */
-  async until(count: number, quietMs: number | null): Promise<boolean> {
+  async waitFor(count: number, quietMs: number | null): Promise<boolean> {
     this.#wanted = count;
     const enough = (): boolean => this.#isEnough() || this.ended || this.failure !== null;
     let quiet = false;
     let timer: NodeJS.Timeout | null = null;
     while (!enough() && !quiet) {
-      this.#goOn();
+      this.#resume();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
         if (quietMs !== null && timer === null) {
@@ -212,8 +212,8 @@ export class BodyBuffer {
     this.#closeTail();
     let moved = 0;
     let used = 0;
-    while (used < this.#pieces.length && moved < into.length) {
-      const piece = this.#pieces[used] as Buffer;
+    while (used < this.#blocks.length && moved < into.length) {
+      const piece = this.#blocks[used] as Buffer;
       const room = into.length - moved;
       if (piece.length <= room) {
         into.set(piece, moved);
@@ -221,13 +221,13 @@ export class BodyBuffer {
         used += 1;
       } else {
         into.set(piece.subarray(0, room), moved);
-        this.#pieces[used] = piece.subarray(room);
+        this.#blocks[used] = piece.subarray(room);
         moved += room;
       }
     }
-    if (used > 0) this.#pieces.splice(0, used);
+    if (used > 0) this.#blocks.splice(0, used);
     this.bytes -= moved;
-    this.#goOn();
+    this.#resume();
     return moved;
   }
 
@@ -240,8 +240,8 @@ export class BodyBuffer {
     this.#source.off('aborted', this.#broken);
     // Whoever owns the source may still see it break; without a listener that would be an uncaught error.
     this.#source.on('error', () => {});
-    if (!this.ended || this.cut) this.#source.pause();
-    this.#pieces = [];
+    if (!this.ended || this.truncatedBy) this.#source.pause();
+    this.#blocks = [];
     this.#tail = null;
   }
 }

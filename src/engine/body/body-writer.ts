@@ -40,24 +40,24 @@ interface Job {
 }
 
 export class BodyWriter {
-  readonly #inbox: BodyBuffer;
+  readonly #body: BodyBuffer;
   readonly #write: (job: SegmentJob) => Promise<SegmentResult>;
   readonly #pool: BufferPool;
   readonly #plan: SegmentRange[];
   readonly #extent: Extent;
-  readonly #toItsEnd: boolean;
+  readonly #mayEndEarly: boolean;
   readonly #pauseMs: number | null;
   readonly #began = performance.now();
   readonly #jobs: Job[] = [];
   readonly #fresh: FreshExtent[] = [];
   #next = 0;
   /** Data bytes that the workers have done. */
-  read = 0;
+  bytesDone = 0;
   #sum = 0;
   #crc = 0;
   #conflict = false;
   /** True while this side waits for a buffer, not for the client. */
-  waiting = false;
+  isWaiting = false;
 
   /**
    * @param write hands a segment to a worker
@@ -74,12 +74,12 @@ export class BodyWriter {
     toItsEnd = false,
     pauseMs: number | null = null,
   ) {
-    this.#inbox = inbox;
+    this.#body = inbox;
     this.#write = write;
     this.#pool = pool;
     this.#extent = extent;
     this.#plan = pieces;
-    this.#toItsEnd = toItsEnd;
+    this.#mayEndEarly = toItsEnd;
     this.#pauseMs = pauseMs;
   }
 
@@ -98,8 +98,8 @@ export class BodyWriter {
   async #readAll(): Promise<void> {
     let position = this.#extent.start;
     while (position <= this.#extent.end) {
-      if (this.#toItsEnd && !(await this.#more())) return;
-      const filling = await this.#begin(position);
+      if (this.#mayEndEarly && !(await this.#hasMore())) return;
+      const filling = await this.#takeBuffer(position);
       try {
         await this.#fill(filling);
       } catch (error) {
@@ -113,20 +113,20 @@ export class BodyWriter {
   }
 
   /** False at the end of the body. */
-  async #more(): Promise<boolean> {
-    if (this.#inbox.bytes === 0 || this.#inbox.failure) await this.#inbox.until(1, null);
-    return this.#inbox.bytes > 0;
+  async #hasMore(): Promise<boolean> {
+    if (this.#body.bytes === 0 || this.#body.failure) await this.#body.waitFor(1, null);
+    return this.#body.bytes > 0;
   }
 
   /** Waits until it is worth taking a segment, then takes the one that suits the sender's speed. */
-  async #begin(start: number): Promise<Filling> {
+  async #takeBuffer(start: number): Promise<Filling> {
     const remaining = this.#extent.end - start + 1;
     const since = performance.now();
     // Whoever pauses takes less than that, too, but not nothing.
     const worth = Math.min(remaining, SMALL_SEGMENT_BYTES);
-    while (!(await this.#bytes(worth, this.#pauseMs)) && this.#inbox.bytes === 0);
+    while (!(await this.#waitForBytes(worth, this.#pauseMs)) && this.#body.bytes === 0);
     // Where many share the inboxes' memory, less than a small segment may have come; that is no reason for a large one.
-    const here = Math.min(this.#inbox.bytes, remaining);
+    const here = Math.min(this.#body.bytes, remaining);
     const fast = performance.now() - since < FAST_MS && here >= SMALL_SEGMENT_BYTES && remaining > SMALL_SEGMENT_BYTES;
     const size: SegmentSize = fast ? 'large' : 'small';
     while (this.#jobs.length >= IN_FLIGHT) await this.#wait(this.#collect());
@@ -148,9 +148,9 @@ export class BodyWriter {
     while (size === 'large' && filling.used < bytes.length) {
       const left = since + QUIET_MS - performance.now();
       if (left <= 0) return;
-      const came = await this.#bytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), left);
+      const came = await this.#waitForBytes(Math.min(bytes.length - filling.used, SMALL_SEGMENT_BYTES), left);
       this.#drain(filling);
-      if (!came || (this.#inbox.ended && this.#inbox.bytes === 0)) return;
+      if (!came || (this.#body.ended && this.#body.bytes === 0)) return;
       if (filling.used < worth) continue;
       since = performance.now();
       worth = filling.used + SMALL_SEGMENT_BYTES;
@@ -158,30 +158,30 @@ export class BodyWriter {
   }
 
   #drain(filling: Filling): void {
-    filling.used += this.#inbox.drainInto(filling.bytes.subarray(filling.used));
+    filling.used += this.#body.drainInto(filling.bytes.subarray(filling.used));
   }
 
   /** Waits for bytes; false when they did not come in time. A body that ends with none left is too short. */
-  async #bytes(count: number, quietMs: number | null): Promise<boolean> {
-    const here = this.#inbox.bytes >= count && !this.#inbox.failure;
-    const came = here || (await this.#inbox.until(count, quietMs));
-    if (this.#inbox.ended && this.#inbox.bytes === 0 && !this.#toItsEnd) throw this.#lengthMismatch();
+  async #waitForBytes(count: number, quietMs: number | null): Promise<boolean> {
+    const here = this.#body.bytes >= count && !this.#body.failure;
+    const came = here || (await this.#body.waitFor(count, quietMs));
+    if (this.#body.ended && this.#body.bytes === 0 && !this.#mayEndEarly) throw this.#lengthMismatch();
     return came;
   }
 
   async #wait<T>(promise: Promise<T>): Promise<T> {
-    this.waiting = true;
+    this.isWaiting = true;
     try {
       return await promise;
     } finally {
-      this.waiting = false;
+      this.isWaiting = false;
     }
   }
 
   #dispatch(filling: Filling): void {
     const { bytes, used: length, start, size } = filling;
     const buffer = bytes.buffer;
-    const pieces = this.#piecesUpTo(start + length - 1);
+    const pieces = this.#rangesUpTo(start + length - 1);
     const done = this.#write({ buffer, length, start, pieces }).then(
       (result) => {
         this.#pool.give(result.buffer, size);
@@ -198,7 +198,7 @@ export class BodyWriter {
   }
 
   /** Cuts the next pieces off the plan, up to this byte. Segments come in order, so each piece is looked at once. */
-  #piecesUpTo(end: number): SegmentRange[] {
+  #rangesUpTo(end: number): SegmentRange[] {
     const cut: SegmentRange[] = [];
     for (let piece = this.#plan[this.#next]; piece && piece.extent.start <= end; piece = this.#plan[this.#next]) {
       if (piece.extent.end > end) {
@@ -220,8 +220,8 @@ export class BodyWriter {
     this.#jobs.shift();
     this.#conflict ||= result.conflict;
     this.#sum = (this.#sum + result.sum) & 0xff;
-    this.#crc = this.read === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
-    this.read += job.length;
+    this.#crc = this.bytesDone === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
+    this.bytesDone += job.length;
     job.pieces.forEach((piece, index) => {
       if (piece.action === 'write') this.#addFresh(piece.extent, result.pieceCrcs[index] ?? 0);
     });
@@ -238,17 +238,17 @@ export class BodyWriter {
   }
 
   async #expectEnd(): Promise<void> {
-    if (!this.#inbox.ended || this.#inbox.bytes > 0) await this.#inbox.until(1, null);
-    if (this.#inbox.bytes > 0) throw this.#lengthMismatch();
+    if (!this.#body.ended || this.#body.bytes > 0) await this.#body.waitFor(1, null);
+    if (this.#body.bytes > 0) throw this.#lengthMismatch();
   }
 
   #lengthMismatch(): LadingError {
     const expected = lengthOf(this.#extent);
-    const { arrived } = this.#inbox;
+    const { arrived } = this.#body;
     return new LadingError(
       'length_mismatch',
-      `The chunk header announces ${expected} data bytes, but the body has ${this.#inbox.ended ? 'fewer' : 'more'}.`,
-      this.#inbox.ended ? { expected: expected + 17, actual: arrived } : { expected: expected + 17 },
+      `The chunk header announces ${expected} data bytes, but the body has ${this.#body.ended ? 'fewer' : 'more'}.`,
+      this.#body.ended ? { expected: expected + 17, actual: arrived } : { expected: expected + 17 },
     );
   }
 }

@@ -117,11 +117,11 @@ export class BufferPool {
     return Math.min(SMALL_SEGMENT_BYTES, Math.max(MIN_HELD_BYTES, share));
   }
 
-  enter(): void {
+  addReceiver(): void {
     this.#receivers += 1;
   }
 
-  leave(): void {
+  removeReceiver(): void {
     this.#receivers -= 1;
   }
 

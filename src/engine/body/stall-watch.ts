@@ -15,18 +15,18 @@ const WANTED_SILENCE_MS = 10_000;
 
 export interface Watched {
   /** True while the server itself keeps the client waiting. */
-  held(): boolean;
+  isHeld(): boolean;
   /** True while another request waits for what this one receives. */
-  wanted?(): boolean;
+  isWanted?(): boolean;
   /** Called with every look of the watchdog. */
-  look(): void;
+  onCheck(): void;
   fail(error: LadingError): void;
 }
 
 /** One client under the watchdog's eye. */
 export interface Watch {
   /** To be called for every arrival of bytes. */
-  seen(bytes: number): void;
+  received(bytes: number): void;
   stop(): void;
 }
 
@@ -48,7 +48,7 @@ export class StallWatch {
   readonly #entries = new Set<Entry>();
   #timer: NodeJS.Timeout | null = null;
   /** When the timer came last, whatever a test says of the time; null when it was late then: of two in a row one judges. */
-  #cameAt: number | null = null;
+  #lastTimerAt: number | null = null;
 
   constructor(clock: Clock, limits: StallLimits) {
     this.#clock = clock;
@@ -61,11 +61,11 @@ export class StallWatch {
     const entry: Entry = { watched, lastByteAt: now, windowStart: now, windowBytes: 0 };
     this.#entries.add(entry);
     if (this.#timer === null) {
-      this.#cameAt = performance.now();
-      this.#timer = setInterval(() => this.#come(), LOOK_MS).unref();
+      this.#lastTimerAt = performance.now();
+      this.#timer = setInterval(() => this.#onTimer(), LOOK_MS).unref();
     }
     return {
-      seen: (bytes) => {
+      received: (bytes) => {
         entry.lastByteAt = this.#clock.monotonic();
         entry.windowBytes += bytes;
       },
@@ -83,20 +83,20 @@ export class StallWatch {
    * A timer that comes late says that this process was stopped or had too much to do. What the clients sent meanwhile is still in the
    * sockets and is read before the next look, so that one judges.
    */
-  #come(): void {
+  #onTimer(): void {
     const now = performance.now();
-    const late = this.#cameAt !== null && now - this.#cameAt > 2 * LOOK_MS;
-    this.#cameAt = late ? null : now;
-    if (!late) this.look();
+    const late = this.#lastTimerAt !== null && now - this.#lastTimerAt > 2 * LOOK_MS;
+    this.#lastTimerAt = late ? null : now;
+    if (!late) this.check();
   }
 
   /** One look at every request. */
-  look(): void {
+  check(): void {
     const now = this.#clock.monotonic();
     const idleMs = this.#limits.idleSeconds * 1000;
     for (const entry of this.#entries) {
-      entry.watched.look();
-      if (entry.watched.held()) {
+      entry.watched.onCheck();
+      if (entry.watched.isHeld()) {
         entry.lastByteAt = now;
         entry.windowStart = now;
         entry.windowBytes = 0;
@@ -104,7 +104,7 @@ export class StallWatch {
         entry.watched.fail(
           new LadingError('request_timeout', `No byte came for ${this.#limits.idleSeconds} s. Send the chunk again.`),
         );
-      } else if (now - entry.lastByteAt >= WANTED_SILENCE_MS && entry.watched.wanted?.()) {
+      } else if (now - entry.lastByteAt >= WANTED_SILENCE_MS && entry.watched.isWanted?.()) {
         entry.watched.fail(
           new LadingError(
             'request_timeout',

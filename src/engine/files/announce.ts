@@ -2,14 +2,14 @@
 import type { Announcement, FileEvent } from '../../contracts/file-events.ts';
 
 /** What is said before it happens; chunks and complete files are found again otherwise. */
-export type Foretold = Exclude<FileEvent, { type: 'chunk.received' | 'file.completed' }>;
+export type AnnouncedEvent = Exclude<FileEvent, { type: 'chunk.received' | 'file.completed' }>;
 /** Null when nobody is to hear of it. */
-export type Announce = (happenings: readonly Foretold[]) => Announcement | null;
+export type Announce = (happenings: readonly AnnouncedEvent[]) => Announcement | null;
 
 /** Runs `change`, in which some of `happenings` happen, after they are announced on stable storage. */
-export async function announced<T>(
+export async function withAnnouncement<T>(
   announce: Announce,
-  happenings: readonly Foretold[],
+  happenings: readonly AnnouncedEvent[],
   change: () => Promise<T>,
 ): Promise<T> {
   const announcement = announce(happenings);

@@ -57,7 +57,7 @@ export function chunkConflict(): LadingError {
 }
 
 /** Somebody sends to the upload that has the name. */
-export function underWay(): LadingError {
+export function uploadInProgress(): LadingError {
   return new LadingError(
     'already_exists',
     'A file of this name is being uploaded. Wait until it is complete, or delete it.',
@@ -65,7 +65,7 @@ export function underWay(): LadingError {
 }
 
 /** A request that names the file, while an upload of that name goes on at an address of its own. */
-export function addressed(): LadingError {
+export function uploadHasAddress(): LadingError {
   return new LadingError(
     'already_exists',
     'A file of this name is being uploaded by tus or as a resumable upload. Send to the address of that upload, wait until it is complete, or cancel it.',
@@ -73,7 +73,7 @@ export function addressed(): LadingError {
 }
 
 /** @param stands of an intent; see there */
-export function assertStands(stands: (() => boolean) | undefined): void {
+export function assertAuthorized(stands: (() => boolean) | undefined): void {
   if (stands?.() === false) throw revoked();
 }
 

@@ -6,12 +6,12 @@ import type { Extent } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { openBytes } from '../files/file-blobs.ts';
-import type { Damage } from '../upkeep/damage.ts';
-import { keptOf } from '../uploads/continuation.ts';
-import { lastModifiedOf, type Modified } from '../uploads/last-modified.ts';
+import type { DamagedFiles } from '../upkeep/damage.ts';
+import { completeBefore } from '../uploads/continuation.ts';
+import { type LastModified, lastModifiedOf } from '../uploads/last-modified.ts';
 import { entityTag } from '../uploads/status.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 
 /**
  * One file as it stood when the request came, open for reading. It stays readable when the file is replaced or deleted meanwhile.
@@ -43,18 +43,18 @@ export interface Representation {
   release(): void;
 }
 
-export interface DownloadsDeps {
-  damage: Damage;
+export interface FileOpenerDeps {
+  damage: DamagedFiles;
   blobs: BlobStore;
   catalog: Catalog;
-  uploads: Uploads;
-  modified: Modified;
+  uploads: UploadTable;
+  modified: LastModified;
 }
 
-export class Downloads {
-  readonly #deps: DownloadsDeps;
+export class FileOpener {
+  readonly #deps: FileOpenerDeps;
 
-  constructor(deps: DownloadsDeps) {
+  constructor(deps: FileOpenerDeps) {
     this.#deps = deps;
   }
 
@@ -72,19 +72,19 @@ export class Downloads {
   /** @param again its bytes were not there a moment ago, when it may just have been replaced */
   async #open(owner: string, name: string, again = false): Promise<Representation> {
     const upload = this.#deps.uploads.findVisible(owner, name);
-    if (upload?.current) {
+    if (upload?.isReadable) {
       const reader = await openBytes(this.#deps.blobs, upload.document);
-      const kept = upload.sealed || upload.coveredSoFar ? null : keptOf(upload);
+      const kept = upload.sealed || upload.isContiguous ? null : completeBefore(upload);
       return kept
         ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader)
         : ofUpload(upload, reader, this.#deps.modified);
     }
     const { sealed } = await this.#deps.catalog.find(owner, name);
     if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
-    if (again) await this.#deps.damage.assertWhole(sealed);
+    if (again) await this.#deps.damage.assertUndamaged(sealed);
     const reader = await openBytes(this.#deps.blobs, sealed);
     try {
-      await this.#deps.damage.assertWhole(sealed);
+      await this.#deps.damage.assertUndamaged(sealed);
     } catch (error) {
       reader.release();
       throw error;
@@ -113,9 +113,9 @@ function ofSealed(document: FileDocument, reader: Reader): Representation {
   };
 }
 
-function ofUpload(upload: OpenUpload, reader: Reader, modified: Modified): Representation {
+function ofUpload(upload: OpenUpload, reader: Reader, modified: LastModified): Representation {
   const { stored, document } = upload;
-  const readable = upload.sealed || upload.coveredSoFar;
+  const readable = upload.sealed || upload.isContiguous;
   const size = readable ? stored.end : upload.size;
   const crc32 = readable ? stored.whole(stored.end) : null;
   return {
@@ -130,7 +130,7 @@ function ofUpload(upload: OpenUpload, reader: Reader, modified: Modified): Repre
     covers: (extent) => stored.covers(extent),
     committedUpTo: (position) => stored.runEnd(position),
     state: () => {
-      if (upload.over) return 'gone';
+      if (upload.endReason) return 'gone';
       return upload.sealed ? 'sealed' : 'open';
     },
     arriving: () => upload.users > 0,

@@ -14,7 +14,7 @@ export interface Verified {
   bad: [number, number][];
 }
 
-interface VerifyDoors {
+interface VerifyDeps {
   inspector: Inspector;
   manifests: ManifestStore;
 }
@@ -25,7 +25,7 @@ interface VerifyDoors {
  * @param stored what counts as stored of an unfinished upload; null for a sealed file
  */
 export async function verifyFile(
-  { inspector, manifests }: VerifyDoors,
+  { inspector, manifests }: VerifyDeps,
   file: FileDocument,
   stored: ExtentSet | null,
 ): Promise<Verified> {

@@ -13,7 +13,7 @@ import { MIB } from '../../protocol/sizes.ts';
 import { BodyBuffer } from '../body/body-buffer.ts';
 import { BodyWriter } from '../body/body-writer.ts';
 import {
-  assertStands,
+  assertAuthorized,
   checksumMismatch,
   chunkConflict,
   fileTooLarge,
@@ -22,7 +22,7 @@ import {
 } from '../files/refusals.ts';
 import type { FreshExtent } from '../uploads/commit.ts';
 import type { Declaration, Handles, OpenUpload } from '../uploads/upload.ts';
-import { planPieces, type ReceiveDeps } from './chunk-upload.ts';
+import { planRanges, type ReceiveDeps } from './chunk-upload.ts';
 import type { ActiveRequest, AppendIntent, Proof } from './upload-resource.ts';
 
 /** Bytes that a round commits at most: enough that its two syncs cost little of the time in which they came. */
@@ -42,31 +42,31 @@ export class Append {
    * same, unless there is a proof.
    */
   async run(source: Readable, upload: OpenUpload, intent: AppendIntent, running: ActiveRequest): Promise<void> {
-    const { segments, watchdog } = this.#deps;
+    const { buffers: segments, stallWatch: watchdog } = this.#deps;
     let receiver: BodyWriter | null = null;
     let reading = false;
     const inbox = new BodyBuffer(
       source,
       () => segments.holdLimit(),
-      (bytes) => watch.seen(bytes),
+      (bytes) => watch.received(bytes),
       true,
     );
-    segments.enter();
+    segments.addReceiver();
     const watch = watchdog.watch({
-      held: () => !reading || inbox.paused || (receiver?.waiting ?? false),
-      look: () => {
-        inbox.look();
-        if (intent.stands?.() === false) inbox.fail(revoked());
+      isHeld: () => !reading || inbox.isPaused || (receiver?.isWaiting ?? false),
+      onCheck: () => {
+        inbox.adjust();
+        if (intent.isAuthorized?.() === false) inbox.fail(revoked());
       },
-      fail: (error) => inbox.endHere(error),
+      fail: (error) => inbox.truncate(error),
     });
-    running.receives(inbox);
+    running.attach(inbox);
     try {
       this.#deps.uploads.resume(upload);
       await this.#deps.uploads.using(upload, async (handles) => {
-        const held = await upload.reserve({ start: intent.offset, end: MAX_OFFSET }, inbox.gone);
+        const held = await upload.reserve({ start: intent.offset, end: MAX_OFFSET }, inbox.failed);
         try {
-          upload.assertGoing();
+          upload.assertNotEnded();
           await this.#rounds(inbox, upload, handles, intent, (next) => {
             receiver = next;
             reading = next !== null;
@@ -75,14 +75,14 @@ export class Append {
           held.release();
         }
       });
-      if (upload.covered && !upload.sealed) await this.#deps.sealer.seal(upload);
+      if (upload.isComplete && !upload.sealed) await this.#deps.sealer.seal(upload);
     } finally {
       watch.stop();
       inbox.detach();
-      segments.leave();
-      this.#deps.settleLater(upload);
+      segments.removeReceiver();
+      this.#deps.sealLater(upload);
     }
-    if (inbox.cut) throw inbox.cut;
+    if (inbox.truncatedBy) throw inbox.truncatedBy;
   }
 
   /**
@@ -96,7 +96,7 @@ export class Append {
     intent: AppendIntent,
     reads: (receiver: BodyWriter | null) => void,
   ): Promise<void> {
-    const { segments, committer, limits } = this.#deps;
+    const { buffers: segments, committer, limits } = this.#deps;
     const declaration: Declaration = { size: intent.size, reprDigest: null, contentType: null };
     upload.check(declaration);
     const firstDeclared = intent.size !== null && upload.size === null;
@@ -110,30 +110,32 @@ export class Append {
     try {
       for (;;) {
         const extent = { start: position, end: Math.min(position + ROUND_BYTES - 1, last) };
-        const plan = extent.end < extent.start ? [] : planPieces(upload.stored, extent);
+        const plan = extent.end < extent.start ? [] : planRanges(upload.stored, extent);
         const receiver = new BodyWriter(inbox, write, segments, extent, plan, true, ROUND_MS);
         reads(receiver);
         const received = await receiver.receive();
         if (received.conflict) throw chunkConflict();
-        crc = crc32Combine(crc, received.crc32, receiver.read);
-        position += receiver.read;
+        crc = crc32Combine(crc, received.crc32, receiver.bytesDone);
+        position += receiver.bytesDone;
         fresh.push(...received.fresh);
         if (position > last) await this.#expectEnd(inbox, size, position);
         reads(null);
         const over = position > last || (inbox.ended && inbox.bytes === 0);
-        if (intent.proof && (!over || inbox.cut)) {
+        if (intent.proof && (!over || inbox.truncatedBy)) {
           if (over) return;
           continue;
         }
-        if (intent.proof) await this.#prove(upload, { start: intent.offset, end: position - 1 }, crc, intent.proof());
-        const ends = over && intent.ends === true && !inbox.cut;
+        if (intent.proof)
+          await this.#checkProof(upload, { start: intent.offset, end: position - 1 }, crc, intent.proof());
+        const ends = over && intent.ends === true && !inbox.truncatedBy;
         const early = ends && size !== null && position !== size;
         const reprDigest = (ends && intent.reprDigest?.()) || null;
-        const said = ends && !early ? { ...declaration, size: position, ends, reprDigest } : declaration;
+        const said: Declaration =
+          ends && !early ? { ...declaration, size: position, isEnd: ends, reprDigest } : declaration;
         // Refused later, all of it would be there and be no file until a sweep finds it.
-        if (over && !upload.document.resource?.final && upload.coveredWith(fresh, said))
+        if (over && !upload.document.resource?.final && upload.isCompleteWith(fresh, said))
           this.#deps.succession.assertFree(upload);
-        await this.#count(upload, handles, fresh, said, intent);
+        await this.#commit(upload, handles, fresh, said, intent);
         if (early) throw endsEarly(position, size);
         giveBack();
         fresh = [];
@@ -145,7 +147,7 @@ export class Append {
     }
   }
 
-  async #count(
+  async #commit(
     upload: OpenUpload,
     handles: Handles,
     fresh: FreshExtent[],
@@ -154,9 +156,9 @@ export class Append {
   ): Promise<void> {
     const { committer, current, usage, watchers } = this.#deps;
     const { owner, name, resource } = upload.document;
-    assertStands(intent.stands);
+    assertAuthorized(intent.isAuthorized);
     await current.assert(intent.precondition, owner, name);
-    if (fresh.length === 0 && !declaration.ends && upload.declared(declaration) === upload.document) return;
+    if (fresh.length === 0 && !declaration.isEnd && upload.declared(declaration) === upload.document) return;
     // Who completes a file without a byte more is asked, too, whether there is room for it.
     if (fresh.length === 0) usage.check(owner, { bytes: 0, dayBytes: 0 });
     await committer.commit(upload, handles, fresh, declaration);
@@ -164,11 +166,11 @@ export class Append {
     watchers.changed(owner, name);
     const bytes = fresh.reduce((sum, piece) => sum + lengthOf(piece), 0);
     const { document: file, stored, size: total } = upload;
-    if (bytes > 0) this.#deps.happened({ type: 'chunk.received', file, fresh: bytes, received: stored.bytes, total });
+    if (bytes > 0) this.#deps.emit({ type: 'chunk.received', file, fresh: bytes, received: stored.bytes, total });
   }
 
   /** @throws LadingError `checksum_mismatch` */
-  async #prove(upload: OpenUpload, extent: Extent, crc: number, proof: Proof | null): Promise<void> {
+  async #checkProof(upload: OpenUpload, extent: Extent, crc: number, proof: Proof | null): Promise<void> {
     if (!proof) return;
     const { algorithm, value, header } = proof;
     const actual =
@@ -183,7 +185,7 @@ export class Append {
   }
 
   async #expectEnd(inbox: BodyBuffer, size: number | null, position: number): Promise<void> {
-    if (inbox.bytes === 0 && !inbox.ended) await inbox.until(1, null);
+    if (inbox.bytes === 0 && !inbox.ended) await inbox.waitFor(1, null);
     if (inbox.bytes === 0) return;
     throw size === null
       ? fileTooLarge(position + inbox.bytes, this.#deps.limits.maxFileBytes)

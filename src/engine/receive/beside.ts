@@ -1,7 +1,7 @@
 /** Names that files get beside others: `a.bin`, `a (2).bin`, `a (3).bin`, …, however many there are. */
 import type { Catalog } from '../../contracts/catalog.ts';
 import { cutText, MAX_NAME_BYTES } from '../../protocol/names.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 
 /** Names tried while others take them at the same moment. */
 const MAX_TRIES = 1_000;
@@ -25,8 +25,8 @@ export function numbered(name: string, count: number): string | null {
  * became free in between may stay free.
  * @param baseOf what the numbers are put to
  */
-export async function* namesBeside(
-  { uploads, catalog }: { uploads: Uploads; catalog: Catalog },
+export async function* freeNames(
+  { uploads, catalog }: { uploads: UploadTable; catalog: Catalog },
   { owner, name }: { owner: string; name: string },
   baseOf = (same: string): string => same,
 ): AsyncGenerator<string, void> {

@@ -24,8 +24,7 @@ import { type BufferPool, LARGE_SEGMENT_BYTES } from '../body/buffer-pool.ts';
 import type { StallWatch } from '../body/stall-watch.ts';
 import type { TrailingDigests } from '../body/trailing-digests.ts';
 import {
-  addressed,
-  assertStands,
+  assertAuthorized,
   checkSealedDigest,
   checkSealedSize,
   checksumMismatch,
@@ -35,22 +34,23 @@ import {
   fileTooLarge,
   outOfBounds,
   revoked,
-  underWay,
+  uploadHasAddress,
+  uploadInProgress,
 } from '../files/refusals.ts';
 import { noName, type Watchers } from '../files/watchers.ts';
-import type { Damage } from '../upkeep/damage.ts';
+import type { DamagedFiles } from '../upkeep/damage.ts';
 import type { Committer } from '../uploads/commit.ts';
-import { goesOn } from '../uploads/continuation.ts';
+import { continuesFile } from '../uploads/continuation.ts';
 import type { Lifetime } from '../uploads/parking.ts';
 import type { CurrentFiles, Precondition } from '../uploads/preconditions.ts';
 import type { Sealer } from '../uploads/seal.ts';
 import { REPLY_GAPS, sealedStatus, uploadStatus } from '../uploads/status.ts';
 import type { Succession } from '../uploads/succession.ts';
-import type { Declaration, Handles, Held, OpenUpload } from '../uploads/upload.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { Declaration, Handles, OpenUpload, ReservedExtent } from '../uploads/upload.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';
-import { completedBy } from './duplicate.ts';
-import { mayStartAnew, takeName } from './new-content.ts';
+import { completedByChunk } from './duplicate.ts';
+import { mayBeNewVersion, takeName } from './new-content.ts';
 import type { ActiveRequest } from './upload-resource.ts';
 
 /** What the request line and the headers say of a chunk; null where they say nothing. Sizes in bytes. */
@@ -71,9 +71,9 @@ export interface ChunkIntent {
   /** Bytes of header and data, when the sender said so beforehand. */
   contentLength: number | null;
   /** Digests that come behind the bytes. */
-  behind?: TrailingDigests | undefined;
+  trailingDigests?: TrailingDigests | undefined;
   /** False once whoever sends may do so no longer: then the chunk does not count, and what is still to come of it is not waited for. */
-  stands?: () => boolean;
+  isAuthorized?: () => boolean;
   /** Of the file; with `overwrite` it is judged when the replacement begins. */
   precondition?: Precondition | undefined;
   /** New content that starts at byte 0 under the name of a complete file replaces it, unasked. */
@@ -89,31 +89,31 @@ export interface ReceiveLimits extends Lifetime {
 }
 
 export interface ReceiveDeps {
-  damage: Damage;
+  damage: DamagedFiles;
   blobs: BlobStore;
   manifests: ManifestStore;
   catalog: Catalog;
   inspector: Inspector;
   clock: Clock;
-  uploads: Uploads;
+  uploads: UploadTable;
   usage: Usage;
   committer: Committer;
   current: CurrentFiles;
   sealer: Sealer;
   succession: Succession;
   /** What receives into which upload with an address. */
-  running: Map<string, ActiveRequest>;
+  activeRequests: Map<string, ActiveRequest>;
   /** Others know of the upload, and nobody sends to it. */
   isIdle(upload: OpenUpload): boolean;
-  segments: BufferPool;
-  watchdog: StallWatch;
+  buffers: BufferPool;
+  stallWatch: StallWatch;
   watchers: Watchers;
   limits: ReceiveLimits;
   /** Durability `chunk`. */
   syncEarly: boolean;
   /** Looks after the seal of an upload of undeclared size once nothing more comes. */
-  settleLater(upload: OpenUpload): void;
-  happened(happening: FileEvent): void;
+  sealLater(upload: OpenUpload): void;
+  emit(happening: FileEvent): void;
   /** The log, for what no request can be told. */
   warn(message: string, details: object): void;
 }
@@ -129,7 +129,7 @@ interface Arrival {
   held: () => boolean;
   hold<T>(promise: Promise<T>): Promise<T>;
   watchReceiver(receiver: BodyWriter): void;
-  watchReserved(reserved: Held): void;
+  watchReserved(reserved: ReservedExtent): void;
 }
 
 const ALL: Extent = { start: 0, end: MAX_OFFSET };
@@ -163,8 +163,8 @@ export class ChunkUploads {
    * @param upload that the chunk goes to, as far as there is one
    * @throws LadingError `precondition_failed`
    */
-  async judge({ owner, name, overwrite, precondition }: ChunkIntent, upload?: OpenUpload): Promise<void> {
-    const begun = upload?.visible === true && !upload.coveredSoFar;
+  async assertPrecondition({ owner, name, overwrite, precondition }: ChunkIntent, upload?: OpenUpload): Promise<void> {
+    const begun = upload?.visible === true && !upload.isContiguous;
     if (!(overwrite && begun)) await this.#deps.current.assert(precondition, owner, name);
   }
 
@@ -185,11 +185,11 @@ export class ChunkUploads {
 
   /** Reads one chunk from `source` to its end and resolves with the file's status once the chunk counts. */
   async receive(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
-    const { segments, watchdog } = this.#deps;
+    const { buffers: segments, stallWatch: watchdog } = this.#deps;
     let waits = 0;
     let receiver: BodyWriter | null = null;
-    let reserved: Held | null = null;
-    const held = (): boolean => waits > 0 || inbox.paused || (receiver?.waiting ?? false);
+    let reserved: ReservedExtent | null = null;
+    const held = (): boolean => waits > 0 || inbox.isPaused || (receiver?.isWaiting ?? false);
     const hold = async <T>(promise: Promise<T>): Promise<T> => {
       waits += 1;
       try {
@@ -198,23 +198,23 @@ export class ChunkUploads {
         waits -= 1;
       }
     };
-    segments.enter();
+    segments.addReceiver();
     const inbox = new BodyBuffer(
       source,
       () => segments.holdLimit(),
-      (bytes) => watch.seen(bytes),
+      (bytes) => watch.received(bytes),
     );
     const watch = watchdog.watch({
-      held,
-      wanted: () => reserved?.wanted ?? false,
-      look: () => {
-        inbox.look();
-        if (intent.stands?.() === false) inbox.fail(revoked());
+      isHeld: held,
+      isWanted: () => reserved?.isWanted ?? false,
+      onCheck: () => {
+        inbox.adjust();
+        if (intent.isAuthorized?.() === false) inbox.fail(revoked());
       },
       fail: (error) => inbox.fail(error),
     });
     try {
-      await inbox.until(CHUNK_HEADER_BYTES, null);
+      await inbox.waitFor(CHUNK_HEADER_BYTES, null);
       if (inbox.ended && inbox.bytes === 0) return await this.#receiveEmpty(intent, beforeCommit);
       const headerBytes = new Uint8Array(Math.min(CHUNK_HEADER_BYTES, inbox.bytes));
       inbox.drainInto(headerBytes);
@@ -222,7 +222,7 @@ export class ChunkUploads {
       const watchReceiver = (started: BodyWriter): void => {
         receiver = started;
       };
-      const watchReserved = (held: Held): void => {
+      const watchReserved = (held: ReservedExtent): void => {
         reserved = held;
       };
       const arrival: Arrival = {
@@ -240,7 +240,7 @@ export class ChunkUploads {
     } finally {
       watch.stop();
       inbox.detach();
-      segments.leave();
+      segments.removeReceiver();
     }
   }
 
@@ -248,7 +248,7 @@ export class ChunkUploads {
     const { intent, header, inbox } = arrival;
     this.checkIntent(intent);
     if (intent.emptyChunk && header.start === 0 && header.end === 0) {
-      await inbox.until(1, null);
+      await inbox.waitFor(1, null);
       if (inbox.ended && inbox.bytes === 0) return await this.#receiveEmptyChunk(intent, arrival.beforeCommit);
     }
     this.#checkExtent(intent, header);
@@ -268,7 +268,7 @@ export class ChunkUploads {
       throw error;
     } finally {
       await this.#deps.uploads.leave(upload);
-      this.#deps.settleLater(upload);
+      this.#deps.sealLater(upload);
     }
   }
 
@@ -278,7 +278,7 @@ export class ChunkUploads {
     const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });
     if (!rest) return;
     try {
-      if (!upload.closed && !upload.over) await part.cut(end);
+      if (!upload.closed && !upload.endReason) await part.cut(end);
     } catch {
       // It was an offer; the refusal stands.
     } finally {
@@ -295,13 +295,13 @@ export class ChunkUploads {
   > {
     const { uploads, clock, limits, sealer } = this.#deps;
     for (;;) {
-      const aside = await mayStartAnew(this.#deps, intent, extent);
+      const aside = await mayBeNewVersion(this.#deps, intent, extent);
       const name = aside ? noName() : intent.name;
       const { target, handles } = await uploads.enter(intent.owner, name, intent.overwrite || aside);
       if (!handles || 'sealed' in target) {
         if ('upload' in target) throw new Error('an upload without its files');
         const { sealed } = target;
-        const more = extent !== null && goesOn(sealed, extent, intent.declaredSize);
+        const more = extent !== null && continuesFile(sealed, extent, intent.declaredSize);
         if (more && (await uploads.reopen(sealed))) continue;
         return { upload: null, handles: null, sealed };
       }
@@ -318,7 +318,7 @@ export class ChunkUploads {
         continue;
       }
       const overdue = !more && clock.since(upload.lastCommitAt) >= limits.openEndedMs;
-      const settle = upload.visible && upload.coveredSoFar && upload.senders === 1 && (overdue || intent.overwrite);
+      const settle = upload.visible && upload.isContiguous && upload.senders === 1 && (overdue || intent.overwrite);
       if (!settle && !upload.sealed) return { upload, handles, sealed: null };
       try {
         if (settle) await sealer.seal(upload, true);
@@ -335,7 +335,7 @@ export class ChunkUploads {
    */
   async besideAddress({ owner, name, overwrite }: ChunkIntent): Promise<FileDocument> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
-    if (!sealed || overwrite) throw addressed();
+    if (!sealed || overwrite) throw uploadHasAddress();
     return sealed;
   }
 
@@ -349,29 +349,29 @@ export class ChunkUploads {
     };
     upload.check(declaration);
     if (upload.size !== null && header.end >= upload.size) throw outOfBounds(header.end, upload.size);
-    const reserved = await arrival.hold(upload.reserve(header, inbox.gone));
+    const reserved = await arrival.hold(upload.reserve(header, inbox.failed));
     arrival.watchReserved(reserved);
     let giveBack = (): void => {};
     try {
-      upload.assertGoing();
-      const plan = planPieces(upload.stored, header);
+      upload.assertNotEnded();
+      const plan = planRanges(upload.stored, header);
       giveBack = this.#deps.usage.reserve(upload, plan, intent.declaredSize);
       const write = this.#writeInto(upload, handles.part, header);
       const received = await this.#receiveBytes(arrival, upload.id, write, plan);
       if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
       if (arrival.beforeCommit) await arrival.beforeCommit();
-      assertStands(intent.stands);
+      assertAuthorized(intent.isAuthorized);
       const chunk = receipt(header, received);
       declaration.reprDigest = intent.reprDigest;
       const said = { ...header, crc32: received.crc32 };
-      const held = await this.#heldAlready(upload, intent, declaration, said);
+      const held = await this.#findDuplicate(upload, intent, declaration, said);
       if (held) return { ...held, chunk: { ...chunk, duplicate: true } };
       const changes = !chunk.duplicate || upload.declared(declaration) !== upload.document;
-      if (changes) await this.judge(intent, upload);
+      if (changes) await this.assertPrecondition(intent, upload);
       await this.#deps.committer.commit(upload, handles, received.fresh, declaration);
       giveBack();
       this.#deps.watchers.changed(intent.owner, intent.name);
-      this.#told(upload, received.fresh);
+      this.#emitReceived(upload, received.fresh);
       return await this.#acknowledge(upload, chunk);
     } finally {
       giveBack();
@@ -380,7 +380,7 @@ export class ChunkUploads {
   }
 
   /** The file that has this chunk already, where that could not be seen before it was all there; null when the chunk is news. */
-  async #heldAlready(
+  async #findDuplicate(
     upload: OpenUpload,
     intent: ChunkIntent,
     declaration: Declaration,
@@ -388,7 +388,7 @@ export class ChunkUploads {
   ): Promise<FileStatus | null> {
     if (upload.visible) return null;
     if (upload.document.name !== intent.name) return takeName(this.#deps, upload, intent, chunk);
-    const held = await completedBy(this.#deps, upload, declaration, chunk);
+    const held = await completedByChunk(this.#deps, upload, declaration, chunk);
     return held && sealedStatus(held);
   }
 
@@ -408,7 +408,7 @@ export class ChunkUploads {
   /** The bytes, and every check that the client asked for. */
   async #receiveBytes(arrival: Arrival, id: string, write: Write, plan: SegmentRange[]): Promise<Received> {
     const { intent, inbox, header, headerBytes } = arrival;
-    const receiver = new BodyWriter(inbox, write, this.#deps.segments, header, plan);
+    const receiver = new BodyWriter(inbox, write, this.#deps.buffers, header, plan);
     arrival.watchReceiver(receiver);
     const received = await receiver.receive();
     if (received.sum !== header.checksum) {
@@ -422,8 +422,8 @@ export class ChunkUploads {
       throw checksumMismatch('The CRC-32 is not what X-Chunk-CRC32 says.', hex32(intent.crc32), hex32(received.crc32));
     }
     // The digest is read back from what is stored, which in a conflict is not what was sent.
-    intent.reprDigest = intent.behind?.reprDigest?.() ?? intent.reprDigest;
-    const contentDigest = intent.behind?.contentDigest?.() ?? intent.contentDigest;
+    intent.reprDigest = intent.trailingDigests?.reprDigest?.() ?? intent.reprDigest;
+    const contentDigest = intent.trailingDigests?.contentDigest?.() ?? intent.contentDigest;
     if (contentDigest && !received.conflict) {
       await arrival.hold(this.#checkContentDigest(id, contentDigest, header, headerBytes));
     }
@@ -443,14 +443,14 @@ export class ChunkUploads {
     }
   }
 
-  #told({ document: file, stored, size: total }: OpenUpload, extents: readonly Extent[]): void {
+  #emitReceived({ document: file, stored, size: total }: OpenUpload, extents: readonly Extent[]): void {
     const fresh = extents.reduce((sum, extent) => sum + lengthOf(extent), 0);
-    if (fresh > 0) this.#deps.happened({ type: 'chunk.received', file, fresh, received: stored.bytes, total });
+    if (fresh > 0) this.#deps.emit({ type: 'chunk.received', file, fresh, received: stored.bytes, total });
   }
 
   /** Seals if that was the last gap, and says how the file stands now. */
   async #acknowledge(upload: OpenUpload, chunk: FileStatus['chunk']): Promise<FileStatus> {
-    if (upload.covered && !upload.sealed) await this.#deps.sealer.seal(upload);
+    if (upload.isComplete && !upload.sealed) await this.#deps.sealer.seal(upload);
     const status = uploadStatus(upload, this.#deps.limits, REPLY_GAPS);
     return chunk ? { ...status, chunk } : status;
   }
@@ -463,14 +463,14 @@ export class ChunkUploads {
     checkSealedDigest(sealed, intent.reprDigest);
     // What was put together from pieces never came in chunks, so nobody repeats one.
     if (header.end >= size || sealed.pieces) throw await this.#refusalOf(intent, size);
-    await this.#deps.damage.assertWhole(sealed);
+    await this.#deps.damage.assertUndamaged(sealed);
     const part = await this.#deps.blobs.openPart(sealed.id);
     try {
       const plan: SegmentRange[] = [{ extent: { start: header.start, end: header.end }, action: 'compare' }];
       const received = await this.#receiveBytes(arrival, sealed.id, (job) => part.write(job), plan);
       if (received.conflict) throw await this.#refusalOf(intent, size);
       if (arrival.beforeCommit) await arrival.beforeCommit();
-      assertStands(arrival.intent.stands);
+      assertAuthorized(arrival.intent.isAuthorized);
       return { ...sealedStatus(sealed), chunk: receipt(header, received) };
     } finally {
       part.release();
@@ -479,7 +479,7 @@ export class ChunkUploads {
 
   /** Other bytes than those of the complete file: the precondition is what says so, if there is one that does not hold. */
   async #refusalOf(intent: ChunkIntent, size: number): Promise<LadingError> {
-    await this.judge(intent);
+    await this.assertPrecondition(intent);
     return fileComplete(size);
   }
 
@@ -488,7 +488,7 @@ export class ChunkUploads {
     const { owner, name } = intent;
     const { catalog, uploads } = this.#deps;
     const isEmpty = !uploads.find(owner, name) && (await catalog.find(owner, name)).sealed?.size === 0;
-    const anew = !isEmpty && (await mayStartAnew(this.#deps, intent, { start: 0, end: 0 }));
+    const anew = !isEmpty && (await mayBeNewVersion(this.#deps, intent, { start: 0, end: 0 }));
     const overwrite = intent.overwrite || anew;
     return this.#receiveEmpty({ ...intent, declaredSize: 0, overwrite }, beforeCommit);
   }
@@ -514,15 +514,15 @@ export class ChunkUploads {
     // Nothing else may begin in an upload that has just been made.
     const held = upload.visible ? null : upload.tryReserve(ALL);
     try {
-      if (upload.single) throw underWay();
+      if (upload.isFileUpload) throw uploadInProgress();
       const { reprDigest, contentType } = intent;
       const declaration: Declaration = { size: 0, reprDigest, contentType, byName: true };
       upload.check(declaration);
       if (intent.contentDigest)
         await this.#checkContentDigest(upload.id, intent.contentDigest, { start: 0, end: -1 }, new Uint8Array());
       if (beforeCommit) await beforeCommit();
-      assertStands(intent.stands);
-      await this.judge(intent, upload);
+      assertAuthorized(intent.isAuthorized);
+      await this.assertPrecondition(intent, upload);
       await this.#deps.committer.commit(upload, handles, [], declaration);
       return await this.#acknowledge(upload, undefined);
     } finally {
@@ -533,7 +533,7 @@ export class ChunkUploads {
 }
 
 /** New bytes are written, stored ones are compared: bytes that were committed are never written again. */
-export function planPieces(stored: ExtentSet, extent: Extent): SegmentRange[] {
+export function planRanges(stored: ExtentSet, extent: Extent): SegmentRange[] {
   return stored
     .split({ start: extent.start, end: extent.end })
     .map((slice) => ({ extent: slice.extent, action: slice.stored ? 'compare' : 'write' }));

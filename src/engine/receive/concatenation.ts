@@ -13,11 +13,17 @@ import { crc32Combine } from '../../protocol/crc32.ts';
 import { MIB } from '../../protocol/sizes.ts';
 import type { FileDocument } from '../../records/file.ts';
 import type { FreshExtent } from '../uploads/commit.ts';
-import type { OpenUpload } from '../uploads/upload.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { Declaration, OpenUpload } from '../uploads/upload.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 import { type Append, crcBytes } from './append.ts';
 import type { ReceiveDeps } from './chunk-upload.ts';
-import { ActiveRequest, type Join, type Proof, type ResourceAddress, type ResourceState } from './upload-resource.ts';
+import {
+  ActiveRequest,
+  type Concatenated,
+  type Proof,
+  type ResourceAddress,
+  type ResourceState,
+} from './upload-resource.ts';
 
 /** Bytes read of a part in one go. */
 const READ_BYTES = MIB / 2;
@@ -27,8 +33,8 @@ const PATIENCE_MS = 10_000;
 
 export class Concatenation {
   readonly #deps: ReceiveDeps;
-  readonly #appendRun: Append;
-  readonly #running: Map<string, ActiveRequest>;
+  readonly #append: Append;
+  readonly #activeRequests: Map<string, ActiveRequest>;
   readonly #track: (work: () => Promise<void>) => Promise<void>;
 
   /**
@@ -42,14 +48,14 @@ export class Concatenation {
     track: (work: () => Promise<void>) => Promise<void>,
   ) {
     this.#deps = deps;
-    this.#appendRun = appendRun;
-    this.#running = running;
+    this.#append = appendRun;
+    this.#activeRequests = running;
     this.#track = track;
   }
 
   /** After a start: joins that wait for parts, or that a stop interrupted, go on. */
   resume(): void {
-    for (const upload of this.#deps.uploads.all()) this.#joinSoon(upload);
+    for (const upload of this.#deps.uploads.all()) this.#tryLater(upload);
   }
 
   /**
@@ -59,7 +65,7 @@ export class Concatenation {
    */
   async partsOf(
     owner: string,
-    { parts }: Join,
+    { parts }: Concatenated,
     find: (address: ResourceAddress) => Promise<ResourceState>,
   ): Promise<FileDocument[]> {
     if (parts.length === 0 || parts.length > MAX_PARTS)
@@ -85,58 +91,58 @@ export class Concatenation {
   }
 
   /** A part is whole: joins that wait for it are looked at again. */
-  partDone(partId: string): void {
+  partCompleted(partId: string): void {
     for (const upload of this.#deps.uploads.all()) {
-      if (upload.document.resource?.final?.parts.includes(partId)) this.#joinSoon(upload);
+      if (upload.document.resource?.final?.parts.includes(partId)) this.#tryLater(upload);
     }
   }
 
-  #joinSoon(upload: OpenUpload): void {
-    if (!upload.document.resource?.final || upload.sealed || this.#running.has(upload.id)) return;
-    this.#joined(upload).catch((error: unknown) => this.#notJoined(upload, error));
+  #tryLater(upload: OpenUpload): void {
+    if (!upload.document.resource?.final || upload.sealed || this.#activeRequests.has(upload.id)) return;
+    this.#tryTracked(upload).catch((error: unknown) => this.#warnOfFailure(upload, error));
   }
 
-  #notJoined({ id, over }: OpenUpload, error: unknown): void {
+  #warnOfFailure({ id, endReason: over }: OpenUpload, error: unknown): void {
     if (!over) this.#deps.warn('uploads could not be put together; the next start tries again', { id, error });
   }
 
   /** The upload was made: resolves when its parts are put together, cannot be yet, or it takes too long to wait for it. */
-  async begun(upload: OpenUpload): Promise<void> {
-    await within(this.#joined(upload), PATIENCE_MS, (error) => this.#notJoined(upload, error));
+  async start(upload: OpenUpload): Promise<void> {
+    await within(this.#tryTracked(upload), PATIENCE_MS, (error) => this.#warnOfFailure(upload, error));
   }
 
   /** A stop of the server waits for it. */
-  #joined(upload: OpenUpload): Promise<void> {
-    return this.#track(() => this.#join(upload));
+  #tryTracked(upload: OpenUpload): Promise<void> {
+    return this.#track(() => this.#concatenate(upload));
   }
 
   /** Does nothing unless all parts are whole. */
-  async #join(upload: OpenUpload): Promise<void> {
+  async #concatenate(upload: OpenUpload): Promise<void> {
     const ids = upload.document.resource?.final?.parts ?? [];
     const parts: OpenUpload[] = [];
     for (const id of ids) {
       const document = await this.#deps.catalog.get(id);
       const part = document && this.#deps.uploads.of(document);
-      if (!part?.whole) return;
+      if (!part?.hasAllBytes) return;
       parts.push(part);
     }
-    if (this.#running.has(upload.id) || upload.over || upload.sealed) return;
+    if (this.#activeRequests.has(upload.id) || upload.endReason || upload.sealed) return;
     const running = new ActiveRequest();
-    this.#running.set(upload.id, running);
+    this.#activeRequests.set(upload.id, running);
     try {
       if (!(await this.#link(upload, parts))) await this.#copy(upload, parts, running);
-      for (const part of parts) await this.#joinedInto(part);
+      for (const part of parts) await this.#markConcatenated(part);
     } finally {
-      this.#running.delete(upload.id);
+      this.#activeRequests.delete(upload.id);
       running.finish();
     }
   }
 
   /** A part whose bytes a file has goes when it is stale, instead of being parked. */
-  async #joinedInto(part: OpenUpload): Promise<void> {
+  async #markConcatenated(part: OpenUpload): Promise<void> {
     const { committer, uploads } = this.#deps;
-    if (part.over || part.document.resource?.joined) return;
-    const joined = { size: null, reprDigest: null, contentType: null, joined: true };
+    if (part.endReason || part.document.resource?.joined) return;
+    const joined: Declaration = { size: null, reprDigest: null, contentType: null, isConcatenated: true };
     await uploads.using(part, (handles) => committer.commit(part, handles, [], joined));
   }
 
@@ -168,7 +174,7 @@ export class Concatenation {
       await committer.commit(upload, handles, freshOf(filled), { size, reprDigest: null, contentType: null });
     });
     this.#deps.watchers.changed(owner, upload.document.name);
-    if (upload.covered) await sealer.seal(upload);
+    if (upload.isComplete) await sealer.seal(upload);
     return true;
   }
 
@@ -177,7 +183,7 @@ export class Concatenation {
     try {
       const size = sizeOf(parts) ?? 0;
       const proof = (): Proof => ({ algorithm: 'crc32', value: crcOf(parts) });
-      await this.#appendRun.run(source, upload, { offset: 0, size, contentLength: size, proof }, running);
+      await this.#append.run(source, upload, { offset: 0, size, contentLength: size, proof }, running);
     } finally {
       source.destroy();
     }
@@ -206,7 +212,7 @@ function freshOf(parts: readonly OpenUpload[]): FreshExtent[] {
 }
 
 /** The bytes of all parts, each held open while it is read. */
-async function* bytesOf(uploads: Uploads, parts: OpenUpload[]): AsyncGenerator<Uint8Array> {
+async function* bytesOf(uploads: UploadTable, parts: OpenUpload[]): AsyncGenerator<Uint8Array> {
   for (const part of parts) {
     const { part: bytes } = await part.enter(() => uploads.open(part.id));
     try {

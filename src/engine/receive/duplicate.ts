@@ -10,7 +10,7 @@ import type { Extent } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { type Declaration, encodeDigest, type OpenUpload } from '../uploads/upload.ts';
 
-export interface RepeatDeps {
+export interface DuplicateDeps {
   catalog: Catalog;
   manifests: ManifestStore;
   inspector: Inspector;
@@ -21,8 +21,8 @@ export interface RepeatDeps {
  * earlier one may as well be the first of a new replacement with the same beginning.
  * @param upload in which the chunk was just stored, its first
  */
-export async function completedBy(
-  deps: RepeatDeps,
+export async function completedByChunk(
+  deps: DuplicateDeps,
   upload: OpenUpload,
   declaration: Declaration,
   chunk: Extent & { crc32: number },

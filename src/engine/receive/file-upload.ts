@@ -16,11 +16,11 @@ import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { BodyBuffer } from '../body/body-buffer.ts';
 import { BodyWriter, type Received } from '../body/body-writer.ts';
 import type { TrailingDigests } from '../body/trailing-digests.ts';
-import { assertStands, fileTooLarge, revoked, underWay } from '../files/refusals.ts';
+import { assertAuthorized, fileTooLarge, revoked, uploadInProgress } from '../files/refusals.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 import { uploadStatus } from '../uploads/status.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
-import { namesBeside } from './beside.ts';
+import { freeNames } from './beside.ts';
 import type { ReceiveDeps } from './chunk-upload.ts';
 
 /** What is known of a whole file before its bytes. Sizes in bytes. */
@@ -41,11 +41,11 @@ export interface FileIntent {
   /** Of the whole file. */
   reprDigest: Digest | null;
   /** The same, when it comes behind the bytes. */
-  behind?: TrailingDigests | undefined;
+  trailingDigests?: TrailingDigests | undefined;
   /** It has at least so many bytes, as far as one can tell. */
-  leastSize: number;
+  minSize: number;
   /** False once whoever sends may do so no longer: then nothing of it counts, and what is still to come is not waited for. */
-  stands?: () => boolean;
+  isAuthorized?: () => boolean;
   /** Of the file that is to be replaced or made. */
   precondition?: Precondition | undefined;
 }
@@ -71,12 +71,12 @@ export class FileUploads {
   }
 
   /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
-  async admit({ owner, name, overwrite, newest, beside, leastSize, precondition }: FileIntent): Promise<void> {
+  async admit({ owner, name, overwrite, newest, beside, minSize: leastSize, precondition }: FileIntent): Promise<void> {
     const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
     const upload = beside ? undefined : uploads.find(owner, name);
-    const inUse = upload && (!upload.visible || (!upload.coveredSoFar && !isIdle(upload)));
-    if (!newest && (inUse || (upload && !overwrite))) throw underWay();
+    const inUse = upload && (!upload.visible || (!upload.isContiguous && !isIdle(upload)));
+    if (!newest && (inUse || (upload && !overwrite))) throw uploadInProgress();
     await current.assert(precondition, owner, name);
     if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw alreadyThere();
     usage.check(owner, { bytes: leastSize, dayBytes: leastSize, openUploads: 1 });
@@ -84,21 +84,21 @@ export class FileUploads {
 
   /** Reads `source` to its end; resolves when the file is complete and on stable storage. */
   async receive(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
-    const { segments, watchdog } = this.#deps;
+    const { buffers: segments, stallWatch: watchdog } = this.#deps;
     let receiver: BodyWriter | null = null;
     // Until the receiver begins, and after it, this side is what is waited for.
     let reading = false;
-    segments.enter();
+    segments.addReceiver();
     const inbox = new BodyBuffer(
       source,
       () => segments.holdLimit(),
-      (bytes) => watch.seen(bytes),
+      (bytes) => watch.received(bytes),
     );
     const watch = watchdog.watch({
-      held: () => !reading || inbox.paused || (receiver?.waiting ?? false),
-      look: () => {
-        inbox.look();
-        if (intent.stands?.() === false) inbox.fail(revoked());
+      isHeld: () => !reading || inbox.isPaused || (receiver?.isWaiting ?? false),
+      onCheck: () => {
+        inbox.adjust();
+        if (intent.isAuthorized?.() === false) inbox.fail(revoked());
       },
       fail: (error) => inbox.fail(error),
     });
@@ -123,14 +123,14 @@ export class FileUploads {
     } finally {
       watch.stop();
       inbox.detach();
-      segments.leave();
+      segments.removeReceiver();
     }
   }
 
   /** As `enter`, under the first name that nobody has where the intent leaves that open. */
   async #enterNamed(intent: FileIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
     let working = false;
-    for await (const name of intent.beside ? namesBeside(this.#deps, intent, intent.beside) : []) {
+    for await (const name of intent.beside ? freeNames(this.#deps, intent, intent.beside) : []) {
       try {
         return await this.#enter({ ...intent, name }, (upload, handles) => {
           working = true;
@@ -154,20 +154,20 @@ export class FileUploads {
     for (;;) {
       const { upload, handles } = await this.#place(intent);
       try {
-        if (overwrite && upload.visible && upload.coveredSoFar && upload.senders === 1) {
+        if (overwrite && upload.visible && upload.isContiguous && upload.senders === 1) {
           // Nobody said that it is complete: should the new file never come, it still goes on.
           await sealer.seal(upload, true);
           continue;
         }
         const whole = upload.visible ? null : upload.tryReserve(ALL);
-        if (!whole) throw underWay();
-        upload.single = true;
-        upload.newest = newest;
+        if (!whole) throw uploadInProgress();
+        upload.isFileUpload = true;
+        upload.takesNameAlways = newest;
         try {
           return await work(upload, handles);
         } finally {
-          upload.single = false;
-          upload.newest = false;
+          upload.isFileUpload = false;
+          upload.takesNameAlways = false;
           whole.release();
         }
       } finally {
@@ -180,8 +180,8 @@ export class FileUploads {
   async #place({ owner, name, overwrite, newest }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { uploads, isIdle } = this.#deps;
     const there = uploads.find(owner, name);
-    const idle = there ? isIdle(there) && !there.coveredSoFar : uploads.asides(owner, name).length > 0;
-    if (newest || (overwrite && idle)) return await uploads.enterAside(owner, name);
+    const idle = there ? isIdle(there) && !there.isContiguous : uploads.waitingFor(owner, name).length > 0;
+    if (newest || (overwrite && idle)) return await uploads.enterWaiting(owner, name);
     const { target, handles } = await uploads.enter(owner, name, overwrite);
     if ('sealed' in target || !handles) throw alreadyThere();
     return { upload: target.upload, handles };
@@ -215,13 +215,22 @@ export class FileUploads {
     giveBack: () => void,
   ): Promise<FileStatus> {
     const { catalog, committer, current, limits, sealer } = this.#deps;
-    const { owner, name, overwrite, contentType, reprDigest: before, behind, stands, precondition } = intent;
+    const {
+      owner,
+      name,
+      overwrite,
+      contentType,
+      reprDigest: before,
+      trailingDigests: behind,
+      isAuthorized: stands,
+      precondition,
+    } = intent;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
     // One content is the whole file.
     const reprDigest = behind?.reprDigest?.() ?? behind?.contentDigest?.() ?? before;
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
-    upload.assertGoing();
-    assertStands(stands);
+    upload.assertNotEnded();
+    assertAuthorized(stands);
     const judge = async (): Promise<void> => {
       await current.assert(precondition, owner, name);
       // It stepped aside for another one, which may be complete by now.

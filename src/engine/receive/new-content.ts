@@ -17,27 +17,27 @@ import type { CurrentFiles } from '../uploads/preconditions.ts';
 import type { Sealer } from '../uploads/seal.ts';
 import { sealedStatus, uploadStatus } from '../uploads/status.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 import type { ChunkIntent } from './chunk-upload.ts';
 
-export interface AnewDeps {
+export interface NewContentDeps {
   catalog: Catalog;
   inspector: Inspector;
-  uploads: Uploads;
+  uploads: UploadTable;
   current: CurrentFiles;
   sealer: Sealer;
   limits: Lifetime;
 }
 
 /** True when the chunk may be the beginning of a new version of a file that is complete, or reads as complete. */
-export async function mayStartAnew(
-  { uploads, catalog }: AnewDeps,
+export async function mayBeNewVersion(
+  { uploads, catalog }: NewContentDeps,
   { owner, name, overwrite, declaredSize, replaceFromStart }: ChunkIntent,
   extent: Extent | null,
 ): Promise<boolean> {
   if (!replaceFromStart || overwrite || declaredSize !== null || extent?.start !== 0) return false;
   const upload = uploads.find(owner, name);
-  if (upload) return upload.visible && upload.users === 0 && upload.coveredSoFar;
+  if (upload) return upload.visible && upload.users === 0 && upload.isContiguous;
   return (await catalog.find(owner, name)).sealed !== null;
 }
 
@@ -47,7 +47,7 @@ export async function mayStartAnew(
  * @throws LadingError `precondition_failed`, `chunk_conflict` when somebody is sending the file of this name meanwhile
  */
 export async function takeName(
-  deps: AnewDeps,
+  deps: NewContentDeps,
   upload: OpenUpload,
   { owner, name, precondition }: ChunkIntent,
   extent: Extent,
@@ -55,10 +55,10 @@ export async function takeName(
   const { uploads, current, sealer, limits } = deps;
   for (;;) {
     const there = uploads.find(owner, name);
-    if (there && !(there.visible && there.users === 0 && (there.sealed || there.coveredSoFar))) throw chunkConflict();
+    if (there && !(there.visible && there.users === 0 && (there.sealed || there.isContiguous))) throw chunkConflict();
     const document = there?.document ?? (await deps.catalog.find(owner, name)).sealed;
     const size = there?.stored.end ?? document?.size ?? 0;
-    if (document && extent.end < size && (await holds(deps, document, upload, extent)))
+    if (document && extent.end < size && (await hasSameBytes(deps, document, upload, extent)))
       return there ? uploadStatus(there, limits) : sealedStatus(document);
     await current.assert(precondition, owner, name);
     if (there) await sealer.seal(there, true);
@@ -67,8 +67,8 @@ export async function takeName(
 }
 
 /** The file has the very bytes that were just stored in the upload. One that was put together from pieces never came in chunks. */
-async function holds(
-  { inspector }: AnewDeps,
+async function hasSameBytes(
+  { inspector }: NewContentDeps,
   { id, pieces }: FileDocument,
   upload: OpenUpload,
   { start, end }: Extent,

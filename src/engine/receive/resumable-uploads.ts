@@ -12,24 +12,24 @@ import type { Readable } from 'node:stream';
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { fileTooLarge, outOfBounds, underWay } from '../files/refusals.ts';
+import { fileTooLarge, outOfBounds, uploadInProgress } from '../files/refusals.ts';
 import { noName } from '../files/watchers.ts';
 import { expiryOf } from '../uploads/parking.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
 import { Append } from './append.ts';
-import { namesBeside } from './beside.ts';
+import { freeNames } from './beside.ts';
 import type { ReceiveDeps } from './chunk-upload.ts';
 import { Concatenation, sizeOf } from './concatenation.ts';
 import {
   ActiveRequest,
   type AppendIntent,
-  documentOf,
-  gone,
   hashOf,
+  noSuchUpload,
   type ResourceAddress,
   type ResourceIntent,
   type ResourceState,
+  resourceDocument,
   sameHash,
 } from './upload-resource.ts';
 
@@ -40,9 +40,9 @@ const MAX_WAITING = 8;
 export class ResumableUploads {
   readonly #deps: ReceiveDeps;
   readonly #cancel: (upload: OpenUpload) => Promise<unknown>;
-  readonly #running: Map<string, ActiveRequest>;
-  readonly #run: Append;
-  readonly #joins: Concatenation;
+  readonly #activeRequests: Map<string, ActiveRequest>;
+  readonly #append: Append;
+  readonly #concatenation: Concatenation;
 
   /**
    * @param cancel ends an unfinished upload and removes it
@@ -54,10 +54,10 @@ export class ResumableUploads {
     track: (work: () => Promise<void>) => Promise<void>,
   ) {
     this.#deps = deps;
-    this.#running = deps.running;
+    this.#activeRequests = deps.activeRequests;
     this.#cancel = cancel;
-    this.#run = new Append(deps);
-    this.#joins = new Concatenation(deps, this.#run, this.#running, track);
+    this.#append = new Append(deps);
+    this.#concatenation = new Concatenation(deps, this.#append, this.#activeRequests, track);
   }
 
   /**
@@ -67,15 +67,15 @@ export class ResumableUploads {
   async create(intent: ResourceIntent): Promise<ResourceAddress> {
     const { current, usage, limits } = this.#deps;
     const { owner, join } = intent;
-    const parts = join ? await this.#joins.partsOf(owner, join, (address) => this.find(address)) : [];
+    const parts = join ? await this.#concatenation.partsOf(owner, join, (address) => this.find(address)) : [];
     const size = join ? sizeOf(parts) : intent.size;
     if (size !== null && size > limits.maxFileBytes) throw fileTooLarge(size, limits.maxFileBytes);
     usage.check(owner, { bytes: size ?? 0, dayBytes: size ?? 0, openUploads: 1 });
     await current.assert(intent.precondition, owner, intent.name);
-    const { upload, address } = await this.#begin({ ...intent, size }, parts);
+    const { upload, address } = await this.#createUpload({ ...intent, size }, parts);
     try {
-      if (upload.covered) await this.#deps.sealer.seal(upload);
-      else if (join) await this.#joins.begun(upload);
+      if (upload.isComplete) await this.#deps.sealer.seal(upload);
+      else if (join) await this.#concatenation.start(upload);
     } catch (error) {
       // Nobody was told where it is.
       await this.remove(address).catch(() => {});
@@ -85,7 +85,7 @@ export class ResumableUploads {
   }
 
   /** The upload of a name that is free, or made so. */
-  async #begin(
+  async #createUpload(
     intent: ResourceIntent,
     parts: FileDocument[],
   ): Promise<{ upload: OpenUpload; address: ResourceAddress }> {
@@ -101,7 +101,7 @@ export class ResumableUploads {
         if (!held || upload.document.resource) continue;
         const before = upload.document;
         // At once: who else has come for the name is to see that it has an address.
-        upload.document = { ...before, resource: documentOf(intent, secret, parts) };
+        upload.document = { ...before, resource: resourceDocument(intent, secret, parts) };
         try {
           await current.assert(intent.precondition, owner, intent.name);
           const { size, contentType, reprDigest = null } = intent;
@@ -125,7 +125,7 @@ export class ResumableUploads {
     // No file can have this name, so no file stands in the way, and nobody gets at the piece but by its address.
     if (partial) return [noName()];
     if (place !== 'beside') return [name];
-    return namesBeside(this.#deps, { owner, name });
+    return freeNames(this.#deps, { owner, name });
   }
 
   /** Null when the name is taken. What is to replace an unfinished upload that nobody sends to waits beside it until it is complete. */
@@ -137,14 +137,14 @@ export class ResumableUploads {
     const instead = place === 'instead';
     const there = uploads.find(owner, name);
     if (there && !(instead && isIdle(there))) return null;
-    const waiting = instead ? uploads.asides(owner, name) : [];
+    const waiting = instead ? uploads.waitingFor(owner, name) : [];
     if (there || waiting.length > 0) {
       await this.#makeRoom(waiting);
-      const entered = await uploads.enterAside(owner, name);
+      const entered = await uploads.enterWaiting(owner, name);
       // Others may have begun meanwhile.
-      if (uploads.asides(owner, name).indexOf(entered.upload) < MAX_WAITING) return entered;
+      if (uploads.waitingFor(owner, name).indexOf(entered.upload) < MAX_WAITING) return entered;
       await uploads.leave(entered.upload);
-      throw underWay();
+      throw uploadInProgress();
     }
     if (!instead && (await catalog.find(owner, name)).sealed) return null;
     const { target, handles } = await uploads.enter(owner, name, instead);
@@ -158,7 +158,7 @@ export class ResumableUploads {
   async #makeRoom(waiting: OpenUpload[]): Promise<void> {
     if (waiting.length < MAX_WAITING) return;
     const lost = waiting.find((upload) => !upload.acknowledged && this.#deps.isIdle(upload));
-    if (!lost) throw underWay();
+    if (!lost) throw uploadInProgress();
     await this.#cancel(lost);
   }
 
@@ -190,7 +190,7 @@ export class ResumableUploads {
   async find({ id, secret }: ResourceAddress): Promise<ResourceState> {
     const document = await this.#deps.catalog.get(id);
     const resource = document?.resource;
-    if (!document || !resource || !sameHash(resource.keyHash, hashOf(secret))) throw gone();
+    if (!document || !resource || !sameHash(resource.keyHash, hashOf(secret))) throw noSuchUpload();
     const { owner, name } = document;
     const { creator, metadata, partial, final, endsWhenTold = false } = resource;
     const { clock, limits } = this.#deps;
@@ -200,15 +200,15 @@ export class ResumableUploads {
       const size = document.size ?? 0;
       // The address is good as long after the end as it would have been without one.
       if (clock.since(document.completedAt ?? 0) >= limits.staleMs + (limits.removeMs ?? Number.POSITIVE_INFINITY))
-        throw gone();
+        throw noSuchUpload();
       return { ...shared, offset: size, size, complete: true, expiresAt: null };
     }
     const upload = this.#deps.uploads.of(document);
-    if (!upload) throw gone();
+    if (!upload) throw noSuchUpload();
     const expiresAt = expiryOf(upload, limits);
     const offset = upload.stored.firstGap();
-    const complete = upload.sealed || (kind === 'partial' && upload.whole);
-    const size = final && upload.size === null ? await this.#joins.sizeOf(final.parts) : upload.size;
+    const complete = upload.sealed || (kind === 'partial' && upload.hasAllBytes);
+    const size = final && upload.size === null ? await this.#concatenation.sizeOf(final.parts) : upload.size;
     return { ...shared, offset, size, complete, expiresAt };
   }
 
@@ -231,14 +231,14 @@ export class ResumableUploads {
       if (!complete) {
         const document = await this.#deps.catalog.get(address.id);
         const upload = document && this.#deps.uploads.of(document);
-        if (!upload) throw gone();
+        if (!upload) throw noSuchUpload();
         if (kind === 'partial') part = upload;
-        await this.#run.run(source, upload, intent, running);
+        await this.#append.run(source, upload, intent, running);
       }
     } finally {
-      this.#running.delete(address.id);
+      this.#activeRequests.delete(address.id);
       running.finish();
-      if (part?.whole) this.#joins.partDone(part.id);
+      if (part?.hasAllBytes) this.#concatenation.partCompleted(part.id);
     }
     await this.#acknowledge(address.id);
     return await this.find(address);
@@ -250,7 +250,7 @@ export class ResumableUploads {
     await this.#deps.current.assert(precondition, owner, name);
     await this.#takeOver(address.id);
     const document = await this.#deps.catalog.get(address.id);
-    if (!document) throw gone();
+    if (!document) throw noSuchUpload();
     const upload = this.#deps.uploads.of(document);
     if (upload && !upload.sealed) await this.#cancel(upload);
     // Another file may take its place meanwhile.
@@ -259,23 +259,23 @@ export class ResumableUploads {
 
   /** After a start: joins that wait for parts, or that a stop interrupted, go on. */
   resume(): void {
-    this.#joins.resume();
+    this.#concatenation.resume();
   }
 
   /** From here on this request alone receives into the upload, until another one takes over. */
   async #claim(id: string): Promise<ActiveRequest> {
     await this.#takeOver(id);
     // Others may have waited for the same end.
-    while (this.#running.has(id)) await this.#takeOver(id);
+    while (this.#activeRequests.has(id)) await this.#takeOver(id);
     const running = new ActiveRequest();
-    this.#running.set(id, running);
+    this.#activeRequests.set(id, running);
     return running;
   }
 
   async #takeOver(id: string): Promise<void> {
-    for (let running = this.#running.get(id); running; running = this.#running.get(id)) {
+    for (let running = this.#activeRequests.get(id); running; running = this.#activeRequests.get(id)) {
       running.end(new LadingError('superseded', 'A newer request for this upload took over.'));
-      await running.over;
+      await running.finished;
     }
   }
 

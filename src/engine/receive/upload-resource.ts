@@ -38,12 +38,12 @@ export interface ResourceIntent {
   /** A piece of files to come. */
   partial?: boolean;
   /** Made of these partial uploads. `size` is null then. */
-  join?: Join;
+  join?: Concatenated;
   /** Of the file that has the name when the upload begins. */
   precondition?: Precondition | undefined;
 }
 
-export interface Join {
+export interface Concatenated {
   /** In the order of their bytes. */
   parts: ResourceAddress[];
   /** How the client named them. */
@@ -65,7 +65,7 @@ export interface AppendIntent {
   /** Bytes of this request, when it says so beforehand. */
   contentLength: number | null;
   /** False once whoever sends may do so no longer: then what is still to come is not waited for, nor does what came since count. */
-  stands?: () => boolean;
+  isAuthorized?: () => boolean;
   /**
    * What the bytes of this request must hash to, or none of them counts, nor do those of a body that breaks. Asked at its end, for it may
    * come after the bytes; what it throws refuses them.
@@ -104,25 +104,25 @@ export interface ResourceState {
 
 /** A request that receives. */
 export class ActiveRequest {
-  readonly over: Promise<void>;
+  readonly finished: Promise<void>;
   #ended: LadingError | null = null;
   #inbox: BodyBuffer | null = null;
   #finish = (): void => {};
 
   constructor() {
-    this.over = new Promise((resolve) => {
+    this.finished = new Promise((resolve) => {
       this.#finish = resolve;
     });
   }
 
-  receives(inbox: BodyBuffer): void {
+  attach(inbox: BodyBuffer): void {
     this.#inbox = inbox;
-    if (this.#ended) inbox.endSoon(this.#ended, LAST_READ_MS);
+    if (this.#ended) inbox.truncateWhenIdle(this.#ended, LAST_READ_MS);
   }
 
   end(why: LadingError): void {
     this.#ended ??= why;
-    this.#inbox?.endSoon(why, LAST_READ_MS);
+    this.#inbox?.truncateWhenIdle(why, LAST_READ_MS);
   }
 
   finish(): void {
@@ -138,12 +138,12 @@ export function sameHash(a: string, b: string): boolean {
   return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 }
 
-export function gone(): LadingError {
+export function noSuchUpload(): LadingError {
   return new LadingError('not_found', 'There is no such upload, or it has ended.');
 }
 
 /** What the document of an upload says of its address. */
-export function documentOf(intent: ResourceIntent, secret: string, parts: FileDocument[]): ResourceDocument {
+export function resourceDocument(intent: ResourceIntent, secret: string, parts: FileDocument[]): ResourceDocument {
   const { creator, metadata, endsWhenTold, partial, join } = intent;
   return {
     keyHash: hashOf(secret),

@@ -14,15 +14,15 @@ const AT_ONCE = 4;
 
 type Sized = Pick<FileDocument, 'id' | 'size' | 'pieces'>;
 
-export interface DamageDoors {
+export interface DamagedFilesDeps {
   blobs: BlobStore;
   catalog: Catalog;
   /** The log. */
   warn(message: string, details: object): void;
 }
 
-export class Damage {
-  readonly #doors: DamageDoors;
+export class DamagedFiles {
+  readonly #doors: DamagedFilesDeps;
   /** By id: bytes from the beginning on that are there. */
   readonly #damaged = new Map<string, number>();
   /** Those that the last run left; null once they are being looked at. */
@@ -30,7 +30,7 @@ export class Damage {
   #stopped = false;
   #looking: Promise<void> = Promise.resolve();
 
-  constructor(doors: DamageDoors) {
+  constructor(doors: DamagedFilesDeps) {
     this.#doors = doors;
     doors.catalog.follow((document, there) => {
       if (there) this.#found?.push(document);
@@ -79,7 +79,7 @@ export class Damage {
   }
 
   /** @throws LadingError `file_damaged` */
-  async assertWhole(document: FileDocument): Promise<void> {
+  async assertUndamaged(document: FileDocument): Promise<void> {
     const there = await this.look(document);
     if (there !== null) throw damaged(there, document.size ?? 0);
   }

@@ -8,7 +8,7 @@ import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 import type { Usage } from '../uploads/usage.ts';
 
 /** Uploads replayed at one time: enough to keep the disk busy, few enough to stay within memory and open files. */
@@ -19,7 +19,7 @@ export interface RecoverDeps {
   manifests: ManifestStore;
   catalog: Catalog;
   inspector: Inspector;
-  uploads: Uploads;
+  uploads: UploadTable;
   usage: Usage;
   /** False after a crash or a power loss: then what no sync vouches for is compared with the disk. */
   wasClean: boolean;

@@ -8,25 +8,25 @@ import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import type { Removed } from '../../protocol/schemas/files.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { type Announce, announced } from '../files/announce.ts';
+import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import type { Watchers } from '../files/watchers.ts';
 import type { Committer } from '../uploads/commit.ts';
-import { keptOf } from '../uploads/continuation.ts';
-import type { Modified } from '../uploads/last-modified.ts';
+import { completeBefore } from '../uploads/continuation.ts';
+import type { LastModified } from '../uploads/last-modified.ts';
 import type { CurrentFiles, Precondition } from '../uploads/preconditions.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 
 export interface RemovalDeps {
   blobs: BlobStore;
   catalog: Catalog;
-  uploads: Uploads;
+  uploads: UploadTable;
   committer: Committer;
   current: CurrentFiles;
-  modified: Modified;
+  modified: LastModified;
   watchers: Watchers;
-  happened(happening: FileEvent): void;
+  emit(happening: FileEvent): void;
   announce: Announce;
 }
 
@@ -68,20 +68,20 @@ export class Removal {
     removed: Set<Removed>,
     precondition: Precondition | undefined,
   ): Promise<boolean> {
-    const { uploads, catalog, current, happened } = this.#deps;
+    const { uploads, catalog, current, emit: happened } = this.#deps;
     const upload = uploads.findVisible(owner, name);
     // Before one of them gets the name of what is removed first.
-    const asides = uploads.asides(owner, name);
+    const asides = uploads.waitingFor(owner, name);
     const there = upload ?? asides[0];
     if (there || (await catalog.find(owner, name)).sealed) await current.assert(precondition, owner, name);
     // An upload of undeclared size reads as the complete file of its name until more comes.
-    const read = upload?.coveredSoFar === true;
+    const read = upload?.isContiguous === true;
     if (upload) {
       const about = { file: upload.document, received: upload.stored.bytes };
-      await announced(this.#deps.announce, endOf(about, read, keptOf(upload) !== null), async () => {
+      await withAnnouncement(this.#deps.announce, endOf(about, read, completeBefore(upload) !== null), async () => {
         if (!(await this.#end(upload, true))) return;
         removed.add(read ? 'file' : 'upload');
-        if (keptOf(upload)) removed.add('file');
+        if (completeBefore(upload)) removed.add('file');
         const { document: file, stored } = upload;
         for (const happening of endOf({ file, received: stored.bytes }, read, removed.has('file'))) happened(happening);
       });
@@ -110,12 +110,12 @@ export class Removal {
   }
 
   async #removeFile(sealed: FileDocument): Promise<boolean> {
-    const { announce, uploads, catalog, blobs, modified, happened } = this.#deps;
+    const { announce, uploads, catalog, blobs, modified, emit: happened } = this.#deps;
     const deleted = { type: 'file.deleted' as const, file: sealed };
     // A chunk that goes on at its end would bring back the document while the bytes are removed.
     const removed = await uploads.holdName(sealed.owner, sealed.name, async () => {
       if ((await catalog.get(sealed.id))?.state !== 'sealed') return false;
-      await announced(announce, [deleted], async () => {
+      await withAnnouncement(announce, [deleted], async () => {
         await catalog.remove(sealed.id);
         modified.deleted(sealed);
         happened(deleted);
@@ -124,7 +124,7 @@ export class Removal {
     });
     if (!removed) return false;
     // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
-    const replacement = await uploads.findMade(sealed.owner, sealed.name);
+    const replacement = await uploads.findOnceMade(sealed.owner, sealed.name);
     if (replacement?.document.replaces === sealed.id)
       await (replacement.visible ? this.cancelUpload(replacement) : this.#end(replacement));
     await removeBytes(blobs, sealed);
@@ -139,9 +139,9 @@ export class Removal {
    */
   async cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
     const { uploads, current } = this.#deps;
-    const made = await uploads.findMade(owner, name);
-    const there = made && !made.coveredSoFar ? [made] : [];
-    const all = [...there, ...uploads.asides(owner, name)];
+    const made = await uploads.findOnceMade(owner, name);
+    const there = made && !made.isContiguous ? [made] : [];
+    const all = [...there, ...uploads.waitingFor(owner, name)];
     const unfinished = id === undefined ? all : all.filter((upload) => upload.id === id);
     if (unfinished.length > 0) await current.assert(precondition, owner, name);
     let cancelled = false;
@@ -158,9 +158,9 @@ export class Removal {
   async cancelUpload(upload: OpenUpload): Promise<boolean> {
     const cancelled = () =>
       ({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes }) as const;
-    return await announced(this.#deps.announce, upload.visible ? [cancelled()] : [], async () => {
+    return await withAnnouncement(this.#deps.announce, upload.visible ? [cancelled()] : [], async () => {
       if (!(await this.#end(upload))) return false;
-      if (upload.visible) this.#deps.happened(cancelled());
+      if (upload.visible) this.#deps.emit(cancelled());
       this.#deps.watchers.changed(upload.document.owner, upload.document.name);
       return true;
     });
@@ -168,8 +168,8 @@ export class Removal {
 
   async #end(upload: OpenUpload, forGood = false): Promise<boolean> {
     // A seal that has begun is let finish, and so is a file that takes its name, and whoever else ends it.
-    await upload.settled();
-    if (upload.sealed || upload.over) return false;
+    await upload.undecided();
+    if (upload.sealed || upload.endReason) return false;
     const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
     await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);
     if (forGood || !upload.document.continues) this.#deps.modified.ended(upload);

@@ -5,22 +5,22 @@
 import type { Clock } from '../../contracts/clock.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
-import { type Announce, announced, type Foretold } from '../files/announce.ts';
+import { type Announce, type AnnouncedEvent, withAnnouncement } from '../files/announce.ts';
 import type { Watchers } from '../files/watchers.ts';
 import type { Committer } from '../uploads/commit.ts';
 import { expiryOf, type Lifetime } from '../uploads/parking.ts';
 import type { Sealer } from '../uploads/seal.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
-import type { Uploads } from '../uploads/upload-table.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 
 export interface SweepDeps extends Lifetime {
   clock: Clock;
-  uploads: Uploads;
+  uploads: UploadTable;
   committer: Committer;
   sealer: Sealer;
   watchers: Watchers;
   openEndedMs: number;
-  happened(happening: FileEvent): void;
+  emit(happening: FileEvent): void;
   announce: Announce;
   warn(message: string, details: object): void;
 }
@@ -43,7 +43,7 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
     const due = dueOf(upload, deps);
     if (due === null) continue;
     try {
-      if (due === 'seal') await deps.sealer.seal(upload, !upload.covered);
+      if (due === 'seal') await deps.sealer.seal(upload, !upload.isComplete);
       else if (!(await (due === 'park' ? park : removeStale)(upload, deps))) continue;
       swept[DONE[due]] = (swept[DONE[due]] ?? 0) + 1;
     } catch (error) {
@@ -55,10 +55,10 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
 
 /** A chunk on its way counts as something that came. */
 function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: SweepDeps): Due | null {
-  if (!upload.visible || upload.users > 0 || upload.over || upload.closed) return null;
+  if (!upload.visible || upload.users > 0 || upload.endReason || upload.closed) return null;
   const quiet = clock.since(upload.lastCommitAt);
-  if (upload.covered) return 'seal';
-  if (settles(upload)) return quiet >= openEndedMs ? 'seal' : null;
+  if (upload.isComplete) return 'seal';
+  if (isSealedBySilence(upload)) return quiet >= openEndedMs ? 'seal' : null;
   const { staleAt, resource } = upload.document;
   // A file has its bytes, so nobody goes on with it.
   if (resource?.joined) return quiet >= staleMs ? 'remove' : null;
@@ -67,9 +67,11 @@ function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: Sw
 }
 
 /** Undeclared size without a gap, its digest to be checked or not: sealed when nothing more comes. */
-export function settles(upload: OpenUpload): boolean {
+export function isSealedBySilence(upload: OpenUpload): boolean {
   const { bytes, end } = upload.stored;
-  return upload.size === null && !upload.document.resource && bytes > 0 && bytes === end && upload.notWhole !== end;
+  return (
+    upload.size === null && !upload.document.resource && bytes > 0 && bytes === end && upload.digestMismatchAt !== end
+  );
 }
 
 /**
@@ -77,16 +79,16 @@ export function settles(upload: OpenUpload): boolean {
  * any more.
  */
 async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
-  const { clock, uploads, committer, watchers, happened } = deps;
+  const { clock, uploads, committer, watchers, emit: happened } = deps;
   const parking = { size: null, reprDigest: null, contentType: null, staleAt: clock.now() };
   const expiresAt = deps.removeMs === null ? null : parking.staleAt + deps.removeMs;
-  const stale = (): Foretold => ({
+  const stale = (): AnnouncedEvent => ({
     type: 'upload.stale',
     file: upload.document,
     received: upload.stored.bytes,
     expiresAt: upload.parked ? expiryOf(upload, deps) : expiresAt,
   });
-  return await announced(deps.announce, [stale()], async () => {
+  return await withAnnouncement(deps.announce, [stale()], async () => {
     if (dueOf(upload, deps) !== 'park') return false;
     await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
     if (!upload.parked) return false;
@@ -98,14 +100,14 @@ async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
 
 /** False when it was not to be removed any more. */
 async function removeStale(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
-  const { uploads, committer, watchers, happened } = deps;
+  const { uploads, committer, watchers, emit: happened } = deps;
   const { document: file, stored } = upload;
   const reason = new LadingError(
     'not_found',
     'Nothing came for this upload for too long, so it was removed. Start it again.',
   );
   const expired = { type: 'upload.expired' as const, file, received: stored.bytes };
-  return await announced(deps.announce, [expired], async () => {
+  return await withAnnouncement(deps.announce, [expired], async () => {
     // Its client may have come back while that was written down, or somebody else has ended it.
     if (dueOf(upload, deps) !== 'remove') return false;
     await uploads.discard(upload, reason, () => committer.idle(upload));

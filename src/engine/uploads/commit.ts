@@ -11,7 +11,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
 import type { ManifestRecord } from '../../contracts/manifests.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { type Announce, announced } from '../files/announce.ts';
+import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { outOfBounds } from '../files/refusals.ts';
 import type { Declaration, Handles, OpenUpload } from './upload.ts';
 import type { Usage } from './usage.ts';
@@ -38,7 +38,7 @@ export interface CommitterDeps {
   clock: Clock;
   usage: Usage;
   durability: Durability;
-  happened(happening: FileEvent): void;
+  emit(happening: FileEvent): void;
   announce: Announce;
 }
 
@@ -93,17 +93,17 @@ export class Committer {
     if (!first) return;
     const fresh = accepted.flatMap((pending) => pending.fresh);
     // Only this side says that it is parked, or has its name now; its client is not back for that.
-    const goesOn = accepted.some(({ declaration }) => !declaration.place && declaration.staleAt === undefined);
+    const goesOn = accepted.some(({ declaration }) => !declaration.takesName && declaration.staleAt === undefined);
     const document = goesOn ? withoutStaleness(declared) : declared;
     // What reads as complete is promised to be durable (PROTOCOL §3), whatever the durability.
-    const durable = this.#deps.durability === 'chunk' || upload.completeWith(fresh, document);
+    const durable = this.#deps.durability === 'chunk' || upload.isContiguousWith(fresh, document);
     const time = this.#deps.clock.now();
     const records: ManifestRecord[] = fresh.map((extent) => ({ ...extent, synced: durable, time }));
     // A repeat is a promise too, whoever stored the bytes.
-    if (durable && (records.length > 0 || upload.unsynced)) await first.handles.part.sync();
-    if (durable && upload.unsynced) {
+    if (durable && (records.length > 0 || upload.hasUnsynced)) await first.handles.part.sync();
+    if (durable && upload.hasUnsynced) {
       await first.handles.manifest.sync();
-      upload.unsynced = false;
+      upload.hasUnsynced = false;
     }
     if (records.length > 0) {
       await first.handles.manifest.append(records, durable);
@@ -126,7 +126,7 @@ export class Committer {
     let end = upload.stored.end;
     const accepted = batch.filter((pending) => {
       try {
-        upload.assertGoing();
+        upload.assertNotEnded();
         if (upload.closed && pending.fresh.length > 0) throw upload.closedError();
         upload.check(pending.declaration, end);
         const document = upload.declared(pending.declaration);
@@ -151,17 +151,17 @@ export class Committer {
     const created = { type: 'file.created' as const, file: document };
     const put = (): Promise<void> => this.#putDocument(upload, document, time);
     if (upload.visible) await put();
-    else await announced(this.#deps.announce, [created], put);
+    else await withAnnouncement(this.#deps.announce, [created], put);
   }
 
   async #putDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
     // An upload that was deleted during this round must not come back by its document.
-    upload.assertGoing();
+    upload.assertNotEnded();
     const before = upload.document;
     const written = time === null ? document : { ...document, updatedAt: time };
     await this.#deps.catalog.put(written);
     upload.document = written;
-    if (!upload.visible) this.#deps.happened({ type: 'file.created', file: written });
+    if (!upload.visible) this.#deps.emit({ type: 'file.created', file: written });
     upload.visible = true;
     if (before.staleAt === undefined || written.staleAt !== undefined || time === null) return;
     this.#deps.usage.resumed(upload);

@@ -13,7 +13,7 @@ import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from './upload.ts';
 
 /** True when a chunk goes past the end of a sealed file whose size nobody ever said. */
-export function goesOn(sealed: FileDocument, { end }: Extent, declaredSize: number | null): boolean {
+export function continuesFile(sealed: FileDocument, { end }: Extent, declaredSize: number | null): boolean {
   if (sealed.undeclared !== true || sealed.pieces !== undefined) return false;
   return end >= (sealed.size ?? 0) && (declaredSize === null || declaredSize > end);
 }
@@ -43,7 +43,7 @@ export function reopened({ undeclared: _, ...sealed }: FileDocument, now: number
 }
 
 /** What was complete before, while a continuation has a gap: readers get it. Null when there is nothing of the kind. */
-export function keptOf({ document, stored }: OpenUpload): NonNullable<FileDocument['continues']> | null {
+export function completeBefore({ document, stored }: OpenUpload): NonNullable<FileDocument['continues']> | null {
   const { continues } = document;
   return continues && stored.runEnd(0) >= continues.size ? continues : null;
 }

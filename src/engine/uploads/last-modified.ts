@@ -19,7 +19,7 @@ export function lastModifiedOf({ modifiedAt, completedAt }: FileDocument): numbe
   return modifiedAt ?? completedAt;
 }
 
-export class Modified {
+export class LastModified {
   readonly #clock: Clock;
   /** Names of files that were deleted a moment ago → Last-Modified of the file, the oldest deletion first. */
   readonly #deleted = new Map<string, number>();
@@ -29,7 +29,7 @@ export class Modified {
   }
 
   /** An upload was ended with what could be read of it. */
-  ended({ document, lastCommitAt, coveredSoFar }: OpenUpload): void {
+  ended({ document, lastCommitAt, isContiguous: coveredSoFar }: OpenUpload): void {
     this.deleted({ ...document, ...(coveredSoFar ? { modifiedAt: this.at(lastCommitAt) } : document.continues) });
   }
 

@@ -6,11 +6,11 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { Validators } from '../../protocol/http/conditionals.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { keptOf } from './continuation.ts';
-import { lastModifiedOf, type Modified } from './last-modified.ts';
+import { completeBefore } from './continuation.ts';
+import { type LastModified, lastModifiedOf } from './last-modified.ts';
 import { entityTag } from './status.ts';
 import type { OpenUpload } from './upload.ts';
-import type { Uploads } from './upload-table.ts';
+import type { UploadTable } from './upload-table.ts';
 
 /** True when the request may change the file that has these validators now. */
 export type Precondition = (current: Validators) => boolean;
@@ -19,8 +19,8 @@ const NOTHING: Validators = { etag: null, lastModified: null, exists: false };
 
 export interface CurrentFilesDeps {
   catalog: Catalog;
-  uploads: Uploads;
-  modified: Modified;
+  uploads: UploadTable;
+  modified: LastModified;
 }
 
 export class CurrentFiles {
@@ -33,7 +33,7 @@ export class CurrentFiles {
   /** The validators of what a whole download of this name gives now; an unfinished upload is no file yet. */
   async validators(owner: string, name: string): Promise<Validators> {
     const upload = this.#deps.uploads.findVisible(owner, name);
-    if (upload?.current) return ofUpload(upload, this.#deps.modified);
+    if (upload?.isReadable) return ofUpload(upload, this.#deps.modified);
     const { sealed } = await this.#deps.catalog.find(owner, name);
     return sealed ? ofSealed(sealed) : NOTHING;
   }
@@ -57,11 +57,11 @@ function ofSealed(document: FileDocument): Validators {
   return { etag: entityTag(id, size ?? 0, crc32 ?? 0), lastModified: lastModifiedOf(document), exists: true };
 }
 
-function ofUpload(upload: OpenUpload, modified: Modified): Validators {
+function ofUpload(upload: OpenUpload, modified: LastModified): Validators {
   if (upload.sealed) return ofSealed(upload.document);
-  const kept = keptOf(upload);
-  if (!upload.coveredSoFar && kept) return ofSealed({ ...upload.document, ...kept });
-  if (!upload.coveredSoFar) return NOTHING;
+  const kept = completeBefore(upload);
+  if (!upload.isContiguous && kept) return ofSealed({ ...upload.document, ...kept });
+  if (!upload.isContiguous) return NOTHING;
   const { end } = upload.stored;
   const etag = entityTag(upload.id, end, upload.stored.whole(end) ?? 0);
   return { etag, lastModified: modified.at(upload.lastCommitAt), exists: true };

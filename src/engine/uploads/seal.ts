@@ -13,14 +13,14 @@ import type { FileEvent } from '../../contracts/file-events.ts';
 import type { ManifestStore } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { type Announce, announced } from '../files/announce.ts';
+import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import type { Watchers } from '../files/watchers.ts';
 import type { Committer } from './commit.ts';
-import type { Modified } from './last-modified.ts';
+import type { LastModified } from './last-modified.ts';
 import type { Succession } from './succession.ts';
 import type { OpenUpload } from './upload.ts';
-import type { Uploads } from './upload-table.ts';
+import type { UploadTable } from './upload-table.ts';
 
 /** By so much at most a replacement is complete later than it is. */
 const MAX_SHIFT_MS = 60_000;
@@ -33,12 +33,12 @@ export interface SealerDeps {
   catalog: Catalog;
   inspector: Inspector;
   clock: Clock;
-  uploads: Uploads;
-  modified: Modified;
+  uploads: UploadTable;
+  modified: LastModified;
   committer: Committer;
   watchers: Watchers;
   succession: Succession;
-  happened(happening: FileEvent): void;
+  emit(happening: FileEvent): void;
   announce: Announce;
   /** Told of what goes wrong after the seal, when it can no longer fail the request. */
   warn(message: string, error: unknown): void;
@@ -72,8 +72,8 @@ export class Sealer {
     try {
       await this.#deps.committer.idle(upload);
       // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
-      await upload.quiet();
-      upload.assertGoing();
+      await upload.writesDone();
+      upload.assertNotEnded();
       await this.#checkDigest(upload, silent);
       if (silent && isAsBefore(upload)) return await this.#asBefore(upload);
       const { owner, name, aside } = upload.document;
@@ -98,11 +98,11 @@ export class Sealer {
   async #takeName(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
     const { catalog, succession } = this.#deps;
     const { owner, name } = upload.document;
-    upload.assertGoing();
+    upload.assertNotEnded();
     await succession.end(
       upload,
       // Nobody said that an upload of undeclared size is complete: should the new file never come, it still goes on.
-      (other) => this.seal(other, !other.covered),
+      (other) => this.seal(other, !other.isComplete),
       async (ended) => {
         await judge?.();
         const { sealed } = await catalog.find(owner, name);
@@ -135,16 +135,16 @@ export class Sealer {
     const mismatch = await this.mismatch(upload.id, declared, upload.stored.end);
     if (!mismatch) return;
     if (silent) {
-      upload.notWhole = upload.stored.end;
+      upload.digestMismatchAt = upload.stored.end;
       throw mismatch;
     }
     const { owner, name } = upload.document;
     const cancelled = { type: 'upload.cancelled' as const, file: upload.document, received: upload.stored.bytes };
-    await announced(this.#deps.announce, upload.visible ? [cancelled] : [], async () => {
+    await withAnnouncement(this.#deps.announce, upload.visible ? [cancelled] : [], async () => {
       await this.#deps.uploads.discard(upload, mismatch, async () => {});
       if (!upload.visible) return;
       this.#deps.watchers.changed(owner, name);
-      this.#deps.happened(cancelled);
+      this.#deps.emit(cancelled);
     });
     throw mismatch;
   }
@@ -179,15 +179,15 @@ export class Sealer {
     const sealed = { ...open, state: 'sealed' as const, size, crc32, ...times, ...ended };
     const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
     const created = upload.visible ? [] : [{ type: 'file.created' as const, file: document }];
-    await announced(this.#deps.announce, created, async () => {
-      upload.assertGoing();
+    await withAnnouncement(this.#deps.announce, created, async () => {
+      upload.assertNotEnded();
       upload.written = true;
       await this.#deps.catalog.put(document);
       upload.document = document;
-      if (!upload.visible) this.#deps.happened({ type: 'file.created', file: document });
+      if (!upload.visible) this.#deps.emit({ type: 'file.created', file: document });
       upload.visible = true;
       upload.sealed = true;
-      this.#deps.happened({ type: 'file.completed', file: document });
+      this.#deps.emit({ type: 'file.completed', file: document });
     });
   }
 
@@ -204,7 +204,7 @@ export class Sealer {
     const date = before?.completedAt ?? 0;
     const completedAt = date - now > MAX_SHIFT_MS ? now : Math.max(now, (Math.floor(date / 1000) + 1) * 1000);
     const lastModified = continues ? (document.modifiedAt ?? date) : replaced && (replaced.modifiedAt ?? date);
-    const next = upload.coveredSoFar
+    const next = upload.isContiguous
       ? modified.next({ ...document, replaces }, lastModified, upload.lastCommitAt)
       : Math.max(modified.next({ ...document, replaces }, lastModified), completedAt);
     return { completedAt, sealedAt: clock.steady(), ...(next === completedAt ? {} : { modifiedAt: next }) };

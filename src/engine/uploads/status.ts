@@ -5,7 +5,7 @@ import { contentTypeFor } from '../../protocol/http/media-types.ts';
 import { type FileStatus, MAX_MISSING } from '../../protocol/schemas/files.ts';
 import { iso } from '../../protocol/times.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { keptOf } from './continuation.ts';
+import { completeBefore } from './continuation.ts';
 import { expiryOf, type Lifetime } from './parking.ts';
 import type { OpenUpload } from './upload.ts';
 
@@ -88,7 +88,7 @@ export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MAX_
   const { document, stored } = upload;
   const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);
   const { gaps, more } = stored.gaps(total ?? 0, most);
-  const complete = upload.coveredSoFar;
+  const complete = upload.isContiguous;
   const expiresAt = expiryOf(upload, lifetime);
   const crc32 = complete ? stored.whole(stored.end) : null;
   return {
@@ -98,7 +98,7 @@ export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MAX_
     total_bytes: total,
     next_expected_byte: stored.firstGap(),
     id: document.id,
-    readable: complete || document.replaces !== null || keptOf(upload) !== null,
+    readable: complete || document.replaces !== null || completeBefore(upload) !== null,
     missing: gaps,
     missing_more: more,
     crc32: crc32 === null ? null : hex32(crc32),

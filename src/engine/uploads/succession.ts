@@ -9,24 +9,24 @@ import type { BlobStore } from '../../contracts/blobs.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
-import { type Announce, announced } from '../files/announce.ts';
+import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
-import { underWay } from '../files/refusals.ts';
+import { uploadInProgress } from '../files/refusals.ts';
 import type { Committer } from './commit.ts';
-import type { Held, OpenUpload } from './upload.ts';
-import type { Uploads } from './upload-table.ts';
+import type { OpenUpload, ReservedExtent } from './upload.ts';
+import type { UploadTable } from './upload-table.ts';
 
 const ALL = { start: 0, end: MAX_OFFSET };
 
 export interface SuccessionDeps {
   blobs: BlobStore;
-  uploads: Uploads;
+  uploads: UploadTable;
   committer: Committer;
   /** Nobody sends to it. */
   isIdle(upload: OpenUpload): boolean;
   /** Ends an unfinished upload, and whoever sends to it. */
   cancel(upload: OpenUpload): Promise<unknown>;
-  happened(happening: FileEvent): void;
+  emit(happening: FileEvent): void;
   announce: Announce;
   /** Told of what goes wrong when it can no longer fail the request. */
   warn(message: string, error: unknown): void;
@@ -46,7 +46,7 @@ export class Succession {
   /** @throws LadingError `already_exists` while somebody sends to the upload that has the name */
   assertFree({ document }: OpenUpload): void {
     const there = this.#deps.uploads.find(document.owner, document.name);
-    if (document.aside && there && !this.#deps.isIdle(there)) throw underWay();
+    if (document.aside && there && !this.#deps.isIdle(there)) throw uploadInProgress();
   }
 
   /**
@@ -62,9 +62,9 @@ export class Succession {
     judge?: () => Promise<void>,
   ): Promise<void> {
     await this.#settle(upload, whole, judge);
-    upload.assertGoing();
+    upload.assertNotEnded();
     const ended = this.#endedBy(upload);
-    const held: Held[] = [];
+    const held: ReservedExtent[] = [];
     let over = (): void => {};
     const replacing = new Promise<void>((resolve) => {
       over = resolve;
@@ -72,20 +72,20 @@ export class Succession {
     try {
       for (const other of ended) {
         const all = other.tryReserve(ALL);
-        if (!all) throw underWay();
+        if (!all) throw uploadInProgress();
         held.push(all);
         other.closed = true;
         other.replacing = replacing;
       }
       for (const other of ended) await this.#deps.committer.idle(other);
-      await announced(this.#deps.announce, ended.map(cancelled), async () => {
+      await withAnnouncement(this.#deps.announce, ended.map(cancelled), async () => {
         await work(ended);
-        for (const other of ended) this.#over(other);
+        for (const other of ended) this.#endUpload(other);
       });
     } finally {
       for (const other of ended.slice(0, held.length)) {
         other.replacing = null;
-        if (!other.over) other.closed = false;
+        if (!other.endReason) other.closed = false;
       }
       for (const all of held) all.release();
       over();
@@ -97,7 +97,7 @@ export class Succession {
    * Takes care that nobody sends to the upload that has the name: a file that comes in one request waits beside others from now on, and
    * every other upload ends.
    */
-  async #makeWay({ document: { owner, name } }: OpenUpload, judge?: () => Promise<void>): Promise<void> {
+  async #endSenders({ document: { owner, name } }: OpenUpload, judge?: () => Promise<void>): Promise<void> {
     const { uploads, isIdle, committer, cancel } = this.#deps;
     for (;;) {
       const there = uploads.find(owner, name);
@@ -107,7 +107,7 @@ export class Succession {
       // What it brought counts at this moment: then it is the file, and is replaced as one.
       if (there.sealing) await there.sealing.catch(() => {});
       else if (committer.isBusy(there)) await committer.idle(there);
-      else if (there.single && !there.visible) uploads.stepAside(there);
+      else if (there.isFileUpload && !there.visible) uploads.letOthersHaveName(there);
       else await cancel(there);
     }
   }
@@ -120,11 +120,11 @@ export class Succession {
   ): Promise<void> {
     const { owner, name } = upload.document;
     for (;;) {
-      if (upload.newest) await this.#makeWay(upload, judge);
+      if (upload.takesNameAlways) await this.#endSenders(upload, judge);
       this.assertFree(upload);
       const there = this.#deps.uploads.find(owner, name);
       if (there?.reverting) await there.reverting.catch(() => {});
-      else if (there?.sealing || there?.covered || there?.coveredSoFar) await whole(there);
+      else if (there?.sealing || there?.isComplete || there?.isContiguous) await whole(there);
       else return;
     }
   }
@@ -134,14 +134,14 @@ export class Succession {
     const { uploads, isIdle } = this.#deps;
     const { owner, name, ends = [] } = document;
     const there = uploads.findVisible(owner, name);
-    const waiting = uploads.asides(owner, name).filter((other) => ends.includes(other.id) && isIdle(other));
+    const waiting = uploads.waitingFor(owner, name).filter((other) => ends.includes(other.id) && isIdle(other));
     return there ? [there, ...waiting] : waiting;
   }
 
-  #over(other: OpenUpload): void {
-    other.over = new LadingError('not_found', 'Another file took the name of this upload, which ended it.');
+  #endUpload(other: OpenUpload): void {
+    other.endReason = new LadingError('not_found', 'Another file took the name of this upload, which ended it.');
     this.#deps.uploads.drop(other);
-    this.#deps.happened(cancelled(other));
+    this.#deps.emit(cancelled(other));
   }
 
   async #removeBytes(document: OpenUpload['document']): Promise<void> {

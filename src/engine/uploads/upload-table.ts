@@ -13,10 +13,10 @@ import { removeBytes } from '../files/file-blobs.ts';
 import { slotKey } from '../files/watchers.ts';
 import { reopened, revert, sealedRecords } from './continuation.ts';
 import { type Handles, OpenUpload } from './upload.ts';
-import { UploadTable } from './upload-index.ts';
+import { UploadIndex } from './upload-index.ts';
 import type { Usage } from './usage.ts';
 
-export interface UploadsDeps {
+export interface UploadTableDeps {
   blobs: BlobStore;
   manifests: ManifestStore;
   catalog: Catalog;
@@ -27,39 +27,39 @@ export interface UploadsDeps {
 /** What a chunk for a name goes to: an upload under way (created when need be) or a complete file to compare with. */
 export type Target = { upload: OpenUpload } | { sealed: FileDocument };
 
-export class Uploads {
-  readonly #deps: UploadsDeps;
-  readonly #live = new UploadTable();
+export class UploadTable {
+  readonly #deps: UploadTableDeps;
+  readonly #index = new UploadIndex();
   /** Names for which an upload is being made, so that two first chunks make one, or which one is about to take. */
-  readonly #making = new Map<string, Promise<unknown>>();
+  readonly #busyNames = new Map<string, Promise<unknown>>();
 
-  #free: (owner: string, name: string) => void = () => {};
+  #onFree: (owner: string, name: string) => void = () => {};
 
-  constructor(deps: UploadsDeps) {
+  constructor(deps: UploadTableDeps) {
     this.#deps = deps;
   }
 
   /** Numbers for the metrics page. */
   gauges() {
     let parked = 0;
-    for (const upload of this.#live.all()) if (upload.parked) parked += 1;
-    return { open_uploads: this.#live.size - parked, parked_uploads: parked };
+    for (const upload of this.#index.all()) if (upload.parked) parked += 1;
+    return { open_uploads: this.#index.size - parked, parked_uploads: parked };
   }
 
   all(): IterableIterator<OpenUpload> {
-    return this.#live.all();
+    return this.#index.all();
   }
 
   /** The upload under way, visible or not. */
   find(owner: string, name: string): OpenUpload | undefined {
-    return this.#live.find(owner, name);
+    return this.#index.find(owner, name);
   }
 
   /** The upload under way that a document speaks of. */
-  of = (document: FileDocument): OpenUpload | null => this.#live.of(document);
+  of = (document: FileDocument): OpenUpload | null => this.#index.of(document);
 
   /** Uploads that wait for this name beside another one, the oldest first. */
-  asides = (owner: string, name: string): OpenUpload[] => this.#live.asides(owner, name);
+  waitingFor = (owner: string, name: string): OpenUpload[] => this.#index.waitingFor(owner, name);
 
   /** The upload under way that others may know of. */
   findVisible(owner: string, name: string): OpenUpload | undefined {
@@ -68,9 +68,9 @@ export class Uploads {
   }
 
   /** The upload under way, visible or not, also when it is only being made. */
-  async findMade(owner: string, name: string): Promise<OpenUpload | undefined> {
+  async findOnceMade(owner: string, name: string): Promise<OpenUpload | undefined> {
     const key = slotKey(owner, name);
-    for (let making = this.#making.get(key); making; making = this.#making.get(key)) await making.catch(() => {});
+    for (let making = this.#busyNames.get(key); making; making = this.#busyNames.get(key)) await making.catch(() => {});
     return this.find(owner, name);
   }
 
@@ -81,20 +81,20 @@ export class Uploads {
   async enter(owner: string, name: string, overwrite: boolean): Promise<{ target: Target; handles: Handles | null }> {
     const key = slotKey(owner, name);
     for (;;) {
-      const making = this.#making.get(key);
+      const making = this.#busyNames.get(key);
       if (making) {
         await making.catch(() => {});
         continue;
       }
-      const upload = this.#live.find(owner, name);
+      const upload = this.#index.find(owner, name);
       if (upload?.reverting) {
         // What it continued is a complete file again in a moment.
         await upload.reverting.catch(() => {});
         continue;
       }
       if (upload) return { target: { upload }, handles: await this.#hold(upload) };
-      const made = this.#make(owner, name, overwrite).finally(() => this.#making.delete(key));
-      this.#making.set(key, made);
+      const made = this.#make(owner, name, overwrite).finally(() => this.#busyNames.delete(key));
+      this.#busyNames.set(key, made);
       const sealed = await made;
       if (sealed) return { target: { sealed }, handles: null };
     }
@@ -121,9 +121,9 @@ export class Uploads {
   }
 
   /** Makes an upload that replaces what is there of this name once it is complete; until then another upload may have the name. */
-  async enterAside(owner: string, name: string): Promise<{ upload: OpenUpload; handles: Handles }> {
+  async enterWaiting(owner: string, name: string): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
-    const there = [this.findVisible(owner, name), ...this.asides(owner, name)];
+    const there = [this.findVisible(owner, name), ...this.waitingFor(owner, name)];
     const ends = there.flatMap((upload) => (upload?.visible ? [upload.id] : []));
     const more = { overwrites: true, aside: true, ...(ends.length > 0 ? { ends } : {}) } as const;
     const upload = await this.#create(owner, name, sealed?.id ?? null, more);
@@ -161,7 +161,7 @@ export class Uploads {
       await this.#deps.blobs.remove(upload.id).catch(() => {});
       throw error;
     }
-    this.#live.add(upload);
+    this.#index.add(upload);
     return upload;
   }
 
@@ -169,40 +169,40 @@ export class Uploads {
   rename(upload: OpenUpload, name: string): Promise<boolean> {
     const { owner } = upload.document;
     return this.holdName(owner, name, async () => {
-      if (this.#live.find(owner, name)) return false;
+      if (this.#index.find(owner, name)) return false;
       const { sealed } = await this.#deps.catalog.find(owner, name);
-      upload.assertGoing();
-      this.#live.change(upload, { ...upload.document, name, replaces: sealed?.id ?? null });
+      upload.assertNotEnded();
+      this.#index.change(upload, { ...upload.document, name, replaces: sealed?.id ?? null });
       return true;
     });
   }
 
   /** An upload that has its name and that nobody sees leaves the name to others until it is complete. */
-  stepAside(upload: OpenUpload): void {
-    this.#live.change(upload, { ...upload.document, aside: true });
+  letOthersHaveName(upload: OpenUpload): void {
+    this.#index.change(upload, { ...upload.document, aside: true });
   }
 
   /** An upload that waited for its name has it now. */
-  placed(upload: OpenUpload): void {
-    if (!upload.document.aside && this.#live.delete(upload)) this.#live.add(upload);
+  tookName(upload: OpenUpload): void {
+    if (!upload.document.aside && this.#index.delete(upload)) this.#index.add(upload);
   }
 
   /** Calls `listener` whenever nobody may have a name any more for which others wait. */
   whenFree(listener: (owner: string, name: string) => void): void {
-    this.#free = listener;
+    this.#onFree = listener;
   }
 
   /** An upload of this name is over, or will not take it. */
   freed({ document }: OpenUpload): void {
-    this.#free(document.owner, document.name);
+    this.#onFree(document.owner, document.name);
   }
 
   /** Runs `work` while whoever enters the name waits, so that nothing begins there. */
   async holdName<T>(owner: string, name: string, work: () => Promise<T>): Promise<T> {
     const key = slotKey(owner, name);
-    for (let making = this.#making.get(key); making; making = this.#making.get(key)) await making.catch(() => {});
-    const held = work().finally(() => this.#making.delete(key));
-    this.#making.set(key, held);
+    for (let making = this.#busyNames.get(key); making; making = this.#busyNames.get(key)) await making.catch(() => {});
+    const held = work().finally(() => this.#busyNames.delete(key));
+    this.#busyNames.set(key, held);
     return await held;
   }
 
@@ -213,13 +213,13 @@ export class Uploads {
    */
   async reopen(sealed: FileDocument): Promise<boolean> {
     const key = slotKey(sealed.owner, sealed.name);
-    const making = this.#making.get(key);
-    if (this.#live.find(sealed.owner, sealed.name) || making) {
+    const making = this.#busyNames.get(key);
+    if (this.#index.find(sealed.owner, sealed.name) || making) {
       await making?.catch(() => {});
       return true;
     }
-    const made = this.#reopen(sealed).finally(() => this.#making.delete(key));
-    this.#making.set(key, made);
+    const made = this.#reopen(sealed).finally(() => this.#busyNames.delete(key));
+    this.#busyNames.set(key, made);
     return await made;
   }
 
@@ -262,7 +262,7 @@ export class Uploads {
     upload.lastCommitAt = Math.min(upload.lastCommitAt, this.#deps.clock.now());
     upload.acknowledged = true;
     this.#deps.usage.adopted(upload);
-    this.#live.add(upload);
+    this.#index.add(upload);
     return upload;
   }
 
@@ -278,7 +278,7 @@ export class Uploads {
   }
 
   /** To be called when a request let go of the upload. */
-  left(upload: OpenUpload): void {
+  parkIfIdle(upload: OpenUpload): void {
     const { document } = upload;
     if (document.staleAt !== undefined && upload.users === 0 && this.of(document) === upload)
       this.#deps.usage.parked(upload);
@@ -291,7 +291,7 @@ export class Uploads {
       return await work(handles);
     } finally {
       upload.leave();
-      this.left(upload);
+      this.parkIfIdle(upload);
     }
   }
 
@@ -299,12 +299,12 @@ export class Uploads {
   drop(upload: OpenUpload): void {
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
-    if (this.#live.delete(upload)) this.#deps.usage.ended(upload);
+    if (this.#index.delete(upload)) this.#deps.usage.ended(upload);
   }
 
   /** Ends an upload and removes its bytes and its document; of a continued file what was complete before stays, unless `forGood`. Requests that still run are told `reason`. */
   async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, forGood = false): Promise<void> {
-    upload.over = reason;
+    upload.endReason = reason;
     if (upload.document.continues && !forGood) {
       upload.reverting = this.#revert(upload, idle).finally(() => {
         upload.reverting = null;
@@ -326,10 +326,10 @@ export class Uploads {
     const seal = (id: string, size: number): Promise<void> => this.#deps.blobs.seal(id, size);
     try {
       await idle();
-      await upload.quiet();
+      await upload.writesDone();
       await revert({ ...this.#deps, seal }, upload.document);
     } catch (error) {
-      upload.over = null;
+      upload.endReason = null;
       throw error;
     }
     this.drop(upload);
@@ -339,12 +339,12 @@ export class Uploads {
   async leave(upload: OpenUpload): Promise<void> {
     upload.senders -= 1;
     upload.leave();
-    this.left(upload);
+    this.parkIfIdle(upload);
     await this.#discardUnused(upload);
   }
 
   async #discardUnused(upload: OpenUpload): Promise<void> {
-    if (upload.users > 0 || upload.visible || upload.over) return;
+    if (upload.users > 0 || upload.visible || upload.endReason) return;
     const reason = new LadingError('not_found', 'The upload ended before its first chunk was stored.');
     await this.discard(upload, reason, async () => {});
   }

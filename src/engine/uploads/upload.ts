@@ -9,7 +9,7 @@ import { LadingError } from '../../errors.ts';
 import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { addressed } from '../files/refusals.ts';
+import { uploadHasAddress } from '../files/refusals.ts';
 
 /** What chunk requests may say about the whole file. Null: said nothing. */
 export interface Declaration {
@@ -17,15 +17,15 @@ export interface Declaration {
   reprDigest: Digest | null;
   contentType: string | null;
   /** Nothing follows: an upload that ends when it is told so ends with this. */
-  ends?: boolean;
+  isEnd?: boolean;
   /** Nothing came for long: it is parked since this date, unless bytes come after all. */
   staleAt?: number;
   /** A file has the bytes of this piece. */
-  joined?: boolean;
+  isConcatenated?: boolean;
   /** Said by a request that names the file: an upload with an address of its own listens to its address alone. */
   byName?: boolean;
   /** It waits for its name no longer, and replaces this file. */
-  place?: { replaces: string | null };
+  takesName?: { replaces: string | null };
   /** Where its bytes are, if not in its own blob. */
   pieces?: FileDocument['pieces'];
   /** The upload has no document before the one of the complete file: all of it becomes known in one step. */
@@ -40,9 +40,9 @@ interface Reservation {
 }
 
 /** An extent that one request receives. */
-export interface Held {
+export interface ReservedExtent {
   /** Another request waits for bytes of it: as a rule the same client, back on a new connection. */
-  readonly wanted: boolean;
+  readonly isWanted: boolean;
   release(): void;
 }
 
@@ -65,9 +65,9 @@ export class OpenUpload {
   /** Requests among its users; others are this side's own, as when it is parked or sealed. */
   senders = 0;
   /** One request brings all of it: others know of it when it is complete, and say nothing of it before. */
-  single = false;
+  isFileUpload = false;
   /** What else is under way for its name does not keep it from becoming the file. */
-  newest = false;
+  takesNameAlways = false;
   /** While a continuation ends and the file that was complete before comes back: nobody may take its place meanwhile. */
   reverting: Promise<void> | null = null;
   /** While another file takes its name: nobody may end it meanwhile. It is over then, or goes on if that file does not come. */
@@ -75,17 +75,17 @@ export class OpenUpload {
   /** Somebody was told that bytes of it count, or knows its address. */
   acknowledged = false;
   /** Set once the upload is over: what requests that still run are told. */
-  over: LadingError | null = null;
+  endReason: LadingError | null = null;
   /** True from the moment the seal begins: nothing can be added any more, unless the seal fails and opens it again. */
   closed = false;
   /** True once the sealed document is on disk. */
   sealed = false;
   /** The digest of the whole does not agree with what reaches to here; -1: nobody looked. */
-  notWhole = -1;
+  digestMismatchAt = -1;
   /** It does not count as open. */
   parked: boolean;
   /** There are journaled records that no sync vouches for: a run with durability `seal` left them. */
-  unsynced = false;
+  hasUnsynced = false;
   /** Time of the last commit. */
   lastCommitAt: number;
   /** The seal under way, so that two last chunks make one. */
@@ -116,17 +116,17 @@ export class OpenUpload {
   }
 
   /** Every byte of the declared size is stored; false while the size is not declared. */
-  get whole(): boolean {
+  get hasAllBytes(): boolean {
     return this.size !== null && this.stored.bytes === this.size;
   }
 
   /** It is whole and nothing else is waited for before it becomes a file. */
-  get covered(): boolean {
-    return this.coveredWith([], { size: null, reprDigest: null, contentType: null });
+  get isComplete(): boolean {
+    return this.isCompleteWith([], { size: null, reprDigest: null, contentType: null });
   }
 
   /** `covered` once these disjoint extents and this declaration are stored too. */
-  coveredWith(fresh: readonly Extent[], declaration: Declaration): boolean {
+  isCompleteWith(fresh: readonly Extent[], declaration: Declaration): boolean {
     const { size, resource } = this.declared(declaration);
     if (size === null || resource?.endsWhenTold || resource?.partial) return false;
     return fresh.reduce((bytes, extent) => bytes + lengthOf(extent), this.stored.bytes) === size;
@@ -136,20 +136,20 @@ export class OpenUpload {
    * Undeclared size, and 0..highest end is stored without a gap: reads as complete until more comes (PROTOCOL §3). Not so with a
    * digest to be checked: then only the seal says it is complete.
    */
-  get coveredSoFar(): boolean {
-    return this.completeWith([], this.document);
+  get isContiguous(): boolean {
+    return this.isContiguousWith([], this.document);
   }
 
   /**
    * Readers get it and not the complete file of its name: there is none, or it has begun to replace one, and nobody said how long
    * it will be.
    */
-  get current(): boolean {
-    return this.document.replaces === null || this.coveredSoFar;
+  get isReadable(): boolean {
+    return this.document.replaces === null || this.isContiguous;
   }
 
   /** `coveredSoFar` once these disjoint extents and this document are stored too. */
-  completeWith(fresh: readonly Extent[], { size, reprDigest, resource }: FileDocument): boolean {
+  isContiguousWith(fresh: readonly Extent[], { size, reprDigest, resource }: FileDocument): boolean {
     // Whoever appends says when it is over.
     if (size !== null || reprDigest !== null || resource) return false;
     let { bytes, end } = this.stored;
@@ -190,7 +190,7 @@ export class OpenUpload {
    * Waits until nobody else receives bytes of this extent, then holds it until it is released (PROTOCOL §4: the second of two
    * requests for one range waits for the first). `gone` rejects when the waiting request itself is over.
    */
-  async reserve(extent: Extent, gone: Promise<never>): Promise<Held> {
+  async reserve(extent: Extent, gone: Promise<never>): Promise<ReservedExtent> {
     for (;;) {
       const blocker = this.#blocker(extent);
       if (!blocker) return this.#hold(extent);
@@ -204,11 +204,11 @@ export class OpenUpload {
   }
 
   /** Holds the extent if nobody receives bytes of it now; else null. */
-  tryReserve(extent: Extent): Held | null {
+  tryReserve(extent: Extent): ReservedExtent | null {
     return this.#blocker(extent) ? null : this.#hold(extent);
   }
 
-  #hold(extent: Extent): Held {
+  #hold(extent: Extent): ReservedExtent {
     let finish = (): void => {};
     const done = new Promise<void>((resolve) => {
       finish = resolve;
@@ -216,7 +216,7 @@ export class OpenUpload {
     const reservation: Reservation = { extent, done, waiting: 0 };
     this.#reservations.push(reservation);
     return {
-      get wanted() {
+      get isWanted() {
         return reservation.waiting > 0;
       },
       release: () => {
@@ -232,7 +232,7 @@ export class OpenUpload {
 
   /** Hands a segment to a worker, unless the seal has begun: then nothing may be written any more, only compared. */
   async write(part: Part, job: SegmentJob): Promise<SegmentResult> {
-    this.assertGoing();
+    this.assertNotEnded();
     if (this.closed && job.pieces.some(({ action }) => action === 'write')) throw this.closedError();
     const written = part.write(job);
     this.#writes.add(written);
@@ -244,20 +244,20 @@ export class OpenUpload {
   }
 
   /** Resolves when nothing is on its way that decides what becomes of it: a seal, a file that takes its name, its own end. */
-  async settled(): Promise<void> {
+  async undecided(): Promise<void> {
     const deciding = (): Promise<void> | null => this.sealing ?? this.replacing ?? this.reverting;
     for (let one = deciding(); one; one = deciding()) await one.catch(() => {});
   }
 
   /** Resolves when none of the segments that are at the workers now is any more. */
-  async quiet(): Promise<void> {
+  async writesDone(): Promise<void> {
     await Promise.allSettled(this.#writes);
   }
 
   /** Throws `size_conflict`, `invalid_request` or `already_exists` when a declaration disagrees with what is known already. */
   check(declaration: Declaration, storedEnd = this.stored.end): void {
     const { size, reprDigest, byName } = declaration;
-    if (byName && this.document.resource) throw addressed();
+    if (byName && this.document.resource) throw uploadHasAddress();
     if (size !== null && this.size !== null && size !== this.size) {
       throw new LadingError('size_conflict', `The size of this file was declared as ${this.size}, not ${size}.`, {
         expected: this.size,
@@ -290,7 +290,7 @@ export class OpenUpload {
       if (this.stored.overlaps({ start, end })) continue;
       this.stored.add({ start, end }, crc32);
       this.lastCommitAt = Math.max(this.lastCommitAt, time);
-      this.unsynced ||= !synced;
+      this.hasUnsynced ||= !synced;
     }
   }
 
@@ -305,13 +305,13 @@ export class OpenUpload {
         algorithm: declaration.reprDigest.algorithm,
         value: encodeDigest(declaration.reprDigest),
       });
-    if (declaration.place) return document.aside ? placed(document, declaration.place) : document;
+    if (declaration.takesName) return document.aside ? placed(document, declaration.takesName) : document;
     if (declaration.pieces) return { ...document, pieces: declaration.pieces };
     const { resource } = document;
-    const ends = declaration.ends === true && resource?.endsWhenTold === true;
+    const ends = declaration.isEnd === true && resource?.endsWhenTold === true;
     const same = size === document.size && contentType === document.contentType && reprDigest === document.reprDigest;
     const { staleAt } = declaration;
-    const joined = declaration.joined === true && resource !== undefined;
+    const joined = declaration.isConcatenated === true && resource !== undefined;
     if (same && !ends && !joined && staleAt === undefined) return document;
     const declared = { ...document, size, contentType, reprDigest, ...(staleAt === undefined ? {} : { staleAt }) };
     if (joined) return { ...declared, resource: { ...resource, joined } };
@@ -328,8 +328,8 @@ export class OpenUpload {
   }
 
   /** Throws when the upload ended while a request was still at it. */
-  assertGoing(): void {
-    if (this.over) throw this.over;
+  assertNotEnded(): void {
+    if (this.endReason) throw this.endReason;
   }
 }
 

@@ -169,7 +169,7 @@ export class Usage {
     const day = dayOf(this.#clock.now());
     this.#each(upload.document.owner, (account) => {
       // One that was deleted during the commit has been taken off already, with all that it had then.
-      if (!upload.over) account.bytes += bytes;
+      if (!upload.endReason) account.bytes += bytes;
       account.received(bytes, day);
     });
   }

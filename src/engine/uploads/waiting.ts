@@ -10,11 +10,11 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import type { Watchers } from '../files/watchers.ts';
 import type { Committer } from './commit.ts';
-import type { Uploads } from './upload-table.ts';
+import type { UploadTable } from './upload-table.ts';
 
-export interface WaitingDeps {
+export interface NameQueueDeps {
   catalog: Catalog;
-  uploads: Uploads;
+  uploads: UploadTable;
   committer: Committer;
   watchers: Watchers;
   /** Has a stop of the server wait for what no request waits for. */
@@ -22,10 +22,10 @@ export interface WaitingDeps {
   warn(message: string, error: unknown): void;
 }
 
-export class Waiting {
-  readonly #deps: WaitingDeps;
+export class NameQueue {
+  readonly #deps: NameQueueDeps;
 
-  constructor(deps: WaitingDeps) {
+  constructor(deps: NameQueueDeps) {
     this.#deps = deps;
     deps.uploads.whenFree((owner, name) => void this.#next(owner, name));
   }
@@ -39,7 +39,7 @@ export class Waiting {
 
   async #next(owner: string, name: string): Promise<void> {
     const { uploads, track, warn } = this.#deps;
-    if (uploads.find(owner, name) || uploads.asides(owner, name).length === 0) return;
+    if (uploads.find(owner, name) || uploads.waitingFor(owner, name).length === 0) return;
     await track(() => uploads.holdName(owner, name, () => this.#give(owner, name))).catch((error: unknown) => {
       // The server stops, or the upload was cancelled at this moment.
       if (error instanceof LadingError && (error.code === 'shutting_down' || error.code === 'not_found')) return;
@@ -50,15 +50,15 @@ export class Waiting {
   /** To be called while the name is held. */
   async #give(owner: string, name: string): Promise<void> {
     const { catalog, uploads, committer, watchers } = this.#deps;
-    const next = uploads.asides(owner, name).find(({ visible }) => visible);
+    const next = uploads.waitingFor(owner, name).find(({ visible }) => visible);
     // One that is whole takes the name as a file; should that fail, this is asked again.
     if (!next || next.closed || uploads.find(owner, name)) return;
     const { sealed } = await catalog.find(owner, name);
     const place = { replaces: sealed?.id ?? null };
     await uploads.using(next, (handles) =>
-      committer.commit(next, handles, [], { size: null, reprDigest: null, contentType: null, place }),
+      committer.commit(next, handles, [], { size: null, reprDigest: null, contentType: null, takesName: place }),
     );
-    uploads.placed(next);
+    uploads.tookName(next);
     watchers.changed(owner, name);
   }
 }

@@ -55,7 +55,7 @@ export async function principalOfAddress(
 ): Promise<Principal | null> {
   const { address } = request.params as { address?: string };
   if (deps.config.uploadRight === 'off' || address === undefined) return null;
-  const { creator } = await deps.engine.resource(addressOf(address), true);
+  const { creator } = await deps.engine.resumableState(addressOf(address), true);
   byAddress.add(request);
   return deps.identity.subject(creator.kind, creator.id);
 }
@@ -67,7 +67,7 @@ export async function ownUpload(
   address: ResourceAddress,
   protocol: 'tus' | 'resumable',
 ): Promise<void> {
-  const state = await deps.engine.resource(address, true);
+  const state = await deps.engine.resumableState(address, true);
   const { tenant, id } = request.principal;
   if (state.owner !== ownerKey(tenant, id) || !speaks(state, protocol))
     throw new LadingError('not_found', 'There is no such upload, or it has ended.');

@@ -65,7 +65,7 @@ export class MultipartPart {
     this.#refused.catch(() => {});
     // While nothing is read, a client that seems silent may have sent long ago.
     const held = (): boolean => this.#inFile || this.#message.complete || this.#message.readableFlowing === false;
-    this.#watch = watch({ held, look: () => {}, fail: this.#refuse });
+    this.#watch = watch({ isHeld: held, onCheck: () => {}, fail: this.#refuse });
     this.#message.on('data', this.#tap);
     this.#parts = new FormParts(request.raw);
   }
@@ -112,7 +112,7 @@ export class MultipartPart {
   #tap = (piece: Buffer): void => {
     this.#hash?.update(piece);
     if (this.#inFile) return;
-    this.#watch.seen(piece.length);
+    this.#watch.received(piece.length);
     this.#otherBytes += piece.length;
     // The piece in which the part begins or ends counts too, hence the bound is generous.
     if (this.#otherBytes > MAX_OTHER_BYTES) {

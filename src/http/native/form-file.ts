@@ -5,7 +5,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isCutShort } from '../../engine/body/cut-short.ts';
 import type { Engine } from '../../engine/engine.ts';
-import { assertStands } from '../../engine/files/refusals.ts';
+import { assertAuthorized } from '../../engine/files/refusals.ts';
 import type { Arrived, FileIntent } from '../../engine/receive/file-upload.ts';
 import { LadingError } from '../../errors.ts';
 import { isMediaType } from '../../protocol/http/media-types.ts';
@@ -76,7 +76,7 @@ export async function receiveOneShot(
   const form = new MultipartPart(
     request,
     null,
-    (watched) => engine.guard(watched),
+    (watched) => engine.watchStalls(watched),
     part,
     (name, value) => checkFormField([name, value], says.fields, query),
   );
@@ -84,16 +84,16 @@ export async function receiveOneShot(
     const file = await form.file(missing);
     const name = checkName(nameOf(form.fileName));
     const precondition = preconditionOf(request);
-    const said = { contentType: null, reprDigest: null, leastSize };
+    const said = { contentType: null, reprDigest: null, minSize: leastSize };
     // Whoever says which file they mean, by a precondition too, gets no other one.
     const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
     const replaces = { overwrite, newest: newest === true, beside: names };
-    const intent: FileIntent = { owner, name, ...replaces, ...said, stands, precondition };
-    await engine.admitWhole(intent);
-    const status = await engine.receiveWhole(file, intent, async (arrived) => {
+    const intent: FileIntent = { owner, name, ...replaces, ...said, isAuthorized: stands, precondition };
+    await engine.admitFile(intent);
+    const status = await engine.receiveFile(file, intent, async (arrived) => {
       await form.finish();
       // Before anybody looks at it: what is wrong with it is no business of theirs any more.
-      assertStands(stands);
+      assertAuthorized(stands);
       return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
     });
     return { status, fields: form.fields, fileName: form.fileName };

@@ -112,13 +112,13 @@ function rawRoute(app: FastifyInstance, deps: UploadDeps): void {
       checkRawType(request);
       const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
       Object.assign(intent, loosened);
-      intent.stands = standing(deps, request);
+      intent.isAuthorized = standing(deps, request);
       intent.precondition = preconditionOf(request);
-      intent.behind = digestTrailers(request);
-      await engine.admit(intent);
+      intent.trailingDigests = digestTrailers(request);
+      await engine.admitChunk(intent);
       wantBody(request, reply);
       assertConnected(request);
-      const status = await engine.receive(request.raw, intent);
+      const status = await engine.receiveChunk(request.raw, intent);
       if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);
       return status;
     },
@@ -143,22 +143,22 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
         ...loosened,
         contentDigest: null,
         contentLength: null,
-        stands: standing(deps, request),
+        isAuthorized: standing(deps, request),
         precondition: preconditionOf(request),
       };
-      await engine.admit(intent);
+      await engine.admitChunk(intent);
       wantBody(request, reply);
       assertConnected(request);
       const query = { names: PARAMETERS, given: { ...request.query } };
       const form = new MultipartPart(
         request,
         contentDigest,
-        (watched) => engine.guard(watched),
+        (watched) => engine.watchStalls(watched),
         'file',
         (name, value) => checkFormField([name, value], [], query),
       );
       try {
-        const status = await engine.receive(await form.file(), intent, () => form.finish());
+        const status = await engine.receiveChunk(await form.file(), intent, () => form.finish());
         if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);
         return status;
       } finally {

@@ -57,7 +57,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
       offset,
       size: said ?? implied,
       contentLength: length,
-      stands,
+      isAuthorized: stands,
       proof,
       precondition,
       ends,
@@ -95,5 +95,5 @@ async function afterFailure(
   if (code === 'digest_mismatch') sayComplete(request, reply, true);
   // "If the length is known, the server MUST prevent the offset from exceeding the upload length by rejecting the request …, marking the
   // upload resource invalid and rejecting any further interaction with it."
-  if (code === 'out_of_bounds') await engine.removeResource(address).catch(() => {});
+  if (code === 'out_of_bounds') await engine.removeResumable(address).catch(() => {});
 }

@@ -83,14 +83,14 @@ async function oneShot(
     contentType: typeOf(request),
     // The content of this request is the whole file, so a digest of the one is a digest of the other.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),
-    behind: digestTrailers(request),
-    leastSize: contentLength(request) ?? 0,
-    stands: stillAllowed(deps, request),
+    trailingDigests: digestTrailers(request),
+    minSize: contentLength(request) ?? 0,
+    isAuthorized: stillAllowed(deps, request),
     precondition: preconditionOf(request),
   };
-  await engine.admitWhole(intent);
+  await engine.admitFile(intent);
   wantBody(request, reply);
-  const stored = await engine.receiveWhole(request.raw, intent, async () => null);
+  const stored = await engine.receiveFile(request.raw, intent, async () => null);
   return await completed(deps, request, reply, { owner, name: stored.filename }, created);
 }
 
@@ -110,7 +110,7 @@ async function resumable(
   const size = sizeOf(lengthOf(headers), complete, length);
   const proof = proofOf(request);
   const stands = stillAllowed(deps, request);
-  const address = await engine.createResource({
+  const address = await engine.createResumable({
     owner: ownerOf(principal),
     creator: creatorOf(deps, principal),
     ...destination,
@@ -130,7 +130,7 @@ async function resumable(
       offset: 0,
       size: null,
       contentLength: length,
-      stands,
+      isAuthorized: stands,
       proof,
       ends: complete,
       reprDigest: digestTrailer(request, 'Repr-Digest'),
@@ -175,7 +175,7 @@ async function afterFailure(
   const invalid = error.code === 'out_of_bounds';
   if (!goesOn && (invalid || !told) && error.code !== 'digest_mismatch') {
     reply.removeHeader('location');
-    await engine.removeResource(address).catch(() => {});
+    await engine.removeResumable(address).catch(() => {});
   }
 }
 

@@ -12,6 +12,6 @@ export interface CancelDeps {
 export async function cancel(deps: CancelDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const address = addressOf((request.params as { address: string }).address);
   await ownUpload(deps, request, address, 'resumable');
-  await deps.engine.removeResource(address, preconditionOf(request));
+  await deps.engine.removeResumable(address, preconditionOf(request));
   return reply.removeHeader('upload-complete').removeHeader('upload-incomplete').code(204).send();
 }

@@ -29,12 +29,12 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
   )
     throw new LadingError('invalid_request', 'Who asks how far an upload is says nothing of it.');
   await ownUpload(deps, request, address, 'resumable');
-  const state = await deps.engine.resource(address);
+  const state = await deps.engine.resumableState(address);
   stateFields(deps, reply, state);
   sayComplete(request, reply, state.complete);
   const algorithm = preferredDigest(String(headers['want-repr-digest'] ?? ''));
   if (algorithm !== null && state.offset <= DIGESTED_BYTES) {
-    const value = await deps.engine.resourceDigest(address, algorithm, state.offset);
+    const value = await deps.engine.resumableDigest(address, algorithm, state.offset);
     if (value !== null) reply.header('repr-digest', formatDigestField({ algorithm, value }));
   }
   return reply.header('cache-control', 'no-store').code(204).send();

@@ -29,7 +29,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
     // changed."
     size: parseBytes('Upload-Length', headers['upload-length']),
     contentLength: parseBytes('Content-Length', headers['content-length']),
-    stands: stillAllowed(deps, request),
+    isAuthorized: stillAllowed(deps, request),
     proof: proofOf(request),
     precondition: preconditionOf(request),
   };

@@ -48,19 +48,19 @@ export async function create(deps: CreateDeps, request: FastifyRequest, reply: F
   if (brings && intent.size !== null && (contentLength ?? 0) > intent.size)
     throw outOfBounds(contentLength ?? 0, intent.size);
   const stands = stillAllowed(deps, request);
-  const address = await engine.createResource(intent);
-  const append = { offset: 0, size: null, contentLength, stands, proof };
+  const address = await engine.createResumable(intent);
+  const append = { offset: 0, size: null, contentLength, isAuthorized: stands, proof };
   if (brings) {
     try {
       wantBody(request, reply);
       await engine.append(request.raw, address, append);
     } catch (error) {
       // Nobody was told where it is.
-      await engine.removeResource(address).catch(() => {});
+      await engine.removeResumable(address).catch(() => {});
       throw error;
     }
   }
-  const state = await engine.resource(address, true);
+  const state = await engine.resumableState(address, true);
   stateFields(reply, state);
   // "The Server MUST acknowledge a successful upload creation with the 201 … and MUST set the Location header."
   return reply

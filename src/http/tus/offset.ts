@@ -12,7 +12,7 @@ export interface OffsetDeps {
 export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const address = addressOf((request.params as { address: string }).address);
   await ownUpload(deps, request, address, 'tus');
-  const state = await deps.engine.resource(address);
+  const state = await deps.engine.resumableState(address);
   // "The Server MUST always include the Upload-Offset header in the response for a HEAD request, even if the offset is 0, or the upload
   // is already considered completed."
   stateFields(reply, state);

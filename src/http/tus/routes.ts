@@ -80,7 +80,7 @@ function fileRoute(app: FastifyInstance, deps: TusDeps, limits: RateLimits): voi
       async (request, reply) => {
         const address = addressOf((request.params as { address: string }).address);
         await ownUpload(deps, request, address, 'tus');
-        const { owner, name } = await deps.engine.resource(address, true);
+        const { owner, name } = await deps.engine.resumableState(address, true);
         return send({ owner, name, id: address.id }, request, reply);
       },
     );

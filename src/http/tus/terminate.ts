@@ -14,6 +14,6 @@ export async function terminate(deps: TerminateDeps, request: FastifyRequest, re
   await ownUpload(deps, request, address, 'tus');
   // "The Server SHOULD free associated resources and MUST respond with the 204 No Content status confirming that the upload was
   // terminated. For all future requests to this URL, the Server SHOULD respond with the 404 or 410."
-  await deps.engine.removeResource(address, preconditionOf(request));
+  await deps.engine.removeResumable(address, preconditionOf(request));
   return reply.code(204).send();
 }

@@ -43,7 +43,7 @@ test('bytes come out in the order they came in, cut anywhere', async () => {
   ] as const)
     source.write(bytes.subarray(from, to));
   source.end();
-  await inbox.until(300, null);
+  await inbox.waitFor(300, null);
   const out: Buffer[] = [];
   for (const most of [3, 97, 1, 150, 200]) out.push(drain(inbox, most));
   assert.deepEqual(
@@ -58,64 +58,64 @@ test('bytes come out in the order they came in, cut anywhere', async () => {
 test('every arrival is reported with its size', async () => {
   const { source, inbox, seen } = rig(1000);
   source.write(content(0, 5));
-  await inbox.until(5, null);
+  await inbox.waitFor(5, null);
   source.write(content(5, 7));
-  await inbox.until(12, null);
+  await inbox.waitFor(12, null);
   assert.deepEqual(seen, [5, 7]);
 });
 
 test('at its limit it stops the source, and lets it go on once drained below', async () => {
   const { source, inbox } = rig(100);
   for (let i = 0; i < 50; i += 1) source.write(content(i * 10, 10));
-  await inbox.until(1000, null);
+  await inbox.waitFor(1000, null);
   await settle();
   assert.equal(inbox.bytes, 100, 'it holds its limit and no more');
-  assert.ok(inbox.paused);
+  assert.ok(inbox.isPaused);
   assert.ok(source.isPaused());
   assert.equal(drain(inbox, 30).length, 30);
-  assert.ok(!inbox.paused);
-  await turnsUntil(() => inbox.paused);
+  assert.ok(!inbox.isPaused);
+  await turnsUntil(() => inbox.isPaused);
   assert.equal(inbox.bytes, 100, 'it filled up again, up to the limit');
 });
 
 test('whoever waits for more than the limit is served at the limit', async () => {
   const { source, inbox } = rig(64);
   source.write(content(0, 64));
-  await inbox.until(10_000, null);
+  await inbox.waitFor(10_000, null);
   assert.equal(inbox.bytes, 64);
 });
 
 test('a limit that rises while the source is stopped lets it go on', async () => {
   const { source, inbox, limit } = rig(10);
   source.write(content(0, 10));
-  await turnsUntil(() => inbox.paused);
+  await turnsUntil(() => inbox.isPaused);
   limit.bytes = 40;
   source.write(content(10, 30));
-  await inbox.until(40, null);
+  await inbox.waitFor(40, null);
   assert.deepEqual(drain(inbox, 40), Buffer.from(content(0, 40)));
 });
 
 test('a limit that falls below what is here serves whoever waits, at the next look', async () => {
   const { source, inbox, limit } = rig(100);
   source.write(content(0, 50));
-  const served = inbox.until(100, null).then(() => inbox.bytes);
+  const served = inbox.waitFor(100, null).then(() => inbox.bytes);
   await turnsUntil(() => inbox.bytes === 50);
   limit.bytes = 40;
-  inbox.look();
+  inbox.adjust();
   assert.equal(await served, 50);
 });
 
 test('a look at a source that was stopped lets it go on when the limit rose meanwhile', async () => {
   const { source, inbox, limit } = rig(10);
-  const served = inbox.until(5, null);
+  const served = inbox.waitFor(5, null);
   source.write(content(0, 10));
   await served;
-  await turnsUntil(() => inbox.paused);
-  inbox.look();
-  assert.ok(inbox.paused, 'not while it holds its limit');
+  await turnsUntil(() => inbox.isPaused);
+  inbox.adjust();
+  assert.ok(inbox.isPaused, 'not while it holds its limit');
   limit.bytes = 40;
-  inbox.look();
-  assert.ok(!inbox.paused);
+  inbox.adjust();
+  assert.ok(!inbox.isPaused);
 });
 
 test('small pieces are put together, so that a sender of single bytes costs bytes and not objects', () => {
@@ -136,7 +136,7 @@ test('small pieces are put together, so that a sender of single bytes costs byte
 test('waiting ends when the body does, with what is here', async () => {
   const { source, inbox } = rig(100);
   source.end(content(0, 3));
-  await inbox.until(17, null);
+  await inbox.waitFor(17, null);
   await turnsUntil(() => inbox.ended);
   assert.equal(inbox.bytes, 3);
   assert.equal(inbox.failure, null);
@@ -145,25 +145,25 @@ test('waiting ends when the body does, with what is here', async () => {
 test('waiting ends after the quiet time, without a failure', async () => {
   const { source, inbox } = rig(100);
   source.write(content(0, 3));
-  await inbox.until(17, 1);
+  await inbox.waitFor(17, 1);
   assert.equal(inbox.bytes, 3);
   assert.ok(!inbox.ended);
 });
 
 test('a connection that breaks is a length mismatch, for whoever waits now and later', async () => {
   const { source, inbox } = rig(100);
-  const waiting = inbox.until(17, null);
-  const gone = assert.rejects(inbox.gone, { code: 'length_mismatch' });
+  const waiting = inbox.waitFor(17, null);
+  const gone = assert.rejects(inbox.failed, { code: 'length_mismatch' });
   source.destroy(new Error('ECONNRESET'));
   await assert.rejects(waiting, { code: 'length_mismatch' });
-  await assert.rejects(inbox.until(1, null), { code: 'length_mismatch' });
+  await assert.rejects(inbox.waitFor(1, null), { code: 'length_mismatch' });
   await gone;
 });
 
 test('a source that closes without an end or an error is a broken connection too', async () => {
   const { source, inbox } = rig(100);
   source.destroy();
-  await assert.rejects(inbox.until(1, null), { code: 'length_mismatch' });
+  await assert.rejects(inbox.waitFor(1, null), { code: 'length_mismatch' });
 });
 
 test('a source that broke before anybody listened is noticed', async () => {
@@ -175,7 +175,7 @@ test('a source that broke before anybody listened is noticed', async () => {
     () => 100,
     () => {},
   );
-  await assert.rejects(inbox.until(17, null), { code: 'length_mismatch' });
+  await assert.rejects(inbox.waitFor(17, null), { code: 'length_mismatch' });
 });
 
 test('the first failure stays', async () => {
@@ -183,21 +183,21 @@ test('the first failure stays', async () => {
   inbox.fail(new LadingError('request_timeout', 'too slow'));
   source.destroy(new Error('ECONNRESET'));
   await settle();
-  await assert.rejects(inbox.until(1, null), { code: 'request_timeout' });
+  await assert.rejects(inbox.waitFor(1, null), { code: 'request_timeout' });
 });
 
 test('the close that follows a regular end is no failure', async () => {
   const { source, inbox } = rig(100);
   source.end(content(0, 3));
   await turnsUntil(() => source.closed);
-  await inbox.until(3, null);
+  await inbox.waitFor(3, null);
   assert.equal(inbox.failure, null);
 });
 
 test('detached, it leaves the source stopped with what is unread, and hears no more of it', async () => {
   const { source, inbox } = rig(10);
   source.write(content(0, 10));
-  await turnsUntil(() => inbox.paused);
+  await turnsUntil(() => inbox.isPaused);
   source.write(content(10, 5));
   inbox.detach();
   assert.ok(source.isPaused());

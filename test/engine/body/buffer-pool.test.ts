@@ -103,10 +103,10 @@ test('what a request may hold outside of segments falls with the number of reque
   const quarter = 16 * MIB;
   assert.equal(pool.holdLimit(), SMALL_SEGMENT_BYTES);
   for (let receivers = 1; receivers <= 10_000; receivers += 1) {
-    pool.enter();
+    pool.addReceiver();
     assert.ok(pool.holdLimit() * receivers <= Math.max(quarter, SMALL_SEGMENT_BYTES), `${receivers} receivers`);
   }
   assert.ok(pool.holdLimit() >= 1024, 'and stays worth a job');
-  for (let receivers = 10_000; receivers > 0; receivers -= 1) pool.leave();
+  for (let receivers = 10_000; receivers > 0; receivers -= 1) pool.removeReceiver();
   assert.equal(pool.holdLimit(), SMALL_SEGMENT_BYTES);
 });

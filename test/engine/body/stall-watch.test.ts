@@ -23,7 +23,7 @@ function rig(limits: { idleSeconds: number; minBytesPerSecond: number }): Rig {
       for (let tick = 0; tick < seconds * 2; tick += 1) {
         now += 500;
         if (tick % 2 === 1) each?.();
-        watchdog.look();
+        watchdog.check();
       }
     },
   };
@@ -35,11 +35,11 @@ class Request {
   looks = 0;
   failures: LadingError[] = [];
 
-  held(): boolean {
+  isHeld(): boolean {
     return this.waits;
   }
 
-  wanted(): boolean {
+  isWanted(): boolean {
     return this.others > 0;
   }
 
@@ -47,7 +47,7 @@ class Request {
     this.failures.push(error);
   }
 
-  look(): void {
+  onCheck(): void {
     this.looks += 1;
   }
 
@@ -62,7 +62,7 @@ test('a request that brings no byte for the idle time is ended, and not before',
   const watch = watchdog.watch(request);
   pass(9.5);
   assert.deepEqual(request.codes, []);
-  watch.seen(1);
+  watch.received(1);
   pass(9.5);
   assert.deepEqual(request.codes, [], 'a byte starts the time anew');
   pass(0.5);
@@ -76,7 +76,7 @@ test('a request that another one waits for is ended after ten silent seconds, an
   const [wanted, alone] = [new Request(), new Request()];
   const watches = [watchdog.watch(wanted), watchdog.watch(alone)] as const;
   wanted.others = 1;
-  pass(60, () => watches[0].seen(1));
+  pass(60, () => watches[0].received(1));
   assert.deepEqual(wanted.codes, []);
   pass(9.5);
   assert.deepEqual(wanted.codes, []);
@@ -92,13 +92,13 @@ test('a request slower than the minimum rate over a minute is ended', () => {
   const fast = new Request();
   const watches = [watchdog.watch(slow), watchdog.watch(fast)] as const;
   pass(59, () => {
-    watches[0].seen(99);
-    watches[1].seen(100);
+    watches[0].received(99);
+    watches[1].received(100);
   });
   assert.deepEqual(slow.codes, [], 'a minute is given to everybody');
   pass(1, () => {
-    watches[0].seen(99);
-    watches[1].seen(100);
+    watches[0].received(99);
+    watches[1].received(100);
   });
   assert.deepEqual(slow.codes, ['request_timeout']);
   assert.match(slow.failures[0]?.message ?? '', /slower than 100 bytes a second/);
@@ -110,10 +110,10 @@ test('a burst does not pay for a later minute: each is averaged by itself', () =
   const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 100 });
   const request = new Request();
   const watch = watchdog.watch(request);
-  watch.seen(1_000_000);
+  watch.received(1_000_000);
   pass(60);
   assert.deepEqual(request.codes, []);
-  pass(59.5, () => watch.seen(1));
+  pass(59.5, () => watch.received(1));
   assert.deepEqual(request.codes, []);
   pass(0.5);
   assert.deepEqual(request.codes, ['request_timeout']);
@@ -124,7 +124,7 @@ test('one byte a second is enough at the default rate, for ever', () => {
   const { watchdog, pass } = rig({ idleSeconds: 120, minBytesPerSecond: 1 });
   const request = new Request();
   const watch = watchdog.watch(request);
-  pass(24 * 3600, () => watch.seen(1));
+  pass(24 * 3600, () => watch.received(1));
   assert.deepEqual(request.codes, []);
   watch.stop();
 });
@@ -205,7 +205,7 @@ test('after a standstill of its own the server reads what came meanwhile before 
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
       // In a turn of the event loop timers come first, then sockets.
       setImmediate(() => {
-        watch.seen(1);
+        watch.received(1);
         resolve();
       });
     });
@@ -239,8 +239,8 @@ test('a date that is set ends no request that brings bytes, and saves none that 
     for (let second = 1; second <= 120; second += 1) {
       if (second % 7 === 0) step(second % 2 === 0 ? by : -by);
       pass(1000);
-      watch?.seen(100);
-      watchdog.look();
+      watch?.received(100);
+      watchdog.check();
       assert.deepEqual([steady.codes.length, silent.codes.length > 0], [0, second >= 10]);
     }
   }

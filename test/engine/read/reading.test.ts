@@ -104,7 +104,7 @@ test('a name that nobody has: not_found; owners do not see each other', async (t
   await refused(engine.remove('other', 'f'), 'not_found');
   await refused(engine.complete('other', 'f'), 'not_found');
   assert.equal((await engine.status('other', 'f')).status, 'pending');
-  await engine.receive(readable(text('xyz')), { ...intent('f', { declaredSize: 3 }), owner: 'other' });
+  await engine.receiveChunk(readable(text('xyz')), { ...intent('f', { declaredSize: 3 }), owner: 'other' });
   assert.deepEqual(await readRange(engine, 'f', 0, 2), Buffer.from('abc'));
 });
 
@@ -124,7 +124,7 @@ test('files are listed by name, uploads and complete ones, with a filter and a p
   await send(engine, 'a', 0, text('x'));
   await sendRaw(engine, 'z', new Uint8Array(), { declaredSize: 0 });
   await send(engine, 'logs/b', 0, text('y'), { declaredSize: 2, overwrite: true });
-  await engine.receive(readable(text('x')), { ...intent('foreign'), owner: 'other' });
+  await engine.receiveChunk(readable(text('x')), { ...intent('foreign'), owner: 'other' });
   assert.deepEqual(await names(engine), ['a', 'logs/a', 'logs/b', 'z']);
   assert.deepEqual(await names(engine, { prefix: 'logs/' }), ['logs/a', 'logs/b']);
   assert.deepEqual(await names(engine, { status: 'complete' }), ['a', 'z']);

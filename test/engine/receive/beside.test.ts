@@ -15,7 +15,7 @@ const BESIDE: FileIntent = {
   beside: (name) => name,
   contentType: null,
   reprDigest: null,
-  leastSize: 0,
+  minSize: 0,
 };
 
 test('a number goes in front of the extension, and a long name loses the end of its stem', () => {
@@ -35,7 +35,7 @@ test('the 1,200th file of a name is stored, and a few names were looked at for i
   const send = async (): Promise<string> => {
     const source = new PassThrough();
     source.end('x');
-    return (await engine.receiveWhole(source, BESIDE, async () => null)).filename;
+    return (await engine.receiveFile(source, BESIDE, async () => null)).filename;
   };
   const names = new Set<string>();
   for (let n = 0; n < 1200; n += 24)
@@ -61,7 +61,7 @@ test('a base of its own is tried before its numbers', async (t) => {
     const source = new PassThrough();
     source.end('x');
     const intent = { ...BESIDE, name: 'a.wav', beside: (name: string) => `20260101_000000_r_${name}` };
-    seen.push((await under.engine.receiveWhole(source, intent, async () => null)).filename);
+    seen.push((await under.engine.receiveFile(source, intent, async () => null)).filename);
   };
   for (let n = 0; n < 4; n += 1) await send();
   const stamped = '20260101_000000_r_a';

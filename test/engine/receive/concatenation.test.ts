@@ -26,7 +26,7 @@ const NAMES = ['chunk', 'seal'] as const;
 async function partsOf({ engine }: EngineUnderTest, pieces: Buffer[]): Promise<ResourceAddress[]> {
   const addresses: ResourceAddress[] = [];
   for (const piece of pieces) {
-    const address = await engine.createResource({ ...INTENT, partial: true, size: piece.length });
+    const address = await engine.createResumable({ ...INTENT, partial: true, size: piece.length });
     if (piece.length > 0) {
       await engine.append(Readable.from([piece]), address, { offset: 0, size: null, contentLength: piece.length });
     }
@@ -61,14 +61,14 @@ for (const durability of NAMES) {
       const pieces = [randomBytes(700_000), Buffer.alloc(0), randomBytes(1), randomBytes(123_456)];
       const bytes = Buffer.concat(pieces);
       const parts = await partsOf(under, pieces);
-      const address = await under.engine.createResource(joined(parts));
-      const { complete, offset, size } = await under.engine.resource(address);
+      const address = await under.engine.createResumable(joined(parts));
+      const { complete, offset, size } = await under.engine.resumableState(address);
       assert.deepEqual([complete, offset, size], [true, bytes.length, bytes.length]);
       assert.ok((await contentOf(under, bytes.length)).equals(bytes));
       assert.deepEqual(await under.engine.verify(OWNER, 'whole'), { ok: true, checked_bytes: bytes.length, bad: [] });
       const stored = await under.doors.blobs.list();
       assert.equal(stored.length, parts.length + 1 + (shares ? 3 : 0));
-      for (const part of parts) await under.engine.removeResource(part);
+      for (const part of parts) await under.engine.removeResumable(part);
       for (const end of ['restart', 'crash'] as const) {
         await under[end]();
         assert.ok((await contentOf(under, bytes.length)).equals(bytes), `after a ${end}`);
@@ -101,7 +101,7 @@ async function crashAt(t: TestContext, operation: Operation, moment: 'before' | 
   const parts = await partsOf(under, pieces);
   // The join begins when it is made; what comes before is not what is tried here.
   const first = tap.hold('blobs.share');
-  const made = under.engine.createResource(joined(parts));
+  const made = under.engine.createResumable(joined(parts));
   made.catch(() => {});
   await first.reached;
   const gate = tap.hold(operation, moment);
@@ -130,7 +130,7 @@ test('a file of pieces is replaced and deleted with all of them; chunks neither 
   const under = await startEngine(t);
   const { engine } = under;
   const parts = await partsOf(under, [Buffer.from('ab'), Buffer.from('cd')]);
-  await engine.createResource(joined(parts));
+  await engine.createResumable(joined(parts));
   const chunk = (bytes: string) => ({
     body: Readable.from([Buffer.from(encodeChunk(0, Buffer.from(bytes)))]),
     intent: {
@@ -148,13 +148,13 @@ test('a file of pieces is replaced and deleted with all of them; chunks neither 
   });
   const repeat = chunk('abcd');
   await assert.rejects(
-    engine.receive(repeat.body, repeat.intent),
+    engine.receiveChunk(repeat.body, repeat.intent),
     (error) => error instanceof LadingError && error.code === 'file_complete',
   );
   const next = chunk('other');
-  await engine.receive(next.body, { ...next.intent, overwrite: true });
+  await engine.receiveChunk(next.body, { ...next.intent, overwrite: true });
   assert.equal((await contentOf(under, 5)).toString(), 'other');
-  for (const part of parts) await engine.removeResource(part);
+  for (const part of parts) await engine.removeResumable(part);
   assert.equal((await under.doors.blobs.list()).length, 1);
 });
 
@@ -164,11 +164,11 @@ test('parts whose bytes a file has are removed when they are stale; others are p
   const parts = await partsOf(under, [randomBytes(100), randomBytes(50)]);
   const [other] = await partsOf(under, [randomBytes(10)]);
   assert.ok(other);
-  await under.engine.createResource(joined(parts));
+  await under.engine.createResumable(joined(parts));
   await under.crash();
   now += 60_000;
   assert.deepEqual(await under.engine.sweep(), { removed: 2, sealed: 0, parked: 1 });
   assert.equal((await contentOf(under, 150)).length, 150);
   assert.deepEqual(under.engine.usage(OWNER), { bytes: 160, openUploads: 0, dayBytes: 310 });
-  assert.equal((await under.engine.resource(other)).offset, 10);
+  assert.equal((await under.engine.resumableState(other)).offset, 10);
 });

@@ -19,7 +19,7 @@ const INTENT: FileIntent = {
   overwrite: false,
   contentType: null,
   reprDigest: null,
-  leastSize: 0,
+  minSize: 0,
 };
 const pass = async (): Promise<string | null> => null;
 
@@ -50,7 +50,7 @@ for (const durability of ['chunk', 'seal'] as const) {
     for (const length of [0, 1, 65_536, 65_537, 1024 ** 2, 7_654_321]) {
       const bytes = randomBytes(length);
       const intent = { ...INTENT, name: `of-${length}` };
-      const status = await under.engine.receiveWhole(stream(bytes), intent, async (arrived) => {
+      const status = await under.engine.receiveFile(stream(bytes), intent, async (arrived) => {
         assert.equal(arrived.size, length);
         const read = Buffer.alloc(length);
         assert.equal(await arrived.read(read, 0), length);
@@ -88,25 +88,25 @@ test('what breaks, is refused or does not fit leaves nothing', async (t) => {
     assert.deepEqual(await under.doors.blobs.list(), []);
   };
   const broken = new PassThrough();
-  const broke = engine.receiveWhole(broken, INTENT, pass);
+  const broke = engine.receiveFile(broken, INTENT, pass);
   broken.write(randomBytes(300_000));
   setImmediate(() => broken.destroy());
   await refuses(broke, 'length_mismatch');
   await gone();
-  await refuses(engine.receiveWhole(stream(randomBytes(1_000_001)), INTENT, pass), 'quota_exceeded');
+  await refuses(engine.receiveFile(stream(randomBytes(1_000_001)), INTENT, pass), 'quota_exceeded');
   await gone();
   await refuses(
-    engine.receiveWhole(stream(randomBytes(900_000)), INTENT, async () => {
+    engine.receiveFile(stream(randomBytes(900_000)), INTENT, async () => {
       throw new LadingError('unsupported_media_type', 'Not that.');
     }),
     'unsupported_media_type',
   );
   await gone();
-  await refuses(engine.admitWhole({ ...INTENT, leastSize: 2_000_001 }), 'file_too_large');
-  await refuses(engine.admitWhole({ ...INTENT, leastSize: 1_500_000 }), 'quota_exceeded');
+  await refuses(engine.admitFile({ ...INTENT, minSize: 2_000_001 }), 'file_too_large');
+  await refuses(engine.admitFile({ ...INTENT, minSize: 1_500_000 }), 'quota_exceeded');
   const digest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
   await refuses(
-    engine.receiveWhole(stream(randomBytes(10)), { ...INTENT, reprDigest: digest }, pass),
+    engine.receiveFile(stream(randomBytes(10)), { ...INTENT, reprDigest: digest }, pass),
     'digest_mismatch',
   );
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
@@ -114,7 +114,7 @@ test('what breaks, is refused or does not fit leaves nothing', async (t) => {
 
 test('a file larger than the limit is refused while it comes', async (t) => {
   const { engine, doors } = await startEngine(t, { maxFileBytes: 200_000 });
-  await refuses(engine.receiveWhole(stream(randomBytes(300_000)), INTENT, pass), 'file_too_large');
+  await refuses(engine.receiveFile(stream(randomBytes(300_000)), INTENT, pass), 'file_too_large');
   assert.deepEqual(await doors.blobs.list(), []);
 });
 
@@ -122,14 +122,14 @@ test('the same name again is refused, or replaces the file in one step', async (
   const under = await startEngine(t);
   const { engine } = under;
   const [first, second] = [randomBytes(200_000), randomBytes(100_000)];
-  await engine.receiveWhole(stream(first), INTENT, pass);
-  await refuses(engine.admitWhole(INTENT), 'already_exists');
-  await refuses(engine.receiveWhole(stream(second), INTENT, pass), 'already_exists');
+  await engine.receiveFile(stream(first), INTENT, pass);
+  await refuses(engine.admitFile(INTENT), 'already_exists');
+  await refuses(engine.receiveFile(stream(second), INTENT, pass), 'already_exists');
   const over = { ...INTENT, overwrite: true };
-  await engine.admitWhole(over);
-  await engine.receiveWhole(stream(second), over, async () => {
+  await engine.admitFile(over);
+  await engine.receiveFile(stream(second), over, async () => {
     assert.ok((await contentOf(under)).equals(first), 'readers have the old one until the new one is complete');
-    await refuses(engine.receiveWhole(stream(first), over, pass), 'already_exists');
+    await refuses(engine.receiveFile(stream(first), over, pass), 'already_exists');
     return null;
   });
   assert.ok((await contentOf(under)).equals(second));
@@ -142,8 +142,8 @@ test('beside what has the name a file gets the name with a number, whoever comes
   const { engine } = under;
   const contents = Array.from({ length: 5 }, () => randomBytes(50_000));
   const beside = { ...INTENT, beside: (name: string) => name };
-  await engine.admitWhole(beside);
-  const stored = await Promise.all(contents.map((bytes) => engine.receiveWhole(stream(bytes), beside, pass)));
+  await engine.admitFile(beside);
+  const stored = await Promise.all(contents.map((bytes) => engine.receiveFile(stream(bytes), beside, pass)));
   assert.deepEqual(stored.map(({ filename }) => filename).sort(), [
     'a (2).bin',
     'a (3).bin',
@@ -153,10 +153,10 @@ test('beside what has the name a file gets the name with a number, whoever comes
   ]);
   for (const [index, { filename }] of stored.entries())
     assert.ok((await contentOf(under, filename)).equals(contents[index] as Buffer), filename);
-  await engine.admitWhole(beside);
+  await engine.admitFile(beside);
   const never = { ...beside, precondition: () => false };
-  await refuses(engine.admitWhole(never), 'precondition_failed');
-  await refuses(engine.receiveWhole(stream(randomBytes(9)), never, pass), 'precondition_failed');
+  await refuses(engine.admitFile(never), 'precondition_failed');
+  await refuses(engine.receiveFile(stream(randomBytes(9)), never, pass), 'precondition_failed');
   assert.equal((await under.doors.blobs.list()).length, 5);
 });
 
@@ -167,15 +167,15 @@ test('an upload in chunks is ended when nobody sends to it; one that is complete
   const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes, checksum: sum256(bytes) };
   await sendChunk(engine, { ...chunk, declaredSize: 10 });
   const over = { ...INTENT, overwrite: true };
-  await refuses(engine.admitWhole(INTENT), 'already_exists');
-  await engine.admitWhole(over);
+  await refuses(engine.admitFile(INTENT), 'already_exists');
+  await engine.admitFile(over);
   assert.equal((await engine.status(OWNER, 'a.bin')).bytes_received, 3, 'what is only asked for ends nothing');
-  await engine.receiveWhole(stream(bytes), over, pass);
+  await engine.receiveFile(stream(bytes), over, pass);
   assert.ok((await contentOf(under)).equals(bytes));
   await sendChunk(engine, { ...chunk, name: 'b.bin' });
   const other = randomBytes(1000);
-  await refuses(engine.receiveWhole(stream(other), { ...INTENT, name: 'b.bin' }, pass), 'already_exists');
-  await engine.receiveWhole(stream(other), { ...over, name: 'b.bin' }, pass);
+  await refuses(engine.receiveFile(stream(other), { ...INTENT, name: 'b.bin' }, pass), 'already_exists');
+  await engine.receiveFile(stream(other), { ...over, name: 'b.bin' }, pass);
   assert.ok((await contentOf(under, 'b.bin')).equals(other));
 });
 
@@ -186,7 +186,7 @@ test('an unfinished upload outlives a whole file of its name that does not come 
   const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes: abc, checksum: sum256(abc), declaredSize: 9 };
   for (const before of [null, Buffer.from('before')]) {
     const { engine } = under;
-    if (before) await engine.receiveWhole(stream(before), INTENT, pass);
+    if (before) await engine.receiveFile(stream(before), INTENT, pass);
     await sendChunk(engine, before ? { ...chunk, overwrite: true } : chunk);
     const kept = async (received = 3): Promise<void> => {
       const { status, bytes_received: bytes } = await engine.status(OWNER, 'a.bin');
@@ -196,34 +196,31 @@ test('an unfinished upload outlives a whole file of its name that does not come 
       assert.equal((await under.doors.blobs.list()).length, before ? 2 : 1);
     };
     const broken = new PassThrough();
-    const broke = engine.receiveWhole(broken, over, pass);
+    const broke = engine.receiveFile(broken, over, pass);
     broken.write(randomBytes(300_000));
     setImmediate(() => broken.destroy());
     await refuses(broke, 'length_mismatch');
     await kept();
     const refused = new LadingError('unsupported_media_type', 'Not that.');
     await refuses(
-      engine.receiveWhole(stream(abc), over, () => Promise.reject(refused)),
+      engine.receiveFile(stream(abc), over, () => Promise.reject(refused)),
       'unsupported_media_type',
     );
     await kept();
     const digest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
-    await refuses(engine.receiveWhole(stream(abc), { ...over, reprDigest: digest }, pass), 'digest_mismatch');
+    await refuses(engine.receiveFile(stream(abc), { ...over, reprDigest: digest }, pass), 'digest_mismatch');
     await kept();
-    await refuses(
-      engine.receiveWhole(stream(abc), { ...over, precondition: () => false }, pass),
-      'precondition_failed',
-    );
+    await refuses(engine.receiveFile(stream(abc), { ...over, precondition: () => false }, pass), 'precondition_failed');
     await kept();
     // Its sender comes back while the file comes, and is at it when that is all there.
     const rest = new PassThrough();
     let sending: Promise<unknown> = Promise.resolve();
     await refuses(
-      engine.receiveWhole(stream(randomBytes(200_000)), over, async () => {
+      engine.receiveFile(stream(randomBytes(200_000)), over, async () => {
         const bytes = Buffer.from('def');
         await sendChunk(engine, { ...chunk, start: 3, bytes, checksum: sum256(bytes), overwrite: before !== null });
         const intent = { owner: OWNER, name: 'a.bin', declaredSize: 9, overwrite: before !== null };
-        sending = engine.receive(rest, { ...intentOf(chunk), ...intent });
+        sending = engine.receiveChunk(rest, { ...intentOf(chunk), ...intent });
         sending.catch(() => {});
         rest.write(encodeChunk(6, Buffer.from('ghi')).subarray(0, 18));
         await eventually(() => engine.transfers(() => true)[0]?.receiving === true, 'the chunk is on its way');
@@ -236,7 +233,7 @@ test('an unfinished upload outlives a whole file of its name that does not come 
     await refuses(sending, 'length_mismatch');
     await kept(6);
     const bytes = randomBytes(100_000);
-    await engine.receiveWhole(stream(bytes), over, pass);
+    await engine.receiveFile(stream(bytes), over, pass);
     assert.ok((await contentOf(under)).equals(bytes));
     assert.deepEqual(engine.usage(OWNER).openUploads, 0);
     assert.equal((await under.doors.blobs.list()).length, 1);
@@ -253,7 +250,7 @@ test('nothing begins between the end of an unfinished upload and what takes its 
   const chunk = { owner: OWNER, name: 'a.bin', start: 0, bytes, checksum: sum256(bytes), declaredSize: 9 };
   await sendChunk(engine, chunk);
   const gate = tap.hold('catalog.put', 'before');
-  const whole = engine.receiveWhole(stream(bytes), { ...INTENT, overwrite: true }, pass);
+  const whole = engine.receiveFile(stream(bytes), { ...INTENT, overwrite: true }, pass);
   await gate.reached;
   const late = sendChunk(engine, { ...chunk, start: 3 });
   assert.equal((await engine.status(OWNER, 'a.bin')).bytes_received, 3, 'until then the upload is what is there');
@@ -268,7 +265,7 @@ test('nothing begins between the end of an unfinished upload and what takes its 
 test('a crash in the middle leaves nothing, and the next start takes the file', async (t) => {
   const under = await startEngine(t);
   const source = new PassThrough();
-  const half = under.engine.receiveWhole(source, INTENT, pass);
+  const half = under.engine.receiveFile(source, INTENT, pass);
   half.catch(() => {});
   source.write(randomBytes(3_000_000));
   await under.quiet();
@@ -277,14 +274,14 @@ test('a crash in the middle leaves nothing, and the next start takes the file', 
   assert.equal((await under.engine.status(OWNER, 'a.bin')).status, 'pending');
   assert.deepEqual(await under.doors.blobs.list(), []);
   const bytes = randomBytes(2_000_000);
-  await under.engine.receiveWhole(stream(bytes), INTENT, pass);
+  await under.engine.receiveFile(stream(bytes), INTENT, pass);
   assert.ok((await contentOf(under)).equals(bytes));
 });
 
 test('a stop in the middle ends it, and nothing is left', async (t) => {
   const under = await startEngine(t);
   const source = new PassThrough();
-  const half = under.engine.receiveWhole(source, INTENT, pass);
+  const half = under.engine.receiveFile(source, INTENT, pass);
   const ended = refuses(half, 'shutting_down');
   source.write(randomBytes(3_000_000));
   await under.quiet();

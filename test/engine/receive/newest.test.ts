@@ -19,7 +19,7 @@ const INTENT: FileIntent = {
   newest: true,
   contentType: null,
   reprDigest: null,
-  leastSize: 0,
+  minSize: 0,
 };
 const { newest: _, ...REPLACES } = INTENT;
 const CREATES = { ...REPLACES, overwrite: false };
@@ -34,7 +34,7 @@ interface Sending {
 /** A file of which a part has come. */
 function begin({ engine }: EngineUnderTest, said: FileIntent, bytes: Buffer): Sending {
   const source = new PassThrough();
-  const done = engine.admitWhole(said).then(() => engine.receiveWhole(source, said, async () => null));
+  const done = engine.admitFile(said).then(() => engine.receiveFile(source, said, async () => null));
   done.catch(() => {});
   source.write(bytes.subarray(0, 10));
   const finish = async (): Promise<FileStatus> => {
@@ -106,10 +106,10 @@ test('a crash while sixteen are on their way leaves what was acknowledged last',
 test('those that replace in one request from elsewhere go on, and are newer when they are whole later', async (t) => {
   const under = await startEngine(t);
   for (const before of [null, text('before')]) {
-    if (before) await under.engine.receiveWhole(new PassThrough().end(before), REPLACES, async () => null);
+    if (before) await under.engine.receiveFile(new PassThrough().end(before), REPLACES, async () => null);
     const other = begin(under, REPLACES, contents[0] as Buffer);
     await under.quiet();
-    await refuses(under.engine.admitWhole(REPLACES), 'already_exists');
+    await refuses(under.engine.admitFile(REPLACES), 'already_exists');
     const newest = begin(under, INTENT, contents[1] as Buffer);
     await newest.finish();
     assert.ok((await download(under.engine, NAME)).equals(contents[1] as Buffer));
@@ -142,24 +142,24 @@ const UNFINISHED: Record<
   (under: EngineUnderTest, rest: PassThrough) => Promise<{ sending: Promise<unknown> }>
 > = {
   'a first chunk': async ({ engine }, rest) => {
-    const sending = engine.receive(rest, intent(NAME, { declaredSize: 9 }));
+    const sending = engine.receiveChunk(rest, intent(NAME, { declaredSize: 9 }));
     rest.write(encodeChunk(0, text('abc')).subarray(0, 18));
     return { sending };
   },
   'a later chunk': async ({ engine }, rest) => {
     await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
-    const sending = engine.receive(rest, intent(NAME, { declaredSize: 9 }));
+    const sending = engine.receiveChunk(rest, intent(NAME, { declaredSize: 9 }));
     rest.write(encodeChunk(3, text('def')).subarray(0, 18));
     return { sending };
   },
   'a chunk that continues a file of undeclared size': async ({ engine }, rest) => {
     await send(engine, NAME, 0, text('abc'));
-    const sending = engine.receive(rest, intent(NAME));
+    const sending = engine.receiveChunk(rest, intent(NAME));
     rest.write(encodeChunk(3, text('def')).subarray(0, 18));
     return { sending };
   },
   'an upload with an address': async ({ engine }, rest) => {
-    const address = await engine.createResource({
+    const address = await engine.createResumable({
       ...{ owner: OWNER, creator: { kind: 'device', id: OWNER }, name: NAME, place: 'instead', size: 9 },
       ...{ contentType: null, metadata: null },
     });
@@ -189,7 +189,7 @@ test('a precondition that fails in the end ends nothing that is under way', asyn
   const under = await startEngine(t);
   await send(under.engine, NAME, 0, text('abc'), { declaredSize: 6 });
   const rest = new PassThrough();
-  const sending = under.engine.receive(rest, intent(NAME, { declaredSize: 6 }));
+  const sending = under.engine.receiveChunk(rest, intent(NAME, { declaredSize: 6 }));
   rest.write(encodeChunk(3, text('def')).subarray(0, 18));
   let looks = 0;
   const twice = { ...INTENT, precondition: () => looks++ < 2 };
@@ -204,7 +204,7 @@ test('a precondition that fails in the end ends nothing that is under way', asyn
 test('a precondition is judged when the file takes the name', async (t) => {
   const under = await startEngine(t);
   const never = { ...INTENT, precondition: () => false };
-  await refuses(under.engine.admitWhole(never), 'precondition_failed');
+  await refuses(under.engine.admitFile(never), 'precondition_failed');
   const free = { ...INTENT, precondition: ({ exists }: { exists: boolean }) => !exists };
   const [one, two] = [begin(under, free, contents[0] as Buffer), begin(under, free, contents[1] as Buffer)];
   await under.quiet();

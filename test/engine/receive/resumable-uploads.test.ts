@@ -56,8 +56,8 @@ for (const durability of ['chunk', 'seal'] as const) {
       const bytes = randomBytes(1 + Math.floor(random() * 3_000_000));
       const name = `of-${seed}`;
       const deferred = random() < 0.5;
-      const address = await under.engine.createResource({ ...INTENT, name, size: deferred ? null : bytes.length });
-      let { offset } = await under.engine.resource(address);
+      const address = await under.engine.createResumable({ ...INTENT, name, size: deferred ? null : bytes.length });
+      let { offset } = await under.engine.resumableState(address);
       assert.equal(offset, 0);
       while (offset < bytes.length) {
         const length = Math.min(bytes.length - offset, 1 + Math.floor(random() * 900_000));
@@ -78,18 +78,22 @@ for (const durability of ['chunk', 'seal'] as const) {
           stream.destroy();
           if (left > 0) await appended.catch(() => {});
           else await refuses(appended, 'length_mismatch');
-          const now = (await under.engine.resource(address)).offset;
+          const now = (await under.engine.resumableState(address)).offset;
           assert.ok(now >= offset && now <= offset + length);
           if (left === 0) assert.equal(now, offset + length, 'nothing that arrived is lost');
         }
-        const told: number = (await under.engine.resource(address)).offset;
+        const told: number = (await under.engine.resumableState(address)).offset;
         if (random() < 0.2) await under.crash();
-        assert.equal((await under.engine.resource(address)).offset, told, 'an offset that was told never decreases');
+        assert.equal(
+          (await under.engine.resumableState(address)).offset,
+          told,
+          'an offset that was told never decreases',
+        );
         offset = told;
       }
-      const { complete } = await under.engine.resource(address);
+      const { complete } = await under.engine.resumableState(address);
       if (!complete) await under.engine.append(whole(Buffer.alloc(0)), address, at(offset, { size: bytes.length }));
-      assert.equal((await under.engine.resource(address)).complete, true);
+      assert.equal((await under.engine.resumableState(address)).complete, true);
       assert.ok((await contentOf(under, name)).equals(bytes));
       assert.equal((await under.engine.verify(OWNER, name)).ok, true);
     }
@@ -101,13 +105,13 @@ const DAY = 86_400_000;
 
 test('a newer request takes over: the older one is ended, and what it brought counts', async (t) => {
   const { engine } = await startEngine(t);
-  const address = await engine.createResource({ ...INTENT, size: 100 });
+  const address = await engine.createResumable({ ...INTENT, size: 100 });
   const first = new PassThrough();
   const older = engine.append(first, address, at(0));
   first.write(Buffer.alloc(40, 1));
   await eventually(() => first.readableLength === 0, 'the engine has read it');
   const superseded = refuses(older, 'superseded');
-  assert.equal((await engine.resource(address)).offset, 40, 'the offset is right at once');
+  assert.equal((await engine.resumableState(address)).offset, 40, 'the offset is right at once');
   await superseded;
   const second = new PassThrough();
   const next = engine.append(second, address, at(40));
@@ -132,17 +136,17 @@ test('what does not fit is refused and changes nothing', async (t) => {
     },
   };
   const { engine } = await startEngine(t, { maxFileBytes: 2000 }, { quota: limit });
-  await refuses(engine.createResource({ ...INTENT, size: 2001 }), 'file_too_large');
-  await refuses(engine.createResource({ ...INTENT, size: 1001 }), 'quota_exceeded');
-  const address = await engine.createResource({ ...INTENT, size: 100 });
+  await refuses(engine.createResumable({ ...INTENT, size: 2001 }), 'file_too_large');
+  await refuses(engine.createResumable({ ...INTENT, size: 1001 }), 'quota_exceeded');
+  const address = await engine.createResumable({ ...INTENT, size: 100 });
   await refuses(engine.append(whole(Buffer.alloc(5)), address, at(1)), 'offset_mismatch');
   await refuses(engine.append(whole(Buffer.alloc(101)), address, at(0, { contentLength: 101 })), 'out_of_bounds');
   await refuses(engine.append(whole(Buffer.alloc(5)), address, at(0, { size: 99 })), 'size_conflict');
   await refuses(engine.append(whole(Buffer.alloc(5)), { ...address, secret: 'x'.repeat(32) }, at(0)), 'not_found');
-  assert.equal((await engine.resource(address)).offset, 0);
-  const open = await engine.createResource({ ...INTENT, name: 'open.bin' });
+  assert.equal((await engine.resumableState(address)).offset, 0);
+  const open = await engine.createResumable({ ...INTENT, name: 'open.bin' });
   await refuses(engine.append(whole(Buffer.alloc(1001)), open, at(0)), 'quota_exceeded');
-  assert.equal((await engine.resource(open)).offset, 0);
+  assert.equal((await engine.resumableState(open)).offset, 0);
 });
 
 test('a name that is taken gets a number, and overwrite replaces', async (t) => {
@@ -150,8 +154,8 @@ test('a name that is taken gets a number, and overwrite replaces', async (t) => 
   const { engine } = under;
   const store = async (bytes: string, place: ResourceIntent['place'] = 'beside'): Promise<string> => {
     const intent = { ...INTENT, name: 'dir/a.tar', size: bytes.length, place };
-    const address = await engine.createResource(intent);
-    const { name } = await engine.resource(address);
+    const address = await engine.createResumable(intent);
+    const { name } = await engine.resumableState(address);
     await engine.append(whole(Buffer.from(bytes)), address, at(0));
     return name;
   };
@@ -165,8 +169,8 @@ test('a name that is taken gets a number, and overwrite replaces', async (t) => 
 test('a number makes no name longer than names may be, nor moves it into another folder', async (t) => {
   const { engine } = await startEngine(t);
   const nameOf = async (name: string): Promise<string> => {
-    const address = await engine.createResource({ ...INTENT, name, size: 0 });
-    return (await engine.resource(address)).name;
+    const address = await engine.createResumable({ ...INTENT, name, size: 0 });
+    return (await engine.resumableState(address)).name;
   };
   const names = [
     `${'n'.repeat(1020)}.bin`,
@@ -193,34 +197,34 @@ test('a number makes no name longer than names may be, nor moves it into another
 test('an upload is removed with its address, and lapses when nothing comes', async (t) => {
   let now = 1_000_000;
   const { engine } = await startEngine(t, { staleSeconds: 10 }, { clock: clockOf(() => now) });
-  const address = await engine.createResource({ ...INTENT, size: 100 });
+  const address = await engine.createResumable({ ...INTENT, size: 100 });
   const stream = new PassThrough();
   const older = refuses(engine.append(stream, address, at(0)), 'superseded');
   stream.write(Buffer.alloc(10));
   await eventually(() => stream.readableLength === 0, 'the engine has read it');
-  await engine.removeResource(address);
+  await engine.removeResumable(address);
   await older;
-  await refuses(engine.resource(address), 'not_found');
+  await refuses(engine.resumableState(address), 'not_found');
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'pending');
-  const second = await engine.createResource({ ...INTENT, size: 100 });
+  const second = await engine.createResumable({ ...INTENT, size: 100 });
   const expiresAt = 1_000_000 + 10_000 + 30 * DAY;
-  assert.equal((await engine.resource(second)).expiresAt, expiresAt);
+  assert.equal((await engine.resumableState(second)).expiresAt, expiresAt);
   now += 10_000;
   assert.equal((await engine.sweep()).parked, 1);
-  assert.equal((await engine.resource(second)).expiresAt, expiresAt, 'it is parked, and its address is good');
+  assert.equal((await engine.resumableState(second)).expiresAt, expiresAt, 'it is parked, and its address is good');
   now += 10_000;
   await engine.append(whole(Buffer.alloc(10)), second, at(0));
-  assert.equal((await engine.resource(second)).offset, 10);
+  assert.equal((await engine.resumableState(second)).offset, 10);
   assert.deepEqual(await engine.sweep(), { removed: 0, sealed: 0 }, 'it went on');
   now += 10_000;
   await engine.sweep();
   now += 30 * DAY;
-  assert.equal((await engine.resource(second)).offset, 10, 'it is good until it is removed');
+  assert.equal((await engine.resumableState(second)).offset, 10, 'it is good until it is removed');
   assert.equal((await engine.sweep()).removed, 1);
-  await refuses(engine.resource(second), 'not_found');
-  const done = await engine.createResource({ ...INTENT, size: 0 });
-  assert.equal((await engine.resource(done)).complete, true);
-  await engine.removeResource(done);
-  await refuses(engine.resource(done), 'not_found');
+  await refuses(engine.resumableState(second), 'not_found');
+  const done = await engine.createResumable({ ...INTENT, size: 0 });
+  assert.equal((await engine.resumableState(done)).complete, true);
+  await engine.removeResumable(done);
+  await refuses(engine.resumableState(done), 'not_found');
   assert.equal((await engine.status(OWNER, 'a.bin')).status, 'complete');
 });

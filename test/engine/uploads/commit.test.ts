@@ -281,7 +281,7 @@ test('a commit asked for at any moment of another round is carried out', async (
       clock,
       usage,
       durability: 'chunk',
-      happened: () => {},
+      emit: () => {},
       announce: () => null,
     });
     const upload = new OpenUpload(document);

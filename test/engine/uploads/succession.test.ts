@@ -19,7 +19,7 @@ const WHOLE: FileIntent = {
   overwrite: true,
   contentType: null,
   reprDigest: null,
-  leastSize: 0,
+  minSize: 0,
 };
 const INSTEAD: ResourceIntent = {
   owner: OWNER,
@@ -91,12 +91,12 @@ const BEFORE: Record<string, Before> = {
   },
   'an upload with an address': {
     make: async ({ engine }) => {
-      address = await engine.createResource(INSTEAD);
+      address = await engine.createResumable(INSTEAD);
       await engine.append(stream(text('abc')), address, { offset: 0, size: null, contentLength: 3 });
     },
     kept: async (under) => {
       assert.ok(address);
-      assert.equal((await under.engine.resource(address)).offset, 3);
+      assert.equal((await under.engine.resumableState(address)).offset, 3);
       await partial(under);
     },
   },
@@ -104,11 +104,11 @@ const BEFORE: Record<string, Before> = {
 
 /** The ways in which a file comes in place of what is there; the first part before the disk fails, the last while it does. */
 const NEXT: Record<string, (under: EngineUnderTest) => Promise<() => Promise<unknown>>> = {
-  'a whole file': async (under) => () => under.engine.receiveWhole(stream(NEW), WHOLE, async () => null),
+  'a whole file': async (under) => () => under.engine.receiveFile(stream(NEW), WHOLE, async () => null),
   'the newest file': async (under) => () =>
-    under.engine.receiveWhole(stream(NEW), { ...WHOLE, newest: true }, async () => null),
+    under.engine.receiveFile(stream(NEW), { ...WHOLE, newest: true }, async () => null),
   'an upload with an address of its own': async (under) => {
-    const begun = await under.engine.createResource(INSTEAD);
+    const begun = await under.engine.createResumable(INSTEAD);
     await under.engine.append(stream(NEW.subarray(0, 50_000)), begun, { offset: 0, size: null, contentLength: 50_000 });
     return () =>
       under.engine.append(stream(NEW.subarray(50_000)), begun, {
@@ -188,7 +188,7 @@ for (const [had, before] of Object.entries(BEFORE)) {
 test('a begin alone ends nothing: both live, each goes on, and the one that is complete last has the name', async (t) => {
   const { engine, doors } = await startEngine(t);
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
-  const second = await engine.createResource({ ...INSTEAD, endsWhenTold: false, size: 4 });
+  const second = await engine.createResumable({ ...INSTEAD, endsWhenTold: false, size: 4 });
   await engine.append(stream(text('12')), second, { offset: 0, size: null, contentLength: 2 });
   assert.deepEqual(
     engine.transfers(() => true).map(({ file }) => [file.filename, file.bytes_received]),
@@ -212,7 +212,7 @@ test('uploads that wait survive a restart, and the older ones end with the newer
   await send(under.engine, NAME, 0, text('abc'), { declaredSize: 9 });
   const addresses: ResourceAddress[] = [];
   for (const word of ['one', 'two', 'three']) {
-    const begun = await under.engine.createResource(INSTEAD);
+    const begun = await under.engine.createResumable(INSTEAD);
     await under.engine.append(stream(text(word)), begun, { offset: 0, size: null, contentLength: word.length });
     addresses.push(begun);
     await under.crash();
@@ -222,8 +222,8 @@ test('uploads that wait survive a restart, and the older ones end with the newer
   const ends = { size: null, contentLength: 0, ends: true };
   await under.engine.append(stream(text('')), two, { offset: 3, ...ends });
   assert.equal((await download(under.engine, NAME)).toString(), 'two');
-  await refuses(under.engine.resource(one), 'not_found');
-  assert.equal((await under.engine.resource(three)).offset, 5, 'what began later goes on');
+  await refuses(under.engine.resumableState(one), 'not_found');
+  assert.equal((await under.engine.resumableState(three)).offset, 5, 'what began later goes on');
   await under.crash();
   await under.engine.append(stream(text('')), three, { offset: 5, ...ends });
   assert.equal((await download(under.engine, NAME)).toString(), 'three');
@@ -232,29 +232,29 @@ test('uploads that wait survive a restart, and the older ones end with the newer
 
 test('while somebody sends to the upload that has the name, the end is refused and may be said again', async (t) => {
   const { engine } = await startEngine(t);
-  const first = await engine.createResource(INSTEAD);
+  const first = await engine.createResumable(INSTEAD);
   await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
-  const second = await engine.createResource(INSTEAD);
+  const second = await engine.createResumable(INSTEAD);
   const slow = new PassThrough();
   const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
   const end = { offset: 0, size: null, contentLength: 2, ends: true };
   await refuses(engine.append(stream(text('hi')), second, end), 'already_exists');
   slow.end('def');
   assert.equal((await sending).offset, 6, 'nobody ended it');
-  const { offset } = await engine.resource(second);
+  const { offset } = await engine.resumableState(second);
   assert.ok((await engine.append(stream(text('hi').subarray(offset)), second, { ...end, offset })).complete);
   assert.equal((await download(engine, NAME)).toString(), 'hi');
-  await refuses(engine.resource(first), 'not_found');
+  await refuses(engine.resumableState(first), 'not_found');
 });
 
 test('whoever never gets an address begins again as often as need be, and what was acknowledged stays', async (t) => {
   const { engine, doors } = await startEngine(t);
-  const known = await engine.createResource(INSTEAD);
+  const known = await engine.createResumable(INSTEAD);
   await engine.append(stream(text('abc')), known, { offset: 0, size: null, contentLength: 3 });
-  const waiting = await engine.createResource(INSTEAD);
+  const waiting = await engine.createResumable(INSTEAD);
   await engine.append(stream(text('defg')), waiting, { offset: 0, size: null, contentLength: 4 });
   for (let times = 0; times < 50; times += 1) {
-    const lost = await engine.createResource(INSTEAD);
+    const lost = await engine.createResumable(INSTEAD);
     const broken = new PassThrough();
     const append = engine.append(broken, lost, { offset: 0, size: null, contentLength: null });
     broken.write(randomBytes(1000));
@@ -262,9 +262,9 @@ test('whoever never gets an address begins again as often as need be, and what w
     await refuses(append, 'length_mismatch');
   }
   assert.ok(engine.usage(OWNER).openUploads < 12, 'they do not pile up');
-  assert.equal((await engine.resource(known)).offset, 3);
-  assert.equal((await engine.resource(waiting)).offset, 4);
-  await engine.receiveWhole(stream(NEW), WHOLE, async () => null);
+  assert.equal((await engine.resumableState(known)).offset, 3);
+  assert.equal((await engine.resumableState(waiting)).offset, 4);
+  await engine.receiveFile(stream(NEW), WHOLE, async () => null);
   assert.equal(engine.usage(OWNER).openUploads, 0);
   assert.equal((await doors.blobs.list()).length, 1);
 });
@@ -272,7 +272,7 @@ test('whoever never gets an address begins again as often as need be, and what w
 test('when all that wait are known to somebody, one more is refused', async (t) => {
   const { engine } = await startEngine(t);
   const begin = async (): Promise<void> => {
-    const begun = await engine.createResource(INSTEAD);
+    const begun = await engine.createResumable(INSTEAD);
     await engine.append(stream(text('abc')), begun, { offset: 0, size: null, contentLength: 3 });
   };
   for (let times = 0; times < 9; times += 1) await begin();
@@ -290,7 +290,7 @@ test('when all that wait are known to somebody, one more is refused', async (t) 
 test('of many that begin at the same moment no more wait than may', async (t) => {
   const { engine, doors } = await startEngine(t);
   await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
-  const begun = await Promise.allSettled(Array.from({ length: 40 }, () => engine.createResource(INSTEAD)));
+  const begun = await Promise.allSettled(Array.from({ length: 40 }, () => engine.createResumable(INSTEAD)));
   const made = begun.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
   for (const one of begun) if (one.status === 'rejected') assert.equal(one.reason.code, 'already_exists');
   assert.ok(made.length > 0);
@@ -303,15 +303,19 @@ test('of many that begin at the same moment no more wait than may', async (t) =>
 test('the last bytes of an upload of known size do not count while somebody sends to the one that has the name', async (t) => {
   const { engine } = await startEngine(t);
   const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 6 };
-  const first = await engine.createResource({ ...known, size: 9 });
+  const first = await engine.createResumable({ ...known, size: 9 });
   await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
-  const second = await engine.createResource(known);
+  const second = await engine.createResumable(known);
   await engine.append(stream(text('new')), second, { offset: 0, size: null, contentLength: 3 });
   const slow = new PassThrough();
   const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
   const last = { offset: 3, size: null, contentLength: 3 };
   await refuses(engine.append(stream(text('est')), second, last), 'already_exists');
-  assert.equal((await engine.resource(second)).offset, 3, 'who asks is not led to believe that all of it is there');
+  assert.equal(
+    (await engine.resumableState(second)).offset,
+    3,
+    'who asks is not led to believe that all of it is there',
+  );
   slow.end('def');
   assert.equal((await sending).offset, 6);
   assert.ok((await engine.append(stream(text('est')), second, last)).complete);
@@ -321,7 +325,7 @@ test('the last bytes of an upload of known size do not count while somebody send
 test('a deletion takes those that wait too', async (t) => {
   const { engine, doors } = await startEngine(t);
   await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
-  for (let times = 0; times < 3; times += 1) await engine.createResource(INSTEAD);
+  for (let times = 0; times < 3; times += 1) await engine.createResumable(INSTEAD);
   assert.deepEqual(await engine.remove(OWNER, NAME), ['file', 'upload']);
   assert.deepEqual({ ...engine.usage(OWNER), dayBytes: 0 }, { bytes: 0, openUploads: 0, dayBytes: 0 });
   assert.deepEqual(await doors.blobs.list(), []);
@@ -335,7 +339,7 @@ test('a digest that does not agree, a precondition that fails and a refusal leav
     const reprDigest = { algorithm: 'sha-256' as const, value };
     const wrong = { ...WHOLE, reprDigest };
     await refuses(
-      under.engine.receiveWhole(stream(NEW), wrong, async () => null),
+      under.engine.receiveFile(stream(NEW), wrong, async () => null),
       'digest_mismatch',
     );
     let asked = 0;
@@ -347,7 +351,7 @@ test('a digest that does not agree, a precondition that fails and a refusal leav
       },
     };
     await refuses(
-      under.engine.receiveWhole(stream(NEW), late, async () => null),
+      under.engine.receiveFile(stream(NEW), late, async () => null),
       'precondition_failed',
     );
     assert.equal(asked, 2, 'asked before the bytes count, and right before the change');
@@ -363,8 +367,8 @@ test('what this side does to the upload that has the name refuses nobody', async
   const gate = tap.hold('catalog.put', 'before');
   const swept = engine.sweep();
   await gate.reached;
-  await engine.admitWhole(WHOLE);
-  const whole = engine.receiveWhole(stream(NEW), WHOLE, async () => null);
+  await engine.admitFile(WHOLE);
+  const whole = engine.receiveFile(stream(NEW), WHOLE, async () => null);
   await turnsUntil(() => engine.gauges().open_uploads === 2, 'the whole file is on its way');
   gate.open();
   await Promise.all([swept, whole]);

@@ -189,8 +189,8 @@ test('refused before the body where the declared size tells, and what is stored 
       () => null,
       (error: unknown) => (error instanceof LadingError ? error.code : String(error)),
     );
-  assert.equal(await code(engine.admit(intentOf(chunk('x', 0, 1, 101)))), 'quota_exceeded');
-  assert.equal(await code(engine.admit(intentOf(chunk('x', 0, 1, 100)))), null);
+  assert.equal(await code(engine.admitChunk(intentOf(chunk('x', 0, 1, 101)))), 'quota_exceeded');
+  assert.equal(await code(engine.admitChunk(intentOf(chunk('x', 0, 1, 100)))), null);
   assert.equal((await sendChunk(engine, chunk('x', 0, 10, 101))).code, 'quota_exceeded');
   assert.equal((await sendChunk(engine, chunk('x', 0, 90, null))).code, null);
   assert.equal((await sendChunk(engine, chunk('x', 80, 30, null))).code, 'quota_exceeded', '20 of 30 would be new');

@@ -29,13 +29,13 @@ function stream(words: string): PassThrough {
 }
 
 async function begin({ engine }: EngineUnderTest, words: string, more: Partial<ResourceIntent> = {}) {
-  const address = await engine.createResource({ ...INSTEAD, ...more });
+  const address = await engine.createResumable({ ...INSTEAD, ...more });
   await engine.append(stream(words), address, { offset: 0, size: null, contentLength: words.length });
   return address;
 }
 
 async function finish({ engine }: EngineUnderTest, address: ResourceAddress, words = ''): Promise<void> {
-  const { offset } = await engine.resource(address);
+  const { offset } = await engine.resumableState(address);
   await engine.append(stream(words), address, { offset, size: null, contentLength: words.length, ends: true });
 }
 
@@ -171,7 +171,7 @@ for (const moment of ['before', 'after'] as const) {
         else assert.equal(now.id, address.id, what);
       }
       if (what === 'finish') assert.equal((await download(under.engine, NAME)).toString(), 'newer');
-      if (what === 'append') assert.equal((await under.engine.resource(address)).offset, 5);
+      if (what === 'append') assert.equal((await under.engine.resumableState(address)).offset, 5);
       assert.equal(under.engine.usage(OWNER).openUploads, ended || what === 'finish' ? 0 : what === 'begin' ? 2 : 1);
       assert.deepEqual(under.warnings, [], what);
       await under.close();

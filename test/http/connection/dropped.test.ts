@@ -81,9 +81,9 @@ async function lossOf(message: IncomingMessage): Promise<void> {
 
 /** Lets no door into the engine before `until` is there. */
 function holdDoors({ app: { engine } }: TestServer, until: () => Promise<void>): () => void {
-  const { receive, receiveWhole, append } = engine;
-  engine.receive = async (...given) => await until().then(() => receive.apply(engine, given));
-  engine.receiveWhole = async (...given) => await until().then(() => receiveWhole.apply(engine, given));
+  const { receiveChunk: receive, receiveFile: receiveWhole, append } = engine;
+  engine.receiveChunk = async (...given) => await until().then(() => receive.apply(engine, given));
+  engine.receiveFile = async (...given) => await until().then(() => receiveWhole.apply(engine, given));
   engine.append = async (...given) => await until().then(() => append.apply(engine, given));
   return () => Object.assign(engine, { receive, receiveWhole, append });
 }

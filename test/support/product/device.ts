@@ -50,14 +50,14 @@ export function send(
   bytes: Uint8Array,
   said: Said = {},
 ): Promise<FileStatus> {
-  return engine.receive(Readable.from([Buffer.from(encodeChunk(start, bytes))]), intent(name, said));
+  return engine.receiveChunk(Readable.from([Buffer.from(encodeChunk(start, bytes))]), intent(name, said));
 }
 
 /** A request with any body at all. */
 export function sendRaw(engine: Engine, name: string, body: Uint8Array, said: Said = {}): Promise<FileStatus> {
   const source = new PassThrough();
   source.end(body);
-  return engine.receive(source, intent(name, said));
+  return engine.receiveChunk(source, intent(name, said));
 }
 
 export interface SlowSend {
@@ -79,7 +79,7 @@ export function slowly(engine: Engine, name: string, start: number, bytes: Uint8
   const source = new PassThrough();
   const end = start + bytes.length - 1;
   source.write(encodeChunkHeader({ start, end, checksum: sum256(bytes) }));
-  const reply = engine.receive(source, intent(name, said));
+  const reply = engine.receiveChunk(source, intent(name, said));
   reply.catch(() => {});
   let sent = 0;
   return {
@@ -178,7 +178,7 @@ export function sendAndTell(
     tell = resolve;
   });
   const source = Readable.from([Buffer.from(encodeChunk(start, bytes))]);
-  const reply = engine.receive(source, intent(name, said), () => {
+  const reply = engine.receiveChunk(source, intent(name, said), () => {
     tell();
     return Promise.resolve();
   });

@@ -7,7 +7,7 @@ import { after, type TestContext } from 'node:test';
 import { SteadyClock } from '../../../src/clock/clock.ts';
 import type { Clock } from '../../../src/contracts/clock.ts';
 import type { Quota } from '../../../src/contracts/quota.ts';
-import { Engine, type EngineDoors, type EngineSettings } from '../../../src/engine/engine.ts';
+import { Engine, type EngineDeps, type EngineSettings } from '../../../src/engine/engine.ts';
 import type { Recovered } from '../../../src/engine/upkeep/recover.ts';
 import { type Disk, realDisk } from '../../../src/storage/disk/io/disk.ts';
 import { startThreads, type Threads } from '../../../src/storage/disk/pool.ts';
@@ -46,7 +46,7 @@ export interface EngineUnderTest {
   /** The one that runs now. */
   readonly engine: Engine;
   /** Its doors, without the tap. */
-  readonly doors: EngineDoors;
+  readonly doors: EngineDeps;
   /** What its start found. */
   readonly recovered: Recovered;
   readonly dataDir: string;
@@ -89,7 +89,7 @@ after(async () => {
 
 interface Running {
   engine: Engine;
-  doors: EngineDoors;
+  doors: EngineDeps;
   store: DiskStore;
   cut: CutDisk;
   recovered: Recovered;
@@ -163,7 +163,7 @@ async function run(
     const onDamaged = (key: string, error: Error): void => {
       warnings.push({ message: 'damaged document', details: { key, error } });
     };
-    const doors: EngineDoors = {
+    const doors: EngineDeps = {
       ...store,
       catalog: await openLowdbCatalog({ files: store.fileDocuments, onDamaged }),
       clock: rigging.clock ?? new SteadyClock(),

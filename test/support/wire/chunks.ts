@@ -61,7 +61,7 @@ async function* pieces(chunk: ChunkToSend): AsyncGenerator<Buffer> {
 export async function sendChunk(engine: Engine, chunk: ChunkToSend): Promise<SendResult> {
   const source = Readable.from(pieces(chunk), { objectMode: false });
   try {
-    return { status: await engine.receive(source, intentOf(chunk)), code: null };
+    return { status: await engine.receiveChunk(source, intentOf(chunk)), code: null };
   } catch (error) {
     if (error instanceof LadingError) return { status: null, code: error.code };
     throw error;

@@ -2,7 +2,7 @@
 
 import type { Part, SegmentJob } from '../../../src/contracts/blobs.ts';
 import type { Manifest, ManifestRecord } from '../../../src/contracts/manifests.ts';
-import type { EngineDoors } from '../../../src/engine/engine.ts';
+import type { EngineDeps } from '../../../src/engine/engine.ts';
 import { settle } from '../product/device.ts';
 
 export type Operation =
@@ -116,7 +116,7 @@ export class Tap {
   }
 
   /** The doors with this tap on them. */
-  readonly wrap = (doors: EngineDoors): EngineDoors => {
+  readonly wrap = (doors: EngineDeps): EngineDeps => {
     const { blobs, manifests, catalog, inspector } = doors;
     const run = this.run.bind(this);
     return {
