@@ -9,10 +9,11 @@ import { checkRoom, roomHere } from './machine/requirements.ts';
 import { announcement, firstAdminLines } from './process/announcement.ts';
 import { Signals } from './process/signals.ts';
 import { startError } from './process/start-error.ts';
-import { type Loaded, loadConfig } from './settings/config.ts';
+import type { Loaded } from './settings/config.ts';
 import { ConfigError } from './settings/config-error.ts';
 import { type FoundEnvironment, findEnvironment } from './settings/environment.ts';
 import { parseFlags } from './settings/flags.ts';
+import { loadConfig } from './settings/load-config.ts';
 
 /** Runs the server until it is told to stop. `argv`: the flags after `lading serve`. */
 export async function serve(argv: readonly string[]): Promise<void> {

@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path';
 import { chromium, type Page } from 'playwright-core';
 import { compose } from '../src/compose/compose.ts';
 import { encodeChunk } from '../src/protocol/chunk.ts';
-import { loadConfig } from '../src/settings/config.ts';
+import { loadConfig } from '../src/settings/load-config.ts';
 import { signInTo } from './support/product/dashboard.ts';
 import { sign } from './support/product/server.ts';
 import { findChromium } from './support/servers/chromium.ts';

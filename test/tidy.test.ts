@@ -79,12 +79,20 @@ const MAX_FILES = 16;
 /** Lists of rows rather than code. */
 const TABLES: readonly string[] = [];
 
-/** Paths that are there for a reason of their own: which names may be read where, and why. */
+/** Files that may read the environment, and what they read. */
 const ENVIRONMENT: Record<string, string> = {
   'src/settings/environment.ts': 'settings of the server',
   'src/cli/shared/settings.ts': 'settings of the command line',
+  'src/calls/sip.ts': 'PATH of the program that it runs',
+  'src/calls/speech.ts': 'PATH of the program that it runs',
+  'src/client/transport/connections.ts': 'proxies and authorities, by variables that all programs share',
 };
-const RANDOM: Record<string, string> = {};
+/** Files that may use chance, and what for. Secrets and ids come from `node:crypto` alone. */
+const RANDOM: Record<string, string> = {
+  'src/client/transfer/retry.ts': 'jitter between attempts',
+  'src/delivery/lanes.ts': 'jitter between attempts',
+  'src/delivery/send/ftp-names.ts': 'different pauses of two deliveries that want one name',
+};
 
 interface Source {
   path: string;

@@ -3,7 +3,8 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { replaceCertificate } from '../http/connection/listener.ts';
 import type { LogOutput } from '../http/observe/log-output.ts';
-import { type Config, readTls } from '../settings/config.ts';
+import type { Config } from '../settings/config.ts';
+import { readTls } from '../settings/load-config.ts';
 
 export interface ReloadDeps {
   config: Config;

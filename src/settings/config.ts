@@ -1,11 +1,6 @@
-/** From environment and flags to one validated object. The only reader of process.env. */
+/** Types of the settings, and of the places that they are read from. */
 
-import { checkTogether, warningsOf } from './checks.ts';
-import { ConfigError } from './config-error.ts';
-import { takeOldSettings } from './old-names.ts';
-import { PARSERS, Refused } from './parsers.ts';
-import { type KindTypes, SETTINGS, type Setting } from './settings.ts';
-import { NotRead, readSmallFile } from './small-file.ts';
+import type { KindTypes, SETTINGS } from './settings.ts';
 
 type Table = (typeof SETTINGS)[number];
 
@@ -15,89 +10,18 @@ export type Config = { readonly [S in Table as S['name']]: KindTypes[S['kind']] 
   readonly tls: { readonly cert: Buffer; readonly key: Buffer } | null;
 };
 
+/** The settings, and what the operator should know about them. */
 export interface Loaded {
   config: Config;
-  /** Lines for the log: things that are allowed and probably not meant. */
+  /** Lines for the log: settings that are valid but probably a mistake. */
   warnings: string[];
-  /** Lines for the log: what was taken for what. */
+  /** Lines for the log: old variables that were read, and the settings that they stand for. */
   notes: string[];
-  /** By name of a setting: the flag or variable that says it, an old variable by its old name; absent: the default. */
+  /** For each setting that is not at its default: the flag or variable (by its old name, if that was used) that it came from. */
   sources: ReadonlyMap<string, string>;
 }
 
-interface Source {
-  text: string;
-  /** How the person wrote it: `LADING_PORT`, `--port`, or `PORT` as an older server had it. */
-  label: string;
-  isDefault?: true;
-}
-
-function sourceOf(setting: Setting, env: Environment, flags: Flags): Source | null {
-  const flag = flags[setting.flag];
-  if (flag !== undefined) return { text: flag.trim(), label: `--${setting.flag}` };
-  const text = env[setting.env]?.trim();
-  // An empty variable counts as absent: that is how container files and unit files unset one.
-  if (text !== undefined && text !== '') return { text, label: setting.env };
-  return setting.default === null ? null : { text: setting.default, label: setting.env, isDefault: true };
-}
-
-function read(setting: Setting, source: Source): unknown {
-  try {
-    if (source.text === '') throw new Refused('must not be empty');
-    return PARSERS[setting.kind](source.text, setting);
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    const shown = setting.kind === 'secret' ? '' : `, not ${JSON.stringify(source.text.slice(0, 80))}`;
-    throw new ConfigError(`${source.label} ${error.message}${shown}`);
-  }
-}
-
-function readPem(path: string, label: string): Buffer {
-  try {
-    return readSmallFile(path);
-  } catch (error) {
-    if (!(error instanceof NotRead)) throw error;
-    throw new ConfigError(`${label} names a file that ${error.message}: ${JSON.stringify(path)}`);
-  }
-}
-
+/** Environment variables. */
 export type Environment = Readonly<Record<string, string | undefined>>;
-/** By the flag's name without dashes, as the person wrote the value. */
+/** Values of flags as they were written, by the flag's name without dashes. */
 export type Flags = Readonly<Record<string, string | undefined>>;
-
-/**
- * Reads and checks every setting; a flag wins over the environment.
- * @throws ConfigError with one line that names the bad setting
- */
-export function loadConfig(flags: Flags = {}, given: Environment = process.env): Loaded {
-  const table: readonly Setting[] = SETTINGS;
-  const old = takeOldSettings(
-    given,
-    (name) => table.some(({ env, kind }) => env === name && kind === 'secret'),
-    (name) => table.some(({ env, flag }) => env === name && flags[flag] !== undefined),
-  );
-  const values: Record<string, unknown> = {};
-  const sources = new Map<string, string>();
-  for (const setting of table) {
-    const source = sourceOf(setting, old.env, flags);
-    const label = source?.label === setting.env ? (old.taken.get(setting.env) ?? setting.env) : source?.label;
-    values[setting.name] = source === null ? null : read(setting, { ...source, label: label ?? setting.env });
-    if (label !== undefined && source?.isDefault !== true) sources.set(setting.name, label);
-  }
-  // The table is what ties names to kinds; each value was made by the parser of its kind just above.
-  const config = values as Omit<Config, 'tls'>;
-  checkTogether(config);
-  const tls = readTls(config);
-  const compat = config.compat.lines();
-  const warnings = [...old.warnings, ...compat.warnings, ...warningsOf(config, given)];
-  return { config: Object.freeze({ ...config, tls }), warnings, notes: [...old.notes, ...compat.notes], sources };
-}
-
-/**
- * The certificate and its key as they are in their files now; null without TLS.
- * @throws ConfigError when a file cannot be read
- */
-export function readTls({ tlsCert, tlsKey }: Pick<Config, 'tlsCert' | 'tlsKey'>): Config['tls'] {
-  if (tlsCert === null || tlsKey === null) return null;
-  return { cert: readPem(tlsCert, 'LADING_TLS_CERT'), key: readPem(tlsKey, 'LADING_TLS_KEY') };
-}

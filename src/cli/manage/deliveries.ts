@@ -6,7 +6,7 @@ import { EVENT_TYPES } from '../../protocol/schemas/event.ts';
 import { type Context, run } from '../shared/command.ts';
 import { UsageError } from '../shared/exit.ts';
 import { optionalIdOf } from '../shared/principals.ts';
-import { readNamedFile } from '../shared/settings.ts';
+import { readNamedFile, targetPassword } from '../shared/settings.ts';
 import { printable } from '../shared/terminal.ts';
 import { parseMany, table } from '../shared/values.ts';
 
@@ -187,7 +187,7 @@ async function add(context: Context, kind: NewTarget['kind'], options: AddOption
 
 /** Not an option: other users of the machine can read those. */
 async function password(): Promise<string> {
-  const given = process.env.LADING_TARGET_PASSWORD;
+  const given = targetPassword();
   if (given !== undefined) return given;
   if (process.stdin.isTTY) {
     throw new UsageError('Give the password in LADING_TARGET_PASSWORD or on standard input: … < password.txt');

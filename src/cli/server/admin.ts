@@ -73,7 +73,7 @@ function show(out: Output, made: Reset): void {
 
 /** Loads the server's rooms only now: no other command of these needs them. */
 async function reset({ dataDir, role, id }: Options): Promise<Reset> {
-  const { loadConfig } = await import('../../settings/config.ts');
+  const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
   const { parseFlags } = await import('../../settings/flags.ts');
   const { findEnvironment } = await import('../../settings/environment.ts');

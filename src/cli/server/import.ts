@@ -67,7 +67,7 @@ function show(out: Output, done: Imported): void {
 /** Loads the server's rooms only now: few commands need them. */
 async function importFrom(file: string, { dataDir, dryRun = false }: Options): Promise<Imported> {
   const found = await read(file);
-  const { loadConfig } = await import('../../settings/config.ts');
+  const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
   const { parseFlags } = await import('../../settings/flags.ts');
   const { findEnvironment } = await import('../../settings/environment.ts');

@@ -42,7 +42,7 @@ export function addSettings(root: Command): void {
 
 /** Loads the server's settings only now: few commands need them. */
 async function collectSettings(all: boolean): Promise<Report> {
-  const { loadConfig } = await import('../../settings/config.ts');
+  const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
   const { findEnvironment } = await import('../../settings/environment.ts');
   const { sentencesOf } = await import('../../settings/compat.ts');

@@ -86,6 +86,11 @@ function fromEnvironment(env: Environment): PartialSettings {
   };
 }
 
+/** Password of a delivery target that is being added; undefined when the variable is not set. */
+export function targetPassword(env: Environment = process.env): string | undefined {
+  return env.LADING_TARGET_PASSWORD;
+}
+
 /** The settings file, whether it is there or not. */
 export function configPathOf(options: GlobalOptions, env: Environment = process.env): string {
   const folder = env.XDG_CONFIG_HOME || join(homedir(), '.config');

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type App, compose } from '../../../src/compose/compose.ts';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
-import { loadConfig } from '../../../src/settings/config.ts';
+import { loadConfig } from '../../../src/settings/load-config.ts';
 import { startServer } from '../../support/product/server.ts';
 import { assertProblem, Wire, type WireResponse } from '../../support/wire/wire.ts';
 

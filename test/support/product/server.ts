@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import { type App, compose, type Substitutes } from '../../../src/compose/compose.ts';
 import type { Role, TokenReply } from '../../../src/protocol/schemas/files.ts';
 import type { Subject } from '../../../src/records/principal.ts';
-import { loadConfig } from '../../../src/settings/config.ts';
+import { loadConfig } from '../../../src/settings/load-config.ts';
 import { watchAnswers } from '../tables/truthful.ts';
 
 export interface Account {
