@@ -1,6 +1,6 @@
 /**
- * The closed list of everything that can go wrong on the wire (PROTOCOL.md §5).
- * Rooms throw `LadingError`; `problems.ts` turns one into RFC 9457; the client turns that back into a `LadingError`.
+ * The closed list of errors on the wire (PROTOCOL.md §5). The server throws `LadingError`; `problems.ts` writes it as a problem
+ * document (RFC 9457); the client library turns the document back into a `LadingError`.
  */
 export const CATALOGUE = {
   invalid_request: { status: 400, title: 'Invalid request' },

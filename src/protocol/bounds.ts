@@ -1,43 +1,44 @@
 /**
- * Bounds of the numbers and dates that come from outside, in one place. Beyond them a number cannot be stored as a whole number and a
- * date cannot be written (RFC 3339 §5.6 has four digits for a year), so what is let in here never breaks a reply later.
+ * Limits for numbers and dates in requests. A number above them is not an exact integer in JavaScript, and a date outside them has no
+ * RFC 3339 form (§5.6 gives a year four digits). Checking them at the door keeps such values out of every reply.
  */
 import { LadingError } from '../errors.ts';
 
 const SECONDS_A_DAY = 24 * 3600;
 const SECONDS_A_YEAR = 365 * SECONDS_A_DAY;
 
-/** The longest lives that a request may ask for, in seconds. */
+/** The longest lifetimes that a request may ask for, in seconds. */
 export const MAX_SECONDS = {
   share: SECONDS_A_YEAR,
   grant: 10 * SECONDS_A_YEAR,
   token: 10 * SECONDS_A_YEAR,
 } as const;
 
-/** The most that any count or number of bytes can be: what a JavaScript number holds exactly. */
+/** The largest count or number of bytes: the largest integer that a JavaScript number holds exactly. */
 export const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 
-/** The first and the last moment that ISO 8601 writes with four digits, in milliseconds since the epoch. */
+/** The first and the last moment whose ISO 8601 year has four digits, in milliseconds since the epoch. */
 const FIRST_TIME = Date.parse('0000-01-01T00:00:00Z');
 const LAST_TIME = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
-/** The moment as one that can be written: the nearest of those, the epoch for what is no number. */
+/** Clamps a time to the range that ISO 8601 can write with a four-digit year. `NaN` becomes the epoch. */
 export function writableTime(time: number): number {
   if (Number.isNaN(time)) return 0;
   return Math.min(LAST_TIME, Math.max(FIRST_TIME, time));
 }
 
-/** A whole number from `least` to `most` in decimal digits and nothing else; null for any other text. */
+/** Parses a whole number from `least` to `most`, written in decimal digits only. Returns null for any other text. */
 export function wholeNumber(text: string, least = 0, most = MAX_COUNT): number | null {
   const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
   return number >= least && number <= most ? number : null;
 }
 
 /**
- * When something ends that is made now. Every way to make it comes by here: JSON, pages with forms, the command line.
+ * Returns when something that is created now expires. JSON requests, HTML forms and the command line all use it.
+ *
  * @param now milliseconds since the epoch
- * @param lifeMs null: it does not end by itself
- * @throws LadingError `validation_failed` for a life that is no whole number of milliseconds, none at all, or longer than `mostSeconds`
+ * @param lifeMs lifetime in milliseconds; null means that it does not expire
+ * @throws LadingError `validation_failed` unless the lifetime is a whole number of milliseconds from 1 to `mostSeconds` * 1000
  */
 export function endOf<Life extends number | null>(now: number, lifeMs: Life, mostSeconds: number): Life {
   if (lifeMs === null) return lifeMs;

@@ -31,7 +31,7 @@ export function parseChunkHeader(bytes: Uint8Array): ChunkHeader {
   if (bytes.length !== CHUNK_HEADER_BYTES) {
     throw new LadingError(
       'malformed_header',
-      `A chunk starts with a header of ${CHUNK_HEADER_BYTES} bytes, but ${bytes.length} came; an empty file is sent as total_size=0 with an empty body.`,
+      `A chunk starts with a header of ${CHUNK_HEADER_BYTES} bytes, but the body has ${bytes.length} bytes. For an empty file, send total_size=0 and an empty body.`,
       { expected: CHUNK_HEADER_BYTES, actual: bytes.length },
     );
   }
@@ -43,7 +43,7 @@ export function parseChunkHeader(bytes: Uint8Array): ChunkHeader {
   return header;
 }
 
-/** The 17 bytes of a header. Throws `malformed_header` for what no server would accept. */
+/** The 17 bytes of a header. Throws `malformed_header` for a header that no server accepts. */
 export function encodeChunkHeader(header: ChunkHeader): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(CHUNK_HEADER_BYTES);
   writeHeader(bytes, header);
@@ -58,7 +58,7 @@ export function encodeChunk(start: number, data: Uint8Array): Uint8Array<ArrayBu
   return bytes;
 }
 
-/** Sum of the bytes modulo 256; `seed` is the sum of the bytes that come before them. */
+/** Sum of the bytes modulo 256; `seed` is the sum of the bytes before them. */
 export function sum256(bytes: Uint8Array, seed = 0): number {
   const head = Math.min(bytes.length, -bytes.byteOffset & 3);
   const words = (bytes.length - head) >>> 2;
@@ -71,8 +71,8 @@ export function sum256(bytes: Uint8Array, seed = 0): number {
 }
 
 /**
- * Four bytes at a time: each half of `even` and `odd` is a sum of its own, 16 bits wide. 256 words of at most 255 a byte just fit,
- * so the halves are folded before one runs into the other.
+ * Adds four bytes at a time. Each half of `even` and `odd` is a 16-bit sum of its own. The sum of 256 words of at most 255 a byte
+ * just fits, so the halves are folded before one overflows into the other.
  */
 function sumWords(words: Uint32Array): number {
   let sum = 0;

@@ -1,10 +1,10 @@
 /**
  * CRC-32 (IETF, as in zlib, PNG and Ethernet) in portable form: the same values in browsers, the command line and the server.
- * The server's workers may compute it faster; nobody may compute it differently.
+ * The server's workers compute it faster, but the values must be the same.
  */
 import CRC32 from 'crc-32';
 
-/** The polynomial, bit-reversed as everything here: bit 31 is the coefficient of x^0. */
+/** The polynomial, bit-reversed like everything here: bit 31 is the coefficient of x^0. */
 const POLYNOMIAL = 0xedb88320;
 /** The polynomial 1. */
 const ONE = 0x80000000;
@@ -13,14 +13,14 @@ const ORDER = 2 ** 32 - 1;
 /** `POWERS[k]` is x^(2^k) modulo the polynomial. */
 const POWERS = powersOfX();
 
-/** The CRC-32 of `bytes` as an unsigned number; `seed` is the CRC-32 of the bytes that come before them. */
+/** The CRC-32 of `bytes` as an unsigned number; `seed` is the CRC-32 of the bytes before them. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
   return CRC32.buf(bytes, seed) >>> 0;
 }
 
 /**
  * The CRC-32 of A followed by B, from the CRC-32 of each and the length of B in bytes (0 to 2^53).
- * Appending n bytes multiplies A's remainder by x^(8n); at most 32 multiplications whatever the length.
+ * Appending n bytes multiplies A's remainder by x^(8n); at most 32 multiplications for any length.
  */
 export function crc32Combine(a: number, b: number, lengthOfB: number): number {
   return (multiply(powerOfX(lengthOfB), a) ^ b) >>> 0;
@@ -31,7 +31,7 @@ export function hex32(n: number): string {
   return (n >>> 0).toString(16).padStart(8, '0');
 }
 
-/** The number that eight hexadecimal digits of either case stand for, null for anything else. */
+/** Parses eight hexadecimal digits of either case. Returns null for any other text. */
 export function parseHex32(s: string): number | null {
   return /^[0-9a-f]{8}$/i.test(s) ? Number.parseInt(s, 16) : null;
 }
@@ -50,7 +50,7 @@ function multiply(a: number, b: number): number {
 
 /** x^(8 * bytes) modulo the polynomial. */
 function powerOfX(bytes: number): number {
-  // 8 * bytes may pass 2^53, its remainder does not; bit operators see 32 bits only, which is what is left of it.
+  // 8 * bytes may exceed 2^53, its remainder does not. Bit operators use 32 bits, and the remainder has no more.
   const exponent = ((bytes % ORDER) * 8) % ORDER;
   let power = ONE;
   let k = 0;

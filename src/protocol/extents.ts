@@ -1,11 +1,11 @@
 /**
- * Which bytes of a file are there.
+ * Which bytes of a file are stored.
  *
  *     buckets   [ 0-99 200-299 … ]  [ 5000-5099 … ]  [ … ]        each at most 512 runs, ascending
  *                                     ^ start end crc32            between two runs there is always a gap
  *
- * Finding a place is a binary search over buckets, then one inside the bucket. Adding moves at most one bucket's runs; a full
- * bucket splits in two. So the price of an operation does not grow with the number of runs, in whatever order chunks come.
+ * A lookup is a binary search over buckets, then one inside the bucket. Adding moves the runs of one bucket at most, and a full bucket
+ * splits in two. So the cost of an operation does not depend on the number of runs or on the order in which chunks arrive.
  */
 import { crc32Combine } from './crc32.ts';
 
@@ -63,14 +63,14 @@ export class ExtentSet {
     return last === undefined ? 0 : last.end + 1;
   }
 
-  /** Adds bytes that are not there yet, with the CRC-32 of exactly these bytes. Throws RangeError when they overlap what is there. */
+  /** Adds bytes that are not stored yet, with the CRC-32 of exactly these bytes. Throws RangeError if they overlap stored bytes. */
   add(extent: Extent, crc32: number): void {
     if (extent.end < extent.start) throw new RangeError('the extent is empty');
     const place = this.#placeOf(extent.start);
     const left = this.#at(place);
     const right = this.#at(this.#next(place));
     if ((left !== undefined && left.end >= extent.start) || (right !== undefined && right.start <= extent.end)) {
-      throw new RangeError('the extent overlaps what is there');
+      throw new RangeError('the extent overlaps stored bytes');
     }
     const length = lengthOf(extent);
     const meetsRight = right !== undefined && right.start === extent.end + 1;
@@ -91,30 +91,30 @@ export class ExtentSet {
     this.#bytes += length;
   }
 
-  /** True when every byte of the extent is there. */
+  /** True when every byte of the extent is stored. */
   covers(extent: Extent): boolean {
     const run = this.#at(this.#placeOf(extent.start));
     return run !== undefined && run.end >= extent.end;
   }
 
-  /** True when at least one byte of the extent is there. */
+  /** True when at least one byte of the extent is stored. */
   overlaps(extent: Extent): boolean {
     const run = this.#at(this.#placeOf(extent.end));
     return run !== undefined && run.end >= extent.start;
   }
 
-  /** The first byte that is not there, counted from 0. */
+  /** The offset of the first byte that is not stored. */
   firstGap(): number {
     return this.runEnd(0);
   }
 
-  /** The first byte at or after `position` that is not there: `position` itself when it is in a gap. */
+  /** The first byte at or after `position` that is not stored; `position` itself when it is in a gap. */
   runEnd(position: number): number {
     const run = this.#at(this.#placeOf(position));
     return run !== undefined && run.end >= position ? run.end + 1 : position;
   }
 
-  /** Cuts the extent at every border between stored and missing bytes; ascending, together exactly the extent. */
+  /** Cuts the extent at every border between stored and missing bytes. The slices ascend and cover exactly the extent. */
   split(extent: Extent): Slice[] {
     const slices: Slice[] = [];
     let position = extent.start;
@@ -136,7 +136,7 @@ export class ExtentSet {
   }
 
   /**
-   * The first `most` gaps below the offset `below`, inclusive pairs, ascending; `more` tells whether there are others. The work is
+   * The first `most` gaps below the offset `below` as ascending inclusive pairs; `more` is true when there are others. The work is
    * bounded by `most`, not by the number of runs.
    */
   gaps(below: number, most: number): { gaps: [number, number][]; more: boolean } {
@@ -174,7 +174,7 @@ export class ExtentSet {
     return this.#buckets[place.bucket]?.[place.index];
   }
 
-  /** Place of the last run that starts at or before `position`; index -1 in the first bucket when there is none. */
+  /** Place of the last run that starts at or before `position`; index -1 in the first bucket if no run does. */
   #placeOf(position: number): Place {
     const bucket = Math.max(
       0,
@@ -213,7 +213,7 @@ export class ExtentSet {
   }
 }
 
-/** The last of `count` ascending values that is at most `limit`, by index; -1 when none is. */
+/** The last of `count` ascending values that is at most `limit`, by index; -1 if no value is. */
 function lastAtOrBefore(count: number, valueAt: (index: number) => number | undefined, limit: number): number {
   let low = 0;
   let high = count;

@@ -1,15 +1,15 @@
-/** Addresses of the network in one form, whoever wrote them. */
+/** Network addresses in one canonical form. */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
-/** Longest text that is looked at: an IPv6 address in full with a zone, brackets and a port. */
+/** Longest text that is parsed: a full IPv6 address with a zone, brackets and a port. */
 const MAX_NODE = 100;
 /** `192.0.2.1:80`, `[2001:db8::1]:80` (RFC 7239 §6, RFC 3986 §3.2.2). */
 const WITH_PORT = /^(?:\[([^[\]]+)\]|(?:::ffff:)?(\d+\.\d+\.\d+\.\d+))(?::[\w.-]*)?$/i;
 
 /**
- * The address in a node of `Forwarded` or `X-Forwarded-For`, or of a socket: without brackets and port, IPv4 in IPv6 as IPv4, IPv6 in its
- * short form (RFC 5952).
+ * Parses the address in a node of `Forwarded` or `X-Forwarded-For`, or of a socket. Brackets and port are dropped, IPv4-mapped IPv6
+ * becomes IPv4, and IPv6 takes its short form (RFC 5952).
  *
  *     203.0.113.7:555              → 203.0.113.7
  *     [2001:DB8:0:0::1]:80         → 2001:db8::1
@@ -20,14 +20,14 @@ export function addressOfNode(node: string): string | null {
   if (node.length > MAX_NODE) return null;
   const text = node.trim();
   const [, bracketed, dotted] = WITH_PORT.exec(text) ?? [];
-  // A zone (`%eth0`) says on which interface of this machine it is.
+  // A zone (`%eth0`) names an interface of this machine.
   const [bare = ''] = (bracketed ?? dotted ?? text).split('%');
   const version = isIP(bare);
   if (version === 0) return null;
   return version === 4 ? bare : ipaddr.process(bare).toString();
 }
 
-/** True for the machine itself. @param address as `addressOfNode` gives it */
+/** True for a loopback address. @param address as `addressOfNode` returns it */
 export function isLoopback(address: string): boolean {
   return isIP(address) !== 0 && ipaddr.process(address).range() === 'loopback';
 }
@@ -36,7 +36,7 @@ export function isLoopback(address: string): boolean {
 const MAPPED_BITS = 96;
 
 /**
- * An address or a range, of IPv4 where it is one of IPv4 in IPv6; anything else as it is.
+ * Rewrites an address or range of IPv4-mapped IPv6 as IPv4. Returns anything else unchanged.
  *
  *     ::ffff:10.0.0.0/104  →  10.0.0.0/8
  */
@@ -48,8 +48,8 @@ export function plainRange(range: string): string {
 }
 
 /**
- * What counts as one address where requests are counted: an IPv6 host has a whole network of 64 bits to choose from.
- * @param address as `addressOfNode` gives it; anything else is taken as it is
+ * The network that a limit counts as one address. An IPv6 host can choose any address of a 64-bit network, so that network counts.
+ * @param address as `addressOfNode` returns it; any other text is returned unchanged
  */
 export function networkOf(address: string): string {
   if (isIP(address) !== 6) return address;

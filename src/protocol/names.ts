@@ -1,4 +1,4 @@
-/** File names (PROTOCOL.md §2). A name is a label inside its owner's files, never a path on disk. */
+/** File names (PROTOCOL.md §2). A name is a label among its owner's files, never a path on disk. */
 import { LadingError } from '../errors.ts';
 
 /** Longest name, in bytes of UTF-8. */
@@ -6,7 +6,7 @@ export const MAX_NAME_BYTES = 1024;
 
 const encoder = new TextEncoder();
 
-/** Returns the decoded name as it is, or throws `invalid_name` with the rule that it breaks. */
+/** Returns the name unchanged. Throws `invalid_name` with the rule that it breaks. */
 export function checkName(name: string): string {
   const wrong = whatIsWrong(name);
   if (wrong !== null) throw new LadingError('invalid_name', `${wrong} Choose another file name.`);
@@ -15,16 +15,16 @@ export function checkName(name: string): string {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** A name from its bytes. Throws `invalid_name` for what is no UTF-8: two names that differ in such bytes must not become one. */
+/** Decodes a name. Throws `invalid_name` unless it is UTF-8: a replacement character would turn two different names into one. */
 export function decodeName(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch {
-    throw new LadingError('invalid_name', 'The file name is not UTF-8.');
+    throw new LadingError('invalid_name', 'The file name is not valid UTF-8.');
   }
 }
 
-/** As much of the beginning of a text as has no more than so many bytes of UTF-8, in whole characters. */
+/** Returns the longest prefix of whole characters that has at most `mostBytes` bytes of UTF-8. */
 export function cutText(text: string, mostBytes: number): string {
   let bytes = 0;
   let kept = '';

@@ -1,6 +1,6 @@
 /**
- * What a credential may do. A scope names a kind of thing and what may be done to it; `read` and `write` are short for two of files.
- * Whoever may read and write files may also have codes spoken, for which `calls` alone is enough.
+ * What a credential may do. A scope names a kind of thing and an action on it; `read` and `write` are short for two scopes of files.
+ * A credential that may read and write files may also request calls; `calls` alone is enough for that too.
  */
 import { LadingError } from '../errors.ts';
 
@@ -15,7 +15,7 @@ export const SCOPES = [
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Neither includes deleting: a program that only stores files must not be able to remove them. */
+/** Neither includes deletion: a program that only stores files must not be able to delete them. */
 const SHORT: ReadonlyMap<string, readonly Scope[]> = new Map<string, readonly Scope[]>([
   ['read', ['files:read']],
   ['write', ['files:write']],
@@ -26,9 +26,9 @@ function isScope(word: string): word is Scope {
 }
 
 /**
- * Scopes from what a client asked for: words, or one text of words with spaces between (RFC 6749 §3.3). In the order of `SCOPES`,
- * none twice.
- * @throws LadingError `validation_failed` that names the word that is no scope
+ * Parses requested scopes: an array, or one string with spaces between them (RFC 6749 §3.3). The result has the order of `SCOPES` and
+ * no duplicates.
+ * @throws LadingError `validation_failed` that names the unknown scope
  */
 export function parseScopes(asked: string | readonly string[]): Scope[] {
   const words = typeof asked === 'string' ? asked.split(/ +/).filter((word) => word !== '') : asked;
@@ -37,10 +37,7 @@ export function parseScopes(asked: string | readonly string[]): Scope[] {
     const meant = SHORT.get(word) ?? (isScope(word) ? [word] : null);
     if (meant === null) {
       const known = [...SHORT.keys(), ...SCOPES].join(', ');
-      throw new LadingError(
-        'validation_failed',
-        `${JSON.stringify(word.slice(0, 40))} is no scope; there are ${known}.`,
-      );
+      throw new LadingError('validation_failed', `${JSON.stringify(word.slice(0, 40))} is not a scope. Use ${known}.`);
     }
     for (const scope of meant) found.add(scope);
   }

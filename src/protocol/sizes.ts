@@ -4,8 +4,8 @@ export const GIB = 1024 ** 3;
 export const TIB = 1024 ** 4;
 
 /**
- * Bytes of `1048576`, `512K`, `64MiB`, `1 GiB` or `5MB`: `K`, `M`, `G`, `T` and `KiB`, … are powers of 1024, `KB`, … of 1000. Null when
- * it is none of these. It need not be a whole or a safe number: `0.3K` is 307.2.
+ * Parses `1048576`, `512K`, `64MiB`, `1 GiB` or `5MB` to bytes. `K`, `M`, `G`, `T` and `KiB`, … are powers of 1024, `KB`, … of 1000.
+ * Returns null for any other text. The result may be fractional or unsafe: `0.3K` is 307.2.
  */
 export function bytesOf(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])(i?b)?|b)?$/i.exec(text.trim());

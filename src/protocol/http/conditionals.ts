@@ -1,6 +1,6 @@
 /**
- * Conditional requests: RFC 9110 §8.8 (validators), §13 (preconditions, and the order in which they are looked at), §5.6.7
- * (the three forms of a date). Fields that make no sense are treated as the RFC says, never as an error of the request.
+ * Conditional requests: RFC 9110 §8.8 (validators), §13 (preconditions and their order), §5.6.7 (the three date formats). Malformed
+ * fields are handled as the RFC says and are never an error of the request.
  */
 
 export interface EntityTag {
@@ -27,10 +27,10 @@ export interface PreconditionFields {
   'if-unmodified-since'?: string | undefined;
 }
 
-/** `failed`: 412. `not_modified`: 304, only for GET and HEAD. `proceed`: go on with the method (and then with `Range`). */
+/** `failed`: 412. `not_modified`: 304, only for GET and HEAD. `proceed`: perform the method (then look at `Range`). */
 export type Verdict = 'proceed' | 'not_modified' | 'failed';
 
-/** The order of §13.2.2; `Range` and `If-Range` come after it. */
+/** Evaluates the preconditions in the order of §13.2.2. `Range` and `If-Range` follow after it. */
 export function checkPreconditions(method: string, fields: PreconditionFields, current: Validators): Verdict {
   const reads = method === 'GET' || method === 'HEAD';
   const ifMatch = fields['if-match'];
@@ -49,8 +49,8 @@ export function checkPreconditions(method: string, fields: PreconditionFields, c
 }
 
 /**
- * Whether `Range` may be honoured under this `If-Range` (§13.1.5): a strong tag that is the current one, or exactly the date
- * that was sent as `Last-Modified`. Whatever cannot be parsed does not hold.
+ * Whether `Range` applies under this `If-Range` (§13.1.5): the value is the current strong tag, or exactly the date that was sent as
+ * `Last-Modified`. A value that cannot be parsed does not match.
  */
 export function ifRangeHolds(value: string, current: Validators): boolean {
   const tag = parseEntityTag(value);
@@ -69,8 +69,8 @@ export function parseEntityTag(value: string): EntityTag | null {
 }
 
 /**
- * The list of `If-Match` and `If-None-Match`: `*` or entity tags between commas; a comma may stand inside a tag. Null when
- * malformed. One pass, whatever the length.
+ * The list of `If-Match` and `If-None-Match`: `*`, or entity tags between commas. A tag itself may contain a comma. Null when
+ * malformed. One pass, linear in the length.
  */
 export function parseEntityTags(value: string): '*' | EntityTag[] | null {
   const tags: EntityTag[] = [];
@@ -89,12 +89,12 @@ export function parseEntityTags(value: string): '*' | EntityTag[] | null {
   return tags.length === 0 ? null : tags;
 }
 
-/** §8.8.3.2: equal and neither weak. */
+/** §8.8.3.2: the tags are equal and neither is weak. */
 function strongMatch(a: EntityTag, b: EntityTag): boolean {
   return !a.weak && !b.weak && a.opaque === b.opaque;
 }
 
-/** §8.8.3.2: equal, weak or not. */
+/** §8.8.3.2: the tags are equal, weak or not. */
 function weakMatch(a: EntityTag, b: EntityTag): boolean {
   return a.opaque === b.opaque;
 }
@@ -149,7 +149,7 @@ const FORMS = [
   new RegExp(`^${DAY} ${MONTH} (?<day>[ \\d]\\d) ${TIME} (?<year>\\d{4})$`),
 ];
 
-/** Milliseconds since the epoch of any of the three forms of a date; null for anything else. */
+/** Parses a date in any of the three formats to milliseconds since the epoch. Returns null for any other text. */
 export function parseHttpDate(value: string, now: number = Date.now()): number | null {
   for (const form of FORMS) {
     const groups = form.exec(value)?.groups;
@@ -158,7 +158,7 @@ export function parseHttpDate(value: string, now: number = Date.now()): number |
   return null;
 }
 
-/** The form that is sent: `Sun, 06 Nov 1994 08:49:37 GMT`. Parts of a second are dropped. */
+/** Formats a date for a header field: `Sun, 06 Nov 1994 08:49:37 GMT`. Fractions of a second are dropped. */
 export function formatHttpDate(time: number): string {
   return new Date(time).toUTCString();
 }
@@ -176,7 +176,7 @@ function dateOf(groups: Record<string, string>, now: number): number | null {
   return date.setUTCHours(hour, minute, second);
 }
 
-/** §5.6.7: two digits that seem more than 50 years ahead mean the most recent past year that ends in them. */
+/** §5.6.7: a two-digit year more than 50 years ahead means the most recent past year with these digits. */
 function fullYear(twoDigits: number, now: number): number {
   const thisYear = new Date(now).getUTCFullYear();
   const year = thisYear - (thisYear % 100) + twoDigits;

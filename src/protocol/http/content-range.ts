@@ -1,10 +1,10 @@
-/** Content-Range (RFC 9110 §14.4), on requests and on responses. */
+/** Content-Range (RFC 9110 §14.4), in requests and responses. */
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../chunk.ts';
 import type { Extent } from '../extents.ts';
 
 export interface ContentRange {
-  /** Null when an asterisk stands for it: none of the file's bytes are meant, only its size. */
+  /** Null for an asterisk: the field gives the size only. */
   range: Extent | null;
   /** Size of the whole file; null when it is not known yet (`/*`). */
   size: number | null;
@@ -13,8 +13,8 @@ export interface ContentRange {
 const SYNTAX = /^bytes +(?:(\d+)-(\d+)|\*)\/(?:(\d+)|\*)$/i;
 
 /**
- * Reads `bytes START-END/SIZE`, where an asterisk may stand for the range or for the size, not both. Throws `invalid_request`
- * for anything else and `out_of_bounds` when the range goes past the size.
+ * Parses `bytes START-END/SIZE`. Either the range or the size may be an asterisk, but not both. Throws `invalid_request` for any other
+ * text, and `out_of_bounds` when the range exceeds the size.
  */
 export function parseContentRange(value: string): ContentRange {
   const match = SYNTAX.exec(value.trim());
@@ -25,14 +25,14 @@ export function parseContentRange(value: string): ContentRange {
     size: size === undefined ? null : toNumber(size),
   };
   if (result.range === null) {
-    if (result.size === null) throw refuse('says nothing');
+    if (result.size === null) throw refuse('gives neither a range nor a size');
     return result;
   }
   if (result.range.end < result.range.start) throw refuse('ends before it starts');
   if (result.size !== null && result.range.end >= result.size) {
     throw new LadingError(
       'out_of_bounds',
-      'Content-Range goes past the size that it gives; the end is the offset of the last byte.',
+      'The range in Content-Range exceeds its size. END is the offset of the last byte.',
       {
         expected: result.size,
         actual: result.range.end,
@@ -42,13 +42,13 @@ export function parseContentRange(value: string): ContentRange {
   return result;
 }
 
-/** False for what no grammar of ranges has, such as a unit that is not bytes or a word; a range that is only wrong is one. */
+/** True when the syntax is valid, even if the numbers are not. False for another unit, for example. */
 export function isContentRange(value: string): boolean {
   const text = value.trim();
   return SYNTAX.test(text) && !/\*\/\*$/.test(text);
 }
 
-/** The field's value; at least one of `range` and `size` is known. */
+/** Formats the field's value. At least one of `range` and `size` must be known. */
 export function formatContentRange({ range, size }: ContentRange): string {
   return `bytes ${range === null ? '*' : `${range.start}-${range.end}`}/${size ?? '*'}`;
 }
@@ -62,6 +62,6 @@ function toNumber(digits: string): number {
 function refuse(why: string): LadingError {
   return new LadingError(
     'invalid_request',
-    `Content-Range ${why}. Send "bytes START-END/SIZE", END inclusive, with * for a size that is not known yet.`,
+    `Content-Range ${why}. Send "bytes START-END/SIZE", END inclusive, with * for SIZE if it is not known yet.`,
   );
 }

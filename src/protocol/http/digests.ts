@@ -2,10 +2,10 @@
 import { type Dictionary, parseDictionary, serializeDictionary } from 'structured-headers';
 import { LadingError, type ProblemMembers } from '../../errors.ts';
 
-/** The algorithms that RFC 9530 keeps active; the deprecated ones prove nothing and are ignored. */
+/** The active algorithms of RFC 9530. The deprecated ones are not secure and are ignored. */
 export type DigestAlgorithm = 'sha-256' | 'sha-512';
 
-/** What stored bytes can be hashed with; for what other protocols still use, too. */
+/** The hash algorithms for stored bytes, including those that other protocols still use. */
 export type HashAlgorithm = DigestAlgorithm | 'sha-1' | 'md5';
 
 export interface Digest {
@@ -21,8 +21,8 @@ const STRONGEST_FIRST = [
 ] as const satisfies [DigestAlgorithm, number][];
 
 /**
- * The strongest known digest of a field; other algorithms are ignored as long as one is known. Null when the field is empty, which
- * says as much as no field. Throws `invalid_request` when it is malformed or names no known algorithm.
+ * Returns the strongest known digest of a field. Unknown algorithms are ignored as long as one is known. Returns null when the field is
+ * empty, which means the same as no field. Throws `invalid_request` when it is malformed or names no known algorithm.
  */
 export function parseDigestField(value: string, field: 'Content-Digest' | 'Repr-Digest'): Digest | null {
   const dictionary = readDictionary(value);
@@ -40,18 +40,18 @@ export function parseDigestField(value: string, field: 'Content-Digest' | 'Repr-
   }
   if (strongest !== null) return strongest;
   const unknown = [...dictionary.keys()].map((algorithm) => ({ algorithm, header: field }));
-  throw refuse(field, 'names no algorithm known here', { unsupported_algorithms: unknown });
+  throw refuse(field, 'names no supported algorithm', { unsupported_algorithms: unknown });
 }
 
 /** The value of a Content-Digest or Repr-Digest field: `sha-256=:<base64>:`. */
 export function formatDigestField(digest: Digest): string {
-  // A copy: the bytes may be a view into a larger or shared buffer, and exactly these are meant.
+  // Copy: the bytes may be a view into a larger or shared buffer.
   return serializeDictionary(new Map([[digest.algorithm, [new Uint8Array(digest.value).buffer, new Map()]]]));
 }
 
 /**
- * What a Want-Content-Digest or Want-Repr-Digest field likes best of what is known; between equals sha-256, the cheaper. Null when
- * nothing known is acceptable or the field is malformed: it is a wish, so it is never an error.
+ * The algorithm that a Want-Content-Digest or Want-Repr-Digest field prefers; on equal weights sha-256, the cheaper one. Null when no
+ * known algorithm is acceptable or the field is malformed. The field is a preference, so it is never an error.
  */
 export function preferredDigest(want: string): DigestAlgorithm | null {
   const dictionary = readDictionary(want);
@@ -85,7 +85,7 @@ function refuse(field: string, why: string, members: ProblemMembers = {}): Ladin
   );
 }
 
-/** For an error about bytes that do not have the digest that was said. */
+/** Members of the error for bytes that do not match the declared digest. */
 export function mismatchMembers(header: 'Content-Digest' | 'Repr-Digest', digest: Digest): ProblemMembers {
   return {
     header,

@@ -1,20 +1,20 @@
-/** Content-Disposition, of downloads and of what is uploaded: RFC 6266, with RFC 8187 for what ASCII cannot say. Server only. */
+/** Content-Disposition of downloads and uploads: RFC 6266, with RFC 8187 for names that are not ASCII. Server only. */
 import { decodeExtended, encodeExtended, parse } from 'content-disposition';
 import { LadingError } from '../../errors.ts';
 import { decodeName } from '../names.ts';
 
-/** Marks that turn the reading direction: `invoice<RLO>fdp.exe` would be shown as `invoiceexe.pdf`. */
+/** Characters that change the reading direction: `invoice<RLO>fdp.exe` would be shown as `invoiceexe.pdf`. */
 const BIDI_CONTROLS = /\p{Bidi_Control}/gu;
 const CONTROLS = /[\p{Control}\u2028\u2029]/gu;
 
-/** Longest fallback, in bytes: file systems take 255, some less, and clients add something to a name that is taken. */
+/** Longest fallback, in bytes. File systems allow 255, some less, and clients add a suffix to a name that exists. */
 const MAX_FALLBACK = 200;
-/** Longer is no extension that a program is chosen by. */
+/** Longest extension, in characters. No program is associated with a longer one. */
 const MAX_EXTENSION = 20;
 
 /**
- * `attachment; filename="ASCII fallback"; filename*=UTF-8''exact name` for the last segment of a file's name. `filename` comes first,
- * as old clients take the first they see; `filename*` is left out when `filename` says it all (RFC 6266, appendix D).
+ * `attachment; filename="ASCII fallback"; filename*=UTF-8''exact name` for the last segment of a file's name. `filename` is first
+ * because old clients take the first parameter. `filename*` is omitted when `filename` is exact (RFC 6266, appendix D).
  */
 export function contentDisposition(name: string): string {
   const shown = presentable(name);
@@ -24,9 +24,9 @@ export function contentDisposition(name: string): string {
   return `attachment; filename="${quoted}"${exact}`;
 }
 
-/** The last segment without anything that could act on the receiver's file system or screen. */
+/** The last segment without characters that could affect the receiver's file system or screen. */
 function presentable(name: string): string {
-  // Whoever sent it from Windows has a backslash between folders.
+  // Windows clients separate folders with a backslash.
   const segment = name.split(/[/\\]/).findLast((part) => part !== '') ?? '';
   const clean = segment
     .replace(CONTROLS, '')
@@ -36,8 +36,8 @@ function presentable(name: string): string {
 }
 
 /**
- * Each run of other characters becomes one `_`; so does a `%` before two hex digits, which some clients would decode. A name that is longer
- * than file systems take is cut before its extension.
+ * Replaces each run of other characters with one `_`, and a `%` before two hex digits too, because some clients would decode it. A name
+ * that is longer than file systems allow is cut before its extension.
  */
 function asciiOf(shown: string): string {
   const name = shown.replace(/[^ -~]+/g, '_').replace(/%(?=[0-9a-f]{2})/gi, '_');
@@ -48,8 +48,8 @@ function asciiOf(shown: string): string {
 }
 
 /**
- * The field and whether it is a file, by the `Content-Disposition` of a part of a form; null for another disposition or without a name.
- * @param field each character a byte, as HTTP parsers give it
+ * The field name in the `Content-Disposition` of a body part, and whether the part is a file. Null for another disposition or without a name.
+ * @param field one character for each byte, as HTTP parsers return it
  */
 export function formFieldOf(field: string): { name: string; isFile: boolean } | null {
   const { type, parameters } = parse(withLiteralBackslashes(field), { extended: false });
@@ -62,10 +62,10 @@ export function formFieldOf(field: string): { name: string; isFile: boolean } | 
 }
 
 /**
- * The name that a `Content-Disposition` gives a file, without folders: the exact one of `filename*` if it is there, else `filename` as UTF-8.
- * @param field each character a byte, as HTTP parsers give it
- * @returns null when it has no name, or an empty one
- * @throws LadingError `invalid_name` for what is no UTF-8
+ * The file name of a `Content-Disposition`, without folders: `filename*` if present, otherwise `filename` as UTF-8.
+ * @param field one character for each byte, as HTTP parsers return it
+ * @returns null when the name is missing or empty
+ * @throws LadingError `invalid_name` unless the name is UTF-8
  */
 export function fileNameOf(field: string): string | null {
   const { filename, 'filename*': extended } = parse(withLiteralBackslashes(field), { extended: false }).parameters;
@@ -73,7 +73,7 @@ export function fileNameOf(field: string): string | null {
   return name.split(/[/\\]/).at(-1) || null;
 }
 
-/** Undefined for a character set that is not known; then `filename` counts (RFC 6266 §4.3). */
+/** Undefined for an unknown character set; then `filename` applies (RFC 6266 §4.3). */
 function nameOfExtended(value: string | undefined): string | undefined {
   if (value === undefined) return undefined;
   const name = decodeExtended(value);
@@ -82,13 +82,13 @@ function nameOfExtended(value: string | undefined): string | undefined {
   return name;
 }
 
-/** HTTP parsers give a character for a byte; what has others was decoded before. */
+/** HTTP parsers return one character for each byte. Text with other characters was decoded before. */
 function bytesOf(text: string): Uint8Array {
   const units = Array.from({ length: text.length }, (_, index) => text.charCodeAt(index));
   return units.every((unit) => unit <= 0xff) ? Uint8Array.from(units) : new TextEncoder().encode(text);
 }
 
-/** Clients on Windows write `C:\dir\x` as it is, so a backslash quotes nothing but a quote or another backslash. */
+/** Clients on Windows write `C:\dir\x` as it is, so a backslash escapes only a quote or a backslash. */
 function withLiteralBackslashes(field: string): string {
   return field.replace(/\\([\s\S])/g, (pair, next: string) => (next === '"' || next === '\\' ? pair : `\\\\${next}`));
 }

@@ -1,37 +1,37 @@
-/** What downloads send as Content-Type. Server only. */
+/** Media types: the Content-Type of downloads. Server only. */
 import mime from 'mime-types';
 import { LadingError } from '../../errors.ts';
 
 const UNKNOWN = 'application/octet-stream';
 
-/** Longest media type that a client may give, in characters. */
+/** Longest media type that a client may send, in characters. */
 const MAX_CHARACTERS = 255;
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 const QUOTED = '"(?:[\\t !#-[\\]-~]|\\\\[\\t -~])*"';
 const PARAMETER = `${TOKEN}=(?:${TOKEN}|${QUOTED})`;
 /**
- * RFC 9110 §8.3.1, with white space around the semicolons and empty parameters (§5.6.6). Every repetition starts at a `;` that nothing else
- * can match, and only what follows it decides which one it is, so the time is linear in the length.
+ * RFC 9110 §8.3.1, with white space around the semicolons and empty parameters (§5.6.6). Every repetition starts at a `;` that nothing
+ * else can match, and the text after it decides which alternative it is. So the time is linear in the length.
  */
 const MEDIA_TYPE = new RegExp(`^(${TOKEN}/${TOKEN})((?:[ \\t]*;[ \\t]*${PARAMETER}|[ \\t]*;)*)[ \\t]*$`);
 const EACH_PARAMETER = new RegExp(`;[ \\t]*(${PARAMETER})`, 'g');
 
-/** The media type by the name's extension, `application/octet-stream` when there is none or it is not known. */
+/** The media type by the name's extension, `application/octet-stream` if the extension is missing or unknown. */
 export function contentTypeFor(name: string): string {
   const segment = name.slice(name.lastIndexOf('/') + 1);
   const dot = segment.lastIndexOf('.');
-  // `.html` is a hidden file without an extension, `html` is no extension either.
+  // `.html` is a hidden file without an extension, `html` has no extension either.
   if (dot <= 0) return UNKNOWN;
   return mime.lookup(segment.slice(dot)) || UNKNOWN;
 }
 
 /**
- * The media type in one form, whatever way it was written in: no white space around it, no empty parameters, the type in lower case.
+ * The canonical form of a media type: no white space around it, no empty parameters, the type in lower case.
  *
  *     Text/Plain;\tcharset=utf-8;   →   text/plain; charset=utf-8
  *
- * @returns null for what is no media type
+ * @returns null if it is not a media type
  */
 export function canonicalMediaType(value: string): string | null {
   const [, essence, parameters = ''] = MEDIA_TYPE.exec(value.replace(/^[ \t]+/, '')) ?? [];
@@ -46,8 +46,8 @@ export function isMediaType(canonical: string | undefined, essence: string): boo
 }
 
 /**
- * The media type that a client gave, as it is written but for surrounding space, tabs and empty parameters. Throws `invalid_request` for what
- * is no media type, longer than 255 characters, or has characters that must not reach a header.
+ * Returns the media type of a client unchanged, but without surrounding space, tabs and empty parameters. Throws `invalid_request` if it is
+ * not a media type, is longer than 255 characters, or has characters that must not reach a header.
  */
 export function checkContentType(value: string): string {
   const type = value.trim();
@@ -55,14 +55,14 @@ export function checkContentType(value: string): string {
   if (canonical === null) {
     throw new LadingError(
       'invalid_request',
-      `content_type is no media type. Send something like application/pdf, at most ${MAX_CHARACTERS} characters.`,
+      `content_type is not a media type. Send one like application/pdf, with at most ${MAX_CHARACTERS} characters.`,
     );
   }
-  // In quotes a tab is a space (RFC 9110 §5.6.4 lets both be there).
+  // A tab inside quotes becomes a space (RFC 9110 §5.6.4 allows both).
   return type.includes('\t') || /;[ ]*(?:;|$)/.test(type) ? canonical.replaceAll('\t', ' ') : type;
 }
 
-/** As `checkContentType`, with another type for what is none. */
+/** Like `checkContentType`, but returns `otherwise` for an invalid type. */
 export function mediaTypeOr(value: string, otherwise: string): string {
   try {
     return checkContentType(value);

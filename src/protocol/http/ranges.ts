@@ -4,25 +4,25 @@
  *   bytes=0-4          first five bytes            bytes=10-        from 10 to the end
  *   bytes=-5           last five                   bytes=0-4,10-14  two parts, in the order asked
  *
- * A field that cannot be used is ignored and the whole representation is sent, as §14.2 allows; a field that can be used
- * but selects nothing is unsatisfiable. The work is bounded whatever arrives: a field longer than any server accepts is
- * ignored unread, and a set that would send bytes over and over, or in very many parts, is joined first.
+ * A field that cannot be parsed is ignored and the whole representation is sent, as §14.2 allows. A valid field that selects nothing is
+ * unsatisfiable. The work is bounded: a field longer than any server accepts is ignored unread, and a set that would send the same bytes
+ * again and again, or in very many parts, is joined first.
  */
 import type { Extent } from '../extents.ts';
 
-/** Longest field looked at, in characters; more than the header limit of Node's HTTP server. */
+/** Longest field that is parsed, in characters; more than the header limit of Node's HTTP server. */
 const MAX_FIELD_LENGTH = 64 * 1024;
-/** Most parts in one answer; a set of more, after joining, is ignored. */
+/** Most parts of one response. A set that has more after joining is ignored. */
 export const MAX_PARTS = 256;
-/** Ranges of an unreasonable set are joined over gaps up to this many bytes: the header of one more part costs as much. */
+/** Ranges of an unreasonable set are joined over gaps of up to this many bytes, which is what the header of another part costs. */
 const JOINED_GAP = 128;
 
 export type RangeSelection =
   /** Send the whole representation: there was no usable field. */
   | { kind: 'whole' }
-  /** Not one byte of what is asked exists: 416. */
+  /** No requested byte exists: 416. */
   | { kind: 'unsatisfiable' }
-  /** The end of the representation is asked for while its size is not known. */
+  /** The range counts from the end, and the size is not known. */
   | { kind: 'size_needed' }
   /** One extent: a plain 206. Several: a multipart one. */
   | { kind: 'parts'; extents: [Extent, ...Extent[]] };
@@ -34,13 +34,13 @@ interface RangeSpec {
 }
 
 /**
- * What a `Range` field selects of a representation of `size` bytes (null while unknown: then nothing can be clipped, and a
- * range that counts from the end is `size_needed`). Never throws.
+ * What a `Range` field selects of a representation of `size` bytes. While the size is null (not known) nothing can be clipped, and a
+ * range that counts from the end is `size_needed`. Never throws.
  */
 export function parseRange(value: string, size: number | null, maxParts = MAX_PARTS): RangeSelection {
   const specs = parseSpecs(value);
   if (specs === null) return { kind: 'whole' };
-  // A suffix is satisfiable whatever the size (§14.1.2), but there is no byte that a part could have.
+  // A suffix is satisfiable for any size (§14.1.2), but an empty representation has no bytes for a part.
   if (size === 0 && specs.some(({ first, last }) => first === null && last !== 0)) return { kind: 'whole' };
   const extents: Extent[] = [];
   for (const spec of specs) {
@@ -85,7 +85,7 @@ function parseSpec(text: string): RangeSpec | null {
   return { first, last };
 }
 
-/** Null when empty, undefined when not digits. A number too large for any file counts as the largest possible one. */
+/** Null when empty, undefined when not digits. A number too large for any file becomes the largest possible one. */
 function parseDigits(text: string): number | null | undefined {
   if (text === '') return null;
   for (let at = 0; at < text.length; at += 1) {
@@ -95,7 +95,7 @@ function parseDigits(text: string): number | null | undefined {
   return Math.min(Number(text), Number.MAX_SAFE_INTEGER);
 }
 
-/** Optional white space of HTTP is space and tab, less than what `trim` takes away. */
+/** Optional white space in HTTP is space and tab; `trim` would remove more. */
 function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;
@@ -108,7 +108,7 @@ function isBlank(code: number): boolean {
   return code === 0x20 || code === 0x09;
 }
 
-/** The bytes of one range that exist; null when none do. */
+/** The bytes of one range that exist; null if none exists. */
 function resolve({ first, last }: RangeSpec, size: number): Extent | null {
   if (first === null) {
     const length = Math.min(last ?? 0, size);
@@ -118,8 +118,8 @@ function resolve({ first, last }: RangeSpec, size: number): Extent | null {
 }
 
 /**
- * §14.2 names what may be refused: more than two overlapping ranges, and many small ones. Everything else is sent as it was
- * asked for, in that order.
+ * §14.2 names the sets that a server may refuse: more than two overlapping ranges, or many small ones. Every other set is sent as
+ * requested, in that order.
  */
 function isReasonable(extents: readonly Extent[], size: number | null, maxParts: number): boolean {
   if (extents.length > maxParts) return false;
@@ -129,7 +129,7 @@ function isReasonable(extents: readonly Extent[], size: number | null, maxParts:
   return overlaps(extents) <= 1;
 }
 
-/** How many of the ranges begin inside another one. */
+/** How many of the ranges start inside another range. */
 function overlaps(extents: readonly Extent[]): number {
   let count = 0;
   let reach = -1;

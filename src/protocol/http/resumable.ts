@@ -1,6 +1,6 @@
 /**
- * The header fields of resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload), in the versions that clients speak. Versions
- * are told apart by `Upload-Draft-Interop-Version`:
+ * The header fields of resumable uploads for HTTP (draft-ietf-httpbis-resumable-upload), in the versions that clients use. The field
+ * `Upload-Draft-Interop-Version` names the version:
  *
  *     3  draft -01: Upload-Incomplete instead of Upload-Complete; phones of 2023
  *     5  draft -03: Upload-Complete; bytes are appended in any media type
@@ -10,20 +10,20 @@
  */
 
 export const PARTIAL_TYPE = 'application/partial-upload';
-/** What this server sends where the client named no version. */
+/** The version that this server sends if the client named none. */
 export const NEWEST = 8;
 const VERSIONS = [3, 4, 5, 6, 7, 8] as const;
 
 export type InteropVersion = (typeof VERSIONS)[number];
 type Fields = Readonly<Record<string, string | string[] | undefined>>;
 
-/** The version that the client names, if it is one of these; null otherwise. */
+/** The version that the client names; null if it names none or an unknown one. */
 export function interopVersion(fields: Fields): InteropVersion | null {
   const said = integer(fields['upload-draft-interop-version']);
   return VERSIONS.find((version) => version === said) ?? null;
 }
 
-/** Whether the file ends with this request; null when nothing is said, and then it is no resumable upload. */
+/** Whether the file ends with this request. Null when no field says so; then the request is not a resumable upload. */
 export function completeOf(fields: Fields): boolean | null {
   if (interopVersion(fields) === 3) {
     const incomplete = boolean(fields['upload-incomplete']);
@@ -32,33 +32,33 @@ export function completeOf(fields: Fields): boolean | null {
   return boolean(fields['upload-complete']);
 }
 
-/** Name and value of the field that says whether it is complete, in the words of the client's version. */
+/** Name and value of the field that says whether the upload is complete, as the client's version spells it. */
 export function completeField(version: InteropVersion | null, complete: boolean): [name: string, value: string] {
   if (version === 3) return ['upload-incomplete', complete ? '?0' : '?1'];
   return ['upload-complete', complete ? '?1' : '?0'];
 }
 
-/** `Upload-Offset`; null when it is missing or no whole number, for then "the entire field is ignored". */
+/** `Upload-Offset`; null when it is missing or not a whole number, because then "the entire field is ignored". */
 export function offsetOf(fields: Fields): number | null {
   return integer(fields['upload-offset']);
 }
 
-/** `Upload-Length`, in the same way. */
+/** `Upload-Length`; null when it is missing or not a whole number. */
 export function lengthOf(fields: Fields): number | null {
   return integer(fields['upload-length']);
 }
 
-/** Version 6 and later append in a media type of their own. */
+/** True for version 6 and later, which append with a media type of their own. */
 export function appendsInOwnType(version: InteropVersion | null): boolean {
   return version === null || version >= 6;
 }
 
-/** `Upload-Limit`: a file's most bytes, and how many seconds the upload still lives; the fewest bytes are none. */
+/** `Upload-Limit`: the largest size of a file in bytes, and the seconds until the upload expires. There is no minimum size. */
 export function formatLimit(maxSize: number, maxAge: number | null): string {
   return `max-size=${maxSize}, min-size=0${maxAge === null ? '' : `, max-age=${Math.max(0, Math.floor(maxAge))}`}`;
 }
 
-/** Item Integer from 0 (RFC 9651 §3.3.1); parameters mean nothing here. */
+/** A non-negative Item Integer (RFC 9651 §3.3.1); parameters are ignored. */
 function integer(value: string | string[] | undefined): number | null {
   const [, digits] = (typeof value === 'string' && /^ *(\d{1,15}) *(?:;.*)?$/.exec(value)) || [];
   return digits === undefined ? null : Number(digits);

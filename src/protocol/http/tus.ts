@@ -15,7 +15,7 @@ export const TUS_EXTENSIONS = [
   'concatenation',
   'concatenation-unfinished',
 ] as const;
-/** Names of tus, and ours. */
+/** The algorithm names of tus, with ours and the length of the value in bytes. */
 const CHECKSUMS = {
   sha1: ['sha-1', 20],
   sha256: ['sha-256', 32],
@@ -26,12 +26,12 @@ const CHECKSUMS = {
 export const TUS_CHECKSUMS = Object.keys(CHECKSUMS);
 export const TUS_TYPE = 'application/offset+octet-stream';
 
-/** Pairs that one may give. */
+/** Most pairs in `Upload-Metadata`. */
 const MAX_PAIRS = 64;
 
 /**
  * A number of bytes, or null when the field is absent: "a non-negative integer".
- * @throws LadingError `invalid_request` for anything else than digits, and what no file can have
+ * @throws LadingError `invalid_request` unless the value is digits and not larger than any file can be
  */
 export function parseBytes(field: string, value: string | string[] | undefined): number | null {
   if (value === undefined) return null;
@@ -41,15 +41,15 @@ export function parseBytes(field: string, value: string | string[] | undefined):
 }
 
 /**
- * What a creation says of the size: `Upload-Length`, or null for `Upload-Defer-Length: 1`.
- * @throws LadingError `invalid_request` unless it is exactly one of the two
+ * The size in a creation request: `Upload-Length`, or null for `Upload-Defer-Length: 1`.
+ * @throws LadingError `invalid_request` unless the request has exactly one of the two
  */
 export function parseSize(headers: Record<string, string | string[] | undefined>): number | null {
   const size = parseBytes('Upload-Length', headers['upload-length']);
   const defer = headers['upload-defer-length'];
   // "The Upload-Defer-Length … value MUST be 1", and "the Client MUST set either Upload-Length or Upload-Defer-Length".
   if (defer !== undefined && defer !== '1')
-    throw new LadingError('invalid_request', 'Upload-Defer-Length can be 1 only.');
+    throw new LadingError('invalid_request', 'The only valid value of Upload-Defer-Length is 1.');
   if ((size === null) === (defer === undefined)) {
     throw new LadingError('invalid_request', 'Send either Upload-Length or Upload-Defer-Length: 1.');
   }
@@ -58,7 +58,7 @@ export function parseSize(headers: Record<string, string | string[] | undefined>
 
 /**
  * `Upload-Metadata`: pairs of a key and a Base64 value, which may be missing.
- * @throws LadingError `invalid_request` when it is malformed, or a key comes twice
+ * @throws LadingError `invalid_request` when the field is malformed or repeats a key
  */
 export function parseMetadata(value: string | undefined): Map<string, Uint8Array> {
   const pairs = new Map<string, Uint8Array>();
@@ -66,9 +66,9 @@ export function parseMetadata(value: string | undefined): Map<string, Uint8Array
   for (const pair of value.split(',')) {
     const [, key = '', encoded = ''] = /^ *([!-+\--~]+)(?: ([A-Za-z0-9+/]*={0,2}))? *$/.exec(pair) ?? [];
     const bytes = bytesOfBase64(encoded);
-    if (key === '' || bytes === null) throw malformed('is not pairs of a key and Base64');
+    if (key === '' || bytes === null) throw malformed('must be pairs of a key and Base64, separated by commas');
     // "All keys MUST be unique."
-    if (pairs.has(key)) throw malformed('names a key twice');
+    if (pairs.has(key)) throw malformed('repeats a key');
     if (pairs.size === MAX_PAIRS) throw malformed(`has more than ${MAX_PAIRS} pairs`);
     pairs.set(key, bytes);
   }
@@ -79,7 +79,7 @@ function malformed(how: string): LadingError {
   return new LadingError('invalid_request', `Upload-Metadata ${how}.`);
 }
 
-/** The first of these keys that has a value; null when none has. */
+/** The first of these keys that has a value; null if none has one. */
 function firstOf(pairs: ReadonlyMap<string, Uint8Array>, keys: readonly string[]): Uint8Array | null {
   for (const key of keys) {
     const bytes = pairs.get(key);
@@ -88,19 +88,19 @@ function firstOf(pairs: ReadonlyMap<string, Uint8Array>, keys: readonly string[]
   return null;
 }
 
-/** The first of these keys that has a value, as text; null when none has. */
+/** The first of these keys that has a value, as text; null if none has one. */
 export function textOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
   const bytes = firstOf(pairs, keys);
   return bytes && new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
 }
 
-/** As `textOf`, for names. Throws `invalid_name` for what is no UTF-8. */
+/** Like `textOf`, for names. Throws `invalid_name` unless the value is UTF-8. */
 export function nameOf(pairs: ReadonlyMap<string, Uint8Array>, ...keys: string[]): string | null {
   const bytes = firstOf(pairs, keys);
   return bytes && decodeName(bytes);
 }
 
-/** A checksum as the client gave it. */
+/** A checksum that the client declared. */
 export interface TusChecksum {
   algorithm: HashAlgorithm | 'crc32';
   value: Uint8Array;
@@ -108,32 +108,35 @@ export interface TusChecksum {
 
 /**
  * `Upload-Checksum`: the name of an algorithm and a Base64 value.
- * @throws LadingError `invalid_request` for an unknown algorithm, or what is no value of it
+ * @throws LadingError `invalid_request` for an unknown algorithm or an invalid value
  */
 export function parseChecksum(value: string): TusChecksum {
   const [, name = '', encoded = ''] = /^([\w-]+) ([A-Za-z0-9+/]+={0,2})$/.exec(value.trim()) ?? [];
   const known = Object.entries(CHECKSUMS).find(([word]) => word === name.toLowerCase());
   // "The Server MUST respond with … 400 Bad Request if the checksum algorithm is not supported by the server."
   if (!known)
-    throw new LadingError('invalid_request', `Upload-Checksum is one of ${TUS_CHECKSUMS.join(', ')}, and Base64.`);
+    throw new LadingError(
+      'invalid_request',
+      `Upload-Checksum must be one of ${TUS_CHECKSUMS.join(', ')}, a space, and the checksum in Base64.`,
+    );
   const [algorithm, length] = known[1];
   const bytes = bytesOfBase64(encoded);
   if (bytes?.length !== length)
-    throw new LadingError('invalid_request', `Upload-Checksum is not the Base64 of ${length} bytes.`);
+    throw new LadingError('invalid_request', `The value of Upload-Checksum must be the Base64 of ${length} bytes.`);
   return { algorithm, value: bytes };
 }
 
 /** What `Upload-Concat` makes of an upload: a piece, or a file made of the pieces at these addresses (the last part of their paths). */
-export type TusConcat = { kind: 'partial' } | { kind: 'final'; addresses: string[]; said: string };
+/** What `Upload-Concat` declares: a partial upload, or a final one made of the partial uploads at these addresses (last path segments). */
 
-/** @throws LadingError `invalid_request` when it is neither `partial` nor `final;` and some addresses */
+/** @throws LadingError `invalid_request` unless it is `partial`, or `final;` with at least one address */
 export function parseConcat(value: string): TusConcat {
   if (value === 'partial') return { kind: 'partial' };
   const [, list = ''] = /^final;\s*(\S.*)$/.exec(value) ?? [];
   if (list === '') {
     throw new LadingError(
       'invalid_request',
-      'Upload-Concat is "partial", or "final;" and the uploads to put together.',
+      'Upload-Concat must be "partial", or "final;" and the URLs of the partial uploads.',
     );
   }
   const addresses = list.split(/ +/).map((url) => {
