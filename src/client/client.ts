@@ -6,9 +6,11 @@
 import { crc32 as portableCrc32 } from '../protocol/crc32.ts';
 import type { AuditRecord } from '../protocol/schemas/audit.ts';
 import type { ServerConfig } from '../protocol/schemas/config.ts';
-import type { Client, ClientCreated, FileList, FileStatus, Role } from '../protocol/schemas/files.ts';
+import type { FileList, FileStatus } from '../protocol/schemas/files.ts';
+import type { Client, ClientCreated } from '../protocol/schemas/identity/client.ts';
 import type { Verified } from '../protocol/schemas/identity/oauth.ts';
 import type { Person } from '../protocol/schemas/identity/people.ts';
+import type { Role } from '../protocol/schemas/role.ts';
 import type { History, TransferList } from '../protocol/schemas/transfer.ts';
 import {
   type AuditOptions,

@@ -1,7 +1,7 @@
 /** Parts that several pages are made of. */
 import type { ComponentChildren } from 'preact';
 import { useRef, useState } from 'preact/hooks';
-import type { Role } from '../protocol/schemas/files.ts';
+import type { Role } from '../protocol/schemas/role.ts';
 import { messageOf } from './format.ts';
 
 export function ErrorMessage({ children }: { children: string | null }) {

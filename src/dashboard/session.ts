@@ -4,8 +4,8 @@ import { BrowserSessions } from '../client/calls/browser-sessions.ts';
 import { LadingClient } from '../client/client.ts';
 import { isTransient } from '../client/transport/failures.ts';
 import { LadingError } from '../errors.ts';
-import type { Role } from '../protocol/schemas/files.ts';
 import type { Verified } from '../protocol/schemas/identity/oauth.ts';
+import type { Role } from '../protocol/schemas/role.ts';
 import { messageOf } from './format.ts';
 
 /** Where the server is: the folder of this page. */

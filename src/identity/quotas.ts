@@ -1,7 +1,7 @@
 /** Who may store how much: the server's own limits for everybody, others for a client, a person or a whole tenant. */
 import type { Quota, Use } from '../contracts/quota.ts';
 import { LadingError } from '../errors.ts';
-import type { Role } from '../protocol/schemas/files.ts';
+import type { Role } from '../protocol/schemas/role.ts';
 import type { QuotaLimits } from '../records/quota.ts';
 import type { Identity } from './directory/identity.ts';
 import { holderOf, ownerKey } from './rights/policy.ts';

@@ -9,7 +9,7 @@
  * A section with the key `client_id` is one of a client too. HASH is one that werkzeug wrote, or a secret as it is.
  */
 import { isForeignHash } from '../identity/credentials/foreign-hashes.ts';
-import { ROLES, type Role } from '../protocol/schemas/files.ts';
+import { ROLES, type Role } from '../protocol/schemas/role.ts';
 import type { Ini } from './ini.ts';
 
 export interface FoundClient {

@@ -1,5 +1,5 @@
 /** Principals: who a request acts for. */
-import type { Role } from '../protocol/schemas/files.ts';
+import type { Role } from '../protocol/schemas/role.ts';
 import type { Scope } from '../protocol/scopes.ts';
 
 /** What sort of being asks: a machine with a secret of its own, a person, or a program with an API token of either. */

@@ -1,5 +1,5 @@
 /** Documents of those who can sign in, and of tenants, as they are stored. */
-import type { Role } from '../protocol/schemas/files.ts';
+import type { Role } from '../protocol/schemas/role.ts';
 import type { QuotaLimits } from './quota.ts';
 
 /** A machine that may sign in. */

@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { encodeChunkHeader, sum256 } from '../../src/protocol/chunk.ts';
-import type { FileStatus, Problem, TokenReply } from '../../src/protocol/schemas/files.ts';
+import type { FileStatus } from '../../src/protocol/schemas/files.ts';
+import type { TokenReply } from '../../src/protocol/schemas/identity/sign-in.ts';
+import type { Problem } from '../../src/protocol/schemas/problem.ts';
 import { type HandClock, handClock } from '../support/product/clock.ts';
 import { type Account, startServer, type TestServer } from '../support/product/server.ts';
 import { startNginx } from '../support/servers/nginx.ts';

@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import Fastify from 'fastify';
 import { CATALOGUE } from '../../src/errors.ts';
 import * as schemas from '../../src/protocol/schemas/files.ts';
+import * as clientSchemas from '../../src/protocol/schemas/identity/client.ts';
+import { TokenRequest } from '../../src/protocol/schemas/identity/sign-in.ts';
+import { Problem } from '../../src/protocol/schemas/problem.ts';
 
 const pending: schemas.FileStatus = {
   filename: 'a/é.bin',
@@ -46,7 +49,7 @@ const partial: schemas.FileStatus = {
   expires_at: '2026-11-23T10:00:01.000Z',
 };
 
-const problem: schemas.Problem = {
+const problem: Problem = {
   type: 'about:blank',
   title: 'Not contiguous',
   status: 409,
@@ -102,25 +105,25 @@ test('replies are written whole: nulls, pairs, large numbers', async () => {
     await written(schemas.FileList, { ...list, next_cursor: 'x' }),
     JSON.stringify({ ...list, next_cursor: 'x' }),
   );
-  assert.equal(await written(schemas.Problem, problem), JSON.stringify(problem));
-  const client: schemas.Client = {
+  assert.equal(await written(Problem, problem), JSON.stringify(problem));
+  const client: clientSchemas.Client = {
     client_id: 'c',
     role: 'client',
     created_at: pending.filename,
     last_used: null,
     name: null,
   };
-  const clients: schemas.ClientList = { clients: [client], count: 1 };
-  assert.equal(await written(schemas.ClientList, clients), JSON.stringify(clients));
+  const clients: clientSchemas.ClientList = { clients: [client], count: 1 };
+  assert.equal(await written(clientSchemas.ClientList, clients), JSON.stringify(clients));
 });
 
 test('members that a schema does not name are not sent', async () => {
   const document = { client_id: 'c', role: 'admin', created_at: 't', last_used: null, name: null };
-  assert.deepEqual(JSON.parse(await written(schemas.Client, { ...document, secretHash: 'x' })), document);
+  assert.deepEqual(JSON.parse(await written(clientSchemas.Client, { ...document, secretHash: 'x' })), document);
 });
 
 test('every code of the catalogue is in the problem schema', () => {
-  const { code } = JSON.parse(JSON.stringify(schemas.Problem.properties));
+  const { code } = JSON.parse(JSON.stringify(Problem.properties));
   assert.deepEqual(code.enum, Object.keys(CATALOGUE));
 });
 
@@ -165,8 +168,8 @@ test('queries: what is asked for is converted, what is impossible is refused', a
 
 test('bodies: a token request and a new client', async () => {
   const app = Fastify();
-  app.post('/token', { schema: { body: schemas.TokenRequest } }, async () => 'ok');
-  app.post('/client', { schema: { body: schemas.NewClient } }, async () => 'ok');
+  app.post('/token', { schema: { body: TokenRequest } }, async () => 'ok');
+  app.post('/client', { schema: { body: clientSchemas.NewClient } }, async () => 'ok');
   const status = async (url: string, payload: object) =>
     (await app.inject({ method: 'POST', url, payload })).statusCode;
   assert.equal(await status('/token', { username: 'a', password: 'b' }), 200);

@@ -3,16 +3,10 @@
 import { checkName } from '../../protocol/names.ts';
 import type { AuditPage, AuditRecord } from '../../protocol/schemas/audit.ts';
 import type { Delivery, DeliveryPage, NewTarget, Target, TargetCreated } from '../../protocol/schemas/delivery.ts';
-import type {
-  Client,
-  ClientCreated,
-  ClientUpdate,
-  NewClient,
-  NewTenant,
-  Tenant,
-} from '../../protocol/schemas/files.ts';
 import type { CallRequested, CallStatus, CallVerified, RegisteredPhone } from '../../protocol/schemas/identity/call.ts';
+import type { Client, ClientCreated, ClientUpdate, NewClient } from '../../protocol/schemas/identity/client.ts';
 import type { NewPerson, PeopleList, Person, PersonChange } from '../../protocol/schemas/identity/people.ts';
+import type { NewTenant, Tenant } from '../../protocol/schemas/identity/tenant.ts';
 import type { ApiToken, ApiTokenCreated, NewApiToken } from '../../protocol/schemas/identity/token.ts';
 import type { NewQuota, QuotaReport } from '../../protocol/schemas/quota.ts';
 

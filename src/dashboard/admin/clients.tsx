@@ -1,6 +1,7 @@
 /** Devices and administrators that sign in with an id and a secret. */
 import { useState } from 'preact/hooks';
-import type { ClientCreated, ClientUpdate, Role } from '../../protocol/schemas/files.ts';
+import type { ClientCreated, ClientUpdate } from '../../protocol/schemas/identity/client.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { ActionButton, confirmRole, ErrorMessage, RoleSelect, Secret, Section, Table } from '../parts.tsx';

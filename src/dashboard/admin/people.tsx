@@ -1,7 +1,7 @@
 /** People who sign in by account or through an outside provider. */
 import { useState } from 'preact/hooks';
-import type { Role } from '../../protocol/schemas/files.ts';
 import type { PersonChange } from '../../protocol/schemas/identity/people.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { ActionButton, confirmRole, ErrorMessage, RoleSelect, Section, Table } from '../parts.tsx';

@@ -9,7 +9,7 @@ import type { Throttle } from '../../identity/limits/throttle.ts';
 import { requireRole, requireScope } from '../../identity/rights/policy.ts';
 import type { Guarded, SecondFactor } from '../../identity/second-factor.ts';
 import type { Clients } from '../../identity/subjects/clients.ts';
-import type { Role } from '../../protocol/schemas/files.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { Principal } from '../../records/principal.ts';
 import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';

@@ -10,7 +10,6 @@ import type { Identity } from '../../identity/directory/identity.ts';
 import { checkGrant, checkRevocation, requireScope, requireWhole } from '../../identity/rights/policy.ts';
 import type { SecondFactor } from '../../identity/second-factor.ts';
 import { principalOf } from '../../identity/subjects/principals.ts';
-import { Message } from '../../protocol/schemas/files.ts';
 import {
   type ApiToken,
   ApiTokenCreated,
@@ -19,6 +18,7 @@ import {
   NewApiToken,
   Protected,
 } from '../../protocol/schemas/identity/token.ts';
+import { Message } from '../../protocol/schemas/parts.ts';
 import { parseScopes } from '../../protocol/scopes.ts';
 import { iso } from '../../protocol/times.ts';
 import type { ApiTokenDocument } from '../../records/credentials.ts';

@@ -10,7 +10,6 @@ import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
 import type { SecondFactor } from '../../identity/second-factor.ts';
-import { Message } from '../../protocol/schemas/files.ts';
 import {
   CallCode,
   CallReplay,
@@ -19,7 +18,7 @@ import {
   CallVerified,
   NewCall,
 } from '../../protocol/schemas/identity/call.ts';
-import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { ForeignQuery, Message } from '../../protocol/schemas/parts.ts';
 import { iso } from '../../protocol/times.ts';
 import type { CallDocument } from '../../records/calls.ts';
 import type { Config } from '../../settings/config.ts';

@@ -21,7 +21,8 @@ import {
   TargetCreated,
   TargetList,
 } from '../../protocol/schemas/delivery.ts';
-import { Message, TenantQuery } from '../../protocol/schemas/files.ts';
+import { TenantQuery } from '../../protocol/schemas/identity/tenant.ts';
+import { Message } from '../../protocol/schemas/parts.ts';
 import type { DeliveryRule } from '../../records/delivery.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';

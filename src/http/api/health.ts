@@ -1,7 +1,7 @@
 /** Is the process alive, and may it be sent work. Both open and cheap, for load balancers ask every second. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { Health } from '../../protocol/schemas/files.ts';
+import { Health } from '../../protocol/schemas/health.ts';
 import { WORKING } from '../request/documented.ts';
 
 /** What these routes need from the server. */

@@ -12,8 +12,7 @@ import type { Throttle } from '../../identity/limits/throttle.ts';
 import type { Quotas } from '../../identity/quotas.ts';
 import { holderOf, mayEndShare, shownMaker } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
-import { Message } from '../../protocol/schemas/files.ts';
-import { ForeignQuery } from '../../protocol/schemas/parts.ts';
+import { ForeignQuery, Message } from '../../protocol/schemas/parts.ts';
 import {
   NewShare,
   SHARE_SECONDS,

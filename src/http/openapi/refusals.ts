@@ -6,7 +6,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { TSchema } from 'typebox';
 import { CATALOGUE, type ErrorCode, LadingError } from '../../errors.ts';
-import { Problem } from '../../protocol/schemas/files.ts';
+import { Problem } from '../../protocol/schemas/problem.ts';
 import { PROBLEM_TYPE, problemReply, type Refusal } from '../problems/problems.ts';
 import type { ReplyField } from '../request/documented.ts';
 import { asHeaders, replyFields } from './fields.ts';

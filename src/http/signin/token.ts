@@ -5,7 +5,7 @@ import type { Tokens } from '../../identity/access-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import type { Clients } from '../../identity/subjects/clients.ts';
-import { TokenReply, TokenRequest } from '../../protocol/schemas/files.ts';
+import { TokenReply, TokenRequest } from '../../protocol/schemas/identity/sign-in.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import type { Config } from '../../settings/config.ts';
 import { signIn } from '../access/bearer.ts';

@@ -1,6 +1,6 @@
 /** What must exist before anybody can sign in: an administrator and the key that signs tokens. */
 import { randomBytes } from 'node:crypto';
-import type { Role } from '../../protocol/schemas/files.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import { DEFAULT_TENANT } from '../rights/policy.ts';
 import type { Identity } from './identity.ts';
 

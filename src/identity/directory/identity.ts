@@ -12,7 +12,7 @@ import { createHash } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
-import type { Role } from '../../protocol/schemas/files.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import type { ApiTokenDocument, RevocationDocument, SessionDocument } from '../../records/credentials.ts';
 import type { Maker, Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, ShareDocument } from '../../records/sharing.ts';

@@ -1,7 +1,7 @@
 /** Who may do what: roles and scopes in, a refusal or nothing out. Everything that is decided about a principal is decided here. */
 
 import { LadingError } from '../../errors.ts';
-import type { Role } from '../../protocol/schemas/files.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import { SCOPES, type Scope } from '../../protocol/scopes.ts';
 import type { Principal, Subject } from '../../records/principal.ts';
 

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
-import type { Role } from '../../protocol/schemas/files.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { QuotaLimits } from '../../records/quota.ts';
 import type { DeviceDocument } from '../../records/subjects.ts';

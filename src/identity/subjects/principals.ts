@@ -1,6 +1,6 @@
 /** From a document to who asks. */
 
-import type { Role } from '../../protocol/schemas/files.ts';
+import type { Role } from '../../protocol/schemas/role.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { Principal, PrincipalKind } from '../../records/principal.ts';
 import { SCOPES_OF_ROLE } from '../rights/policy.ts';

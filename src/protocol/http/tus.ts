@@ -126,8 +126,8 @@ export function parseChecksum(value: string): TusChecksum {
   return { algorithm, value: bytes };
 }
 
-/** What `Upload-Concat` makes of an upload: a piece, or a file made of the pieces at these addresses (the last part of their paths). */
 /** What `Upload-Concat` declares: a partial upload, or a final one made of the partial uploads at these addresses (last path segments). */
+export type TusConcat = { kind: 'partial' } | { kind: 'final'; addresses: string[]; said: string };
 
 /** @throws LadingError `invalid_request` unless it is `partial`, or `final;` with at least one address */
 export function parseConcat(value: string): TusConcat {

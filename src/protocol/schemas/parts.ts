@@ -1,5 +1,6 @@
 /** What the schemas of every family are made of. */
 import Type, { type Static, type TSchema, type TSchemaOptions } from 'typebox';
+import { MAX_OFFSET } from '../chunk.ts';
 
 export const Text = (description: string) => Type.String({ description });
 export const Time = (description: string) =>
@@ -27,3 +28,19 @@ export const ForeignQuery = Type.Object({}, { additionalProperties: true });
 export function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
   return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });
 }
+
+/** A number of bytes or an offset. */
+export const Bytes = (description: string) => Type.Integer({ minimum: 0, maximum: MAX_OFFSET, description });
+export const Hex32 = (description: string) => Type.String({ pattern: '^[0-9a-f]{8}$', description });
+
+/** Inclusive pairs. Neither `prefixItems` nor a list of `items`: every draft of JSON Schema reads this form. */
+export const Extents = (options: TSchemaOptions) =>
+  Type.Unsafe<[number, number][]>({
+    type: 'array',
+    items: { type: 'array', items: { type: 'integer', minimum: 0 }, minItems: 2, maxItems: 2 },
+    ...options,
+  });
+
+/** The reply of a change that has nothing else to say. */
+export const Message = Type.Object({ message: Text('What was done.') }, { title: 'Message' });
+export type Message = Static<typeof Message>;

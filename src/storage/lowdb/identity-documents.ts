@@ -1,6 +1,6 @@
 /** How the documents of `identity` are read back: each field is checked, and what older versions did not write has a default. */
 
-import { ROLES } from '../../protocol/schemas/files.ts';
+import { ROLES } from '../../protocol/schemas/role.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
 import type { ApiTokenDocument, RevocationDocument, SessionDocument, TokenDays } from '../../records/credentials.ts';
 import type { Maker } from '../../records/principal.ts';

@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createAccount } from '../../../src/identity/accounts.ts';
-import type { Role } from '../../../src/protocol/schemas/files.ts';
 import type { ApiTokenCreated } from '../../../src/protocol/schemas/identity/token.ts';
+import type { Role } from '../../../src/protocol/schemas/role.ts';
 import { addPerson, seededFolder } from '../../support/product/identity.ts';
 import { PASSWORD } from '../../support/product/people.ts';
 import { sign, startServer } from '../../support/product/server.ts';

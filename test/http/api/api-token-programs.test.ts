@@ -1,8 +1,8 @@
 /** What programs with API tokens rely on: labels, their own words for scopes, `error` in every refusal, and on request no sign-in. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Problem } from '../../../src/protocol/schemas/files.ts';
 import type { ApiTokenCreated, ApiTokenList, Protected } from '../../../src/protocol/schemas/identity/token.ts';
+import type { Problem } from '../../../src/protocol/schemas/problem.ts';
 import { ask, bearer, list, make, reads } from '../../support/product/api-tokens.ts';
 import { startServer } from '../../support/product/server.ts';
 import { assertProblemReply, exchange } from '../../support/wire/wire.ts';

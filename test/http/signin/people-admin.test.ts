@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
-import type { Role } from '../../../src/protocol/schemas/files.ts';
 import type { PeopleList, Person } from '../../../src/protocol/schemas/identity/people.ts';
+import type { Role } from '../../../src/protocol/schemas/role.ts';
 import { make, reads } from '../../support/product/api-tokens.ts';
 import { addPerson, seededFolder } from '../../support/product/identity.ts';
 import { type Ask, anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../support/product/people.ts';

@@ -7,7 +7,7 @@ import { checkGrant, ownerOf, requireRole, requireScope, tenantOf } from '../../
 import { DocumentCache } from '../../../src/identity/state/document-cache.ts';
 import { Clients } from '../../../src/identity/subjects/clients.ts';
 import { principalOf } from '../../../src/identity/subjects/principals.ts';
-import type { Role } from '../../../src/protocol/schemas/files.ts';
+import type { Role } from '../../../src/protocol/schemas/role.ts';
 import type { RevocationDocument } from '../../../src/records/credentials.ts';
 import type { Principal } from '../../../src/records/principal.ts';
 import type { DeviceDocument } from '../../../src/records/subjects.ts';

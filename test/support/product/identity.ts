@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { openIdentity } from '../../../src/compose/offline-identity.ts';
 import type { Identity } from '../../../src/identity/directory/identity.ts';
-import type { Role } from '../../../src/protocol/schemas/files.ts';
+import type { Role } from '../../../src/protocol/schemas/role.ts';
 import { ADMIN, atEnd } from './server.ts';
 
 /** A data directory for `startServer`, with whom `seed` puts in. */

@@ -1,5 +1,5 @@
 /** Who may do what: a line for each operation of the OpenAPI document. */
-import type { Role } from '../../../src/protocol/schemas/files.ts';
+import type { Role } from '../../../src/protocol/schemas/role.ts';
 
 export interface Who {
   name: string;

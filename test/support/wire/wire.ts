@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { CATALOGUE, type ErrorCode } from '../../../src/errors.ts';
-import type { Problem } from '../../../src/protocol/schemas/files.ts';
+import type { Problem } from '../../../src/protocol/schemas/problem.ts';
 
 export interface WireResponse {
   status: number;

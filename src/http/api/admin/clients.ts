@@ -11,10 +11,10 @@ import {
   ClientCreated,
   ClientList,
   ClientUpdate,
-  Message,
   NewClient,
-  TenantQuery,
-} from '../../../protocol/schemas/files.ts';
+} from '../../../protocol/schemas/identity/client.ts';
+import { TenantQuery } from '../../../protocol/schemas/identity/tenant.ts';
+import { Message } from '../../../protocol/schemas/parts.ts';
 import { plainTime } from '../../../protocol/times.ts';
 import type { DeviceDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';

@@ -5,7 +5,6 @@ import { NOTHING, ofPerson } from '../../../identity/audit-changes.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
 import { mayManage, reachesTenant, tenantOf } from '../../../identity/rights/policy.ts';
 import { composedName, normalizeEmail } from '../../../identity/subjects/people.ts';
-import { Message, type Role, TenantQuery } from '../../../protocol/schemas/files.ts';
 import {
   NewPerson,
   PeopleList,
@@ -15,6 +14,9 @@ import {
   PersonKey,
   WhichPerson,
 } from '../../../protocol/schemas/identity/people.ts';
+import { TenantQuery } from '../../../protocol/schemas/identity/tenant.ts';
+import { Message } from '../../../protocol/schemas/parts.ts';
+import type { Role } from '../../../protocol/schemas/role.ts';
 import type { PersonDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { askerOf } from '../../access/bearer.ts';

@@ -1,7 +1,7 @@
 /** OAuth 2.0 for clients on the wire: RFC 6749 (tokens), 7009 (revocation), 7662 (introspection). */
 import Type, { type Static } from 'typebox';
-import { Role } from '../files.ts';
 import { PlainTime, Seconds, Text, Words } from '../parts.ts';
+import { Role } from '../role.ts';
 
 export const OAUTH_ERRORS = [
   'invalid_request',

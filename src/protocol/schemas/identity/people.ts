@@ -1,7 +1,7 @@
 /** People on the wire: /v1/auth and /v1/user. What they say of themselves is checked more closely where it is taken. */
 import Type, { type Static } from 'typebox';
-import { Role } from '../files.ts';
 import { Nullable, Seconds, Text, Time } from '../parts.ts';
+import { Role } from '../role.ts';
 
 const Email = Type.String({ maxLength: 320, description: 'The e-mail address, at most 254 characters.' });
 const Name = Type.String({ maxLength: 400, description: 'The given name, 1 to 100 characters.' });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ClientCreated, ClientList } from '../../../../src/protocol/schemas/files.ts';
+import type { ClientCreated, ClientList } from '../../../../src/protocol/schemas/identity/client.ts';
 import { signIn, startServer } from '../../../support/product/server.ts';
 import { assertProblemReply } from '../../../support/wire/wire.ts';
 

@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { encodeChunk } from '../../../../src/protocol/chunk.ts';
-import type { ClientList, FileList, FileStatus, Role } from '../../../../src/protocol/schemas/files.ts';
+import type { FileList, FileStatus } from '../../../../src/protocol/schemas/files.ts';
+import type { ClientList } from '../../../../src/protocol/schemas/identity/client.ts';
+import type { Role } from '../../../../src/protocol/schemas/role.ts';
 import { seededFolder } from '../../../support/product/identity.ts';
 import { signIn, startServer, type TestServer } from '../../../support/product/server.ts';
 import { assertProblemReply } from '../../../support/wire/wire.ts';
