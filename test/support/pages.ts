@@ -15,7 +15,8 @@ export interface Block {
 /** Paths of all pages, from the root of the repository: `README.md`, `docs/errors.md`. */
 export const PAGES: readonly string[] = ['.', 'docs', 'examples', 'clients/js'].flatMap((folder) =>
   readdirSync(join(repoRoot(), folder))
-    .filter((name) => name.endsWith('.md'))
+    // A build makes NOTICES.md, with the licences of others.
+    .filter((name) => name.endsWith('.md') && name !== 'NOTICES.md')
     .map((name) => (folder === '.' ? name : `${folder}/${name}`)),
 );
 
