@@ -1,5 +1,4 @@
 /** Reads the settings from flags and the environment into one validated object. */
-
 import { checkTogether, warningsOf } from './checks.ts';
 import type { Config, Environment, Flags, Loaded } from './config.ts';
 import { ConfigError } from './config-error.ts';

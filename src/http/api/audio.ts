@@ -18,7 +18,8 @@ import {
 import { plainTime } from '../../protocol/times.ts';
 import type { Sound } from '../../records/audio.ts';
 import { standing } from '../access/bearer.ts';
-import { type DownloadDeps, downloadSchema, fileSender } from '../native/download.ts';
+import { type DownloadDeps, downloadSchema } from '../native/download.ts';
+import { fileSender } from '../native/file-sender.ts';
 import { type OneShot, receiveOneShot } from '../native/form-file.ts';
 import { Binary, formOf, ONE_SHOT_ERRORS } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';

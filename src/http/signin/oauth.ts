@@ -11,7 +11,7 @@ import type { Renewable } from '../../identity/credentials/sessions.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { type Issued, issuedToken } from '../../identity/introspection.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
-import { hasRole, managesTokensOf } from '../../identity/rights/policy.ts';
+import { managesTokensOf } from '../../identity/rights/policy.ts';
 import type { Clients } from '../../identity/subjects/clients.ts';
 import {
   GRANT_TYPES,
@@ -21,7 +21,6 @@ import {
   OAuthRefusal,
   Revoked,
   TokenQuestion,
-  Verified,
 } from '../../protocol/schemas/identity/oauth.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { parseScopes, type Scope } from '../../protocol/scopes.ts';
@@ -32,7 +31,6 @@ import { formBodies } from '../body/form.ts';
 import { noteChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
-import { recorderRefusal } from '../problems/recorder-refusals.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { authenticateClient, badRefreshToken, ownerOfRefresh } from './oauth-clients.ts';
 
@@ -290,23 +288,4 @@ function shown(
 function tokenOf({ token }: TokenQuestion): string {
   if (token === undefined) throw new OAuthError('invalid_request', 'token is missing.');
   return token;
-}
-
-/** GET /api/token/verify, for those who have the token itself. */
-export function verifyRoute(app: FastifyInstance): void {
-  app.get('/api/token/verify', {
-    schema: {
-      tags,
-      summary: 'Whose token this is, if it is valid.',
-      response: { 200: Verified },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
-    },
-    config: { needs: 'sign-in', refusal: recorderRefusal },
-    handler: async ({ principal }, reply): Promise<Verified> => {
-      reply.header('cache-control', 'no-store');
-      const { id, role, tenant, kind, scopes } = principal;
-      const shown = { client_id: id, role, tenant, kind, scopes: [...scopes], whole: hasRole(principal) };
-      return { status: 'success', message: 'The token is valid.', ...shown };
-    },
-  });
 }

@@ -1,0 +1,44 @@
+/** Answers a request whose handling failed. */
+import type { IncomingMessage } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ServerDeps } from './deps.ts';
+import { auditRefusal } from './observe/audit.ts';
+import type { RequestLog } from './observe/log.ts';
+import { refuse } from './problems/early-refusal.ts';
+import { asLadingError, internalError, inWordsOf, problemReply } from './problems/problems.ts';
+import { pathOf } from './request/target.ts';
+
+/** The connection, or of HTTP/2 the stream (which then has no socket any more), is gone: nobody will read an answer. */
+function isGone(message: IncomingMessage): boolean {
+  return message.aborted || message.socket?.destroyed === true;
+}
+
+export function answerError(
+  deps: Pick<ServerDeps, 'audit' | 'log'>,
+  log: RequestLog,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): void {
+  if (isGone(request.raw)) {
+    reply.hijack();
+    log.clientLeft(request, reply);
+    return;
+  }
+  const known = asLadingError(error);
+  if (!known || known.code === 'internal') {
+    deps.log.error({ request_id: request.id, err: error }, 'unexpected error');
+  }
+  const path = request.routeOptions.url ?? pathOf(request.raw.url);
+  const problem = inWordsOf(path, known ?? internalError(error));
+  request.refusalCode = problem.code;
+  auditRefusal(deps.audit, request, problem);
+  if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
+  const write = request.routeOptions.config?.refusal ?? problemReply;
+  const lingers = refuse(
+    request,
+    reply,
+    write(problem, request.id, /^bearer\b/i.test(request.headers.authorization ?? '')),
+  );
+  if (lingers) log.answered(request, reply);
+}

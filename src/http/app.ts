@@ -1,0 +1,87 @@
+/** The Fastify instance: its listener, its router and the ids of its requests. */
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
+import type { FastifyBaseLogger, FastifyHttpOptions, FastifyInstance } from 'fastify';
+import fastify from 'fastify';
+import { canonicalContentType } from './body/content.ts';
+import { createListener } from './connection/listener.ts';
+import { answerParseError, HEADER_BYTES } from './connection/parse-error.ts';
+import { markUnreadable, metadataForm, originForm } from './connection/request-checks.ts';
+import type { ServerDeps } from './deps.ts';
+import { guardConnections } from './guards.ts';
+import { multipartConstraint } from './native/upload.ts';
+import type { RequestLog } from './observe/log.ts';
+import type { Metrics } from './observe/metrics.ts';
+import { prefixOf } from './proxy/site.ts';
+import { parseQuery } from './request/query.ts';
+import { overridesMethod } from './tus/override.ts';
+
+/** Bodies that are read whole are forms and small JSON documents. */
+const BODY_BYTES = 64 * 1024;
+
+/** As long as a path can be: what is wrong with a name or an id says who reads it. */
+const PARAMETER_CHARACTERS = HEADER_BYTES;
+
+/** @param roots first segments of the paths of all routes, once they are known */
+export function createApp(
+  deps: ServerDeps,
+  metrics: Metrics,
+  log: RequestLog,
+  roots: ReadonlySet<string>,
+): FastifyInstance {
+  const { tls, idleSeconds } = deps.config;
+  const options: FastifyHttpOptions<Server, FastifyBaseLogger> = {
+    serverFactory: (handler) => {
+      const server = createListener({ tls, idleSeconds, metrics, log: deps.log }, adapted(deps, roots, handler));
+      guardConnections(server, deps, metrics);
+      return server;
+    },
+    loggerInstance: deps.log,
+    // One logger for all: a child for every request costs more than it says, for our lines carry the request's id anyway.
+    childLoggerFactory: (logger) => logger,
+    logController: log,
+    genReqId: requestId,
+    bodyLimit: BODY_BYTES,
+    // While closing, requests on connections that are still open get our own answer and not Fastify's.
+    return503OnClosing: false,
+    clientErrorHandler: (error, socket) => answerParseError(error, socket, (...answer) => log.unparsed(...answer)),
+    routerOptions: {
+      maxParamLength: PARAMETER_CHARACTERS,
+      querystringParser: parseQuery,
+      constraints: { multipart: multipartConstraint },
+    },
+  };
+  return fastify(options);
+}
+
+/** What proxies and old clients say in other words than HTTP's own. */
+function adapted({ config }: ServerDeps, roots: ReadonlySet<string>, handler: RequestListener): RequestListener {
+  const next = overridesMethod(handler);
+  const prefix = prefixOf(config.publicUrl);
+  return (request, response) => {
+    canonicalContentType(request);
+    const url = metadataForm(originForm(request), prefix);
+    // A proxy takes the path away. Clients without one use it too, for it is in all links; unless a route of ours begins so.
+    const below = prefix !== '' && url.startsWith(`${prefix}/`) && !roots.has(rootOf(prefix));
+    request.url = below ? url.slice(prefix.length) : url;
+    markUnreadable(request);
+    next(request, response);
+  };
+}
+
+/** The first segment of a path. */
+export function rootOf(path: string): string {
+  return path.split('/', 2)[1] ?? '';
+}
+
+const PROCESS_ID = randomBytes(6).toString('base64url');
+
+let requests = 0;
+
+/** The sender's own id if it can do no harm in a log, else one that no other process makes. */
+function requestId({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id'];
+  if (typeof given === 'string' && /^[\w.:+/=-]{1,128}$/.test(given)) return given;
+  requests += 1;
+  return `${PROCESS_ID}-${requests.toString(36)}`;
+}

@@ -1,0 +1,231 @@
+/** Answers a GET or HEAD with the bytes of a file: the one download of all routes. */
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { Representation } from '../../engine/read/open-file.ts';
+import { LadingError } from '../../errors.ts';
+import type { Access } from '../../identity/authenticate.ts';
+import type { Take } from '../../identity/sharing/shares.ts';
+import { type Extent, lengthOf } from '../../protocol/extents.ts';
+import { checkPreconditions } from '../../protocol/http/conditionals.ts';
+import { formatContentRange } from '../../protocol/http/ranges.ts';
+import { standing } from '../access/bearer.ts';
+import { endsWithClient } from '../connection/half-open.ts';
+import { multipartByteranges } from '../send/byteranges.ts';
+import type { Downloads } from '../send/downloads.ts';
+import { digestFields, representationFields } from '../send/representation.ts';
+import {
+  bytesOf,
+  contentExtent,
+  extentsOf,
+  isReceived,
+  notComplete,
+  type Selection,
+  select,
+} from '../send/selection.ts';
+import { FollowSource, Incomplete, PiecesSource, type Source, Withdrawn } from '../send/sources.ts';
+
+/** What sending a file needs from the server. */
+export interface FileSenderDeps {
+  engine: Engine;
+  downloads: Downloads;
+  /** How long a followed download waits for the next bytes of its file, in milliseconds. */
+  followSilenceMs: number;
+  clock: Clock;
+  log: Logger;
+  access: Access;
+}
+
+type Fields = Record<string, string | number>;
+
+/** A response that is to be sent. */
+interface Answer {
+  status: 200 | 206;
+  fields: Fields;
+  source: Source;
+}
+
+interface Doors extends FileSenderDeps {
+  /** Downloads that may be waiting for bytes. */
+  followers: Set<FollowSource>;
+}
+
+/** A file as an answer: the one download of all routes that give bytes. */
+export interface SendFile {
+  owner: string;
+  name: string;
+  /** Wait for what has not arrived, if the file is still open. */
+  follow?: boolean;
+  /** 404 when the name has another file by now. */
+  id?: string;
+  /** Instead of the declared one or that of the name. */
+  contentType?: string;
+  /** False once the caller may no longer read the file, which cuts the answer. By default the token of the request decides. */
+  stands?: () => boolean;
+  /**
+   * Asked before anything of the file is sent. It may have the whole file sent in place of what a Range asked for (RFC 9110 §14.2).
+   * @throws LadingError to refuse
+   */
+  take?: (extents: readonly Extent[], ranged: boolean) => Promise<Take>;
+}
+
+/**
+ * What answers a GET or HEAD with a file, by ranges, under preconditions; the schema of such a route is `downloadSchema` with words of its
+ * own. Throws LadingError `not_found`, `not_complete`, `precondition_failed`, `range_not_satisfiable`.
+ */
+export function fileSender(app: FastifyInstance, deps: FileSenderDeps) {
+  const doors: Doors = { ...deps, followers: new Set() };
+  // A server that stops sends what it has, but waits for nothing more.
+  app.addHook('preClose', async () => {
+    for (const source of doors.followers) source.stop();
+  });
+  return async (file: SendFile, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+    const opened = await doors.engine.open(file.owner, file.name);
+    try {
+      if (file.id !== undefined && file.id !== opened.id)
+        throw new LadingError('not_found', 'There is no such file any more.');
+      const representation = file.contentType === undefined ? opened : { ...opened, contentType: file.contentType };
+      // Awaited here, so that the file stays open as long as anything is read from it, and no longer.
+      return await answer(doors, file, representation, request, reply);
+    } finally {
+      opened.release();
+    }
+  };
+}
+
+async function answer(
+  doors: Doors,
+  { owner, follow: mayFollow = false, stands, take }: SendFile,
+  representation: Representation,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { headers, method } = request;
+  const ranged = method === 'GET' && headers.range !== undefined;
+  const follow = mayFollow && representation.state() === 'open';
+  // RFC 9110 §13.2.1: preconditions count only where the answer would be a success without them.
+  if (!representation.readable && !follow && !ranged) throw notComplete();
+  const { etag, lastModified } = representation;
+  const verdict = checkPreconditions(method, headers, { etag, lastModified, exists: true });
+  if (verdict === 'failed') {
+    throw new LadingError('precondition_failed', 'The file is not the one that the precondition asks for.');
+  }
+  const common = representationFields(representation, doors.clock.now());
+  if (verdict === 'not_modified') {
+    const { 'content-type': _type, 'content-disposition': _disposition, ...kept } = common;
+    return reply.code(304).headers(kept).send();
+  }
+  // A range that was received already need not be waited for.
+  const waits = follow && !(ranged && isReceived(request, representation));
+  const selected: Selection = waits ? { kind: 'follow' } : select(request, representation);
+  const asked = method === 'HEAD' ? undefined : take;
+  const taken = await asked?.(extentsOf(representation, selected), selected.kind === 'parts');
+  const selection: Selection = taken?.ignoresRange ? { kind: 'whole' } : selected;
+  let sent = 0;
+  let whole = false;
+  try {
+    // The digest of a file that grows while it is sent is unknown.
+    const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
+    const fields = { ...common, ...digests };
+    const composed = compose(doors, owner, representation, selection, fields, stands ?? standing(doors, request));
+    const { source } = composed;
+    if (method === 'HEAD') {
+      source.cancel();
+      return reply.code(composed.status).headers(composed.fields).send();
+    }
+    try {
+      whole = await send(doors, composed, request, reply);
+    } finally {
+      sent = Math.max(0, bytesOf(representation, selection) - (source.remaining ?? 0));
+    }
+  } finally {
+    await taken?.settle(sent, whole);
+  }
+  return reply;
+}
+
+/** Status, fields and bytes of what was selected. */
+function compose(
+  { engine, followSilenceMs }: Doors,
+  owner: string,
+  representation: Representation,
+  selection: Selection,
+  common: Fields,
+  stands: () => boolean,
+): Answer {
+  const { name, size, reader } = representation;
+  if (selection.kind === 'follow') {
+    // While the size is undeclared, the current end is not the end of the file.
+    const declared = representation.readable ? null : size;
+    const source = new FollowSource(representation, {
+      size: declared,
+      watch: (listener) => engine.watch(owner, name, listener),
+      silenceMs: followSilenceMs,
+      stands,
+      isWhole: async (bytes) => {
+        const { id, total_bytes: total, bytes_received: received } = await engine.status(owner, name);
+        return id === representation.id && total === bytes && received === bytes;
+      },
+    });
+    const { etag: _etag, 'last-modified': _modified, ...rest } = common;
+    const fields: Fields = { ...rest, 'cache-control': 'no-store' };
+    return { status: 200, fields: declared === null ? fields : { ...fields, 'content-length': declared }, source };
+  }
+  if (selection.kind === 'whole') {
+    const bytes = size ?? 0;
+    const pieces = bytes === 0 ? [] : [{ start: 0, end: bytes - 1 }];
+    return {
+      status: 200,
+      fields: { ...common, 'content-length': bytes },
+      source: new PiecesSource(reader, pieces, stands),
+    };
+  }
+  const [extent, ...others] = selection.extents;
+  if (others.length === 0) {
+    const fields = { ...common, 'content-range': formatContentRange(extent, size), 'content-length': lengthOf(extent) };
+    return { status: 206, fields, source: new PiecesSource(reader, [extent], stands) };
+  }
+  const { contentType, length, pieces } = multipartByteranges(selection.extents, size, String(common['content-type']));
+  const fields = { ...common, 'content-type': contentType, 'content-length': length };
+  return { status: 206, fields, source: new PiecesSource(reader, pieces, stands) };
+}
+
+/** True when all of it was sent. */
+async function send(
+  { downloads, followers, log }: Doors,
+  { status, fields, source }: Answer,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<boolean> {
+  if (source instanceof FollowSource) {
+    followers.add(source);
+    endsWithClient(reply.raw);
+  }
+  try {
+    const transfer = await downloads.begin(reply.raw, source);
+    reply.hijack();
+    const outcome = await transfer.send(status, headOf(reply, fields));
+    if (outcome.kind === 'failed' && outcome.error instanceof Incomplete) {
+      log.info({ request_id: request.id }, 'a followed download was cut because its file did not become whole');
+    } else if (outcome.kind === 'failed' && outcome.error instanceof Withdrawn) {
+      log.info({ request_id: request.id }, 'a download was cut because who asked may no longer read the file');
+    } else if (outcome.kind === 'failed') {
+      log.error({ request_id: request.id, err: outcome.error }, 'a download was cut because bytes were missing');
+    } else if (outcome.kind === 'idle') {
+      log.info({ request_id: request.id }, 'a download was cut because nothing of it was taken');
+    }
+    return outcome.kind === 'sent';
+  } finally {
+    source.cancel();
+    if (source instanceof FollowSource) followers.delete(source);
+  }
+}
+
+/** What hooks have set on the reply, and the fields of this answer. */
+function headOf(reply: FastifyReply, fields: Fields): OutgoingHttpHeaders {
+  const head: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(reply.getHeaders())) head[name] = value;
+  return Object.assign(head, fields);
+}
