@@ -57,6 +57,7 @@ const FOLDERS: readonly (readonly string[])[] = [
   ],
   ['storage/disk/io', 'storage/disk/directory', 'storage/disk'],
   ['storage/lowdb'],
+  ['records', 'records/checks'],
   ['delivery/send', 'delivery'],
   [
     ...['http/problems', 'http/request', 'http/observe', 'http/connection', 'http/proxy', 'http/body', 'http/send'],

@@ -1,25 +1,25 @@
 /** Opens collections of small documents in the data directory. */
 import type { Collection } from '../contracts/collection.ts';
 import type { IdentityStores } from '../identity/directory/identity.ts';
-import type { CollectionName } from '../storage/disk/directory/layout.ts';
-import type { DiskStore } from '../storage/disk/store.ts';
-import { openLowdbCollection } from '../storage/lowdb/collection.ts';
-import type { Check, OnDamaged, OnMendedDocument } from '../storage/lowdb/documents.ts';
 import {
   checkApiToken,
-  checkClient,
+  checkDevice,
   checkGrant,
   checkPerson,
   checkRevocation,
+  checkSession,
   checkShare,
-  checkSignIn,
   checkTenant,
-} from '../storage/lowdb/identity-documents.ts';
+} from '../records/checks/identity.ts';
+import type { CollectionName } from '../storage/disk/directory/layout.ts';
+import type { DiskStore } from '../storage/disk/store.ts';
+import { openLowdbCollection } from '../storage/lowdb/collection.ts';
+import type { Check, OnCorrectedDocument, OnDamaged } from '../storage/lowdb/documents.ts';
 
 /** What is called for documents that are damaged, and for those whose numbers were corrected. */
 export interface DocumentReports {
   onDamaged: OnDamaged;
-  onMended?: OnMendedDocument;
+  onCorrected?: OnCorrectedDocument;
 }
 
 export function openCollection<T extends { id: string }>(
@@ -36,14 +36,14 @@ export async function openIdentityStores(store: DiskStore, reports: DocumentRepo
     openCollection(store, name, check, reports);
   const clients = openLowdbCollection({
     files: store.documents('clients'),
-    check: checkClient,
+    check: checkDevice,
     idOf: ({ clientId }) => clientId,
     ...reports,
   });
   return {
     clients: await clients,
     people: await open('people', checkPerson),
-    signIns: await open('sign-ins', checkSignIn),
+    signIns: await open('sign-ins', checkSession),
     apiTokens: await open('api-tokens', checkApiToken),
     revocations: await open('revocations', checkRevocation),
     shares: await open('shares', checkShare),

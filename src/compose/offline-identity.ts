@@ -4,9 +4,9 @@ import { Targets } from '../delivery/targets.ts';
 import { Audit } from '../identity/audit.ts';
 import { Identity } from '../identity/directory/identity.ts';
 import { SealedBox } from '../identity/state/sealed-box.ts';
+import { checkTarget } from '../records/checks/delivery.ts';
 import type { Config } from '../settings/config.ts';
 import { hasData, openDiskStore } from '../storage/disk/store.ts';
-import { checkTarget } from '../storage/lowdb/delivery-documents.ts';
 import { openCollection, openIdentityStores } from './documents.ts';
 import { sealingKey as keyOf } from './secrets.ts';
 
@@ -37,7 +37,7 @@ export async function openIdentity(
   // Nothing is recovered here, so an unclean stop stays one.
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
   try {
-    const reports = { onDamaged: () => {}, onMended: () => {} };
+    const reports = { onDamaged: () => {}, onCorrected: () => {} };
     const stores = await openIdentityStores(store, reports);
     const clock = new SteadyClock({ kept: await store.dateBox.read() });
     const identity = await Identity.open(stores, clock, { refreshSeconds: refreshDays * 24 * 3600 });

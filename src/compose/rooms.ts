@@ -17,13 +17,13 @@ import { Quotas } from '../identity/quotas.ts';
 import { holderOf } from '../identity/rights/policy.ts';
 import { SecondFactor } from '../identity/second-factor.ts';
 import { SealedBox } from '../identity/state/sealed-box.ts';
+import { checkAudio } from '../records/checks/audio.ts';
+import { checkCall } from '../records/checks/calls.ts';
+import { checkDelivery, checkTarget } from '../records/checks/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
 import type { Config } from '../settings/config.ts';
 import type { DiskStore } from '../storage/disk/store.ts';
-import { checkAudio } from '../storage/lowdb/audio-documents.ts';
-import { checkCall } from '../storage/lowdb/call-documents.ts';
 import { openLowdbCatalog } from '../storage/lowdb/catalog.ts';
-import { checkDelivery, checkTarget } from '../storage/lowdb/delivery-documents.ts';
 import { type DocumentReports, openCollection, openIdentityStores } from './documents.ts';
 import { endSharingWithFiles } from './files-and-sharing.ts';
 import { voiceOf } from './outgoing.ts';
@@ -91,7 +91,8 @@ export async function openRooms(ground: Ground): Promise<Rooms> {
 function reportsTo(log: Logger): DocumentReports {
   return {
     onDamaged: (key, error) => log.error({ key, err: error }, 'a damaged document was skipped; the rest is served'),
-    onMended: (key, mended) => log.warn({ key, mended }, 'a number in a document was out of bounds and was corrected'),
+    onCorrected: (key, mended) =>
+      log.warn({ key, mended }, 'a number in a document was out of bounds and was corrected'),
   };
 }
 

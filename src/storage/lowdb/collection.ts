@@ -1,6 +1,6 @@
 /** Small documents of one kind: one file each on disk, all of them in memory. */
 import type { Collection } from '../../contracts/collection.ts';
-import { type Check, type DocumentFiles, Documents, type OnDamaged, type OnMendedDocument } from './documents.ts';
+import { type Check, type DocumentFiles, Documents, type OnCorrectedDocument, type OnDamaged } from './documents.ts';
 
 export interface LowdbCollectionOptions<T> {
   files: DocumentFiles;
@@ -8,7 +8,7 @@ export interface LowdbCollectionOptions<T> {
   check: Check<T>;
   idOf(document: T): string;
   onDamaged: OnDamaged;
-  onMended?: OnMendedDocument;
+  onCorrected?: OnCorrectedDocument;
 }
 
 /** Reads every document; resolves when the collection is ready. */
@@ -27,7 +27,7 @@ export class LowdbCollection<T extends object> implements Collection<T> {
 
   constructor(options: LowdbCollectionOptions<T>) {
     this.#options = options;
-    this.#files = new Documents(options.files, options.check, options.onMended);
+    this.#files = new Documents(options.files, options.check, options.onCorrected);
   }
 
   async load(): Promise<void> {

@@ -3,7 +3,7 @@
  * not sync and keeps everything in one growing file.
  */
 import { type Adapter, Low } from 'lowdb';
-import type { OnMended } from './fields.ts';
+import type { OnCorrected } from '../../records/checks/fields.ts';
 
 /**
  * Where documents are kept as text, by key. `write` is atomic, and durable when it resolves; `remove` is durable when it
@@ -20,10 +20,10 @@ export interface DocumentFiles {
 export type OnDamaged = (key: string, error: Error) => void;
 
 /** Called at the start for a document of which something had to be put right. It stays as it is on disk until it is written next. */
-export type OnMendedDocument = (key: string, words: string) => void;
+export type OnCorrectedDocument = (key: string, words: string) => void;
 
 /** Throws when `value` is no document of that key. */
-export type Check<T> = (value: unknown, key: string, onMended: OnMended) => T;
+export type Check<T> = (value: unknown, key: string, onCorrected: OnCorrected) => T;
 
 /** Files read at the same time at the start. */
 const READERS = 16;
@@ -32,10 +32,10 @@ class DocumentAdapter<T> implements Adapter<T> {
   readonly #files: DocumentFiles;
   readonly #key: string;
   readonly #check: Check<T>;
-  readonly #onMended: OnMendedDocument;
+  readonly #onCorrected: OnCorrectedDocument;
 
-  constructor(files: DocumentFiles, key: string, check: Check<T>, onMended: OnMendedDocument) {
-    this.#onMended = onMended;
+  constructor(files: DocumentFiles, key: string, check: Check<T>, onCorrected: OnCorrectedDocument) {
+    this.#onCorrected = onCorrected;
     this.#files = files;
     this.#key = key;
     this.#check = check;
@@ -43,7 +43,9 @@ class DocumentAdapter<T> implements Adapter<T> {
 
   async read(): Promise<T | null> {
     const text = await this.#files.read(this.#key);
-    return text === null ? null : this.#check(JSON.parse(text), this.#key, (words) => this.#onMended(this.#key, words));
+    return text === null
+      ? null
+      : this.#check(JSON.parse(text), this.#key, (words) => this.#onCorrected(this.#key, words));
   }
 
   async write(data: T): Promise<void> {
@@ -54,12 +56,12 @@ class DocumentAdapter<T> implements Adapter<T> {
 export class Documents<T extends object> {
   readonly #files: DocumentFiles;
   readonly #check: Check<T>;
-  readonly #onMended: OnMendedDocument;
+  readonly #onCorrected: OnCorrectedDocument;
   /** The end of the queue of writes of each key: two writes of one document never overtake each other. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
-  constructor(files: DocumentFiles, check: Check<T>, onMended: OnMendedDocument = () => {}) {
-    this.#onMended = onMended;
+  constructor(files: DocumentFiles, check: Check<T>, onCorrected: OnCorrectedDocument = () => {}) {
+    this.#onCorrected = onCorrected;
     this.#files = files;
     this.#check = check;
   }
@@ -114,7 +116,7 @@ export class Documents<T extends object> {
   }
 
   #adapter(key: string): DocumentAdapter<T> {
-    return new DocumentAdapter(this.#files, key, this.#check, this.#onMended);
+    return new DocumentAdapter(this.#files, key, this.#check, this.#onCorrected);
   }
 
   #inTurn<R>(key: string, work: () => Promise<R>): Promise<R> {

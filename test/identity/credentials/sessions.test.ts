@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { LINGER_MS } from '../../../src/clock/clock.ts';
 import { GRACE_MS, type Renewable, Sessions } from '../../../src/identity/credentials/sessions.ts';
-import { checkSignIn } from '../../../src/storage/lowdb/identity-documents.ts';
+import { checkSession } from '../../../src/records/checks/identity.ts';
 import { failingStore } from '../../support/disk/failing-store.ts';
 import { handClock } from '../../support/product/clock.ts';
 
@@ -11,7 +11,7 @@ const LIFE = 3600;
 const anna = { kind: 'person', id: 'anna' } as const;
 
 async function bench(t: TestContext) {
-  const { store, fail } = await failingStore(t, 'sign-ins', checkSignIn);
+  const { store, fail } = await failingStore(t, 'sign-ins', checkSession);
   const clock = handClock();
   const reopen = () => Sessions.open(store, clock, LIFE);
   return { signIns: await reopen(), store, fail, clock, reopen };
@@ -86,7 +86,7 @@ test('the token that was just used gives the same successor for thirty seconds, 
 });
 
 test('the date has no say in the grace', async (t) => {
-  const { store } = await failingStore(t, 'sign-ins', checkSignIn);
+  const { store } = await failingStore(t, 'sign-ins', checkSession);
   const dates = handClock();
   const passes = handClock();
   const signIns = await Sessions.open(

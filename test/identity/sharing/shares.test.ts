@@ -4,9 +4,9 @@ import { type TestContext, test } from 'node:test';
 import type { Collection } from '../../../src/contracts/collection.ts';
 import { Secrets } from '../../../src/identity/credentials/secrets.ts';
 import { type ShareRequest, Shares } from '../../../src/identity/sharing/shares.ts';
+import { checkShare } from '../../../src/records/checks/identity.ts';
 import type { ShareDocument } from '../../../src/records/sharing.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
-import { checkShare } from '../../../src/storage/lowdb/identity-documents.ts';
 import { openTestStore } from '../../support/disk/storage.ts';
 import { clockOf } from '../../support/product/clock.ts';
 

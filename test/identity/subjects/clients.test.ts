@@ -8,11 +8,11 @@ import { DocumentCache } from '../../../src/identity/state/document-cache.ts';
 import { Clients } from '../../../src/identity/subjects/clients.ts';
 import { principalOf } from '../../../src/identity/subjects/principals.ts';
 import type { Role } from '../../../src/protocol/schemas/role.ts';
+import { checkDevice, checkRevocation } from '../../../src/records/checks/identity.ts';
 import type { RevocationDocument } from '../../../src/records/credentials.ts';
 import type { Principal } from '../../../src/records/principal.ts';
 import type { DeviceDocument } from '../../../src/records/subjects.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
-import { checkClient, checkRevocation } from '../../../src/storage/lowdb/identity-documents.ts';
 import { openTestStore } from '../../support/disk/storage.ts';
 import { type HandClock, handClock } from '../../support/product/clock.ts';
 import { seededFolder, withIdentity } from '../../support/product/identity.ts';
@@ -31,7 +31,7 @@ async function bench(t: TestContext): Promise<Bench> {
   const onDamaged = (key: string) => assert.fail(key);
   const store: CredentialStore = await openLowdbCollection({
     files: documents('clients'),
-    check: checkClient,
+    check: checkDevice,
     idOf: ({ clientId }) => clientId,
     onDamaged,
   });

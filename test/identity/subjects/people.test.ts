@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type NewPerson, People } from '../../../src/identity/subjects/people.ts';
-import { checkPerson } from '../../../src/storage/lowdb/identity-documents.ts';
+import { checkPerson } from '../../../src/records/checks/identity.ts';
 import { failingStore } from '../../support/disk/failing-store.ts';
 import { withCode } from '../../support/disk/storage.ts';
 import { handClock } from '../../support/product/clock.ts';

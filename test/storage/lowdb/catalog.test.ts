@@ -1,11 +1,11 @@
 /** What only this catalog does: damaged documents, crashes between two of its steps, many documents. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { checkDevice } from '../../../src/records/checks/identity.ts';
 import { SortedNames } from '../../../src/sorted-names.ts';
 import { openLowdbCatalog } from '../../../src/storage/lowdb/catalog.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
 import type { DocumentFiles } from '../../../src/storage/lowdb/documents.ts';
-import { checkClient } from '../../../src/storage/lowdb/identity-documents.ts';
 import { documentOf, newId } from '../../support/disk/storage.ts';
 
 /** Documents in memory, for states that a disk reaches by a crash only. */
@@ -226,7 +226,7 @@ test('damaged client documents are reported and nobody can sign in with them', a
   const damaged: string[] = [];
   const credentials = await openLowdbCollection({
     files,
-    check: checkClient,
+    check: checkDevice,
     idOf: ({ clientId }) => clientId,
     onDamaged: (id) => damaged.push(id),
   });

@@ -2,9 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { checkDevice } from '../../../src/records/checks/identity.ts';
 import { openLowdbCatalog } from '../../../src/storage/lowdb/catalog.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
-import { checkClient } from '../../../src/storage/lowdb/identity-documents.ts';
 import { catalogContract } from '../../contracts/catalog.ts';
 import { credentialStoreContract } from '../../contracts/credential-store.ts';
 import { documentOf, openTestStore } from '../../support/disk/storage.ts';
@@ -24,7 +24,7 @@ credentialStoreContract('lowdb credentials', async (t) => {
   const reopen = () =>
     openLowdbCollection({
       files: store.documents('clients'),
-      check: checkClient,
+      check: checkDevice,
       idOf: ({ clientId }) => clientId,
       onDamaged: neverDamaged,
     });

@@ -1,20 +1,19 @@
-/** How the documents of `identity` are read back: each field is checked, and what older versions did not write has a default. */
-
+/** Validates stored documents of `identity`, field by field. Fields that older versions did not write have defaults. */
 import { ROLES } from '../../protocol/schemas/role.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
-import type { ApiTokenDocument, RevocationDocument, SessionDocument, TokenDays } from '../../records/credentials.ts';
-import type { Maker } from '../../records/principal.ts';
-import type { QuotaLimits } from '../../records/quota.ts';
-import type { GrantDocument, GrantTarget, ShareDocument } from '../../records/sharing.ts';
-import type { DeviceDocument, NamedAccount, PersonDocument, TenantDocument } from '../../records/subjects.ts';
-import { Fields, type OnMended } from './fields.ts';
+import type { ApiTokenDocument, RevocationDocument, SessionDocument, TokenDays } from '../credentials.ts';
+import type { Maker } from '../principal.ts';
+import type { QuotaLimits } from '../quota.ts';
+import type { GrantDocument, GrantTarget, ShareDocument } from '../sharing.ts';
+import type { DeviceDocument, NamedAccount, PersonDocument, TenantDocument } from '../subjects.ts';
+import { Fields, type OnCorrected } from './fields.ts';
 
 const DEFAULT_TENANT = 'default';
 const ACCOUNT_KINDS = ['ops', 'client'] as const;
 const SUBJECTS = ['device', 'person'] as const;
 
-function fieldsOf(value: unknown, name: string, id: string, onMended?: OnMended): Fields {
-  const fields = new Fields(value, onMended);
+function fieldsOf(value: unknown, name: string, id: string, onCorrected?: OnCorrected): Fields {
+  const fields = new Fields(value, onCorrected);
   if (fields.text(name) !== id) throw new Error(`"${name}" is another document's`);
   return fields;
 }
@@ -37,8 +36,8 @@ function accountOf(fields: Fields): { account?: NamedAccount } {
   return { account: { kind, username: account.text('username'), contact: account.textOrNull('contact') } };
 }
 
-export function checkClient(value: unknown, clientId: string, onMended?: OnMended): DeviceDocument {
-  const fields = fieldsOf(value, 'clientId', clientId, onMended);
+export function checkDevice(value: unknown, clientId: string, onCorrected?: OnCorrected): DeviceDocument {
+  const fields = fieldsOf(value, 'clientId', clientId, onCorrected);
   return Object.freeze({
     clientId,
     tenant: fields.has('tenant') ? fields.text('tenant') : DEFAULT_TENANT,
@@ -55,8 +54,8 @@ export function checkClient(value: unknown, clientId: string, onMended?: OnMende
   });
 }
 
-export function checkPerson(value: unknown, id: string, onMended?: OnMended): PersonDocument {
-  const fields = fieldsOf(value, 'id', id, onMended);
+export function checkPerson(value: unknown, id: string, onCorrected?: OnCorrected): PersonDocument {
+  const fields = fieldsOf(value, 'id', id, onCorrected);
   const outside = fields.list('outside').map((account) => {
     return { issuer: account.text('issuer'), subject: account.text('subject') };
   });
@@ -78,8 +77,8 @@ export function checkPerson(value: unknown, id: string, onMended?: OnMended): Pe
   });
 }
 
-export function checkSignIn(value: unknown, id: string, onMended?: OnMended): SessionDocument {
-  const fields = fieldsOf(value, 'id', id, onMended);
+export function checkSession(value: unknown, id: string, onCorrected?: OnCorrected): SessionDocument {
+  const fields = fieldsOf(value, 'id', id, onCorrected);
   return Object.freeze({
     id,
     subject: fields.text('subject'),
@@ -100,8 +99,8 @@ function previousOf(fields: Fields): NonNullable<SessionDocument['previous']> {
   return { hash: fields.text('hash'), next: fields.text('next'), at: fields.count('at') };
 }
 
-export function checkApiToken(value: unknown, id: string, onMended?: OnMended): ApiTokenDocument {
-  const fields = fieldsOf(value, 'id', id, onMended);
+export function checkApiToken(value: unknown, id: string, onCorrected?: OnCorrected): ApiTokenDocument {
+  const fields = fieldsOf(value, 'id', id, onCorrected);
   return Object.freeze({
     id,
     tenant: fields.text('tenant'),
@@ -128,8 +127,8 @@ function makerOf(fields: Fields): Maker {
   return { ...maker, through: { kind: through.oneOf('kind', ['api-token', 'sign-in']), id: through.text('id') } };
 }
 
-export function checkShare(value: unknown, id: string, onMended?: OnMended): ShareDocument {
-  const fields = fieldsOf(value, 'id', id, onMended);
+export function checkShare(value: unknown, id: string, onCorrected?: OnCorrected): ShareDocument {
+  const fields = fieldsOf(value, 'id', id, onCorrected);
   return Object.freeze({
     id,
     tenant: fields.text('tenant'),
@@ -148,13 +147,13 @@ export function checkShare(value: unknown, id: string, onMended?: OnMended): Sha
   });
 }
 
-/** A link that may never be used is none that was made. */
+/** Rejects 0: the server never creates a link without downloads. */
 function mostOf(downloads: number | null): number | null {
   if (downloads === 0) throw new Error('"maxDownloads" is 0');
   return downloads;
 }
 
-/** Older versions counted bytes: what they had spent is as many downloads, and the rest is forgiven. */
+/** Older versions counted bytes instead of downloads: whole files become downloads, the remainder becomes `lost`. */
 function shareUseOf(fields: Fields): Pick<ShareDocument, 'downloads' | 'held' | 'lost' | 'promised' | 'takers'> {
   const lost = fields.count('lost');
   if (!fields.has('downloads')) {
@@ -175,8 +174,8 @@ function targetOf(fields: Fields): GrantTarget {
   return kind === 'prefix' ? { kind, name } : { kind, name, fileId: fields.text('fileId') };
 }
 
-export function checkGrant(value: unknown, id: string, onMended?: OnMended): GrantDocument {
-  const fields = fieldsOf(value, 'id', id, onMended);
+export function checkGrant(value: unknown, id: string, onCorrected?: OnCorrected): GrantDocument {
+  const fields = fieldsOf(value, 'id', id, onCorrected);
   const grantee = fields.fields('grantee');
   return Object.freeze({
     id,
@@ -190,12 +189,12 @@ export function checkGrant(value: unknown, id: string, onMended?: OnMended): Gra
   });
 }
 
-export function checkRevocation(value: unknown, id: string, onMended?: OnMended): RevocationDocument {
-  return Object.freeze({ id, until: fieldsOf(value, 'id', id, onMended).count('until') });
+export function checkRevocation(value: unknown, id: string, onCorrected?: OnCorrected): RevocationDocument {
+  return Object.freeze({ id, until: fieldsOf(value, 'id', id, onCorrected).count('until') });
 }
 
-export function checkTenant(value: unknown, id: string, onMended?: OnMended): TenantDocument {
-  const fields = fieldsOf(value, 'id', id, onMended);
+export function checkTenant(value: unknown, id: string, onCorrected?: OnCorrected): TenantDocument {
+  const fields = fieldsOf(value, 'id', id, onCorrected);
   return Object.freeze({ id, name: fields.text('name'), createdAt: fields.count('createdAt'), ...quotaOf(fields) });
 }
 

@@ -1,7 +1,6 @@
-/** How the documents of delivery are read back: each field is checked. */
-
+/** Validates stored documents of delivery targets and deliveries, field by field. */
 import { EVENT_TYPES } from '../../protocol/schemas/event.ts';
-import type { DeliveryDocument, DeliveryRule, TargetDocument } from '../../records/delivery.ts';
+import type { DeliveryDocument, DeliveryRule, TargetDocument } from '../delivery.ts';
 import { Fields } from './fields.ts';
 
 const LAST_PORT = 65_535;

@@ -1,5 +1,5 @@
-/** How the documents of calls are read back: each field is checked. */
-import type { CallDocument } from '../../records/calls.ts';
+/** Validates stored documents of calls, field by field. */
+import type { CallDocument } from '../calls.ts';
 import { Fields } from './fields.ts';
 
 export function checkCall(value: unknown, id: string): CallDocument {

@@ -1,16 +1,17 @@
+/** Typed access to the fields of a stored JSON document. */
 import { MAX_COUNT, writableTime } from '../../protocol/bounds.ts';
 
-/** Told in words what was put right while a document was read. */
-export type OnMended = (words: string) => void;
+/** Called with a sentence about a value that was corrected while its document was read. */
+export type OnCorrected = (words: string) => void;
 
-/** Reads fields of a parsed JSON document; throws an Error that names the field. */
+/** Reads fields of a parsed JSON document. Every method throws an Error that names the field if it is missing or invalid. */
 export class Fields {
   readonly #value: object;
-  readonly #onMended: OnMended | null;
+  readonly #onCorrected: OnCorrected | null;
 
-  /** @param onMended told of numbers that are out of bounds and are taken as the nearest one; without it they are errors */
-  constructor(value: unknown, onMended: OnMended | null = null) {
-    this.#onMended = onMended;
+  /** @param onCorrected called for numbers out of range, which become the nearest valid one; without it they are errors */
+  constructor(value: unknown, onCorrected: OnCorrected | null = null) {
+    this.#onCorrected = onCorrected;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('not a JSON object');
     this.#value = value;
   }
@@ -21,29 +22,29 @@ export class Fields {
     return value;
   }
 
-  /** A whole number from 0. */
+  /** A non-negative integer. */
   count(name: string): number {
     const value = this.#get(name);
     if (isCount(value)) return value;
-    if (this.#onMended === null) throw new Error(`"${name}" is not a count`);
+    if (this.#onCorrected === null) throw new Error(`"${name}" is not a count`);
     const nearest = typeof value === 'number' && value > 0 ? Math.min(Math.round(value), MAX_COUNT) : 0;
-    this.#onMended(`"${name}" is ${JSON.stringify(value)}, which is no count; it is taken as ${nearest}`);
+    this.#onCorrected(`"${name}" is ${JSON.stringify(value)}, which is not a count; ${nearest} is used instead`);
     return nearest;
   }
 
   /**
-   * A bound that somebody set, as `count`; null: none was. What is no number, or below 0, is none: taken as 0 it would be one that means
-   * something else.
+   * A limit, read like `count`; null: not set. A corrected value that is not a number, or is negative, becomes null rather than 0,
+   * because 0 means something else.
    */
   limitOrNull(name: string): number | null {
     const value = this.#get(name);
     if (value === null || (typeof value === 'number' && value >= 0)) return this.countOrNull(name);
-    if (this.#onMended === null) throw new Error(`"${name}" is not a limit`);
-    this.#onMended(`"${name}" is ${JSON.stringify(value)}, which is no limit; the server's own counts`);
+    if (this.#onCorrected === null) throw new Error(`"${name}" is not a limit`);
+    this.#onCorrected(`"${name}" is ${JSON.stringify(value)}, which is not a limit; the server's own limit applies`);
     return null;
   }
 
-  /** A moment that can be written, in milliseconds since the epoch. */
+  /** A time that ISO 8601 can express, in milliseconds since the epoch. */
   time(name: string): number {
     const value = this.count(name);
     if (writableTime(value) !== value) throw new Error(`"${name}" is not a time`);
@@ -54,7 +55,7 @@ export class Fields {
     return this.isNull(name) ? null : this.time(name);
   }
 
-  /** Any number from 0. */
+  /** A non-negative number. */
   amount(name: string): number {
     const value = this.#get(name);
     if (typeof value !== 'number' || !Number.isFinite(value) || value < 0)
@@ -65,7 +66,7 @@ export class Fields {
   oneOf<const T extends string>(name: string, values: readonly T[]): T {
     const value = this.#get(name);
     const found = values.find((v) => v === value);
-    if (found === undefined) throw new Error(`"${name}" is none of ${values.join(', ')}`);
+    if (found === undefined) throw new Error(`"${name}" is not one of ${values.join(', ')}`);
     return found;
   }
 
@@ -85,48 +86,48 @@ export class Fields {
     return Object.hasOwn(this.#value, name);
   }
 
-  /** A list of words, each of them known. */
+  /** A list of strings, each one of `known`. */
   words<const T extends string>(name: string, known: readonly T[]): T[] {
     return this.#array(name).map((value) => {
       const found = known.find((word) => word === value);
-      if (found === undefined) throw new Error(`"${name}" holds something else than ${known.join(', ')}`);
+      if (found === undefined) throw new Error(`"${name}" holds something other than ${known.join(', ')}`);
       return found;
     });
   }
 
   texts(name: string): string[] {
     return this.#array(name).map((value) => {
-      if (typeof value !== 'string') throw new Error(`"${name}" holds something else than text`);
+      if (typeof value !== 'string') throw new Error(`"${name}" holds something other than strings`);
       return value;
     });
   }
 
-  /** A list of whole numbers from 0. */
+  /** A list of non-negative integers. */
   counts(name: string): number[] {
     return this.#array(name).map((value) => {
       if (!Number.isSafeInteger(value) || Number(value) < 0)
-        throw new Error(`"${name}" holds something else than counts`);
+        throw new Error(`"${name}" holds something other than counts`);
       return Number(value);
     });
   }
 
-  /** A list of two whole numbers from 0 each. */
+  /** A list of pairs of non-negative integers. */
   pairs(name: string): [number, number][] {
     return this.#array(name).map((value) => {
       const [first, second, ...more] = Array.isArray(value) ? (value as unknown[]) : [];
       const counts = [first, second].every((one) => Number.isSafeInteger(one) && Number(one) >= 0);
-      if (!counts || more.length > 0) throw new Error(`"${name}" holds something else than pairs of counts`);
+      if (!counts || more.length > 0) throw new Error(`"${name}" holds something other than pairs of counts`);
       return [Number(first), Number(second)];
     });
   }
 
   /** A list of objects. */
   list(name: string): Fields[] {
-    return this.#array(name).map((value) => new Fields(value, this.#onMended));
+    return this.#array(name).map((value) => new Fields(value, this.#onCorrected));
   }
 
   fields(name: string): Fields {
-    return new Fields(this.#get(name), this.#onMended);
+    return new Fields(this.#get(name), this.#onCorrected);
   }
 
   #array(name: string): unknown[] {

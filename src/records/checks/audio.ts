@@ -1,5 +1,5 @@
-/** How the documents of audio files are read back: each field is checked. */
-import type { AudioDocument, Sound } from '../../records/audio.ts';
+/** Validates stored documents of audio files, field by field. */
+import type { AudioDocument, Sound } from '../audio.ts';
 import { Fields } from './fields.ts';
 
 export function checkAudio(value: unknown, id: string): AudioDocument {
