@@ -16,8 +16,9 @@ import type {
 } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
 import { asTarget, withConsequence } from './send/failures.ts';
-import { bytesOf, type Content, type FtpTrace, putByFtp, removeLitter } from './send/ftp.ts';
+import { bytesOf, type Content, putByFtp, removeTemporaryNames } from './send/ftp.ts';
 import type { FtpAccess } from './send/ftp-session.ts';
+import type { FtpTrace } from './send/ftp-trace.ts';
 import { namesFor, remoteName } from './send/naming.ts';
 import type { Targets } from './targets.ts';
 import type { WebhookMessage, WebhookSender } from './webhook.ts';
@@ -112,7 +113,7 @@ export class Carriers {
   }
 
   async #clean({ delivery, secret, signal }: Try, target: FtpTargetDocument): Promise<void> {
-    const left = await removeLitter(await this.#accessTo(target, secret), delivery.litter ?? [], signal);
+    const left = await removeTemporaryNames(await this.#accessTo(target, secret), delivery.litter ?? [], signal);
     await this.#doors.change(delivery, (now) => ({ ...now, litter: left }));
     if (left.length > 0) throw new Error(`the server does not remove ${left.join(', ')}`);
   }
@@ -175,12 +176,16 @@ export class Carriers {
 }
 
 function withTrace({ remoteName: _, litter: __, ...rest }: DeliveryDocument, trace: FtpTrace): DeliveryDocument {
-  const { remoteName, litter } = trace;
-  return { ...rest, ...(remoteName === null ? {} : { remoteName }), ...(litter.length === 0 ? {} : { litter }) };
+  const { remoteName, temporaryNames } = trace;
+  return {
+    ...rest,
+    ...(remoteName === null ? {} : { remoteName }),
+    ...(temporaryNames.length === 0 ? {} : { litter: temporaryNames }),
+  };
 }
 
-/** What earlier tries may have left. Documents of before know one temporary name, which every try used. */
+/** What earlier attempts may have left. Documents of earlier versions imply one temporary name, which every attempt used. */
 function traceOf({ fileId, remoteName, litter = [], attempts }: DeliveryDocument): FtpTrace {
   const old = litter.length === 0 && (remoteName !== undefined || attempts > 0) ? [`.${fileId}.part`] : litter;
-  return { remoteName: remoteName ?? null, litter: old };
+  return { remoteName: remoteName ?? null, temporaryNames: old };
 }

@@ -7,8 +7,8 @@
 import { createHash } from 'node:crypto';
 import { setTimeout } from 'node:timers/promises';
 import { FTPError } from 'basic-ftp';
-import type { FtpTrace } from './ftp.ts';
 import type { FtpSession } from './ftp-session.ts';
+import type { FtpTrace } from './ftp-trace.ts';
 import { namesFor, withId } from './naming.ts';
 
 /** While another server shows that it takes a name: how often to look again before the next name is tried, and after how long. */
@@ -38,7 +38,7 @@ async function giveFreeName(session: FtpSession, naming: Naming): Promise<void> 
   const { temporary, keep } = naming;
   let at = temporary;
   const move = async (to: string): Promise<void> => {
-    await keep({ remoteName: null, litter: [at, to] });
+    await keep({ remoteName: null, temporaryNames: [at, to] });
     await session.client.rename(at, to);
     at = to;
   };
@@ -49,7 +49,7 @@ async function giveFreeName(session: FtpSession, naming: Naming): Promise<void> 
       const signs = await namesLike(session, pattern, sign);
       if (signs !== null && signs.size === 1) {
         if (await isTaken(session, naming, name, at)) break;
-        await keep({ remoteName: name, litter: [sign] });
+        await keep({ remoteName: name, temporaryNames: [sign] });
         if (await rename(session, sign, name)) return;
         break;
       }
@@ -66,7 +66,7 @@ async function giveOwnName(session: FtpSession, { id, names, temporary, sized, k
   const [first = id] = names;
   for (const name of namesFor(withId(first, id))) {
     if (sized && typeof (await session.size(name)) === 'number') continue;
-    await keep({ remoteName: name, litter: [temporary] });
+    await keep({ remoteName: name, temporaryNames: [temporary] });
     if (await rename(session, temporary, name)) return;
   }
   throw new Error('every name that the file could have there is taken');

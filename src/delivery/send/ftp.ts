@@ -9,6 +9,7 @@ import { setTimeout } from 'node:timers/promises';
 import { FTPError } from 'basic-ftp';
 import { giveName } from './ftp-names.ts';
 import { type FtpAccess, type FtpSession, withFtp } from './ftp-session.ts';
+import type { FtpTrace } from './ftp-trace.ts';
 
 const READ_BYTES = 256 * 1024;
 /** Temporary files of one delivery on a server that neither removes nor replaces them. */
@@ -18,14 +19,6 @@ const EMPTY_PAUSES_MS = [100, 1_000, 5_000];
 
 /** In all names of one try: what tells it from others. */
 const TRY = /^\.(?:lading-[0-9a-f]{16}-)?(.+-[0-9a-f]{8})\.part$/;
-
-/** What a delivery has done on a server so far, as it was kept before it was done. */
-export interface FtpTrace {
-  /** The name that the file was about to get; the reply may have been lost. */
-  remoteName: string | null;
-  /** Temporary names that may be there, those of folders with a slash at their end. */
-  litter: readonly string[];
-}
 
 export interface Content {
   size: number;
@@ -52,12 +45,12 @@ export async function putByFtp(access: FtpAccess, file: FtpFile, signal: AbortSi
  * Removes what tries left on a server.
  * @returns what it refused to remove
  */
-export async function removeLitter(
+export async function removeTemporaryNames(
   access: FtpAccess,
-  litter: readonly string[],
+  temporaryNames: readonly string[],
   signal: AbortSignal,
 ): Promise<string[]> {
-  return (await withFtp(access, signal, false, (session) => clean(session, litter))) ?? [];
+  return (await withFtp(access, signal, false, (session) => clean(session, temporaryNames))) ?? [];
 }
 
 async function put(session: FtpSession, { target }: FtpAccess, file: FtpFile): Promise<void> {
@@ -69,11 +62,12 @@ async function put(session: FtpSession, { target }: FtpAccess, file: FtpFile): P
   const done = await isDone(session, file);
   // Before they are removed: their absence says that the file was renamed.
   if (!done && trace.remoteName !== null) await keep({ ...trace, remoteName: null });
-  if (trace.litter.length > 0) await keep({ ...trace, litter: await clean(session, trace.litter) });
+  if (trace.temporaryNames.length > 0)
+    await keep({ ...trace, temporaryNames: await clean(session, trace.temporaryNames) });
   if (done) return;
   try {
-    const old = trace.litter;
-    const temporary = await sendUnderSome(session, file, old, (litter) => keep({ ...trace, litter }));
+    const old = trace.temporaryNames;
+    const temporary = await sendUnderSome(session, file, old, (temporaryNames) => keep({ ...trace, temporaryNames }));
     const stored = (await session.size(temporary)) ?? null;
     if (stored !== null && stored !== file.size) throw new Error(`the server has ${stored} of ${file.size} bytes`);
     const others = old.filter((name) => name !== temporary);
@@ -82,14 +76,15 @@ async function put(session: FtpSession, { target }: FtpAccess, file: FtpFile): P
         ...file,
         temporary,
         sized: stored !== null,
-        keep: (next) => keep({ ...next, litter: [...others, ...next.litter] }),
+        keep: (next) => keep({ ...next, temporaryNames: [...others, ...next.temporaryNames] }),
       });
     });
     // It is stored with the word that it was delivered.
-    await file.keep({ ...trace, litter: others }, false);
+    await file.keep({ ...trace, temporaryNames: others }, false);
   } catch (error) {
     // At once, while the connection is there: on a full disk, what was sent of this file keeps others from being written.
-    if (!session.client.closed) await keep({ remoteName: null, litter: await clean(session, trace.litter) });
+    if (!session.client.closed)
+      await keep({ remoteName: null, temporaryNames: await clean(session, trace.temporaryNames) });
     throw error;
   }
 }
@@ -103,7 +98,7 @@ async function sendUnderSome(
   session: FtpSession,
   file: FtpFile,
   old: readonly string[],
-  keep: (litter: readonly string[]) => Promise<void>,
+  keep: (temporaryNames: readonly string[]) => Promise<void>,
 ): Promise<string> {
   const used = old.filter((name) => isTemporary(name, file.id));
   for (const name of used) {
@@ -155,16 +150,16 @@ async function* bytesAfter(pauseMs: number, file: FtpFile): AsyncGenerator<Uint8
 }
 
 /** True when an earlier try gave the file its name and only the reply was lost: then nothing is left under the other one, kept last. */
-async function isDone(session: FtpSession, { trace: { remoteName, litter }, size }: FtpFile): Promise<boolean> {
+async function isDone(session: FtpSession, { trace: { remoteName, temporaryNames }, size }: FtpFile): Promise<boolean> {
   if (remoteName === null || (await session.size(remoteName)) !== size) return false;
-  const before = litter.findLast((name) => !name.endsWith('/'));
+  const before = temporaryNames.findLast((name) => !name.endsWith('/'));
   return before === undefined || (await session.size(before)) === null;
 }
 
 /** @returns what is still there */
-async function clean(session: FtpSession, litter: readonly string[]): Promise<string[]> {
+async function clean(session: FtpSession, temporaryNames: readonly string[]): Promise<string[]> {
   const left: string[] = [];
-  for (const name of litter) {
+  for (const name of temporaryNames) {
     // Folders were made by an earlier version.
     if (name.endsWith('/')) {
       const folder = name.slice(0, -1);
@@ -172,7 +167,7 @@ async function clean(session: FtpSession, litter: readonly string[]): Promise<st
     } else if (!(await session.allows(`DELE ${name}`)) && (await session.size(name)) !== null) left.push(name);
   }
   // Some servers store under another name until a file is whole, and leave that one when they crash.
-  for (const key of new Set(litter.flatMap((name) => TRY.exec(name)?.[1] ?? []))) {
+  for (const key of new Set(temporaryNames.flatMap((name) => TRY.exec(name)?.[1] ?? []))) {
     for (const name of (await session.names(`.*${key}*`)) ?? []) {
       if (!name.includes(key) || left.includes(name)) continue;
       if (!(await session.allows(`DELE ${name}`))) left.push(name);
