@@ -1,4 +1,4 @@
-/** Calls through a voice provider that has the interface of Twilio: POST /2010-04-01/Accounts/{account}/Calls.json. */
+/** Calls through a voice provider with the API of Twilio: POST /2010-04-01/Accounts/{account}/Calls.json. */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { type Agent, request } from 'undici';
 import { type Voice, wordsOf } from './voice.ts';
@@ -11,17 +11,17 @@ export interface ProviderSettings {
   token: string;
   /** Number or id that calls come from. */
   from: string;
-  /** Where the provider tells how calls end; null when the server does not know its own address. */
+  /** URL to which the provider reports how calls end; null when the server does not know its public address. */
   callback: string | null;
 }
 
-/** @param agent makes the connections, and is closed with the voice */
+/** @param agent opens the connections; `close` destroys it */
 export function providerVoice({ url, account, token, from, callback }: ProviderSettings, agent: Agent): Voice {
   const to = new URL(`/2010-04-01/Accounts/${encodeURIComponent(account)}/Calls.json`, url);
   const authorization = `Basic ${Buffer.from(`${account}:${token}`).toString('base64')}`;
   return {
     async speak(call, signal) {
-      // The words go along; a document that the provider fetches from here would be one more place that shows the code.
+      // The text is part of the request. A document that the provider fetches would expose the code in one more place.
       const fields = new URLSearchParams({ To: call.to, From: from, Twiml: twiml(wordsOf(call)) });
       if (callback !== null) fields.set('StatusCallback', `${callback}/${call.id}`);
       const { statusCode, body } = await request(to, {
@@ -33,9 +33,9 @@ export function providerVoice({ url, account, token, from, callback }: ProviderS
         bodyTimeout: PATIENCE_MS,
         signal: AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]),
       });
-      // It may repeat what it was sent.
+      // The body may repeat the request, which contains the code.
       await body.dump({ limit: 64 * 1024 }).catch(() => {});
-      if (statusCode < 200 || statusCode > 299) throw new Error(`the voice provider said ${statusCode}`);
+      if (statusCode < 200 || statusCode > 299) throw new Error(`the voice provider answered ${statusCode}`);
     },
     close: () => agent.destroy(),
   };
@@ -46,7 +46,7 @@ function twiml(words: string): string {
   return `<?xml version="1.0" encoding="UTF-8"?><Response><Say>${escaped}</Say></Response>`;
 }
 
-/** `X-Twilio-Signature`: HMAC-SHA1 by the token over the URL and, in the order of their names, the fields with their values. */
+/** `X-Twilio-Signature`: HMAC-SHA1 with the token as key, over the URL and the fields with their values, sorted by name. */
 export function providerSignature(token: string, url: string, fields: Readonly<Record<string, string>>): string {
   const text = Object.keys(fields)
     .sort()
@@ -54,13 +54,14 @@ export function providerSignature(token: string, url: string, fields: Readonly<R
   return createHmac('sha1', token).update(text, 'utf8').digest('base64');
 }
 
+/** True when the provider signed these fields. Compares in constant time. */
 export function isSignedByProvider(
   token: string,
   url: string,
   fields: Readonly<Record<string, string>>,
   signature: string,
 ): boolean {
-  const right = Buffer.from(providerSignature(token, url, fields));
+  const expected = Buffer.from(providerSignature(token, url, fields));
   const given = Buffer.from(signature);
-  return given.length === right.length && timingSafeEqual(given, right);
+  return given.length === expected.length && timingSafeEqual(given, expected);
 }

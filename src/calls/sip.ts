@@ -1,7 +1,7 @@
 /**
- * Calls by SIP, through baresip: a process for each call, in a folder of its own that nobody else may read, driven over its control
- * port on loopback. The host that places calls comes from the settings, where the operator may name one of the own network; who asks for
- * a call names the number alone, and that is digits by the time it comes here.
+ * Calls by SIP, placed by baresip. Each call runs one process in a private folder, driven over its control port on loopback. The SIP
+ * server comes from the settings, so the operator may name a host of their own network. The user supplies only the number, which
+ * `numbers.ts` has reduced to digits.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -22,7 +22,7 @@ const MODULE_FOLDERS = [
 ];
 const MODULES = ['stdio', 'g711', 'aufile', 'ctrl_tcp', 'account', 'menu'];
 const START_MS = 10_000;
-/** How long it may ring. */
+/** How long the telephone may ring. */
 const RING_MS = 45_000;
 const CONTROL_BYTES = 64 * 1024;
 
@@ -32,6 +32,7 @@ export interface SipSettings {
   password: string | null;
 }
 
+/** Speaks codes through baresip and espeak-ng, which must be installed. */
 export function sipVoice({ address, password }: SipSettings): Voice {
   return {
     async speak(call, signal) {
@@ -60,7 +61,7 @@ async function placeCall({ folder, address, password, call, samples }: Placed, s
   await writeFile(join(folder, 'code.wav'), wavOf(samples), { mode: 0o600 });
   const [scheme = 'sip', rest = ''] = address.split(/:(.*)/s);
   const host = rest.slice(rest.indexOf('@') + 1);
-  // Without a password there is nobody to register with; calls then go straight to the host.
+  // Without a password baresip does not register, and calls go straight to the host.
   const login = password === null ? ';regint=0' : `;auth_pass="${password.replaceAll(/["\\]/g, '\\$&')}"`;
   await writeFile(join(folder, 'accounts'), `<${address}>${login};audio_source=aufile,${folder}/code.wav\n`, {
     mode: 0o600,
@@ -96,7 +97,7 @@ async function speakOver(control: Control, to: string, seconds: number): Promise
   control.command('dial', to);
   const { type, param } = await answered;
   if (type === 'CALL_CLOSED') throw new Error(`nobody answered: ${param || 'the call was refused'}`);
-  // Whoever hangs up early has heard enough, or will ask again.
+  // A user who hangs up early has heard the code or will request another call.
   const closed = control.event(['CALL_CLOSED'], (seconds + 5) * 1000).catch(() => null);
   await Promise.race([closed, sleep((seconds + 2) * 1000, null, { ref: false })]);
   control.command('hangup', '');
@@ -141,7 +142,7 @@ class Control {
     socket.on('data', (bytes: Buffer) => this.#read(bytes));
   }
 
-  /** Tries until it listens. */
+  /** Connects, retrying until baresip listens. @throws Error after ten seconds */
   static async open(port: number): Promise<Control> {
     const until = performance.now() + START_MS;
     for (;;) {
@@ -160,7 +161,7 @@ class Control {
     this.#socket.write(`${Buffer.byteLength(text)}:${text},`);
   }
 
-  /** The next event of one of these types. */
+  /** Resolves with the next event of one of these types. @throws Error when none arrives in time */
   event(types: readonly string[], patienceMs: number): Promise<ControlEvent> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
@@ -198,9 +199,9 @@ class Control {
 
 async function stop(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return;
-  const gone = new Promise((resolve) => child.once('exit', resolve));
+  const exited = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGTERM');
-  await Promise.race([gone, sleep(2000)]);
+  await Promise.race([exited, sleep(2000)]);
   child.kill('SIGKILL');
 }
 

@@ -1,14 +1,14 @@
-/** Words as sound, spoken by espeak-ng. */
+/** Turns text into speech with espeak-ng. */
 import { spawn } from 'node:child_process';
 
-/** What telephones carry. */
+/** Sample rate of telephone audio, in Hz. */
 export const SAMPLE_RATE = 8000;
-/** Of the head of a WAV file. */
+/** Where the data chunk of a WAV file must begin at the latest, in bytes. */
 const MAX_HEADER = 256;
 const PATIENCE_MS = 20_000;
 
 /**
- * 16-bit samples of one channel at 8 kHz. The words travel through a pipe: whoever lists the processes of the machine must not see them.
+ * Speaks a text: 16-bit samples, mono, 8 kHz. The text goes through a pipe, because command lines are visible in the process list.
  * @throws Error when espeak-ng is missing or fails
  */
 export async function spoken(words: string, signal: AbortSignal): Promise<Int16Array> {
@@ -18,8 +18,8 @@ export async function spoken(words: string, signal: AbortSignal): Promise<Int16A
     timeout: PATIENCE_MS,
     signal,
   });
-  const pieces: Buffer[] = [];
-  child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
+  const output: Buffer[] = [];
+  child.stdout.on('data', (data: Buffer) => output.push(data));
   child.stdin.on('error', () => {});
   child.stdin.end(words);
   await new Promise<void>((resolve, reject) => {
@@ -28,20 +28,20 @@ export async function spoken(words: string, signal: AbortSignal): Promise<Int16A
     );
     child.on('close', (code) => (code === 0 ? resolve() : reject(new Error(`espeak-ng ended with ${code}`))));
   });
-  return resampled(Buffer.concat(pieces));
+  return resampled(Buffer.concat(output));
 }
 
-/** From the WAV that espeak-ng writes (16 bits, one channel) to the rate of telephones. */
+/** Converts the WAV output of espeak-ng (16-bit mono) to the sample rate of telephones. */
 function resampled(wav: Buffer): Int16Array {
   const data = wav.subarray(0, MAX_HEADER).indexOf('data');
-  if (data === -1 || wav.toString('latin1', 0, 4) !== 'RIFF') throw new Error('espeak-ng wrote no WAV');
+  if (data === -1 || wav.toString('latin1', 0, 4) !== 'RIFF') throw new Error('espeak-ng did not write a WAV file');
   const rate = wav.readUInt32LE(24);
   const first = data + 8;
   const count = Math.floor((wav.length - first) / 2);
   const ratio = rate / SAMPLE_RATE;
   const samples = new Int16Array(Math.floor(count / ratio));
   for (let n = 0; n < samples.length; n += 1) {
-    // The mean of what falls into one sample: without it high tones come back as low ones.
+    // Average the input of each output sample; without this low-pass, high tones would alias into low ones.
     const from = Math.floor(n * ratio);
     const to = Math.max(from + 1, Math.floor((n + 1) * ratio));
     let sum = 0;
@@ -51,7 +51,7 @@ function resampled(wav: Buffer): Int16Array {
   return samples;
 }
 
-/** The samples as a WAV file, with silence around them: who answers a telephone needs a moment. */
+/** The samples as a WAV file, with seconds of silence around them: people need a moment when they answer. */
 export function wavOf(samples: Int16Array, { before = 1, after = 1 } = {}): Buffer {
   const bytes = 2 * (samples.length + (before + after) * SAMPLE_RATE);
   const wav = Buffer.alloc(44 + bytes);

@@ -1,11 +1,11 @@
-/** The door to whoever speaks a code into a telephone. */
+/** Interface of the services that speak a code over the telephone. */
 
 export interface SpokenCall {
   /** Id of the session. */
   id: string;
   /** E.164. */
   to: string;
-  /** What is said before the code; null: the usual words. */
+  /** Text that is spoken before the code; null: the default text. */
   message: string | null;
   /** Six digits. */
   code: string;
@@ -13,20 +13,20 @@ export interface SpokenCall {
 
 export interface Voice {
   /**
-   * Resolves when the call was taken over by whoever places it, or was spoken. Rejects with an Error whose message holds nothing of
-   * the code.
+   * Resolves when the service accepted the call or the code was spoken. Rejects with an Error whose message does not contain the
+   * code.
    */
   speak(call: SpokenCall, signal: AbortSignal): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What is said, the digits one by one and twice, for a line may be bad. */
+/** The spoken text. The digits come one by one, and twice, because lines may be bad. */
 export function wordsOf({ message, code }: Pick<SpokenCall, 'message' | 'code'>): string {
   const digits = [...code].join(', ');
   return `${message ?? 'Your code is'}: ${digits}. Once more: ${digits}.`;
 }
 
-/** For development: whoever started the server reads the code. */
+/** Prints codes to the terminal instead of calling. For development. */
 export function consoleVoice(print: (line: string) => void): Voice {
   return {
     speak: async (call) => print(`Call to ${call.to}: ${wordsOf(call)}`),

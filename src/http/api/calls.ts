@@ -234,7 +234,7 @@ export function providerRoute(app: FastifyInstance, { calls, config }: CallDeps)
           throw new LadingError('unauthorized', 'This is not signed by the voice provider.');
         }
         const end = ENDS[request.body.CallStatus ?? ''];
-        if (end) await calls.told(request.params.session_id, end);
+        if (end) await calls.reportSpeech(request.params.session_id, end);
         return { message: 'Noted.' };
       },
     });
