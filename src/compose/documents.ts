@@ -43,7 +43,7 @@ export async function openIdentityStores(store: DiskStore, reports: DocumentRepo
   return {
     clients: await clients,
     people: await open('people', checkPerson),
-    signIns: await open('sign-ins', checkSession),
+    sessions: await open('sign-ins', checkSession),
     apiTokens: await open('api-tokens', checkApiToken),
     revocations: await open('revocations', checkRevocation),
     shares: await open('shares', checkShare),

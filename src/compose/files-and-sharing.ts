@@ -5,7 +5,7 @@ import type { Warn } from './warn.ts';
 
 /** Removes what is shared of a file when the file is deleted or replaced, and at the start what a crash left behind. */
 export async function endSharingWithFiles(identity: Identity, catalog: Catalog, warn: Warn): Promise<void> {
-  await identity.filesAtStart(
+  await identity.reconcileFiles(
     (id) => catalog.has(id),
     async (owner, name) => {
       const { sealed, open } = await catalog.find(owner, name);
@@ -21,7 +21,7 @@ export async function endSharingWithFiles(identity: Identity, catalog: Catalog, 
     if (!there)
       void catalog
         .has(id)
-        .then(async (has) => (has ? undefined : identity.fileGone(id)))
+        .then(async (has) => (has ? undefined : identity.fileRemoved(id)))
         .catch(failed(id));
   });
 }

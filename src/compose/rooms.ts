@@ -14,7 +14,7 @@ import type { JwtKeys } from '../http/access/signatures.ts';
 import { Audit } from '../identity/audit.ts';
 import { Identity } from '../identity/directory/identity.ts';
 import { Quotas } from '../identity/quotas.ts';
-import { holderOf } from '../identity/rights/policy.ts';
+import { parseOwnerKey } from '../identity/rights/policy.ts';
 import { SecondFactor } from '../identity/second-factor.ts';
 import { SealedBox } from '../identity/state/sealed-box.ts';
 import { checkAudio } from '../records/checks/audio.ts';
@@ -83,7 +83,7 @@ export async function openRooms(ground: Ground): Promise<Rooms> {
   secondFactor.restore(calls.proofs());
   const deliveries = await openDeliveries(ground, { targets, catalog, events, audit, assertWhole }, reports);
   listeners.deliveries = deliveries;
-  identity.alsoOfTenants((tenant) => deliveries.forgetTenant(tenant));
+  identity.onTenantRemoved((tenant) => deliveries.forgetTenant(tenant));
   const engine = openEngine(ground, { catalog, quotas, events, deliveries });
   return { identity, events, audit, keys, quotas, audio, targets, calls, secondFactor, deliveries, engine };
 }
@@ -102,10 +102,10 @@ function openAudit({ store, clock, log }: Ground, events: Events, listeners: { d
     log: store.auditLog,
     clock,
     failed: (entry, error) => log.error({ ...entry, err: error }, 'an entry of the audit log could not be stored'),
-    refused: (entry) => events.refused(entry),
+    refused: (entry) => events.emitRefusal(entry),
     // The reply waits until webhooks are sure to receive the event.
-    foretold: (entry) => listeners.deliveries?.announceChange(entry) ?? null,
-    recorded: (entry, key) => (events.recorded(entry, key) ? listeners.deliveries?.stored() : undefined),
+    announce: (entry) => listeners.deliveries?.announceChange(entry) ?? null,
+    recorded: (entry, key) => (events.emitChange(entry, key) ? listeners.deliveries?.stored() : undefined),
   });
 }
 
@@ -172,7 +172,7 @@ function openEngine(
   const { catalog, quotas: quota, events, deliveries } = rooms;
   const happened = (happening: FileEvent): void => {
     logStale(log, happening);
-    events.file(happening);
+    events.emitFileEvent(happening);
   };
   const { blobs, manifests, inspector } = store;
   return new Engine(
@@ -188,7 +188,7 @@ function openEngine(
 function logStale(log: Logger, happening: FileEvent): void {
   if (happening.type !== 'upload.stale' && happening.type !== 'upload.expired') return;
   const { file, received } = happening;
-  const about = { file: file.name, file_id: file.id, ...holderOf(file.owner), bytes_received: received };
+  const about = { file: file.name, file_id: file.id, ...parseOwnerKey(file.owner), bytes_received: received };
   if (happening.type === 'upload.expired') log.warn(about, 'an upload was removed: it was parked for too long');
   else
     log.info(

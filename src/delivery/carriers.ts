@@ -3,7 +3,7 @@ import type { BlobStore, Inspector } from '../contracts/blobs.ts';
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
 import { digestBytes, openBytes } from '../engine/files/file-blobs.ts';
-import { holderOf } from '../identity/rights/policy.ts';
+import { parseOwnerKey } from '../identity/rights/policy.ts';
 import { mayBePrivate, publicAddressOf } from '../outgoing/addresses.ts';
 import { formatDigestField } from '../protocol/http/digests.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
@@ -62,7 +62,7 @@ export class Carriers {
    * Resolves once the target has it, or once nothing of it is left there when it is over; rejects with what the target or the connection
    * said.
    */
-  async carry(delivery: DeliveryDocument, target: TargetDocument, signal: AbortSignal, moved: () => void) {
+  async attempt(delivery: DeliveryDocument, target: TargetDocument, signal: AbortSignal, moved: () => void) {
     const secret = this.#doors.targets.secretOf(target);
     if (secret === null) {
       const error = new Error('the password cannot be read with the key of this server; make the target anew');
@@ -99,15 +99,16 @@ export class Carriers {
 
   async #putByFtp(one: Try, target: FtpTargetDocument, file: FileDocument, content: Content): Promise<void> {
     const { delivery, secret, signal, moved } = one;
-    const clientId = holderOf(file.owner).id;
+    const clientId = parseOwnerKey(file.owner).id;
     const name = remoteName(target.pattern, { ...file, clientId, completedAt: file.completedAt ?? file.updatedAt });
     const sent = {
       ...content,
       names: namesFor(name),
       id: file.id,
       trace: traceOf(delivery),
-      keep: (trace: FtpTrace, durable = true) => this.#doors.change(delivery, (now) => withTrace(now, trace), durable),
-      moved,
+      saveTrace: (trace: FtpTrace, durable = true) =>
+        this.#doors.change(delivery, (now) => withTrace(now, trace), durable),
+      onProgress: moved,
     };
     await putByFtp(await this.#accessTo(target, secret), sent, signal);
   }

@@ -15,10 +15,10 @@ import type { AuditEntry } from '../records/audit.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
 import { Carriers } from './carriers.ts';
-import { givenUpIn } from './given-up.ts';
+import { unfinishedFailure } from './given-up.ts';
 import { Intake } from './intake.ts';
 import { type LaneSettings, Lanes } from './lanes.ts';
-import { type Foretold, Outbox } from './outbox.ts';
+import { type AnnouncedFileEvent, Outbox } from './outbox.ts';
 import { NO_TENANT, Outcomes } from './outcomes.ts';
 import { type DeliveryPage, DeliveryQueue } from './queue.ts';
 import { type Targets, takesFiles } from './targets.ts';
@@ -67,8 +67,8 @@ export class Deliveries {
       {
         clock: doors.clock,
         findTarget: (id) => doors.targets.find(id) ?? doors.targets.findRetired(id),
-        carry: (delivery, target, signal, moved) => carriers.carry(delivery, target, signal, moved),
-        tried: (delivery, target, error) => this.#outcomes.tried(delivery, target, error),
+        attempt: (delivery, target, signal, moved) => carriers.attempt(delivery, target, signal, moved),
+        attempted: (delivery, target, error) => this.#outcomes.attempted(delivery, target, error),
       },
       settings,
     );
@@ -93,7 +93,7 @@ export class Deliveries {
     }
     const lostFile = (delivery: DeliveryDocument): void =>
       this.#outcomes.cancel(delivery, 'The file was deleted or replaced before it could be sent.');
-    const intake = new Intake({ ...this.#doors, queue: this.#queue, outbox: this.#outbox, lostFile });
+    const intake = new Intake({ ...this.#doors, queue: this.#queue, outbox: this.#outbox, fileRemoved: lostFile });
     await this.#outbox.recover();
     intake.follow(catalog);
     // What a crash kept from being cancelled.
@@ -102,7 +102,7 @@ export class Deliveries {
         this.#outcomes.cancel(delivery, TARGET_DELETED);
     }
     for await (const event of this.#queue.each()) {
-      const delivery = givenUpIn(event, (id) => this.#queue.find(id));
+      const delivery = unfinishedFailure(event, (id) => this.#queue.find(id));
       const target = delivery && targets.find(delivery.targetId);
       if (target) this.#outcomes.giveUp({ ...delivery, attempts: delivery.attempts + 1 }, target);
     }
@@ -117,7 +117,7 @@ export class Deliveries {
   async stop(): Promise<void> {
     this.#outcomes.stop();
     await this.#lanes.stop();
-    await this.#queue.settled();
+    await this.#queue.flushed();
     this.#doors.webhooks.close();
   }
 
@@ -135,21 +135,21 @@ export class Deliveries {
   }
 
   /** Called before files change: webhooks hear of it even if the server is killed right after. Null when none is to hear of it. */
-  announce(happenings: readonly Foretold[]): Announcement | null {
+  announce(happenings: readonly AnnouncedFileEvent[]): Announcement | null {
     return this.#outbox.announce(happenings);
   }
 
   /** Called before administrators change something. Null when no webhook is to hear of it. */
   announceChange(entry: AuditEntry): AnnouncedChange | null {
     const key = this.#queue.newId();
-    const event = this.#doors.events.foretoldChange(entry, key);
+    const event = this.#doors.events.previewChange(entry, key);
     const announcement = event && this.#outbox.announceChange(event);
     return announcement && { ...announcement, key };
   }
 
   /** Resolves when every event that happened until now is stored. */
   stored(): Promise<void> {
-    return this.#queue.settled();
+    return this.#queue.flushed();
   }
 
   /** The youngest first. @param tenant null: of all */

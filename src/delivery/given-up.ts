@@ -9,7 +9,7 @@ import type { DeliveryDocument } from '../records/delivery.ts';
 const KEY = /^([0-9a-z]{9,64})-failed-(\d{1,9})$/;
 
 /** Id of the event: another one each time that an administrator tries the delivery again. */
-export function givenUpKey({ id, retries = 0 }: DeliveryDocument): string {
+export function failedEventKey({ id, retries = 0 }: DeliveryDocument): string {
   return `${id}-failed-${retries}`;
 }
 
@@ -19,12 +19,12 @@ export function idOfEvent(key: string, targetId: string): string {
 }
 
 /** The delivery of which a stored event says that it was given up, if a crash kept that from being stored with it. */
-export function givenUpIn(
+export function unfinishedFailure(
   event: DeliveryDocument,
   find: (id: string) => DeliveryDocument | null,
 ): DeliveryDocument | null {
   if (event.event !== 'delivery.failed' || event.payload === null) return null;
   const { id: key = '' } = JSON.parse(event.payload) as Partial<LadingEvent>;
   const delivery = find(KEY.exec(key)?.[1] ?? '');
-  return delivery?.state === 'queued' && givenUpKey(delivery) === key ? delivery : null;
+  return delivery?.state === 'queued' && failedEventKey(delivery) === key ? delivery : null;
 }

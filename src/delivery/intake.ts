@@ -1,8 +1,8 @@
 /** What becomes a delivery: finished files and events, for the targets whose rules they follow. */
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
-import type { Events, Told } from '../events/events.ts';
-import { holderOf } from '../identity/rights/policy.ts';
+import type { EmittedEvent, Events } from '../events/events.ts';
+import { parseOwnerKey } from '../identity/rights/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import type { EventType } from '../protocol/schemas/event.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
@@ -19,7 +19,7 @@ export interface IntakeDoors {
   events: Events;
   clock: Clock;
   /** Called for a delivery whose file is not there any more. */
-  lostFile(delivery: DeliveryDocument): void;
+  fileRemoved(delivery: DeliveryDocument): void;
 }
 
 export class Intake {
@@ -33,16 +33,16 @@ export class Intake {
   follow(catalog: Catalog): void {
     let here = false;
     catalog.follow((file, there) => {
-      if (!there) this.#fileWent(file);
-      else if (here) this.#fileCame(file);
-      else this.#fileIsThere(file);
+      if (!there) this.#fileRemoved(file);
+      else if (here) this.#fileCompleted(file);
+      else this.#fileFoundAtStart(file);
     });
     here = true;
-    this.#doors.events.listen((told) => this.#eventCame(told));
+    this.#doors.events.listen((told) => this.#eventEmitted(told));
   }
 
-  #fileCame(file: Readonly<FileDocument>): void {
-    for (const target of this.#doors.targets.enabled(holderOf(file.owner).tenant)) {
+  #fileCompleted(file: Readonly<FileDocument>): void {
+    for (const target of this.#doors.targets.enabled(parseOwnerKey(file.owner).tenant)) {
       if (!takesFiles(target) || !wantsFile(target, file) || this.#knows(target, file)) continue;
       this.#enqueue(target, 'file.completed', file, null, versionOf(file));
     }
@@ -61,30 +61,30 @@ export class Intake {
   }
 
   /** At the start: files that were complete before their target was there, or are on their way already, are left alone. */
-  #fileIsThere(file: Readonly<FileDocument>): void {
-    for (const target of this.#doors.targets.enabled(holderOf(file.owner).tenant)) {
+  #fileFoundAtStart(file: Readonly<FileDocument>): void {
+    for (const target of this.#doors.targets.enabled(parseOwnerKey(file.owner).tenant)) {
       if (wasBefore(file, target) || !wantsFile(target, file)) continue;
       if (this.#knows(target, file)) continue;
       const version = versionOf(file);
       if (target.kind !== 'webhook' || target.content === 'file')
         this.#enqueue(target, 'file.completed', file, null, version);
       else if (target.events.includes('file.completed')) {
-        this.#enqueue(target, 'file.completed', file, JSON.stringify(this.#doors.events.completed(file)), version);
+        this.#enqueue(target, 'file.completed', file, JSON.stringify(this.#doors.events.completedEvent(file)), version);
       }
     }
   }
 
-  #fileWent(file: Readonly<FileDocument>): void {
+  #fileRemoved(file: Readonly<FileDocument>): void {
     for (const delivery of this.#doors.queue.ofFile(file.id)) {
       const target = this.#doors.targets.find(delivery.targetId);
       // An event is none the less true.
       if (delivery.state === 'queued' && (!target || takesFiles(target))) {
-        this.#doors.lostFile(delivery);
+        this.#doors.fileRemoved(delivery);
       }
     }
   }
 
-  #eventCame({ event, ownerKey, plainDetail, key }: Told): void {
+  #eventEmitted({ event, ownerKey, plainDetail, key }: EmittedEvent): void {
     for (const target of this.#doors.targets.enabled(tenantOfEvent(event))) {
       if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
       const id = key === undefined ? {} : { id: idOfEvent(key, target.id) };

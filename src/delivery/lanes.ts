@@ -31,9 +31,9 @@ export interface LaneDoors {
   /** Null for a target to which nothing is sent. */
   findTarget(id: string): TargetDocument | null;
   /** Sends one, and calls `moved` whenever some of it was taken; rejects when it was not delivered. */
-  carry(delivery: DeliveryDocument, target: TargetDocument, signal: AbortSignal, moved: () => void): Promise<void>;
+  attempt(delivery: DeliveryDocument, target: TargetDocument, signal: AbortSignal, moved: () => void): Promise<void>;
   /** Called after each try. The delivery is no longer being sent. */
-  tried(delivery: DeliveryDocument, target: TargetDocument, error: Error | null): void;
+  attempted(delivery: DeliveryDocument, target: TargetDocument, error: Error | null): void;
 }
 
 interface Send {
@@ -227,7 +227,7 @@ export class Lanes {
     };
     let error: Error | null = null;
     try {
-      await this.#doors.carry(delivery, target, send.abort.signal, moved);
+      await this.#doors.attempt(delivery, target, send.abort.signal, moved);
     } catch (thrown) {
       error = asError(thrown);
     }
@@ -235,7 +235,7 @@ export class Lanes {
     if (signal.aborted) error = withConsequence(asError(signal.reason), { unknown: true });
     lane.sending -= 1;
     this.#sending.delete(delivery.id);
-    this.#doors.tried(delivery, target, error);
+    this.#doors.attempted(delivery, target, error);
     this.#tidy(delivery.targetId, lane);
     this.look();
   }

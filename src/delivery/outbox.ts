@@ -22,7 +22,7 @@ import { type Targets, tenantOfEvent, wantsEvent } from './targets.ts';
 /** Events that wait for one target; more are not taken up. Finished files always are. */
 export const MAX_EVENTS = 10_000;
 
-export type Foretold = Exclude<FileEvent, { type: 'chunk.received' }>;
+export type AnnouncedFileEvent = Exclude<FileEvent, { type: 'chunk.received' }>;
 
 export interface OutboxDoors {
   documents: Collection<DeliveryDocument>;
@@ -60,11 +60,11 @@ export class Outbox {
   }
 
   /** Null when no webhook is to hear of it. */
-  announce(happenings: readonly Foretold[]): Announcement | null {
+  announce(happenings: readonly AnnouncedFileEvent[]): Announcement | null {
     const keys: string[] = [];
     const writes: Promise<void>[] = [];
     for (const happening of happenings) {
-      const event = this.#doors.events.foretold(happening);
+      const event = this.#doors.events.preview(happening);
       for (const target of this.#doors.targets.enabled(event.tenant ?? DEFAULT_TENANT)) {
         if (target.kind !== 'webhook' || target.content === 'file' || !wantsEvent(target, event)) continue;
         if (this.#doors.queue.queuedFor(target.id) >= MAX_EVENTS) continue;

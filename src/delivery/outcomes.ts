@@ -3,10 +3,10 @@ import type { Clock } from '../contracts/clock.ts';
 import type { Events } from '../events/events.ts';
 import { DEFAULT_TENANT } from '../identity/rights/policy.ts';
 import type { DeliveryDocument, TargetDocument } from '../records/delivery.ts';
-import { givenUpKey } from './given-up.ts';
+import { failedEventKey } from './given-up.ts';
 import type { Lanes } from './lanes.ts';
 import type { DeliveryQueue } from './queue.ts';
-import { type Consequence, codeOf, consequenceOf, wordsOf } from './send/failures.ts';
+import { type Consequence, codeOf, consequenceOf, describe } from './send/failures.ts';
 import { plainName, type Targets } from './targets.ts';
 
 /** Whose a delivery is after its tenant was deleted, while something of it is to be removed from a server. */
@@ -44,7 +44,7 @@ export class Outcomes {
   }
 
   /** Takes what a try ended with. */
-  tried({ id, state: triedIn }: DeliveryDocument, target: TargetDocument, error: Error | null): void {
+  attempted({ id, state: triedIn }: DeliveryDocument, target: TargetDocument, error: Error | null): void {
     const consequence = error === null ? {} : consequenceOf(error);
     if (consequence.pauses) this.#doors.lanes.pause(target.id, consequence.retryAfterMs);
     else if (!consequence.unknown) this.#doors.lanes.resume(target.id);
@@ -105,7 +105,7 @@ export class Outcomes {
   #failed(delivery: DeliveryDocument, target: TargetDocument, error: Error, consequence: Consequence): void {
     this.counts.failedTries += 1;
     const attempts = delivery.attempts + 1;
-    const lastError = this.#isForeign(target) ? codeOf(error) : wordsOf(error, this.#doors.targets.secretOf(target));
+    const lastError = this.#isForeign(target) ? codeOf(error) : describe(error, this.#doors.targets.secretOf(target));
     const { ends, disables, retryAfterMs = 0 } = consequence;
     if (disables || ends || attempts >= this.#mostAttempts(delivery))
       this.giveUp({ ...delivery, attempts, lastError }, target);
@@ -126,9 +126,9 @@ export class Outcomes {
     this.#doors.warn('a delivery was given up', { id, target: target.name, error: lastError });
     // No event about events that say so themselves.
     if (event !== 'delivery.failed')
-      this.#doors.events.deliveryFailed(failed, target.name, plainName(target), givenUpKey(failed));
+      this.#doors.events.emitDeliveryFailed(failed, target.name, plainName(target), failedEventKey(failed));
     // Its event is stored before: else a crash in between would lose it.
-    this.#end(failed, this.#doors.queue.settled());
+    this.#end(failed, this.#doors.queue.flushed());
   }
 
   async #disableAlone(target: TargetDocument, reason: string): Promise<void> {

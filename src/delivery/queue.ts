@@ -153,7 +153,7 @@ export class DeliveryQueue {
   }
 
   /** Resolves when everything that is being stored now is. */
-  async settled(): Promise<void> {
+  async flushed(): Promise<void> {
     await Promise.all(this.#writes.values());
   }
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
 import type { Collection } from '../contracts/collection.ts';
 import { LadingError } from '../errors.ts';
-import { DEFAULT_TENANT, holderOf } from '../identity/rights/policy.ts';
+import { DEFAULT_TENANT, parseOwnerKey } from '../identity/rights/policy.ts';
 import type { SealedBox } from '../identity/state/sealed-box.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
 import type { LadingEvent } from '../protocol/schemas/event.ts';
@@ -173,7 +173,7 @@ export function takesFiles(target: TargetDocument): boolean {
 
 /** True when a finished file is for a target. */
 export function wantsFile({ rule }: TargetDocument, file: Readonly<FileDocument>): boolean {
-  return follows(rule, holderOf(file.owner).id, file.name, file.contentType ?? contentTypeFor(file.name));
+  return follows(rule, parseOwnerKey(file.owner).id, file.name, file.contentType ?? contentTypeFor(file.name));
 }
 
 /** True when a webhook wants to hear of an event. One with a rule about files hears of nothing else. */

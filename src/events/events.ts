@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
 import type { FileEvent } from '../contracts/file-events.ts';
-import { holderOf, ownerKey } from '../identity/rights/policy.ts';
+import { ownerKey, parseOwnerKey } from '../identity/rights/policy.ts';
 import { hex32 } from '../protocol/crc32.ts';
 import { contentTypeFor } from '../protocol/http/media-types.ts';
 import { parseMetadata } from '../protocol/http/tus.ts';
@@ -24,7 +24,7 @@ const CHUNK_SPACING_MS = 250;
 const CHANGES = /^(?:client|token|user|tenant|share|grant|quota|phone|target|delivery|session)_(?!used)|^sign_out$/;
 
 /** An event and who may hear of it. */
-export interface Told {
+export interface EmittedEvent {
   seq: number;
   event: LadingEvent;
   /** Key of the owner as the engine knows it; null: of no file. */
@@ -57,8 +57,8 @@ export class Events {
   readonly #clock: Clock;
   /** In the ids of this run: numbers begin anew with each. */
   readonly #run = randomBytes(6).toString('hex');
-  readonly #ring: Told[] = [];
-  readonly #listeners = new Set<(told: Told) => void>();
+  readonly #ring: EmittedEvent[] = [];
+  readonly #listeners = new Set<(told: EmittedEvent) => void>();
   #next = 0;
   #chunks = new Map<string, Chunks>();
   #timer: NodeJS.Timeout | null = null;
@@ -68,24 +68,24 @@ export class Events {
   }
 
   /** Called in the very step in which something happens to a file. */
-  readonly file = (happening: FileEvent): void => {
+  readonly emitFileEvent = (happening: FileEvent): void => {
     const { type, file } = happening;
     if (type === 'chunk.received') {
       this.#chunk(happening);
       return;
     }
     // What came before must be told before.
-    this.#tellChunks(file.id);
-    this.#tell(type, file.owner, aboutFile(happening));
+    this.#emitChunks(file.id);
+    this.#emit(type, file.owner, aboutFile(happening));
   };
 
   /** The event of a file that was complete before anybody here was told. */
-  completed(file: Readonly<FileDocument>): LadingEvent {
+  completedEvent(file: Readonly<FileDocument>): LadingEvent {
     return { ...this.#event('file.completed', completedFields(file)), id: `${this.#run}-${file.id}` };
   }
 
   /** The event of something that is about to happen to a file. */
-  foretold(happening: Exclude<FileEvent, { type: 'chunk.received' }>): LadingEvent {
+  preview(happening: Exclude<FileEvent, { type: 'chunk.received' }>): LadingEvent {
     const event = this.#event(happening.type, aboutFile(happening));
     return { ...event, id: `${this.#run}-${happening.file.id}-${happening.type}` };
   }
@@ -94,29 +94,34 @@ export class Events {
    * @param plain the name of the target for those who do not see where it is
    * @param key id of the event for webhooks
    */
-  deliveryFailed(delivery: DeliveryDocument, target: string, plain: string, key: string): void {
+  emitDeliveryFailed(delivery: DeliveryDocument, target: string, plain: string, key: string): void {
     const { owner, fileName, fileId, tenant, lastError } = delivery;
-    const about = { filename: fileName, file_id: fileId, tenant, owner: owner === null ? null : holderOf(owner).id };
+    const about = {
+      filename: fileName,
+      file_id: fileId,
+      tenant,
+      owner: owner === null ? null : parseOwnerKey(owner).id,
+    };
     const detail = `${target}: ${lastError ?? 'failed'}`;
     const plainDetail = `${plain}: given up; an administrator can see why.`;
-    this.#tell('delivery.failed', owner, { ...about, detail }, { plainDetail, key });
+    this.#emit('delivery.failed', owner, { ...about, detail }, { plainDetail, key });
   }
 
   /** Of entries that refuse; a flood of the same is one entry. */
-  refused({ tenant, principal, detail, target }: AuditEntry): void {
+  emitRefusal({ tenant, principal, detail, target }: AuditEntry): void {
     const who = [principal, target].filter((part) => part !== null).join(' ');
-    this.#tell('auth.refused', null, { tenant, detail: [detail, who].filter(Boolean).join('; ') });
+    this.#emit('auth.refused', null, { tenant, detail: [detail, who].filter(Boolean).join('; ') });
   }
 
   /**
    * Takes an entry of the audit log. False when it is no event, for it is not about what administrators look after.
    * @param key id of the event for webhooks, if it was foretold
    */
-  recorded(entry: AuditEntry, key?: string): boolean {
+  emitChange(entry: AuditEntry, key?: string): boolean {
     if (!isChange(entry)) return false;
     const { tenant, principal } = entry;
     const doer = tenant !== null && principal !== null ? ownerKey(tenant, principal) : null;
-    this.#tell('admin.changed', doer, aboutChange(entry), key === undefined ? {} : { key });
+    this.#emit('admin.changed', doer, aboutChange(entry), key === undefined ? {} : { key });
     return true;
   }
 
@@ -124,14 +129,14 @@ export class Events {
    * The event of a change that is about to be made; null for what is none. It is told only if the server is killed before it answers,
    * when nobody knows whether the change was made.
    */
-  foretoldChange(entry: AuditEntry, key: string): LadingEvent | null {
+  previewChange(entry: AuditEntry, key: string): LadingEvent | null {
     if (!isChange(entry)) return null;
     const about = aboutChange(entry);
     const detail = `${about.detail}: begun, and the server stopped before it answered; it may not be done`;
     return { ...this.#event('admin.changed', { ...about, detail }), id: key };
   }
 
-  listen(listener: (told: Told) => void): () => void {
+  listen(listener: (told: EmittedEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -148,14 +153,14 @@ export class Events {
   }
 
   /** The event at a position; null when it is yet to come. */
-  read(position: Position): Told | null {
+  read(position: Position): EmittedEvent | null {
     const first = this.#next - this.#ring.length;
     if (position.next < first) {
       position.next = first;
       position.lost = true;
     }
     return this.#ring[position.next % KEPT] !== undefined && position.next < this.#next
-      ? (this.#ring[position.next % KEPT] as Told)
+      ? (this.#ring[position.next % KEPT] as EmittedEvent)
       : null;
   }
 
@@ -175,21 +180,21 @@ export class Events {
       known.total = total;
     } else {
       this.#chunks.set(file.id, { file, count: 1, fresh, received, total });
-      this.#timer ??= setTimeout(() => this.#tellAllChunks(), CHUNK_SPACING_MS).unref();
+      this.#timer ??= setTimeout(() => this.#emitAllChunks(), CHUNK_SPACING_MS).unref();
     }
   }
 
-  #tellAllChunks(): void {
+  #emitAllChunks(): void {
     this.#timer = null;
-    for (const id of [...this.#chunks.keys()]) this.#tellChunks(id);
+    for (const id of [...this.#chunks.keys()]) this.#emitChunks(id);
   }
 
-  #tellChunks(id: string): void {
+  #emitChunks(id: string): void {
     const chunks = this.#chunks.get(id);
     if (!chunks) return;
     this.#chunks.delete(id);
     const { file, count, fresh, received, total } = chunks;
-    this.#tell('chunk.received', file.owner, {
+    this.#emit('chunk.received', file.owner, {
       ...fileFields(file),
       bytes_received: received,
       total_bytes: total,
@@ -198,14 +203,14 @@ export class Events {
     });
   }
 
-  #tell(
+  #emit(
     type: LadingEvent['type'],
     ownerKey: string | null,
     about: About,
-    more: Pick<Told, 'plainDetail' | 'key'> = {},
+    more: Pick<EmittedEvent, 'plainDetail' | 'key'> = {},
   ): void {
     const seq = this.#next;
-    const told: Told = { seq, event: this.#event(type, about), ownerKey, ...more };
+    const told: EmittedEvent = { seq, event: this.#event(type, about), ownerKey, ...more };
     this.#ring[seq % KEPT] = told;
     this.#next = seq + 1;
     for (const listener of this.#listeners) listener(told);
@@ -258,7 +263,7 @@ function completedFields(file: Readonly<FileDocument>): About {
 }
 
 function fileFields({ id, owner, name, size, contentType, resource }: Readonly<FileDocument>): About {
-  const holder = holderOf(owner);
+  const holder = parseOwnerKey(owner);
   const type = contentType ?? contentTypeFor(name);
   return {
     tenant: holder.tenant,

@@ -90,7 +90,7 @@ function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: Serve
       ...registerSignatures(app, keys, issuer),
       subject: (kind, id, issued) => identity.subject(kind, id, issued),
       generationOf: (id) => identity.clients.find(id)?.generation,
-      isAlive: (signIn) => identity.signIns.isAlive(signIn),
+      isAlive: (signIn) => identity.sessions.isAlive(signIn),
       clock,
       seconds: config.tokenMinutes * 60,
     },

@@ -72,12 +72,12 @@ export interface GrantedToken {
 }
 
 /** A token that is good now. */
-export interface GoodToken {
+export interface VerifiedToken {
   claims: Claims;
   principal: Principal;
 }
 
-interface Known {
+interface CachedToken {
   claims: Claims;
   until: number;
   /** What the subject was when `principal` was made of it. */
@@ -94,7 +94,7 @@ const MAX_VERIFIED = 20_000;
 export class Tokens {
   readonly #deps: TokenDeps;
   readonly #revoked: DocumentCache<RevocationDocument>;
-  readonly #verified = new Map<string, Known>();
+  readonly #verified = new Map<string, CachedToken>();
 
   constructor(deps: TokenDeps, revoked: DocumentCache<RevocationDocument>) {
     this.#deps = deps;
@@ -147,7 +147,7 @@ export class Tokens {
   }
 
   /** @throws LadingError `unauthorized` */
-  inspect(token: string): GoodToken {
+  inspect(token: string): VerifiedToken {
     const known = this.#verified.get(token) ?? this.#verifyAnew(token);
     const { claims } = known;
     if (known.until <= this.#deps.clock.steady()) {
@@ -166,7 +166,7 @@ export class Tokens {
   }
 
   /** False once the token was revoked, or what it came of is gone. That it has run out meanwhile ends nothing that it began. */
-  stands({ claims }: GoodToken): boolean {
+  isValid({ claims }: VerifiedToken): boolean {
     const { sid, jti, kind, sub } = claims;
     if ((sid !== undefined && !this.#deps.isAlive(sid)) || this.#revoked.get(jti)) return false;
     return this.#deps.subject(kind, sub, issuanceOf(claims)) !== null;
@@ -177,7 +177,7 @@ export class Tokens {
     await this.#revoked.put({ id: claims.jti, until: endOf(claims) });
   }
 
-  #verifyAnew(token: string): Known {
+  #verifyAnew(token: string): CachedToken {
     let claims: unknown;
     try {
       claims = this.#deps.verify(token);
@@ -185,7 +185,7 @@ export class Tokens {
       throw badToken();
     }
     if (!isClaims(claims)) throw badToken();
-    const known: Known = { claims, until: endOf(claims), subject: null, principal: null };
+    const known: CachedToken = { claims, until: endOf(claims), subject: null, principal: null };
     if (this.#verified.size >= MAX_VERIFIED) this.#verified.clear();
     this.#verified.set(token, known);
     return known;

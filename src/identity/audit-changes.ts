@@ -6,7 +6,7 @@ import type { TargetDocument } from '../records/delivery.ts';
 import type { GrantDocument, ShareDocument } from '../records/sharing.ts';
 import type { DeviceDocument, PersonDocument, TenantDocument } from '../records/subjects.ts';
 import type { Limits } from './quotas.ts';
-import { holderOf } from './rights/policy.ts';
+import { parseOwnerKey } from './rights/policy.ts';
 
 type Value = string | number | boolean | null | undefined | readonly string[];
 /** Values by their names in the log. */
@@ -57,11 +57,11 @@ export function ofApiToken({ owner, name, scopes, expiresAt }: ApiTokenDocument,
 export function ofShare(share: ShareDocument, clock: Clock): Values {
   const { name, owner, expiresAt, maxDownloads, passwordHash } = share;
   const terms = { expires: dateOf(clock, expiresAt), max_downloads: maxDownloads, password: passwordHash !== null };
-  return { file: name, owner: holderOf(owner).id, ...terms };
+  return { file: name, owner: parseOwnerKey(owner).id, ...terms };
 }
 
 export function ofGrant({ target, owner, grantee, expiresAt }: GrantDocument, clock: Clock): Values {
-  const names = { [target.kind]: target.name, owner: holderOf(owner).id, grantee: grantee.id };
+  const names = { [target.kind]: target.name, owner: parseOwnerKey(owner).id, grantee: grantee.id };
   return { ...names, expires: dateOf(clock, expiresAt) };
 }
 

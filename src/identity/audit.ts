@@ -13,7 +13,7 @@ const WINDOW_MS = 10_000;
 const MAX_SORTS = 1_000;
 
 /** An entry before the log gives it its time. */
-export interface Happening {
+export interface AuditEvent {
   action: AuditAction;
   outcome: AuditEntry['outcome'];
   principal: { id: string; kind: PrincipalKind } | null;
@@ -34,7 +34,7 @@ export interface AuditDeps {
   /** Told of what was done, once it is stored or could not be. */
   recorded?(entry: AuditEntry, key?: string): Promise<void> | undefined;
   /** Told of what is about to be done. Null when nobody else has to know before. */
-  foretold?(entry: AuditEntry): AnnouncedChange | null;
+  announce?(entry: AuditEntry): AnnouncedChange | null;
 }
 
 export class Audit {
@@ -53,17 +53,17 @@ export class Audit {
    * Durable when it resolves. It never rejects: on a full disk somebody must be able to sign in and make room. What could not be
    * stored stands in the server's log.
    */
-  record(happening: Happening, key?: string): Promise<void> {
+  record(happening: AuditEvent, key?: string): Promise<void> {
     return this.#append(this.#entryOf(happening), key);
   }
 
   /** To be called before it is done, and ended after it was recorded or failed. */
-  foretell(happening: Happening): AnnouncedChange | null {
-    return this.#deps.foretold?.(this.#entryOf(happening)) ?? null;
+  announce(happening: AuditEvent): AnnouncedChange | null {
+    return this.#deps.announce?.(this.#entryOf(happening)) ?? null;
   }
 
   /** For what may come in floods: returns at once, and stores the first of a sort and how many more followed. */
-  note(happening: Happening): void {
+  recordAggregated(happening: AuditEvent): void {
     this.#window ??= setTimeout(() => this.#endWindow(), WINDOW_MS).unref();
     const entry = this.#entryOf(happening);
     let sort = sortOf(entry);
@@ -104,7 +104,7 @@ export class Audit {
     for (const counted of sorts.values()) if (counted) void this.#append(counted);
   }
 
-  #entryOf({ principal, ...rest }: Happening): AuditEntry {
+  #entryOf({ principal, ...rest }: AuditEvent): AuditEntry {
     const { action, outcome, tenant, address, target, detail, requestId } = rest;
     if (action === 'sign_in' && outcome === 'refused') this.#refusedSignIns += 1;
     return {

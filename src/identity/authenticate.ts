@@ -36,13 +36,13 @@ export class Access {
    * For what goes on after the request was let in: whether this token, which was good then, has not been revoked since.
    * @throws LadingError `unauthorized`
    */
-  standing(token: string): () => boolean {
+  authorizationOf(token: string): () => boolean {
     if (!ApiTokens.looksLike(token)) {
       const good = this.#tokens.inspect(token);
-      return () => this.#tokens.stands(good);
+      return () => this.#tokens.isValid(good);
     }
     return () => {
-      const document = this.#identity.apiTokens.known(token);
+      const document = this.#identity.apiTokens.findUnrevoked(token);
       return document !== null && this.#identity.subject(document.ownerKind, document.owner) !== null;
     };
   }
@@ -53,7 +53,7 @@ export class Access {
    */
   credentialOf(token: string): string {
     if (ApiTokens.looksLike(token)) {
-      const document = this.#identity.apiTokens.ofToken(token);
+      const document = this.#identity.apiTokens.findLive(token);
       if (!document) throw new LadingError('unauthorized', 'The API token is invalid, expired or revoked.');
       return `api-token ${document.id}`;
     }

@@ -3,14 +3,14 @@ import type { Clock } from '../contracts/clock.ts';
 import { LadingError } from '../errors.ts';
 import { SCOPES, type Scope } from '../protocol/scopes.ts';
 import type { Principal, Subject } from '../records/principal.ts';
-import { type Claims, endOf, type GoodToken, type Tokens } from './access-tokens.ts';
+import { type Claims, endOf, type Tokens, type VerifiedToken } from './access-tokens.ts';
 import { ApiTokens } from './credentials/api-tokens.ts';
 import type { Identity } from './directory/identity.ts';
 import type { TokenOwner } from './rights/policy.ts';
 import { principalOf } from './subjects/principals.ts';
 
 /** A token that is good now. Times are dates, in milliseconds since the epoch. */
-export interface Issued {
+export interface IntrospectedToken {
   sort: 'access' | 'refresh' | 'api';
   /** `jti`, or the id of the sign-in or of the API token. */
   id: string;
@@ -25,13 +25,13 @@ export interface Issued {
 }
 
 /** Null for what is no token, or was one. A refresh token that was used before is none any more. */
-export function issuedToken(identity: Identity, tokens: Tokens, clock: Clock, token: string): Issued | null {
+export function introspect(identity: Identity, tokens: Tokens, clock: Clock, token: string): IntrospectedToken | null {
   if (ApiTokens.looksLike(token)) return apiToken(identity, clock, token);
   return refreshToken(identity, clock, token) ?? accessToken(tokens, clock, token);
 }
 
-function apiToken(identity: Identity, clock: Clock, token: string): Issued | null {
-  const document = identity.apiTokens.ofToken(token);
+function apiToken(identity: Identity, clock: Clock, token: string): IntrospectedToken | null {
+  const document = identity.apiTokens.findLive(token);
   const owner = document && identity.subject(document.ownerKind, document.owner);
   if (!document || !owner) return null;
   return {
@@ -45,8 +45,8 @@ function apiToken(identity: Identity, clock: Clock, token: string): Issued | nul
   };
 }
 
-function refreshToken(identity: Identity, clock: Clock, token: string): Issued | null {
-  const signIn = identity.signIns.ofToken(token);
+function refreshToken(identity: Identity, clock: Clock, token: string): IntrospectedToken | null {
+  const signIn = identity.sessions.ofToken(token);
   const owner = signIn && identity.subject(signIn.kind, signIn.subject);
   if (!signIn || !owner) return null;
   return {
@@ -60,7 +60,7 @@ function refreshToken(identity: Identity, clock: Clock, token: string): Issued |
   };
 }
 
-function accessToken(tokens: Tokens, clock: Clock, token: string): Issued | null {
+function accessToken(tokens: Tokens, clock: Clock, token: string): IntrospectedToken | null {
   const good = inspected(tokens, token);
   if (!good) return null;
   const { claims, principal } = good;
@@ -75,7 +75,7 @@ function accessToken(tokens: Tokens, clock: Clock, token: string): Issued | null
   };
 }
 
-function inspected(tokens: Tokens, token: string): GoodToken | null {
+function inspected(tokens: Tokens, token: string): VerifiedToken | null {
   try {
     return tokens.inspect(token);
   } catch (error) {

@@ -4,7 +4,7 @@ import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas/role.ts';
 import type { QuotaLimits } from '../records/quota.ts';
 import type { Identity } from './directory/identity.ts';
-import { holderOf, ownerKey } from './rights/policy.ts';
+import { ownerKey, parseOwnerKey } from './rights/policy.ts';
 
 export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
 export type QuotaKind = (typeof QUOTA_KINDS)[number];
@@ -42,11 +42,11 @@ export class Quotas implements Quota {
 
   /** The tenant. */
   groupOf(owner: string): string {
-    return holderOf(owner).tenant;
+    return parseOwnerKey(owner).tenant;
   }
 
   admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void {
-    const { tenant, id } = holderOf(owner);
+    const { tenant, id } = parseOwnerKey(owner);
     refuseOver(this.ofPrincipal(tenant, id), now.own, more, 'You have');
     refuseOver(this.ofTenant(tenant), now.group, more, 'Your tenant has');
   }

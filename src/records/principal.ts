@@ -22,7 +22,7 @@ export interface Principal {
 }
 
 /** Who made something that outlives the request, and on what that rests besides their own right. */
-export interface Maker extends Subject {
+export interface Creator extends Subject {
   /** An API token or a sign-in for less than its subject may; what was made with it ends with it. */
   through?: { kind: 'api-token' | 'sign-in'; id: string };
 }

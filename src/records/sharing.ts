@@ -1,5 +1,5 @@
 /** Documents of share links and grants, as they are stored. */
-import type { Maker, Subject } from './principal.ts';
+import type { Creator, Subject } from './principal.ts';
 
 /** A link by which anybody reads one file. Times in milliseconds since the epoch, the rest in bytes of the file. */
 export interface ShareDocument {
@@ -12,7 +12,7 @@ export interface ShareDocument {
   fileId: string;
   name: string;
   size: number;
-  maker: Maker;
+  maker: Creator;
   /** SHA-256 of the token, in hex. */
   hash: string;
   /** Null: whoever has the link may read. */
@@ -49,7 +49,7 @@ export interface GrantDocument {
   owner: string;
   target: GrantTarget;
   grantee: Subject;
-  maker: Maker;
+  maker: Creator;
   createdAt: number;
   /** On the time line (`Clock.steady`); null: until it is revoked. */
   expiresAt: number | null;

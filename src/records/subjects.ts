@@ -25,7 +25,7 @@ export interface DeviceDocument {
 }
 
 /** An account at an outside provider that signs a person in. */
-export interface OutsideAccount {
+export interface FederatedAccount {
   /** Issuer of an OpenID provider, or the provider's name. */
   issuer: string;
   subject: string;
@@ -54,7 +54,7 @@ export interface PersonDocument {
   surname: string;
   /** Null: signs in through an outside provider only. */
   passwordHash: string | null;
-  outside: OutsideAccount[];
+  outside: FederatedAccount[];
   /** Absent: signs in by `email`. */
   account?: NamedAccount;
   /** They may do nothing until they are enabled again; nothing of them is forgotten. */

@@ -34,7 +34,7 @@ test('the newest events are kept; who is further behind is told that some are lo
   const quick = events.positionAfter(null);
   let heard = 0;
   for (let n = 0; n < 20_000; n += 1) {
-    events.file({ type: 'file.created', file: FILE });
+    events.emitFileEvent({ type: 'file.created', file: FILE });
     heard += drain(events, quick);
   }
   assert.equal(heard, 20_000);
@@ -49,10 +49,10 @@ test('chunks of a file are told together, and before whatever comes after them',
   const events = new Events(clockOf(() => 0));
   const position = events.positionAfter(null);
   for (let n = 1; n <= 1000; n += 1) {
-    events.file({ type: 'chunk.received', file: FILE, fresh: 10, received: 10 * n, total: 26_000 });
+    events.emitFileEvent({ type: 'chunk.received', file: FILE, fresh: 10, received: 10 * n, total: 26_000 });
   }
   assert.equal(events.read(position), null);
-  events.file({ type: 'file.deleted', file: FILE });
+  events.emitFileEvent({ type: 'file.deleted', file: FILE });
   const { event } = events.read(position) ?? assert.fail();
   assert.deepEqual(
     [event.type, event.chunks, event.chunk_bytes, event.bytes_received, event.total_bytes],

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import type { AuditLog } from '../../src/contracts/audit-log.ts';
-import { Audit, type Happening } from '../../src/identity/audit.ts';
+import { Audit, type AuditEvent } from '../../src/identity/audit.ts';
 import type { AuditEntry } from '../../src/records/audit.ts';
 import { clockOf } from '../support/product/clock.ts';
 
-const refusal = (members: Partial<Happening> = {}): Happening => ({
+const refusal = (members: Partial<AuditEvent> = {}): AuditEvent => ({
   action: 'refusal',
   outcome: 'refused',
   principal: null,
@@ -57,9 +57,10 @@ test('what was recorded is stored with its time and who it was', async () => {
 
 test('a flood of one sort is its first entry and a count', async () => {
   const { audit, stored } = auditOf();
-  for (let n = 0; n < 5000; n += 1) audit.note(refusal({ target: `/api/files/${n}`, requestId: String(n) }));
-  audit.note(refusal({ address: '192.0.2.2' }));
-  audit.note(refusal({ detail: 'forbidden' }));
+  for (let n = 0; n < 5000; n += 1)
+    audit.recordAggregated(refusal({ target: `/api/files/${n}`, requestId: String(n) }));
+  audit.recordAggregated(refusal({ address: '192.0.2.2' }));
+  audit.recordAggregated(refusal({ detail: 'forbidden' }));
   await audit.close();
   assert.deepEqual(
     stored.map(({ address, detail, count, time }) => [address, detail, count, time]),
@@ -75,13 +76,13 @@ test('a flood of one sort is its first entry and a count', async () => {
 test('a new window begins with an entry of its own', async (t: TestContext) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const { audit, stored } = auditOf();
-  for (let n = 0; n < 3; n += 1) audit.note(refusal());
+  for (let n = 0; n < 3; n += 1) audit.recordAggregated(refusal());
   t.mock.timers.tick(10_000);
   assert.deepEqual(
     stored.map(({ count }) => count),
     [1, 2],
   );
-  audit.note(refusal());
+  audit.recordAggregated(refusal());
   assert.deepEqual(
     stored.map(({ count }) => count),
     [1, 2, 1],
@@ -93,7 +94,7 @@ test('a new window begins with an entry of its own', async (t: TestContext) => {
 
 test('a flood from everywhere takes bounded room and is not lost', async () => {
   const { audit, stored } = auditOf();
-  for (let n = 0; n < 50_000; n += 1) audit.note(refusal({ address: `10.0.${n >> 8}.${n & 255}` }));
+  for (let n = 0; n < 50_000; n += 1) audit.recordAggregated(refusal({ address: `10.0.${n >> 8}.${n & 255}` }));
   await audit.close();
   assert.equal(stored.length, 1002);
   assert.equal(
@@ -106,7 +107,7 @@ test('a flood from everywhere takes bounded room and is not lost', async () => {
 test('what cannot be stored is told and stops nobody', async () => {
   const { audit, failed } = auditOf(new Error('full'));
   await audit.record(refusal());
-  audit.note(refusal());
+  audit.recordAggregated(refusal());
   await audit.close();
   assert.equal(failed.length, 2);
 });

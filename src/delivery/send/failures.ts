@@ -51,7 +51,7 @@ export function codeOf(error: Error): string {
 }
 
 /** One short line, with nothing of the password in it. */
-export function wordsOf(error: Error, secret: string | null): string {
+export function describe(error: Error, secret: string | null): string {
   // A name of several addresses, none of which answers, is an error without a message.
   const inner: unknown = error instanceof AggregateError ? error.errors[0] : error.cause;
   const cause = inner instanceof Error ? inner.message : '';

@@ -24,18 +24,18 @@ export interface Naming {
   /** The server says how large the temporary file is, so it can be asked which names are taken. */
   sized: boolean;
   /** Durable when it resolves. */
-  keep(trace: FtpTrace): Promise<void>;
+  saveTrace(trace: FtpTrace): Promise<void>;
 }
 
 /** Renames the temporary file to the first free name. Rejects with what the server or the connection said. */
-export async function giveName(session: FtpSession, naming: Naming): Promise<void> {
+export async function renameToFree(session: FtpSession, naming: Naming): Promise<void> {
   const shown = await namesLike(session, naming.temporary, naming.temporary);
   if (shown === null) await giveOwnName(session, naming);
   else await giveFreeName(session, naming);
 }
 
 async function giveFreeName(session: FtpSession, naming: Naming): Promise<void> {
-  const { temporary, keep } = naming;
+  const { temporary, saveTrace: keep } = naming;
   let at = temporary;
   const move = async (to: string): Promise<void> => {
     await keep({ remoteName: null, temporaryNames: [at, to] });
@@ -62,7 +62,10 @@ async function giveFreeName(session: FtpSession, naming: Naming): Promise<void> 
 }
 
 /** On a server that does not show what is there: a name that no other file has. */
-async function giveOwnName(session: FtpSession, { id, names, temporary, sized, keep }: Naming): Promise<void> {
+async function giveOwnName(
+  session: FtpSession,
+  { id, names, temporary, sized, saveTrace: keep }: Naming,
+): Promise<void> {
   const [first = id] = names;
   for (const name of namesFor(withId(first, id))) {
     if (sized && typeof (await session.size(name)) === 'number') continue;

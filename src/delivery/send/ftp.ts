@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { FTPError } from 'basic-ftp';
-import { giveName } from './ftp-names.ts';
+import { renameToFree } from './ftp-names.ts';
 import { type FtpAccess, type FtpSession, withFtp } from './ftp-session.ts';
 import type { FtpTrace } from './ftp-trace.ts';
 
@@ -31,9 +31,9 @@ export interface FtpFile extends Content {
   id: string;
   trace: FtpTrace;
   /** Durable when it resolves, if it is to be; rejects when the delivery was cancelled meanwhile. */
-  keep(trace: FtpTrace, durable?: boolean): Promise<void>;
+  saveTrace(trace: FtpTrace, durable?: boolean): Promise<void>;
   /** Called whenever some of its bytes were taken. */
-  moved(): void;
+  onProgress(): void;
 }
 
 /** Puts a file. Rejects with what the server or the connection said. */
@@ -56,7 +56,7 @@ export async function removeTemporaryNames(
 async function put(session: FtpSession, { target }: FtpAccess, file: FtpFile): Promise<void> {
   let { trace } = file;
   const keep = async (next: FtpTrace): Promise<void> => {
-    await file.keep(next);
+    await file.saveTrace(next);
     trace = next;
   };
   const done = await isDone(session, file);
@@ -72,15 +72,15 @@ async function put(session: FtpSession, { target }: FtpAccess, file: FtpFile): P
     if (stored !== null && stored !== file.size) throw new Error(`the server has ${stored} of ${file.size} bytes`);
     const others = old.filter((name) => name !== temporary);
     await oneAtATime(`${target.host}:${target.port}/${target.directory}`, async () => {
-      await giveName(session, {
+      await renameToFree(session, {
         ...file,
         temporary,
         sized: stored !== null,
-        keep: (next) => keep({ ...next, temporaryNames: [...others, ...next.temporaryNames] }),
+        saveTrace: (next) => keep({ ...next, temporaryNames: [...others, ...next.temporaryNames] }),
       });
     });
     // It is stored with the word that it was delivered.
-    await file.keep({ ...trace, temporaryNames: others }, false);
+    await file.saveTrace({ ...trace, temporaryNames: others }, false);
   } catch (error) {
     // At once, while the connection is there: on a full disk, what was sent of this file keeps others from being written.
     if (!session.client.closed)
@@ -146,7 +146,7 @@ async function send(session: FtpSession, file: FtpFile, temporary: string): Prom
 
 async function* bytesAfter(pauseMs: number, file: FtpFile): AsyncGenerator<Uint8Array> {
   if (pauseMs > 0) await setTimeout(pauseMs);
-  yield* bytesOf(file, file.moved);
+  yield* bytesOf(file, file.onProgress);
 }
 
 /** True when an earlier try gave the file its name and only the reply was lost: then nothing is left under the other one, kept last. */

@@ -36,11 +36,11 @@ export function authoriseReading(
   const reading = ownOrRefusal(request, asked);
   if (!(reading instanceof LadingError)) return reading;
   const grant = grantsOf(deps, request, asked).find(
-    (one) => isGranted(one.target, name) && deps.identity.grantStands(one),
+    (one) => isGranted(one.target, name) && deps.identity.isGrantValid(one),
   );
   if (!grant) throw reading;
   const signedIn = standing(deps, request);
-  return { owner: grant.owner, stands: () => signedIn() && deps.identity.grantStands(grant) };
+  return { owner: grant.owner, stands: () => signedIn() && deps.identity.isGrantValid(grant) };
 }
 
 /** What a list of files is about: everything of an owner, or what of it was granted. */
@@ -57,10 +57,10 @@ export function authoriseListing(deps: ReadingDeps, request: FastifyRequest, ask
   const reading = ownOrRefusal(request, asked);
   const signedIn = standing(deps, request);
   if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, stands: signedIn };
-  const granted = grantsOf(deps, request, asked).filter((grant) => deps.identity.grantStands(grant));
+  const granted = grantsOf(deps, request, asked).filter((grant) => deps.identity.isGrantValid(grant));
   const [first] = granted;
   if (!first) throw reading;
-  const stands = (): boolean => signedIn() && granted.every((grant) => deps.identity.grantStands(grant));
+  const stands = (): boolean => signedIn() && granted.every((grant) => deps.identity.isGrantValid(grant));
   return { owner: first.owner, granted, stands };
 }
 

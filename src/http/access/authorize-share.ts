@@ -7,7 +7,7 @@ import { ApiTokens } from '../../identity/credentials/api-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
-import type { Maker } from '../../records/principal.ts';
+import type { Creator } from '../../records/principal.ts';
 import { credentialOf } from './bearer.ts';
 
 /** What these functions need from the server. */
@@ -24,7 +24,7 @@ export interface Sharing {
   owner: string;
   /** Of the owner. */
   tenant: string;
-  maker: Maker;
+  maker: Creator;
 }
 
 /**
@@ -72,16 +72,16 @@ export async function completeFile(
   }
 }
 
-function makerOf({ identity, tokens }: Pick<SharingDeps, 'identity' | 'tokens'>, request: FastifyRequest): Maker {
+function makerOf({ identity, tokens }: Pick<SharingDeps, 'identity' | 'tokens'>, request: FastifyRequest): Creator {
   const token = credentialOf(request) ?? '';
   if (ApiTokens.looksLike(token)) {
-    const document = identity.apiTokens.ofToken(token);
+    const document = identity.apiTokens.findLive(token);
     if (!document) throw new LadingError('unauthorized', 'The API token is invalid, expired or revoked.');
     const { owner: id, ownerKind: kind } = document;
     return { id, kind, through: { kind: 'api-token', id: document.id } };
   }
   const { claims } = tokens.inspect(token);
-  const maker: Maker = { id: claims.sub, kind: claims.kind };
+  const maker: Creator = { id: claims.sub, kind: claims.kind };
   if (claims.scope === undefined) return maker;
   if (claims.sid !== undefined) return { ...maker, through: { kind: 'sign-in', id: claims.sid } };
   throw new LadingError('insufficient_scope', 'Who signed in for less than they may cannot share anything that lasts.');

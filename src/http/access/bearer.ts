@@ -105,7 +105,7 @@ export function credentialOf(request: FastifyRequest): string | null {
 export function standing({ access }: BearerDeps, request: FastifyRequest): () => boolean {
   const token = credentialOf(request);
   if (token === null) throw missingToken();
-  return access.standing(token);
+  return access.authorizationOf(token);
 }
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */

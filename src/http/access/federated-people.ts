@@ -7,7 +7,7 @@ import type { Identity } from '../../identity/directory/identity.ts';
 import type { PendingLogin } from '../../identity/federation/pending-logins.ts';
 import type { FederatedPerson } from '../../identity/federation/providers.ts';
 import { checkEmail, checkPersonalName } from '../../identity/subjects/profile.ts';
-import type { OutsideAccount, PersonDocument } from '../../records/subjects.ts';
+import type { FederatedAccount, PersonDocument } from '../../records/subjects.ts';
 import type { Config } from '../../settings/config.ts';
 
 /** What these functions need from the server. */
@@ -85,7 +85,7 @@ async function addAccount(
   deps: Pick<FederatedPeopleDeps, 'identity' | 'audit'>,
   request: FastifyRequest,
   id: string,
-  account: OutsideAccount,
+  account: FederatedAccount,
 ): Promise<PersonDocument> {
   const { identity } = deps;
   const person = identity.people.get(id);

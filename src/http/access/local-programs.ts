@@ -45,7 +45,7 @@ export function localPrograms(
       target: LOCAL_CLIENT,
       detail: 'LADING_COMPAT=talk',
     } as const;
-    audit.note({ ...what, principal: null, tenant: DEFAULT_TENANT, address, requestId });
+    audit.recordAggregated({ ...what, principal: null, tenant: DEFAULT_TENANT, address, requestId });
   };
   const made = (request: FastifyRequest): Promise<unknown> => {
     making ??= make(request).finally(() => {

@@ -5,7 +5,11 @@
 import { createHash } from 'node:crypto';
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { DEPARTURE_SECONDS, type PendingLogin, type PendingLogins } from '../../identity/federation/pending-logins.ts';
+import {
+  PENDING_LOGIN_SECONDS,
+  type PendingLogin,
+  type PendingLogins,
+} from '../../identity/federation/pending-logins.ts';
 import { wantsSecureCookies } from '../request/csrf.ts';
 
 /** A hash of the state follows. */
@@ -28,7 +32,7 @@ export function keepDeparture(
   begun.forEach(({ cookie, until }, n) => {
     if (n >= MAX_BEGUN - 1 || until === 0) setCookie(request, reply, cookie, '', 0);
   });
-  setCookie(request, reply, cookieNameOf(state), sealed, DEPARTURE_SECONDS);
+  setCookie(request, reply, cookieNameOf(state), sealed, PENDING_LOGIN_SECONDS);
 }
 
 /** The departure with this state, which the browser forgets; null for one that is not there, or too old. */

@@ -41,7 +41,7 @@ export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
   const addresses = new Rates('address', settings.rateAddress, clock);
   const principals = new Rates('principal', settings.ratePrincipal, clock);
   const tokens = new Rates('token', settings.rateToken, clock);
-  const policy = policyField([addresses, tokens, principals].filter(({ on }) => on));
+  const policy = policyField([addresses, tokens, principals].filter(({ isEnabled: on }) => on));
 
   function take(rates: Rates, key: string, request: FastifyRequest, reply: FastifyReply): void {
     let bucket: Bucket;
@@ -53,7 +53,7 @@ export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
       reply.header('ratelimit-policy', policy).header('ratelimit', item(rates.name, 0, seconds));
       throw keepsUploads(request) ? asOverload(error) : error;
     }
-    const { remaining, seconds } = rates.standing(bucket);
+    const { remaining, seconds } = rates.stateOf(bucket);
     if (request.routeOptions.config.frequent === true && remaining * 2 > rates.limit) return;
     const before = reply.getHeader('ratelimit');
     const field = item(rates.name, remaining, seconds);
@@ -62,15 +62,15 @@ export function rateLimits(settings: RateSettings, clock: Clock): RateLimits {
 
   return {
     address(request, reply) {
-      if (addresses.on && request.routeOptions.config.unlimited !== true) {
+      if (addresses.isEnabled && request.routeOptions.config.unlimited !== true) {
         take(addresses, networkOf(request.ip), request, reply);
       }
     },
     token(request, reply, token) {
-      if (tokens.on) take(tokens, tokenKey(token), request, reply);
+      if (tokens.isEnabled) take(tokens, tokenKey(token), request, reply);
     },
     principal(request, reply, { tenant, id }) {
-      if (principals.on) take(principals, ownerKey(tenant, id), request, reply);
+      if (principals.isEnabled) take(principals, ownerKey(tenant, id), request, reply);
     },
   };
 }

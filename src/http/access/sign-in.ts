@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
-import type { GoodToken, Tokens } from '../../identity/access-tokens.ts';
-import type { Renewable } from '../../identity/credentials/sessions.ts';
+import type { Tokens, VerifiedToken } from '../../identity/access-tokens.ts';
+import type { IssuedSession } from '../../identity/credentials/sessions.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Tried } from '../../identity/limits/throttle.ts';
 import { normalizeEmail, normalizeUsername } from '../../identity/subjects/people.ts';
@@ -65,7 +65,7 @@ export async function beginLongSession(
   const renewable = await beginSignIn(deps, request, person, config.accountDays * 24 * 3600 * 1000);
   const principal = identity.subject('person', person.id);
   if (!renewable || !principal) return null;
-  const { id, expiresAt } = renewable.signIn;
+  const { id, expiresAt } = renewable.session;
   return tokens.grant(principal, { signIn: id, until: expiresAt, account: person.account }).token;
 }
 
@@ -74,17 +74,17 @@ async function beginSignIn(
   request: FastifyRequest,
   person: PersonDocument,
   longMs?: number,
-): Promise<Renewable | null> {
-  const { people, signIns } = identity;
+): Promise<IssuedSession | null> {
+  const { people, sessions } = identity;
   const agent = request.headers['user-agent'];
-  const renewable = await signIns.begin({ kind: 'person', id: person.id }, null, {
+  const renewable = await sessions.begin({ kind: 'person', id: person.id }, null, {
     agent,
     longMs,
     network: networkOf(request.ip),
   });
   // What ends all sign-ins of a person may have come in between, and did not see this one.
   if (people.get(person.id)?.passwordHash === person.passwordHash) return renewable;
-  await signIns.end(renewable.signIn.id);
+  await sessions.end(renewable.session.id);
   return null;
 }
 
@@ -100,11 +100,11 @@ export async function endSessionOf(
   if (!good) return null;
   const { sid } = good.claims;
   if (sid === undefined) await tokens.revoke(good.claims);
-  else await identity.signIns.end(sid);
+  else await identity.sessions.end(sid);
   return good.principal;
 }
 
-function inspected(tokens: SessionDeps['tokens'], token: string): GoodToken | null {
+function inspected(tokens: SessionDeps['tokens'], token: string): VerifiedToken | null {
   try {
     return tokens.inspect(token);
   } catch {
@@ -122,19 +122,19 @@ export async function renewSession(
   reply: FastifyReply,
   refreshToken: string,
 ): Promise<SignedIn> {
-  const { signIns } = deps.identity;
+  const { sessions } = deps.identity;
   // A device's is for another door; it is not used up here.
-  const family = signIns.familyOf(refreshToken);
+  const family = sessions.familyOf(refreshToken);
   if (family?.kind === 'device') throw wrongCredentials();
   // Whose sign-in ends when the token comes for the second time.
   const principal = family && deps.identity.subject('person', family.subject);
   if (principal) request.audited = { principal };
-  return answer(deps, request, reply, await signIns.refresh(refreshToken));
+  return answer(deps, request, reply, await sessions.refresh(refreshToken));
 }
 
 /** How a person's password is tried: from a network of their sessions as by somebody known. */
-export function passwordOf({ signIns }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
-  const known = (): boolean => person !== null && signIns.beganFrom({ kind: 'person', id: person.id }, networkOf(ip));
+export function passwordOf({ sessions }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
+  const known = (): boolean => person !== null && sessions.beganFrom({ kind: 'person', id: person.id }, networkOf(ip));
   return { chosen: true, known };
 }
 
@@ -163,14 +163,14 @@ async function answer(
   deps: Pick<SessionDeps, 'identity' | 'tokens' | 'clock'>,
   request: FastifyRequest,
   reply: FastifyReply,
-  { signIn, refreshToken }: Renewable,
+  { session: signIn, refreshToken }: IssuedSession,
 ): Promise<SignedIn> {
   const { identity, tokens, clock } = deps;
   const principal: Principal | null = identity.subject('person', signIn.subject);
   const person = identity.people.get(signIn.subject);
   if (!principal || !person) {
     // The person is gone, or their tenant.
-    await identity.signIns.end(signIn.id);
+    await identity.sessions.end(signIn.id);
     throw wrongCredentials();
   }
   const access = tokens.issue(principal, { signIn: signIn.id });

@@ -99,7 +99,7 @@ export function listed(identity: Identity, principal: Principal, wanted: string 
 /** The API token that a request came with. */
 export function tokenOf(identity: Identity, request: FastifyRequest): ApiTokenDocument | null {
   if (request.principal.kind !== 'token') return null;
-  return identity.apiTokens.known(credentialOf(request) ?? '');
+  return identity.apiTokens.findUnrevoked(credentialOf(request) ?? '');
 }
 
 /** What who asks is called: of an API token its label, if it has one. */

@@ -7,7 +7,7 @@ import { NOTHING, ofApiToken } from '../../identity/audit-changes.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import { dayOf, isLive, type NewApiToken as Made, usesByDay } from '../../identity/credentials/api-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import { checkGrant, checkRevocation, requireScope, requireWhole } from '../../identity/rights/policy.ts';
+import { checkGrant, checkRevocation, requireFullRoleOrScope, requireScope } from '../../identity/rights/policy.ts';
 import type { SecondFactor } from '../../identity/second-factor.ts';
 import { principalOf } from '../../identity/subjects/principals.ts';
 import {
@@ -144,7 +144,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
       const { user_id: id, scopes: asked, expires_in: seconds, name } = request.body;
       const { principal } = request;
       // It may be good for ever: a sign-in for less than its owner may must not leave one behind.
-      requireWhole(principal, 'tokens:admin');
+      requireFullRoleOrScope(principal, 'tokens:admin');
       const { owner, label } = namedOwner(identity, principal, id);
       request.audited = { tenant: owner.tenant };
       const words = asked ?? READ_AND_WRITE;
@@ -185,7 +185,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
       const document = tokenFor(identity, request.principal, request.params.token_id);
       request.audited = { tenant: document.tenant };
       // Whoever gets the new secret gets what the token may do, as long as it may.
-      requireWhole(request.principal, 'tokens:admin');
+      requireFullRoleOrScope(request.principal, 'tokens:admin');
       checkGrant(request.principal, document.scopes);
       const made = isLive(document, clock) ? await identity.apiTokens.rotate(document.id) : undefined;
       if (!made) throw noToken();

@@ -3,9 +3,9 @@ import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { tenantOfEvent } from '../../delivery/targets.ts';
 import { LadingError } from '../../errors.ts';
-import type { Events, Told } from '../../events/events.ts';
+import type { EmittedEvent, Events } from '../../events/events.ts';
 import type { Access } from '../../identity/authenticate.ts';
-import { hears, hearsRefusals, seesTargets } from '../../identity/rights/policy.ts';
+import { eventScopeOf, maySeeRefusals, maySeeTargets } from '../../identity/rights/policy.ts';
 import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/schemas/event.ts';
 import type { Principal } from '../../records/principal.ts';
 import { standing } from '../access/bearer.ts';
@@ -56,7 +56,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
       const leave = streams.enter(principal);
       const last = headers['last-event-id'];
       const from = typeof last === 'string' ? last : null;
-      const stream = new EventStream(events, from, wanted, standing(deps, request), !seesTargets(principal));
+      const stream = new EventStream(events, from, wanted, standing(deps, request), !maySeeTargets(principal));
       open.add(stream);
       stream.once('close', () => {
         open.delete(stream);
@@ -75,10 +75,10 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
 }
 
 /** @throws LadingError `invalid_request` for a type that is none */
-function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (told: Told) => boolean {
+function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (told: EmittedEvent) => boolean {
   const wanted = types === undefined ? null : new Set<EventType>(types.split(',').map(typeOf));
-  const scope = hears(principal);
-  const refusals = hearsRefusals(principal);
+  const scope = eventScopeOf(principal);
+  const refusals = maySeeRefusals(principal);
   return ({ event, ownerKey }) => {
     if (wanted !== null && !wanted.has(event.type)) return false;
     if (!(event.filename ?? '').startsWith(prefix)) return false;

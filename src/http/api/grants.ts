@@ -8,7 +8,7 @@ import type { Tokens } from '../../identity/access-tokens.ts';
 import { NOTHING, ofGrant } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
-import { holderOf, mayEndShare, ownerKey, shownMaker } from '../../identity/rights/policy.ts';
+import { mayEndShare, ownerKey, parseOwnerKey, visibleCreator } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/schemas/grant.ts';
 import { Message } from '../../protocol/schemas/parts.ts';
@@ -82,7 +82,7 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
       const made = await identity.grants.create({ tenant, owner, target, grantee, maker, lifeMs });
       // What ends grants with their file, their maker or their grantee may have come in between, and did not see this one.
       const still = target.kind === 'prefix' || (await isThere(deps, owner, target));
-      if (!still || !identity.grantStands(made) || !identity.subject(grantee.kind, grantee.id)) {
+      if (!still || !identity.isGrantValid(made) || !identity.subject(grantee.kind, grantee.id)) {
         await identity.grants.revoke(made.id);
         throw new LadingError('not_found', 'The file was deleted or replaced meanwhile, or the grantee deleted.');
       }
@@ -138,7 +138,7 @@ function listRoute(app: FastifyInstance, deps: GrantDeps): void {
     config: { needs: 'files:read' },
     handler: async (request, reply): Promise<GrantList> => {
       const owner = sharedOwner(deps, request, request.query.owner);
-      const id = holderOf(owner).id;
+      const id = parseOwnerKey(owner).id;
       const received = grants.received(deps.quotas.groupOf(owner), id);
       reply.header('cache-control', 'no-store');
       const seen = (all: GrantDocument[]): Grant[] => all.map((one) => shown(deps, one, request.principal));
@@ -179,10 +179,10 @@ function shown({ identity, clock }: GrantDeps, grant: GrantDocument, principal: 
     grant_id: id,
     kind: target.kind,
     name: target.name,
-    owner: holderOf(owner).id,
-    owner_name: calledAs(identity, holderOf(owner).id),
+    owner: parseOwnerKey(owner).id,
+    owner_name: calledAs(identity, parseOwnerKey(owner).id),
     grantee: grantee.id,
-    created_by: shownMaker(principal, grant),
+    created_by: visibleCreator(principal, grant),
     created_at: iso(createdAt),
     expires_at: expiresAt === null ? null : iso(clock.dateOf(expiresAt)),
   };

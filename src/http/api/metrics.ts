@@ -4,7 +4,7 @@ import Type from 'typebox';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
-import { requireServer } from '../../identity/rights/policy.ts';
+import { requireServerRole } from '../../identity/rights/policy.ts';
 import type { Clients } from '../../identity/subjects/clients.ts';
 import type { Principal } from '../../records/principal.ts';
 import { basicCredentials, credentialOf, missingToken, signIn } from '../access/bearer.ts';
@@ -34,7 +34,7 @@ export function metricsRoutes(app: FastifyInstance, deps: MetricsDeps): void {
     },
     config: { frequent: true, audit: 'sign_in' },
     handler: async (request, reply) => {
-      requireServer(await whoAsks(deps, request), 'ops', deps.identity.tenants.several);
+      requireServerRole(await whoAsks(deps, request), 'ops', deps.identity.tenants.hasSeveral);
       // Sent as bytes: the text is the registry's, no serializer has a say in it.
       return reply.type(registry.contentType).send(Buffer.from(await registry.metrics()));
     },

@@ -65,7 +65,7 @@ function openRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): vo
       const { id: fileId } = await completeFile(deps, owner, name);
       const principal = keyOf(request);
       request.audited = { tenant: deps.quotas.groupOf(owner) };
-      const { id, secret } = players.open({ principal, owner, name, fileId, stands });
+      const { id, secret } = players.open({ principal, owner, name, fileId, isAuthorized: stands });
       setCookie(request, reply, id, secret);
       reply.code(201).header('cache-control', 'no-store');
       const expires = iso(deps.clock.now() + PLAYER_SECONDS * 1000);
@@ -117,7 +117,7 @@ export function playedFileRoute(app: FastifyInstance, deps: PlayerDeps, players:
       if (!player) throw noPlayer();
       const { owner, name, fileId: id } = player;
       reply.header('cross-origin-resource-policy', 'same-origin');
-      return send({ owner, name, id, stands: () => players.stands(player) }, request, reply);
+      return send({ owner, name, id, stands: () => players.isValid(player) }, request, reply);
     },
   });
 }

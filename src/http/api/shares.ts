@@ -10,7 +10,7 @@ import { checkPassword } from '../../identity/credentials/passwords.ts';
 import type { Asker } from '../../identity/limits/fair-queue.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import type { Quotas } from '../../identity/quotas.ts';
-import { holderOf, mayEndShare, shownMaker } from '../../identity/rights/policy.ts';
+import { mayEndShare, parseOwnerKey, visibleCreator } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { ForeignQuery, Message } from '../../protocol/schemas/parts.ts';
 import {
@@ -167,8 +167,8 @@ function shown(document: ShareDocument, principal: Principal, clock: Clock): Sha
   return {
     share_id: id,
     filename: name,
-    owner: holderOf(owner).id,
-    created_by: shownMaker(principal, document),
+    owner: parseOwnerKey(owner).id,
+    created_by: visibleCreator(principal, document),
     created_at: iso(createdAt),
     expires_at: iso(clock.dateOf(expiresAt)),
     password: passwordHash !== null,
@@ -228,10 +228,16 @@ export function sharedFileRoute(app: FastifyInstance, deps: ShareDeps): void {
           stands: () => stillStands(deps, share),
           take: async (extents, ranged) => {
             const { ip: address, id: requestId } = request;
-            const take = await identity.shares.take(id, extents, ranged, address);
+            const take = await identity.shares.reserve(id, extents, ranged, address);
             if (!take) throw noShare();
             const who = { principal: null, tenant, address, requestId };
-            audit.note({ action: 'share_used', outcome: 'ok', ...who, target: `share ${id}`, detail: name });
+            audit.recordAggregated({
+              action: 'share_used',
+              outcome: 'ok',
+              ...who,
+              target: `share ${id}`,
+              detail: name,
+            });
             return take;
           },
         },

@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import { hears, holderOf, requireServer } from '../../identity/rights/policy.ts';
+import { eventScopeOf, parseOwnerKey, requireServerRole } from '../../identity/rights/policy.ts';
 import { History, TransferList, TransferQuery } from '../../protocol/schemas/transfer.ts';
 import { ServerHistory } from '../observe/history.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -32,13 +32,13 @@ export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, i
     handler: async (request, reply): Promise<TransferList> => {
       reply.header('cache-control', 'no-store');
       const { limit = 200 } = request.query;
-      const scope = hears(request.principal);
+      const scope = eventScopeOf(request.principal);
       const found = engine.transfers((owner) => {
         if (scope === null) return true;
-        return scope.owner === null ? holderOf(owner).tenant === scope.tenant : owner === scope.owner;
+        return scope.owner === null ? parseOwnerKey(owner).tenant === scope.tenant : owner === scope.owner;
       });
       const transfers = found.slice(0, limit).map(({ owner, ...transfer }) => {
-        const { tenant, id } = holderOf(owner);
+        const { tenant, id } = parseOwnerKey(owner);
         return { owner: id, tenant, ...transfer };
       });
       return { transfers, count: found.length };
@@ -56,7 +56,7 @@ export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, i
     },
     config: { needs: 'role:ops' },
     handler: async ({ principal }, reply): Promise<History> => {
-      requireServer(principal, 'ops', identity.tenants.several);
+      requireServerRole(principal, 'ops', identity.tenants.hasSeveral);
       reply.header('cache-control', 'no-store');
       return history.all();
     },

@@ -1,6 +1,6 @@
 /** Everything that happens, as server-sent events, to whoever may hear of it; goes on where a broken stream was. */
 import { Readable } from 'node:stream';
-import type { Events, Position, Told } from '../../events/events.ts';
+import type { EmittedEvent, Events, Position } from '../../events/events.ts';
 
 /** A comment now and then keeps proxies from closing a quiet stream, and finds out about clients that are gone. */
 const HEARTBEAT_MS = 15_000;
@@ -11,7 +11,7 @@ const MAX_AT_ONCE = 256;
 export class EventStream extends Readable {
   readonly #events: Events;
   readonly #position: Position;
-  readonly #hears: (told: Told) => boolean;
+  readonly #hears: (told: EmittedEvent) => boolean;
   readonly #stands: () => boolean;
   readonly #plain: boolean;
   readonly #unlisten: () => void;
@@ -26,7 +26,7 @@ export class EventStream extends Readable {
   constructor(
     events: Events,
     lastId: string | null,
-    hears: (told: Told) => boolean,
+    hears: (told: EmittedEvent) => boolean,
     stands: () => boolean,
     plain: boolean,
   ) {

@@ -6,7 +6,7 @@
 import type { Clock } from '../../contracts/clock.ts';
 import type { Deliveries } from '../../delivery/deliveries.ts';
 import { plainName, type Targets } from '../../delivery/targets.ts';
-import { holderOf, seesTargets } from '../../identity/rights/policy.ts';
+import { maySeeTargets, parseOwnerKey } from '../../identity/rights/policy.ts';
 import type { Delivery, DeliveryState, FileDelivery, Target } from '../../protocol/schemas/delivery.ts';
 import type { EventType } from '../../protocol/schemas/event.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
@@ -50,7 +50,7 @@ export function shownDelivery(doors: DeliveryViewDeps, delivery: DeliveryDocumen
     target: nameOf(doors, delivery),
     tenant,
     event: event as EventType,
-    owner: owner === null ? null : holderOf(owner).id,
+    owner: owner === null ? null : parseOwnerKey(owner).id,
     filename: fileName,
     state: doors.deliveries.stateOf(delivery),
     attempts,
@@ -84,7 +84,7 @@ export function withDeliveries(
     .map((delivery): FileDelivery => {
       const { attempts, lastError } = delivery;
       const state = doors.deliveries.stateOf(delivery);
-      if (seesTargets(principal)) return { target: nameOf(doors, delivery), state, attempts, last_error: lastError };
+      if (maySeeTargets(principal)) return { target: nameOf(doors, delivery), state, attempts, last_error: lastError };
       const target = doors.targets.find(delivery.targetId);
       const name = target ? plainName(target) : 'a deleted target';
       return { target: name, state, attempts, last_error: plainError(state, attempts) };

@@ -7,7 +7,7 @@ import type { Engine } from '../../engine/engine.ts';
 import type { Representation } from '../../engine/read/open-file.ts';
 import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
-import type { Take } from '../../identity/sharing/shares.ts';
+import type { DownloadReservation } from '../../identity/sharing/shares.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkPreconditions } from '../../protocol/http/conditionals.ts';
 import { formatContentRange } from '../../protocol/http/ranges.ts';
@@ -68,7 +68,7 @@ export interface SendFile {
    * Asked before anything of the file is sent. It may have the whole file sent in place of what a Range asked for (RFC 9110 §14.2).
    * @throws LadingError to refuse
    */
-  take?: (extents: readonly Extent[], ranged: boolean) => Promise<Take>;
+  take?: (extents: readonly Extent[], ranged: boolean) => Promise<DownloadReservation>;
 }
 
 /**

@@ -5,7 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { AnnouncedChange } from '../../contracts/file-events.ts';
 import type { LadingError } from '../../errors.ts';
-import type { Audit, Happening } from '../../identity/audit.ts';
+import type { Audit, AuditEvent } from '../../identity/audit.ts';
 import type { AuditAction } from '../../protocol/schemas/audit.ts';
 import type { Principal } from '../../records/principal.ts';
 import { OAuthError } from '../problems/oauth-errors.ts';
@@ -71,7 +71,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
           outcome: 'ok' as const,
         };
         happening.target ??= action === 'sign_in' ? null : idIn(payload);
-        if (frequent) audit.note(happening);
+        if (frequent) audit.recordAggregated(happening);
         else await audit.record(happening, foretold?.key);
         foretold?.end();
         return payload;
@@ -85,7 +85,7 @@ function foretellBefore(route: RouteOptions, audit: Audit, action: Exclude<Audit
   route.preHandler = [
     ...(route.preHandler === undefined ? [] : [route.preHandler].flat()),
     async (request: FastifyRequest) => {
-      request.foretold = audit.foretell({ ...happeningOf(request, action, request.principal ?? null), outcome: 'ok' });
+      request.foretold = audit.announce({ ...happeningOf(request, action, request.principal ?? null), outcome: 'ok' });
       await request.foretold?.ready;
     },
   ];
@@ -109,7 +109,7 @@ export function auditRefusal(audit: Audit, request: FastifyRequest, error: Ladin
   const happening = happeningOf(request, action, request.audited?.principal ?? request.principal ?? null);
   const target = request.audited?.target ?? null;
   const path = shownPath(request.raw.url).slice(0, MAX_TARGET);
-  audit.note({
+  audit.recordAggregated({
     ...happening,
     outcome: 'refused',
     target: action === 'sign_in' ? target : ((secret ? target : null) ?? path),
@@ -121,7 +121,7 @@ function happeningOf(
   request: FastifyRequest,
   action: AuditAction,
   principal: Principal | null,
-): Omit<Happening, 'outcome'> {
+): Omit<AuditEvent, 'outcome'> {
   const { audited } = request;
   const owner = queryOf(request, 'owner');
   const { secretPath = false } = request.routeOptions.config;

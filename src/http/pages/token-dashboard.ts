@@ -87,7 +87,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: TokenDashboardD
         const isRight = async (): Promise<true | null> => (isSame(given, password) ? true : null);
         const right = await throttle.attempt('token dashboard', request.ip, isRight, { chosen: true });
         if (!right) {
-          deps.audit.note({
+          deps.audit.recordAggregated({
             action: 'sign_in',
             outcome: 'refused',
             principal: null,

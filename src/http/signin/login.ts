@@ -230,7 +230,7 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
         throw new LadingError('unauthorized', 'There is nobody to sign out; send a token or the cookies.');
       }
       const families = refresh.map((token) => {
-        const family = identity.signIns.ofToken(token);
+        const family = identity.sessions.ofToken(token);
         const principal = family && identity.subject(family.kind, family.subject);
         if (principal) request.audited = { principal };
         return family?.id;
@@ -239,7 +239,7 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
         const principal = await endSessionOf(deps, token);
         if (principal) request.audited = { principal };
       }
-      for (const id of families) if (id !== undefined) await identity.signIns.end(id);
+      for (const id of families) if (id !== undefined) await identity.sessions.end(id);
       clearCookies(request, reply);
       return { message: 'Signed out.' };
     },

@@ -80,7 +80,7 @@ export function ownerOfRefresh(
   const { client_id: id, client_secret: secret, refresh_token: token } = request.body;
   if (request.headers.authorization !== undefined || secret !== undefined || token === undefined) return null;
   // Whoever proves nothing ends no sign-in either.
-  const family = identity.signIns.isTaken(token) ? identity.signIns.familyOf(token) : null;
+  const family = identity.sessions.isAccepted(token) ? identity.sessions.familyOf(token) : null;
   const principal = family?.kind === 'device' ? identity.subject('device', family.subject) : null;
   if (!principal || (id !== undefined && id !== principal.id)) throw badRefreshToken();
   request.audited = { principal };

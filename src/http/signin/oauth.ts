@@ -7,9 +7,9 @@ import type { Clock } from '../../contracts/clock.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
 import { endOf, type Tokens } from '../../identity/access-tokens.ts';
 import type { Audit } from '../../identity/audit.ts';
-import type { Renewable } from '../../identity/credentials/sessions.ts';
+import type { IssuedSession } from '../../identity/credentials/sessions.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import { type Issued, issuedToken } from '../../identity/introspection.ts';
+import { type IntrospectedToken, introspect } from '../../identity/introspection.ts';
 import type { Throttle } from '../../identity/limits/throttle.ts';
 import { managesTokensOf } from '../../identity/rights/policy.ts';
 import type { Clients } from '../../identity/subjects/clients.ts';
@@ -106,7 +106,7 @@ async function begin(
 ): Promise<GrantReply> {
   const scopes = narrowed(body.scope, client.scopes);
   const agent = headers['user-agent'];
-  const renewable = await deps.identity.signIns.begin({ id: client.id, kind: 'device' }, scopes, { agent });
+  const renewable = await deps.identity.sessions.begin({ id: client.id, kind: 'device' }, scopes, { agent });
   return replyOf(deps, client, renewable, scopes);
 }
 
@@ -116,21 +116,23 @@ async function refresh(
   request: FastifyRequest<{ Body: GrantRequest }>,
   client: Principal,
 ): Promise<GrantReply> {
-  const { signIns } = deps.identity;
+  const { sessions } = deps.identity;
   const { refresh_token: token, scope } = request.body;
   if (token === undefined) throw new OAuthError('invalid_request', 'refresh_token is missing.');
-  const family = signIns.familyOf(token);
+  const family = sessions.familyOf(token);
   // Of another client: nothing happens to it, as if it were unknown here.
   if (family?.kind !== 'device' || family.subject !== client.id) throw badRefreshToken();
   const allowed = family.scopes === null ? client.scopes : new Set(family.scopes);
   // One that was used before has to end its family, whatever is asked for besides.
-  const fresh = signIns.isTaken(token);
+  const fresh = sessions.isAccepted(token);
   const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
   if (!fresh) noteReuse(deps, request, client, family.id);
-  const keeps = deps.config.compat.allows('keepRefreshToken') && signIns.ofToken(token) !== null;
-  const renewable = await (keeps ? signIns.reuse(token) : signIns.refresh(token)).catch((error: unknown) => {
-    throw error instanceof LadingError && error.code === 'unauthorized' ? badRefreshToken() : error;
-  });
+  const keeps = deps.config.compat.allows('keepRefreshToken') && sessions.ofToken(token) !== null;
+  const renewable = await (keeps ? sessions.renewWithSameToken(token) : sessions.refresh(token)).catch(
+    (error: unknown) => {
+      throw error instanceof LadingError && error.code === 'unauthorized' ? badRefreshToken() : error;
+    },
+  );
   return replyOf(deps, client, renewable, scopes);
 }
 
@@ -141,7 +143,7 @@ function noteReuse(
   { id, kind, tenant }: Principal,
   signIn: string,
 ): void {
-  audit.note({
+  audit.recordAggregated({
     action: 'refusal',
     outcome: 'refused',
     principal: { id, kind },
@@ -174,8 +176,8 @@ function scopesOf(asked: string): Scope[] {
   }
 }
 
-function replyOf(deps: OAuthDeps, client: Principal, renewable: Renewable, scopes: Scope[] | null): GrantReply {
-  const { signIn, refreshToken } = renewable;
+function replyOf(deps: OAuthDeps, client: Principal, renewable: IssuedSession, scopes: Scope[] | null): GrantReply {
+  const { session: signIn, refreshToken } = renewable;
   const { token, claims } = deps.tokens.grant(client, { signIn: signIn.id, ...(scopes ? { scopes } : {}) });
   const expiresAt = plainTime(deps.clock.dateOf(endOf(claims)));
   return {
@@ -229,14 +231,14 @@ async function revoke(
   client: Principal,
   token: string,
 ): Promise<string | null> {
-  const family = identity.signIns.familyOf(token);
+  const family = identity.sessions.familyOf(token);
   if (family) {
     // One that was used before ends it too: whoever wants it gone has no use for what came after it.
     if (family.kind !== 'device' || family.subject !== client.id) return null;
-    await identity.signIns.end(family.id);
+    await identity.sessions.end(family.id);
     return family.id;
   }
-  const issued = issuedToken(identity, tokens, clock, token);
+  const issued = introspect(identity, tokens, clock, token);
   if (issued?.owner.kind !== 'device' || issued.owner.id !== client.id) return null;
   if (issued.claims) await tokens.revoke(issued.claims);
   else await identity.apiTokens.revoke(issued.id);
@@ -260,7 +262,7 @@ function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<Introspection> => {
       const client = await authenticateClient(deps, request, request.body);
-      const issued = issuedToken(identity, tokens, deps.clock, tokenOf(request.body));
+      const issued = introspect(identity, tokens, deps.clock, tokenOf(request.body));
       reply.headers(NO_STORE);
       return issued && managesTokensOf(client, issued.owner) ? shown(deps, issued) : { active: false };
     },
@@ -269,7 +271,7 @@ function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
 
 function shown(
   { identity }: OAuthDeps,
-  { sort, id, owner, scopes, issuedAt, expiresAt, claims }: Issued,
+  { sort, id, owner, scopes, issuedAt, expiresAt, claims }: IntrospectedToken,
 ): Introspection {
   const person = owner.kind === 'person' ? identity.people.get(owner.id) : null;
   return {

@@ -66,7 +66,7 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
       const after = await identity.people.update(person.id, change, askerOf(request));
       if (!after) throw wrongCredentials();
       if (change.password !== undefined) {
-        await identity.signIns.endAllOf({ kind: 'person', id: person.id });
+        await identity.sessions.endAllOf({ kind: 'person', id: person.id });
         clearCookies(request, reply);
       }
       request.audited = { principal: request.principal, target: person.id };

@@ -5,7 +5,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
-import { requireWhole } from '../../identity/rights/policy.ts';
+import { requireFullRoleOrScope } from '../../identity/rights/policy.ts';
 import { type Session, SessionList } from '../../protocol/schemas/identity/account.ts';
 import { Message } from '../../protocol/schemas/parts.ts';
 import { iso } from '../../protocol/times.ts';
@@ -26,7 +26,7 @@ export interface SessionRouteDeps {
 const tags = ['Sessions'];
 
 export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): void {
-  const { signIns } = deps.identity;
+  const { sessions } = deps.identity;
   app.get('/v1/auth/sessions', {
     schema: {
       tags,
@@ -38,7 +38,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
     handler: async (request, reply): Promise<SessionList> => {
       const { subject, current } = whoAsks(deps, request);
       reply.header('cache-control', 'no-store');
-      return { sessions: signIns.listOf(subject).map((signIn) => shown(signIn, current, deps.clock)) };
+      return { sessions: sessions.listOf(subject).map((signIn) => shown(signIn, current, deps.clock)) };
     },
   });
   app.delete('/v1/auth/sessions', {
@@ -51,10 +51,10 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
     config: { needs: 'sign-in', audit: 'session_ended' },
     handler: async (request): Promise<Message> => {
       const { subject } = whoAsks(deps, request);
-      requireWhole(request.principal, 'users:admin');
+      requireFullRoleOrScope(request.principal, 'users:admin');
       request.audited = { principal: request.principal, target: subject.id };
       noteChange(request, { sessions: 'open' }, { sessions: 'ended' });
-      await signIns.endAllOf(subject);
+      await sessions.endAllOf(subject);
       // One that no session stands behind is signed out all the same.
       await endSessionOf(deps, credentialOf(request) ?? '');
       return { message: 'All sessions are over.' };
@@ -75,12 +75,12 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
       const { subject, current } = whoAsks(deps, request);
       const { session_id: id } = request.params;
       // Who signed in for less than they may ends their own session, and none that may more.
-      if (id !== current) requireWhole(request.principal, 'users:admin');
-      const session = signIns.listOf(subject).find((signIn) => signIn.id === id);
+      if (id !== current) requireFullRoleOrScope(request.principal, 'users:admin');
+      const session = sessions.listOf(subject).find((signIn) => signIn.id === id);
       if (!session) {
         throw new LadingError('not_found', 'There is no such session.');
       }
-      await signIns.end(id);
+      await sessions.end(id);
       noteChange(request, { session: 'open', agent: session.agent }, { session: 'ended' });
       return { message: 'The session is over.' };
     },

@@ -101,19 +101,19 @@ export class ApiTokens {
   }
 
   /** The token of this text if it is good now, or null. */
-  ofToken(token: string): ApiTokenDocument | null {
+  findLive(token: string): ApiTokenDocument | null {
     const document = this.#find(token);
     return document !== null && isLive(document, this.#clock) ? document : null;
   }
 
   /** The same whether it has expired or not: that it runs out ends nothing that it began. */
-  known(token: string): ApiTokenDocument | null {
+  findUnrevoked(token: string): ApiTokenDocument | null {
     return this.#find(token);
   }
 
   /** As `ofToken`; counts the use. */
   use(token: string): ApiTokenDocument | null {
-    const document = this.ofToken(token);
+    const document = this.findLive(token);
     if (document === null) return null;
     const now = this.#clock.now();
     const days = countedOn(document.days, dayOf(now));
@@ -123,7 +123,7 @@ export class ApiTokens {
   }
 
   /** False once it was revoked or has expired. */
-  isGood(id: string): boolean {
+  isLive(id: string): boolean {
     const document = this.#kept.get(id);
     return document !== undefined && isLive(document, this.#clock);
   }

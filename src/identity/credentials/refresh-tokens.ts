@@ -18,7 +18,7 @@ export function hashOf(token: string): string {
 }
 
 /** What only this token opens: it has 256 random bits, and nothing but a hash of it is kept. */
-export function vaultOf(token: string): SealedBox {
+export function boxOf(token: string): SealedBox {
   return new SealedBox(createHash('sha256').update(`successor of ${token}`).digest());
 }
 

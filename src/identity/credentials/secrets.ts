@@ -62,7 +62,7 @@ export function hashGenerated(secret: string): string {
 }
 
 /** True for a hash of `hashGenerated`. */
-export function isOfGenerated(encoded: string): boolean {
+export function isGeneratedHash(encoded: string): boolean {
   return FAST.test(encoded);
 }
 

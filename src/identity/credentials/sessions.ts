@@ -18,7 +18,7 @@ import type { Scope } from '../../protocol/scopes.ts';
 import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
 import { DocumentCache } from '../state/document-cache.ts';
-import { familyIdOf, hashOf, isHashOf, makeToken, vaultOf } from './refresh-tokens.ts';
+import { boxOf, familyIdOf, hashOf, isHashOf, makeToken } from './refresh-tokens.ts';
 
 /**
  * Of one subject; whoever begins more ends the one used longest ago. A device that signs in anew every half hour leaves no heap of
@@ -33,8 +33,8 @@ export const GRACE_MS = 30_000;
 const MAX_AGENT = 200;
 
 /** A refresh token that was just made; the only time that it is known. */
-export interface Renewable {
-  signIn: SessionDocument;
+export interface IssuedSession {
+  session: SessionDocument;
   refreshToken: string;
 }
 
@@ -49,7 +49,7 @@ export class Sessions {
   /** By id, until when (monotonic) the token before the youngest gives it again. */
   readonly #graces = new Map<string, number>();
   /** Renewals that are being written, by id. */
-  readonly #renewing = new Map<string, Promise<Renewable>>();
+  readonly #renewing = new Map<string, Promise<IssuedSession>>();
 
   private constructor(
     kept: DocumentCache<SessionDocument>,
@@ -92,7 +92,7 @@ export class Sessions {
     subject: Subject,
     scopes: readonly Scope[] | null = null,
     { agent, longMs, network }: { agent?: string | undefined; longMs?: number | undefined; network?: string } = {},
-  ): Promise<Renewable> {
+  ): Promise<IssuedSession> {
     const now = this.#clock.steady();
     const id = randomBytes(16).toString('hex');
     const refreshToken = makeToken(id);
@@ -112,7 +112,7 @@ export class Sessions {
     this.#index(signIn);
     // Two, so that what was too many at one time becomes fewer.
     for (let n = 0; n < 2; n += 1) await this.#endSuperfluous(subjectKey(signIn));
-    return { signIn, refreshToken };
+    return { session: signIn, refreshToken };
   }
 
   /**
@@ -120,7 +120,7 @@ export class Sessions {
    * resolves, for whoever asks.
    * @throws LadingError `unauthorized`; for a token used before the family has ended by then
    */
-  async refresh(refreshToken: string): Promise<Renewable> {
+  async refresh(refreshToken: string): Promise<IssuedSession> {
     const before = this.#find(refreshToken);
     if (before === null) throw badToken();
     if (isHashOf(before.hash, refreshToken)) return this.#renew(before, refreshToken);
@@ -133,11 +133,11 @@ export class Sessions {
     await this.#renewing.get(before.id);
     const signIn = this.#kept.get(before.id);
     if (!signIn || !this.isAlive(signIn.id)) throw badToken();
-    return { signIn, refreshToken: successor };
+    return { session: signIn, refreshToken: successor };
   }
 
   /** True when `refresh` takes this token: it is the youngest, or the one before and still forgiven. Nothing happens to it. */
-  isTaken(refreshToken: string): boolean {
+  isAccepted(refreshToken: string): boolean {
     const signIn = this.#find(refreshToken);
     return signIn !== null && (isHashOf(signIn.hash, refreshToken) || this.#successorOf(signIn, refreshToken) !== null);
   }
@@ -147,17 +147,17 @@ export class Sessions {
    * one. Durable when it resolves.
    * @throws LadingError `unauthorized`
    */
-  async reuse(refreshToken: string): Promise<Renewable> {
+  async renewWithSameToken(refreshToken: string): Promise<IssuedSession> {
     const before = this.ofToken(refreshToken);
     if (before === null) throw badToken();
     const signIn = { ...before, renewedAt: this.#clock.steady() };
     await this.#kept.replace(before, signIn);
     if (!this.isAlive(signIn.id)) throw badToken();
     this.#index(signIn);
-    return { signIn, refreshToken };
+    return { session: signIn, refreshToken };
   }
 
-  #renew(before: SessionDocument, refreshToken: string): Promise<Renewable> {
+  #renew(before: SessionDocument, refreshToken: string): Promise<IssuedSession> {
     const renewing = this.#written(before, refreshToken);
     const { id } = before;
     this.#renewing.set(id, renewing);
@@ -168,11 +168,11 @@ export class Sessions {
     return renewing;
   }
 
-  async #written(before: SessionDocument, refreshToken: string): Promise<Renewable> {
+  async #written(before: SessionDocument, refreshToken: string): Promise<IssuedSession> {
     const { id } = before;
     const next = makeToken(id);
     const now = this.#clock.steady();
-    const previous = { hash: before.hash, next: vaultOf(refreshToken).seal(next, id), at: now };
+    const previous = { hash: before.hash, next: boxOf(refreshToken).seal(next, id), at: now };
     const expiresAt = this.#endOf(before.createdAt, now);
     const signIn = { ...before, hash: hashOf(next), expiresAt, renewedAt: now, previous };
     const grace = this.#graces.get(id);
@@ -187,14 +187,14 @@ export class Sessions {
     // The end of the subject may have come in between.
     if (!this.isAlive(id)) throw badToken();
     this.#index(signIn);
-    return { signIn, refreshToken: next };
+    return { session: signIn, refreshToken: next };
   }
 
   /** What was given for this token, if it is the one before the youngest and that is forgiven. */
   #successorOf({ id, previous }: SessionDocument, refreshToken: string): string | null {
     const until = this.#graces.get(id);
     if (until === undefined || previous === undefined || !isHashOf(previous.hash, refreshToken)) return null;
-    return this.#clock.monotonic() < until ? vaultOf(refreshToken).open(previous.next, id) : null;
+    return this.#clock.monotonic() < until ? boxOf(refreshToken).open(previous.next, id) : null;
   }
 
   /** What is left of it after a restart. One that is in doubt is less harm than a session that ends for a lost reply. */

@@ -2,7 +2,7 @@
  * Everything that is known of who may sign in, opened together and closed together.
  *
  *     clients, people             those who own files
- *     signIns, apiTokens          what they were given to show who they are
+ *     sessions, apiTokens         what they were given to show who they are
  *     revoked                     access tokens that were revoked before their time
  *     shares                      links by which anybody reads one file
  *     grants                      what others may read, by leave of its owner
@@ -14,13 +14,13 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import type { Role } from '../../protocol/schemas/role.ts';
 import type { ApiTokenDocument, RevocationDocument, SessionDocument } from '../../records/credentials.ts';
-import type { Maker, Principal, Subject } from '../../records/principal.ts';
+import type { Creator, Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, ShareDocument } from '../../records/sharing.ts';
 import type { DeviceDocument, PersonDocument, TenantDocument } from '../../records/subjects.ts';
 import { ApiTokens } from '../credentials/api-tokens.ts';
 import { Secrets } from '../credentials/secrets.ts';
 import { Sessions } from '../credentials/sessions.ts';
-import { DEFAULT_TENANT, ownerKey, reads } from '../rights/policy.ts';
+import { DEFAULT_TENANT, mayRead, ownerKey } from '../rights/policy.ts';
 import { Grants } from '../sharing/grants.ts';
 import { Shares } from '../sharing/shares.ts';
 import { DocumentCache } from '../state/document-cache.ts';
@@ -36,7 +36,7 @@ const MAX_ACCESS_SECONDS = 366 * 24 * 3600;
 export interface IdentityStores {
   clients: Collection<DeviceDocument>;
   people: Collection<PersonDocument>;
-  signIns: Collection<SessionDocument>;
+  sessions: Collection<SessionDocument>;
   apiTokens: Collection<ApiTokenDocument>;
   revocations: Collection<RevocationDocument>;
   shares: Collection<ShareDocument>;
@@ -56,7 +56,7 @@ export interface IdentitySettings {
 export class Identity {
   readonly clients: Clients;
   readonly people: People;
-  readonly signIns: Sessions;
+  readonly sessions: Sessions;
   readonly apiTokens: ApiTokens;
   readonly revoked: DocumentCache<RevocationDocument>;
   readonly shares: Shares;
@@ -69,13 +69,16 @@ export class Identity {
   private constructor(
     clock: Clock,
     accessSeconds: number,
-    parts: Pick<Identity, 'clients' | 'people' | 'signIns' | 'apiTokens' | 'revoked' | 'shares' | 'grants' | 'tenants'>,
+    parts: Pick<
+      Identity,
+      'clients' | 'people' | 'sessions' | 'apiTokens' | 'revoked' | 'shares' | 'grants' | 'tenants'
+    >,
   ) {
     this.#clock = clock;
     this.#accessMs = accessSeconds * 1000;
     this.clients = parts.clients;
     this.people = parts.people;
-    this.signIns = parts.signIns;
+    this.sessions = parts.sessions;
     this.apiTokens = parts.apiTokens;
     this.revoked = parts.revoked;
     this.shares = parts.shares;
@@ -90,8 +93,8 @@ export class Identity {
     return new Identity(clock, settings.accessSeconds ?? MAX_ACCESS_SECONDS, {
       clients: await Clients.open(stores.clients, clock, secrets),
       people: await People.open(stores.people, clock, secrets),
-      signIns: await Sessions.open(
-        stores.signIns,
+      sessions: await Sessions.open(
+        stores.sessions,
         clock,
         settings.refreshSeconds,
         settings.accessSeconds,
@@ -110,7 +113,7 @@ export class Identity {
    * @param issued what the access token that names them says of itself; null for one of before they were renewed
    */
   subject(kind: Subject['kind'], id: string, issued?: Issuance): Principal | null {
-    if (kind === 'device' && issued !== undefined && !this.clients.isPresent(id, issued)) return null;
+    if (kind === 'device' && issued !== undefined && !this.clients.isCurrent(id, issued)) return null;
     const principal = kind === 'device' ? this.clients.principal(id) : this.people.principal(id);
     return principal && this.tenants.has(principal.tenant) ? principal : null;
   }
@@ -125,40 +128,40 @@ export class Identity {
    * True while whoever made something that outlives its request may read the files of this owner (as the engine knows it), and what it
    * was made with is good.
    */
-  mayStillRead({ id, kind, through }: Maker, owner: string): boolean {
+  mayStillRead({ id, kind, through }: Creator, owner: string): boolean {
     const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
     if (!document || document.disabled || !this.tenants.has(document.tenant)) return false;
     // As they are now; that something they made is used is no use of their own.
     const { tenant, role } = document;
-    if (!reads(principalOf({ id, kind, tenant, role }), owner)) return false;
-    if (through?.kind === 'sign-in') return this.signIns.isAlive(through.id);
-    return through === undefined || this.apiTokens.isGood(through.id);
+    if (!mayRead(principalOf({ id, kind, tenant, role }), owner)) return false;
+    if (through?.kind === 'sign-in') return this.sessions.isAlive(through.id);
+    return through === undefined || this.apiTokens.isLive(through.id);
   }
 
   /** True while a grant has not ended and who made it may grant it. */
-  grantStands({ id, maker, owner }: GrantDocument): boolean {
+  isGrantValid({ id, maker, owner }: GrantDocument): boolean {
     return this.grants.isLive(id) && this.mayStillRead(maker, owner);
   }
 
   /** A file is gone: what was shared of it ends. Durable when it resolves. */
-  async fileGone(id: string): Promise<void> {
-    await Promise.all([this.shares.fileGone(id), this.grants.fileGone(id)]);
+  async fileRemoved(id: string): Promise<void> {
+    await Promise.all([this.shares.fileRemoved(id), this.grants.fileRemoved(id)]);
   }
 
   /**
    * What a crash left of files that are gone, or that others took the place of.
    * @param now the id of the complete file of a name, and of the one that it replaced
    */
-  async filesAtStart(
+  async reconcileFiles(
     has: (id: string) => Promise<boolean>,
     now: (owner: string, name: string) => Promise<{ id: string; replaces: string | null } | null>,
   ): Promise<void> {
     for (const { owner, name, fileId } of this.grants.ofFiles()) {
       const file = await now(owner, name);
       if (file?.replaces === fileId) await this.grants.fileReplaced(fileId, file.id);
-      else if (file?.id !== fileId) await this.grants.fileGone(fileId);
+      else if (file?.id !== fileId) await this.grants.fileRemoved(fileId);
     }
-    for (const id of [...this.shares.files]) if (!(await has(id))) await this.shares.fileGone(id);
+    for (const id of [...this.shares.files]) if (!(await has(id))) await this.shares.fileRemoved(id);
   }
 
   /** True for a client or a person who is there, in this tenant. */
@@ -174,7 +177,7 @@ export class Identity {
   async renewClient(id: string, role: Role, secret?: string): Promise<Enrolled | null> {
     const subject: Subject = { kind: 'device', id };
     // The secret last: when this is interrupted, the old one still shows that it is to be done.
-    await Promise.all([this.signIns.endAllOf(subject), this.apiTokens.revokeAllOf(subject)]);
+    await Promise.all([this.sessions.endAllOf(subject), this.apiTokens.revokeAllOf(subject)]);
     return this.clients.renew(id, role, secret);
   }
 
@@ -205,7 +208,7 @@ export class Identity {
 
   async #endAllOf(subject: Subject, tenant: string): Promise<void> {
     await Promise.all([
-      this.signIns.endAllOf(subject),
+      this.sessions.endAllOf(subject),
       this.apiTokens.forgetAllOf(subject),
       this.#endSharing(subject, ownerKey(tenant, subject.id)),
     ]);
@@ -229,7 +232,7 @@ export class Identity {
   }
 
   /** Others who keep something of a tenant: it goes with it. */
-  alsoOfTenants(remove: (tenant: string) => Promise<void>): void {
+  onTenantRemoved(remove: (tenant: string) => Promise<void>): void {
     this.#besides.push(remove);
   }
 
@@ -251,7 +254,7 @@ export class Identity {
 
   /** Removes what lapsed long ago, and revocations of tokens that did. */
   async sweep(): Promise<void> {
-    await this.signIns.sweep();
+    await this.sessions.sweep();
     await this.apiTokens.sweep();
     await this.shares.sweep();
     await this.grants.sweep();

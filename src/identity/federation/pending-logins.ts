@@ -20,7 +20,7 @@ export interface PendingLogin {
   linkTo: string | null;
 }
 
-export const DEPARTURE_SECONDS = 600;
+export const PENDING_LOGIN_SECONDS = 600;
 
 const PURPOSE = 'departure';
 
@@ -34,7 +34,7 @@ export class PendingLogins {
 
   /** What the browser keeps. */
   seal(departure: PendingLogin): string {
-    const until = this.#clock.monotonic() + DEPARTURE_SECONDS * 1000;
+    const until = this.#clock.monotonic() + PENDING_LOGIN_SECONDS * 1000;
     return this.#vault.seal(JSON.stringify({ ...departure, until }), PURPOSE);
   }
 

@@ -7,7 +7,7 @@
 import * as oauth from 'openid-client';
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
-import type { OutsideAccount } from '../../records/subjects.ts';
+import type { FederatedAccount } from '../../records/subjects.ts';
 import { ProviderClock } from './provider-clock.ts';
 
 /** What only this side knows of a sign-in that has begun. */
@@ -19,7 +19,7 @@ export interface Handshake {
 
 /** Who somebody is at a provider. */
 export interface FederatedPerson {
-  account: OutsideAccount;
+  account: FederatedAccount;
   /** Null when the provider does not say, or has not verified it. */
   email: string | null;
   name: string;
@@ -40,7 +40,7 @@ export interface FederatedProvider {
   finish(callback: URL, handshake: Handshake): Promise<FederatedPerson>;
 }
 
-export interface OutsideClient {
+export interface FederationClient {
   clientId: string;
   clientSecret: string;
   /** Reaches what the settings name, and of what the provider names only what is of the public internet. */
@@ -63,7 +63,7 @@ function isLoopback(url: string): boolean {
 /** An OpenID provider found by its issuer (OpenID Connect Discovery 1.0). It is asked when somebody first wants to sign in. */
 export function openIdProvider(
   issuer: string,
-  { clientId, clientSecret, fetch, clock }: OutsideClient,
+  { clientId, clientSecret, fetch, clock }: FederationClient,
 ): FederatedProvider {
   const there = new ProviderClock(clock);
   // The library goes by the date of this machine, so it is to believe every date.
@@ -120,14 +120,14 @@ export function openIdProvider(
 }
 
 /** Where Yandex is; tests have one of their own. */
-export interface YandexPlace {
+export interface YandexUrls {
   /** `https://oauth.yandex.ru` */
   oauthUrl: string;
   /** `https://login.yandex.ru` */
   loginUrl: string;
 }
 
-export function yandexProvider({ oauthUrl, loginUrl }: YandexPlace, client: OutsideClient): FederatedProvider {
+export function yandexProvider({ oauthUrl, loginUrl }: YandexUrls, client: FederationClient): FederatedProvider {
   const metadata: oauth.ServerMetadata = {
     issuer: oauthUrl,
     authorization_endpoint: `${oauthUrl}/authorize`,
@@ -160,7 +160,7 @@ export function yandexProvider({ oauthUrl, loginUrl }: YandexPlace, client: Outs
 }
 
 async function yandexProfile(
-  fetch: OutsideClient['fetch'],
+  fetch: FederationClient['fetch'],
   loginUrl: string,
   accessToken: string,
 ): Promise<Record<string, unknown>> {

@@ -15,7 +15,7 @@ interface Bucket {
 }
 
 /** How a bucket stands after a request. */
-export interface Standing {
+export interface RateState {
   /** Requests that may come at once. */
   remaining: number;
   /** Until it is full. */
@@ -41,7 +41,7 @@ export class Rates {
     this.#costMs = limit === 0 ? 0 : this.#depthMs / limit;
   }
 
-  get on(): boolean {
+  get isEnabled(): boolean {
     return this.limit > 0;
   }
 
@@ -65,7 +65,7 @@ export class Rates {
     return bucket;
   }
 
-  standing(bucket: Bucket): Standing {
+  stateOf(bucket: Bucket): RateState {
     const missing = Math.max(0, bucket.fullAt - this.#clock.monotonic());
     const remaining = Math.max(0, Math.floor(this.limit - missing / this.#costMs + 1e-6));
     return { remaining, seconds: Math.ceil(missing / 1000) };

@@ -23,14 +23,14 @@ export const SCOPES_OF_ROLE: Readonly<Record<Role, ReadonlySet<Scope>>> = {
 const RANK: Readonly<Record<Role, number>> = { client: 0, ops: 1, admin: 2, root: 3 };
 
 /** True when the principal may do what the scope stands for. */
-function holds({ scopes }: Principal, scope: Scope): boolean {
+function hasScope({ scopes }: Principal, scope: Scope): boolean {
   if (scopes.has(scope)) return true;
   return scope === 'calls' && scopes.has('files:read') && scopes.has('files:write');
 }
 
 /** @throws LadingError `insufficient_scope` */
 export function requireScope(principal: Principal, scope: Scope): void {
-  if (holds(principal, scope)) return;
+  if (hasScope(principal, scope)) return;
   throw new LadingError('insufficient_scope', `This needs the scope ${scope}.`, { scope });
 }
 
@@ -52,7 +52,7 @@ export function requireRole(principal: Principal, least: Role): void {
  * For what is of the whole server, whoever's it is: root's alone where there are several tenants. Where there is one, its part is all.
  * @throws LadingError `insufficient_scope`
  */
-export function requireServer(principal: Principal, least: Role, severalTenants: boolean): void {
+export function requireServerRole(principal: Principal, least: Role, severalTenants: boolean): void {
   requireRole(principal, least);
   if (!severalTenants || reachesAllTenants(principal)) return;
   throw new LadingError('insufficient_scope', 'This covers all tenants, so it needs the role root.');
@@ -86,7 +86,7 @@ export function mayManage(principal: Principal, role: Role): boolean {
  * @throws LadingError `insufficient_scope` that names what is missing
  */
 export function checkGrant(principal: Principal, scopes: readonly Scope[], why = 'you do not have it yourself'): void {
-  const missing = scopes.filter((scope) => !holds(principal, scope));
+  const missing = scopes.filter((scope) => !hasScope(principal, scope));
   if (missing.length === 0) return;
   throw new LadingError('insufficient_scope', `You cannot grant ${missing.join(', ')}: ${why}.`);
 }
@@ -138,24 +138,27 @@ export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'fi
 }
 
 /** True for one's own files, and those that one's role may read: what `ownerOf` lets through for reading, of an owner known to the engine. */
-export function reads(principal: Principal, owner: string): boolean {
+export function mayRead(principal: Principal, owner: string): boolean {
   const { tenant, id, role } = principal;
   if (owner === ownerKey(tenant, id)) return true;
   if (!hasRole(principal)) return false;
-  return role === 'root' || (RANK[role] >= RANK.ops && holderOf(owner).tenant === tenant);
+  return role === 'root' || (RANK[role] >= RANK.ops && parseOwnerKey(owner).tenant === tenant);
 }
 
 /** True for who made what is shared, whose file it is, and for administrators who may delete the file. */
 export function mayEndShare(principal: Principal, { maker, owner }: { maker: Subject; owner: string }): boolean {
   if (owner === ownerKey(principal.tenant, principal.id)) return true;
   if (principal.kind === maker.kind && principal.id === maker.id) return true;
-  return RANK[principal.role] >= RANK.admin && reads(principal, owner);
+  return RANK[principal.role] >= RANK.admin && mayRead(principal, owner);
 }
 
 /** Who made what is shared: null for an owner, a grantee or a program that is not that maker and sees nobody else. */
-export function shownMaker(principal: Principal, { maker, owner }: { maker: Subject; owner: string }): string | null {
+export function visibleCreator(
+  principal: Principal,
+  { maker, owner }: { maker: Subject; owner: string },
+): string | null {
   const seesOthers = hasRole(principal) && RANK[principal.role] >= RANK.ops;
-  return seesOthers || maker.id === principal.id || maker.id === holderOf(owner).id ? maker.id : null;
+  return seesOthers || maker.id === principal.id || maker.id === parseOwnerKey(owner).id ? maker.id : null;
 }
 
 /** Files of the default tenant are kept under the bare id, as they were before there were tenants. */
@@ -165,7 +168,7 @@ export function ownerKey(tenant: string, id: string): string {
 }
 
 /** Whose key it is, of an owner that the engine knows: `ownerKey` the other way round. */
-export function holderOf(owner: string): { tenant: string; id: string } {
+export function parseOwnerKey(owner: string): { tenant: string; id: string } {
   const slash = owner.indexOf('/');
   if (slash === -1) return { tenant: DEFAULT_TENANT, id: owner };
   return { tenant: owner.slice(0, slash), id: owner.slice(slash + 1) };
@@ -174,7 +177,7 @@ export function holderOf(owner: string): { tenant: string; id: string } {
 /**
  * Whose happenings somebody may follow: null of all, else of a tenant, and there of all owners (null) or of one key.
  */
-export function hears(principal: Principal): { tenant: string; owner: string | null } | null {
+export function eventScopeOf(principal: Principal): { tenant: string; owner: string | null } | null {
   if (reachesAllTenants(principal)) return null;
   const { tenant, role, id } = principal;
   const all = hasRole(principal) && RANK[role] >= RANK.ops;
@@ -182,12 +185,12 @@ export function hears(principal: Principal): { tenant: string; owner: string | n
 }
 
 /** True when the principal sees where files are sent on to, and why that failed: administrators with their whole role. */
-export function seesTargets(principal: Principal): boolean {
+export function maySeeTargets(principal: Principal): boolean {
   return hasRole(principal) && RANK[principal.role] >= RANK.admin;
 }
 
 /** True when the principal hears of refusals: administrators with their whole role. */
-export function hearsRefusals(principal: Principal): boolean {
+export function maySeeRefusals(principal: Principal): boolean {
   return hasRole(principal) && RANK[principal.role] >= RANK.admin;
 }
 
@@ -195,7 +198,7 @@ export function hearsRefusals(principal: Principal): boolean {
  * For what outlives a sign-in, as an API token does: whoever has less than their role needs the scope for it.
  * @throws LadingError `insufficient_scope`
  */
-export function requireWhole(principal: Principal, scope: Scope): void {
+export function requireFullRoleOrScope(principal: Principal, scope: Scope): void {
   if (!hasRole(principal)) requireScope(principal, scope);
 }
 
@@ -205,7 +208,7 @@ export function requireWhole(principal: Principal, scope: Scope): void {
  */
 export function checkRevocation(principal: Principal, owner: Subject, scopes: readonly Scope[]): void {
   const own = principal.kind === owner.kind && principal.id === owner.id;
-  const missing = own && hasRole(principal) ? [] : scopes.filter((scope) => !holds(principal, scope));
+  const missing = own && hasRole(principal) ? [] : scopes.filter((scope) => !hasScope(principal, scope));
   if (missing.length === 0) return;
   throw new LadingError(
     'insufficient_scope',

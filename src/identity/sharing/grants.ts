@@ -9,7 +9,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
 import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
-import type { Maker, Principal, Subject } from '../../records/principal.ts';
+import type { Creator, Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { ownerKey } from '../rights/policy.ts';
 import { DocumentCache } from '../state/document-cache.ts';
@@ -24,7 +24,7 @@ export interface GrantRequest {
   owner: string;
   target: GrantTarget;
   grantee: Subject;
-  maker: Maker;
+  maker: Creator;
   /** Milliseconds; null: until it is revoked. */
   lifeMs: number | null;
 }
@@ -150,7 +150,7 @@ export class Grants {
   }
 
   /** Ends the grants of a file that is gone; durable when it resolves. */
-  async fileGone(fileId: string): Promise<void> {
+  async fileRemoved(fileId: string): Promise<void> {
     await Promise.all([...(this.#ofFile.get(fileId) ?? [])].map((id) => this.revoke(id)));
   }
 

@@ -22,10 +22,10 @@ export interface Player {
   name: string;
   fileId: string;
   /** False once who asked may no longer read the file. */
-  stands: () => boolean;
+  isAuthorized: () => boolean;
 }
 
-interface Kept extends Player {
+interface StoredPlayer extends Player {
   hash: Buffer;
   endsAt: number;
 }
@@ -33,7 +33,7 @@ interface Kept extends Player {
 export class Players {
   readonly #clock: Clock;
   /** The oldest first. */
-  readonly #players = new Map<string, Kept>();
+  readonly #players = new Map<string, StoredPlayer>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -53,12 +53,12 @@ export class Players {
   find(id: string, secret: string): Player | null {
     const player = this.#players.get(id);
     if (!player || player.endsAt <= this.#clock.monotonic()) return null;
-    return timingSafeEqual(player.hash, hashOf(secret)) && player.stands() ? player : null;
+    return timingSafeEqual(player.hash, hashOf(secret)) && player.isAuthorized() ? player : null;
   }
 
   /** False once it was ended, or its sign-in was. That it has run out meanwhile cuts nothing that is being sent. */
-  stands(player: Player): boolean {
-    return this.#players.has(player.id) && player.stands();
+  isValid(player: Player): boolean {
+    return this.#players.has(player.id) && player.isAuthorized();
   }
 
   /** Ends a right of this principal. False when they have no such right. */
@@ -70,7 +70,7 @@ export class Players {
   #endSuperfluous(principal: string): void {
     const now = this.#clock.monotonic();
     const own = [];
-    for (const { id, endsAt, stands, principal: of } of this.#players.values()) {
+    for (const { id, endsAt, isAuthorized: stands, principal: of } of this.#players.values()) {
       // Those that ran out stay a moment, for what they began may be on its way still.
       if (endsAt + PLAYER_SECONDS * 1000 <= now || !stands()) this.#players.delete(id);
       else if (of === principal) own.push(id);

@@ -24,7 +24,7 @@ const MAX_TAKERS = 16;
 const MAX_RUNS = 64;
 
 /** The parts that went to one network and make no whole file yet. */
-export interface Taker {
+export interface NetworkParts {
   /** A hash of the network. */
   by: string;
   /** First and last byte, ascending, with gaps between them. */
@@ -32,7 +32,7 @@ export interface Taker {
 }
 
 /** What was asked for. */
-export interface Wanted {
+export interface DownloadRequest {
   extents: readonly Extent[];
   /** By a Range: it may be answered with the whole file as well. */
   ranged: boolean;
@@ -44,9 +44,9 @@ export interface Wanted {
 type Kind = 'whole' | 'part';
 
 /** What an answer came to. */
-export interface Sent {
+export interface DownloadResult {
   kind: Kind;
-  wanted: Wanted;
+  wanted: DownloadRequest;
   /** Bytes of the file, as far as they went. */
   bytes: number;
   /** All of what it was to send. */
@@ -56,19 +56,19 @@ export interface Sent {
 /** What changes of a document. */
 export type ShareUse = Pick<ShareDocument, 'downloads' | 'held' | 'lost' | 'promised' | 'takers'>;
 
-export const UNUSED: ShareUse = { downloads: 0, held: 0, lost: 0, promised: 0, takers: [] };
+export const NO_USE: ShareUse = { downloads: 0, held: 0, lost: 0, promised: 0, takers: [] };
 
 /** True while the link has a download left, which may be held by an answer that is being sent. */
-export function hasLeft({ maxDownloads, downloads }: ShareDocument): boolean {
+export function hasDownloadLeft({ maxDownloads, downloads }: ShareDocument): boolean {
   return maxDownloads === null || downloads < maxDownloads;
 }
 
 /** What may be answered; null when nothing is left that no other answer holds. */
-export function mayTake(document: ShareDocument, wanted: Wanted): Kind | null {
+export function admittedKind(document: ShareDocument, wanted: DownloadRequest): Kind | null {
   const { maxDownloads, downloads, held } = document;
-  const all = asksForAll(document, wanted.extents);
+  const all = isWholeFile(document, wanted.extents);
   if (maxDownloads === null) return all ? 'whole' : 'part';
-  if (!hasLeft(document)) return null;
+  if (!hasDownloadLeft(document)) return null;
   const free = downloads + held < maxDownloads;
   const forgiven = wanted.ranged && costOf(wanted.extents) <= allowanceLeft(document);
   if (all) return free ? 'whole' : forgiven ? 'part' : null;
@@ -76,16 +76,16 @@ export function mayTake(document: ShareDocument, wanted: Wanted): Kind | null {
 }
 
 /** With what was let through held back from others until it was sent. */
-export function taken(
+export function withReservation(
   { held, promised }: ShareDocument,
   kind: Kind,
-  wanted: Wanted,
+  wanted: DownloadRequest,
 ): Pick<ShareUse, 'held' | 'promised'> {
   return kind === 'whole' ? { held: held + 1, promised } : { held, promised: promised + costOf(wanted.extents) };
 }
 
 /** After an answer. */
-export function settled(document: ShareDocument, sent: Sent): ShareUse {
+export function withResult(document: ShareDocument, sent: DownloadResult): ShareUse {
   const { kind, wanted, bytes, all } = sent;
   const { takers, lost, downloads } = document;
   const held = kind === 'whole' ? document.held - 1 : document.held;
@@ -111,7 +111,7 @@ export function settled(document: ShareDocument, sent: Sent): ShareUse {
 }
 
 /** After a crash: what was being sent is taken for broken off, and nobody knows how far it came. */
-export function recovered(document: ShareDocument): ShareUse {
+export function afterCrash(document: ShareDocument): ShareUse {
   const { takers, promised, size, downloads, held } = document;
   const lost = document.lost + promised;
   const left = allowanceLeft({ ...document, promised: 0, lost });
@@ -139,7 +139,7 @@ function costOf(extents: readonly Extent[]): number {
 }
 
 /** True when it is the whole file that is asked for, by a Range or without. */
-export function asksForAll({ size }: ShareDocument, extents: readonly Extent[]): boolean {
+export function isWholeFile({ size }: ShareDocument, extents: readonly Extent[]): boolean {
   const [extent] = extents;
   return size === 0 || (extents.length === 1 && extent?.start === 0 && extent.end === size - 1);
 }
@@ -147,10 +147,10 @@ export function asksForAll({ size }: ShareDocument, extents: readonly Extent[]):
 /** What the parts of a network come to with this one; they are forgotten once they are the whole file. */
 function counting(
   { takers, size }: ShareDocument,
-  { by, extents }: Pick<Wanted, 'by' | 'extents'>,
+  { by, extents }: Pick<DownloadRequest, 'by' | 'extents'>,
   bytes: number,
   all: boolean,
-): { whole: boolean; takers: Taker[] } {
+): { whole: boolean; takers: NetworkParts[] } {
   const others = takers.filter((taker) => taker.by !== by);
   const before = takers.find((taker) => taker.by === by)?.runs ?? [];
   // Of an answer that broke off the end of the file is not believed to have arrived.

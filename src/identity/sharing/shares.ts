@@ -11,21 +11,21 @@ import { LadingError } from '../../errors.ts';
 import { endOf, MAX_SECONDS } from '../../protocol/bounds.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import { networkOf } from '../../protocol/ip.ts';
-import type { Maker } from '../../records/principal.ts';
+import type { Creator } from '../../records/principal.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
 import type { Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 import {
-  asksForAll,
-  hasLeft,
-  mayTake,
-  recovered,
-  type Sent,
-  settled,
-  taken,
-  UNUSED,
-  type Wanted,
+  admittedKind,
+  afterCrash,
+  type DownloadRequest,
+  type DownloadResult,
+  hasDownloadLeft,
+  isWholeFile,
+  NO_USE,
+  withReservation,
+  withResult,
 } from './share-use.ts';
 
 const TOKEN = /^lsh_([0-9a-f]{16})_[\w-]{43}$/;
@@ -42,7 +42,7 @@ export interface ShareRequest {
   tenant: string;
   owner: string;
   file: { id: string; name: string; size: number };
-  maker: Maker;
+  maker: Creator;
   password: string | null;
   /** Milliseconds. */
   lifeMs: number;
@@ -53,7 +53,7 @@ export interface ShareRequest {
 }
 
 /** What an answer may send. */
-export interface Take {
+export interface DownloadReservation {
   /** All of the file is sent, whatever the Range asked for. */
   ignoresRange: boolean;
   /** Says what became of it: how many bytes of the file were sent, and whether that was all. Durable when it resolves. */
@@ -82,7 +82,7 @@ export class Shares {
     for (const document of [...shares.#kept.values()]) {
       if (document.held + document.promised === 0) continue;
       // When this cannot be written, the next start does the same again.
-      await shares.#kept.replace(document, { ...document, ...recovered(document) }).catch(() => {});
+      await shares.#kept.replace(document, { ...document, ...afterCrash(document) }).catch(() => {});
     }
     return shares;
   }
@@ -116,7 +116,7 @@ export class Shares {
         expiresAt: endOf(moment, lifeMs, MAX_SECONDS.share),
         lastUsed: null,
         maxDownloads,
-        ...UNUSED,
+        ...NO_USE,
       };
       await this.#kept.put(document);
       this.files.add(file.id);
@@ -134,7 +134,7 @@ export class Shares {
     const document = id === undefined ? undefined : this.#kept.get(id);
     if (!document || !timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hashOf(token), 'hex')))
       return null;
-    return this.isLive(document.id) && hasLeft(document) ? document : null;
+    return this.isLive(document.id) && hasDownloadLeft(document) ? document : null;
   }
 
   /** False once it was revoked, has lapsed, or ended with something else. */
@@ -160,7 +160,12 @@ export class Shares {
    * @param address who asks
    * @returns null when nothing is left, or the link has ended
    */
-  async take(id: string, extents: readonly Extent[], ranged: boolean, address: string): Promise<Take | null> {
+  async reserve(
+    id: string,
+    extents: readonly Extent[],
+    ranged: boolean,
+    address: string,
+  ): Promise<DownloadReservation | null> {
     const before = this.#kept.get(id);
     if (!before) return null;
     const now = this.#clock.now();
@@ -168,14 +173,14 @@ export class Shares {
       .update(`${id} ${networkOf(address)}`)
       .digest('base64url')
       .slice(0, 16);
-    const wanted: Wanted = { extents, ranged, by };
-    const kind = mayTake(before, wanted);
+    const wanted: DownloadRequest = { extents, ranged, by };
+    const kind = admittedKind(before, wanted);
     if (kind === null) return null;
-    const after = { ...before, ...taken(before, kind, wanted), lastUsed: now };
+    const after = { ...before, ...withReservation(before, kind, wanted), lastUsed: now };
     if (before.maxDownloads === null) this.#kept.use(after, this.#clock.monotonic());
     else await this.#kept.replace(before, after);
     if (!this.#kept.get(id)) return null;
-    const ignoresRange = kind === 'whole' && !asksForAll(before, extents);
+    const ignoresRange = kind === 'whole' && !isWholeFile(before, extents);
     return { ignoresRange, settle: (bytes, all) => this.#settle(id, { kind, wanted, bytes, all }) };
   }
 
@@ -191,7 +196,7 @@ export class Shares {
   }
 
   /** Ends the links to a file that is gone; durable when it resolves. */
-  async fileGone(id: string): Promise<void> {
+  async fileRemoved(id: string): Promise<void> {
     if (!this.files.has(id)) return;
     await this.revokeWhere(({ fileId }) => fileId === id);
     this.files.delete(id);
@@ -217,10 +222,10 @@ export class Shares {
     return this.#kept.close();
   }
 
-  async #settle(id: string, sent: Sent): Promise<void> {
+  async #settle(id: string, sent: DownloadResult): Promise<void> {
     const before = this.#kept.get(id);
     if (!before) return;
-    const after = { ...before, ...settled(before, sent) };
+    const after = { ...before, ...withResult(before, sent) };
     // The answer is out. What cannot be written stays held, and the next start takes it for broken off.
     if (before.maxDownloads === null) this.#kept.use(after, this.#clock.monotonic());
     else await this.#kept.replace(before, after).catch(() => {});

@@ -7,7 +7,7 @@ import type { Principal } from '../../records/principal.ts';
 import type { QuotaLimits } from '../../records/quota.ts';
 import type { DeviceDocument } from '../../records/subjects.ts';
 import { isForeignHash } from '../credentials/foreign-hashes.ts';
-import { generateSecret, hashGenerated, isOfGenerated, Secrets } from '../credentials/secrets.ts';
+import { generateSecret, hashGenerated, isGeneratedHash, Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
 import { DEFAULT_TENANT } from '../rights/policy.ts';
 import { DocumentCache } from '../state/document-cache.ts';
@@ -110,7 +110,7 @@ export class Clients {
   /** False too when it was changed while it was looked at. A right one that was generated, or was right before, waits for no turn. */
   async isSecretOf(clientId: string, secret: string, asker?: Asker): Promise<boolean> {
     const hash = this.#kept.get(clientId)?.secretHash ?? null;
-    if (hash === null ? MADE_UP.test(clientId) : isOfGenerated(hash)) {
+    if (hash === null ? MADE_UP.test(clientId) : isGeneratedHash(hash)) {
       const right = hash !== null && (await this.#secrets.verify(secret, hash));
       // A name that somebody chose can be guessed: that there is such a client must not show in the time that a refusal takes.
       if (right || MADE_UP.test(clientId)) return right;
@@ -146,7 +146,7 @@ export class Clients {
   }
 
   /** True when an access token that says this of itself was issued to the client as it is now. */
-  isPresent(clientId: string, { generation, issuedAt }: Issuance): boolean {
+  isCurrent(clientId: string, { generation, issuedAt }: Issuance): boolean {
     const document = this.#kept.get(clientId);
     if (document?.generation !== undefined) return document.generation === generation;
     // Neither knows of generations: both are of an earlier version.

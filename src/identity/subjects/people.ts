@@ -6,7 +6,7 @@ import { LadingError } from '../../errors.ts';
 import type { Role } from '../../protocol/schemas/role.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { QuotaLimits } from '../../records/quota.ts';
-import type { AccountKind, NamedAccount, OutsideAccount, PersonDocument } from '../../records/subjects.ts';
+import type { AccountKind, FederatedAccount, NamedAccount, PersonDocument } from '../../records/subjects.ts';
 import { Secrets } from '../credentials/secrets.ts';
 import type { Asker } from '../limits/fair-queue.ts';
 import { DocumentCache } from '../state/document-cache.ts';
@@ -21,19 +21,19 @@ export interface NewPerson {
   surname: string;
   /** Null: signs in by `outside` only. */
   password: string | null;
-  outside?: OutsideAccount[];
+  outside?: FederatedAccount[];
   account?: NamedAccount;
 }
 
 /** What may be changed of a person; absent: stays. */
 export type PersonChange = Partial<Pick<PersonDocument, 'email' | 'name' | 'surname' | 'role'>> & {
   password?: string;
-  outside?: OutsideAccount[];
+  outside?: FederatedAccount[];
   disabled?: boolean | undefined;
 };
 
 /** What of a person nobody else may have. */
-type Claimant = Pick<PersonDocument, 'id' | 'tenant' | 'email' | 'outside' | 'account'>;
+type ClaimedKeys = Pick<PersonDocument, 'id' | 'tenant' | 'email' | 'outside' | 'account'>;
 
 export class People {
   readonly #kept: DocumentCache<PersonDocument>;
@@ -123,7 +123,7 @@ export class People {
   }
 
   /** The person who signs in with this account. */
-  byOutside(tenant: string, account: OutsideAccount): PersonDocument | null {
+  byOutside(tenant: string, account: FederatedAccount): PersonDocument | null {
     return this.get(this.#byOutside.get(outsideKey(tenant, account)) ?? '');
   }
 
@@ -208,7 +208,7 @@ export class People {
   }
 
   /** Takes the address and the accounts for this person; the returned function gives back what was free before. */
-  #claim(person: Claimant): () => void {
+  #claim(person: ClaimedKeys): () => void {
     const { id } = person;
     const wanted = this.#keysOf(person);
     const taken = wanted.find(([map, key]) => (map.get(key) ?? id) !== id);
@@ -224,7 +224,7 @@ export class People {
   }
 
   /** Where a person is found, besides by id. */
-  #keysOf({ tenant, email, outside, account }: Claimant): [Map<string, string>, string][] {
+  #keysOf({ tenant, email, outside, account }: ClaimedKeys): [Map<string, string>, string][] {
     const keys: [Map<string, string>, string][] = [];
     if (email !== null) keys.push([this.#byEmail, emailKey(tenant, email)]);
     if (account) keys.push([this.#byName, nameKey(tenant, account.kind, account.username)]);
@@ -268,6 +268,6 @@ function nameKey(tenant: string, kind: AccountKind, username: string): string {
   return `${tenant} ${kind} ${normalizeUsername(username)}`;
 }
 
-function outsideKey(tenant: string, { issuer, subject }: OutsideAccount): string {
+function outsideKey(tenant: string, { issuer, subject }: FederatedAccount): string {
   return JSON.stringify([tenant, issuer, subject]);
 }

@@ -30,7 +30,7 @@ export class Tenants {
   }
 
   /** True when there is another one besides the default one. */
-  get several(): boolean {
+  get hasSeveral(): boolean {
     return this.#kept.size > 0;
   }
 

@@ -2,7 +2,7 @@
 import { ROLES } from '../../protocol/schemas/role.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
 import type { ApiTokenDocument, RevocationDocument, SessionDocument, TokenDays } from '../credentials.ts';
-import type { Maker } from '../principal.ts';
+import type { Creator } from '../principal.ts';
 import type { QuotaLimits } from '../quota.ts';
 import type { GrantDocument, GrantTarget, ShareDocument } from '../sharing.ts';
 import type { DeviceDocument, NamedAccount, PersonDocument, TenantDocument } from '../subjects.ts';
@@ -120,8 +120,8 @@ export function checkApiToken(value: unknown, id: string, onCorrected?: OnCorrec
   });
 }
 
-function makerOf(fields: Fields): Maker {
-  const maker: Maker = { id: fields.text('id'), kind: fields.oneOf('kind', SUBJECTS) };
+function makerOf(fields: Fields): Creator {
+  const maker: Creator = { id: fields.text('id'), kind: fields.oneOf('kind', SUBJECTS) };
   if (!fields.has('through')) return maker;
   const through = fields.fields('through');
   return { ...maker, through: { kind: through.oneOf('kind', ['api-token', 'sign-in']), id: through.text('id') } };

@@ -27,7 +27,7 @@ async function populate(identity: Identity) {
   ]) {
     const wanted = { owner: { ...owner, tenant: 'acme' }, name: null, scopes: ['files:read'] as const, lifeMs: null };
     tokens.push((await identity.apiTokens.create(wanted)).token);
-    await identity.signIns.begin(owner);
+    await identity.sessions.begin(owner);
   }
   return { ada, tokens };
 }

@@ -197,7 +197,7 @@ async function tenantsFolder(t: TestContext): Promise<{ dataDir: string; secret:
     await identity.clients.create({ id: 'top', secret, role: 'root', name: null });
     await identity.clients.create({ id: 'ops', secret, role: 'ops', name: null });
     const id = await addPerson(identity, 'ada@example.org');
-    return (await identity.signIns.begin({ id, kind: 'person' })).refreshToken;
+    return (await identity.sessions.begin({ id, kind: 'person' })).refreshToken;
   });
   return { dataDir, secret, person: seeded };
 }

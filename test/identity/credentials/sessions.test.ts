@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { LINGER_MS } from '../../../src/clock/clock.ts';
-import { GRACE_MS, type Renewable, Sessions } from '../../../src/identity/credentials/sessions.ts';
+import { GRACE_MS, type IssuedSession, Sessions } from '../../../src/identity/credentials/sessions.ts';
 import { checkSession } from '../../../src/records/checks/identity.ts';
 import { failingStore } from '../../support/disk/failing-store.ts';
 import { handClock } from '../../support/product/clock.ts';
@@ -27,11 +27,11 @@ test('a refresh token is good once, and each gives the next', async (t) => {
   for (let i = 0; i < 5; i += 1) {
     clock.pass(1000);
     const next = await signIns.refresh(last.refreshToken);
-    assert.equal(next.signIn.id, first.signIn.id);
-    assert.equal(next.signIn.expiresAt, clock.now() + LIFE * 1000);
+    assert.equal(next.session.id, first.session.id);
+    assert.equal(next.session.expiresAt, clock.now() + LIFE * 1000);
     assert.notEqual(next.refreshToken, last.refreshToken);
     assert.equal(signIns.ofToken(last.refreshToken), null);
-    assert.equal(signIns.ofToken(next.refreshToken)?.id, first.signIn.id);
+    assert.equal(signIns.ofToken(next.refreshToken)?.id, first.session.id);
     last = next;
   }
   const kept = JSON.stringify(await store.list());
@@ -45,10 +45,10 @@ test('a token that comes again after the grace ends the sign-in, and no other', 
   const thief = await signIns.refresh(stolen.refreshToken);
   clock.pass(GRACE_MS);
   await assert.rejects(signIns.refresh(stolen.refreshToken), REFUSED);
-  assert.equal(signIns.isAlive(stolen.signIn.id), false);
+  assert.equal(signIns.isAlive(stolen.session.id), false);
   for (const known of [signIns, await reopen()]) {
     await assert.rejects(known.refresh(thief.refreshToken), REFUSED);
-    assert.equal(known.isAlive(other.signIn.id), true);
+    assert.equal(known.isAlive(other.session.id), true);
   }
 });
 
@@ -58,14 +58,14 @@ test('a token used before a restart ends the sign-in after it', async (t) => {
   const second = await signIns.refresh(first.refreshToken);
   clock.pass(GRACE_MS);
   const again = await reopen();
-  assert.equal(again.ofToken(second.refreshToken)?.id, first.signIn.id);
+  assert.equal(again.ofToken(second.refreshToken)?.id, first.session.id);
   await assert.rejects(again.refresh(first.refreshToken), REFUSED);
-  assert.equal(again.isAlive(first.signIn.id), false);
+  assert.equal(again.isAlive(first.session.id), false);
 });
 
 test('the token that was just used gives the same successor for thirty seconds, after a restart too', async (t) => {
   const { signIns, clock, reopen } = await bench(t);
-  const { signIn, refreshToken } = await signIns.begin(anna);
+  const { session: signIn, refreshToken } = await signIns.begin(anna);
   const all = await Promise.all(Array.from({ length: 4 }, () => signIns.refresh(refreshToken)));
   const [first] = all;
   assert.ok(first && first.refreshToken !== refreshToken);
@@ -74,13 +74,13 @@ test('the token that was just used gives the same successor for thirty seconds, 
     const again = await known.refresh(refreshToken);
     for (const one of [...all, again]) {
       assert.equal(one.refreshToken, first.refreshToken);
-      assert.equal(one.signIn.expiresAt, first.signIn.expiresAt, 'nothing is renewed by it');
+      assert.equal(one.session.expiresAt, first.session.expiresAt, 'nothing is renewed by it');
     }
-    assert.equal(known.isTaken(refreshToken), true);
+    assert.equal(known.isAccepted(refreshToken), true);
   }
   clock.pass(GRACE_MS / 3);
-  assert.equal(signIns.isTaken(refreshToken), false);
-  assert.equal(signIns.isTaken(first.refreshToken), true);
+  assert.equal(signIns.isAccepted(refreshToken), false);
+  assert.equal(signIns.isAccepted(first.refreshToken), true);
   await assert.rejects(signIns.refresh(refreshToken), REFUSED);
   assert.equal(signIns.isAlive(signIn.id), false);
 });
@@ -110,12 +110,12 @@ test('a token older than the one before ends the sign-in at once', async (t) => 
   const second = await signIns.refresh(first.refreshToken);
   await signIns.refresh(second.refreshToken);
   await assert.rejects(signIns.refresh(first.refreshToken), REFUSED);
-  assert.equal(signIns.isAlive(first.signIn.id), false);
+  assert.equal(signIns.isAlive(first.session.id), false);
 });
 
 test('what is no token of ours is refused and ends nothing', async (t) => {
   const { signIns } = await bench(t);
-  const { signIn, refreshToken } = await signIns.begin(anna);
+  const { session: signIn, refreshToken } = await signIns.begin(anna);
   const secret = refreshToken.slice(-43);
   const strange = [
     '',
@@ -139,9 +139,9 @@ test('a sign-in that nobody renews lapses and is swept', async (t) => {
   const { signIns, store, clock } = await bench(t);
   const old = await signIns.begin(anna);
   clock.pass(LIFE * 1000 - 1);
-  assert.equal(signIns.isAlive(old.signIn.id), true);
+  assert.equal(signIns.isAlive(old.session.id), true);
   clock.pass(1);
-  assert.equal(signIns.isAlive(old.signIn.id), false);
+  assert.equal(signIns.isAlive(old.session.id), false);
   await assert.rejects(signIns.refresh(old.refreshToken), REFUSED);
   clock.pass(LINGER_MS - 1);
   const young = await signIns.begin(anna);
@@ -151,38 +151,38 @@ test('a sign-in that nobody renews lapses and is swept', async (t) => {
   assert.equal(await signIns.sweep(), 0);
   assert.deepEqual(
     (await store.list()).map(({ id }) => id),
-    [young.signIn.id],
+    [young.session.id],
   );
-  assert.ok((await signIns.refresh(young.refreshToken)).signIn.expiresAt > clock.now());
+  assert.ok((await signIns.refresh(young.refreshToken)).session.expiresAt > clock.now());
 });
 
 test('of one subject the youngest sixteen live, after a restart too; others have their own', async (t) => {
   const { signIns, store, clock, reopen } = await bench(t);
   const device = await signIns.begin({ kind: 'device', id: anna.id });
-  const begun: Renewable[] = [];
+  const begun: IssuedSession[] = [];
   for (let i = 0; i < 20; i += 1) {
     clock.pass(1);
     begun.push(await signIns.begin(anna));
   }
-  const alive = (known: Sessions) => begun.map(({ signIn }) => known.isAlive(signIn.id));
+  const alive = (known: Sessions) => begun.map(({ session: signIn }) => known.isAlive(signIn.id));
   assert.deepEqual(alive(signIns), [...Array(4).fill(false), ...Array(16).fill(true)]);
   const again = await reopen();
   clock.pass(1);
   await again.begin(anna);
   assert.deepEqual(alive(again), [...Array(5).fill(false), ...Array(15).fill(true)]);
-  assert.equal(again.isAlive(device.signIn.id), true);
+  assert.equal(again.isAlive(device.session.id), true);
   assert.equal((await store.list()).length, 17);
 });
 
 test('while access tokens may be in use no sign-in ends for another; who was used longest ago ends first', async (t) => {
   const { store, clock } = await bench(t);
   const signIns = await Sessions.open(store, clock, LIFE, 60);
-  const begun: Renewable[] = [];
+  const begun: IssuedSession[] = [];
   for (let i = 0; i < 20; i += 1) {
     begun.push(await signIns.begin(anna));
     clock.pass(1);
   }
-  const alive = (): boolean[] => begun.map(({ signIn }) => signIns.isAlive(signIn.id));
+  const alive = (): boolean[] => begun.map(({ session: signIn }) => signIns.isAlive(signIn.id));
   assert.deepEqual(alive(), Array(20).fill(true));
   const [first] = begun;
   assert.ok(first);
@@ -205,8 +205,8 @@ test('all sign-ins of a subject end together', async (t) => {
   await signIns.endAllOf(anna);
   await signIns.endAllOf({ kind: 'person', id: 'nobody' });
   for (const known of [signIns, await reopen()]) {
-    for (const { signIn } of theirs) assert.equal(known.isAlive(signIn.id), false);
-    assert.equal(known.isAlive(device.signIn.id), true);
+    for (const { session: signIn } of theirs) assert.equal(known.isAlive(signIn.id), false);
+    assert.equal(known.isAlive(device.session.id), true);
   }
   assert.equal((await store.list()).length, 1);
 });
@@ -228,7 +228,7 @@ test('what could not be written did not happen', async (t) => {
   await assert.rejects(signIns.begin(anna), full);
   fail(false);
   assert.deepEqual(await store.list(), []);
-  const { signIn, refreshToken } = await signIns.begin(anna);
+  const { session: signIn, refreshToken } = await signIns.begin(anna);
 
   fail(true);
   const both = await Promise.allSettled([signIns.refresh(refreshToken), signIns.refresh(refreshToken)]);
@@ -256,7 +256,7 @@ test('any order of uses after the grace: only the youngest token works, and any 
   const { signIns, clock, reopen } = await bench(t);
   await fc.assert(
     fc.asyncProperty(fc.array(fc.nat({ max: 5 }), { maxLength: 8 }), async (picks) => {
-      const { signIn, refreshToken } = await signIns.begin(anna);
+      const { session: signIn, refreshToken } = await signIns.begin(anna);
       const tokens = [refreshToken];
       let ended = false;
       for (const pick of picks) {

@@ -47,11 +47,11 @@ test('the standing counts down and recovers', () => {
   const { rates, clock } = ratesOf(60, handClock());
   let bucket = rates.take('a');
   for (let n = 0; n < 9; n += 1) bucket = rates.take('a');
-  assert.deepEqual(rates.standing(bucket), { remaining: 50, seconds: 10 });
+  assert.deepEqual(rates.stateOf(bucket), { remaining: 50, seconds: 10 });
   clock.time += 4_000;
-  assert.deepEqual(rates.standing(bucket), { remaining: 54, seconds: 6 });
+  assert.deepEqual(rates.stateOf(bucket), { remaining: 54, seconds: 6 });
   clock.time += 3_600_000;
-  assert.deepEqual(rates.standing(bucket), { remaining: 60, seconds: 0 });
+  assert.deepEqual(rates.stateOf(bucket), { remaining: 60, seconds: 0 });
 });
 
 test('never more than the bucket and what leaked in, whatever the rhythm', () => {

@@ -47,7 +47,7 @@ async function got(
   address = '10.0.0.1',
 ): Promise<Answer> {
   const [start, end] = range ?? [0, 99];
-  const take = await shares.take(id, [{ start, end }], range !== undefined, address);
+  const take = await shares.reserve(id, [{ start, end }], range !== undefined, address);
   if (!take) return 'nothing';
   const bytes = take.ignoresRange || !range ? 100 : end - start + 1;
   await take.settle(sent ?? bytes, (sent ?? bytes) === bytes);
@@ -105,7 +105,7 @@ test('what an answer holds is nobody else’s meanwhile; one that goes on where 
   const { shares } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
   const all = [{ start: 0, end: 99 }];
-  const first = await shares.take(document.id, all, false, '10.0.0.1');
+  const first = await shares.reserve(document.id, all, false, '10.0.0.1');
   assert.ok(first);
   assert.equal(await got(shares, document.id), 'nothing');
   assert.equal(shares.ofToken(token)?.id, document.id, 'it may still break off');
@@ -144,7 +144,7 @@ test('of a large file not much more than twice as much is sent', async (t) => {
   for (let n = 0; n < 50; n += 1) {
     const start = (n % 2) * (size / 2);
     const bytes = size / 2 - 1;
-    const take = await shares.take(document.id, [{ start, end: start + bytes - 1 }], true, `10.0.${n}.1`);
+    const take = await shares.reserve(document.id, [{ start, end: start + bytes - 1 }], true, `10.0.${n}.1`);
     if (!take) continue;
     sent += take.ignoresRange ? size : bytes;
     await take.settle(take.ignoresRange ? size : bytes, true);
@@ -155,8 +155,8 @@ test('of a large file not much more than twice as much is sent', async (t) => {
 test('a server that was killed takes what was being sent for broken off', async (t) => {
   const { shares, reopen } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
-  assert.ok(await shares.take(document.id, [{ start: 0, end: 99 }], false, '10.0.0.1'));
-  assert.ok(await shares.take(document.id, [{ start: 0, end: 9 }], true, '10.0.0.1'));
+  assert.ok(await shares.reserve(document.id, [{ start: 0, end: 99 }], false, '10.0.0.1'));
+  assert.ok(await shares.reserve(document.id, [{ start: 0, end: 9 }], true, '10.0.0.1'));
   const again = await reopen();
   const { downloads, held, promised, lost } = useOf(again, document.id);
   assert.deepEqual([downloads, held, promised], [0, 0, 0]);

@@ -144,7 +144,7 @@ test('an administrator is made once; a configured one has the configured secret 
 test('a configured secret that changed keeps what the administrator is, and nothing that it was given', async (t) => {
   const { dataDir } = await seededFolder(t, async () => {});
   await withIdentity(dataDir, async (identity) => {
-    const { clients, tenants, apiTokens, signIns } = identity;
+    const { clients, tenants, apiTokens, sessions: signIns } = identity;
     await tenants.create('acme', 'Acme');
     const quota = { bytes: 7, openUploads: null, dayBytes: null };
     await clients.create({ id: 'boss', secret: 'one', role: 'root', name: 'Boss', tenant: 'acme' });
@@ -152,14 +152,14 @@ test('a configured secret that changed keeps what the administrator is, and noth
     const owner = { id: 'boss', kind: 'device' as const, tenant: 'acme' };
     await ensureAdmin(identity, { id: 'boss', secret: 'one' });
     const { token } = await apiTokens.create({ owner, name: null, scopes: ['files:read'], lifeMs: null });
-    const { signIn } = await signIns.begin(owner);
+    const { session: signIn } = await signIns.begin(owner);
     const first = { generation: clients.find('boss')?.generation, issuedAt: Date.now() };
     assert.ok(identity.subject('device', 'boss', first));
     await ensureAdmin(identity, { id: 'boss', secret: 'two' });
     const { role, tenant, name, quota: kept, generation } = clients.find('boss') ?? assert.fail();
     assert.deepEqual([role, tenant, name, kept], ['root', 'acme', 'Boss', quota]);
     assert.notEqual(generation, undefined);
-    assert.equal(apiTokens.ofToken(token), null);
+    assert.equal(apiTokens.findLive(token), null);
     assert.equal(signIns.isAlive(signIn.id), false);
     assert.equal(identity.subject('device', 'boss', { ...first, issuedAt: Date.now() + 1e9 }), null, 'of any date');
     assert.ok(identity.subject('device', 'boss', { generation, issuedAt: 0 }));
@@ -182,7 +182,7 @@ test('an access token of before the secret changed is refused, one of the same s
     issuer: 'lading',
     sign: (claims) => JSON.stringify(claims),
     verify: (token) => JSON.parse(token) as unknown,
-    subject: (_kind, id, issued) => (credentials.isPresent(id, issued) ? credentials.principal(id) : null),
+    subject: (_kind, id, issued) => (credentials.isCurrent(id, issued) ? credentials.principal(id) : null),
     generationOf: (id) => credentials.find(id)?.generation,
     isAlive: () => true,
     clock,

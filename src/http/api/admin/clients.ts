@@ -141,7 +141,7 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: Client
       const ends = endSessions || disabled || (role !== undefined && role !== client.role);
       const after = await clients.update(id, { role, name, disabled, endSessions: ends });
       if (!after) throw new LadingError('not_found', 'There is no client with this id.');
-      if (ends) await identity.signIns.endAllOf({ kind: 'device', id });
+      if (ends) await identity.sessions.endAllOf({ kind: 'device', id });
       const sessions = endSessions ? ['open', 'ended'] : [];
       noteChange(
         request,

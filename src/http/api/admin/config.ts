@@ -1,7 +1,7 @@
 /** GET /api/config: what clients may want to know of the server's settings. */
 import type { FastifyInstance } from 'fastify';
 import { plainName, type Targets } from '../../../delivery/targets.ts';
-import { seesTargets } from '../../../identity/rights/policy.ts';
+import { maySeeTargets } from '../../../identity/rights/policy.ts';
 import { type FlatTarget, ServerConfig } from '../../../protocol/schemas/config.ts';
 import type { NamedTarget } from '../../../protocol/schemas/delivery.ts';
 import type { TargetDocument } from '../../../records/delivery.ts';
@@ -63,7 +63,7 @@ export function configRoute(app: FastifyInstance, { config, targets }: ConfigDep
     config: { needs: 'sign-in', refusal: recorderRefusal },
     handler: async (request, reply): Promise<ServerConfig> => {
       reply.header('cache-control', 'no-store');
-      const seesAll = seesTargets(request.principal);
+      const seesAll = maySeeTargets(request.principal);
       const all = targets.list(request.principal.tenant);
       const shown = seesAll ? shownTarget : (target: TargetDocument): NamedTarget => ({ name: plainName(target) });
       const sentTo = all.map(shown);

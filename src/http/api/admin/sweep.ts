@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Engine } from '../../../engine/engine.ts';
 import type { Identity } from '../../../identity/directory/identity.ts';
-import { requireServer } from '../../../identity/rights/policy.ts';
+import { requireServerRole } from '../../../identity/rights/policy.ts';
 import { SIGNED_IN } from '../../request/documented.ts';
 
 /** What these routes need from the server. */
@@ -35,7 +35,7 @@ export function adminRoutes(app: FastifyInstance, { engine, identity }: SweepDep
     },
     config: { needs: 'role:admin', audit: 'swept' },
     handler: async (request): Promise<Swept> => {
-      requireServer(request.principal, 'admin', identity.tenants.several);
+      requireServerRole(request.principal, 'admin', identity.tenants.hasSeveral);
       const swept = await engine.sweep();
       const { removed, sealed, parked = 0 } = swept;
       request.audited = { target: 'uploads', detail: `parked ${parked}; removed ${removed}; sealed ${sealed}` };

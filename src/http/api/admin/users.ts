@@ -196,7 +196,7 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
       if (!after) throw nobody();
       const subject = { kind: 'person' as const, id: person.id };
       if (password !== undefined || after.role !== person.role || disabled || endSessions)
-        await identity.signIns.endAllOf(subject);
+        await identity.sessions.endAllOf(subject);
       // Whoever knew the old one may have made tokens for themselves with it.
       if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
       const sessions = endSessions ? ['open', 'ended'] : [];
