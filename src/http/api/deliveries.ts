@@ -47,7 +47,14 @@ const FTP_PORT = 21;
 const IMPLICIT_PORT = 990;
 
 export function deliveryRoutes(app: FastifyInstance, deps: DeliveryDeps): void {
-  const { targets, deliveries } = deps;
+  listTargetsRoute(app, deps);
+  deleteTargetRoute(app, deps);
+  listRoute(app, deps);
+  retryRoute(app, deps);
+  app.register(async (json) => createRoute(json, deps));
+}
+
+function listTargetsRoute(app: FastifyInstance, { targets }: Pick<DeliveryDeps, 'targets'>): void {
   app.get<{ Querystring: TenantQuery }>('/api/deliveries/targets', {
     schema: {
       tags,
@@ -62,6 +69,9 @@ export function deliveryRoutes(app: FastifyInstance, deps: DeliveryDeps): void {
       return { targets: targets.list(tenantOf(request.principal, request.query.tenant)).map(shownTarget) };
     },
   });
+}
+
+function deleteTargetRoute(app: FastifyInstance, { targets, deliveries }: DeliveryDeps): void {
   app.delete<{ Params: { target_id: string } }>('/api/deliveries/targets/:target_id', {
     schema: {
       tags,
@@ -82,6 +92,10 @@ export function deliveryRoutes(app: FastifyInstance, deps: DeliveryDeps): void {
       return { message: `Target ${target.name} deleted.` };
     },
   });
+}
+
+function listRoute(app: FastifyInstance, deps: DeliveryDeps): void {
+  const { deliveries } = deps;
   app.get<{ Querystring: DeliveryQuery }>('/api/deliveries', {
     schema: {
       tags,
@@ -103,6 +117,10 @@ export function deliveryRoutes(app: FastifyInstance, deps: DeliveryDeps): void {
       };
     },
   });
+}
+
+function retryRoute(app: FastifyInstance, deps: DeliveryDeps): void {
+  const { deliveries } = deps;
   app.post<{ Params: { id: string } }>('/api/deliveries/:id/retry', {
     schema: {
       tags,
@@ -124,7 +142,6 @@ export function deliveryRoutes(app: FastifyInstance, deps: DeliveryDeps): void {
       return shownDelivery(deps, after);
     },
   });
-  app.register(async (json) => createRoute(json, deps));
 }
 
 function changeRoute(app: FastifyInstance, { config, targets, deliveries }: DeliveryDeps): void {

@@ -44,134 +44,175 @@ const COOKIE_LOST =
 
 type Form = URLSearchParams;
 
-export function tokenDashboardRoutes(app: FastifyInstance, deps: TokenDashboardDeps): void {
-  const { config, identity, throttle, clock } = deps;
-  const password = config.dashboardPassword;
-  const sessions = new Sessions(() => clock.monotonic());
-  const hidden = { schema: { hide: true } } as const;
-  if (password === null) {
-    for (const url of [PATH, `${PATH}/tokens`]) {
-      app.get(url, hidden, (request, reply) =>
-        reply.header('cache-control', 'no-store').redirect(request.site.path('/#/tokens'), 303),
-      );
-    }
-    return;
-  }
-  const signedIn = (request: FastifyRequest): boolean => sessions.isGood(cookieOf(request));
-  const needsSession = (request: FastifyRequest): void => {
-    refuseForeign(request);
-    if (!signedIn(request))
-      throw new LadingError('unauthorized', 'The sign-in to the token dashboard has ended; sign in again.');
-  };
-  const onlyPost = { ...hidden, preParsing: smallBody(config.idleSeconds) };
+const hidden = { schema: { hide: true } } as const;
 
+export function tokenDashboardRoutes(app: FastifyInstance, deps: TokenDashboardDeps): void {
+  const { config, clock } = deps;
+  const password = config.dashboardPassword;
+  if (password === null) redirectRoutes(app);
+  else {
+    const sessions = new Sessions(() => clock.monotonic());
+    pageRoutes(app, deps, sessions);
+    app.register(async (forms) => {
+      formBodies(forms, (body) => new URLSearchParams(body.toString('utf8')) as never);
+      signInRoute(forms, deps, sessions, password);
+      createRoute(forms, deps, sessions);
+      revokeRoute(forms, deps, sessions);
+      signOutRoute(forms, deps, sessions);
+    });
+  }
+}
+
+/** Without a password, the paths lead to the page of tokens in the dashboard. */
+function redirectRoutes(app: FastifyInstance): void {
+  for (const url of [PATH, `${PATH}/tokens`]) {
+    app.get(url, hidden, (request, reply) =>
+      reply.header('cache-control', 'no-store').redirect(request.site.path('/#/tokens'), 303),
+    );
+  }
+}
+
+/** @throws LadingError `unauthorized` without a session, `forbidden` for a form that another site sent */
+function requireSession(request: FastifyRequest, sessions: Sessions): void {
+  refuseForeign(request);
+  if (!sessions.isGood(cookieOf(request)))
+    throw new LadingError('unauthorized', 'The sign-in to the token dashboard has ended; sign in again.');
+}
+
+function pageRoutes(app: FastifyInstance, deps: TokenDashboardDeps, sessions: Sessions): void {
   app.get(PATH, hidden, (request, reply) => {
-    if (signedIn(request))
+    if (sessions.isGood(cookieOf(request)))
       return reply.header('cache-control', 'no-store').redirect(request.site.path(`${PATH}/tokens`), 303);
     const lost = (request.query as Record<string, unknown>)[BEGUN] !== undefined;
     return page(request, reply, 'Sign in', signInForm(request.site, lost ? COOKIE_LOST : null));
   });
   app.get(`${PATH}/tokens`, hidden, (request, reply) => {
-    if (!signedIn(request)) return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
+    if (!sessions.isGood(cookieOf(request)))
+      return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
     return page(request, reply, 'API tokens', tokensPage(deps, request.site, null));
   });
-  app.register(async (forms) => {
-    formBodies(forms, (body) => new URLSearchParams(body.toString('utf8')) as never);
-    forms.post<{ Body: Form }>(
-      PATH,
-      { ...onlyPost, config: { audit: 'sign_in', refusal: refusalPage('../../') } },
-      async (request, reply) => {
-        refuseForeign(request);
-        request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
-        const given = request.body?.get('password') ?? '';
-        const isRight = async (): Promise<true | null> => (isSame(given, password) ? true : null);
-        const right = await throttle.attempt('token dashboard', request.ip, isRight, { chosen: true });
-        if (!right) {
-          deps.audit.recordAggregated({
-            action: 'sign_in',
-            outcome: 'refused',
-            principal: null,
-            tenant: DEFAULT_TENANT,
-            address: request.ip,
-            target: 'token dashboard',
-            detail: null,
-            requestId: request.id,
-          });
-          request.refusalCode = 'unauthorized';
-          // Nobody signed in, though the form is shown again with 200, as people expect of a form.
-          request.audited = null;
-          return page(request, reply, 'Sign in', signInForm(request.site, 'The password is wrong.'));
-        }
-        const secure = wantsSecureCookies(request);
-        const options = {
-          path: request.site.path(PATH),
-          httpOnly: true,
-          sameSite: 'strict',
-          secure,
-          maxAge: SESSION_MS / 1000,
-        } as const;
-        reply.header('set-cookie', fastifyCookie.serialize(COOKIE, sessions.begin(), options));
-        // The next request tells whether the browser keeps the cookie.
-        return reply.redirect(request.site.path(`${PATH}?${BEGUN}=1`), 303);
-      },
-    );
-    forms.post<{ Body: Form }>(
-      `${PATH}/tokens/create`,
-      { ...onlyPost, config: { audit: 'token_created', refusal: refusalPage('../../../../') } },
-      async (request, reply) => {
-        needsSession(request);
-        const form = request.body ?? new URLSearchParams();
-        const { owner, label } = ownerIn(form, ownersOf(deps));
-        const words = wordsIn(form);
-        const scopes = parseScopes(words);
-        if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
-        checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
-        const seconds = wholeNumber(form.get('life') || '0', 0, MAX_SECONDS.token);
-        if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is valid.');
-        const name = form.get('name')?.trim().slice(0, 200) || null;
-        request.audited = { tenant: owner.tenant };
-        const made = await identity.apiTokens.create({
-          owner,
-          name,
-          label,
-          scopes,
-          words,
-          lifeMs: seconds > 0 ? seconds * 1000 : null,
+}
+
+function signInRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions: Sessions, password: string): void {
+  const { config, throttle } = deps;
+  forms.post<{ Body: Form }>(
+    PATH,
+    {
+      ...hidden,
+      preParsing: smallBody(config.idleSeconds),
+      config: { audit: 'sign_in', refusal: refusalPage('../../') },
+    },
+    async (request, reply) => {
+      refuseForeign(request);
+      request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
+      const given = request.body?.get('password') ?? '';
+      const isRight = async (): Promise<true | null> => (isSame(given, password) ? true : null);
+      const right = await throttle.attempt('token dashboard', request.ip, isRight, { chosen: true });
+      if (!right) {
+        deps.audit.recordAggregated({
+          action: 'sign_in',
+          outcome: 'refused',
+          principal: null,
+          tenant: DEFAULT_TENANT,
+          address: request.ip,
+          target: 'token dashboard',
+          detail: null,
+          requestId: request.id,
         });
-        noteChange(request, NOTHING, ofApiToken(made.document, deps.clock));
-        return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
-      },
-    );
-    forms.post<{ Params: { id: string } }>(
-      `${PATH}/tokens/:id/revoke`,
-      { ...onlyPost, config: { audit: 'token_revoked', refusal: refusalPage('../../../../../') } },
-      async (request, reply) => {
-        needsSession(request);
-        const { id } = request.params;
-        request.audited = { tenant: DEFAULT_TENANT, target: id };
-        const token = identity.apiTokens.get(id);
-        if (token?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
-          throw new LadingError('not_found', 'There is no API token with this id.');
-        noteChange(request, ofApiToken(token, deps.clock), NOTHING);
-        return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
-      },
-    );
-    // By a link of older pages too.
-    forms.route({
-      method: ['GET', 'POST'],
-      exposeHeadRoute: false,
-      url: `${PATH}/logout`,
-      ...onlyPost,
-      config: { audit: 'sign_out', refusal: refusalPage('../../../') },
-      handler: async (request, reply) => {
-        refuseForeign(request);
-        request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
-        sessions.end(cookieOf(request));
-        const options = { path: request.site.path(PATH), httpOnly: true, sameSite: 'strict', maxAge: 0 } as const;
-        reply.header('set-cookie', fastifyCookie.serialize(COOKIE, '', options));
-        return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
-      },
-    });
+        request.refusalCode = 'unauthorized';
+        // Nobody signed in, though the form is shown again with 200, as people expect of a form.
+        request.audited = null;
+        return page(request, reply, 'Sign in', signInForm(request.site, 'The password is wrong.'));
+      }
+      const secure = wantsSecureCookies(request);
+      const options = {
+        path: request.site.path(PATH),
+        httpOnly: true,
+        sameSite: 'strict',
+        secure,
+        maxAge: SESSION_MS / 1000,
+      } as const;
+      reply.header('set-cookie', fastifyCookie.serialize(COOKIE, sessions.begin(), options));
+      // The next request tells whether the browser keeps the cookie.
+      return reply.redirect(request.site.path(`${PATH}?${BEGUN}=1`), 303);
+    },
+  );
+}
+
+function createRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions: Sessions): void {
+  const { config, identity } = deps;
+  forms.post<{ Body: Form }>(
+    `${PATH}/tokens/create`,
+    {
+      ...hidden,
+      preParsing: smallBody(config.idleSeconds),
+      config: { audit: 'token_created', refusal: refusalPage('../../../../') },
+    },
+    async (request, reply) => {
+      requireSession(request, sessions);
+      const form = request.body ?? new URLSearchParams();
+      const { owner, label } = ownerIn(form, ownersOf(deps));
+      const words = wordsIn(form);
+      const scopes = parseScopes(words);
+      if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
+      checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
+      const seconds = wholeNumber(form.get('life') || '0', 0, MAX_SECONDS.token);
+      if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is valid.');
+      const name = form.get('name')?.trim().slice(0, 200) || null;
+      request.audited = { tenant: owner.tenant };
+      const made = await identity.apiTokens.create({
+        owner,
+        name,
+        label,
+        scopes,
+        words,
+        lifeMs: seconds > 0 ? seconds * 1000 : null,
+      });
+      noteChange(request, NOTHING, ofApiToken(made.document, deps.clock));
+      return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
+    },
+  );
+}
+
+function revokeRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions: Sessions): void {
+  const { config, identity } = deps;
+  forms.post<{ Params: { id: string } }>(
+    `${PATH}/tokens/:id/revoke`,
+    {
+      ...hidden,
+      preParsing: smallBody(config.idleSeconds),
+      config: { audit: 'token_revoked', refusal: refusalPage('../../../../../') },
+    },
+    async (request, reply) => {
+      requireSession(request, sessions);
+      const { id } = request.params;
+      request.audited = { tenant: DEFAULT_TENANT, target: id };
+      const token = identity.apiTokens.get(id);
+      if (token?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
+        throw new LadingError('not_found', 'There is no API token with this id.');
+      noteChange(request, ofApiToken(token, deps.clock), NOTHING);
+      return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
+    },
+  );
+}
+
+/** Also answers GET, for the links of older pages. */
+function signOutRoute(forms: FastifyInstance, { config }: TokenDashboardDeps, sessions: Sessions): void {
+  forms.route({
+    method: ['GET', 'POST'],
+    exposeHeadRoute: false,
+    url: `${PATH}/logout`,
+    ...hidden,
+    preParsing: smallBody(config.idleSeconds),
+    config: { audit: 'sign_out', refusal: refusalPage('../../../') },
+    handler: async (request, reply) => {
+      refuseForeign(request);
+      request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
+      sessions.end(cookieOf(request));
+      const options = { path: request.site.path(PATH), httpOnly: true, sameSite: 'strict', maxAge: 0 } as const;
+      reply.header('set-cookie', fastifyCookie.serialize(COOKIE, '', options));
+      return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
+    },
   });
 }
 

@@ -103,94 +103,110 @@ function verbs(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
   app.after(() => {
-    const creates = {
-      tags,
-      summary: 'Begins a tus upload, with its first bytes if they come along.',
-      querystring,
-      response: { 201: done('Begun; Location is where it goes on.') },
-      documented: {
-        content: TUS_BYTES,
-        optionalBody: true,
-        request: [
-          'Tus-Resumable',
+    createRoutes(app, deps);
+    offsetRoute(app, deps);
+    appendRoute(app, deps);
+    terminateRoute(app, deps);
+  });
+}
+
+function createRoutes(app: FastifyInstance, deps: TusDeps): void {
+  const creates = {
+    tags,
+    summary: 'Begins a tus upload, with its first bytes if they come along.',
+    querystring,
+    response: { 201: done('Begun; Location is where it goes on.') },
+    documented: {
+      content: TUS_BYTES,
+      optionalBody: true,
+      request: [
+        'Tus-Resumable',
+        'Upload-Length',
+        'Upload-Defer-Length',
+        'Upload-Metadata',
+        'Upload-Concat',
+        'Upload-Checksum',
+        ...PRECONDITIONS,
+      ] as const,
+      replies: { 201: ['Location', 'Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const },
+      errors: [...COMMON, ...BYTES, 'invalid_name', 'out_of_bounds', 'checksum_mismatch'] as const,
+    },
+  };
+  app.post('/files/', { schema: creates, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+    create(deps, request, reply),
+  );
+  app.post('/files', { schema: { hide: true }, config }, (request, reply) => create(deps, request, reply));
+}
+
+function offsetRoute(app: FastifyInstance, deps: TusDeps): void {
+  const heads = {
+    tags,
+    summary: 'How far a tus upload is.',
+    params,
+    querystring,
+    response: { 200: done('Upload-Offset says it.') },
+    documented: {
+      request: ['Tus-Resumable'] as const,
+      replies: {
+        200: [
+          ...STATE,
+          'Cache-Control',
           'Upload-Length',
           'Upload-Defer-Length',
           'Upload-Metadata',
           'Upload-Concat',
-          'Upload-Checksum',
-          ...PRECONDITIONS,
-        ] as const,
-        replies: { 201: ['Location', 'Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const },
-        errors: [...COMMON, ...BYTES, 'invalid_name', 'out_of_bounds', 'checksum_mismatch'] as const,
-      },
-    };
-    app.post('/files/', { schema: creates, validatorCompiler: bodyUnseen, config }, (request, reply) =>
-      create(deps, request, reply),
-    );
-    app.post('/files', { schema: { hide: true }, config }, (request, reply) => create(deps, request, reply));
-    const heads = {
-      tags,
-      summary: 'How far a tus upload is.',
-      params,
-      querystring,
-      response: { 200: done('Upload-Offset says it.') },
-      documented: {
-        request: ['Tus-Resumable'] as const,
-        replies: {
-          200: [
-            ...STATE,
-            'Cache-Control',
-            'Upload-Length',
-            'Upload-Defer-Length',
-            'Upload-Metadata',
-            'Upload-Concat',
-          ] as const,
-        },
-        errors: COMMON,
-      },
-    };
-    app.head(
-      '/files/:address',
-      { schema: heads, config: { ...config, refusal: offsetRefusal, swagger: { exposeHeadRoute: true } } },
-      (request, reply) => offset(deps, request, reply),
-    );
-    const patches = {
-      tags,
-      summary: 'The next bytes of a tus upload, as many as one likes.',
-      params,
-      querystring,
-      response: { 204: done('Stored; Upload-Offset says how far it is.') },
-      documented: {
-        content: TUS_BYTES,
-        request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum', ...PRECONDITIONS] as const,
-        replies: { 204: STATE },
-        errors: [
-          ...COMMON,
-          ...BYTES,
-          'forbidden',
-          'checksum_mismatch',
-          'offset_mismatch',
-          'superseded',
-          'out_of_bounds',
-          'size_conflict',
         ] as const,
       },
-    };
-    app.patch('/files/:address', { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
-      append(deps, request, reply),
-    );
-    const deletes = {
-      tags,
-      summary: 'Ends a tus upload; of a complete file the address alone.',
-      params,
-      querystring,
-      response: { 204: done('Ended.') },
-      documented: {
-        request: ['Tus-Resumable', ...PRECONDITIONS] as const,
-        replies: { 204: ['Tus-Resumable'] as const },
-        errors: COMMON,
-      },
-    };
-    app.delete('/files/:address', { schema: deletes, config }, (request, reply) => terminate(deps, request, reply));
-  });
+      errors: COMMON,
+    },
+  };
+  app.head(
+    '/files/:address',
+    { schema: heads, config: { ...config, refusal: offsetRefusal, swagger: { exposeHeadRoute: true } } },
+    (request, reply) => offset(deps, request, reply),
+  );
+}
+
+function appendRoute(app: FastifyInstance, deps: TusDeps): void {
+  const patches = {
+    tags,
+    summary: 'The next bytes of a tus upload, as many as one likes.',
+    params,
+    querystring,
+    response: { 204: done('Stored; Upload-Offset says how far it is.') },
+    documented: {
+      content: TUS_BYTES,
+      request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum', ...PRECONDITIONS] as const,
+      replies: { 204: STATE },
+      errors: [
+        ...COMMON,
+        ...BYTES,
+        'forbidden',
+        'checksum_mismatch',
+        'offset_mismatch',
+        'superseded',
+        'out_of_bounds',
+        'size_conflict',
+      ] as const,
+    },
+  };
+  app.patch('/files/:address', { schema: patches, validatorCompiler: bodyUnseen, config }, (request, reply) =>
+    append(deps, request, reply),
+  );
+}
+
+function terminateRoute(app: FastifyInstance, deps: TusDeps): void {
+  const deletes = {
+    tags,
+    summary: 'Ends a tus upload; of a complete file the address alone.',
+    params,
+    querystring,
+    response: { 204: done('Ended.') },
+    documented: {
+      request: ['Tus-Resumable', ...PRECONDITIONS] as const,
+      replies: { 204: ['Tus-Resumable'] as const },
+      errors: COMMON,
+    },
+  };
+  app.delete('/files/:address', { schema: deletes, config }, (request, reply) => terminate(deps, request, reply));
 }
