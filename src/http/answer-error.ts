@@ -8,7 +8,7 @@ import { refuse } from './problems/early-refusal.ts';
 import { asLadingError, internalError, inWordsOf, problemReply } from './problems/problems.ts';
 import { pathOf } from './request/target.ts';
 
-/** The connection, or of HTTP/2 the stream (which then has no socket any more), is gone: nobody will read an answer. */
+/** True when the connection or the HTTP/2 stream (which then has no socket) is closed: no client will read an answer. */
 function isGone(message: IncomingMessage): boolean {
   return message.aborted || message.socket?.destroyed === true;
 }

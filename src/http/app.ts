@@ -16,10 +16,10 @@ import { prefixOf } from './proxy/site.ts';
 import { parseQuery } from './request/query.ts';
 import { overridesMethod } from './tus/override.ts';
 
-/** Bodies that are read whole are forms and small JSON documents. */
+/** Limit of bodies that are read whole: forms and small JSON documents. */
 const BODY_BYTES = 64 * 1024;
 
-/** As long as a path can be: what is wrong with a name or an id says who reads it. */
+/** As long as a path can be: the routes themselves report names and ids that are too long. */
 const PARAMETER_CHARACTERS = HEADER_BYTES;
 
 /** @param roots first segments of the paths of all routes, once they are known */
@@ -37,7 +37,7 @@ export function createApp(
       return server;
     },
     loggerInstance: deps.log,
-    // One logger for all: a child for every request costs more than it says, for our lines carry the request's id anyway.
+    // One logger for all requests: a child for each is expensive, and our lines have the request id anyway.
     childLoggerFactory: (logger) => logger,
     logController: log,
     genReqId: requestId,
@@ -54,14 +54,14 @@ export function createApp(
   return fastify(options);
 }
 
-/** What proxies and old clients say in other words than HTTP's own. */
+/** Normalizes requests of proxies and old clients. */
 function adapted({ config }: ServerDeps, roots: ReadonlySet<string>, handler: RequestListener): RequestListener {
   const next = overridesMethod(handler);
   const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
     canonicalContentType(request);
     const url = metadataForm(originForm(request), prefix);
-    // A proxy takes the path away. Clients without one use it too, for it is in all links; unless a route of ours begins so.
+    // A proxy removes the prefix. Clients without a proxy send it too, because all links contain it. A route of the same name wins.
     const below = prefix !== '' && url.startsWith(`${prefix}/`) && !roots.has(rootOf(prefix));
     request.url = below ? url.slice(prefix.length) : url;
     markUnreadable(request);
@@ -78,7 +78,7 @@ const PROCESS_ID = randomBytes(6).toString('base64url');
 
 let requests = 0;
 
-/** The sender's own id if it can do no harm in a log, else one that no other process makes. */
+/** The client's own id if it is safe to log, otherwise a unique one. */
 function requestId({ headers }: IncomingMessage): string {
   const given = headers['x-request-id'];
   if (typeof given === 'string' && /^[\w.:+/=-]{1,128}$/.test(given)) return given;

@@ -1,4 +1,4 @@
-/** Nobody holds what they do not read, and nobody holds everything. */
+/** Limits what one address may hold: connections, requests, and answers that it does not read. */
 import type { Server } from 'node:http';
 import type { Http2Session } from 'node:http2';
 import type { FastifyInstance } from 'fastify';
@@ -23,23 +23,23 @@ export interface GuardDeps {
   log: Logger;
 }
 
-/** Where the system sets no limit. */
+/** Descriptors to assume where the system sets no limit. */
 const UNLIMITED_DESCRIPTORS = 65_536;
 
-/** Bounds the requests of one address and what is not read of their answers. To be called before routes are made. */
+/** Limits the requests of one address and their unread answers. Call it before routes are registered. */
 export function guardRequests(app: FastifyInstance, config: CrowdConfig): void {
   limitRequests(app, crowdOf(config));
   limitLargeAnswers(app);
 }
 
 function crowdOf(config: CrowdConfig): { most: number; isProxy(address: string): boolean } {
-  // Half of what there is for one, so that others are served too.
+  // One address gets half of the descriptors, so that others are served too.
   const half = Math.max(16, Math.floor((descriptorLimit() ?? UNLIMITED_DESCRIPTORS) / 2));
   const proxies = new Proxies(config.trustProxy);
   return { most: config.addressConnections || half, isProxy: (address) => proxies.trusts(address) };
 }
 
-/** Bounds what clients may do with the connections of `server`. */
+/** Limits what clients may do with the connections of `server`. */
 export function guardConnections(server: Server, deps: GuardDeps, metrics: Metrics): void {
   const { config, clock, log } = deps;
   const crowd = crowdOf(config);

@@ -89,7 +89,7 @@ export function registerRoutes(app: FastifyInstance, deps: RouteDeps, limits: Ra
     working.register(async (signedIn) => {
       const { access, secondFactor } = deps;
       signedIn.register(bearerAuth, { access, limits, secondFactor });
-      // Bodies are left alone unless a route wants one: a chunk is a stream, and what else clients attach means nothing.
+      // No body is parsed unless a route asks for it: a chunk is a stream, and other bodies are ignored.
       signedIn.removeAllContentTypeParsers();
       signedIn.addContentTypeParser('*', (_request, _payload, done) => done(null));
       signedIn.register(async (api) => signedInRoutes(api, deps));
@@ -128,6 +128,6 @@ function signedInRoutes(api: FastifyInstance, deps: RouteDeps): void {
 function unavailable(now: ServerState): LadingError | undefined {
   if (now === 'ready') return undefined;
   if (now === 'starting')
-    return new LadingError('overloaded', 'The server is starting; try again in a moment.', { retry_after: 1 });
-  return new LadingError('shutting_down', 'The server is shutting down; try again in a moment.', { retry_after: 5 });
+    return new LadingError('overloaded', 'The server is starting. Try again in a moment.', { retry_after: 1 });
+  return new LadingError('shutting_down', 'The server is shutting down. Try again in a moment.', { retry_after: 5 });
 }

@@ -70,7 +70,7 @@ function checkRequests(app: FastifyInstance): void {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
     const wrong = checkMessage(request.raw) ?? unreadableTarget(request.raw) ?? checkTransferCoding(request.raw);
-    // Of what comes behind `Upgrade` node's parser throws everything away: nobody may wait for an answer to it.
+    // Node's parser discards everything after an `Upgrade`, so the connection must not wait for another request.
     const ends = wrong !== null || request.headers.upgrade !== undefined || isUnframed(request.raw);
     if (ends && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
     next(wrong ?? undefined);
@@ -82,7 +82,7 @@ function checkRequests(app: FastifyInstance): void {
 }
 
 function tokensOf(app: FastifyInstance, { identity, clock, config, keys }: ServerDeps): Tokens {
-  // As the metadata document says it (RFC 8414 §2), where the server knows its address.
+  // The issuer of the metadata document (RFC 8414 §2), if the server knows its public URL.
   const issuer = config.publicUrl ?? ISSUER;
   return new Tokens(
     {

@@ -65,7 +65,7 @@ test('the token dashboard says why it cannot let somebody in', async (t) => {
   assert.equal(refused.status, 403);
   assert.match(
     await refused.text(),
-    new RegExp(`The page is of ${tls}, and this server takes itself for ${origin}: set`),
+    new RegExp(`The origin of the page is ${tls}, but this server expects ${origin}: set`),
   );
   const ended = await fetch(`${origin}${PATH}/tokens/create`, {
     method: 'POST',

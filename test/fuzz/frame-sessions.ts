@@ -175,7 +175,7 @@ const brokenHpack: Kind = (random, place) => {
     return { fate: 'either', frames: [frame(TYPE.headers, 5, STREAM, Buffer.concat(random.shuffled(payload)))] };
   }
   const bad = pickOf<readonly number[]>(random, [
-    // Indices that are none, and lengths beyond the block or beyond numbers.
+    // Invalid indices, and lengths beyond the block or beyond numbers.
     [0x80],
     [0xff, 0xff, 0x7f],
     [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
@@ -184,7 +184,7 @@ const brokenHpack: Kind = (random, place) => {
     [0x40],
     // A size of the table that was never allowed.
     [0x3f, 0xe1, 0xff, 0x03],
-    // Huffman codes that are none.
+    // Invalid Huffman codes.
     [0x00, 0x84, 0xff, 0xff, 0xff, 0xff, 0x01, 0x61],
     [0x00, 0x81, 0x00, 0x01, 0x61],
   ]);

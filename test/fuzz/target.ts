@@ -15,7 +15,7 @@ export interface Vitals {
   /** Bytes of memory that the process has. */
   resident: number;
   descriptors: number;
-  /** Of those, network connections and the like. Files stay open for a while, up to a bound, in case they are needed again. */
+  /** Descriptors of network connections and the like. Files stay open for a while, up to a limit, in case they are needed again. */
   sockets: number;
 }
 

@@ -363,7 +363,7 @@ test('3,000 files are listed at once, with and without the slash; with a limit b
   assert.deepEqual((await device.ask('GET', '/api/files?status=partial')).json, { files: [], next_cursor: null });
 });
 
-test('a Content-Range that is none is ignored beside a form; one that is a range must be the right one', async (t) => {
+test('an invalid Content-Range is ignored beside a form; a valid one must be the right one', async (t) => {
   const server = await startServer(t);
   const header = encodeChunkHeader({ start: 0, end: 25, checksum: sum256(ALPHABET) });
   const { headers = {}, body } = multipart({}, { field: 'file', name: 'c', bytes: Buffer.concat([header, ALPHABET]) });

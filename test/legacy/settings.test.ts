@@ -63,7 +63,7 @@ test('a new name wins over an old one, a flag too, and the log says so', () => {
   assert.ok(notes.includes('PORT was ignored: LADING_PORT is set too, and wins'));
   assert.ok(notes.includes('UPLOAD_DIR was ignored: LADING_DATA_DIR is set too, and wins'));
   assert.ok(notes.includes('JWT_SECRET was ignored: SECRET_KEY is set too, and wins'));
-  // An empty variable is none.
+  // An empty variable counts as not set.
   assert.equal(loadConfig({}, { PORT: '8123', LADING_PORT: '' }).config.port, 8123);
   assert.equal(logOf({ PORT: '' }), '');
 });
@@ -147,7 +147,7 @@ test('names of families: known ones are taken, an unknown one stops the start an
   }
 });
 
-test('.env of the working directory: beneath the environment, whoever wrote it', async (t) => {
+test('.env of the working directory: below the environment, for any owner of the file', async (t) => {
   const text = `\uFEFF# of the older server\r\nPORT=8123\r\nexport LADING_HOST="::1" # loopback\r\nSECRET_KEY='${KEY}'\r\nFOO=bar\r\nEMPTY=\r\n`;
   const folder = await folderWith(t, text);
   const found = findEnvironment(folder, { LADING_HOST: '127.0.0.1', FOO: 'mine' });

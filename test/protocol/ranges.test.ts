@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Extent } from '../../src/protocol/extents.ts';
 import { formatContentRange, MAX_PARTS, parseRange } from '../../src/protocol/http/ranges.ts';
 
-/** Extents as `a-b` strings, or the kind when there are none. */
+/** Extents as `a-b` strings, or the kind if it has no extents. */
 function selected(value: string, size: number | null): string {
   const selection = parseRange(value, size);
   return selection.kind === 'parts'

@@ -44,7 +44,7 @@ test('I1 without Upload-Complete a request stores a file at once, and nothing of
   assert.equal((await ask(server, 'POST', '/api/files/content/b', { body: 'x' })).status, 201);
 });
 
-test('I2 I4 I10 whoever names a version is told by 104 where the upload is, and of progress without it', async (t) => {
+test('I2 I4 I10 a client that names a version gets 104 with the address of the upload, and progress without it', async (t) => {
   const server = await startServer(t);
   const { socket, heard } = await hanging(
     server,
@@ -428,7 +428,7 @@ test('I35 content that has another Content-Digest is not appended', async (t) =>
   assert.equal(server.app.engine.gauges().open_uploads, 0);
 });
 
-test('I36 Repr-Digest is compared at the end; one of what is there already is told to whoever wants it', async (t) => {
+test('I36 Repr-Digest is compared at the end; one of the stored bytes is sent on request', async (t) => {
   const server = await startServer(t);
   const wrong = await begin(server, 'ab', { ...disposition('g'), 'repr-digest': digest('abX') });
   const refused = await append(server, wrong, 2, 'c', '?1');

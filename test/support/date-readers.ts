@@ -18,10 +18,10 @@ interface Node {
 
 /** Objects that hold what is global. */
 const GLOBALS: ReadonlySet<string> = new Set(['globalThis', 'global', 'window', 'self']);
-/** Of `fs.Stats`. */
+/** Members of `fs.Stats`. */
 const FILE_DATE = /^(?:[amc]|birth)time(?:Ms|Ns)?$/;
 
-/** Of a file of TypeScript; `<T>(x: T) => x` is a function in one language and an element in the other. */
+/** The language of a source file; `<T>(x: T) => x` is a function in one language and an element in the other. */
 export type Language = 'ts' | 'tsx';
 
 /** True for a source that asks the machine what time it is, in whatever form. */

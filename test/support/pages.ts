@@ -7,7 +7,7 @@ export interface Block {
   /** The text after the backticks: `sh tour restart`. */
   info: string;
   body: string;
-  /** The nearest heading of the second level above it; empty when there is none. */
+  /** The nearest heading of the second level above it; empty without one. */
   section: string;
   line: number;
 }

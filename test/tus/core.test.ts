@@ -186,7 +186,7 @@ test('T12 T21 nothing is stored past the length', async (t) => {
   assert.equal(await offsetOf(server, url), 0);
   const fields = { 'upload-length': '3', 'content-type': TYPE };
   assert.equal((await ask(server, `${server.origin}/files/`, 'POST', fields, Buffer.from('abcd'))).status, 413);
-  // Of unknown length: only the bytes themselves show that they are too many.
+  // Unknown length: only the bytes themselves show that they are too many.
   const stream = new ReadableStream({
     start(controller) {
       controller.enqueue(Buffer.from('abcd'));
@@ -199,7 +199,7 @@ test('T12 T21 nothing is stored past the length', async (t) => {
   assert.ok((await offsetOf(server, url)) <= 3);
 });
 
-test('T14 numbers that are none are 400', async (t) => {
+test('T14 invalid numbers are 400', async (t) => {
   const server = await startServer(t);
   const url = await begin(server, { 'upload-length': '3' });
   for (const number of ['-1', '+1', '1.0', '1e3', '0x1', '', '99999999999999999999', '9007199254740993']) {

@@ -170,7 +170,7 @@ test('stopped by this side: a right that is gone ends the request with an answer
   socket.destroy();
 });
 
-/** Of a server that is a process of its own; both forms of an end leave its uploads in the same way. */
+/** Ends a server that is a process of its own; both forms of an end leave its uploads in the same way. */
 async function interrupted(t: Parameters<typeof startServer>[0], signal: 'SIGTERM' | 'SIGKILL') {
   const folder = join(await temporaryFolder(t), 'data');
   const first = await startServerProcess(t, folder, 0, { LADING_SHUTDOWN_SECONDS: '2' });

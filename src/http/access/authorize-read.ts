@@ -19,7 +19,7 @@ export interface ReadingDeps {
 export interface Reading {
   /** As the engine knows it. */
   owner: string;
-  /** False once whoever asked may read it no more; absent: as long as their token is good. */
+  /** False once the principal may no longer read it. Absent: valid as long as their token is. */
   stands?: () => boolean;
 }
 
@@ -48,7 +48,7 @@ export interface Listing {
   owner: string;
   /** Null: everything. */
   granted: GrantDocument[] | null;
-  /** False once whoever asked may see it no more. */
+  /** False once the principal may no longer see it. */
   stands(): boolean;
 }
 

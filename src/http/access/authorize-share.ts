@@ -22,7 +22,7 @@ export interface SharingDeps {
 export interface Sharing {
   /** As the engine knows it. */
   owner: string;
-  /** Of the owner. */
+  /** Tenant of the owner. */
   tenant: string;
   maker: Creator;
 }

@@ -87,8 +87,8 @@ export interface BearerOptions {
 }
 
 /**
- * The token that shows who asks: of the header, or without one the browser's cookie. Null when there is none.
- * @throws LadingError `forbidden` when the cookie may have come along without the person's knowledge
+ * The token of the request: from the header or, without one, from the browser's cookie. Null if the request has neither.
+ * @throws LadingError `forbidden` when another site may have made the browser send the cookie
  */
 export function credentialOf(request: FastifyRequest): string | null {
   const { authorization, cookie } = request.headers;
@@ -151,7 +151,7 @@ export const bearerAuth = fp<BearerOptions>(
   { name: 'lading-bearer-auth', fastify: '5.x' },
 );
 
-/** Who waits for work that is slow on purpose: whoever showed who they are, or the network that the request comes from. */
+/** Who is charged for work that is slow on purpose: the authenticated principal, or the network of the request. */
 export function askerOf({ principal, ip }: FastifyRequest): Asker {
   // On open routes nobody was asked.
   return (principal as Principal | undefined) === undefined ? strangerAt(ip) : { from: principal.id, known: true };
@@ -175,7 +175,7 @@ export async function signIn(
 ): Promise<Principal> {
   const { clients, identity, throttle } = deps;
   const claimed = clients.find(clientId);
-  // Of unknown ids nothing is remembered: people type secrets into the wrong field.
+  // Unknown ids are not logged: people type secrets into the wrong field.
   if (claimed) request.audited = { target: clientId, tenant: claimed.tenant };
   const right = await throttle.attempt(clientId, request.ip, (asker) => clients.authenticate(clientId, secret, asker));
   // Its tenant may be gone.

@@ -58,7 +58,7 @@ export async function personFor(
   const closed = deps.config.registration === 'closed';
   if (same) {
     // Where anybody may register, somebody else may have done so with this address, waiting for its owner to come by this way.
-    // Whoever may more than others is not made over to a provider by an address alone.
+    // An e-mail address alone must not give a provider control over a privileged account.
     if (same.role === 'client' && (closed || same.passwordHash === null))
       return addAccount(deps, request, same.id, who.account);
     throw new LadingError(

@@ -15,7 +15,7 @@ import { wantsSecureCookies } from '../request/csrf.ts';
 /** A hash of the state follows. */
 const COOKIE = 'outside_sign_in_';
 const COOKIE_PATH = '/v1/auth';
-/** Whoever begins more gives up the oldest: all of them are sent along, and servers take 16 KiB of fields. */
+/** A further login replaces the oldest: the browser sends all of them, and servers accept 16 KiB of fields. */
 const MAX_BEGUN = 4;
 
 /** Has the browser keep a departure, and forget the oldest when they are too many. */

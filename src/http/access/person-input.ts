@@ -25,7 +25,7 @@ export async function newPersonOf(
 
 /**
  * What is to be changed of a person, checked and in one form; the password is checked against what the person is called then.
- * @param email only if whoever asks may change it: nobody has shown that the new one is theirs
+ * @param email only if the caller may change it: the new address has not been verified
  * @throws LadingError `validation_failed`
  */
 export async function changeOf(

@@ -16,7 +16,7 @@ import type { Principal } from '../../records/principal.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** For whoever asks whether the server lives: never refused for coming too often. */
+    /** The health checks, which are never rate-limited. */
     unlimited?: boolean;
   }
 }

@@ -4,7 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import { AUDIENCE, type Claims } from '../../identity/access-tokens.ts';
 import type { KeyRing } from '../../identity/credentials/signing-keys.ts';
 
-/** Of a server that does not know under which address it is reached. */
+/** The issuer of a server that has no public URL. */
 export const ISSUER = 'lading';
 
 /** One secret for both, or keys that rotate. */

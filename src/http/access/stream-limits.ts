@@ -1,19 +1,19 @@
-/** How many streams of events may be open, of whatever sort: each costs a socket and a timer. */
+/** Limits the open event streams of all kinds. Each costs a socket and a timer. */
 
 import { LadingError } from '../../errors.ts';
 import type { Principal } from '../../records/principal.ts';
 
 const MOST = 4096;
-/** Of one principal, so that nobody leaves nothing for others. */
+/** Per principal, so that one cannot take all. */
 const MAX_EACH = 64;
 
 export class StreamLimits {
   #open = 0;
-  /** How many whoever has. */
+  /** Open streams by principal. */
   readonly #each = new Map<string, number>();
 
   /**
-   * Counts one more until the function that is returned is called.
+   * Counts a stream until the returned function is called.
    * @param asker who is counted: an API token with its owner
    * @throws LadingError `overloaded` when too many are open, in all or of the asker's
    */

@@ -82,7 +82,7 @@ function speaks({ kind, complete, endsWhenTold, offset, size }: ResourceState, p
   return complete || endsWhenTold || (kind === 'plain' && offset === size);
 }
 
-/** False once whoever sends may do so no longer. */
+/** False once the sender may no longer upload. */
 export function stillAllowed(
   deps: Pick<UploadCapabilityDeps, 'identity' | 'access'>,
   request: FastifyRequest,

@@ -184,7 +184,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const document = tokenFor(identity, request.principal, request.params.token_id);
       request.audited = { tenant: document.tenant };
-      // Whoever gets the new secret gets what the token may do, as long as it may.
+      // The new secret carries the scopes and the expiry of the token.
       requireFullRoleOrScope(request.principal, 'tokens:admin');
       checkGrant(request.principal, document.scopes);
       const made = isLive(document, clock) ? await identity.apiTokens.rotate(document.id) : undefined;

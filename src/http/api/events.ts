@@ -74,7 +74,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
   });
 }
 
-/** @throws LadingError `invalid_request` for a type that is none */
+/** @throws LadingError `invalid_request` for an unknown event type */
 function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (told: EmittedEvent) => boolean {
   const wanted = types === undefined ? null : new Set<EventType>(types.split(',').map(typeOf));
   const scope = eventScopeOf(principal);

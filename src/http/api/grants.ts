@@ -161,7 +161,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void
       const { principal } = request;
       const grant = identity.grants.get(request.params.grant_id);
       const own = grant?.tenant === principal.tenant && grant.grantee.id === principal.id;
-      // Of grants between others nobody is told.
+      // Do not reveal grants between other principals.
       if (!grant || !(own || mayEndShare(principal, grant))) {
         throw new LadingError('not_found', 'There is no such grant.');
       }

@@ -1,6 +1,6 @@
 /**
- * Files for media elements of pages. Whoever is signed in asks for the right to play one file; the browser keeps it as a cookie that no
- * script can read and that is sent to the address of that right alone.
+ * Files for media elements of pages. A signed-in person asks for the right to play one file; the browser keeps it as a cookie that no
+ * script can read and that it sends only to the address of that right.
  */
 
 import { fastifyCookie } from '@fastify/cookie';

@@ -1,4 +1,4 @@
-/** Share links: made, listed and revoked by those who may read the file; used by whoever has one. */
+/** Share links. Principals who may read the file create, list and revoke them; anyone who has the link may use it. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -150,7 +150,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void
     handler: async (request): Promise<Message> => {
       const { share_id: id } = request.params;
       const share = identity.shares.get(id);
-      // Of links to files of others nobody is told.
+      // Do not reveal links to other people's files.
       if (!share || !mayEndShare(request.principal, share)) {
         throw new LadingError('not_found', 'There is no such share link.');
       }
@@ -178,7 +178,7 @@ function shown(document: ShareDocument, principal: Principal, clock: Clock): Sha
   };
 }
 
-/** For whoever has a link. */
+/** The route that serves a share link. It needs no sign-in. */
 export function sharedFileRoute(app: FastifyInstance, deps: ShareDeps): void {
   const { identity, audit } = deps;
   const send = fileSender(app, deps);

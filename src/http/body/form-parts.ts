@@ -18,7 +18,7 @@ const BOUNDARY = /;\s*boundary=(?:"([^"]{1,200})"|([^;"\s]{1,200}))/i;
 
 /** A part whose header section has arrived. */
 export interface FormPart {
-  /** Of the field. */
+  /** Name of the field. */
   name: string;
   /** It has a file name. */
   isFile: boolean;

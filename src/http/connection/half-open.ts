@@ -1,7 +1,7 @@
 /**
- * Clients that close their side of the connection when the request is sent (`printf … | nc -N`). A request that arrived whole gets its
- * answer, and the connection ends with it (RFC 9112 §9.6). An answer that goes on until something happens ends at once: most who close
- * their side are gone, and whoever is gone shows that only when something is sent.
+ * Clients that close their side of the connection after the request (`printf … | nc -N`). A complete request gets its
+ * answer, and the connection ends with it (RFC 9112 §9.6). An answer without an end of its own ends at once: most clients that close
+ * their side are no longer there, which shows only when the server sends something.
  */
 import type { Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
@@ -28,7 +28,7 @@ export function answerHalfOpen(
   Object.assign(server, { httpAllowHalfOpen: true });
   server.on(tls ? 'secureConnection' : 'connection', (socket: Socket & Partial<TLSSocket>) => {
     if (socket.alpnProtocol === 'h2') return;
-    // Of plain servers node sets it by itself.
+    // Node sets it itself for servers without TLS.
     socket.allowHalfOpen = true;
     socket.on('end', () => {
       const response = current(socket);

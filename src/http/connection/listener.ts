@@ -123,7 +123,7 @@ function createSecureListener(
     maxHeaderListPairs: 256,
     settings: { maxConcurrentStreams: STREAMS, initialWindowSize: WINDOW_BYTES, maxHeaderListSize: HEADER_BYTES },
   });
-  // Of the HTTP/1.1 side, which takes them from here (node has no options for it).
+  // The HTTP/1.1 side reads these properties; node has no options for it.
   Object.assign(server, { requestTimeout: 0, headersTimeout, keepAliveTimeout: KEEP_ALIVE_MS, timeout: 0 });
   // Node's HTTP/2 requests and responses have the interface of the HTTP/1.1 ones, as far as Fastify and the routes use it.
   const both = server as unknown as Server;
@@ -142,7 +142,7 @@ function createSecureListener(
 
 /**
  * New connections get this certificate; those that are open keep theirs.
- * @throws Error when the certificate and the key do not belong together, or are none; the old ones are used on
+ * @throws Error when the certificate and the key do not match or cannot be read; the old ones stay in use
  */
 export function replaceCertificate(server: Server, { cert, key }: NonNullable<Config['tls']>): void {
   // Before anything is changed: `setSecureContext` would keep half of what it refuses.

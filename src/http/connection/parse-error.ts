@@ -41,12 +41,12 @@ export function lastResponse(socket: Socket): ServerResponse | undefined {
   return last.get(socket)?.response;
 }
 
-/** What node says of a request that it could not parse. */
+/** Node's error for a request that it could not parse. */
 interface ParseError extends Error {
   code?: string;
-  /** Of the parser, in words. */
+  /** The parser's message. */
   reason?: string;
-  /** What it was reading. */
+  /** The bytes that it was reading. */
   rawPacket?: unknown;
 }
 

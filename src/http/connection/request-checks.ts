@@ -22,8 +22,8 @@ const SINGLE: ReadonlySet<string> = new Set([
 const MAX_SINGLE = Math.max(...[...SINGLE].map((name) => name.length));
 
 /**
- * Refuses a request that is not HTTP/1.0, HTTP/1.1 or HTTP/2, that says something twice that it may say once, or that does not say for
- * which host it is (RFC 9112 §2.3, §3.2 and §6.1; RFC 9113 §8.3.1). Whoever gets such an answer is closed, for nobody knows what follows.
+ * Refuses a request that is not HTTP/1.0, HTTP/1.1 or HTTP/2, that repeats a field that must occur once, or that does not name its
+ * host (RFC 9112 §2.3, §3.2 and §6.1; RFC 9113 §8.3.1). The connection closes after the answer, because what follows cannot be trusted.
  * @returns `invalid_request`, or null when nothing is wrong
  */
 export function checkMessage(message: IncomingMessage): LadingError | null {
@@ -111,9 +111,9 @@ export function metadataForm(url: string, prefix: string): string {
 const MAX_SEGMENT = 3 * 1024;
 /** The methods that the router knows. HTTP/1.1 requests have no others, for node's parser refuses them; HTTP/2 carries any. */
 const ROUTED: ReadonlySet<string> = new Set(METHODS);
-/** Requests whose path is no percent-encoded UTF-8. */
+/** Requests whose path is not percent-encoded UTF-8. */
 const unreadable = new WeakSet<IncomingMessage>();
-/** Requests of a method that is none. */
+/** Requests with an unknown method. */
 const unknownMethods = new WeakSet<IncomingMessage>();
 
 /**
@@ -137,12 +137,12 @@ export function markUnreadable(message: IncomingMessage): void {
 }
 
 /**
- * The refusal of a method that is none (RFC 9110 §9.1), of a target that is no path, and of a path that is too long or was marked; where a
- * name belongs, the name is what is wrong.
+ * The error for an unknown method (RFC 9110 §9.1), a target that is not a path, or a path that is too long or cannot be decoded. On routes
+ * with a name in the path, the error is about the name.
  */
 export function unreadableTarget(message: IncomingMessage): LadingError | null {
   const { url = '/', method } = message;
-  if (unknownMethods.has(message)) return new LadingError('not_implemented', 'There is no such method here.');
+  if (unknownMethods.has(message)) return new LadingError('not_implemented', 'This server does not know the method.');
   if (!url.startsWith('/') && method !== 'OPTIONS') {
     return new LadingError('invalid_request', 'The target of the request is no path.');
   }

@@ -1,11 +1,11 @@
 /**
- * Ends HTTP/2 sessions that begin requests only to give them up (CVE-2023-44487). The library below counts too, but keeps the connection
- * after it has said goodbye.
+ * Ends HTTP/2 sessions that start requests only to reset them (CVE-2023-44487). nghttp2 counts too, but keeps the connection
+ * after it has sent GOAWAY.
  */
 import type { Server } from 'node:http';
 import { constants, type Http2Session, type Http2Stream } from 'node:http2';
 
-/** So many at once, and so many a second for long. Whoever jumps about in a film gives up a few a second. */
+/** Resets allowed at once, and per second over time. A person who seeks in a video causes a few per second. */
 const MOST = 500;
 const MAX_A_SECOND = 20;
 

@@ -14,18 +14,18 @@ import type { Socket } from 'node:net';
 import { addressOfNode, networkOf } from '../../protocol/ip.ts';
 import { carrierOf } from './carrier.ts';
 
-/** Beyond the numbers below, whoever has taken nothing for so long is cut. */
+/** When there are more stalled answers than the limits below, those that stalled for this long are cut, in milliseconds. */
 const STALE_MS = 5_000;
-/** So many of one address may be stalled until the idle time, and so many of all. */
+/** Stalled answers that may wait until the idle time: of one address, and in total. */
 const MAX_EACH = 256;
 const MOST = 4096;
 
 export interface UnreadOptions {
-  /** A client that takes nothing for so long is cut. */
+  /** A client that reads nothing for this long is cut, in milliseconds. */
   idleMs: number;
   /** Monotonic, in milliseconds. */
   now(): number;
-  /** True for a proxy, which has many clients: what is stalled there counts with all others alone. */
+  /** True for a proxy. It has many clients, so only the total limit applies to it. */
   isProxy(address: string): boolean;
   endSession(session: Http2Session): void;
   /** So many were cut. */

@@ -1,13 +1,13 @@
-/** Everything that happens, as server-sent events, to whoever may hear of it; goes on where a broken stream was. */
+/** Sends events as server-sent events to principals who may see them. A stream resumes where a broken one ended. */
 import { Readable } from 'node:stream';
 import type { EmittedEvent, Events, Position } from '../../events/events.ts';
 
-/** A comment now and then keeps proxies from closing a quiet stream, and finds out about clients that are gone. */
+/** A regular comment keeps proxies from closing a quiet stream and detects clients that have left. */
 const HEARTBEAT_MS = 15_000;
-/** Of one turn: others want to be served too. */
+/** Events sent in one turn, so that other streams are served too. */
 const MAX_AT_ONCE = 256;
 
-/** Reads the events from a position on. It holds nothing that a slow client has not read: the events do, as long as they are kept. */
+/** Reads the events from a position on. It does not buffer for a slow client: `Events` keeps the events. */
 export class EventStream extends Readable {
   readonly #events: Events;
   readonly #position: Position;
@@ -20,8 +20,8 @@ export class EventStream extends Readable {
   #scheduled = false;
 
   /**
-   * @param stands false once whoever asked may no longer hear; then the stream ends
-   * @param plain nothing is told of where files are sent on to
+   * @param stands false once the principal may no longer receive events; then the stream ends
+   * @param plain without the targets that files are delivered to
    */
   constructor(
     events: Events,

@@ -7,7 +7,7 @@ import type { StreamLimits } from '../access/stream-limits.ts';
 
 /** At most four events a second (PROTOCOL §2). */
 const SPACING_MS = 250;
-/** A comment now and then keeps proxies from closing a quiet stream, and finds out about clients that are gone. */
+/** A regular comment keeps proxies from closing a quiet stream and detects clients that have left. */
 const HEARTBEAT_MS = 15_000;
 /** True when an `Accept` field names the type of event streams, and not with weight 0. */
 export function wantsEvents(accept: string | undefined): boolean {
@@ -100,7 +100,7 @@ class StatusStream extends Readable {
     this.#sentAt = performance.now();
     this.#full = !this.push(`event: status\ndata: ${JSON.stringify(status)}\n\n`);
     if (status.status !== 'complete') return;
-    // Behind the event, in a block that is none itself: a client that sends it back has read the event.
+    // The id follows in a block of its own, which is not an event: a client that sends it back has read the event.
     this.push(`:\nid: ${completeId(status)}\n\n`);
     this.finish();
   }
@@ -138,7 +138,7 @@ export class StatusStreams {
 
   /**
    * @param asker who is counted: an API token with its owner
-   * @param stands false once whoever asked may no longer see it; then the stream ends
+   * @param stands false once the principal may no longer see the file; then the stream ends
    * @throws LadingError `overloaded` when too many are open, in all or of the asker's
    */
   async open(

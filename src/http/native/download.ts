@@ -24,11 +24,11 @@ const bytes = { schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' 
 const binary = { 'application/octet-stream': bytes, '*/*': bytes };
 const ranges = { ...binary, 'multipart/byteranges': bytes };
 
-/** Of a 304 too. */
+/** Fields of a 200, a 206 and a 304. */
 const validatorFields = ['Accept-Ranges', 'Cache-Control', 'ETag', 'Last-Modified'] as const;
 const contentFields = [...validatorFields, 'Content-Disposition', 'Content-Length'] as const;
 
-/** Of a route that gives a file's bytes. */
+/** Schema of the routes that send the bytes of a file. */
 export const downloadSchema = {
   tags: ['Files'],
   summary: 'The bytes of a file, whole or by ranges; also of one that is still arriving.',

@@ -31,7 +31,7 @@ export interface OneShot {
   newest?: boolean;
   /** What the name becomes where it is taken, with a number where that is taken too: both files are kept then. */
   beside?: (name: string) => string;
-  /** False once whoever sends may do so no longer. */
+  /** False once the sender may no longer upload. */
   stands(): boolean;
   /**
    * Under which name it is stored; by default the name that the sender gives the file, without folders.
@@ -47,7 +47,7 @@ export interface OneShot {
 
 export interface OneShotStored {
   status: FileStatus;
-  /** Of the form, before and after the file. */
+  /** Fields of the form, before and after the file. */
   fields: ReadonlyMap<string, string>;
   fileName: string | null;
 }
@@ -85,7 +85,7 @@ export async function receiveOneShot(
     const name = checkName(nameOf(form.fileName));
     const precondition = preconditionOf(request);
     const said = { contentType: null, reprDigest: null, minSize: leastSize };
-    // Whoever says which file they mean, by a precondition too, gets no other one.
+    // A client that names the file it means, also by a precondition, must not get another name.
     const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
     const replaces = { overwrite, newest: newest === true, beside: names };
     const intent: FileIntent = { owner, name, ...replaces, ...said, isAuthorized: stands, precondition };

@@ -1,6 +1,6 @@
 /**
- * What the audit log is told, in one place: a route says `config: { audit: 'client_created' }`, and a request to it that went well is
- * on stable storage before its answer is sent. Refusals are noted where errors are answered.
+ * The audit log of HTTP requests. A route declares `config: { audit: 'client_created' }`; the entry of a successful request is on stable
+ * storage before its answer is sent. Refusals are recorded where errors are answered.
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { AnnouncedChange } from '../../contracts/file-events.ts';
@@ -11,41 +11,41 @@ import type { Principal } from '../../records/principal.ts';
 import { OAuthError } from '../problems/oauth-errors.ts';
 import { shownPath } from './log.ts';
 
-/** What only the handler knows. */
+/** What only the handler knows about an audited request. */
 export interface Audited {
   /** Who signed in, on routes that need no sign-in. */
   principal?: Principal;
-  /** What it was done to, if neither the path nor the reply says so. On a refused sign-in: as whom. */
+  /** What was changed, if neither the path nor the reply names it. For a refused sign-in: the claimed account. */
   target?: string;
-  /** Of the target, when the principal reaches into it. Else it is the principal's own. */
+  /** Tenant of the target, if it is not the principal's own. */
   tenant?: string;
   detail?: string;
-  /** What was done, where a route does one of several things. */
+  /** The action, on routes that have several. */
   action?: Exclude<AuditAction, 'refusal'>;
 }
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** What a request to this route that goes well does. */
+    /** The action that a successful request to this route performs. */
     audit?: Exclude<AuditAction, 'refusal'>;
-    /** What its path holds opens something. */
+    /** The path contains a secret. */
     secretPath?: true;
   }
   interface FastifyRequest {
     audited: Audited | null;
-    /** Until it is recorded that a change was made. */
+    /** The announced change, until it is recorded. */
     foretold: AnnouncedChange | null;
   }
 }
 
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 429]);
 const NO_CHANGE: ReadonlySet<AuditAction> = new Set(['sign_in']);
-/** Longer than any name, its owner and their encoding is none that we know. */
+/** Longest path in an entry, in characters: longer than any name with its owner, percent-encoded. */
 const MAX_TARGET = 3 * 1024;
-/** What replies call the id of what was made. */
+/** The keys that hold the id of a created object in replies. */
 const IDS = ['client_id', 'token_id', 'user_id', 'tenant_id', 'id'] as const;
 
-/** To be called before any route is made. Routes that are not audited do not pay for it. */
+/** Registers the hooks. Call it before any route is registered. Routes that are not audited have no overhead. */
 export function auditHooks(app: FastifyInstance, audit: Audit): void {
   app.decorateRequest('audited', null);
   app.decorateRequest('foretold', null);
@@ -59,7 +59,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
       ...before,
       async (request: FastifyRequest, reply: FastifyReply, payload: unknown) => {
         const { principal = null } = request.audited ?? request;
-        // Some routes take a token as well as a secret; only the latter is a sign-in. And nobody known is nobody to sign out.
+        // Some routes accept a token or a secret; only a secret is a sign-in. An unknown principal cannot sign out.
         const session = action === 'sign_in' || action === 'sign_out';
         const { foretold } = request;
         if (reply.statusCode >= 400 || (session && request.audited === null)) {
@@ -80,7 +80,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
   });
 }
 
-/** The last step before the handler: who listens is sure to hear of the change, even if the server is killed in the middle of it. */
+/** Announces the change as the last step before the handler, so that subscribers learn of it even if the server is killed during it. */
 function foretellBefore(route: RouteOptions, audit: Audit, action: Exclude<AuditAction, 'refusal'>): void {
   route.preHandler = [
     ...(route.preHandler === undefined ? [] : [route.preHandler].flat()),
@@ -91,15 +91,15 @@ function foretellBefore(route: RouteOptions, audit: Audit, action: Exclude<Audit
   ];
 }
 
-/** Refusals of who asks or of how much they may; what is merely wrong is none. */
+/** True for errors that refuse the caller or exceed a quota; an invalid request is not a refusal. */
 function isRefusal(error: LadingError, opens: boolean): boolean {
-  // Some doors say that they do not know who knocks.
+  // Some routes answer an unknown secret with `not_found`.
   if (opens && error.code === 'not_found') return true;
   if (error instanceof OAuthError) return error.error === 'invalid_grant';
   return REFUSALS.has(error.status) || error.code === 'quota_exceeded';
 }
 
-/** Notes an error that refuses. */
+/** Records an error that is a refusal. */
 export function auditRefusal(audit: Audit, request: FastifyRequest, error: LadingError): void {
   const { method, routeOptions } = request;
   const action = routeOptions.config.audit === 'sign_in' ? 'sign_in' : 'refusal';
@@ -131,7 +131,7 @@ function happeningOf(
   return {
     action,
     principal: principal && { id: principal.id, kind: principal.kind },
-    // What a query asks for is not what it gets: the handler says it.
+    // The tenant in the query is only a request; the handler sets the real one.
     tenant: audited?.tenant ?? principal?.tenant ?? null,
     address: request.ip,
     target: audited?.target ?? named?.slice(0, MAX_TARGET) ?? null,
@@ -145,7 +145,7 @@ function queryOf({ query }: FastifyRequest, name: string): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** The id of what was made; nothing else of a reply is looked at, for it may hold what is secret. */
+/** The id of the created object. Nothing else of a reply is read, because it may contain secrets. */
 function idIn(payload: unknown): string | null {
   if (typeof payload !== 'string') return null;
   try {

@@ -1,4 +1,4 @@
-/** How the server did lately: a sample every few seconds, kept for an hour in memory. */
+/** Recent load of the server: a sample every ten seconds, kept for an hour in memory. */
 import type { Clock } from '../../contracts/clock.ts';
 import type { History, Sample } from '../../protocol/schemas/transfer.ts';
 import { iso } from '../../protocol/times.ts';
@@ -21,7 +21,7 @@ export class ServerHistory {
     this.#timer = setInterval(() => this.take(), SECONDS * 1000).unref();
   }
 
-  /** What happened since the last sample. */
+  /** Takes a sample of the time since the last one. */
   take(): void {
     const now = this.#metrics.counts();
     const before = this.#before;

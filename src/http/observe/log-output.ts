@@ -1,6 +1,6 @@
 /**
- * Where log lines go: standard error or a file. A log that cannot be written never stops the server: its lines are dropped and
- * counted, and the first line that can be written again is preceded by one that says how many are missing.
+ * Where log lines go: standard error or a file. A log that cannot be written never stops the server. Its lines are dropped and
+ * counted; before the next line that can be written, a line reports how many are missing.
  */
 import * as fs from 'node:fs';
 import type { DestinationStream } from 'pino';
@@ -8,14 +8,14 @@ import { NO_WAIT } from '../../settings/small-file.ts';
 import { missingLines } from './log.ts';
 
 const STANDARD_ERROR = 2;
-/** What may wait in memory for a reader that is slower than the server. Beyond that, lines are dropped. */
+/** Bytes that may wait in memory for a slow reader. Further lines are dropped. */
 const WAITING_BYTES = 1024 ** 2;
 const RETRY_MS = 20;
-/** How long the last lines of the process wait for a slow reader. */
+/** How long the process waits at its end for a slow reader. */
 const LAST_LINES_MS = 500;
 /** Errors of a pipe or terminal whose reader is behind. */
 const BUSY: ReadonlySet<string> = new Set(['EAGAIN', 'EBUSY']);
-/** The group may read, as is usual for logs. */
+/** The group may read it, as usual for logs. */
 const MODE = 0o640;
 
 export interface LogOutputOptions {
@@ -27,7 +27,7 @@ export interface LogOutputOptions {
 
 interface Waiting {
   bytes: Buffer;
-  /** Null for a line of the log; else the number of missing lines that this one speaks of. */
+  /** Null for a line of the log; otherwise the number of missing lines that this line reports. */
   missing: number | null;
 }
 
@@ -39,11 +39,11 @@ export class LogOutput implements DestinationStream {
   #waitingBytes = 0;
   /** A part of the first waiting line is written. */
   #begun = false;
-  /** The last line in the log is a part of one. */
+  /** The last line in the log is incomplete. */
   #torn = false;
   #retry: NodeJS.Timeout | null = null;
   #dropped = 0;
-  /** Lines that are missing in the log and that no line speaks of yet. */
+  /** Missing lines that no line has reported yet. */
   #untold = 0;
 
   /** @throws Error with a `code` when the file cannot be opened */
@@ -53,7 +53,7 @@ export class LogOutput implements DestinationStream {
     if (file !== null) this.#fd = openLog(file);
   }
 
-  /** Lines that were not written, since the start. */
+  /** Lines dropped since the start. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -73,8 +73,8 @@ export class LogOutput implements DestinationStream {
   }
 
   /**
-   * Opens the file again by its name, for whoever has renamed it. Does nothing for standard error.
-   * @throws Error with a `code`; the old file is used on
+   * Opens the file again by its name, after log rotation. Does nothing for standard error.
+   * @throws Error with a `code`; the old file stays in use
    */
   reopen(): void {
     if (this.#file === null) return;
@@ -83,7 +83,7 @@ export class LogOutput implements DestinationStream {
     this.#fd = fd;
   }
 
-  /** Waits for a slow reader, but not for long. To be called when the process ends, after which nothing is written. */
+  /** Waits a moment for a slow reader. Call it when the process ends. */
   end(): void {
     const pause = new Int32Array(new SharedArrayBuffer(4));
     for (let left = LAST_LINES_MS; this.#waiting.length > 0 && left > 0; left -= RETRY_MS) {
@@ -136,7 +136,7 @@ export class LogOutput implements DestinationStream {
   }
 }
 
-/** A named pipe without a reader fails with ENXIO instead of holding the server, and one whose reader is behind with EAGAIN. */
+/** Opens without blocking: a named pipe without a reader fails with ENXIO, and one with a slow reader with EAGAIN. */
 function openLog(file: string): number {
   return fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_APPEND | fs.constants.O_CREAT | NO_WAIT, MODE);
 }

@@ -7,7 +7,7 @@ import type { Metrics } from './metrics.ts';
 
 const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
 
-/** The line that stands for lines that could not be written. */
+/** The line that reports lines that could not be written. */
 export function missingLines(count: number): string {
   return `{"level":"warn"${timestamp()},"dropped":${count},"msg":"log lines were dropped: the log could not be written"}\n`;
 }
@@ -39,8 +39,8 @@ export function createLog(level: string, to: DestinationStream): Logger {
 }
 
 /**
- * A path as it may be written down: what in it opens a shared file, is the right to go on with an upload, or is a token that somebody took for
- * an id, may not.
+ * A path that may be logged. Removes secrets: share links, upload capabilities, and tokens that somebody sent in place of
+ * an id.
  */
 export function shownPath(url: string | undefined): string {
   return pathOf(url)
@@ -50,21 +50,21 @@ export function shownPath(url: string | undefined): string {
     .replaceAll(/eyJ[\w-]{1,400}\.[\w-]+\.[\w-]+/g, '…');
 }
 
-/** Longer than any name; what else a path may be is not worth a longer line. */
+/** Longest path in a line, in characters: longer than any name. */
 const MAX_PATH = 4096;
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Of the error that the request was answered with; null while there is none. */
+    /** Code of the error that the request was answered with; null without an error. */
     refusalCode: ErrorCode | null;
   }
   interface FastifyContextConfig {
-    /** Requests that go well are logged at debug: there are thousands a second of them. */
+    /** Successful requests are logged at debug, because there are thousands per second. */
     frequent?: boolean;
   }
 }
 
-/** Takes the place of Fastify's own two lines a request, and counts requests where it logs them. */
+/** Replaces Fastify's two lines per request by one, and counts the requests. */
 export class RequestLog extends LogController {
   readonly #log: Logger;
   readonly #metrics: Metrics;
@@ -82,25 +82,25 @@ export class RequestLog extends LogController {
 
   override requestCompleted(error: Error | null | undefined, request: FastifyRequest, reply: FastifyReply): void {
     if (this.#answered.has(request)) return;
-    // Node says that a response of HTTP/2 is finished, too, when the stream is lost before anything was answered.
+    // For HTTP/2, node also reports a response as finished when the stream is lost before the answer.
     if (!reply.raw.headersSent) this.clientLeft(request, reply);
     else this.#finished(request, reply, reply.statusCode, error ?? undefined);
   }
 
-  /** A request whose answer is out although the response does not end yet; it may never do, when its client leaves with the answer. */
+  /** Logs a request whose answer is sent although the response has not ended. It may never end if the client leaves. */
   answered(request: FastifyRequest, reply: FastifyReply): void {
     this.#answered.add(request);
     this.#finished(request, reply, reply.statusCode, undefined);
   }
 
-  /** A request whose client went away before the answer; 499 as proxies write it. */
+  /** Logs a request whose client left before the answer, with status 499 as proxies do. */
   clientLeft(request: FastifyRequest, reply: FastifyReply): void {
     if (this.#answered.has(request)) return;
     this.#answered.add(request);
     this.#finished(request, reply, 499, undefined);
   }
 
-  /** A request that could not be parsed and was answered all the same. It has neither id nor path. */
+  /** Logs a request that could not be parsed but was answered. It has neither id nor path. */
   unparsed(code: ErrorCode, status: number, address: string | undefined): void {
     this.#metrics.request('other', null, status);
     this.#log.info({ status, code, ...(address === undefined ? {} : { address }) }, 'request');
@@ -109,8 +109,8 @@ export class RequestLog extends LogController {
   #finished(request: FastifyRequest, reply: FastifyReply, status: number, error: Error | undefined): void {
     const { url: route = null, config } = request.routeOptions;
     this.#metrics.request(request.method, route, status);
-    // A full disk and a server that starts or is busy are for the operator to know, but no failure of the program. What clients ask for
-    // and nobody offers (501) is neither.
+    // A full disk or a busy server concerns the operator but is not a failure of the program (`warn`). A feature that does not exist
+    // (501) is neither.
     const level =
       status === 500 ? 'error' : status > 501 ? 'warn' : config.frequent === true && status < 400 ? 'debug' : 'info';
     if (!this.#log.isLevelEnabled(level)) return;

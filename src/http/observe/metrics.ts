@@ -1,4 +1,4 @@
-/** The numbers behind `/metrics`. What a request costs is an addition to a number in memory; text is made when somebody asks. */
+/** The numbers behind `/metrics`. A request costs one addition in memory; the text is built when it is requested. */
 
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
@@ -6,7 +6,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { version } from '../../version.ts';
 import { METRIC_HELP, type MetricName } from './metric-help.ts';
 
-/** Seconds; from a small chunk on a fast disk to a large one on a slow line. */
+/** Buckets in seconds, from a small chunk on a fast disk to a large one on a slow network. */
 const CHUNK_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 
 /** Requests counted by status, for one route and method. */
@@ -21,7 +21,7 @@ export interface Counts {
   received: number;
   sent: number;
   chunks: number;
-  /** That all chunks took together. */
+  /** Total duration of all chunks. */
   chunkSeconds: number;
   requests: number;
   /** Answered with 400 or above. */
@@ -33,7 +33,7 @@ export class Metrics {
   readonly #chunkSeconds: Histogram;
   readonly #routes = new Map<string, RouteCount>();
   readonly #sockets = new Set<Socket>();
-  /** Of connections that are closed; open ones are asked. */
+  /** Bytes of closed connections; those of open ones are read from the sockets. */
   readonly #closed = { received: 0, sent: 0 };
   #chunks = 0;
   #chunkBytes = 0;
@@ -41,10 +41,10 @@ export class Metrics {
   #refusedConnections = 0;
   #unread = 0;
 
-  /** @param gauges numbers from other rooms; names ending in `_total` only ever grow */
+  /** @param gauges measurements of other rooms; those whose names end in `_total` only grow */
   constructor(gauges: () => Record<MetricName, number>) {
     collectDefaultMetrics({ register: this.registry, prefix: 'lading_' });
-    // Sums of numbers that are there by type, named as counters, which they are not.
+    // These are sums over types of gauges, but have names of counters.
     for (const what of ['handles', 'requests', 'resources'])
       this.registry.removeSingleMetric(`lading_nodejs_active_${what}_total`);
     this.#chunkSeconds = new Histogram({
@@ -77,7 +77,7 @@ export class Metrics {
     }
   }
 
-  /** Everything so far, for whoever looks at the difference. */
+  /** Totals since the start; callers compare two of them. */
   counts(): Counts {
     let requests = 0;
     let refused = 0;
@@ -91,7 +91,7 @@ export class Metrics {
     return { received, sent, chunks: this.#chunks, chunkSeconds: this.#chunkSecondsSum, requests, refused };
   }
 
-  /** @param route its pattern; null when none matched, and then the method may be any word */
+  /** @param route pattern of the route; null if no route matched, and then the method may be any word */
   request(method: string, route: string | null, status: number): void {
     if (route === null) this.#count('other', 'none', status);
     else this.#count(method, route, status);
@@ -107,7 +107,7 @@ export class Metrics {
     count.byStatus.set(status, (count.byStatus.get(status) ?? 0) + 1);
   }
 
-  /** @param since `performance.now()` when the request came */
+  /** @param since `performance.now()` when the request arrived */
   chunk(bytes: number, since: number): void {
     this.#chunks += 1;
     this.#chunkBytes += bytes;
@@ -116,13 +116,13 @@ export class Metrics {
     this.#chunkSeconds.observe(seconds);
   }
 
-  /** A connection too many. Returns how many there were. */
+  /** Counts a refused connection. Returns the total. */
   refused(): number {
     this.#refusedConnections += 1;
     return this.#refusedConnections;
   }
 
-  /** So many answers were cut because nothing of them was taken. */
+  /** Counts answers that were cut because the client did not read them. */
   cut(count: number): void {
     this.#unread += count;
   }

@@ -65,7 +65,7 @@ export function page({ site }: FastifyRequest, reply: FastifyReply, title: strin
 }
 
 /**
- * Refusals as a page, for whoever sent a form.
+ * Refusals as a page, for browsers that sent a form.
  * @param root where the server is, as seen from the address of the form
  */
 export function refusalPage(root: string): Refusal {

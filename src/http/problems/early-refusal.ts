@@ -1,10 +1,10 @@
 /**
- * How an error is answered while the client may still be sending its body.
+ * Answers an error while the client may still be sending its body.
  *
  * Closing a TCP connection with unread bytes sends a reset, and the reset may overtake the answer: the client sees a broken pipe
- * instead of why. So the whole answer goes out at once, but the connection stays for a while during which what still comes in is read
- * and thrown away. A client that looks at the connection while it sends sees the answer within a round trip; one that writes its
- * whole body first and reads then, as simple HTTP libraries do, gets through if the body is not larger than the bound.
+ * instead of the reason. So the whole answer is sent at once, and the connection stays open for a while to read and discard the rest of
+ * the body. A client that reads while it sends sees the answer within a round trip. A client that writes its whole body first, like
+ * simple HTTP libraries, gets the answer if the body is not larger than the limit.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
@@ -14,25 +14,25 @@ import { LadingError } from '../../errors.ts';
 import type { ProblemReply } from './problems.ts';
 
 /**
- * A rest of at most so much is read to its end and the connection kept: cheaper for both sides than a new one, and the common case (a
- * fleet whose tokens ran out).
+ * A rest of at most this size is read to its end, and the connection stays open. That is cheaper for both sides than a new connection,
+ * and the common case (a fleet whose tokens expired).
  */
 const KEEP_ALIVE_BYTES = 1024 ** 2;
 /**
- * At most so much of a longer rest is thrown away. Discarding is cheap (over 1 GB/s) and no more than the sender could do to a good
- * upload; the bound ends the connection of one that never stops.
+ * At most this much of a longer rest is discarded. Discarding is cheap (over 1 GB/s) and no more than the client could send in a valid
+ * upload. The limit ends the connection of a client that never stops.
  */
 const DISCARD_BYTES = 128 * 1024 ** 2;
-/** A sender that pauses for so long has had time to read the answer. */
+/** A client that pauses for this long has had time to read the answer. */
 const QUIET_MS = 5_000;
 const MAX_MS = 30_000;
 
-/** True when this message brings a body, which may not have arrived. */
+/** True when the message has a body, which may not have arrived yet. */
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0';
 }
 
-/** Reads and discards what still comes; calls back once, at the end of the body or when a bound is reached. */
+/** Reads and discards the rest of the body. Calls back once, at its end or at a limit. */
 function discard(message: IncomingMessage, mostBytes: number, done: (whole: boolean) => void): void {
   let left = mostBytes;
   const finish = (): void => {
@@ -58,24 +58,24 @@ function discard(message: IncomingMessage, mostBytes: number, done: (whole: bool
   message.resume();
 }
 
-/** True when the rest of the body is so small that the connection is worth keeping, and neither side wants it closed. */
+/** True when the rest of the body is small enough to keep the connection, and neither side asked to close it. */
 function mayGoOn(message: IncomingMessage, reply: FastifyReply): boolean {
   const { expect, 'content-length': length = Number.POSITIVE_INFINITY } = message.headers;
-  // Whoever waits for `100 Continue` and gets a refusal may send the body or not (RFC 9110 §10.1.1): nobody knows what comes next.
+  // A client that waits for `100 Continue` and gets an error may or may not send the body (RFC 9110 §10.1.1), so the next bytes are ambiguous.
   const unasked = expect !== undefined && !continued.has(message);
   const closing = reply.getHeader('connection') === 'close' || !reply.raw.shouldKeepAlive;
   return Number(length) <= KEEP_ALIVE_BYTES && !unasked && !closing;
 }
 
 /**
- * Sends an error as the answer to a request, whatever became of the request's body.
- * @returns true when the answer is out and the connection only waits for the rest of the body
+ * Sends an error as the answer to a request, in any state of the request's body.
+ * @returns true when the answer is sent and only the rest of the body is awaited
  */
 export function refuse(request: FastifyRequest, reply: FastifyReply, problem: ProblemReply): boolean {
   const message = request.raw;
   const response = reply.raw;
   if (response.headersSent || response.destroyed || message.socket?.destroyed === true) {
-    // Nothing can be said any more; an answer that has begun must not look complete.
+    // It is too late for an answer, and one that has begun must not look complete.
     reply.hijack();
     response.destroy();
     return false;
@@ -90,7 +90,7 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
     return false;
   }
   if (mayGoOn(message, reply)) {
-    // `readRest` sees to the body afterwards.
+    // `readRest` handles the body afterwards.
     reply.send(problem.body);
     return false;
   }
@@ -105,23 +105,23 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
   return true;
 }
 
-/** Refusals of which everything is sent but the end. */
+/** Refusals that are sent except for their end. */
 const lingering = new WeakSet<object>();
 
-/** True while a refusal only waits for the rest of the body of its request. */
+/** True while a refusal only waits for the rest of the request body. */
 export function isLingering(response: ServerResponse): boolean {
   return lingering.has(response);
 }
 
 /**
- * Before anything else: a body of which nobody has read anything when the answer is out is discarded by node itself, without any
- * bound. One that was touched is left to `readRest`.
+ * Call it first. After the answer, node itself discards a body that was never read, without any limit. A body that was touched is left
+ * to `readRest`.
  */
 export function claimBody(message: IncomingMessage): void {
   if (hasBody(message)) message.read(0);
 }
 
-/** After an answer: what of the body nobody read must not block the connection's next request, nor go on for ever. */
+/** After an answer: the unread rest of the body must not block the connection's next request or continue forever. */
 export function readRest(message: IncomingMessage): void {
   if (message.httpVersionMajor >= 2 || message.readableEnded || message.destroyed || !hasBody(message)) return;
   discard(message, KEEP_ALIVE_BYTES, (whole) => {
@@ -134,19 +134,19 @@ function refuseStream(reply: FastifyReply, problem: ProblemReply): void {
   const response = reply.raw as ServerResponse | Http2ServerResponse;
   if ('stream' in response) {
     const { stream } = response;
-    // Fastify closes the connection of a body that it did not take; HTTP/2 has no such field (RFC 9113 §8.2.2).
+    // Fastify sets `connection` for a body that it did not read; HTTP/2 has no such field (RFC 9113 §8.2.2).
     reply.removeHeader('connection');
     response.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
   }
   reply.send(problem.body);
 }
 
-/** Requests that were told to go on (`100 Continue`). */
+/** Requests that received `100 Continue`. */
 const continued = new WeakSet<IncomingMessage>();
 
 /**
- * Call it when the body is wanted: a client that sent `Expect: 100-continue` waits for it (RFC 9110 §10.1.1). Refusals that come
- * before spare it the sending.
+ * Call it when the body is needed: a client that sent `Expect: 100-continue` waits for it (RFC 9110 §10.1.1). An error before this call
+ * saves the client from sending the body.
  */
 export function wantBody(request: FastifyRequest, reply: FastifyReply): void {
   const message = request.raw;
@@ -157,8 +157,8 @@ export function wantBody(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /**
- * For routes that read their small body whole: asks for it, and refuses it when it is not there after so long. What it may weigh is
- * the business of the parser.
+ * For routes that read a small body whole: requests it, and answers 408 if it does not arrive within `seconds`. The parser limits its
+ * size.
  */
 export function smallBody(seconds: number): preParsingHookHandler {
   return (request, reply, _payload, next) => {
@@ -166,7 +166,9 @@ export function smallBody(seconds: number): preParsingHookHandler {
     const { raw } = request;
     const timer = setTimeout(() => {
       if (!raw.complete && !reply.sent)
-        reply.send(new LadingError('request_timeout', 'The body did not arrive in time.'));
+        reply.send(
+          new LadingError('request_timeout', 'The request body did not arrive in time. Send the request again.'),
+        );
     }, seconds * 1000).unref();
     const arrived = (): void => clearTimeout(timer);
     raw.once('end', arrived).once('close', arrived);

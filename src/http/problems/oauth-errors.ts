@@ -1,9 +1,9 @@
-/** Refusals in the form of RFC 6749 §5.2, whoever refuses: our handlers, the framework, or a hook before them. */
+/** Errors in the form of RFC 6749 §5.2, from handlers, the framework and hooks alike. */
 import { CATALOGUE, type ErrorCode, LadingError } from '../../errors.ts';
 import type { OAuthErrorCode, OAuthRefusal } from '../../protocol/schemas/identity/oauth.ts';
 import type { ProblemReply } from './problems.ts';
 
-/** What only this family of routes refuses by. */
+/** An error that only the OAuth routes use. */
 export class OAuthError extends LadingError {
   readonly error: OAuthErrorCode;
 
@@ -13,7 +13,7 @@ export class OAuthError extends LadingError {
   }
 }
 
-/** On every answer that has to do with tokens (RFC 6749 §5.1). */
+/** Fields of every answer about tokens (RFC 6749 §5.1). */
 export const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' } as const;
 
 const CODES: { readonly [Code in ErrorCode]?: OAuthErrorCode } = {
@@ -28,9 +28,9 @@ function codeOf(error: LadingError): OAuthErrorCode {
   return CODES[error.code] ?? (error.status >= 500 ? 'server_error' : 'invalid_request');
 }
 
-/** For `config.refusal` of a route. */
+/** Writes an error for the OAuth routes; the value of `config.refusal`. */
 export function oauthRefusal(error: LadingError): ProblemReply {
-  // The specification knows 400 for a request that lacks something.
+  // The specification answers a missing parameter with 400.
   const status = error.code === 'validation_failed' ? 400 : CATALOGUE[error.code].status;
   const detail =
     error.code === 'unsupported_media_type' ? 'Send a form, application/x-www-form-urlencoded.' : error.message;
@@ -43,7 +43,7 @@ export function oauthRefusal(error: LadingError): ProblemReply {
   };
   const { retry_after: wait } = error.members;
   if (wait !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(wait)));
-  // Wanted of those who tried it in the header (RFC 6749 §5.2), and of every 401 (RFC 9110 §15.5.2).
+  // Required for clients that used the header (RFC 6749 §5.2), and for every 401 (RFC 9110 §15.5.2).
   if (status === 401) headers['www-authenticate'] = 'Basic realm="lading"';
   return { status, headers, body };
 }

@@ -1,9 +1,9 @@
-/** Every error as RFC 9457 problem details: ours, the framework's, and those nobody expected. */
+/** Errors as RFC 9457 problem details: our own, the framework's and unexpected ones. */
 import { CATALOGUE, LadingError, type ProblemMembers } from '../../errors.ts';
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** Order of the members in the document is that of the fields here. */
+/** The members of the document have the order of these fields. */
 export interface ProblemDocument extends ProblemMembers {
   type: string;
   title: string;
@@ -19,22 +19,22 @@ export interface ProblemReply {
   body: Buffer;
 }
 
-/** How a refusal is written. */
+/** Writes an error as a reply. */
 export type Refusal = typeof problemReply;
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** On routes whose specification has another form than a problem document. */
+    /** For routes whose specification has a form of its own for errors. */
     refusal?: Refusal;
   }
 }
 
-/** RFC 9457 §3.1.1 wants an absolute URI; a name promises no page to go to. */
+/** RFC 9457 §3.1.1 recommends an absolute URI; a URN does not promise a page. */
 function problemType(code: string): string {
   return `urn:problem:lading:${code}`;
 }
 
-/** What is sent for an error. `credentials`: the request brought some (RFC 6750 §3.1 says more then). */
+/** The reply for an error. `credentials`: the request had some, and RFC 6750 §3.1 then requires a reason. */
 export function problemReply(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const { status, title } = CATALOGUE[error.code];
   const document: ProblemDocument = {
@@ -57,23 +57,23 @@ export function problemReply(error: LadingError, requestId: string | null, crede
   return { status, headers, body };
 }
 
-/** Routes whose programs read `error` of every refusal: API tokens and calls. */
+/** Routes whose clients read `error` of every problem document: API tokens and calls. */
 const READS_ERROR = /^\/(?:api\/tokens|api\/protected|calls)(?:\/|$)/;
 
 /**
- * An error as the programs of a route read it.
- * @param path of the route, or of the target where no route answers
+ * The error in the form that clients of a route read.
+ * @param path pattern of the route, or path of the request if no route matched
  */
 export function inWordsOf(path: string, error: LadingError): LadingError {
   return READS_ERROR.test(path) && error.members.error === undefined ? withError(error) : error;
 }
 
-/** The same error with its words in the member `error` too. */
+/** The same error with its detail in the member `error` too. */
 export function withError(error: LadingError): LadingError {
   return new LadingError(error.code, error.message, { ...error.members, error: error.message }, { cause: error });
 }
 
-/** A refusal in the words of another protocol. */
+/** Changes a reply for another protocol. */
 export function amended(
   { status, headers, body }: ProblemReply,
   change: { status?: number; headers?: Record<string, string>; members?: Record<string, unknown> },
@@ -92,7 +92,7 @@ function challenge(credentials: boolean): string {
   return credentials ? 'Bearer error="invalid_token", error_description="invalid or expired"' : 'Bearer';
 }
 
-/** The parts of the framework's and Node's errors that are looked at. */
+/** The properties of the framework's and Node's errors that are read. */
 interface ForeignError {
   code?: unknown;
   statusCode?: unknown;
@@ -100,29 +100,28 @@ interface ForeignError {
   message?: unknown;
 }
 
-/** What the framework and its plugins refuse by themselves, by their error codes. */
+/** Errors of the framework and its plugins, by code. */
 const FRAMEWORK: Record<string, () => LadingError> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () =>
     new LadingError(
       'unsupported_media_type',
       'This route does not take that Content-Type. /docs lists the media types that each route takes.',
     ),
-  FST_ERR_CTP_BODY_TOO_LARGE: () =>
-    new LadingError('chunk_too_large', 'The body of this request is too long for this route.'),
+  FST_ERR_CTP_BODY_TOO_LARGE: () => new LadingError('chunk_too_large', 'The request body is too large for this route.'),
   FST_ERR_CTP_EMPTY_JSON_BODY: () => new LadingError('invalid_request', 'The body is empty; JSON is expected.'),
   FST_ERR_CTP_INVALID_JSON_BODY: () => new LadingError('invalid_request', 'The body is not valid JSON.'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
-    new LadingError('length_mismatch', 'The body does not have the length that Content-Length says.'),
+    new LadingError('length_mismatch', 'The length of the body differs from Content-Length.'),
 };
 
 export function unsupportedMediaType(): LadingError {
   return new LadingError(
     'unsupported_media_type',
-    'This Content-Type is not accepted here. A chunk is sent as application/octet-stream or as the part "file" of multipart/form-data.',
+    'This Content-Type is not accepted here. Send a chunk as application/octet-stream, or as the part "file" of multipart/form-data.',
   );
 }
 
-/** Any error as one of ours; null when it is nothing that the client could have caused. */
+/** Converts any error to a `LadingError`; null if the client did not cause it. */
 export function asLadingError(error: unknown): LadingError | null {
   if (error instanceof LadingError) return error;
   if (typeof error !== 'object' || error === null) return null;
@@ -131,19 +130,24 @@ export function asLadingError(error: unknown): LadingError | null {
   const known = typeof code === 'string' ? FRAMEWORK[code] : undefined;
   if (known) return known();
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
-    // Limits of the multipart parser and the like; their texts are not meant for users of ours.
+    // Limits of the multipart parser, for example; their messages are not meant for clients.
     return new LadingError('invalid_request', 'The request is malformed or exceeds a limit.');
   }
   return null;
 }
 
-/** What the validator says, as a sentence: `body must have required properties a, b` names what is missing. */
+/** The validator's message as a sentence: `body must have required properties a, b` names what is missing. */
 function ofTheSchema(message: string): string {
   const [, place, names] = /^(\w+) must have required propert(?:y|ies) (.+)$/.exec(message) ?? [];
   return names === undefined ? `${message}.` : `The ${place} lacks ${names.replaceAll("'", '')}.`;
 }
 
-/** The error for a failure of ours; what it was stands in the log under the same request id. */
+/** The error for an internal failure. The log has its cause under the same request id. */
 export function internalError(cause: unknown): LadingError {
-  return new LadingError('internal', 'Something went wrong here; the request may be tried again.', {}, { cause });
+  return new LadingError(
+    'internal',
+    'Something went wrong on the server. You may try the request again.',
+    {},
+    { cause },
+  );
 }

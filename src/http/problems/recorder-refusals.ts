@@ -1,6 +1,6 @@
 /**
- * Refusals on the routes that recorders of an older server use: they read `message`, and of a guard `error` and `description` besides.
- * `error` is one of token_expired, invalid_token, missing_token, insufficient_scope, forbidden.
+ * Errors on the routes that recorders of an older server use. Recorders read `message`, and after a failed authorization also `error` and
+ * `description`. `error` is token_expired, invalid_token, missing_token, insufficient_scope or forbidden.
  */
 import type { LadingError } from '../../errors.ts';
 import { ExpiredToken } from '../../identity/access-tokens.ts';
@@ -12,7 +12,7 @@ export interface RecorderWords {
   description?: string;
 }
 
-/** What is said of a refusal besides the problem document. `credentials`: the request brought some. */
+/** The members that are added to the problem document. `credentials`: the request had some. */
 export function recorderWords(error: LadingError, credentials: boolean): RecorderWords {
   const { code, message } = error;
   if (code === 'insufficient_scope' || code === 'forbidden') return { message, error: code, description: message };
@@ -22,7 +22,7 @@ export function recorderWords(error: LadingError, credentials: boolean): Recorde
   return { message, error: credentials ? 'invalid_token' : 'missing_token', description: message };
 }
 
-/** The problem document with what recorders read. For `config.refusal` of a route. */
+/** Writes the problem document with the members that recorders read; the value of `config.refusal`. */
 export function recorderRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const members = { ...recorderWords(error, credentials) };
   return amended(problemReply(error, requestId, credentials), { members });

@@ -19,10 +19,10 @@ import { carrierOf } from '../connection/carrier.ts';
 import { isHost } from '../request/target.ts';
 import { type Element, parseForwarded } from './forwarded.ts';
 
-/** More proxies in a row are none that somebody set up. */
+/** Longest chain of proxies that is accepted. */
 const MAX_HOPS = 32;
 
-/** Fields by which proxies of all kinds tell that they forward. */
+/** Fields that show that a proxy forwarded the request. */
 const FORWARDING = [
   'forwarded',
   'x-forwarded-for',

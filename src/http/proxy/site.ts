@@ -98,7 +98,7 @@ export interface SiteSettings {
   allowedOrigins: readonly string[];
 }
 
-/** Gives requests the address of whoever sent them (`ip`), `host`, `protocol` and `site`. Register it before any hook. */
+/** Sets the client's address (`ip`), `host`, `protocol` and `site` of requests. Register it before any hook. */
 export function sites(app: FastifyInstance, { trustProxy, publicUrl, allowedOrigins }: SiteSettings): void {
   const allowed = new Set(allowedOrigins);
   const proxies = new Proxies(trustProxy);

@@ -1,12 +1,12 @@
-/** What a client would rather read (RFC 9110 §12.5.1). */
+/** Content negotiation: the type that a client prefers (RFC 9110 §12.5.1). */
 
 interface Match {
-  /** 2: named, 1: its type, 0: anything, -1: not at all. */
+  /** 2: named, 1: by its type, 0: by a wildcard, -1: not named. */
   depth: number;
   q: number;
 }
 
-/** True when text/plain is wanted more than application/json, by its weight or, with the same, by being named more closely. */
+/** True when text/plain is preferred to application/json: by its weight or, if equal, by the more specific range. */
 export function prefersText(accept: string | undefined): boolean {
   if (accept === undefined) return false;
   const text = matchOf(accept, 'text', 'plain');
@@ -14,7 +14,7 @@ export function prefersText(accept: string | undefined): boolean {
   return text.q > json.q || (text.q === json.q && text.q > 0 && text.depth > json.depth);
 }
 
-/** True for a client that names application/json, and does not want a page more. */
+/** True for a client that names application/json and does not prefer HTML. */
 export function asksForJson(accept: string | undefined): boolean {
   if (accept === undefined) return false;
   const json = matchOf(accept, 'application', 'json');
@@ -36,9 +36,9 @@ function matchOf(accept: string, type: string, subtype: string): Match {
 }
 
 /**
- * The coding of the answer (RFC 9110 §12.5.3): the one with the most weight, of several the first that is offered.
+ * The coding of the answer (RFC 9110 §12.5.3): the one with the highest weight, and of equals the first in `offered`.
  * @param offered names of codings, the best first
- * @returns null for none at all, `identity`
+ * @returns null for no coding, `identity`
  */
 export function acceptedCoding(accept: string | string[] | undefined, offered: readonly string[]): string | null {
   if (accept === undefined) return null;
@@ -50,7 +50,7 @@ export function acceptedCoding(accept: string | string[] | undefined, offered: r
   }
   const weightOf = (coding: string): number => weights.get(coding) ?? weights.get('*') ?? 0;
   let best: string | null = null;
-  // Whoever names identity with more weight would rather have that.
+  // A client that gives identity a higher weight prefers no coding.
   let most = Math.max(weights.get('identity') ?? 0, Number.MIN_VALUE);
   for (const coding of offered) {
     const q = weightOf(coding);

@@ -1,6 +1,6 @@
 /**
- * The two cookies of a person who signed in by a browser. No script can read them. The refresh token goes only to where it is of use,
- * and never along when another site sends somebody here; the access token does, so that links to files work.
+ * The two cookies of a person who signed in with a browser. Scripts cannot read them. The browser sends the refresh token only to the
+ * sign-in routes, and never from another site; it also sends the access token when a link leads here, so that links to files work.
  */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -24,7 +24,7 @@ export interface CookieValue {
   maxAge: number;
 }
 
-/** The value of a cookie in a `Cookie` field, or null. The plugin must have been registered somewhere: it loads the parser. */
+/** The value of a cookie in a `Cookie` field, or null. The cookie plugin must be registered, because it loads the parser. */
 export function cookieOf(field: string | undefined, name: CookieName): string | null {
   return field === undefined ? null : (fastifyCookie.parse(field)[name] ?? null);
 }
@@ -34,7 +34,7 @@ export function setCookies(
   reply: FastifyReply,
   values: Record<CookieName, CookieValue>,
 ): void {
-  // A page of another site has its cookies only so; the check of `Origin` stands in for what SameSite would do.
+  // A page of another site needs SameSite=None; the check of `Origin` protects instead.
   const across = isAcross(request);
   const secure = across || wantsSecureCookies(request);
   for (const name of [ACCESS_COOKIE, REFRESH_COOKIE] as const) {
@@ -47,7 +47,7 @@ export function setCookies(
       secure,
       maxAge,
     };
-    // Set-Cookie is the one field that Fastify adds to instead of replacing it.
+    // Fastify appends to Set-Cookie instead of replacing it.
     reply.header('set-cookie', fastifyCookie.serialize(name, value, options));
   }
 }
@@ -55,7 +55,7 @@ export function setCookies(
 /** True for a page of another site whose origin is allowed. */
 function isAcross({ headers: { origin, 'sec-fetch-site': from }, site, hostname }: FastifyRequest): boolean {
   if (origin === undefined || from === 'same-origin' || !site.isAllowed(origin)) return false;
-  // One of another port may be of the same site. Without TLS its browser may keep no Secure cookies, and needs none of other sites.
+  // An origin with another port may be of the same site. Without TLS its browser may not keep Secure cookies and does not need them.
   const isNear = from === 'same-site' || (site.isPlain && new URL(origin).hostname === hostname.toLowerCase());
   return site.secure || !isNear;
 }

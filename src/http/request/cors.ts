@@ -1,8 +1,8 @@
 /**
- * Pages of other origins (CORS). Two policies, by who asks and for what:
+ * Pages of other origins (CORS). The origin and the route choose one of two policies:
  *
  *     origin of LADING_ALLOWED_ORIGINS     every route, cookies count
- *     any other                            routes that move files, without cookies: what the page has is its token
+ *     any other                            routes that transfer files, without cookies: the page needs a token
  *
  * `*` in the list opens every route in the second way.
  */
@@ -12,7 +12,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RATE_FIELDS, REPLY_FIELDS, REQUEST_FIELDS } from './documented.ts';
 import { pathOf } from './target.ts';
 
-/** Fields that such a page may send: `Authorization`, and all that mean something here. */
+/** Request fields that such a page may send: `Authorization`, and all that the server reads. */
 const ALLOWED = [
   ...new Set([
     'Authorization',
@@ -30,7 +30,7 @@ const ALLOWED = [
 ]
   .sort()
   .join(', ');
-/** …and read. */
+/** Reply fields that such a page may read. */
 const EXPOSED = [
   ...new Set([
     ...Object.keys(REPLY_FIELDS).filter((name) => name !== 'Set-Cookie'),
@@ -47,16 +47,16 @@ const EXPOSED = [
   .join(', ');
 const PREFLIGHT_SECONDS = '86400';
 
-/** Where any page may ask: files are read, and uploaded by tus or as IETF resumable uploads. */
+/** Routes that are open to all origins: reading files, and uploads by tus or as IETF resumable uploads. */
 const OPEN = /^\/(?:api\/files(?:$|\/(?:download|status|content)\/)|api\/uploads(?:$|\/)|files(?:$|\/)|s\/)/;
 
-/** For every answer. `*` among the origins allows any, without cookies. Register it before all that may refuse a request. */
+/** Sets the CORS fields of every answer. `*` in the list allows any origin, without cookies. Register it before hooks that may refuse a request. */
 export function otherOrigins(app: FastifyInstance, allowed: readonly string[]): void {
   const known = new Set(allowed);
   const any = known.delete('*');
   const isOpen = ({ url = '' }: IncomingMessage): boolean => any || OPEN.test(pathOf(url));
   if (known.size === 0) {
-    // The same for all origins, so that caches need not tell them apart.
+    // The fields are the same for all origins, so that caches need no `Vary`.
     app.addHook('onRequest', (request, reply, next) => {
       if (isOpen(request.raw)) {
         reply.header('access-control-allow-origin', '*').header('access-control-expose-headers', EXPOSED);
@@ -66,24 +66,24 @@ export function otherOrigins(app: FastifyInstance, allowed: readonly string[]): 
     return;
   }
   const policyOf = ({ headers, raw }: FastifyRequest): FastifyCorsOptions => {
-    // The answer to a preflight is that of the route, or of `notFound`, which knows the methods.
+    // The route answers a preflight, or `notFound`, which knows the methods.
     const always = { preflight: false, exposedHeaders: EXPOSED };
     const { origin } = headers;
     if (origin !== undefined && known.has(origin)) return { ...always, origin, credentials: true };
     return { ...always, origin: isOpen(raw) ? '*' : false };
   };
-  // Called, not registered: what is registered comes after all hooks that are added meanwhile.
+  // Called rather than registered: a registered plugin would add its hook after all later ones.
   const delegator: FastifyCorsOptionsDelegateCallback = (request, done) => done(null, policyOf(request));
   fastifyCors(app, { hook: 'onRequest', delegator }, () => {});
 }
 
-/** The answer to a browser that asks whether it may (preflight). */
+/** Sets the fields of the answer to a preflight. */
 export function preflightFields(reply: FastifyReply, methods: string): void {
   reply.header('access-control-allow-methods', methods).header('access-control-allow-headers', ALLOWED);
   reply.header('access-control-max-age', PREFLIGHT_SECONDS);
 }
 
-/** Adds the name of a request's field to `Vary`, beside what is there. */
+/** Adds the name of a request field to `Vary`. */
 export function varyBy(reply: FastifyReply, field: string): FastifyReply {
   const before = reply.getHeader('vary');
   return reply.header('vary', before === undefined ? field : `${before}, ${field}`);

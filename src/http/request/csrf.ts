@@ -1,7 +1,7 @@
 /**
- * Who made the browser send this. A browser adds its cookies to requests that any page on the web makes it send. It says where such a
- * request comes from: in `Sec-Fetch-Site`, which no page can set, or in `Origin` if it does not know the former (W3C Fetch Metadata;
- * RFC 6265 §8.2). A request with neither comes from a program that keeps cookies, and passes, as in Go's CrossOriginProtection.
+ * Protection against cross-site request forgery. A browser adds its cookies to requests that any page on the web makes it send. It names
+ * the origin of such a request in `Sec-Fetch-Site`, which no page can set, or in `Origin` if it does not know the former (W3C Fetch
+ * Metadata; RFC 6265 §8.2). A request with neither comes from a program that keeps cookies, and passes, as in Go's CrossOriginProtection.
  */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
@@ -10,20 +10,20 @@ import { LadingError } from '../../errors.ts';
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
- * For requests that count by a cookie: those that change something must not come from a page, unless it is one of this server or of an
- * origin of LADING_ALLOWED_ORIGINS.
+ * For requests that are authenticated by a cookie. One that changes something must come from a page of this server or of an origin in
+ * LADING_ALLOWED_ORIGINS, or from a program.
  * @throws LadingError `forbidden`
  */
 export function requireSameOrigin(request: FastifyRequest): void {
   if (SAFE.has(request.method) || !isForeign(request)) return;
   throw new LadingError(
     'forbidden',
-    'A request with a cookie must come from a page of this server, or of an origin of LADING_ALLOWED_ORIGINS.',
+    'A request that is authenticated by a cookie must come from a page of this server or of an origin in LADING_ALLOWED_ORIGINS.',
   );
 }
 
 /**
- * For requests that make the browser keep a cookie, whatever their method: another site must not sign its visitors in as somebody of its
+ * For requests of any method that set a sign-in cookie: another site must not sign its visitors in to an account of the attacker's
  * choice.
  * @throws LadingError `forbidden`
  */
@@ -31,19 +31,19 @@ export function refuseForeign(request: FastifyRequest): void {
   if (!isForeign(request)) return;
   throw new LadingError(
     'forbidden',
-    `A page of another site cannot do this; go to the page of this server.${why(request)}`,
+    `A page of another site cannot send this request. Open the page on this server.${why(request)}`,
   );
 }
 
-/** What makes a page of this server look like one of another, for whoever looks after the server. */
+/** Why a page of this server may look foreign, as a hint for the operator. */
 function why({ headers: { origin, 'sec-fetch-site': from }, site }: FastifyRequest): string {
   if (origin === undefined || from === 'cross-site') return '';
-  if (origin === 'null') return ' The browser does not say which site the page is of (Origin: null).';
-  // Only a proxy with TLS that does not tell of it makes a difference of this sort.
+  if (origin === 'null') return ' The browser did not send the origin of the page (Origin: null).';
+  // If the hosts are equal, a proxy with TLS does not report the scheme.
   if (originHost(origin) !== originHost(site.origin ?? '')) return '';
   return (
-    ` The page is of ${origin}, and this server takes itself for ${site.origin}: ` +
-    'set LADING_PUBLIC_URL, or have the proxy send X-Forwarded-Proto and be named in LADING_TRUST_PROXY.'
+    ` The origin of the page is ${origin}, but this server expects ${site.origin}: ` +
+    'set LADING_PUBLIC_URL, or let the proxy send X-Forwarded-Proto and name it in LADING_TRUST_PROXY.'
   );
 }
 
@@ -51,22 +51,21 @@ function originHost(origin: string): string | null {
   return URL.canParse(origin) ? new URL(origin).hostname : null;
 }
 
-/** True for a request that a page makes which is neither of this server nor of an allowed origin. */
+/** True for a request of a page that is neither of this server nor of an allowed origin. */
 export function isForeign(request: FastifyRequest): boolean {
   const { origin, 'sec-fetch-site': site } = request.headers;
   if (site === 'same-origin') return false;
   if (origin !== undefined && request.site.isAllowed(origin)) return false;
-  // "none" is the person themselves, by the address bar or a tool; what Origin says counts then.
+  // "none" means the person, with the address bar or a tool; then `Origin` decides.
   if (site !== undefined && site !== 'none') return true;
   return origin !== undefined && !request.site.isOwn(origin);
 }
 
 /**
- * Whether cookies are to be sent over TLS alone. Who comes over plain HTTP from another machine never sends such a cookie back. A browser
- * says how it came: the scheme in `Origin`, which no page can set. A program says nothing, and comes without TLS where no TLS is seen; a
- * cookie that is not Secure works for it behind a proxy with TLS, too. For other requests the answer is yes, but for plain HTTP to the
- * machine itself and where the public address of the settings has no TLS: a proxy that does not tell of its TLS must not cost the cookies
- * their protection.
+ * Whether cookies get the attribute Secure. A client on plain HTTP from another machine would never send a Secure cookie back. A browser
+ * names its scheme in `Origin`, which no page can set. A program sends no `Origin`; if no TLS is visible, its cookie is not Secure, which
+ * also works behind a proxy with TLS. All other requests get Secure cookies, except on plain HTTP to the machine itself and where the
+ * public URL has no TLS: a proxy that does not report its TLS must not cost the cookies their protection.
  */
 export function wantsSecureCookies(request: FastifyRequest): boolean {
   const { site, headers } = request;
@@ -74,7 +73,7 @@ export function wantsSecureCookies(request: FastifyRequest): boolean {
   return site.secure || !(site.isLocal || site.isPlain || isProgram(request));
 }
 
-/** True for what no browser sends: it tells of each request that changes something where it comes from. */
+/** True for requests that no browser sends: browsers name the origin of every request that changes something. */
 function isProgram({ method, headers }: FastifyRequest): boolean {
   return !SAFE.has(method) && headers.origin === undefined && headers['sec-fetch-site'] === undefined;
 }

@@ -1,4 +1,4 @@
-/** Targets that nothing answers: 404, or 405 with `Allow` when another method would have been answered. */
+/** Answers requests without a route: 404, or 405 with `Allow` if the path has other methods. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { preflightFields } from './cors.ts';
@@ -9,7 +9,7 @@ interface Known {
   methods: Set<string>;
 }
 
-/** A route's URL as a pattern: `:name` stands for a segment, `*` for all the rest. */
+/** A route's URL as a pattern: `:name` matches a segment, `*` the rest. */
 function patternOf(url: string): RegExp {
   const parts = url.split(/(:[A-Za-z_]+|\*)/).map((part) => {
     if (part === '*') return '.*';
@@ -22,7 +22,7 @@ function patternOf(url: string): RegExp {
 export function notFound(app: FastifyInstance): void {
   const known = new Map<string, Known>();
   app.addHook('onRoute', ({ url, method }) => {
-    // What answers the OPTIONS of everything that exists says nothing of what exists.
+    // A route for the OPTIONS of all paths does not show which paths exist.
     if (url === '*' || url === '/*') return;
     const route = known.get(url) ?? { pattern: patternOf(url), methods: new Set<string>() };
     known.set(url, route);
@@ -31,19 +31,22 @@ export function notFound(app: FastifyInstance): void {
   app.setNotFoundHandler((request, reply) => {
     const path = pathOf(request.raw.url);
     const { site } = request;
-    // The pages have relative addresses, which need the slash.
+    // The pages use relative URLs, which need the slash.
     if (site.prefix !== '' && path === site.prefix) return reply.redirect(site.path('/'), 308);
     const methods = new Set<string>();
     for (const route of known.values()) {
       if (route.pattern.test(path)) for (const method of route.methods) methods.add(method);
     }
-    if (methods.size === 0) throw new LadingError('not_found', 'There is nothing at this address.');
+    if (methods.size === 0) throw new LadingError('not_found', 'There is no resource at this path.');
     const allow = [...methods.add('OPTIONS')].sort().join(', ');
     reply.header('allow', allow);
     if (request.method === 'OPTIONS') {
       if (reply.hasHeader('access-control-allow-origin')) preflightFields(reply, allow);
       return reply.code(204).send();
     }
-    throw new LadingError('method_not_allowed', `${request.method} is not answered here.`);
+    throw new LadingError(
+      'method_not_allowed',
+      `This resource does not support ${request.method}. See the Allow field.`,
+    );
   });
 }

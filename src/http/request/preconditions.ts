@@ -1,12 +1,12 @@
-/** The precondition fields of a request that changes a file (RFC 9110 §13.1), for the engine to judge. */
+/** The precondition fields of a request that changes a file (RFC 9110 §13.1), for the engine to evaluate. */
 import type { FastifyRequest } from 'fastify';
 import type { Precondition } from '../../engine/uploads/preconditions.ts';
 import { checkPreconditions } from '../../protocol/http/conditionals.ts';
 
-/** The fields that count for such requests, for the OpenAPI document. `If-Modified-Since` is ignored there (§13.1.3). */
+/** The fields that apply to such requests, for the OpenAPI document. `If-Modified-Since` is ignored there (§13.1.3). */
 export const PRECONDITIONS = ['If-Match', 'If-None-Match', 'If-Unmodified-Since'] as const;
 
-/** Undefined when the request has no precondition. */
+/** The precondition of a request; undefined if it has none. */
 export function preconditionOf({ method, headers }: FastifyRequest): Precondition | undefined {
   if (
     headers['if-match'] === undefined &&

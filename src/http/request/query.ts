@@ -1,6 +1,6 @@
 /**
- * The query of a request target, strictly: percent-encoded UTF-8, every parameter once. The router calls the parser in a place where
- * nothing may be thrown, so what is wrong travels to the validator as the query itself.
+ * Strict parsing of queries: percent-encoded UTF-8, every parameter once. The router calls the parser where
+ * it must not throw, so an error travels to the validator as the query itself.
  */
 
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
@@ -32,7 +32,10 @@ export function parseQuery(text: string): Query {
     if (key === null || value === null) return malformed(encodingError(key));
     if (key in query) {
       return malformed(
-        new LadingError('invalid_request', `The parameter ${JSON.stringify(key.slice(0, 40))} occurs twice.`),
+        new LadingError(
+          'invalid_request',
+          `The parameter ${JSON.stringify(key.slice(0, 40))} is repeated. Send it once.`,
+        ),
       );
     }
     query[key] = value;
@@ -40,7 +43,7 @@ export function parseQuery(text: string): Query {
   return query;
 }
 
-/** As a query, so that it passes through the router; only `queryValidator` looks into it. */
+/** Wraps an error as a query, so that it passes through the router; only `queryValidator` reads it. */
 function malformed(error: LadingError): Query {
   return new Malformed(error) as unknown as Query;
 }
@@ -51,7 +54,7 @@ function encodingError(key: string | null): LadingError {
   return new LadingError('invalid_request', key === null ? `The query ${what}` : `A parameter ${what}`);
 }
 
-/** Percent-decoding with `+` as a space (the form encoding, as clients' libraries write it); null when it is no UTF-8. */
+/** Percent-decoding with `+` as a space (form encoding, as client libraries use it); null if it is not UTF-8. */
 function decode(text: string): string | null {
   const spaced = text.includes('+') ? text.replaceAll('+', ' ') : text;
   if (!spaced.includes('%')) return spaced;
@@ -74,7 +77,7 @@ interface Property {
   default?: unknown;
 }
 
-/** Reads one parameter, or throws what is wrong with it. */
+/** Returns a function that parses one parameter or throws an error. */
 function checkOf(name: string, property: Property): Check {
   const wrong = (what: string): LadingError =>
     new LadingError('invalid_request', `The parameter ${name} must be ${what}.`);
@@ -107,8 +110,8 @@ interface ObjectSchema {
 }
 
 /**
- * A validator for a query from its schema. No coercion by guess: `1e3`, `0x10`, `" 5"` and the empty text are no integers. Parameters
- * that the schema does not know are refused where it is closed, and dropped elsewhere.
+ * Returns a validator for queries of this schema. It does not coerce: `1e3`, `0x10`, `" 5"` and the empty string are not integers. Unknown
+ * parameters are refused if the schema is closed, and dropped otherwise.
  */
 function queryValidator(schema: ObjectSchema): (query: unknown) => { value: Query } | { error: LadingError } {
   const required = new Set(schema.required);
@@ -144,7 +147,7 @@ function queryValidator(schema: ObjectSchema): (query: unknown) => { value: Quer
   };
 }
 
-/** Keys that are not known are named before anything else is looked at. */
+/** Reports unknown keys before any other error. */
 const bodyValidator: FastifySchemaCompiler<TSchema> = (route) => {
   const check = TypeBoxValidatorCompiler(route);
   return (value) => {
@@ -153,7 +156,7 @@ const bodyValidator: FastifySchemaCompiler<TSchema> = (route) => {
   };
 };
 
-/** Queries by `queryValidator`; parameters of the path are text, which the routes check by what they mean; the rest by TypeBox. */
+/** Validates queries with `queryValidator` and bodies with TypeBox. Path parameters are strings that the routes check themselves. */
 export const validatorCompiler: FastifySchemaCompiler<TSchema> = (route) => {
   if (route.httpPart === 'querystring') return queryValidator(route.schema as ObjectSchema);
   if (route.httpPart === 'params') return (value) => ({ value });

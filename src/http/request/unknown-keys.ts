@@ -1,6 +1,6 @@
 /**
- * Requests say nothing that is not understood: a parameter or key that the schema does not know is refused by name. A typing error would
- * otherwise be a limit that is not set. Protocols that let others add fields say so with `additionalProperties: true`.
+ * Refuses requests with unknown parameters or keys, by name. A typing error would otherwise silently leave a limit unset. Protocols that
+ * allow additional fields declare `additionalProperties: true`.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TSchema } from 'typebox';
@@ -9,16 +9,16 @@ import { misspelt, nearest } from '../../settings/misspelt.ts';
 
 type Json = Record<string, unknown>;
 
-/** Names that a refusal lists at most. */
+/** Most names that an error lists. */
 const MAX_NAMED = 4;
-/** Characters of a name that a refusal repeats at most. */
+/** Most characters of a name that an error repeats. */
 const MAX_NAME = 40;
 
 function isObject(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The same schema with every object in it closed, unless it says itself whether it is open. */
+/** The same schema with every object closed, unless it declares `additionalProperties` itself. */
 export function closed<Schema>(schema: Schema): Schema {
   if (!isObject(schema)) return schema;
   const copy: Json = Object.create(Object.getPrototypeOf(schema), Object.getOwnPropertyDescriptors(schema)) as Json;
@@ -30,14 +30,14 @@ export function closed<Schema>(schema: Schema): Schema {
   return copy as Schema;
 }
 
-/** Nothing at all is the same as an object without keys. */
+/** A missing body is the same as an empty object. */
 function emptyBody(request: FastifyRequest, _reply: unknown, next: () => void): void {
   request.body ??= {};
   next();
 }
 
 /**
- * Closes the query of every documented route and every body that a schema describes; a body that may be left out is an empty object then.
+ * Closes the query of every documented route and every body that has a schema. An optional body that is missing becomes an empty object.
  * Call it before any route is registered.
  */
 export function strictRequests(app: FastifyInstance): void {
@@ -52,10 +52,10 @@ export function strictRequests(app: FastifyInstance): void {
 }
 
 /**
- * Looks at a field that comes beside the file of an upload form. Others' programs add fields of their own, which mean nothing here;
- * one that is called as a parameter of the query, or nearly so, was meant as that parameter.
+ * Checks a field beside the file of an upload form. Other programs add fields of their own, which are ignored. A field whose name equals
+ * or nearly equals a query parameter was probably meant as that parameter.
  * @param known fields that the form may have
- * @param query the parameters that are taken, and what the request said
+ * @param query the known parameters, and those of the request
  * @throws LadingError `validation_failed`
  */
 export function checkFormField(
@@ -70,19 +70,19 @@ export function checkFormField(
   if (name === meant && query.given[name] !== undefined && String(query.given[name]) === value) return;
   throw new LadingError(
     'validation_failed',
-    `The form has a field \`${name}\`, which is not read; send \`${meant}\` as a query parameter.`,
+    `The form has a field \`${name}\`, which is ignored; send \`${meant}\` as a query parameter.`,
   );
 }
 
-/** @param kind what the names are, for people: `key`, `query parameter` */
+/** @param kind what the names are: `key`, `query parameter` */
 export function unknownNames(kind: string, unknown: readonly string[], known: readonly string[]): LadingError {
   const said = unknown.slice(0, MAX_NAMED).map((name) => {
     const near = nearest(name.slice(name.lastIndexOf('.') + 1), known);
-    // A name may hold anything; as JSON it harms no terminal and no log.
+    // A name may contain anything; JSON escapes keep terminals and logs safe.
     const shown = JSON.stringify(name.slice(0, MAX_NAME)).slice(1, -1);
     return `The request has an unknown ${kind} \`${shown}\`${near === null ? '.' : `; did you mean \`${near}\`?`}`;
   });
-  const list = known.length === 0 ? `No ${kind} is known here.` : `Known here: ${known.join(', ')}.`;
+  const list = known.length === 0 ? `This request has no ${kind}s.` : `Known: ${known.join(', ')}.`;
   return new LadingError('validation_failed', `${said.join(' ')} ${list}`);
 }
 
@@ -92,8 +92,8 @@ interface Found {
 }
 
 /**
- * Looks for keys of a JSON document or form that its schema does not know, in objects within it too.
- * @returns those of the first object that has any, with the path to them, and what is known there; null when all are known
+ * Finds keys of a JSON document or form that its schema does not know, also in nested objects.
+ * @returns the unknown keys of the first such object, with their path, and the known keys there; null if all are known
  */
 export function unknownKeys(schema: TSchema, value: unknown, path = ''): Found | null {
   const { properties, additionalProperties, items } = schema as Json;

@@ -169,8 +169,8 @@ async function afterFailure(
   // "…even if the target's response is an error": everything arrived, and the file was refused.
   if (error.code === 'digest_mismatch') sayComplete(request, reply, true);
   endSuperseded(request, error);
-  // Whoever was told where it is may go on there; of others, those whose connection broke will not read this either. Bytes past the
-  // length make the upload invalid for good.
+  // A client that knows the address may continue there. If it does not and its connection broke, it does not read this answer
+  // either. Bytes beyond the length make the upload invalid for good.
   const goesOn = error.status >= 500 || GOES_ON.has(error.code);
   const invalid = error.code === 'out_of_bounds';
   if (!goesOn && (invalid || !told) && error.code !== 'digest_mismatch') {

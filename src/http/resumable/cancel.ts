@@ -1,4 +1,4 @@
-/** DELETE: ends an upload and frees what it holds; whoever still sends to it is ended first. */
+/** DELETE: discards an upload; a request that is still sending to it ends first. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import { addressOf, ownUpload } from '../access/upload-capability.ts';

@@ -34,7 +34,7 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
 /** The folder of the addresses. */
 export const UPLOADS = '/api/uploads/';
 
-/** Of every answer, refusals included. An error is no answer of the file that is to be, so it says that the upload is not complete. */
+/** Fields of every answer, including errors. An error does not answer for the file, so it declares the upload incomplete. */
 export function commonFields(request: FastifyRequest, reply: FastifyReply): void {
   const version = interopVersion(request.headers);
   if (version !== null) reply.header('upload-draft-interop-version', String(version));
@@ -100,8 +100,8 @@ export function contentLength({ headers }: FastifyRequest): number | null {
 }
 
 /**
- * A request without a word on content has none (RFC 9112 §6.3), but whoever sends one to store a file has forgotten the file: an empty one
- * says `Content-Length: 0`.
+ * A request without framing fields has no content (RFC 9112 §6.3), but a client that sends one to store a file forgot the file: an empty
+ * file needs `Content-Length: 0`.
  * @throws LadingError `length_required`
  */
 export function wantFraming({ headers, raw }: FastifyRequest): void {

@@ -1,4 +1,4 @@
-/** HEAD and GET: how far an upload is. Whoever asks wants to go on, so a request that still receives is ended, and the offset is true. */
+/** HEAD and GET: the offset of an upload. The client wants to continue, so a request that is still receiving ends first, and the offset is exact. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -15,7 +15,7 @@ export interface OffsetDeps {
   clock: Clock;
 }
 
-/** More than this is not hashed for whoever asks how far it is. */
+/** Larger uploads are not hashed for this request. */
 const DIGESTED_BYTES = 256 * 1024 ** 2;
 
 export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -27,7 +27,10 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
       (name) => headers[name] !== undefined,
     )
   )
-    throw new LadingError('invalid_request', 'Who asks how far an upload is says nothing of it.');
+    throw new LadingError(
+      'invalid_request',
+      'A request for the offset must not have Upload-Offset, Upload-Complete or Upload-Length.',
+    );
   await ownUpload(deps, request, address, 'resumable');
   const state = await deps.engine.resumableState(address);
   stateFields(deps, reply, state);

@@ -1,5 +1,5 @@
 /**
- * Uploads as HTTP itself has them: PUT of a file's content, in one request or resumable for whoever asks
+ * Uploads in plain HTTP: PUT of a file's content, in one request or, if the client asks for it, resumable
  * (draft-ietf-httpbis-resumable-upload). Each verb has its file in `http/resumable`.
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';

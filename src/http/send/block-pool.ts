@@ -73,7 +73,7 @@ export class BlockPool {
   }
 
   /**
-   * A block for up to `bytes`; a smaller one when memory is short; null when there is none or others of its kind wait.
+   * A block for up to `bytes`; a smaller one when memory is short; null if none is free or others of its kind wait.
    * @param proven the client has shown that it reads
    */
   take(bytes: number, proven: boolean): Block | null {

@@ -14,7 +14,7 @@ import type { Piece } from './sources.ts';
 export interface Byteranges {
   /** Value of the response's Content-Type. */
   contentType: string;
-  /** Of the whole body, in bytes. */
+  /** Length of the whole body, in bytes. */
   length: number;
   pieces: Piece[];
 }

@@ -28,7 +28,7 @@ export function representationFields(representation: Representation, now: number
     'cache-control': readable ? 'private, no-cache' : 'no-store',
   };
   if (etag !== null) fields.etag = etag;
-  // A replacement may be dated into the next second; a date later than that of the answer is none to be sent (RFC 9110 §8.8.2.1).
+  // The date of a replacement may be in the next second, and a date later than the answer's must not be sent (RFC 9110 §8.8.2.1).
   if (lastModified !== null && lastModified <= now) fields['last-modified'] = formatHttpDate(lastModified);
   return fields;
 }

@@ -28,7 +28,7 @@ interface Filled {
 /** What transfers share. */
 export interface Shared {
   pool: BlockPool;
-  /** Of the connection. */
+  /** High-water mark of the connection. */
   pace: Pace;
   fewAreActive(): boolean;
   /** The transfer holds nothing any more. */
@@ -72,7 +72,7 @@ export class ResponseWriter {
     }
   }
 
-  /** How long the write under way has taken, in milliseconds; 0 when there is none. */
+  /** How long the write under way has taken, in milliseconds; 0 if no write is under way. */
   get heldMs(): number {
     return this.#writing === 0 ? 0 : performance.now() - this.#writtenAt;
   }

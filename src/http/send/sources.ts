@@ -42,7 +42,7 @@ export class PiecesSource implements Source {
   #given = 0;
   #remaining: number;
 
-  /** @param stands false once whoever asked may no longer read it */
+  /** @param stands false once the principal may no longer read the file */
   constructor(reader: Reader, pieces: readonly Piece[], stands: () => boolean = () => true) {
     this.#reader = reader;
     this.#pieces = pieces;
@@ -89,7 +89,7 @@ async function readExactly(reader: Reader, into: Uint8Array, position: number): 
 }
 
 export interface FollowOptions {
-  /** Of the whole file; null while nobody said it. */
+  /** Size of the whole file; null while it is not declared. */
   size: number | null;
   /** Starts watching the name; returns the function that ends it. */
   watch(listener: () => void): () => void;
@@ -97,7 +97,7 @@ export interface FollowOptions {
   silenceMs: number;
   /** Asked after silence when the size is not known: true when the bytes up to this position are everything that ever came. */
   isWhole(size: number): Promise<boolean>;
-  /** False once whoever asked may no longer read it. */
+  /** False once the principal may no longer read the file. */
   stands(): boolean;
 }
 

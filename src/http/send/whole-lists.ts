@@ -15,7 +15,7 @@ export interface WholeList<T> {
   between: string;
   after: string;
   entry(item: T): string;
-  /** False once whoever asked may see no more of it: the answer is broken off then. */
+  /** False once the principal may no longer see the list; then the answer is cut off. */
   stands(): boolean;
 }
 

@@ -161,7 +161,7 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
       const { identity, throttle } = deps;
       const { username, password, tenant = DEFAULT_TENANT } = request.body;
       const claimed = identity.people.byName(tenant, kind, username);
-      // Of unknown names nothing is remembered: people type passwords into the wrong field.
+      // Unknown names are not logged: people type passwords into the wrong field.
       if (claimed) request.audited = { target: claimed.id, tenant };
       const person = await throttle.attempt(
         namedKey(tenant, kind, username),

@@ -79,7 +79,7 @@ export function ownerOfRefresh(
 ): Principal | null {
   const { client_id: id, client_secret: secret, refresh_token: token } = request.body;
   if (request.headers.authorization !== undefined || secret !== undefined || token === undefined) return null;
-  // Whoever proves nothing ends no sign-in either.
+  // A client that is not authenticated cannot end a session either.
   const family = identity.sessions.isAccepted(token) ? identity.sessions.familyOf(token) : null;
   const principal = family?.kind === 'device' ? identity.subject('device', family.subject) : null;
   if (!principal || (id !== undefined && id !== principal.id)) throw badRefreshToken();

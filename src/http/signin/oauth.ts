@@ -120,7 +120,7 @@ async function refresh(
   const { refresh_token: token, scope } = request.body;
   if (token === undefined) throw new OAuthError('invalid_request', 'refresh_token is missing.');
   const family = sessions.familyOf(token);
-  // Of another client: nothing happens to it, as if it were unknown here.
+  // A token of another client is treated as unknown.
   if (family?.kind !== 'device' || family.subject !== client.id) throw badRefreshToken();
   const allowed = family.scopes === null ? client.scopes : new Set(family.scopes);
   // One that was used before has to end its family, whatever is asked for besides.
@@ -233,7 +233,7 @@ async function revoke(
 ): Promise<string | null> {
   const family = identity.sessions.familyOf(token);
   if (family) {
-    // One that was used before ends it too: whoever wants it gone has no use for what came after it.
+    // A refresh token that was used before also ends the session: the client wants all tokens of it revoked.
     if (family.kind !== 'device' || family.subject !== client.id) return null;
     await identity.sessions.end(family.id);
     return family.id;

@@ -13,7 +13,7 @@ export interface WellKnownDeps {
 
 const tags = ['Clients'];
 const AUTHENTICATION = ['client_secret_basic', 'client_secret_post'];
-/** Keys rotate seldom, and whoever meets an unknown one asks again. */
+/** Keys rotate rarely, and verifiers fetch the document again when they meet an unknown one. */
 const CACHED = { 'cache-control': 'public, max-age=300' };
 const FIELDS = ['Cache-Control', 'ETag'] as const;
 

@@ -6,7 +6,7 @@ import { isMediaType } from '../../protocol/http/media-types.ts';
 import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/http/tus.ts';
 import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
 
-/** Of every answer, refusals included. */
+/** Fields of every answer, including errors. */
 export function commonFields(reply: FastifyReply): void {
   // "The Tus-Resumable header MUST be included in every request and response except for OPTIONS requests."
   reply.header('tus-resumable', TUS_VERSION);
@@ -38,8 +38,8 @@ export function tusRefusal(error: LadingError, requestId: string | null, credent
 }
 
 /**
- * Refusals of HEAD. The most common client takes every status but 423 for "this upload is gone" and begins it anew from nothing, 503
- * too; after 423 it asks again. So whoever comes while the server starts, stops or has too much to do finds the upload locked.
+ * Refusals of HEAD. The most common client reads every status except 423 as "the upload does not exist" and starts it again, even for 503.
+ * After 423 it repeats the request. So while the server starts, stops or is overloaded, uploads look locked.
  */
 export function offsetRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = tusRefusal(error, requestId, credentials);

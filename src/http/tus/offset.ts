@@ -1,4 +1,4 @@
-/** HEAD: how far an upload is. Whoever asks wants to go on, so a request that still receives is ended, and the offset is true. */
+/** HEAD: the offset of an upload. The client wants to continue, so a request that is still receiving ends first, and the offset is exact. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import { addressOf, ownUpload } from '../access/upload-capability.ts';

@@ -1,4 +1,4 @@
-/** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and whoever else speaks it. Each verb has its file in `http/tus`. */
+/** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and other tus clients. Each verb has its file in `http/tus`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { SecondFactor } from '../../identity/second-factor.ts';

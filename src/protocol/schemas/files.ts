@@ -134,7 +134,7 @@ export const DeleteQuery = Type.Object(
 );
 export type DeleteQuery = Static<typeof DeleteQuery>;
 
-/** Of status, complete and verify. */
+/** Query of the routes status, complete and verify. */
 export const OwnerQuery = Type.Object({ owner: Owner }, { title: 'OwnerQuery' });
 export type OwnerQuery = Static<typeof OwnerQuery>;
 

@@ -117,7 +117,7 @@ test('a token runs out although it was good a moment ago', async (t) => {
   const { origin, admin } = await startServer(t, {}, { clock: clockOf(() => now) });
   const ask = (): Promise<Response> => fetch(`${origin}/api/files`, { headers: admin.headers });
   assert.equal((await ask()).status, 200);
-  // Of the real clock, by which the test issued it, however long the server took to start.
+  // The real clock, by which the test issued it, however long the server took to start.
   now = Date.now() + 3601_000;
   await assertProblemReply(await ask(), 'unauthorized');
 });

@@ -35,7 +35,7 @@ interface Scene {
   voice: VoiceProvider;
 }
 
-/** Of a right that was given: whether it is good now. */
+/** Whether a right that was given is valid now. */
 type IsGood = (server: TestServer) => Promise<boolean>;
 
 async function status(reply: Promise<Response>): Promise<number> {

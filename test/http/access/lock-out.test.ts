@@ -1,4 +1,4 @@
-/** Whoever guesses slows guesses down, and locks nobody out. */
+/** Guessing slows guesses down, and locks nobody out. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -85,7 +85,7 @@ test('an address over its rate is refused before anything is asked; health is no
   }
 });
 
-test('whoever asks how far an upload is hears of an overload, for a 4xx would end the upload', async (t) => {
+test('a request for the offset of an upload gets 503, because a 4xx would end the upload', async (t) => {
   const { origin, client } = await startServer(t, { LADING_RATE_PRINCIPAL: '1' });
   const ask = (method: string, more: Record<string, string> = {}) =>
     fetch(`${origin}/api/files/download/a`, { method, headers: { ...client.headers, ...more } });

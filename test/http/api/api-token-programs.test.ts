@@ -109,7 +109,7 @@ test('every refusal of tokens and calls says what is wrong in error', async (t) 
   const long = await exchange(port, 'GET /api/tokens HTTP/1.1', 'Host: a', `X-Long: ${'x'.repeat(40_000)}`);
   assert.equal(long.status, 431);
   assert.ok((JSON.parse(long.body) as { error?: string }).error);
-  // Elsewhere there is none: what it says is in detail.
+  // Other routes do not have it; they say it in `detail`.
   const other = (await (await fetch(`${origin}/api/nowhere`)).json()) as Problem & { error?: string };
   assert.equal(other.error, undefined);
   let limited: Response | undefined;

@@ -103,7 +103,7 @@ test('a token for calls alone is enough; a code may come as a number that has lo
   const { token } = (await made.json()) as ApiTokenCreated;
   const headers = { authorization: `Bearer ${token}` };
   assert.equal((await fetch(`${server.origin}/api/files`, { headers })).status, 403);
-  // Of a hundred codes ten begin with a zero, so one is waited for.
+  // Ten of a hundred codes begin with a zero; wait for one.
   for (let n = 0; ; n += 1) {
     const phone = `+141555527${String(n % 100).padStart(2, '0')}`;
     const { call } = await request(server, provider, { phone }, headers);
@@ -147,7 +147,7 @@ test('a code lapses after five minutes, and a new one makes the old one worthles
   assert.deepEqual([(await statusOf(server)).status, (await statusOf(server)).expires_in], ['expired', 0]);
 });
 
-test('limits: by number whoever asks, by caller, by day; each says how long to wait', async (t) => {
+test('limits by number for all callers, by caller and by day; each says how long to wait', async (t) => {
   const { server, provider, clock } = await begin(t, {
     LADING_OTP_PHONE_HOUR: '2',
     LADING_OTP_CALLER_HOUR: '3',
@@ -202,7 +202,7 @@ test('a restart in the middle: the code is still good, and nowhere on disk, in r
   assert.ok(text.includes('call_requested') && text.includes('call_verified') && !text.includes(call.code));
 });
 
-test('numbers, messages and codes that are none', async (t) => {
+test('invalid numbers, messages and codes', async (t) => {
   const { server } = await begin(t);
   const { origin, client } = server;
   for (const body of [
@@ -289,7 +289,7 @@ test('LADING_REQUIRE_OTP asks for a verified call before downloads and sharing, 
   }
   assert.equal((await fetch(`${origin}/api/files`, { headers: client.headers })).status, 200);
 
-  // A telephone of somebody's own proves nothing, whoever has the token.
+  // A telephone that the caller names proves nothing about the holder of the token.
   const own = await request(server, provider, { phone: '+14155552672' });
   await post(server, '/calls/verify', { phone: '+14155552672', code: own.call.code });
   assert.equal((await download()).status, 403);

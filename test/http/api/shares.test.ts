@@ -155,7 +155,7 @@ test('links are listed without what opens them, and revoked by their owner and a
   for (const who of [other, ops]) await assertProblemReply(await revoke(one.share_id, who), 'not_found');
   assert.equal((await revoke(one.share_id, client)).status, 200);
   assert.equal((await revoke(two.share_id, admin)).status, 200);
-  assert.equal((await revoke(third.share_id, client)).status, 200, 'a link to one’s own file, whoever made it');
+  assert.equal((await revoke(third.share_id, client)).status, 200, 'a link to one’s own file, by any creator');
   for (const { url } of [one, two, third]) await assertProblemReply(await use(url), 'not_found');
   await assertProblemReply(await revoke(one.share_id, client), 'not_found');
 });
@@ -184,7 +184,7 @@ test('a link with a password wants it, by HTTP Basic, and slows down who guesses
   assert.match(page, new RegExp(refusal));
 });
 
-test('whoever has a link with a download left gets the whole file; probes, HEAD and refusals take none', async (t) => {
+test('a link with a download left serves the whole file; probes, HEAD and refusals do not use it up', async (t) => {
   const server = await startServer(t);
   await alphabet(server);
   const { url, share_id } = await made(server, { max_downloads: 1 });

@@ -25,7 +25,7 @@ const BOUNDARY = 'xxBOUNDARYxx';
 const HEAD = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="large.wav"\r\n\r\n`;
 const TAIL = `\r\n--${BOUNDARY}--\r\n`;
 
-/** A million samples that are none of those before. */
+/** A million samples that differ from those before. */
 function piece(number: number): Buffer {
   const bytes = Buffer.alloc(PIECE);
   for (let at = 0; at + 8 <= PIECE; at += 8) bytes.writeUInt32LE((number * PIECE + at) >>> 0, at);

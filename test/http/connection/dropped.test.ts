@@ -17,7 +17,7 @@ import { tlsSettings } from '../../support/wire/tls.ts';
 import { frame, rawSession } from '../../support/wire/unread.ts';
 
 type Protocol = 'HTTP/1.1' | 'HTTP/1.1 in chunks' | 'HTTP/2' | 'HTTP/2 without a length';
-/** `late`: whoever reads the body begins when the loss is known already. */
+/** `late`: the reader of the body begins after the loss is known. */
 type Moment = 'after the head' | 'after a part of the body' | 'late' | 'late, after the whole body';
 
 const PROTOCOLS: Protocol[] = ['HTTP/1.1', 'HTTP/1.1 in chunks', 'HTTP/2', 'HTTP/2 without a length'];
@@ -33,7 +33,7 @@ async function patientServer(t: TestContext): Promise<TestServer> {
 }
 
 /**
- * Sends the head and so many bytes of the body. Returns what drops the connection: a whole request of HTTP/1.1 by a reset, for whoever
+ * Sends the head and the given number of bytes of the body. Returns what drops the connection: a whole request of HTTP/1.1 by a reset, for a client that
  * merely ends their side may wait for the answer.
  */
 async function send(
@@ -153,7 +153,7 @@ test('a name is free when many requests for it were begun over HTTP/2 and the co
 });
 
 for (const protocol of PROTOCOLS) {
-  test(`over ${protocol}: whoever waits for the bytes of another and leaves holds nothing`, async (t) => {
+  test(`over ${protocol}: a client that waits for the bytes of another one and leaves holds nothing`, async (t) => {
     const server = await patientServer(t);
     const doors = BRINGS_BYTES.filter(({ operation }) => operation.startsWith('POST /api/files/upload'));
     for (const [number, door] of doors.entries()) {

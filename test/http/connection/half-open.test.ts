@@ -50,7 +50,7 @@ async function connectionsOf({ app }: TestServer): Promise<number> {
 }
 
 for (const carrier of CARRIERS) {
-  test(`over ${carrier}: whoever closes their side gets the answers to what they sent, and the connection ends`, async (t) => {
+  test(`over ${carrier}: a client that closes its side gets the answers to its requests, and the connection ends`, async (t) => {
     const server = await startOver(t, carrier);
     const authorization = `Authorization: ${server.client.headers.authorization}`;
     const file = randomBytes(6_000_000);
@@ -115,7 +115,7 @@ for (const carrier of CARRIERS) {
     await eventually(async () => (await connectionsOf(server)) === 0, 'no connection stays');
   });
 
-  test(`over ${carrier}: whoever closes their side and reads nothing is cut`, async (t) => {
+  test(`over ${carrier}: a client that closes its side and reads nothing is cut`, async (t) => {
     const server = await startOver(t, carrier, { LADING_IDLE_SECONDS: '2' });
     const file = randomBytes(30_000_000);
     const url = `${server.origin}/api/files/content/large.bin`;

@@ -1,4 +1,4 @@
-/** Whoever does not read is cut, on every route and over both protocols, and others are served meanwhile. */
+/** A client that does not read is cut, on every route and over both protocols, and others are served meanwhile. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';

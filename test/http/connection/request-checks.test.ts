@@ -54,7 +54,7 @@ const REFUSED: readonly string[][] = [
   [GET, 'Host: a', 'X-Nul: \0'],
 ];
 
-test('a request that says something twice, or in a version or form that is none, is refused and closed', async (t) => {
+test('a request that repeats a field, or has an invalid version or form, is refused and closed', async (t) => {
   const { port } = await startServer(t);
   for (const lines of REFUSED) {
     const wire = await Wire.open(port);
@@ -123,7 +123,7 @@ test('answers of complete requests come before the refusal of what follows them'
   }
 });
 
-test('over HTTP/2 a method that is none is refused and logged like any other request', async (t) => {
+test('over HTTP/2 an unknown method is refused and logged like any other request', async (t) => {
   const lines: { msg: string; status?: number }[] = [];
   const log = createLog('info', { write: (line) => void lines.push(JSON.parse(line)) });
   const { port } = await startServer(t, await tlsSettings(await temporaryFolder(t)), { log });

@@ -157,7 +157,7 @@ const SHAPES: Record<string, string> = {
   'absolute form': `GET http://a/target HTTP/1.1\r\n${HOST}\r\n`,
   'absolute form of another host': `GET http://b/target HTTP/1.1\r\n${HOST}\r\n`,
   'absolute form without a Host': `GET http://a/target HTTP/1.1\r\n\r\n`,
-  'absolute form with a Host that is none': `GET http://a/target HTTP/1.1\r\nHost: a b\r\n\r\n`,
+  'absolute form with an invalid Host': `GET http://a/target HTTP/1.1\r\nHost: a b\r\n\r\n`,
   'absolute form with an empty Host': `GET http://a/target HTTP/1.1\r\nHost:\r\n\r\n`,
   'absolute form of HTTP/1.0': `GET http://a/target HTTP/1.0\r\n\r\n`,
   'absolute form with two hosts': `GET http://a/target HTTP/1.1\r\n${HOST}Host: b\r\n\r\n`,

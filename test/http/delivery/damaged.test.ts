@@ -53,7 +53,7 @@ for (const how of ['missing', 'cut short'] as const) {
     assert.deepEqual(await ftp.names(), ['a.txt']);
   });
 
-  test(`sound that is ${how} is said to be damaged, and is none the worse once it is restored`, async (t) => {
+  test(`sound that is ${how} is reported as damaged, and is intact once it is restored`, async (t) => {
     const server = await startServer(t, SETTINGS);
     const { origin, client } = server;
     const get = (path: string) => fetch(`${origin}${path}`, { headers: client.headers });

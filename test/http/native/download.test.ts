@@ -105,7 +105,7 @@ test('R22 a 304 has no body and keeps what a cache needs', async (t) => {
   assert.equal(got.headers.get('content-type'), null);
 });
 
-test('R23 dates that are none are ignored; all three forms are read', async (t) => {
+test('R23 invalid dates are ignored; all three forms are read', async (t) => {
   const server = await startServer(t);
   await put(server, NAME, 0, ALPHABET, { total_size: '26' });
   for (const value of ['yesterday', '2026-11-22T00:00:00Z', 'Sun, 31 Feb 2100 00:00:00 GMT']) {

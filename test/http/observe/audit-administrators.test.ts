@@ -1,4 +1,4 @@
-/** Administrators whom whoever runs the server makes by a setting are in the audit log like all others. */
+/** Administrators that a setting creates are in the audit log like all others. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';

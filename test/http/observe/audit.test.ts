@@ -99,7 +99,7 @@ test('an entry is durable before the answer is out, and holds no secret', async 
   assert.ok(!stored.includes(token));
 });
 
-test('a worthless refresh token and a full quota are refusals too, a malformed request is none', async (t) => {
+test('a worthless refresh token and a full quota are refusals too, a malformed request is not', async (t) => {
   const server = await startServer(t, { LADING_QUOTA_BYTES: '10' });
   const { origin, admin, client } = server;
   const authorization = `Basic ${Buffer.from(`${client.id}:${client.secret}`).toString('base64')}`;
@@ -135,7 +135,7 @@ test('a flood of refusals is a few entries with a count', async (t) => {
   assert.equal(entries[0]?.target, '/api/files/status/0');
 });
 
-test('a scrape by Basic is a sign-in, one by token is none', async (t) => {
+test('a scrape with Basic is a sign-in, one with a token is not', async (t) => {
   const server = await startServer(t);
   const { origin, admin } = server;
   const basic = `Basic ${Buffer.from(`${admin.id}:${admin.secret}`).toString('base64')}`;

@@ -33,7 +33,7 @@ test('a request is one line: who asked what, how it went; and nothing of what is
   });
   const { client_secret: secret } = (await made.json()) as { client_secret: string };
   await fetch(`${origin}/api/nothing?hush-path`, { headers });
-  // Whoever takes a token for an id.
+  // A client that sends a token in place of an id.
   const apiToken = `lat_${'0'.repeat(16)}_${'hush'.repeat(10)}abc`;
   const refreshToken = `lrt_${'0'.repeat(32)}_${'hush'.repeat(10)}abc`;
   for (const token of [client.token, apiToken, refreshToken, apiToken.replaceAll('_', '%5F')])

@@ -526,7 +526,7 @@ test('every code of the catalogue stands under its status', async (t) => {
       for (const code of codes) listed.set(code, (listed.get(code) ?? new Set()).add(status));
     }
   }
-  // No operation answers with it: it is the answer to a method that is none.
+  // No operation answers with it: it is the answer to an unknown method.
   assert.ok(!listed.has('method_not_allowed'));
   const { MethodNotAllowed } = components.responses;
   assert.ok(MethodNotAllowed);

@@ -99,7 +99,7 @@ test('whatever is asked wrongly is answered with a problem document', async (t) 
       ['POST /api/files/upload?filename=a HTTP/1.1', HOST, auth, json, 'Content-Length: 2', '', '{}'],
     ],
     [
-      'a media type that is none',
+      'an invalid media type',
       'unsupported_media_type',
       ['POST /api/files/upload?filename=a HTTP/1.1', HOST, auth, 'Content-Type: ;', 'Content-Length: 0'],
     ],

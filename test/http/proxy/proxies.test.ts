@@ -83,7 +83,7 @@ test('ranges and addresses of IPv4 count however they are written', async (t) =>
   for (const [chain, expected] of cases) assert.equal(await heard({ 'x-forwarded-for': chain }), expected, chain);
 });
 
-test('whoever is no trusted proxy is not believed', async (t) => {
+test('fields of an untrusted proxy are ignored', async (t) => {
   const heard = await listening(t, '10.0.0.0/8');
   const headers = { 'x-forwarded-for': '203.0.113.1', forwarded: 'for=203.0.113.1' };
   assert.equal(await heard(headers), '127.0.0.1');
@@ -168,7 +168,7 @@ test('scheme, host and path are those that the outermost trusted proxy wrote', a
   }
 });
 
-test('a path that is none, or leads elsewhere, is not taken from a proxy', async (t) => {
+test('an invalid path, or one that leads elsewhere, is not taken from a proxy', async (t) => {
   const { port, client } = await startServer(t, { ...TRUSTS, LADING_REGISTRATION: 'open' });
   const paths = [
     ...[

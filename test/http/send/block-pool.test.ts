@@ -66,7 +66,7 @@ function takeAll(pool: BlockPool, bytes: number, proven: boolean): Record<number
   return counts;
 }
 
-test('half is for the proven, a quarter for blocks up to 64 KiB, a quarter for the smallest; whoever comes first', () => {
+test('half is for the proven, a quarter for blocks up to 64 KiB, a quarter for the smallest; in the order of arrival', () => {
   const one = new BlockPool(4 * SLAB_BYTES);
   assert.deepEqual(takeAll(one, 64 * KIB, false), { 64: 16, 4: 256 });
   assert.deepEqual(takeAll(one, SLAB_BYTES, true), { 1024: 2 });

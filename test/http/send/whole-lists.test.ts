@@ -1,4 +1,4 @@
-/** Lists that go out whole: as fast as they are read and no faster, and no longer than whoever asked may see them. */
+/** Lists that go out whole: as fast as they are read and no faster, and no longer than the principal may see them. */
 import assert from 'node:assert/strict';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';

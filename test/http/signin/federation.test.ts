@@ -63,7 +63,7 @@ function isBack(url: string): boolean {
 /** Login and consent at the OpenID provider; the address that it sends the browser back to. */
 async function throughOidc(server: TestServer, browser: Browser, login: string, query = ''): Promise<string> {
   const page = await browser.go(`${server.origin}/v1/auth/oidc/login${query}`, isBack);
-  // Whoever is signed in there already is not asked again.
+  // A person who is signed in there already is not asked again.
   if (isBack(page.url)) return here(server, page.url);
   const consent = await browser.submit(page, { prompt: 'login', login, password: 'x' }, isBack);
   const back = isBack(consent.url) ? consent : await browser.submit(consent, { prompt: 'consent' }, isBack);
@@ -237,7 +237,7 @@ test('where registration is closed an outside account needs one made by the admi
   assert.equal(signedIn(await verified.ask(await throughOidc(server, verified, 'alice'))).user.id, id);
 });
 
-test('where anybody may register, an account with a password is only linked by whoever knows it', async (t) => {
+test('where anybody may register, an account with a password is only linked by a person who knows it', async (t) => {
   const server = await withOidc(t, { alice: ALICE });
   const id = await makePerson(server, 'alice@example.org');
   const browser = new Browser();

@@ -47,7 +47,7 @@ function forged(header: Header, claims: object, key: KeyObject): string {
 }
 
 for (const algorithm of ['EdDSA', 'RS256'] as const) {
-  test(`${algorithm}: whoever has the published keys verifies a token, and only such tokens are taken`, async (t) => {
+  test(`${algorithm}: the published keys verify a token, and only such tokens are accepted`, async (t) => {
     const server = await startServer(t, { LADING_JWT_ALGORITHM: algorithm });
     const { origin, client } = server;
     const { access_token: token } = await granted(await grant(origin, client, CREDENTIALS));

@@ -101,7 +101,7 @@ test('a client whose tenant is gone is not known any more', async (t) => {
   await refused(await grant(origin, { id: 'far', secret }, CREDENTIALS), 401, 'invalid_client');
 });
 
-test('requests that are none', async (t) => {
+test('invalid requests', async (t) => {
   const { origin, port, client } = await startServer(t);
   const post = (body: string, type = FORM): Promise<Response> =>
     fetch(`${origin}/api/oauth/token`, {

@@ -160,7 +160,7 @@ test('every signed-in route takes the cookie where there is no Authorization', a
   assert.equal(await seen({ cookie: `a=b; ${cookie}; c="d"` }), person.id);
   const [access = ''] = cookie.split('; ');
   assert.equal(await seen({ cookie: access }), person.id);
-  // Whoever sends the field means it.
+  // A client that sends the field means it.
   assert.equal(await seen({ cookie, ...client.headers }), 403);
   for (const authorization of ['', 'Bearer x', 'Basic YTpi', 'Digest x']) {
     assert.equal(await seen({ cookie, authorization }), 401, authorization);

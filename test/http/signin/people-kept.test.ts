@@ -88,7 +88,7 @@ test('the data directory holds no password and no token, in no file', async (t) 
   const late = await login(origin, anna.email, NEW_PASSWORD);
   const secrets = [PASSWORD, NEW_PASSWORD, wrong, admin.secret, client.secret];
   secrets.push(configured.LADING_JWT_SECRET, configured.LADING_YANDEX_CLIENT_SECRET);
-  // Of a device: its tokens of both doors, and an API token before and after it was rotated.
+  // A device: its tokens of both routes, and an API token before and after it was rotated.
   const device = await signIn(origin, client.id, client.secret);
   const credentials = { grant_type: 'client_credentials', client_id: client.id, client_secret: client.secret };
   const oauth = await fetch(`${origin}/api/oauth/token`, { method: 'POST', body: new URLSearchParams(credentials) });
@@ -98,7 +98,7 @@ test('the data directory holds no password and no token, in no file', async (t) 
   const { token, token_id } = (await apiToken.json()) as { token: string; token_id: string };
   const rotated = await ask(origin, `/api/tokens/${token_id}/rotate`, { method: 'POST', headers });
   const { token: next } = (await rotated.json()) as { token: string };
-  // Of an account that signs in by a name.
+  // An account that signs in by a name.
   const named = { username: 'nina', password: `${PASSWORD} 4` };
   assert.equal((await ask(origin, '/ops/signup', { body: named })).status, 201);
   const long = await (await ask(origin, '/ops/login', { body: named })).text();

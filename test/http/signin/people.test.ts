@@ -328,7 +328,7 @@ test('a person changes their name, and with the old one their password, which en
   await login(origin, anna.email, NEW_PASSWORD);
 });
 
-test('the old password is not to be guessed by whoever holds a token', async (t) => {
+test('the holder of a token cannot guess the old password', async (t) => {
   const { origin } = await startServer(t, OPEN);
   const { headers } = await register(origin);
   const body = { password: NEW_PASSWORD, old_password: 'a guess' };

@@ -36,7 +36,7 @@ test('an unknown id and a wrong secret get the same answer', async (t) => {
   assert.deepEqual(answers[0], answers[1]);
 });
 
-test('forms that are none of ours', async (t) => {
+test('forms of other programs', async (t) => {
   const { origin, client } = await startServer(t);
   const both = `username=${client.id}&password=${client.secret}`;
   await assertProblemReply(await post(origin, `${both}&grant_type=client_credentials`), 'invalid_request');

@@ -31,7 +31,7 @@ export const STEPS = [600_000, -600_000, 2 * 86_400_000, -2 * 86_400_000, 365 * 
 
 /** A machine whose date a test sets, and the clock of a server on it. */
 export interface Machine {
-  /** Of the server that runs now. */
+  /** Clock of the server that runs now. */
   clock: SteadyClock;
   /** What the server logged of the date. */
   warnings: string[];

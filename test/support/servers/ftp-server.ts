@@ -25,7 +25,7 @@ export interface FtpServer {
   ca: string | null;
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Names in a folder of its; none if there is none. */
+  /** Names in one of its folders; empty if the folder does not exist. */
   names(folder?: string): Promise<string[]>;
 }
 

@@ -23,7 +23,7 @@ touch complete
 /**
  * Installs packages unless they are there.
  * @param packages with exact versions, `name@1.2.3`
- * @returns the folder that has them in `node_modules`, or in words why there is none
+ * @returns the folder that has them in `node_modules`, or the reason why it is missing
  */
 export async function npmWith(packages: readonly string[]): Promise<{ folder: string } | { missing: string }> {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lading');

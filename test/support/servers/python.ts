@@ -20,7 +20,7 @@ touch "$folder/complete"
 /**
  * Installs packages unless they are there.
  * @param packages as pip takes them, with their versions
- * @returns the folder of the environment's programs (`python` and those of the packages), or in words why there is none
+ * @returns the folder of the environment's programs (`python` and those of the packages), or the reason why it is missing
  */
 export async function pythonWith(packages: readonly string[]): Promise<{ programs: string } | { missing: string }> {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'lading');

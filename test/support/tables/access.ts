@@ -7,7 +7,7 @@ export interface Who {
   role?: Role;
   person?: boolean;
   account?: 'ops' | 'client';
-  /** Of an API token, whose owner is root, or all that root signed in for. */
+  /** Scopes of an API token whose owner is root, or all rights of root. */
   scope?: OneScope;
   /** Signed in for less than the role may. */
   narrowed?: boolean;
@@ -72,11 +72,11 @@ export interface Line {
   form?: string;
   /** Besides what the path needs. */
   query?: string;
-  /** It is refused to whoever does not speak tus. */
+  /** It is refused to clients that do not speak tus. */
   tus?: boolean;
 }
 
-/** Parameters of paths stand for nothing that exists: whoever is let through gets a 404. */
+/** Parameters of paths name nothing that exists: a principal that is admitted gets a 404. */
 export const LINES: Line[] = [
   { operation: 'GET /health', rule: 'open' },
   { operation: 'GET /ready', rule: 'open' },

@@ -28,7 +28,7 @@ export interface Door {
   done: number[];
   /** What a name in use is answered with; by default 409. */
   taken?: number;
-  /** Fields of whoever may go through it, if that is not the ordinary client. */
+  /** Fields of a principal that may use it, if that is not the ordinary client. */
   as?(server: TestServer): Promise<Fields>;
   /** `Content-Range` is its own business. */
   ranged?: boolean;
@@ -338,7 +338,7 @@ export async function seen(server: TestServer, door: Door, name: string): Promis
   return JSON.stringify([rest, download.status, download.headers.etag]);
 }
 
-/** The entity tag of the file; empty when there is none. */
+/** The entity tag of the file; empty without one. */
 export async function etagOf(server: TestServer, door: Door, name: string): Promise<string> {
   const asked = { method: 'HEAD', path: `/api/files/download/${path(name)}`, headers: {} };
   return (await knock(server, door, asked)).headers.etag ?? '';

@@ -7,13 +7,13 @@ export interface Operation {
   name: string;
   method: string;
   path: string;
-  /** Scopes or the role that a token needs; empty: whoever signed in. Null: no token. */
+  /** Scopes or the role that a token needs; empty: any principal. Null: no token. */
   needs: string[] | null;
   /** Names of header fields that have a meaning. */
   fields: string[];
-  /** Of the query. */
+  /** Parameters of the query. */
   parameters: { name: string; required: boolean; schema: Json }[];
-  /** Of a JSON body, with references resolved; null: there is none. */
+  /** Schema of a JSON body, with references resolved; null without one. */
   body: Json | null;
   /** Schemas of the body by media type, with references resolved. */
   content: Record<string, Json>;

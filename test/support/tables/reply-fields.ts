@@ -37,7 +37,7 @@ export interface World {
 }
 
 export interface Row {
-  /** Of the path; the asker's own by default. */
+  /** Owner in the path; the principal's own by default. */
   params?: Record<string, string>;
   query?: string;
   json?: (world: World) => object;

@@ -7,7 +7,7 @@ type Json = Record<string, unknown>;
 export interface Answer {
   method: string;
   status: number;
-  /** Media type with parameters; empty when there is none. */
+  /** Media type with parameters; empty without one. */
   type: string;
   /** Null when it was not kept. */
   body: string | null;

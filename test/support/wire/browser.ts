@@ -32,7 +32,7 @@ export class Browser {
     return { status: reply.status, url, headers: reply.headers, body: await reply.text() };
   }
 
-  /** Follows redirects until there is none, or one leads to what `stop` names; that one is not asked for. */
+  /** Follows redirects to the last one, or to the target that `stop` names, which is not requested. */
   async go(url: string, stop: (url: string) => boolean = () => false): Promise<Page> {
     let page = await this.ask(url);
     for (let hops = 0; hops < 20; hops += 1) {

@@ -29,7 +29,7 @@ export class Wire {
       this.#wake?.();
     };
     socket.on('end', end).on('close', end);
-    // A reset is seen by whoever waits for an answer.
+    // A client that waits for an answer sees the reset.
     socket.on('error', () => {});
   }
 

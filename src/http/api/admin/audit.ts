@@ -34,7 +34,7 @@ export function auditRoutes(app: FastifyInstance, { audit }: AuditDeps): void {
       const all = reachesAllTenants(request.principal) && asked === undefined;
       const tenant = all ? null : tenantOf(request.principal, asked);
       reply.header('cache-control', 'no-store');
-      // Whoever was refused without being known is the business of those who run the server.
+      // Refusals of unknown callers concern only the operators of the server.
       const nobodys = tenant === DEFAULT_TENANT;
       const page = await audit.page({ tenant, nobodys, before: cursor, limit, action, principal });
       return { entries: page.entries.map(shown), next_cursor: page.nextCursor };

@@ -166,9 +166,9 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: ClientDeps): v
     handler: async (request): Promise<Message> => {
       const { client_id: id } = request.params;
       const { principal } = request;
-      if (id === principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
+      if (id === principal.id) throw new LadingError('invalid_request', 'A client cannot delete itself.');
       const client = clients.find(id);
-      // Of another tenant, or above oneself: not a hint that it exists.
+      // A client of another tenant or of a higher role: do not reveal that it exists.
       const theirs = client && reachesTenant(principal, client.tenant);
       const removable = theirs && mayEnrol(principal, client.role);
       if (!removable || !(await identity.remove({ kind: 'device', id }))) {

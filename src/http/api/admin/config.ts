@@ -44,7 +44,7 @@ export interface ConfigDeps {
 
 export function configRoute(app: FastifyInstance, { config, targets }: ConfigDeps): void {
   const section = (name: Section): Values => valuesOf(config, SECTIONS[name]);
-  // Of this nothing changes while the server runs.
+  // These sections do not change while the server runs.
   const fixed = {
     version: version(),
     server: section('server'),
@@ -79,7 +79,7 @@ export function configRoute(app: FastifyInstance, { config, targets }: ConfigDep
   });
 }
 
-/** The target as recorders of an older server read it; null in every key for who may not see it, and where there is none. */
+/** The first FTP target as recorders of an older server read it. Every key is null if it is missing or the caller may not see it. */
 function flatTarget(target: TargetDocument | undefined, isSeen: boolean): FlatTarget {
   if (!isSeen || target === undefined || target.kind === 'webhook')
     return { host: null, port: null, username: null, password: null, directory: null };

@@ -197,7 +197,7 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
       const subject = { kind: 'person' as const, id: person.id };
       if (password !== undefined || after.role !== person.role || disabled || endSessions)
         await identity.sessions.endAllOf(subject);
-      // Whoever knew the old one may have made tokens for themselves with it.
+      // Someone who knew the old password may have created tokens with it.
       if (password !== undefined) await identity.apiTokens.revokeAllOf(subject);
       const sessions = endSessions ? ['open', 'ended'] : [];
       const had = person.passwordHash === null ? null : 'old';
@@ -225,7 +225,7 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
     handler: async (request): Promise<Message> => {
       const person = personOf(deps, request, request.query.pk);
       const { id, role } = person;
-      if (id === request.principal.id) throw new LadingError('invalid_request', 'Nobody can delete themselves.');
+      if (id === request.principal.id) throw new LadingError('invalid_request', 'You cannot delete your own account.');
       requireRank(request, role);
       if (!(await deps.identity.remove({ kind: 'person', id }))) throw nobody();
       noteChange(request, ofPerson(person), NOTHING);

@@ -72,7 +72,7 @@ export const GrantReply = Type.Object(
 );
 export type GrantReply = Static<typeof GrantReply>;
 
-/** Of revocation and introspection. The hint is looked at by nobody: a token shows what it is. */
+/** A request for revocation or introspection. The hint is ignored, because a token shows its type. */
 export const TokenQuestion = Type.Object(
   {
     token: Type.Optional(Text('An access token, a refresh token or an API token. Required.')),

@@ -24,7 +24,7 @@ const Tenant = Type.Optional(
 export const Person = Type.Object(
   {
     id: Text("The person's id."),
-    email: Nullable(Text('The e-mail address, in lower case; null when there is none.')),
+    email: Nullable(Text('The e-mail address, in lower case; null if not set.')),
     name: Text('The given name.'),
     surname: Text('The family name; empty when none was given.'),
     is_admin: Type.Boolean({ description: 'True for the roles admin and root.' }),
@@ -77,7 +77,7 @@ export const Login = Type.Object(
 );
 export type Login = Static<typeof Login>;
 
-/** Of refresh and logout. */
+/** A request to refresh or to log out. */
 export const RefreshToken = Type.Object(
   {
     refresh_token: Type.Optional(

@@ -6,7 +6,7 @@ import { startServer } from '../../../support/product/server.ts';
 import { repoRoot } from '../../../support/root.ts';
 import { assertProblemReply } from '../../../support/wire/wire.ts';
 
-test('whoever signed in sees the settings that matter to clients, with secrets masked', async (t) => {
+test('every principal sees the settings that matter to clients, with secrets masked', async (t) => {
   const secret = 'a-secret-that-signs-and-is-never-shown';
   const settings = {
     LADING_JWT_SECRET: secret,
