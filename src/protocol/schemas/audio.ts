@@ -1,4 +1,4 @@
-/** What is said of audio files on the wire. */
+/** Audio files on the wire. */
 import Type, { type Static } from 'typebox';
 import { Nullable, Text } from './parts.ts';
 
@@ -6,14 +6,16 @@ export const MAX_DESCRIPTION = 1000;
 
 const Overwrite = Type.Optional(
   Type.Boolean({
-    description: 'Replace the file of the same name; otherwise both are kept, the new one under another name.',
+    description: 'Replace the file of the same name; otherwise both are kept, and the new one gets another name.',
     default: false,
   }),
 );
 
 export const AudioListQuery = Type.Object({
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Files of a page; without it all.' })),
-  cursor: Type.Optional(Type.String({ maxLength: 128, description: 'From the Link field of the page before.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, description: 'Files per page; all by default.' })),
+  cursor: Type.Optional(
+    Type.String({ maxLength: 128, description: 'Cursor from the Link field of the previous page.' }),
+  ),
 });
 export type AudioListQuery = Static<typeof AudioListQuery>;
 
@@ -21,7 +23,7 @@ export const AudioUploadQuery = Type.Object({
   file_description: Type.Optional(
     Type.String({
       maxLength: MAX_DESCRIPTION,
-      description: 'What is to be heard; also taken as a field of the form.',
+      description: 'Description of the recording; may also be a field of the form.',
     }),
   ),
   overwrite: Overwrite,
@@ -33,16 +35,18 @@ export type WavUploadQuery = Static<typeof WavUploadQuery>;
 
 export const AudioFile = Type.Object(
   {
-    id: Text('Of this version of the file.'),
-    file_name: Text('Under which it is stored: the name in /api/files.'),
-    file_description: Nullable(Text('What was said of it when it was uploaded.')),
-    file_size: Type.Integer({ minimum: 0, description: 'Bytes.' }),
-    user_id: Text('Whose it is.'),
-    original_name: Text('What the sender called it.'),
-    duration_seconds: Nullable(Type.Number({ minimum: 0, description: 'Null where the file does not tell.' })),
+    id: Text('Id of this version of the file.'),
+    file_name: Text('Name under which the file is stored, as in /api/files.'),
+    file_description: Nullable(Text('Description from the upload.')),
+    file_size: Type.Integer({ minimum: 0, description: 'Size in bytes.' }),
+    user_id: Text('Id of the owner.'),
+    original_name: Text('Name that the sender gave.'),
+    duration_seconds: Nullable(
+      Type.Number({ minimum: 0, description: 'Duration; null if the file does not contain it.' }),
+    ),
     sample_rate: Nullable(Type.Integer({ minimum: 0, description: 'Samples per second.' })),
     channels: Nullable(Type.Integer({ minimum: 0 })),
-    codec: Nullable(Text('As ffprobe names it: pcm_s16le, mp3, aac, opus and others.')),
+    codec: Nullable(Text('Codec by its name in ffprobe: pcm_s16le, mp3, aac, opus and others.')),
   },
   { title: 'AudioFile' },
 );
@@ -52,26 +56,26 @@ export const AudioFiles = Type.Array(AudioFile);
 
 export const WavStored = Type.Object(
   {
-    status: Text('success'),
-    message: Text('For people.'),
+    status: Text('Always success.'),
+    message: Text('Message for people.'),
     filename: Text(
-      'The name that it has in /api/files: what the sender called it, with the time and the client in front where that name is taken.',
+      'Name in /api/files: the name that the sender gave, prefixed with the time and the client if that name exists.',
     ),
-    local_path: Text('The same.'),
-    uploaded_by: Text('Whose it is.'),
+    local_path: Text('The same as filename.'),
+    uploaded_by: Text('Id of the owner.'),
   },
   { title: 'WavStored' },
 );
 export type WavStored = Static<typeof WavStored>;
 
-/** How /api/upload refuses. */
+/** An error of /api/upload. */
 export const BareError = Type.Object(
   {
     error: Text(
-      'What is wrong; who may not do it gets token_expired, invalid_token, missing_token, insufficient_scope or forbidden.',
+      'The error; authorization errors are token_expired, invalid_token, missing_token, insufficient_scope and forbidden.',
     ),
-    message: Text('What is wrong, in words.'),
-    description: Type.Optional(Text('The same, or what to do next; of those alone.')),
+    message: Text('Message for people.'),
+    description: Type.Optional(Text('The same, or what to do next; for authorization errors only.')),
   },
   { title: 'BareError' },
 );

@@ -40,39 +40,45 @@ export const AUDIT_ACTIONS = [
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
-const Action = Type.Unsafe<AuditAction>({ type: 'string', enum: AUDIT_ACTIONS, description: 'What was done.' });
+const Action = Type.Unsafe<AuditAction>({ type: 'string', enum: AUDIT_ACTIONS, description: 'The action.' });
 const OrNull = (description: string) => Type.Unsafe<string | null>({ type: ['string', 'null'], description });
 
 export const AuditQuery = Type.Object({
   limit: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'At most so many entries.' }),
+    Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Maximum number of entries.' }),
   ),
-  cursor: Type.Optional(Type.String({ maxLength: 64, description: 'next_cursor of the page before.' })),
+  cursor: Type.Optional(Type.String({ maxLength: 64, description: 'next_cursor of the previous page.' })),
   action: Type.Optional(Action),
-  principal: Type.Optional(Type.String({ maxLength: 128, description: 'Only what this client or person did.' })),
+  principal: Type.Optional(Type.String({ maxLength: 128, description: 'Only actions of this client or person.' })),
   tenant: Type.Optional(
-    Type.String({ maxLength: 63, description: 'Only of this tenant; for root, who sees all without it.' }),
+    Type.String({
+      maxLength: 63,
+      description: 'Only entries of this tenant. For root, who sees all tenants by default.',
+    }),
   ),
 });
 export type AuditQuery = Static<typeof AuditQuery>;
 
 export const AuditRecord = Type.Object(
   {
-    time: Type.String({ format: 'date-time', description: 'When; of several the first.' }),
-    action: Type.String({ description: 'What was done, or refusal.' }),
+    time: Type.String({ format: 'date-time', description: 'Time of the action; of repeated ones, the first.' }),
+    action: Type.String({ description: 'The action, or refusal.' }),
     outcome: Type.Unsafe<'ok' | 'refused'>({
       type: 'string',
       enum: ['ok', 'refused'],
-      description: 'Whether it was done.',
+      description: 'Whether the action was performed.',
     }),
-    principal: OrNull('Who: a client or a person. Null if nobody knows.'),
-    kind: OrNull('device, person or token.'),
-    tenant: OrNull('Of whom it is about.'),
-    address: OrNull('From where.'),
-    target: OrNull('What it was done to.'),
-    detail: OrNull('More about it.'),
-    request_id: OrNull('Of the request, as in the log.'),
-    count: Type.Integer({ minimum: 1, description: 'How often: what repeats itself within seconds is one entry.' }),
+    principal: OrNull('Id of the client or person. Null if unknown.'),
+    kind: OrNull('Kind of the principal: device, person or token.'),
+    tenant: OrNull('Id of the tenant that the entry concerns.'),
+    address: OrNull('Network address of the client.'),
+    target: OrNull('Object of the action.'),
+    detail: OrNull('Details.'),
+    request_id: OrNull('Id of the request, as in the log.'),
+    count: Type.Integer({
+      minimum: 1,
+      description: 'Number of occurrences: actions that repeat within seconds are one entry.',
+    }),
   },
   { title: 'AuditRecord' },
 );
@@ -81,9 +87,9 @@ export type AuditRecord = Static<typeof AuditRecord>;
 export const AuditPage = Type.Object(
   {
     entries: Type.Array(AuditRecord, {
-      description: 'Youngest first. May be few, or none, while next_cursor says there are more.',
+      description: 'Newest first. A page may have few entries or none although next_cursor is set.',
     }),
-    next_cursor: OrNull('To be sent as cursor for the next page; null on the last.'),
+    next_cursor: OrNull('Send it as cursor for the next page; null on the last page.'),
   },
   { title: 'AuditPage' },
 );

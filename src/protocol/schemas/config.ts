@@ -1,36 +1,36 @@
-/** What the server tells clients of its settings. */
+/** The settings that the server shows to clients. */
 import Type, { type Static } from 'typebox';
 import { NamedTarget } from './delivery.ts';
 import { Nullable, Text } from './parts.ts';
 
 const Value = Type.Unsafe<string | number | null>({ type: ['string', 'number', 'null'] });
-/** By the names of the variables, without LADING_ and in small letters. */
+/** Settings by the names of their variables, in lower case and without LADING_. */
 const Section = (description: string) => Type.Record(Type.String(), Value, { description });
 
 const FLAT_TARGET = {
   host: Nullable(
-    Text('Host of the first FTP target. Null, as the next four, for who may not see it: others than administrators.'),
+    Text('Host of the first FTP target. This and the next four keys are null unless you are an administrator.'),
   ),
-  port: Nullable(Type.Integer({ minimum: 0, description: 'Its port.' })),
-  username: Nullable(Text('The name there.')),
+  port: Nullable(Type.Integer({ minimum: 0, description: 'Port of that target.' })),
+  username: Nullable(Text('User name on that target.')),
   password: Nullable(Text('Eight asterisks.')),
-  directory: Nullable(Text('The directory there.')),
+  directory: Nullable(Text('Directory on that target.')),
 };
 const FlatTarget = Type.Object(FLAT_TARGET);
 export type FlatTarget = Static<typeof FlatTarget>;
 
 export const ServerConfig = Type.Object(
   {
-    version: Type.String({ description: 'Of the server.' }),
-    server: Section('Where it is reached, and whether people may register.'),
-    limits: Section('Bytes, and requests a minute.'),
-    durations: Section('In the unit that the name ends in.'),
+    version: Type.String({ description: 'Version of the server.' }),
+    server: Section('Address of the server, and whether people may register.'),
+    limits: Section('Limits in bytes and in requests per minute.'),
+    durations: Section('Durations in the unit that the name ends with.'),
     signing: Section('How access tokens are signed.'),
     delivery: Type.Object(
-      { settings: Section('Of all deliveries.'), targets: Type.Array(NamedTarget) },
+      { settings: Section('Settings of all deliveries.'), targets: Type.Array(NamedTarget) },
       {
         description:
-          "How finished files are sent on, and where to, of one's own tenant. The address of a target and the rest of it is for administrators.",
+          'How complete files of your tenant are delivered, and to which targets. Only administrators see more than the names of targets.',
       },
     ),
     ...FLAT_TARGET,

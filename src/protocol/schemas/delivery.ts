@@ -1,4 +1,4 @@
-/** Delivery on the wire: targets, and what is on its way to them. */
+/** Delivery on the wire: targets, and deliveries to them. */
 import Type, { type Static } from 'typebox';
 import { EVENT_TYPES } from './event.ts';
 import { Nullable, Text, Time, Words } from './parts.ts';
@@ -7,15 +7,15 @@ export const TARGET_KINDS = ['ftp', 'ftps', 'webhook'] as const;
 export const DELIVERY_STATES = ['queued', 'sending', 'delivered', 'failed', 'cancelled'] as const;
 export type DeliveryState = (typeof DELIVERY_STATES)[number];
 
-const Events = Type.Array(Words(EVENT_TYPES), { maxItems: 16, description: 'Of a webhook: which events.' });
+const Events = Type.Array(Words(EVENT_TYPES), { maxItems: 16, description: 'Events that a webhook receives.' });
 const Content = Words(['event', 'file'], {
-  description: 'Of a webhook: what it is sent. file: each complete file itself, and no events.',
+  description: 'What a webhook receives. event: events; file: each complete file itself, and no events.',
 });
-const Port = Type.Integer({ minimum: 1, maximum: 65535, description: 'Of an FTP server.' });
+const Port = Type.Integer({ minimum: 1, maximum: 65535, description: 'Port of the FTP server.' });
 
 const Security = Words(['explicit', 'implicit'], {
   description:
-    'Of an FTPS server. explicit (default): it begins in the clear and turns to TLS before the password; implicit: TLS from the first byte, by default on port 990.',
+    'TLS mode of an FTPS server. explicit (default): the connection switches to TLS before the password; implicit: TLS from the first byte, by default on port 990.',
 });
 
 export const DeliveryRule = Type.Object(
@@ -23,10 +23,12 @@ export const DeliveryRule = Type.Object(
     owner: Type.Optional(
       Nullable(Type.String({ maxLength: 128, description: 'Only files of this client or person.' })),
     ),
-    prefix: Type.Optional(Type.String({ maxLength: 1024, description: 'Only files whose names begin so.' })),
+    prefix: Type.Optional(
+      Type.String({ maxLength: 1024, description: 'Only files whose names start with this prefix.' }),
+    ),
     type: Type.Optional(
       Nullable(
-        Type.String({ maxLength: 128, description: 'Only files of this media type; audio/* for all of a sort.' }),
+        Type.String({ maxLength: 128, description: 'Only files of this media type; audio/* matches all audio types.' }),
       ),
     ),
   },
@@ -36,28 +38,35 @@ export const DeliveryRule = Type.Object(
 export const NewTarget = Type.Object(
   {
     kind: Words(TARGET_KINDS, { description: 'ftps: FTP with TLS.' }),
-    name: Type.Optional(Type.String({ minLength: 1, maxLength: 128, description: 'By default its host.' })),
+    name: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 128, description: 'Name of the target; its host by default.' }),
+    ),
     rule: Type.Optional(DeliveryRule),
     host: Type.Optional(
       Type.String({
         minLength: 1,
         maxLength: 253,
-        description: 'Of an FTP server. ftps://host means FTPS with TLS from the first byte.',
+        description: 'Host of an FTP server. ftps://host means FTPS with TLS from the first byte.',
       }),
     ),
     port: Type.Optional(Port),
     security: Type.Optional(Security),
-    username: Type.Optional(Type.String({ maxLength: 256, description: 'Of an FTP server; by default anonymous.' })),
+    username: Type.Optional(
+      Type.String({ maxLength: 256, description: 'User name on the FTP server; anonymous by default.' }),
+    ),
     password: Type.Optional(
-      Type.String({ maxLength: 1024, description: 'Of an FTP server; needed for all users but anonymous.' }),
+      Type.String({
+        maxLength: 1024,
+        description: 'Password on the FTP server; required unless the user is anonymous.',
+      }),
     ),
     directory: Type.Optional(
-      Type.String({ maxLength: 1024, description: 'On an FTP server; made if it is not there.' }),
+      Type.String({ maxLength: 1024, description: 'Directory on the FTP server; created if it does not exist.' }),
     ),
     pattern: Type.Optional(
       Type.String({
         maxLength: 200,
-        description: 'Of names on an FTP server. Words: {date} {time} {client_id} {name} {id}.',
+        description: 'Pattern of names on the FTP server. Placeholders: {date} {time} {client_id} {name} {id}.',
         examples: ['{date}_{time}_{client_id}_{name}'],
       }),
     ),
@@ -67,11 +76,11 @@ export const NewTarget = Type.Object(
         description: 'PEM certificates of the authority that signed the certificate of the FTPS server.',
       }),
     ),
-    url: Type.Optional(Type.String({ maxLength: 2048, description: 'Of a webhook.' })),
+    url: Type.Optional(Type.String({ maxLength: 2048, description: 'URL of the webhook.' })),
     events: Type.Optional(Events),
     content: Type.Optional(Content),
     secret: Type.Optional(
-      Type.String({ maxLength: 256, description: 'Signs what a webhook is sent; one is made by default.' }),
+      Type.String({ maxLength: 256, description: 'Secret that signs webhook requests; generated by default.' }),
     ),
   },
   { title: 'NewDeliveryTarget', additionalProperties: false },
@@ -79,31 +88,31 @@ export const NewTarget = Type.Object(
 export type NewTarget = Static<typeof NewTarget>;
 
 const shared = {
-  id: Text('To delete it by.'),
+  id: Text('Id of the target.'),
   kind: Words(TARGET_KINDS),
   name: Text('Unique in its tenant.'),
-  tenant: Text('Whose files and events it gets.'),
-  created_at: Time('When it was made; files complete before are not sent.'),
+  tenant: Text('Tenant whose files and events it receives.'),
+  created_at: Time('When it was created. Files that were complete before are not sent.'),
   rule: DeliveryRule,
-  host: Type.Optional(Text('Of an FTP server.')),
+  host: Type.Optional(Text('Host of the FTP server.')),
   port: Type.Optional(Port),
   security: Type.Optional(Security),
-  username: Type.Optional(Text('Of an FTP server.')),
+  username: Type.Optional(Text('User name on the FTP server.')),
   password: Type.Optional(Text('Eight asterisks.')),
-  directory: Type.Optional(Text('On an FTP server.')),
-  pattern: Type.Optional(Text('Of names on an FTP server.')),
+  directory: Type.Optional(Text('Directory on the FTP server.')),
+  pattern: Type.Optional(Text('Pattern of names on the FTP server.')),
   ca: Type.Optional(
     Nullable(
       Type.String({ description: 'PEM certificates of the authority that signed the certificate of the FTPS server.' }),
     ),
   ),
-  url: Type.Optional(Text('Of a webhook.')),
+  url: Type.Optional(Text('URL of the webhook.')),
   events: Type.Optional(Events),
   content: Type.Optional(Content),
   disabled: Type.Optional(
     Type.Object(
-      { since: Time('When it was disabled.'), reason: Text('Why.') },
-      { description: 'Nothing is sent to it. Absent: it is enabled.' },
+      { since: Time('When it was disabled.'), reason: Text('Why it was disabled.') },
+      { description: 'Present if the target is disabled: nothing is sent to it.' },
     ),
   ),
 };
@@ -118,22 +127,25 @@ export const TargetChange = Type.Object(
   {
     disabled: Type.Boolean({
       description:
-        'true: nothing is sent to it any more, and what waits is cancelled. false: files that become complete from now on are sent.',
+        'true: nothing is sent to it any more, and waiting deliveries are cancelled. false: files that become complete from now on are sent.',
     }),
   },
   { title: 'DeliveryTargetChange', additionalProperties: false },
 );
 export type TargetChange = Static<typeof TargetChange>;
 
-/** As who is no administrator sees it: its name alone. */
+/** A target as others than administrators see it: its name only. */
 export const NamedTarget = Type.Object(
   { ...Type.Partial(Target).properties, name: Text('Unique in its tenant.') },
-  { title: 'NamedTarget', description: 'Below the role admin the name alone.' },
+  { title: 'NamedTarget', description: 'Below the role admin it has only the name.' },
 );
 export type NamedTarget = Static<typeof NamedTarget>;
 
 export const TargetCreated = Type.Object(
-  { ...shared, secret: Type.Optional(Text('Of a webhook, shown this once: receivers check signatures with it.')) },
+  {
+    ...shared,
+    secret: Type.Optional(Text('Secret of a webhook, shown only once: receivers verify signatures with it.')),
+  },
   { title: 'DeliveryTargetCreated' },
 );
 export type TargetCreated = Static<typeof TargetCreated>;
@@ -141,14 +153,14 @@ export type TargetCreated = Static<typeof TargetCreated>;
 export const TargetList = Type.Object({ targets: Type.Array(Target) }, { title: 'DeliveryTargetList' });
 export type TargetList = Static<typeof TargetList>;
 
-/** As the status of a file shows it. */
+/** A delivery in the status of a file. */
 export const FileDelivery = Type.Object(
   {
     target: Text('Name of the target.'),
     state: Words(DELIVERY_STATES),
-    attempts: Type.Integer({ minimum: 0, description: 'Tries so far.' }),
+    attempts: Type.Integer({ minimum: 0, description: 'Attempts so far.' }),
     last_error: Nullable(
-      Type.String({ description: 'What the last try failed with; for administrators in the words of the target.' }),
+      Type.String({ description: 'Error of the last attempt; administrators see the message of the target.' }),
     ),
   },
   { title: 'FileDelivery' },
@@ -157,39 +169,44 @@ export type FileDelivery = Static<typeof FileDelivery>;
 
 export const Delivery = Type.Object(
   {
-    id: Text('Of webhooks also the field webhook-id.'),
-    target_id: Text('Where to.'),
-    target: Text('Its name.'),
-    tenant: Text('Whose.'),
+    id: Text('Id of the delivery; for webhooks also the field webhook-id.'),
+    target_id: Text('Id of the target.'),
+    target: Text('Name of the target.'),
+    tenant: Text('Id of the tenant.'),
     event: Words(EVENT_TYPES),
-    owner: Nullable(Type.String({ description: 'Client or person whose file it is.' })),
-    filename: Nullable(Type.String({ description: 'The file.' })),
+    owner: Nullable(Type.String({ description: 'Id of the client or person that owns the file.' })),
+    filename: Nullable(Type.String({ description: 'Name of the file.' })),
     state: Words(DELIVERY_STATES),
-    attempts: Type.Integer({ minimum: 0, description: 'Tries so far.' }),
-    last_error: Nullable(Type.String({ description: 'What the last try failed with.' })),
+    attempts: Type.Integer({ minimum: 0, description: 'Attempts so far.' }),
+    last_error: Nullable(Type.String({ description: 'Error of the last attempt.' })),
     created_at: Time('When it was queued.'),
-    next_attempt_at: Nullable(Type.String({ description: 'When it is tried next; null once it is over.' })),
-    ended_at: Nullable(Type.String({ description: 'When it was over.' })),
+    next_attempt_at: Nullable(Type.String({ description: 'When the next attempt is due; null once it has ended.' })),
+    ended_at: Nullable(Type.String({ description: 'When it ended.' })),
   },
   { title: 'Delivery' },
 );
 export type Delivery = Static<typeof Delivery>;
 
 export const DeliveryQuery = Type.Object({
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'At most so many.' })),
-  cursor: Type.Optional(Type.String({ maxLength: 64, description: 'next_cursor of the page before.' })),
-  state: Type.Optional(Words(DELIVERY_STATES, { description: 'Only in this state.' })),
-  target: Type.Optional(Type.String({ maxLength: 64, description: 'Only to the target of this id.' })),
+  limit: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Maximum number of deliveries.' }),
+  ),
+  cursor: Type.Optional(Type.String({ maxLength: 64, description: 'next_cursor of the previous page.' })),
+  state: Type.Optional(Words(DELIVERY_STATES, { description: 'Only deliveries in this state.' })),
+  target: Type.Optional(Type.String({ maxLength: 64, description: 'Only deliveries to the target with this id.' })),
   tenant: Type.Optional(
-    Type.String({ maxLength: 63, description: 'Only of this tenant; for root, who sees all without it.' }),
+    Type.String({
+      maxLength: 63,
+      description: 'Only deliveries of this tenant. For root, who sees all tenants by default.',
+    }),
   ),
 });
 export type DeliveryQuery = Static<typeof DeliveryQuery>;
 
 export const DeliveryPage = Type.Object(
   {
-    deliveries: Type.Array(Delivery, { description: 'Youngest first.' }),
-    next_cursor: Nullable(Type.String({ description: 'To be sent as cursor for the next page; null on the last.' })),
+    deliveries: Type.Array(Delivery, { description: 'Newest first.' }),
+    next_cursor: Nullable(Type.String({ description: 'Send it as cursor for the next page; null on the last page.' })),
   },
   { title: 'DeliveryPage' },
 );

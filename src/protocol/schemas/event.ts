@@ -1,4 +1,4 @@
-/** Events on the wire: of GET /api/events and of webhooks. */
+/** Events on the wire: GET /api/events and webhooks. */
 import Type, { type Static } from 'typebox';
 import { Nullable, Text, Time, Words } from './parts.ts';
 
@@ -20,34 +20,34 @@ const Count = (description: string) => Nullable(Type.Integer({ minimum: 0, descr
 
 export const LadingEvent = Type.Object(
   {
-    id: Text('To be sent as Last-Event-ID; grows.'),
-    type: Words(EVENT_TYPES, { description: 'What happened.' }),
-    time: Time('When.'),
-    tenant: Nullable(Type.String({ description: 'Whose; null: nobody knows.' })),
-    owner: Nullable(Type.String({ description: 'Client or person whose file it is.' })),
-    filename: Nullable(Type.String({ description: 'The file.' })),
-    file_id: Nullable(Type.String({ description: 'Its id: another one after it was replaced.' })),
-    bytes_received: Count('Bytes stored of it.'),
-    total_bytes: Count('Its size; null: undeclared.'),
-    content_type: Nullable(Type.String({ description: 'Its media type.' })),
-    crc32: Nullable(Type.String({ description: 'Its CRC-32, once complete.' })),
+    id: Text('Id of the event, for Last-Event-ID. Ids increase.'),
+    type: Words(EVENT_TYPES, { description: 'Type of the event.' }),
+    time: Time('When it happened.'),
+    tenant: Nullable(Type.String({ description: 'Id of the tenant; null if unknown.' })),
+    owner: Nullable(Type.String({ description: 'Id of the client or person that owns the file.' })),
+    filename: Nullable(Type.String({ description: 'Name of the file.' })),
+    file_id: Nullable(Type.String({ description: 'Id of the file; it changes when the file is replaced.' })),
+    bytes_received: Count('Bytes stored.'),
+    total_bytes: Count('Size of the file; null if undeclared.'),
+    content_type: Nullable(Type.String({ description: 'Media type of the file.' })),
+    crc32: Nullable(Type.String({ description: 'CRC-32 of the file, once complete.' })),
     sha256: Nullable(
       Type.String({
         description:
-          'SHA-256 of a complete file, in hexadecimal. Webhooks get it with file.completed; streams where the sender declared it.',
+          'SHA-256 of a complete file, in hexadecimal. Webhooks receive it with file.completed; streams only if the sender declared it.',
       }),
     ),
     metadata: Nullable(
       Type.Record(Type.String(), Type.String(), {
-        description: 'What the sender said of the file (Upload-Metadata), as text; null: nothing.',
+        description: 'Metadata from the sender (Upload-Metadata), as text; null if it sent none.',
       }),
     ),
-    chunks: Type.Optional(Type.Integer({ description: 'Of chunk.received: how many since the event before.' })),
-    chunk_bytes: Type.Optional(Type.Integer({ description: 'Of chunk.received: their new bytes.' })),
+    chunks: Type.Optional(Type.Integer({ description: 'chunk.received: number of chunks since the previous event.' })),
+    chunk_bytes: Type.Optional(Type.Integer({ description: 'chunk.received: new bytes of these chunks.' })),
     detail: Nullable(
       Type.String({
         description:
-          'Of delivery.failed and auth.refused: what went wrong; of admin.changed: what was done; of upload.stale: until when the upload is kept.',
+          'delivery.failed and auth.refused: the error; admin.changed: the change; upload.stale: when the upload expires.',
       }),
     ),
   },
@@ -59,10 +59,12 @@ export const EventQuery = Type.Object({
   types: Type.Optional(
     Type.String({
       maxLength: 256,
-      description: 'Only of these types, separated by commas.',
+      description: 'Only events of these types, separated by commas.',
       examples: ['file.completed'],
     }),
   ),
-  prefix: Type.Optional(Type.String({ maxLength: 1024, description: 'Only of files whose names begin so.' })),
+  prefix: Type.Optional(
+    Type.String({ maxLength: 1024, description: 'Only events of files whose names start with this prefix.' }),
+  ),
 });
 export type EventQuery = Static<typeof EventQuery>;

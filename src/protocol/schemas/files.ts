@@ -11,7 +11,7 @@ import { Bytes, Extents, Hex32, Nullable, Text, Time, Words } from './parts.ts';
 export const MAX_MISSING = 1000;
 
 export const UploadStatus = Words(['pending', 'partial', 'complete'], {
-  description: 'pending: nothing is known of that name; partial: bytes are missing; complete: all bytes are there.',
+  description: 'pending: no upload of that name; partial: bytes are missing; complete: all bytes are stored.',
 });
 export type UploadStatus = Static<typeof UploadStatus>;
 
@@ -19,10 +19,10 @@ const ChunkReceipt = Type.Object(
   {
     start: Bytes('Offset of the first byte of the chunk.'),
     end: Bytes('Offset of its last byte, inclusive.'),
-    crc32: Hex32('CRC-32 of what is stored there, eight hexadecimal digits.'),
-    duplicate: Type.Boolean({ description: 'True when all of it was stored before and nothing was written.' }),
+    crc32: Hex32('CRC-32 of the stored bytes, eight hexadecimal digits.'),
+    duplicate: Type.Boolean({ description: 'True when all bytes were stored before and nothing was written.' }),
   },
-  { title: 'ChunkReceipt', description: 'What became of the chunk in this request.' },
+  { title: 'ChunkReceipt', description: 'Result of the chunk in this request.' },
 );
 
 export const FileStatus = Type.Object(
@@ -30,33 +30,34 @@ export const FileStatus = Type.Object(
     filename: Text('Name of the file.'),
     status: UploadStatus,
     bytes_received: Bytes('Bytes verified and stored.'),
-    total_bytes: Nullable(Bytes('Declared size; undeclared: highest end seen + 1; null before the first chunk.')),
-    next_expected_byte: Bytes('First gap counted from 0; the size when complete.'),
+    total_bytes: Nullable(
+      Bytes('Declared size, or highest end received + 1 if undeclared; null before the first chunk.'),
+    ),
+    next_expected_byte: Bytes('Offset of the first missing byte; the size when complete.'),
     id: Nullable(Text("The file's id.")),
     readable: Type.Boolean({
-      description: 'A whole download works now; also while a replacement is under way, which the rest then describes.',
+      description:
+        'The whole file can be downloaded now. Also true during a replacement, which the other keys then describe.',
     }),
     missing: Extents({
       maxItems: MAX_MISSING,
       description: `Gaps below total_bytes as [start, end], both inclusive; ${MAX_MISSING} at most, 16 in the reply to a chunk.`,
     }),
-    missing_more: Type.Boolean({ description: 'True when there are more gaps than missing lists.' }),
+    missing_more: Type.Boolean({ description: 'True when there are more gaps than listed in missing.' }),
     chunk: Type.Optional(ChunkReceipt),
     crc32: Nullable(Hex32('CRC-32 of the whole file once complete, eight hexadecimal digits.')),
     etag: Nullable(Text('Entity tag that downloads carry once the file is readable.')),
     content_type: Nullable(Text('Media type that downloads carry.')),
-    created_at: Nullable(Time('First chunk.')),
-    updated_at: Nullable(Time('Last change.')),
+    created_at: Nullable(Time('When the first chunk arrived.')),
+    updated_at: Nullable(Time('When it last changed.')),
     completed_at: Nullable(Time('When it became complete.')),
     expires_at: Nullable(
-      Time(
-        'Until when the unfinished upload is kept if nothing more comes; null of a complete file, or where nothing is removed.',
-      ),
+      Time('When the upload expires if nothing more arrives; null for a complete file, or if uploads do not expire.'),
     ),
     damaged: Type.Optional(
       Type.Boolean({
         description:
-          'True: the file was complete, and the server has lost the bytes in missing. Restore them there, or send the file again with overwrite=true.',
+          'True: the file was complete, and the server has lost the bytes in missing. Restore them on the disk, or send the file again with overwrite=true.',
       }),
     ),
     stale: Type.Optional(
@@ -67,20 +68,19 @@ export const FileStatus = Type.Object(
     ),
     undeclared: Type.Optional(
       Type.Boolean({
-        description:
-          'True: nobody has said the size of the unfinished upload yet; total_bytes is the highest end seen + 1.',
+        description: 'True: the size of the upload is not declared yet; total_bytes is the highest end received + 1.',
       }),
     ),
-    deliveries: Type.Optional(Type.Array(FileDelivery, { description: 'Where a complete file is sent on to.' })),
+    deliveries: Type.Optional(Type.Array(FileDelivery, { description: 'Deliveries of the complete file.' })),
   },
-  { title: 'FileStatus', description: 'What is known of a file. The first five keys are always there.' },
+  { title: 'FileStatus', description: 'Status of a file. The first five keys are always present.' },
 );
 export type FileStatus = Static<typeof FileStatus>;
 
 export const FileList = Type.Object(
   {
     files: Type.Array(FileStatus),
-    next_cursor: Nullable(Text('Send it as cursor for the next page; null on the last one.')),
+    next_cursor: Nullable(Text('Send it as cursor for the next page; null on the last page.')),
   },
   { title: 'FileList', description: 'Files and unfinished uploads, sorted by name.' },
 );
@@ -92,7 +92,7 @@ export type Removed = Static<typeof Removed>;
 
 export const Deleted = Type.Object(
   {
-    detail: Text('What was removed, in words.'),
+    detail: Text('What was removed, for people.'),
     removed: Type.Array(Removed, { description: 'The same for programs: the complete file, the unfinished upload.' }),
   },
   { title: 'Deleted' },
@@ -103,18 +103,21 @@ export type Deleted = Static<typeof Deleted>;
 
 const Owner = Type.Optional(
   Text(
-    'Whose file: the id of a client or a person. For administrators, and for reading what was granted; oneself by default.',
+    'Id of the client or person that owns the file; yourself by default. For administrators, and for reading granted files.',
   ),
 );
 
 export const UploadQuery = Type.Object(
   {
     filename: Text('Name of the file: 1 to 1024 bytes of UTF-8; "/" separates segments.'),
-    total_size: Type.Optional(Bytes('Size of the whole file. Fixed once known.')),
+    total_size: Type.Optional(Bytes('Size of the whole file. It cannot change once declared.')),
     overwrite: Type.Optional(
-      Type.Boolean({ description: 'Replace a complete file; needs total_size. Readers get the old one until then.' }),
+      Type.Boolean({
+        description:
+          'Replace a complete file; requires total_size. Downloads get the old file until the new one is complete.',
+      }),
     ),
-    content_type: Type.Optional(Text("What downloads send as Content-Type; by the name's extension by default.")),
+    content_type: Type.Optional(Text("Content-Type of downloads; derived from the name's extension by default.")),
   },
   { title: 'UploadQuery' },
 );
@@ -125,10 +128,11 @@ export const DeleteQuery = Type.Object(
     owner: Owner,
     upload: Type.Optional(
       Words(['only'], {
-        description: 'Cancel the unfinished upload or replacement and keep the complete file; without it both go.',
+        description:
+          'Cancel the unfinished upload or replacement and keep the complete file; by default both are removed.',
       }),
     ),
-    id: Type.Optional(Text('With upload=only: the upload of this id and no other of the name.')),
+    id: Type.Optional(Text('With upload=only: cancel only if the upload has this id.')),
   },
   { title: 'DeleteQuery' },
 );
@@ -142,7 +146,7 @@ export const DownloadQuery = Type.Object(
   {
     owner: Owner,
     follow: Type.Optional(
-      Type.Boolean({ description: 'Send an unfinished file from byte 0 and wait for what is missing.' }),
+      Type.Boolean({ description: 'Send an unfinished file from byte 0 and wait for missing bytes.' }),
     ),
   },
   { title: 'DownloadQuery' },
@@ -155,12 +159,12 @@ export const ListQuery = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 1000,
-        description: 'Files on a page at most; without it there is one page with all.',
+        description: 'Maximum number of files per page; all files by default.',
       }),
     ),
-    cursor: Type.Optional(Text('next_cursor of the page before.')),
+    cursor: Type.Optional(Text('next_cursor of the previous page.')),
     status: Type.Optional(UploadStatus),
-    prefix: Type.Optional(Text('Only names that start with it.')),
+    prefix: Type.Optional(Text('Only names that start with this prefix.')),
     owner: Owner,
   },
   { title: 'ListQuery' },

@@ -4,23 +4,23 @@ import { MAX_SECONDS } from '../bounds.ts';
 import { Nullable, Text, Time, Words } from './parts.ts';
 
 const Owner = Type.Optional(
-  Text('Whose files: the id of a client or a person. Administrators only; oneself by default.'),
+  Text('Id of the client or person that owns the files; yourself by default. For administrators only.'),
 );
 
 export const NewGrant = Type.Object(
   {
-    filename: Type.Optional(Text('Name of a complete file; or:')),
-    prefix: Type.Optional(Text('what the names of all files begin with that may be read, those to come included.')),
+    filename: Type.Optional(Text('Name of a complete file.')),
+    prefix: Type.Optional(Text('Prefix of the names that may be read, including future files.')),
     grantee: Type.String({
       maxLength: 128,
-      description: 'Who may read: the id of a client or a person of the tenant.',
+      description: 'Id of the client or person of the tenant that may read.',
     }),
     expires_in: Type.Optional(
       Nullable(
         Type.Integer({
           minimum: 1,
           maximum: MAX_SECONDS.grant,
-          description: 'Seconds until it ends; without it, when it is revoked.',
+          description: 'Seconds until it expires; by default it does not expire.',
         }),
       ),
     ),
@@ -34,19 +34,21 @@ export type GrantQuery = Static<typeof GrantQuery>;
 
 export const Grant = Type.Object(
   {
-    grant_id: Text('To revoke it by.'),
-    kind: Words(['file', 'prefix'], { description: 'What is granted: one file, or all that begin with a prefix.' }),
+    grant_id: Text('Id of the grant.'),
+    kind: Words(['file', 'prefix'], {
+      description: 'file: one file; prefix: all files whose names start with a prefix.',
+    }),
     name: Text('Name of the file, or the prefix.'),
-    owner: Text('Whose files: what the grantee sends as the parameter owner.'),
-    owner_name: Nullable(Type.String({ description: 'What the owner is called; null: the owner has no name.' })),
-    grantee: Text('Who may read.'),
+    owner: Text('Id of the owner, for the parameter owner of requests of the grantee.'),
+    owner_name: Nullable(Type.String({ description: 'Display name of the owner; null if it has none.' })),
+    grantee: Text('Id of the client or person that may read.'),
     created_by: Nullable(
       Type.String({
-        description: 'Who made it; null: somebody else whose role reads the file, and who is not named to you.',
+        description: 'Id of the creator; null if another role created it and you may not see who.',
       }),
     ),
-    created_at: Time('When it was made.'),
-    expires_at: Nullable(Time('When it ends; null: when it is revoked.')),
+    created_at: Time('When it was created.'),
+    expires_at: Nullable(Time('When it expires; null: never.')),
   },
   { title: 'Grant' },
 );
@@ -54,9 +56,9 @@ export type Grant = Static<typeof Grant>;
 
 export const GrantList = Type.Object(
   {
-    given: Type.Array(Grant, { description: 'Of one’s files, to others.' }),
-    received: Type.Array(Grant, { description: 'Of others’ files, to oneself.' }),
+    given: Type.Array(Grant, { description: 'Grants of your files to others.' }),
+    received: Type.Array(Grant, { description: 'Grants of files of others to you.' }),
   },
-  { title: 'GrantList', description: 'The oldest first.' },
+  { title: 'GrantList', description: 'Oldest first.' },
 );
 export type GrantList = Static<typeof GrantList>;

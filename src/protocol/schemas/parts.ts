@@ -1,4 +1,4 @@
-/** What the schemas of every family are made of. */
+/** Building blocks of the schemas. */
 import Type, { type Static, type TSchema, type TSchemaOptions } from 'typebox';
 import { MAX_OFFSET } from '../chunk.ts';
 
@@ -6,7 +6,7 @@ export const Text = (description: string) => Type.String({ description });
 export const Time = (description: string) =>
   Type.String({ format: 'date-time', description: `${description} ISO 8601, UTC.` });
 const PLAIN_TIME = '^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d$';
-/** As programs of an older server read it. */
+/** A time without a zone, as programs of an older server read it. */
 export const PlainTime = (description: string) =>
   Type.String({
     pattern: PLAIN_TIME,
@@ -15,16 +15,16 @@ export const PlainTime = (description: string) =>
   });
 export const Seconds = (description: string) => Type.Integer({ minimum: 0, description });
 
-/** A list of words; `type` is there for readers of the OpenAPI document. */
+/** A string enumeration; `type` is for readers of the OpenAPI document. */
 export const Words = <const Values extends readonly [string, ...string[]]>(
   values: Values,
   options: TSchemaOptions = {},
 ) => Type.Unsafe<Values[number]>({ type: 'string', enum: [...values], ...options });
 
-/** The query of routes whose callers may add parameters of their own: none has a meaning, none is refused. */
+/** The query of routes that ignore all parameters, because callers may add their own. */
 export const ForeignQuery = Type.Object({}, { additionalProperties: true });
 
-/** A simple type or null, as a list of types: unlike `anyOf` it needs no trial validation when a reply is written. */
+/** A simple type or null, as a list of types: unlike `anyOf`, it needs no trial validation when a reply is serialized. */
 export function Nullable<Schema extends TSchema & { type: string }>(schema: Schema) {
   return Type.Unsafe<Static<Schema> | null>({ ...schema, type: [schema.type, 'null'] });
 }

@@ -4,10 +4,10 @@ import { Text, Time } from './parts.ts';
 
 export const Player = Type.Object(
   {
-    player_id: Text('Id by which it is ended; not a secret.'),
+    player_id: Text('Id of the permission, to end it; not a secret.'),
     filename: Text('Name of the file.'),
-    url: Text('Where this browser reads the file, by ranges too. Without the cookie the address is worth nothing.'),
-    expires_at: Time('When the address stops working.'),
+    url: Text('URL of the file for this browser; ranges are supported. It works only with the cookie.'),
+    expires_at: Time('When the URL expires.'),
   },
   { title: 'Player' },
 );

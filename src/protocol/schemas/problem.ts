@@ -7,26 +7,26 @@ import { Bytes, Extents, Text } from './parts.ts';
 export const Problem = Type.Object(
   {
     type: Text('URI of the kind of problem.'),
-    title: Text('The kind of problem in words.'),
+    title: Text('Short description of the kind of problem.'),
     status: Type.Integer({ minimum: 400, maximum: 599, description: 'The HTTP status.' }),
     detail: Text('What happened and what to do next.'),
     code: Type.Unsafe<ErrorCode>({
       type: 'string',
       enum: Object.keys(CATALOGUE),
-      description: 'The kind of problem for programs.',
+      description: 'Code of the kind of problem, for programs.',
     }),
-    instance: Type.Optional(Text('Id of the request, to be found in the log.')),
+    instance: Type.Optional(Text('Id of the request, as in the log.')),
     missing: Type.Optional(Extents({ description: 'Gaps as [start, end], both inclusive.' })),
     missing_more: Type.Optional(Type.Boolean({ description: `True when missing was cut at ${MAX_MISSING} gaps.` })),
     expected: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
     actual: Type.Optional(Type.Unsafe<string | number>({ type: ['string', 'number'] })),
-    retry_after: Type.Optional(Type.Number({ minimum: 0, description: 'Seconds to wait; as in Retry-After.' })),
+    retry_after: Type.Optional(Type.Number({ minimum: 0, description: 'Seconds to wait; the same as Retry-After.' })),
     'violated-policies': Type.Optional(
       Type.Array(Type.String(), { description: 'The rate limits that were exceeded, as RateLimit-Policy names them.' }),
     ),
     scope: Type.Optional(Text('The scope that is missing.')),
-    error: Type.Optional(Text('The same in the fixed words of /api/tokens.')),
-    total_bytes: Type.Optional(Bytes('Size of the file whose range was asked for.')),
+    error: Type.Optional(Text('The same in the fixed words of /api/tokens and /calls.')),
+    total_bytes: Type.Optional(Bytes('Size of the file whose range was requested.')),
   },
   { title: 'Problem', description: 'RFC 9457 problem details, application/problem+json.' },
 );

@@ -1,7 +1,7 @@
-/** How far an upload is, for people. */
+/** Progress of an upload, for people. */
 import type { FileStatus } from './files.ts';
 
-/** Whole percent that have arrived; null while nobody has said how many bytes there will be, and of an empty file. */
+/** Percentage that has arrived, rounded down; null while the size is not declared, and for an empty file. */
 export function percentOf({
   bytes_received: received,
   total_bytes: total,

@@ -8,9 +8,9 @@ const Count = (description: string) => Type.Integer({ minimum: 0, description })
 
 export const NewQuota = Type.Object(
   {
-    bytes: Type.Optional(Limit("Bytes stored; 0: any, null: as the server's settings say.")),
-    open_uploads: Type.Optional(Limit('Unfinished uploads.')),
-    day_bytes: Type.Optional(Limit('Bytes uploaded between midnight and midnight UTC.')),
+    bytes: Type.Optional(Limit('Limit of stored bytes. 0: unlimited; null: the default of the server.')),
+    open_uploads: Type.Optional(Limit('Limit of unfinished uploads.')),
+    day_bytes: Type.Optional(Limit('Limit of bytes uploaded per day (UTC).')),
   },
   { title: 'NewQuota', additionalProperties: false },
 );
@@ -19,12 +19,12 @@ export type NewQuota = Static<typeof NewQuota>;
 export const QuotaReport = Type.Object(
   {
     limits: Type.Object({
-      bytes: Limit('Bytes that may be stored; null: any.'),
-      open_uploads: Limit('Unfinished uploads; null: any.'),
-      day_bytes: Limit('Bytes that may be uploaded between midnight and midnight UTC; null: any.'),
+      bytes: Limit('Limit of stored bytes; null: unlimited.'),
+      open_uploads: Limit('Limit of unfinished uploads; null: unlimited.'),
+      day_bytes: Limit('Limit of bytes uploaded per day (UTC); null: unlimited.'),
     }),
     used: Type.Object({
-      bytes: Count('Bytes stored, unfinished uploads included.'),
+      bytes: Count('Bytes stored, including unfinished uploads.'),
       open_uploads: Count('Unfinished uploads.'),
       day_bytes: Count('Bytes uploaded since midnight UTC.'),
     }),

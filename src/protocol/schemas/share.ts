@@ -3,11 +3,11 @@ import Type, { type Static } from 'typebox';
 import { MAX_SECONDS } from '../bounds.ts';
 import { Nullable, Text, Time } from './parts.ts';
 
-/** How long a link is good if nobody says it: a week. */
+/** Default lifetime of a link in seconds: a week. */
 export const SHARE_SECONDS = 7 * 24 * 3600;
 
 const Owner = Type.Optional(
-  Text('Whose file: the id of a client or a person. Administrators only; oneself by default.'),
+  Text('Id of the client or person that owns the file; yourself by default. For administrators only.'),
 );
 
 export const NewShare = Type.Object(
@@ -17,7 +17,7 @@ export const NewShare = Type.Object(
         minimum: 1,
         maximum: MAX_SECONDS.share,
         default: SHARE_SECONDS,
-        description: 'Seconds until the link ends: a week if it is not said, a year at most.',
+        description: 'Seconds until the link expires: a week by default, a year at most.',
       }),
     ),
     max_downloads: Type.Optional(
@@ -26,7 +26,7 @@ export const NewShare = Type.Object(
           minimum: 1,
           maximum: 1_000_000,
           description:
-            'How many times the whole file may be downloaded, at once or in parts; any number of times by default.',
+            'How many times the whole file may be downloaded, in one or several requests; unlimited by default.',
         }),
       ),
     ),
@@ -34,7 +34,7 @@ export const NewShare = Type.Object(
       Nullable(
         Type.String({
           maxLength: 1024,
-          description: 'Required of everybody who uses the link, by HTTP Basic: 8 to 128 characters.',
+          description: 'Password for the link, sent with HTTP Basic: 8 to 128 characters.',
         }),
       ),
     ),
@@ -53,27 +53,27 @@ export const ShareListQuery = Type.Object({
 export type ShareListQuery = Static<typeof ShareListQuery>;
 
 const known = {
-  share_id: Text('To revoke it by.'),
+  share_id: Text('Id of the link.'),
   filename: Text('Name of the file.'),
-  owner: Text('Whose file it is.'),
+  owner: Text('Id of the owner of the file.'),
   created_by: Nullable(
     Type.String({
-      description: 'Who made it; null: somebody else whose role reads the file, and who is not named to you.',
+      description: 'Id of the creator; null if another role created it and you may not see who.',
     }),
   ),
-  created_at: Time('When it was made.'),
-  expires_at: Time('When it ends.'),
-  password: Type.Boolean({ description: 'True when it wants a password.' }),
-  max_downloads: Nullable(Type.Integer({ minimum: 1, description: 'How often at most; null: any number.' })),
-  downloads: Type.Integer({ minimum: 0, description: 'How often the file was sent to its end.' }),
-  last_used: Nullable(Time('When something was last asked for with it.')),
+  created_at: Time('When it was created.'),
+  expires_at: Time('When it expires.'),
+  password: Type.Boolean({ description: 'True when it requires a password.' }),
+  max_downloads: Nullable(Type.Integer({ minimum: 1, description: 'Maximum number of downloads; null: unlimited.' })),
+  downloads: Type.Integer({ minimum: 0, description: 'How many times the whole file was sent.' }),
+  last_used: Nullable(Time('When the link was last used.')),
 };
 
-export const Share = Type.Object(known, { title: 'Share', description: 'A share link, without what opens it.' });
+export const Share = Type.Object(known, { title: 'Share', description: 'A share link without its token.' });
 export type Share = Static<typeof Share>;
 
 export const ShareCreated = Type.Object(
-  { ...known, token: Text('What opens the file; shown this once.'), url: Text('Where the file is to be had with it.') },
+  { ...known, token: Text('Token of the link, shown only once.'), url: Text('URL of the link.') },
   { title: 'ShareCreated' },
 );
 export type ShareCreated = Static<typeof ShareCreated>;

@@ -1,4 +1,4 @@
-/** Uploads on their way, and how the server did lately, on the wire. */
+/** Running uploads and recent load of the server, on the wire. */
 import Type, { type Static } from 'typebox';
 import { FileStatus } from './files.ts';
 import { Nullable, Text, Time } from './parts.ts';
@@ -7,10 +7,10 @@ const Count = (description: string) => Type.Integer({ minimum: 0, description })
 
 export const Transfer = Type.Object(
   {
-    owner: Text('Client or person whose upload it is.'),
-    tenant: Text('Its tenant.'),
-    part: Type.Boolean({ description: 'A piece of a file to come (tus); it has no name of its own.' }),
-    receiving: Type.Boolean({ description: 'A request brings bytes right now.' }),
+    owner: Text('Id of the client or person that owns the upload.'),
+    tenant: Text('Id of the tenant.'),
+    part: Type.Boolean({ description: 'True for a partial upload of tus, which has no name.' }),
+    receiving: Type.Boolean({ description: 'True while a request sends bytes.' }),
     file: FileStatus,
   },
   { title: 'Transfer' },
@@ -19,8 +19,8 @@ export type Transfer = Static<typeof Transfer>;
 
 export const TransferList = Type.Object(
   {
-    transfers: Type.Array(Transfer, { description: 'Those that changed last first.' }),
-    count: Count('All of them, also those that found no room in the list.'),
+    transfers: Type.Array(Transfer, { description: 'Most recently changed first.' }),
+    count: Count('Number of all uploads, also those that are not listed.'),
   },
   { title: 'TransferList' },
 );
@@ -28,25 +28,25 @@ export type TransferList = Static<typeof TransferList>;
 
 export const TransferQuery = Type.Object({
   limit: Type.Optional(
-    Type.Integer({ minimum: 1, maximum: 1000, default: 200, description: 'At most so many of them.' }),
+    Type.Integer({ minimum: 1, maximum: 1000, default: 200, description: 'Maximum number of uploads.' }),
   ),
 });
 export type TransferQuery = Static<typeof TransferQuery>;
 
-/** One stretch of time. */
+/** Load of one interval. */
 export const Sample = Type.Object({
-  time: Time('When it ended.'),
-  received: Count('Bytes received in a second, on average.'),
-  sent: Count('Bytes sent in a second, on average.'),
+  time: Time('When the interval ended.'),
+  received: Count('Average bytes received per second.'),
+  sent: Count('Average bytes sent per second.'),
   chunks: Count('Chunks acknowledged.'),
-  chunk_ms: Nullable(Type.Number({ description: 'Milliseconds that a chunk took on average; null: there was none.' })),
+  chunk_ms: Nullable(Type.Number({ description: 'Average milliseconds per chunk; null without chunks.' })),
   requests: Count('Requests answered.'),
-  refused: Count('…with a status of 400 or above.'),
+  refused: Count('Requests answered with a status of 400 or above.'),
 });
 export type Sample = Static<typeof Sample>;
 
 export const History = Type.Object(
-  { seconds: Count('Length of a sample.'), samples: Type.Array(Sample, { description: 'The oldest first.' }) },
+  { seconds: Count('Length of an interval.'), samples: Type.Array(Sample, { description: 'Oldest first.' }) },
   { title: 'History' },
 );
 export type History = Static<typeof History>;

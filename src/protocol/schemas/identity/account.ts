@@ -1,10 +1,11 @@
-/** Ops and client accounts on the wire: people who sign in by a name, the files of the ones, fetched by the others. Sessions too. */
+/** Ops and client accounts on the wire: people who sign in with a user name. Client accounts download the files of ops accounts. Sessions too. */
 import Type, { type Static } from 'typebox';
 import { Nullable, Text, Time, Words } from '../parts.ts';
 
 const Username = Type.String({
   maxLength: 256,
-  description: 'The name to sign in with: 1 to 64 letters and digits, with spaces and . _ @ + - between them.',
+  description:
+    'The name to sign in with: 1 to 64 letters and digits, which may contain spaces and . _ @ + - in between.',
 });
 const Password = (description: string) => Type.String({ maxLength: 1024, description });
 
@@ -12,9 +13,11 @@ export const SignUp = Type.Object(
   {
     username: Username,
     password: Password('The password: 8 to 128 characters, not common, not easy to guess.'),
-    name: Type.Optional(Nullable(Type.String({ maxLength: 400, description: 'What to call the person.' }))),
+    name: Type.Optional(Nullable(Type.String({ maxLength: 400, description: 'Display name.' }))),
     email: Type.Optional(
-      Nullable(Type.String({ maxLength: 320, description: 'Where to write to; nobody signs in with it.' })),
+      Nullable(
+        Type.String({ maxLength: 320, description: 'E-mail address for contact; it cannot be used to sign in.' }),
+      ),
     ),
   },
   { title: 'SignUp' },
@@ -28,10 +31,10 @@ export const NamedLogin = Type.Object(
     tenant: Type.Optional(
       Type.String({
         maxLength: 63,
-        description: 'Id of the tenant that the account is in; the default one without it.',
+        description: 'Id of the tenant of the account; the default tenant if absent.',
       }),
     ),
-    // Older programs send one form to both doors.
+    // Older programs send one form to both routes.
     name: Type.Optional(Nullable(Type.String({ maxLength: 400, description: 'As in sign-up; ignored here.' }))),
     email: Type.Optional(Nullable(Type.String({ maxLength: 320, description: 'As in sign-up; ignored here.' }))),
   },
@@ -40,7 +43,7 @@ export const NamedLogin = Type.Object(
 export type NamedLogin = Static<typeof NamedLogin>;
 
 export const AccountKind = Words(['ops', 'client'], {
-  description: 'ops: its complete files are there for all client accounts of the tenant; client: fetches them.',
+  description: 'ops: uploads files that all client accounts of the tenant may download; client: downloads them.',
 });
 
 export const Account = Type.Object(
@@ -48,25 +51,27 @@ export const Account = Type.Object(
     id: Text("The account's id, which owns its files."),
     kind: AccountKind,
     username: Text('The name to sign in with.'),
-    name: Nullable(Text('What to call the person.')),
-    email: Nullable(Text('Where to write to.')),
-    created_at: Time('When it was made.'),
+    name: Nullable(Text('Display name.')),
+    email: Nullable(Text('E-mail address for contact.')),
+    created_at: Time('When it was created.'),
   },
   { title: 'Account' },
 );
 export type Account = Static<typeof Account>;
 
 export const OpsUploadQuery = Type.Object({
-  overwrite: Type.Optional(Type.Boolean({ description: 'Replace the file of the same name, which is 409 otherwise.' })),
+  overwrite: Type.Optional(
+    Type.Boolean({ description: 'Replace the file of the same name; otherwise the answer is 409.' }),
+  ),
 });
 export type OpsUploadQuery = Static<typeof OpsUploadQuery>;
 
 export const OpsStored = Type.Object(
   {
-    message: Text('For people.'),
-    id: Text('Of this version of the file.'),
-    file_name: Text('Under which it is stored, and fetched by clients.'),
-    file_size: Type.Integer({ minimum: 0, description: 'Bytes.' }),
+    message: Text('Message for people.'),
+    id: Text('Id of this version of the file.'),
+    file_name: Text('Name under which it is stored and downloaded.'),
+    file_size: Type.Integer({ minimum: 0, description: 'Size in bytes.' }),
     uploaded_by: Text('The name of the ops account.'),
   },
   { title: 'OpsStored' },
@@ -74,8 +79,10 @@ export const OpsStored = Type.Object(
 export type OpsStored = Static<typeof OpsStored>;
 
 export const OpsFilesQuery = Type.Object({
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Names of a page; without it all.' })),
-  cursor: Type.Optional(Type.String({ maxLength: 2048, description: 'From the Link field of the page before.' })),
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Names per page; all by default.' })),
+  cursor: Type.Optional(
+    Type.String({ maxLength: 2048, description: 'Cursor from the Link field of the previous page.' }),
+  ),
 });
 export type OpsFilesQuery = Static<typeof OpsFilesQuery>;
 
@@ -85,12 +92,12 @@ export const OpsFiles = Type.Array(Type.String(), { description: 'Names of compl
 
 export const Session = Type.Object(
   {
-    id: Text('As the claim sid of its tokens.'),
+    id: Text('Id of the session, as in the claim sid of its tokens.'),
     created_at: Time('When it began.'),
     renewed_at: Nullable(Time('When its tokens were last renewed.')),
-    expires_at: Time('When it ends if it is not renewed.'),
-    user_agent: Nullable(Text('What the program that signed in calls itself.')),
-    current: Type.Boolean({ description: 'True for the one that asks.' }),
+    expires_at: Time('When it expires if it is not renewed.'),
+    user_agent: Nullable(Text('User-Agent of the program that signed in.')),
+    current: Type.Boolean({ description: 'True for the session of this request.' }),
   },
   { title: 'Session' },
 );
@@ -98,6 +105,6 @@ export type Session = Static<typeof Session>;
 
 export const SessionList = Type.Object(
   { sessions: Type.Array(Session) },
-  { title: 'SessionList', description: 'The one used longest ago first.' },
+  { title: 'SessionList', description: 'Least recently used first.' },
 );
 export type SessionList = Static<typeof SessionList>;

@@ -11,7 +11,7 @@ const Phone = Type.Optional(
   }),
 );
 
-/** Fields have two names each, for programs that know one of them. */
+/** Fields have two names each, for programs that use either. */
 export const NewCall = Type.Object(
   {
     phone: Phone,
@@ -26,7 +26,7 @@ export type NewCall = Static<typeof NewCall>;
 
 const Code = Type.Optional(
   Type.Union([Type.String({ minLength: 1, maxLength: 16 }), Type.Integer({ minimum: 0, maximum: 999_999 })], {
-    description: 'The six digits. Of a number the zeros in front may be missing.',
+    description: 'The six digits. As a number, leading zeros may be missing.',
     examples: ['012345'],
   }),
 );
@@ -42,9 +42,9 @@ export type CallReplay = Static<typeof CallReplay>;
 
 export const CallRequested = Type.Object(
   {
-    message: Text('What happens.'),
-    session_id: Text('Of this code.'),
-    expires_in: Seconds('How long the code is valid.'),
+    message: Text('Message for people.'),
+    session_id: Text('Id of this code.'),
+    expires_in: Seconds('Seconds until the code expires.'),
   },
   { title: 'CallRequested' },
 );
@@ -54,9 +54,11 @@ export const CallVerified = Type.Object(
   {
     message: Text('What was done.'),
     verified: Type.Boolean(),
-    user_id: Text('Who asks; of an API token with a label that.'),
+    user_id: Text('Id of the principal, or the label of the API token.'),
     second_factor_until: Nullable(
-      Type.String({ description: 'Until when it counts as a second factor for this credential; null: it does not.' }),
+      Type.String({
+        description: 'When the second factor of this credential expires; null if the call is not a second factor.',
+      }),
     ),
   },
   { title: 'CallVerified' },
@@ -66,18 +68,18 @@ export type CallVerified = Static<typeof CallVerified>;
 export const CallStatus = Type.Object(
   {
     phone: Text('E.164.'),
-    session_id: Text('Of the newest code for this number.'),
+    session_id: Text('Id of the newest code for this number.'),
     status: Words(['pending', 'verified', 'failed', 'replaced', 'expired'], {
-      description: 'failed: tried too often.',
+      description: 'failed: too many wrong codes.',
     }),
-    call: Words(['queued', 'calling', 'spoken', 'failed'], { description: 'How far the newest call of it is.' }),
+    call: Words(['queued', 'calling', 'spoken', 'failed'], { description: 'State of its newest call.' }),
     tries_left: Type.Integer({ minimum: 0 }),
-    expires_in: Seconds('How long the code is still valid.'),
-    created_at: Time('When it was asked for.'),
-    expires_at: Time('Until when the code is valid.'),
-    is_expired: Type.Boolean({ description: 'True once that has passed.' }),
+    expires_in: Seconds('Seconds until the code expires.'),
+    created_at: Time('When it was requested.'),
+    expires_at: Time('When the code expires.'),
+    is_expired: Type.Boolean({ description: 'True once it has expired.' }),
     verified: Type.Boolean({ description: 'True for the status verified.' }),
-    attempts: Type.Integer({ minimum: 0, description: 'How often it was tried.' }),
+    attempts: Type.Integer({ minimum: 0, description: 'Number of attempts.' }),
     phone_number: Text('The same as phone.'),
   },
   { title: 'CallStatus' },
@@ -85,7 +87,7 @@ export const CallStatus = Type.Object(
 export type CallStatus = Static<typeof CallStatus>;
 
 export const RegisteredPhone = Type.Object(
-  { phone: Nullable(Type.String({ maxLength: 64, description: 'E.164; null: none.' })) },
+  { phone: Nullable(Type.String({ maxLength: 64, description: 'E.164; null for no phone.' })) },
   { title: 'RegisteredPhone', additionalProperties: false },
 );
 export type RegisteredPhone = Static<typeof RegisteredPhone>;

@@ -7,10 +7,10 @@ export const Client = Type.Object(
   {
     client_id: Text("The client's id, its username at /auth/token."),
     role: Role,
-    created_at: PlainTime('When it was enrolled.'),
+    created_at: PlainTime('When the client was enrolled.'),
     last_used: Nullable(PlainTime('When it last signed in.')),
-    name: Nullable(Text('What the administrator called it.')),
-    disabled: Type.Optional(Type.Boolean({ description: 'True: it may do nothing until it is enabled again.' })),
+    name: Nullable(Text('Name that the administrator gave it.')),
+    disabled: Type.Optional(Type.Boolean({ description: 'True: it has no access until it is enabled again.' })),
   },
   { title: 'Client' },
 );
@@ -25,7 +25,7 @@ export type ClientList = Static<typeof ClientList>;
 export const NewClient = Type.Object(
   {
     role: Role,
-    name: Type.Optional(Type.String({ maxLength: 200, description: 'A name to tell it from others.' })),
+    name: Type.Optional(Type.String({ maxLength: 200, description: 'Display name.' })),
   },
   { title: 'NewClient' },
 );
@@ -36,11 +36,11 @@ export const ClientUpdate = Type.Object(
     role: Type.Optional(Role),
     name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
     disabled: Type.Optional(
-      Type.Boolean({ description: 'True: it may do nothing from now on, and all its sessions end; its files stay.' }),
+      Type.Boolean({ description: 'True: it has no access, and all its sessions end; its files stay.' }),
     ),
-    end_sessions: Type.Optional(Type.Boolean({ description: 'True: its tokens of before are refused.' })),
+    end_sessions: Type.Optional(Type.Boolean({ description: 'True: all its existing tokens become invalid.' })),
   },
-  { title: 'ClientUpdate', description: 'What is absent stays.', additionalProperties: false },
+  { title: 'ClientUpdate', description: 'Absent keys stay unchanged.', additionalProperties: false },
 );
 export type ClientUpdate = Static<typeof ClientUpdate>;
 
@@ -48,7 +48,7 @@ export const ClientCreated = Type.Object(
   {
     message: Text('What was done.'),
     client_id: Text("The client's id."),
-    client_secret: Text('Its secret, shown this once.'),
+    client_secret: Text('Its secret, shown only once.'),
     role: Role,
   },
   { title: 'ClientCreated' },

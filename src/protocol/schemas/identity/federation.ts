@@ -1,4 +1,4 @@
-/** Sign-in through outside providers on the wire: /v1/auth/providers, /v1/auth/{oidc,yandex}. */
+/** Sign-in through providers on the wire: /v1/auth/providers, /v1/auth/{oidc,yandex}. */
 import Type, { type Static } from 'typebox';
 
 export const OutsideProviders = Type.Object(
@@ -6,7 +6,7 @@ export const OutsideProviders = Type.Object(
     providers: Type.Array(
       Type.Object({
         name: Type.String({ description: 'oidc or yandex.' }),
-        login_url: Type.String({ description: 'Where to send the browser, a path of this server.' }),
+        login_url: Type.String({ description: 'Path of this server to send the browser to.' }),
       }),
     ),
   },
@@ -19,11 +19,11 @@ export const OutsideQuery = Type.Object(
     return_to: Type.Optional(
       Type.String({
         maxLength: 1000,
-        description: 'A path of this server to go to afterwards; without it the callback answers with the tokens.',
+        description: 'Path of this server to redirect to afterwards; by default the callback answers with the tokens.',
       }),
     ),
     link: Type.Optional(
-      Type.Boolean({ description: 'Adds the account to the person whose cookie this is, instead of signing in.' }),
+      Type.Boolean({ description: 'True: link the account to the signed-in person instead of signing in.' }),
     ),
   },
   { title: 'OutsideQuery' },
@@ -31,7 +31,7 @@ export const OutsideQuery = Type.Object(
 export type OutsideQuery = Static<typeof OutsideQuery>;
 
 export const OutsideBegun = Type.Object(
-  { authorization_url: Type.String({ description: "The provider's page." }) },
+  { authorization_url: Type.String({ description: "URL of the provider's sign-in page." }) },
   { title: 'OutsideBegun' },
 );
 export type OutsideBegun = Static<typeof OutsideBegun>;

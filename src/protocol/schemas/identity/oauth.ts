@@ -20,14 +20,14 @@ export const OAuthRefusal = Type.Object(
       description:
         'RFC 6749 §5.2. temporarily_unavailable: try again after Retry-After (429: too many failed sign-ins; 503: too busy).',
     }),
-    error_description: Text('What is wrong, in words.'),
+    error_description: Text('Message for people.'),
     message: Text('The same, for programs of older servers.'),
   },
   { title: 'OAuthRefusal', description: 'RFC 6749 §5.2.' },
 );
 export type OAuthRefusal = Static<typeof OAuthRefusal>;
 
-/** A client says who it is by these or by HTTP Basic, never by both (RFC 6749 §2.3). */
+/** A client authenticates with these or with HTTP Basic, never with both (RFC 6749 §2.3). */
 const CREDENTIALS = {
   client_id: Type.Optional(Text("The client's id, unless it is in Authorization: Basic.")),
   client_secret: Type.Optional(Text("The client's secret, unless it is in Authorization: Basic.")),
@@ -37,11 +37,11 @@ export const GRANT_TYPES = ['client_credentials', 'refresh_token'] as const;
 
 export const GrantRequest = Type.Object(
   {
-    // Not an enumeration: an unknown one has an answer of its own.
+    // Not an enumeration: an unknown grant type has an error of its own.
     grant_type: Type.Optional(Text(`${GRANT_TYPES.join(' or ')}.`)),
     refresh_token: Type.Optional(Text('For grant_type=refresh_token; works once, unless LADING_COMPAT has audio-ftp.')),
     scope: Type.Optional(
-      Text('What the tokens shall be limited to, with spaces between; read and write are short for those of files.'),
+      Text('Scopes of the tokens, separated by spaces; read and write are short for those of files.'),
     ),
     ...CREDENTIALS,
   },
@@ -58,15 +58,15 @@ export const GrantReply = Type.Object(
   {
     access_token: Text('Send it as Authorization: Bearer <token>.'),
     refresh_token: Text(
-      'For the next tokens; works once, and using it a second time ends the sign-in. With LADING_COMPAT=audio-ftp it stays the same.',
+      'Returns the next tokens. It works once; using it again ends the session. With LADING_COMPAT=audio-ftp it stays the same.',
     ),
     token_type: Words(['bearer']),
     expires_in: Seconds('Seconds until the access token expires.'),
     refresh_expires_in: Seconds('Seconds until the refresh token expires.'),
     expires_at: PlainTime('When the access token expires.'),
-    access_token_expires_at: PlainTime('The same.'),
+    access_token_expires_at: PlainTime('The same as expires_at.'),
     refresh_token_expires_at: PlainTime('When the refresh token expires.'),
-    scope: Type.Optional(Text('What the access token is limited to; absent: whatever the client may do.')),
+    scope: Type.Optional(Text('Scopes of the access token; absent: all that the client may do.')),
   },
   { title: 'GrantReply' },
 );
@@ -76,10 +76,10 @@ export type GrantReply = Static<typeof GrantReply>;
 export const TokenQuestion = Type.Object(
   {
     token: Type.Optional(Text('An access token, a refresh token or an API token. Required.')),
-    token_type_hint: Type.Optional(Text('access_token or refresh_token; of no consequence.')),
+    token_type_hint: Type.Optional(Text('access_token or refresh_token; ignored.')),
     ...CREDENTIALS,
   },
-  // RFC 7009 §2.1 and RFC 7662 §2.1 allow parameters of others.
+  // RFC 7009 §2.1 and RFC 7662 §2.1 allow other parameters.
   {
     title: 'TokenQuestion',
     description: 'Sent as application/x-www-form-urlencoded.',
@@ -89,23 +89,23 @@ export const TokenQuestion = Type.Object(
 export type TokenQuestion = Static<typeof TokenQuestion>;
 
 /** The reply to a revocation. RFC 7009 §2.2 gives it no content; older programs read the words. */
-export const Revoked = Type.Object({ message: Text('For people.') }, { title: 'Revoked' });
+export const Revoked = Type.Object({ message: Text('Message for people.') }, { title: 'Revoked' });
 export type Revoked = Static<typeof Revoked>;
 
 export const Introspection = Type.Object(
   {
     active: Type.Boolean({
-      description: 'False, and nothing else, for a token that is not valid or that you may not see.',
+      description: 'False, without other keys, for a token that is invalid or that you may not inspect.',
     }),
-    scope: Type.Optional(Text('What it may do now.')),
-    client_id: Type.Optional(Text('The client that it was given to, if not to a person.')),
+    scope: Type.Optional(Text('Scopes that it has now.')),
+    client_id: Type.Optional(Text('Id of the client that it was issued to; absent for a person.')),
     username: Type.Optional(Text("The client's id, or the person's e-mail address.")),
-    token_type: Type.Optional(Text('bearer, of what opens something: access tokens and API tokens.')),
-    exp: Type.Optional(Seconds('When it expires, since the epoch; absent: when it is revoked.')),
-    iat: Type.Optional(Seconds('When it was made, since the epoch.')),
-    sub: Type.Optional(Text('Id of the client or the person.')),
-    aud: Type.Optional(Text('Of an access token.')),
-    iss: Type.Optional(Text('Of an access token.')),
+    token_type: Type.Optional(Text('bearer, for access tokens and API tokens.')),
+    exp: Type.Optional(Seconds('When it expires, since the epoch; absent: never.')),
+    iat: Type.Optional(Seconds('When it was issued, since the epoch.')),
+    sub: Type.Optional(Text('Id of the client or person.')),
+    aud: Type.Optional(Text('Audience of an access token.')),
+    iss: Type.Optional(Text('Issuer of an access token.')),
     jti: Type.Optional(Text('Id of an access token or an API token.')),
   },
   { title: 'Introspection', description: 'RFC 7662 §2.2.' },
@@ -115,13 +115,13 @@ export type Introspection = Static<typeof Introspection>;
 export const Verified = Type.Object(
   {
     status: Words(['success']),
-    message: Text('The same in words.'),
-    client_id: Text('Id of the client, or of the person, whom the token was given to.'),
+    message: Text('Message for people.'),
+    client_id: Text('Id of the client or person that the token was issued to.'),
     role: Role,
     tenant: Text('Id of the tenant.'),
     kind: Words(['device', 'person', 'token']),
-    scopes: Type.Array(Type.String(), { description: 'What the token may do.' }),
-    whole: Type.Boolean({ description: 'It may do all that the role may, and not only what its scopes name.' }),
+    scopes: Type.Array(Type.String(), { description: 'Scopes of the token.' }),
+    whole: Type.Boolean({ description: 'True if the token has all rights of the role, not only its scopes.' }),
   },
   { title: 'Verified' },
 );
@@ -131,18 +131,18 @@ const List = (description: string) => Type.Array(Type.String(), { description })
 
 export const AuthorizationServer = Type.Object(
   {
-    issuer: Text('This server.'),
-    token_endpoint: Text('For tokens.'),
-    revocation_endpoint: Text('To revoke them (RFC 7009).'),
-    introspection_endpoint: Text('To ask what they are worth (RFC 7662).'),
-    jwks_uri: Text('The public keys that verify access tokens.'),
-    scopes_supported: List('What tokens can be limited to.'),
-    response_types_supported: List('None: there is no authorization endpoint.'),
-    grant_types_supported: List('At the token endpoint.'),
-    token_endpoint_auth_methods_supported: List('How clients say who they are.'),
-    revocation_endpoint_auth_methods_supported: List('How clients say who they are.'),
-    introspection_endpoint_auth_methods_supported: List('How clients say who they are.'),
-    service_documentation: Text('For people.'),
+    issuer: Text('The issuer: this server.'),
+    token_endpoint: Text('URL of the token endpoint.'),
+    revocation_endpoint: Text('URL of the revocation endpoint (RFC 7009).'),
+    introspection_endpoint: Text('URL of the introspection endpoint (RFC 7662).'),
+    jwks_uri: Text('URL of the public keys that verify access tokens.'),
+    scopes_supported: List('Scopes that tokens can have.'),
+    response_types_supported: List('Empty: there is no authorization endpoint.'),
+    grant_types_supported: List('Grant types of the token endpoint.'),
+    token_endpoint_auth_methods_supported: List('How clients authenticate.'),
+    revocation_endpoint_auth_methods_supported: List('How clients authenticate.'),
+    introspection_endpoint_auth_methods_supported: List('How clients authenticate.'),
+    service_documentation: Text('URL of the documentation.'),
   },
   { title: 'AuthorizationServer', description: 'RFC 8414 §2.' },
 );
@@ -150,11 +150,11 @@ export type AuthorizationServer = Static<typeof AuthorizationServer>;
 
 export const ProtectedResource = Type.Object(
   {
-    resource: Text('This server.'),
-    authorization_servers: List('Who gives tokens for it: itself.'),
-    scopes_supported: List('What tokens can be limited to.'),
-    bearer_methods_supported: List('Where tokens are looked for.'),
-    resource_documentation: Text('For people.'),
+    resource: Text('The resource: this server.'),
+    authorization_servers: List('Servers that issue tokens for it: itself.'),
+    scopes_supported: List('Scopes that tokens can have.'),
+    bearer_methods_supported: List('How requests may send tokens.'),
+    resource_documentation: Text('URL of the documentation.'),
   },
   { title: 'ProtectedResource', description: 'RFC 9728 §2.' },
 );
@@ -165,13 +165,13 @@ export const JwkSet = Type.Object(
     keys: Type.Array(
       Type.Object({
         kty: Text('OKP or RSA.'),
-        kid: Text('Stands in the header of the tokens that it verifies.'),
+        kid: Text('Id of the key, as in the header of the tokens that it verifies.'),
         alg: Words(['EdDSA', 'RS256']),
         use: Words(['sig']),
-        crv: Type.Optional(Text('Ed25519, of an OKP key.')),
-        x: Type.Optional(Text('Of an OKP key.')),
-        n: Type.Optional(Text('Of an RSA key.')),
-        e: Type.Optional(Text('Of an RSA key.')),
+        crv: Type.Optional(Text('Ed25519, for an OKP key.')),
+        x: Type.Optional(Text('Public key, for an OKP key.')),
+        n: Type.Optional(Text('Modulus, for an RSA key.')),
+        e: Type.Optional(Text('Exponent, for an RSA key.')),
       }),
     ),
   },

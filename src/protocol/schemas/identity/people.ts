@@ -1,4 +1,4 @@
-/** People on the wire: /v1/auth and /v1/user. What they say of themselves is checked more closely where it is taken. */
+/** People on the wire: /v1/auth and /v1/user. The routes check names, addresses and passwords further. */
 import Type, { type Static } from 'typebox';
 import { Nullable, Seconds, Text, Time } from '../parts.ts';
 import { Role } from '../role.ts';
@@ -17,7 +17,7 @@ const Again = Type.String({ maxLength: 1024, description: 'The same password onc
 const Tenant = Type.Optional(
   Type.String({
     maxLength: 63,
-    description: 'Id of the tenant that the person belongs to; the default one without it.',
+    description: 'Id of the tenant of the person; the default tenant if absent.',
   }),
 );
 
@@ -30,11 +30,11 @@ export const Person = Type.Object(
     is_admin: Type.Boolean({ description: 'True for the roles admin and root.' }),
     role: Role,
     tenant: Text('Id of the tenant.'),
-    username: Type.Optional(Text('Of an ops or client account: the name it signs in with.')),
-    account_kind: Type.Optional(Text('Of such an account: ops or client.')),
-    created_at: Time('When the account was made.'),
-    last_used: Nullable(Time('When they last asked for something.')),
-    disabled: Type.Optional(Type.Boolean({ description: 'True: they may do nothing until they are enabled again.' })),
+    username: Type.Optional(Text('User name of an ops or client account.')),
+    account_kind: Type.Optional(Text('Kind of such an account: ops or client.')),
+    created_at: Time('When the account was created.'),
+    last_used: Nullable(Time('When the person last sent a request.')),
+    disabled: Type.Optional(Type.Boolean({ description: 'True: the person has no access until enabled again.' })),
   },
   { title: 'Person' },
 );
@@ -42,18 +42,18 @@ export type Person = Static<typeof Person>;
 
 export const SignedIn = Type.Object(
   {
-    access_token: Text('Send it as Authorization: Bearer <token>; browsers have it as a cookie too.'),
-    refresh_token: Text('Good for one POST /v1/auth/refresh; browsers have it as a cookie too.'),
+    access_token: Text('Send it as Authorization: Bearer <token>; browsers also get it as a cookie.'),
+    refresh_token: Text('Works for one POST /v1/auth/refresh; browsers also get it as a cookie.'),
     token_type: Type.Unsafe<'bearer'>({ type: 'string', enum: ['bearer'] }),
     expires_in: Seconds('Seconds until the access token expires.'),
     refresh_expires_in: Seconds('Seconds until the refresh token expires.'),
-    access_token_expires_at: Time('When the access token runs out.'),
-    refresh_token_expires_at: Time('When the refresh token runs out.'),
+    access_token_expires_at: Time('When the access token expires.'),
+    refresh_token_expires_at: Time('When the refresh token expires.'),
     user: Person,
-    // Programs that read the person at the top find them there.
+    // For programs that read the person at the top level.
     ...Type.Pick(Person, ['id', 'name', 'surname', 'email', 'is_admin']).properties,
   },
-  { title: 'SignedIn', description: 'Who signed in, and the tokens that show it.' },
+  { title: 'SignedIn', description: 'The person who signed in, and the tokens.' },
 );
 export type SignedIn = Static<typeof SignedIn>;
 
@@ -68,12 +68,12 @@ export const Login = Type.Object(
     email: Type.String({ maxLength: 320, description: 'The e-mail address.' }),
     password: Type.String({ maxLength: 1024, description: 'The password.' }),
     tenant: Tenant,
-    // Programs send the document that they registered with.
+    // Some programs send the document that they registered with.
     name: Type.Optional(Name),
     surname: NoSurname,
     password2: Type.Optional(Again),
   },
-  { title: 'Login', description: 'name, surname and password2 are of no consequence.' },
+  { title: 'Login', description: 'name, surname and password2 are ignored.' },
 );
 export type Login = Static<typeof Login>;
 
@@ -81,7 +81,7 @@ export type Login = Static<typeof Login>;
 export const RefreshToken = Type.Object(
   {
     refresh_token: Type.Optional(
-      Nullable(Type.String({ maxLength: 200, description: 'Without it the cookie counts.' })),
+      Nullable(Type.String({ maxLength: 200, description: 'By default the cookie is used.' })),
     ),
   },
   { title: 'RefreshToken' },
@@ -95,10 +95,13 @@ export const OwnChange = Type.Object(
     password: Type.Optional(Nullable(Password)),
     password2: Type.Optional(Nullable(Again)),
     old_password: Type.Optional(
-      Nullable(Type.String({ maxLength: 1024, description: 'The password until now; needed with password.' })),
+      Nullable(Type.String({ maxLength: 1024, description: 'The current password; required with password.' })),
     ),
   },
-  { title: 'OwnChange', description: 'What is absent or null stays. A new password ends all sign-ins, this one too.' },
+  {
+    title: 'OwnChange',
+    description: 'Keys that are absent or null stay unchanged. A new password ends all sessions, including this one.',
+  },
 );
 export type OwnChange = Static<typeof OwnChange>;
 
@@ -111,14 +114,14 @@ export const NewPerson = Type.Object(
     password2: Type.Optional(Again),
     role: Type.Optional(Role),
   },
-  { title: 'NewPerson', description: 'The role is client unless another one is given.' },
+  { title: 'NewPerson', description: 'The default role is client.' },
 );
 export type NewPerson = Static<typeof NewPerson>;
 
 const Asked = (maxLength: number, description: string) =>
   Type.Optional(Type.Union([Type.String({ maxLength }), Type.Number(), Type.Null()], { description }));
 
-/** At least one of them; null is as absent, a number as its text. */
+/** At least one key is required. Null counts as absent, a number as its text. */
 export const WhichPerson = Type.Object(
   {
     id: Asked(64, "The person's id."),
@@ -126,7 +129,7 @@ export const WhichPerson = Type.Object(
     name: Asked(400, 'The given name.'),
     surname: Asked(400, 'The family name.'),
   },
-  { title: 'WhichPerson', description: 'All that is given must fit; of several people the oldest account counts.' },
+  { title: 'WhichPerson', description: 'All given keys must match; of several people, the oldest account is used.' },
 );
 export type WhichPerson = Static<typeof WhichPerson>;
 
@@ -139,11 +142,11 @@ export const PersonChange = Type.Object(
     password: Type.Optional(Password),
     password2: Type.Optional(Again),
     disabled: Type.Optional(
-      Type.Boolean({ description: 'True: they may do nothing from now on, and all sign-ins end; their files stay.' }),
+      Type.Boolean({ description: 'True: the person has no access, and all sessions end; the files stay.' }),
     ),
-    end_sessions: Type.Optional(Type.Boolean({ description: 'True: all their sign-ins end.' })),
+    end_sessions: Type.Optional(Type.Boolean({ description: 'True: end all sessions of the person.' })),
   },
-  { title: 'PersonChange', description: 'What is absent stays. A new role or password ends all sign-ins.' },
+  { title: 'PersonChange', description: 'Absent keys stay unchanged. A new role or password ends all sessions.' },
 );
 export type PersonChange = Static<typeof PersonChange>;
 
@@ -153,10 +156,10 @@ export type PersonKey = Static<typeof PersonKey>;
 export const PeopleQuery = Type.Object(
   {
     limit: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'People on a page at most.' }),
+      Type.Integer({ minimum: 1, maximum: 1000, default: 100, description: 'Maximum number of people per page.' }),
     ),
-    cursor: Type.Optional(Type.String({ maxLength: 64, description: 'next_cursor of the page before.' })),
-    tenant: Type.Optional(Type.String({ maxLength: 63, description: 'Another tenant; for root.' })),
+    cursor: Type.Optional(Type.String({ maxLength: 64, description: 'next_cursor of the previous page.' })),
+    tenant: Type.Optional(Type.String({ maxLength: 63, description: 'Id of another tenant. For root only.' })),
   },
   { title: 'PeopleQuery' },
 );
@@ -165,7 +168,7 @@ export type PeopleQuery = Static<typeof PeopleQuery>;
 export const PeopleList = Type.Object(
   {
     users: Type.Array(Person),
-    next_cursor: Nullable(Text('Send it as cursor for the next page; null on the last one.')),
+    next_cursor: Nullable(Text('Send it as cursor for the next page; null on the last page.')),
   },
   { title: 'PeopleList', description: 'Oldest first.' },
 );

@@ -3,7 +3,7 @@ import Type, { type Static } from 'typebox';
 import { Text, Time } from '../parts.ts';
 
 export const TenantQuery = Type.Object(
-  { tenant: Type.Optional(Type.String({ maxLength: 63, description: 'Another tenant; for root.' })) },
+  { tenant: Type.Optional(Type.String({ maxLength: 63, description: 'Id of another tenant. For root only.' })) },
   { title: 'TenantQuery' },
 );
 export type TenantQuery = Static<typeof TenantQuery>;
@@ -11,8 +11,8 @@ export type TenantQuery = Static<typeof TenantQuery>;
 export const Tenant = Type.Object(
   {
     tenant_id: Text("The tenant's id."),
-    name: Text('What it is called.'),
-    created_at: Time('When it was made.'),
+    name: Text('Display name.'),
+    created_at: Time('When it was created.'),
   },
   { title: 'Tenant' },
 );
@@ -25,9 +25,9 @@ export const NewTenant = Type.Object(
   {
     tenant_id: Type.String({
       pattern: '^[a-z0-9][a-z0-9-]{0,62}$',
-      description: '1 to 63 small letters, digits and hyphens.',
+      description: '1 to 63 lower-case letters, digits and hyphens.',
     }),
-    name: Type.Optional(Type.String({ maxLength: 200, description: 'What it is called; the id by default.' })),
+    name: Type.Optional(Type.String({ maxLength: 200, description: 'Display name; the id by default.' })),
   },
   { title: 'NewTenant' },
 );

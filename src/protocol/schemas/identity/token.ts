@@ -1,9 +1,9 @@
-/** What travels at /api/tokens. */
+/** API tokens on the wire: /api/tokens. */
 import Type, { type Static } from 'typebox';
 import { MAX_SECONDS } from '../../bounds.ts';
 import { Nullable, Text, Time } from '../parts.ts';
 
-/** In characters. */
+/** Longest label, in characters. */
 export const MAX_LABEL = 128;
 
 export const NewApiToken = Type.Object(
@@ -14,8 +14,8 @@ export const NewApiToken = Type.Object(
           minLength: 1,
           maxLength: MAX_LABEL,
           description:
-            'Id of the client or person that it acts for. Any other text is a label: the token acts for who asks, and is listed by it. ' +
-            'default_user without it.',
+            'Id of the client or person that the token acts for. Any other text is a label: the token acts for you and is listed by its label. ' +
+            'default_user by default.',
         }),
       ),
     ),
@@ -24,7 +24,7 @@ export const NewApiToken = Type.Object(
         Type.Array(Type.String({ maxLength: 64 }), {
           minItems: 1,
           maxItems: 20,
-          description: 'What it may do: scopes, or read and write for those of files; read and write by default.',
+          description: 'Scopes; read and write are short for those of files and the default.',
         }),
       ),
     ),
@@ -33,32 +33,30 @@ export const NewApiToken = Type.Object(
         Type.Integer({
           minimum: 1,
           maximum: MAX_SECONDS.token,
-          description: 'Seconds until it expires; by default it is valid until it is revoked.',
+          description: 'Seconds until it expires; by default it does not expire.',
         }),
       ),
     ),
-    name: Type.Optional(
-      Nullable(Type.String({ minLength: 1, maxLength: 200, description: 'What it is for, to tell it from others.' })),
-    ),
+    name: Type.Optional(Nullable(Type.String({ minLength: 1, maxLength: 200, description: 'Display name.' }))),
   },
   { title: 'NewApiToken' },
 );
 export type NewApiToken = Static<typeof NewApiToken>;
 
-const Scopes = Type.Array(Type.String(), { description: 'What it may do, in the words that were sent.' });
-const UserId = Text('Id of whom it acts for, or its label.');
-const OwnerId = Text('Id of the client or person that it acts for.');
+const Scopes = Type.Array(Type.String(), { description: 'Scopes, as they were requested.' });
+const UserId = Text('Id of the client or person that the token acts for, or its label.');
+const OwnerId = Text('Id of the client or person that the token acts for.');
 
 export const ApiTokenCreated = Type.Object(
   {
-    token_id: Text('Id to rotate and to revoke it by.'),
-    token: Text('The token, shown this once. Send it as Authorization: Bearer <token>.'),
-    created_at: Time('When it was made.'),
+    token_id: Text('Id of the token, to rotate or revoke it.'),
+    token: Text('The token, shown only once. Send it as Authorization: Bearer <token>.'),
+    created_at: Time('When it was created.'),
     scopes: Scopes,
     user_id: UserId,
     owner_id: OwnerId,
-    name: Nullable(Text('What it is for.')),
-    expires_at: Nullable(Time('When it ends; null: when it is revoked.')),
+    name: Nullable(Text('Display name.')),
+    expires_at: Nullable(Time('When it expires; null: never.')),
   },
   { title: 'ApiTokenCreated' },
 );
@@ -66,17 +64,19 @@ export type ApiTokenCreated = Static<typeof ApiTokenCreated>;
 
 export const ApiToken = Type.Object(
   {
-    token_id: Text('Id to rotate and to revoke it by.'),
-    created_at: Time('When it was made.'),
-    last_used: Nullable(Time('When it was last sent with a request.')),
+    token_id: Text('Id of the token, to rotate or revoke it.'),
+    created_at: Time('When it was created.'),
+    last_used: Nullable(Time('When it was last used.')),
     scopes: Scopes,
-    uses: Type.Integer({ minimum: 0, description: 'Requests that it was sent with.' }),
-    uses_by_day: Type.Array(Type.Integer({ minimum: 0 }), { description: 'Of the last 30 days (UTC), today last.' }),
+    uses: Type.Integer({ minimum: 0, description: 'Number of requests that used it.' }),
+    uses_by_day: Type.Array(Type.Integer({ minimum: 0 }), {
+      description: 'Requests per day for the last 30 days (UTC), today last.',
+    }),
     user_id: UserId,
     owner_id: OwnerId,
-    name: Nullable(Text('What it is for.')),
-    expires_at: Nullable(Time('When it ends; null: when it is revoked.')),
-    active: Type.Boolean({ description: 'False once it was revoked.' }),
+    name: Nullable(Text('Display name.')),
+    expires_at: Nullable(Time('When it expires; null: never.')),
+    active: Type.Boolean({ description: 'False once it is revoked.' }),
     revoked_at: Nullable(Time('When it was revoked.')),
   },
   { title: 'ApiToken' },
@@ -93,17 +93,19 @@ export const ApiTokenQuery = Type.Object(
   {
     user_id: Type.Optional(
       Text(
-        'Only tokens of this client or person, or with this label; by default all that one may manage: with tokens:admin the tenant’s.',
+        'Only tokens of this client or person, or with this label; by default all that you may manage; with tokens:admin, all of the tenant.',
       ),
     ),
-    revoked: Type.Optional(Type.Boolean({ description: 'True: those too that were revoked in the last 30 days.' })),
+    revoked: Type.Optional(
+      Type.Boolean({ description: 'True: include tokens that were revoked in the last 30 days.' }),
+    ),
   },
   { title: 'ApiTokenQuery' },
 );
 export type ApiTokenQuery = Static<typeof ApiTokenQuery>;
 
 export const Protected = Type.Object(
-  { message: Text('For people.'), user_id: UserId, scopes: Scopes },
-  { title: 'Protected', description: 'Who asks, and what they may do.' },
+  { message: Text('Message for people.'), user_id: UserId, scopes: Scopes },
+  { title: 'Protected', description: 'The principal and its scopes.' },
 );
 export type Protected = Static<typeof Protected>;
