@@ -152,9 +152,12 @@ async function openDeliveries(
       events,
       clock,
       warn,
-      disabled: ({ name, tenant }, detail) => {
+      recordDisabled: ({ name, tenant }, detail, event) => {
         const nobody = { principal: null, address: null, requestId: null };
-        void audit.record({ ...nobody, action: 'target_disabled', outcome: 'ok', tenant, target: name, detail });
+        return audit.record(
+          { ...nobody, action: 'target_disabled', outcome: 'ok', tenant, target: name, detail },
+          event,
+        );
       },
     },
     {

@@ -27,6 +27,7 @@ import type { WebhookSender } from './webhook.ts';
 /** How long what is over is remembered after its file is gone. */
 const REMEMBERED_MS = 30 * 24 * 3600 * 1000;
 const TARGET_DELETED = 'The target was deleted.';
+const TARGET_DISABLED = 'The target was disabled.';
 
 export interface DeliveryDoors {
   targets: Targets;
@@ -42,8 +43,8 @@ export interface DeliveryDoors {
   events: Events;
   clock: Clock;
   warn(message: string, details: object): void;
-  /** Called when a target was disabled without an administrator. */
-  disabled(target: TargetDocument, reason: string): void;
+  /** Records that a target was disabled without an administrator. Resolves when webhooks are sure to receive the event of that id. */
+  recordDisabled(target: TargetDocument, reason: string, event: string): Promise<void>;
 }
 
 export interface DeliverySettings extends LaneSettings {
@@ -74,7 +75,8 @@ export class Deliveries {
     );
     this.#queue = new DeliveryQueue(doors, (delivery, there) => this.#lanes.changed(delivery, there));
     this.#outbox = new Outbox({ ...doors, queue: this.#queue });
-    const disable = (target: TargetDocument, reason: string) => this.disableTarget(target, reason);
+    const disable = (target: TargetDocument, reason: string, event: string) =>
+      this.disableTarget(target, reason, event);
     this.#outcomes = new Outcomes({ ...doors, queue: this.#queue, lanes: this.#lanes, disable }, settings.attempts);
   }
 
@@ -106,11 +108,20 @@ export class Deliveries {
       const target = delivery && targets.find(delivery.targetId);
       if (target) this.#outcomes.giveUp({ ...delivery, attempts: delivery.attempts + 1 }, target);
     }
+    for await (const delivery of this.#queue.each()) {
+      if (delivery.state === 'queued' && targets.find(delivery.targetId)?.disabled)
+        this.#outcomes.cancel(delivery, TARGET_DISABLED);
+    }
     for (const target of targets.retired()) await this.#outcomes.removeIfClean(target);
   }
 
   start(): void {
     this.#lanes.start();
+    for (const target of this.#doors.targets.unrecorded()) {
+      const failed = (error: unknown): void =>
+        this.#doors.warn('a disabled target could not be recorded', { id: target.id, error });
+      this.#outcomes.recordDisabled(target).catch(failed);
+    }
   }
 
   /** Breaks off what is being sent, which stays queued, and resolves when everything is stored. */
@@ -201,10 +212,13 @@ export class Deliveries {
     await this.#outcomes.removeIfClean(target);
   }
 
-  /** @returns the target as it is now; null when it was deleted meanwhile */
-  async disableTarget(target: TargetDocument, reason: string): Promise<TargetDocument | null> {
-    const now = await this.#doors.targets.disable(target, reason);
-    await this.#outcomes.cancelAll(target, 'The target was disabled.');
+  /**
+   * @param unrecorded id of the event that is to be recorded of it, where no administrator does it
+   * @returns the target as it is now; null when it was deleted meanwhile
+   */
+  async disableTarget(target: TargetDocument, reason: string, unrecorded?: string): Promise<TargetDocument | null> {
+    const now = await this.#doors.targets.disable(target, reason, unrecorded);
+    await this.#outcomes.cancelAll(target, TARGET_DISABLED);
     return now;
   }
 

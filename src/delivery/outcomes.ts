@@ -20,9 +20,9 @@ export interface OutcomeDoors {
   clock: Clock;
   warn(message: string, details: object): void;
   /** Disables a target; null when it was deleted meanwhile. */
-  disable(target: TargetDocument, reason: string): Promise<TargetDocument | null>;
-  /** Called when a target was disabled without an administrator. */
-  disabled(target: TargetDocument, reason: string): void;
+  disable(target: TargetDocument, reason: string, unrecorded: string): Promise<TargetDocument | null>;
+  /** Records that a target was disabled without an administrator. Resolves when webhooks are sure to receive the event of that id. */
+  recordDisabled(target: TargetDocument, reason: string, event: string): Promise<void>;
 }
 
 export class Outcomes {
@@ -134,11 +134,19 @@ export class Outcomes {
   async #disableAlone(target: TargetDocument, reason: string): Promise<void> {
     if (this.#doors.targets.find(target.id)?.disabled) return;
     try {
-      const disabled = await this.#doors.disable(target, reason);
-      if (disabled) this.#doors.disabled(disabled, reason);
+      const disabled = await this.#doors.disable(target, reason, this.#doors.queue.newId());
+      if (disabled) await this.recordDisabled(disabled);
     } catch (error) {
       this.#doors.warn('a target could not be disabled', { id: target.id, error });
     }
+  }
+
+  /** Records that the server disabled a target by itself, once: after a crash in between the next start does it. */
+  async recordDisabled(target: TargetDocument): Promise<void> {
+    const { reason, unrecorded } = target.disabled ?? {};
+    if (reason === undefined || unrecorded === undefined) return;
+    await this.#doors.recordDisabled(target, reason, unrecorded);
+    await this.#doors.targets.setRecorded(target, unrecorded);
   }
 
   /** How far an upload has come is soon told anew. */

@@ -108,10 +108,27 @@ export class Targets {
     this.#retired.set(target.id, retired);
   }
 
-  /** @returns the target as it is now; null when it was deleted meanwhile */
-  async disable({ id }: TargetDocument, reason: string): Promise<TargetDocument | null> {
+  /**
+   * @param unrecorded id of the event that is to say so; see `setRecorded`
+   * @returns the target as it is now; null when it was deleted meanwhile
+   */
+  async disable({ id }: TargetDocument, reason: string, unrecorded?: string): Promise<TargetDocument | null> {
     const now = this.find(id);
-    return now && (await this.#replace({ ...now, disabled: { at: this.#clock.now(), reason } }));
+    const event = unrecorded === undefined ? {} : { unrecorded };
+    return now && (await this.#replace({ ...now, disabled: { at: this.#clock.now(), reason, ...event } }));
+  }
+
+  /** Those that were disabled and of which the audit log may not say so. */
+  unrecorded(): TargetDocument[] {
+    return [...this.#byId.values()].filter(({ disabled }) => disabled?.unrecorded !== undefined);
+  }
+
+  /** Notes that the audit log says that this event disabled the target. */
+  async setRecorded({ id }: TargetDocument, event: string): Promise<void> {
+    const now = this.find(id);
+    if (now?.disabled?.unrecorded !== event) return;
+    const { unrecorded: _, ...disabled } = now.disabled;
+    await this.#replace({ ...now, disabled });
   }
 
   async enable({ id }: TargetDocument): Promise<TargetDocument | null> {

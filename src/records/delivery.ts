@@ -20,7 +20,12 @@ export interface TargetBase {
   /** Password or signing key, sealed. */
   secret: string;
   /** Nothing is sent to it: since when, and why. */
-  disabled?: { at: number; reason: string };
+  disabled?: {
+    at: number;
+    reason: string;
+    /** The server disabled it by itself, and the audit log does not say so yet: the id of the event that does. */
+    unrecorded?: string;
+  };
   /** When it was last enabled again, on the time line: files that became complete before are not sent. */
   enabledAt?: number;
   /** It was deleted, and is kept until what its deliveries left on its server is removed. */

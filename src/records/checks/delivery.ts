@@ -53,7 +53,11 @@ function portOf(port: number): number {
 }
 
 function disabledOf(fields: Fields): NonNullable<TargetDocument['disabled']> {
-  return { at: fields.time('at'), reason: fields.text('reason') };
+  return {
+    at: fields.time('at'),
+    reason: fields.text('reason'),
+    ...(fields.has('unrecorded') ? { unrecorded: fields.text('unrecorded') } : {}),
+  };
 }
 
 function ruleOf(fields: Fields): DeliveryRule {

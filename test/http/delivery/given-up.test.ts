@@ -55,3 +55,37 @@ test('a delivery that was given up is given up after the crash, and told once to
   assert.notEqual(late.received[2]?.id, first?.id);
   assert.notEqual(early.received[1]?.event.id, early.received[0]?.event.id);
 });
+
+test('a target that the server disabled is recorded after the crash, once, and what waits for it is cancelled', async (t) => {
+  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '9' });
+  const [gone, audience] = [await startReceiver(t), await startReceiver(t)];
+  await addHook(server, audience.url, { name: 'audience', events: ['admin.changed'] });
+  const { id } = await addHook(server, gone.url, { name: 'gone' });
+  gone.answer(500);
+  await store(server, 'letters.txt', ALPHABET);
+  await eventually(() => gone.received.length > 0, 'a try');
+  await server.close();
+  const path = join(server.dataDir, 'v1/targets', `${id}.json`);
+  const target = JSON.parse(await readFile(path, 'utf8')) as object;
+  // The last that was stored before the crash.
+  const disabled = { at: Date.now(), reason: 'The server answered 410.', unrecorded: '0mgz00000abcdef012345' };
+  await writeFile(path, JSON.stringify({ ...target, disabled }));
+
+  const again = await startServer(t, SETTINGS, {}, server.dataDir);
+  const told = () => audience.received.filter(({ event }) => event.detail === 'target_disabled gone');
+  const recorded = async ({ origin, admin }: typeof server): Promise<number> => {
+    const reply = await fetch(`${origin}/api/audit?action=target_disabled`, { headers: admin.headers });
+    return ((await reply.json()) as { entries: unknown[] }).entries.length;
+  };
+  await eventually(() => told().length === 1, 'the event');
+  await eventually(async () => (await recorded(again)) === 1, 'the entry');
+  assert.deepEqual(
+    (await deliveries(again, `?target=${id}`)).map(({ state }) => state),
+    ['cancelled'],
+  );
+  await eventually(async () => !(await readFile(path, 'utf8')).includes('unrecorded'), 'the end of it');
+  await again.close();
+  const third = await startServer(t, SETTINGS, {}, server.dataDir);
+  assert.equal(await recorded(third), 1);
+  assert.equal(told().length, 1);
+});
