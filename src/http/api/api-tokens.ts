@@ -135,7 +135,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
         // Everything has a default.
         optionalBody: true,
         replies: { 201: ['Cache-Control'] },
-        errors: [...REFUSALS, ...SMALL_BODY, 'quota_exceeded', 'insufficient_storage'],
+        errors: [...REFUSALS, ...SMALL_BODY, 'quota_exceeded'],
       },
     },
     config: { needs: 'sign-in', audit: 'token_created' },
@@ -178,7 +178,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
       summary: 'Gives an API token a new secret; the old one is refused at once. Scopes and end stay.',
       params: Type.Object({ token_id: Type.String() }),
       response: { 200: ApiTokenCreated },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: [...REFUSALS, 'insufficient_storage'] },
+      documented: { replies: { 200: ['Cache-Control'] }, errors: [...REFUSALS] },
     },
     config: { needs: 'sign-in', audit: 'token_rotated' },
     handler: async (request, reply): Promise<ApiTokenCreated> => {

@@ -158,7 +158,7 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
       response: { 201: WavStored },
       documented: {
         request: PRECONDITIONS,
-        errors: [...SIGNED_IN, 'insufficient_storage', 'invalid_request', 'precondition_failed'],
+        errors: [...SIGNED_IN, 'invalid_request', 'precondition_failed'],
         refusal: BareError,
       },
     },

@@ -42,7 +42,7 @@ export interface CallDeps {
 const tags = ['Calls'];
 const NEEDS = 'calls';
 const CALLER = [...SIGNED_IN, 'insufficient_scope', 'forbidden', 'invalid_request'] as const;
-const FORM = [...CALLER, ...SMALL_BODY, 'insufficient_storage'] as const;
+const FORM = [...CALLER, ...SMALL_BODY] as const;
 
 export function callRoutes(app: FastifyInstance, deps: CallDeps): void {
   statusRoute(app, deps);

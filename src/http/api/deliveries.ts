@@ -78,7 +78,7 @@ function deleteTargetRoute(app: FastifyInstance, { targets, deliveries }: Delive
       summary: 'Deletes a target; what waits for it is cancelled.',
       params: Type.Object({ target_id: Type.String({ maxLength: 64 }) }),
       response: { 200: Message },
-      documented: { errors: [...ADMIN, 'not_found', 'insufficient_storage'] },
+      documented: { errors: [...ADMIN, 'not_found'] },
     },
     config: { needs: 'role:admin', audit: 'target_deleted' },
     handler: async (request): Promise<Message> => {
@@ -155,7 +155,7 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Deli
       response: { 200: Target },
       documented: {
         replies: { 200: ['Cache-Control'] },
-        errors: [...ADMIN, ...SMALL_BODY, 'not_found', 'insufficient_storage'],
+        errors: [...ADMIN, ...SMALL_BODY, 'not_found'],
       },
     },
     config: { needs: 'role:admin', audit: 'target_changed' },
@@ -194,7 +194,7 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
         errors: [
           ...ADMIN,
           ...SMALL_BODY,
-          ...(['forbidden', 'invalid_request', 'already_exists', 'quota_exceeded', 'insufficient_storage'] as const),
+          ...(['forbidden', 'invalid_request', 'already_exists', 'quota_exceeded'] as const),
         ],
       },
     },

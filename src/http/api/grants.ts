@@ -65,7 +65,6 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
           'already_exists',
           ...SMALL_BODY,
           'quota_exceeded',
-          'insufficient_storage',
         ],
       },
     },
@@ -154,7 +153,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void
       summary: 'Ends a grant at once, for its owner, its grantee and administrators; downloads by it are cut.',
       params: Type.Object({ grant_id: Type.String() }),
       response: { 200: Message },
-      documented: { errors: [...SIGNED_IN, 'not_found', 'insufficient_storage'] },
+      documented: { errors: [...SIGNED_IN, 'not_found'] },
     },
     config: { needs: 'files:read', audit: 'grant_revoked' },
     handler: async (request): Promise<Message> => {

@@ -54,6 +54,7 @@ function openRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): vo
       documented: {
         replies: { 201: ['Cache-Control', 'Set-Cookie'] },
         errors: [...SIGNED_IN, 'forbidden', 'invalid_name', 'not_found', 'not_complete'],
+        storesNothing: true,
       },
     },
     config: { needs: 'files:read', guarded: 'downloads', audit: 'player_opened', frequent: true },
@@ -81,7 +82,7 @@ function endRoute(app: FastifyInstance, players: Players): void {
       summary: 'Ends the right to play a file and cuts off what is being sent.',
       params: playerId,
       response: { 200: Message },
-      documented: { errors: [...SIGNED_IN, 'not_found'] },
+      documented: { errors: [...SIGNED_IN, 'not_found'], storesNothing: true },
     },
     config: { needs: 'files:read' },
     handler: async (request): Promise<Message> => {

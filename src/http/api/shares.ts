@@ -79,7 +79,6 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
           'not_complete',
           ...SMALL_BODY,
           'quota_exceeded',
-          'insufficient_storage',
         ],
       },
     },
@@ -144,7 +143,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void
       summary: 'Ends a link at once; downloads by it are cut.',
       params: Type.Object({ share_id: Type.String() }),
       response: { 200: Message },
-      documented: { errors: [...SIGNED_IN, 'not_found', 'insufficient_storage'] },
+      documented: { errors: [...SIGNED_IN, 'not_found'] },
     },
     config: { needs: 'files:read', audit: 'share_revoked' },
     handler: async (request): Promise<Message> => {

@@ -152,7 +152,7 @@ function completeRoute(app: FastifyInstance, { engine }: FileDeps): void {
       response: { 200: FileStatus },
       documented: {
         request: PRECONDITIONS,
-        errors: [...OF_A_NAME, 'not_contiguous', 'digest_mismatch', 'precondition_failed', 'insufficient_storage'],
+        errors: [...OF_A_NAME, 'not_contiguous', 'digest_mismatch', 'precondition_failed'],
       },
     },
     config: { needs: 'files:write' },

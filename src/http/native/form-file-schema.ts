@@ -6,7 +6,6 @@ export const ONE_SHOT_ERRORS = [
   ...SIGNED_IN,
   'already_exists',
   'file_too_large',
-  'insufficient_storage',
   'invalid_name',
   'length_mismatch',
   // Deleted while it was on its way.

@@ -90,7 +90,6 @@ const schema = {
       'quota_exceeded',
       'unsupported_media_type',
       'validation_failed',
-      'insufficient_storage',
     ],
   },
 } satisfies FastifySchema;

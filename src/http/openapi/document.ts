@@ -53,6 +53,7 @@ function documented(
   if (needs !== undefined && needs !== 'sign-in') errors.push('insufficient_scope');
   if (needs !== undefined && !safe) errors.push('forbidden');
   if (!safe) errors.push('unsupported_media_type');
+  if (!safe && !extra.storesNothing) errors.push('insufficient_storage');
   if (limited) errors.push('rate_limited');
   if (isObject(rest.querystring) && rest.querystring.additionalProperties === false) errors.push('validation_failed');
   const response = successes(rest.response, extra.replies);

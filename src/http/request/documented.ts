@@ -24,6 +24,8 @@ export interface Documented {
   content?: Readonly<Record<string, { schema: TSchema }>>;
   /** True if the body is optional. */
   optionalBody?: boolean;
+  /** True where a method that may change something writes nothing to the disk; the others may find no room there. */
+  storesNothing?: true;
 }
 
 export interface Field {

@@ -49,7 +49,6 @@ const BYTES = [
   'digest_mismatch',
   'file_too_large',
   'quota_exceeded',
-  'insufficient_storage',
   'unsupported_media_type',
   'size_conflict',
   'superseded',

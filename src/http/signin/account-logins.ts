@@ -62,16 +62,7 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
       response: { 201: Account },
       documented: {
         replies: { 201: ['Cache-Control'] },
-        errors: [
-          'unauthorized',
-          'forbidden',
-          'not_found',
-          'already_exists',
-          'rate_limited',
-          ...SMALL_BODY,
-          ...WORKING,
-          'insufficient_storage',
-        ],
+        errors: ['unauthorized', 'forbidden', 'not_found', 'already_exists', 'rate_limited', ...SMALL_BODY, ...WORKING],
       },
     },
     config: { audit: 'user_created' },
@@ -151,7 +142,7 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
       response: { 200: { description: 'The token', content: { 'text/plain': { schema: Type.String() } } } },
       documented: {
         replies: { 200: ['Cache-Control'] },
-        errors: ['not_found', 'rate_limited', ...WORKING, ...SMALL_BODY, 'insufficient_storage'],
+        errors: ['not_found', 'rate_limited', ...WORKING, ...SMALL_BODY],
       },
     },
     config: { audit: 'sign_in' },

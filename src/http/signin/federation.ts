@@ -110,6 +110,7 @@ function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET
       documented: {
         replies: { 200: BEGUN, 302: BEGUN, 303: BEGUN },
         errors: [...SIGNED_IN, 'forbidden', 'not_found'],
+        storesNothing: true,
       },
     },
     handler: async (request, reply) => {

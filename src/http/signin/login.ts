@@ -87,7 +87,7 @@ function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
       response: { 201: SignedIn },
       documented: {
         replies: TOKENS,
-        errors: ['forbidden', 'already_exists', 'rate_limited', ...SMALL_BODY, ...WORKING, 'insufficient_storage'],
+        errors: ['forbidden', 'already_exists', 'rate_limited', ...SMALL_BODY, ...WORKING],
       },
     },
     config: { audit: 'user_created' },
@@ -131,7 +131,7 @@ function loginRoute(app: FastifyInstance, deps: LoginDeps): void {
       response: { 200: SignedIn },
       documented: {
         replies: TOKENS,
-        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY],
       },
     },
     config: { audit: 'sign_in' },
@@ -180,7 +180,7 @@ function refreshRoute(app: FastifyInstance, deps: LoginDeps): void {
         // The cookie says it all.
         optionalBody: true,
         replies: TOKENS,
-        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY],
       },
     },
     onRequest: ownPages(),
@@ -213,7 +213,7 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
         // The cookie says it all.
         optionalBody: true,
         replies: { 200: ['Set-Cookie'] },
-        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+        errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY],
       },
     },
     config: { audit: 'sign_out' },

@@ -78,7 +78,7 @@ function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
       response: { 200: GrantReply },
       documented: {
         replies: { 200: ['Cache-Control'] },
-        errors: [...ERRORS, 'insufficient_storage'],
+        errors: [...ERRORS],
         refusal: OAuthRefusal,
       },
     },
@@ -205,7 +205,7 @@ function revokeRoute(app: FastifyInstance, deps: OAuthDeps): void {
       response: { 200: Revoked },
       documented: {
         replies: { 200: ['Cache-Control'] },
-        errors: [...ERRORS, 'insufficient_storage'],
+        errors: [...ERRORS],
         refusal: OAuthRefusal,
       },
     },
@@ -256,7 +256,12 @@ function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
       querystring: ForeignQuery,
       body: TokenQuestion,
       response: { 200: Introspection },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: ERRORS, refusal: OAuthRefusal },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: ERRORS,
+        refusal: OAuthRefusal,
+        storesNothing: true,
+      },
     },
     config: { refusal: oauthRefusal },
     preParsing: smallBody(deps.config.idleSeconds),

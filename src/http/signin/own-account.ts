@@ -54,7 +54,7 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
       response: { 200: Person },
       documented: {
         replies: { 200: ['Cache-Control', 'Set-Cookie'] },
-        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY, 'insufficient_storage'],
+        errors: ['forbidden', 'rate_limited', ...SIGNED_IN, ...SMALL_BODY],
       },
     },
     config: { needs: 'sign-in', audit: 'user_updated' },

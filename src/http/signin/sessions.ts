@@ -46,7 +46,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
       tags,
       summary: 'Ends all sessions of who asks, this one too.',
       response: { 200: Message },
-      documented: { errors: ['forbidden', 'insufficient_scope', ...SIGNED_IN, 'insufficient_storage'] },
+      documented: { errors: ['forbidden', 'insufficient_scope', ...SIGNED_IN] },
     },
     config: { needs: 'sign-in', audit: 'session_ended' },
     handler: async (request): Promise<Message> => {
@@ -67,7 +67,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
       params: Type.Object({ session_id: Type.String() }),
       response: { 200: Message },
       documented: {
-        errors: ['forbidden', 'insufficient_scope', 'not_found', ...SIGNED_IN, 'insufficient_storage'],
+        errors: ['forbidden', 'insufficient_scope', 'not_found', ...SIGNED_IN],
       },
     },
     config: { needs: 'sign-in', audit: 'session_ended' },

@@ -37,7 +37,11 @@ export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
         querystring: ForeignQuery,
         body: TokenRequest,
         response: { 200: TokenReply },
-        documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, ...SMALL_BODY, 'rate_limited'] },
+        documented: {
+          replies: { 200: ['Cache-Control'] },
+          errors: [...SIGNED_IN, ...SMALL_BODY, 'rate_limited'],
+          storesNothing: true,
+        },
       },
       config: { audit: 'sign_in' },
       preParsing: smallBody(deps.config.idleSeconds),

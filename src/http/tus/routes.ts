@@ -39,7 +39,6 @@ const BYTES = [
   'chunk_conflict',
   'file_too_large',
   'quota_exceeded',
-  'insufficient_storage',
   'unsupported_media_type',
 ] as const;
 

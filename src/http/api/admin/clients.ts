@@ -80,7 +80,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: Client
       response: { 201: ClientCreated },
       documented: {
         replies: { 201: ['Cache-Control', 'Location'] },
-        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY],
       },
     },
     preParsing: smallBody(config.idleSeconds),
@@ -120,7 +120,7 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: Client
       response: { 200: Client },
       documented: {
         replies: { 200: ['Cache-Control'] },
-        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+        errors: [...ADMINISTRATOR, 'forbidden', 'not_found', ...SMALL_BODY],
       },
     },
     preParsing: smallBody(config.idleSeconds),

@@ -58,7 +58,7 @@ function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
       params: Whose,
       body: RegisteredPhone,
       response: { 200: RegisteredPhone },
-      documented: { errors: [...ADMIN, 'invalid_request', ...SMALL_BODY, 'insufficient_storage'] },
+      documented: { errors: [...ADMIN, 'invalid_request', ...SMALL_BODY] },
     },
     config: { needs: 'role:admin', audit: 'phone_set' },
     preParsing: smallBody(deps.config.idleSeconds),

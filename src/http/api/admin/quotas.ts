@@ -84,7 +84,7 @@ function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
       body: NewQuota,
       response: { 200: QuotaReport },
       documented: {
-        errors: [...SIGNED_IN, 'insufficient_scope', 'not_found', ...SMALL_BODY, 'insufficient_storage'],
+        errors: [...SIGNED_IN, 'insufficient_scope', 'not_found', ...SMALL_BODY],
       },
     },
     config: { needs: 'role:admin', audit: 'quota_set' },

@@ -75,7 +75,7 @@ function createRoute(app: FastifyInstance, { identity, config }: TenantDeps): vo
       summary: 'Makes a tenant.',
       body: NewTenant,
       response: { 201: Tenant },
-      documented: { errors: [...ROOT, ...SMALL_BODY, 'already_exists', 'insufficient_storage'] },
+      documented: { errors: [...ROOT, ...SMALL_BODY, 'already_exists'] },
     },
     config: { needs: 'role:root', audit: 'tenant_created' },
     preParsing: smallBody(config.idleSeconds),

@@ -99,7 +99,7 @@ function createRoute(app: FastifyInstance, { identity, config }: UserDeps): void
       response: { 201: Person },
       documented: {
         replies: { 201: ['Cache-Control'] },
-        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY, 'insufficient_storage'],
+        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY],
       },
     },
     config: { needs: 'users:admin', audit: 'user_created' },
@@ -130,7 +130,11 @@ function findRoute(app: FastifyInstance, deps: UserDeps): void {
       querystring: TenantQuery,
       body: WhichPerson,
       response: { 200: Person },
-      documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'not_found', ...SMALL_BODY] },
+      documented: {
+        replies: { 200: ['Cache-Control'] },
+        errors: [...ADMINISTRATOR, 'not_found', ...SMALL_BODY],
+        storesNothing: true,
+      },
     },
     config: { needs: 'users:admin' },
     preParsing: smallBody(config.idleSeconds),
@@ -173,7 +177,7 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
       response: { 200: Person },
       documented: {
         replies: { 200: ['Cache-Control'] },
-        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY, 'insufficient_storage'],
+        errors: [...ADMINISTRATOR, 'not_found', 'already_exists', ...SMALL_BODY],
       },
     },
     config: { needs: 'users:admin', audit: 'user_updated' },
@@ -219,7 +223,7 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
       summary: 'Deletes a person; their tokens are worthless at once. Their files stay.',
       querystring: PersonKey,
       response: { 200: Message },
-      documented: { errors: [...ADMINISTRATOR, 'not_found', 'insufficient_storage'] },
+      documented: { errors: [...ADMINISTRATOR, 'not_found'] },
     },
     config: { needs: 'users:admin', audit: 'user_deleted' },
     handler: async (request): Promise<Message> => {
