@@ -107,7 +107,7 @@ function signedInRoutes(api: FastifyInstance, deps: RouteDeps): void {
   tenantRoutes(api, deps);
   ownAccountRoutes(api, deps);
   userRoutes(api, deps);
-  verifyRoute(api);
+  verifyRoute(api, deps);
   configRoute(api, deps);
   auditRoutes(api, deps);
   quotaRoutes(api, deps);

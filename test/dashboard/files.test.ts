@@ -222,7 +222,7 @@ test('the details of a file: digests, links with a password and a limit, who may
 
   const read = () => fetch(`${origin}/api/files/download/notes.txt?owner=${client.id}`, { headers: reader.headers });
   assert.equal((await read()).status, 403);
-  await dialog.getByLabel('Id of a client or a person').fill(reader.id);
+  await dialog.getByLabel('Id or name of a client, id or e-mail address of a person').fill(reader.id);
   await dialog.getByRole('button', { name: 'Let them read' }).click();
   await dialog.getByRole('button', { name: `Revoke the right of ${reader.id}` }).waitFor();
   assert.equal((await read()).status, 200);

@@ -13,6 +13,7 @@ for and download with --owner and your id.
 
 Examples:
   $ lading grants create 5d41402abc4b2a76b9719d91 --file monday.wav
+  $ lading grants create ann@example.org --file monday.wav
   $ lading grants create camera-7 --prefix monday/ --expires-in 30d --owner camera-9
   $ lading grants list
   $ lading ls --owner 7d793037a0760186574b0282
@@ -63,7 +64,7 @@ function addCreate(grants: Command): void {
   grants
     .command('create')
     .description('let a client or a person read')
-    .argument('<grantee>', 'who may read, by id; for administrators also by name')
+    .argument('<grantee>', 'who may read: id or name of a client, id, e-mail address or account name of a person')
     .addOption(new Option('--file <name>', 'this complete file').conflicts('prefix'))
     .option('--prefix <prefix>', 'all files whose names begin with it, those to come included')
     .option('--expires-in <time>', 'how long, as 12h or 30d (default: until it is revoked)', parseDuration)
@@ -73,7 +74,7 @@ function addCreate(grants: Command): void {
         const { client, out, signal } = context;
         const { expiresIn } = options;
         const owner = await optionalIdOf(context, options.owner);
-        const grantee = await idOf(context, who);
+        const grantee = await idOf(context, who, { serverKnows: true });
         const lasts = expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) };
         show(out, await client.grants.create({ grantee, ...whatOf(options), ...lasts }, { owner, signal }));
         return undefined;

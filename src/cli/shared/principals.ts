@@ -16,6 +16,8 @@ interface Options {
   kinds?: readonly Kind[];
   /** Of which tenant; for root. */
   tenant?: string | undefined;
+  /** The server takes names there itself: who may not list others sends the word as it is. */
+  serverKnows?: boolean;
 }
 
 /**
@@ -37,24 +39,32 @@ export async function idOf(context: Lookup, who: string, options: Options = {}):
     return id;
   } catch (error) {
     if (!(error instanceof LadingError && error.status === 403)) throw error;
-    return idAmongGranters(context, who);
+    return options.serverKnows ? who : idAmongSeen(context, who);
   }
 }
 
 /**
- * Only administrators see who there is. Others see who granted them files, by name; any other word is taken for an id, and the server
- * judges what they may do with it.
+ * Only administrators see who there is. Others see themselves and who granted them files, by name; any other word is taken for an id, and
+ * the server judges what they may do with it.
  */
-async function idAmongGranters({ client, signal }: Lookup, who: string): Promise<string> {
-  const { received } = await client.grants.list({ signal }).catch((error: unknown) => {
-    if (error instanceof LadingError && error.status === 403) return { received: [] };
-    throw error;
-  });
-  const ids = [...new Set(received.filter((one) => one.owner_name === who).map((one) => one.owner))];
-  const isId = received.some((one) => one.owner === who);
-  if (!isId && ids.length > 1)
-    throw new UsageError(`Several are called ${who}: ${ids.join(', ')}. Use one of these ids.`);
-  return isId ? who : (ids[0] ?? who);
+async function idAmongSeen({ client, signal }: Lookup, who: string): Promise<string> {
+  const [me, { received }] = await Promise.all([
+    client.whoAmI({ signal }),
+    client.grants.list({ signal }).catch((error: unknown) => {
+      if (error instanceof LadingError && error.status === 403) return { received: [] };
+      throw error;
+    }),
+  ]);
+  const seen = [
+    // Servers of before do not say them.
+    { id: me.client_id, names: me.names ?? [] },
+    ...received.map(({ owner, owner_name: name }) => ({ id: owner, names: name === null ? [] : [name] })),
+  ];
+  if (seen.some(({ id }) => id === who)) return who;
+  const isCalled = (name: string): boolean => name === who || (name.includes('@') && name === who.toLowerCase());
+  const ids = [...new Set(seen.filter(({ names }) => names.some(isCalled)).map(({ id }) => id))];
+  if (ids.length > 1) throw new UsageError(`Several are called ${who}: ${ids.join(', ')}. Use one of these ids.`);
+  return ids[0] ?? who;
 }
 
 /** As `idOf`; nobody stays nobody. */

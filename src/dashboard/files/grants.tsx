@@ -55,8 +55,8 @@ export function Grants({ page, name }: { page: PageProps; name: string }) {
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <form class="inline" onSubmit={(event) => void create(event)}>
         <label>
-          Id of a client or a person
-          <input name="grantee" required maxLength={128} autocomplete="off" />
+          Id or name of a client, id or e-mail address of a person
+          <input name="grantee" required maxLength={320} autocomplete="off" />
         </label>
         <button class="main" type="submit">
           Let them read

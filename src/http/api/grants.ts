@@ -9,6 +9,7 @@ import { NOTHING, ofGrant } from '../../identity/audit-changes.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import type { Quotas } from '../../identity/quotas.ts';
 import { mayEndShare, ownerKey, parseOwnerKey, visibleCreator } from '../../identity/rights/policy.ts';
+import { subjectsCalled } from '../../identity/subjects/names.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Grant, GrantList, GrantQuery, NewGrant } from '../../protocol/schemas/grant.ts';
 import { Message } from '../../protocol/schemas/parts.ts';
@@ -114,14 +115,24 @@ async function isThere(deps: GrantDeps, owner: string, { name, fileId }: FileTar
   return file?.id === fileId;
 }
 
-/** @throws LadingError `validation_failed` for the owner, `not_found`, the same for somebody of another tenant */
-function granteeOf({ identity }: GrantDeps, tenant: string, owner: string, id: string): Subject {
-  const kinds = ['device', 'person'] as const;
-  const kind = kinds.find((one) => identity.subjectIn(tenant, { id, kind: one }));
-  if (kind === undefined)
+/**
+ * Who is meant by an id or a name. The answer to somebody of another tenant is the same as to nobody.
+ * @throws LadingError `not_found`; `validation_failed` for the owner, and for a name that several have
+ */
+function granteeOf({ identity }: GrantDeps, tenant: string, owner: string, word: string): Subject {
+  const meant = subjectsCalled(identity, tenant, word).filter((subject) => identity.subjectIn(tenant, subject));
+  const [grantee, ...others] = meant;
+  if (grantee === undefined) {
     throw new LadingError('not_found', 'There is no such client or person to grant something to.');
-  if (ownerKey(tenant, id) === owner) throw new LadingError('validation_failed', 'The files are the grantee’s own.');
-  return { id, kind };
+  }
+  if (others.length > 0) {
+    const detail = 'Several clients or people have this name. Ask the one you mean for the id, and send that.';
+    throw new LadingError('validation_failed', detail);
+  }
+  if (ownerKey(tenant, grantee.id) === owner) {
+    throw new LadingError('validation_failed', 'The files are the grantee’s own.');
+  }
+  return grantee;
 }
 
 function listRoute(app: FastifyInstance, deps: GrantDeps): void {

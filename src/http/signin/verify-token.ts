@@ -1,11 +1,18 @@
 /** GET /api/token/verify, for callers that hold the token itself. */
 import type { FastifyInstance } from 'fastify';
+import type { Identity } from '../../identity/directory/identity.ts';
 import { hasRole } from '../../identity/rights/policy.ts';
+import { namesOf } from '../../identity/subjects/names.ts';
 import { Verified } from '../../protocol/schemas/identity/oauth.ts';
 import { recorderRefusal } from '../problems/recorder-refusals.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 
-export function verifyRoute(app: FastifyInstance): void {
+/** What this route needs from the server. */
+export interface VerifyTokenDeps {
+  identity: Identity;
+}
+
+export function verifyRoute(app: FastifyInstance, { identity }: VerifyTokenDeps): void {
   app.get('/api/token/verify', {
     schema: {
       tags: ['Clients'],
@@ -17,7 +24,8 @@ export function verifyRoute(app: FastifyInstance): void {
     handler: async ({ principal }, reply): Promise<Verified> => {
       reply.header('cache-control', 'no-store');
       const { id, role, tenant, kind, scopes } = principal;
-      const shown = { client_id: id, role, tenant, kind, scopes: [...scopes], whole: hasRole(principal) };
+      const names = namesOf(identity, id);
+      const shown = { client_id: id, names, role, tenant, kind, scopes: [...scopes], whole: hasRole(principal) };
       return { status: 'success', message: 'The token is valid.', ...shown };
     },
   });

@@ -12,8 +12,9 @@ export const NewGrant = Type.Object(
     filename: Type.Optional(Text('Name of a complete file.')),
     prefix: Type.Optional(Text('Prefix of the names that may be read, including future files.')),
     grantee: Type.String({
-      maxLength: 128,
-      description: 'Id of the client or person of the tenant that may read.',
+      maxLength: 320,
+      description:
+        'Client or person of the tenant that may read: an id, the name of a client, or the e-mail address or account name of a person.',
     }),
     expires_in: Type.Optional(
       Nullable(

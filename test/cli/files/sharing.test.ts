@@ -116,3 +116,37 @@ test('who was granted files names their owner, and learns no other name', async 
   const { given } = await sender.grants.list();
   assert.doesNotMatch(JSON.stringify(given), /viewer/);
 });
+
+test('who is no administrator grants by a name, and may say the own name', async (t) => {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const admin = connect({ server: server.origin, token: server.admin.token });
+  t.after(() => admin.close());
+  const named = async (name: string) => {
+    const { client_id: id, client_secret: secret } = await admin.clients.create({ role: 'client', name });
+    return { LADING_CLIENT_ID: id, LADING_CLIENT_SECRET: secret };
+  };
+  const [camera, viewer] = [await named('camera-7'), await named('viewer')];
+  for (const _ of [1, 2]) await named('twin');
+  const lading = (args: readonly string[], who = camera) =>
+    runCli(t, args, { cwd: folder, env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, ...who } });
+  const made = await lading(['grants', 'create', 'viewer', '--prefix', 'a/', '--json']);
+  assert.equal(made.code, 0, made.stderr);
+  assert.equal(jsonLines(made.stdout)[0]?.grantee, viewer.LADING_CLIENT_ID);
+  const unknown = await lading(['grants', 'create', 'nobody', '--prefix', 'a/']);
+  assert.deepEqual(
+    [unknown.code, (await lading(['grants', 'create', 'ab'.repeat(12), '--prefix', 'a/'])).stderr],
+    [4, unknown.stderr],
+  );
+  const twins = await lading(['grants', 'create', 'twin', '--prefix', 'a/']);
+  assert.deepEqual([twins.code, /Ask the one you mean/.test(twins.stderr)], [1, true], twins.stderr);
+  for (const args of [
+    ['tokens', 'create', '--user'],
+    ['tokens', 'list', '--user'],
+    ['ls', '--owner'],
+    ['grants', 'list', '--owner'],
+  ]) {
+    const own = await lading([...args, 'camera-7']);
+    assert.equal(own.code, 0, `${args.join(' ')}: ${own.stderr}`);
+  }
+});

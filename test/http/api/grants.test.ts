@@ -10,7 +10,7 @@ import type { FileList, FileStatus } from '../../../src/protocol/schemas/files.t
 import type { Grant, GrantList } from '../../../src/protocol/schemas/grant.ts';
 import { eventually } from '../../support/eventually.ts';
 import { clockOf } from '../../support/product/clock.ts';
-import { addPerson, seededFolder } from '../../support/product/identity.ts';
+import { addPerson, rootFolder, seededFolder } from '../../support/product/identity.ts';
 import { ask, PASSWORD } from '../../support/product/people.ts';
 import { type Account, sign, startServer, type TestServer } from '../../support/product/server.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
@@ -92,6 +92,57 @@ test('a file that was granted is listed, known and read, by ranges too; nothing 
   assert.equal(status.total_bytes, 26);
   const ownList = (await (await fetch(`${origin}/api/files`, { headers: other.headers })).json()) as FileList;
   assert.deepEqual(ownList.files, [], 'among one’s own it is not');
+});
+
+test('a grantee is named by id or by an exact name of the tenant; what nobody or several are called is refused', async (t) => {
+  const server = await startServer(t);
+  const { origin, admin, client } = server;
+  const enrolled = async (name: string): Promise<string> => {
+    const made = await ask(origin, '/api/clients', { headers: { ...admin.headers }, body: { role: 'client', name } });
+    return ((await made.json()) as { client_id: string }).client_id;
+  };
+  const camera = await enrolled('Camera 7');
+  const names = { name: 'Ann', surname: 'Example', email: 'ann@example.org' };
+  const body = { ...names, password: PASSWORD, password2: PASSWORD, role: 'client' };
+  const person = (await (await ask(origin, '/v1/user', { headers: { ...admin.headers }, body })).json()) as {
+    id: string;
+  };
+  for (const _ of [1, 2]) await enrolled('twin');
+  const account = { body: { username: 'Reader 1', password: PASSWORD }, headers: { ...admin.headers } };
+  assert.equal((await ask(origin, '/client/signup', account)).status, 201);
+  for (const [word, id] of [
+    ['Camera 7', camera],
+    ['ann@example.org', person.id],
+    ['Ann@Example.org', person.id],
+    [camera, camera],
+  ] as const) {
+    const prefix = `${word}/`;
+    assert.equal((await granted(server, { prefix, grantee: word })).grantee, id, word);
+    await assertProblemReply(await grant(server, { prefix, grantee: id }), 'already_exists');
+  }
+  assert.match((await granted(server, { prefix: 'r/', grantee: 'reader 1' })).grantee, /^[0-9a-f]{24}$/);
+  const unknown = await grant(server, { prefix: 'a/', grantee: '0123456789abcdef01234567' });
+  const { instance: _, ...refusal } = (await unknown.json()) as Record<string, unknown>;
+  for (const word of ['camera 7', 'Camera', 'Ann Example', 'ann', 'bob@example.org', '', ' ']) {
+    const reply = await grant(server, { prefix: 'a/', grantee: word });
+    const { instance: __, ...same } = (await reply.json()) as Record<string, unknown>;
+    assert.deepEqual([reply.status, same], [404, refusal], word);
+  }
+  const twins = await grant(server, { prefix: 'a/', grantee: 'twin' });
+  assert.match(await twins.clone().text(), /Ask the one you mean for the id/);
+  await assertProblemReply(twins, 'validation_failed');
+  await assertProblemReply(await grant(server, { prefix: 'a/', grantee: client.id }), 'validation_failed');
+});
+
+test('the name of somebody of another tenant is nobody’s', async (t) => {
+  const server = await startServer(t, {}, {}, await rootFolder(t));
+  const { origin, admin } = server;
+  const headers = { ...admin.headers };
+  const tenant = { tenant_id: 'other', name: 'Other' };
+  assert.equal((await ask(origin, '/api/tenants', { headers, body: tenant })).status, 201);
+  const named = { role: 'client', name: 'elsewhere' };
+  assert.equal((await ask(origin, '/api/clients?tenant=other', { headers, body: named })).status, 201);
+  await assertProblemReply(await grant(server, { prefix: 'a/', grantee: 'elsewhere' }), 'not_found');
 });
 
 test('a grant is for reading', async (t) => {

@@ -249,6 +249,7 @@ test('verify says whose token it is, and 401 to any that is not good', async (t)
       status: 'success',
       message: 'The token is valid.',
       client_id: id,
+      names: good === token ? [] : ['configured administrator'],
       role,
       tenant: 'default',
       kind: good === token ? 'token' : 'device',

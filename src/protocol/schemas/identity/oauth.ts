@@ -117,6 +117,9 @@ export const Verified = Type.Object(
     status: Words(['success']),
     message: Text('Message for people.'),
     client_id: Text('Id of the client or person that the token was issued to.'),
+    names: Type.Array(Type.String(), {
+      description: 'Name of the client, or e-mail address and account name of the person.',
+    }),
     role: Role,
     tenant: Text('Id of the tenant.'),
     kind: Words(['device', 'person', 'token']),
