@@ -1,4 +1,4 @@
-/** What the request line and the headers of an upload say of its chunk (PROTOCOL §2, "Upload parameters"). */
+/** Parses what the request line and the headers of an upload declare about its chunk (PROTOCOL §2, "Upload parameters"). */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ChunkIntent } from '../../engine/receive/chunk-upload.ts';
 import { LadingError } from '../../errors.ts';
@@ -16,7 +16,7 @@ export function chunkIntent(owner: string, query: UploadQuery, headers: Incoming
   const contentRange = field(headers, 'content-range');
   const { range, size } = contentRange === undefined ? { range: null, size: null } : parseContentRange(contentRange);
   if (total !== null && size !== null && total !== size) {
-    throw new LadingError('size_conflict', `total_size says ${total}, but Content-Range says ${size}.`, {
+    throw new LadingError('size_conflict', `total_size is ${total}, but the size in Content-Range is ${size}.`, {
       expected: total,
       actual: size,
     });
@@ -38,7 +38,7 @@ export function chunkIntent(owner: string, query: UploadQuery, headers: Incoming
   };
 }
 
-/** A field that node does not know as a list: several lines arrive joined with commas. */
+/** A field that node does not treat as a list: several lines arrive joined with commas. */
 function field(headers: IncomingHttpHeaders, name: string): string | undefined {
   const value = headers[name];
   return typeof value === 'string' ? value : undefined;

@@ -1,6 +1,6 @@
 /**
- * Targets and deliveries as replies show them: passwords and signing keys never. Where targets are, and what they answered, is for
- * administrators; others see names and how far their files are.
+ * Targets and deliveries in replies. Passwords and signing keys are never shown. Addresses of targets and their answers are shown to
+ * administrators; others see names and the state of their files.
  */
 
 import type { Clock } from '../../contracts/clock.ts';
@@ -23,7 +23,7 @@ export interface DeliveryViewDeps {
 
 export const MASK = '*'.repeat(8);
 
-/** All of it but secrets, for administrators. */
+/** A target without its secrets, for administrators. */
 export function shownTarget(target: TargetDocument): Target {
   const { id, kind, name, tenant, rule, createdAt } = target;
   const type = rule.type?.endsWith('/') ? `${rule.type}*` : rule.type;
@@ -61,16 +61,19 @@ export function shownDelivery(doors: DeliveryViewDeps, delivery: DeliveryDocumen
   };
 }
 
-/** What went wrong, without a word of where. */
+/** The error without details of the target. */
 export function plainError(state: DeliveryState, attempts: number): string | null {
-  if (state === 'failed') return 'The target did not accept it, and the server gave up; an administrator can see why.';
-  if (state === 'cancelled') return 'It was cancelled.';
-  return attempts === 0 || state === 'delivered' ? null : 'The target has not accepted it yet; the server tries again.';
+  if (state === 'failed')
+    return 'The target did not accept the file, and the server gave up. An administrator can see the reason.';
+  if (state === 'cancelled') return 'The delivery was cancelled.';
+  return attempts === 0 || state === 'delivered'
+    ? null
+    : 'The target has not accepted the file yet. The server will try again.';
 }
 
 /**
- * The status of a file with what is sent of it, where anything is. Events that webhooks are told of are not deliveries of the file.
- * @param principal who asks
+ * The status of a file with its deliveries, if it has any. Events for webhooks are not deliveries of the file.
+ * @param principal the principal of the request
  */
 export function withDeliveries(
   doors: Pick<DeliveryViewDeps, 'targets' | 'deliveries'>,

@@ -1,4 +1,4 @@
-/** GET and HEAD /api/files/download/{filename}: RFC 9110 §13 and §14 over what is stored, or as it arrives. */
+/** GET and HEAD /api/files/download/{filename}: RFC 9110 §13 and §14 for stored bytes, or as they arrive. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type from 'typebox';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -31,10 +31,10 @@ const contentFields = [...validatorFields, 'Content-Disposition', 'Content-Lengt
 /** Schema of the routes that send the bytes of a file. */
 export const downloadSchema = {
   tags: ['Files'],
-  summary: 'The bytes of a file, whole or by ranges; also of one that is still arriving.',
+  summary: 'Downloads a file, whole or by ranges, also while it is still arriving.',
   description:
     'Range (one, several, open, suffix), If-Range, If-Match, If-None-Match, If-Modified-Since and If-Unmodified-Since as in RFC 9110. ' +
-    'Of an unfinished file a range is sent when all of it was received; with follow=true the whole file is sent as it arrives.',
+    'A range of an unfinished file is sent if all its bytes were received. With follow=true the whole file is sent as it arrives.',
   params: nameParameter,
   querystring: DownloadQuery,
   response: {

@@ -1,4 +1,4 @@
-/** Answers a GET or HEAD with the bytes of a file: the one download of all routes. */
+/** Answers a GET or HEAD with the bytes of a file: the download of all routes. */
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
@@ -40,7 +40,7 @@ export interface FileSenderDeps {
 
 type Fields = Record<string, string | number>;
 
-/** A response that is to be sent. */
+/** A response to send. */
 interface Answer {
   status: 200 | 206;
   fields: Fields;
@@ -48,36 +48,36 @@ interface Answer {
 }
 
 interface Doors extends FileSenderDeps {
-  /** Downloads that may be waiting for bytes. */
+  /** Downloads that may wait for bytes. */
   followers: Set<FollowSource>;
 }
 
-/** A file as an answer: the one download of all routes that give bytes. */
+/** What a route asks to send. */
 export interface SendFile {
   owner: string;
   name: string;
-  /** Wait for what has not arrived, if the file is still open. */
+  /** Wait for missing bytes if the file is unfinished. */
   follow?: boolean;
-  /** 404 when the name has another file by now. */
+  /** Answer 404 if the name has another file by now. */
   id?: string;
-  /** Instead of the declared one or that of the name. */
+  /** Media type to send instead of the declared one or that of the name. */
   contentType?: string;
   /** False once the caller may no longer read the file, which cuts the answer. By default the token of the request decides. */
   stands?: () => boolean;
   /**
-   * Asked before anything of the file is sent. It may have the whole file sent in place of what a Range asked for (RFC 9110 §14.2).
-   * @throws LadingError to refuse
+   * Called before any byte is sent. It may request the whole file in place of the requested range (RFC 9110 §14.2).
+   * @throws LadingError to refuse the download
    */
   take?: (extents: readonly Extent[], ranged: boolean) => Promise<DownloadReservation>;
 }
 
 /**
- * What answers a GET or HEAD with a file, by ranges, under preconditions; the schema of such a route is `downloadSchema` with words of its
+ * Returns a function that answers a GET or HEAD with a file, with ranges and preconditions. Such routes use `downloadSchema` with a summary of their
  * own. Throws LadingError `not_found`, `not_complete`, `precondition_failed`, `range_not_satisfiable`.
  */
 export function fileSender(app: FastifyInstance, deps: FileSenderDeps) {
   const doors: Doors = { ...deps, followers: new Set() };
-  // A server that stops sends what it has, but waits for nothing more.
+  // While the server stops, it sends what it has and does not wait for more.
   app.addHook('preClose', async () => {
     for (const source of doors.followers) source.stop();
   });
@@ -85,9 +85,9 @@ export function fileSender(app: FastifyInstance, deps: FileSenderDeps) {
     const opened = await doors.engine.open(file.owner, file.name);
     try {
       if (file.id !== undefined && file.id !== opened.id)
-        throw new LadingError('not_found', 'There is no such file any more.');
+        throw new LadingError('not_found', 'The file no longer exists.');
       const representation = file.contentType === undefined ? opened : { ...opened, contentType: file.contentType };
-      // Awaited here, so that the file stays open as long as anything is read from it, and no longer.
+      // Awaited here, so that the file stays open exactly as long as it is read.
       return await answer(doors, file, representation, request, reply);
     } finally {
       opened.release();
@@ -105,19 +105,19 @@ async function answer(
   const { headers, method } = request;
   const ranged = method === 'GET' && headers.range !== undefined;
   const follow = mayFollow && representation.state() === 'open';
-  // RFC 9110 §13.2.1: preconditions count only where the answer would be a success without them.
+  // RFC 9110 §13.2.1: preconditions apply only if the answer would be a success without them.
   if (!representation.readable && !follow && !ranged) throw notComplete();
   const { etag, lastModified } = representation;
   const verdict = checkPreconditions(method, headers, { etag, lastModified, exists: true });
   if (verdict === 'failed') {
-    throw new LadingError('precondition_failed', 'The file is not the one that the precondition asks for.');
+    throw new LadingError('precondition_failed', 'The file does not match the precondition of the request.');
   }
   const common = representationFields(representation, doors.clock.now());
   if (verdict === 'not_modified') {
     const { 'content-type': _type, 'content-disposition': _disposition, ...kept } = common;
     return reply.code(304).headers(kept).send();
   }
-  // A range that was received already need not be waited for.
+  // A range that was received already needs no waiting.
   const waits = follow && !(ranged && isReceived(request, representation));
   const selected: Selection = waits ? { kind: 'follow' } : select(request, representation);
   const asked = method === 'HEAD' ? undefined : take;
@@ -146,7 +146,7 @@ async function answer(
   return reply;
 }
 
-/** Status, fields and bytes of what was selected. */
+/** Status, fields and bytes of the selection. */
 function compose(
   { engine, followSilenceMs }: Doors,
   owner: string,
@@ -192,7 +192,7 @@ function compose(
   return { status: 206, fields, source: new PiecesSource(reader, pieces, stands) };
 }
 
-/** True when all of it was sent. */
+/** True when all bytes were sent. */
 async function send(
   { downloads, followers, log }: Doors,
   { status, fields, source }: Answer,
@@ -208,13 +208,13 @@ async function send(
     reply.hijack();
     const outcome = await transfer.send(status, headOf(reply, fields));
     if (outcome.kind === 'failed' && outcome.error instanceof Incomplete) {
-      log.info({ request_id: request.id }, 'a followed download was cut because its file did not become whole');
+      log.info({ request_id: request.id }, 'a followed download was cut because its file did not become complete');
     } else if (outcome.kind === 'failed' && outcome.error instanceof Withdrawn) {
-      log.info({ request_id: request.id }, 'a download was cut because who asked may no longer read the file');
+      log.info({ request_id: request.id }, 'a download was cut because its principal may no longer read the file');
     } else if (outcome.kind === 'failed') {
       log.error({ request_id: request.id, err: outcome.error }, 'a download was cut because bytes were missing');
     } else if (outcome.kind === 'idle') {
-      log.info({ request_id: request.id }, 'a download was cut because nothing of it was taken');
+      log.info({ request_id: request.id }, 'a download was cut because the client did not read it');
     }
     return outcome.kind === 'sent';
   } finally {
@@ -223,7 +223,7 @@ async function send(
   }
 }
 
-/** What hooks have set on the reply, and the fields of this answer. */
+/** The fields that hooks have set on the reply, and those of this answer. */
 function headOf(reply: FastifyReply, fields: Fields): OutgoingHttpHeaders {
   const head: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(reply.getHeaders())) head[name] = value;

@@ -33,19 +33,21 @@ interface Named {
 
 const FileVerified = Type.Object(
   {
-    ok: Type.Boolean({ description: 'Every stored byte has the CRC-32 that was recorded when it came.' }),
+    ok: Type.Boolean({
+      description: 'True when all stored bytes match the CRC-32 that was recorded when they arrived.',
+    }),
     checked_bytes: Type.Integer({ minimum: 0 }),
     bad: Type.Unsafe<[number, number][]>({
       type: 'array',
       items: { type: 'array', items: { type: 'integer', minimum: 0 }, minItems: 2, maxItems: 2 },
-      description: 'Ranges that do not, as [start, end], both inclusive.',
+      description: 'Ranges that do not match, as [start, end], both inclusive.',
     }),
   },
   { title: 'FileVerified' },
 );
 type FileVerified = Static<typeof FileVerified>;
 
-/** A cursor is the last name of the page before; in base64url nobody mistakes it for something to be made up. */
+/** A cursor is the last name of the previous page, in base64url to show that it is opaque. */
 export function encodeCursor(name: string | null): string | null {
   return name === null ? null : Buffer.from(name).toString('base64url');
 }
@@ -54,7 +56,7 @@ export function decodeCursor(cursor: string | undefined): string | null {
   if (cursor === undefined) return null;
   const name = Buffer.from(cursor, 'base64url').toString();
   if (name === '' || encodeCursor(name) !== cursor) {
-    throw new LadingError('invalid_request', 'The cursor is not one that came as next_cursor.');
+    throw new LadingError('invalid_request', 'The cursor is invalid. Send the next_cursor of the previous page.');
   }
   return name;
 }
@@ -72,12 +74,12 @@ function listRoute(app: FastifyInstance, deps: FileDeps): void {
   const { engine } = deps;
   const schema = {
     tags,
-    summary: 'Files and unfinished uploads, sorted by name: all of them, or with limit a page at a time.',
+    summary: 'Lists files and unfinished uploads by name: all of them, or with limit one page.',
     querystring: ListQuery,
     response: { 200: FileList },
     documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
   } satisfies FastifySchema;
-  // Older programs write the slash.
+  // Older programs send the slash.
   for (const [url, shown] of [
     ['/api/files', schema],
     ['/api/files/', { ...schema, hide: true }],
@@ -113,7 +115,7 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: FileDeps): void {
   app.delete<{ Params: Named['Params']; Querystring: DeleteQuery }>('/api/files/*', {
     schema: {
       tags,
-      summary: 'Deletes a file and any upload of its name, or with upload=only cancels the unfinished upload alone.',
+      summary: 'Deletes a file and any upload of its name, or with upload=only cancels only the unfinished upload.',
       params: nameParameter,
       querystring: DeleteQuery,
       response: { 200: Deleted },
@@ -128,7 +130,7 @@ function deleteRoute(app: FastifyInstance, { engine, quotas }: FileDeps): void {
       request.audited = { tenant };
       const { id } = request.query;
       if (id !== undefined && request.query.upload !== 'only')
-        throw new LadingError('invalid_request', 'id names an unfinished upload and goes with upload=only.');
+        throw new LadingError('invalid_request', 'id names an unfinished upload. Send it with upload=only.');
       if (request.query.upload === 'only') {
         await engine.cancel(owner, name, precondition, id);
         request.audited = { tenant, action: 'upload_cancelled' };
@@ -146,7 +148,7 @@ function completeRoute(app: FastifyInstance, { engine }: FileDeps): void {
   app.post<Named>('/api/files/complete/*', {
     schema: {
       tags,
-      summary: 'Ends an upload of undeclared size now.',
+      summary: 'Completes an upload of undeclared size.',
       params: nameParameter,
       querystring: OwnerQuery,
       response: { 200: FileStatus },
@@ -169,7 +171,7 @@ function verifyRoute(app: FastifyInstance, { engine }: FileDeps): void {
   app.post<Named>('/api/files/verify/*', {
     schema: {
       tags,
-      summary: 'Reads a stored file again and compares it with what was recorded when it came.',
+      summary: 'Reads a stored file and compares it with the checksums that were recorded when it arrived.',
       params: nameParameter,
       querystring: OwnerQuery,
       response: { 200: FileVerified },

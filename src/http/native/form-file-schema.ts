@@ -1,4 +1,4 @@
-/** What routes that take a whole file as one part of a form say of themselves. */
+/** Schema of routes that take a whole file as one part of a form. */
 import Type, { type TProperties } from 'typebox';
 import { SIGNED_IN } from '../request/documented.ts';
 
@@ -8,7 +8,7 @@ export const ONE_SHOT_ERRORS = [
   'file_too_large',
   'invalid_name',
   'length_mismatch',
-  // Deleted while it was on its way.
+  // The upload was deleted during the request.
   'not_found',
   'precondition_failed',
   'quota_exceeded',
@@ -18,14 +18,17 @@ export const ONE_SHOT_ERRORS = [
 
 export const Binary = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
 
-/** A body that is the bytes of a file. Any media type is taken; programs that make clients from the document know no `*` in its place. */
+/** A body that is the bytes of a file. Any media type is accepted, but client generators do not support `*`. */
 export const ANY_BYTES = {
   'application/octet-stream': {
-    schema: Type.Unsafe<unknown>({ ...Binary, description: 'The bytes. Any other media type is taken, too.' }),
+    schema: Type.Unsafe<unknown>({
+      ...Binary,
+      description: 'Bytes of the file. Any other media type is accepted, too.',
+    }),
   },
 };
 
-/** For the OpenAPI document: the body is a stream, which no schema looks into. */
+/** For the OpenAPI document only: the body is a stream, which no schema validates. */
 export function formOf(parts: TProperties) {
   return { content: { 'multipart/form-data': { schema: Type.Object(parts) } } };
 }

@@ -1,6 +1,6 @@
 /**
- * A whole file as one part of a form: one request, no chunk header, any length. The part is streamed through the engine, with its
- * limits, quotas and durability; nothing of it counts before the whole form has arrived and was looked at.
+ * A whole file as one part of a form: one request, no chunk header, any length. The part streams through the engine, with its
+ * limits, quotas and durability; the file does not exist before the whole form has arrived and was checked.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { isCutShort } from '../../engine/body/cut-short.ts';
@@ -17,30 +17,30 @@ import { preconditionOf } from '../request/preconditions.ts';
 import { checkFormField } from '../request/unknown-keys.ts';
 
 export interface OneShot {
-  /** The form's part that is the file. */
+  /** Name of the part that is the file. */
   part: string;
-  /** How a form without it is refused; by default `validation_failed`. */
+  /** Error for a form without it; `validation_failed` by default. */
   missing?: 'invalid_request';
-  /** Fields that the form may have besides it, and the parameters of the query. */
+  /** Other fields of the form, and the parameters of the query. */
   form: { fields: readonly string[]; query: readonly string[] };
-  /** Whose it becomes. */
+  /** Owner of the file. */
   owner: string;
   /** Replace a complete file of the same name, which is otherwise 409 `already_exists`, or kept `beside`. */
   overwrite: boolean;
-  /** With `overwrite`: whatever else is under way for the name, this one becomes the file. */
+  /** With `overwrite`: this upload becomes the file even if others for the name are running. */
   newest?: boolean;
-  /** What the name becomes where it is taken, with a number where that is taken too: both files are kept then. */
+  /** The name to use if the name exists, with a number if that exists too. Both files are kept then. */
   beside?: (name: string) => string;
   /** False once the sender may no longer upload. */
   stands(): boolean;
   /**
-   * Under which name it is stored; by default the name that the sender gives the file, without folders.
+   * Name under which the file is stored; by default the name that the sender gave, without folders.
    * @throws LadingError
    */
   name?: (fileName: string | null) => string;
   /**
-   * A look at all that arrived, before it counts; the media type, or null for that of the name's extension.
-   * @throws LadingError to refuse it, which then leaves nothing
+   * Checks the complete upload before it becomes a file. Returns the media type, or null for that of the name's extension.
+   * @throws LadingError to refuse and discard it
    */
   inspect?: (arrived: Arrived, form: { fields: ReadonlyMap<string, string>; name: string }) => Promise<string | null>;
 }
@@ -68,8 +68,8 @@ export async function receiveOneShot(
     throw new LadingError('unsupported_media_type', `Send multipart/form-data with the file as the part "${part}".`);
   }
   if (isCutShort(request.raw))
-    throw new LadingError('length_mismatch', 'The connection broke before the form was whole.');
-  // What the form has besides the file is not known yet, but it cannot be more than this.
+    throw new LadingError('length_mismatch', 'The connection broke before the form was complete.');
+  // The rest of the form is not known yet, but it cannot be larger than this.
   const leastSize = Math.max(0, Number(request.headers['content-length'] ?? 0) - MAX_OTHER_BYTES);
   wantBody(request, reply);
   const query = { names: says.query, given: request.query as Record<string, unknown> };
@@ -92,7 +92,7 @@ export async function receiveOneShot(
     await engine.admitFile(intent);
     const status = await engine.receiveFile(file, intent, async (arrived) => {
       await form.finish();
-      // Before anybody looks at it: what is wrong with it is no business of theirs any more.
+      // Check this before `inspect`: a caller without authorization must not learn its result.
       assertAuthorized(stands);
       return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
     });
@@ -102,12 +102,12 @@ export async function receiveOneShot(
   }
 }
 
-/** What a program sends that has no file: a form of fields alone, or nothing. */
+/** True for requests without a file: a form of fields only, or no body. */
 function isFormWithoutFiles(type: string | undefined): boolean {
   return type === undefined || isMediaType(type, 'application/x-www-form-urlencoded');
 }
 
 function givenName(fileName: string | null): string {
   if (fileName !== null) return fileName;
-  throw new LadingError('validation_failed', 'The part of the form that is the file has no filename.');
+  throw new LadingError('validation_failed', 'The file part of the form has no filename.');
 }

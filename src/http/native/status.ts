@@ -1,4 +1,4 @@
-/** GET /api/files/status/{filename}: how far a file is, once or as a stream of events. */
+/** GET /api/files/status/{filename}: status of a file, once or as a stream of events. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Deliveries } from '../../delivery/deliveries.ts';
@@ -34,15 +34,15 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
   app.get<{ Params: { '*': string }; Querystring: OwnerQuery }>('/api/files/status/*', {
     schema: {
       tags: ['Files'],
-      summary: 'How far a file is; also for an unknown name (pending).',
+      summary: 'Returns the status of a file; an unknown name is pending.',
       description:
-        'With Accept: text/event-stream a stream of status objects, at most four a second, until the file is complete. A ' +
+        'With Accept: text/event-stream, sends a stream of status objects, at most four per second, until the file is complete. A ' +
         'client that reconnects with the id of the last event of a complete file gets 204.',
       params: nameParameter,
       querystring: OwnerQuery,
       response: {
         200: {
-          description: 'One status object, or a stream of them as events named "status"',
+          description: 'One status object, or a stream of events named "status"',
           content: {
             'application/json': { schema: FileStatus },
             'text/event-stream': { schema: Type.String() },
@@ -61,14 +61,14 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
       const name = checkName(request.params['*']);
       const { owner, stands } = authoriseReading(deps, request, request.query.owner, name);
       reply.header('cache-control', 'no-store');
-      // A HEAD has no body for events to go into.
+      // A HEAD has no body for events.
       if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) {
         return withDeliveries(deps, await engine.status(owner, name), request.principal);
       }
       const lastId = request.headers['last-event-id'];
       if (wasTold(await engine.status(owner, name), [lastId].flat()[0])) return reply.code(204).send();
       const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
-      // For proxies that would otherwise collect the events (nginx).
+      // Keeps proxies (nginx) from buffering the events.
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
       endsWithClient(reply.raw);
       return reply.send(events);

@@ -41,11 +41,11 @@ interface Upload {
 const URL = '/api/files/upload';
 const PARAMETERS = Object.keys(UploadQuery.properties);
 
-/** Tells forms from other bodies while routing, so that raw chunks, by far the most, pay nothing for what forms need. */
+/** Separates forms from other bodies while routing, so that raw chunks, by far the most frequent, have no overhead for forms. */
 export const multipartConstraint = {
   name: 'multipart',
   storage: () => {
-    // What the router keeps here is its own; nothing of it is looked at.
+    // The router keeps its handlers here; this code does not read them.
     const stored = new Map<unknown, never>();
     return {
       get: (key: unknown) => stored.get(key) ?? null,
@@ -62,11 +62,11 @@ const Chunk = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
 
 const schema = {
   tags: ['Files'],
-  summary: 'Stores one chunk: a 17-byte header and data, as the raw body or as the part "file" of a form.',
+  summary: 'Stores one chunk: a 17-byte header and data, as the raw body or the part "file" of a form.',
   querystring: UploadQuery,
   response: { 200: FileStatus },
   documented: {
-    // An empty file has none.
+    // An empty file has no body.
     optionalBody: true,
     request: ['Content-Range', 'X-Chunk-CRC32', 'Content-Digest', 'Repr-Digest', ...PRECONDITIONS],
     errors: [
@@ -77,9 +77,9 @@ const schema = {
       'digest_mismatch',
       'out_of_bounds',
       'invalid_name',
-      // Deleted while the chunk was on its way.
+      // The upload was deleted during the request.
       'not_found',
-      // An upload with an address of its own has the name, or a whole file is on its way to it.
+      // The name belongs to an upload with its own address, or a file upload of the name is running.
       'already_exists',
       'size_conflict',
       'chunk_conflict',
@@ -136,7 +136,7 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
       const since = performance.now();
       const headers = withoutStrangeRange(request.headers);
       const { contentDigest, ...rest } = chunkIntent(ownerOf(request.principal), request.query, headers);
-      // Length and digest of a form are not those of its chunk.
+      // Length and digest of the form are not those of the chunk.
       const intent: ChunkIntent = {
         ...rest,
         ...loosened,
@@ -167,18 +167,18 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
   });
 }
 
-/** Older programs send a Content-Range of their own making beside the form; where the chunk belongs stands in its header. */
+/** Older programs send an invalid Content-Range with the form; the range of the chunk is in its header. */
 function withoutStrangeRange(headers: IncomingHttpHeaders): IncomingHttpHeaders {
   const { 'content-range': range, ...others } = headers;
   return typeof range === 'string' && !isContentRange(range) ? others : headers;
 }
 
-/** What programs of older servers may do besides. */
+/** Extensions for programs of older servers. */
 function loosenedBy(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emptyChunk'> {
   return { replaceFromStart: compat.allows('replaceFromStart'), emptyChunk: compat.allows('emptyChunk') };
 }
 
-/** How the two kinds of bodies look in the OpenAPI document. */
+/** The two kinds of bodies in the OpenAPI document. */
 const documentedBody = {
   body: {
     content: {
@@ -188,7 +188,7 @@ const documentedBody = {
   },
 };
 
-/** The body is a stream, which no schema can look into. */
+/** The body is a stream, which no schema validates. */
 export const bodyUnseen: FastifySchemaCompiler<TSchema> = (route) =>
   route.httpPart === 'body' ? () => true : validatorCompiler(route);
 
@@ -197,7 +197,7 @@ function checkRawType({ headers }: FastifyRequest): void {
   if (type !== undefined && !isMediaType(type, 'application/octet-stream')) throw unsupportedMediaType();
 }
 
-/** The client may have gone while its headers were looked at; then no event will tell. */
+/** The client may have left while its headers were checked; then no event is emitted. */
 function assertConnected({ raw }: FastifyRequest): void {
-  if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the chunk was whole.');
+  if (isCutShort(raw)) throw new LadingError('length_mismatch', 'The connection broke before the chunk was complete.');
 }

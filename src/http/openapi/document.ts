@@ -1,6 +1,6 @@
 /**
- * The OpenAPI document, made from the schemas that validate and serialise. What the framework's schemas cannot say is put right here:
- * path parameters that are wildcards have a name, errors have their media type, and every named schema stands there once.
+ * The OpenAPI document, made from the schemas that validate and serialise. This file adds what the framework cannot express:
+ * names for wildcard path parameters, media types of errors, and one definition for each named schema.
  */
 import swagger from '@fastify/swagger';
 import type { FastifySchema } from 'fastify';
@@ -16,7 +16,7 @@ import { completed, OPTIONAL_BODY, operationId, RATE_HEADERS, RATE_REFERENCES } 
 import { type Refusals, refusalsOf, SharedResponses } from './refusals.ts';
 import { byUse, TAGS } from './tags.ts';
 
-/** Successes with their fields; those with a schema alone are JSON. */
+/** Successful replies with their fields; those that are only a schema are JSON. */
 function successes(response: unknown, replies: Documented['replies'] = {}): Json {
   if (!isObject(response)) return {};
   return Object.fromEntries(
@@ -30,18 +30,18 @@ function successes(response: unknown, replies: Documented['replies'] = {}): Json
   );
 }
 
-/** What the document says of a route beyond its schema. */
+/** What the document contains of a route beyond its schema. */
 interface Circumstances {
   needs: Needs | undefined;
   method: string;
-  /** It changes nothing. */
+  /** The route changes nothing. */
   safe: boolean;
-  /** It has rate limits. */
+  /** The route has rate limits. */
   limited: boolean;
   refusal: Refusal;
 }
 
-/** A route's schema with what is documented beside it; the wildcard at the end of a path is the file's name. */
+/** A route's schema with its documented fields and errors. The wildcard at the end of a path is the file's name. */
 function documented(
   given: FastifySchema,
   url: string,
@@ -49,7 +49,7 @@ function documented(
 ): { schema: FastifySchema; url: string; refusals: Refusals } {
   const { documented: extra = {}, ...rest } = given;
   const errors = [...(extra.errors ?? [])];
-  // A token may have been made for less than the route needs; a cookie may come along with another site's request.
+  // A token may lack the scope that the route needs; a cookie may belong to a request of another site.
   if (needs !== undefined && needs !== 'sign-in') errors.push('insufficient_scope');
   if (needs !== undefined && !safe) errors.push('forbidden');
   if (!safe) errors.push('unsupported_media_type');
@@ -58,7 +58,7 @@ function documented(
   if (isObject(rest.querystring) && rest.querystring.additionalProperties === false) errors.push('validation_failed');
   const response = successes(rest.response, extra.replies);
   const refusals = refusalsOf(errors, refusal, extra.refusal);
-  // Scopes, or the role that is wanted instead (OpenAPI 3.1 §4.8.30 allows both for every scheme).
+  // Scopes, or the required role (OpenAPI 3.1 §4.8.30 allows both for every scheme).
   const security =
     needs === undefined || needs === 'sign-in'
       ? {}
@@ -94,7 +94,7 @@ function hoist(node: unknown, schemas: Json): unknown {
   return { $ref: `#/components/schemas/${title}` };
 }
 
-/** Register it before the routes that it is to describe. */
+/** Register it before the routes that it describes. */
 export const openapi = fp(
   async (app) => {
     /** By operation id. */
@@ -106,8 +106,8 @@ export const openapi = fp(
           title: 'Lading',
           description:
             'Resumable chunked file transfer. Errors are application/problem+json (RFC 9457); `x-error-codes` lists the codes of an ' +
-            'operation by status. X-Request-Id is taken from any request. OPTIONS answers with the methods of a path (204 with Allow); ' +
-            'any other method is answered as MethodNotAllowed.',
+            'operation by status. Any request may send X-Request-Id. OPTIONS returns the methods of a path (204 with Allow); ' +
+            'other methods return MethodNotAllowed.',
           version: '1',
         },
         components: {

@@ -1,6 +1,6 @@
 /**
- * An example for every body that has a schema, put together from examples of its properties. A schema that says its own (`examples`,
- * `default`, `const`, `enum`) comes first; then the tables here, by the schema's title or the property's name; then what fits the type.
+ * Builds an example for every body that has a schema, from examples of its properties. A schema's own example (`examples`,
+ * `default`, `const`, `enum`) comes first, then the tables here by the schema's title or the property's name, then a value of the type.
  */
 import { isObject, type Json } from './json.ts';
 
@@ -123,7 +123,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   version: '0.1.0',
 };
 
-/** Whole bodies by the title of their schema, where what single properties say does not fit together. */
+/** Whole bodies by the title of their schema, where examples of single properties would be inconsistent. */
 const BY_TITLE: Readonly<Record<string, Json>> = {
   NewGrant: { filename: 'recordings/day.wav', grantee: 'person-3', expires_in: 604800 },
   NewDeliveryTarget: {
@@ -146,11 +146,11 @@ const BY_TITLE: Readonly<Record<string, Json>> = {
 
 const DATE = '2026-11-02T08:30:00.000Z';
 
-/** Schemas may refer to one another; none of ours is deeper. */
+/** Schemas may refer to one another; ours are not nested deeper. */
 const MAX_DEPTH = 12;
 
 /**
- * A value that fits a schema.
+ * Returns a value that matches a schema.
  * @param schemas what `#/components/schemas/…` refers to
  * @param name of the property; empty for a whole body
  */
@@ -195,7 +195,7 @@ function items(schema: Json, schemas: Json, name: string, depth: number): unknow
   const fixed = schema.prefixItems ?? schema.items;
   if (Array.isArray(fixed)) return fixed.map((item) => exampleOf(item, schemas, '', depth + 1));
   const count = typeof schema.minItems === 'number' ? Math.max(schema.minItems, 1) : 1;
-  // `filenames` holds what `filename` is.
+  // `filenames` is a list of `filename`.
   const item = exampleOf(schema.items, schemas, name in BY_NAME ? name : name.replace(/s$/, ''), depth + 1);
   return Array.from({ length: count }, () => item);
 }
@@ -209,7 +209,7 @@ function text(schema: Json, name: string): string {
   return typeof known === 'string' ? known : name || 'text';
 }
 
-/** Media types whose bodies are bytes of files: an example would say nothing. */
+/** Media types of file contents, which need no example. */
 const OPAQUE = /octet-stream|^\*\/\*$|byteranges|event-stream/;
 
 /** The document with an example in every body that has none. */

@@ -15,12 +15,12 @@ export function fieldSchemas<Name extends string>(
   );
 }
 
-/** Fields of a reply; `X-Request-Id` is one of every reply. */
+/** Fields of a reply; every reply has `X-Request-Id`. */
 export function replyFields(names: readonly ReplyField[]): Record<string, Json> {
   return fieldSchemas(REPLY_FIELDS, [...new Set<ReplyField>([...names, 'X-Request-Id'])].sort());
 }
 
-/** Fields as OpenAPI has them, where the framework does not bring them into that form. */
+/** Fields as OpenAPI headers, where the framework does not convert them. */
 export function asHeaders(schemas: Record<string, Json>): Json {
   const fields = Object.entries(schemas).map(([name, { description, ...schema }]) => [name, { description, schema }]);
   return Object.fromEntries(fields);

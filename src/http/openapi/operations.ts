@@ -1,20 +1,20 @@
-/** What is put right in the operations that the framework writes: HEAD, optional bodies, rate limits, refusals. */
+/** Corrects the operations that the framework writes: HEAD, optional bodies, rate limits, errors. */
 import { RATE_FIELDS } from '../request/documented.ts';
 import { asHeaders, fieldSchemas } from './fields.ts';
 import { isObject, type Json } from './json.ts';
 import type { Refusals, SharedResponses } from './refusals.ts';
 
-/** Marks an operation whose body may be left out; it never gets into the document. */
+/** Marks an operation with an optional body; it is removed from the document. */
 export const OPTIONAL_BODY = 'x-optional-body';
 
-/** They stand there once: with thousands of copies the document would be several times as long. */
+/** They are defined once: thousands of copies would make the document several times as long. */
 const RATE_NAMES = ['RateLimit', 'RateLimit-Policy'] as const;
 export const RATE_HEADERS = asHeaders(fieldSchemas(RATE_FIELDS, RATE_NAMES));
 export const RATE_REFERENCES: Json = Object.fromEntries(
   RATE_NAMES.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
 );
 
-/** `getApiFilesStatusFilename` for GET /api/files/status/*: programs that are made from the document name their functions so. */
+/** `getApiFilesStatusFilename` for GET /api/files/status/*: generated clients name their functions by it. */
 export function operationId(method: string, url: string): string {
   const words = url.replace(/\*$/, 'filename').match(/[A-Za-z0-9]+/g) ?? [];
   const tail = url.endsWith('/') && words.length > 0 ? 'Root' : '';
@@ -22,7 +22,7 @@ export function operationId(method: string, url: string): string {
 }
 
 /**
- * The operations of a path as they belong into the document.
+ * Returns the operations of a path for the document.
  * @param refusals by operation id
  */
 export function completed(path: unknown, refusals: ReadonlyMap<string, Refusals>, shared: SharedResponses): unknown {
@@ -40,13 +40,13 @@ export function completed(path: unknown, refusals: ReadonlyMap<string, Refusals>
   return Object.fromEntries(operations);
 }
 
-/** The operation with references to its refusals, and the fields of rate limits in its successes if it has such limits. */
+/** Adds references to the errors of an operation, and the fields of rate limits to its successful replies if it has limits. */
 function refused(operation: Json, method: string, refusals: Refusals | undefined, shared: SharedResponses): Json {
   const successes = isObject(operation.responses) ? operation.responses : {};
   if (!refusals) return operation;
   const head = method === 'head';
   const codes = new Map([...refusals.codes].filter(([status]) => !(head && status === 416)));
-  // 423: HEAD of tus answers so when there are too many requests.
+  // 423: HEAD of tus answers 423 when there are too many requests.
   const limited = codes.has(429) || codes.has(423);
   const responses = {
     ...(limited ? withRates(successes) : successes),
@@ -63,7 +63,7 @@ function withRates(responses: Json): Json {
   return Object.fromEntries(entries);
 }
 
-/** RFC 9110 §14.2 knows Range with GET alone, and the answer to a HEAD has no content. */
+/** RFC 9110 §14.2 defines Range for GET only, and the answer to a HEAD has no content. */
 function headless({ parameters, responses, ...head }: Json): Json {
   const kept = Array.isArray(parameters)
     ? parameters.filter((parameter) => !isObject(parameter) || !['Range', 'If-Range'].includes(String(parameter.name)))

@@ -1,7 +1,6 @@
 /**
- * How the OpenAPI document speaks of refusals. Each status stands once under `components.responses`, and operations refer to it: a program
- * that is made from the document has one class for all problems. Which codes an operation refuses by is in its `x-error-codes`,
- * by status.
+ * Errors in the OpenAPI document. Each status is defined once under `components.responses`, and operations refer to it, so that a
+ * generated client has one class for all problems. The codes of an operation are in its `x-error-codes`, by status.
  */
 import { STATUS_CODES } from 'node:http';
 import type { TSchema } from 'typebox';
@@ -12,7 +11,7 @@ import type { ReplyField } from '../request/documented.ts';
 import { asHeaders, replyFields } from './fields.ts';
 import type { Json } from './json.ts';
 
-/** What any request may be refused by, mostly before it is known what it asks for. */
+/** Errors of any request, mostly before it is routed. */
 const EVERYWHERE: readonly ErrorCode[] = [
   'invalid_request',
   'request_timeout',
@@ -22,7 +21,7 @@ const EVERYWHERE: readonly ErrorCode[] = [
   'not_implemented',
 ];
 
-/** Fields that go with a refusal, by its code. */
+/** Fields of an error reply, by its code. */
 const REFUSAL_FIELDS: { readonly [Code in ErrorCode]?: ReplyField } = {
   unauthorized: 'WWW-Authenticate',
   insufficient_scope: 'WWW-Authenticate',
@@ -33,25 +32,25 @@ const REFUSAL_FIELDS: { readonly [Code in ErrorCode]?: ReplyField } = {
   shutting_down: 'Retry-After',
 };
 
-/** The refusals of an operation. */
+/** The errors of an operation. */
 export interface Refusals {
-  /** By status, sorted. */
+  /** Codes by status, sorted. */
   codes: ReadonlyMap<number, readonly ErrorCode[]>;
-  /** Another form than a problem document. */
+  /** Schema of errors that are not problem documents. */
   form: TSchema | undefined;
 }
 
 /**
- * @param errors what the operation refuses by, besides what any does
- * @param write how it refuses, which may change the status of a code
+ * @param errors errors of the operation, besides those of all operations
+ * @param write writes an error, which may change the status of a code
  */
 export function refusalsOf(errors: readonly ErrorCode[], write: Refusal, form: TSchema | undefined): Refusals {
   const codes = new Map<number, ErrorCode[]>();
   for (const code of [...new Set([...EVERYWHERE, ...errors])].sort()) {
     const { status } = write(new LadingError(code, ''), null, false);
-    // What is refused before the route is known is refused as everywhere.
+    // Errors before routing have the common form.
     const statuses = new Set(EVERYWHERE.includes(code) ? [status, CATALOGUE[code].status] : [status]);
-    // A coding of the content is refused as such, whatever the route makes of other media types.
+    // An unsupported content coding has the common form, even if the route changes this status for media types.
     if (code === 'unsupported_media_type') {
       statuses.add(write(new LadingError(code, '', { header: 'content-encoding' }), null, false).status);
     }
@@ -60,7 +59,7 @@ export function refusalsOf(errors: readonly ErrorCode[], write: Refusal, form: T
   return { codes, form };
 }
 
-/** A response that operations share, with all codes that they give it for. */
+/** A response that operations share, with all its codes. */
 interface Shared {
   status: number;
   codes: Set<ErrorCode>;
@@ -73,12 +72,12 @@ export class SharedResponses {
   readonly #all = new Map<string, Shared>();
   readonly #rates: Json;
 
-  /** @param rates the header fields of rate limits, which any refusal of a limited operation may have */
+  /** @param rates the header fields of rate limits, which any error of a limited operation may have */
   constructor(rates: Json) {
     this.#rates = rates;
   }
 
-  /** References by status. @param content false for HEAD, whose replies have none */
+  /** References by status. @param content false for HEAD, whose replies have no content */
   refer({ codes, form }: Refusals, content = true): Json {
     const references = [...codes].map(([status, some]) => {
       const name = `${nameOf(status)}${titleOf(form)}${content ? '' : 'ToHead'}`;
@@ -99,7 +98,7 @@ export class SharedResponses {
   #response({ status, codes, form, content }: Shared): Json {
     const sorted = [...codes].sort();
     const fields = asHeaders(replyFields(sorted.flatMap((code) => REFUSAL_FIELDS[code] ?? [])));
-    // The rates are not looked at before the fields of a request are read.
+    // Errors in the header come before the rate limits are checked.
     const rates = status === CATALOGUE.headers_too_large.status ? {} : this.#rates;
     // Node's parser refuses these before the route is known, so a route cannot write them in its own form.
     const media =
@@ -115,11 +114,11 @@ export class SharedResponses {
 }
 
 function problemExample(code: ErrorCode, status: number): Json {
-  const { body } = problemReply(new LadingError(code, 'What is wrong, and what to do.'), 'k3Xq-1f', true);
+  const { body } = problemReply(new LadingError(code, 'What is wrong and what to do.'), 'k3Xq-1f', true);
   return { ...(JSON.parse(body.toString('utf8')) as Json), status };
 }
 
-/** `NotFound` for 404; `Status460` for what has no name. */
+/** `NotFound` for 404; `Status460` for a status without a name. */
 function nameOf(status: number): string {
   const words = STATUS_CODES[status];
   return words === undefined ? `Status${status}` : words.replaceAll(/[^A-Za-z]/g, '');

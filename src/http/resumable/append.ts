@@ -38,14 +38,14 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
   const address = addressOf((request.params as { address: string }).address);
   checkType(request);
   const offset = offsetOf(headers);
-  if (offset === null) throw new LadingError('invalid_request', 'Upload-Offset is missing, or no whole number.');
+  if (offset === null) throw new LadingError('invalid_request', 'Upload-Offset is missing or not a whole number.');
   const ends = endsOf(request);
   const length = contentLength(request);
   await ownUpload(deps, request, address, 'resumable');
   const said = lengthOf(headers);
   const implied = ends && length !== null ? offset + length : null;
   if (said !== null && implied !== null && said > implied)
-    throw new LadingError('size_conflict', `Upload-Length says ${said}, but the content ends at ${implied}.`);
+    throw new LadingError('size_conflict', `Upload-Length is ${said}, but the content ends at ${implied}.`);
   const proof = proofOf(request);
   const reprDigest = digestTrailer(request, 'Repr-Digest');
   const stands = stillAllowed(deps, request);
@@ -80,7 +80,7 @@ function endsOf({ headers }: FastifyRequest): boolean {
   if (complete !== null) return complete;
   // Draft -01: "If Upload-Incomplete is not set, it is false."
   if (interopVersion(headers) === 3) return true;
-  throw new LadingError('invalid_request', 'Upload-Complete is missing, or neither ?0 nor ?1.');
+  throw new LadingError('invalid_request', 'Upload-Complete must be ?0 or ?1.');
 }
 
 async function afterFailure(

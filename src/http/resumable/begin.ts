@@ -1,8 +1,8 @@
 /**
- * PUT and POST with the content of a file: at its name, or where uploads are begun.
+ * PUT and POST with the content of a file: at its name, or where uploads start.
  *
- *     without Upload-Complete    one shot: the file is there when the request ends, or nothing of it
- *     with it                    an upload with an address, told by 104 and in the answer; what arrives counts at once
+ *     without Upload-Complete    one request: the file exists when the request ends, or nothing is stored
+ *     with it                    an upload with an address, sent in 104 and in the answer; bytes count as they arrive
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
@@ -43,10 +43,10 @@ export interface BeginDeps {
   access: Access;
 }
 
-/** Refusals of what was sent in vain, and not of the upload. */
+/** Errors after which the upload can continue. */
 const GOES_ON = new Set(['length_mismatch', 'request_timeout', 'superseded']);
 
-/** Where the content goes. */
+/** Name or address for the content. */
 export interface Destination {
   name: string;
   place: ResourceIntent['place'];
@@ -81,7 +81,7 @@ async function oneShot(
     overwrite: place === 'instead',
     beside: place === 'beside' ? (same: string) => same : undefined,
     contentType: typeOf(request),
-    // The content of this request is the whole file, so a digest of the one is a digest of the other.
+    // The content of this request is the whole file, so a digest of one is a digest of the other.
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),
     trailingDigests: digestTrailers(request),
     minSize: contentLength(request) ?? 0,
@@ -146,7 +146,7 @@ async function resumable(
   }
 }
 
-/** "The 104 … MUST include Location." Only those that named a version get one; all of them read it in the answer. */
+/** "The 104 … MUST include Location." Only clients that named a version get it; all can read it in the answer. */
 function tellAddress(deps: BeginDeps, request: FastifyRequest, reply: FastifyReply, address: ResourceAddress): boolean {
   const location = locationOf(deps, request, UPLOADS, address);
   reply.header('location', location);
@@ -156,7 +156,7 @@ function tellAddress(deps: BeginDeps, request: FastifyRequest, reply: FastifyRep
   return true;
 }
 
-/** What becomes of an upload whose first bytes were refused. */
+/** Handles an upload whose first bytes were refused. */
 async function afterFailure(
   { engine }: BeginDeps,
   request: FastifyRequest,
@@ -188,7 +188,7 @@ function sizeOf(said: number | null, complete: boolean, length: number | null): 
   const most = length ?? 0;
   if (said === null) return implied;
   if ((implied === null || implied === said) && most <= said) return said;
-  throw new LadingError('size_conflict', `Upload-Length says ${said}, but the content has ${length} bytes.`, {
+  throw new LadingError('size_conflict', `Upload-Length is ${said}, but the content has ${length} bytes.`, {
     expected: said,
     actual: most,
   });

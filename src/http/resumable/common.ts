@@ -1,4 +1,4 @@
-/** What the requests and answers of resumable uploads have in common. */
+/** Helpers that all requests of resumable uploads share. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -28,10 +28,10 @@ export interface ResumableDeps {
   clock: Clock;
 }
 
-/** Where the registered problem types are. */
+/** Base URL of the registered problem types. */
 const TYPES = 'https://iana.org/assignments/http-problem-types';
 
-/** The folder of the addresses. */
+/** Path of the upload addresses. */
 export const UPLOADS = '/api/uploads/';
 
 /** Fields of every answer, including errors. An error does not answer for the file, so it declares the upload incomplete. */
@@ -47,7 +47,7 @@ export function sayComplete(request: FastifyRequest, reply: FastifyReply, comple
   reply.header(...completeField(interopVersion(request.headers), complete));
 }
 
-/** The answer to a browser that asks whether it may (CORS preflight), and to anybody who asks what is possible. */
+/** Answers OPTIONS: a CORS preflight, or a question for the capabilities. */
 export function capabilities(
   deps: Pick<ResumableDeps, 'config' | 'engine'>,
   reply: FastifyReply,
@@ -59,7 +59,7 @@ export function capabilities(
   return reply.header('upload-limit', firstLimitOf(deps)).code(204).send();
 }
 
-/** How far an upload is, in the fields that every answer about one has. */
+/** Fields with the state of an upload, which every answer about one has. */
 export function stateFields(
   deps: Pick<ResumableDeps, 'config' | 'clock'>,
   reply: FastifyReply,
@@ -71,12 +71,12 @@ export function stateFields(
   reply.header('upload-limit', limitOf(deps, expiresAt));
 }
 
-/** @param expiresAt date until which the upload is kept; null: it is complete, or kept for ever */
+/** @param expiresAt date when the upload expires; null if it is complete or does not expire */
 export function limitOf({ config, clock }: Pick<ResumableDeps, 'config' | 'clock'>, expiresAt: number | null): string {
   return formatLimit(config.maxFileBytes, secondsOf(expiresAt === null ? null : expiresAt - clock.now()));
 }
 
-/** `Upload-Limit` of an upload that begins now. */
+/** `Upload-Limit` of a new upload. */
 export function firstLimitOf({ config, engine }: Pick<ResumableDeps, 'config' | 'engine'>): string {
   return formatLimit(config.maxFileBytes, secondsOf(engine.lifetimeMs));
 }
@@ -89,10 +89,10 @@ function secondsOf(ms: number | null): number | null {
 export function checkType(request: FastifyRequest): void {
   const { headers } = request;
   if (!appendsInOwnType(interopVersion(headers)) || isMediaType(headers['content-type'], PARTIAL_TYPE)) return;
-  throw new LadingError('unsupported_media_type', `More bytes of an upload are sent as ${PARTIAL_TYPE}.`);
+  throw new LadingError('unsupported_media_type', `Send more bytes of an upload as ${PARTIAL_TYPE}.`);
 }
 
-/** Bytes of this request's content, when it says so beforehand. */
+/** Declared length of this request's content; null if unknown. */
 export function contentLength({ headers }: FastifyRequest): number | null {
   const length = headers['content-length'];
   if (length !== undefined) return Number(length);
@@ -110,11 +110,11 @@ export function wantFraming({ headers, raw }: FastifyRequest): void {
   if (stream?.endAfterHeaders === false) return;
   throw new LadingError(
     'length_required',
-    'The request says nothing of content, so nothing was stored. Send the file as the content (curl -T FILE), or for an empty file Content-Length: 0.',
+    'The request has no content, so nothing was stored. Send the file as the content (curl -T FILE), or for an empty file Content-Length: 0.',
   );
 }
 
-/** `Content-Digest`: what the bytes of this request must agree with, or none of them counts; undefined when nothing is said. */
+/** `Content-Digest`: the bytes of this request must match it, or none of them counts; undefined without the field. */
 export function proofOf(request: FastifyRequest): (() => Proof | null) | undefined {
   const header = 'Content-Digest';
   const said = request.headers['content-digest'];
@@ -128,7 +128,7 @@ function proofFrom(digest: Digest | null, header: string): Proof | null {
   return digest && { ...digest, header };
 }
 
-/** For a client that named a version: progress while its request still comes in, not more often than once a second. */
+/** Sends progress to a client that named a version while its request arrives, at most once per second. */
 export function progressOf(request: FastifyRequest, reply: FastifyReply): ((offset: number) => void) | undefined {
   const version = interopVersion(request.headers);
   if (version === null) return undefined;
@@ -141,8 +141,8 @@ export function progressOf(request: FastifyRequest, reply: FastifyReply): ((offs
 }
 
 /**
- * The answer of the file: the upload is complete.
- * @param status 201 for a file that was not there before
+ * Answers that the upload is complete.
+ * @param status 201 for a new file
  */
 export async function completed(
   deps: Pick<ResumableDeps, 'engine'>,
@@ -164,7 +164,7 @@ export async function completed(
   return reply.code(status).send(file);
 }
 
-/** Refusals in the problem types of the draft, and with what a client needs to go on. */
+/** Errors with the problem types of the draft and the fields that a client needs to continue. */
 export function resumableRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
   const { code, members } = error;
@@ -179,13 +179,13 @@ export function resumableRefusal(error: LadingError, requestId: string | null, c
     return amended(reply, { status: 400, members: { type: `${TYPES}#inconsistent-upload-length` } });
   const digests = digestProblem(error);
   if (digests !== null) return amended(reply, { status: 400, members: { type: `${TYPES}#${digests}` } });
-  // A 4xx would end the upload; this side gave up waiting, and the client may go on.
+  // A 4xx would end the upload; the server gave up waiting, and the client may continue.
   if (code === 'request_timeout') return amended(reply, { status: 503 });
   if (code === 'unsupported_media_type') return amended(reply, { headers: { 'accept-patch': PARTIAL_TYPE } });
   return reply;
 }
 
-/** The problem types of draft-ietf-httpapi-digest-fields-problem-types; null when no digest is what is wrong. */
+/** The problem types of draft-ietf-httpapi-digest-fields-problem-types; null if the error is not about a digest. */
 function digestProblem({ code, members }: LadingError): string | null {
   if (members.header === undefined || !members.header.endsWith('-Digest')) return null;
   if (code === 'checksum_mismatch' || code === 'digest_mismatch') return 'digest-mismatched-values';

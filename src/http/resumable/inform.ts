@@ -3,8 +3,8 @@ import type { FastifyReply } from 'fastify';
 import type { InteropVersion } from '../../protocol/http/resumable.ts';
 
 /**
- * Node 20 has no call for it: on HTTP/1.1 it is written to the socket, which a response has only when its turn has come; on HTTP/2 it
- * is a header block. A client that does not know this status throws it away (RFC 9110 §15.2), yet only those that named a version
+ * Node 20 has no API for it. On HTTP/1.1 it is written to the socket, which a response has only when it is its turn; on HTTP/2 it
+ * is a header block. A client that does not know this status ignores it (RFC 9110 §15.2), but only those that named a version
  * get one.
  */
 export function inform({ raw }: FastifyReply, version: InteropVersion, fields: Record<string, string>): void {

@@ -34,8 +34,8 @@ interface Named {
 
 const CONTENT = '/api/files/content/*';
 const tags = ['Resumable uploads'];
-const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
-/** At addresses that the server gives, clients of the draft may add what they like. */
+const params = Type.Object({ address: Type.String({ description: 'Address of the upload, from Location.' }) });
+/** Clients of the draft may add parameters to upload addresses. */
 const querystring = ForeignQuery;
 const config = { needs: 'files:write', frequent: true, refusal: resumableRefusal } as const;
 const nothing = (description: string) => ({ type: 'null', description });
@@ -76,7 +76,7 @@ function verbs(app: FastifyInstance, deps: ResumableRouteDeps, limits: RateLimit
   const { access, secondFactor } = deps;
   const otherwise = principalOfAddress.bind(null, deps);
   app.register(bearerAuth, { access, limits, secondFactor, otherwise });
-  // Bodies are streams, of whatever type; the engine reads them.
+  // Bodies are streams of any type; the engine reads them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
   app.after(() => {
@@ -89,7 +89,7 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
   const response = {
     200: FileStatus,
     201: Type.Union([FileStatus, Type.Null()], {
-      description: 'Stored; of an upload that goes on, no body: Location is where.',
+      description: 'Stored. No body if the upload continues: Location has its address.',
     }),
   };
   const documented = {
@@ -97,7 +97,7 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
     optionalBody: true,
     request: [...PRECONDITIONS, ...CREATION] as const,
     replies: { 200: ['ETag', ...STATE, 'Location'] as const, 201: ['ETag', ...STATE, 'Location'] as const },
-    // Deleted while its bytes came: not_found.
+    // not_found: the upload was deleted during the request.
     errors: [
       ...SIGNED_IN,
       ...BYTES,
@@ -110,13 +110,13 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
     ] as const,
   };
   const schema = { tags, params: nameParameter, response, documented };
-  const replaces = 'Stores a file under this name, in place of what is there; resumable with Upload-Complete.';
+  const replaces = 'Stores a file under this name and replaces an existing one. Resumable with Upload-Complete.';
   app.put<Named>(
     CONTENT,
     { schema: { ...schema, summary: replaces }, validatorCompiler: bodyUnseen, config },
     (request, reply) => begin(deps, request, reply, { name: checkName(request.params['*']), place: 'instead' }),
   );
-  const isNew = 'Stores a new file under this name; resumable with Upload-Complete.';
+  const isNew = 'Stores a new file under this name. Resumable with Upload-Complete.';
   app.post<Named>(
     CONTENT,
     { schema: { ...schema, summary: isNew }, validatorCompiler: bodyUnseen, config },
@@ -124,7 +124,7 @@ function creations(app: FastifyInstance, deps: ResumableRouteDeps): void {
   );
   const named = {
     tags,
-    summary: 'Stores a new file under the name of Content-Disposition; resumable with Upload-Complete.',
+    summary: 'Stores a new file under the name in Content-Disposition. Resumable with Upload-Complete.',
     querystring,
     response,
     documented: { ...documented, request: ['Content-Disposition', ...PRECONDITIONS, ...CREATION] as const },
@@ -141,10 +141,10 @@ function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
   const errors = [...SIGNED_IN, 'not_found'] as const;
   const asks = {
     tags,
-    summary: 'How far a resumable upload is.',
+    summary: 'Returns the offset of a resumable upload.',
     params,
     querystring,
-    response: { 204: nothing('Upload-Offset and Upload-Complete say it.') },
+    response: { 204: nothing('Upload-Offset and Upload-Complete have the state.') },
     documented: {
       request: ['Upload-Draft-Interop-Version', 'Want-Repr-Digest'] as const,
       replies: { 204: [...STATE, 'Cache-Control', 'Repr-Digest'] as const },
@@ -161,16 +161,16 @@ function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
   );
   const patches = {
     tags,
-    summary: 'The next bytes of a resumable upload; with Upload-Complete: ?1 the last ones.',
+    summary: 'Appends bytes to a resumable upload. Upload-Complete: ?1 marks the last ones.',
     params,
     querystring,
-    response: { 200: FileStatus, 204: nothing('Stored; more is to come.') },
+    response: { 200: FileStatus, 204: nothing('Stored; the upload continues.') },
     documented: {
       content: ANY_BYTES,
       optionalBody: true,
       request: ['Upload-Offset', ...RESUMABLE, 'Content-Digest', 'Want-Repr-Digest', ...PRECONDITIONS] as const,
       replies: { 200: ['ETag', ...STATE] as const, 204: STATE },
-      // The name is taken only when the upload ends.
+      // The name is claimed only when the upload ends.
       errors: [
         ...errors,
         ...BYTES,
@@ -186,7 +186,7 @@ function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
   );
   const deletes = {
     tags,
-    summary: 'Ends a resumable upload; of a complete file the address alone.',
+    summary: 'Discards a resumable upload. For a complete file, removes only the address.',
     params,
     querystring,
     response: { 204: nothing('Ended.') },
@@ -195,7 +195,7 @@ function resources(app: FastifyInstance, deps: ResumableRouteDeps): void {
   app.delete(`${UPLOADS}:address`, { schema: deletes, config }, (request, reply) => cancel(deps, request, reply));
 }
 
-/** The name that `Content-Disposition` gives, without what no name may have; a name of our own if that is nothing. */
+/** The name in `Content-Disposition`, without invalid characters; a generated name if nothing is left. */
 function nameOf({ headers, id }: FastifyRequest): string {
   const given = fileNameOf(headers['content-disposition'] ?? '') ?? '';
   const clean = given.replace(/[\p{Control}\p{Surrogate}]/gu, '');

@@ -1,4 +1,4 @@
-/** /ops and /client for who has signed in: ops accounts store whole files, client accounts list and fetch them. GET /logout. */
+/** /ops and /client after sign-in: ops accounts upload whole files, client accounts list and download them. Also GET /logout. */
 import type { FastifyInstance, FastifyRequest, FastifySchema } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
@@ -33,7 +33,7 @@ export interface AccountFileDeps extends DownloadDeps {
 
 const tags = ['Ops and clients'];
 
-/** What those do who have signed in. */
+/** Routes that need a sign-in. */
 export function accountRoutes(app: FastifyInstance, deps: AccountFileDeps): void {
   logoutRoute(app, deps);
   app.register(async (scope) => uploadRoute(scope, deps));
@@ -45,7 +45,7 @@ function logoutRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   app.get('/logout', {
     schema: {
       tags,
-      summary: 'Ends the session that the token is of, at once.',
+      summary: 'Ends the session of the token at once.',
       response: { 200: Message },
       documented: {
         replies: { 200: ['Cache-Control', 'Set-Cookie'] },
@@ -53,7 +53,7 @@ function logoutRoute(app: FastifyInstance, deps: AccountFileDeps): void {
       },
     },
     config: { needs: 'sign-in', audit: 'sign_out' },
-    // A HEAD is sent to look at something, and must end nothing.
+    // A HEAD only reads, and must not end the session.
     exposeHeadRoute: false,
     handler: async (request, reply): Promise<Message> => {
       const byCookie = request.headers.authorization === undefined;
@@ -62,7 +62,7 @@ function logoutRoute(app: FastifyInstance, deps: AccountFileDeps): void {
       if (request.principal.kind === 'token') {
         throw new LadingError(
           'forbidden',
-          'An API token is no session; it is revoked by DELETE /api/tokens/{token_id}.',
+          'An API token has no session. Revoke it with DELETE /api/tokens/{token_id}.',
         );
       }
       const token = credentialOf(request) ?? '';
@@ -81,7 +81,7 @@ function uploadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
     schema: {
       tags,
       summary:
-        'Stores a file sent whole, as the part "request_file" of a form; client accounts of the tenant may fetch it.',
+        'Stores a whole file, sent as the part "request_file" of a form. Client accounts of the tenant may download it.',
       querystring: OpsUploadQuery,
       body: formOf({ request_file: Binary }),
       response: { 201: OpsStored },
@@ -115,16 +115,16 @@ function uploadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   });
 }
 
-const opsUsername = { ops_username: Type.String({ description: 'The name of an ops account.' }) };
+const opsUsername = { ops_username: Type.String({ description: 'User name of an ops account.' }) };
 
 /**
- * Whose files a client account asks for.
- * @throws LadingError `forbidden` for who is no client account, `not_found`
+ * The ops account whose files a client account requests.
+ * @throws LadingError `forbidden` unless the principal is a client account, `not_found`
  */
 function opsOwner({ identity }: AccountFileDeps, { principal }: FastifyRequest, username: string): string {
   requireAccount(identity, principal, 'client');
   const ops = identity.people.byName(principal.tenant, 'ops', username);
-  if (!ops) throw new LadingError('not_found', 'There is no ops account of this name.');
+  if (!ops) throw new LadingError('not_found', 'There is no ops account with this name.');
   return ownerKey(ops.tenant, ops.id);
 }
 
@@ -134,12 +134,12 @@ const TEXT_LINES = { before: '', between: '', after: '', entry: (name: string): 
 function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
   const schema = {
     tags,
-    summary: 'The names of the complete files of an ops account; with Accept: text/plain one a line.',
+    summary: 'Lists the complete files of an ops account; with Accept: text/plain one name per line.',
     params: Type.Object(opsUsername),
     querystring: OpsFilesQuery,
     response: {
       200: {
-        description: 'The names: all of them, or with limit a page at a time',
+        description: 'All names, or with limit one page',
         content: { 'application/json': { schema: OpsFiles }, 'text/plain': { schema: Type.String() } },
       },
     },
@@ -148,7 +148,7 @@ function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
       errors: [...SIGNED_IN, 'forbidden', 'not_found'],
     },
   } satisfies FastifySchema;
-  // Older programs write the slash.
+  // Older programs send the slash.
   for (const [url, shown] of [
     ['/client/files/:ops_username', schema],
     ['/client/files/:ops_username/', { ...schema, hide: true }],
@@ -193,7 +193,7 @@ function downloadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
     schema: {
       ...downloadSchema,
       tags,
-      summary: 'The bytes of a file of an ops account, whole or by ranges.',
+      summary: 'Downloads a file of an ops account, whole or by ranges.',
       params: Type.Object({ ...opsUsername, ...downloadSchema.params.properties }),
       querystring: Type.Object({}),
     },

@@ -1,4 +1,4 @@
-/** /ops and /client, before anybody has signed in: accounts with a name to sign in by. */
+/** /ops and /client before sign-in: accounts with a user name. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../errors.ts';
@@ -38,7 +38,7 @@ export interface AccountLoginDeps {
 const tags = ['Ops and clients'];
 const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };
 
-/** The doors that need no sign-in. */
+/** Routes that need no sign-in. */
 export function accountDoors(app: FastifyInstance, deps: AccountLoginDeps): void {
   app.register(async (scope) => {
     anyForms(scope);
@@ -54,7 +54,7 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
   app.post<{ Body: SignUp; Querystring: TenantQuery }>(`/${kind}/signup`, {
     schema: {
       tags,
-      summary: `Makes ${kind === 'ops' ? 'an ops' : 'a client'} account. For administrators, unless LADING_REGISTRATION is open.`,
+      summary: `Creates ${kind === 'ops' ? 'an ops' : 'a client'} account. For administrators, unless LADING_REGISTRATION is open.`,
       security: [{}, { bearer: ['users:admin'] }],
       consumes: ANY_FORM,
       querystring: TenantQuery,
@@ -70,7 +70,7 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
       const administrator = administratorOf(deps, request);
       if (administrator) request.audited = { principal: administrator };
       else if (config.registration === 'closed') {
-        return next(new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.'));
+        return next(new LadingError('forbidden', 'Registration is closed. Ask an administrator for an account.'));
       }
       next();
     },
@@ -82,7 +82,7 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
       if (!audited) {
         const key = namedKey('', kind, body.username);
         signUps.check(key, request.ip);
-        // Each try counts, good or not: an account costs room, and a refused one tells that the name is taken.
+        // Every attempt counts: an account costs space, and a refusal reveals that the name exists.
         signUps.failed(key, request.ip);
       }
       const by = audited?.principal;
@@ -97,7 +97,7 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
 }
 
 /**
- * Where the account is made: in the tenant of the administrator who asks, or the one that root names; strangers' in the default one.
+ * The tenant of the new account: that of the administrator, or the one that root names; without a sign-in, the default tenant.
  * @throws LadingError `forbidden`, `not_found`
  */
 function tenantFor(
@@ -111,11 +111,11 @@ function tenantFor(
     throw new LadingError('not_found', 'There is no such tenant.');
   }
   if ((query.tenant ?? DEFAULT_TENANT) === DEFAULT_TENANT) return DEFAULT_TENANT;
-  throw new LadingError('forbidden', 'Only an administrator makes accounts in this tenant; ask for one.');
+  throw new LadingError('forbidden', 'Registration is closed in this tenant. Ask an administrator for an account.');
 }
 
 /**
- * Who makes accounts for others, if somebody who may do so asks.
+ * The administrator who creates the account; null without a sign-in.
  * @throws LadingError `unauthorized`, `forbidden`
  */
 function administratorOf({ access }: AccountLoginDeps, request: FastifyRequest): Principal | null {
@@ -135,7 +135,7 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
   app.post<{ Body: NamedLogin }>(`/${kind}/login`, {
     schema: {
       tags,
-      summary: `Signs ${kind === 'ops' ? 'an ops' : 'a client'} account in: the reply is the token (JWT) and nothing else.`,
+      summary: `Signs ${kind === 'ops' ? 'an ops' : 'a client'} account in. The reply is only the token (JWT).`,
       security: [],
       consumes: ANY_FORM,
       body: NamedLogin,
@@ -160,10 +160,10 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
         (asker) => identity.people.authenticateNamed(tenant, kind, username, password, asker),
         passwordOf(identity, claimed, request),
       );
-      // Their tenant may be gone.
+      // The tenant may have been deleted.
       const principal = person && identity.subject('person', person.id);
       const token = principal && (await beginLongSession(deps, request, person));
-      if (!token) throw new LadingError('not_found', `There is no ${kind} account of this name with this password.`);
+      if (!token) throw new LadingError('not_found', `There is no ${kind} account with this name and password.`);
       request.audited = { principal };
       return reply.headers({ ...NO_STORE, 'content-type': 'text/plain; charset=utf-8' }).send(token);
     },

@@ -1,4 +1,4 @@
-/** /v1/auth/{oidc,yandex}: people sign in with an account that they have elsewhere. */
+/** /v1/auth/{oidc,yandex}: people sign in with an account of a provider. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
@@ -46,12 +46,12 @@ const NAMES = ['oidc', 'yandex'] as const;
 const BEGUN = ['Cache-Control', 'Set-Cookie'] as const;
 type Name = (typeof NAMES)[number];
 
-/** Where a browser is led back to without being signed in, the reason stands in the query of the page. */
+/** Query parameter with the reason when a browser returns without a sign-in. */
 const REASON = 'sign_in_error';
-/** Percent-encoded; browsers keep 4 KiB a cookie. */
+/** Longest `return_to`, percent-encoded: browsers keep 4 KiB per cookie. */
 const MAX_RETURN = 1000;
 
-/** Who said no at the provider. */
+/** The person cancelled the sign-in at the provider. */
 class CancelledError extends LadingError {}
 
 interface Doors extends FederationDeps {
@@ -63,7 +63,7 @@ export function outsideRoutes(app: FastifyInstance, deps: FederationDeps): void 
   const doors: Doors = { ...deps, departures: new PendingLogins(deps.clock), arriving: new Arriving() };
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });
-    // The method decides: a body means nothing here.
+    // Bodies are ignored.
     scope.removeAllContentTypeParsers();
     scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
     listRoute(scope, doors);
@@ -79,7 +79,7 @@ function listRoute(app: FastifyInstance, { outside }: Doors): void {
   app.get('/v1/auth/providers', {
     schema: {
       tags,
-      summary: 'Outside providers that people may sign in with here.',
+      summary: 'Lists the providers that people may sign in with.',
       security: [],
       response: { 200: OutsideProvidersSchema },
       documented: {},
@@ -99,8 +99,8 @@ function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET
       tags,
       summary:
         method === 'GET'
-          ? 'Sends the browser to the provider; it comes back to the callback.'
-          : 'Sends the browser to the provider; with Accept: application/json it says where that is, for pages that go there themselves.',
+          ? 'Redirects the browser to the provider, which redirects it to the callback.'
+          : 'Redirects the browser to the provider; with Accept: application/json returns the URL, for pages that navigate themselves.',
       security: [],
       querystring: OutsideQuery,
       response:
@@ -155,10 +155,10 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
     exposeHeadRoute: false,
     schema: {
       tags,
-      summary: 'Where the provider sends the browser back to: signs the person in.',
+      summary: 'Callback of the provider: signs the person in.',
       description:
-        'Answers with the tokens, or leads to the path that was given as return_to, with cookies either way. Who is not signed in is ' +
-        'led there too, with sign_in_error in the query: cancelled, or the code of the error.',
+        'Returns the tokens, or redirects to the path in return_to; both set the cookies. After a failed sign-in it ' +
+        'redirects there too, with sign_in_error in the query: cancelled, or the code of the error.',
       security: [],
       querystring: ForeignQuery,
       response: { 200: SignedIn, 302: { description: 'To return_to', type: 'null' } },
@@ -186,14 +186,17 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
 }
 
 /**
- * The sign-in that the browser comes back from; its cookie is taken, and no other.
+ * The pending login that the browser returns from. Removes its cookie and no other.
  * @throws LadingError `invalid_request`
  */
 function arrived({ departures }: Doors, request: FastifyRequest, reply: FastifyReply, name: Name): PendingLogin {
   const state = saidOf(request).get('state') ?? '';
   const departure = takeDeparture(departures, request, reply, state);
   if (departure?.provider === name && departure.handshake.state === state) return departure;
-  throw new LadingError('invalid_request', 'This sign-in did not begin in this browser, or too long ago; begin again.');
+  throw new LadingError(
+    'invalid_request',
+    'This sign-in did not start in this browser, or it started too long ago. Start again.',
+  );
 }
 
 /** @throws LadingError `forbidden`, `already_exists`, `overloaded` */
@@ -217,12 +220,12 @@ async function finish(
   return beginSession(doors, request, reply, person);
 }
 
-/** What the provider has the browser say; its query is not ours to define. */
+/** Query of the callback, which the provider defines. */
 function saidOf({ raw }: FastifyRequest): URLSearchParams {
   return new URLSearchParams(raw.url?.split('?')[1] ?? '');
 }
 
-/** The page to go back to, with the reason in its query. */
+/** The page to return to, with the reason in its query. */
 function withReason(returnTo: string, error: LadingError): string {
   const url = new URL(returnTo, 'http://here.invalid');
   url.searchParams.set(REASON, error instanceof CancelledError ? 'cancelled' : error.code);
@@ -231,16 +234,16 @@ function withReason(returnTo: string, error: LadingError): string {
 
 function providerOf({ outside }: Doors, name: Name): FederatedProvider {
   const found = outside.find((provider) => provider.name === name);
-  if (!found) throw new LadingError('not_found', `This server has no sign-in through ${name}.`);
+  if (!found) throw new LadingError('not_found', `This server has no sign-in provider ${name}.`);
   return found;
 }
 
 /**
- * Linking changes an account, so a page of ours must ask for it: a link that somebody was sent does not.
+ * Linking changes an account, so the request must come from a page of this server and not from a link.
  * @throws LadingError `invalid_request`, `forbidden`, `unauthorized`
  */
 function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
-  if (request.method === 'GET') throw new LadingError('invalid_request', 'link=true is for POST.');
+  if (request.method === 'GET') throw new LadingError('invalid_request', 'Send link=true with POST.');
   requireSameOrigin(request);
   const token = cookieOf(request.headers.cookie, ACCESS_COOKIE);
   const principal = token === null ? null : tokens.verify(token);
@@ -249,17 +252,17 @@ function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
 }
 
 /**
- * A path of this server, with or without the path of the proxy: what could lead anywhere else is refused.
+ * Returns a path of this server, with or without the path of the proxy. Refuses a value that could lead elsewhere.
  * @throws LadingError `invalid_request`
  */
 function localPath(path: string, { prefix }: Site): string {
   const base = 'http://here.invalid';
   const url = path.startsWith('/') && URL.canParse(path, base) ? new URL(path, base) : null;
-  // Browsers take what begins with two slashes for another host.
+  // Browsers read a leading double slash as another host.
   const local = url?.origin === base && !url.pathname.startsWith('//') ? `${url.pathname}${url.search}${url.hash}` : '';
   if (local !== '' && local.length <= MAX_RETURN) return local.startsWith(`${prefix}/`) ? local : `${prefix}${local}`;
   throw new LadingError(
     'invalid_request',
-    `return_to must be a path of this server, like /docs, of ${MAX_RETURN} characters at most.`,
+    `return_to must be a path of this server, like /docs, with at most ${MAX_RETURN} characters.`,
   );
 }

@@ -1,4 +1,4 @@
-/** /v1/auth: people make an account, sign in and out. */
+/** /v1/auth: people register, sign in and sign out. */
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
@@ -45,10 +45,10 @@ export interface LoginDeps {
 const tags = ['People'];
 const TOKENS = { 200: ['Cache-Control', 'Set-Cookie'], 201: ['Cache-Control', 'Set-Cookie'] } as const;
 
-/** The doors that need no sign-in. */
+/** Routes that need no sign-in. */
 export function signInRoutes(app: FastifyInstance, deps: LoginDeps): void {
   app.register(async (scope) => {
-    // For what parses and writes cookies; which requests need that is known to the routes.
+    // The plugin parses and writes cookies; the routes know which requests need that.
     await scope.register(fastifyCookie, { hook: false });
     scope.register(async (json) => {
       jsonBodies(json);
@@ -68,7 +68,7 @@ export function signInRoutes(app: FastifyInstance, deps: LoginDeps): void {
   });
 }
 
-/** Before the body: another site's page gets no further. */
+/** Before the body, so that a page of another site gets no further. */
 function ownPages(): onRequestHookHandler {
   return (request, _reply, next) => {
     refuseForeign(request);
@@ -81,7 +81,7 @@ function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: Registration }>('/v1/auth/registration', {
     schema: {
       tags,
-      summary: 'Makes an account of the role client and signs it in. Closed unless LADING_REGISTRATION is open.',
+      summary: 'Creates an account with the role client and signs it in. Closed unless LADING_REGISTRATION is open.',
       security: [],
       body: Registration,
       response: { 201: SignedIn },
@@ -95,17 +95,17 @@ function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
       ownPages(),
       (_request, _reply, next) => {
         if (config.registration === 'open') return next();
-        next(new LadingError('forbidden', 'Only an administrator makes accounts here; ask for one.'));
+        next(new LadingError('forbidden', 'Registration is closed. Ask an administrator for an account.'));
       },
     ],
     preParsing: smallBody(config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
       const key = personKey('', checkEmail(request.body.email));
-      // What is refused anyway costs no look at the password.
+      // Check the cheap rules before the password.
       signUps.check(key, request.ip);
       const person = await newPersonOf(request.body, request);
       signUps.check(key, request.ip);
-      // Each try counts, good or not: an account costs room, and a refused one tells that the address is known.
+      // Every attempt counts: an account costs space, and a refusal reveals that the address is registered.
       signUps.failed(key, request.ip);
       const made = await identity.people.create(
         { ...person, tenant: DEFAULT_TENANT, role: 'client' },
@@ -124,7 +124,7 @@ function loginRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: Login }>('/v1/auth/login', {
     schema: {
       tags,
-      summary: 'Signs a person in by e-mail address and password.',
+      summary: 'Signs a person in with e-mail address and password.',
       security: [],
       consumes: ['application/json', 'application/x-www-form-urlencoded'],
       body: Login,
@@ -160,7 +160,7 @@ async function authenticate(
     (asker) => identity.people.authenticate(tenant, email, password, asker),
     passwordOf(identity, claimed, request),
   );
-  // Their tenant may be gone.
+  // The tenant may have been deleted.
   const principal = person && identity.subject('person', person.id);
   if (!principal) throw wrongCredentials();
   request.audited = { principal };
@@ -172,12 +172,12 @@ function refreshRoute(app: FastifyInstance, deps: LoginDeps): void {
     schema: {
       tags,
       summary:
-        'New tokens for a refresh token, the same ones if it comes again within 30 seconds. Later it ends the sign-in.',
+        'Returns new tokens for a refresh token. A repetition within 30 seconds returns the same ones; a later one ends the session.',
       security: [],
       body: RefreshToken,
       response: { 200: SignedIn },
       documented: {
-        // The cookie says it all.
+        // The cookie is sufficient.
         optionalBody: true,
         replies: TOKENS,
         errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY],
@@ -187,8 +187,8 @@ function refreshRoute(app: FastifyInstance, deps: LoginDeps): void {
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<SignedIn> => {
       const token = request.body.refresh_token ?? refreshCookie(request);
-      if (token === null) throw new LadingError('unauthorized', 'There is no refresh token; sign in.');
-      // A refusal takes no cookies: by now they may be those of another tab, which was quicker, or of a new sign-in.
+      if (token === null) throw new LadingError('unauthorized', 'The request has no refresh token. Sign in.');
+      // An error does not clear the cookies: by now they may be those of another tab or of a new sign-in.
       return renewSession(deps, request, reply, token);
     },
   });
@@ -205,12 +205,12 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
   app.post<{ Body: RefreshToken }>('/v1/auth/logout', {
     schema: {
       tags,
-      summary: 'Ends the sign-in that the token or the cookies are of; all its tokens are worthless at once.',
+      summary: 'Ends the session of the token or the cookies. All its tokens become invalid at once.',
       security: [{ bearer: [] }, { cookie: [] }, {}],
       body: RefreshToken,
       response: { 200: Message },
       documented: {
-        // The cookie says it all.
+        // The cookie is sufficient.
         optionalBody: true,
         replies: { 200: ['Set-Cookie'] },
         errors: ['forbidden', ...SIGNED_IN, ...SMALL_BODY],
@@ -227,7 +227,7 @@ function logoutRoute(app: FastifyInstance, deps: LoginDeps): void {
       const access = [shown.bearer, kept.access].filter((token) => token !== null);
       const refresh = [shown.refresh, kept.refresh].filter((token) => token !== null);
       if (access.length + refresh.length === 0) {
-        throw new LadingError('unauthorized', 'There is nobody to sign out; send a token or the cookies.');
+        throw new LadingError('unauthorized', 'Nobody is signed in. Send a token or the cookies.');
       }
       const families = refresh.map((token) => {
         const family = identity.sessions.ofToken(token);

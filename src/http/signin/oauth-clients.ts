@@ -1,4 +1,4 @@
-/** How a client says who it is at the OAuth routes (RFC 6749 §2.3.1): HTTP Basic, or two fields of the form. */
+/** Client authentication at the OAuth routes (RFC 6749 §2.3.1): HTTP Basic, or two fields of the form. */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -41,20 +41,20 @@ function credentialsOf(authorization: string | undefined, fields: ClientFields):
   if (authorization === undefined) {
     if (id === undefined || secret === undefined) {
       if (id !== undefined) throw new OAuthError('invalid_request', 'client_secret is missing.');
-      throw new LadingError('unauthorized', 'Send the client id and secret: by HTTP Basic, or in the form.');
+      throw new LadingError('unauthorized', 'Send the client id and secret with HTTP Basic or in the form.');
     }
     return { id, secret };
   }
   if (secret !== undefined) {
-    throw new OAuthError('invalid_request', 'Send the secret by HTTP Basic or in the form, not by both.');
+    throw new OAuthError('invalid_request', 'Send the secret with HTTP Basic or in the form, not both.');
   }
   const basic = basicCredentials(authorization);
   const sent = basic && { id: decoded(basic.id), secret: decoded(basic.secret) };
   if (!sent || sent.id === null || sent.secret === null) {
-    throw new LadingError('unauthorized', 'Authorization is not Basic with the client id and secret, form-urlencoded.');
+    throw new LadingError('unauthorized', 'Authorization must be Basic with the form-urlencoded client id and secret.');
   }
   if (id !== undefined && id !== sent.id) {
-    throw new OAuthError('invalid_request', 'The client_id in the form is not the one in Authorization.');
+    throw new OAuthError('invalid_request', 'The client_id in the form differs from the one in Authorization.');
   }
   return { id: sent.id, secret: sent.secret };
 }
@@ -69,8 +69,8 @@ function decoded(text: string): string | null {
 }
 
 /**
- * Whose refresh token this is, for programs that send nothing else (`LADING_COMPAT=audio-ftp`). Null when the client says who it is: then
- * it has to prove it.
+ * The client of a refresh token, for programs that send nothing else (`LADING_COMPAT=audio-ftp`). Null if the request names a client: then
+ * the client must authenticate.
  * @throws OAuthError `invalid_grant`
  */
 export function ownerOfRefresh(
@@ -88,5 +88,5 @@ export function ownerOfRefresh(
 }
 
 export function badRefreshToken(): OAuthError {
-  return new OAuthError('invalid_grant', 'The refresh token is invalid, expired, revoked, or was used before.');
+  return new OAuthError('invalid_grant', 'The refresh token is invalid, expired, revoked, or already used.');
 }

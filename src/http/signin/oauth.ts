@@ -1,5 +1,5 @@
 /**
- * OAuth 2.0 for clients, machine to machine: tokens (RFC 6749 §4.4 and §6), their revocation (RFC 7009) and what they are worth
+ * OAuth 2.0 for clients, machine to machine: tokens (RFC 6749 §4.4 and §6), revocation (RFC 7009) and introspection
  * (RFC 7662).
  */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -70,7 +70,7 @@ function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
   app.post<{ Body: GrantRequest }>('/api/oauth/token', {
     schema: {
       tags,
-      summary: 'Tokens for a client: by its secret, or by its last refresh token.',
+      summary: 'Issues tokens to a client, for its secret or its last refresh token.',
       security,
       consumes,
       querystring: ForeignQuery,
@@ -86,10 +86,10 @@ function tokenRoute(app: FastifyInstance, deps: OAuthDeps): void {
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request, reply): Promise<GrantReply> => {
       const { body } = request;
-      // What costs nothing is looked at before a secret is hashed.
+      // Check the cheap rules before a secret is hashed.
       const grant = GRANT_TYPES.find((known) => known === body.grant_type);
       if (body.grant_type === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.');
-      if (!grant) throw new OAuthError('unsupported_grant_type', `There are ${GRANT_TYPES.join(' and ')}.`);
+      if (!grant) throw new OAuthError('unsupported_grant_type', `Use ${GRANT_TYPES.join(' or ')}.`);
       const alone =
         grant === 'refresh_token' && config.compat.allows('refreshAlone') ? ownerOfRefresh(deps, request) : null;
       const client = alone ?? (await authenticateClient(deps, request, body));
@@ -110,7 +110,7 @@ async function begin(
   return replyOf(deps, client, renewable, scopes);
 }
 
-/** RFC 6749 §6. A narrower scope is the access token's alone: the refresh token may ask for all of its own again. */
+/** RFC 6749 §6. A narrower scope applies to the access token only: the refresh token keeps its scopes. */
 async function refresh(
   deps: OAuthDeps,
   request: FastifyRequest<{ Body: GrantRequest }>,
@@ -123,7 +123,7 @@ async function refresh(
   // A token of another client is treated as unknown.
   if (family?.kind !== 'device' || family.subject !== client.id) throw badRefreshToken();
   const allowed = family.scopes === null ? client.scopes : new Set(family.scopes);
-  // One that was used before has to end its family, whatever is asked for besides.
+  // A token that was used before must end its session, whatever the request asks for.
   const fresh = sessions.isAccepted(token);
   const scopes = fresh ? (narrowed(scope, allowed) ?? family.scopes) : null;
   if (!fresh) noteReuse(deps, request, client, family.id);
@@ -136,7 +136,7 @@ async function refresh(
   return replyOf(deps, client, renewable, scopes);
 }
 
-/** It was stolen, or its thief was quicker: somebody ought to know. */
+/** The token may have been stolen, so record it. */
 function noteReuse(
   { audit }: OAuthDeps,
   { ip, id: requestId }: FastifyRequest,
@@ -150,21 +150,22 @@ function noteReuse(
     tenant,
     address: ip,
     target: signIn,
-    detail: 'a refresh token was used twice: its sign-in ended',
+    detail: 'a refresh token was used twice: its session ended',
     requestId,
   });
 }
 
 /**
- * What is asked for, or null when nothing is.
- * @throws OAuthError `invalid_scope` for what is no scope and for more than is allowed
+ * The requested scopes; null without the parameter.
+ * @throws OAuthError `invalid_scope` for an unknown scope or one that is not allowed
  */
 function narrowed(asked: string | undefined, allowed: ReadonlySet<Scope>): Scope[] | null {
   if (asked === undefined) return null;
   const scopes = scopesOf(asked);
   const beyond = scopes.filter((scope) => !allowed.has(scope));
-  if (beyond.length > 0) throw new OAuthError('invalid_scope', `You cannot get ${beyond.join(' ')}.`);
-  if (scopes.length === 0) throw new OAuthError('invalid_scope', 'scope names none.');
+  if (beyond.length > 0)
+    throw new OAuthError('invalid_scope', `This client may not have the scope ${beyond.join(' ')}.`);
+  if (scopes.length === 0) throw new OAuthError('invalid_scope', 'The scope parameter is empty.');
   return scopes;
 }
 
@@ -197,7 +198,7 @@ function revokeRoute(app: FastifyInstance, deps: OAuthDeps): void {
   app.post<{ Body: TokenQuestion }>('/api/oauth/revoke', {
     schema: {
       tags,
-      summary: "Revokes a token of the client's own. A refresh token ends its sign-in with all its access tokens.",
+      summary: 'Revokes a token of the client. A refresh token ends its session with all its access tokens.',
       security,
       consumes,
       querystring: ForeignQuery,
@@ -220,12 +221,12 @@ function revokeRoute(app: FastifyInstance, deps: OAuthDeps): void {
       };
       if (target !== null) noteChange(request, { token: 'good' }, { token: 'revoked' });
       reply.headers(NO_STORE);
-      return { message: 'The token is worthless now, or was before.' };
+      return { message: 'The token is invalid.' };
     },
   });
 }
 
-/** What was revoked; null for a token that is unknown or somebody else's: then nothing happens (RFC 7009 §2.2). */
+/** Id of the revoked token or session; null for an unknown token or one of another client, which is ignored (RFC 7009 §2.2). */
 async function revoke(
   { identity, tokens, clock }: OAuthDeps,
   client: Principal,
@@ -250,7 +251,7 @@ function introspectRoute(app: FastifyInstance, deps: OAuthDeps): void {
   app.post<{ Body: TokenQuestion }>('/api/oauth/introspect', {
     schema: {
       tags,
-      summary: "What a token of the client's own is worth; administrators may ask about any of their tenant.",
+      summary: 'Introspects a token of the client; administrators may introspect any token of their tenant.',
       security,
       consumes,
       querystring: ForeignQuery,

@@ -1,4 +1,4 @@
-/** /v1/auth/me: people look after what is kept of them. */
+/** /v1/auth/me: people read and change their account. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { ofPerson } from '../../identity/audit-changes.ts';
@@ -30,7 +30,7 @@ export function ownAccountRoutes(app: FastifyInstance, deps: OwnAccountDeps): vo
   app.get('/v1/auth/me', {
     schema: {
       tags,
-      summary: 'The person who asks.',
+      summary: 'Returns your account.',
       response: { 200: Person },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ['forbidden', ...SIGNED_IN] },
     },
@@ -49,7 +49,7 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
   app.put<{ Body: OwnChange }>('/v1/auth/me', {
     schema: {
       tags,
-      summary: 'Changes the name or, with the old one, the password of the person who asks.',
+      summary: 'Changes your name, or your password with the old one.',
       body: OwnChange,
       response: { 200: Person },
       documented: {
@@ -78,11 +78,11 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
   });
 }
 
-/** @throws LadingError `forbidden` for what is no person: a device, or a program with an API token */
+/** @throws LadingError `forbidden` for a device or an API token */
 function whoAsks({ identity }: OwnAccountDeps, { principal }: FastifyRequest): PersonDocument {
   const person = principal.kind === 'person' ? identity.people.get(principal.id) : null;
   if (person) return person;
-  throw new LadingError('forbidden', 'This is for people who have signed in themselves.');
+  throw new LadingError('forbidden', 'Only people who have signed in may do this, not devices or API tokens.');
 }
 
 async function proveOldPassword(
@@ -90,11 +90,11 @@ async function proveOldPassword(
   request: FastifyRequest<{ Body: OwnChange }>,
   person: PersonDocument,
 ): Promise<void> {
-  // Apart from sign-ins, at which strangers guess. Here only who has a token does, and that may be stolen.
+  // Throttled apart from sign-ins: here only the holder of a token can guess, and the token may be stolen.
   const key = `own ${keyOf(person)}`;
   const isRight = async (asker: Asker): Promise<PersonDocument | null> =>
     (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '', asker)) ? person : null;
   const right = await throttle.attempt(key, request.ip, isRight, passwordOf(identity, person, request));
   if (right) return;
-  throw new LadingError('forbidden', 'The old password is wrong; a new one needs it.');
+  throw new LadingError('forbidden', 'The old password is wrong. It is required to set a new one.');
 }

@@ -1,4 +1,4 @@
-/** /v1/auth/sessions: who signed in sees where, and ends what they do not know any more. */
+/** /v1/auth/sessions: people list their sessions and end those that they do not recognize. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -30,7 +30,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
   app.get('/v1/auth/sessions', {
     schema: {
       tags,
-      summary: 'The sessions of who asks that are not over.',
+      summary: 'Lists your active sessions.',
       response: { 200: SessionList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ['forbidden', ...SIGNED_IN] },
     },
@@ -44,7 +44,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
   app.delete('/v1/auth/sessions', {
     schema: {
       tags,
-      summary: 'Ends all sessions of who asks, this one too.',
+      summary: 'Ends all your sessions, including this one.',
       response: { 200: Message },
       documented: { errors: ['forbidden', 'insufficient_scope', ...SIGNED_IN] },
     },
@@ -55,15 +55,15 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
       request.audited = { principal: request.principal, target: subject.id };
       noteChange(request, { sessions: 'open' }, { sessions: 'ended' });
       await sessions.endAllOf(subject);
-      // One that no session stands behind is signed out all the same.
+      // A token without a session is revoked too.
       await endSessionOf(deps, credentialOf(request) ?? '');
-      return { message: 'All sessions are over.' };
+      return { message: 'All sessions have ended.' };
     },
   });
   app.delete<{ Params: { session_id: string } }>('/v1/auth/sessions/:session_id', {
     schema: {
       tags,
-      summary: 'Ends a session: its tokens are worthless at once, and what they opened is cut.',
+      summary: 'Ends a session. Its tokens become invalid at once, and its transfers are cut.',
       params: Type.Object({ session_id: Type.String() }),
       response: { 200: Message },
       documented: {
@@ -74,7 +74,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
     handler: async (request): Promise<Message> => {
       const { subject, current } = whoAsks(deps, request);
       const { session_id: id } = request.params;
-      // Who signed in for less than they may ends their own session, and none that may more.
+      // A session with reduced scopes may end only itself.
       if (id !== current) requireFullRoleOrScope(request.principal, 'users:admin');
       const session = sessions.listOf(subject).find((signIn) => signIn.id === id);
       if (!session) {
@@ -82,13 +82,13 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
       }
       await sessions.end(id);
       noteChange(request, { session: 'open', agent: session.agent }, { session: 'ended' });
-      return { message: 'The session is over.' };
+      return { message: 'The session has ended.' };
     },
   });
 }
 
 /**
- * Whose sessions they are, and the id of the one that asks, if it is one.
+ * The owner of the sessions, and the id of the current session, if any.
  * @throws LadingError `forbidden`
  */
 function whoAsks(
@@ -96,7 +96,7 @@ function whoAsks(
   request: FastifyRequest,
 ): { subject: Subject; current: string | undefined } {
   const { id, kind } = request.principal;
-  if (kind === 'token') throw new LadingError('forbidden', 'This is for who has signed in, not for API tokens.');
+  if (kind === 'token') throw new LadingError('forbidden', 'API tokens have no sessions. Sign in to do this.');
   const { claims } = tokens.inspect(credentialOf(request) ?? '');
   return { subject: { id, kind }, current: claims.sid };
 }

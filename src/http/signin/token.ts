@@ -1,4 +1,4 @@
-/** POST /auth/token: id and secret for a bearer token (the form of RFC 6749 §4.3, which RFC 9700 §2.4 forbids; so it can be off). */
+/** POST /auth/token: exchanges id and secret for a bearer token (the form of RFC 6749 §4.3, which RFC 9700 §2.4 forbids; so it can be off). */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
@@ -30,9 +30,9 @@ export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
     scope.post<{ Body: TokenRequest }>('/auth/token', {
       schema: {
         tags: ['Signing in'],
-        summary: 'A token for a client id and secret.',
+        summary: 'Issues a token for a client id and secret.',
         security: [],
-        // A form of several parts is taken, too; a common generator of clients cannot say a body in two ways.
+        // A multipart form is accepted, too, but a common client generator does not support two kinds of bodies.
         consumes: ['application/x-www-form-urlencoded'],
         querystring: ForeignQuery,
         body: TokenRequest,
@@ -46,7 +46,7 @@ export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
       config: { audit: 'sign_in' },
       preParsing: smallBody(deps.config.idleSeconds),
       handler: async (request, reply) => {
-        // RFC 6749 §5.1: on every answer with a token.
+        // RFC 6749 §5.1: required on every answer with a token.
         reply.headers({ 'cache-control': 'no-store', pragma: 'no-cache' });
         const { username, password } = request.body;
         return deps.tokens.issue(await signIn(deps, request, username, password));
@@ -56,7 +56,7 @@ export function tokenRoutes(app: FastifyInstance, deps: TokenDeps): void {
 }
 
 function passwordForm(form: Form): Form {
-  // RFC 6749 §4.3.2 demands it of clients; the older devices leave it out.
+  // RFC 6749 §4.3.2 requires it; older devices omit it.
   if ((form.grant_type ?? 'password') !== 'password') {
     throw new LadingError('invalid_request', 'The grant_type must be password.');
   }

@@ -1,4 +1,4 @@
-/** GET /api/token/verify, for callers that hold the token itself. */
+/** GET /api/token/verify, for the holder of the token. */
 import type { FastifyInstance } from 'fastify';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { hasRole } from '../../identity/rights/policy.ts';
@@ -16,7 +16,7 @@ export function verifyRoute(app: FastifyInstance, { identity }: VerifyTokenDeps)
   app.get('/api/token/verify', {
     schema: {
       tags: ['Clients'],
-      summary: 'Whose token this is, if it is valid.',
+      summary: 'Verifies a token and returns its principal.',
       response: { 200: Verified },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },

@@ -1,4 +1,4 @@
-/** What programs find out by themselves: where the OAuth routes are (RFC 8414, RFC 9728), and the keys that verify access tokens. */
+/** Discovery for programs: the OAuth routes (RFC 8414, RFC 9728), and the keys that verify access tokens. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { AuthorizationServer, GRANT_TYPES, JwkSet, ProtectedResource } from '../../protocol/schemas/identity/oauth.ts';
 import { SCOPES } from '../../protocol/scopes.ts';
@@ -17,7 +17,7 @@ const AUTHENTICATION = ['client_secret_basic', 'client_secret_post'];
 const CACHED = { 'cache-control': 'public, max-age=300' };
 const FIELDS = ['Cache-Control', 'ETag'] as const;
 
-/** Made once, and not sent again to who has it. */
+/** Built once, with an entity tag for caches. */
 const fixed = {
   security: [],
   documented: {
@@ -34,7 +34,7 @@ export function wellKnownRoutes(app: FastifyInstance, deps: WellKnownDeps): void
   app.get('/.well-known/oauth-authorization-server', {
     schema: {
       tags,
-      summary: 'Where the OAuth 2.0 routes are, and what they can do (RFC 8414).',
+      summary: 'Returns the OAuth 2.0 metadata of the server (RFC 8414).',
       ...fixed,
       response: { 200: AuthorizationServer, 304: notModified },
     },
@@ -60,7 +60,7 @@ export function wellKnownRoutes(app: FastifyInstance, deps: WellKnownDeps): void
   app.get('/.well-known/oauth-protected-resource', {
     schema: {
       tags,
-      summary: 'Who gives the tokens that this server takes (RFC 9728).',
+      summary: 'Returns the metadata of the protected resource (RFC 9728).',
       ...fixed,
       response: { 200: ProtectedResource, 304: notModified },
     },
@@ -79,7 +79,7 @@ export function wellKnownRoutes(app: FastifyInstance, deps: WellKnownDeps): void
   app.get('/.well-known/jwks.json', {
     schema: {
       tags,
-      summary: 'The public keys that verify access tokens (RFC 7517); none while they are signed by a secret (HS256).',
+      summary: 'Returns the public keys that verify access tokens (RFC 7517); empty while a secret signs them (HS256).',
       ...fixed,
       response: { 200: JwkSet, 304: notModified },
     },

@@ -1,4 +1,4 @@
-/** OPTIONS: what this server can do, and whether a browser may ask for it. Nobody needs to sign in for that. */
+/** OPTIONS: the capabilities of the server, and CORS preflight. It needs no sign-in. */
 import type { FastifyReply } from 'fastify';
 import { TUS_CHECKSUMS, TUS_EXTENSIONS, TUS_VERSION } from '../../protocol/http/tus.ts';
 import type { Config } from '../../settings/config.ts';

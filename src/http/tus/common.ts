@@ -1,4 +1,4 @@
-/** What every request and every answer of tus has in common. */
+/** Helpers that all requests of tus share. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
@@ -21,8 +21,8 @@ export function checkVersion(request: FastifyRequest): void {
 }
 
 /**
- * Refusals with the statuses that clients of tus understand: most of them start an upload over after a 4xx that they do not know, and
- * go on after a 5xx.
+ * Errors with the statuses that tus clients understand: most of them restart an upload after a 4xx that they do not know, and
+ * continue after a 5xx.
  */
 export function tusRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
@@ -38,7 +38,7 @@ export function tusRefusal(error: LadingError, requestId: string | null, credent
 }
 
 /**
- * Refusals of HEAD. The most common client reads every status except 423 as "the upload does not exist" and starts it again, even for 503.
+ * Errors of HEAD. The most common client reads every status except 423 as "the upload does not exist" and starts it again, even for 503.
  * After 423 it repeats the request. So while the server starts, stops or is overloaded, uploads look locked.
  */
 export function offsetRefusal(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
@@ -47,7 +47,7 @@ export function offsetRefusal(error: LadingError, requestId: string | null, cred
 }
 
 /**
- * What the bytes of a request must agree with: `Upload-Checksum`, in front of them or after them; undefined when nothing is said.
+ * The checksum of the bytes of a request: `Upload-Checksum`, as a header or trailer field; undefined without one.
  * @throws LadingError `invalid_request`
  */
 export function proofOf({ headers, raw }: FastifyRequest): (() => TusChecksum) | undefined {
@@ -65,7 +65,7 @@ export function proofOf({ headers, raw }: FastifyRequest): (() => TusChecksum) |
 export function checkType(request: FastifyRequest): void {
   // "All PATCH requests MUST use Content-Type: application/offset+octet-stream, otherwise the server SHOULD return a 415."
   if (isMediaType(request.headers['content-type'], TUS_TYPE)) return;
-  throw new LadingError('unsupported_media_type', `The bytes of an upload are sent as ${TUS_TYPE}.`);
+  throw new LadingError('unsupported_media_type', `Send the bytes of an upload as ${TUS_TYPE}.`);
 }
 
 export function stateFields(reply: FastifyReply, { offset, expiresAt, kind, complete }: ResourceState): void {

@@ -1,6 +1,6 @@
 /**
- * POST: begins an upload, with its first bytes if they come along (extensions creation, creation-with-upload, creation-defer-length), a
- * piece of one, or a file made of such pieces (concatenation).
+ * POST: creates an upload, optionally with its first bytes (extensions creation, creation-with-upload, creation-defer-length), a
+ * partial upload, or a file made of partial uploads (concatenation).
  */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
@@ -55,7 +55,7 @@ export async function create(deps: CreateDeps, request: FastifyRequest, reply: F
       wantBody(request, reply);
       await engine.append(request.raw, address, append);
     } catch (error) {
-      // Nobody was told where it is.
+      // No client knows its address.
       await engine.removeResumable(address).catch(() => {});
       throw error;
     }
@@ -76,7 +76,7 @@ function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
   const size = concat?.kind === 'final' ? null : parseSize(headers);
   // "The Client MUST NOT include the Upload-Length header in the final upload creation."
   if (concat?.kind === 'final' && headers['upload-length'] !== undefined)
-    throw new LadingError('invalid_request', 'The length of a file made of parts is theirs; leave Upload-Length out.');
+    throw new LadingError('invalid_request', 'A final upload has the length of its parts. Do not send Upload-Length.');
   const metadata = [headers['upload-metadata']].flat()[0];
   const pairs = parseMetadata(metadata);
   const type = textOf(pairs, 'filetype', 'type');
@@ -86,7 +86,7 @@ function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
     name: checkName(nameOf(pairs, 'filename', 'name') ?? `upload-${request.id.replaceAll(/[^\w-]/g, '')}`),
     place: textOf(pairs, 'overwrite') === 'true' ? 'instead' : 'beside',
     size,
-    // Clients write there whatever the system calls the file.
+    // Clients send the media type that their system reports.
     contentType: type === null ? null : mediaTypeOr(type, 'application/octet-stream'),
     metadata: metadata ?? null,
     precondition: preconditionOf(request),
@@ -95,11 +95,11 @@ function intentOf(deps: CreateDeps, request: FastifyRequest): ResourceIntent {
   };
 }
 
-/** @throws LadingError `invalid_request` for what is no address */
+/** @throws LadingError `invalid_request` for an invalid address */
 function partsOf(addresses: string[]): ResourceAddress[] {
   try {
     return addresses.map(addressOf);
   } catch {
-    throw new LadingError('invalid_request', 'Upload-Concat names something that is no upload here.');
+    throw new LadingError('invalid_request', 'Upload-Concat names an upload that does not exist.');
   }
 }

@@ -18,7 +18,7 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
   stateFields(reply, state);
   // "If the size of the upload is known, the Server MUST include the Upload-Length header in the response"; else "As long as the length
   // of the upload is not known, the Server MUST set Upload-Defer-Length: 1 in all responses to HEAD requests."
-  // A join has none before every part has told its own.
+  // A final upload has no length before every part has declared its own.
   if (state.size !== null) reply.header('upload-length', String(state.size));
   else if (state.kind !== 'join') reply.header('upload-defer-length', '1');
   // "If an upload contains additional metadata, responses to HEAD requests MUST include the Upload-Metadata header and its value as

@@ -1,4 +1,4 @@
-/** X-HTTP-Method-Override, for clients and proxies that know GET and POST only. */
+/** X-HTTP-Method-Override, for clients and proxies that support only GET and POST. */
 import type { RequestListener } from 'node:http';
 
 const METHODS = new Set(['HEAD', 'PATCH', 'DELETE']);

@@ -25,15 +25,15 @@ export interface TusDeps extends DownloadDeps, CreateDeps {
 }
 
 const tags = ['tus'];
-const params = Type.Object({ address: Type.String({ description: 'As Location gave it.' }) });
-/** Clients of tus may add what they like to an address. */
+const params = Type.Object({ address: Type.String({ description: 'Address of the upload, from Location.' }) });
+/** Clients of tus may add parameters to an address. */
 const querystring = ForeignQuery;
 const done = (description: string) => ({ type: 'null', description });
 const config = { needs: 'files:write', frequent: true, refusal: tusRefusal } as const;
 const TUS_BYTES = { 'application/offset+octet-stream': { schema: Binary } };
 const STATE = ['Tus-Resumable', 'Upload-Offset', 'Upload-Expires'] as const;
 const COMMON = [...SIGNED_IN, 'precondition_failed', 'not_found'] as const;
-/** Others may send to the same name: other bytes for the same place, or an upload that this one cannot end. */
+/** Another upload may use the same name: with other bytes for the same range, or one that this upload cannot end. */
 const BYTES = [
   'already_exists',
   'chunk_conflict',
@@ -60,8 +60,8 @@ export function tusRoutes(app: FastifyInstance, deps: TusDeps, limits: RateLimit
 }
 
 /**
- * The address of a complete file also gives the file, as other servers of tus do. That is no verb of tus: no version is asked for, and
- * the address alone is no right to read.
+ * GET on the address of a complete file returns the file, as in other tus servers. This is not part of tus: it needs no version, and
+ * the address alone does not permit reading.
  */
 function fileRoute(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
@@ -69,7 +69,7 @@ function fileRoute(app: FastifyInstance, deps: TusDeps, limits: RateLimits): voi
   const send = fileSender(app, deps);
   app.after(() => {
     const { documented } = downloadSchema;
-    const summary = 'The bytes of a file that was uploaded by tus, whole or by ranges.';
+    const summary = 'Downloads a file that was uploaded by tus, whole or by ranges.';
     app.get(
       '/files/:address',
       {
@@ -112,9 +112,9 @@ function verbs(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
 function createRoutes(app: FastifyInstance, deps: TusDeps): void {
   const creates = {
     tags,
-    summary: 'Begins a tus upload, with its first bytes if they come along.',
+    summary: 'Creates a tus upload, optionally with its first bytes.',
     querystring,
-    response: { 201: done('Begun; Location is where it goes on.') },
+    response: { 201: done('Created; Location has the address of the upload.') },
     documented: {
       content: TUS_BYTES,
       optionalBody: true,
@@ -140,10 +140,10 @@ function createRoutes(app: FastifyInstance, deps: TusDeps): void {
 function offsetRoute(app: FastifyInstance, deps: TusDeps): void {
   const heads = {
     tags,
-    summary: 'How far a tus upload is.',
+    summary: 'Returns the offset of a tus upload.',
     params,
     querystring,
-    response: { 200: done('Upload-Offset says it.') },
+    response: { 200: done('Upload-Offset has the offset.') },
     documented: {
       request: ['Tus-Resumable'] as const,
       replies: {
@@ -169,10 +169,10 @@ function offsetRoute(app: FastifyInstance, deps: TusDeps): void {
 function appendRoute(app: FastifyInstance, deps: TusDeps): void {
   const patches = {
     tags,
-    summary: 'The next bytes of a tus upload, as many as one likes.',
+    summary: 'Appends any number of bytes to a tus upload.',
     params,
     querystring,
-    response: { 204: done('Stored; Upload-Offset says how far it is.') },
+    response: { 204: done('Stored; Upload-Offset has the new offset.') },
     documented: {
       content: TUS_BYTES,
       request: ['Tus-Resumable', 'Upload-Offset', 'Upload-Length', 'Upload-Checksum', ...PRECONDITIONS] as const,
@@ -197,7 +197,7 @@ function appendRoute(app: FastifyInstance, deps: TusDeps): void {
 function terminateRoute(app: FastifyInstance, deps: TusDeps): void {
   const deletes = {
     tags,
-    summary: 'Ends a tus upload; of a complete file the address alone.',
+    summary: 'Discards a tus upload. For a complete file, removes only the address.',
     params,
     querystring,
     response: { 204: done('Ended.') },

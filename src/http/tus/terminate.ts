@@ -1,4 +1,4 @@
-/** DELETE: ends an upload and frees what it holds (extension termination). */
+/** DELETE: discards an upload (extension termination). */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import { addressOf, ownUpload } from '../access/upload-capability.ts';

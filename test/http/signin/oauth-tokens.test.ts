@@ -32,7 +32,7 @@ async function revoke({ origin }: TestServer, client: Credentials, token: string
   const fields = { token, ...(hint === undefined ? {} : { token_type_hint: hint }) };
   const reply = await form(origin, '/api/oauth/revoke', fields, basic(client));
   assert.equal(reply.status, 200);
-  assert.deepEqual(await reply.json(), { message: 'The token is worthless now, or was before.' });
+  assert.deepEqual(await reply.json(), { message: 'The token is invalid.' });
   assert.equal(reply.headers.get('cache-control'), 'no-store');
 }
 
