@@ -164,6 +164,7 @@ export class FileCalls {
     const path = `api/files/download/${encode(name)}`;
     const query = { owner, follow: follow || undefined };
     const response = await this.requests.call('HEAD', path, { query, headers, signal });
+    this.requests.responses.checkFields(response);
     response.discard();
     return { ...infoOf(response), size: wholeNumber(response.header('content-length')) };
   }
@@ -176,6 +177,7 @@ export class FileCalls {
     if (ifMatch !== undefined) headers['if-match'] = ifMatch;
     const query = { owner, follow: follow || undefined };
     const response = await this.requests.call('GET', `api/files/download/${encode(name)}`, { query, headers, signal });
+    this.requests.responses.checkFields(response);
     const { body } = response;
     const discard = () => response.discard();
     if (response.status !== 206) {

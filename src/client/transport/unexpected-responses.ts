@@ -2,6 +2,9 @@
 import { NetworkError, parseObject } from './failures.ts';
 import { readText, type TransportResponse } from './transport.ts';
 
+/** Every reply has the first of them, unless a proxy removes it; replies with bytes of files have one of the others. */
+const OWN_FIELDS = ['x-request-id', 'etag', 'content-range', 'repr-digest'] as const;
+
 /** Reads the answers of one server. Before the first of them what is strange means a wrong address, afterwards a passing fault. */
 export class ResponseReader {
   #met = false;
@@ -23,6 +26,16 @@ export class ResponseReader {
     if (Object.keys(value).length === 0) throw this.unexpected();
     this.#met = true;
     return value as T;
+  }
+
+  /**
+   * For successes that are not JSON: only a Lading server gives them such fields. Throws `NetworkError` for the page of another program,
+   * such as a captive portal.
+   */
+  checkFields(response: TransportResponse): void {
+    if (OWN_FIELDS.some((name) => response.header(name) !== null)) return;
+    response.discard();
+    throw this.unexpected();
   }
 
   /** What to throw for an answer that a Lading server does not give. */

@@ -45,6 +45,12 @@ async function failsAtOnce(t: TestContext, server: string, ...words: RegExp[]): 
       client.upload(source, { name: 'f', retryForMs: 20_000 }),
       (error) => error instanceof NetworkError && error.final,
     );
+    for (const range of [undefined, { start: 0 }, { suffix: 1 }]) {
+      await assert.rejects(
+        client.read('f', { retryForMs: 20_000, ...(range ? { range } : {}) }).next(),
+        (error) => error instanceof NetworkError && error.final,
+      );
+    }
   }
 }
 
