@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-/** Process entry of the command line. */
+/** Entry point of the `lading` command. */
 import { surviveClosedOutput } from './shared/output.ts';
 
 surviveClosedOutput();
 
 const [command, ...flags] = process.argv.slice(2);
-// Each loads what it needs and no more: the server looks first whether it may open so many files.
+// Each branch imports only what it needs: the server checks its limit of open files before it loads anything else.
 if (command === 'serve') {
   const { serve } = await import('./server/serve.ts');
   await serve(flags);
@@ -16,6 +16,6 @@ if (command === 'serve') {
 } else {
   const { program } = await import('./program.ts');
   await program().parseAsync();
-  // What the network layer still holds (a socket half closed, say) must not keep a finished command from ending.
+  // Exit even if the network layer still holds a half-closed socket. The callback runs after the output was flushed.
   process.stdout.write('', () => process.exit());
 }

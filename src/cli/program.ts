@@ -1,4 +1,4 @@
-/** All commands, in the order of `lading --help`. */
+/** The command tree, in the order of `lading --help`. */
 import { Command, type CommanderError, Option } from 'commander';
 import { version } from '../version.ts';
 import { addComplete } from './files/complete.ts';
@@ -31,9 +31,9 @@ import { DEFAULT_SERVER } from './shared/settings.ts';
 import { printableLines } from './shared/terminal.ts';
 
 const HELP = `
-Settings come from the options above, then from the environment (LADING_SERVER, LADING_CLIENT_ID, LADING_CLIENT_SECRET,
-LADING_TOKEN, LADING_CA, LADING_CONFIG), then from the file that "lading login" writes. Other users of the machine can read
-options, so prefer login, the environment or --client-secret-file for secrets.
+Options take precedence over environment variables (LADING_SERVER, LADING_CLIENT_ID, LADING_CLIENT_SECRET, LADING_TOKEN,
+LADING_CA, LADING_CONFIG), which take precedence over the file that "lading login" writes. Other users of this machine can
+see command-line options: pass secrets with "lading login", the environment or --client-secret-file.
 
 ${EXIT_HELP}
 
@@ -46,27 +46,27 @@ Examples:
   $ lading ls --prefix camera-7/ --json
 `;
 
-/** A fresh program: commander keeps what it parsed. */
+/** Creates the command tree. Each call returns a new one, because commander keeps parsed options in it. */
 export function program(): Command {
   const root = new Command('lading')
     .description(
-      'Resumable chunked file transfer: serve files, send and fetch them over bad links, go on after any interruption.',
+      'Resumable file transfer: serve files, upload and download them over unreliable links, and resume after any interruption.',
     )
-    .version(version(), '-V, --version', 'show the version')
+    .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help for a command')
-    .option('--server <url>', `the server (default: ${DEFAULT_SERVER})`)
-    .option('--client-id <id>', 'who signs in')
-    .addOption(new Option('--client-secret <secret>', 'its secret; visible to other users of this machine'))
-    .option('--client-secret-file <file>', 'read the secret from a file, "-" for standard input')
+    .option('--server <url>', `URL of the server (default: ${DEFAULT_SERVER})`)
+    .option('--client-id <id>', 'client id to sign in with')
+    .addOption(new Option('--client-secret <secret>', 'client secret; other users of this machine can see it'))
+    .option('--client-secret-file <file>', 'read the client secret from a file ("-": standard input)')
     .option('--token <token>', 'use this token instead of signing in')
-    .option('--ca <file>', 'PEM file with the authority that signed the certificate of the server')
-    .option('--config <file>', 'settings file, which nobody else may read (default: ~/.config/lading/config.json)')
-    .option('--json', 'results for programs: one JSON object, for transfers one a line')
-    .option('-q, --quiet', 'no progress and no notes, results and errors only')
+    .option('--ca <file>', 'PEM file with the certificate authority of the server')
+    .option('--config <file>', 'settings file; it must be private to you (default: ~/.config/lading/config.json)')
+    .option('--json', 'print JSON: one object, or one object per line for transfers')
+    .option('-q, --quiet', 'print only results and errors, no progress')
     .addHelpText('after', HELP)
     .configureOutput({ writeErr: (text) => process.stderr.write(printableLines(text)) })
-    .showHelpAfterError('(lading --help tells more)')
+    .showHelpAfterError('(run lading --help for usage)')
     .exitOverride(exitWith);
   const adders = [
     ...[addServe, addUpload, addDownload, addStatus, addLs, addRm],
@@ -79,11 +79,11 @@ export function program(): Command {
   return root;
 }
 
-/** Commands made by `.command()` copy the settings of their parent at that time; commander has no way to say it for the whole tree. */
+/** Applies settings to a command and everything below it: commander copies them only when a command is created. */
 function inherit(command: Command): void {
   command
     .exitOverride(exitWith)
-    .showHelpAfterError(`(${pathOf(command)} --help tells more)`)
+    .showHelpAfterError(`(run ${pathOf(command)} --help for usage)`)
     .configureHelp({ showGlobalOptions: true });
   for (const child of command.commands) inherit(child);
 }
@@ -92,7 +92,7 @@ function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
-/** Commander has said what was wrong; help and version that were asked for are no error. */
+/** Exits after commander printed help, the version (code 0) or a usage error. */
 function exitWith(error: CommanderError): never {
   process.exit(error.exitCode === 0 ? EXIT.ok : EXIT.usage);
 }

@@ -8,9 +8,9 @@ import { formatSize } from '../shared/values.ts';
 export function addComplete(root: Command): void {
   root
     .command('complete')
-    .description('end an upload whose size was never declared')
+    .description('complete an upload whose size was not declared')
     .argument('<name>', 'name on the server')
-    .option('--owner <who>', 'id or name of whose file it is; for administrators')
+    .option('--owner <who>', 'owner of the file, by id or name (administrators only)')
     .addHelpText('after', '\nExample:\n  $ lading complete sensor.log')
     .action((name: string, options: { owner?: string }, command: Command) =>
       run(command, async (context) => {

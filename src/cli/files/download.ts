@@ -16,7 +16,7 @@ interface Options {
   output?: string;
   range?: RangeRequest;
   follow?: boolean;
-  /** Absent, as `chunkSize`: not asked for. */
+  /** Undefined, like `chunkSize`, unless the option was given. */
   parallel?: number;
   chunkSize?: number;
   owner?: string | undefined;
@@ -27,9 +27,9 @@ interface Options {
 const DEFAULT_PARALLEL = 4;
 
 const HELP = `
-A file, or a range into a file, is fetched into NAME.lading-part and gets its name when it is complete and checked. An
-interrupted download goes on where it stopped: run the same command again. A stream ("-o -", --follow) goes on by itself
-after a broken connection; nothing of it is kept for a later run.
+The download is written to NAME.lading-part and renamed when it is complete and verified. To resume an interrupted
+download, run the same command again. A stream ("-o -" or --follow) resumes after a broken connection, but not in a later
+run.
 
 Examples:
   $ lading download camera-7/monday.wav
@@ -41,18 +41,18 @@ Examples:
 export function addDownload(root: Command): void {
   const command = root
     .command('download')
-    .description('fetch a file, or what is not here of it yet')
+    .description('download a file, or resume a download')
     .argument('<name>', 'name on the server')
-    .argument('[target]', 'as --output')
+    .argument('[target]', 'same as --output')
     .option(
       '-o, --output <path>',
-      'file or folder to write to, "-" for standard output (default: the last part of the name)',
+      'file or folder to write to, "-" for standard output (default: the last component of the name)',
     )
-    .option('--range <range>', 'only these bytes: 0-99, 100- or -100; they may be of an unfinished file', parseRange)
-    .option('--follow', 'start with the first byte and wait for what is still arriving')
-    .option('--parallel <n>', `requests at once, into a file (default: ${DEFAULT_PARALLEL})`, parseCount)
-    .option('--chunk-size <size>', 'bytes a request, at most, into a file (default: up to 32 MiB)', parseSize)
-    .option('--owner <who>', 'id or name of whose file it is; for administrators, and to read what was granted');
+    .option('--range <range>', 'download only these bytes, also of an unfinished file: 0-99, 100- or -100', parseRange)
+    .option('--follow', 'start at the first byte and wait for bytes that have not arrived')
+    .option('--parallel <n>', `concurrent requests; not for streams (default: ${DEFAULT_PARALLEL})`, parseCount)
+    .option('--chunk-size <size>', 'maximum bytes per request; not for streams (default: up to 32 MiB)', parseSize)
+    .option('--owner <who>', 'owner of the file, by id or name (administrators, or a file that was granted to you)');
   addTransferOptions(command)
     .addHelpText('after', HELP)
     .action((name: string, target: string | undefined, options: Options, command: Command) =>
@@ -64,14 +64,15 @@ export function addDownload(root: Command): void {
 
 function withTarget(options: Options, target: string | undefined): Options {
   if (target === undefined) return options;
-  if (options.output !== undefined) throw new UsageError('The target is named twice.');
+  if (options.output !== undefined)
+    throw new UsageError('The target is given twice. Use either the argument or --output.');
   return { ...options, output: target };
 }
 
 async function download(context: Context, name: string, asked: Options): Promise<undefined> {
   const options = { ...asked, owner: await optionalIdOf(context, asked.owner) };
   if (options.follow && options.range)
-    throw new UsageError('--follow starts with the first byte; it does not go with --range.');
+    throw new UsageError('--follow starts at the first byte and cannot be combined with --range.');
   const target = options.output === '-' ? null : await targetOf(name, options.output);
   if (target === null || target.special || options.follow)
     return streamed(context, name, target?.path ?? null, options);
@@ -90,16 +91,16 @@ async function download(context: Context, name: string, asked: Options): Promise
       signal,
       onProgress: (progress) => view.update(progress),
       onRetry: (notice) => view.retry(notice),
-      onRestart: () => view.restart('The file was replaced on the server; starting over with the new one.'),
+      onRestart: () => view.restart('The file was replaced on the server. Starting over with the new version.'),
     });
     const seconds = (performance.now() - started) / 1000;
     const { already, resumed, received, size, etag, crc32 } = result;
     const crc = crc32 === null ? null : crc32.toString(16).padStart(8, '0');
     const bytes = { total_bytes: size, resumed_bytes: resumed, received_bytes: received };
     const rate = formatSize(seconds > 0 ? received / seconds : 0);
-    const before = resumed > 0 ? ` (${formatSize(resumed)} were here before)` : '';
+    const before = resumed > 0 ? ` (${formatSize(resumed)} resumed)` : '';
     const text = already
-      ? `${printable(path)}: already here, ${formatSize(size)}, CRC-32 ${crc}`
+      ? `${printable(path)}: already downloaded, ${formatSize(size)}, CRC-32 ${crc}`
       : `${printable(path)}: received ${formatSize(received)} in ${formatSeconds(seconds)}, ${rate}/s${before}, CRC-32 ${crc ?? 'unknown'}`;
     out.result({ event: 'done', file: name, path, already, ...bytes, seconds: round(seconds), etag, crc32: crc }, text);
   } finally {
@@ -107,17 +108,17 @@ async function download(context: Context, name: string, asked: Options): Promise
   }
 }
 
-/** Bytes in order, to standard output (`path` null) or into a file; nothing is kept for a later run. */
+/** Downloads the bytes in order, to standard output (`path` null) or into a file. A later run cannot resume it. */
 async function streamed(context: Context, name: string, path: string | null, options: Options): Promise<undefined> {
   const { client, out, signal } = context;
   const { range, follow, owner, retryFor, parallel, chunkSize } = options;
   if (parallel !== undefined || chunkSize !== undefined) {
     const option = parallel === undefined ? '--chunk-size' : '--parallel';
-    throw new UsageError(`${option} is for downloads into a file without --follow; a stream is one request at a time.`);
+    throw new UsageError(`${option} cannot be used for a stream, which makes one request at a time.`);
   }
   if (path === null) out.contentOnStdout();
   const view = new ProgressView(out, name, options.progressEvery);
-  // A line that redraws itself would run through a text that is read on the same terminal.
+  // Do not mix a progress line with content on the same terminal.
   const shows = path !== null || process.stdout.isTTY !== true || !out.interactive;
   const started = performance.now();
   let received = 0;
@@ -134,7 +135,7 @@ async function streamed(context: Context, name: string, path: string | null, opt
       },
       onRetry: (notice) => view.retry(notice),
     });
-    // What cannot be read leaves the target as it is: it is opened when the first bytes are here.
+    // Open the target only when the first bytes have arrived, so that a failed request leaves it unchanged.
     const first = await source.next();
     const target = path === null ? process.stdout : (await open(path, 'w')).createWriteStream();
     const bytes = Readable.from(from(first, source), { objectMode: false });
@@ -162,11 +163,11 @@ function round(seconds: number): number {
 
 interface Target {
   path: string;
-  /** A pipe or a device, which takes bytes in order and nothing else. */
+  /** True for a pipe or a device, which accepts bytes only in order. */
   special: boolean;
 }
 
-/** What to write: a folder means the last part of the name in it. A name from elsewhere never leads out of the folder. */
+/** Resolves the output path. In a folder, the file gets the last component of the name, which never leads out of the folder. */
 async function targetOf(name: string, output: string | undefined): Promise<Target> {
   const last = name.slice(name.lastIndexOf('/') + 1).replaceAll('\\', '_');
   const named = output ?? last;
@@ -174,6 +175,6 @@ async function targetOf(name: string, output: string | undefined): Promise<Targe
   const inside = output !== undefined && (output.endsWith('/') || found?.isDirectory());
   const path = inside ? join(named, last) : named;
   const there = inside ? await stat(path).catch(() => null) : found;
-  if (there?.isDirectory()) throw new UsageError(`${path} is a folder; name a file with --output.`);
+  if (there?.isDirectory()) throw new UsageError(`${path} is a folder. Name a file with --output.`);
   return { path, special: there !== null && !there.isFile() };
 }

@@ -8,8 +8,8 @@ import { idOf, optionalIdOf } from '../shared/principals.ts';
 import { parseDuration, table } from '../shared/values.ts';
 
 const HELP = `
-A grant lets another client or person of the tenant read a file, or all files whose names begin with a prefix. They list, ask
-for and download with --owner and your id.
+A grant lets another client or person of your tenant read a file, or all files whose names begin with a prefix. The grantee
+reads them with --owner and your id.
 
 Examples:
   $ lading grants create 5d41402abc4b2a76b9719d91 --file monday.wav
@@ -31,25 +31,25 @@ interface NewGrant {
 export function addGrants(root: Command): void {
   const grants = root
     .command('grants')
-    .description('let other clients and people read your files, list and revoke that')
+    .description('create, list and revoke grants: let others read your files')
     .addHelpText('after', HELP);
   addCreate(grants);
   grants
     .command('list')
-    .description('list what you granted, and what was granted to you')
-    .option('--owner <who>', 'of somebody else, by id or name; for administrators')
+    .description('list the grants that you gave and received')
+    .option('--owner <who>', 'grants of this client or person, by id or name (administrators only)')
     .action((options: { owner?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
         const owner = await optionalIdOf(context, options.owner);
         const list = await client.grants.list({ owner, signal });
-        out.result(list, listed([...list.given, ...list.received]));
+        out.result(list, tableOf([...list.given, ...list.received]));
         return undefined;
       }),
     );
   grants
     .command('revoke')
-    .description('end a grant at once, one that you gave or were given; downloads by it are cut')
+    .description('revoke a grant that you gave or received; downloads that use it stop')
     .argument('<grant-id>', 'id of the grant')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -63,12 +63,12 @@ export function addGrants(root: Command): void {
 function addCreate(grants: Command): void {
   grants
     .command('create')
-    .description('let a client or a person read')
-    .argument('<grantee>', 'who may read: id or name of a client, id, e-mail address or account name of a person')
-    .addOption(new Option('--file <name>', 'this complete file').conflicts('prefix'))
-    .option('--prefix <prefix>', 'all files whose names begin with it, those to come included')
-    .option('--expires-in <time>', 'how long, as 12h or 30d (default: until it is revoked)', parseDuration)
-    .option('--owner <who>', 'id or name of whose files they are; for administrators')
+    .description('let a client or person read files')
+    .argument('<grantee>', 'client (id or name) or person (id, e-mail address or account name) who may read')
+    .addOption(new Option('--file <name>', 'grant one complete file').conflicts('prefix'))
+    .option('--prefix <prefix>', 'grant all files whose names begin with this, including future ones')
+    .option('--expires-in <time>', 'lifetime such as 12h or 30d (default: until revoked)', parseDuration)
+    .option('--owner <who>', 'owner of the files, by id or name (administrators only)')
     .action((who: string, options: NewGrant, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -76,20 +76,20 @@ function addCreate(grants: Command): void {
         const owner = await optionalIdOf(context, options.owner);
         const grantee = await idOf(context, who, { serverKnows: true });
         const lasts = expiresIn === undefined ? {} : { expires_in: Math.ceil(expiresIn / 1000) };
-        show(out, await client.grants.create({ grantee, ...whatOf(options), ...lasts }, { owner, signal }));
+        show(out, await client.grants.create({ grantee, ...targetOf(options), ...lasts }, { owner, signal }));
         return undefined;
       }),
     );
 }
 
-/** @throws UsageError without either */
-function whatOf({ file, prefix }: NewGrant): { filename: string } | { prefix: string } {
+/** @throws UsageError when neither option was given */
+function targetOf({ file, prefix }: NewGrant): { filename: string } | { prefix: string } {
   if (file !== undefined) return { filename: file };
   if (prefix !== undefined) return { prefix };
-  throw new UsageError('Say what may be read: --file or --prefix.');
+  throw new UsageError('Specify what to grant: --file or --prefix.');
 }
 
-function listed(grants: readonly Grant[]): string {
+function tableOf(grants: readonly Grant[]): string {
   const rows = grants.map((one) => [
     one.grant_id,
     one.owner,
@@ -97,13 +97,13 @@ function listed(grants: readonly Grant[]): string {
     one.expires_at ?? 'never',
     one.kind === 'prefix' ? `${one.name}*` : one.name,
   ]);
-  return table([['GRANT', 'OWNER', 'MAY READ', 'EXPIRES', 'FILES'], ...rows]);
+  return table([['GRANT', 'OWNER', 'GRANTEE', 'EXPIRES', 'FILES'], ...rows]);
 }
 
 function show(out: Output, made: Grant): void {
   const rows = [
     ['grant id', made.grant_id],
-    ['may read', made.grantee],
+    ['grantee', made.grantee],
     [made.kind, made.name],
     ['expires', made.expires_at ?? 'never'],
   ];

@@ -16,16 +16,16 @@ const HELP = `
 Examples:
   $ lading ls --prefix camera-7/
   $ lading ls --status partial
-  $ lading ls --status parked        # partial ones for which nothing has arrived for long
+  $ lading ls --status parked        # partial, and idle for a long time
   $ lading ls --json | jq -r '.files[].filename'`;
 
 export function addLs(root: Command): void {
   root
     .command('ls')
     .description('list files and unfinished uploads')
-    .option('--prefix <prefix>', 'only names that start with it')
-    .addOption(new Option('--status <status>', 'only these').choices(['partial', 'parked', 'complete']))
-    .option('--owner <who>', 'id or name of whose files; for administrators, and to see what was granted')
+    .option('--prefix <prefix>', 'only names that begin with this')
+    .addOption(new Option('--status <status>', 'only files in this state').choices(['partial', 'parked', 'complete']))
+    .option('--owner <who>', 'owner of the files, by id or name (administrators, or files that were granted to you)')
     .addHelpText('after', HELP)
     .action((options: Options, command: Command) =>
       run(command, async (context) => {

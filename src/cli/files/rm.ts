@@ -18,19 +18,19 @@ const REMOVED: Record<string, string> = { file: 'file deleted', upload: 'unfinis
 export function addRm(root: Command): void {
   root
     .command('rm')
-    .description('delete files and their uploads, or cancel the uploads only')
+    .description('delete files and cancel their uploads')
     .argument('<name...>', 'names on the server')
-    .option('--owner <who>', 'id or name of whose files; for administrators')
-    .option('--upload-only', 'cancel the unfinished upload and keep the complete file')
-    .option('--if-match <etag>', 'only that version of the file; for a single name', parseEtag)
-    .option('-f, --force', 'a name that is not there is no error')
+    .option('--owner <who>', 'owner of the files, by id or name (administrators only)')
+    .option('--upload-only', 'only cancel the unfinished upload; keep the complete file')
+    .option('--if-match <etag>', 'delete only this version of the file; for a single name', parseEtag)
+    .option('-f, --force', 'ignore names that do not exist')
     .addHelpText('after', '\nExample:\n  $ lading rm camera-7/monday.wav camera-7/tuesday.wav')
     .action((names: string[], options: RmOptions, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
         const owner = await optionalIdOf(context, options.owner);
         if (options.ifMatch !== undefined && names.length > 1)
-          throw new UsageError('--if-match goes with a single name.');
+          throw new UsageError('--if-match accepts a single name.');
         const removed: string[] = [];
         const uploads: string[] = [];
         const lines: string[] = [];
@@ -48,7 +48,7 @@ export function addRm(root: Command): void {
             const code = exitCodeOf(error);
             if (code === EXIT.notFound && options.force) continue;
             if (code !== EXIT.notFound || names.length === 1) throw error;
-            // The others are still to be deleted.
+            // Report it and delete the others.
             out.note(`lading: ${name}: ${error instanceof Error ? error.message : error}`);
             exitCode = code;
           }

@@ -6,8 +6,8 @@ import { secretFrom } from '../shared/settings.ts';
 import { parseDuration, parseMany, table } from '../shared/values.ts';
 
 const HELP = `
-Whoever has a link reads the file without an account, also by ranges. It ends when it lapses, is revoked or used up, when the
-file is deleted or replaced, and with the right of who made it.
+Anyone who has the link can read the file without an account. A link ends when it expires, is revoked or used up, when the
+file is deleted or replaced, and when its creator may no longer share the file.
 
 Examples:
   $ lading share create monday.wav
@@ -25,16 +25,13 @@ interface NewLink {
 }
 
 export function addShare(root: Command): void {
-  const share = root
-    .command('share')
-    .description('make, list and revoke links by which anybody reads a file')
-    .addHelpText('after', HELP);
+  const share = root.command('share').description('create, list and revoke share links').addHelpText('after', HELP);
   addCreate(share);
   share
     .command('list')
-    .description('list the links that have not ended')
-    .argument('[name]', 'only those to this file')
-    .option('--owner <who>', 'to whose files, by id or name; for administrators')
+    .description('list valid share links')
+    .argument('[name]', 'only links to this file')
+    .option('--owner <who>', 'owner of the files, by id or name (administrators only)')
     .action((name: string | undefined, options: { owner?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -45,18 +42,18 @@ export function addShare(root: Command): void {
           one.max_downloads === null ? String(one.downloads) : `${one.downloads} of ${one.max_downloads}`,
           one.password ? 'yes' : 'no',
           one.expires_at,
-          one.created_by ?? 'somebody else',
+          one.created_by ?? 'another principal',
           one.filename,
         ]);
-        const head = ['SHARE', 'DOWNLOADS', 'PASSWORD', 'EXPIRES', 'MADE BY', 'FILE'];
+        const head = ['SHARE', 'DOWNLOADS', 'PASSWORD', 'EXPIRES', 'CREATED BY', 'FILE'];
         out.result({ shares }, table([head, ...rows], [1]));
         return undefined;
       }),
     );
   share
     .command('revoke')
-    .description('end a link at once; downloads by it are cut')
-    .argument('<share-id>', 'id of the link, not the link itself')
+    .description('revoke a link; downloads that use it stop')
+    .argument('<share-id>', 'id of the link (not the URL)')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         await client.shares.revoke(id, { signal });
@@ -69,12 +66,12 @@ export function addShare(root: Command): void {
 function addCreate(share: Command): void {
   share
     .command('create')
-    .description('make a link to a complete file; it is shown this once')
+    .description('create a link to a complete file; the link is shown only once')
     .argument('<name>', 'name on the server')
-    .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: a week)', parseDuration)
-    .option('--max-downloads <n>', 'so many whole downloads at most (default: any number)', parseMany)
-    .option('--password-file <file>', 'read a password that it wants from a file, "-" for standard input')
-    .option('--owner <who>', 'id or name of whose file it is; for administrators')
+    .option('--expires-in <time>', 'lifetime such as 12h or 30d (default: 7d)', parseDuration)
+    .option('--max-downloads <n>', 'maximum number of complete downloads (default: unlimited)', parseMany)
+    .option('--password-file <file>', 'protect the link with the password in this file ("-": standard input)')
+    .option('--owner <who>', 'owner of the file, by id or name (administrators only)')
     .action((name: string, options: NewLink, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -91,7 +88,7 @@ function addCreate(share: Command): void {
           ['link', made.url],
           ['share id', made.share_id],
           ['expires', made.expires_at],
-          ['downloads', made.max_downloads === null ? 'any number' : `at most ${made.max_downloads}`],
+          ['downloads', made.max_downloads === null ? 'unlimited' : `at most ${made.max_downloads}`],
         ];
         out.result(made, `${table(rows)}\nThe link is not shown again.`);
         return undefined;

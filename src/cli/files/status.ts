@@ -17,7 +17,7 @@ interface Options {
 }
 
 const HELP = `
-Exits with 4 when there is nothing of that name; --watch waits for it instead.
+Exits with 4 when neither a file nor an upload has this name; --watch waits for one instead.
 
 Examples:
   $ lading status camera-7/monday.wav
@@ -27,12 +27,12 @@ Examples:
 export function addStatus(root: Command): void {
   root
     .command('status')
-    .description('show what the server has of a file')
+    .description('show the status of a file or upload')
     .argument('<name>', 'name on the server')
-    .option('-w, --watch', 'go on until the file is complete')
-    .option('--owner <who>', 'id or name of whose file it is; for administrators, and to read what was granted')
+    .option('-w, --watch', 'watch until the file is complete')
+    .option('--owner <who>', 'owner of the file, by id or name (administrators, or a file that was granted to you)')
     .addOption(
-      new Option('--retry-for <time>', 'with --watch: give up after so long without the server')
+      new Option('--retry-for <time>', 'with --watch: give up when the server was unreachable for this long')
         .argParser(parseDuration)
         .default(3_600_000, '1h'),
     )
@@ -47,7 +47,7 @@ export function addStatus(root: Command): void {
         const { client, out, signal } = context;
         const status = await client.status(name, { owner, signal });
         if (status.status === 'pending' && !out.json) {
-          throw new LadingError('not_found', `There is no file named ${name}, and no upload of one.`);
+          throw new LadingError('not_found', `There is no file and no upload named ${name}.`);
         }
         out.result(status, describe(status));
         return status.status === 'pending' ? EXIT.notFound : EXIT.ok;
@@ -55,7 +55,7 @@ export function addStatus(root: Command): void {
     );
 }
 
-/** One line a change; the stream is opened again when it breaks. */
+/** Prints a line per change until the file is complete. Reopens the status stream when it breaks. */
 async function watch(context: Context, name: string, { owner, retryFor }: Options): Promise<void> {
   const { client, out } = context;
   const signal = AbortSignal.any([context.signal, out.outputClosed]);
@@ -79,10 +79,10 @@ async function watch(context: Context, name: string, { owner, retryFor }: Option
         if (out.interactive) out.result(status, shown);
         return;
       }
-      // The stream ended before its time, as it does when the server restarts.
+      // The stream ended early, for example because the server restarts.
       await patience.retry(async () => client.status(name, { owner, signal }));
     } catch (error) {
-      // A reader that has seen enough is no failure.
+      // The reader of the output closed it: not a failure.
       if (out.outputClosed.aborted) return;
       await patience.wait(error);
     }
@@ -108,7 +108,7 @@ function describe(status: FileStatus): string {
     gaps.length > 5 ? [...gaps.slice(0, 5), `… (${gaps.length}${status.missing_more ? '+' : ''} gaps)`] : gaps;
   const rows: [string, string | null][] = [
     ['name', status.filename],
-    ['status', status.stale ? `${stateOf(status)}, continues with the next byte` : stateOf(status)],
+    ['status', status.stale ? `${stateOf(status)}, resumes with the next byte` : stateOf(status)],
     ['received', `${status.bytes_received} bytes (${formatSize(status.bytes_received)})`],
     ['size', sizeOf(status)],
     ['readable', status.readable ? 'yes' : 'no'],

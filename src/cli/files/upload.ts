@@ -24,11 +24,11 @@ import {
 
 interface Options extends SourceOptions {
   dryRun?: boolean;
-  /** Of standard input. */
+  /** Size of standard input in bytes. */
   size?: number;
   chunkSize: number;
   parallel: number;
-  /** Absent: only when an earlier upload goes on. */
+  /** Undefined: only when an earlier upload is resumed. */
   sha256?: boolean;
   overwrite?: boolean;
   ifMatch?: string;
@@ -38,19 +38,19 @@ interface Options extends SourceOptions {
 }
 
 const RESTARTS: Record<RestartReason, string> = {
-  'other-version': 'The server had bytes of another version of this file; starting over.',
-  removed: 'The unfinished upload was removed on the server; starting over.',
+  'other-version': 'The server had bytes of another version of this file. Starting over.',
+  removed: 'The unfinished upload was removed on the server. Starting over.',
 };
 
-/** A chunk is held in memory while it is sent, `--parallel` of them at once. */
+/** Upper bound of `--chunk-size`: chunks are held in memory while they are sent, `--parallel` of them at a time. */
 const MAX_CHUNK = 256 * 1024 * 1024;
 
 const HELP = `
-With --recursive the names of a folder's files begin with the folder's own name, as "cp -r" has it, and are listed before anything
-is sent. Standard input ("-") is kept in memory chunk by chunk and goes on after broken connections, but not in a later run.
+To resume an interrupted upload, run the same command again. The server then compares the digest of the whole file at the
+end, so that two versions never mix; --sha256 requests that for every upload.
 
-An interrupted upload goes on where it stopped: run the same command again. When an earlier upload goes on, the server
-compares the digest of the whole file at the end, so that two versions never mix; --sha256 asks for that always.
+With --recursive, names begin with the name of the folder, as with "cp -r"; the files are listed before the first one is sent.
+Standard input ("-") is buffered chunk by chunk. Its upload survives broken connections, but a later run cannot resume it.
 
 Examples:
   $ lading upload recording.wav
@@ -64,23 +64,25 @@ Examples:
 export function addUpload(root: Command): void {
   const command = root
     .command('upload')
-    .description('send files, or what the server does not have of them yet')
-    .argument('<file...>', 'files to send, folders with --recursive, "-" for standard input')
-    .option('--name <name>', 'name on the server (default: the last part of the path); for a single file')
-    .option('--prefix <prefix>', 'what the names on the server begin with, as backup/')
-    .option('-r, --recursive', 'send all files in folders')
-    .option('--follow-symlinks', 'with --recursive: send what symbolic links lead to')
-    .option('-n, --dry-run', 'list what would be sent under which name, and send nothing')
-    .option('--size <bytes>', 'size of standard input where it is known, to replace a complete file with it', parseSize)
+    .description('upload files, or resume uploads')
+    .argument('<file...>', 'files to upload, folders with --recursive, or "-" for standard input')
+    .option('--name <name>', 'name on the server, for a single file (default: the last component of the path)')
+    .option('--prefix <prefix>', 'prefix for the names on the server, such as backup/')
+    .option('-r, --recursive', 'upload all files in folders')
+    .option('--follow-symlinks', 'with --recursive: follow symbolic links')
+    .option('-n, --dry-run', 'list the files and their names on the server without uploading')
+    .option('--size <bytes>', 'size of standard input; needed to replace a complete file', parseSize)
     .addOption(
-      new Option('--chunk-size <size>', 'bytes a request').argParser(parseChunkSize).default(8 * 1024 * 1024, '8 MiB'),
+      new Option('--chunk-size <size>', 'bytes per request')
+        .argParser(parseChunkSize)
+        .default(8 * 1024 * 1024, '8 MiB'),
     )
-    .option('--parallel <n>', 'requests at once', parseCount, 4)
-    .option('--sha256', 'have the server compare the SHA-256 of the whole file')
-    .option('--no-sha256', 'never read the file twice for its SHA-256')
-    .option('--overwrite', 'replace a complete file of that name that has other content')
-    .option('--if-match <etag>', 'replace that version of the file and no other; for a single file', parseEtag)
-    .option('--content-type <type>', 'what downloads are labelled as (default: by the extension)');
+    .option('--parallel <n>', 'concurrent requests', parseCount, 4)
+    .option('--sha256', 'verify the SHA-256 of the whole file on the server')
+    .option('--no-sha256', 'never compute a SHA-256, which reads the file a second time')
+    .option('--overwrite', 'replace a complete file of the same name')
+    .option('--if-match <etag>', 'replace only this version of the file; for a single file', parseEtag)
+    .option('--content-type <type>', 'media type of the file (default: by its extension)');
   addTransferOptions(command)
     .addHelpText('after', HELP)
     .action((files: string[], options: Options, command: Command) =>
@@ -90,7 +92,7 @@ export function addUpload(root: Command): void {
 
 function parseChunkSize(text: string): number {
   const bytes = parseSize(text);
-  if (bytes > MAX_CHUNK) throw new InvalidArgumentError(`At most ${formatSize(MAX_CHUNK)}.`);
+  if (bytes > MAX_CHUNK) throw new InvalidArgumentError(`The maximum is ${formatSize(MAX_CHUNK)}.`);
   return bytes;
 }
 
@@ -98,9 +100,9 @@ async function uploadAll(context: Context, files: string[], options: Options): P
   const { out } = context;
   const { sources, skipped } = await sourcesOf(files, options);
   if (options.size !== undefined && sources[0]?.path !== STDIN) {
-    throw new UsageError('--size is for standard input; a file has its own.');
+    throw new UsageError('--size is only for standard input.');
   }
-  for (const { path, why } of skipped) out.note(`${path} is not sent: ${why}.`);
+  for (const { path, why } of skipped) out.note(`${path} was skipped: ${why}.`);
   let exitCode: number = skipped.some(({ lost }) => lost) ? EXIT.localFile : EXIT.ok;
   if (options.dryRun) {
     out.result(
@@ -113,7 +115,7 @@ async function uploadAll(context: Context, files: string[], options: Options): P
     for (const line of listOf(sources).split('\n')) out.note(line);
   }
   if (options.ifMatch !== undefined && sources.length > 1) {
-    throw new UsageError('--if-match goes with a single file.');
+    throw new UsageError('--if-match accepts a single file.');
   }
   for (const source of sources) {
     try {
@@ -128,7 +130,7 @@ async function uploadAll(context: Context, files: string[], options: Options): P
   return exitCode;
 }
 
-/** Who is not let in for one file is not for the next either, and what is wrong with the way there is for all. */
+/** True for an error that every further file would meet too: a refused sign-in, or a wrong address. */
 function affectsAllFiles(error: unknown): boolean {
   return error instanceof NetworkError ? error.final : error instanceof LadingError && error.status === 401;
 }
@@ -173,7 +175,7 @@ async function uploadOne({ client, out, signal }: Context, { name, path }: Sourc
 
 function stdinOptions({ sha256, size }: Options): Pick<UploadStreamOptions, 'size' | 'digest'> {
   if (process.stdin.isTTY)
-    throw new UsageError('Standard input is the terminal; pipe something into it, or name a file.');
+    throw new UsageError('Standard input is a terminal. Pipe data into the command, or name a file.');
   if (!sha256) return { size };
   const hash = createHash('sha256');
   let value: Uint8Array | null = null;
@@ -209,9 +211,10 @@ function withoutChunk({ chunk: _, ...status }: FileStatus): Omit<FileStatus, 'ch
 }
 
 function textResult(name: string, { already, resumed, sent, status, digest }: UploadResult, seconds: number): string {
-  if (already) return `${printable(name)}: already there, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`;
+  if (already)
+    return `${printable(name)}: already uploaded, ${formatSize(status.bytes_received)}, CRC-32 ${status.crc32}`;
   const rate = formatSize(seconds > 0 ? sent / seconds : 0);
-  const before = resumed > 0 ? ` (${formatSize(resumed)} were there before)` : '';
+  const before = resumed > 0 ? ` (${formatSize(resumed)} resumed)` : '';
   const checked = digest === null ? `CRC-32 ${status.crc32}` : 'SHA-256 verified by the server';
   return `${printable(name)}: sent ${formatSize(sent)} in ${formatSeconds(seconds)}, ${rate}/s${before}, ${checked}`;
 }

@@ -9,12 +9,12 @@ import { formatSize } from '../shared/values.ts';
 export function addVerify(root: Command): void {
   root
     .command('verify')
-    .description('have the server read a stored file again and compare it with its checksums')
+    .description('have the server reread a file and compare it with its checksums')
     .argument('<name>', 'name on the server')
-    .option('--owner <who>', 'id or name of whose file it is; for administrators')
+    .option('--owner <who>', 'owner of the file, by id or name (administrators only)')
     .addHelpText(
       'after',
-      '\nExits with 6 when bytes are not what they were.\n\nExample:\n  $ lading verify camera-7/monday.wav',
+      '\nExits with 6 when stored bytes are damaged.\n\nExample:\n  $ lading verify camera-7/monday.wav',
     )
     .action((name: string, options: { owner?: string }, command: Command) =>
       run(command, async (context) => {
@@ -25,7 +25,7 @@ export function addVerify(root: Command): void {
         const where = bad.map(([start, end]) => `${start}-${end}`).join(', ');
         out.result(
           result,
-          `${printable(name)}: ${formatSize(checked)} read, ${ok ? 'all as recorded' : `damaged at bytes ${where}`}`,
+          `${printable(name)}: ${formatSize(checked)} read, ${ok ? 'no damage' : `damaged at bytes ${where}`}`,
         );
         return ok ? EXIT.ok : EXIT.verification;
       }),

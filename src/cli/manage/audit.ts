@@ -21,11 +21,11 @@ Examples:
 export function addAudit(root: Command): void {
   root
     .command('audit')
-    .description('show who did what and who was refused, youngest first; for administrators')
-    .option('--limit <n>', 'entries at most', parseMany, 100)
-    .option('--action <action>', 'only these, as sign_in, refusal, token_created')
-    .option('--principal <who>', 'only what this client or person did, by id or name')
-    .option('--tenant <id>', 'only of this tenant; for root')
+    .description('show the audit log, newest first (administrators only)')
+    .option('--limit <n>', 'maximum number of entries', parseMany, 100)
+    .option('--action <action>', 'only entries with this action, such as sign_in, refusal or token_created')
+    .option('--principal <who>', 'only actions of this client or person, by id or name')
+    .option('--tenant <id>', 'only this tenant (root only)')
     .addHelpText('after', HELP)
     .action((options: Options, command: Command) =>
       run(command, async (context) => {
@@ -34,7 +34,7 @@ export function addAudit(root: Command): void {
         const principal = await optionalIdOf(context, options.principal, { tenant });
         const entries: AuditRecord[] = [];
         for await (const entry of client.audit({ ...options, principal, signal })) entries.push(entry);
-        const head = ['TIME', 'ACTION', 'OUTCOME', 'WHO', 'FROM', 'TARGET', 'DETAIL'];
+        const head = ['TIME', 'ACTION', 'OUTCOME', 'PRINCIPAL', 'ADDRESS', 'TARGET', 'DETAIL'];
         out.result({ entries }, table([head, ...entries.map(row)]));
         return undefined;
       }),

@@ -5,9 +5,9 @@ import { idOf, type Kind } from '../shared/principals.ts';
 import { table } from '../shared/values.ts';
 
 const HELP = `
-A code of six digits is spoken into a telephone; who hears it types it back. Where the server asks for a second factor
-(LADING_REQUIRE_OTP), a call to the number that an administrator registered opens downloads and sharing for the token that
-verified it: use an API token (LADING_TOKEN), or the sign-in that these commands keep until it lapses.
+The server calls a phone and speaks a six-digit code, which the person then types. If the server requires a second factor
+(LADING_REQUIRE_OTP), verifying a call to the registered phone number enables downloads and sharing for the token that was
+used: an API token (LADING_TOKEN), or the session that these commands keep until it expires.
 
 Examples:
   $ lading calls phone client camera-7 +14155550123
@@ -15,85 +15,95 @@ Examples:
   $ LADING_TOKEN=… lading calls verify +14155550123 123456`;
 
 export function addCalls(root: Command): void {
-  const calls = root.command('calls').description('codes by telephone').addHelpText('after', HELP);
+  const calls = root.command('calls').description('verify phone numbers by a spoken code').addHelpText('after', HELP);
+  addRequest(calls);
+  addVerify(calls);
+  addReplay(calls);
+  addStatus(calls);
+  addPhone(calls);
+}
+
+function addRequest(calls: Command): void {
   calls
     .command('request')
     .description('call a number and speak a code')
-    .argument('<phone>', 'with its country code, as +14155550123')
-    .option('--message <text>', 'said before the code')
+    .argument('<phone>', 'number with country code, such as +14155550123')
+    .option('--message <text>', 'text that is spoken before the code')
     .action((phone: string, { message }: { message?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const made = await client.calls.request(phone, { message, signal });
-        out.result(made, `${made.message} The code is valid for ${made.expires_in} seconds.`);
+        const requested = await client.calls.request(phone, { message, signal });
+        out.result(requested, `${requested.message} The code is valid for ${requested.expires_in} seconds.`);
         return undefined;
       }),
     );
+}
+
+function addVerify(calls: Command): void {
   calls
     .command('verify')
-    .description('is it the code; three tries, once only')
-    .argument('<phone>')
+    .description('check a code; it works once, and three wrong codes end it')
+    .argument('<phone>', 'number that was called')
     .argument('<code>', 'the six digits')
     .action((phone: string, code: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const said = await client.calls.verify(phone, code, { signal });
-        const until = said.second_factor_until;
-        out.result(
-          said,
-          until === null ? said.message : `${said.message} It counts as a second factor until ${until}.`,
-        );
+        const verified = await client.calls.verify(phone, code, { signal });
+        const { message, second_factor_until: until } = verified;
+        out.result(verified, until === null ? message : `${message} It counts as a second factor until ${until}.`);
         return undefined;
       }),
     );
+}
+
+function addReplay(calls: Command): void {
   calls
     .command('replay')
-    .description('speak the same code again')
-    .argument('<phone>')
+    .description('call again and speak the same code')
+    .argument('<phone>', 'number that was called')
     .action((phone: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const said = await client.calls.replay(phone, { signal });
-        out.result(said, said.message);
+        const requested = await client.calls.replay(phone, { signal });
+        out.result(requested, requested.message);
         return undefined;
       }),
     );
+}
+
+function addStatus(calls: Command): void {
   calls
     .command('status')
-    .description('how far the newest code for a number is')
-    .argument('<phone>')
+    .description('show the status of the newest code for a number')
+    .argument('<phone>', 'number that was called')
     .action((phone: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
-        const {
-          status,
-          call,
-          tries_left: tries,
-          expires_in: seconds,
-          ...rest
-        } = await client.calls.status(phone, { signal });
+        const status = await client.calls.status(phone, { signal });
         const rows = [
-          ['status', status],
-          ['call', call],
-          ['tries left', String(tries)],
-          ['expires in', `${seconds} s`],
+          ['status', status.status],
+          ['call', status.call],
+          ['tries left', String(status.tries_left)],
+          ['expires in', `${status.expires_in} s`],
         ];
-        out.result({ status, call, tries_left: tries, expires_in: seconds, ...rest }, table(rows));
+        out.result(status, table(rows));
         return undefined;
       }),
     );
+}
+
+function addPhone(calls: Command): void {
   calls
     .command('phone')
-    .description('show or set the number that is a second factor; for administrators')
-    .addArgument(new Argument('<kind>', 'whose').choices(['client', 'person']))
+    .description('show or set the number for the second factor (administrators only)')
+    .addArgument(new Argument('<kind>', 'kind of principal').choices(['client', 'person']))
     .argument('<who>', 'id or name')
-    .argument('[phone]', 'the number, or "none" to take it away; without it the one that is set is shown')
+    .argument('[phone]', 'new number, or "none" to remove it; without it, the current number is shown')
     .action((kind: Kind, who: string, phone: string | undefined, _: object, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
         const id = await idOf(context, who, { kinds: [kind] });
-        const wanted = phone === 'none' ? null : phone;
-        const kept =
-          wanted === undefined
+        const current =
+          phone === undefined
             ? await client.calls.phoneOf(kind, id, { signal })
-            : await client.calls.setPhone(kind, id, wanted, { signal });
-        out.result({ phone: kept }, kept ?? 'none');
+            : await client.calls.setPhone(kind, id, phone === 'none' ? null : phone, { signal });
+        out.result({ phone: current }, current ?? 'none');
         return undefined;
       }),
     );

@@ -16,15 +16,15 @@ Examples:
 export function addClients(root: Command): void {
   const clients = root
     .command('clients')
-    .description('enrol and remove devices and administrators; for administrators')
+    .description('create, list and delete clients, such as devices (administrators only)')
     .addHelpText('after', HELP);
   addList(clients);
   addCreate(clients);
   clients
     .command('delete')
-    .description('remove a client; its tokens are refused at once')
+    .description('delete a client and revoke its tokens; its files are kept')
     .argument('<client>', 'id or name of the client')
-    .option('--tenant <id>', 'of another tenant; for root')
+    .option('--tenant <id>', 'another tenant (root only)')
     .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -40,7 +40,7 @@ function addList(clients: Command): void {
   clients
     .command('list')
     .description('list all clients')
-    .option('--tenant <id>', 'of another tenant; for root')
+    .option('--tenant <id>', 'another tenant (root only)')
     .action(({ tenant }: { tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const list = await client.clients.list({ tenant, signal });
@@ -54,10 +54,10 @@ function addList(clients: Command): void {
 function addCreate(clients: Command): void {
   clients
     .command('create')
-    .description('enrol a client; its secret is shown this once')
-    .option('--name <name>', 'a name to tell it from others')
-    .addOption(new Option('--role <role>', 'what it may do').choices(ROLES).default('client'))
-    .option('--tenant <id>', 'in another tenant; for root')
+    .description('create a client; its secret is shown only once')
+    .option('--name <name>', 'name for lists and logs')
+    .addOption(new Option('--role <role>', 'role of the client').choices(ROLES).default('client'))
+    .option('--tenant <id>', 'create it in another tenant (root only)')
     .action(({ tenant, ...options }: { role: Role; name?: string; tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const made = await client.clients.create(options, { tenant, signal });

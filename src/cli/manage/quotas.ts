@@ -11,8 +11,9 @@ import { formatSize, table } from '../shared/values.ts';
 const KINDS = ['client', 'person', 'tenant'] as const satisfies readonly QuotaKind[];
 
 const HELP = `
-Without a word after it: what you may use yourself, and do use. Administrators see everybody of their tenant. A limit that
-"set" does not name is as the server's settings say for clients and people, and none for tenants; what is stored stays.
+Without a subcommand, shows your own limits and usage. Administrators can show and set those of their tenant. "set" resets
+the limits that it does not name: to the server defaults for clients and people, to unlimited for tenants. Lowering a limit
+removes no files.
 
 Examples:
   $ lading quotas
@@ -32,7 +33,7 @@ interface Wanted {
 export function addQuotas(root: Command): void {
   const quotas = root
     .command('quotas')
-    .description('show what may be stored and what is, and set it for others')
+    .description('show and set storage limits')
     .addHelpText('after', HELP)
     .action((_: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
@@ -42,7 +43,7 @@ export function addQuotas(root: Command): void {
       }),
     );
   addSubject(quotas.command('show'))
-    .description('show what somebody, or a tenant, may use and does; for administrators')
+    .description('show the limits and usage of a client, person or tenant (administrators only)')
     .action((kind: QuotaKind, who: string, _: object, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -52,17 +53,11 @@ export function addQuotas(root: Command): void {
       }),
     );
   addSubject(quotas.command('set'))
-    .description('set what somebody may use; for administrators, of tenants for root')
-    .option('--bytes <size>', 'bytes stored; 0 allows any', parseLimit)
-    .option('--open-uploads <n>', 'unfinished uploads; 0 allows any', parseNumber)
-    .option('--day-bytes <size>', 'bytes uploaded between midnight and midnight UTC; 0 allows any', parseLimit)
-    .addOption(
-      new Option('--none', "nothing of their own: as the server's settings say").conflicts([
-        'bytes',
-        'openUploads',
-        'dayBytes',
-      ]),
-    )
+    .description('set the limits of a client, person or tenant (administrators; tenants: root only)')
+    .option('--bytes <size>', 'maximum bytes stored; 0 is unlimited', parseLimit)
+    .option('--open-uploads <n>', 'maximum number of unfinished uploads; 0 is unlimited', parseNumber)
+    .option('--day-bytes <size>', 'maximum bytes uploaded per day (UTC); 0 is unlimited', parseLimit)
+    .addOption(new Option('--none', 'reset all limits to the defaults').conflicts(['bytes', 'openUploads', 'dayBytes']))
     .action((kind: QuotaKind, who: string, wanted: Wanted, command: Command) =>
       run(command, (context) => set(context, kind, who, wanted)),
     );
@@ -70,8 +65,8 @@ export function addQuotas(root: Command): void {
 
 function addSubject(command: Command): Command {
   return command
-    .addArgument(new Argument('<kind>', 'of whom').choices(KINDS))
-    .argument('<id>', 'id or name; of a person also the e-mail address');
+    .addArgument(new Argument('<kind>', 'kind of principal').choices(KINDS))
+    .argument('<id>', 'id, name or e-mail address');
 }
 
 async function set(context: Context, kind: QuotaKind, who: string, wanted: Wanted): Promise<undefined> {
@@ -79,7 +74,7 @@ async function set(context: Context, kind: QuotaKind, who: string, wanted: Wante
   const { bytes = null, openUploads = null, dayBytes = null, none = false } = wanted;
   const quota: NewQuota = { bytes, open_uploads: openUploads, day_bytes: dayBytes };
   if (!none && Object.values(quota).every((limit) => limit === null)) {
-    throw new UsageError('Say what to set: --bytes, --open-uploads, --day-bytes, or --none for nothing of their own.');
+    throw new UsageError('Specify a limit: --bytes, --open-uploads or --day-bytes, or reset them with --none.');
   }
   const report = await client.quotas.set(kind, await idOf(context, kind, who), quota, { signal });
   out.result(report, tableOf(report));
@@ -91,7 +86,7 @@ async function idOf(context: Context, kind: QuotaKind, who: string): Promise<str
 }
 
 function tableOf({ limits, used }: QuotaReport): string {
-  const any = (limit: number | null, show: (value: number) => string) => (limit === null ? 'any' : show(limit));
+  const any = (limit: number | null, show: (value: number) => string) => (limit === null ? 'unlimited' : show(limit));
   const rows = [
     ['', 'USED', 'LIMIT'],
     ['bytes stored', formatSize(used.bytes), any(limits.bytes, formatSize)],
@@ -104,12 +99,12 @@ function tableOf({ limits, used }: QuotaReport): string {
 function parseLimit(text: string): number {
   const bytes = Math.round(bytesOf(text) ?? -1);
   if (!Number.isSafeInteger(bytes) || bytes < 0) {
-    throw new InvalidArgumentError('Write a size such as 10GiB, 500MB or 1048576, or 0 for any.');
+    throw new InvalidArgumentError('Write a size such as 10GiB, 500MB or 1048576, or 0 for unlimited.');
   }
   return bytes;
 }
 
 function parseNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Write a whole number, or 0 for any.');
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Write a whole number, or 0 for unlimited.');
   return Number(text);
 }

@@ -5,7 +5,7 @@ import { run } from '../shared/command.ts';
 export function addSweep(root: Command): void {
   root
     .command('sweep')
-    .description('have the server park stale uploads and remove old ones now; for administrators')
+    .description('park stale uploads and remove expired ones now, instead of within the hour (administrators only)')
     .action((_: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const result = await client.sweep({ signal });

@@ -4,8 +4,8 @@ import { run } from '../shared/command.ts';
 import { table } from '../shared/values.ts';
 
 const HELP = `
-Tenants share nothing: each has clients, people, files and names of its own. Who the first of a new tenant is to be, root
-enrols with "lading clients create --tenant".
+Each tenant has its own clients, people, files and names, and shares nothing with others. Create the first administrator of
+a new tenant with "lading clients create --tenant".
 
 Examples:
   $ lading tenants create acme --name "Acme Corp."
@@ -16,7 +16,7 @@ Examples:
 export function addTenants(root: Command): void {
   const tenants = root
     .command('tenants')
-    .description('make and remove tenants, which share nothing; for root')
+    .description('create, list and delete tenants (root only)')
     .addHelpText('after', HELP);
   tenants
     .command('list')
@@ -31,20 +31,20 @@ export function addTenants(root: Command): void {
     );
   tenants
     .command('create')
-    .description('make a tenant')
-    .argument('<tenant>', 'its id: small letters, digits and hyphens')
-    .option('--name <name>', 'what it is called (default: its id)')
+    .description('create a tenant')
+    .argument('<tenant>', 'id: lowercase letters, digits and hyphens')
+    .option('--name <name>', 'display name (default: the id)')
     .action((id: string, options: { name?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const made = await client.tenants.create({ tenant_id: id, ...options }, { signal });
-        out.result(made, `Tenant ${made.tenant_id} made.`);
+        out.result(made, `Created tenant ${made.tenant_id}.`);
         return undefined;
       }),
     );
   tenants
     .command('delete')
-    .description('remove a tenant; nobody of it can sign in any more, its files stay')
-    .argument('<tenant>', 'its id')
+    .description('delete a tenant with its clients and people; its files are kept')
+    .argument('<tenant>', 'id of the tenant')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         await client.tenants.remove(id, { signal });

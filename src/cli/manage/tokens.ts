@@ -9,8 +9,8 @@ import { optionalIdOf } from '../shared/principals.ts';
 import { parseDuration, table } from '../shared/values.ts';
 
 const HELP = `
-A token is for programs: it goes with every request as "Authorization: Bearer …", and to these commands as LADING_TOKEN.
-It may do what it was made for and never more than its owner.
+An API token authenticates a program. Send it as "Authorization: Bearer …", or pass it to these commands in LADING_TOKEN.
+It is limited to its scopes and never has more rights than its owner.
 
 Examples:
   $ lading tokens create --name backup --scope read
@@ -31,14 +31,14 @@ interface NewToken {
 export function addTokens(root: Command): void {
   const tokens = root
     .command('tokens')
-    .description('make, list, renew and revoke API tokens for programs')
+    .description('create, list, rotate and revoke API tokens')
     .addHelpText('after', HELP);
   addList(tokens);
   addCreate(tokens);
   tokens
     .command('rotate')
-    .description('give a token a new secret; the old one is refused at once')
-    .argument('<token-id>', 'id of the token, not the token itself')
+    .description('replace the secret of a token; the old one stops working')
+    .argument('<token-id>', 'id of the token (not the token itself)')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         show(out, await client.tokens.rotate(id, { signal }));
@@ -47,8 +47,8 @@ export function addTokens(root: Command): void {
     );
   tokens
     .command('revoke')
-    .description('revoke a token; it is refused at once')
-    .argument('<token-id>', 'id of the token, not the token itself')
+    .description('revoke a token; it stops working')
+    .argument('<token-id>', 'id of the token (not the token itself)')
     .action((id: string, _: object, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         await client.tokens.revoke(id, { signal });
@@ -61,9 +61,9 @@ export function addTokens(root: Command): void {
 function addList(tokens: Command): void {
   tokens
     .command('list')
-    .description('list the valid tokens: your own, for administrators those of the tenant')
-    .option('--user <who>', 'only those of this client or person, by id or name')
-    .option('--revoked', 'those too that were revoked in the last 30 days')
+    .description('list valid tokens: your own, or those of the tenant (administrators)')
+    .option('--user <who>', 'only tokens of this client or person, by id or name')
+    .option('--revoked', 'include tokens that were revoked in the last 30 days')
     .action((options: { user?: string; revoked?: boolean }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -89,11 +89,11 @@ function addList(tokens: Command): void {
 function addCreate(tokens: Command): void {
   tokens
     .command('create')
-    .description('make a token; it is shown this once')
-    .option('--scope <scope...>', 'what it may do: read, write, or scopes as files:read (default: read and write)')
-    .option('--expires-in <time>', 'how long it is valid, as 12h or 30d (default: until it is revoked)', parseDuration)
-    .option('--name <name>', 'a name to tell it from others')
-    .option('--user <who>', 'the client or person that it acts for, by id or name; for administrators')
+    .description('create a token; it is shown only once')
+    .option('--scope <scope...>', 'read, write, or scopes such as files:read (default: read and write)')
+    .option('--expires-in <time>', 'lifetime such as 12h or 30d (default: until revoked)', parseDuration)
+    .option('--name <name>', 'name for lists and logs')
+    .option('--user <who>', 'client or person that it acts for, by id or name (administrators only)')
     .action((options: NewToken, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -106,10 +106,10 @@ function addCreate(tokens: Command): void {
           ...(name === undefined ? {} : { name }),
         };
         const made = await client.tokens.create(wanted, { signal });
-        // The server takes what is nobody's id as a label; a person who names somebody has mistyped the id.
+        // The server accepts an unknown id as a label. On the command line it is a typing error.
         if (user !== undefined && made.user_id !== made.owner_id) {
           await client.tokens.revoke(made.token_id, { signal });
-          throw new LadingError('not_found', `There is no client and no person with the id ${user}.`);
+          throw new LadingError('not_found', `There is no client or person with the id ${user}.`);
         }
         show(out, made);
         return undefined;

@@ -11,7 +11,7 @@ import { printable } from '../shared/terminal.ts';
 import { ROLES, table } from '../shared/values.ts';
 
 const HELP = `
-What is not given is asked for; the password is not shown while it is typed.
+Missing values are prompted for. The password is not echoed.
 
 Examples:
   $ lading users create --email ada@example.org --name Ada --surname Byron
@@ -45,12 +45,12 @@ interface UserChange {
 export function addUsers(root: Command): void {
   const users = root
     .command('users')
-    .description('make, list, change and remove the accounts of people; for administrators')
+    .description('create, list, change and delete accounts of people (administrators only)')
     .addHelpText('after', HELP);
   users
     .command('list')
     .description('list all people')
-    .option('--tenant <id>', 'of another tenant; for root')
+    .option('--tenant <id>', 'another tenant (root only)')
     .action(({ tenant }: { tenant?: string }, command: Command) =>
       run(command, async ({ client, out, signal }) => {
         const people: Person[] = [];
@@ -68,9 +68,9 @@ export function addUsers(root: Command): void {
     );
   users
     .command('show')
-    .description('one of the people')
+    .description('show a person')
     .argument('<user>', WHO)
-    .option('--tenant <id>', 'of another tenant; for root')
+    .option('--tenant <id>', 'another tenant (root only)')
     .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -83,9 +83,9 @@ export function addUsers(root: Command): void {
   addUpdate(users);
   users
     .command('delete')
-    .description('remove a person; their tokens are refused at once, their files stay')
+    .description('delete a person and revoke their tokens; their files are kept')
     .argument('<user>', WHO)
-    .option('--tenant <id>', 'of another tenant; for root')
+    .option('--tenant <id>', 'another tenant (root only)')
     .action((who: string, { tenant }: { tenant?: string }, command: Command) =>
       run(command, async (context) => {
         const { client, out, signal } = context;
@@ -100,14 +100,14 @@ export function addUsers(root: Command): void {
 function addCreate(users: Command): void {
   users
     .command('create')
-    .description('make the account of a person')
-    .option('--email <address>', 'the e-mail address to sign in with')
-    .option('--name <name>', 'the given name')
-    .option('--surname <surname>', 'the family name')
-    .option('--password-file <file>', 'read the password from a file, "-" for standard input')
-    .addOption(new Option('--role <role>', 'what they may do (default: client)').choices(ROLES))
+    .description('create the account of a person')
+    .option('--email <address>', 'e-mail address to sign in with')
+    .option('--name <name>', 'given name')
+    .option('--surname <surname>', 'family name')
+    .option('--password-file <file>', 'read the password from a file ("-": standard input)')
+    .addOption(new Option('--role <role>', 'role of the person (default: client)').choices(ROLES))
     .addOption(new Option('--admin', 'short for --role admin').conflicts('role'))
-    .option('--tenant <id>', 'in another tenant; for root')
+    .option('--tenant <id>', 'create it in another tenant (root only)')
     .action((options: NewUser, command: Command) => run(command, (context) => create(context, options)));
 }
 
@@ -124,16 +124,18 @@ async function create({ client, out, signal }: Context, options: NewUser): Promi
 function addUpdate(users: Command): void {
   users
     .command('update')
-    .description('change a person; a new password or role ends their sign-ins, a new password revokes their tokens too')
+    .description(
+      'change a person; a new password or role ends their sessions, a new password also revokes their tokens',
+    )
     .argument('<user>', WHO)
-    .option('--email <address>', 'another e-mail address to sign in with')
-    .option('--name <name>', 'another given name')
-    .option('--surname <surname>', 'another family name')
-    .addOption(new Option('--role <role>', 'what they may do from now on').choices(ROLES))
-    .option('--password-file <file>', 'read the new password from a file, "-" for standard input')
-    .addOption(new Option('--ask-password', 'ask for the new password').conflicts('passwordFile'))
-    .option('--yes', 'ask no question before the role becomes another one than client; scripts are not asked')
-    .option('--tenant <id>', 'of another tenant; for root')
+    .option('--email <address>', 'new e-mail address')
+    .option('--name <name>', 'new given name')
+    .option('--surname <surname>', 'new family name')
+    .addOption(new Option('--role <role>', 'new role').choices(ROLES))
+    .option('--password-file <file>', 'read the new password from a file ("-": standard input)')
+    .addOption(new Option('--ask-password', 'prompt for the new password').conflicts('passwordFile'))
+    .option('--yes', 'do not ask for confirmation before giving a role above client')
+    .option('--tenant <id>', 'another tenant (root only)')
     .action((who: string, options: UserChange, command: Command) =>
       run(command, (context) => update(context, who, options)),
     );
@@ -145,12 +147,12 @@ async function update(context: Context, who: string, options: UserChange): Promi
   const change = Object.fromEntries(
     Object.entries({ email, name, surname, role, password }).filter(([, value]) => value !== undefined),
   );
-  if (Object.keys(change).length === 0) throw new UsageError('There is nothing to change; name what is to be another.');
+  if (Object.keys(change).length === 0) throw new UsageError('Nothing to change. Specify at least one new value.');
   const { client, out, signal } = context;
   const id = await idOf(context, who, tenant);
   if (role !== undefined && role !== 'client' && !options.yes) {
     const { role: now } = await client.users.find({ id }, { tenant, signal });
-    if (now !== role) await requireConfirmation(`Give ${printable(who)} the role ${role}? It is ${now} now.`);
+    if (now !== role) await requireConfirmation(`Give ${printable(who)} the role ${role}? The role is ${now} now.`);
   }
   show(out, await client.users.update(id, change, { signal }));
   return undefined;
@@ -174,11 +176,11 @@ function show(out: Output, person: Person): void {
   out.result(person, table(rows));
 }
 
-/** Twice, for nobody sees what was typed. */
+/** Prompts twice, because the input is not echoed. */
 async function askPassword(): Promise<string> {
   const hidden = { hidden: true, verbatim: true };
   const password = await ask('Password (not shown): ', '--password-file', hidden);
-  const again = await ask('Once more: ', '--password-file', hidden);
-  if (password !== again) throw new UsageError('These were two different passwords.');
+  const again = await ask('Repeat the password: ', '--password-file', hidden);
+  if (password !== again) throw new UsageError('The two passwords do not match.');
   return password;
 }

@@ -1,4 +1,4 @@
-/** Completion scripts. What the server knows they ask `lading __complete`; names from there are never expanded by the shell. */
+/** Completion scripts. They get values from the server with `lading __complete`; the shell never expands those values. */
 import type { Choice, Node, Values } from './completion-tree.ts';
 
 function kindOf(values: Values): string | null {
@@ -9,7 +9,7 @@ function wordsOf(values: Values): string[] {
   return Array.isArray(values) ? values : [];
 }
 
-/** Options by what their values are: `--role) words="client ops …"`. */
+/** One case per option with values: `--role) words="client ops …"`. */
 function valueCases(options: readonly Choice[]): string {
   return options
     .flatMap(({ word, values }) => {
@@ -23,7 +23,7 @@ function valueCases(options: readonly Choice[]): string {
     .join(' ;; ');
 }
 
-/** Cases of the words typed so far, and of the option whose value is being typed. */
+/** The script has one case per command path, and within it one per option whose value is being typed. */
 export function bash(nodes: Node[]): string {
   const cases = nodes.map(({ path, children, options, words: choices, files, kind: asked }) => {
     const words = [...children.map(({ word }) => word), ...choices, ...options.map(({ word }) => word)].join(' ');
@@ -50,7 +50,7 @@ ${cases.join('\n')}
   local IFS=$'\\n'
   if [[ -z "$files" ]]; then COMPREPLY=($(compgen -W "\${words// /$'\\n'}" -- "$current")); fi
   if [[ -n "$asked" && -z "$files" && "$current" != -* ]]; then
-    # As it was typed, without quotes: bash takes a colon for the end of a word.
+    # Use the word as typed, without quotes: bash splits words at colons.
     typed="$current"; line="\${COMP_LINE:0:\${COMP_POINT:-0}}"; line="\${line##*[[:space:]]}"
     if [[ "$line" == *:* && "$line" == *"$current" ]]; then typed="$line"; fi
     typed="\${typed//\\\\/}"; typed="\${typed#[\\"\\']}"

@@ -1,33 +1,35 @@
-/** The commands as a shell sees them: their words, and what goes after each. */
+/** The command tree as completion scripts need it: the words of each command and the values that may follow. */
 import type { Command } from 'commander';
 import type { Kind, KindTypes, Setting } from '../../settings/settings.ts';
 import type { ValueKind } from './suggestions.ts';
 
-/** One command: `clients create`, its words and what they mean. */
+/** One command, such as `clients create`. */
 export interface Node {
   path: string[];
   children: { word: string; help: string }[];
   options: Choice[];
-  /** What its arguments may be; files where nothing is said of them. */
+  /** Fixed choices for its arguments. */
   words: string[];
+  /** True when an argument is a local path. */
   files: boolean;
-  /** What the server knows of them. */
+  /** Kind of value that the server suggests for its arguments; null for none. */
   kind: ValueKind | null;
 }
 
-/** What goes after an option. Null: nothing, it takes no value. An empty list: what cannot be known. */
+/** Values of an option. Null: it takes no value. Empty list: no suggestions. */
 export type Values = string[] | 'files' | { kind: ValueKind } | null;
 
-/** An option. */
+/** An option and its values. */
 export interface Choice {
   word: string;
   help: string;
   values: Values;
 }
 
-/** Values whose names say that they are paths. */
+/** Matches placeholders of options that take a path. */
 const PATHS = /[<[](file|folder|path)\.*[>\]]/;
 
+/** Lists a command and all commands below it. */
 export function collect(command: Command, path: string[]): Node[] {
   const at = path.join(' ');
   const globals = command.parent === null ? [] : command.createHelp().visibleGlobalOptions(command);
@@ -46,7 +48,7 @@ export function collect(command: Command, path: string[]): Node[] {
   return [own, ...command.commands.flatMap((child) => collect(child, [...path, child.name()]))];
 }
 
-/** By the name of the argument, in brackets in its help. */
+/** Kinds by the name of the argument. */
 const ARGUMENTS: Readonly<Record<string, ValueKind>> = {
   client: 'client',
   user: 'person',
@@ -58,7 +60,7 @@ const ARGUMENTS: Readonly<Record<string, ValueKind>> = {
   'grant-id': 'grant',
 };
 
-/** Arguments called `id`. */
+/** Kinds of arguments named `id`, by command. */
 const IDS: Readonly<Record<string, ValueKind>> = {
   'quotas show': 'who',
   'quotas set': 'who',
@@ -72,7 +74,7 @@ function kindOfArgument(path: string, name: string): ValueKind | null {
   return ARGUMENTS[name] ?? null;
 }
 
-/** Options whose values are the same in every command. */
+/** Kinds of options that mean the same in every command. */
 const OPTIONS: Readonly<Record<string, ValueKind>> = {
   '--owner': 'who',
   '--user': 'who',
@@ -87,7 +89,7 @@ function kindOfOption(path: string, long: string): ValueKind | null {
   return OPTIONS[long] ?? null;
 }
 
-/** What the flags of the server may be set to, by their kind. */
+/** Choices for flags of the server, by kind of setting. */
 const SERVER_VALUES: { [K in Kind]?: Extract<KindTypes[K], string>[] } = {
   durability: ['chunk', 'seal'],
   level: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -97,7 +99,7 @@ const SERVER_VALUES: { [K in Kind]?: Extract<KindTypes[K], string>[] } = {
   voice: ['off', 'console', 'http', 'sip'],
 };
 
-/** Those of `lading serve`, which are read by the server itself. */
+/** The flags of `lading serve`, which commander does not know. */
 export async function serverFlags(): Promise<Choice[]> {
   const { SETTINGS } = await import('../../settings/settings.ts');
   return SETTINGS.map((setting: Setting) => {

@@ -1,4 +1,4 @@
-/** `lading completion bash|zsh|fish`: a script made from the commands themselves. */
+/** `lading completion bash|zsh|fish`: a script that is generated from the command tree. */
 import { Argument, type Command } from 'commander';
 import { bash, fish, zsh } from './completion-scripts.ts';
 import { collect, serverFlags } from './completion-tree.ts';
@@ -14,8 +14,8 @@ Examples:
 export function addCompletion(root: Command): void {
   root
     .command('completion')
-    .description('print a script that completes commands, options and what the server knows')
-    .addArgument(new Argument('<shell>', 'for which shell').choices(['bash', 'zsh', 'fish']))
+    .description('print a completion script for commands, options and values from the server')
+    .addArgument(new Argument('<shell>', 'shell').choices(['bash', 'zsh', 'fish']))
     .addHelpText('after', HELP)
     .action(async (shell: Shell) => {
       const nodes = collect(root, []);

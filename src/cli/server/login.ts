@@ -1,14 +1,14 @@
-/** `lading login`: checks credentials and stores them in a private file. */
+/** `lading login`: checks credentials and stores them in a file that only their owner can read. */
 import type { Command } from 'commander';
 import { ask } from '../shared/ask.ts';
-import { EXIT, exitCodeOf } from '../shared/exit.ts';
-import { Output } from '../shared/output.ts';
+import { runLocally } from '../shared/command.ts';
+import type { Output } from '../shared/output.ts';
 import { configPathOf, type GlobalOptions, loginSettings, writeConfig } from '../shared/settings.ts';
 import { printable } from '../shared/terminal.ts';
 import { forgetTokens, tokensPathOf } from '../shared/token-store.ts';
 
 const HELP = `
-What is not given is asked for. The file is readable by you alone.
+Missing values are prompted for. Only you can read the settings file.
 
 Examples:
   $ lading login --server https://files.example.org --client-id camera-7
@@ -17,18 +17,11 @@ Examples:
 export function addLogin(root: Command): void {
   root
     .command('login')
-    .description('check credentials and store them for the other commands')
+    .description('check credentials and store them for other commands')
     .addHelpText('after', HELP)
-    .action(async (_: object, command: Command) => {
-      const globals = command.optsWithGlobals<GlobalOptions>();
-      const out = new Output(globals);
-      try {
-        await login(globals, out);
-      } catch (error) {
-        out.error(error);
-        process.exitCode = exitCodeOf(error);
-      }
-    });
+    .action((_: object, command: Command) =>
+      runLocally(command, (out) => login(command.optsWithGlobals<GlobalOptions>(), out)),
+    );
 }
 
 async function login(globals: GlobalOptions, out: Output): Promise<void> {
@@ -48,7 +41,6 @@ async function login(globals: GlobalOptions, out: Output): Promise<void> {
   await writeConfig(path, { server, clientId, clientSecret, caFile });
   out.result(
     { server, client_id: clientId, config: path },
-    `Signed in to ${server} as ${clientId}; kept in ${printable(path)}`,
+    `Signed in to ${server} as ${clientId}. Credentials are stored in ${printable(path)}.`,
   );
-  process.exitCode = EXIT.ok;
 }

@@ -1,22 +1,21 @@
-/** `lading settings`: what `lading serve` would start with here, and where each setting comes from. */
+/** `lading settings`: shows the settings with which `lading serve` would start here, and the source of each. */
 import type { Command } from 'commander';
 import type { Compat } from '../../settings/compat.ts';
-import { EXIT, exitCodeOf, UsageError } from '../shared/exit.ts';
-import { Output } from '../shared/output.ts';
-import type { GlobalOptions } from '../shared/settings.ts';
+import { runLocally } from '../shared/command.ts';
+import { UsageError } from '../shared/exit.ts';
 import { table } from '../shared/values.ts';
 
 interface SettingRow {
   name: string;
-  /** Null: none. A secret that is set is eight asterisks. */
+  /** Null when it is not set. A secret is shown as eight asterisks. */
   value: string | number | null;
-  /** A variable (with .env where that file sets it), or the default. */
+  /** The environment variable (and `.env` if that file sets it), or `default`. */
   from: string;
 }
 
 interface Report {
   settings: SettingRow[];
-  /** By family: what is loosened for its programs. */
+  /** Exceptions for older programs, by family. */
   compat: Record<string, readonly string[]>;
   notes: string[];
   warnings: string[];
@@ -25,22 +24,17 @@ interface Report {
 export function addSettings(root: Command): void {
   root
     .command('settings')
-    .description('show the settings that "lading serve" would start with here; secrets are masked')
-    .option('--all', 'those that have their default too')
-    .action(async ({ all = false }: { all?: boolean }, command: Command) => {
-      const out = new Output(command.optsWithGlobals<GlobalOptions>());
-      try {
-        const told = await collectSettings(all);
-        out.result(told, textOf(told, all));
-        process.exitCode = EXIT.ok;
-      } catch (error) {
-        out.error(error);
-        process.exitCode = exitCodeOf(error);
-      }
-    });
+    .description('show the settings with which "lading serve" would start here; secrets are masked')
+    .option('--all', 'include settings that have their default')
+    .action(({ all = false }: { all?: boolean }, command: Command) =>
+      runLocally(command, async (out) => {
+        const report = await collectSettings(all);
+        out.result(report, textOf(report, all));
+      }),
+    );
 }
 
-/** Loads the server's settings only now: few commands need them. */
+/** Reads the settings. Imports the server's rooms here, because few commands need them. */
 async function collectSettings(all: boolean): Promise<Report> {
   const { loadConfig } = await import('../../settings/load-config.ts');
   const { ConfigError } = await import('../../settings/config-error.ts');
@@ -77,6 +71,6 @@ function shownValue(
 
 function textOf({ settings, notes, warnings }: Report, all: boolean): string {
   const rows = settings.map(({ name, value, from }) => [name, value === null ? '' : String(value), from]);
-  const none = 'Every setting has its default; --all shows them.';
+  const none = 'All settings have their defaults. Show them with --all.';
   return [rows.length > 0 || all ? table(rows) : none, ...notes, ...warnings].join('\n');
 }

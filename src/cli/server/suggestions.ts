@@ -1,13 +1,13 @@
 /**
- * `lading __complete KIND CURRENT WORDS...`: what the server knows that begins with what was typed, a value a line. The scripts of
- * `lading completion` ask it; it asks no person, says nothing when anything fails, and takes two seconds at most.
+ * `lading __complete KIND CURRENT WORDS...`: prints the values from the server that begin with the typed word, one per line. The
+ * completion scripts call it. It never prompts, prints nothing on failure, and takes at most two seconds.
  */
 import type { LadingClient } from '../../client/client.ts';
 import { storeOf } from '../shared/command.ts';
 import { configPathOf, type GlobalOptions, loadSettings } from '../shared/settings.ts';
 import { printable } from '../shared/terminal.ts';
 
-/** What a word on the command line may name. */
+/** Kinds of values that the server can suggest. */
 export type ValueKind =
   | 'file'
   | 'client'
@@ -21,7 +21,7 @@ export type ValueKind =
   | 'delivery';
 
 const TIMEOUT_MS = 2_000;
-/** Names of files that are looked at; more would not be read by anybody. */
+/** Stop after this many file names. */
 const MAX_FILES = 5_000;
 const MAX_DELIVERIES = 200;
 
@@ -52,12 +52,12 @@ const SOURCES: { [K in ValueKind]: (question: Query) => Promise<string[]> } = {
   delivery: deliveries,
 };
 
-/** Prints the values. @param words the command line before the word that is typed, without the program */
+/** Prints suggestions. @param words the command line before the typed word, without the program name */
 export async function printSuggestions([kind = '', current = '', ...words]: readonly string[]): Promise<void> {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
-  const late = new Promise<string[]>((resolve) => signal.addEventListener('abort', () => resolve([])));
-  const values = await Promise.race([late, suggestionsFor(kind, current, words, signal).catch(() => [])]);
-  // A name that a terminal would not show as it is cannot be typed either.
+  const timeout = new Promise<string[]>((resolve) => signal.addEventListener('abort', () => resolve([])));
+  const values = await Promise.race([timeout, suggestionsFor(kind, current, words, signal).catch(() => [])]);
+  // Skip names with control characters: they cannot be typed.
   const safe = new Set(values.filter((value) => value.startsWith(current) && printable(value) === value));
   process.stdout.write(
     [...safe]
@@ -91,7 +91,7 @@ function isValueKind(kind: string): kind is ValueKind {
   return Object.hasOwn(SOURCES, kind);
 }
 
-/** Options that say who asks whom, as far as they are typed: `--server URL` or `--server=URL`. */
+/** Reads the options for the request from the words typed so far: `--server URL` or `--server=URL`. */
 function optionsIn(words: readonly string[]): GlobalOptions & { owner?: string; tenant?: string } {
   const value = (name: string): string | undefined => {
     const at = words.lastIndexOf(name);
@@ -112,7 +112,7 @@ function optionsIn(words: readonly string[]): GlobalOptions & { owner?: string; 
   return Object.fromEntries(Object.entries(found).filter(([, text]) => text !== undefined));
 }
 
-/** Up to the next slash, as shells complete folders. */
+/** Suggests names up to the next slash, as shells complete folders. */
 async function files({ client, current, owner, signal }: Query): Promise<string[]> {
   const names = new Set<string>();
   let seen = 0;
@@ -125,7 +125,7 @@ async function files({ client, current, owner, signal }: Query): Promise<string[
   return [...names];
 }
 
-/** By their names, or by the ids of those who have none, or one that others have too. */
+/** Suggests unique names, and ids for clients without one. */
 async function clients({ client, tenant, signal }: Query): Promise<string[]> {
   const all = await client.clients.list({ tenant, signal });
   const named = (name: string | null) => all.filter((one) => one.name === name).length;
@@ -148,7 +148,7 @@ async function deliveries({ client, signal }: Query): Promise<string[]> {
   return found;
 }
 
-/** Who let oneself read files. */
+/** Suggests principals that granted files to this one. */
 async function granters({ client, signal }: Query): Promise<string[]> {
   return (await client.grants.list({ signal })).received.map(({ owner, owner_name: name }) => name ?? owner);
 }

@@ -1,24 +1,24 @@
-/** Questions on the terminal. They go to standard error, so that results can be piped on. */
+/** Prompts on the terminal. They go to standard error, so that results can be piped. */
 import { createInterface } from 'node:readline/promises';
 import { Writable } from 'node:stream';
 import { EXIT, Stopped, UsageError } from './exit.ts';
 
-/** Who was asked said no. */
+/** The user answered no. */
 export class Declined extends Error {
   override readonly name = 'Declined';
 }
 
 export interface AskOptions {
-  /** What is typed is not shown. */
+  /** Do not echo the input. */
   hidden?: boolean;
-  /** Spaces at the ends belong to the answer. */
+  /** Keep leading and trailing spaces. */
   verbatim?: boolean;
-  /** Nothing is an answer, too. */
+  /** Accept an empty answer. */
   optional?: boolean;
 }
 
 /**
- * A question to be answered with yes before something is done. Where nobody can be asked, as in scripts, the command itself is the yes.
+ * Asks for confirmation. Without a terminal, as in scripts, the command counts as confirmed.
  * @throws Declined for any other answer; Stopped on Ctrl-C
  */
 export async function requireConfirmation(question: string): Promise<void> {
@@ -28,7 +28,8 @@ export async function requireConfirmation(question: string): Promise<void> {
 }
 
 /**
- * @param option what to use where nobody can be asked
+ * Prompts for a line of input.
+ * @param option the option that supplies the value without a terminal
  * @throws UsageError without a terminal or an answer; Stopped on Ctrl-C
  */
 export async function ask(
@@ -36,9 +37,10 @@ export async function ask(
   option: string,
   { hidden, verbatim, optional }: AskOptions = {},
 ): Promise<string> {
-  if (!process.stdin.isTTY) throw new UsageError(`There is nobody to ask; use ${option} or the environment.`);
+  if (!process.stdin.isTTY)
+    throw new UsageError(`Standard input is not a terminal. Use ${option} or an environment variable.`);
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
-  // From here on the terminal echoes nothing by itself, so the question comes after.
+  // The interface turns echo off, so create it before the question appears.
   const lines = createInterface({ input: process.stdin, output: hidden ? mute : process.stderr, terminal: true });
   const given = new AbortController();
   lines.on('SIGINT', () => given.abort(new Stopped(EXIT.interrupted)));

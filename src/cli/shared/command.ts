@@ -1,4 +1,4 @@
-/** What every command needs: a client, a way to say things, and a signal that Ctrl-C raises. */
+/** The frame of every command: client, output, signal and exit code. */
 import type { Command } from 'commander';
 import type { TokenStore } from '../../client/calls/session.ts';
 import type { LadingClient } from '../../client/client.ts';
@@ -14,7 +14,7 @@ export interface Context {
   signal: AbortSignal;
 }
 
-/** Runs one command to its end and sets the exit code. The body's own number wins over 0. */
+/** Runs the body of a command that talks to a server, and sets the exit code. The body may return one other than 0. */
 export async function run(
   command: Command,
   body: (context: Context) => Promise<number | undefined>,
@@ -26,13 +26,13 @@ export async function run(
   let client: LadingClient | null = null;
   try {
     const settings = await loadSettings(globals);
-    // Loaded only when there is something to ask the network: help and wrong usage answer at once.
+    // Imported here so that help and usage errors need not load it.
     const { connect } = await import('../../client/node.ts');
     const store = storeOf(settings, configPathOf(globals));
     client = connect({ server: settings.server, ca: settings.ca, ...settings.credentials, store, ...options });
     process.exitCode = (await body({ client, settings, out, signal: stop.signal })) ?? EXIT.ok;
   } catch (error) {
-    // As other programs do: without a word.
+    // Like other programs, exit silently when the reader of standard output is gone.
     if (!(error instanceof OutputClosed)) out.error(error);
     process.exitCode = exitCodeOf(error);
   } finally {
@@ -41,14 +41,26 @@ export async function run(
   }
 }
 
-/** Where the tokens of sign-ins are kept; nowhere for who does not sign in. */
+/** Runs the body of a command that needs no client, and sets the exit code. */
+export async function runLocally(command: Command, body: (out: Output) => Promise<void>): Promise<void> {
+  const out = new Output(command.optsWithGlobals<GlobalOptions>());
+  try {
+    await body(out);
+    process.exitCode = EXIT.ok;
+  } catch (error) {
+    out.error(error);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+/** Returns the token cache; undefined when the settings hold a token, or nothing to sign in with. */
 export function storeOf({ server, credentials }: Settings, configPath: string): TokenStore | undefined {
   const { token, clientId, clientSecret } = credentials;
   if (token !== undefined || clientId === undefined || clientSecret === undefined) return undefined;
   return tokenStore(tokensPathOf(configPath), { server, clientId, clientSecret });
 }
 
-/** The first Ctrl-C stops in order, so that the next run goes on from there; a second one at once. */
+/** The first Ctrl-C stops in order, so that the next run can resume. A second one exits at once. */
 function stopOnSignals(): { signal: AbortSignal; release(): void } {
   const controller = new AbortController();
   const stopWith = (exitCode: number) => () => {

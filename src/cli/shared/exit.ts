@@ -1,4 +1,4 @@
-/** Exit codes that scripts can use, and how an error becomes one. */
+/** Exit codes, and how an error maps to one. */
 import { LadingError, NetworkError, VerificationError } from '../../client/client.ts';
 import { NotRead } from '../../settings/small-file.ts';
 
@@ -22,34 +22,35 @@ export const EXIT = {
 export const EXIT_HELP = `Exit codes:
   0  done                       6    verification failed
   1  other failure              7    network or server unavailable
-  2  wrong usage or settings    8    the file does not reach to the range that is wanted
-  3  not signed in, forbidden   9    a local file is not there or cannot be opened
-  4  not found on the server    10   the file is not the version that was asked for
-  5  conflict with the server   130  stopped by Ctrl-C; run it again to go on
-                                141  nobody read the file on standard output to its end
-                                143  ended by SIGTERM; run it again to go on`;
+  2  usage or settings error    8    the range lies beyond the end of the file
+  3  not signed in, forbidden   9    a local file does not exist or cannot be opened
+  4  not found on the server    10   the file is not the requested version
+  5  conflict on the server     130  interrupted by Ctrl-C; run it again to resume
+                                141  the reader of standard output closed it early
+                                143  terminated by SIGTERM; run it again to resume`;
 
-/** Something that the person who typed the command has to change. */
+/** A mistake on the command line or in settings, which the user must correct. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** The file goes to standard output, and whoever read it left before its end. */
+/** The reader of standard output closed it before the end of the file. */
 export class OutputClosed extends Error {
   override readonly name = 'Unread';
 }
 
-/** The signal that ended the command. */
+/** A signal ended the command. */
 export class Stopped extends Error {
   override readonly name = 'Stopped';
   readonly exitCode: number;
 
   constructor(exitCode: number) {
-    super('stopped; run the same command again to go on');
+    super('stopped; run the same command again to resume');
     this.exitCode = exitCode;
   }
 }
 
+/** Maps an error to an exit code. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof Stopped) return error.exitCode;
   if (error instanceof UsageError) return EXIT.usage;
@@ -70,7 +71,7 @@ export function exitCodeOf(error: unknown): number {
   return EXIT.failure;
 }
 
-/** Why a local file cannot be opened, by the system's code. */
+/** Why a local file cannot be opened, by system error code. */
 const UNOPENED: Readonly<Record<string, string>> = {
   ENOENT: 'There is no such file or folder',
   ENOTDIR: 'A part of the path is a file, not a folder',
@@ -79,7 +80,7 @@ const UNOPENED: Readonly<Record<string, string>> = {
   EISDIR: 'It is a folder',
 };
 
-/** The system's error when a file or its folder is not there, or not for us. */
+/** True for the system error of a file that does not exist or is not accessible. */
 function isUnopened(error: unknown): error is NodeJS.ErrnoException {
   return (
     error instanceof Error &&
@@ -90,7 +91,7 @@ function isUnopened(error: unknown): error is NodeJS.ErrnoException {
   );
 }
 
-/** An error for programs: a code, a sentence, and what else is known. */
+/** Describes an error for `--json`: code, detail and further members. */
 export function describeError(error: unknown): Record<string, unknown> {
   if (error instanceof LadingError) {
     return { code: error.code, detail: error.message, status: error.status, ...error.members };

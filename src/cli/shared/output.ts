@@ -1,16 +1,16 @@
 /**
- * What a command says. Results go to standard output, everything else to standard error. With `--json` standard output is one JSON
- * object, or for a transfer one a line, the last of which is the result.
+ * The output of a command. Results go to standard output, everything else to standard error. With `--json`, standard output is one JSON
+ * object, or for a transfer one object per line, of which the last is the result.
  */
 import { describeError, EXIT } from './exit.ts';
 import { jsonLine, printable, printableLines } from './terminal.ts';
 
-/** Aborted once nobody reads standard output any more. */
+/** Aborted when the reader of standard output has closed it. */
 const outputClosed = new AbortController();
 
 /**
- * Has the command go on when nobody reads what it says (`lading upload … | head -1`): what it does is worth more than what it prints.
- * What cannot be written for another reason, as on a full disk, makes a command that went well end with 1.
+ * Lets a command continue when the reader of its output is gone (`lading upload … | head -1`). Any other write error, such as a full
+ * disk, turns exit code 0 into 1.
  */
 export function surviveClosedOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
@@ -27,7 +27,7 @@ export function surviveClosedOutput(): void {
 export class Output {
   readonly json: boolean;
   readonly quiet: boolean;
-  /** The progress line that stands on the terminal, to be wiped before anything else is written. */
+  /** True while a progress line is on the terminal; it must be cleared before anything else is written. */
   #drawn = false;
   #results: NodeJS.WritableStream = process.stdout;
 
@@ -36,40 +36,41 @@ export class Output {
     this.quiet = options.quiet ?? false;
   }
 
-  /** A progress line can be drawn and redrawn. */
+  /** True when a progress line can be redrawn. */
   get interactive(): boolean {
     return process.stderr.isTTY === true && !this.json && !this.quiet;
   }
 
-  /** Aborted once nobody reads the results: a command that does nothing but print may end then. */
+  /** Aborted when the reader of the results is gone: a command that only prints may end then. */
   get outputClosed(): AbortSignal {
     return outputClosed.signal;
   }
 
-  /** Standard output carries the file itself: what else there is to say goes to standard error. */
+  /** Reserves standard output for file content. Results then go to standard error. */
   contentOnStdout(): void {
     this.#results = process.stderr;
   }
 
-  /** The result: `value` for programs, `text` for people (nothing when empty). */
+  /** Prints the result: `value` with `--json`, else `text` unless it is empty. */
   result(value: object, text: string): void {
     this.clearLine();
     if (this.json) this.#results.write(`${jsonLine(value)}\n`);
     else if (text !== '') this.#results.write(`${printableLines(text)}\n`);
   }
 
-  /** One line of a longer story, for programs only. */
+  /** Prints an intermediate event, with `--json` only. */
   event(value: object): void {
     if (this.json && !this.quiet) this.#results.write(`${jsonLine(value)}\n`);
   }
 
-  /** Something worth knowing while the command goes on. */
+  /** Prints a note to standard error, unless `--quiet`. */
   note(text: string): void {
     if (this.quiet) return;
     this.clearLine();
     process.stderr.write(`${printable(text)}\n`);
   }
 
+  /** Prints an error. @param file the file it concerns, when the command continues with others */
   error(error: unknown, file?: string): void {
     this.clearLine();
     const described = describeError(error);
@@ -83,19 +84,19 @@ export class Output {
     process.stderr.write(`lading: ${where}${printable(String(described.detail))}\n`);
   }
 
-  /** Draws over the last line of the terminal; what does not fit is cut. */
+  /** Redraws the progress line, truncated to the width of the terminal. */
   draw(line: string): void {
     this.#drawn = true;
     process.stderr.write(`\r\x1b[K${printable(line).slice(0, this.columns - 1)}`);
   }
 
-  /** Takes away the line that stands there, if one does. */
+  /** Clears the progress line, if there is one. */
   clearLine(): void {
     if (this.#drawn) process.stderr.write('\r\x1b[K');
     this.#drawn = false;
   }
 
-  /** Width of the terminal; some do not know theirs. */
+  /** Width of the terminal; 80 if unknown. */
   get columns(): number {
     return process.stderr.columns || 80;
   }

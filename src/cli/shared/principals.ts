@@ -1,28 +1,28 @@
-/** Whom a word means: ids are taken as they are, names and e-mail addresses are looked up by those who may. */
+/** Resolves the name, e-mail address or id of a client or person to an id. */
 import { LadingError } from '../../client/client.ts';
 import type { Context } from './command.ts';
 import { UsageError } from './exit.ts';
 
 export type Kind = 'client' | 'person';
 
-/** Ids that the server makes. Files of who was deleted are still found by theirs, so nobody has to know them any more. */
+/** An id that the server generated. It is used without a lookup, so that files of a deleted principal can still be found. */
 const GENERATED_ID = /^[0-9a-f]{24}$/;
 
-/** What is needed to ask. */
+/** What a lookup needs. */
 type Lookup = Pick<Context, 'client' | 'signal'>;
 
 interface Options {
-  /** Who may be meant; both by default. */
+  /** Kinds to search; both by default. */
   kinds?: readonly Kind[];
-  /** Of which tenant; for root. */
+  /** Another tenant; for root. */
   tenant?: string | undefined;
-  /** The server takes names there itself: who may not list others sends the word as it is. */
+  /** The server resolves names in this call: without the right to list principals, the word is sent unchanged. */
   serverKnows?: boolean;
 }
 
 /**
- * The id of a client or person by id, name, name of an account, or e-mail address.
- * @throws LadingError `not_found`; UsageError with all ids when several have the name
+ * Finds a client or person by id, name, account name or e-mail address.
+ * @throws LadingError `not_found`; UsageError, listing the ids, when several have this name
  */
 export async function idOf(context: Lookup, who: string, options: Options = {}): Promise<string> {
   const { kinds = ['client', 'person'] } = options;
@@ -32,10 +32,10 @@ export async function idOf(context: Lookup, who: string, options: Options = {}):
       ...(kinds.includes('client') ? await clientsNamed(context, who, options) : []),
       ...(kinds.includes('person') ? await peopleNamed(context, who, options) : []),
     ];
-    // An id that somebody chose means its owner, whatever others are called.
+    // An exact id takes precedence over names.
     const [id, ...more] = ids.includes(who) ? [who] : ids;
     if (id === undefined) throw new LadingError('not_found', `There is no ${kinds.join(' or ')} ${who}.`);
-    if (more.length > 0) throw new UsageError(`Several are called ${who}: ${ids.join(', ')}. Use one of these ids.`);
+    if (more.length > 0) throw new UsageError(`Several are named ${who}: ${ids.join(', ')}. Use one of these ids.`);
     return id;
   } catch (error) {
     if (!(error instanceof LadingError && error.status === 403)) throw error;
@@ -44,8 +44,8 @@ export async function idOf(context: Lookup, who: string, options: Options = {}):
 }
 
 /**
- * Only administrators see who there is. Others see themselves and who granted them files, by name; any other word is taken for an id, and
- * the server judges what they may do with it.
+ * Resolves a name without administrator rights: among the caller and the principals that granted files to it. Anything else counts as an
+ * id, and the server decides what is allowed.
  */
 async function idAmongSeen({ client, signal }: Lookup, who: string): Promise<string> {
   const [me, { received }] = await Promise.all([
@@ -56,18 +56,18 @@ async function idAmongSeen({ client, signal }: Lookup, who: string): Promise<str
     }),
   ]);
   const seen = [
-    // Servers of before do not say them.
+    // Older servers do not send names.
     { id: me.client_id, names: me.names ?? [] },
     ...received.map(({ owner, owner_name: name }) => ({ id: owner, names: name === null ? [] : [name] })),
   ];
   if (seen.some(({ id }) => id === who)) return who;
   const isCalled = (name: string): boolean => name === who || (name.includes('@') && name === who.toLowerCase());
   const ids = [...new Set(seen.filter(({ names }) => names.some(isCalled)).map(({ id }) => id))];
-  if (ids.length > 1) throw new UsageError(`Several are called ${who}: ${ids.join(', ')}. Use one of these ids.`);
+  if (ids.length > 1) throw new UsageError(`Several are named ${who}: ${ids.join(', ')}. Use one of these ids.`);
   return ids[0] ?? who;
 }
 
-/** As `idOf`; nobody stays nobody. */
+/** Like `idOf`; undefined stays undefined. */
 export async function optionalIdOf(context: Lookup, who: string | undefined, options: Options = {}) {
   return who === undefined ? undefined : idOf(context, who, options);
 }

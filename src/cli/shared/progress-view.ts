@@ -1,4 +1,4 @@
-/** The progress of a transfer: a line that redraws itself on a terminal, otherwise a plain line every few seconds. */
+/** Shows the progress of a transfer: a line that is redrawn on a terminal, otherwise a plain line every few seconds. */
 
 import type { RetryNotice } from '../../client/transfer/retry.ts';
 import type { StreamProgress } from '../../client/transfer/stream.ts';
@@ -15,7 +15,7 @@ export class ProgressView {
   readonly #everyMs: number;
   #shownAt = performance.now();
 
-  /** `everyMs`: between plain lines, and between JSON events. */
+  /** @param everyMs milliseconds between plain lines and between JSON events */
   constructor(out: Output, file: string, everyMs: number) {
     this.#out = out;
     this.#file = file;
@@ -33,7 +33,7 @@ export class ProgressView {
     const described = describeError(error);
     const seconds = Math.round(delayMs / 100) / 10;
     this.#out.event({ event: 'retry', file: this.#file, attempt, delay_seconds: seconds, error: described });
-    if (!this.#out.json) this.#out.note(`${this.#file}: ${described.detail} Trying again in ${seconds} s.`);
+    if (!this.#out.json) this.#out.note(`${this.#file}: ${described.detail} Retrying in ${seconds} s.`);
   }
 
   restart(why: string): void {
@@ -41,7 +41,7 @@ export class ProgressView {
     if (!this.#out.json) this.#out.note(`${this.#file}: ${why}`);
   }
 
-  /** Leaves a clean line; what there is to say at the end is the result. */
+  /** Clears the progress line. */
   end(): void {
     this.#out.clearLine();
   }
@@ -67,7 +67,7 @@ export class ProgressView {
 }
 
 /**
- * `movie.mkv [======>      ]  45 %  1.2 GiB of 2.7 GiB  85 MiB/s  0:18 left`, cut to the width of the terminal. While nobody knows the
+ * `movie.mkv [======>      ]  45 %  1.2 GiB of 2.7 GiB  85 MiB/s  0:18 left`, truncated to the width of the terminal. With an unknown
  * size: `live.ts  1.2 GiB  85 MiB/s`.
  */
 export function progressLine(file: string, progress: StreamProgress, columns: number): string {
@@ -94,7 +94,7 @@ function numbers(progress: StreamProgress): string {
   return `${percent} %  ${formatSize(here)} of ${formatSize(total)}  ${formatSize(rate)}/s  ${time}`;
 }
 
-/** Null while the size is not known. */
+/** The completed fraction, 0 to 1; null while the size is unknown. */
 function fraction({ done, moving, total }: StreamProgress): number | null {
   if (total === null) return null;
   return total === 0 ? 1 : Math.min(1, (done + moving) / total);

@@ -1,4 +1,4 @@
-/** Where the server is and who asks: flags, then environment, then a private file. The command line's only reader of `process.env`. */
+/** Server and credentials: from flags, then the environment, then a private file. The only reader of `process.env` in the command line. */
 import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
@@ -24,15 +24,15 @@ export interface GlobalOptions {
 export interface Settings {
   server: string;
   credentials: Credentials;
-  /** File with certificates of authorities that are trusted for this server. */
+  /** PEM file with certificate authorities to trust for this server. */
   caFile?: string | undefined;
-  /** What is in it. */
+  /** The content of that file. */
   ca?: string | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What one place (flags, environment, file) says. */
+/** Settings from one source: flags, environment or file. */
 interface PartialSettings extends Credentials {
   server?: string | undefined;
   caFile?: string | undefined;
@@ -40,14 +40,14 @@ interface PartialSettings extends Credentials {
 
 export const DEFAULT_SERVER = 'http://localhost:8005';
 
-/** Throws `UsageError` for a file that others can read, or that is no settings file. */
+/** Loads the settings. Throws `UsageError` for a file that others can read, or that is not a settings file. */
 export async function loadSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
   const path = configPathOf(options, env);
   const stored = await readConfig(path, options.config !== undefined);
   return withCa(mergeSettings([await fromFlags(options), fromEnvironment(env)], stored));
 }
 
-/** For `login`, which replaces the file and so does not mind what is in it. */
+/** Settings for `login`, which ignores the stored file because it replaces it. */
 export async function loginSettings(options: GlobalOptions, env: Environment = process.env): Promise<Settings> {
   return withCa(mergeSettings([await fromFlags(options), fromEnvironment(env)], {}));
 }
@@ -55,19 +55,19 @@ export async function loginSettings(options: GlobalOptions, env: Environment = p
 function mergeSettings(places: readonly PartialSettings[], stored: PartialSettings): Settings {
   const said = places.find((place) => place.server !== undefined) ?? stored;
   const server = checkServer(said.server ?? DEFAULT_SERVER);
-  // What was stored for one server is no business of another.
+  // Never send credentials that were stored for another server.
   const own = stored.server === undefined || checkServer(stored.server) === server ? stored : {};
   const caFile = [...places, own].find((place) => place.caFile !== undefined)?.caFile;
   return { server, credentials: mergeCredentials([...places, own]), ...(caFile === undefined ? {} : { caFile }) };
 }
 
-/** Throws `NotRead` for a file that cannot be read, `UsageError` for one without a certificate. */
+/** Reads `caFile`. Throws `NotRead` if it cannot be read, `UsageError` if it holds no certificate. */
 async function withCa(settings: Settings): Promise<Settings> {
   const { caFile } = settings;
   if (caFile === undefined) return settings;
-  const ca = await readNamedFile('The file of certificates', caFile);
+  const ca = await readNamedFile('The certificate file', caFile);
   if (ca.includes('-----BEGIN CERTIFICATE-----')) return { ...settings, ca };
-  throw new UsageError(`${caFile} holds no certificate; it should have a line -----BEGIN CERTIFICATE-----`);
+  throw new UsageError(`${caFile} holds no certificate: there is no line -----BEGIN CERTIFICATE-----`);
 }
 
 async function fromFlags(options: GlobalOptions): Promise<PartialSettings> {
@@ -76,7 +76,7 @@ async function fromFlags(options: GlobalOptions): Promise<PartialSettings> {
 }
 
 function fromEnvironment(env: Environment): PartialSettings {
-  // An empty variable counts as absent.
+  // An empty variable counts as unset.
   return {
     server: env.LADING_SERVER || undefined,
     token: env.LADING_TOKEN || undefined,
@@ -86,20 +86,15 @@ function fromEnvironment(env: Environment): PartialSettings {
   };
 }
 
-/** Password of a delivery target that is being added; undefined when the variable is not set. */
-export function targetPassword(env: Environment = process.env): string | undefined {
-  return env.LADING_TARGET_PASSWORD;
-}
-
-/** The settings file, whether it is there or not. */
+/** The path of the settings file, which need not exist. */
 export function configPathOf(options: GlobalOptions, env: Environment = process.env): string {
   const folder = env.XDG_CONFIG_HOME || join(homedir(), '.config');
   return options.config ?? (env.LADING_CONFIG || join(folder, 'lading', 'config.json'));
 }
 
 /**
- * The first place that names a token or a client decides who asks; a secret may come from a place after it, so that
- * `--client-id` goes with `LADING_CLIENT_SECRET`.
+ * The first source with a token or a client id decides the identity. The secret may come from another source, so that `--client-id` can be
+ * combined with `LADING_CLIENT_SECRET`.
  */
 function mergeCredentials(places: readonly PartialSettings[]): Credentials {
   const first = places.findIndex(({ token, clientId }) => token !== undefined || clientId !== undefined);
@@ -114,7 +109,7 @@ function mergeCredentials(places: readonly PartialSettings[]): Credentials {
   return { token, clientId, clientSecret: before?.clientSecret ?? withSecret?.clientSecret };
 }
 
-/** Stores what `login` found out, readable by its owner alone, whole or not at all. */
+/** Stores verified credentials atomically, in a file that only its owner can read. */
 export async function writeConfig(
   named: string,
   config: { server: string; clientId: string; clientSecret: string; caFile?: string | undefined },
@@ -147,7 +142,7 @@ async function readConfig(path: string, named: boolean): Promise<PartialSettings
   const field = (key: string): string | undefined => {
     const value = config[key];
     if (value === undefined || typeof value === 'string') return value;
-    throw new UsageError(`In ${path}, ${key} must be a text.`);
+    throw new UsageError(`In ${path}, ${key} must be a string.`);
   };
   return {
     server: field('server'),
@@ -159,8 +154,8 @@ async function readConfig(path: string, named: boolean): Promise<PartialSettings
 }
 
 /**
- * The text of a file, or of a pipe, that the person named.
- * @param what goes before its path in the error: `The file of the secret`
+ * Reads a file or pipe that the user named.
+ * @param what its description in errors: `The secret file`
  * @throws NotRead, with a whole sentence
  */
 export async function readNamedFile(what: string, path: string): Promise<string> {
@@ -172,7 +167,7 @@ export async function readNamedFile(what: string, path: string): Promise<string>
   }
 }
 
-/** `cannot be read (ENOENT)`, `is a folder` */
+/** Describes the failure: `cannot be read (ENOENT)`, `is a folder`. */
 function readFailure(error: unknown): string {
   if (error instanceof NotRead) return error.message;
   const code = error instanceof Error && 'code' in error ? ` (${error.code})` : '';
@@ -183,11 +178,11 @@ async function readPrivate(path: string): Promise<string> {
   const stats = await stat(path);
   const { mode } = stats;
   if (!stats.isFile() && !stats.isFIFO()) throw new UsageError(`The settings file ${path} is ${kindOf(stats)}.`);
-  // Windows has no such bits.
+  // Windows has no permission bits.
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     const shown = (mode & 0o777).toString(8).padStart(4, '0');
     throw new UsageError(
-      `${path} holds a secret and others may read or change it (mode ${shown}). Run: chmod 600 ${path}`,
+      `${path} holds a secret, but other users can read or change it (mode ${shown}). Run: chmod 600 ${path}`,
     );
   }
   return (await readSmallFileOrPipe(path)).toString('utf8');
@@ -198,23 +193,33 @@ function parse(path: string, text: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   } catch {
-    // Said below.
+    // The error is thrown below.
   }
   throw new UsageError(`${path} is not a JSON object with server, client_id and client_secret.`);
 }
 
-/** Reads a secret from a file, or from standard input for `-`; one line end after it is not part of it. */
+/** Reads a secret from a file, or from standard input for `-`, without a final line break. */
 export async function secretFrom(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;
   const text =
     path === '-'
       ? await readAll(process.stdin)
-      : await readNamedFile('The file of the secret', path).catch((error: Error) => {
+      : await readNamedFile('The secret file', path).catch((error: Error) => {
           throw new UsageError(error.message);
         });
   const secret = text.replace(/\r?\n$/, '');
-  if (secret === '') throw new UsageError('The file of the secret is empty.');
+  if (secret === '') throw new UsageError('The secret file is empty.');
   return secret;
+}
+
+/** Reads the password of a delivery target. It is not an option, because other users of the machine can see those. */
+export async function targetPassword(env: Environment = process.env): Promise<string> {
+  const password = env.LADING_TARGET_PASSWORD;
+  if (password !== undefined) return password;
+  if (process.stdin.isTTY) {
+    throw new UsageError('Pass the password in LADING_TARGET_PASSWORD or on standard input: … < password.txt');
+  }
+  return (await readAll(process.stdin)).replace(/\r?\n$/, '');
 }
 
 function checkServer(server: string): string {
@@ -222,11 +227,11 @@ function checkServer(server: string): string {
   try {
     url = new URL(server.endsWith('/') ? server : `${server}/`);
   } catch {
-    throw new UsageError(`${server} is not the address of a server; write something like https://files.example.org`);
+    throw new UsageError(`${server} is not a server URL. Use a URL such as https://files.example.org`);
   }
   if (!/^https?:$/.test(url.protocol)) {
     const bare = server.replace(/^[\w+.-]+:\/\//, '');
-    throw new UsageError(`The address of the server must start with http:// or https://, as http://${bare}`);
+    throw new UsageError(`The server URL must begin with http:// or https://, for example http://${bare}`);
   }
   return url.href;
 }

@@ -1,25 +1,25 @@
 /**
- * Text of others on a terminal. Names, reasons and addresses come from servers, people and file systems; a terminal obeys the control
- * characters in them, and bidirectional controls have a name read as another one.
+ * Untrusted text on a terminal. Names, reasons and addresses come from servers, people and file systems. A terminal would obey control
+ * characters in them, and bidirectional controls can disguise a name.
  */
 
-/** Controls of the terminal, line ends of Unicode, and what is invisible or turns the direction of writing. */
+/** Control characters, Unicode line ends, invisible characters and bidirectional controls. */
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
-/** Joiners that words and emoji are written with: they move nothing. */
+/** Joiners, which words and emoji need and which are harmless. */
 const JOINERS = new Set(['\u200c', '\u200d']);
 
-/** One line that shows what a text holds: `\x1b`, `\n`, `\u202e` for what a terminal would obey. */
+/** Escapes unsafe characters: `\x1b`, `\n`, `\u202e`. The result is one line. */
 export function printable(text: string): string {
   return text.replace(UNSAFE, (character) => (JOINERS.has(character) ? character : escaped(character)));
 }
 
-/** As `shown`, for texts of several lines. */
+/** Like `printable`, but keeps line breaks. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
-/** JSON that is the same for programs and harmless on a terminal: what JSON may write as it is, but a terminal obeys, is escaped too. */
+/** Serializes JSON and escapes unsafe characters, so that it is also harmless on a terminal. */
 export function jsonLine(value: unknown): string {
   return JSON.stringify(value).replace(UNSAFE, (character) =>
     [...Array(character.length).keys()].map((at) => unit(character.charCodeAt(at))).join(''),

@@ -1,7 +1,7 @@
 /**
- * Tokens of sign-ins, kept beside the settings file until they lapse, so that not every command signs in anew. A token is found only by
- * who asks for it with the same server, id and secret. The file is for its owner alone and replaced whole; whoever signs in holds a lock,
- * so that commands that start together sign in once.
+ * A token cache beside the settings file, so that not every command signs in. Entries are keyed by server, client id and secret. Only
+ * the owner can read the file, which is replaced atomically. A lock is held during a sign-in, so that commands that start together
+ * sign in once.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
@@ -10,14 +10,14 @@ import { dirname, join } from 'node:path';
 import type { IssuedToken, TokenStore } from '../../client/calls/session.ts';
 import { readSmallFile } from '../../settings/small-file.ts';
 
-/** Not used so shortly before its end: the command needs some time, too. */
+/** A token that expires sooner is not used, because the command takes time too. */
 const MIN_REMAINING_MS = 60_000;
 const MAX_TOKENS = 50;
-/** A lock that is older is of a command that was killed: no sign-in takes so long. */
+/** An older lock belongs to a command that was killed: no sign-in takes this long. */
 const STALE_LOCK_MS = 30_000;
 const LOCK_POLL_MS = 25;
 
-/** By the key of `keyOf`. */
+/** Entries by `keyOf`; `expires_at` in milliseconds since 1970. */
 type StoredTokens = Record<string, { token: string; expires_at: number }>;
 
 export interface Identity {
@@ -26,12 +26,12 @@ export interface Identity {
   clientSecret: string;
 }
 
-/** The file beside the settings file. */
+/** The path of the cache, beside the settings file. */
 export function tokensPathOf(configPath: string): string {
   return join(dirname(configPath), 'tokens.json');
 }
 
-/** Keeps the tokens of one identity in a file. Where it cannot be written, every command signs in. */
+/** A store for the token of one identity. If the file cannot be written, every command signs in. */
 export function tokenStore(path: string, identity: Identity, now: () => number = Date.now): TokenStore {
   const key = keyOf(identity);
   const find = async (refused: string | null): Promise<IssuedToken | null> => {
@@ -67,19 +67,19 @@ export function tokenStore(path: string, identity: Identity, now: () => number =
   };
 }
 
-/** Forgets all tokens. */
+/** Removes all cached tokens. */
 export async function forgetTokens(path: string): Promise<void> {
   await rm(path, { force: true });
 }
 
-/** Says nothing of the secret, which may be guessable, without the server's address and the id. */
+/** Hashes the secret together with server and id, so that the key alone does not reveal a guessable secret. */
 function keyOf({ server, clientId, clientSecret }: Identity): string {
   return createHash('sha256')
     .update(JSON.stringify([server, clientId, clientSecret]))
     .digest('hex');
 }
 
-/** What others can read or change counts for nothing. */
+/** Reads the cache. Ignores a file that others can read or change. */
 async function readTokens(path: string): Promise<StoredTokens> {
   try {
     const { mode, uid } = await stat(path);
@@ -117,7 +117,7 @@ async function change(path: string, edit: (kept: StoredTokens) => void, now: () 
   await rename(next, path);
 }
 
-/** Null where no lock can be made, as in a folder that is not ours: then nothing is kept. */
+/** Takes the lock. Returns null when it cannot be created, as in a foreign folder: then nothing is cached. */
 async function lock(path: string, now: () => number): Promise<(() => Promise<void>) | null> {
   const file = `${path}.lock`;
   await makeFolder(dirname(path));
@@ -128,11 +128,11 @@ async function lock(path: string, now: () => number): Promise<(() => Promise<voi
     } catch (error) {
       if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) return null;
     }
-    // One of an earlier day: its command cannot be waited for.
+    // A stale lock: its command will not release it.
     if (await isOlder(file, now() - STALE_LOCK_MS)) await rm(file, { force: true });
     else await new Promise((resolve) => setTimeout(resolve, LOCK_POLL_MS));
   }
-  // Whoever held it was killed.
+  // The process that held the lock was killed.
   await rm(file, { force: true }).catch(() => {});
   return null;
 }
@@ -142,7 +142,7 @@ async function isOlder(file: string, date: number): Promise<boolean> {
   return found !== null && found.mtimeMs < date;
 }
 
-/** The folder of the settings file. No homes are made for users who have none. */
+/** Creates the folder of the settings file, but never a home directory. */
 async function makeFolder(folder: string): Promise<void> {
   const above = dirname(folder);
   if (dirname(above) === homedir()) await mkdir(above, { mode: 0o700 }).catch(() => {});

@@ -1,73 +1,76 @@
-/** How values are written on the command line, and shown to people. */
+/** Parses and formats values of the command line. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { FileStatus, RangeRequest, Role } from '../../client/client.ts';
 import { bytesOf } from '../../protocol/sizes.ts';
 import { printable } from './terminal.ts';
 
-/** From least to most. The server decides who may hand them out. */
+/** Roles, from least to most rights. The server decides who may assign them. */
 export const ROLES = ['client', 'ops', 'admin', 'root'] as const satisfies readonly Role[];
 
-/** A hundred years. Without a bound the digits could be taken for infinity, which JSON writes as null: for ever. */
+/** A hundred years. Without a limit, a long number becomes Infinity, which JSON writes as null: no expiry. */
 const MAX_TIME_MS = 36_500 * 86_400_000;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** What a file is in one word: its status, or `parked` for an unfinished upload that nothing has arrived for. */
+/** The state in one word: the status, `parked` or `damaged`. */
 export function stateOf({ stale, damaged, status }: FileStatus): string {
   if (damaged === true) return 'damaged';
   return stale === true ? 'parked' : status;
 }
 
-/** As `bytesOf`, to the next whole byte; at least one. */
+/** Parses a size of at least one byte, such as `512K` or `8MiB`. */
 export function parseSize(text: string): number {
   const bytes = Math.round(bytesOf(text) ?? 0);
   if (!Number.isSafeInteger(bytes) || bytes < 1) {
-    throw new InvalidArgumentError('Write a size such as 1048576, 512K, 8MiB or 5MB.');
+    throw new InvalidArgumentError('Use a size such as 1048576, 512K, 8MiB or 5MB.');
   }
   return bytes;
 }
 
+/** Parses a number from 1 to 9999. */
 export function parseCount(text: string): number {
   const count = /^\d{1,4}$/.test(text) ? Number(text) : 0;
-  if (count < 1) throw new InvalidArgumentError('Write a whole number from 1.');
+  if (count < 1) throw new InvalidArgumentError('Use a whole number of at least 1.');
   return count;
 }
 
-/** As `parseCount`, for numbers of things that are cheap. */
+/** Like `parseCount`, with a higher limit. */
 export function parseMany(text: string): number {
   const count = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (count < 1) throw new InvalidArgumentError('Write a whole number from 1.');
+  if (count < 1) throw new InvalidArgumentError('Use a whole number of at least 1.');
   return count;
 }
 
-/** Milliseconds from `90`, `90s`, `15m`, `1h`, `2d`; 0 is allowed. */
+/** Parses `90`, `90s`, `15m`, `1h` or `2d` into milliseconds; 0 is allowed. */
 export function parseDuration(text: string): number {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)?$/.exec(text.trim());
   const unit = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[match?.[2] ?? 's'];
-  if (match === null || unit === undefined) throw new InvalidArgumentError('Write a time such as 90s, 15m, 1h or 2d.');
+  if (match === null || unit === undefined) throw new InvalidArgumentError('Use a time such as 90s, 15m, 1h or 2d.');
   const ms = Number(match[1]) * unit;
-  if (ms > MAX_TIME_MS) throw new InvalidArgumentError('A time is at most 36500 days.');
+  if (ms > MAX_TIME_MS) throw new InvalidArgumentError('The maximum is 36500 days.');
   return ms;
 }
 
-/** An entity tag as `status` shows it, or without the quotation marks that a shell took away; `*`: any version. */
+/** Parses an ETag, with or without quotation marks (a shell may remove them). `*` means any version. */
 export function parseEtag(text: string): string {
   const bare = text.startsWith('"') && text.endsWith('"') && text.length > 1 ? text.slice(1, -1) : text;
   if (bare === '*') return '*';
-  if (!/^[\x21\x23-\x7e]+$/.test(bare)) throw new InvalidArgumentError('Write the ETag that status shows.');
+  if (!/^[\x21\x23-\x7e]+$/.test(bare)) throw new InvalidArgumentError('Use the ETag that "lading status" prints.');
   return `"${bare}"`;
 }
 
-/** The options of every transfer; in the values they are `retryFor` and `progressEvery`, both milliseconds. */
+/** Adds the options of every transfer, `retryFor` and `progressEvery`, both in milliseconds. */
 export function addTransferOptions(command: Command): Command {
   const time = (flags: string, help: string, ms: number, shown: string) =>
     new Option(`${flags} <time>`, help).argParser(parseDuration).default(ms, shown);
   return command
-    .addOption(time('--retry-for', 'give up after so long without progress', 3_600_000, '1h'))
-    .addOption(time('--progress-every', 'between progress lines when not on a terminal', 5_000, '5s'));
+    .addOption(time('--retry-for', 'give up after this time without progress', 3_600_000, '1h'))
+    .addOption(
+      time('--progress-every', 'interval of progress lines when standard error is not a terminal', 5_000, '5s'),
+    );
 }
 
-/** `100-199` (inclusive), `100-` (to the end) or `-100` (the last 100 bytes). */
+/** Parses `100-199` (inclusive), `100-` (to the end) or `-100` (the last 100 bytes). */
 export function parseRange(text: string): RangeRequest {
   const match = /^(\d{0,15})-(\d{0,15})$/.exec(text.trim());
   const [first = '', last = ''] = match?.slice(1) ?? [];
@@ -75,11 +78,11 @@ export function parseRange(text: string): RangeRequest {
   if (first === '' && last !== '' && Number(last) > 0) return { suffix: Number(last) };
   if (first !== '' && last !== '' && Number(first) <= Number(last)) return { start: Number(first), end: Number(last) };
   throw new InvalidArgumentError(
-    'Write a range such as 0-99 (the first 100 bytes), 100- (from there on) or -100 (the last 100).',
+    'Use a range such as 0-99 (the first 100 bytes), 100- (from byte 100) or -100 (the last 100 bytes).',
   );
 }
 
-/** `7 B`, `1.5 MiB`, `312 GiB`. */
+/** Formats bytes: `7 B`, `1.5 MiB`, `312 GiB`. */
 export function formatSize(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -90,7 +93,7 @@ export function formatSize(bytes: number): string {
   return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** `0:07`, `12:40`, `3:05:00`. */
+/** Formats a duration: `0:07`, `12:40`, `3:05:00`. */
 export function formatSeconds(seconds: number): string {
   const whole = Math.ceil(seconds);
   const pad = (n: number) => String(n).padStart(2, '0');
@@ -100,7 +103,7 @@ export function formatSeconds(seconds: number): string {
     : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
 }
 
-/** Rows with their columns aligned, each cell on its line and harmless on a terminal; `right` lists the columns of numbers. */
+/** Aligns columns and escapes unsafe characters. @param right indexes of the columns to align on the right */
 export function table(texts: readonly (readonly string[])[], right: readonly number[] = []): string {
   const rows = texts.map((row) => row.map(printable));
   const widths: number[] = [];

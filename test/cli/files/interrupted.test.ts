@@ -65,12 +65,12 @@ test('Ctrl-C stops with 130 and a word about going on; the next run does', async
   first.process.kill('SIGINT');
   const stopped = await first.finished;
   assert.equal(stopped.code, 130);
-  assert.match(stopped.stderr, /^lading: stopped; run the same command again to go on$/m);
+  assert.match(stopped.stderr, /^lading: stopped; run the same command again to resume$/m);
   assert.equal((await deviceOf(t, server).status('f')).status, 'partial');
   proxy.rule = () => ({});
   const again = await runCli(t, ['upload', 'f'], options);
   assert.equal(again.code, 0);
-  assert.match(again.stdout, /were there before\), SHA-256 verified by the server/);
+  assert.match(again.stdout, /resumed\), SHA-256 verified by the server/);
 
   proxy.rule = () => HALF;
   const second = startCli(t, ['download', 'f', '-o', 'g', ...SLOWLY], options);
@@ -78,7 +78,7 @@ test('Ctrl-C stops with 130 and a word about going on; the next run does', async
   second.process.kill('SIGTERM');
   const ended = await second.finished;
   assert.equal(ended.code, 143);
-  const error = { code: 'stopped', detail: 'stopped; run the same command again to go on' };
+  const error = { code: 'stopped', detail: 'stopped; run the same command again to resume' };
   assert.deepEqual(jsonLines(ended.stdout).at(-1), { error });
   assert.ok((await readdir(folder)).includes('g.lading-part.json'), 'what is there was noted on the way out');
   proxy.rule = () => ({});

@@ -34,7 +34,7 @@ test('share: create, use, list, revoke', async (t) => {
   assert.equal((await fetch(String(made?.url), { headers: { authorization } })).status, 200);
 
   const shown = await lading(['share', 'list', 'tapes/a b']);
-  assert.match(shown.stdout, /^SHARE +DOWNLOADS +PASSWORD +EXPIRES +MADE BY +FILE\n/);
+  assert.match(shown.stdout, /^SHARE +DOWNLOADS +PASSWORD +EXPIRES +CREATED BY +FILE\n/);
   assert.match(shown.stdout, new RegExp(`^${made?.share_id} +\\d of 3 +yes .* tapes/a b$`, 'm'));
   assert.ok(!shown.stdout.includes(String(made?.token)));
   assert.equal((await lading(['share', 'revoke', String(made?.share_id)])).code, 0);
@@ -74,7 +74,7 @@ test('grants: create, read as the grantee, list, revoke', async (t) => {
   assert.equal(await readFile(join(folder, 'got'), 'utf8'), ALPHABET.toString());
 
   const shown = await lading(['grants', 'list'], other.token);
-  assert.match(shown.stdout, /^GRANT +OWNER +MAY READ +EXPIRES +FILES\n/);
+  assert.match(shown.stdout, /^GRANT +OWNER +GRANTEE +EXPIRES +FILES\n/);
   assert.match(shown.stdout, new RegExp(`^${made?.grant_id} +${server.client.id} +${other.id} +never +a/\\*$`, 'm'));
   assert.equal((await lading(['grants', 'revoke', String(made?.grant_id)])).code, 0);
   assert.equal((await lading(['status', 'a/1', ...owner], other.token)).code, 3);

@@ -93,17 +93,17 @@ test('a folder is sent with --recursive, its names shown before, links left out'
   const sent = await run(['upload', '--recursive', 'tapes']);
   assert.equal(sent.code, 0, sent.stderr);
   assert.match(sent.stderr, /tapes\/one\.wav +-> +tapes\/one\.wav\n2 files, 6 B/);
-  assert.match(sent.stderr, /tapes\/link is not sent: a symbolic link/);
+  assert.match(sent.stderr, /tapes\/link was skipped: it is a symbolic link/);
   assert.deepEqual(await names(), ['tapes/b/two.wav', 'tapes/one.wav']);
   const followed = await run(['upload', '--recursive', '--follow-symlinks', 'tapes/.', '--prefix', 'f/']);
-  assert.match(followed.stderr, /tapes\/loop is not sent: it leads back/);
+  assert.match(followed.stderr, /tapes\/loop was skipped: it leads back/);
   assert.deepEqual((await names()).slice(0, 3), ['f/b/two.wav', 'f/link', 'f/one.wav']);
   assert.equal((await stored('f/link')).toString(), 'outside');
   await mkdir(join(cwd, 'other/tapes'), { recursive: true });
   await writeFile(join(cwd, 'other/tapes/one.wav'), 'other');
   const twice = await run(['upload', '-r', 'tapes', 'other/tapes']);
   assert.equal(twice.code, 2);
-  assert.match(twice.stderr, /tapes\/one\.wav and other\/tapes\/one\.wav would both be tapes\/one\.wav/);
+  assert.match(twice.stderr, /tapes\/one\.wav and other\/tapes\/one\.wav would both be named tapes\/one\.wav/);
   assert.equal((await run(['upload', '-r', 'other/tapes', '--name', 'x'])).code, 2);
 });
 
@@ -115,13 +115,13 @@ test('a file of a folder that cannot be sent is named, and the exit code says so
   assert.equal((await run(['upload', '-r', 'tapes'])).code, 0, 'links are left out');
   const followed = await run(['upload', '-r', 'tapes', '--follow-symlinks']);
   assert.equal(followed.code, 9);
-  assert.match(followed.stderr, /tapes\/dangling is not sent: it leads nowhere/);
+  assert.match(followed.stderr, /tapes\/dangling was skipped: its target does not exist/);
   await writeFile(Buffer.concat([Buffer.from(join(cwd, 'tapes/two')), Buffer.of(0xff)]), 'two');
   await writeFile(join(cwd, 'tapes/z.wav'), 'z');
   for (const more of [['--dry-run'], []]) {
     const sent = await run(['upload', '-r', 'tapes', ...more]);
     assert.equal(sent.code, 9);
-    assert.match(sent.stderr, /tapes\/two\ufffd is not sent: its name is not UTF-8/);
+    assert.match(sent.stderr, /tapes\/two\ufffd was skipped: its name is not valid UTF-8/);
   }
   assert.deepEqual(await names(), ['tapes/one.wav', 'tapes/z.wav'], 'the others are sent');
 });
