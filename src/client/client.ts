@@ -1,6 +1,6 @@
 /**
- * The typed calls of PROTOCOL.md, in browsers and Node. Each makes one request (and signs in first when it must); the transfers that
- * go on after any interruption are in `client/transfer/upload.ts` and `client/transfer/download.ts`, started by `upload` and `downloadTo` below.
+ * The client library, for browsers and Node. Each call makes one request, and signs in first if necessary. Transfers that resume after
+ * any interruption (`upload`, `uploadStream`, `downloadTo`, `read`) are in `client/transfer`.
  */
 
 import { crc32 as portableCrc32 } from '../protocol/crc32.ts';
@@ -12,22 +12,16 @@ import type { Verified } from '../protocol/schemas/identity/oauth.ts';
 import type { Person } from '../protocol/schemas/identity/people.ts';
 import type { Role } from '../protocol/schemas/role.ts';
 import type { History, TransferList } from '../protocol/schemas/transfer.ts';
-import {
-  type AuditOptions,
-  auditOf,
-  CallCalls,
-  ClientCalls,
-  DeliveryCalls,
-  QuotaCalls,
-  TenantCalls,
-  TokenCalls,
-  UserCalls,
-} from './calls/administration.ts';
+import { type AuditOptions, auditOf } from './calls/audit.ts';
+import { DeliveryCalls } from './calls/deliveries.ts';
 import { FileCalls } from './calls/files.ts';
 import type { CallOptions, Crc32 } from './calls/options.ts';
+import { ClientCalls, TenantCalls, TokenCalls, UserCalls } from './calls/principals.ts';
+import { QuotaCalls } from './calls/quotas.ts';
 import { Requests } from './calls/requests.ts';
 import type { Credentials } from './calls/session.ts';
 import { GrantCalls, PlayerCalls, SessionCalls, ShareCalls } from './calls/sharing.ts';
+import { CallCalls } from './calls/verification-calls.ts';
 import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './transfer/download.ts';
 import { type StreamOptions, stream } from './transfer/stream.ts';
 import { type UploadOptions, type UploadResult, type UploadSource, upload } from './transfer/upload.ts';
@@ -50,13 +44,13 @@ export { NetworkError, SourceChangedError, VerificationError } from './transport
 export type { AuditRecord, Client, ClientCreated, FileList, FileStatus, Person, Role };
 
 export interface LadingClientOptions extends Credentials {
-  /** Where the server is, with the path it lives under: `https://files.example.org` or `https://example.org/lading/`. */
+  /** URL of the server, including its path: `https://files.example.org` or `https://example.org/lading/`. */
   server: string;
-  /** How requests travel; by default `fetch`. In Node `lading/client/node` brings a faster one. */
+  /** Sends the requests; by default `fetch`. `lading/client/node` provides a faster transport for Node. */
   transport?: Transport;
-  /** A faster CRC-32 than the portable one. */
+  /** A faster CRC-32 than the portable implementation. */
   crc32?: Crc32;
-  /** Milliseconds without a byte in either direction after which a request fails; default 60 s. */
+  /** Milliseconds without a byte in either direction after which a request fails; default 60,000. */
   idleMs?: number;
 }
 
@@ -92,71 +86,71 @@ export class LadingClient extends FileCalls {
     this.calls = new CallCalls(ask);
   }
 
-  /** Signs in when there is no good token yet. Throws `unauthorized`. */
+  /** Returns a valid token, and signs in if necessary. Throws `unauthorized`. */
   async token(): Promise<string> {
     return this.requests.session.token();
   }
 
-  /** True when the server answers that it is up; needs no credentials. */
+  /** True when the server is healthy. Needs no credentials. */
   async health(options: CallOptions = {}): Promise<boolean> {
     const response = await this.requests.unsigned('GET', 'health', options.signal);
     response.discard();
     return response.status === 200;
   }
 
-  /** Administrators: parks stale uploads, removes those parked for long and seals open-ended ones now. */
+  /** Parks stale uploads, removes expired ones and seals idle uploads of undeclared size. For administrators. */
   async sweep({ signal }: CallOptions = {}): Promise<{ removed: number; sealed: number; parked?: number }> {
     return this.requests.responses.json(
       await this.requests.call('POST', 'api/sweep', { body: [], signal, idleMs: 3_600_000 }),
     );
   }
 
-  /** Administrators: who did what and who was refused, youngest first. */
+  /** The audit log, newest entry first. For administrators. */
   audit(options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
     return auditOf(this.requests.json, options);
   }
 
-  /** Sends a whole file, or what the server does not have of it yet; see `client/transfer/upload.ts`. */
+  /** Uploads a file, or resumes its upload; see `client/transfer/upload.ts`. */
   async upload(source: UploadSource, options: UploadOptions): Promise<UploadResult> {
     return upload(this, source, options);
   }
 
-  /** Sends a stream of unknown size as a whole new file; see `upload-stream.ts`. */
+  /** Uploads a stream as a new file; see `client/transfer/upload-stream.ts`. */
   async uploadStream(source: AsyncIterable<Uint8Array>, options: UploadStreamOptions): Promise<UploadResult> {
     return uploadStream(this, source, options);
   }
 
-  /** Receives a whole file, or what the sink does not have of it yet; see `client/transfer/download.ts`. */
+  /** Downloads a file, or resumes its download; see `client/transfer/download.ts`. */
   async downloadTo(name: string, sink: DownloadSink, options: DownloadOptions = {}): Promise<DownloadResult> {
     return downloadTo(this, name, sink, options);
   }
 
-  /** A file or a range of it as a stream that goes on where it broke off; see `stream.ts`. */
+  /** Reads a file or a range of it as a stream that resumes after interruptions; see `client/transfer/stream.ts`. */
   read(name: string, options: StreamOptions = {}): AsyncGenerator<Uint8Array> {
     return stream(this, name, options);
   }
 
-  /** Who the token is of, and what it may do. */
+  /** The principal and the rights of the token. */
   whoAmI({ signal }: CallOptions = {}): Promise<Verified> {
     return this.requests.json('GET', 'api/token/verify', { signal });
   }
 
-  /** Uploads on their way: one's own, for ops and administrators those of the tenant. */
+  /** Unfinished uploads: one's own; for ops and administrators those of the tenant. */
   transfers({ limit, signal }: { limit?: number } & CallOptions = {}): Promise<TransferList> {
     return this.requests.json('GET', 'api/transfers', { query: { limit }, signal });
   }
 
-  /** How the server did in the last hour; for ops and administrators. */
+  /** Server statistics of the last hour. For ops and administrators. */
   history({ signal }: CallOptions = {}): Promise<History> {
     return this.requests.json('GET', 'api/history', { signal });
   }
 
-  /** Settings in force; secrets are masked. */
+  /** The settings of the server. Secrets are masked. For administrators. */
   config({ signal }: CallOptions = {}): Promise<ServerConfig> {
     return this.requests.json('GET', 'api/config', { signal });
   }
 
-  /** Closes the connections. */
+  /** Closes all connections. */
   async close(): Promise<void> {
     await this.requests.close();
   }

@@ -1,4 +1,4 @@
-/** What Node adds to the client: a faster transport and CRC-32, and files as source and target of transfers. */
+/** The client library for Node: a faster transport and CRC-32, and transfers of local files. */
 import { createRequire } from 'node:module';
 import { basename } from 'node:path';
 import * as zlib from 'node:zlib';
@@ -11,14 +11,14 @@ import type { DownloadOptions, DownloadResult } from './transfer/download.ts';
 import type { UploadOptions, UploadResult } from './transfer/upload.ts';
 import { type UndiciOptions, undiciTransport } from './transport/undici.ts';
 
-/** A client over keep-alive connections of undici. Close it when it is done, or the process stays. */
+/** Creates a client with keep-alive connections of undici. Call `close` when done: open connections keep the process alive. */
 export function connect(options: LadingClientOptions & UndiciOptions): LadingClient {
   return new LadingClient({ transport: undiciTransport(options), crc32: fastCrc32(), ...options });
 }
 
 /**
- * Uploads a local file, or what the server does not have of it yet; the name is by default the last part of the path. Throws what
- * `LadingClient.upload` throws, and the system's error when the file cannot be read.
+ * Uploads a local file, or resumes its upload. The default name is the last component of the path. Throws the errors of
+ * `LadingClient.upload`, and a system error when the file cannot be read.
  */
 export async function uploadFile(
   client: LadingClient,
@@ -34,9 +34,9 @@ export async function uploadFile(
 }
 
 /**
- * Downloads a file to a path, or what is not there yet. The target appears when it is complete and checked, and replaces what was
- * there, with its mode; until then `PATH.lading-part` and `PATH.lading-part.json` lie beside it. A link stays: what it leads to is
- * replaced.
+ * Downloads a file to a path, or resumes its download. When the file is complete and verified, it replaces the one at `path` and keeps
+ * the mode of that file. Until then the bytes are in `PATH.lading-part` and the state in `PATH.lading-part.json`. If `path` is a symbolic
+ * link, its target is replaced.
  */
 export async function downloadFile(
   client: LadingClient,
@@ -47,13 +47,13 @@ export async function downloadFile(
   return client.downloadTo(name, new FileSink(await resolveLinks(path), client.crc32), options);
 }
 
-/** The fastest CRC-32 there is: the optional native one, else zlib's. */
+/** The fastest available CRC-32: the optional native package, else zlib. */
 export function fastCrc32(): Crc32 {
   try {
     const native: unknown = createRequire(import.meta.url)('@node-rs/crc32');
     if (isNative(native)) return (bytes, seed = 0) => native.crc32(bytes, seed);
   } catch {
-    // Not installed, or not for this machine.
+    // Not installed, or not available for this platform.
   }
   return (bytes, seed = 0) => zlib.crc32(bytes, seed);
 }

@@ -1,6 +1,6 @@
 /** `lading quotas [show|set]` */
 import { Argument, type Command, InvalidArgumentError, Option } from 'commander';
-import type { QuotaKind } from '../../client/calls/administration.ts';
+import type { QuotaKind } from '../../client/calls/quotas.ts';
 import type { NewQuota, QuotaReport } from '../../client/client.ts';
 import { bytesOf } from '../../protocol/sizes.ts';
 import { type Context, run } from '../shared/command.ts';

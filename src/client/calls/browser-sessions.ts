@@ -1,4 +1,4 @@
-/** How people sign in from a browser, before there is a token: by password, or by the cookie that renews a sign-in. */
+/** Sessions of people in a browser: sign-in by password, and renewal by the session cookie. */
 import type { OutsideProviders } from '../../protocol/schemas/identity/federation.ts';
 import type { SignedIn } from '../../protocol/schemas/identity/people.ts';
 import { parseObject, problemOf } from '../transport/failures.ts';
@@ -11,34 +11,34 @@ export class BrowserSessions {
   readonly #base: URL;
   readonly #transport: Transport;
 
-  /** @param server with a slash at its end */
+  /** @param server URL of the server, with a slash at the end */
   constructor(server: string, transport: Transport = fetchTransport()) {
     this.#base = new URL(server);
     this.#transport = transport;
   }
 
-  /** Throws `unauthorized`, `rate_limited`, NetworkError. */
+  /** Signs in by password. Throws `unauthorized`, `rate_limited`, `NetworkError`. */
   signIn(email: string, password: string): Promise<SignedIn> {
     return this.#post('v1/auth/login', { email, password });
   }
 
-  /** By the cookie of a sign-in before; it then has a new one. Throws `unauthorized`. */
+  /** Renews the session by its cookie, which the server replaces. Throws `unauthorized`. */
   renew(): Promise<SignedIn> {
     return this.#post('v1/auth/refresh', {});
   }
 
-  /** Ends the sign-in of the cookie. */
+  /** Ends the session of the cookie. */
   async signOut(): Promise<void> {
     await this.#post('v1/auth/logout', {});
   }
 
-  /** Ends the sign-in that an access token is of; the cookies stay. Throws `unauthorized`. */
+  /** Ends the session of an access token, without changing cookies. Throws `unauthorized`. */
   async endSession(token: string): Promise<void> {
     const headers = { authorization: `Bearer ${token}` };
     await this.#answer(await this.#send('GET', 'logout', undefined, headers));
   }
 
-  /** Outside providers that people may sign in through. */
+  /** Lists the sign-in providers. */
   async providers(): Promise<OutsideProviders['providers']> {
     const answer: OutsideProviders = await this.#answer(await this.#send('GET', 'v1/auth/providers'));
     return answer.providers;

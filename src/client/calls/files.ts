@@ -1,4 +1,4 @@
-/** The calls about files (PROTOCOL §2, §3, §4): each makes one request, and signs in first when it must. */
+/** Calls on files (PROTOCOL §2, §3, §4). Each makes one request, and signs in first if necessary. */
 import { LadingError } from '../../errors.ts';
 import { CHUNK_HEADER_BYTES, encodeChunkHeader, sum256 } from '../../protocol/chunk.ts';
 import { hex32 } from '../../protocol/crc32.ts';
@@ -28,7 +28,7 @@ const PAGE_FILES = 100;
 
 export class FileCalls {
   protected readonly requests: Requests;
-  /** CRC-32 of the chunks that are sent. */
+  /** Computes the CRC-32 of chunks. */
   readonly crc32: Crc32;
 
   constructor(requests: Requests, crc32: Crc32) {
@@ -36,7 +36,7 @@ export class FileCalls {
     this.crc32 = crc32;
   }
 
-  /** Sends one chunk, with its checksum and CRC-32. No data and `totalSize: 0` is an empty file. */
+  /** Sends one chunk with its checksum and CRC-32 (PROTOCOL §1). No data and `totalSize: 0` create an empty file. */
   async uploadChunk(name: string, chunk: ChunkUpload): Promise<FileStatus> {
     const { start, data, reprDigest } = chunk;
     const headers: Record<string, string> = { 'content-type': 'application/octet-stream' };
@@ -61,14 +61,14 @@ export class FileCalls {
     return this.requests.responses.json(response);
   }
 
-  /** What is stored of a file; an unknown name is `pending`, not an error. */
+  /** The status of a file or upload (PROTOCOL §3). An unknown name has the status `pending`; it is not an error. */
   async status(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
     return this.requests.responses.json(
       await this.requests.call('GET', `api/files/status/${encode(name)}`, { query: { owner }, signal }),
     );
   }
 
-  /** Status objects as they change, at most four a second, until the file is complete. */
+  /** Yields status objects as they change, at most four per second, until the file is complete. */
   async *watch(name: string, { signal, owner }: CallOptions = {}): AsyncGenerator<FileStatus> {
     const headers = { accept: 'text/event-stream' };
     const response = await this.requests.call('GET', `api/files/status/${encode(name)}`, {
@@ -84,8 +84,8 @@ export class FileCalls {
   }
 
   /**
-   * What happens to the files that one may see, as it does, until the server stops or the connection breaks. Given the id of the last
-   * event, it goes on after it; an event `lost` says that some of what was missed is no longer kept.
+   * Yields events about visible files, until the server stops or the connection breaks. With `lastId`, continues after that event; an
+   * event `lost` means that some events in between are no longer available.
    */
   async *events(options: EventOptions = {}): AsyncGenerator<LadingEvent | { type: 'lost' }> {
     const { signal, types, prefix, lastId } = options;
@@ -100,15 +100,16 @@ export class FileCalls {
     }
   }
 
+  /** One page of files, sorted by name. */
   async listPage(options: ListOptions & { cursor?: string | undefined } = {}): Promise<FileList> {
-    // Without a limit the server answers with everything at once.
+    // Without a limit, the server returns all files in one reply.
     const { prefix, status, limit = PAGE_FILES, owner, cursor, signal } = options;
     return this.requests.responses.json(
       await this.requests.call('GET', 'api/files', { query: { prefix, status, limit, owner, cursor }, signal }),
     );
   }
 
-  /** Every file, sorted by name; pages are asked for as they are needed. */
+  /** Yields all files, sorted by name. Requests pages as needed. */
   async *list(options: ListOptions = {}): AsyncGenerator<FileStatus> {
     let cursor: string | undefined;
     do {
@@ -118,17 +119,17 @@ export class FileCalls {
     } while (cursor !== undefined);
   }
 
-  /** Deletes a file and any upload of its name; resolves with which of them there was. Throws `not_found`. */
+  /** Deletes a file and any upload of its name. Resolves with what was deleted. Throws `not_found`. */
   async delete(name: string, options: RemoveOptions = {}): Promise<Removed[]> {
     return this.requests.responses.json<Deleted>(await this.#remove(name, options)).then(({ removed }) => removed);
   }
 
-  /** As `delete`, without saying what there was. */
+  /** Like `delete`, without a result. */
   async remove(name: string, options: RemoveOptions = {}): Promise<void> {
     await this.delete(name, options);
   }
 
-  /** Cancels the unfinished uploads or replacements of a name, or the one of this `id`; a complete file stays. Throws `not_found`. */
+  /** Cancels the unfinished upload of a name, or only the one with this `id`. A complete file is kept. Throws `not_found`. */
   async cancel(name: string, options: RemoveOptions & { id?: string | undefined } = {}): Promise<void> {
     (await this.#remove(name, options, { upload: 'only', id: options.id })).discard();
   }
@@ -138,13 +139,13 @@ export class FileCalls {
     return this.requests.call('DELETE', `api/files/${encode(name)}`, { query: { owner, ...query }, headers, signal });
   }
 
-  /** Ends an upload of undeclared size. Throws `not_contiguous` with `missing`. */
+  /** Completes an upload of undeclared size. Throws `not_contiguous` with `missing`. */
   async complete(name: string, { signal, owner }: CallOptions = {}): Promise<FileStatus> {
     const path = `api/files/complete/${encode(name)}`;
     return this.requests.responses.json(await this.requests.call('POST', path, { query: { owner }, body: [], signal }));
   }
 
-  /** Has the server read the stored bytes again and compare them with their manifest. May take as long as reading the file. */
+  /** Has the server reread the stored bytes and compare them with their manifest. Takes as long as reading the file. */
   async verify(name: string, { signal, owner }: CallOptions = {}): Promise<VerifyResult> {
     const path = `api/files/verify/${encode(name)}`;
     return this.requests.responses.json(
@@ -153,8 +154,8 @@ export class FileCalls {
   }
 
   /**
-   * What a whole download would say of the file, without its bytes. An unfinished file is `not_found` like an unknown one: the
-   * answer to HEAD has no content that could tell them apart; `status` does.
+   * The headers of a download, without the bytes. Throws `not_found` for an unfinished file as for an unknown one: a reply to HEAD has
+   * no body that could distinguish them. Use `status` for that.
    */
   async head(
     name: string,
@@ -169,7 +170,7 @@ export class FileCalls {
     return { ...infoOf(response), size: wholeNumber(response.header('content-length')) };
   }
 
-  /** Starts a download; its bytes are in `body`, to be read once, or `discard` it. */
+  /** Starts a download. Read `body` once, or call `discard`. */
   async download(name: string, request: DownloadRequest = {}): Promise<Download> {
     const { range, ifMatch, follow, owner, signal } = request;
     const headers: Record<string, string> = {};
@@ -186,14 +187,14 @@ export class FileCalls {
     const sent = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(response.header('content-range') ?? '');
     if (sent === null) {
       discard();
-      throw new NetworkError('The server sent a part of the file without saying which.');
+      throw new NetworkError('The server sent a part of the file without a valid Content-Range.');
     }
     const extent = { start: Number(sent[1]), end: Number(sent[2]) };
     return { ...infoOf(response), size: sent[3] === '*' ? null : Number(sent[3]), extent, body, discard };
   }
 }
 
-/** A name as one path segment. Checked here too, because a URL would resolve the name `..` away and mean something else. */
+/** Encodes a name as one path segment. Validates it here too, because a URL would resolve the name `..`. */
 function encode(name: string): string {
   return encodeURIComponent(checkName(name));
 }
@@ -221,7 +222,7 @@ function infoOf(response: TransportResponse): Omit<DownloadInfo, 'size'> {
   };
 }
 
-/** A digest that the server volunteered; one that cannot be read is as good as none. */
+/** Parses a digest field that the client did not request. Ignores an invalid one. */
 function digestOf(field: string): Digest | null {
   try {
     return parseDigestField(field, 'Repr-Digest');

@@ -1,30 +1,30 @@
-/** Options and results of the calls about files. */
+/** Options and results of calls on files. */
 
 import type { Extent } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { EventType } from '../../protocol/schemas/event.ts';
 import type { UploadStatus } from '../../protocol/schemas/files.ts';
 
-/** CRC-32 (IETF) of `bytes`; `seed` is that of the bytes before them. */
+/** CRC-32 (IETF) of `bytes`; `seed` is the CRC-32 of the bytes before them. */
 export type Crc32 = (bytes: Uint8Array, seed?: number) => number;
 
 export interface CallOptions {
   signal?: AbortSignal | undefined;
-  /** Whose file it is: for administrators, and to read what was granted. */
+  /** Owner of the file: for administrators, and for files that were granted to the caller. */
   owner?: string | undefined;
 }
 
 export interface RemoveOptions extends CallOptions {
-  /** Throw `precondition_failed` unless the file has this ETag, and remove nothing. */
+  /** Remove nothing and throw `precondition_failed` unless the file has this ETag. */
   ifMatch?: string | undefined;
 }
 
 export interface ChunkUpload {
-  /** Offset of the first byte of `data`; without data (an empty file) 0. */
+  /** Offset of the first byte of `data`; 0 for an empty file. */
   start: number;
   data: Uint8Array<ArrayBuffer>;
   totalSize?: number | undefined;
-  /** CRC-32 of the data when it is known already. */
+  /** CRC-32 of the data, if it is already known. */
   crc32?: number | undefined;
   reprDigest?: Digest | undefined;
   overwrite?: boolean | undefined;
@@ -41,15 +41,15 @@ export type RangeRequest = { start: number; end?: number | undefined } | { suffi
 
 export interface DownloadRequest extends CallOptions {
   range?: RangeRequest | undefined;
-  /** Answer `precondition_failed` unless the file still has this ETag. */
+  /** Throw `precondition_failed` unless the file still has this ETag. */
   ifMatch?: string | undefined;
-  /** Stream from the first byte while the file is still arriving. */
+  /** Stream from the first byte, also while the file is still arriving. */
   follow?: boolean | undefined;
 }
 
-/** What the headers of a download say. */
+/** The headers of a download. */
 export interface DownloadInfo {
-  /** Size of the whole file, null while nobody knows. */
+  /** Size of the whole file; null while it is unknown. */
   size: number | null;
   etag: string | null;
   contentType: string | null;
@@ -58,7 +58,7 @@ export interface DownloadInfo {
 }
 
 export interface Download extends DownloadInfo {
-  /** Which bytes come; null for the whole file. */
+  /** The range of the bytes in `body`; null for the whole file. */
   extent: Extent | null;
   body: AsyncIterable<Uint8Array>;
   discard(): void;
@@ -67,16 +67,16 @@ export interface Download extends DownloadInfo {
 export interface ListOptions extends CallOptions {
   prefix?: string | undefined;
   status?: UploadStatus | undefined;
-  /** Files a page (default 100). */
+  /** Files per page; default 100. */
   limit?: number | undefined;
 }
 
 export interface EventOptions {
   /** Only events of these types. */
   types?: readonly EventType[] | undefined;
-  /** Only of files whose names begin so. */
+  /** Only events about files whose names begin with this. */
   prefix?: string | undefined;
-  /** Id of the last event that came. */
+  /** Id of the last event that was received. */
   lastId?: string | undefined;
   signal?: AbortSignal | undefined;
 }

@@ -1,9 +1,9 @@
-/** Signed requests to one server: what every call is made of. */
+/** Authenticated requests to one server, on which all calls are built. */
 
 import { problemOf } from '../transport/failures.ts';
 import type { Transport, TransportRequest, TransportResponse } from '../transport/transport.ts';
 import { ResponseReader } from '../transport/unexpected-responses.ts';
-import type { JsonRequest } from './administration.ts';
+import type { JsonRequest } from './json-request.ts';
 import { type Credentials, Session } from './session.ts';
 
 export type Query = Record<string, string | number | boolean | undefined>;
@@ -20,7 +20,7 @@ export class Requests {
   readonly #idleMs: number;
 
   /**
-   * @param server the address of the server, with the path that it lives under
+   * @param server URL of the server, including its path
    * @param idleMs milliseconds without a byte in either direction after which a request fails
    * @throws TypeError when `server` is not an http(s) URL
    */
@@ -32,7 +32,7 @@ export class Requests {
     this.session = new Session(transport, this.responses, (path) => this.url(path), credentials, idleMs);
   }
 
-  /** One request without a token. */
+  /** Makes one request without a token. */
   unsigned(method: TransportRequest['method'], path: string, signal?: AbortSignal): Promise<TransportResponse> {
     return this.#transport.request({ method, url: this.url(path), headers: {}, idleMs: this.#idleMs, signal });
   }
@@ -49,7 +49,7 @@ export class Requests {
     return url.href;
   }
 
-  /** The calls of administration are short messages of JSON, both ways. */
+  /** Makes a request whose body and reply are JSON. */
   readonly json: JsonRequest = async (method, path, { query, body, signal }) => {
     const sent = body === undefined ? [] : [new TextEncoder().encode(JSON.stringify(body))];
     const headers: Record<string, string> = body === undefined ? {} : { 'content-type': 'application/json' };
@@ -62,7 +62,7 @@ export class Requests {
     return this.responses.json(await this.call(method, path, call));
   };
 
-  /** One signed request. A refused token is renewed once. Everything but 2xx is thrown as a `LadingError`. */
+  /** Makes one authenticated request, and renews a refused token once. Throws a `LadingError` for every status but 2xx. */
   async call(method: TransportRequest['method'], path: string, call: Call): Promise<TransportResponse> {
     const { query, headers, ...rest } = call;
     const url = this.url(path, query);

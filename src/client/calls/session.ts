@@ -1,30 +1,30 @@
-/** Signs in and keeps a token fresh. However many requests need a new token at once, one sign-in is made. */
+/** Signs in and renews the token in time. Concurrent requests share one sign-in. */
 import { LadingError } from '../../errors.ts';
 import { problemOf } from '../transport/failures.ts';
 import type { Transport, TransportResponse } from '../transport/transport.ts';
 import type { ResponseReader } from '../transport/unexpected-responses.ts';
 
-/** A token and how long it is still valid, in milliseconds; infinity where the server does not say. */
+/** A token and its remaining lifetime in milliseconds; Infinity when the server does not state it. */
 export interface IssuedToken {
   token: string;
   lifeMs: number;
 }
 
-/** Gives a kept token, or has `signIn` make one and keeps it; never the one that was refused. */
+/** Returns a cached token, or calls `signIn` and caches the result. Never returns the refused token. */
 export type TokenStore = (refused: string | null, signIn: () => Promise<IssuedToken>) => Promise<IssuedToken>;
 
 export interface Credentials {
-  /** A token made elsewhere; used until it is refused. */
+  /** An existing token, used until the server refuses it. */
   token?: string | undefined;
   clientId?: string | undefined;
   clientSecret?: string | undefined;
-  /** Keeps the tokens that id and secret sign in to beyond the life of this client. */
+  /** Caches tokens beyond the lifetime of this client. */
   store?: TokenStore | undefined;
-  /** Gets a token in some other way, in place of all these; told which one was refused, null at first. Throws `unauthorized`. */
+  /** Replaces all other credentials: returns a token. Receives the refused token, null at first. Throws `unauthorized`. */
   renew?: ((refused: string | null) => Promise<string>) | undefined;
 }
 
-/** A token is renewed this long before its end, or at nine tenths of a shorter life. */
+/** Renew a token this long before it expires, or at nine tenths of a shorter lifetime. */
 const RENEW_EARLY_MS = 60_000;
 
 export class Session {
@@ -38,7 +38,7 @@ export class Session {
   #renewAt = Number.POSITIVE_INFINITY;
   #signingIn: Promise<string> | null = null;
 
-  /** @param urlOf the address of a path on the server */
+  /** @param urlOf returns the URL of a path on the server */
   constructor(
     transport: Transport,
     answers: ResponseReader,
@@ -54,7 +54,7 @@ export class Session {
     this.#token = credentials.token ?? null;
   }
 
-  /** A token that should be good now. Throws `unauthorized` when there is nothing to sign in with, or it is refused. */
+  /** Returns a token that should be valid. Throws `unauthorized` without credentials, or when they are refused. */
   async token(): Promise<string> {
     if (this.#token !== null && performance.now() < this.#renewAt) return this.#token;
     this.#signingIn ??= this.#signIn().finally(() => {
@@ -63,7 +63,7 @@ export class Session {
     return this.#signingIn;
   }
 
-  /** Forgets a token that the server refused. False when there is no way to get another one. */
+  /** Discards a refused token. Returns false when no other can be obtained. */
   refused(token: string): boolean {
     if (this.#token === token) this.#token = null;
     this.#refused = token;
@@ -84,11 +84,11 @@ export class Session {
     return token;
   }
 
-  /** One sign-in by id and secret. */
+  /** Signs in with id and secret. */
   async #grant(): Promise<IssuedToken> {
     const { clientId, clientSecret } = this.#credentials;
     if (clientId === undefined || clientSecret === undefined) {
-      throw new LadingError('unauthorized', 'A client id and its secret, or a token, are needed to sign in.');
+      throw new LadingError('unauthorized', 'Not signed in. Provide a token, or a client id and its secret.');
     }
     let response = await this.#post('auth/token', {
       grant_type: 'password',
@@ -96,7 +96,7 @@ export class Session {
       password: clientSecret,
     });
     if (response.status === 404) {
-      // The password grant may be turned off. It comes first because older servers have no other.
+      // The password grant may be disabled. It is tried first, because older servers know no other.
       response.discard();
       const form = { grant_type: 'client_credentials', client_id: clientId, client_secret: clientSecret };
       response = await this.#post('api/oauth/token', form);

@@ -1,18 +1,18 @@
-/** The calls of those who let others read their files, and of those who look after their own sessions. */
+/** Calls on share links, grants, players and sessions. */
 
 import type { Grant, GrantList, NewGrant } from '../../protocol/schemas/grant.ts';
 import type { Session, SessionList } from '../../protocol/schemas/identity/account.ts';
 import type { Player } from '../../protocol/schemas/player.ts';
 import type { NewShare, Share, ShareCreated } from '../../protocol/schemas/share.ts';
-import { type JsonRequest, segment } from './administration.ts';
+import { type JsonRequest, segment } from './json-request.ts';
 
 export interface SharingOptions {
   signal?: AbortSignal | undefined;
-  /** Administrators only: whose files. */
+  /** Owner of the files; for administrators. */
   owner?: string | undefined;
 }
 
-/** Links by which anybody who has one reads one file. */
+/** Share links: a link opens one file without an account. */
 export class ShareCalls {
   readonly #ask: JsonRequest;
 
@@ -20,24 +20,24 @@ export class ShareCalls {
     this.#ask = ask;
   }
 
-  /** The link in the answer is shown once, and never again. Throws `not_found`, `not_complete`, `quota_exceeded`. */
+  /** Creates a link. The reply is the only one that holds it. Throws `not_found`, `not_complete`, `quota_exceeded`. */
   create(name: string, share: NewShare = {}, { owner, signal }: SharingOptions = {}): Promise<ShareCreated> {
     return this.#ask('POST', `api/files/share/${segment(name)}`, { query: { owner }, body: share, signal });
   }
 
-  /** Those that have not ended. @param name only to this file */
+  /** Lists valid links. @param name only links to this file */
   async list(name?: string, { owner, signal }: SharingOptions = {}): Promise<Share[]> {
     const query = { owner, filename: name };
     return (await this.#ask<{ shares: Share[] }>('GET', 'api/shares', { query, signal })).shares;
   }
 
-  /** It is worthless from now on, and downloads by it are cut. Throws `not_found`. */
+  /** Revokes a link and stops downloads that use it. Throws `not_found`. */
   async revoke(shareId: string, { signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
     await this.#ask('DELETE', `api/shares/${segment(shareId)}`, { signal });
   }
 }
 
-/** Files for the media elements of a page in this browser, which can send no token: by a cookie, for some minutes. No share links. */
+/** Players: access to a file for the media elements of this browser, which cannot send a token. They use a cookie and expire after minutes. */
 export class PlayerCalls {
   readonly #ask: JsonRequest;
 
@@ -45,18 +45,18 @@ export class PlayerCalls {
     this.#ask = ask;
   }
 
-  /** The address in the answer works in this browser alone. Throws `not_found`, `not_complete`. */
+  /** Creates a player. Its URL works only in this browser. Throws `not_found`, `not_complete`. */
   open(name: string, { owner, signal }: SharingOptions = {}): Promise<Player> {
     return this.#ask('POST', `api/files/player/${segment(name)}`, { query: { owner }, signal });
   }
 
-  /** The address stops working. Throws `not_found`. */
+  /** Ends a player. Throws `not_found`. */
   async end(playerId: string, { signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
     await this.#ask('DELETE', `api/players/${segment(playerId)}`, { signal });
   }
 }
 
-/** What others may read, by leave of its owner. What was granted to oneself is read with the option `owner` of the other calls. */
+/** Grants: permissions for others to read. A grantee passes the option `owner` to the other calls. */
 export class GrantCalls {
   readonly #ask: JsonRequest;
 
@@ -64,23 +64,23 @@ export class GrantCalls {
     this.#ask = ask;
   }
 
-  /** What one granted, and what one was granted. */
+  /** Lists grants that the caller gave and received. */
   list({ owner, signal }: SharingOptions = {}): Promise<GrantList> {
     return this.#ask('GET', 'api/grants', { query: { owner }, signal });
   }
 
-  /** Of a file by `filename`, or of all that begin with `prefix`. Throws `not_found`, `not_complete`, `already_exists`. */
+  /** Grants one file (`filename`) or all with a `prefix`. Throws `not_found`, `not_complete`, `already_exists`. */
   create(grant: NewGrant, { owner, signal }: SharingOptions = {}): Promise<Grant> {
     return this.#ask('POST', 'api/grants', { query: { owner }, body: grant, signal });
   }
 
-  /** It ends now, and so do downloads that it allowed. Throws `not_found`. */
+  /** Revokes a grant and stops downloads that use it. Throws `not_found`. */
   async revoke(grantId: string, { signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
     await this.#ask('DELETE', `api/grants/${segment(grantId)}`, { signal });
   }
 }
 
-/** One's own sessions. */
+/** Sessions of the caller. */
 export class SessionCalls {
   readonly #ask: JsonRequest;
 
@@ -92,12 +92,12 @@ export class SessionCalls {
     return (await this.#ask<SessionList>('GET', 'v1/auth/sessions', { signal })).sessions;
   }
 
-  /** All of them, the one that asks too. */
+  /** Ends all sessions, including the current one. */
   async endAll({ signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
     await this.#ask('DELETE', 'v1/auth/sessions', { signal });
   }
 
-  /** Its tokens are worthless from now on. Throws `not_found`. */
+  /** Ends a session and revokes its tokens. Throws `not_found`. */
   async end(sessionId: string, { signal }: Pick<SharingOptions, 'signal'> = {}): Promise<void> {
     await this.#ask('DELETE', `v1/auth/sessions/${segment(sessionId)}`, { signal });
   }

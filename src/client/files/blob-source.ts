@@ -1,7 +1,7 @@
 /** A `Blob` or `File` as the source of an upload. */
 import type { UploadSource } from '../transfer/upload.ts';
 
-/** Reads slices of the blob as they are needed. A file that was changed since it was picked makes a read fail. */
+/** Reads slices of the blob as needed. A read fails if the file changed since the user picked it. */
 export function blobSource(blob: Blob): UploadSource {
   return {
     size: blob.size,

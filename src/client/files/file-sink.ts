@@ -1,11 +1,11 @@
 /**
  * A local file as the target of a download.
  *
- *     NAME                     appears when everything is there, checked and durable
- *     NAME.lading-part         the bytes, each at its own offset (from the first one that is wanted)
- *     NAME.lading-part.json    which version they are of, and which of them are there with which CRC-32
+ *     NAME                     appears when all bytes are stored, verified and durable
+ *     NAME.lading-part         the bytes, each at its offset from the first requested byte
+ *     NAME.lading-part.json    the version of the file, and the stored runs with their CRC-32
  *
- * After a kill or a power cut the state may name bytes that never reached the disk: they are read and compared before they count.
+ * After a crash, the state may list bytes that never reached the disk. They are read and compared before they count.
  */
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -50,7 +50,7 @@ export class FileSink implements DownloadSink {
     const runs = await this.#savedRuns(version);
     const part = runs.length > 0 ? await openIfExists(this.#part, 'r+') : null;
     const before = await statIfExists(this.#path);
-    // No more people may read it on its way than may read what it replaces.
+    // While the download runs, give no wider access than the file that it replaces.
     const mode = before === null ? 0o666 : (before.mode & 0o777) | 0o200;
     this.#handle = part ?? (await open(this.#part, 'w+', mode));
     if (before !== null) await this.#handle.chmod(mode);
@@ -139,12 +139,12 @@ export class FileSink implements DownloadSink {
   }
 }
 
-/** What a state file must say for its bytes to be of this version: the ETag, of a part the file's id and which bytes. */
+/** Identifies a version in the state file: the ETag; for a part, the file id and the range. */
 function keyOf({ etag, part }: Version): string | null {
   return part ? `${part.id} ${part.extent.start}-${part.extent.end}` : etag;
 }
 
-/** The runs of a state file as far as they make sense: ascending, disjoint, inside the file. */
+/** The valid runs of a state file, up to the first invalid one: ascending, disjoint, within the file. */
 function validRuns(runs: readonly unknown[], size: number): StoredRun[] {
   const sound: StoredRun[] = [];
   let from = 0;
@@ -183,12 +183,12 @@ async function statIfExists(path: string): Promise<Stats | null> {
   });
 }
 
-/** Owner and mode of the file that is replaced, as far as the system lets us: a new name is a new file to it. */
+/** Copies owner and mode of the replaced file, as far as the system permits. */
 async function copyOwnership(handle: FileHandle, before: Stats | null): Promise<void> {
   if (before === null) return;
   const now = await handle.stat();
   if (now.uid !== before.uid || now.gid !== before.gid) await handle.chown(before.uid, before.gid).catch(() => {});
-  // After the owner, for a change of that takes bits away.
+  // Set the mode last, because a change of the owner clears bits of it.
   await handle.chmod(before.mode & 0o7777);
 }
 
@@ -196,7 +196,7 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
-/** The new name itself must survive a power cut. Some systems cannot open a folder; there it is as good as it gets. */
+/** Makes the new name durable. Ignores systems that cannot open folders. */
 async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => null);
   try {

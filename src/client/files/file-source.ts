@@ -1,4 +1,4 @@
-/** A local file as the source of an upload: one handle, slices read at their offsets. */
+/** A local file as the source of an upload. All slices are read through one handle. */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Digest } from '../../protocol/http/digests.ts';
@@ -11,7 +11,7 @@ export interface FileSource extends UploadSource {
 
 const HASH_PIECE = 1024 * 1024;
 
-/** Opens a regular file. Throws the system's error, or a TypeError when it is a folder or a device. */
+/** Opens a regular file. Throws a system error, or a TypeError for a folder or device. */
 export async function fileSource(path: string): Promise<FileSource> {
   const handle = await open(path, 'r');
   try {
@@ -19,9 +19,7 @@ export async function fileSource(path: string): Promise<FileSource> {
     const check = async () => {
       const now = await handle.stat();
       if (now.size === size && now.mtimeMs === mtimeMs) return;
-      throw new SourceChangedError(
-        'The file was changed while it was being sent. Run the upload again when it is at rest.',
-      );
+      throw new SourceChangedError('The file changed during the upload. Upload it again when it no longer changes.');
     };
     return {
       size,
@@ -53,7 +51,7 @@ async function fill(handle: FileHandle, bytes: Uint8Array, start: number, check:
     const { bytesRead } = await handle.read(bytes, at, bytes.length - at, start + at);
     if (bytesRead === 0) {
       await check();
-      throw new SourceChangedError('The file ended before its size.');
+      throw new SourceChangedError('The file became shorter during the upload.');
     }
     at += bytesRead;
   }

@@ -1,8 +1,8 @@
-/** Symbolic links as targets: what is written to one is written to the file that it leads to, and the link stays. */
+/** Symbolic links as targets: the file behind the link is replaced, the link is kept. */
 import { readlink, realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
-/** The file that a path leads to, whether it is there or not. Throws the system's error for links that lead in a circle. */
+/** Resolves a path to the file behind links, which need not exist. Throws a system error for a loop of links. */
 export async function resolveLinks(path: string): Promise<string> {
   try {
     return await realpath(path);

@@ -1,11 +1,12 @@
 /**
- * The download that goes on after any interruption: ranges in parallel into a sink that remembers what it has, all of one version of
- * the file (its ETag, for a part its id). A file that is replaced meanwhile starts over; two versions never mix.
+ * A download that resumes after any interruption. It fetches ranges in parallel into a sink that remembers what it has. All bytes belong
+ * to one version of the file (by its ETag, or for a part by the file id). If the file is replaced, the download starts over.
  */
 import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { FileCalls } from '../calls/files.ts';
 import type { RangeRequest } from '../calls/options.ts';
 import { isTransient, NetworkError, VerificationError } from '../transport/failures.ts';
+import { forwardAbort } from './abort.ts';
 import { Meter, type Progress } from './meter.ts';
 import { Plan } from './plan.ts';
 import { Backoff, type RetryNotice, type RetryOptions } from './retry.ts';
@@ -19,60 +20,60 @@ import {
   wrongRange,
 } from './versions.ts';
 
-/** Bytes that a sink holds, with the CRC-32 of exactly these. */
+/** A range of stored bytes with its CRC-32. */
 export interface StoredRun extends Extent {
   crc32: number;
 }
 
-/** Where the bytes go. Calls of `write` overlap, for different bytes. Positions count from the first byte that is wanted. */
+/** Receives the bytes. Calls of `write` may overlap in time, for different bytes. Positions count from the first requested byte. */
 export interface DownloadSink {
-  /** True when the finished file is there already and is this version. */
+  /** True when the target is complete and is this version. */
   has(version: Version): Promise<boolean>;
-  /** Gets ready for this version; what an earlier run stored of it and is still intact. Anything else is forgotten. */
+  /** Prepares for this version. Returns the intact bytes of an earlier run and discards all others. */
   open(version: Version): Promise<StoredRun[]>;
   write(pieces: readonly Uint8Array[], position: number): Promise<void>;
-  /** Remembers for a later run what was written. */
+  /** Saves for a later run which bytes were written. */
   save(runs: readonly StoredRun[]): Promise<void>;
-  /** Everything is there: makes it durable and puts it in its place. */
+  /** Makes the complete file durable and moves it to its place. */
   finish(): Promise<void>;
-  /** Forgets everything. */
+  /** Discards all bytes. */
   discard(): Promise<void>;
-  /** Releases what is open; what was saved stays. */
+  /** Closes open files and keeps the saved state. */
   close(): Promise<void>;
 }
 
 export interface DownloadOptions extends RetryOptions {
-  /** Only these bytes, also of a file that is still arriving; the target then begins with the first of them. */
+  /** Download only these bytes, also of an unfinished file. The target begins with the first of them. */
   range?: RangeRequest | undefined;
-  /** Bytes a request, at most; default 32 MiB. */
+  /** Maximum bytes per request; default 32 MiB. */
   chunkSize?: number | undefined;
-  /** Requests at once; default 4. */
+  /** Concurrent requests; default 4. */
   parallel?: number | undefined;
   owner?: string | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: Progress) => void) | undefined;
   onRetry?: ((notice: RetryNotice) => void) | undefined;
-  /** The file was replaced on the server while it was on its way. */
+  /** Called when the file was replaced on the server and the download starts over. */
   onRestart?: (() => void) | undefined;
 }
 
 export interface DownloadResult extends Version {
-  /** The same content was there already; nothing was asked for. */
+  /** The target was already complete; nothing was downloaded. */
   already: boolean;
-  /** Bytes that earlier runs had brought. */
+  /** Bytes from earlier runs. */
   resumed: number;
-  /** Bytes that this run brought. */
+  /** Bytes that this run downloaded. */
   received: number;
 }
 
 const MAX_PIECE = 32 * 1024 * 1024;
 const MIN_PIECE = 1024 * 1024;
 const DEFAULT_PARALLEL = 4;
-/** Bytes that are collected before they are written. */
+/** Bytes to collect before each write. */
 const BATCH = 1024 * 1024;
-/** At most this much work is lost when the process is killed. */
+/** Interval between saves of the state: bounds the work that a kill loses. */
 const SAVE_EVERY_MS = 1000;
-/** A file that is replaced again and again while it is read: at some point somebody should look at it. */
+/** Give up when the file was replaced this many times during the download. */
 const MAX_VERSIONS = 10;
 
 /** Throws `LadingError`, `NetworkError` (after `retryForMs` without progress), `VerificationError`. */
@@ -128,10 +129,7 @@ class VersionDownload {
   }
 
   async run(): Promise<DownloadResult> {
-    const { signal } = this.#options;
-    const abort = () => this.#stop.abort(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener('abort', abort, { once: true });
+    const unlink = forwardAbort(this.#options.signal, this.#stop);
     const saving = setInterval(() => void this.#save().catch((error) => this.#stop.abort(error)), SAVE_EVERY_MS);
     try {
       await this.#begin();
@@ -139,7 +137,7 @@ class VersionDownload {
       await Promise.all(Array.from({ length: parallel }, async () => this.#work()));
       this.#stop.signal.throwIfAborted();
     } finally {
-      signal?.removeEventListener('abort', abort);
+      unlink();
       clearInterval(saving);
       await this.#save();
     }
@@ -164,7 +162,7 @@ class VersionDownload {
     const whole = this.#stored.whole(size);
     if (whole === null || (crc32 !== null && whole !== crc32)) {
       await this.#sink.discard();
-      throw new VerificationError('What arrived does not have the checksum of the file. Download it again.');
+      throw new VerificationError('The downloaded bytes do not match the checksum of the file. Download it again.');
     }
     await this.#sink.finish();
     return { ...this.#version, crc32: whole, already: false, resumed: this.#resumed, received: size - this.#resumed };
@@ -173,11 +171,11 @@ class VersionDownload {
   async #work(): Promise<void> {
     const { size } = this.#version;
     const share = Math.ceil(size / (this.#options.parallel ?? DEFAULT_PARALLEL));
-    const most = Math.max(1, this.#options.chunkSize ?? Math.min(MAX_PIECE, Math.max(MIN_PIECE, share)));
+    const maxBytes = Math.max(1, this.#options.chunkSize ?? Math.min(MAX_PIECE, Math.max(MIN_PIECE, share)));
     try {
       for (;;) {
         this.#stop.signal.throwIfAborted();
-        const piece = this.#plan.take(most);
+        const piece = this.#plan.take(maxBytes);
         if (piece === null) return;
         const rest = { ...piece };
         try {
@@ -194,7 +192,7 @@ class VersionDownload {
     }
   }
 
-  /** Fetches `rest` and writes it; whatever happens, `rest` then says what is still to be fetched. */
+  /** Fetches and writes `rest`. Also after a failure, `rest` is the range that remains to be fetched. */
   async #fetch(rest: Extent): Promise<void> {
     const { etag, part } = this.#version;
     const { owner } = this.#options;
@@ -202,7 +200,7 @@ class VersionDownload {
     const { signal } = this.#stop;
     const download = await this.#client.download(this.#name, {
       range: { start: rest.start + offset, end: rest.end + offset },
-      // A weak ETag (some proxies weaken it) never matches; then the answer's own is compared below.
+      // A weak ETag never matches (some proxies weaken it). In that case the ETag of the reply is compared below.
       ifMatch: part === undefined && etag?.startsWith('"') ? etag : undefined,
       owner,
       signal,
@@ -227,10 +225,10 @@ class VersionDownload {
         if (batch.bytes >= BATCH) await this.#write(batch, rest);
       }
     } finally {
-      // What did arrive before a failure need not come again.
+      // Keep the bytes that arrived before a failure.
       await this.#write(batch, rest);
     }
-    if (rest.start <= rest.end) throw new NetworkError('The answer ended before its time.');
+    if (rest.start <= rest.end) throw new NetworkError('The reply ended early.');
   }
 
   async #write(batch: Batch, rest: Extent): Promise<void> {
@@ -238,7 +236,7 @@ class VersionDownload {
     if (bytes === 0) return;
     this.#meter.moved(-bytes);
     const extent = { start: rest.start, end: rest.start + bytes - 1 };
-    if (lengthOf(rest) < bytes) throw new VerificationError('The server sent more than was asked for.');
+    if (lengthOf(rest) < bytes) throw new VerificationError('The server sent more bytes than were requested.');
     await this.#sink.write(pieces, extent.start);
     rest.start = extent.end + 1;
     this.#stored.add(extent, crc);
@@ -247,7 +245,7 @@ class VersionDownload {
     this.#report();
   }
 
-  /** One at a time, and only when there is something new. */
+  /** Saves the state if it changed. Calls run one after another. */
   #save(): Promise<void> {
     this.#saving = this.#saving.then(async () => {
       if (this.#savedBytes === this.#stored.bytes) return;
@@ -262,7 +260,7 @@ class VersionDownload {
   }
 }
 
-/** Bytes as they come from the network, until they are worth a write. */
+/** Collects received bytes until they are worth a write. */
 class Batch {
   readonly #crc32: FileCalls['crc32'];
   #pieces: Uint8Array[] = [];

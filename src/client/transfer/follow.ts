@@ -1,6 +1,6 @@
 /**
- * A file from its first byte on, while it is still arriving. The server sends it as it comes; when that connection breaks, the rest is
- * fetched by ranges as they become available (the status stream tells), so that no byte is lost or comes twice.
+ * Reads a file from its first byte while it is still arriving. The server streams bytes as they arrive. If that connection breaks, the rest
+ * is fetched by ranges when the status stream reports them, so that no byte is lost or repeated.
  */
 import { LadingError } from '../../errors.ts';
 import { parseHex32 } from '../../protocol/crc32.ts';
@@ -11,11 +11,11 @@ import { Backoff, sleep } from './retry.ts';
 import type { StreamOptions } from './stream-options.ts';
 import { fileReplaced, idOf, readPart } from './versions.ts';
 
-/** A file whose size was never declared and of which nothing came for so long is at its end, as it is for the server. */
+/** A file of undeclared size ends after this time without a new byte, as on the server. */
 const SILENCE_MS = 60_000;
-/** Between questions whether such a file was sealed. */
+/** Interval between checks whether such a file was sealed. */
 const POLL_MS = 1000;
-/** The longest that a timer can wait. */
+/** The maximum delay of a timer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export async function* follow(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
@@ -39,9 +39,9 @@ class Follower {
   readonly #name: string;
   readonly #options: StreamOptions;
   readonly #meter = new Meter(0);
-  /** Of the file that is followed; null until the first answer. */
+  /** Id of the followed file; null before the first reply. */
   #id: string | null = null;
-  /** Of the whole file, null while nobody knows. */
+  /** Size of the whole file; null while it is unknown. */
   #size: number | null = null;
   #at = 0;
   #crc = 0;
@@ -53,9 +53,9 @@ class Follower {
     this.#options = options;
   }
 
-  /** Yields what one more request brings, or waits until there is something to ask for. */
+  /** Yields the bytes of one more request, or waits until more bytes are available. */
   async *advance(): AsyncGenerator<Uint8Array> {
-    for await (const bytes of this.#id === null ? this.#begin() : this.#goOn(this.#id)) {
+    for await (const bytes of this.#id === null ? this.#begin() : this.#continue(this.#id)) {
       this.#at += bytes.length;
       this.#crc = this.#client.crc32(bytes, this.#crc);
       this.#lastByteAt = performance.now();
@@ -64,17 +64,17 @@ class Follower {
     }
   }
 
-  /** True when there is nothing more to come. Throws `VerificationError` when the whole has another CRC-32 than the server's. */
+  /** True when all bytes were received. Throws `VerificationError` if their CRC-32 differs from the server's. */
   async isComplete(): Promise<boolean> {
     if (this.#id === null) return false;
     if (this.#size !== null) {
       if (this.#at < this.#size) return false;
-    } else if (!(await this.#isAtTheEnd(this.#id))) {
+    } else if (!(await this.#isAtEnd(this.#id))) {
       return false;
     }
     const { id, total_bytes: total, crc32 } = await this.#client.status(this.#name, this.#options);
     if (id === this.#id && total === this.#at && crc32 !== null && parseHex32(crc32) !== this.#crc) {
-      throw new VerificationError('What arrived does not have the checksum of the file. Download it again.');
+      throw new VerificationError('The downloaded bytes do not match the checksum of the file. Download it again.');
     }
     return true;
   }
@@ -87,9 +87,9 @@ class Follower {
       if (download.etag !== null) {
         this.#id = idOf(download.etag);
       } else {
-        // Of a file without ETag only the status knows which one it is: the one that was there before and still is.
+        // Without an ETag, the file is identified by the status: its id must be the same before and after the reply.
         const { id } = await this.#client.status(this.#name, { owner, signal });
-        if (id === null || id !== before.id) throw new NetworkError('The file was replaced on the server just now.');
+        if (id === null || id !== before.id) throw new NetworkError('The file was replaced on the server.');
         this.#id = id;
       }
       this.#size = download.size;
@@ -99,14 +99,14 @@ class Follower {
     }
   }
 
-  async *#goOn(id: string): AsyncGenerator<Uint8Array> {
+  async *#continue(id: string): AsyncGenerator<Uint8Array> {
     const known = await this.#client.status(this.#name, this.#options);
     let stop = known.next_expected_byte;
     if (known.id !== id) {
       if (known.id === null) {
         throw new LadingError('not_found', 'The file was removed on the server while it was being followed.');
       }
-      // A replacement is on its way, which the status describes; ours may be there until that is complete.
+      // The status describes a replacement. The followed file is readable until that is complete.
       const { etag, size } = known.readable
         ? await orChanged(this.#client.head(this.#name, this.#options))
         : { etag: null, size: 0 };
@@ -126,31 +126,31 @@ class Follower {
     }
   }
 
-  /** Until the next byte is there, or something else happened that the status tells. */
+  /** Waits until the next byte is available or the status changes otherwise. */
   async #waitForMore(id: string): Promise<void> {
     const { owner, signal, retryForMs = 3_600_000 } = this.#options;
     const left = retryForMs - (performance.now() - this.#lastByteAt);
-    const enough = AbortSignal.timeout(Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(left))));
-    const either = signal ? AbortSignal.any([signal, enough]) : enough;
+    const timeout = AbortSignal.timeout(Math.min(MAX_TIMER_MS, Math.max(0, Math.ceil(left))));
+    const either = signal ? AbortSignal.any([signal, timeout]) : timeout;
     try {
       for await (const known of this.#client.watch(this.#name, { owner, signal: either })) {
         if (known.id !== id || known.status !== 'partial' || known.next_expected_byte > this.#at) return;
       }
     } catch (error) {
-      if (enough.aborted && !signal?.aborted) throw new NetworkError('Nothing more of the file came for too long.');
+      if (timeout.aborted && !signal?.aborted) throw new NetworkError('No more bytes of the file arrived in time.');
       throw error;
     }
   }
 
-  /** Of an undeclared size: is the file sealed, or did nothing come for long? */
-  async #isAtTheEnd(id: string): Promise<boolean> {
+  /** True when a file of undeclared size was sealed, or no byte arrived for `SILENCE_MS`. */
+  async #isAtEnd(id: string): Promise<boolean> {
     const { owner, signal } = this.#options;
     const known = await this.#client.status(this.#name, { owner, signal });
     if (known.id !== id || known.status !== 'complete' || known.next_expected_byte > this.#at) return false;
-    // While more may be added, an answer to follow has no ETag.
+    // While bytes may still be appended, the reply has no ETag.
     const { etag, size } = await orChanged(this.#client.head(this.#name, { owner, signal, follow: true }));
     if (etag !== null && size !== null && idOf(etag) === id) {
-      // Bytes that a server lost with its power are to be sent again; sealed without them it is another file.
+      // A server that lost power may have lost bytes. A file sealed without them is a different one.
       if (size < this.#at) throw fileReplaced();
       return size === this.#at;
     }
@@ -169,12 +169,12 @@ class Follower {
 }
 
 /**
- * What the status told just now was not there any more when it was asked for. Whether it was removed or replaced only the next
- * status can tell, so this one is worth another try.
+ * Makes `not_found` retryable: the file changed after the last status, and only the next status tells whether it was removed or
+ * replaced.
  */
 function asChanged(error: unknown): unknown {
   if (!(error instanceof LadingError) || error.status !== 404) return error;
-  return new NetworkError('The file changed on the server just now.', { cause: error });
+  return new NetworkError('The file changed on the server.', { cause: error });
 }
 
 function orChanged<T>(answer: Promise<T>): Promise<T> {

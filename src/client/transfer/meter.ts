@@ -1,21 +1,21 @@
-/** How fast a transfer goes, and how long it will take. */
+/** Measures the rate of a transfer and estimates the remaining time. */
 
 export interface Progress {
-  /** Bytes that are safely there, those of earlier runs included. */
+  /** Confirmed bytes, including those of earlier runs. */
   done: number;
-  /** Bytes on their way that nobody has confirmed yet. */
+  /** Bytes in flight, not confirmed yet. */
   moving: number;
   total: number;
-  /** Bytes that were there when this run started. */
+  /** Confirmed bytes at the start of this run. */
   before: number;
-  /** Bytes a second over the last seconds. */
+  /** Bytes per second over the last ten seconds. */
   rate: number;
-  /** Seconds left at this rate, null when nothing moves. */
+  /** Remaining seconds at this rate; null when the rate is 0. */
   left: number | null;
 }
 
 const WINDOW_MS = 10_000;
-/** Samples closer than this are one: a fast transfer reports thousands of times a second. */
+/** Minimum distance of samples: a fast transfer reports thousands of times per second. */
 const GRAIN_MS = 100;
 
 export class Meter {
@@ -32,20 +32,20 @@ export class Meter {
     this.#samples = [{ at: now(), bytes: 0 }];
   }
 
-  /** What is there at the start, or after starting over. */
+  /** Sets the confirmed bytes at the start, or after starting over. */
   begin(before: number): void {
     this.#before = before;
     this.#done = before;
     this.#samples = [{ at: this.#now(), bytes: before + this.#moving }];
   }
 
-  /** Bytes more (or, after a failure, fewer) on their way. */
+  /** Adds bytes in flight; negative after a failure or confirmation. */
   moved(bytes: number): void {
     this.#moving += bytes;
     this.#sample();
   }
 
-  /** What is safely there now. */
+  /** Sets the confirmed bytes. */
   confirmed(done: number): void {
     this.#done = done;
     this.#sample();

@@ -1,7 +1,7 @@
-/** What a transfer still has to move: which bytes, in pieces of which size. */
+/** Plans a transfer: which ranges remain, and how large the next request is. */
 import type { Extent } from '../../protocol/extents.ts';
 
-/** Disjoint extents, ascending; pieces are taken from the front and put back when they failed. */
+/** The remaining ranges, disjoint and ascending. Pieces are taken from the front, and put back after a failure. */
 export class Plan {
   #gaps: Extent[] = [];
 
@@ -9,22 +9,22 @@ export class Plan {
     return this.#gaps.length === 0;
   }
 
-  /** Number of bytes that nobody has taken. */
+  /** Number of bytes that are not taken. */
   get bytes(): number {
     return this.#gaps.reduce((sum, gap) => sum + gap.end - gap.start + 1, 0);
   }
 
-  /** Starts anew with what is missing, without what is being moved right now. */
+  /** Replaces the plan by the missing ranges, except those in flight. */
   reset(missing: readonly Extent[], moving: Iterable<Extent>): void {
     this.#gaps = missing.map(({ start, end }) => ({ start, end }));
     for (const extent of moving) this.#remove(extent);
   }
 
-  /** The next piece, of at most `most` bytes. */
-  take(most: number): Extent | null {
+  /** Takes the next piece of at most `maxBytes` bytes; null when none remain. */
+  take(maxBytes: number): Extent | null {
     const gap = this.#gaps[0];
     if (gap === undefined) return null;
-    const piece = { start: gap.start, end: Math.min(gap.end, gap.start + most - 1) };
+    const piece = { start: gap.start, end: Math.min(gap.end, gap.start + maxBytes - 1) };
     if (piece.end === gap.end) this.#gaps.shift();
     else gap.start = piece.end + 1;
     return piece;
@@ -53,20 +53,20 @@ export class Plan {
   }
 }
 
-/** The smallest piece that a bad link is asked to carry: the price of a request is still small beside it. */
+/** The minimum piece on a bad link. The overhead of a request is still small beside it. */
 export const MIN_PIECE = 16 * 1024;
 
-/** Successes in a row after which pieces grow again. */
+/** Consecutive successes after which pieces grow again. */
 const GROW_AFTER = 8;
 
-/** The size of the next piece: halved when pieces fail again and again, doubled after a run of successes, up to what was asked for. */
+/** The size of the next chunk: halved after repeated failures, doubled after a run of successes, up to the requested size. */
 export class ChunkSize {
-  #most: number;
+  #maxBytes: number;
   #bytes: number;
   #successes = 0;
 
   constructor(bytes: number) {
-    this.#most = bytes;
+    this.#maxBytes = bytes;
     this.#bytes = bytes;
   }
 
@@ -76,21 +76,21 @@ export class ChunkSize {
 
   succeeded(): void {
     this.#successes += 1;
-    if (this.#successes < GROW_AFTER || this.#bytes === this.#most) return;
+    if (this.#successes < GROW_AFTER || this.#bytes === this.#maxBytes) return;
     this.#successes = 0;
-    this.#bytes = Math.min(this.#most, this.#bytes * 2);
+    this.#bytes = Math.min(this.#maxBytes, this.#bytes * 2);
   }
 
   failed(): void {
     this.#successes = 0;
-    this.#bytes = Math.max(Math.min(MIN_PIECE, this.#most), Math.floor(this.#bytes / 2));
+    this.#bytes = Math.max(Math.min(MIN_PIECE, this.#maxBytes), Math.floor(this.#bytes / 2));
   }
 
-  /** A piece of this many bytes is refused for its size: none may be as large again. False when it cannot be smaller. */
+  /** The server refused a chunk of this size: later ones are smaller. Returns false when it cannot be smaller. */
   tooLarge(bytes: number): boolean {
     if (bytes <= 1) return false;
-    this.#most = Math.min(this.#most, Math.max(1, Math.floor(bytes / 2)));
-    this.#bytes = Math.min(this.#bytes, this.#most);
+    this.#maxBytes = Math.min(this.#maxBytes, Math.max(1, Math.floor(bytes / 2)));
+    this.#bytes = Math.min(this.#bytes, this.#maxBytes);
     return true;
   }
 }

@@ -1,16 +1,16 @@
-/** When a transfer tries again, and when it gives up. */
+/** Retries of a transfer: when it retries and when it gives up. */
 import { isTransient, retryAfterMs } from '../transport/failures.ts';
 
 export interface RetryOptions {
   /** Milliseconds without any progress after which a transfer gives up; default one hour. */
   retryForMs?: number | undefined;
-  /** The first wait is random between 0 and this, the next between 0 and twice as much, and so on; default 500 ms. */
+  /** Upper bound of the first random delay, doubled for each further one; default 500 ms. */
   firstDelayMs?: number | undefined;
-  /** No wait is longer, unless the server asks for it; default 30 s. */
+  /** Upper bound of all delays, unless the server requests a longer one; default 30 s. */
   longestDelayMs?: number | undefined;
 }
 
-/** Told before each wait. */
+/** Describes a retry, before its delay. */
 export interface RetryNotice {
   error: unknown;
   /** Failures since the last progress, this one included. */
@@ -19,8 +19,8 @@ export interface RetryNotice {
 }
 
 /**
- * Exponential backoff with full jitter: after a common failure (the server restarts, a tunnel) many devices come back spread over
- * the whole interval, not in waves.
+ * Exponential backoff with full jitter: after a common failure, such as a restart of the server, devices reconnect spread over the whole
+ * interval, not in waves.
  */
 export class Backoff {
   readonly #retryForMs: number;
@@ -48,26 +48,26 @@ export class Backoff {
     return this.#failures;
   }
 
-  /** Something arrived: the next failure is a first one again. */
+  /** Reports progress: the next failure counts as the first. */
   progress(): void {
     this.#failures = 0;
     this.#progressAt = performance.now();
   }
 
-  /** Waits before another try. Throws `error` when it is final or there was no progress for too long. */
+  /** Waits before a retry. Throws `error` when it is final or there was no progress for `retryForMs`. */
   async wait(error: unknown): Promise<void> {
     this.#signal?.throwIfAborted();
     if (!isTransient(error)) throw error;
     const left = this.#retryForMs - (performance.now() - this.#progressAt);
     if (left <= 0) throw error;
-    const most = Math.min(this.#longestDelayMs, this.#firstDelayMs * 2 ** Math.min(this.#failures, 30));
+    const maxDelay = Math.min(this.#longestDelayMs, this.#firstDelayMs * 2 ** Math.min(this.#failures, 30));
     this.#failures += 1;
-    const delayMs = Math.min(Math.max(Math.random() * most, retryAfterMs(error)), left);
+    const delayMs = Math.min(Math.max(Math.random() * maxDelay, retryAfterMs(error)), left);
     this.#onRetry?.({ error, attempt: this.#failures, delayMs });
     await sleep(delayMs, this.#signal);
   }
 
-  /** Calls until it succeeds or fails for good. Success of a question is no progress of the transfer. */
+  /** Calls until it succeeds or fails finally. A success does not count as progress of the transfer. */
   async retry<T>(call: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
@@ -79,7 +79,7 @@ export class Backoff {
   }
 }
 
-/** Rejects with the signal's reason when it is aborted meanwhile. */
+/** Resolves after `ms`. Rejects with the reason of the signal when it is aborted. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {

@@ -1,4 +1,4 @@
-/** A file, or a range of it, as one stream of bytes in order, which goes on where it broke off. */
+/** Reads a file, or a range of it, as one ordered stream that resumes after interruptions. */
 
 import type { FileCalls } from '../calls/files.ts';
 import { isTransient, VerificationError } from '../transport/failures.ts';
@@ -11,12 +11,12 @@ import { currentVersion, idOf, readPart, resolveRange } from './versions.ts';
 export type { StreamOptions, StreamProgress } from './stream-options.ts';
 
 /**
- * Yields the bytes. Throws `precondition_failed` when the file was replaced half way, and, for a whole file, `VerificationError` after
- * the last byte when the CRC-32 disagrees.
+ * Yields the bytes. Throws `precondition_failed` when the file was replaced meanwhile. For a whole file, throws `VerificationError` after
+ * the last byte when the CRC-32 does not match.
  */
 export async function* stream(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
   if (options.follow) {
-    if (options.range) throw new TypeError('follow starts with the first byte and does not go with a range');
+    if (options.range) throw new TypeError('follow starts at the first byte and cannot be combined with a range');
     yield* follow(client, name, options);
     return;
   }
@@ -46,6 +46,6 @@ export async function* stream(client: FileCalls, name: string, options: StreamOp
     }
   }
   if (version.crc32 !== null && version.crc32 !== crc) {
-    throw new VerificationError('What arrived does not have the checksum of the file. Download it again.');
+    throw new VerificationError('The downloaded bytes do not match the checksum of the file. Download it again.');
   }
 }

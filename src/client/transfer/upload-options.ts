@@ -1,63 +1,72 @@
-/** What an upload is told, and what it results in. */
+/** Options and result of an upload. */
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { FileCalls } from '../calls/files.ts';
 import type { Progress } from './meter.ts';
 import type { RetryNotice, RetryOptions } from './retry.ts';
 
-/** Where the bytes come from. */
+/** Provides the bytes of an upload. */
 export interface UploadSource {
   size: number;
   /**
-   * The bytes `start` to `end`, inclusive; always all of them. They may be put into `memory` when that is large enough: nobody else
-   * uses it until the next read.
+   * Reads all bytes from `start` to `end`, inclusive. May use `memory` for them if it is large enough; it is not used otherwise until
+   * the next read.
    */
   read(start: number, end: number, memory?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>>;
-  /** Digest of the whole content, when it can be had without holding it in memory. */
+  /** Computes the digest of the whole content. Optional: only if it need not be held in memory. */
   digest?(signal: AbortSignal): Promise<Digest>;
-  /** Throws `SourceChangedError` when the content is no longer what it was at the start. */
+  /** Throws `SourceChangedError` if the content changed since the start. */
   check?(): Promise<void>;
 }
 
-export interface UploadOptions extends RetryOptions {
+/** Options that uploads of files and of streams share. */
+export interface CommonUploadOptions extends RetryOptions {
+  /** Name on the server. */
   name: string;
-  /** Bytes of data a chunk; smaller while the link or the server refuses them. Default 8 MiB. */
+  /** Bytes per chunk; default 8 MiB. Chunks get smaller when the server refuses them for their size. */
   chunkSize?: number | undefined;
-  /** Chunks on their way at once; default 4. */
+  /** Chunks in flight; default 4. */
   parallel?: number | undefined;
-  /**
-   * Whether the server is told the digest of the whole file, and so checks it before the file counts as complete. By default only
-   * when an earlier upload goes on: it tells whether the file is still the one that was begun.
-   */
-  digest?: 'always' | 'resume' | 'never' | undefined;
-  /** Replace a complete file of that name that has other content. */
+  /** Replace a complete file of this name. */
   overwrite?: boolean | undefined;
-  /**
-   * Replace the complete file of that name only while it has this ETag; else `precondition_failed`, and nothing is changed. The same content
-   * under another ETag is there already.
-   */
+  /** Replace the complete file only while it has this ETag, else throw `precondition_failed`. Implies `overwrite`. */
   ifMatch?: string | undefined;
   contentType?: string | undefined;
   signal?: AbortSignal | undefined;
-  onProgress?: ((progress: Progress) => void) | undefined;
   onRetry?: ((notice: RetryNotice) => void) | undefined;
-  /** The upload starts over with the first byte. */
+}
+
+export const DEFAULT_CHUNK_BYTES = 8 * 1024 * 1024;
+export const DEFAULT_PARALLEL = 4;
+/** Checksum failures in a row after which memory or link count as broken. */
+export const MAX_CORRUPTIONS = 3;
+/** Idle limit for the last chunk of a file with a digest: the server reads the whole file before it replies. */
+export const DIGEST_IDLE_MS = 15 * 60_000;
+
+export interface UploadOptions extends CommonUploadOptions {
+  /**
+   * When to send a digest of the whole file, which the server verifies before the file is complete. By default only when an earlier
+   * upload is resumed, because the local file may have changed since.
+   */
+  digest?: 'always' | 'resume' | 'never' | undefined;
+  onProgress?: ((progress: Progress) => void) | undefined;
+  /** Called when the upload starts over with the first byte. */
   onRestart?: ((why: RestartReason) => void) | undefined;
 }
 
-/** The server held bytes of another version of the file; or what it held was removed. */
+/** Why an upload starts over: the server had bytes of another version of the file, or the upload was removed. */
 export type RestartReason = 'other-version' | 'removed';
 
 export interface UploadResult {
   status: FileStatus;
-  /** The same content was there already; nothing was sent. */
+  /** The same content was already stored; nothing was sent. */
   already: boolean;
-  /** Bytes that earlier runs had brought. */
+  /** Bytes from earlier runs. */
   resumed: number;
-  /** Bytes that this run brought. */
+  /** Bytes that this run sent. */
   sent: number;
   digest: Digest | null;
 }
 
-/** The calls of a client that an upload makes. */
+/** The calls that an upload makes. */
 export type UploadCalls = Pick<FileCalls, 'crc32' | 'status' | 'uploadChunk' | 'cancel'>;

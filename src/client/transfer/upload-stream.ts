@@ -1,51 +1,44 @@
 /**
- * An upload from a stream, whose size nobody knows before its end: chunks as they fill, several on their way at once, each kept in memory
- * until the server has it. The first one is held back until the end and then declares the size: as long as byte 0 is missing, what is there
- * never passes for a whole file, whatever ends this program. What was read is not there again, so a later run cannot go on: an upload that
- * fails is cancelled.
+ * Uploads a stream whose size may be unknown before its end. Chunks are sent as they fill, several at a time, and stay in memory until the
+ * server acknowledged them. The first chunk is sent last and declares the size: as long as byte 0 is missing, the server never takes the
+ * upload for a complete file, even if this program is killed. A stream cannot be read again, so a failed upload is cancelled, not resumed.
  */
 import { LadingError } from '../../errors.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { ChunkUpload } from '../calls/options.ts';
 import { isTransient, VerificationError } from '../transport/failures.ts';
+import { forwardAbort } from './abort.ts';
 import { Meter } from './meter.ts';
-import { Backoff, type RetryNotice, type RetryOptions } from './retry.ts';
-import type { StreamProgress } from './stream.ts';
-import type { UploadCalls, UploadResult } from './upload.ts';
+import { Backoff } from './retry.ts';
+import type { StreamProgress } from './stream-options.ts';
+import {
+  type CommonUploadOptions,
+  DEFAULT_CHUNK_BYTES,
+  DEFAULT_PARALLEL,
+  DIGEST_IDLE_MS,
+  MAX_CORRUPTIONS,
+  type UploadCalls,
+  type UploadResult,
+} from './upload-options.ts';
 
-export interface UploadStreamOptions extends RetryOptions {
-  name: string;
-  /** Bytes a chunk; default 8 MiB. Two more than `parallel` of them are in memory. */
-  chunkSize?: number | undefined;
-  /** Chunks on their way at once; default 4. */
-  parallel?: number | undefined;
-  /** The size, where it is known: then a complete file can be replaced by more than one chunk. */
+export interface UploadStreamOptions extends CommonUploadOptions {
+  /** Total size in bytes, if known. Required to replace a complete file with a stream of more than one chunk. */
   size?: number | undefined;
-  overwrite?: boolean | undefined;
-  /** Replace the file only while it has this ETag; means `overwrite` too. */
-  ifMatch?: string | undefined;
-  contentType?: string | undefined;
-  /** Told all bytes in order; its result travels with the last chunk, and the server compares it. */
+  /** Receives all bytes in order. The server verifies its result with the last chunk. */
   digest?: { update(bytes: Uint8Array): void; digest(): Digest } | undefined;
-  signal?: AbortSignal | undefined;
   onProgress?: ((progress: StreamProgress) => void) | undefined;
-  onRetry?: ((notice: RetryNotice) => void) | undefined;
 }
 
-const DEFAULT_CHUNK = 8 * 1024 * 1024;
-const DEFAULT_PARALLEL = 4;
-const MAX_CORRUPTIONS = 3;
+/** Time limit for the cancellation of a failed upload. */
 const CANCEL_MS = 5_000;
-/** The server reads the whole file before it answers the last chunk of one with a digest. */
-const DIGEST_IDLE_MS = 15 * 60_000;
 
 interface Chunk {
   start: number;
   data: Uint8Array<ArrayBuffer>;
 }
 
-/** Throws `LadingError` (`file_complete`, `size_conflict` where the name is taken), `NetworkError`, `VerificationError`. */
+/** Uploads a stream. Throws `LadingError` (`file_complete`, `size_conflict` if the name is in use), `NetworkError`, `VerificationError`. */
 export async function uploadStream(
   client: UploadCalls,
   source: AsyncIterable<Uint8Array>,
@@ -60,49 +53,44 @@ class StreamUpload {
   readonly #stop = new AbortController();
   readonly #patience: Backoff;
   readonly #meter: Meter;
-  readonly #moving = new Set<Promise<void>>();
-  #largest: number;
+  readonly #inFlight = new Set<Promise<void>>();
+  #maxChunkBytes: number;
   #sent = 0;
   #crc = 0;
   #id: string | null = null;
   /** Id of the complete file that the first chunk is to replace. */
   #replaced: string | null = null;
-  #last: FileStatus | null = null;
+  #lastStatus: FileStatus | null = null;
 
   constructor(client: UploadCalls, options: UploadStreamOptions) {
     this.#client = client;
     this.#options = options.ifMatch === undefined ? options : { ...options, overwrite: true };
     this.#patience = new Backoff(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(options.size ?? 0);
-    this.#largest = options.chunkSize ?? DEFAULT_CHUNK;
+    this.#maxChunkBytes = options.chunkSize ?? DEFAULT_CHUNK_BYTES;
   }
 
   async run(source: AsyncIterable<Uint8Array>): Promise<UploadResult> {
-    const { signal } = this.#options;
-    const abort = () => this.#stop.abort(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener('abort', abort, { once: true });
+    const unlink = forwardAbort(this.#options.signal, this.#stop);
     try {
       await this.#begin();
       const status = await this.#sendAll(source);
       if (status.crc32 !== null && Number.parseInt(status.crc32, 16) !== this.#crc) {
-        throw new VerificationError(
-          'What the server stored does not have the checksum of what was sent. Send it again.',
-        );
+        throw new VerificationError('The stored file does not match the checksum of the sent bytes. Upload it again.');
       }
       const digest = this.#options.digest?.digest() ?? null;
       return { status, already: false, resumed: 0, sent: this.#sent, digest };
     } catch (error) {
       this.#stop.abort(error);
-      await Promise.allSettled(this.#moving);
+      await Promise.allSettled(this.#inFlight);
       await this.#cancel();
       throw this.#stop.signal.reason;
     } finally {
-      signal?.removeEventListener('abort', abort);
+      unlink();
     }
   }
 
-  /** Refuses a name that is taken before anything is read. */
+  /** Checks that the name is free, before anything is read. */
   async #begin(): Promise<void> {
     const { name, overwrite, size, ifMatch } = this.#options;
     const { signal } = this.#stop;
@@ -110,13 +98,10 @@ class StreamUpload {
     if (status.status === 'pending') return;
     if (!overwrite) {
       throw status.status === 'complete'
-        ? new LadingError(
-            'file_complete',
-            'A complete file of that name is there. Upload with overwrite to replace it.',
-          )
+        ? new LadingError('file_complete', 'A complete file of that name exists. Upload with overwrite to replace it.')
         : new LadingError(
             'size_conflict',
-            'An unfinished upload of that name is there. Cancel it, or upload with overwrite.',
+            'An unfinished upload of that name exists. Cancel it, or upload with overwrite.',
           );
     }
     if (status.status === 'partial') {
@@ -136,7 +121,7 @@ class StreamUpload {
     const { parallel = DEFAULT_PARALLEL } = this.#options;
     let first: Chunk | null = null;
     let total = 0;
-    for await (const chunk of chunks(source, this.#largest, this.#stop.signal)) {
+    for await (const chunk of chunks(source, this.#maxChunkBytes, this.#stop.signal)) {
       this.#stop.signal.throwIfAborted();
       total = chunk.start + chunk.data.length;
       this.#crc = this.#client.crc32(chunk.data, this.#crc);
@@ -144,11 +129,11 @@ class StreamUpload {
       if (first === null) first = chunk;
       else await this.#start(chunk, parallel);
     }
-    await Promise.all(this.#moving);
+    await Promise.all(this.#inFlight);
     this.#stop.signal.throwIfAborted();
     const { size } = this.#options;
     if (size !== undefined && size !== total) {
-      throw new LadingError('size_conflict', `There were ${total} bytes to read, not ${size}.`, {
+      throw new LadingError('size_conflict', `The stream had ${total} bytes, but ${size} were declared.`, {
         expected: size,
         actual: total,
       });
@@ -157,34 +142,34 @@ class StreamUpload {
       totalSize: total,
       reprDigest: this.#options.digest?.digest(),
     });
-    const status = this.#last;
+    const status = this.#lastStatus;
     if (status?.status === 'complete') return status;
     throw new LadingError('not_contiguous', 'The upload was removed on the server while it was being sent.');
   }
 
-  /** Waits for a place among those on their way, then sends without waiting; a failure stops everything. */
+  /** Waits until fewer than `parallel` chunks are in flight, then sends without waiting. A failure stops the upload. */
   async #start(chunk: Chunk, parallel: number): Promise<void> {
-    while (this.#moving.size >= parallel) await Promise.race(this.#moving);
+    while (this.#inFlight.size >= parallel) await Promise.race(this.#inFlight);
     this.#stop.signal.throwIfAborted();
     const sending = this.#persist(chunk, { totalSize: this.#options.size })
       .catch((error: unknown) => this.#stop.abort(error))
-      .finally(() => this.#moving.delete(sending));
-    this.#moving.add(sending);
-    // The chunk that begins the upload goes alone: two could begin two.
+      .finally(() => this.#inFlight.delete(sending));
+    this.#inFlight.add(sending);
+    // Send the chunk that creates the upload alone: two at once could create two uploads.
     if (this.#id === null) await sending;
   }
 
-  /** Sends a chunk until the server has it, in smaller ones where it wants them. */
+  /** Sends a chunk until the server acknowledges it, in smaller chunks if the server requires them. */
   async #persist(chunk: Chunk, more: Pick<ChunkUpload, 'totalSize' | 'reprDigest'>): Promise<void> {
     let corruptions = 0;
     for (;;) {
       try {
-        if (chunk.data.length > this.#largest) return await this.#split(chunk, more);
+        if (chunk.data.length > this.#maxChunkBytes) return await this.#split(chunk, more);
         return await this.#send(chunk, more);
       } catch (error) {
         this.#stop.signal.throwIfAborted();
         if (error instanceof LadingError && error.code === 'chunk_too_large' && chunk.data.length > 1) {
-          this.#largest = Math.min(this.#largest, Math.ceil(chunk.data.length / 2));
+          this.#maxChunkBytes = Math.min(this.#maxChunkBytes, Math.ceil(chunk.data.length / 2));
         } else if (error instanceof LadingError && /^(checksum|length)_mismatch$/.test(error.code)) {
           corruptions += 1;
           if (corruptions > MAX_CORRUPTIONS) throw error;
@@ -199,9 +184,9 @@ class StreamUpload {
   }
 
   async #split({ start, data }: Chunk, more: Pick<ChunkUpload, 'totalSize' | 'reprDigest'>): Promise<void> {
-    for (let at = 0; at < data.length; at += this.#largest) {
-      const end = at + this.#largest >= data.length;
-      const piece = { start: start + at, data: data.slice(at, at + this.#largest) };
+    for (let at = 0; at < data.length; at += this.#maxChunkBytes) {
+      const end = at + this.#maxChunkBytes >= data.length;
+      const piece = { start: start + at, data: data.slice(at, at + this.#maxChunkBytes) };
       await this.#persist(piece, end ? more : { totalSize: this.#options.size });
       if (end) return;
     }
@@ -213,7 +198,7 @@ class StreamUpload {
     if (replacing && more.totalSize === undefined) {
       throw new LadingError(
         'size_conflict',
-        'To replace a complete file, its new size must be known. Say it, or delete the file first.',
+        'To replace a complete file, declare the size of the stream, or delete the file first.',
       );
     }
     const declared = { ...more, contentType, overwrite: replacing, ifMatch };
@@ -229,31 +214,31 @@ class StreamUpload {
       throw new LadingError('not_found', 'The upload was removed on the server while it was being sent.');
     }
     this.#id = status.id;
-    this.#last = status;
+    this.#lastStatus = status;
     this.#sent += data.length;
     this.#patience.progress();
     this.#meter.confirmed(this.#sent);
     this.#options.onProgress?.({ ...this.#meter.progress(), total: this.#options.size ?? null });
   }
 
-  /** After the reply to the last chunk was lost: the file is complete, and it is this one. */
+  /** True if the file is complete and is this stream: the reply to the last chunk was lost. */
   async #isOurs({ totalSize }: Pick<ChunkUpload, 'totalSize'>): Promise<boolean> {
     const status = await this.#client.status(this.#options.name, { signal: this.#stop.signal });
     const ours = status.status === 'complete' && status.total_bytes === totalSize && totalSize !== undefined;
     if (!ours || status.crc32 === null || Number.parseInt(status.crc32, 16) !== this.#crc) return false;
-    this.#last = status;
+    this.#lastStatus = status;
     return true;
   }
 
   async #cancel(): Promise<void> {
-    if (this.#id === null || this.#last?.status === 'complete') return;
-    // By its id: another upload may have the name by now.
+    if (this.#id === null || this.#lastStatus?.status === 'complete') return;
+    // Cancel by id, because another upload may use the name by now.
     const options = { id: this.#id, signal: AbortSignal.timeout(CANCEL_MS) };
     await this.#client.cancel(this.#options.name, options).catch(() => {});
   }
 }
 
-/** The stream in pieces of `size` bytes, the last one shorter; none for an empty stream. */
+/** Splits the stream into chunks of `size` bytes; the last one may be shorter. Yields none for an empty stream. */
 async function* chunks(source: AsyncIterable<Uint8Array>, size: number, signal: AbortSignal): AsyncGenerator<Chunk> {
   let start = 0;
   let data = new Uint8Array(0);
@@ -274,7 +259,7 @@ async function* chunks(source: AsyncIterable<Uint8Array>, size: number, signal: 
   if (filled > 0) yield { start, data: data.slice(0, filled) };
 }
 
-/** The stream until its end or that of the signal, whose reason is thrown at once: nobody knows when the next piece comes. */
+/** Yields the stream. Throws as soon as the signal is aborted, even while the source waits for its next piece. */
 async function* until<T>(signal: AbortSignal, source: AsyncIterable<T>): AsyncGenerator<T> {
   signal.throwIfAborted();
   let abort = () => {};
@@ -292,7 +277,7 @@ async function* until<T>(signal: AbortSignal, source: AsyncIterable<T>): AsyncGe
     }
   } finally {
     signal.removeEventListener('abort', abort);
-    // Not waited for: it may end only with the next piece.
+    // Do not wait: the source may return only after its next piece.
     iterator.return?.()?.catch(() => {});
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Which version of a file bytes belong to. A complete file is told by its ETag. A range may be of a file that is still arriving, which
- * has none, or whose ETag changes with every byte that is added: there the file's id counts, under which no byte ever changes.
+ * Identifies the version of a file to which bytes belong. A complete file is identified by its ETag. An unfinished file has no ETag, or one
+ * that changes with every byte; it is identified by its id, under which no byte ever changes.
  */
 import { LadingError } from '../../errors.ts';
 import { parseHex32 } from '../../protocol/crc32.ts';
@@ -15,19 +15,19 @@ export interface Part {
   extent: Extent;
 }
 
-/** One version of a file on the server, or a part of it. */
+/** One version of a file, or a part of it. */
 export interface Version {
-  /** Null for a part of a file that is still arriving. */
+  /** Null for a part of an unfinished file. */
   etag: string | null;
-  /** Bytes of the file, or of the part. */
+  /** Size in bytes of the file or part. */
   size: number;
-  /** CRC-32 of these, null when the server does not say. */
+  /** CRC-32 of these bytes; null when the server does not state it. */
   crc32: number | null;
-  /** Absent: the whole file. */
+  /** Undefined for the whole file. */
   part?: Part;
 }
 
-/** The version of a file that a download would get now. Throws `not_found`, `not_complete`. */
+/** The version that a download would receive now. Throws `not_found`, `not_complete`. */
 export async function currentVersion(
   client: FileCalls,
   name: string,
@@ -40,22 +40,22 @@ export async function currentVersion(
     const members = { missing: status.missing, missing_more: status.missing_more };
     throw new LadingError(
       'not_complete',
-      `${name} is not complete yet; ranges that have arrived can be read.`,
+      `${name} is not complete yet. Ranges that have arrived can be read.`,
       members,
     );
   });
   if (info.size === null || info.etag === null)
-    throw new NetworkError('The server does not say which version of the file this is.');
+    throw new NetworkError('The server does not identify the version of the file.');
   const { size, etag } = info;
   const status = await client.status(name, options);
-  // While a replacement is under way the status describes that; the ETag of ours ends in the CRC-32 too.
+  // The status may describe a replacement. The ETag of the current version also ends with its CRC-32.
   const crc32 = status.etag === etag ? status.crc32 : (/-([0-9a-f]{8})"$/.exec(etag)?.[1] ?? null);
   return { etag, size, crc32: crc32 === null ? null : parseHex32(crc32) };
 }
 
 /**
- * What a range means now: which bytes, of which version. Asks for a single byte, whose answer tells the size too. Throws `not_found`,
- * `not_complete` (with `missing` where it is known), `range_not_satisfiable`.
+ * Resolves a range to bytes of the current version. Requests a single byte, because the reply also states the size. Throws `not_found`,
+ * `not_complete` (with `missing` if known), `range_not_satisfiable`.
  */
 export async function resolveRange(
   client: FileCalls,
@@ -73,7 +73,7 @@ export async function resolveRange(
   if (id === null) throw new LadingError('not_found', `There is no file named ${name}.`);
   const gaps = missing.filter(([start, end]) => start <= extent.end && end >= extent.start);
   if (gaps.length > 0) {
-    throw new LadingError('not_complete', 'Not all bytes of this range have arrived yet.', { missing: gaps });
+    throw new LadingError('not_complete', 'Some bytes of this range have not arrived yet.', { missing: gaps });
   }
   return { etag, size: lengthOf(extent), crc32: null, part: { id, extent } };
 }
@@ -82,7 +82,7 @@ function extentOf(range: RangeRequest, size: number | null): Extent {
   if ('suffix' in range && size !== null) return { start: Math.max(0, size - range.suffix), end: size - 1 };
   const asked = 'suffix' in range ? undefined : range.end;
   if ('suffix' in range || (asked === undefined && size === null)) {
-    throw new LadingError('not_complete', 'The size of the file is not known yet; say where the range ends.');
+    throw new LadingError('not_complete', 'The size of the file is not known yet. Specify the end of the range.');
   }
   const last = size === null ? Number.MAX_SAFE_INTEGER : size - 1;
   return { start: range.start, end: Math.min(asked ?? last, last) };
@@ -92,14 +92,14 @@ function lengthOf({ start, end }: Extent): number {
   return end - start + 1;
 }
 
-/** The id in an ETag of ours, `"ID-SIZE-CRC32"`, also where a proxy made it a weak one; of a stranger's all of it. */
+/** The file id in an ETag of the form `"ID-SIZE-CRC32"`, even if a proxy weakened it; any other ETag unchanged. */
 export function idOf(etag: string): string {
   return /^(?:W\/)?"(.+)-\d+-[0-9a-f]{8}"$/.exec(etag)?.[1] ?? etag;
 }
 
 /**
- * True when an answer whose header section has arrived is of the version `id`, which was there before the answer was asked for. An
- * answer without ETag is of an unfinished file, the one that is still there afterwards: an id never comes back.
+ * True when a reply belongs to the version `id`, which existed before the request. A reply without ETag belongs to an unfinished file: the
+ * one that still exists afterwards, because ids are never reused.
  */
 export async function isFromVersion(
   client: FileCalls,
@@ -111,7 +111,7 @@ export async function isFromVersion(
   return (etag === null ? (await client.status(name, { owner, signal })).id : idOf(etag)) === id;
 }
 
-/** One request for bytes `extent` of a version. Throws `precondition_failed` before the first byte when it is not there any more. */
+/** Requests the bytes `extent` of a version. Throws `precondition_failed` before the first byte when it was replaced. */
 export async function* readPart(
   client: FileCalls,
   name: string,
@@ -126,10 +126,10 @@ export async function* readPart(
     let left = lengthOf({ start, end });
     for await (const bytes of download.body) {
       left -= bytes.length;
-      if (left < 0) throw new VerificationError('The server sent more than was asked for.');
+      if (left < 0) throw new VerificationError('The server sent more bytes than were requested.');
       yield bytes;
     }
-    if (left > 0) throw new NetworkError('The answer ended before its time.');
+    if (left > 0) throw new NetworkError('The reply ended early.');
   } finally {
     download.discard();
   }
@@ -144,5 +144,5 @@ export function fileReplaced(): LadingError {
 }
 
 export function wrongRange(): VerificationError {
-  return new VerificationError('The server does not send the range that was asked for.');
+  return new VerificationError('The server sent a different range than requested.');
 }

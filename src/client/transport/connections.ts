@@ -1,4 +1,4 @@
-/** How requests of Node reach the server: directly or through a proxy, trusting whom; and what it means when they do not. */
+/** Connections from Node to the server: direct or through a proxy, with trusted certificates, and errors for failures. */
 
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -12,26 +12,26 @@ import { isSocks, socksConnector } from './socks.ts';
 import type { UndiciOptions } from './undici-options.ts';
 
 type Sent = Omit<Dispatcher.RequestOptions, 'origin' | 'path' | 'body'> & {
-  /** Makes the body anew for each try. */
+  /** Creates the body for each attempt. */
   body: () => Readable | null;
 };
 
-/** A plain server closes at once on the first byte of TLS; one that is silent is not asked for longer. */
+/** A server without TLS closes at once on a TLS handshake. A silent server is not probed longer. */
 const PROBE_MS = 3_000;
 
-/** What proxies answer that open tunnels to some ports only, or none at all. */
+/** Statuses of proxies that open no tunnel, or only to some ports. */
 const NO_TUNNEL = new Set([400, 403, 405, 501]);
 
 export class Connections {
   readonly #options: UndiciOptions;
   readonly #trust: SecureContext | null;
   readonly #agents = new Map<string, Dispatcher>();
-  /** Some server has answered. */
-  #met = false;
-  /** Proxies that open no tunnel to servers without TLS: they get the whole address instead. */
+  /** True when the server has answered before. */
+  #hasAnswered = false;
+  /** Proxies that open no tunnel to servers without TLS: they receive requests with the absolute URL. */
   readonly #forwarding = new Set<string>();
 
-  /** Throws a TypeError when `ca` is no certificate. */
+  /** @throws TypeError when `ca` holds no certificate */
   constructor(options: UndiciOptions) {
     this.#options = options;
     this.#trust = options.ca === undefined ? null : trustedContext(options.ca);
@@ -48,21 +48,21 @@ export class Connections {
       this.#forwarding.add(proxy.href);
       return ask();
     });
-    if (response.statusCode === 400 && !this.#met && (await speaksTls(url, proxy))) {
+    if (response.statusCode === 400 && !this.#hasAnswered && (await speaksTls(url, proxy))) {
       await response.body.dump();
       throw tlsRequired(url.href);
     }
-    this.#met = true;
+    this.#hasAnswered = true;
     return response;
   }
 
-  /** What a failed request means. */
+  /** Converts the failure of a request to a `NetworkError`. */
   async failure(url: URL, error: unknown): Promise<NetworkError> {
     const proxy = proxyFor(url, this.#options.env ?? process.env);
     const refused = tunnelRefusalStatus(error);
     if (proxy !== null && refused !== null) return proxyRefusal(proxy, refused, error);
-    const made = networkError(error, this.#met);
-    if (this.#met || !isConnectionCut(error)) return proxy === null ? made : withProxyNote(proxy, made);
+    const made = networkError(error, this.#hasAnswered);
+    if (this.#hasAnswered || !isConnectionCut(error)) return proxy === null ? made : withProxyNote(proxy, made);
     return (await speaksTls(url, proxy)) ? tlsRequired(url.href) : made;
   }
 
@@ -98,21 +98,21 @@ export class Connections {
   }
 }
 
-/** Those that Node trusts, and the given ones. Node has no way to add to its own, only to replace them. */
+/** Trusts the certificates of Node and `ca`. Node can only replace its own list, not extend it. */
 function trustedContext(ca: string): SecureContext {
   const extra = process.env.NODE_EXTRA_CA_CERTS;
-  const own = extra ? [readIfThere(extra)] : [];
+  const own = extra ? [readIfReadable(extra)] : [];
   try {
-    // Only the first is looked at here, so that a file of something else is not taken for one that trusts nobody.
+    // Check the first certificate: createSecureContext silently accepts a file without any.
     new X509Certificate(ca);
     return createSecureContext({ ca: [...rootCertificates, ...own, ca] });
   } catch (error) {
-    throw new TypeError('ca holds no certificate in PEM.', { cause: error });
+    throw new TypeError('ca holds no PEM certificate.', { cause: error });
   }
 }
 
-/** Node itself only warns of a file that cannot be read. */
-function readIfThere(path: string): string {
+/** Reads a file of certificates. Ignores one that cannot be read, as Node does. */
+function readIfReadable(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch {
@@ -120,7 +120,7 @@ function readIfThere(path: string): string {
   }
 }
 
-/** The address of a proxy without the name and password in it, for `authorizationOf` sends those. */
+/** The URL of a proxy without name and password, which `authorizationOf` sends. */
 function bare(proxy: URL): string {
   const url = new URL(proxy);
   url.username = '';
@@ -128,7 +128,7 @@ function bare(proxy: URL): string {
   return url.href;
 }
 
-/** The status with which a proxy refused to open a tunnel, null when that is not what happened. */
+/** The status with which a proxy refused a tunnel; null for any other error. */
 function tunnelRefusalStatus(error: unknown): number | null {
   const status = /^Proxy response \((\d{3})\)|^Proxy Authentication Required \((407)\)/.exec(
     error instanceof Error ? error.message : '',
@@ -140,23 +140,23 @@ function proxyRefusal(proxy: URL, status: number, cause: unknown): NetworkError 
   const final = status < 500 && status !== 408 && status !== 429;
   const why =
     status === 407
-      ? 'it wants a name and a password. Write them into the variable: http://NAME:PASSWORD@HOST:PORT'
-      : `it answered ${status}. NO_PROXY names hosts that are asked directly`;
-  return new NetworkError(`The proxy ${proxy.host} does not let this through: ${why}.`, { cause, final });
+      ? 'it requires a name and a password. Add them to the proxy variable: http://NAME:PASSWORD@HOST:PORT'
+      : `it answered ${status}. To bypass the proxy, add the server to NO_PROXY`;
+  return new NetworkError(`The proxy ${proxy.host} refused the connection: ${why}.`, { cause, final });
 }
 
-/** Says that a proxy is in between: what failed may be the way there. */
+/** Adds to an error that the request went through a proxy. */
 function withProxyNote(proxy: URL, { message, final, cause }: NetworkError): NetworkError {
   return new NetworkError(`${message} The request went through the proxy ${proxy.host}.`, { final, cause });
 }
 
-/** Tries a handshake where plain HTTP got no answer. */
+/** True when the server answers a TLS handshake after plain HTTP failed. */
 function speaksTls(url: URL, proxy: URL | null): Promise<boolean> {
   if (url.protocol !== 'http:' || proxy !== null) return Promise.resolve(false);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   return new Promise((resolve) => {
     const name = isIP(host) === 0 ? { servername: host } : {};
-    // It is only asked whether it does: nothing is sent to it, so whom it is signed by does not matter.
+    // No certificate check is needed, because nothing is sent over this connection.
     const socket = connectTls({ host, port: Number(url.port || 80), rejectUnauthorized: false, ...name });
     const end = (speaks: boolean) => {
       socket.destroy();

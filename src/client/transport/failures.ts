@@ -1,15 +1,15 @@
-/** What can go wrong on the client's side of the wire, and what is worth trying again. */
+/** Errors of the client library, and which of them are worth a retry. */
 import { CATALOGUE, type ErrorCode, LadingError, type ProblemMembers } from '../../errors.ts';
 import type { TransportResponse } from './transport.ts';
 import { readText } from './transport.ts';
 
 /**
- * The server was not reached, the connection broke before the answer was complete, or what answered is no Lading server. Worth trying
- * again unless `final`.
+ * The server was not reached, the connection broke before the reply was complete, or the reply is not from a Lading server. Worth a retry
+ * unless `final`.
  */
 export class NetworkError extends Error {
   override readonly name = 'NetworkError';
-  /** Time does not heal it: a wrong address, a certificate that nobody here trusts. */
+  /** True when a retry cannot succeed: a wrong address, an untrusted certificate. */
   readonly final: boolean;
 
   constructor(message: string, options: ErrorOptions & { final?: boolean } = {}) {
@@ -19,51 +19,51 @@ export class NetworkError extends Error {
 }
 
 /**
- * When another try is worth it. `first`: not as long as the server has never answered, for then its address is wrong; later the same
- * failure is a passing one (a resolver that restarts, a portal of a wireless network).
+ * Whether a failure is worth a retry. `first`: final while the server has never answered, because the address is probably wrong; later
+ * transient (a restarting resolver, the portal of a wireless network).
  */
 type Permanence = 'transient' | 'first' | 'final';
 
 const TRUST =
-  'If you know that it is your server, name the certificate of its authority: --ca FILE, in a program the option ca, or NODE_EXTRA_CA_CERTS=FILE.';
+  'If it is your server, specify the certificate of its authority: --ca FILE, the option ca of the library, or NODE_EXTRA_CA_CERTS=FILE.';
 
-const unsigned: Failure = ['final', `Nobody whom this machine trusts signed the certificate of the server. ${TRUST}`];
+const unsigned: Failure = ['final', `The certificate of the server is not signed by a trusted authority. ${TRUST}`];
 const notTls: Failure = [
   'first',
-  'The server does not speak TLS there. Write http:// instead of https://, or the port that speaks TLS.',
+  'The server does not use TLS on this port. Use http:// instead of https://, or the port with TLS.',
 ];
-const noTlsInCommon: Failure = ['final', 'The server and this program have no version or cipher of TLS in common.'];
+const noTlsInCommon: Failure = ['final', 'The server and this program share no TLS version or cipher.'];
 const wantsCertificate: Failure = [
   'final',
-  'The server wants a certificate of the client, which this program does not send.',
+  'The server requires a client certificate, which this program does not support.',
 ];
-const noHttp: Failure = ['first', 'What answers there does not speak HTTP. Check the address of the server.'];
-const unknownHost: Failure = ['first', 'No host has that name. Check the address of the server.'];
-const refusedHere: Failure = ['first', 'This machine does not allow the connection. Check its firewall.'];
-const silent: Failure = ['transient', 'Nothing came from the server for too long.'];
+const noHttp: Failure = ['first', 'The server does not speak HTTP. Check its address.'];
+const unknownHost: Failure = ['first', 'The host name does not exist. Check the address of the server.'];
+const refusedHere: Failure = ['first', 'This machine blocked the connection. Check its firewall.'];
+const silent: Failure = ['transient', 'The server sent nothing in time.'];
 
 type Failure = readonly [lasting: Permanence, sentence: string];
 
 /**
- * What the system, OpenSSL and undici call the failures of a connection, whether they last, and what to say. A code that is not listed
- * is transient: giving up too early loses more than a late word.
+ * Failures by the error codes of the system, OpenSSL and undici. A code that is not listed is transient: giving up too early loses more
+ * than a late error.
  */
 const FAILURES: Readonly<Record<string, Failure>> = {
-  // A server that is being restarted refuses for a while, and a device may start before it does.
-  ECONNREFUSED: ['transient', 'Nothing listens at that address. Is the server running?'],
-  ECONNRESET: ['transient', 'The connection was cut.'],
+  // A restarting server refuses connections for a while, and a device may start before it.
+  ECONNREFUSED: ['transient', 'The connection was refused. Is the server running?'],
+  ECONNRESET: ['transient', 'The connection was reset.'],
   UND_ERR_SOCKET: ['transient', 'The server closed the connection.'],
   EPIPE: ['transient', 'The server closed the connection.'],
   ETIMEDOUT: ['transient', 'The connection timed out.'],
   UND_ERR_CONNECT_TIMEOUT: ['transient', 'The server did not accept a connection in time.'],
   UND_ERR_HEADERS_TIMEOUT: silent,
   UND_ERR_BODY_TIMEOUT: silent,
-  EAI_AGAIN: ['transient', 'The name of the server cannot be looked up now; no name server answers.'],
+  EAI_AGAIN: ['transient', 'The host name cannot be resolved, because no name server answers.'],
   ENOTFOUND: unknownHost,
   EAI_FAIL: unknownHost,
   EACCES: refusedHere,
   EPERM: refusedHere,
-  DEPTH_ZERO_SELF_SIGNED_CERT: ['final', `The certificate of the server is signed by itself. ${TRUST}`],
+  DEPTH_ZERO_SELF_SIGNED_CERT: ['final', `The certificate of the server is self-signed. ${TRUST}`],
   SELF_SIGNED_CERT_IN_CHAIN: unsigned,
   UNABLE_TO_GET_ISSUER_CERT: unsigned,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unsigned,
@@ -75,17 +75,14 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   CERT_REVOKED: ['final', 'The certificate of the server is revoked.'],
   CERT_HAS_EXPIRED: [
     'final',
-    'The certificate of the server has expired. Renew it there; if it has not, set the clock of this machine.',
+    'The certificate of the server has expired. Renew it, or correct the clock of this machine.',
   ],
   CERT_NOT_YET_VALID: [
     'final',
-    'The certificate of the server is not valid yet. Set the clock of this machine, or look at the certificate there.',
+    'The certificate of the server is not valid yet. Correct the clock of this machine, or check the certificate.',
   ],
-  ERR_TLS_CERT_ALTNAME_INVALID: [
-    'final',
-    'The certificate of the server is for another host name. Use the name that it is for.',
-  ],
-  UND_ERR_PRX_TLS: ['final', 'The certificate of the server or of the proxy is for another host name.'],
+  ERR_TLS_CERT_ALTNAME_INVALID: ['final', 'The certificate of the server is for a different host name. Use that name.'],
+  UND_ERR_PRX_TLS: ['final', 'The certificate of the server or proxy is for a different host name.'],
   ERR_SSL_WRONG_VERSION_NUMBER: notTls,
   ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
   ERR_SSL_HTTP_REQUEST: notTls,
@@ -93,14 +90,14 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   ERR_SSL_NO_PROTOCOLS_AVAILABLE: noTlsInCommon,
   ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: noTlsInCommon,
   ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: noTlsInCommon,
-  ERR_SSL_TLSV1_UNRECOGNIZED_NAME: ['final', 'The server knows no host of that name. Check its address.'],
+  ERR_SSL_TLSV1_UNRECOGNIZED_NAME: ['final', 'The server does not serve this host name. Check its address.'],
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: wantsCertificate,
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: wantsCertificate,
-  // Anything else that the handshake ends with.
+  // Any other failure of the handshake.
   EPROTO: notTls,
 };
 
-/** Made of what a connection ended with. @param met the server has answered before, so its address is right */
+/** Converts an error of a connection. @param met true when the server has answered before, so that its address is right */
 export function networkError(error: unknown, met: boolean): NetworkError {
   const cause = causeOf(error);
   const code = codeOf(cause);
@@ -115,13 +112,13 @@ export function networkError(error: unknown, met: boolean): NetworkError {
   return new NetworkError(`The connection failed: ${said}${more}.`, { cause: error });
 }
 
-/** How plain HTTP ends at a server of TLS: it closes the connection, or says in its own protocol what it thinks of it. */
+/** True for errors of plain HTTP to a TLS server: it closes the connection or answers with a TLS alert. */
 export function isConnectionCut(error: unknown): boolean {
   const code = codeOf(causeOf(error));
   return code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code.startsWith('HPE_');
 }
 
-/** What a server of TLS is not trusted for. */
+/** True for a failure that only a TLS server causes. */
 export function isTlsFailure(error: unknown): boolean {
   const known = FAILURES[codeOf(causeOf(error))];
   return known !== undefined && known[0] === 'final';
@@ -129,10 +126,10 @@ export function isTlsFailure(error: unknown): boolean {
 
 export function tlsRequired(url: string): NetworkError {
   const { host } = new URL(url);
-  return new NetworkError(`The server speaks TLS. Write https://${host} instead of http://${host}.`, { final: true });
+  return new NetworkError(`The server requires TLS. Use https://${host} instead of http://${host}.`, { final: true });
 }
 
-/** The failure with a code beneath what `fetch` and several tries at once wrap around it. */
+/** The innermost error, below the wrappers of `fetch` and of parallel connection attempts. */
 function causeOf(error: unknown): unknown {
   if (error instanceof AggregateError && error.errors.length > 0) return causeOf(error.errors[0]);
   if (error instanceof Error && error.cause instanceof Error) return causeOf(error.cause);
@@ -140,63 +137,63 @@ function causeOf(error: unknown): unknown {
 }
 
 function codeOf(error: unknown): string {
-  // undici loses the code of its parser now and then.
+  // undici sometimes loses the code of its parser.
   if (error instanceof Error && error.name === 'HTTPParserError') return 'HPE_INVALID';
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
-/** ` (ENOTFOUND files.example.org)`: the system's own words for those who look further. */
+/** ` (ENOTFOUND files.example.org)`: the system's error code and address, for diagnosis. */
 function detailOf(error: unknown, code: string): string {
   const { hostname, address, port } = error as { hostname?: unknown; address?: unknown; port?: unknown };
   const where = hostname ?? (address === undefined ? undefined : `${address}${port === undefined ? '' : `:${port}`}`);
   return ` (${code}${where === undefined ? '' : ` ${where}`})`;
 }
 
-/** Bytes are not what they should be although every request succeeded. */
+/** Bytes are wrong although every request succeeded. */
 export class VerificationError extends Error {
   override readonly name = 'VerificationError';
 }
 
-/** The local file became another one while it was being sent. */
+/** The local file changed during the upload. */
 export class SourceChangedError extends Error {
   override readonly name = 'SourceChangedError';
 }
 
-/** True for failures that time may heal: the network, an overloaded or restarting server, a full disk, a rate limit. */
+/** True for failures that a retry may overcome: the network, an overloaded or restarting server, a full disk, a rate limit. */
 export function isTransient(error: unknown): boolean {
   if (error instanceof NetworkError) return !error.final;
   if (!(error instanceof LadingError)) return false;
-  // What the server does not do at all, it does not do later either (RFC 9110 §15.6.2).
+  // The server does not support the request, also later (RFC 9110 §15.6.2).
   if (error.status === 501 || error.status === 505) return false;
-  // Bytes that the server has lost come back when somebody restores them, not by asking again.
+  // Lost bytes return only from a backup.
   if (error.code === 'file_damaged') return false;
   return error.status >= 500 || error.status === 408 || error.status === 429;
 }
 
-/** Milliseconds that the server asked to wait, 0 when it did not. */
+/** The delay that the server requested, in milliseconds; 0 if none. */
 export function retryAfterMs(error: unknown): number {
   if (!(error instanceof LadingError)) return 0;
   return Math.max(0, (error.members.retry_after ?? 0) * 1000);
 }
 
-/** Reads an error response (problem+json, or whatever an intermediary wrote) into a `LadingError`. */
+/** Converts an error response (problem+json, or one of an intermediary) to a `LadingError`. */
 export async function problemOf(response: TransportResponse): Promise<LadingError> {
   const text = response.header('content-type')?.includes('json') ? await readText(response, 1024 * 1024) : '';
   if (text === '') response.discard();
   const problem = parseObject(text);
   const members = membersOf(problem);
-  // By the clock of the server, which is the one that counted.
+  // Use the clock of the server, which computed the date.
   const date = Date.parse(response.header('date') ?? '');
   const wait = parseRetryAfter(response.header('retry-after'), Number.isNaN(date) ? Date.now() : date);
   if (wait !== null) members.retry_after = wait;
   const code = problem.code;
-  // The second is what OAuth says it with (RFC 6749 §5.2).
+  // OAuth names the member error_description (RFC 6749 §5.2).
   const said = [problem.detail, problem.error_description].find((text) => typeof text === 'string');
   const detail = said ?? `The server answered ${response.status}.`;
   return new LadingError(isCode(code) ? code : codeOfStatus(response.status), detail, members);
 }
 
-/** Seconds in a `Retry-After` field, which is a number of them or a date (RFC 9110 §10.2.3); null when it is neither. @param now when it was sent */
+/** Parses `Retry-After`: seconds or a date (RFC 9110 §10.2.3); null if it is neither. @param now when the response was sent */
 export function parseRetryAfter(value: string | null, now: number): number | null {
   if (value === null) return null;
   if (/^\s*\d+\s*$/.test(value)) return Number(value);
@@ -217,7 +214,7 @@ function isCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(CATALOGUE, code);
 }
 
-/** The nearest code of ours for an answer without one: a proxy's, or that of a newer server. */
+/** The nearest error code for a response without one, such as that of a proxy or newer server. */
 function codeOfStatus(status: number): ErrorCode {
   const known: Record<number, ErrorCode> = {
     401: 'unauthorized',

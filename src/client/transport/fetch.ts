@@ -1,17 +1,17 @@
-/** The portable transport: browsers, and anything else that has `fetch`. It cannot tell how much of a body was sent. */
+/** The portable transport, for browsers and any other platform with `fetch`. It cannot report how much of a body was sent. */
 import { isConnectionCut, isTlsFailure, NetworkError, networkError, tlsRequired } from './failures.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 
-/** A body gets this long on top of the idle limit, for `fetch` does not say whether bytes still move. */
-const SLOWEST_BYTES_PER_MS = 4;
+/** Extends the idle limit by the size of the body, because `fetch` does not report whether bytes are moving. */
+const MIN_BYTES_PER_MS = 4;
 
-/** A plain server closes at once on the first byte of TLS; one that is silent is not asked for longer. */
+/** A server without TLS closes at once on a TLS handshake. A silent server is not probed longer. */
 const PROBE_MS = 3_000;
 
-/** What is sent for a part of a body: the same bytes, where they may be had without another copy of them. */
+/** Returns what to send for a part of a body: its bytes, or a blob with the same bytes that need not be copied. */
 export type AsSent = (part: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer> | Blob;
 
-/** `send` is the `fetch` to use; by default the global one. */
+/** @param send the `fetch` to use; by default the global one */
 export function fetchTransport(
   send: typeof fetch = (...args) => fetch(...args),
   asSent: AsSent = (part) => part,
@@ -46,7 +46,7 @@ async function request_(
     if (request.signal?.aborted) return request.signal.reason;
     return error instanceof NetworkError ? error : networkError(error, peer.met);
   };
-  idle.touch(bytes / SLOWEST_BYTES_PER_MS);
+  idle.touch(bytes / MIN_BYTES_PER_MS);
   try {
     const response = await send(request.url, {
       method: request.method,
@@ -55,9 +55,11 @@ async function request_(
       redirect: 'manual',
       ...(parts === undefined ? {} : { body: new Blob(parts.map(asSent)) }),
     });
-    // A browser does not show a page where a redirect leads.
+    // A browser does not reveal the target of a redirect.
     if (response.type === 'opaqueredirect') {
-      throw new NetworkError('The server answered with a redirect. Use the address that it leads to.', { final: true });
+      throw new NetworkError('The server answered with a redirect. Use the address to which it leads.', {
+        final: true,
+      });
     }
     peer.met = true;
     if (bytes > 0) request.onSent?.(bytes);
@@ -78,7 +80,7 @@ async function request_(
   }
 }
 
-/** As a handshake where plain HTTP got no answer; only a `fetch` that says why it failed can tell. */
+/** True when the server answers over TLS after plain HTTP failed. Requires a `fetch` that reports why it failed. */
 async function speaksTls(send: typeof fetch, url: string): Promise<boolean> {
   if (!url.startsWith('http:')) return false;
   try {
@@ -102,7 +104,7 @@ async function* read(
       idle.touch();
       const next = await reader?.read();
       if (next === undefined || next.done) break;
-      // While the reader of this generator is busy nobody waits for the network.
+      // Do not count the time in which the consumer is busy.
       idle.stop();
       yield next.value;
     }
@@ -126,8 +128,8 @@ class IdleTimer {
 
   touch(extraMs = 0): void {
     this.stop();
-    const late = () => this.#controller.abort(new NetworkError('Nothing came from the server for too long.'));
-    this.#timer = setTimeout(late, this.#idleMs + extraMs);
+    const abort = () => this.#controller.abort(new NetworkError('The server sent nothing in time.'));
+    this.#timer = setTimeout(abort, this.#idleMs + extraMs);
   }
 
   stop(): void {

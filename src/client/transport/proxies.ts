@@ -1,6 +1,6 @@
 /**
- * Which proxy a request goes through, by the variables that curl and others know: `HTTPS_PROXY`, `HTTP_PROXY`, else `ALL_PROXY`, and
- * `NO_PROXY` for hosts that are asked directly. In lower case they count first; an empty one counts as absent.
+ * Selects the proxy for a request, by the variables of curl: `HTTPS_PROXY` or `HTTP_PROXY`, else `ALL_PROXY`, and `NO_PROXY` for hosts
+ * that are reached directly. Lowercase names take precedence. An empty variable counts as unset.
  */
 import { BlockList, isIP } from 'node:net';
 import { NetworkError } from './failures.ts';
@@ -9,7 +9,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const SCHEMES = /^(https?|socks|socks4a?|socks5h?):$/;
 
-/** The proxy for an address, null for none. Throws a final `NetworkError` when the variable names none that can be used. */
+/** The proxy for a URL, or null. Throws a final `NetworkError` when the variable holds no usable proxy. */
 export function proxyFor(url: URL, env: Environment): URL | null {
   const ofScheme = url.protocol === 'https:' ? 'https_proxy' : 'http_proxy';
   const name = [ofScheme, ofScheme.toUpperCase(), 'all_proxy', 'ALL_PROXY'].find((variable) => env[variable]);
@@ -18,12 +18,11 @@ export function proxyFor(url: URL, env: Environment): URL | null {
   if (isExempt(url, env.no_proxy || env.NO_PROXY || '')) return null;
   const proxy = parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`);
   if (proxy === null || !SCHEMES.test(proxy.protocol)) {
-    throw new NetworkError(
-      `${name} names no proxy that can be used. Write something like http://proxy.example.org:3128, or socks5://…`,
-      { final: true },
-    );
+    throw new NetworkError(`${name} is not a valid proxy address. Use http://proxy.example.org:3128 or socks5://…`, {
+      final: true,
+    });
   }
-  // As curl has it, a percent sign that begins no escape stands for itself.
+  // Like curl: a percent sign that begins no escape is literal.
   proxy.username = decodable(proxy.username);
   proxy.password = decodable(proxy.password);
   return proxy;
@@ -38,7 +37,7 @@ function decodable(text: string): string {
   }
 }
 
-/** `Proxy-Authorization` for the name and password in the address of a proxy, null without. */
+/** `Proxy-Authorization` for the name and password in the URL of a proxy; null without a name. */
 export function authorizationOf({ username, password }: URL): string | null {
   if (username === '') return null;
   const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
@@ -49,7 +48,7 @@ function parse(text: string): URL | null {
   return URL.canParse(text) ? new URL(text) : null;
 }
 
-/** `example.org` means its subdomains too, `host:8005` one port, `10.0.0.0/8` a network, `*` everything. */
+/** Matches `NO_PROXY`: `example.org` with its subdomains, `host:8005` one port, `10.0.0.0/8` a network, `*` all hosts. */
 function isExempt(url: URL, list: string): boolean {
   const host = bare(url.hostname);
   const port = url.port || (url.protocol === 'https:' ? '443' : '80');

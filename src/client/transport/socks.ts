@@ -1,4 +1,4 @@
-/** Connections through a SOCKS proxy: version 5 (RFC 1928, RFC 1929) and version 4, whichever the scheme of its address says. */
+/** Connections through a SOCKS proxy, version 5 (RFC 1928, RFC 1929) or 4, by the scheme of its URL. */
 import { lookup } from 'node:dns/promises';
 import { isIP, type Socket } from 'node:net';
 import { SocksClient } from 'socks';
@@ -12,36 +12,32 @@ interface Target {
   port: number;
 }
 
-/** What each scheme means: the version, and who looks up the name of the server. As curl has it; `socks:` is what desktops write for 5. */
-const SCHEMES: Readonly<Record<string, { type: 4 | 5; lookedUpHere: boolean }>> = {
-  'socks:': { type: 5, lookedUpHere: false },
-  'socks5:': { type: 5, lookedUpHere: true },
-  'socks5h:': { type: 5, lookedUpHere: false },
-  'socks4:': { type: 4, lookedUpHere: true },
-  'socks4a:': { type: 4, lookedUpHere: false },
+/** Schemes with their version, and whether the client resolves the host name. As in curl; desktops use `socks:` for version 5. */
+const SCHEMES: Readonly<Record<string, { type: 4 | 5; resolvesLocally: boolean }>> = {
+  'socks:': { type: 5, resolvesLocally: false },
+  'socks5:': { type: 5, resolvesLocally: true },
+  'socks5h:': { type: 5, resolvesLocally: false },
+  'socks4:': { type: 4, resolvesLocally: true },
+  'socks4a:': { type: 4, resolvesLocally: false },
 };
 
 const DEFAULT_PORT = 1080;
 
-/** What the proxy says in words of the library, whether it lasts, and what it means. */
+/** Refusals by the error message of the library: whether they are final, and what to report. */
 const REFUSALS: readonly [words: RegExp, final: boolean, sentence: string][] = [
   [
     /no accepted authentication type|authentication failed/i,
     true,
-    'it wants a name and a password, and takes none but its own. Write them into the variable: socks5://NAME:PASSWORD@HOST:PORT',
+    'it requires a valid name and password. Add them to the proxy variable: socks5://NAME:PASSWORD@HOST:PORT',
   ],
-  [
-    /rejected connection - NotAllowed/,
-    true,
-    'its rules forbid the connection. NO_PROXY names hosts that are asked directly',
-  ],
-  [/rejected connection - ConnectionRefused/, false, 'nothing listens at the address of the server'],
-  [/rejected connection - (NetworkUnreachable|HostUnreachable|TTLExpired)/, false, 'it does not reach the server'],
+  [/rejected connection - NotAllowed/, true, 'its rules forbid it. To bypass the proxy, add the server to NO_PROXY'],
+  [/rejected connection - ConnectionRefused/, false, 'the server refused its connection'],
+  [/rejected connection - (NetworkUnreachable|HostUnreachable|TTLExpired)/, false, 'it cannot reach the server'],
   [/rejected connection/i, false, 'it could not connect to the server'],
   [
     /invalid socks version|invalid Socks[45] .*handshake/i,
     true,
-    'it does not speak this version of SOCKS. Check its address and its scheme',
+    'it does not support this version of SOCKS. Check its address and scheme',
   ],
   [/timed out/, false, 'it did not answer in time'],
   [/closed/i, false, 'it closed the connection'],
@@ -52,8 +48,8 @@ export function isSocks({ protocol }: URL): boolean {
 }
 
 /**
- * Makes connections of undici that go through `proxy`; `tls` is used for the connection to a server of TLS, never for that to the proxy.
- * They fail with a `NetworkError` that says what the proxy answered, or with the system's error where the proxy is not reached.
+ * Creates an undici connector through `proxy`. `tls` applies to the connection to the server, never to the proxy. Fails with a
+ * `NetworkError` for a refusal of the proxy, or a system error when the proxy cannot be reached.
  */
 export function socksConnector(proxy: URL, tls: buildConnector.BuildOptions & { timeout: number }): Connector {
   const toProxy = buildConnector({ timeout: tls.timeout });
@@ -70,9 +66,9 @@ export function socksConnector(proxy: URL, tls: buildConnector.BuildOptions & { 
 }
 
 async function tunnel(proxy: URL, target: Target, toProxy: Connector, timeout: number): Promise<Socket> {
-  const { type = 5, lookedUpHere = true } = SCHEMES[proxy.protocol] ?? {};
+  const { type = 5, resolvesLocally = true } = SCHEMES[proxy.protocol] ?? {};
   const family = type === 4 ? { family: 4 } : {};
-  const host = lookedUpHere && isIP(target.host) === 0 ? (await lookup(target.host, family)).address : target.host;
+  const host = resolvesLocally && isIP(target.host) === 0 ? (await lookup(target.host, family)).address : target.host;
   const hostname = proxy.hostname.replace(/^\[|\]$/g, '');
   const port = Number(proxy.port) || DEFAULT_PORT;
   const socket = await new Promise<Socket>((resolve, reject) => {
@@ -100,5 +96,5 @@ async function tunnel(proxy: URL, target: Target, toProxy: Connector, timeout: n
 function refusedBy(proxy: URL, error: unknown): NetworkError {
   const said = error instanceof Error ? error.message : String(error);
   const [, final, sentence] = REFUSALS.find(([words]) => words.test(said)) ?? [null, false, said];
-  return new NetworkError(`The proxy ${proxy.host} does not let this through: ${sentence}.`, { cause: error, final });
+  return new NetworkError(`The proxy ${proxy.host} refused the connection: ${sentence}.`, { cause: error, final });
 }

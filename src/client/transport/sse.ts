@@ -1,8 +1,8 @@
-/** Server-sent events, as far as the status stream needs them: the `data` of each event. */
+/** Parses server-sent events. */
 
 /**
- * The data of each event in a byte stream (WHATWG HTML §9.2.6). Lines end in LF, CR or CRLF, in any cut; comments and other fields
- * are ignored, and so is an event that the end of the stream cuts off.
+ * Yields the data of each event (WHATWG HTML §9.2.6). Lines end in LF, CR or CRLF and may be split anywhere. Comments, other fields and
+ * an incomplete event at the end are ignored.
  */
 export async function* parseEvents(body: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder();

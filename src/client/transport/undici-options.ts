@@ -1,11 +1,11 @@
-/** What the transport of Node is told. */
+/** Options of the transport for Node. */
 export interface UndiciOptions {
-  /** Most connections to the server at once. */
+  /** Maximum number of connections to the server; default 32. */
   connections?: number;
-  /** Milliseconds to wait for a connection. */
+  /** Milliseconds to wait for a connection; default 15,000. */
   connectMs?: number;
-  /** PEM with certificates of authorities that are trusted too, besides those that Node trusts. */
+  /** PEM certificates of authorities to trust in addition to those of Node. */
   ca?: string | undefined;
-  /** Where the proxies are named, in the variables that curl knows; by default the environment of the process. */
+  /** Variables that name the proxies, as for curl; by default the environment of the process. */
   env?: Readonly<Record<string, string | undefined>>;
 }

@@ -1,5 +1,5 @@
 /**
- * The transport of Node: undici's `request`, which unlike `fetch` does not keep a sent body, and tells how much of it is out.
+ * The transport for Node: undici's `request`, which unlike `fetch` retains no sent body and reports how much of it was sent.
  */
 import { Readable } from 'node:stream';
 import { Connections } from './connections.ts';
@@ -7,7 +7,7 @@ import { NetworkError } from './failures.ts';
 import type { Transport, TransportRequest, TransportResponse } from './transport.ts';
 import type { UndiciOptions } from './undici-options.ts';
 
-/** Small enough that a slow but living link writes one within the idle limit, large enough to cost nothing on a fast one. */
+/** Small enough that a slow link writes a slice within the idle limit, large enough to be cheap on a fast one. */
 const SLICE = 64 * 1024;
 
 export type { UndiciOptions } from './undici-options.ts';
@@ -34,7 +34,7 @@ async function request_(routes: Connections, request: TransportRequest): Promise
       method: request.method,
       headers: body === undefined ? request.headers : { ...request.headers, 'content-length': String(length) },
       body: () => (length > 0 && body !== undefined ? slices(body, request.onSent) : null),
-      // undici counts a written slice as a sign of life, so this is a limit on silence, not on the whole request.
+      // undici restarts the timeout with each written slice, so this limits silence, not the whole request.
       headersTimeout: idleMs,
       bodyTimeout: idleMs,
       ...(signal ? { signal } : {}),
@@ -46,7 +46,7 @@ async function request_(routes: Connections, request: TransportRequest): Promise
         return value === undefined ? null : Array.isArray(value) ? value.join(', ') : value;
       },
       body: read(response.body, failed),
-      // A short rest is read, so that the connection lives on; a long one costs more than a new connection.
+      // Read a short rest to reuse the connection. A long rest costs more than a new connection.
       discard: () => void response.body.dump({ limit: SLICE }).catch(() => {}),
     };
   } catch (error) {
@@ -54,7 +54,7 @@ async function request_(routes: Connections, request: TransportRequest): Promise
   }
 }
 
-/** The parts as a stream of slices, without a copy. */
+/** Streams the parts in slices without copying. */
 function slices(parts: readonly Uint8Array[], onSent: ((bytes: number) => void) | undefined): Readable {
   let part = 0;
   let at = 0;

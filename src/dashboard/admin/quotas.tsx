@@ -1,6 +1,6 @@
 /** How much a client or a person may store and upload. */
 import { useState } from 'preact/hooks';
-import type { QuotaKind } from '../../client/calls/administration.ts';
+import type { QuotaKind } from '../../client/calls/quotas.ts';
 import type { NewQuota } from '../../protocol/schemas/quota.ts';
 import { messageOf, size } from '../format.ts';
 import type { PageProps } from '../page.ts';

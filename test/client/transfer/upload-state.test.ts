@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { UploadState } from '../../../src/client/transfer/upload-ledger.ts';
+import { UploadState } from '../../../src/client/transfer/upload-state.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { crc32 } from '../../../src/protocol/crc32.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';

@@ -1,4 +1,4 @@
-/** What an upload knows: what the server has, what is still to be sent, and whether the file is done. No I/O. */
+/** The state of an upload: which bytes the server has, which remain, and whether the file is complete. No I/O. */
 import { LadingError } from '../../errors.ts';
 import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
@@ -7,9 +7,9 @@ import { Plan } from './plan.ts';
 export class UploadState {
   readonly size: number;
   readonly plan = new Plan();
-  /** Chunks on their way. */
+  /** Chunks in flight. */
   readonly inFlight = new Set<Extent>();
-  /** What this run sent and nobody lost, for the CRC-32 of the whole. */
+  /** Bytes that this run sent and the server still has, for the CRC-32 of the whole file. */
   #sent = new ExtentSet();
   #sentBytes = 0;
   #done = 0;
@@ -26,27 +26,27 @@ export class UploadState {
     return this.#done;
   }
 
-  /** Bytes that this run brought. */
+  /** Bytes that this run sent. */
   get sentBytes(): number {
     return this.#sentBytes;
   }
 
-  /** The status that said that everything is there. */
+  /** The status of the complete file; null until then. */
   get complete(): FileStatus | null {
     return this.#complete;
   }
 
-  /** Id of the complete file to be replaced, until the replacement exists: only until then chunks say `overwrite`. */
+  /** Id of the complete file to replace, until the replacement exists. Until then, chunks are sent with `overwrite`. */
   get replacing(): string | null {
     return this.#replacing;
   }
 
-  /** The file with this id is to be replaced. */
+  /** Sets the id of the file to replace. */
   replace(id: string | null): void {
     this.#replacing = id;
   }
 
-  /** Takes over what the server says it has: what is missing is planned, a finished file ends the upload. Throws `file_complete`. */
+  /** Adopts a status of the server: plans the missing ranges, or finishes if the file is complete. Throws `file_complete`. */
   adopt(status: FileStatus): void {
     if (status.id !== this.#replacing) this.#replacing = null;
     if (status.id !== this.#id && this.#id !== null) this.#sent = new ExtentSet();
@@ -64,7 +64,7 @@ export class UploadState {
     this.plan.reset(missing, this.inFlight);
   }
 
-  /** A chunk was acknowledged. */
+  /** Records an acknowledged chunk. */
   acknowledged(piece: Extent, crc32: number, status: FileStatus): void {
     const length = lengthOf(piece);
     if (status.id !== this.#id && this.#id !== null) this.#sent = new ExtentSet();
@@ -83,29 +83,29 @@ export class UploadState {
     this.plan.reset([], []);
   }
 
-  /** What was sent so far belongs to an upload that the server gave up. */
+  /** Forgets the sent bytes, because the server discarded their upload. */
   forget(): void {
     this.#sent = new ExtentSet();
     this.#id = null;
   }
 
-  /** CRC-32 of the whole when this run sent all of it, else null. */
+  /** CRC-32 of the whole file if this run sent all of it, else null. */
   crc32(): number | null {
     return this.#sent.whole(this.size);
   }
 }
 
-/** What is in the way of an upload, as an error that says what to do. */
+/** The error for a name that is in use. */
 export function nameConflict(status: FileStatus, size: number): LadingError {
   if (status.status === 'complete') {
     return new LadingError(
       'file_complete',
-      'A complete file of that name has other content. Upload with overwrite to replace it.',
+      'A complete file of that name has different content. Upload with overwrite to replace it.',
     );
   }
   return new LadingError(
     'size_conflict',
-    `An unfinished upload of that name has ${status.total_bytes} bytes, this file ${size}. Delete it, or upload with overwrite.`,
+    `An unfinished upload of that name has ${status.total_bytes} bytes, this file has ${size}. Delete it, or upload with overwrite.`,
     { expected: status.total_bytes ?? 0, actual: size },
   );
 }
