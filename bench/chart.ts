@@ -6,7 +6,7 @@ const NAME_WIDTH = 120;
 const BAR_LEFT = LABEL_WIDTH + NAME_WIDTH;
 const BAR_WIDTH = WIDTH - BAR_LEFT - 120;
 const BAR_HEIGHT = 14;
-/** A peer keeps its colour through the whole chart; what is none of them is Lading in different states. */
+/** Colours of the peers, the same in all charts. Any other series is Lading in different states. */
 const COLOURS: [RegExp, string][] = [
   [/^tus/, '#bf8700'],
   [/^nginx/, '#2da44e'],

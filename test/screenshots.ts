@@ -62,7 +62,7 @@ try {
     }
     await page.goto(`${origin}/#/files`);
     await page.getByRole('button', { name: 'notes.txt', exact: true }).click();
-    await page.getByText('Who may read it').waitFor();
+    await page.getByText('Grants').waitFor();
     await take(page, `file-${look}`);
   }
 } finally {

@@ -44,7 +44,7 @@ export const authorise: Question = {
       return `Bearer ${tokens.issue({ ...principal, scopes: new Set() }).access_token}`;
     });
     const apiTokens = stores.tokens.map((token) => `Bearer ${token}`);
-    // Started anew for every sample: whoever was seen before would be known.
+    // Start a new server for every sample, so that no credential is cached.
     const first = (all: string[]) => async () => measure((await start()).access, all);
     const again = (all: string[]) => async () => {
       const { access } = await start();

@@ -1,4 +1,4 @@
-/** Sizes and times as people read them. */
+/** Formats sizes, times and errors for people. */
 import type { FileStatus } from '../client/client.ts';
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -14,7 +14,7 @@ export function size(bytes: number | null): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** In the reader's zone and language. A time without a zone is UTC. */
+/** Formats a time in the zone and language of the browser. A time without a zone is UTC. */
 export function time(iso: string | null): string {
   const zoned = iso !== null && /T[\d:.]+$/.test(iso) ? `${iso}Z` : iso;
   return zoned === null ? '' : new Date(zoned).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
@@ -28,20 +28,20 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** What becomes of an upload that is parked because nothing came for long. */
+/** Describes what happens to a parked upload. */
 export function parkedUntil({ expires_at: removed }: { expires_at: string | null }): string {
   const end = removed === null ? 'never removed' : `removed on ${time(removed)}`;
-  return `continues with the next chunk, ${end}`;
+  return `resumes with the next chunk, ${end}`;
 }
 
-/** Until when an upload is kept, which its table says of a column. */
+/** Until when an upload is kept, for a column of that title. */
 export function keptUntil(file: FileStatus): string {
   if (file.status === 'complete') return 'complete';
   if (file.stale) return parkedUntil(file);
   return file.expires_at === null ? 'never removed' : time(file.expires_at);
 }
 
-/** What to tell a person of an error, and what to do next. */
+/** The message of an error. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,4 @@
-/** The page: somebody signs in, then sees their files and moves some. */
+/** The dashboard: sign-in and the frame of all pages. */
 import { render } from 'preact';
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { messageOf } from './format.ts';
@@ -6,11 +6,15 @@ import { partOf } from './page.ts';
 import { PAGES } from './pages.ts';
 import { resume, type SignedIn, type SignIn, signIn, signInProviders } from './session.ts';
 import { type Task, Transfers } from './transfers.ts';
-import './style.css';
+import './style/base.css';
+import './style/controls.css';
+import './style/tables.css';
+import './style/files.css';
+import './style/charts.css';
 
 function App() {
   const [who, setWho] = useState<SignedIn | null | undefined>(undefined);
-  const [trouble, setTrouble] = useState<string | null>(null);
+  const [failure, setFailure] = useState<string | null>(null);
   const [address, setAddress] = useState(partOf(location.hash, 0));
   useEffect(() => {
     const follow = () => setAddress(partOf(location.hash, 0));
@@ -19,7 +23,7 @@ function App() {
   }, []);
   const enter = (next: SignedIn | null) => {
     next?.onEnded((why) => {
-      setTrouble(why);
+      setFailure(why);
       setWho(null);
       void next.signOut();
     });
@@ -27,24 +31,24 @@ function App() {
   };
   useEffect(() => {
     resume().then(enter, (error) => {
-      setTrouble(messageOf(error));
+      setFailure(messageOf(error));
       setWho(null);
     });
   }, []);
   if (who === undefined) return <main aria-busy="true">Lading …</main>;
-  if (who === null) return <SignInPage trouble={trouble} onDone={enter} />;
+  if (who === null) return <SignInPage failure={failure} onDone={enter} />;
   const leave = (why: string | null) => {
-    setTrouble(why);
+    setFailure(why);
     setWho(null);
     void who.signOut();
   };
   return <Inside who={who} address={address} onLeave={leave} />;
 }
 
-/** What somebody sees who has signed in. */
+/** The frame after the sign-in. */
 function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onLeave(why: string | null): void }) {
   const [tasks, setTasks] = useState<Task[]>([]);
-  // Made once, so that it goes on whatever is shown.
+  // Created once, so that transfers continue when another page is shown.
   const moves = useMemo(() => new Transfers(who, setTasks), [who]);
   useEffect(() => {
     const ask = (event: BeforeUnloadEvent) => {
@@ -57,11 +61,11 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
     };
   }, [moves]);
   const mayLeave = () =>
-    !moves.isBusy || confirm('Transfers are on their way. Sign out and stop them? What arrived of uploads is kept.');
+    !moves.isBusy || confirm('Transfers are running. Sign out and stop them? Uploads can be resumed later.');
   const shown = PAGES.filter((page) => page.allowed(who));
   const { Page, path: here } = shown.find(({ path }) => path === address) ?? shown[0] ?? PAGES[0];
   const everywhere = () => {
-    if (!mayLeave() || !confirm('Sign out here and on all other devices?')) return;
+    if (!mayLeave() || !confirm('Sign out on this and all other devices?')) return;
     who.client.sessions.endAll().then(
       () => onLeave(null),
       (problem) => onLeave(messageOf(problem)),
@@ -96,24 +100,24 @@ function Inside({ who, address, onLeave }: { who: SignedIn; address: string; onL
   );
 }
 
-const WAYS = [
+const METHODS = [
   ['client', 'Client', 'Client id', 'Client secret'],
   ['account', 'Account', 'E-mail address', 'Password'],
   ['token', 'API token', null, 'API token'],
 ] as const;
 
-/** As people know them. */
+/** Display names of sign-in providers. */
 const PROVIDERS: Record<string, string> = { oidc: 'your organisation', yandex: 'Yandex' };
 
-function SignInPage({ trouble, onDone }: { trouble: string | null; onDone(who: SignedIn): void }) {
+function SignInPage({ failure, onDone }: { failure: string | null; onDone(who: SignedIn): void }) {
   const [kind, setKind] = useState<SignIn['kind']>('client');
-  const [error, setError] = useState(trouble);
+  const [error, setError] = useState(failure);
   const [busy, setBusy] = useState(false);
   const [providers, setProviders] = useState<{ name: string; href: string }[]>([]);
   useEffect(() => {
     void signInProviders().then(setProviders);
   }, []);
-  const [, , idWord, secretWord] = WAYS.find(([way]) => way === kind) ?? WAYS[0];
+  const [, , idWord, secretWord] = METHODS.find(([way]) => way === kind) ?? METHODS[0];
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = new FormData(event.currentTarget as HTMLFormElement);
@@ -135,7 +139,7 @@ function SignInPage({ trouble, onDone }: { trouble: string | null; onDone(who: S
       <h1>Sign in to Lading</h1>
       <fieldset class="bar">
         <legend>With</legend>
-        {WAYS.map(([way, title]) => (
+        {METHODS.map(([way, title]) => (
           <button key={way} type="button" aria-pressed={way === kind} onClick={() => setKind(way)}>
             {title}
           </button>

@@ -9,37 +9,37 @@ export type ToWorker =
       name: string;
       /** Replace a complete file of that name. */
       replace: boolean;
-      /** Ids of uploads that this tab began before it was loaded anew. */
+      /** Ids of uploads that this tab started before a reload. */
       begun: string[];
     }
   | { type: 'download'; id: string; name: string }
-  /** Stops it; what the server has of an upload stays there. */
+  /** Stops a transfer. The server keeps what it received. */
   | { type: 'stop'; id: string }
-  /** Stops it, and removes from the server what this page began of it. */
+  /** Stops an upload, and removes it from the server if this page started it. */
   | { type: 'cancel'; id: string }
   | { type: 'forget'; id: string }
   | { type: 'token'; call: number; token?: string; error?: string; transient?: boolean };
 
-/** What became of an upload that was cancelled. */
+/** Outcome of a cancellation. */
 export type Cancelled =
-  /** Nothing of it is on the server. */
+  /** The server has nothing of the upload. */
   | 'removed'
-  /** The server holds an unfinished upload of the name that this page did not begin. */
+  /** The server has an unfinished upload of the name that this page did not start. */
   | 'foreign'
-  /** It had become complete before. */
+  /** The upload was already complete. */
   | 'complete'
-  /** The server could not be asked. */
+  /** The server could not be reached. */
   | 'unknown';
 
 export type FromWorker =
   | { type: 'progress'; id: string; bytes: number; total: number | null; rate: number; left: number | null }
   | { type: 'waiting'; id: string; why: string }
-  /** An upload of this id began on the server. */
+  /** The server created an upload with this id. */
   | { type: 'begun'; upload: string }
   | { type: 'uploaded'; id: string; resumed: number; already: boolean }
   | { type: 'downloaded'; id: string; blob: Blob }
   | { type: 'stopped'; id: string }
   | { type: 'failed'; id: string; why: string; code: ErrorCode | null }
   | { type: 'cancelled'; id: string; name: string; outcome: Cancelled; why: string | null }
-  /** A token is wanted; `refused` was the one before. */
+  /** Requests a token; `refused` is the previous one. */
   | { type: 'token'; call: number; refused: string | null };

@@ -1,18 +1,18 @@
-/** What a page of the dashboard is given, and where in it the address leads. */
+/** Properties of a page of the dashboard, and parts of its address. */
 
 import type { SignedIn } from './session.ts';
 import type { Task, Transfers } from './transfers.ts';
 
 export interface PageProps {
   who: SignedIn;
-  /** What this page moves, whichever of its pages is shown. */
+  /** The transfers of this browser tab, independent of the page that is shown. */
   transfers: Transfers;
   tasks: Task[];
-  /** The sign-in is no longer good. */
+  /** Called when the session is no longer valid. */
   onEnded(why: string): void;
 }
 
-/** One of the parts of `#/{first}/{second}`, counted from 0. */
+/** The part of `#/{first}/{second}` with this index, from 0. */
 export function partOf(hash: string, index: number): string {
   return hash.replace(/^#\//, '').split('/')[index] ?? '';
 }

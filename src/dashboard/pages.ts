@@ -1,4 +1,4 @@
-/** The pages of the dashboard, in the order of its menu; the address of each is `#/{path}`. */
+/** The pages of the dashboard, in the order of the menu. The address of each is `#/{path}`. */
 import type { ComponentType } from 'preact';
 import { AdminPage } from './admin/admin.tsx';
 import { FilesPage } from './files/page.tsx';
@@ -11,7 +11,7 @@ interface PageEntry {
   path: string;
   title: string;
   Page: ComponentType<PageProps>;
-  /** Whether whoever is signed in may do anything there; the server refuses the rest anyway. */
+  /** Whether the principal has rights on this page. The server checks every request anyway. */
   allowed(who: SignedIn): boolean;
 }
 

@@ -1,4 +1,4 @@
-/** Parts that several pages are made of. */
+/** Components that several pages share. */
 import type { ComponentChildren } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import type { Role } from '../protocol/schemas/role.ts';
@@ -12,7 +12,7 @@ export function ErrorMessage({ children }: { children: string | null }) {
   );
 }
 
-/** A heading with what can be done beside it. */
+/** A section with a heading and actions. */
 export function Section({
   title,
   actions,
@@ -33,7 +33,7 @@ export function Section({
   );
 }
 
-/** What the server shows once and never again. */
+/** Shows a secret that the server returns only once. */
 export function Secret({ label, value, onDone }: { label: string; value: string; onDone(): void }) {
   const [copied, setCopied] = useState<boolean | null>(null);
   const shown = useRef<HTMLElement>(null);
@@ -43,7 +43,7 @@ export function Secret({ label, value, onDone }: { label: string; value: string;
   };
   return (
     <div class="secret" role="status">
-      <p>{`${label}. It is shown this once: keep it somewhere safe.`}</p>
+      <p>{`${label}. It is shown only once. Store it in a safe place.`}</p>
       <div class="bar">
         <code class="grow" ref={shown}>
           {value}
@@ -55,14 +55,14 @@ export function Secret({ label, value, onDone }: { label: string; value: string;
           Done
         </button>
       </div>
-      {copied === false && <p>The browser does not let this page copy. The text is selected: copy it yourself.</p>}
+      {copied === false && <p>The browser did not allow copying. The text is selected; copy it manually.</p>}
     </div>
   );
 }
 
-/** True when it is on the clipboard; else it is selected, so that a person can copy it. */
+/** Copies text to the clipboard. If that fails, selects it and returns false. */
 async function copyText(text: string, shown: HTMLElement | null): Promise<boolean> {
-  // Only secure contexts have a clipboard: over plain HTTP from another machine there is none.
+  // The clipboard exists only in secure contexts, not over plain HTTP from another machine.
   const { clipboard } = navigator as { clipboard?: Clipboard };
   const written = await clipboard?.writeText(text).then(
     () => true,
@@ -73,7 +73,7 @@ async function copyText(text: string, shown: HTMLElement | null): Promise<boolea
   return document.execCommand('copy');
 }
 
-/** A drop-down of roles that asks before it changes one. */
+/** A drop-down of roles that asks for confirmation. */
 export function RoleSelect({
   of,
   role,
@@ -81,7 +81,7 @@ export function RoleSelect({
   onChange,
   onError,
 }: {
-  /** Whose role it is. */
+  /** Name of the principal. */
   of: string;
   role: Role;
   roles: readonly Role[];
@@ -91,7 +91,7 @@ export function RoleSelect({
   const pick = (select: HTMLSelectElement) => {
     const wanted = select.value as Role;
     const sure = confirm(`Make ${of} ${ROLE_DESCRIPTIONS[wanted]}? The role is ${role} now.`);
-    // It shows what is, until the server has changed it.
+    // Show the current role until the server has changed it.
     select.value = role;
     if (!sure) return;
     onError(null);
@@ -108,19 +108,19 @@ export function RoleSelect({
   );
 }
 
-/** Asks before somebody new gets more than their own files: browsers keep what was chosen in a form before. */
+/** Asks for confirmation of a role above `client`, because browsers restore earlier choices in a form. */
 export function confirmRole(of: string, role: Role): boolean {
   return role === 'client' || confirm(`Make ${of} ${ROLE_DESCRIPTIONS[role]}?`);
 }
 
 const ROLE_DESCRIPTIONS: Record<Role, string> = {
-  client: 'a client, with its own files alone',
-  ops: 'ops, who read the files of all',
-  admin: 'an administrator, who may change everything of this tenant',
-  root: 'root, who may change everything on this server',
+  client: 'a client, which accesses only its own files',
+  ops: 'ops, which can read all files',
+  admin: 'an administrator, who can change everything in this tenant',
+  root: 'root, who can change everything on this server',
 };
 
-/** A button that runs something; what goes wrong is told, and while it runs it cannot be pressed again. */
+/** A button that runs an action, reports its error, and is disabled while it runs. */
 export function ActionButton({
   label,
   children,
@@ -129,10 +129,10 @@ export function ActionButton({
   onError,
   kind,
 }: {
-  /** For screen readers, where the words on it do not say it all. */
+  /** Accessible name, if the text of the button is not enough. */
   label?: string;
   children: ComponentChildren;
-  /** Asked first; nothing happens unless the answer is yes. */
+  /** Question for confirmation. */
   ask?: string;
   run(): Promise<unknown>;
   onError(why: string | null): void;
@@ -193,22 +193,22 @@ export function Table({
   );
 }
 
-/** A line over time, from 0 to its highest point. */
+/** A line chart over time, from 0 to the highest value. */
 export function Chart({ title, values, show }: { title: string; values: number[]; show(value: number): string }) {
-  const most = Math.max(...values, 0);
+  const highest = Math.max(...values, 0);
   const width = Math.max(1, values.length - 1);
-  const points = values.map((value, index) => `${index},${most === 0 ? 40 : 40 - (38 * value) / most}`).join(' ');
+  const points = values.map((value, index) => `${index},${highest === 0 ? 40 : 40 - (38 * value) / highest}`).join(' ');
   const last = values.at(-1) ?? 0;
   return (
     <figure class="chart">
       <figcaption>
-        <span>{title}</span> <strong>{show(last)}</strong> <span class="quiet">{`most ${show(most)}`}</span>
+        <span>{title}</span> <strong>{show(last)}</strong> <span class="quiet">{`max ${show(highest)}`}</span>
       </figcaption>
       <svg
         viewBox={`0 0 ${width} 40`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`${title}: now ${show(last)}, most ${show(most)}`}
+        aria-label={`${title}: now ${show(last)}, maximum ${show(highest)}`}
       >
         <polyline points={points} vector-effect="non-scaling-stroke" />
       </svg>

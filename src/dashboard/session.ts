@@ -1,4 +1,4 @@
-/** Who is signed in on this page. Secrets stay in memory; only the token of the moment outlives a reload, in this tab alone. */
+/** The session of this page. Secrets stay in memory; only the current token survives a reload, in this tab alone. */
 
 import { BrowserSessions } from '../client/calls/browser-sessions.ts';
 import { LadingClient } from '../client/client.ts';
@@ -8,12 +8,12 @@ import type { Verified } from '../protocol/schemas/identity/oauth.ts';
 import type { Role } from '../protocol/schemas/role.ts';
 import { messageOf } from './format.ts';
 
-/** Where the server is: the folder of this page. */
+/** URL of the server: the folder of this page. */
 export const SERVER = new URL('.', location.href).href;
 
 /**
- * A path or address that the server told, as this page reaches it. Behind a proxy that takes a path away the server may know of that path,
- * or may not.
+ * Resolves a path or URL from the server to one that this page can reach. Behind a proxy that strips a path prefix, the server may or may
+ * not know the prefix.
  */
 export function serverAddress(url: string): string {
   const { pathname: base } = new URL(SERVER);
@@ -22,37 +22,37 @@ export function serverAddress(url: string): string {
 }
 
 const STORAGE_KEY = 'lading.token';
-const ENDED = 'The sign-in has ended; sign in again.';
-/** Pauses before a renewal is tried again. */
+const ENDED = 'The session has ended. Sign in again.';
+/** Delays between attempts to renew. */
 const RETRY_MS = [300, 1000, 3000];
 
-/** What outlives a reload, in this tab alone. */
+/** Survives a reload, in this tab alone. */
 interface StoredSignIn {
   token: string;
-  /** Whether the cookie of the browser renews it. */
+  /** True when the session cookie renews it. */
   cookie: boolean;
-  /** Whose it is. */
+  /** Id of the principal. */
   subject: string | null;
 }
 
 const people = new BrowserSessions(SERVER);
 
-/** From the least to the most. */
+/** From least to most rights. */
 const ROLES: readonly Role[] = ['client', 'ops', 'admin', 'root'];
 
 export interface SignedIn {
   client: LadingClient;
-  /** Id of who is signed in. */
+  /** Id of the principal. */
   subject: string;
-  /** Who that is and what the sign-in may do; the server looks again at every request. */
+  /** The principal and its rights. The server checks them again at every request. */
   rights: Verified;
-  /** True when the role is this one or a higher one, with all that it may. */
+  /** True for this role or a higher one, without reduced scopes. */
   atLeast(role: Role): boolean;
-  /** A token that should be good; `renew` when the one before was refused. */
+  /** Returns a valid token. Pass the previous one if it was refused. */
   token(refused: string | null): Promise<string>;
-  /** The listener is called when the sign-in cannot be renewed any more, with the reason in words. */
+  /** Sets a listener that receives the reason when the session can no longer be renewed. */
   onEnded(listener: (why: string) => void): void;
-  /** Ends the sign-in, on the server too where it can be ended there. */
+  /** Signs out, also on the server if possible. */
   signOut(): Promise<void>;
 }
 
@@ -73,18 +73,18 @@ export async function signIn(how: SignIn): Promise<SignedIn> {
   return establish(await fresh(), fresh, null);
 }
 
-/** In the query of the page that an outside provider leads back to; and why nobody was signed in. */
+/** Query parameters with which a sign-in provider returns: the marker, and the reason of a failure. */
 const PROVIDER_RETURN = 'from-outside';
 const REASON = 'sign_in_error';
 
-/** Reasons in words. */
+/** Messages by reason. */
 const REASONS: Record<string, string> = {
   cancelled: 'The sign-in was cancelled at the provider.',
-  already_exists: 'This address has an account here: sign in with its password, then link them.',
-  overloaded: 'The provider cannot be reached now. Try again in a moment.',
+  already_exists: 'An account with this e-mail address exists. Sign in with its password, then link the provider.',
+  overloaded: 'The provider cannot be reached. Try again later.',
 };
 
-/** Providers that people may sign in through; none when the server cannot be asked. */
+/** Lists the sign-in providers; empty when the server cannot be reached. */
 export async function signInProviders(): Promise<{ name: string; href: string }[]> {
   const providers = await people.providers().catch(() => []);
   const back = `${location.pathname}?${PROVIDER_RETURN}`;
@@ -95,7 +95,7 @@ export async function signInProviders(): Promise<{ name: string; href: string }[
   });
 }
 
-/** The sign-in that this tab had before a reload, or the one that the browser's cookie can renew; null when there is none. */
+/** Resumes the session that this tab had before a reload, or that the browser's cookie can renew. Returns null without one. */
 export async function resume(): Promise<SignedIn | null> {
   const query = new URLSearchParams(location.search);
   if (query.has(PROVIDER_RETURN)) {
@@ -104,7 +104,7 @@ export async function resume(): Promise<SignedIn | null> {
     if (reason !== null) {
       throw new LadingError(
         'forbidden',
-        REASONS[reason] ?? 'The provider did not let you in, or you have no account here.',
+        REASONS[reason] ?? 'The provider refused the sign-in, or you have no account here.',
       );
     }
     const { token, subject } = await renewByCookie(null);
@@ -123,15 +123,15 @@ export async function resume(): Promise<SignedIn | null> {
   }
 }
 
-/** How a token is followed by the next one: by the cookie of the browser, by signing in again, or not at all. */
+/** How to renew the token: by the session cookie, by signing in again, or not at all. */
 type Renewal = 'cookie' | (() => Promise<string>) | null;
 
-/** @param expected whose sign-in it is, where that is known */
+/** @param expected id of the principal, if known */
 async function establish(first: string, renewal: Renewal, expected: string | null): Promise<SignedIn> {
   let token = first;
   let renewing: Promise<string> | null = null;
   let subject = expected;
-  let tellEnd = (_why: string) => {};
+  let notifyEnd = (_why: string) => {};
   const keep = () => {
     const kept: StoredSignIn = { token, cookie: renewal === 'cookie', subject };
     sessionStorage.setItem(STORAGE_KEY, JSON.stringify(kept));
@@ -148,7 +148,7 @@ async function establish(first: string, renewal: Renewal, expected: string | nul
     try {
       token = await renewing;
     } catch (error) {
-      if (isRefusal(error)) tellEnd(messageOf(error));
+      if (isRefusal(error)) notifyEnd(messageOf(error));
       throw error;
     }
     keep();
@@ -165,24 +165,24 @@ async function establish(first: string, renewal: Renewal, expected: string | nul
     atLeast: (role) => rights.whole && ROLES.indexOf(rights.role) >= ROLES.indexOf(role),
     token: current,
     onEnded: (listener) => {
-      tellEnd = listener;
+      notifyEnd = listener;
     },
     signOut: async () => {
-      tellEnd = () => {};
+      notifyEnd = () => {};
       sessionStorage.removeItem(STORAGE_KEY);
       if (renewal === 'cookie') await endByCookie(rights.client_id, token).catch(() => {});
-      // An API token is no session: it is revoked where it was made.
+      // Signing out does not revoke an API token.
       else if (rights.kind !== 'token') await people.endSession(token).catch(() => {});
     },
   };
 }
 
-/** The cookies of the browser belong to somebody else than this tab. */
+/** The cookies of the browser belong to another person than this tab. */
 class OtherPersonError extends LadingError {
   constructor() {
     super(
       'unauthorized',
-      'You were signed out here: someone else signed in with this browser. Sign in again to continue.',
+      'You were signed out, because someone else signed in with this browser. Sign in again to continue.',
     );
   }
 }
@@ -192,8 +192,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 /**
- * A token by the cookie of the browser, which all of its tabs share. The cookie may have become that of another person since.
- * @param subject whose token it is to be; null: whoever signed in last
+ * Renews the session by the cookie of the browser, which all tabs share. It may belong to another person by now.
+ * @param subject id of the expected person; null accepts any
  * @throws LadingError `unauthorized`, NetworkError
  */
 async function renewByCookie(subject: string | null): Promise<{ token: string; subject: string }> {
@@ -202,7 +202,7 @@ async function renewByCookie(subject: string | null): Promise<{ token: string; s
   return { token, subject: user.id };
 }
 
-/** Ends the sign-in of this person, and leaves that of another one alone whose cookies the browser holds by now. */
+/** Ends the session of this person, but not that of another person whose cookies the browser has by now. */
 async function endByCookie(subject: string, token: string): Promise<void> {
   await withSignInLock(async () => {
     const { user } = await people.renew();
@@ -211,13 +211,13 @@ async function endByCookie(subject: string, token: string): Promise<void> {
   });
 }
 
-/** One tab at a time: each renewal makes the cookie of the one before worthless. Browsers have the lock where the page is a secure context. */
+/** Serializes renewals of all tabs, because each replaces the cookie. The lock exists only in secure contexts. */
 async function withSignInLock<T>(work: () => Promise<T>): Promise<T> {
   const { locks } = navigator as { locks?: LockManager };
   return locks === undefined ? await work() : await locks.request('lading.sign-in', work);
 }
 
-/** Again after a failure of the network: the server gives the same successor for a token whose answer was lost. */
+/** Retries after network failures. The server returns the same successor for a token whose reply was lost. */
 async function withRetries<T>(call: () => Promise<T>): Promise<T> {
   for (const pause of RETRY_MS) {
     try {

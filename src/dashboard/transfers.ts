@@ -1,4 +1,4 @@
-/** Uploads and downloads of this page. The worker moves the bytes, this says how far they are. */
+/** Uploads and downloads of this page. The worker transfers the bytes; this class tracks their state. */
 import { isTransient } from '../client/transport/failures.ts';
 import { messageOf } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
@@ -14,30 +14,30 @@ export interface Task {
   rate: number;
   left: number | null;
   note: string;
-  /** A complete file of that name has other content, which this one may replace. */
+  /** True when a complete file of that name has different content, which this one may replace. */
   occupied: boolean;
 }
 
-/** Ids of uploads that this tab began, kept in it so that they can be cancelled after a reload. */
-const BEGUN = 'lading.begun';
-const MAX_BEGUN = 200;
+/** Session storage key: ids of uploads that this tab started, so that they can be cancelled after a reload. */
+const STARTED_KEY = 'lading.begun';
+const MAX_STARTED = 200;
 
-/** What a person can do about a name that is in use. */
-const OPEN = 'An unfinished upload of that name has other content. Wait for it, or cancel it under Transfers.';
+const IN_USE = 'An unfinished upload of that name has different content. Wait for it, or cancel it under Transfers.';
+/** Messages for conflicts, by error code. */
 const CONFLICTS: Record<string, string> = {
-  file_complete: 'A stored file of that name has other content. It is kept unless you replace it.',
-  size_conflict: OPEN,
-  chunk_conflict: OPEN,
+  file_complete: 'A stored file of that name has different content. It is kept unless you replace it.',
+  size_conflict: IN_USE,
+  chunk_conflict: IN_USE,
 };
 
-/** Files that are sent at the same time; each has several chunks on their way. */
-const AT_ONCE = 3;
+/** Concurrent transfers; each has several chunks in flight. */
+const MAX_ACTIVE = 3;
 
 export class Transfers {
   readonly #worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module' });
   readonly #tasks = new Map<string, Task>();
   readonly #files = new Map<string, File>();
-  /** Tasks that are to run, the oldest first; the first few do. */
+  /** Queued tasks, oldest first. */
   readonly #waiting: string[] = [];
   readonly #active = new Set<string>();
   /** Uploads that replace a complete file. */
@@ -60,12 +60,12 @@ export class Transfers {
     };
   }
 
-  /** Something to tell that belongs to no task on the list; null when there is nothing. */
+  /** A notice about a task that is no longer on the list; null if none. */
   get notice(): string | null {
     return this.#notice;
   }
 
-  /** True while closing the page would interrupt something. */
+  /** True while closing the page would interrupt a transfer. */
   get isBusy(): boolean {
     return [...this.#tasks.values()].some(({ state }) => isMoving(state));
   }
@@ -91,7 +91,7 @@ export class Transfers {
     this.#enqueue(id);
   }
 
-  /** Sends a file in place of the complete one of its name. Readers get that one until the new one is complete. */
+  /** Retries an upload and replaces the complete file of its name. Readers get the old file until the new one is complete. */
   replace(id: string): void {
     this.#replacing.add(id);
     this.#enqueue(id);
@@ -105,25 +105,25 @@ export class Transfers {
     for (const { id, state } of this.#tasks.values()) if (state === 'paused' || state === 'failed') this.resume(id);
   }
 
-  /** Ends an upload. What this page began of it is removed from the server; a stored file stays, and what began elsewhere. */
+  /** Cancels an upload and removes it from the server if this page started it. Stored files and other uploads are kept. */
   cancel(id: string): void {
     this.#send({ type: 'cancel', id });
     this.#drop(id);
   }
 
-  /** Ends what this page sends under a name, without a change on the server; resolves when nothing of it is on its way. */
+  /** Stops uploads of a name without changing the server. Resolves when no request is in flight. */
   async abandon(name: string): Promise<void> {
     const tasks = [...this.#tasks.values()].filter((task) => task.kind === 'upload' && task.name === name);
     const ended = tasks.flatMap(({ id, state }) => {
       if (state === 'done') return [];
-      const over = this.#active.has(id) ? [new Promise<void>((resolve) => this.#whenEnded.set(id, resolve))] : [];
+      const stopped = this.#active.has(id) ? [new Promise<void>((resolve) => this.#whenEnded.set(id, resolve))] : [];
       this.forget(id);
-      return over;
+      return stopped;
     });
     await Promise.all(ended);
   }
 
-  /** Takes it off the list; what the server has of an upload stays there and can go on. */
+  /** Removes a task from the list. The server keeps what it received, so that the upload can be resumed. */
   forget(id: string): void {
     this.#send({ type: 'forget', id });
     this.#drop(id);
@@ -171,8 +171,8 @@ export class Transfers {
   }
 
   #start(): void {
-    while (this.#active.size < AT_ONCE) {
-      // One that was paused a moment ago may not have stopped yet.
+    while (this.#active.size < MAX_ACTIVE) {
+      // A task that was paused and resumed may not have stopped yet.
       const at = this.#waiting.findIndex((id) => !this.#active.has(id));
       const id = at < 0 ? undefined : this.#waiting.splice(at, 1)[0];
       if (id === undefined) break;
@@ -196,10 +196,10 @@ export class Transfers {
         return;
       }
       case 'waiting':
-        this.#change(message.id, { note: `${message.why} Trying again …` });
+        this.#change(message.id, { note: `${message.why} Retrying …` });
         return;
       case 'begun':
-        sessionStorage.setItem(BEGUN, JSON.stringify([...startedUploads(), message.upload].slice(-MAX_BEGUN)));
+        sessionStorage.setItem(STARTED_KEY, JSON.stringify([...startedUploads(), message.upload].slice(-MAX_STARTED)));
         return;
       case 'cancelled':
         this.#setNotice(noticeOf(message));
@@ -221,8 +221,8 @@ export class Transfers {
       const { code, why } = message;
       this.#change(id, { state: 'failed', note: CONFLICTS[code ?? ''] ?? why, occupied: code === 'file_complete' });
     } else if (message.type === 'uploaded') {
-      const went = message.resumed > 0 ? 'Continued where it stopped.' : '';
-      const note = message.already ? 'The same file was there already; nothing was sent.' : went;
+      const resumed = message.resumed > 0 ? 'Resumed.' : '';
+      const note = message.already ? 'The same file was already stored. Nothing was sent.' : resumed;
       this.#change(id, { state: 'done', bytes: task.total ?? 0, note });
       this.#files.delete(id);
     } else if (message.type === 'downloaded') {
@@ -257,21 +257,21 @@ function isMoving(state: Task['state']): boolean {
 }
 
 function startedUploads(): string[] {
-  return JSON.parse(sessionStorage.getItem(BEGUN) ?? '[]') as string[];
+  return JSON.parse(sessionStorage.getItem(STARTED_KEY) ?? '[]') as string[];
 }
 
-/** What a person should know of a cancelled upload; null when all is as they wished. */
+/** The notice for the outcome of a cancellation; null if none is needed. */
 function noticeOf({ name, outcome, why }: Extract<FromWorker, { type: 'cancelled' }>): string | null {
   const notices: Record<Cancelled, string | null> = {
     removed: null,
-    foreign: `This page no longer sends ${name}. The server keeps the unfinished upload of that name, because another tab or device began it. You can cancel it under Transfers.`,
-    complete: `${name} was complete before it could be cancelled, and is kept.`,
-    unknown: `This page no longer sends ${name}, but it could not ask the server to remove what has arrived. ${why ?? ''}`,
+    foreign: `This page stopped uploading ${name}. The server keeps the unfinished upload of that name, because another tab or device started it. You can cancel it under Transfers.`,
+    complete: `${name} was complete before it could be cancelled. The file is kept.`,
+    unknown: `This page stopped uploading ${name}, but could not remove it from the server. ${why ?? ''}`,
   };
   return notices[outcome];
 }
 
-/** The browser asks where to, or takes its folder of downloads. */
+/** Saves a blob as a download of the browser. */
 function save(blob: Blob, name: string): void {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(blob);

@@ -1,19 +1,19 @@
 /**
- * Which unfinished uploads on the server began here. Cancelling removes those and no others: an upload of the same name may be that of
- * another tab, another device or another person with the same sign-in.
+ * Tracks which unfinished uploads this page started. Cancelling removes only those: an upload of the same name may belong to another tab,
+ * another device, or another person with the same credentials.
  *
- * An upload is ours when, the first time that it is seen, every byte of it is one that this page has sent; it is somebody else's when it
- * was there before the first byte was sent, or has bytes that came from elsewhere.
+ * When an upload is first seen, it belongs to this page if this page sent all of its bytes. It is foreign if it existed before the first
+ * byte was sent, or has other bytes.
  */
 import { LadingError } from '../errors.ts';
 import { type Extent, ExtentSet } from '../protocol/extents.ts';
 import type { FileStatus } from '../protocol/schemas/files.ts';
 
 export class UploadOwnership {
-  /** Ids of uploads that this page began. */
+  /** Ids of uploads that this page started. */
   readonly #own: Set<string>;
   readonly #foreign = new Set<string>();
-  /** Chunks that the server has, or may have: those that it refused are taken out. */
+  /** Chunks that the server has or may have. Refused chunks are removed. */
   readonly #sent = new Set<Extent>();
   readonly #size: number;
   readonly #onBegun: (id: string) => void;
@@ -21,8 +21,8 @@ export class UploadOwnership {
 
   /**
    * @param size of the file that is uploaded
-   * @param known ids of uploads that this page began before it was loaded anew
-   * @param onBegun called once for each id that joins them
+   * @param known ids of uploads that this page started before a reload
+   * @param onBegun called once for each further id
    */
   constructor(size: number, known: Iterable<string>, onBegun: (id: string) => void) {
     this.#size = size;
@@ -30,17 +30,17 @@ export class UploadOwnership {
     this.#onBegun = onBegun;
   }
 
-  /** True when a chunk may have arrived whose reply did not. */
+  /** True when a chunk may have arrived although its reply did not. */
   get isInDoubt(): boolean {
     return this.#unanswered.size > 0;
   }
 
-  /** True when the server has, or may have, something that was sent from here. */
+  /** True when the server has or may have bytes from this page. */
   get hasSent(): boolean {
     return this.#sent.size > 0;
   }
 
-  /** Sends a chunk by `send` and remembers it, unless the server refuses it. */
+  /** Sends a chunk with `send` and records it, unless the server refuses it. */
   async chunk(extent: Extent, send: () => Promise<FileStatus>): Promise<FileStatus> {
     this.#unanswered.add(extent);
     if (extent.end >= extent.start) this.#sent.add(extent);
@@ -50,7 +50,7 @@ export class UploadOwnership {
       this.observe(status);
       return status;
     } catch (error) {
-      // What the server refused it does not have. After a failure of the network nobody knows.
+      // A refused chunk is not stored. After a network failure, that is unknown.
       if (error instanceof LadingError && error.status < 500) {
         this.#unanswered.delete(extent);
         this.#sent.delete(extent);
@@ -59,7 +59,7 @@ export class UploadOwnership {
     }
   }
 
-  /** Looks at what the server says. True when it is an unfinished upload that this page began. */
+  /** Evaluates a status. Returns true for an unfinished upload that this page started. */
   observe(status: FileStatus): boolean {
     const { id } = status;
     if (status.status !== 'partial' || id === null) return false;

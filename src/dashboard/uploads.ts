@@ -1,11 +1,11 @@
-/** Cancelling an unfinished upload whoever began it, as somebody asks for who sees it in a list. */
+/** Cancels an upload from a list, whichever client started it. */
 import type { FileStatus } from '../client/client.ts';
 import type { PageProps } from './page.ts';
 
 /**
- * Cancels the unfinished upload of a name; a complete file of it stays. When this page sends it, that ends first: the next chunk would
- * begin the upload anew.
- * @param owner whose it is; by default of who is signed in
+ * Cancels the unfinished upload of a name and keeps a complete file. Stops the transfer of this page first, because its next chunk would
+ * start a new upload.
+ * @param owner owner of the upload; by default the principal
  */
 export async function cancelUpload(
   { who, transfers: moves }: PageProps,

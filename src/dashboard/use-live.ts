@@ -1,31 +1,31 @@
-/** Data that stays as it is on the server: asked for once, and again whenever an event says that it changed. */
+/** Data that follows the server: loaded once, and again after each event that may change it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { LadingError } from '../errors.ts';
 import type { EventType, LadingEvent } from '../protocol/schemas/event.ts';
 import { messageOf } from './format.ts';
 import type { PageProps } from './page.ts';
 
-/** Events come in floods; so long is waited for more. */
-const GATHER_MS = 300;
+/** Wait this long for further events before loading again. */
+const DEBOUNCE_MS = 300;
 const MAX_PAUSE_MS = 15_000;
 
 export interface Live<T> {
-  /** Null until it came for the first time. */
+  /** Null until it is loaded for the first time. */
   value: T | null;
   error: string | null;
-  /** After something was done here: no need to wait for the event. */
+  /** Loads again without waiting for an event, after a change by this page. */
   refresh(): void;
 }
 
 export interface LiveOptions<T> {
   load(signal: AbortSignal): Promise<T>;
-  /** Events after which it is asked for again. */
+  /** Types of events after which to load again. */
   types: readonly EventType[];
-  /** Also after so long, for what no event tells; null: never. */
+  /** Also load at this interval, for changes without events; null for never. */
   everyMs?: number | null;
-  /** Told of each event as it comes. */
+  /** Called with each event. */
   onEvent?: (event: LadingEvent) => void;
-  /** Asked for anew when this changes. */
+  /** Load again when this changes. */
   key?: string;
 }
 
@@ -45,12 +45,12 @@ export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>)
     const failed = (problem: unknown) => {
       if (signal.aborted) return;
       if (problem instanceof LadingError && problem.code === 'unauthorized')
-        onEnded('The sign-in has ended; sign in again.');
+        onEnded('The session has ended. Sign in again.');
       else setError(messageOf(problem));
     };
     const load = async () => {
       timer = undefined;
-      // One at a time: the next one sees what this one missed.
+      // One load at a time. The next one includes changes that this one missed.
       await loading;
       loading = newest.current.load(signal).then((next) => {
         setValue(next);
@@ -61,7 +61,7 @@ export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>)
     };
     const soon = () => {
       if (everyMs !== null) clearTimeout(timer);
-      if (everyMs !== null || timer === undefined) timer = setTimeout(() => void load(), GATHER_MS);
+      if (everyMs !== null || timer === undefined) timer = setTimeout(() => void load(), DEBOUNCE_MS);
     };
     refresh.current = soon;
     const follow = async () => {
@@ -90,7 +90,7 @@ export function useLive<T>({ who, onEnded }: PageProps, options: LiveOptions<T>)
   return { value, error, refresh: () => refresh.current() };
 }
 
-/** What a generator of pages gives, together. */
+/** Collects all items of a generator. */
 export async function collectAll<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);

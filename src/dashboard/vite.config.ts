@@ -1,4 +1,4 @@
-/** The dashboard as static files with hashed names, each beside its gzip and Brotli form. */
+/** Builds the dashboard as static files with hashed names, each with a gzip and a Brotli version. */
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
@@ -23,7 +23,7 @@ function precompressed(): Plugin {
 }
 
 export default defineConfig({
-  // Relative addresses: the page may live under a path of a proxy.
+  // Relative URLs, because a proxy may serve the page under a path.
   base: './',
   root: import.meta.dirname,
   logLevel: 'warn',

@@ -1,4 +1,4 @@
-/** Moves bytes away from the page's thread: reads, checks, sends and receives by `lading/client`. */
+/** Transfers files outside the main thread, with `lading/client`. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { LadingClient } from '../client/client.ts';
 import type { StreamProgress } from '../client/transfer/stream.ts';
@@ -12,24 +12,24 @@ import { messageOf } from './format.ts';
 import type { Cancelled, FromWorker, ToWorker } from './messages.ts';
 import { UploadOwnership } from './upload-ownership.ts';
 
-/** Parts of a download are handed to the browser, which may put them on disk, in pieces of this size. */
+/** Size of the blobs in which a download is passed to the browser, which may store them on disk. */
 const PIECE_BYTES = 16 * 1024 * 1024;
 const DIGEST_BYTES = 1024 * 1024;
-/** Pauses between looks for what chunks begin that arrive after the cancellation. */
-const LOOKS_MS = [500, 1500];
+/** Delays between checks for an upload that late chunks create after the cancellation. */
+const RECHECK_MS = [500, 1500];
 
-/** What runs, until it has ended: by the id of its task. */
+/** Running transfers, by task id. */
 const running = new Map<string, { stop: AbortController; ended: Promise<void> }>();
-/** Every upload that sent or may still send something: by the id of its task. */
+/** Uploads that sent or may still send bytes, by task id. */
 const uploads = new Map<string, { name: string; own: UploadOwnership }>();
-/** Cancellations on their way: by name. An upload of the same name waits for them. */
+/** Running cancellations, by name. An upload of the same name waits for them. */
 const cancelling = new Map<string, Promise<void>>();
 const tokenRequests = new Map<number, { resolve(token: string): void; reject(error: Error): void }>();
 let calls = 0;
 
 const post = (message: FromWorker): void => self.postMessage(message);
 
-/** Where bytes that were read for their checksums came from: the browser sends a piece of a file without copying it to and fro. */
+/** The slice of a file from which a buffer was read. Sending the slice saves the browser a copy. */
 const pieces = new WeakMap<ArrayBuffer, Blob>();
 
 function pieceOf(part: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> | Blob {
@@ -76,7 +76,7 @@ function settleTokenRequest({
   const waiting = tokenRequests.get(call);
   tokenRequests.delete(call);
   if (token !== undefined) waiting?.resolve(token);
-  // A server that could not be reached is no refusal: the transfer waits and tries again.
+  // If the server could not be reached, the transfer waits and retries.
   else waiting?.reject(transient ? new NetworkError(error) : new LadingError('unauthorized', error));
 }
 
@@ -103,7 +103,7 @@ async function stopAndWait(id: string): Promise<void> {
   await one?.ended;
 }
 
-/** Stops an upload and removes from the server what this page began of it, once nothing of it is on its way any more. */
+/** Stops an upload. When no request is in flight, removes it from the server if this page started it. */
 async function cancel(id: string): Promise<void> {
   const upload = uploads.get(id);
   const name = upload?.name ?? '';
@@ -118,14 +118,14 @@ async function cancel(id: string): Promise<void> {
   if (cancelling.get(name) === done) cancelling.delete(name);
 }
 
-/** A stored file is never touched, and no upload that began elsewhere. */
+/** Removes the upload from the server, but never a stored file or a foreign upload. */
 async function removeOwn(name: string, own: UploadOwnership): Promise<Cancelled> {
   let outcome: Cancelled = 'removed';
-  for (const pause of [...LOOKS_MS, null]) {
+  for (const pause of [...RECHECK_MS, null]) {
     const status = await client.status(name);
     if (status.status === 'complete' && own.hasSent) outcome = 'complete';
     if (status.status === 'partial') outcome = await removeIfOwn(status, own);
-    // A chunk whose reply was not awaited may reach the server late, and would begin the upload anew.
+    // A late chunk whose reply was not awaited would start a new upload.
     if (pause === null || !own.isInDoubt || outcome !== 'removed') break;
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
@@ -159,7 +159,7 @@ async function upload(message: Extract<ToWorker, { type: 'upload' }>, signal: Ab
   post({ type: 'uploaded', id, resumed, already });
 }
 
-/** The calls of an upload, which remember what it began. */
+/** The calls of an upload, which record whether this page started it. */
 function trackedCalls(own: UploadOwnership): UploadCalls {
   return {
     crc32: client.crc32,
@@ -173,16 +173,16 @@ function trackedCalls(own: UploadOwnership): UploadCalls {
         client.uploadChunk(name, chunk),
       ),
     cancel: async (name) => {
-      // Even to replace a file, an upload that began elsewhere is not ended.
+      // Never cancel a foreign upload, not even to replace a file.
       throw new LadingError(
         'size_conflict',
-        `Another upload of ${name} is on its way. Wait for it, or cancel it under Transfers.`,
+        `Another upload of ${name} is in progress. Wait for it, or cancel it under Transfers.`,
       );
     },
   };
 }
 
-/** With a digest, so that an upload that goes on is checked as a whole: the file that was picked again may be another one. */
+/** A file as source, with a digest: when an upload is resumed, the user may have picked a different file. */
 function sourceOf(file: File): UploadSource {
   const read = async (start: number, end: number) => {
     const piece = file.slice(start, end + 1);

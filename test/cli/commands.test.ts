@@ -287,7 +287,7 @@ test('a parked upload is shown as one, with the date of its removal', async (t) 
   await fetch(`${server.origin}/api/sweep`, { method: 'POST', headers: server.admin.headers });
   assert.match(await lading('ls'), /parked 50 % .* log$/m);
   const shown = await lading('status', 'log');
-  assert.match(shown, /^status +parked, continues with the next byte$/m);
+  assert.match(shown, /^status +parked, resumes with the next byte$/m);
   assert.match(shown, /^kept until +\d{4}-/m);
 });
 

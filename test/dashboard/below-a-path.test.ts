@@ -32,13 +32,13 @@ for (const tells of [true, false]) {
     await page.reload();
     await page.getByRole('button', { name: 'notes.txt', exact: true }).click();
     await page.getByText('below a path').waitFor();
-    await page.getByRole('button', { name: 'Make link' }).click();
+    await page.getByRole('button', { name: 'Create link' }).click();
     const link = (await page.locator('.secret code').textContent()) ?? '';
     if (tells) assert.ok(link.startsWith(`${base}s/`), link);
     if (tells) assert.equal(await (await fetch(link)).text(), 'below a path');
     await page.getByRole('button', { name: 'Close' }).click();
     await goTo(page, 'Tokens');
-    await page.getByText('There is no token.').waitFor();
+    await page.getByText('There are no tokens.').waitFor();
     assert.match(page.url(), /\/drive\/#\/tokens$/);
     assert.deepEqual(outside, []);
     assert.deepEqual(complaints, []);
@@ -64,7 +64,7 @@ test('a person is renewed by a cookie of that path, and the token dashboard work
   await page.getByText('0 entries').waitFor();
   passed += 31 * 60_000;
   await goTo(page, 'Tokens');
-  await page.getByText('There is no token.').waitFor();
+  await page.getByText('There are no tokens.').waitFor();
   await page.goto(`${base}api/tokens/dashboard`);
   await page.getByLabel('Password of the token dashboard').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();

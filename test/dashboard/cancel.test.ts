@@ -81,7 +81,7 @@ test('cancelling an upload that a stored file refused leaves the file alone', { 
   await signInTo(page, server.client);
   await page.getByLabel('Upload files').setInputFiles([text('notes.txt', 'something else')]);
   const task = taskOf(page, 'notes.txt');
-  await task.getByText('A stored file of that name has other content.').waitFor();
+  await task.getByText('A stored file of that name has different content.').waitFor();
   await page.getByRole('heading', { name: '0 done, 1 failed' }).waitFor();
   await task.getByRole('button', { name: 'Cancel' }).click();
   await task.waitFor({ state: 'detached' });
@@ -114,7 +114,7 @@ test('of 30 files that are all there, cancelling queued, failed and running ones
   // Half of them have the content that is stored.
   const picked = names.map((name, index) => text(name, index % 2 === 0 ? `stored ${name}` : 'another content'));
   await page.getByLabel('Upload files').setInputFiles(picked);
-  await page.getByRole('heading', { name: '30 on their way' }).waitFor();
+  await page.getByRole('heading', { name: '30 in progress' }).waitFor();
   for (const name of ['f00.txt', 'f01.txt', 'f20.txt', 'f29.txt']) {
     await taskOf(page, name).getByRole('button', { name: 'Cancel' }).click();
     await taskOf(page, name).waitFor({ state: 'detached' });
@@ -123,7 +123,7 @@ test('of 30 files that are all there, cancelling queued, failed and running ones
   await page.getByRole('heading', { name: '13 done, 13 failed' }).waitFor();
   await taskOf(page, 'f03.txt').getByRole('button', { name: 'Cancel' }).click();
   await taskOf(page, 'f03.txt').waitFor({ state: 'detached' });
-  await taskOf(page, 'f02.txt').getByText('The same file was there already').waitFor();
+  await taskOf(page, 'f02.txt').getByText('The same file was already stored').waitFor();
   assert.equal(await taskOf(page, 'f02.txt').getByRole('button', { name: 'Cancel' }).count(), 0);
   await store(server, 'after.txt', 'x');
   await page.getByText('31 entries').waitFor();
@@ -146,10 +146,10 @@ test('an upload that a device began is not ended by cancelling here, whether it 
   await holdAfter(context, 1);
   const pick = (name: string) => page.getByLabel('Upload files').setInputFiles([{ name, mimeType: '', buffer: bytes }]);
   await pick('longer.raw');
-  await taskOf(page, 'longer.raw').getByText('An unfinished upload of that name has other content.').waitFor();
+  await taskOf(page, 'longer.raw').getByText('An unfinished upload of that name has different content.').waitFor();
   await taskOf(page, 'longer.raw').getByRole('button', { name: 'Cancel' }).click();
   await page
-    .getByText('The server keeps the unfinished upload of that name, because another tab or device began it')
+    .getByText('The server keeps the unfinished upload of that name, because another tab or device started it')
     .waitFor();
   assert.equal((await statusOf(server, 'longer.raw')).status, 'partial');
   await page.getByRole('button', { name: 'Dismiss' }).click();
@@ -157,7 +157,7 @@ test('an upload that a device began is not ended by cancelling here, whether it 
   await eventually(async () => (await statusOf(server, 'fits.raw')).bytes_received > 1000, 'a chunk came from here');
   await taskOf(page, 'fits.raw').getByRole('button', { name: 'Cancel' }).click();
   await page
-    .getByText('The server keeps the unfinished upload of that name, because another tab or device began it')
+    .getByText('The server keeps the unfinished upload of that name, because another tab or device started it')
     .waitFor();
   assert.equal((await statusOf(server, 'fits.raw')).status, 'partial');
   assert.deepEqual(deleted, []);
@@ -193,7 +193,7 @@ test('what this tab began is removed when it is cancelled: on its way, paused, o
   await cancel('again.raw');
   // Off the list is not cancelled.
   await begin('kept.raw');
-  await taskOf(page, 'kept.raw').getByRole('button', { name: 'Take off the list' }).click();
+  await taskOf(page, 'kept.raw').getByRole('button', { name: 'Remove from list' }).click();
   await taskOf(page, 'kept.raw').waitFor({ state: 'detached' });
   await store(server, 'after.txt', 'x');
   await page.locator('[data-name="after.txt"]').waitFor();
@@ -281,7 +281,7 @@ test('a replacement that is cancelled keeps the old version: on the page, in the
   await page.getByRole('link', { name: 'Transfers' }).click();
   await page.getByRole('button', { name: 'Cancel the upload of notes.raw' }).click();
   await isOld();
-  await page.getByText('Nothing is being uploaded right now.').waitFor();
+  await page.getByText('No uploads are in progress.').waitFor();
   await page.getByRole('link', { name: 'Files' }).click();
   await task.waitFor({ state: 'detached' });
   assert.deepEqual(complaints, []);

@@ -69,7 +69,7 @@ test('an upload survives a killed server and a reload, and comes back byte for b
   await task.getByRole('button', { name: 'Pause' }).click();
   await task.getByText('Paused').waitFor();
   assert.ok(Number(await bar.getAttribute('value')) < bytes.length);
-  await task.getByRole('button', { name: 'Go on' }).click();
+  await task.getByRole('button', { name: 'Resume' }).click();
   await first.kill();
   const second = await startServerProcess(t, join(folder, 'data'), first.port);
   await page.reload();
@@ -77,7 +77,7 @@ test('an upload survives a killed server and a reload, and comes back byte for b
   await context.unroute('**/api/files/upload?*');
   await page.getByLabel('Upload files').setInputFiles(file);
   await task.getByText('Done').waitFor({ timeout: 120_000 });
-  await task.getByText('Continued where it stopped.').waitFor();
+  await task.getByText('Resumed.').waitFor();
 
   const row = page.locator('[data-name="recording.raw"]');
   await row.getByText('complete').waitFor();
@@ -204,9 +204,9 @@ test('the details of a file: digests, links with a password and a limit, who may
   await dialog.getByText('<b>second</b>').waitFor();
   await dialog.getByText(/^sha-256 [0-9a-f]{64}$/).waitFor();
 
-  await dialog.getByLabel('Downloads at most').fill('1');
+  await dialog.getByLabel('Maximum downloads').fill('1');
   await dialog.getByLabel('Password').fill('seven lamps over rivers');
-  await dialog.getByRole('button', { name: 'Make link' }).click();
+  await dialog.getByRole('button', { name: 'Create link' }).click();
   const link = (await dialog.locator('.secret code').textContent()) ?? '';
   const get = (password: string) =>
     fetch(link, { headers: { authorization: `Basic ${Buffer.from(`:${password}`).toString('base64')}` } });
@@ -217,17 +217,17 @@ test('the details of a file: digests, links with a password and a limit, who may
   await assertFine(page);
   await dialog.getByRole('button', { name: 'Done' }).click();
   await dialog.getByRole('button', { name: /^Revoke the link/ }).click();
-  await dialog.getByText('There is no link to this file.').waitFor();
+  await dialog.getByText('There are no links to this file.').waitFor();
   assert.equal((await get('seven lamps over rivers')).status, 404);
 
   const read = () => fetch(`${origin}/api/files/download/notes.txt?owner=${client.id}`, { headers: reader.headers });
   assert.equal((await read()).status, 403);
-  await dialog.getByLabel('Id or name of a client, id or e-mail address of a person').fill(reader.id);
-  await dialog.getByRole('button', { name: 'Let them read' }).click();
-  await dialog.getByRole('button', { name: `Revoke the right of ${reader.id}` }).waitFor();
+  await dialog.getByLabel('Client (id or name) or person (id or e-mail address)').fill(reader.id);
+  await dialog.getByRole('button', { name: 'Grant access' }).click();
+  await dialog.getByRole('button', { name: `Revoke the grant of ${reader.id}` }).waitFor();
   assert.equal((await read()).status, 200);
-  await dialog.getByRole('button', { name: `Revoke the right of ${reader.id}` }).click();
-  await dialog.getByText('Nobody else.').waitFor();
+  await dialog.getByRole('button', { name: `Revoke the grant of ${reader.id}` }).click();
+  await dialog.getByText('There are no grants.').waitFor();
   assert.equal((await read()).status, 403);
   await dialog.getByRole('button', { name: 'Close' }).click();
   await dialog.waitFor({ state: 'detached' });
@@ -316,11 +316,11 @@ test('several files are chosen, filtered, downloaded and deleted; a folder comes
   await page.getByRole('button', { name: '← Up' }).click();
 
   await page.getByLabel('State').selectOption('partial');
-  await page.getByText('Nothing is like that.').waitFor();
+  await page.getByText('No files match.').waitFor();
   await page.getByLabel('State').selectOption('');
-  await page.getByLabel('Choose a.txt', { exact: true }).check();
-  await page.getByLabel('Choose c.txt', { exact: true }).click({ modifiers: ['Shift'] });
-  await page.getByText('3 chosen').waitFor();
+  await page.getByLabel('Select a.txt', { exact: true }).check();
+  await page.getByLabel('Select c.txt', { exact: true }).click({ modifiers: ['Shift'] });
+  await page.getByText('3 selected').waitFor();
   const names: string[] = [];
   page.on('download', (download) => names.push(download.suggestedFilename()));
   await page.getByRole('button', { name: 'Download', exact: true }).click();
@@ -488,7 +488,7 @@ test('files are dropped, all of it has a progress, and an upload is cancelled he
     return data;
   })()`);
   await page.getByRole('region', { name: 'Upload' }).dispatchEvent('drop', { dataTransfer: data });
-  await page.getByText(/[12] on their way/).waitFor();
+  await page.getByText(/[12] in progress/).waitFor();
   await page.getByLabel('Progress of all').waitFor();
   await eventually(() => chunks > 1, 'a chunk was let through');
   await page.locator('[data-name="dropped.txt"]').getByText('complete').waitFor();
@@ -532,9 +532,9 @@ test('without a mouse: signed in, a document opened and closed, a file chosen', 
     }
     assert.fail(`nothing leads to ${name}`);
   };
-  await reach('Choose paper.pdf');
+  await reach('Select paper.pdf');
   await keyboard.press('Space');
-  await page.getByText('1 chosen').waitFor();
+  await page.getByText('1 selected').waitFor();
   await reach('paper.pdf');
   await keyboard.press('Enter');
   const link = page.getByRole('link', { name: 'Open the document in a tab' });

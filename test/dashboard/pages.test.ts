@@ -26,10 +26,10 @@ test('a token is made, shown once, used, watched and revoked; it ends at once', 
   page.on('dialog', (dialog) => void dialog.accept());
   await signInTo(page, server.client);
   await goTo(page, 'Tokens');
-  await page.getByText('There is no token.').waitFor();
-  await page.getByLabel('What it is for').fill('backup');
-  await page.getByLabel('Good for').selectOption('86400');
-  await page.getByRole('button', { name: 'Make token' }).click();
+  await page.getByText('There are no tokens.').waitFor();
+  await page.getByLabel('Token name').fill('backup');
+  await page.getByLabel('Expires after').selectOption('86400');
+  await page.getByRole('button', { name: 'Create token' }).click();
   const token = (await page.locator('.secret code').textContent()) ?? '';
   const ask = () => fetch(`${server.origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await ask()).status, 200);
@@ -53,7 +53,7 @@ test('transfers show what is received and missing as it comes, and can be cancel
   page.on('dialog', (dialog) => void dialog.accept());
   await signInTo(page, server.admin);
   await goTo(page, 'Transfers');
-  await page.getByText('Nothing is being uploaded right now.').waitFor();
+  await page.getByText('No uploads are in progress.').waitFor();
   const bytes = randomBytes(100_000);
   await sendChunk(server, 'live.raw', 0, bytes, 400_000);
   const row = page.getByRole('row').filter({ hasText: 'live.raw' });
@@ -80,8 +80,8 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await signInTo(page, server.admin);
 
   await goTo(page, 'Administration', 'Clients');
-  await page.getByLabel('What it is').fill('camera 7');
-  await page.getByRole('button', { name: 'Enrol' }).click();
+  await page.getByLabel('Client name').fill('camera 7');
+  await page.getByRole('button', { name: 'Create client' }).click();
   await page.getByText('The secret of client').waitFor();
   await page.getByRole('button', { name: 'Done' }).click();
   await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor();
@@ -99,17 +99,17 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await page.getByLabel(`Role of ${other.id}`).selectOption('client');
   await page.getByRole('button', { name: `End sessions of ${other.id}` }).click();
   await assertFine(page);
-  await page.getByRole('button', { name: 'Remove camera 7' }).click();
+  await page.getByRole('button', { name: 'Delete camera 7' }).click();
   await page.getByRole('row').filter({ hasText: 'camera 7' }).waitFor({ state: 'detached' });
 
   await goTo(page, 'Administration', 'People');
   await page.getByLabel('Given name').fill('Ada');
   await page.getByLabel('Family name').fill('Example');
   await page.getByLabel('E-mail address').fill('ada@example.org');
-  await page.getByLabel('First password').fill('short');
-  await page.getByRole('button', { name: 'Make account' }).click();
-  await page.getByLabel('First password').fill('seven lamps over dim rivers');
-  await page.getByRole('button', { name: 'Make account' }).click();
+  await page.getByLabel('Initial password').fill('short');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await page.getByLabel('Initial password').fill('seven lamps over dim rivers');
+  await page.getByRole('button', { name: 'Create account' }).click();
   const ada = page.getByRole('row').filter({ hasText: 'ada@example.org' });
   await ada.waitFor();
   await page.getByLabel('Role of ada@example.org').selectOption('ops');
@@ -117,7 +117,7 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await assertFine(page);
 
   await goTo(page, 'Administration', 'Quotas');
-  await page.getByLabel('Whose').selectOption({ label: server.client.id });
+  await page.getByLabel('Client or person').selectOption({ label: server.client.id });
   await page.getByLabel('GiB stored').fill('2');
   await page.getByRole('button', { name: 'Set limits' }).click();
   await page.getByText('0 B of 2.0 GiB').waitFor();
@@ -149,7 +149,7 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
     ({ host }) => host === 'ftp.example.org',
   );
   assert.deepEqual([stored?.kind, stored?.pattern, stored?.ca?.trim()], ['ftps', '{id}_{name}', CERTIFICATE]);
-  await page.getByRole('button', { name: 'Remove ftp.example.org' }).click();
+  await page.getByRole('button', { name: 'Delete ftp.example.org' }).click();
   await ftp.waitFor({ state: 'detached' });
   await sendChunk(server, 'sent.bin', 0, Buffer.from('abc'), 3);
   const delivery = page.getByRole('row').filter({ hasText: 'sent.bin' });
@@ -183,7 +183,7 @@ test('what a role may not do is not shown, and refused anyway', { skip: WITHOUT_
   const refused = await fetch(`${server.origin}/api/clients`, { headers: server.client.headers });
   assert.equal(refused.status, 403);
   await goTo(page, 'Transfers');
-  await page.getByText('Nothing is being uploaded right now.').waitFor();
+  await page.getByText('No uploads are in progress.').waitFor();
   assert.equal(await page.getByRole('region', { name: /hour|Since/ }).count(), 0, 'no numbers of the server');
   assert.deepEqual(complaints, []);
 });
@@ -203,5 +203,5 @@ test('a revoked token ends the page that signed in with it at once', { skip: WIT
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText('0 entries').waitFor();
   await fetch(`${server.origin}/api/tokens/${id}`, { method: 'DELETE', headers: server.client.headers });
-  await page.getByText('The sign-in has ended; sign in again.').waitFor();
+  await page.getByText('The session has ended. Sign in again.').waitFor();
 });

@@ -38,14 +38,14 @@ test('a parked upload says that it goes on and until when it is kept, and goes o
   const date = await page.evaluate(
     `new Date('${until}').toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })`,
   );
-  assert.equal(said, `continues with the next chunk, removed on ${date}`);
+  assert.equal(said, `resumes with the next chunk, removed on ${date}`);
   await page.getByLabel('State').selectOption('partial');
-  await page.getByText('Nothing is like that.').waitFor();
+  await page.getByText('No files match.').waitFor();
   await page.getByLabel('State').selectOption('parked');
   await row.waitFor();
   await assertFine(page);
   await page.getByRole('button', { name: 'quiet.raw', exact: true }).click();
-  await page.getByText('Parked, because nothing has arrived for a long time').waitFor();
+  await page.getByText('Parked, because no bytes arrived for a long time').waitFor();
   await assertFine(page);
   await page.getByRole('button', { name: 'Close' }).click();
   await page.getByLabel('State').selectOption('');

@@ -41,7 +41,7 @@ test('of a long sound any place is played, of a long text the beginning is shown
   const { page, complaints } = await visit(t, `${origin}/`);
   await signInTo(page, client);
   await page.getByRole('button', { name: 'long.wav', exact: true }).click();
-  await page.getByText('There is no waveform. It is larger than 32.0 MiB').waitFor();
+  await page.getByText('There is no waveform. The file is larger than 32.0 MiB').waitFor();
   await holds(page, "document.querySelector('audio')?.duration > 999");
   await page.evaluate("document.querySelector('audio').currentTime = 900");
   await holds(page, "document.querySelector('audio').currentTime >= 900 && !document.querySelector('audio').seeking");

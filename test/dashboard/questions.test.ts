@@ -65,9 +65,9 @@ test('nobody gets or loses a right, a limit or their access without a question',
   await done(() => disable.click(), `/api/clients/${client.id}`);
   const enable = page.getByRole('button', { name: `Enable ${client.id}` });
   await refused(() => enable.click(), /^Enable /);
-  await page.getByLabel('What it is').fill('gate');
+  await page.getByLabel('Client name').fill('gate');
   await page.locator('select[name=role]').selectOption('admin');
-  const enrol = page.getByRole('button', { name: 'Enrol' });
+  const enrol = page.getByRole('button', { name: 'Create client' });
   await refused(() => enrol.click(), /^Make gate an administrator/);
   await done(() => enrol.click(), '/api/clients', 'POST');
 
@@ -76,12 +76,12 @@ test('nobody gets or loses a right, a limit or their access without a question',
     ['Given name', 'Bo'],
     ['Family name', 'Example'],
     ['E-mail address', 'bo@example.org'],
-    ['First password', 'eight lamps over dim rivers'],
+    ['Initial password', 'eight lamps over dim rivers'],
   ] as const)
     await page.getByLabel(label).fill(text);
   await page.locator('select[name=role]').selectOption('ops');
-  const make = page.getByRole('button', { name: 'Make account' });
-  await refused(() => make.click(), /^Make bo@example.org ops, who read the files of all/);
+  const make = page.getByRole('button', { name: 'Create account' });
+  await refused(() => make.click(), /^Make bo@example.org ops, which can read all files/);
   await done(() => make.click(), '/v1/user', 'POST');
   const ofAda = page.getByLabel('Role of ada@example.org');
   await refused(() => ofAda.selectOption('admin'), /Make ada@example.org an administrator/);
@@ -90,7 +90,7 @@ test('nobody gets or loses a right, a limit or their access without a question',
   await done(() => ofAda.selectOption('admin'), '/v1/user/update_user');
 
   await goTo(page, 'Administration', 'Quotas');
-  await page.getByLabel('Whose').selectOption({ label: 'ada@example.org' });
+  await page.getByLabel('Client or person').selectOption({ label: 'ada@example.org' });
   await page.getByLabel('GiB stored').fill('2');
   const set = page.getByRole('button', { name: 'Set limits' });
   await refused(() => set.click(), /Set the limits of ada@example.org\? Stored: 2.0 GiB. Unfinished uploads: as the/);
@@ -109,9 +109,9 @@ test('leaving or signing out while uploads run asks, and does not when nothing r
   const pick = (name: string) =>
     page.getByLabel('Upload files').setInputFiles([{ name, mimeType: '', buffer: Buffer.from('some bytes') }]);
   await pick('held.bin');
-  await page.getByRole('heading', { name: '1 on their way' }).waitFor();
+  await page.getByRole('heading', { name: '1 in progress' }).waitFor();
   await page.getByRole('button', { name: 'Sign out', exact: true }).click();
-  assert.match(questions.asked[0] ?? '', /Transfers are on their way/);
+  assert.match(questions.asked[0] ?? '', /Transfers are running/);
   await page.close({ runBeforeUnload: true });
   await eventually(() => questions.asked.length === 2, 'the browser asks');
   assert.equal(questions.asked[1], 'beforeunload');

@@ -65,7 +65,7 @@ test('a tab is never renewed as another person: it is signed out and says so, an
   await idle.getByText('someone else signed in with this browser').waitFor();
   // Ben is still who he was, and has nothing of Ada's.
   await goTo(second, 'Tokens');
-  await second.getByText('There is no token.').waitFor();
+  await second.getByText('There are no tokens.').waitFor();
   await goTo(second, 'Files');
   await second.getByText('0 entries').waitFor();
   assert.deepEqual(complaints, []);
@@ -91,7 +91,7 @@ test('signing out of a tab does not sign out who has signed in in another one si
   await eventually(isOver, 'the session of Ada is over');
   server.pass(PAST_A_TOKEN);
   await goTo(second, 'Tokens');
-  await second.getByText('There is no token.').waitFor();
+  await second.getByText('There are no tokens.').waitFor();
   await first.reload();
   await first.getByRole('button', { name: 'Sign in' }).waitFor();
   assert.deepEqual(complaints, []);
@@ -120,7 +120,7 @@ test('tabs that renew at the same time take turns and stay signed in', { skip: W
   });
   server.pass(PAST_A_TOKEN);
   await Promise.all(tabs.map((tab) => goTo(tab, 'Tokens')));
-  for (const tab of tabs) await tab.getByText('There is no token.').waitFor();
+  for (const tab of tabs) await tab.getByText('There are no tokens.').waitFor();
   assert.equal(renewals, tabs.length);
   assert.equal(most, 1, 'one at a time');
   for (const tab of tabs) assert.equal(await tab.getByRole('button', { name: 'Sign in' }).count(), 0);

@@ -1,4 +1,4 @@
-/** What administrators look after, a tab each; the address of a tab is `#/admin/{path}`. */
+/** The administration page with its tabs. The address of a tab is `#/admin/{path}`. */
 import { useEffect, useState } from 'preact/hooks';
 import { type PageProps, partOf } from '../page.ts';
 import { AuditTab } from './audit.tsx';

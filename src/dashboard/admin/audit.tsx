@@ -1,4 +1,4 @@
-/** Who did what, and who was refused. */
+/** The audit log. */
 import { useState } from 'preact/hooks';
 import { AUDIT_ACTIONS, type AuditRecord } from '../../protocol/schemas/audit.ts';
 import { time } from '../format.ts';
@@ -33,7 +33,7 @@ export function AuditTab(props: PageProps) {
       <span class={entry.outcome === 'refused' ? 'bad' : ''}>
         {entry.count > 1 ? `${entry.outcome} × ${entry.count}` : entry.outcome}
       </span>,
-      <span class="name">{entry.principal ?? 'nobody known'}</span>,
+      <span class="name">{entry.principal ?? 'unknown'}</span>,
       <span class="name">{entry.target}</span>,
       <span class="quiet">{entry.detail}</span>,
       entry.address,
@@ -56,7 +56,7 @@ export function AuditTab(props: PageProps) {
             </select>
           </label>
           <label class="choice">
-            Who
+            Principal
             <input onChange={(event) => setPrincipal(event.currentTarget.value.trim())} placeholder="id" />
           </label>
         </>
@@ -64,10 +64,10 @@ export function AuditTab(props: PageProps) {
     >
       <ErrorMessage>{live.error}</ErrorMessage>
       <Table
-        caption={`The newest ${MAX_ENTRIES} at most`}
-        head={['When', 'What', 'Outcome', 'Who', 'To what', 'More', 'From']}
+        caption={`The newest ${MAX_ENTRIES} entries`}
+        head={['Time', 'Action', 'Outcome', 'Principal', 'Target', 'Detail', 'Address']}
         rows={(live.value ?? []).map(row)}
-        empty={live.value === null ? 'Loading …' : 'Nothing of that kind happened.'}
+        empty={live.value === null ? 'Loading …' : 'There are no such entries.'}
       />
     </Section>
   );

@@ -1,19 +1,14 @@
-/** Devices and administrators that sign in with an id and a secret. */
+/** Clients: devices and administrators that sign in with an id and a secret. */
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import type { ClientCreated, ClientUpdate } from '../../protocol/schemas/identity/client.ts';
+import type { LadingClient } from '../../client/client.ts';
+import type { Client, ClientCreated, ClientUpdate } from '../../protocol/schemas/identity/client.ts';
 import type { Role } from '../../protocol/schemas/role.ts';
 import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { ActionButton, confirmRole, ErrorMessage, RoleSelect, Secret, Section, Table } from '../parts.tsx';
+import { confirmRole, ErrorMessage, RoleSelect, Secret, Section, Table } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
-
-export const ROLES: Role[] = ['client', 'ops', 'admin'];
-
-/** Asked before somebody is let in or shut out. */
-export function disableQuestion(who: string, disabled: boolean): string {
-  if (disabled) return `Enable ${who}? It gets all its rights back at once.`;
-  return `Disable ${who}? Its requests are refused from now on, until it is enabled again. Its files are kept.`;
-}
+import { AccountActions, ROLES, RoleChoice } from './accounts.tsx';
 
 export function ClientsTab(props: PageProps) {
   const { client } = props.who;
@@ -24,70 +19,18 @@ export function ClientsTab(props: PageProps) {
     types: ['admin.changed'],
     everyMs: 30_000,
   });
-  const create = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const data = new FormData(form);
-    const name = String(data.get('name') ?? '').trim();
-    const role = data.get('role') as Role;
-    if (!confirmRole(name === '' ? 'the new client' : name, role)) return;
-    setError(null);
-    try {
-      setMade(await client.clients.create({ role, ...(name === '' ? {} : { name }) }));
-      form.reset();
-      live.refresh();
-    } catch (problem) {
-      setError(messageOf(problem));
-    }
-  };
   const change = async (id: string, wish: ClientUpdate) => {
     await client.clients.update(id, wish);
     live.refresh();
   };
-  const rows = (live.value ?? []).map(({ client_id: id, name, role, created_at, last_used, disabled = false }) => ({
-    key: id,
-    cells: [
-      <span class="name">{name ?? id}</span>,
-      <code>{id}</code>,
-      <RoleSelect
-        of={name ?? id}
-        role={role}
-        roles={ROLES}
-        onChange={(wanted) => change(id, { role: wanted })}
-        onError={setError}
-      />,
-      disabled ? <span class="bad">disabled</span> : 'enabled',
-      time(created_at),
-      last_used === null ? 'never' : time(last_used),
-      <span class="acts">
-        <ActionButton
-          label={`${disabled ? 'Enable' : 'Disable'} ${name ?? id}`}
-          ask={disableQuestion(name ?? id, disabled)}
-          run={() => change(id, { disabled: !disabled })}
-          onError={setError}
-        >
-          {disabled ? 'Enable' : 'Disable'}
-        </ActionButton>
-        <ActionButton
-          label={`End sessions of ${name ?? id}`}
-          ask={`End all sign-ins of ${name ?? id}? Its running transfers stop until it signs in again.`}
-          run={() => change(id, { end_sessions: true })}
-          onError={setError}
-        >
-          End sessions
-        </ActionButton>
-        <ActionButton
-          kind="danger"
-          label={`Remove ${name ?? id}`}
-          ask={`Remove ${name ?? id}? Its tokens are worthless at once; its files stay.`}
-          run={() => client.clients.remove(id).then(live.refresh)}
-          onError={setError}
-        >
-          Remove
-        </ActionButton>
-      </span>,
-    ],
-  }));
+  const row = (entry: Client) => ({
+    key: entry.client_id,
+    cells: clientCells(entry, {
+      change: (wish) => change(entry.client_id, wish),
+      remove: () => client.clients.remove(entry.client_id).then(live.refresh),
+      onError: setError,
+    }),
+  });
   return (
     <>
       {made && (
@@ -98,39 +41,93 @@ export function ClientsTab(props: PageProps) {
         />
       )}
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
-      <Section title="New client">
-        <form class="inline" onSubmit={(event) => void create(event)}>
-          <label>
-            What it is
-            <input name="name" maxLength={200} placeholder="camera 7" />
-          </label>
-          <RoleChoice />
-          <button class="main" type="submit">
-            Enrol
-          </button>
-        </form>
-      </Section>
+      <NewClient
+        client={client}
+        onError={setError}
+        onCreate={(created) => {
+          setMade(created);
+          live.refresh();
+        }}
+      />
       <Section title="Clients">
         <Table
           caption="Clients of this tenant"
-          head={['Name', 'Id', 'Role', 'State', 'Enrolled', 'Last used', 'Actions']}
-          rows={rows}
-          empty={live.value === null ? 'Loading …' : 'There is no client yet.'}
+          head={['Name', 'Id', 'Role', 'State', 'Created', 'Last used', 'Actions']}
+          rows={(live.value ?? []).map(row)}
+          empty={live.value === null ? 'Loading …' : 'There are no clients.'}
         />
       </Section>
     </>
   );
 }
 
-export function RoleChoice() {
+interface ClientActions {
+  change(wish: ClientUpdate): Promise<unknown>;
+  remove(): Promise<unknown>;
+  onError(why: string | null): void;
+}
+
+function clientCells(entry: Client, { change, remove, onError }: ClientActions): ComponentChildren[] {
+  const { client_id: id, name, role, created_at, last_used, disabled = false } = entry;
+  const shown = name ?? id;
+  return [
+    <span class="name">{shown}</span>,
+    <code>{id}</code>,
+    <RoleSelect
+      of={shown}
+      role={role}
+      roles={ROLES}
+      onChange={(wanted) => change({ role: wanted })}
+      onError={onError}
+    />,
+    disabled ? <span class="bad">disabled</span> : 'enabled',
+    time(created_at),
+    last_used === null ? 'never' : time(last_used),
+    <AccountActions
+      name={shown}
+      disabled={disabled}
+      removeQuestion={`Delete ${shown}? Its tokens stop working at once. Its files are kept.`}
+      change={change}
+      remove={remove}
+      onError={onError}
+    />,
+  ];
+}
+
+interface NewClientProps {
+  client: LadingClient;
+  onCreate(created: ClientCreated): void;
+  onError(why: string | null): void;
+}
+
+function NewClient({ client, onCreate, onError }: NewClientProps) {
+  const create = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const data = new FormData(form);
+    const name = String(data.get('name') ?? '').trim();
+    const role = data.get('role') as Role;
+    if (!confirmRole(name === '' ? 'the new client' : name, role)) return;
+    onError(null);
+    try {
+      onCreate(await client.clients.create({ role, ...(name === '' ? {} : { name }) }));
+      form.reset();
+    } catch (problem) {
+      onError(messageOf(problem));
+    }
+  };
   return (
-    <label>
-      Role
-      <select name="role">
-        <option value="client">client: its own files</option>
-        <option value="ops">ops: reads the files of all</option>
-        <option value="admin">admin: looks after the tenant</option>
-      </select>
-    </label>
+    <Section title="New client">
+      <form class="inline" onSubmit={(event) => void create(event)}>
+        <label>
+          Client name
+          <input name="name" maxLength={200} placeholder="camera 7" />
+        </label>
+        <RoleChoice />
+        <button class="main" type="submit">
+          Create client
+        </button>
+      </form>
+    </Section>
   );
 }

@@ -1,7 +1,7 @@
-/** How much a client or a person may store and upload. */
+/** Limits and usage of clients and people. */
 import { useState } from 'preact/hooks';
 import type { QuotaKind } from '../../client/calls/quotas.ts';
-import type { NewQuota } from '../../protocol/schemas/quota.ts';
+import type { NewQuota, QuotaReport } from '../../protocol/schemas/quota.ts';
 import { messageOf, size } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { ErrorMessage, Section } from '../parts.tsx';
@@ -29,17 +29,10 @@ export function QuotasTab(props: PageProps) {
     types: ['admin.changed', 'file.completed', 'file.deleted', 'upload.cancelled'],
     key: chosen === null ? '' : `${chosen.kind} ${chosen.id}`,
   });
-  const set = async (event: SubmitEvent) => {
-    event.preventDefault();
+  const set = async (wish: NewQuota) => {
     if (chosen === null) return;
-    const data = new FormData(event.currentTarget as HTMLFormElement);
-    const number = (name: string, unit = 1) => {
-      const text = String(data.get(name) ?? '').trim();
-      return text === '' ? null : Math.round(Number(text) * unit);
-    };
-    const wish = { bytes: number('bytes', GIB), open_uploads: number('open'), day_bytes: number('day', GIB) };
-    const whose = holders.value?.find(({ value }) => value === `${chosen.kind} ${chosen.id}`)?.title ?? chosen.id;
-    if (!confirm(questionOf(whose, wish))) return;
+    const name = holders.value?.find(({ value }) => value === `${chosen.kind} ${chosen.id}`)?.title ?? chosen.id;
+    if (!confirm(questionOf(name, wish))) return;
     setError(null);
     try {
       await client.quotas.set(chosen.kind, chosen.id, wish);
@@ -48,21 +41,18 @@ export function QuotasTab(props: PageProps) {
       setError(messageOf(problem));
     }
   };
-  const { used, limits } = quota.value ?? {};
-  const shown = (limit: number | null | undefined, as: (value: number) => string) =>
-    limit === null || limit === undefined ? 'any' : as(limit);
   return (
     <Section title="Quotas">
       <ErrorMessage>{error ?? quota.error ?? holders.error}</ErrorMessage>
       <label>
-        Whose
+        Client or person
         <select
           onChange={(event) => {
             const [kind, id] = event.currentTarget.value.split(' ');
             setChosen(id === undefined ? null : { kind: kind as QuotaKind, id });
           }}
         >
-          <option value="">Choose a client or a person</option>
+          <option value="">Select a client or person</option>
           {(holders.value ?? []).map(({ value, title }) => (
             <option key={value} value={value}>
               {title}
@@ -70,46 +60,60 @@ export function QuotasTab(props: PageProps) {
           ))}
         </select>
       </label>
-      {used && limits && (
-        <>
-          <dl class="facts">
-            <dt>Stored</dt>
-            <dd>{`${size(used.bytes)} of ${shown(limits.bytes, size)}`}</dd>
-            <dt>Unfinished uploads</dt>
-            <dd>{`${used.open_uploads} of ${shown(limits.open_uploads, String)}`}</dd>
-            <dt>Uploaded today (UTC)</dt>
-            <dd>{`${size(used.day_bytes)} of ${shown(limits.day_bytes, size)}`}</dd>
-          </dl>
-          <form class="inline" onSubmit={(event) => void set(event)}>
-            <label>
-              GiB stored
-              <input name="bytes" type="number" min={0} step="any" placeholder="as the server says" />
-            </label>
-            <label>
-              Unfinished uploads
-              <input name="open" type="number" min={0} placeholder="as the server says" />
-            </label>
-            <label>
-              GiB a day
-              <input name="day" type="number" min={0} step="any" placeholder="as the server says" />
-            </label>
-            <button class="main" type="submit">
-              Set limits
-            </button>
-          </form>
-          <p class="quiet">0 is any amount; nothing is what the server's settings say.</p>
-        </>
-      )}
+      {quota.value !== null && <Report report={quota.value} onSet={(wish) => void set(wish)} />}
     </Section>
   );
 }
 
-/** Limits as they will be, in words. */
-function questionOf(whose: string, { bytes, open_uploads: open, day_bytes: day }: NewQuota): string {
-  const limit = (value: number | null | undefined, as: (value: number) => string) =>
-    value === null || value === undefined ? 'as the server says' : value === 0 ? 'any amount' : as(value);
+function Report({ report: { used, limits }, onSet }: { report: QuotaReport; onSet(wish: NewQuota): void }) {
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const data = new FormData(event.currentTarget as HTMLFormElement);
+    const number = (name: string, unit = 1) => {
+      const text = String(data.get(name) ?? '').trim();
+      return text === '' ? null : Math.round(Number(text) * unit);
+    };
+    onSet({ bytes: number('bytes', GIB), open_uploads: number('open'), day_bytes: number('day', GIB) });
+  };
+  const shown = (limit: number | null, as: (value: number) => string) => (limit === null ? 'unlimited' : as(limit));
   return (
-    `Set the limits of ${whose}? Stored: ${limit(bytes, size)}. ` +
-    `Unfinished uploads: ${limit(open, String)}. A day: ${limit(day, size)}.`
+    <>
+      <dl class="facts">
+        <dt>Stored</dt>
+        <dd>{`${size(used.bytes)} of ${shown(limits.bytes, size)}`}</dd>
+        <dt>Unfinished uploads</dt>
+        <dd>{`${used.open_uploads} of ${shown(limits.open_uploads, String)}`}</dd>
+        <dt>Uploaded today (UTC)</dt>
+        <dd>{`${size(used.day_bytes)} of ${shown(limits.day_bytes, size)}`}</dd>
+      </dl>
+      <form class="inline" onSubmit={submit}>
+        <label>
+          GiB stored
+          <input name="bytes" type="number" min={0} step="any" placeholder="server default" />
+        </label>
+        <label>
+          Unfinished uploads
+          <input name="open" type="number" min={0} placeholder="server default" />
+        </label>
+        <label>
+          GiB per day
+          <input name="day" type="number" min={0} step="any" placeholder="server default" />
+        </label>
+        <button class="main" type="submit">
+          Set limits
+        </button>
+      </form>
+      <p class="quiet">0 means unlimited. An empty field means the server default.</p>
+    </>
+  );
+}
+
+/** Describes the new limits for confirmation. */
+function questionOf(name: string, { bytes, open_uploads: open, day_bytes: day }: NewQuota): string {
+  const limit = (value: number | null | undefined, as: (value: number) => string) =>
+    value === null || value === undefined ? 'server default' : value === 0 ? 'unlimited' : as(value);
+  return (
+    `Set the limits of ${name}? Stored: ${limit(bytes, size)}. ` +
+    `Unfinished uploads: ${limit(open, String)}. Per day: ${limit(day, size)}.`
   );
 }

@@ -1,4 +1,4 @@
-/** How the server is, and the settings in force. */
+/** Health and settings of the server. */
 import type { ServerConfig } from '../../protocol/schemas/config.ts';
 import { size } from '../format.ts';
 import type { PageProps } from '../page.ts';
@@ -15,7 +15,7 @@ export function ServerTab(props: PageProps) {
       <Section title="Health">
         <p role="status" class={healthy ? 'good' : 'bad'}>
           {health.value === null && health.error === null
-            ? 'Asking …'
+            ? 'Loading …'
             : healthy
               ? 'The server is healthy.'
               : `The server does not answer. ${health.error ?? ''}`}

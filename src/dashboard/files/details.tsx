@@ -1,4 +1,4 @@
-/** One file: what is known of it, where it goes, who may read it, and a look at it. */
+/** Details of a file: facts, deliveries, preview, share links, grants and history. */
 import { useEffect, useRef } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { parkedUntil, size, time } from '../format.ts';
@@ -68,14 +68,14 @@ function Facts({ file, digest }: { file: FileStatus; digest: string | null }) {
   const facts: [string, string][] = [
     ['Size', `${size(file.total_bytes ?? file.bytes_received)} (${file.total_bytes ?? file.bytes_received} bytes)`],
     ['Type', file.content_type ?? ''],
-    ['CRC-32', file.crc32 ?? 'known when complete'],
-    ['Digest', digest ?? 'none was declared'],
+    ['CRC-32', file.crc32 ?? 'available when complete'],
+    ['Digest', digest ?? 'not declared'],
     ...(file.stale
-      ? ([['State', `Parked, because nothing has arrived for a long time; ${parkedUntil(file)}`]] as [string, string][])
+      ? ([['State', `Parked, because no bytes arrived for a long time; ${parkedUntil(file)}`]] as [string, string][])
       : []),
-    ['Begun', time(file.created_at)],
-    ['Complete', file.completed_at === null ? 'not yet' : time(file.completed_at)],
-    ['Last change', time(file.updated_at)],
+    ['Created', time(file.created_at)],
+    ['Completed', file.completed_at === null ? 'not yet' : time(file.completed_at)],
+    ['Updated', time(file.updated_at)],
   ];
   const deliveries = file.deliveries ?? [];
   return (

@@ -1,4 +1,4 @@
-/** Who besides its owner may read a file. */
+/** Grants of a file. */
 import { useState } from 'preact/hooks';
 import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
@@ -37,11 +37,11 @@ export function Grants({ page, name }: { page: PageProps; name: string }) {
     key: id,
     cells: [
       <span class="name">{grantee}</span>,
-      kind === 'file' ? 'this file' : `all that begin with ${granted}`,
-      expires_at === null ? 'until revoked' : time(expires_at),
+      kind === 'file' ? 'this file' : `all files that begin with ${granted}`,
+      expires_at === null ? 'never' : time(expires_at),
       <ActionButton
         kind="danger"
-        label={`Revoke the right of ${grantee}`}
+        label={`Revoke the grant of ${grantee}`}
         run={() => client.grants.revoke(id).then(live.refresh)}
         onError={setError}
       >
@@ -50,23 +50,23 @@ export function Grants({ page, name }: { page: PageProps; name: string }) {
     ],
   }));
   return (
-    <section class="card" aria-label="Who may read it">
-      <h3>Who may read it</h3>
+    <section class="card" aria-label="Grants">
+      <h3>Grants</h3>
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
       <form class="inline" onSubmit={(event) => void create(event)}>
         <label>
-          Id or name of a client, id or e-mail address of a person
+          Client (id or name) or person (id or e-mail address)
           <input name="grantee" required maxLength={320} autocomplete="off" />
         </label>
         <button class="main" type="submit">
-          Let them read
+          Grant access
         </button>
       </form>
       <Table
-        caption="Besides you and your administrators"
-        head={['Who', 'What', 'Until', 'Actions']}
+        caption="Clients and people who may read this file, besides you and administrators"
+        head={['Grantee', 'Files', 'Expires', 'Actions']}
         rows={rows}
-        empty={live.value === null ? 'Loading …' : 'Nobody else.'}
+        empty={live.value === null ? 'Loading …' : 'There are no grants.'}
       />
     </section>
   );

@@ -1,10 +1,10 @@
-/** What was done about one file, for those who may read the audit log. */
+/** The audit entries of a file. For administrators. */
 import { time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { ErrorMessage, Table } from '../parts.tsx';
 import { collectAll, useLive } from '../use-live.ts';
 
-/** Entries of the log that are looked through, the youngest first. */
+/** Search this many entries of the log, newest first. */
 const MAX_ENTRIES = 1000;
 
 export function History({ page, name }: { page: PageProps; name: string }) {
@@ -26,10 +26,10 @@ export function History({ page, name }: { page: PageProps; name: string }) {
       <h3>History</h3>
       <ErrorMessage>{error}</ErrorMessage>
       <Table
-        caption={`Of the newest ${MAX_ENTRIES} entries of the audit log`}
-        head={['When', 'What', 'Outcome', 'Who', 'More']}
+        caption={`From the newest ${MAX_ENTRIES} entries of the audit log`}
+        head={['Time', 'Action', 'Outcome', 'Principal', 'Detail']}
         rows={rows}
-        empty={value === null ? 'Loading …' : 'Nothing but its upload.'}
+        empty={value === null ? 'Loading …' : 'There are no entries.'}
       />
     </section>
   );

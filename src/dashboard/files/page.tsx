@@ -1,4 +1,4 @@
-/** The files of whoever is signed in, and what this page moves. */
+/** The files page: upload area, transfers and the list of files. */
 import { useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { messageOf } from '../format.ts';
@@ -17,10 +17,10 @@ export function FilesPage(page: PageProps) {
   const [open, setOpen] = useState<string | null>(null);
   const files = useLiveFiles(who, onEnded, setError);
   const may = (scope: string) => who.rights.scopes.includes(scope);
-  const remove = (chosen: FileStatus[]) => {
-    if (chosen.length === 0 || !confirm(questionOf(chosen))) return;
-    for (const file of chosen) {
-      // What was an upload when the question was asked may be a complete file by now, which was not asked about.
+  const remove = (selected: FileStatus[]) => {
+    if (selected.length === 0 || !confirm(questionOf(selected))) return;
+    for (const file of selected) {
+      // An upload may have become a complete file since the question, which did not ask to delete that.
       const done = file.status === 'complete' ? who.client.remove(file.filename) : cancelUpload(page, file);
       done.catch((problem) => setError(messageOf(problem)));
     }
@@ -40,8 +40,8 @@ export function FilesPage(page: PageProps) {
         files={files}
         mayDelete={may('files:delete')}
         onOpen={({ filename }) => setOpen(filename)}
-        onDownload={(chosen) => {
-          for (const { filename, total_bytes } of chosen) moves.download(filename, total_bytes);
+        onDownload={(selected) => {
+          for (const { filename, total_bytes } of selected) moves.download(filename, total_bytes);
         }}
         onRemove={remove}
       />
@@ -50,13 +50,13 @@ export function FilesPage(page: PageProps) {
   );
 }
 
-/** What deleting these files does: complete ones are deleted, of the others only the unfinished upload. */
-function questionOf(chosen: FileStatus[]): string {
-  const files = chosen.filter(({ status }) => status === 'complete');
-  const uploads = chosen.filter(({ status }) => status !== 'complete');
+/** The question for confirmation. Complete files are deleted; of others, only the unfinished upload is cancelled. */
+function questionOf(selected: FileStatus[]): string {
+  const files = selected.filter(({ status }) => status === 'complete');
+  const uploads = selected.filter(({ status }) => status !== 'complete');
   const kept = uploads.some(({ readable }) => readable) ? ' Stored files are kept.' : '';
-  const [one] = chosen;
-  if (chosen.length === 1 && one) {
+  const [one] = selected;
+  if (selected.length === 1 && one) {
     if (one.status === 'complete') return `Delete ${one.filename}?`;
     return `Cancel the upload of ${one.filename}?${kept}`;
   }

@@ -1,9 +1,9 @@
-/** Where files come into the page: dropped, with their folders, or picked. */
+/** The upload area: drop files or folders, or pick them. */
 import { useState } from 'preact/hooks';
 
 export interface Picked {
   file: File;
-  /** With the folders that it was in. */
+  /** The path, including folders. */
   name: string;
 }
 
@@ -43,7 +43,7 @@ export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
     >
       <p>
         Drop files or folders here.{' '}
-        <span class="quiet">After an interruption, pick the file again: it goes on where it was.</span>
+        <span class="quiet">To resume an interrupted upload, pick the same file again.</span>
       </p>
       <div class="bar">
         {chooser('Upload files', false)}
@@ -53,7 +53,7 @@ export function Picker({ onPick }: { onPick(picked: Picked[]): void }) {
   );
 }
 
-/** The entries must be taken at once: after the event the browser has forgotten them. */
+/** Lists dropped files. The entries must be read during the event: the browser discards them after it. */
 async function droppedFiles(data: DataTransfer | null): Promise<Picked[]> {
   const dropped = Array.from(data?.items ?? [], (item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   const found = await Promise.all(
@@ -73,7 +73,7 @@ async function filesOf(entry: FileSystemEntry, folder: string): Promise<Picked[]
   if (!(entry instanceof FileSystemDirectoryEntry)) return [];
   const reader = entry.createReader();
   const found: Picked[] = [];
-  // A reader gives a hundred at a time, and none at the end.
+  // A reader returns up to 100 entries at a time, and an empty list at the end.
   for (;;) {
     const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
     if (some.length === 0) return found;

@@ -1,16 +1,16 @@
-/** A look at a file in the page, if it is of a sort that browsers show and not too large. */
+/** A preview of pictures, audio, text and PDF, if the file is not too large. */
 import type { TargetedEvent } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { messageOf, size } from '../format.ts';
 import { type SignedIn, serverAddress } from '../session.ts';
 
-/** Shown from memory up to so many bytes. */
+/** Maximum size of a file that is loaded into memory. */
 const MAX_BYTES = 32 * 1024 ** 2;
-/** Of a text the beginning. */
+/** Number of bytes that the preview of a text shows. */
 const TEXT_BYTES = 64 * 1024;
 const PEAKS = 400;
-/** Pictures that a browser shows without running anything that is in them. */
+/** Picture formats that cannot run scripts. */
 const PICTURES = /^image\/(?:png|jpeg|gif|webp|avif|bmp)$/;
 const TEXTS = /^(?:text\/|application\/(?:json|xml|x-ndjson|yaml))/;
 
@@ -28,7 +28,7 @@ interface Shown {
   file: FileStatus;
 }
 
-/** The whole file from memory; null while it comes, or when it is too large for that. */
+/** Loads the whole file; null while it loads, or when it is too large. */
 function useBlob({ who, file }: Shown, type: string): { blob: Blob | null; why: string | null } {
   const [blob, setBlob] = useState<Blob | null>(null);
   const [why, setWhy] = useState<string | null>(null);
@@ -38,7 +38,7 @@ function useBlob({ who, file }: Shown, type: string): { blob: Blob | null; why: 
     setBlob(null);
     setWhy(null);
     if ((total ?? 0) > MAX_BYTES) {
-      setWhy(`It is larger than ${size(MAX_BYTES)}, too large to be shown here.`);
+      setWhy(`The file is larger than ${size(MAX_BYTES)}, too large for a preview.`);
       return;
     }
     const load = async () => {
@@ -105,7 +105,7 @@ function Text({ who, file }: Shown) {
   if (text === null) return <p class="quiet">{why ?? 'Loading the text …'}</p>;
   return (
     <section class="preview" aria-label={`Beginning of ${filename}`}>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard */}
       <pre tabIndex={0}>{text}</pre>
       {(total ?? 0) > TEXT_BYTES && <p class="quiet">{`The first ${size(TEXT_BYTES)} of ${size(total)}.`}</p>}
     </section>
@@ -113,14 +113,14 @@ function Text({ who, file }: Shown) {
 }
 
 /**
- * Played from where one clicks, by ranges. The player reads by a right of its own, which is no share link; when that has run out, or the
- * server was started anew, it gets another one and goes on where it was.
+ * Plays audio by ranges. The element reads the file with the URL of a player, not of a share link. When the player expires or the server
+ * restarts, a new one is opened and playback continues at the same position.
  */
 function Sound({ who, file }: Shown) {
   const [url, setUrl] = useState<string | null>(null);
   const [why, setWhy] = useState<string | null>(null);
   const [turn, setTurn] = useState(0);
-  const goOnAt = useRef<{ time: number; plays: boolean } | null>(null);
+  const resumeAt = useRef<{ time: number; plays: boolean } | null>(null);
   const loaded = useRef(false);
   const { filename, etag } = file;
   useEffect(() => {
@@ -136,15 +136,15 @@ function Sound({ who, file }: Shown) {
     };
   }, [who, filename, etag, turn]);
   const failed = ({ currentTarget: player }: TargetedEvent<HTMLAudioElement>) => {
-    // What never played is no sound that this browser knows; another address would not help.
-    if (!loaded.current) return setWhy('This browser cannot play it. Download it to hear it.');
-    goOnAt.current = { time: player.currentTime, plays: !player.paused };
+    // A file that never loaded is in an unsupported format; a new player would not help.
+    if (!loaded.current) return setWhy('This browser cannot play the file. Download it instead.');
+    resumeAt.current = { time: player.currentTime, plays: !player.paused };
     setTurn((before) => before + 1);
   };
   const ready = ({ currentTarget: player }: TargetedEvent<HTMLAudioElement>) => {
     loaded.current = true;
-    const before = goOnAt.current;
-    goOnAt.current = null;
+    const before = resumeAt.current;
+    resumeAt.current = null;
     if (before === null) return;
     player.currentTime = before.time;
     if (before.plays) void player.play().catch(() => {});
@@ -155,7 +155,7 @@ function Sound({ who, file }: Shown) {
       {url === null ? (
         <p class="quiet">{why ?? 'Loading the sound …'}</p>
       ) : (
-        // biome-ignore lint/a11y/useMediaCaption: nobody wrote down what is said in it
+        // biome-ignore lint/a11y/useMediaCaption: no captions exist
         <audio controls preload="metadata" src={url} aria-label={filename} onError={failed} onLoadedMetadata={ready} />
       )}
       {url !== null && why !== null && <p class="quiet">{why}</p>}
@@ -168,16 +168,16 @@ function Waveform(shown: Shown) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     if (blob === null) return;
-    let gone = false;
+    let unmounted = false;
     const draw = async () => {
       const context = new OfflineAudioContext(1, 1, 44_100);
       const sound = await context.decodeAudioData(await blob.arrayBuffer());
-      if (!gone && canvas.current) drawPeaks(canvas.current, sound.getChannelData(0));
+      if (!unmounted && canvas.current) drawPeaks(canvas.current, sound.getChannelData(0));
     };
-    // What the browser cannot decode has no picture.
+    // Without a decoder for the format, no waveform is drawn.
     draw().catch(() => {});
     return () => {
-      gone = true;
+      unmounted = true;
     };
   }, [blob]);
   if (why !== null) return <p class="quiet">{`There is no waveform. ${why}`}</p>;
@@ -193,9 +193,9 @@ function drawPeaks(canvas: HTMLCanvasElement, samples: Float32Array): void {
   context.fillStyle = getComputedStyle(canvas).color;
   const step = Math.max(1, Math.floor(samples.length / PEAKS));
   for (let peak = 0; peak < PEAKS; peak += 1) {
-    let most = 0;
-    for (let at = peak * step; at < (peak + 1) * step; at += 1) most = Math.max(most, Math.abs(samples[at] ?? 0));
-    const height = Math.max(1, most * canvas.height);
+    let highest = 0;
+    for (let at = peak * step; at < (peak + 1) * step; at += 1) highest = Math.max(highest, Math.abs(samples[at] ?? 0));
+    const height = Math.max(1, highest * canvas.height);
     context.fillRect(peak * 2, (canvas.height - height) / 2, 1, height);
   }
 }

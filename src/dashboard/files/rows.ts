@@ -1,4 +1,4 @@
-/** What the list shows of all files. */
+/** The rows of the list of files: folders, search, filter and order. */
 import type { FileStatus } from '../../client/client.ts';
 
 export type SortKey = 'filename' | 'bytes_received' | 'updated_at';
@@ -13,13 +13,13 @@ export interface Wanted {
   down: boolean;
 }
 
-/** True for a file of this state: a status, `parked` for uploads to which nothing came for long, or empty for any. */
+/** True if the file has this state: a status, `parked`, or empty for any. */
 function isOf({ status, stale = false }: FileStatus, state: string): boolean {
   if (state === '') return true;
   return state === 'parked' ? stale : status === state && !stale;
 }
 
-/** Folders first; a search or a filter looks through everything below the folder. */
+/** Lists folders first. A search or filter covers everything below the folder. */
 export function rowsOf(files: FileStatus[], { folder, search, state, sort, down }: Wanted): Row[] {
   const wanted = search.trim().toLowerCase();
   const flat = wanted !== '' || state !== '';

@@ -1,12 +1,13 @@
-/** Links by which anybody who has one reads the file. */
+/** Share links to a file. */
 import { useState } from 'preact/hooks';
+import type { NewShare } from '../../protocol/schemas/share.ts';
 import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { ActionButton, ErrorMessage, Secret, Table } from '../parts.tsx';
 import { serverAddress } from '../session.ts';
 import { useLive } from '../use-live.ts';
 
-const LIVES = [
+const LIFETIMES = [
   ['3600', 'an hour'],
   ['86400', 'a day'],
   ['604800', 'a week'],
@@ -23,23 +24,15 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
     everyMs: 5000,
     key: name,
   });
-  const create = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const data = new FormData(form);
-    const [most, password] = [String(data.get('most') ?? ''), String(data.get('password') ?? '')];
+  const create = async (wish: NewShare): Promise<boolean> => {
     setError(null);
     try {
-      const share = await shares.create(name, {
-        expires_in: Number(data.get('life')),
-        ...(most === '' ? {} : { max_downloads: Number(most) }),
-        ...(password === '' ? {} : { password }),
-      });
-      setLink(serverAddress(share.url));
-      form.reset();
+      setLink(serverAddress((await shares.create(name, wish)).url));
       live.refresh();
+      return true;
     } catch (problem) {
       setError(messageOf(problem));
+      return false;
     }
   };
   const rows = (live.value ?? []).map(
@@ -49,10 +42,10 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
         time(expires_at),
         max_downloads === null ? downloads : `${downloads} of ${max_downloads}`,
         password ? 'yes' : 'no',
-        created_by ?? 'somebody else',
+        created_by ?? 'another principal',
         <ActionButton
           kind="danger"
-          label={`Revoke the link until ${time(expires_at)}`}
+          label={`Revoke the link that expires ${time(expires_at)}`}
           run={() => shares.revoke(id).then(live.refresh)}
           onError={setError}
         >
@@ -66,35 +59,54 @@ export function ShareLinks({ page, name }: { page: PageProps; name: string }) {
       <h3>Share links</h3>
       {link !== null && <Secret label="The link" value={link} onDone={() => setLink(null)} />}
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
-      <form class="inline" onSubmit={(event) => void create(event)}>
-        <label>
-          Good for
-          <select name="life">
-            {LIVES.map(([seconds, title]) => (
-              <option key={seconds} value={seconds}>
-                {title}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label>
-          Downloads at most
-          <input name="most" type="number" min={1} placeholder="any number" />
-        </label>
-        <label>
-          Password
-          <input name="password" type="password" minLength={8} autocomplete="new-password" placeholder="none" />
-        </label>
-        <button class="main" type="submit">
-          Make link
-        </button>
-      </form>
+      <NewLink onCreate={create} />
       <Table
         caption="Valid links"
-        head={['Ends', 'Downloads', 'Password', 'Made by', 'Actions']}
+        head={['Expires', 'Downloads', 'Password', 'Created by', 'Actions']}
         rows={rows}
-        empty={live.value === null ? 'Loading …' : 'There is no link to this file.'}
+        empty={live.value === null ? 'Loading …' : 'There are no links to this file.'}
       />
     </section>
+  );
+}
+
+/** @param onCreate creates the link; the form is reset when it resolves with true */
+function NewLink({ onCreate }: { onCreate(wish: NewShare): Promise<boolean> }) {
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault();
+    const form = event.currentTarget as HTMLFormElement;
+    const data = new FormData(form);
+    const [maximum, password] = [String(data.get('most') ?? ''), String(data.get('password') ?? '')];
+    const created = await onCreate({
+      expires_in: Number(data.get('life')),
+      ...(maximum === '' ? {} : { max_downloads: Number(maximum) }),
+      ...(password === '' ? {} : { password }),
+    });
+    if (created) form.reset();
+  };
+  return (
+    <form class="inline" onSubmit={(event) => void submit(event)}>
+      <label>
+        Expires after
+        <select name="life">
+          {LIFETIMES.map(([seconds, title]) => (
+            <option key={seconds} value={seconds}>
+              {title}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Maximum downloads
+        <input name="most" type="number" min={1} placeholder="unlimited" />
+      </label>
+      <label>
+        Password
+        <input name="password" type="password" minLength={8} autocomplete="new-password" placeholder="none" />
+      </label>
+      <button class="main" type="submit">
+        Create link
+      </button>
+    </form>
   );
 }

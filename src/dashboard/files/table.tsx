@@ -1,63 +1,36 @@
-/** The list of files: only what is in sight is in the page, however many there are. */
+/** The list of files. It renders only the visible rows, however many files there are. */
 import { useMemo, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
-import { percentOf } from '../../protocol/schemas/progress.ts';
-import { parkedUntil, size, time } from '../format.ts';
+import { type FileActions, FileRow } from './row.tsx';
 import { type Row, rowsOf, type SortKey } from './rows.ts';
+import { useSelection } from './selection.ts';
 
+/** Pixels; the style sheet has the same value. */
 const ROW_HEIGHT = 44;
-/** Rows beside the visible ones that are there already when somebody scrolls. */
+/** Rows to render above and below the visible ones, for scrolling. */
 const OVERSCAN_ROWS = 8;
 
-interface TableProps {
+interface TableProps extends FileActions {
   files: FileStatus[] | null;
-  mayDelete: boolean;
-  onOpen(file: FileStatus): void;
-  onDownload(files: FileStatus[]): void;
-  onRemove(files: FileStatus[]): void;
 }
 
-export function FileTable({ files, mayDelete, onOpen, onDownload, onRemove }: TableProps) {
+interface Order {
+  key: SortKey;
+  down: boolean;
+}
+
+export function FileTable({ files, ...actions }: TableProps) {
   const [search, setSearch] = useState('');
   const [state, setState] = useState('');
   const [folder, setFolder] = useState('');
-  const [sort, setSort] = useState<SortKey>('filename');
-  const [down, setDown] = useState(false);
-  const [top, setTop] = useState(0);
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
-  const [last, setLast] = useState<string | null>(null);
+  const [order, setOrder] = useState<Order>({ key: 'filename', down: false });
   const rows = useMemo(
-    () => rowsOf(files ?? [], { folder, search, state, sort, down }),
-    [files, folder, search, state, sort, down],
+    () => rowsOf(files ?? [], { folder, search, state, sort: order.key, down: order.down }),
+    [files, folder, search, state, order],
   );
   const shown = useMemo(() => rows.flatMap((row) => ('file' in row ? [row.file] : [])), [rows]);
-  const picked = shown.filter(({ filename }) => chosen.has(filename));
-  const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - OVERSCAN_ROWS);
-  const visible = rows.slice(first, first + Math.ceil(window.innerHeight / ROW_HEIGHT) + 2 * OVERSCAN_ROWS);
-  const choose = (name: string, on: boolean, range: boolean) => {
-    const next = new Set(chosen);
-    const names = shown.map(({ filename }) => filename);
-    const [a, b] = [names.indexOf(last ?? ''), names.indexOf(name)];
-    const several = range && a >= 0 ? names.slice(Math.min(a, b), Math.max(a, b) + 1) : [name];
-    for (const one of several) {
-      if (on) next.add(one);
-      else next.delete(one);
-    }
-    setChosen(next);
-    setLast(name);
-  };
-  const by = (key: SortKey, title: string) => (
-    <button
-      type="button"
-      aria-pressed={sort === key}
-      onClick={() => {
-        setDown(sort === key && !down);
-        setSort(key);
-      }}
-    >
-      {`${title}${sort === key ? (down ? ' ↓' : ' ↑') : ''}`}
-    </button>
-  );
+  const selection = useSelection(shown.map(({ filename }) => filename));
+  const picked = shown.filter(({ filename }) => selection.has(filename));
   return (
     <section aria-label="Files">
       <div class="bar">
@@ -72,12 +45,10 @@ export function FileTable({ files, mayDelete, onOpen, onDownload, onRemove }: Ta
         <select aria-label="State" value={state} onChange={(event) => setState(event.currentTarget.value)}>
           <option value="">all</option>
           <option value="complete">complete</option>
-          <option value="partial">on their way</option>
+          <option value="partial">in progress</option>
           <option value="parked">parked</option>
         </select>
-        {by('filename', 'Name')}
-        {by('bytes_received', 'Size')}
-        {by('updated_at', 'Changed')}
+        <OrderButtons order={order} onOrder={setOrder} />
       </div>
       <div class="bar">
         {folder !== '' && (
@@ -88,125 +59,99 @@ export function FileTable({ files, mayDelete, onOpen, onDownload, onRemove }: Ta
         <label class="choice">
           <input
             type="checkbox"
-            aria-label="Choose all that are shown"
+            aria-label="Select all"
             checked={picked.length > 0 && picked.length === shown.length}
-            onChange={(event) =>
-              setChosen(new Set(event.currentTarget.checked ? shown.map(({ filename }) => filename) : []))
-            }
+            onChange={(event) => selection.setAll(event.currentTarget.checked)}
           />
         </label>
         <span class="name">{folder || 'All files'}</span>
-        {picked.length > 0 && (
-          <>
-            <span class="quiet">{`${picked.length} chosen`}</span>
-            <button type="button" onClick={() => onDownload(picked.filter(({ readable }) => readable))}>
-              Download
-            </button>
-            {mayDelete && (
-              <button type="button" class="danger" onClick={() => onRemove(picked)}>
-                Delete
-              </button>
-            )}
-          </>
-        )}
+        {picked.length > 0 && <SelectionActions picked={picked} {...actions} />}
         <span class="quiet" role="status">
           {files === null ? 'Loading …' : rows.length === 1 ? '1 entry' : `${rows.length} entries`}
         </span>
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard */}
-      <section class="list" tabIndex={0} aria-label="List" onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
-        {files !== null && rows.length === 0 && (
-          <p class="quiet empty">
-            {search || state ? 'Nothing is like that.' : 'There is nothing here yet. Drop a file above.'}
-          </p>
-        )}
-        <ul class="rows" style={{ height: `${rows.length * ROW_HEIGHT}px` }}>
-          {visible.map((row, index) => (
-            <FileRow
-              key={'folder' in row ? `${row.folder}/` : row.file.filename}
-              row={row}
-              top={(first + index) * ROW_HEIGHT}
-              folder={folder}
-              chosen={'file' in row && chosen.has(row.file.filename)}
-              mayDelete={mayDelete}
-              onEnter={(name) => setFolder(`${folder}${name}/`)}
-              onChoose={choose}
-              onOpen={onOpen}
-              onDownload={onDownload}
-              onRemove={onRemove}
-            />
-          ))}
-        </ul>
-      </section>
+      <Rows
+        rows={rows}
+        folder={folder}
+        empty={files === null ? null : search || state ? 'No files match.' : 'There are no files. Drop a file above.'}
+        selection={selection}
+        onEnter={(name) => setFolder(`${folder}${name}/`)}
+        {...actions}
+      />
     </section>
   );
 }
 
-interface LineProps extends Pick<TableProps, 'mayDelete' | 'onOpen' | 'onDownload' | 'onRemove'> {
-  row: Row;
-  top: number;
-  folder: string;
-  chosen: boolean;
-  onEnter(folder: string): void;
-  onChoose(name: string, on: boolean, range: boolean): void;
-}
+const ORDERS: readonly (readonly [SortKey, string])[] = [
+  ['filename', 'Name'],
+  ['bytes_received', 'Size'],
+  ['updated_at', 'Changed'],
+];
 
-function FileRow({ row, top, folder, chosen, mayDelete, onEnter, onChoose, onOpen, onDownload, onRemove }: LineProps) {
-  const style = { top: `${top}px` };
-  if ('folder' in row) {
-    return (
-      <li class="row" style={style}>
-        <span />
-        <span class="name">
-          <button type="button" onClick={() => onEnter(row.folder)}>{`${row.folder}/`}</button>
-        </span>
-      </li>
-    );
-  }
-  const { file } = row;
-  const { filename } = file;
+function OrderButtons({ order: { key, down }, onOrder }: { order: Order; onOrder(order: Order): void }) {
   return (
-    <li class="row" style={style} data-name={filename}>
-      <input
-        type="checkbox"
-        aria-label={`Choose ${filename}`}
-        checked={chosen}
-        onClick={(event) => onChoose(filename, event.currentTarget.checked, event.shiftKey)}
-      />
-      <span class="name" title={filename}>
-        <button type="button" onClick={() => onOpen(file)}>
-          {filename.slice(folder.length)}
+    <>
+      {ORDERS.map(([one, title]) => (
+        <button
+          key={one}
+          type="button"
+          aria-pressed={key === one}
+          onClick={() => onOrder({ key: one, down: key === one && !down })}
+        >
+          {`${title}${key === one ? (down ? ' ↓' : ' ↑') : ''}`}
         </button>
-      </span>
-      <span>{size(file.status === 'complete' ? file.total_bytes : file.bytes_received)}</span>
-      <span class="state">{stateOf(file)}</span>
-      {file.stale ? (
-        <span class="parked quiet" title={parkedUntil(file)}>
-          {parkedUntil(file)}
-        </span>
-      ) : (
-        <span class="when quiet">{time(file.updated_at)}</span>
-      )}
-      <span class="acts">
-        {file.readable && (
-          <button type="button" aria-label={`Download ${filename}`} onClick={() => onDownload([file])}>
-            ↓
-          </button>
-        )}
-        {mayDelete && (
-          <button type="button" aria-label={`Delete ${filename}`} onClick={() => onRemove([file])}>
-            ✕
-          </button>
-        )}
-      </span>
-    </li>
+      ))}
+    </>
   );
 }
 
-function stateOf(file: FileStatus): string {
-  if (file.status === 'complete') return 'complete';
-  if (file.damaged) return 'damaged: bytes are lost';
-  const percent = percentOf(file);
-  if (file.stale) return percent === null ? 'parked' : `parked at ${percent} %`;
-  return percent === null ? 'receiving' : `${percent} % received`;
+function SelectionActions({ picked, mayDelete, onDownload, onRemove }: FileActions & { picked: FileStatus[] }) {
+  return (
+    <>
+      <span class="quiet">{`${picked.length} selected`}</span>
+      <button type="button" onClick={() => onDownload(picked.filter(({ readable }) => readable))}>
+        Download
+      </button>
+      {mayDelete && (
+        <button type="button" class="danger" onClick={() => onRemove(picked)}>
+          Delete
+        </button>
+      )}
+    </>
+  );
+}
+
+interface RowsProps extends FileActions {
+  rows: Row[];
+  folder: string;
+  /** Text for an empty list; null while it loads. */
+  empty: string | null;
+  selection: ReturnType<typeof useSelection>;
+  onEnter(folder: string): void;
+}
+
+function Rows({ rows, folder, empty, selection, onEnter, ...actions }: RowsProps) {
+  const [top, setTop] = useState(0);
+  const first = Math.max(0, Math.floor(top / ROW_HEIGHT) - OVERSCAN_ROWS);
+  const visible = rows.slice(first, first + Math.ceil(window.innerHeight / ROW_HEIGHT) + 2 * OVERSCAN_ROWS);
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
+    <section class="list" tabIndex={0} aria-label="List" onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+      {empty !== null && rows.length === 0 && <p class="quiet empty">{empty}</p>}
+      <ul class="rows" style={{ height: `${rows.length * ROW_HEIGHT}px` }}>
+        {visible.map((row, index) => (
+          <FileRow
+            key={'folder' in row ? `${row.folder}/` : row.file.filename}
+            row={row}
+            top={(first + index) * ROW_HEIGHT}
+            folder={folder}
+            selected={'file' in row && selection.has(row.file.filename)}
+            onEnter={onEnter}
+            onSelect={selection.set}
+            {...actions}
+          />
+        ))}
+      </ul>
+    </section>
+  );
 }

@@ -1,9 +1,9 @@
-/** What this page moves, each with its progress, and all of it together. */
+/** The transfers of this page, each with its progress, and their total. */
 import { duration, size } from '../format.ts';
 import type { Task, Transfers } from '../transfers.ts';
 
 const STATES: Record<Task['state'], string> = {
-  queued: 'Waits for its turn',
+  queued: 'Queued',
   running: '',
   paused: 'Paused',
   done: 'Done',
@@ -41,7 +41,7 @@ export function TransferList({ tasks, moves }: { tasks: Task[]; moves: Transfers
             )}
             {(task.state === 'paused' || task.state === 'failed') && (
               <button type="button" onClick={() => moves.resume(task.id)}>
-                Go on
+                Resume
               </button>
             )}
             {task.state === 'failed' && task.occupied && (
@@ -55,7 +55,7 @@ export function TransferList({ tasks, moves }: { tasks: Task[]; moves: Transfers
               </button>
             )}
             <button type="button" onClick={() => moves.forget(task.id)}>
-              Take off the list
+              Remove from list
             </button>
           </li>
         ))}
@@ -65,7 +65,7 @@ export function TransferList({ tasks, moves }: { tasks: Task[]; moves: Transfers
 }
 
 function replace(moves: Transfers, { id, name }: Task): void {
-  if (confirm(`Replace the stored ${name}? Its content is deleted once the new file is complete.`)) moves.replace(id);
+  if (confirm(`Replace the stored ${name}? Its content is deleted when the new file is complete.`)) moves.replace(id);
 }
 
 function Overall({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
@@ -73,7 +73,7 @@ function Overall({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
   const count = (state: Task['state']) => tasks.filter((task) => task.state === state).length;
   const failed = count('failed');
   const counts = [
-    active.length === 0 ? '' : `${active.length} on their way`,
+    active.length === 0 ? '' : `${active.length} in progress`,
     `${count('done')} done`,
     failed === 0 ? '' : `${failed} failed`,
   ];
@@ -92,7 +92,7 @@ function Overall({ tasks, moves }: { tasks: Task[]; moves: Transfers }) {
             Pause all
           </button>
           <button type="button" onClick={() => moves.resumeAll()}>
-            Go on with all
+            Resume all
           </button>
         </>
       )}

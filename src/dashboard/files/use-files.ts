@@ -1,12 +1,12 @@
-/** The files of whoever is signed in, as they change. */
+/** The files of the principal, kept current by events. */
 import { useEffect, useState } from 'preact/hooks';
 import type { FileStatus } from '../../client/client.ts';
 import { LadingError } from '../../errors.ts';
 import { messageOf } from '../format.ts';
 import type { SignedIn } from '../session.ts';
 
-/** Files a page of the listing. */
-const PAGE = 1000;
+/** Files per page of the listing. */
+const PAGE_FILES = 1000;
 
 const SHOWN = [
   'file.created',
@@ -18,7 +18,7 @@ const SHOWN = [
   'upload.expired',
 ] as const;
 
-/** Everything once, then whatever the server tells of; from the beginning again whenever something was missed. */
+/** Loads all files once and then applies events. Loads all files again when events were lost. */
 export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onError: (why: string | null) => void) {
   const [files, setFiles] = useState<FileStatus[] | null>(null);
   useEffect(() => {
@@ -41,7 +41,7 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
     };
     const load = async () => {
       known.clear();
-      for await (const file of who.client.list({ limit: PAGE, signal })) known.set(file.filename, file);
+      for await (const file of who.client.list({ limit: PAGE_FILES, signal })) known.set(file.filename, file);
       show();
     };
     const missed = () => {
@@ -50,7 +50,7 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
     const follow = async () => {
       for (let pause = 500; !signal.aborted; pause = Math.min(pause * 2, 15_000)) {
         try {
-          // Listened to first, asked then: nothing in between is missed.
+          // Subscribe before loading, so that no change in between is missed.
           const events = who.client.events({ types: SHOWN, signal });
           const first = events.next();
           first.catch(() => {});
@@ -68,10 +68,10 @@ export function useLiveFiles(who: SignedIn, onEnded: (why: string) => void, onEr
         } catch (problem) {
           if (signal.aborted) return;
           if (problem instanceof LadingError && problem.code === 'unauthorized') {
-            onEnded('The sign-in has ended; sign in again.');
+            onEnded('The session has ended. Sign in again.');
             return;
           }
-          onError(`${messageOf(problem)} Trying again …`);
+          onError(`${messageOf(problem)} Retrying …`);
         }
         await new Promise((resolve) => setTimeout(resolve, pause));
       }

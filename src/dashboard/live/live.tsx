@@ -1,12 +1,15 @@
-/** Every upload on its way that one may see, as it happens, and how the server does. */
+/** Uploads in progress, statistics of the server, and storage. */
+import type { ComponentChildren } from 'preact';
 import { useRef, useState } from 'preact/hooks';
 import { percentOf } from '../../protocol/schemas/progress.ts';
 import type { Transfer } from '../../protocol/schemas/transfer.ts';
-import { keptUntil, size, time } from '../format.ts';
+import { keptUntil, size } from '../format.ts';
 import type { PageProps } from '../page.ts';
-import { ActionButton, Chart, ErrorMessage, Section, Table } from '../parts.tsx';
+import { ActionButton, ErrorMessage, Section, Table } from '../parts.tsx';
 import { cancelUpload } from '../uploads.ts';
-import { collectAll, useLive } from '../use-live.ts';
+import { useLive } from '../use-live.ts';
+import { Charts } from './charts.tsx';
+import { Storage } from './storage.tsx';
 
 const CHANGES = [
   'file.created',
@@ -17,7 +20,7 @@ const CHANGES = [
   'upload.stale',
   'upload.expired',
 ] as const;
-/** Rates are of so long. */
+/** Window over which rates are computed. */
 const RATE_MS = 5000;
 
 interface ReceivedBytes {
@@ -28,58 +31,39 @@ interface ReceivedBytes {
 export function LivePage(props: PageProps) {
   const { who } = props;
   const [error, setError] = useState<string | null>(null);
-  const came = useRef(new Map<string, ReceivedBytes[]>());
+  const received = useRef(new Map<string, ReceivedBytes[]>());
   const live = useLive(props, {
     load: (signal) => who.client.transfers({ signal }),
     types: CHANGES,
     everyMs: 4000,
     onEvent: ({ type, file_id: id, chunk_bytes: bytes = 0 }) => {
       if (type !== 'chunk.received' || id === null) return;
-      const list = came.current.get(id) ?? [];
+      const list = received.current.get(id) ?? [];
       list.push({ at: performance.now(), bytes });
-      came.current.set(id, list.slice(-50));
+      received.current.set(id, list.slice(-50));
     },
   });
   const rateOf = (id: string | null): number => {
     const since = performance.now() - RATE_MS;
-    const bytes = (came.current.get(id ?? '') ?? []).reduce((sum, one) => sum + (one.at >= since ? one.bytes : 0), 0);
+    const bytes = (received.current.get(id ?? '') ?? []).reduce(
+      (sum, one) => sum + (one.at >= since ? one.bytes : 0),
+      0,
+    );
     return (1000 * bytes) / RATE_MS;
   };
   const { transfers = [], count = 0 } = live.value ?? {};
-  const row = (transfer: Transfer) => {
-    const { file, owner, part, receiving } = transfer;
-    const name = part ? 'Part of a file to come' : file.filename;
-    return {
-      key: file.id ?? name,
-      cells: [
-        <span class="name" title={name}>
-          {name}
-        </span>,
-        owner,
-        <Manifest transfer={transfer} />,
-        file.stale ? 'parked' : receiving ? `${size(rateOf(file.id))}/s` : 'waits',
-        keptUntil(file),
-        part ? (
-          ''
-        ) : (
-          <ActionButton
-            kind="danger"
-            label={`Cancel the upload of ${name}`}
-            ask={`Cancel the upload of ${name}? What has arrived of it is removed.${file.readable ? ' The stored file is kept.' : ''}`}
-            run={() => cancelUpload(props, file, owner).then(live.refresh)}
-            onError={setError}
-          >
-            Cancel
-          </ActionButton>
-        ),
-      ],
-    };
-  };
+  const row = (transfer: Transfer) => ({
+    key: transfer.file.id ?? transfer.file.filename,
+    cells: transferCells(transfer, rateOf(transfer.file.id), {
+      cancel: () => cancelUpload(props, transfer.file, transfer.owner).then(live.refresh),
+      onError: setError,
+    }),
+  });
   return (
     <main>
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
       {who.atLeast('ops') && <Charts {...props} />}
-      <Section title="Uploads on their way">
+      <Section title="Uploads in progress">
         <Table
           caption={
             count > transfers.length
@@ -88,9 +72,9 @@ export function LivePage(props: PageProps) {
                 ? '1 upload'
                 : `${count} uploads`
           }
-          head={['Name', 'Whose', 'Received', 'Rate', 'Kept until', 'Actions']}
+          head={['Name', 'Owner', 'Received', 'Rate', 'Kept until', 'Actions']}
           rows={transfers.map(row)}
-          empty={live.value === null ? 'Loading …' : 'Nothing is being uploaded right now.'}
+          empty={live.value === null ? 'Loading …' : 'No uploads are in progress.'}
         />
       </Section>
       <Storage {...props} />
@@ -98,7 +82,40 @@ export function LivePage(props: PageProps) {
   );
 }
 
-/** What of a file is there, drawn from its manifest: dark is received, light is missing. */
+interface TransferActions {
+  cancel(): Promise<unknown>;
+  onError(why: string | null): void;
+}
+
+/** @param rate bytes per second */
+function transferCells(transfer: Transfer, rate: number, { cancel, onError }: TransferActions): ComponentChildren[] {
+  const { file, owner, part, receiving } = transfer;
+  const name = part ? 'Part of a concatenation' : file.filename;
+  return [
+    <span class="name" title={name}>
+      {name}
+    </span>,
+    owner,
+    <Manifest transfer={transfer} />,
+    file.stale ? 'parked' : receiving ? `${size(rate)}/s` : 'idle',
+    keptUntil(file),
+    part ? (
+      ''
+    ) : (
+      <ActionButton
+        kind="danger"
+        label={`Cancel the upload of ${name}`}
+        ask={`Cancel the upload of ${name}? The bytes that have arrived are removed.${file.readable ? ' The stored file is kept.' : ''}`}
+        run={cancel}
+        onError={onError}
+      >
+        Cancel
+      </ActionButton>
+    ),
+  ];
+}
+
+/** The received ranges of a file, drawn as a bar: dark is received, light is missing. */
 function Manifest({ transfer: { file } }: { transfer: Transfer }) {
   const { total_bytes: total, bytes_received: received, missing } = file;
   const whole = total ?? received;
@@ -122,77 +139,5 @@ function Manifest({ transfer: { file } }: { transfer: Transfer }) {
       </svg>
       {label}
     </span>
-  );
-}
-
-function Charts(props: PageProps) {
-  const { value } = useLive(props, {
-    load: (signal) => props.who.client.history({ signal }),
-    types: [],
-    everyMs: 10_000,
-  });
-  const samples = value?.samples ?? [];
-  const since = samples[0]?.time ?? null;
-  const milliseconds = (ms: number) => `${ms.toFixed(1)} ms`;
-  return (
-    <Section title={since === null ? 'The last hour' : `Since ${time(since)}`}>
-      <div class="charts">
-        <Chart title="Received" values={samples.map(({ received }) => received)} show={(v) => `${size(v)}/s`} />
-        <Chart title="Sent" values={samples.map(({ sent }) => sent)} show={(v) => `${size(v)}/s`} />
-        <Chart title="A chunk takes" values={samples.map(({ chunk_ms: ms }) => ms ?? 0)} show={milliseconds} />
-        <Chart title="Refusals" values={samples.map(({ refused }) => refused)} show={String} />
-      </div>
-    </Section>
-  );
-}
-
-/** Storage and quota: one's own, for administrators those of everybody. */
-function Storage(props: PageProps) {
-  const { client, rights } = props.who;
-  const all = props.who.atLeast('admin');
-  const { value, error } = useLive(props, {
-    load: async (signal) => {
-      if (!all) return [{ name: rights.client_id, quota: await client.quotas.own({ signal }) }];
-      const clients = await client.clients.list({ signal });
-      const people = await collectAll(client.users.list({ signal }));
-      const holders = [
-        ...clients.map(({ client_id: id, name }) => ({ kind: 'client' as const, id, name: name ?? id })),
-        ...people.map(({ id, email, username }) => ({ kind: 'person' as const, id, name: email ?? username ?? id })),
-      ].slice(0, 100);
-      return await Promise.all(
-        holders.map(async ({ kind, id, name }) => ({ name, quota: await client.quotas.get(kind, id, { signal }) })),
-      );
-    },
-    types: ['file.completed', 'file.deleted', ...(all ? (['admin.changed'] as const) : [])],
-    everyMs: 30_000,
-  });
-  const rows = (value ?? [])
-    .sort((a, b) => b.quota.used.bytes - a.quota.used.bytes)
-    .map(({ name, quota: { used, limits } }) => ({
-      key: name,
-      cells: [
-        <span class="name">{name}</span>,
-        limits.bytes === null ? (
-          size(used.bytes)
-        ) : (
-          <span>
-            <meter min={0} max={limits.bytes} value={used.bytes} aria-label={`storage of ${name}`} />
-            {` ${size(used.bytes)} of ${size(limits.bytes)}`}
-          </span>
-        ),
-        limits.open_uploads === null ? used.open_uploads : `${used.open_uploads} of ${limits.open_uploads}`,
-        limits.day_bytes === null ? size(used.day_bytes) : `${size(used.day_bytes)} of ${size(limits.day_bytes)}`,
-      ],
-    }));
-  return (
-    <Section title="Storage">
-      <ErrorMessage>{error}</ErrorMessage>
-      <Table
-        caption="Storage and quota by owner"
-        head={['Whose', 'Stored', 'Unfinished uploads', 'Uploaded today (UTC)']}
-        rows={rows}
-        empty={value === null ? 'Loading …' : 'Nobody stores anything yet.'}
-      />
-    </Section>
   );
 }

@@ -1,13 +1,14 @@
-/** API tokens: made, watched and revoked. */
+/** API tokens: create, rotate and revoke them, and see how often they are used. */
+import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import type { ApiToken, ApiTokenCreated } from '../../protocol/schemas/identity/token.ts';
+import type { ApiToken, ApiTokenCreated, NewApiToken } from '../../protocol/schemas/identity/token.ts';
 import { messageOf, time } from '../format.ts';
 import type { PageProps } from '../page.ts';
 import { ActionButton, ErrorMessage, Secret, Section, Table } from '../parts.tsx';
 import { useLive } from '../use-live.ts';
 
-const LIVES = [
-  ['', 'until it is revoked'],
+const LIFETIMES = [
+  ['', 'no expiry'],
   ['86400', 'a day'],
   ['2592000', '30 days'],
   ['31536000', 'a year'],
@@ -20,79 +21,53 @@ export function TokensPage(props: PageProps) {
   const live = useLive(props, {
     load: (signal) => who.client.tokens.list(undefined, { signal }),
     types: ['admin.changed'],
-    // How often they are used no event tells.
+    // There is no event for uses of a token.
     everyMs: 5000,
   });
   const row = (token: ApiToken) => ({
     key: token.token_id,
-    cells: [
-      <span class="name">{token.name ?? token.token_id}</span>,
-      token.scopes.join(', '),
-      token.user_id === token.owner_id ? token.owner_id : `${token.user_id} (${token.owner_id})`,
-      token.last_used === null ? 'never' : time(token.last_used),
-      <Uses token={token} />,
-      token.expires_at === null ? 'when revoked' : time(token.expires_at),
-      <span class="acts">
-        <ActionButton
-          label={`Renew ${token.name ?? token.token_id}`}
-          ask="The old secret is refused at once. Go on?"
-          run={() => who.client.tokens.rotate(token.token_id).then(setMade).then(live.refresh)}
-          onError={setError}
-        >
-          Renew
-        </ActionButton>
-        <ActionButton
-          kind="danger"
-          label={`Revoke ${token.name ?? token.token_id}`}
-          ask={`Revoke ${token.name ?? token.token_id}? It is refused at once.`}
-          run={() => who.client.tokens.revoke(token.token_id).then(live.refresh)}
-          onError={setError}
-        >
-          Revoke
-        </ActionButton>
-      </span>,
-    ],
+    cells: tokenCells(token, {
+      rotate: () => who.client.tokens.rotate(token.token_id).then(setMade).then(live.refresh),
+      revoke: () => who.client.tokens.revoke(token.token_id).then(live.refresh),
+      onError: setError,
+    }),
   });
+  const create = async (wish: NewApiToken): Promise<boolean> => {
+    setError(null);
+    try {
+      setMade(await who.client.tokens.create(wish));
+      live.refresh();
+      return true;
+    } catch (problem) {
+      setError(messageOf(problem));
+      return false;
+    }
+  };
   return (
     <main>
       {made && <Secret label={`The token ${made.name ?? ''}`} value={made.token} onDone={() => setMade(null)} />}
       <ErrorMessage>{error ?? live.error}</ErrorMessage>
-      <NewToken
-        scopes={who.rights.scopes}
-        onMake={async (token) => {
-          setError(null);
-          try {
-            setMade(await who.client.tokens.create(token));
-            live.refresh();
-          } catch (problem) {
-            setError(messageOf(problem));
-          }
-        }}
-      />
+      <NewToken scopes={who.rights.scopes} onCreate={create} />
       <Section title="Tokens">
         <Table
           caption="Valid API tokens"
-          head={['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Actions']}
+          head={['Name', 'Scopes', 'Owner', 'Last used', 'Uses', 'Expires', 'Actions']}
           rows={(live.value ?? []).map(row)}
-          empty={
-            live.value === null
-              ? 'Loading …'
-              : 'There is no token. Make one for a program that is to upload or read files.'
-          }
+          empty={live.value === null ? 'Loading …' : 'There are no tokens. Create one for a program.'}
         />
       </Section>
     </main>
   );
 }
 
-/** A bar a day, of the last 30. */
+/** Uses per day of the last 30 days, as bars. */
 function Uses({ token: { uses, uses_by_day: days } }: { token: ApiToken }) {
-  const most = Math.max(1, ...days);
+  const highest = Math.max(1, ...days);
   return (
     <span class="uses">
       <svg viewBox={`0 0 ${days.length * 4} 20`} role="img" aria-label={`used ${days.at(-1) ?? 0} times today`}>
         {days.map((count, index) => {
-          const height = count === 0 ? 0 : Math.max(1, (20 * count) / most);
+          const height = count === 0 ? 0 : Math.max(1, (20 * count) / highest);
           return <rect key={days.length - index} x={index * 4} y={20 - height} width={3} height={height} />;
         })}
       </svg>
@@ -101,37 +76,70 @@ function Uses({ token: { uses, uses_by_day: days } }: { token: ApiToken }) {
   );
 }
 
-interface Wish {
-  name?: string;
-  scopes: string[];
-  expires_in?: number;
+interface TokenActions {
+  rotate(): Promise<unknown>;
+  revoke(): Promise<unknown>;
+  onError(why: string | null): void;
 }
 
-function NewToken({ scopes, onMake }: { scopes: string[]; onMake(wish: Wish): Promise<void> }) {
-  const submit = (event: SubmitEvent) => {
+function tokenCells(token: ApiToken, { rotate, revoke, onError }: TokenActions): ComponentChildren[] {
+  const name = token.name ?? token.token_id;
+  return [
+    <span class="name">{name}</span>,
+    token.scopes.join(', '),
+    token.user_id === token.owner_id ? token.owner_id : `${token.user_id} (${token.owner_id})`,
+    token.last_used === null ? 'never' : time(token.last_used),
+    <Uses token={token} />,
+    token.expires_at === null ? 'never' : time(token.expires_at),
+    <span class="acts">
+      <ActionButton
+        label={`Rotate ${name}`}
+        ask={`Replace the secret of ${name}? The old secret stops working at once.`}
+        run={rotate}
+        onError={onError}
+      >
+        Rotate
+      </ActionButton>
+      <ActionButton
+        kind="danger"
+        label={`Revoke ${name}`}
+        ask={`Revoke ${name}? It stops working at once.`}
+        run={revoke}
+        onError={onError}
+      >
+        Revoke
+      </ActionButton>
+    </span>,
+  ];
+}
+
+/** @param onCreate creates the token; the form is reset when it resolves with true */
+function NewToken({ scopes, onCreate }: { scopes: string[]; onCreate(wish: NewApiToken): Promise<boolean> }) {
+  const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     const form = event.currentTarget as HTMLFormElement;
     const data = new FormData(form);
     const name = String(data.get('name') ?? '').trim();
     const life = String(data.get('life') ?? '');
     const wanted = data.getAll('scope').map(String);
-    void onMake({
+    const created = await onCreate({
       scopes: wanted,
       ...(name === '' ? {} : { name }),
       ...(life === '' ? {} : { expires_in: Number(life) }),
-    }).then(() => form.reset());
+    });
+    if (created) form.reset();
   };
   return (
     <Section title="New token">
-      <form class="inline" onSubmit={submit}>
+      <form class="inline" onSubmit={(event) => void submit(event)}>
         <label>
-          What it is for
+          Token name
           <input name="name" maxLength={200} placeholder="backup of the studio" />
         </label>
         <label>
-          Good for
+          Expires after
           <select name="life">
-            {LIVES.map(([seconds, title]) => (
+            {LIFETIMES.map(([seconds, title]) => (
               <option key={seconds} value={seconds}>
                 {title}
               </option>
@@ -139,7 +147,7 @@ function NewToken({ scopes, onMake }: { scopes: string[]; onMake(wish: Wish): Pr
           </select>
         </label>
         <fieldset class="choices">
-          <legend>It may</legend>
+          <legend>Scopes</legend>
           {scopes.map((scope) => (
             <label key={scope} class="choice">
               <input type="checkbox" name="scope" value={scope} defaultChecked={scope === 'files:read'} />
@@ -148,7 +156,7 @@ function NewToken({ scopes, onMake }: { scopes: string[]; onMake(wish: Wish): Pr
           ))}
         </fieldset>
         <button class="main" type="submit">
-          Make token
+          Create token
         </button>
       </form>
     </Section>

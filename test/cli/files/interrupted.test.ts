@@ -127,7 +127,7 @@ test('a bad link is told to people in plain lines, and passed', async (t) => {
   assert.equal(code, 0);
   assert.match(
     stderr,
-    /^f: (Nothing listens|The connection was cut|The server closed).+ Trying again in \d+(\.\d)? s\.$/m,
+    /^f: (The connection was refused|The connection was reset|The server closed).+ Retrying in \d+(\.\d)? s\.$/m,
   );
   assert.deepEqual(await collect((await deviceOf(t, server).download('f')).body), Buffer.from(bytes));
 });

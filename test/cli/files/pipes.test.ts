@@ -56,7 +56,7 @@ test('a file on standard output that nobody reads to its end is no success', asy
   assert.deepEqual([code, stderr], [141, '']);
 });
 
-test('whoever watched a status long enough ends the watch', async (t) => {
+test('a reader that closes the output ends a watch', async (t) => {
   const { device, options } = await place(t);
   const put = (start: number) => device.uploadChunk('w', { start, data: bytesOf(10), totalSize: 40 });
   await put(0);

@@ -111,7 +111,7 @@ test('following ends with an error when the file is removed or replaced meanwhil
     const following = startCli(t, ['download', 'f', '--follow', '-o', '-'], options);
     await until(following, /A{10}/);
     if (replacement) {
-      // In between there is no file at all: whoever asks then is told that it was removed.
+      // In between there is no file: a request then reports that it was removed.
       proxy.rule = () => ({ refuse: true });
       proxy.sever();
     }

@@ -9,7 +9,7 @@ interface Place {
   server: TestServer;
   dataDir: string;
   reset: (args?: readonly string[], env?: Record<string, string>) => ReturnType<typeof runCli>;
-  /** Of a reset that succeeds. */
+  /** The JSON result of a successful reset. */
   done: (args?: readonly string[]) => Promise<Record<string, string>>;
 }
 
@@ -127,7 +127,7 @@ test('a folder without a server’s data, a bad id and a configured administrato
   for (const name of ['empty', 'absent']) {
     const { code, stderr } = await runCli(t, ['admin', 'reset', '--data-dir', join(folder, name)]);
     assert.equal(code, 2);
-    assert.match(stderr, /There is no data of a server in .*; name its folder with --data-dir/);
+    assert.match(stderr, /There is no server data in .*\. Specify the folder with --data-dir/);
   }
   assert.deepEqual(await readdir(folder), ['empty']);
   assert.deepEqual(await readdir(join(folder, 'empty')), [], 'nothing is made there');

@@ -195,7 +195,7 @@ test('the password is asked for twice on the terminal and never shown', async (t
   const create = (answers: string[]) => onTerminal(t, { server, folder }, command, /(not shown\)|more): $/, answers);
   const differing = await create([password, `${password}x`]);
   assert.equal(differing.code, 2, differing.said);
-  assert.match(differing.said, /two different passwords/);
+  assert.match(differing.said, /two passwords do not match/);
   const { said, code } = await create([password, password]);
   assert.equal(code, 0, said);
   assert.ok(!(differing.said + said).includes('horse'), said);
@@ -222,7 +222,7 @@ test('on a terminal nobody gets another role without a question', async (t) => {
   for (const no of ['', 'n', 'perhaps']) {
     const { said, code } = await update('--role admin', [no]);
     assert.equal(code, 1, said);
-    assert.match(said, /Give ada@example.org the role admin\? It is client now.*Nothing was changed/s);
+    assert.match(said, /Give ada@example.org the role admin\? The role is client now.*Nothing was changed/s);
     assert.equal(await role(), 'client');
   }
   const { said, code } = await update('--role admin', ['y']);

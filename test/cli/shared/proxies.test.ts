@@ -80,8 +80,8 @@ test('a proxy with a password, and one that refuses for good', async (t) => {
   assert.equal(unknown.code, 7);
   assert.match(unknown.stderr, /proxy 127.*name and a password.*NAME:PASSWORD/);
   const none = await run(['upload', 'f', '--retry-for', '1ms'], { HTTP_PROXY: 'http://127.0.0.1:9' });
-  assert.match(none.stderr, /Nothing listens.*through the proxy 127\.0\.0\.1:9/);
+  assert.match(none.stderr, /The connection was refused.*through the proxy 127\.0\.0\.1:9/);
   const wrong = await run(['upload', 'f'], { HTTP_PROXY: 'gopher://a' });
   assert.equal(wrong.code, 7);
-  assert.match(wrong.stderr, /HTTP_PROXY names no proxy/);
+  assert.match(wrong.stderr, /HTTP_PROXY is not a valid proxy address/);
 });

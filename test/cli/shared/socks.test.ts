@@ -62,7 +62,7 @@ test('the scheme says which version is spoken, and who looks up the name of the 
   }
 });
 
-test('a SOCKS proxy with a password, one that refuses, one that is none, and none at all', async (t) => {
+test('a SOCKS proxy with a password, a refusing one, a wrong server, and no server', async (t) => {
   const { server, proxy, cwd, run } = await place(t);
   await writeFile(join(cwd, 'f'), 'x');
   proxy.login = 'me:p@ss';
@@ -76,11 +76,11 @@ test('a SOCKS proxy with a password, one that refuses, one that is none, and non
   proxy.refuse = 2;
   const forbidden = await run(['upload', 'f'], { HTTP_PROXY: `socks5://${proxy.host}` });
   assert.equal(forbidden.code, 7);
-  assert.match(forbidden.stderr, /its rules forbid the connection/);
+  assert.match(forbidden.stderr, /its rules forbid it/);
   proxy.refuse = 5;
   const refused = await run(['upload', 'f', '--retry-for', '1ms'], { ALL_PROXY: `socks5://${proxy.host}` });
   assert.equal(refused.code, 7);
-  assert.match(refused.stderr, /nothing listens at the address of the server/);
+  assert.match(refused.stderr, /the server refused its connection/);
   for (const version of [4, 5]) {
     // The server itself speaks HTTP, not SOCKS.
     const wrong = await run(['upload', 'f', '--retry-for', '1ms'], {
@@ -91,5 +91,5 @@ test('a SOCKS proxy with a password, one that refuses, one that is none, and non
   }
   const none = await run(['upload', 'f', '--retry-for', '1ms'], { ALL_PROXY: 'socks5://127.0.0.1:9' });
   assert.equal(none.code, 7);
-  assert.match(none.stderr, /Nothing listens.*through the proxy 127\.0\.0\.1:9/);
+  assert.match(none.stderr, /The connection was refused.*through the proxy 127\.0\.0\.1:9/);
 });

@@ -96,7 +96,7 @@ test('a server that restarts with another signing key half way costs a sign-in, 
     };
     restarts.push(restart());
   };
-  // Whoever reads the source after half of the file waits until the server was restarted.
+  // Reads of the second half of the file wait until the server was restarted.
   const source = sourceOf(bytes, { check: async () => void (await restarts[0]) });
   const { status } = await client.upload(source, options({ parallel: 2, onProgress }));
   assert.equal(status.bytes_received, bytes.length);
