@@ -1,41 +1,15 @@
+/** The commands on files: their output, results and exit codes. */
 import assert from 'node:assert/strict';
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { Value } from 'typebox/value';
 import { FileStatus } from '../../src/protocol/schemas/files.ts';
 import { clockOf } from '../support/product/clock.ts';
-import { type Account, startServer, type TestServer } from '../support/product/server.ts';
-import { jsonLines, runCli, temporaryFolder } from '../support/servers/processes.ts';
+import { envOf, place } from '../support/product/command-line.ts';
+import { startServer } from '../support/product/server.ts';
+import { jsonLines, runCli } from '../support/servers/processes.ts';
 import { bytesOf, deviceOf } from '../support/tables/fixtures.ts';
-
-interface Place {
-  server: TestServer;
-  folder: string;
-  /** Runs `lading ARGS…` in the folder, as the ordinary client unless said otherwise. */
-  lading: (args: readonly string[], env?: Record<string, string>, input?: string) => ReturnType<typeof runCli>;
-  /** The same for a command whose result is one JSON object. */
-  json: (args: readonly string[], env?: Record<string, string>) => Promise<Record<string, unknown>>;
-}
-
-async function place(t: TestContext): Promise<Place> {
-  const server = await startServer(t);
-  const folder = await temporaryFolder(t);
-  const lading: Place['lading'] = (args, env = envOf(server, server.client), input = '') =>
-    runCli(t, args, { cwd: folder, env: { XDG_CONFIG_HOME: folder, ...env }, input });
-  const json: Place['json'] = async (args, env) => {
-    const { code, stdout, stderr } = await lading([...args, '--json'], env);
-    assert.equal(code, 0, stderr + stdout);
-    const [value, ...more] = jsonLines(stdout);
-    assert.ok(value !== undefined && more.length === 0, stdout);
-    return value;
-  };
-  return { server, folder, lading, json };
-}
-
-function envOf(server: TestServer, account: Account): Record<string, string> {
-  return { LADING_SERVER: server.origin, LADING_TOKEN: account.token };
-}
 
 test('upload, status, ls, download, verify, rm: what they print and return', async (t) => {
   const { server, folder, lading, json } = await place(t);
@@ -217,47 +191,6 @@ test('a damaged stored file makes verify exit with 6 and say where', async (t) =
   assert.deepEqual(jsonLines(stdout), [{ ok: false, checked_bytes: 5000, bad: [[0, 4999]] }]);
 });
 
-test('errors are one line for people and one object for programs', async (t) => {
-  const { lading } = await place(t);
-  const people = await lading(['rm', 'absent']);
-  assert.deepEqual([people.code, people.stdout, people.stderr.split('\n').length], [4, '', 2]);
-  assert.match(people.stderr, /^lading: \S.*\n$/);
-  const programs = await lading(['rm', 'absent', '--json']);
-  const [line] = jsonLines(programs.stdout);
-  assert.deepEqual(Object.keys(line ?? {}), ['error']);
-  assert.match(programs.stdout, /"code":"not_found"/);
-});
-
-test('several files go in one command; one that fails does not stop the others', async (t) => {
-  const { folder, lading, json } = await place(t);
-  for (const name of ['1', '2', '3']) await writeFile(join(folder, name), name);
-  const { code, stdout } = await lading(['upload', '1', 'absent', '2', '3', '--json']);
-  assert.equal(code, 9);
-  assert.deepEqual(
-    jsonLines(stdout).map(({ event, file }) => `${event} ${file}`),
-    ['done 1', 'error absent', 'done 2', 'done 3'],
-  );
-  assert.deepEqual(await json(['rm', '1', '2', '3']), { removed: ['1', '2', '3'] });
-});
-
-test('progress is plain lines without a terminal, JSON lines with --json, nothing with --quiet', async (t) => {
-  const { folder, lading } = await place(t);
-  await writeFile(join(folder, 'f'), bytesOf(200_000));
-  const every = ['--chunk-size', '16K', '--progress-every', '0'];
-  const plain = await lading(['upload', 'f', ...every]);
-  assert.match(plain.stderr, /^f: +\d+ % {2}\S+ \S?i?B of 195 KiB {2}.*(left|waiting)$/m);
-  assert.ok(!plain.stderr.includes('\r'), 'nothing is redrawn');
-  assert.match(plain.stdout, /^f: sent 195 KiB in 0:\d\d, .*\/s, CRC-32 [0-9a-f]{8}\n$/);
-  const lines = jsonLines((await lading(['download', 'f', '-o', 'g', '--json', ...every])).stdout);
-  const progress = lines.filter(({ event }) => event === 'progress');
-  assert.ok(progress.length > 2);
-  const keys = ['event', 'file', 'done_bytes', 'moving_bytes', 'total_bytes', 'bytes_per_second', 'seconds_left'];
-  for (const line of progress) assert.deepEqual(Object.keys(line), keys);
-  assert.equal(lines.at(-1)?.event, 'done');
-  const quiet = await lading(['download', 'f', '-o', 'h', '--quiet', ...every]);
-  assert.equal(quiet.stderr, '');
-});
-
 test('administration from the command line', async (t) => {
   const { server, json, lading } = await place(t);
   const admin = envOf(server, server.admin);
@@ -302,38 +235,6 @@ test('an upload of undeclared size is watched and completed', async (t) => {
   const { code, stdout } = await watching;
   assert.equal(code, 0);
   assert.equal(jsonLines(stdout).at(-1)?.status, 'complete');
-});
-
-test('login checks, stores privately, and the other commands use it', async (t) => {
-  const { server, folder, lading, json } = await place(t);
-  const { id, secret } = server.client;
-  const config = join(folder, 'lading', 'config.json');
-  const login = ['login', '--server', server.origin, '--client-id', id, '--client-secret-file', '-'];
-  assert.equal((await lading(login, {}, 'wrong')).code, 3);
-  await assert.rejects(stat(config), /ENOENT/);
-  assert.equal((await lading(login, {}, '')).code, 2);
-  const { code, stdout } = await lading(login, {}, `${secret}\n`);
-  assert.equal(code, 0);
-  assert.ok(stdout.includes(config) && !stdout.includes(secret));
-  assert.equal((await stat(config)).mode & 0o777, 0o600);
-  assert.deepEqual(await json(['ls'], {}), { files: [] });
-  await chmod(config, 0o644);
-  const refused = await lading(['ls'], {});
-  assert.equal(refused.code, 2);
-  assert.match(refused.stderr, /chmod 600/);
-});
-
-test('commands sign in by id and secret where the password grant is off', async (t) => {
-  const server = await startServer(t, { LADING_PASSWORD_GRANT: 'off' });
-  const { id, secret } = server.client;
-  const ls = (given: string) =>
-    runCli(t, ['ls', '--json'], {
-      env: { LADING_SERVER: server.origin, LADING_CLIENT_ID: id, LADING_CLIENT_SECRET: given },
-    });
-  assert.deepEqual(jsonLines((await ls(secret)).stdout), [{ files: [] }]);
-  const refused = await ls('wrong');
-  assert.equal(refused.code, 3);
-  assert.match(refused.stdout, /"unauthorized".*secret is wrong/);
 });
 
 test('downloads without a target never lead out of the folder', async (t) => {

@@ -1,39 +1,12 @@
+/** `lading tokens` and `lading users` */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { place } from '../../support/product/admin-command-line.ts';
 import { seededFolder } from '../../support/product/identity.ts';
-import { sign, signIn, startServer, type TestServer } from '../../support/product/server.ts';
-import { jsonLines, runCli, temporaryFolder } from '../../support/servers/processes.ts';
-
-interface Place {
-  server: TestServer;
-  folder: string;
-  /** Runs `lading ARGS…`, as the administrator unless said otherwise. */
-  lading: (args: readonly string[], token?: string, input?: string) => ReturnType<typeof runCli>;
-  /** The same for a command that succeeds: its one JSON object. */
-  json: (args: readonly string[], token?: string, input?: string) => Promise<Record<string, unknown>>;
-}
-
-async function place(t: TestContext, dataDir?: string): Promise<Place> {
-  const server = await startServer(t, {}, {}, dataDir);
-  const folder = await temporaryFolder(t);
-  const lading: Place['lading'] = (args, token = server.admin.token, input = '') =>
-    runCli(t, args, {
-      cwd: folder,
-      env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
-      input,
-    });
-  const json: Place['json'] = async (args, token, input) => {
-    const { code, stdout, stderr } = await lading([...args, '--json'], token, input);
-    assert.equal(code, 0, stderr + stdout);
-    const [value, ...more] = jsonLines(stdout);
-    assert.ok(value !== undefined && more.length === 0, stdout);
-    return value;
-  };
-  return { server, folder, lading, json };
-}
+import type { TestServer } from '../../support/product/server.ts';
 
 test('tokens: create, list, use, rotate, revoke', async (t) => {
   const { server, lading, json } = await place(t);
@@ -239,65 +212,6 @@ test('on a terminal nobody gets another role without a question', async (t) => {
     assert.ok(!unasked.said.includes('[y/N]'), unasked.said);
     assert.equal(await role(), now);
   }
-});
-
-test('tenants and what is in them, by root', async (t) => {
-  const { dataDir } = await seededFolder(t, async (identity) => {
-    await identity.clients.create({ id: 'top', secret: 'the-secret-of-a-root', role: 'root', name: null });
-  });
-  const { server, lading, json } = await place(t, dataDir);
-  const top = sign(server.app, 'top', 'root').token;
-  const made = await json(['tenants', 'create', 'acme', '--name', 'Acme Corp.'], top);
-  assert.deepEqual([made.tenant_id, made.name], ['acme', 'Acme Corp.']);
-  assert.equal((await lading(['tenants', 'create', 'acme'], top)).code, 5);
-  const { tenants } = await json(['tenants', 'list'], top);
-  assert.deepEqual(
-    (tenants as { tenant_id: string }[]).map(({ tenant_id: id }) => id),
-    ['default', 'acme'],
-  );
-  assert.equal((await lading(['tenants', 'list'])).code, 3, 'not for an administrator of one tenant');
-
-  const boss = await json(['clients', 'create', '--tenant', 'acme', '--role', 'admin'], top);
-  const { access_token: token } = await signIn(server.origin, String(boss.client_id), String(boss.client_secret));
-  const { clients } = await json(['clients', 'list'], token);
-  assert.deepEqual(
-    (clients as { client_id: string }[]).map(({ client_id: id }) => id),
-    [boss.client_id],
-  );
-  assert.deepEqual(await json(['clients', 'list', '--tenant', 'acme'], top), { clients });
-  assert.equal((await lading(['clients', 'list', '--tenant', 'acme'])).code, 3);
-  const ops = await json(['clients', 'create', '--role', 'ops'], token);
-  assert.equal(ops.role, 'ops');
-  assert.equal((await lading(['clients', 'create', '--role', 'root'], token)).code, 3);
-
-  assert.deepEqual(await json(['tenants', 'delete', 'acme'], top), { deleted: 'acme' });
-  assert.equal((await lading(['ls'], token)).code, 3);
-  assert.equal((await lading(['tenants', 'delete', 'acme'], top)).code, 4);
-});
-
-test('audit: what was done and refused, youngest first, as many as asked for', async (t) => {
-  const { server, lading, json } = await place(t);
-  const made = await json(['tokens', 'create', '--user', server.client.id]);
-  assert.equal((await lading(['tenants', 'list'], server.client.token)).code, 3);
-  const { entries } = await json(['audit', '--action', 'token_created']);
-  const [entry, ...more] = entries as Record<string, unknown>[];
-  assert.equal(more.length, 0);
-  assert.deepEqual([entry?.principal, entry?.target, entry?.outcome], [server.admin.id, made.token_id, 'ok']);
-  assert.ok(!JSON.stringify(entries).includes(String(made.token)));
-  for (let i = 0; i < 3; i += 1) await json(['tokens', 'create']);
-  const times = async (limit: string): Promise<string[]> => {
-    const { entries: found } = await json(['audit', '--limit', limit, '--action', 'token_created']);
-    return (found as { time: string }[]).map(({ time }) => time);
-  };
-  const all = await times('1000000');
-  assert.equal(all.length, 4);
-  assert.deepEqual(all, [...all].sort().reverse());
-  assert.deepEqual(await times('2'), all.slice(0, 2));
-  const text = await lading(['audit']);
-  assert.match(text.stdout, /^TIME +ACTION +OUTCOME +WHO +FROM +TARGET +DETAIL\n/);
-  assert.match(text.stdout, /refusal +refused/);
-  assert.equal((await lading(['audit', '--limit', '0'])).code, 2);
-  assert.equal((await lading(['audit'], server.client.token)).code, 3);
 });
 
 test('people are paged through', async (t) => {

@@ -1,0 +1,40 @@
+/** The output of the demo: numbered steps, and comparisons that must agree. */
+import type { FileStatus } from '../../src/protocol/schemas/files.ts';
+
+export const MB = 1e6;
+
+let steps = 0;
+/** Failed comparisons. */
+export const disagreements: string[] = [];
+
+export function step(title: string): void {
+  steps += 1;
+  process.stdout.write(`\n${String(steps).padStart(2)}  ${title}\n`);
+}
+
+export function say(line: string): void {
+  process.stdout.write(`    ${line}\n`);
+}
+
+export function agree(ok: boolean, what: string): void {
+  say(`${ok ? 'ok ' : 'NO '} ${what}`);
+  if (!ok) disagreements.push(what);
+}
+
+export function mb(bytes: number): string {
+  return `${(bytes / MB).toFixed(1)} MB`;
+}
+
+export function seconds(since: number): string {
+  return `${((performance.now() - since) / 1000).toFixed(2)} s`;
+}
+
+export function missing({ missing, missing_more: more }: FileStatus): string {
+  const bytes = missing.reduce((sum, [first, last]) => sum + last - first + 1, 0);
+  return `${mb(bytes)} missing in ${missing.length}${more ? '+' : ''} ${missing.length === 1 ? 'gap' : 'gaps'}`;
+}
+
+/** True when nothing is missing now that was there before. */
+export function within(now: [number, number][], before: [number, number][]): boolean {
+  return now.every(([first, last]) => before.some(([from, to]) => from <= first && last <= to));
+}

@@ -1,0 +1,33 @@
+/** The command line of an administrator, run against a server of the test. */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { jsonLines, runCli, temporaryFolder } from '../servers/processes.ts';
+import { startServer, type TestServer } from './server.ts';
+
+export interface Place {
+  server: TestServer;
+  folder: string;
+  /** Runs `lading ARGS…`, as the administrator unless said otherwise. */
+  lading: (args: readonly string[], token?: string, input?: string) => ReturnType<typeof runCli>;
+  /** The same for a command that succeeds: its one JSON object. */
+  json: (args: readonly string[], token?: string, input?: string) => Promise<Record<string, unknown>>;
+}
+
+export async function place(t: TestContext, dataDir?: string): Promise<Place> {
+  const server = await startServer(t, {}, {}, dataDir);
+  const folder = await temporaryFolder(t);
+  const lading: Place['lading'] = (args, token = server.admin.token, input = '') =>
+    runCli(t, args, {
+      cwd: folder,
+      env: { XDG_CONFIG_HOME: folder, LADING_SERVER: server.origin, LADING_TOKEN: token },
+      input,
+    });
+  const json: Place['json'] = async (args, token, input) => {
+    const { code, stdout, stderr } = await lading([...args, '--json'], token, input);
+    assert.equal(code, 0, stderr + stdout);
+    const [value, ...more] = jsonLines(stdout);
+    assert.ok(value !== undefined && more.length === 0, stdout);
+    return value;
+  };
+  return { server, folder, lading, json };
+}

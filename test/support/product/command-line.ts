@@ -1,0 +1,33 @@
+/** The command line, run against a server of the test. */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { jsonLines, runCli, temporaryFolder } from '../servers/processes.ts';
+import { type Account, startServer, type TestServer } from './server.ts';
+
+export interface Place {
+  server: TestServer;
+  folder: string;
+  /** Runs `lading ARGS…` in the folder, as the ordinary client unless said otherwise. */
+  lading: (args: readonly string[], env?: Record<string, string>, input?: string) => ReturnType<typeof runCli>;
+  /** The same for a command whose result is one JSON object. */
+  json: (args: readonly string[], env?: Record<string, string>) => Promise<Record<string, unknown>>;
+}
+
+export async function place(t: TestContext): Promise<Place> {
+  const server = await startServer(t);
+  const folder = await temporaryFolder(t);
+  const lading: Place['lading'] = (args, env = envOf(server, server.client), input = '') =>
+    runCli(t, args, { cwd: folder, env: { XDG_CONFIG_HOME: folder, ...env }, input });
+  const json: Place['json'] = async (args, env) => {
+    const { code, stdout, stderr } = await lading([...args, '--json'], env);
+    assert.equal(code, 0, stderr + stdout);
+    const [value, ...more] = jsonLines(stdout);
+    assert.ok(value !== undefined && more.length === 0, stdout);
+    return value;
+  };
+  return { server, folder, lading, json };
+}
+
+export function envOf(server: TestServer, account: Account): Record<string, string> {
+  return { LADING_SERVER: server.origin, LADING_TOKEN: account.token };
+}
