@@ -7,15 +7,15 @@ import type { Job, Peer } from './peers/peer.ts';
 import { cpuSeconds, memory } from './process.ts';
 import type { Report } from './report.ts';
 
-/** What every question gets. */
+/** The context of each question. */
 export interface Bench {
   options: Options;
   generator: LoadGenerator;
   report: Report;
-  /** Folders of this run, removed at its end. */
+  /** Folders of this run, removed when it ends. */
   memory: string;
   disk: string;
-  /** Running servers; they are stopped when their question ends, however it ends. */
+  /** Running servers. They are stopped when their question ends, also after a failure. */
   peers: Set<Peer>;
 }
 
@@ -23,9 +23,9 @@ export interface Question {
   name: string;
   /** One line for the help and the heading. */
   about: string;
-  /** Rounds stop when so much time is over. */
+  /** Rounds stop after this time. */
   limitSeconds: number;
-  /** `deadline` as by performance.now(). */
+  /** `deadline` is on the clock of performance.now(). */
   run(bench: Bench, deadline: number): Promise<void>;
 }
 
@@ -37,11 +37,11 @@ export function sizeLabel(bytes: number): string {
 }
 
 export interface Run extends LoadResult {
-  /** Processor seconds of the server meanwhile. */
+  /** Processor seconds that the server used. */
   serverCpuSeconds: number;
 }
 
-/** Runs a job and tidies up after it, failed or not. */
+/** Runs a job and cleans up after it, also after a failure. */
 export async function runJob(bench: Bench, peer: Peer, job: Job): Promise<Run> {
   const cpu = () => peer.pids().reduce((sum, pid) => sum + cpuSeconds(pid), 0);
   const before = cpu();
@@ -52,7 +52,7 @@ export async function runJob(bench: Bench, peer: Peer, job: Job): Promise<Run> {
 }
 
 /**
- * Runs jobs for a while without counting: a program that compiles itself as it goes is measured when it has. Never in a quick run.
+ * Runs jobs for a while without measuring, so that the JIT compiler has finished. Not in a quick run.
  */
 export async function warmUp(bench: Bench, peer: Peer, seconds: number, job: () => Promise<Job>): Promise<void> {
   const until = performance.now() + seconds * 1000;
@@ -63,7 +63,7 @@ export function megabytesPerSecond({ bytes, seconds }: LoadResult): number {
   return bytes / 1e6 / seconds;
 }
 
-/** Keeps a server with its question. */
+/** Registers a server with its question. */
 export async function joined<P extends Peer>(bench: Bench, starting: Promise<P>): Promise<P> {
   const peer = await starting;
   bench.peers.add(peer);
@@ -72,7 +72,7 @@ export async function joined<P extends Peer>(bench: Bench, starting: Promise<P>)
 
 let folders = 0;
 
-/** A Lading with a new data directory in memory, or on the disk, or on the given one. */
+/** Starts Lading with a new data directory in memory or on the disk, or with the given one. */
 export async function startLading(
   bench: Bench,
   durability: 'chunk' | 'seal',
@@ -91,7 +91,7 @@ export function newFolder(bench: Bench, name: string): string {
   return join(bench.memory, `${name}-${folders}`);
 }
 
-/** The row about the most memory that a Lading server had so far; the limit holds throughout. */
+/** Adds a row with the peak memory of a Lading server so far. The limit applies to the whole run. */
 export function memoryRow(bench: Bench, question: string, label: string, lading: Lading): void {
   const { resident, peak } = memory(lading.pids()[0] as number);
   const samples = new Map([

@@ -16,8 +16,8 @@ const COLOURS: [RegExp, string][] = [
 const LADING = ['#1f6feb', '#79a8f0', '#b6d0f7'];
 
 /**
- * A horizontal bar chart: a block a question, a group a row, a bar a contestant. Bars are to scale within their group only: a
- * group compares contestants, and groups have different units.
+ * A horizontal bar chart: one block per question, one group per row, one bar per contestant. Bars are to scale within their group only,
+ * because groups have different units.
  */
 export function chart(rows: Row[], title: string, subtitle: string, judged: boolean): string {
   const key = '“× n” after a size: over n connections. In brackets: the first bar of the group divided by this one.';

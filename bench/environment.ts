@@ -16,14 +16,14 @@ export function fileSystem(path: string): string {
   return FILE_SYSTEMS[type] ?? `0x${type.toString(16)}`;
 }
 
-/** A new folder in memory; what is there is removed by the caller. */
+/** Creates a folder in memory. The caller removes it. */
 export function memoryFolder(wanted: string | null): string {
   const parent = wanted ?? (existsSync('/dev/shm') ? '/dev/shm' : tmpdir());
   mkdirSync(parent, { recursive: true });
   return mkdtempSync(join(resolve(parent), 'lading-bench-'));
 }
 
-/** A new folder on the disk that holds the results. */
+/** Creates a folder on the disk with the results. */
 export function diskFolder(out: string): string {
   mkdirSync(out, { recursive: true });
   return mkdtempSync(join(resolve(out), 'disk-'));
@@ -37,7 +37,7 @@ export interface Environment {
   kernel: string;
   memoryFileSystem: string;
   diskFileSystem: string;
-  /** Average of processes that wanted to run in the minute before: what else the machine did. */
+  /** Load average of the minute before: what else the machine did. */
   load: number;
 }
 

@@ -1,4 +1,4 @@
-/** `npm run bench`: asks the questions in turn, prints what was measured, and writes it down. */
+/** `npm run bench`: runs the questions in turn, prints the measurements and saves them. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bench, Question } from './bench.ts';
@@ -76,7 +76,7 @@ async function main(): Promise<number> {
   return failed.length === 0 ? 0 : 1;
 }
 
-/** Asks each question; one that fails does not keep the others from being asked. The names of those that failed. */
+/** Runs each question, also after a failed one. Returns the names of the failed questions. */
 async function ask(bench: Bench, questions: Question[]): Promise<string[]> {
   const failed: string[] = [];
   for (const question of questions) {
@@ -94,7 +94,7 @@ async function ask(bench: Bench, questions: Question[]): Promise<string[]> {
   return failed;
 }
 
-/** Stops what the question started and empties its folders. */
+/** Stops the servers of a question and empties its folders. */
 async function tidyUp(bench: Bench): Promise<void> {
   await Promise.all([...bench.peers].map((peer) => peer.stop()));
   bench.peers.clear();

@@ -1,14 +1,14 @@
 import { parseArgs } from 'node:util';
 
 export interface Options {
-  /** Tiny sizes, one round, no judgement: shows that everything runs. */
+  /** Tiny sizes, one round, no verdict: only shows that everything runs. */
   quick: boolean;
-  /** Names of the questions to ask; empty for all. */
+  /** Names of the questions to run; empty for all. */
   only: string[];
   rounds: number;
   /** Folder for the JSON, the chart and the data of the questions about a real disk. */
   out: string;
-  /** Folder in memory for everything else; null: /dev/shm where there is one, else the system's temporary folder. */
+  /** Folder in memory for all other data; null takes /dev/shm if it exists, else the system's temporary folder. */
   memory: string | null;
   /** Folder for V8 CPU profiles of the Lading server. */
   cpuProfiles: string | null;
@@ -30,7 +30,7 @@ round by round in turns, and prints medians and ratios. Writes JSON and an SVG c
 
 Questions:`;
 
-/** Throws a TypeError or RangeError that says which argument is wrong. */
+/** Parses arguments. Throws a TypeError or RangeError that names the invalid one. */
 export function readOptions(args: string[]): Options {
   const { values } = parseArgs({
     args,

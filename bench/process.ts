@@ -9,7 +9,7 @@ const running = new Set<ChildProcess>();
 /** A forked module that answers one message with one `{ result }` or `{ error }`. */
 export class Worker {
   readonly child: ChildProcess;
-  /** What the module said when it was ready. */
+  /** The message that the module sent when it was ready. */
   hello: unknown;
   private pending: { resolve: (value: unknown) => void; reject: (error: Error) => void } | undefined;
 
@@ -36,7 +36,7 @@ export class Worker {
     return worker;
   }
 
-  /** One question at a time. */
+  /** Sends a message and waits for the reply. One call at a time. */
   ask<Result>(message: unknown): Promise<Result> {
     const answer = this.answer<Result>();
     this.child.send(message as object);
@@ -54,7 +54,7 @@ export class Worker {
   }
 }
 
-/** Starts a program that is ended with the benchmark, whatever happens. */
+/** Starts a program that never outlives the benchmark. */
 export function start(command: string, args: string[], env: Record<string, string>, stdio: StdioOptions): ChildProcess {
   const child = spawn(command, args, { env: { ...process.env, ...env }, stdio });
   track(child);
@@ -66,7 +66,7 @@ function track(child: ChildProcess): void {
   child.once('exit', () => running.delete(child));
 }
 
-/** Ends a child: `signal`, then SIGKILL when it is still there after `patienceMs`. */
+/** Stops a child with `signal`, then with SIGKILL if it still runs after `patienceMs`. */
 export async function stopChild(
   child: ChildProcess,
   signal: NodeJS.Signals = 'SIGTERM',
@@ -80,12 +80,12 @@ export async function stopChild(
   clearTimeout(timer);
 }
 
-/** The last resort, when the benchmark itself ends: nothing that it started stays behind. */
+/** Kills all children, when the benchmark itself ends. */
 export function killAll(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
-/** A port that was free a moment ago. */
+/** Finds a free port. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -97,7 +97,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Resident memory in bytes, now and at its highest; zeros where /proc does not tell. */
+/** Resident memory in bytes, current and peak; zeros without /proc. */
 export function memory(pid: number): { resident: number; peak: number } {
   let status = '';
   try {
@@ -109,16 +109,16 @@ export function memory(pid: number): { resident: number; peak: number } {
   return { resident: field('VmRSS'), peak: field('VmHWM') };
 }
 
-/** Starts a new peak from what is resident now; without the right to do so the peak stays the one of the whole life. */
+/** Resets the peak to the current memory. Without the permission, the peak covers the whole life of the process. */
 export function resetPeak(pid: number): void {
   try {
     writeFileSync(`/proc/${pid}/clear_refs`, '5');
   } catch {
-    // A container may forbid it; the peak is then an upper bound.
+    // A container may forbid it. The peak is then an upper bound.
   }
 }
 
-/** Seconds of processor time that a process used so far, with all its threads. */
+/** Processor seconds that a process used so far, with all its threads. */
 export function cpuSeconds(pid: number): number {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

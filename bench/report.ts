@@ -3,7 +3,7 @@ import { median, pairedRatio } from './rounds.ts';
 
 export type Unit = 'MB/s' | 'ms' | 'µs' | 'MB' | '×';
 
-/** What the measured number has to be. */
+/** The target of a measurement. */
 export interface Target {
   /** `ratio`: the contestant's number divided by that of `to`. `value`: the number itself. */
   of: string;
@@ -28,7 +28,7 @@ export interface Row {
   label: string;
   unit: Unit;
   values: Value[];
-  /** The first contestant's number divided by each other's, median over the rounds; none for amounts of memory. */
+  /** The number of the first contestant divided by that of each other, median over the rounds; empty for memory. */
   ratios: { to: string; value: number }[];
   judgements: Judgement[];
   note: string;
@@ -36,7 +36,7 @@ export interface Row {
 
 export class Report {
   readonly rows: Row[] = [];
-  /** Lines worth knowing: what was skipped and why. */
+  /** Notes, such as what was skipped and why. */
   readonly remarks: string[] = [];
   private readonly print: (line: string) => void;
 
@@ -50,7 +50,7 @@ export class Report {
     this.print(`  (${line})`);
   }
 
-  /** Adds a row and prints it. The first contestant in `samples` is the one the ratios are about. */
+  /** Adds a row and prints it. Ratios compare the first contestant in `samples` with the others. */
   add(question: string, label: string, unit: Unit, samples: Samples, targets: Target[] = [], note = ''): void {
     const values = [...samples].map(([name, all]) => ({ name, median: median(all), samples: all }));
     const first = values[0]?.name ?? '';

@@ -7,7 +7,7 @@ export interface Contestant {
 
 export type Samples = Map<string, number[]>;
 
-/** Runs the contestants in turns, A B C A B C …: what disturbs the machine disturbs all of them. At least one round, then until `deadline` (performance.now()). */
+/** Runs the contestants in turns, A B C A B C …, so that disturbances affect all of them. Runs at least one round, then until `deadline` (performance.now()). */
 export async function interleave(contestants: Contestant[], rounds: number, deadline: number): Promise<Samples> {
   const samples: Samples = new Map(contestants.map(({ name }) => [name, []]));
   for (let round = 0; round < rounds; round++) {
@@ -17,7 +17,7 @@ export async function interleave(contestants: Contestant[], rounds: number, dead
   return samples;
 }
 
-/** NaN of nothing. */
+/** The median; NaN for an empty list. */
 export function median(values: Iterable<number>): number {
   return quantile(values, 0.5);
 }
@@ -38,7 +38,7 @@ export function pairedRatio(samples: Samples, of: string, to: string): number {
   return median(a.slice(0, b.length).map((value, i) => value / (b[i] as number)));
 }
 
-/** The end of each of `cells` equal parts of the time between now and `deadline`, asked for when a part begins. */
+/** Divides the time until `deadline` into `cells` equal parts. Yields the end of each part when it begins. */
 export function shares(deadline: number, cells: number): () => number {
   let left = cells;
   return () => {

@@ -1,5 +1,5 @@
-// Before `npm start`: builds when the sources are newer than what was built. Plain JavaScript, for it runs before anything is built,
-// and with the modules of Node alone, for a packed build is installed without the tools.
+// Runs before `npm start`: builds if the sources are newer than the build. Plain JavaScript, because it runs before any build, and only
+// modules of Node, because a packed build is installed without the build tools.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,10 +7,10 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const SOURCES = ['src', 'workers', 'package.json', 'package-lock.json', 'tsconfig.json'];
-// The server, and what the last step of a build writes.
+// The server, and a file that the last step of a build writes.
 const BUILT = ['dist/src/main.js', 'dist/src/dashboard/index.html'];
 
-/** When a file, or the newest of a folder, was changed; 0 when there is none. */
+/** Modification time of a file, or of the newest file in a folder; 0 if it does not exist. */
 function changedAt(path) {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return 0;
@@ -28,17 +28,15 @@ function isStale() {
 if (isStale()) {
   const built = BUILT.every((path) => existsSync(join(root, path)));
   if (existsSync(join(root, 'node_modules/typescript'))) {
-    console.log(built ? 'The sources are newer than the build; building.' : 'There is no build yet; building.');
+    console.log(built ? 'The sources are newer than the build. Building …' : 'There is no build yet. Building …');
     const { status } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, stdio: 'inherit' });
     process.exitCode = status ?? 1;
   } else if (built) {
     console.error(
-      'The sources are newer than the build, but the tools to build are not installed: the old build starts.',
+      'The sources are newer than the build, but the build tools are not installed. Starting the old build.',
     );
   } else {
-    console.error(
-      'There is nothing built yet, and the tools to build are not installed: run "npm ci" without --omit=dev.',
-    );
+    console.error('There is no build, and the build tools are not installed. Run "npm ci" without --omit=dev.');
     process.exitCode = 1;
   }
 }

@@ -1,5 +1,5 @@
-// The core of the tests with the other versions of Node that are supported: `npm run test:nodes`, or `npm run test:nodes -- 24` for one.
-// Versions come from the registry's package `node`, into ~/.cache/lading. Plain JavaScript: nothing needs to be built for it.
+// Runs the core tests with the other supported versions of Node: `npm run test:nodes`, or `npm run test:nodes -- 24` for one of them.
+// Installs versions from the npm package `node` into ~/.cache/lading. Plain JavaScript, because it runs without a build.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
@@ -25,7 +25,7 @@ const FILES = [
   ...['tus/core', 'resumable/core', 'client/transfer/upload', 'audio/sound', 'process/signals'],
 ];
 
-/** The path of this version's program, installed when it is not there; null when that fails. */
+/** The path of this version of Node, which is installed if necessary; null if that fails. */
 function nodeOf(version) {
   if (process.versions.node.startsWith(`${version}.`)) return process.execPath;
   const folder = join(homedir(), '.cache/lading', `node-${version}`);
@@ -45,18 +45,18 @@ const inFolders = FOLDERS.flatMap((folder) =>
 );
 const files = [...inFolders.sort(), ...FILES.map((name) => join(built, `${name}.test.js`))];
 
-const asked = process.argv.slice(2);
-// `npm test` is for the version that runs this.
+const requested = process.argv.slice(2);
+// `npm test` covers the current version.
 const others = VERSIONS.filter((version) => !process.versions.node.startsWith(`${version}.`));
-for (const version of asked.length > 0 ? asked : others) {
+for (const version of requested.length > 0 ? requested : others) {
   const node = nodeOf(version);
   if (node === null) {
-    console.error(`Node ${version} cannot be installed here; nothing was tested with it.`);
+    console.error(`Node ${version} could not be installed and was not tested.`);
     process.exitCode = process.env.CI ? 1 : (process.exitCode ?? 0);
     continue;
   }
   const { stdout } = spawnSync(node, ['--version'], { encoding: 'utf8' });
-  console.log(`Node ${stdout.trim()}: ${files.length} files of tests`);
+  console.log(`Node ${stdout.trim()}: ${files.length} test files`);
   const options = [
     '--test',
     '--test-concurrency=2',

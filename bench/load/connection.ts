@@ -6,13 +6,13 @@ import { HeadTemplate, positions, writeFrame } from './template.ts';
 
 const READ_BUFFER_BYTES = 512 * 1024;
 
-/** Bytes every upload draws its data from, and what Lading's checksum of a prefix of it is. */
+/** The bytes from which all uploads take their data, and Lading's checksum of each prefix. */
 export interface Payload {
   slice(bytes: number): Buffer;
   checksum(bytes: number): number;
 }
 
-/** One keep-alive connection that sends the requests of its series one after the other, each when the last was answered. */
+/** A keep-alive connection that sends the requests of its series one after another, each after the reply to the last. */
 export class LoadConnection {
   bytes = 0;
   requests = 0;
@@ -46,7 +46,7 @@ export class LoadConnection {
       port,
       host: '127.0.0.1',
       noDelay: true,
-      // One buffer for everything that comes: reading costs no allocation however fast the server sends.
+      // One buffer for all reads, so that reading does not allocate.
       onread: {
         buffer,
         callback: (length) => {
@@ -65,7 +65,7 @@ export class LoadConnection {
     socket.on('close', () => this.fail(new Error(`the server closed the connection after ${this.requests} requests`)));
   }
 
-  /** Sends everything; rejects at the first reply that is not the expected one. */
+  /** Sends all requests. Rejects at the first unexpected reply. */
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.settle = { resolve, reject };

@@ -1,7 +1,7 @@
 import { Worker } from '../process.ts';
 import type { LoadResult, Plan, SlowPlan, SlowState } from './plan.ts';
 
-/** The load generator: one process, so that on two cores the server has one to itself. */
+/** The load generator: one process, so that on two cores the server has one core for itself. */
 export class LoadGenerator {
   private readonly worker: Worker;
 
@@ -13,7 +13,7 @@ export class LoadGenerator {
     return new LoadGenerator(await Worker.start('./load/worker.js'));
   }
 
-  /** Rejects when any request got another reply than the expected one. */
+  /** Runs a plan. Rejects when any reply is unexpected. */
   run(plan: Plan): Promise<LoadResult> {
     return this.worker.ask<LoadResult>(plan);
   }
@@ -31,7 +31,7 @@ export class SlowCrowd {
     this.worker = worker;
   }
 
-  /** Resolves when all are connected and have sent their head, chunk header and burst. */
+  /** Resolves when all are connected and have sent their request head, chunk header and burst. */
   static async join(plan: SlowPlan): Promise<SlowCrowd> {
     const worker = await Worker.start('./load/slow.js');
     await worker.ask<SlowState>(plan);

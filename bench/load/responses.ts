@@ -1,9 +1,9 @@
-/** The least of an HTTP/1.1 response parser: status, Content-Length, and how many bytes of the body came. */
+/** A minimal HTTP/1.1 response parser: status, Content-Length, and number of received body bytes. */
 export interface Reply {
   status: number;
   /** Bytes of the body. */
   length: number;
-  /** The first bytes of the body, kept only when the status was not the expected one. */
+  /** The first bytes of the body, only for an unexpected status. */
   excerpt: string;
 }
 
@@ -24,7 +24,7 @@ export class ResponseReader {
     this.onReply = onReply;
   }
 
-  /** Throws when the bytes are no response that this reader understands. */
+  /** Parses received bytes. Throws for an unsupported response. */
   push(bytes: Buffer): void {
     let at = 0;
     while (at < bytes.length) {
@@ -50,7 +50,7 @@ export class ResponseReader {
   }
 
   private readHead(bytes: Buffer, at: number): number {
-    // Heads are short: what came before is kept as text, so that an end split over two reads is found too.
+    // Keep the head as text, so that an end split over two reads is found.
     const seen = this.head.length;
     const text = this.head + bytes.toString('latin1', at, Math.min(bytes.length, at + HEAD_BYTES));
     const end = text.indexOf('\r\n\r\n');
@@ -69,7 +69,7 @@ export class ResponseReader {
     if (!head.startsWith('HTTP/1.1 ') || !Number.isInteger(status))
       throw new Error(`not a response: ${head.slice(0, 80)}`);
     if (status < 200) {
-      // An interim response has no body and is not the answer.
+      // Skip an interim response, which has no body.
       this.left = -1;
       return;
     }

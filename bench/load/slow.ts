@@ -1,10 +1,10 @@
-/** A crowd of slow devices in a process of its own: each leaves one chunk open and sends a few bytes of it a second. */
+/** Slow devices in their own process: each leaves one chunk open and sends a few bytes of it per second. */
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { SlowPlan, SlowState } from './plan.ts';
 import { HeadTemplate, writeFrame } from './template.ts';
 
-/** Every second each device sends; the crowd is spread over this many moments of it. */
+/** Each device sends once per second. The devices are spread over this many moments of the second. */
 const TICKS = 20;
 const BATCH = 100;
 

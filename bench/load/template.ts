@@ -1,6 +1,6 @@
 import type { Series } from './plan.ts';
 
-/** Builds the head of each request of a series; everything that stays the same is prepared once. */
+/** Builds the request heads of a series. Constant parts are prepared once. */
 export class HeadTemplate {
   private readonly parts: { literal: string; field: 'start' | 'end' | 'index' | null }[] = [];
 
@@ -28,14 +28,14 @@ export class HeadTemplate {
   }
 }
 
-/** The positions of a series in the order in which they are sent. */
+/** The positions of a series, in the order of sending. */
 export function positions({ order }: Series): Uint32Array {
   if (order.kind === 'sequential')
     return Uint32Array.from({ length: order.count }, (_, i) => (order.first + i) % order.slots);
   const all = Uint32Array.from({ length: order.slots }, (_, i) => i);
   let state = order.seed >>> 0 || 1;
   for (let i = all.length - 1; i > 0; i--) {
-    // xorshift32: reproducible, and quick enough for a hundred thousand positions.
+    // xorshift32: reproducible, and fast enough for 100,000 positions.
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;

@@ -1,4 +1,4 @@
-/** The load generator's process: takes plans from its parent, runs one at a time, and answers with what it measured. */
+/** The process of the load generator: runs plans from its parent, one at a time, and replies with measurements. */
 import { randomFillSync } from 'node:crypto';
 import { LoadConnection, type Payload } from './connection.ts';
 import type { LoadResult, Plan } from './plan.ts';
@@ -28,7 +28,7 @@ class SharedPayload implements Payload {
 const payload = new SharedPayload();
 
 async function run(plan: Plan): Promise<LoadResult> {
-  // The largest first, so that every connection shares one payload.
+  // Largest first, so that all connections share one payload.
   payload.slice(plan.direction === 'upload' ? Math.max(...plan.connections.map(({ bytes }) => bytes)) : 0);
   const connections = plan.connections.map(
     (series) => new LoadConnection(series, plan.direction === 'upload', payload, plan.latencies),

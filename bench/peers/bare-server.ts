@@ -1,6 +1,6 @@
 /**
- * The ceilings, in a process of their own. `http`: node:http that throws the body away and answers, and sends as many bytes as
- * asked. `sink`: a plain socket server that only counts bytes; what the load generator reaches against it is its own limit.
+ * Upper bounds, in their own process. `http`: node:http that discards the body and replies, and sends as many bytes as requested.
+ * `sink`: a socket server that only counts bytes, which shows the limit of the load generator itself.
  */
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
@@ -34,7 +34,7 @@ const http = createHttpServer((request, response) => {
   });
 });
 
-/** Reads one head, then skips its Content-Length without looking. */
+/** Reads one request head, then skips its Content-Length. */
 function count(socket: Socket): void {
   let head = '';
   let left = -1; // of the request's body; -1: in a head
@@ -52,7 +52,7 @@ function count(socket: Socket): void {
       head = '';
     }
     left -= bytes.length - at;
-    // The generator never sends ahead of the answer, so nothing of a next request can be in these bytes.
+    // The generator waits for each reply, so these bytes hold nothing of the next request.
     if (left === 0) {
       left = -1;
       socket.write(OK);

@@ -1,7 +1,7 @@
 import { Worker } from '../process.ts';
 import { type DownloadWork, downloadPlan, type Job, type Peer, type UploadWork, uploadPlan } from './peer.ts';
 
-/** A node:http server that throws bodies away, and beside it a socket server that does not even parse. */
+/** A node:http server that discards bodies, and a socket server that does not even parse requests. */
 export class Bare implements Peer {
   readonly name = 'bare';
   readonly port: number;
@@ -27,14 +27,14 @@ export class Bare implements Peer {
     return this.throwAway(work, this.port);
   }
 
-  /** The same bytes to the server that only counts them. */
+  /** Sends the same bytes to the server that only counts them. */
   async sink(work: UploadWork): Promise<Job> {
     return this.throwAway(work, this.sinkPort);
   }
 
   async download(work: DownloadWork): Promise<Job> {
     const head = `GET /bytes/${work.bytes} HTTP/1.1\r\nHost: 127.0.0.1`;
-    // It knows no ranges: whatever the size, it is the whole of it.
+    // It does not support ranges and always sends the whole file.
     return { plan: downloadPlan(this.port, head, { ...work, fileBytes: work.bytes }), clean: async () => {} };
   }
 

@@ -6,13 +6,13 @@ import { promisify } from 'node:util';
 
 const execute = promisify(execFile);
 
-/** `dd` writing random bytes from memory to the disk under measurement. Seconds are dd's own, so starting it is not counted. */
+/** `dd` copies random bytes from memory to the disk under measurement. Timed by dd itself, without its start. */
 export class Dd {
   private readonly input: string;
   private readonly directory: string;
   private run = 0;
 
-  /** `source` in memory, `directory` on the disk; `most` is the largest total that will be asked for. */
+  /** @param source a file in memory @param directory a folder on the disk @param most the largest total in bytes */
   constructor(source: string, directory: string, most: number) {
     mkdirSync(source, { recursive: true });
     mkdirSync(directory, { recursive: true });
@@ -21,7 +21,7 @@ export class Dd {
     writeFileSync(this.input, randomFillSync(Buffer.allocUnsafe(most)));
   }
 
-  /** Megabytes a second of one `dd bs=BYTES count=1 conv=fdatasync` after the other, each into a new file. */
+  /** Megabytes per second of consecutive `dd bs=BYTES count=1 conv=fdatasync`, each to a new file. */
   async eachSynced(bytes: number, count: number): Promise<number> {
     let seconds = 0;
     for (let i = 0; i < count; i++)
@@ -29,12 +29,12 @@ export class Dd {
     return (bytes * count) / 1e6 / seconds;
   }
 
-  /** Megabytes a second of one `dd bs=BYTES count=COUNT oflag=dsync`: one file, every block synced before the next. */
+  /** Megabytes per second of one `dd bs=BYTES count=COUNT oflag=dsync`: one file, each block synced before the next. */
   async dsync(bytes: number, count: number): Promise<number> {
     return (bytes * count) / 1e6 / (await this.write([`bs=${bytes}`, `count=${count}`, 'oflag=dsync']));
   }
 
-  /** Megabytes a second of one `dd bs=BYTES count=COUNT conv=fdatasync`: one file, synced once at its end. */
+  /** Megabytes per second of one `dd bs=BYTES count=COUNT conv=fdatasync`: one file, synced once at its end. */
   async syncedAtEnd(bytes: number, count: number): Promise<number> {
     return (bytes * count) / 1e6 / (await this.write([`bs=${bytes}`, `count=${count}`, 'conv=fdatasync']));
   }

@@ -3,7 +3,7 @@ import { type Job, type Peer, type UploadWork, uploadPlan } from './peer.ts';
 
 const VERSION = { 'Tus-Resumable': '1.0.0' };
 
-/** The same server by its tus door: an upload a connection, a PATCH a chunk. */
+/** Lading through its tus interface: one upload per connection, one PATCH per chunk. */
 export class LadingTus implements Peer {
   readonly name: string;
   readonly port: number;
@@ -19,7 +19,7 @@ export class LadingTus implements Peer {
     return this.lading.pids();
   }
 
-  /** Makes an upload; its path. */
+  /** Creates an upload. Returns its path. */
   async create(size: number): Promise<string> {
     const headers = { ...VERSION, ...this.authorization(), 'Upload-Length': String(size) };
     const reply = await fetch(`http://127.0.0.1:${this.port}/files/`, { method: 'POST', headers });
@@ -28,7 +28,7 @@ export class LadingTus implements Peer {
     return location;
   }
 
-  /** Request line and header fields of a PATCH, as the load generator wants them. */
+  /** Request line and header fields of a PATCH, for the load generator. */
   head(path: string, bytes: number): string {
     const fields = `${this.lading.fields()}\r\nTus-Resumable: 1.0.0\r\nContent-Type: application/offset+octet-stream`;
     return `PATCH ${path} HTTP/1.1\r\n${fields}\r\nUpload-Offset: {start}\r\nContent-Length: ${bytes}`;
@@ -65,7 +65,7 @@ export class LadingTus implements Peer {
     return this.lading.stop();
   }
 
-  /** The files, for of a complete one DELETE ends the address alone. */
+  /** Removes the files: for a complete upload, DELETE removes only its URL. */
   private async removeAll(): Promise<void> {
     const headers = this.authorization();
     for (;;) {

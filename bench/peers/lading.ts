@@ -7,7 +7,7 @@ import type { Frame, Plan, Series } from '../load/plan.ts';
 import { freePort, start, stopChild, waitUntil } from '../process.ts';
 import { type DownloadWork, downloadPlan, type FilePeer, type Job, type UploadWork, uploadPlan } from './peer.ts';
 
-/** What `npm start` gives to node: its flags, then the entry. */
+/** The arguments of node in `npm start`: flags, then the entry file. */
 const START = startCommand();
 const ADMIN = 'bench';
 const SECRET = 'bench-secret-of-the-benchmark-only';
@@ -17,10 +17,10 @@ const STORED_CHUNK_BYTES = 8 * 1024 * 1024;
 export interface LadingOptions {
   dataDir: string;
   durability: 'chunk' | 'seal';
-  /** Folder for V8 CPU profiles of the server; null for none. */
+  /** Folder for V8 CPU profiles of the server, or null. */
   cpuProfiles: string | null;
   generator: LoadGenerator;
-  /** More settings of the server by their names in the environment. */
+  /** Further settings of the server, as environment variables. */
   settings?: Record<string, string> | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface LadingOptions {
 export class Lading implements FilePeer {
   readonly name: string;
   readonly port: number;
-  /** Milliseconds from starting the process until `/ready` said yes. */
+  /** Milliseconds from the start of the process until `/ready` succeeded. */
   readonly readyMs: number;
   private readonly child: ChildProcess;
   private readonly options: LadingOptions;
@@ -76,7 +76,7 @@ export class Lading implements FilePeer {
     return [this.child.pid as number];
   }
 
-  /** Header fields every request carries. */
+  /** Header fields of every request. */
   fields(): string {
     return `Host: 127.0.0.1\r\nAuthorization: ${this.authorization()}`;
   }
@@ -85,7 +85,7 @@ export class Lading implements FilePeer {
     return `Bearer ${this.token}`;
   }
 
-  /** What one connection sends: chunks of one file. `{index}` in the name makes it a file a chunk. */
+  /** The series of one connection: chunks of one file, or one file per chunk if the name contains `{index}`. */
   series(name: string, totalSize: number, bytes: number): { head: string; frame: Frame; expect: number } {
     const target = `/api/files/upload?filename=${name}&total_size=${totalSize}`;
     const head = `POST ${target} HTTP/1.1\r\n${this.fields()}\r\nContent-Type: application/octet-stream\r\nContent-Length: ${bytes + 17}`;
@@ -149,7 +149,7 @@ async function signIn(port: number): Promise<string> {
   return token;
 }
 
-/** Keeps the last of what a child writes to standard error, for the message when it does not start. */
+/** Keeps the end of a child's standard error, for the message when it does not start. */
 function collect(child: ChildProcess): () => string {
   let text = '';
   child.stderr?.on('data', (bytes: Buffer) => {

@@ -8,7 +8,7 @@ import { type DownloadWork, downloadPlan, type FilePeer, type Job, type UploadWo
 
 const BLOCK_BYTES = 1024 * 1024;
 
-/** nginx with WebDAV PUT (a file a chunk; it verifies nothing and cannot resume) and sendfile GET. */
+/** nginx with WebDAV PUT (one file per chunk; no verification, no resumption) and sendfile GET. */
 export class Nginx implements FilePeer {
   readonly name = 'nginx';
   private readonly port: number;
@@ -21,7 +21,7 @@ export class Nginx implements FilePeer {
     this.root = root;
   }
 
-  /** Why it cannot take part, or null when it can. */
+  /** Why nginx cannot be measured here; null if it can. */
   static missing(): string | null {
     try {
       execFileSync('nginx', ['-v'], { stdio: 'ignore' });

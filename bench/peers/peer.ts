@@ -5,7 +5,7 @@ export interface UploadWork {
   bytes: number;
   connections: number;
   chunksEach: number;
-  /** `files`: a file a connection. `ranges`: one file, each connection its own contiguous part of it. */
+  /** `files`: one file per connection. `ranges`: one file, of which each connection sends a contiguous part. */
   layout: 'files' | 'ranges';
 }
 
@@ -17,32 +17,32 @@ export interface DownloadWork {
   requestsEach: number;
 }
 
-/** A prepared run: what comes before it and after it is off the clock. */
+/** A prepared run. Preparation and clean-up are not measured. */
 export interface Job {
   plan: Plan;
   clean(): Promise<void>;
 }
 
-/** A server under measurement, running. */
+/** A running server under measurement. */
 export interface Peer {
   readonly name: string;
-  /** The processes whose memory and processor time count. */
+  /** Processes whose memory and processor time are measured. */
   pids(): number[];
   upload(work: UploadWork): Promise<Job>;
   stop(): Promise<void>;
 }
 
-/** A peer that serves files too. */
+/** A peer that also serves files. */
 export interface FilePeer extends Peer {
-  /** Puts a file of so many bytes where `download` finds it. */
+  /** Stores a file of this size for `download`. */
   store(fileBytes: number): Promise<void>;
   download(work: DownloadWork): Promise<Job>;
 }
 
-/** No run of the benchmark takes longer than this unless something hangs. */
+/** Time limit of a run. */
 export const RUN_LIMIT_SECONDS = 90;
 
-/** The parts of a download plan that do not depend on who is asked. `head` is the request without the Range field. */
+/** The common parts of a download plan. `head` is the request without the Range field. */
 export function downloadPlan(port: number, head: string, work: DownloadWork): Plan {
   const whole = work.bytes === work.fileBytes;
   const slots = Math.max(1, Math.floor(work.fileBytes / work.bytes));
@@ -56,7 +56,7 @@ export function downloadPlan(port: number, head: string, work: DownloadWork): Pl
       bytes: work.bytes,
       frame: 'none' as const,
       expect: whole ? 200 : 206,
-      // Each connection starts elsewhere, as devices would.
+      // Each connection starts at a different position, as devices would.
       order: {
         kind: 'sequential' as const,
         first: Math.floor((i * slots) / work.connections),
@@ -67,7 +67,7 @@ export function downloadPlan(port: number, head: string, work: DownloadWork): Pl
   };
 }
 
-/** The parts of an upload plan that do not depend on who is asked. */
+/** The common parts of an upload plan. */
 export function uploadPlan(
   port: number,
   work: UploadWork,

@@ -4,7 +4,7 @@ import { type Job, type Peer, type UploadWork, uploadPlan } from './peer.ts';
 
 const VERSION = { 'Tus-Resumable': '1.0.0' };
 
-/** `@tus/server` 2 with `@tus/file-store`: an upload a connection, a PATCH a chunk. */
+/** `@tus/server` 2 with `@tus/file-store`: one upload per connection, one PATCH per chunk. */
 export class Tus implements Peer {
   readonly name = 'tus';
   readonly port: number;
@@ -24,7 +24,7 @@ export class Tus implements Peer {
     return [this.worker.child.pid as number];
   }
 
-  /** Makes an upload; its path. */
+  /** Creates an upload. Returns its path. */
   async create(size: number): Promise<string> {
     const headers = { ...VERSION, 'Upload-Length': String(size) };
     const reply = await fetch(`http://127.0.0.1:${this.port}/files`, { method: 'POST', headers });

@@ -19,7 +19,7 @@ const PRINCIPALS = 10_000;
 const MAX_MICROSECONDS = 60;
 const clock = new SteadyClock();
 
-/** Who asks is known from memory alone, however many there are: a JWT's signature and an API token's hash are looked at once. */
+/** Authentication cost with many principals: a JWT's signature and an API token's hash are checked once, then cached. */
 export const authorise: Question = {
   name: 'authorise',
   about: `what it costs to know who asks and whether they may, with ${PRINCIPALS} principals and as many live API tokens`,
@@ -69,7 +69,7 @@ export const authorise: Question = {
   },
 };
 
-/** The median in microseconds of the whole way from the header to the verdict, over everybody in a random order. */
+/** Median microseconds from the header to the decision, over all principals in random order. */
 function measure(access: Access, headers: string[]): number {
   const ofTokens = new Rates('token', 300_000, clock);
   const ofPrincipals = new Rates('principal', 600_000, clock);
@@ -110,7 +110,7 @@ async function startAccess(stores: Stores, signatures: Signatures): Promise<{ ac
   return { access: new Access(identity, tokens), tokens };
 }
 
-/** Stands in for the disk, and counts what it is asked once everything has been read. */
+/** Replaces the disk, and counts operations after everything was read. */
 class Stores {
   readonly clients: DeviceDocument[] = [];
   readonly tokens: string[] = [];

@@ -4,14 +4,14 @@ import type { Lading } from '../peers/lading.ts';
 import { median } from '../rounds.ts';
 
 const CHUNK_BYTES = 4 * KIB;
-/** The two files take so many turns a round: what disturbs the machine disturbs both. */
+/** Turns of the two files per round, so that disturbances affect both. */
 const TURNS = 10;
 
 interface Scale {
-  /** Which chunk's cost is asked for, and which one's it is compared with. */
+  /** Index of the chunk to measure, and of the one for comparison. */
   last: number;
   first: number;
-  /** Chunks whose median stands for the one in their middle. */
+  /** Chunks whose median represents the one in the middle. */
   window: number;
 }
 
@@ -21,7 +21,7 @@ const QUICK: Scale = { last: 400, first: 100, window: 100 };
 interface Case {
   label: string;
   fillConnections: number;
-  /** The nth to the (nth + count)th chunk of a file that in the end has `slots` places. */
+  /** Chunks nth to nth + count of a file with `slots` chunks. */
   order(nth: number, count: number, slots: number): Order;
 }
 
@@ -65,7 +65,7 @@ export const chunkCost: Question = {
   },
 };
 
-/** Fills a file to its `last`th chunk, then compares it with a young file, a new one each round. */
+/** Fills a file up to chunk `last`, then compares it with a new file in each round. */
 async function measure(
   bench: Bench,
   lading: Lading,
@@ -75,7 +75,7 @@ async function measure(
   report: (many: number, few: number) => void,
 ): Promise<void> {
   const rounds = bench.options.rounds;
-  // Twice as many places as chunks: shuffled, half of the file is missing when it is measured, in as many gaps as can be.
+  // Twice as many positions as chunks: half of the file is missing, in as many gaps as possible.
   const slots = 2 * (last + rounds * window);
   const big = new GrowingFile(bench, lading, kind, `big-${kind.fillConnections}`, slots);
   await big.send(last - window / 2, kind.fillConnections);
@@ -110,7 +110,7 @@ class GrowingFile {
     this.slots = slots;
   }
 
-  /** Sends the next `count` chunks of the order; milliseconds of each. */
+  /** Sends the next `count` chunks. Returns the milliseconds of each. */
   async send(count: number, connections: number): Promise<Float64Array> {
     const each = Math.ceil(count / connections);
     const series = Array.from({ length: connections }, (_, i) => {

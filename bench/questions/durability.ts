@@ -55,9 +55,8 @@ export const durability: Question = {
 };
 
 /**
- * Every chunk on stable storage before its reply, against a dd that does as much for every block: first a dd a block with
- * `conv=fdatasync`, a new file each (the time is dd's own, so starting the program is not counted), then one dd with
- * `oflag=dsync`, one file.
+ * Each chunk is durable before its reply, compared with a dd that does the same for each block: first one dd per block with
+ * `conv=fdatasync` and a new file (timed by dd itself, without its start), then one dd with `oflag=dsync` and one file.
  */
 async function chunkDurable(bench: Bench, lading: Lading, dd: Dd, size: Size, deadline: number): Promise<void> {
   const { bytes, count, runs } = size;
@@ -71,7 +70,7 @@ async function chunkDurable(bench: Bench, lading: Lading, dd: Dd, size: Size, de
       sample: () => uploaded(bench, lading, size, connections),
     }),
   );
-  // The first run is slower for everyone: the files' blocks are new to the disk.
+  // The first run is slower for all contestants, because the disk allocates the blocks.
   if (!bench.options.quick) await interleave([...ladings, ...peers], 1, deadline);
   const samples = await interleave([...ladings, ...peers], bench.options.rounds, deadline);
   const targets = peers.map(({ name: to }) => ({ of: 'lading', to, sense: '>=' as const, bound: 0.9 }));
@@ -82,7 +81,7 @@ async function chunkDurable(bench: Bench, lading: Lading, dd: Dd, size: Size, de
   }
 }
 
-/** One sync at the end of the file on either side. */
+/** One sync at the end of the file for both contestants. */
 async function sealDurable(bench: Bench, lading: Lading, dd: Dd, size: Size, deadline: number): Promise<void> {
   const { bytes, count } = size;
   const contestants = [

@@ -4,7 +4,7 @@ import type { Lading } from '../peers/lading.ts';
 import { Tus } from '../peers/tus.ts';
 import { type Contestant, interleave, median, quantile } from '../rounds.ts';
 
-/** Connections a sample makes, one after the other. */
+/** Connections per sample, one after another. */
 const ASKS = 200;
 
 export const firstStatus: Question = {
@@ -35,7 +35,7 @@ export const firstStatus: Question = {
   },
 };
 
-/** An upload with one chunk of two on each server. */
+/** Creates an upload with one of two chunks on each server. */
 async function openUploads(bench: Bench, lading: Lading, tus: Tus): Promise<{ name: string; path: string }> {
   const name = 'first-status';
   const order = { kind: 'sequential' as const, first: 0, count: 1, slots: 1 };
@@ -52,7 +52,7 @@ function repeated(name: string, times: number, ask: () => Promise<number>): Cont
   return { name, sample };
 }
 
-/** Asks again and again as long as an upload runs; the median. */
+/** Requests the status repeatedly while an upload runs. Returns the median. */
 async function whileUploading(
   bench: Bench,
   lading: Lading,
@@ -72,7 +72,7 @@ async function whileUploading(
   return median(mine);
 }
 
-/** Milliseconds from opening a connection until `wanted` came; rejects when it does not within ten seconds. */
+/** Milliseconds from opening a connection until `wanted` arrives. Rejects after ten seconds. */
 function firstReply(port: number, request: string, wanted: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const began = performance.now();

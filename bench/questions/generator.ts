@@ -3,7 +3,7 @@ import { Bare } from '../peers/bare.ts';
 import { shares } from '../rounds.ts';
 import { measureCell } from './throughput.ts';
 
-/** What the load generator itself reaches: nothing that is measured with it may come near. */
+/** The throughput of the load generator itself, which must be far above all measurements. */
 export const generator: Question = {
   name: 'generator',
   about:

@@ -67,7 +67,7 @@ async function openUploads(bench: Bench, lading: Lading, count: number): Promise
   await bench.generator.run(lading.planOf(series));
 }
 
-/** What was acknowledged before the restart is known after it. */
+/** Checks that acknowledged chunks are known after a restart. */
 async function stillThere(lading: Lading, count: number): Promise<void> {
   for (const index of [0, Math.floor(count / 2), count - 1]) {
     const status = await lading.status(`open-${index}`);

@@ -5,7 +5,7 @@ import { memory, resetPeak, sleep } from '../process.ts';
 
 const CHUNK_BYTES = MIB;
 const BYTES_PER_SECOND = 3;
-/** Seconds the crowd stays, the fast device's uploads included. */
+/** Seconds that the slow devices stay connected, including the uploads of the fast device. */
 const STAY_SECONDS = 12;
 
 export const slowDevices: Question = {
@@ -59,7 +59,7 @@ async function crowded(bench: Bench, lading: Lading, { name, count, burst }: Cro
   bench.report.add('slow-devices', `a fast device, ${name}`, 'MB/s', speeds);
 }
 
-/** A device that uploads 1 MiB chunks over one connection as fast as it can; a sample a round. */
+/** A device that uploads 1 MiB chunks over one connection at full speed; one sample per round. */
 async function fastDevice(bench: Bench, lading: Lading): Promise<number[]> {
   const chunksEach = bench.options.quick ? 8 : 256;
   const samples: number[] = [];

@@ -4,12 +4,12 @@ import { SlowCrowd } from '../load/generator.ts';
 import { memory, sleep } from '../process.ts';
 
 const CHUNK_BYTES = MIB;
-/** Long enough for single bytes to pile up. */
+/** Long enough for single bytes to accumulate. */
 const STAY_SECONDS = 100;
-/** Descriptors for everything but these connections and their files. */
+/** Descriptors for everything except these connections and their files. */
 const SPARE = 1500;
 
-/** Every device has a connection and a file of its own, as far as the system allows both. */
+/** Each device has its own connection and file, within the limits of the system. */
 export const slowUploads: Question = {
   name: 'slow-uploads',
   about: 'memory with 10,000 devices connected, each with an open chunk and one byte a second, and what others see',
@@ -20,7 +20,7 @@ export const slowUploads: Question = {
     const files = Math.min(count, most - count);
     const lading = await startLading(bench, 'seal', undefined, {
       LADING_ADDRESS_CONNECTIONS: String(2 * count),
-      // One byte a second is the default; a late timer of the devices would be cut for it.
+      // The default minimum is one byte per second. A late timer of a device would fall below it.
       LADING_MIN_BYTES_PER_SECOND: '0',
     });
     const pid = lading.pids()[0] as number;

@@ -3,22 +3,22 @@ import type { Job, Peer } from '../peers/peer.ts';
 import { formatNumber, type Target } from '../report.ts';
 import { type Contestant, interleave, median } from '../rounds.ts';
 
-/** One cell of a throughput question: the same work for every contestant. */
+/** One cell of a throughput question, with the same work for each contestant. */
 export interface Cell {
   question: string;
   label: string;
-  /** Requests each connection sends in the run that warms up and shows how many make a sample. */
+  /** Requests per connection in the warm-up run, which determines the size of a sample. */
   warmUp: number;
-  /** Most requests a connection sends in a sample. */
+  /** Maximum requests per connection in a sample. */
   most: number;
   targets: Target[];
   contestants: { peer: Peer; name: string; job(requestsEach: number): Promise<Job> }[];
 }
 
-/** Seconds a sample should take, so that every contestant gets about the same time. */
+/** Target duration of a sample in seconds, so that contestants get about the same time. */
 const SAMPLE_SECONDS = 0.8;
 
-/** Measures the cell and reports megabytes of payload a second. */
+/** Measures the cell and reports megabytes of payload per second. */
 export async function measureCell(bench: Bench, cell: Cell, deadline: number): Promise<void> {
   const runs = new Map<string, Run[]>();
   const contestants: Contestant[] = [];
@@ -39,7 +39,7 @@ export async function measureCell(bench: Bench, cell: Cell, deadline: number): P
   bench.report.add(cell.question, cell.label, 'MB/s', samples, cell.targets, note(runs));
 }
 
-/** What each server's processors did for a gigabyte, and how busy the generator was with the first contestant. */
+/** Reports the processor time of each server per gigabyte, and the load of the generator with the first contestant. */
 function note(runs: Map<string, Run[]>): string {
   const costs = [...runs].map(([name, all]) => {
     const cost = median(all.map(({ serverCpuSeconds, bytes }) => serverCpuSeconds / (bytes / 1e9)));

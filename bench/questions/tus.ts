@@ -13,7 +13,7 @@ const TARGETS = new Map<number, Target[]>([
 ]);
 const WARM_UP_SECONDS = 5;
 const MAX_BYTES = 1536 * MIB;
-/** Broken uploads that a sample looks at, one after the other. */
+/** Interrupted uploads per sample, one after another. */
 const BREAKS = 20;
 
 export const tus: Question = {

@@ -1,6 +1,6 @@
 /**
- * Makes the package from what `npm run build` compiled of src/client: two modules with the small libraries in them, so that only undici
- * is left to install, and their types. Those of the schemas are written with the types of typebox, which come along.
+ * Builds the package from the output of `npm run build` for src/client: two modules that bundle the small libraries, so that only undici
+ * needs to be installed, and their types. The types of the schemas use those of typebox, which are included.
  */
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { builtinModules, createRequire } from 'node:module';
@@ -12,12 +12,12 @@ const compiled = resolve(here, '../../dist/src');
 const packages = resolve(here, '../../node_modules');
 const { version } = createRequire(import.meta.url)('../../package.json');
 const own = createRequire(import.meta.url)('./package.json');
-if (own.version !== version) throw new Error(`the version should be that of the server, ${version}`);
+if (own.version !== version) throw new Error(`the version must be that of the server, ${version}`);
 
-/** Whose code is in the modules or the types. */
+/** Packages whose code is bundled in the modules or types. */
 const PARTS = ['crc-32', 'structured-headers', 'typebox', 'socks', 'smart-buffer', 'ip-address'];
 
-/** Gives libraries that call `require('net')` the module of Node as an import; Vite takes such a name for one that browsers lack. */
+/** Turns `require('net')` in libraries into an import of the Node module. Vite would replace it by an empty module for browsers. */
 const nodeModules = {
   name: 'modules-of-node',
   enforce: 'pre',
