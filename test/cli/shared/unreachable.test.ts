@@ -130,7 +130,7 @@ test('a name that no host has, and what is no Lading server', async (t) => {
       response.writeHead(status, { 'content-type': 'text/html' }).end('<h1>Welcome</h1>');
     };
   };
-  await failsAtOnce(t, `http://127.0.0.1:${await listening(t, createHttp(page(200)))}`, /not that of a Lading server/);
+  await failsAtOnce(t, `http://127.0.0.1:${await listening(t, createHttp(page(200)))}`, /not from a Lading server/);
   const { createServer } = await import('node:net');
   const ssh = createServer((socket) => {
     socket.on('error', () => {});
