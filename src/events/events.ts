@@ -1,6 +1,6 @@
 /**
- * What happened, in one order, for whoever listens: the newest events are kept so that a stream that broke can go on where it was.
- * Listeners read from where they are; none of them holds the others up or makes anything be kept longer.
+ * Events in one order. The newest ones are kept in a ring, so that an interrupted stream can resume where it was. Each reader has its own
+ * position; slow readers neither delay the others nor extend the ring.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
@@ -15,31 +15,31 @@ import type { AuditEntry } from '../records/audit.ts';
 import type { DeliveryDocument } from '../records/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
 
-/** Events that are kept. */
-const KEPT = 8192;
-/** Chunks of one file are told together, at most so often. */
+/** Size of the ring. */
+const RING_SIZE = 8192;
+/** Minimum interval between `chunk.received` events of one file, which combine its chunks. */
 const CHUNK_SPACING_MS = 250;
 
-/** Actions that change who may do what, or where things go. */
+/** Audit actions that change principals, permissions or targets. */
 const CHANGES = /^(?:client|token|user|tenant|share|grant|quota|phone|target|delivery|session)_(?!used)|^sign_out$/;
 
-/** An event and who may hear of it. */
+/** An event and who may receive it. */
 export interface EmittedEvent {
   seq: number;
   event: LadingEvent;
-  /** Key of the owner as the engine knows it; null: of no file. */
+  /** Owner key; null: the event belongs to no owner. */
   ownerKey: string | null;
-  /** The detail for those who do not see where files are sent on to, where it is another one. */
+  /** The detail for principals that may not see delivery targets, if it differs. */
   plainDetail?: string;
-  /** What webhooks know it by, where they may be told more than once. */
+  /** Id for webhooks, for events that may be emitted more than once. */
   key?: string;
 }
 
-/** Where a listener is. */
+/** Position of a reader. */
 export interface Position {
-  /** Number of the next event to read. */
+  /** Sequence number of the next event to read. */
   next: number;
-  /** Events between where it was and there are gone. */
+  /** True if events before it were missed. */
   lost: boolean;
 }
 
@@ -55,10 +55,10 @@ type About = Partial<Omit<LadingEvent, 'id' | 'type' | 'time'>>;
 
 export class Events {
   readonly #clock: Clock;
-  /** In the ids of this run: numbers begin anew with each. */
+  /** Part of every id, because sequence numbers restart with the server. */
   readonly #run = randomBytes(6).toString('hex');
   readonly #ring: EmittedEvent[] = [];
-  readonly #listeners = new Set<(told: EmittedEvent) => void>();
+  readonly #listeners = new Set<(emitted: EmittedEvent) => void>();
   #next = 0;
   #chunks = new Map<string, Chunks>();
   #timer: NodeJS.Timeout | null = null;
@@ -67,31 +67,32 @@ export class Events {
     this.#clock = clock;
   }
 
-  /** Called in the very step in which something happens to a file. */
-  readonly emitFileEvent = (happening: FileEvent): void => {
-    const { type, file } = happening;
+  /** Emits a file event. The engine calls it synchronously with the change. */
+  readonly emitFileEvent = (change: FileEvent): void => {
+    const { type, file } = change;
     if (type === 'chunk.received') {
-      this.#chunk(happening);
+      this.#chunk(change);
       return;
     }
-    // What came before must be told before.
+    // Pending chunks come first, to keep the order.
     this.#emitChunks(file.id);
-    this.#emit(type, file.owner, aboutFile(happening));
+    this.#emit(type, file.owner, aboutFile(change));
   };
 
-  /** The event of a file that was complete before anybody here was told. */
+  /** The event of a file that was complete before it could be emitted. */
   completedEvent(file: Readonly<FileDocument>): LadingEvent {
     return { ...this.#event('file.completed', completedFields(file)), id: `${this.#run}-${file.id}` };
   }
 
-  /** The event of something that is about to happen to a file. */
-  preview(happening: Exclude<FileEvent, { type: 'chunk.received' }>): LadingEvent {
-    const event = this.#event(happening.type, aboutFile(happening));
-    return { ...event, id: `${this.#run}-${happening.file.id}-${happening.type}` };
+  /** The event of a change that is about to be made to a file. */
+  preview(change: Exclude<FileEvent, { type: 'chunk.received' }>): LadingEvent {
+    const event = this.#event(change.type, aboutFile(change));
+    return { ...event, id: `${this.#run}-${change.file.id}-${change.type}` };
   }
 
   /**
-   * @param plain the name of the target for those who do not see where it is
+   * Emits the failure of a delivery.
+   * @param plain name of the target for principals that may not see its address
    * @param key id of the event for webhooks
    */
   emitDeliveryFailed(delivery: DeliveryDocument, target: string, plain: string, key: string): void {
@@ -107,15 +108,15 @@ export class Events {
     this.#emit('delivery.failed', owner, { ...about, detail }, { plainDetail, key });
   }
 
-  /** Of entries that refuse; a flood of the same is one entry. */
+  /** Emits a refusal in the audit log. Repeated refusals arrive here as one entry. */
   emitRefusal({ tenant, principal, detail, target }: AuditEntry): void {
     const who = [principal, target].filter((part) => part !== null).join(' ');
     this.#emit('auth.refused', null, { tenant, detail: [detail, who].filter(Boolean).join('; ') });
   }
 
   /**
-   * Takes an entry of the audit log. False when it is no event, for it is not about what administrators look after.
-   * @param key id of the event for webhooks, if it was foretold
+   * Emits an entry of the audit log as `admin.changed`. False if the entry is not such a change.
+   * @param key id of the event for webhooks, if it was announced
    */
   emitChange(entry: AuditEntry, key?: string): boolean {
     if (!isChange(entry)) return false;
@@ -126,41 +127,41 @@ export class Events {
   }
 
   /**
-   * The event of a change that is about to be made; null for what is none. It is told only if the server is killed before it answers,
-   * when nobody knows whether the change was made.
+   * The event of an administrative change that is about to be made; null if the entry is not such a change. It is sent only if the server
+   * stops before it replies, when it is unknown whether the change was made.
    */
   previewChange(entry: AuditEntry, key: string): LadingEvent | null {
     if (!isChange(entry)) return null;
     const about = aboutChange(entry);
-    const detail = `${about.detail}: begun, and the server stopped before it answered; it may not be done`;
+    const detail = `${about.detail}: the server stopped before it replied; the change may not have been made`;
     return { ...this.#event('admin.changed', { ...about, detail }), id: key };
   }
 
-  listen(listener: (told: EmittedEvent) => void): () => void {
+  listen(listener: (emitted: EmittedEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** @param lastId id of the last event that was read; null: from now on */
+  /** The position after an event. @param lastId id of the last event that was read; null: start with the next event */
   positionAfter(lastId: string | null): Position {
     if (lastId === null) return { next: this.#next, lost: false };
     const [run, seq] = lastId.split('-');
     const next = Number(seq) + 1;
     const first = this.#next - this.#ring.length;
-    // Of another run everything that this one has is new, and what was in between nobody knows.
+    // An id of an earlier run: every event of this run is new, and events in between may be lost.
     if (run !== this.#run || !Number.isSafeInteger(next) || next > this.#next) return { next: first, lost: true };
     return next < first ? { next: first, lost: true } : { next, lost: false };
   }
 
-  /** The event at a position; null when it is yet to come. */
+  /** The event at a position; null if it has not been emitted yet. */
   read(position: Position): EmittedEvent | null {
     const first = this.#next - this.#ring.length;
     if (position.next < first) {
       position.next = first;
       position.lost = true;
     }
-    return this.#ring[position.next % KEPT] !== undefined && position.next < this.#next
-      ? (this.#ring[position.next % KEPT] as EmittedEvent)
+    return this.#ring[position.next % RING_SIZE] !== undefined && position.next < this.#next
+      ? (this.#ring[position.next % RING_SIZE] as EmittedEvent)
       : null;
   }
 
@@ -210,10 +211,10 @@ export class Events {
     more: Pick<EmittedEvent, 'plainDetail' | 'key'> = {},
   ): void {
     const seq = this.#next;
-    const told: EmittedEvent = { seq, event: this.#event(type, about), ownerKey, ...more };
-    this.#ring[seq % KEPT] = told;
+    const emitted: EmittedEvent = { seq, event: this.#event(type, about), ownerKey, ...more };
+    this.#ring[seq % RING_SIZE] = emitted;
     this.#next = seq + 1;
-    for (const listener of this.#listeners) listener(told);
+    for (const listener of this.#listeners) listener(emitted);
   }
 
   #event(type: LadingEvent['type'], about: About): LadingEvent {
@@ -245,13 +246,13 @@ function aboutChange({ tenant, principal, action, target }: AuditEntry): About {
   return { tenant, owner: principal, detail: [action, target].filter(Boolean).join(' ') };
 }
 
-function aboutFile(happening: Exclude<FileEvent, { type: 'chunk.received' }>): About {
-  const { type, file } = happening;
+function aboutFile(change: Exclude<FileEvent, { type: 'chunk.received' }>): About {
+  const { type, file } = change;
   if (type === 'file.completed') return completedFields(file);
-  if (!('received' in happening)) return fileFields(file);
-  const about = { ...fileFields(file), bytes_received: happening.received };
+  if (!('received' in change)) return fileFields(file);
+  const about = { ...fileFields(file), bytes_received: change.received };
   if (type !== 'upload.stale') return about;
-  const { expiresAt = null } = happening;
+  const { expiresAt = null } = change;
   return { ...about, detail: expiresAt === null ? 'kept' : `kept until ${iso(expiresAt)}` };
 }
 
@@ -276,7 +277,7 @@ function fileFields({ id, owner, name, size, contentType, resource }: Readonly<F
   };
 }
 
-/** What the sender said of the file, as text; null when it said nothing. */
+/** The tus metadata of a file as text; null without metadata. */
 function metadataOf(sent: string | null): Record<string, string> | null {
   if (sent === null || sent === '') return null;
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

@@ -1,6 +1,6 @@
 /**
- * Access tokens. How one is signed and verified is handed in (JWT); what it is worth is decided here: it names who it was given to and
- * the sign-in it came of, and both must still be there.
+ * Access tokens. The JWT signature is made and verified by functions that the caller passes in. This module decides whether a token
+ * is valid: its subject and its session must still exist, and nobody may have revoked it.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
@@ -15,10 +15,10 @@ import { principalOf } from './subjects/principals.ts';
 
 export const AUDIENCE = 'lading';
 
-/** What a token says; times are seconds since the epoch (RFC 7519). */
+/** Claims of a token. Times are seconds since the epoch (RFC 7519). */
 export interface Claims {
   sub: string;
-  /** Of the subject. */
+  /** Kind of the subject. */
   kind: Subject['kind'];
   role: string;
   iss: string;
@@ -26,32 +26,32 @@ export interface Claims {
   jti: string;
   iat: number;
   exp: number;
-  /** Of a client: which of its secrets it came of. */
+  /** Devices only: generation of the secret that the token was issued for. */
   gen?: string;
-  /** Id of the sign-in that it came of, if that one can be renewed. */
+  /** Id of the session that the token belongs to. */
   sid?: string;
-  /** Only if it may do less than its subject. */
+  /** Present if the token has fewer scopes than its subject. */
   scope?: string;
-  /** Of an ops or client account: its name and kind, for programs that read the token. */
+  /** Username and kind of an ops or client account, for programs that read the token. */
   username?: string;
   account_kind?: AccountKind;
-  /** How far the dates in it were ahead of the time line of the server (`Clock.steady`), in seconds; absent: not at all. */
+  /** Seconds by which the dates were ahead of the server's time line (`Clock.steady`) at issue; absent: 0. */
   ahead?: number;
 }
 
 export interface TokenDeps {
   issuer: string;
   sign(claims: Claims): string;
-  /** The claims of a token whose signature, algorithm, issuer and audience are right, expired or not; throws for any other. */
+  /** Returns the claims if signature, algorithm, issuer and audience are valid; throws otherwise. Does not check expiry. */
   verify(token: string): unknown;
   /**
-   * The subject as it is now; null: it is gone, or was given new credentials after the token.
-   * @param issued what the token says of itself
+   * The subject as it is now; null: it was deleted, disabled, or got new credentials after the token was issued.
+   * @param issued when, and for which generation, the token was issued
    */
   subject(kind: Subject['kind'], id: string, issued: Issuance): Principal | null;
-  /** Of a client as it is now; undefined for one that has none. */
+  /** Current generation of a device; undefined for devices of earlier versions. */
   generationOf(clientId: string): string | undefined;
-  /** False once the sign-in was ended. */
+  /** False once the session has ended. */
   isAlive(signIn: string): boolean;
   clock: Clock;
   /** How long an access token is valid. */
@@ -65,13 +65,13 @@ export interface IssuedToken {
   expires_in: number;
 }
 
-/** A token that was just made, and what it says. */
+/** A token that was just issued, with its claims. */
 export interface GrantedToken {
   token: string;
   claims: Claims;
 }
 
-/** A token that is good now. */
+/** A token that is valid now. */
 export interface VerifiedToken {
   claims: Claims;
   principal: Principal;
@@ -80,15 +80,15 @@ export interface VerifiedToken {
 interface CachedToken {
   claims: Claims;
   until: number;
-  /** What the subject was when `principal` was made of it. */
+  /** The subject from which `principal` was derived. */
   subject: Principal | null;
   principal: Principal | null;
 }
 
-/** It was good once, and nobody revoked it. */
+/** The token has expired but was not revoked. */
 export class ExpiredToken extends LadingError {}
 
-/** Tokens verified lately. A device sends the same one with every chunk, and a map is much faster than a signature. */
+/** Size of the cache of verified tokens. A device sends the same token with every chunk; a lookup is much faster than a signature check. */
 const MAX_VERIFIED = 20_000;
 
 export class Tokens {
@@ -101,15 +101,16 @@ export class Tokens {
     this.#revoked = revoked;
   }
 
-  /** As `grant`, in the words of the wire. */
+  /** Like `grant`, as the token response of OAuth 2.0 (RFC 6749 §5.1). */
   issue(principal: Principal, of: { signIn?: string; scopes?: readonly Scope[] } = {}): IssuedToken {
     const { token, claims } = this.grant(principal, of);
     return { access_token: token, token_type: 'bearer', expires_in: claims.exp - claims.iat };
   }
 
   /**
-   * @param of the sign-in that it comes of, what it is limited to, until when it is valid if not as long as others (on the time line), and
-   * the account to name in it
+   * Issues a token.
+   * @param of the session it belongs to, its scopes if they are limited, its end on the time line if it differs from the default, and the
+   * account to name in it
    */
   grant(
     principal: Principal,
@@ -139,14 +140,14 @@ export class Tokens {
   }
 
   /**
-   * Who sent this token.
+   * The principal of a token.
    * @throws LadingError `unauthorized`
    */
   verify(token: string): Principal {
     return this.inspect(token).principal;
   }
 
-  /** @throws LadingError `unauthorized` */
+  /** Verifies a token and resolves its principal. @throws LadingError `unauthorized`; `ExpiredToken` when it has only expired */
   inspect(token: string): VerifiedToken {
     const known = this.#verified.get(token) ?? this.#verifyAnew(token);
     const { claims } = known;
@@ -165,14 +166,14 @@ export class Tokens {
     return { claims, principal: known.principal };
   }
 
-  /** False once the token was revoked, or what it came of is gone. That it has run out meanwhile ends nothing that it began. */
+  /** False once the token was revoked, or its session or subject ended. Expiry does not count: it ends no request that has begun. */
   isValid({ claims }: VerifiedToken): boolean {
     const { sid, jti, kind, sub } = claims;
     if ((sid !== undefined && !this.#deps.isAlive(sid)) || this.#revoked.get(jti)) return false;
     return this.#deps.subject(kind, sub, issuanceOf(claims)) !== null;
   }
 
-  /** This one token is worthless from this moment; durable when it resolves. */
+  /** Revokes one token at once. Durable when it resolves. */
   async revoke(claims: Pick<Claims, 'jti' | 'exp' | 'ahead'>): Promise<void> {
     await this.#revoked.put({ id: claims.jti, until: endOf(claims) });
   }
@@ -192,7 +193,7 @@ export class Tokens {
   }
 }
 
-/** When it expires, on the time line. What `exp` says is for others, who have clocks of their own. */
+/** When a token expires, in milliseconds on the time line. `exp` itself is for other servers, which have their own clocks. */
 export function endOf({ exp, ahead = 0 }: Pick<Claims, 'exp' | 'ahead'>): number {
   return (exp - ahead) * 1000;
 }

@@ -1,4 +1,4 @@
-/** Ops and client accounts: people who sign in by a name, unique within its kind. Ops offer their files, clients fetch them. */
+/** Ops and client accounts: people who sign in with a username, unique within its kind. Ops offer files, clients fetch them. */
 
 import { LadingError } from '../errors.ts';
 import type { Principal } from '../records/principal.ts';
@@ -8,7 +8,7 @@ import type { Identity } from './directory/identity.ts';
 import type { Asker } from './limits/fair-queue.ts';
 import { checkEmail, checkPersonalName, checkUsername } from './subjects/profile.ts';
 
-/** What is sent to make an account. */
+/** Request to create an account. */
 export interface NewAccount {
   username: string;
   password: string;
@@ -17,8 +17,8 @@ export interface NewAccount {
 }
 
 /**
- * Makes an account of the role `client`, whatever its kind: strangers may make one where registration is open, and the role `ops` reads
- * everything in a tenant. Durable when it resolves.
+ * Creates an account with the role `client`, even for kind `ops`: where registration is open anyone can create one, and the role `ops`
+ * may read every file of its tenant. Durable when it resolves.
  * @throws LadingError `validation_failed`, `already_exists`
  */
 export async function createAccount(
@@ -30,7 +30,7 @@ export async function createAccount(
   asker?: Asker,
 ): Promise<PersonDocument> {
   const username = checkUsername(given.username);
-  // Older programs send what they do not know as empty text.
+  // Older programs send unknown fields as empty strings.
   const name = given.name ? checkPersonalName(given.name, 'name') : '';
   const contact = given.email ? checkEmail(given.email) : null;
   await checkPassword(given.password, { email: contact ?? '', name: username, surname: name, site }, asker);
@@ -40,8 +40,8 @@ export async function createAccount(
 }
 
 /**
- * The account of who asks, themselves or by an API token of theirs.
- * @throws LadingError `forbidden` for everybody who has none of this kind
+ * The account of the principal, who may use an API token.
+ * @throws LadingError `forbidden` if the principal has no account of this kind
  */
 export function requireAccount(identity: Identity, principal: Principal, kind: AccountKind): PersonDocument {
   const person = principal.kind === 'device' ? null : identity.people.get(principal.id);

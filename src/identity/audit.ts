@@ -1,4 +1,4 @@
-/** Who did what and who was refused, on its way to the audit log. */
+/** Records who did what, and what was refused, in the audit log. */
 
 import type { AuditLog, AuditPage, AuditQuery } from '../contracts/audit-log.ts';
 import type { Clock } from '../contracts/clock.ts';
@@ -7,12 +7,12 @@ import type { AuditAction } from '../protocol/schemas/audit.ts';
 import type { AuditEntry } from '../records/audit.ts';
 import type { PrincipalKind } from '../records/principal.ts';
 
-/** For so long what repeats itself is only counted; then the count becomes an entry. */
+/** Repeated entries are counted for this long; then their count becomes one entry. */
 const WINDOW_MS = 10_000;
-/** Sorts of repetitions told apart in a window; what else comes is counted together. */
+/** Distinct repeated entries in a window; further ones are counted together. */
 const MAX_SORTS = 1_000;
 
-/** An entry before the log gives it its time. */
+/** An entry without its time. */
 export interface AuditEvent {
   action: AuditAction;
   outcome: AuditEntry['outcome'];
@@ -27,19 +27,19 @@ export interface AuditEvent {
 export interface AuditDeps {
   log: AuditLog;
   clock: Clock;
-  /** Told of an entry that could not be stored. */
+  /** Called when an entry could not be stored. */
   failed(entry: AuditEntry, error: unknown): void;
-  /** Told of refusals, those that are counted together once. */
+  /** Called for refusals; once for those that are counted together. */
   refused?(entry: AuditEntry): void;
-  /** Told of what was done, once it is stored or could not be. */
+  /** Called for each entry after it was stored, or could not be. */
   recorded?(entry: AuditEntry, key?: string): Promise<void> | undefined;
-  /** Told of what is about to be done. Null when nobody else has to know before. */
+  /** Called before a change is made. Null: no webhook receives it. */
   announce?(entry: AuditEntry): AnnouncedChange | null;
 }
 
 export class Audit {
   readonly #deps: AuditDeps;
-  /** Counted since the window began; null: the one that opened the sort is stored and nothing came since. */
+  /** Counted since the window began; null: the first entry is stored and has not been repeated. */
   #sorts = new Map<string, AuditEntry | null>();
   #window: NodeJS.Timeout | null = null;
   readonly #appending = new Set<Promise<void>>();
@@ -50,25 +50,25 @@ export class Audit {
   }
 
   /**
-   * Durable when it resolves. It never rejects: on a full disk somebody must be able to sign in and make room. What could not be
-   * stored stands in the server's log.
+   * Records an entry. Durable when it resolves. Never rejects: on a full disk, people must be able to sign in and free space. Entries
+   * that could not be stored go to the server's log.
    */
   record(happening: AuditEvent, key?: string): Promise<void> {
     return this.#append(this.#entryOf(happening), key);
   }
 
-  /** To be called before it is done, and ended after it was recorded or failed. */
+  /** Announces a change before it is made. The caller ends the announcement after the change was recorded or failed. */
   announce(happening: AuditEvent): AnnouncedChange | null {
     return this.#deps.announce?.(this.#entryOf(happening)) ?? null;
   }
 
-  /** For what may come in floods: returns at once, and stores the first of a sort and how many more followed. */
+  /** Records entries that may come in floods: returns at once, and stores the first of a kind and the number that followed. */
   recordAggregated(happening: AuditEvent): void {
     this.#window ??= setTimeout(() => this.#endWindow(), WINDOW_MS).unref();
     const entry = this.#entryOf(happening);
     let sort = sortOf(entry);
     if (!this.#sorts.has(sort) && this.#sorts.size >= MAX_SORTS) {
-      // A flood from everywhere: that it happens is worth an entry, each of its addresses is not.
+      // A flood from many addresses becomes one entry without them.
       Object.assign(entry, { principal: null, kind: null, tenant: null, address: null, target: null, requestId: null });
       sort = sortOf(entry);
     }
@@ -81,7 +81,7 @@ export class Audit {
     }
   }
 
-  /** Since the start, each of them. */
+  /** Number of refused sign-ins since the server started. */
   get refusedSignIns(): number {
     return this.#refusedSignIns;
   }
@@ -90,7 +90,7 @@ export class Audit {
     return this.#deps.log.page(query);
   }
 
-  /** When everything is stored. */
+  /** Resolves when every entry is stored. */
   async close(): Promise<void> {
     this.#endWindow();
     await Promise.all(this.#appending);
@@ -127,7 +127,7 @@ export class Audit {
     const appending: Promise<void> = this.#deps.log
       .append(entry)
       .catch((error: unknown) => this.#deps.failed(entry, error))
-      // What was done was done, also where the log has no room for it.
+      // The change happened, whether or not the log had room for it.
       .then(() => this.#deps.recorded?.(entry, key))
       .catch((error: unknown) => this.#deps.failed(entry, error))
       .then(() => void this.#appending.delete(appending));
@@ -136,7 +136,7 @@ export class Audit {
   }
 }
 
-/** What is the same sort of thing from the same place; the target is not told apart, or a walk through names would be a flood. */
+/** Key of entries that are counted together. It excludes the target: otherwise a client that tries many names would fill the log. */
 function sortOf({ action, outcome, principal, kind, address, detail }: AuditEntry): string {
   return JSON.stringify([action, outcome, principal, kind, address, detail]);
 }

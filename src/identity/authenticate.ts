@@ -1,4 +1,4 @@
-/** Every way in that a request can show in its header ends here in the same `Principal`. Nothing on this path touches a disk. */
+/** Resolves the credential of a request, an access token or an API token, to its `Principal`. Nothing on this path reads the disk. */
 
 import { LadingError } from '../errors.ts';
 import type { Principal } from '../records/principal.ts';
@@ -8,7 +8,7 @@ import type { Identity } from './directory/identity.ts';
 import { principalOf } from './subjects/principals.ts';
 
 interface TokenPrincipal {
-  /** What its owner was, and what the token may, when the principal was made of them. */
+  /** Owner and scopes from which the principal was derived. */
   owner: Principal;
   scopes: readonly string[];
   principal: Principal;
@@ -25,7 +25,7 @@ export class Access {
   }
 
   /**
-   * Who sent this token, an access token or an API token.
+   * The principal of an access token or an API token. Counts as a use of an API token.
    * @throws LadingError `unauthorized`
    */
   bearer(token: string): Principal {
@@ -33,13 +33,13 @@ export class Access {
   }
 
   /**
-   * For what goes on after the request was let in: whether this token, which was good then, has not been revoked since.
+   * For requests that last: returns a function that is true until this token is revoked. The token must be valid now.
    * @throws LadingError `unauthorized`
    */
   authorizationOf(token: string): () => boolean {
     if (!ApiTokens.looksLike(token)) {
-      const good = this.#tokens.inspect(token);
-      return () => this.#tokens.isValid(good);
+      const verified = this.#tokens.inspect(token);
+      return () => this.#tokens.isValid(verified);
     }
     return () => {
       const document = this.#identity.apiTokens.findUnrevoked(token);
@@ -48,7 +48,7 @@ export class Access {
   }
 
   /**
-   * What a second factor is bound to: the sign-in, or where there is none the access token; of an API token its id.
+   * What a second factor is bound to: the session, the access token if it has no session, or the API token.
    * @throws LadingError `unauthorized`
    */
   credentialOf(token: string): string {

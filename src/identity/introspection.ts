@@ -1,4 +1,4 @@
-/** What a token is, of whichever sort, for those who may know. Looking at it is no use of it. */
+/** Token introspection (RFC 7662) for access, refresh and API tokens. Does not count as a use of the token. */
 import type { Clock } from '../contracts/clock.ts';
 import { LadingError } from '../errors.ts';
 import { SCOPES, type Scope } from '../protocol/scopes.ts';
@@ -9,22 +9,22 @@ import type { Identity } from './directory/identity.ts';
 import type { TokenOwner } from './rights/policy.ts';
 import { principalOf } from './subjects/principals.ts';
 
-/** A token that is good now. Times are dates, in milliseconds since the epoch. */
+/** A token that is valid now. Times are dates, in milliseconds since the epoch. */
 export interface IntrospectedToken {
   sort: 'access' | 'refresh' | 'api';
-  /** `jti`, or the id of the sign-in or of the API token. */
+  /** `jti`, or the id of the session or API token. */
   id: string;
   owner: TokenOwner;
-  /** What it may do now. */
+  /** Its scopes now. */
   scopes: Scope[];
   issuedAt: number;
-  /** Null: good until it is revoked. */
+  /** Null: valid until it is revoked. */
   expiresAt: number | null;
-  /** Of an access token. */
+  /** Access tokens only. */
   claims: Claims | null;
 }
 
-/** Null for what is no token, or was one. A refresh token that was used before is none any more. */
+/** Null for anything but a valid token. A refresh token that was already used is not valid. */
 export function introspect(identity: Identity, tokens: Tokens, clock: Clock, token: string): IntrospectedToken | null {
   if (ApiTokens.looksLike(token)) return apiToken(identity, clock, token);
   return refreshToken(identity, clock, token) ?? accessToken(tokens, clock, token);
@@ -61,9 +61,9 @@ function refreshToken(identity: Identity, clock: Clock, token: string): Introspe
 }
 
 function accessToken(tokens: Tokens, clock: Clock, token: string): IntrospectedToken | null {
-  const good = inspected(tokens, token);
-  if (!good) return null;
-  const { claims, principal } = good;
+  const verified = inspected(tokens, token);
+  if (!verified) return null;
+  const { claims, principal } = verified;
   return {
     sort: 'access',
     id: claims.jti,

@@ -1,4 +1,4 @@
-/** Who may store how much: the server's own limits for everybody, others for a client, a person or a whole tenant. */
+/** Quotas: the server's defaults, and limits that an administrator set for a device, a person or a whole tenant. */
 import type { Quota, Use } from '../contracts/quota.ts';
 import { LadingError } from '../errors.ts';
 import type { Role } from '../protocol/schemas/role.ts';
@@ -9,12 +9,12 @@ import { ownerKey, parseOwnerKey } from './rights/policy.ts';
 export const QUOTA_KINDS = ['client', 'person', 'tenant'] as const;
 export type QuotaKind = (typeof QUOTA_KINDS)[number];
 
-/** 0: none. */
+/** 0 means unlimited. */
 export type Limits = Readonly<Use>;
 
-/** A client, a person or a tenant. */
+/** The device, person or tenant that a quota applies to. */
 export interface QuotaHolder {
-  /** Where the engine counts their use. */
+  /** Owner key under which the engine counts usage. */
   owner: string;
   tenant: string;
   /** Null: a tenant. */
@@ -25,22 +25,22 @@ export interface QuotaHolder {
 const UNLIMITED: Limits = { bytes: 0, openUploads: 0, dayBytes: 0 };
 
 const WORDS: Readonly<Record<keyof Use, { of: string; advice: string }>> = {
-  bytes: { of: 'stored bytes', advice: 'delete something first.' },
+  bytes: { of: 'stored bytes', advice: 'delete files first.' },
   openUploads: { of: 'unfinished uploads', advice: 'finish or delete some of them first.' },
-  dayBytes: { of: 'uploaded bytes a day', advice: 'go on after midnight UTC.' },
+  dayBytes: { of: 'uploaded bytes a day', advice: 'continue after midnight UTC.' },
 };
 
 export class Quotas implements Quota {
   readonly #identity: Identity;
   readonly #defaults: Limits;
 
-  /** @param defaults of every client and person; tenants have none but their own */
+  /** @param defaults limits of every device and person; tenants are unlimited by default */
   constructor(identity: Identity, defaults: Limits) {
     this.#identity = identity;
     this.#defaults = defaults;
   }
 
-  /** The tenant. */
+  /** The tenant of an owner: usage is also counted per tenant. */
   groupOf(owner: string): string {
     return parseOwnerKey(owner).tenant;
   }
@@ -51,7 +51,7 @@ export class Quotas implements Quota {
     refuseOver(this.ofTenant(tenant), now.group, more, 'Your tenant has');
   }
 
-  /** What a client or a person may use; of one who is gone what anybody may. */
+  /** Limits of a device or a person; the defaults if it was deleted. */
   ofPrincipal(tenant: string, id: string): Limits {
     const { clients, people } = this.#identity;
     const document = clients.find(id) ?? people.get(id);
@@ -62,7 +62,7 @@ export class Quotas implements Quota {
     return limitsOf(this.#identity.tenants.get(tenant)?.quota, UNLIMITED);
   }
 
-  /** Whose use it is; null when there is none of this id. */
+  /** The holder of this id; null if it does not exist. */
   find(kind: QuotaKind, id: string): QuotaHolder | null {
     const { clients, people, tenants } = this.#identity;
     if (kind === 'tenant') {
@@ -74,7 +74,7 @@ export class Quotas implements Quota {
     return { owner: ownerKey(tenant, id), tenant, role, limits: this.ofPrincipal(tenant, id) };
   }
 
-  /** Counts from the next chunk on, durable when it resolves; false when there is none of this id. */
+  /** Sets limits, which apply from the next chunk on. Durable when it resolves; false if the id does not exist. */
   set(kind: QuotaKind, id: string, quota: QuotaLimits): Promise<boolean> {
     const { clients, people, tenants } = this.#identity;
     if (kind === 'tenant') return tenants.setQuota(id, quota);

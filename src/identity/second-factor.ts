@@ -1,4 +1,4 @@
-/** What a verified call opens: it counts for the credential that it was verified with, and for a while. */
+/** Verified calls as a second factor: each counts for the credential that it was verified with, and for a limited time. */
 import { isLongPast } from '../clock/clock.ts';
 import type { Clock } from '../contracts/clock.ts';
 import { LadingError } from '../errors.ts';
@@ -8,7 +8,7 @@ import type { Identity } from './directory/identity.ts';
 import { ownerKey } from './rights/policy.ts';
 
 export const GUARDED = ['downloads', 'share'] as const;
-/** What may need a second factor. */
+/** Actions that may need a second factor. */
 export type Guarded = (typeof GUARDED)[number];
 
 export class SecondFactor {
@@ -18,7 +18,7 @@ export class SecondFactor {
   readonly #hours: number;
   readonly #proofs = new Map<string, Proof & { phone: string }>();
 
-  /** @param required what it is asked for; for nothing else does it cost anything */
+  /** @param required actions that need a second factor */
   constructor(identity: Identity, clock: Clock, required: readonly Guarded[], hours: number) {
     this.#identity = identity;
     this.#clock = clock;
@@ -26,7 +26,7 @@ export class SecondFactor {
     this.#hours = hours;
   }
 
-  /** Proofs of before a restart. */
+  /** Restores stored proofs after a restart. */
   restore(proofs: Iterable<Proof & { phone: string }>): void {
     for (const proof of proofs) this.#proofs.set(proof.credential, proof);
   }
@@ -36,8 +36,8 @@ export class SecondFactor {
   }
 
   /**
-   * What a call to this number would prove; null when it proves nothing: only the number that an administrator registered does, or
-   * whoever stole a token would have it confirmed by a telephone of their own.
+   * The proof that a verified call to this number gives; null if the number is not the one that an administrator registered. Otherwise
+   * the thief of a token could verify it with their own telephone.
    */
   proofFor(principal: Principal, credential: string, phone: string): Proof | null {
     if (this.#identity.phoneOf(principal) !== phone) return null;
@@ -49,22 +49,22 @@ export class SecondFactor {
     this.#proofs.set(proof.credential, { ...proof, phone });
   }
 
-  /** @throws LadingError `forbidden` */
+  /** Checks that the credential has a second factor if the action needs one. @throws LadingError `forbidden` */
   require(what: Guarded, principal: Principal, credential: () => string): void {
     if (!this.#required.has(what)) return;
     const phone = this.#identity.phoneOf(principal);
     const proof = this.#proofs.get(credential());
-    const good =
+    const isProven =
       proof && proof.until > this.#clock.steady() && proof.phone === phone && proof.holder === keyOf(principal);
-    if (good) return;
+    if (isProven) return;
     const next =
       phone === null
-        ? 'Have an administrator register your telephone number (PUT /api/phones) first.'
-        : 'Ask for a call with POST /calls/otp to the number registered for you, and send its code to POST /calls/verify.';
+        ? 'Ask an administrator to register your telephone number (PUT /api/phones).'
+        : 'Request a call to your registered number with POST /calls/otp, and send its code to POST /calls/verify.';
     throw new LadingError('forbidden', `This needs a second factor. ${next}`, { second_factor: 'call' });
   }
 
-  /** Forgets what lapsed long ago. */
+  /** Removes proofs that expired long ago. */
   sweep(): void {
     for (const [credential, { until }] of this.#proofs)
       if (isLongPast(this.#clock, until)) this.#proofs.delete(credential);

@@ -65,6 +65,6 @@ test('a voice provider that sends on to another host is not followed', async (t)
     provider.close();
   });
   const call = { id: 'x', to: '+14155552671', message: null, code: '123456' };
-  await assert.rejects(voice.speak(call, new AbortController().signal), /said 307/);
+  await assert.rejects(voice.speak(call, new AbortController().signal), /answered 307/);
   assert.equal(followed, 0);
 });

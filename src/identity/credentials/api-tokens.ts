@@ -1,6 +1,6 @@
 /**
- * API tokens: long-lived, for programs, with the scopes they were made with and never more than their owner has now. Kept as SHA-256
- * of 256 random bits, which nobody can guess and nothing need slow down.
+ * API tokens: long-lived tokens for programs. A token has the scopes it was created with, and never more than its owner has now. Only a
+ * SHA-256 hash is stored; a token has 256 random bits, so it needs no slow hash.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
@@ -14,13 +14,13 @@ import type { Subject } from '../../records/principal.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 
 const PREFIX = 'lat_';
-/** Live ones of one owner, and revoked ones that are still listed. */
+/** Maximum number of live tokens of one owner, and of revoked ones that are still listed. */
 const MAX_EACH = 100;
-/** For so long a revoked token is listed on request. */
+/** How long revoked tokens can be listed. */
 const REVOKED_MS = 30 * 24 * 3600 * 1000;
 const TOKEN = /^lat_([0-9a-f]{16})_[\w-]{43}$/;
 
-/** A token that was just made; the only time that it is known. */
+/** A token that was just created. Its text is not stored. */
 export interface NewApiToken {
   document: ApiTokenDocument;
   token: string;
@@ -32,22 +32,22 @@ export interface ApiTokenRequest {
   /** See `ApiTokenDocument`. */
   label?: string | undefined;
   scopes: readonly Scope[];
-  /** The scopes as they were asked for; by default as they are called here. */
+  /** The scopes as the request named them, if those names differ from the server's. */
   words?: readonly string[] | undefined;
   /** Milliseconds; null: until it is revoked. */
   lifeMs: number | null;
 }
 
 export class ApiTokens {
-  readonly #kept: DocumentCache<ApiTokenDocument>;
+  readonly #cache: DocumentCache<ApiTokenDocument>;
   readonly #clock: Clock;
-  /** Hashes of tokens by the token itself, so that a program that sends one with every chunk has it hashed once. */
+  /** Token → hash, so that a token that is sent with every chunk is hashed only once. */
   readonly #hashed = new Map<string, string>();
-  /** Owners of tokens that are being written right now. */
+  /** Owners of tokens that are being stored. */
   readonly #making = new Set<{ owner: Subject; revoked: boolean }>();
 
-  private constructor(kept: DocumentCache<ApiTokenDocument>, clock: Clock) {
-    this.#kept = kept;
+  private constructor(cache: DocumentCache<ApiTokenDocument>, clock: Clock) {
+    this.#cache = cache;
     this.#clock = clock;
   }
 
@@ -55,18 +55,20 @@ export class ApiTokens {
     return new ApiTokens(await DocumentCache.open(store, ({ id }) => id), clock);
   }
 
-  /** True for what looks like a token of this kind, so that no other door need look at it. */
+  /** True if the text has the prefix of an API token. */
   static looksLike(token: string): boolean {
     return token.startsWith(PREFIX);
   }
 
   /**
    * Durable when it resolves.
-   * @throws LadingError `quota_exceeded` when the owner has as many as there may be; `validation_failed` for a life out of bounds; `unauthorized` when all were revoked meanwhile
+   * Creates a token.
+   * @throws LadingError `quota_exceeded` at the maximum number of tokens; `validation_failed` for a lifetime out of range; `unauthorized` when
+   * all tokens of the owner were revoked meanwhile
    */
   async create({ owner, name, label, scopes, words, lifeMs }: ApiTokenRequest): Promise<NewApiToken> {
     if (this.#countOf(owner) >= MAX_EACH) {
-      throw new LadingError('quota_exceeded', `There are ${MAX_EACH} API tokens of this owner; revoke one first.`);
+      throw new LadingError('quota_exceeded', `This owner already has ${MAX_EACH} API tokens; revoke one first.`);
     }
     const id = randomBytes(8).toString('hex');
     const token = makeToken(id);
@@ -89,7 +91,7 @@ export class ApiTokens {
     const making = { owner, revoked: false };
     this.#making.add(making);
     try {
-      await this.#kept.put(document);
+      await this.#cache.put(document);
     } finally {
       this.#making.delete(making);
     }
@@ -100,113 +102,113 @@ export class ApiTokens {
     return { document, token };
   }
 
-  /** The token of this text if it is good now, or null. */
+  /** The document of a token if it is valid now, or null. */
   findLive(token: string): ApiTokenDocument | null {
     const document = this.#find(token);
     return document !== null && isLive(document, this.#clock) ? document : null;
   }
 
-  /** The same whether it has expired or not: that it runs out ends nothing that it began. */
+  /** Like `findLive`, but expired tokens count too: expiry ends no request that has begun. */
   findUnrevoked(token: string): ApiTokenDocument | null {
     return this.#find(token);
   }
 
-  /** As `ofToken`; counts the use. */
+  /** Like `findLive`; counts the use. */
   use(token: string): ApiTokenDocument | null {
     const document = this.findLive(token);
     if (document === null) return null;
     const now = this.#clock.now();
     const days = countedOn(document.days, dayOf(now));
     const used = { ...document, lastUsed: now, uses: document.uses + 1, days };
-    this.#kept.use(used, this.#clock.monotonic());
+    this.#cache.use(used, this.#clock.monotonic());
     return used;
   }
 
   /** False once it was revoked or has expired. */
   isLive(id: string): boolean {
-    const document = this.#kept.get(id);
+    const document = this.#cache.get(id);
     return document !== undefined && isLive(document, this.#clock);
   }
 
   get(id: string): ApiTokenDocument | undefined {
-    return this.#kept.get(id);
+    return this.#cache.get(id);
   }
 
-  /** Of one owner, or of a whole tenant for null; oldest first. */
+  /** Tokens of one owner, or of the whole tenant for null; oldest first. */
   list(tenant: string, owner: string | null): ApiTokenDocument[] {
-    return [...this.#kept.values()]
+    return [...this.#cache.values()]
       .filter((document) => document.tenant === tenant && (owner === null || document.owner === owner))
       .sort((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** The same token with a new secret; the old one is worthless from this moment. Undefined when there is none of this id. */
+  /** Gives a token a new secret; the old one is invalid at once. Undefined if no live token has this id. */
   async rotate(id: string): Promise<NewApiToken | undefined> {
-    const before = this.#kept.get(id);
+    const before = this.#cache.get(id);
     if (!before || before.revokedAt !== undefined) return undefined;
     const token = makeToken(id);
     const document = { ...before, hash: hashOf(token) };
-    await this.#kept.replace(before, document);
+    await this.#cache.replace(before, document);
     return { document, token };
   }
 
-  /** Worthless from this moment, and listed as revoked for a while; false when there is none of this id. */
+  /** Revokes a token at once. It stays listed for a while. False if the id does not exist. */
   async revoke(id: string): Promise<boolean> {
-    const document = this.#kept.get(id);
+    const document = this.#cache.get(id);
     if (!document) return false;
     if (document.revokedAt !== undefined) return true;
-    await this.#kept.change(id, { hash: '', revokedAt: this.#clock.steady() });
+    await this.#cache.change(id, { hash: '', revokedAt: this.#clock.steady() });
     await this.#forgetOldest(document);
     return true;
   }
 
-  /** Worthless from this moment, and nothing is left of it. */
+  /** Revokes a token at once and removes its document. */
   async forget(id: string): Promise<void> {
-    await this.#kept.remove(id);
+    await this.#cache.remove(id);
   }
 
-  /** Of the revoked ones of an owner the youngest stay. */
+  /** Keeps only the youngest revoked tokens of an owner. */
   async #forgetOldest({ owner: id, ownerKind: kind }: ApiTokenDocument): Promise<void> {
     const revoked = this.#of({ id, kind }).filter(({ revokedAt }) => revokedAt !== undefined);
-    // Of those of one moment the one that was made last is the youngest.
+    // Reversed first: the sort is stable, so of two tokens revoked at the same time the younger one comes first.
     revoked.reverse().sort((a, b) => (b.revokedAt ?? 0) - (a.revokedAt ?? 0));
     for (const old of revoked.slice(MAX_EACH)) await this.forget(old.id);
   }
 
   #of(owner: Subject): ApiTokenDocument[] {
-    return [...this.#kept.values()].filter((document) =>
+    return [...this.#cache.values()].filter((document) =>
       isSame(owner, { id: document.owner, kind: document.ownerKind }),
     );
   }
 
-  /** Those too that are being made. */
+  /** Revokes all tokens of an owner, including those that are being created. */
   async revokeAllOf(owner: Subject): Promise<void> {
     for (const making of this.#making) making.revoked ||= isSame(making.owner, owner);
     await Promise.all(this.#of(owner).map(({ id }) => this.revoke(id)));
   }
 
-  /** The same for an owner who is removed. */
+  /** Removes all tokens of an owner that is being deleted. */
   async forgetAllOf(owner: Subject): Promise<void> {
     for (const making of this.#making) making.revoked ||= isSame(making.owner, owner);
     await Promise.all(this.#of(owner).map(({ id }) => this.forget(id)));
   }
 
-  /** Removes what expired or was revoked long ago; the number of them. */
+  /** Removes tokens that expired or were revoked long ago. Returns their number. */
   async sweep(): Promise<number> {
-    const over = [...this.#kept.values()].filter(({ expiresAt, revokedAt }) => {
+    const ended = [...this.#cache.values()].filter(({ expiresAt, revokedAt }) => {
       if (revokedAt !== undefined) return isLongPast(this.#clock, revokedAt + REVOKED_MS);
       return expiresAt !== null && isLongPast(this.#clock, expiresAt);
     });
-    for (const { id } of over) await this.forget(id);
-    return over.length;
+    for (const { id } of ended) await this.forget(id);
+    return ended.length;
   }
 
   close(): Promise<void> {
-    return this.#kept.close();
+    return this.#cache.close();
   }
 
   #countOf({ id, kind }: Subject): number {
     let count = [...this.#making].filter(({ owner }) => isSame(owner, { id, kind })).length;
-    for (const document of this.#kept.values()) {
+    for (const document of this.#cache.values()) {
       if (document.owner === id && document.ownerKind === kind && isLive(document, this.#clock)) count += 1;
     }
     return count;
@@ -214,12 +216,12 @@ export class ApiTokens {
 
   #find(token: string): ApiTokenDocument | null {
     const id = TOKEN.exec(token)?.[1];
-    const document = id === undefined ? undefined : this.#kept.get(id);
+    const document = id === undefined ? undefined : this.#cache.get(id);
     if (!document || document.revokedAt !== undefined) return null;
     const hash = this.#hashed.get(token) ?? hashOf(token);
     if (!timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hash, 'hex'))) return null;
-    // Only good ones are remembered, so that guesses take no room; rotated and revoked ones go with the next clearing.
-    if (this.#hashed.size > 2 * this.#kept.size + 1000) this.#hashed.clear();
+    // Only valid tokens are cached, so that guesses take no memory. Rotated and revoked ones go when the cache is cleared.
+    if (this.#hashed.size > 2 * this.#cache.size + 1000) this.#hashed.clear();
     this.#hashed.set(token, hash);
     return document;
   }
@@ -243,7 +245,7 @@ function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** Days that are remembered, today included. */
+/** Number of days in the statistics, including today. */
 const DAYS = 30;
 
 /** Days since the epoch, UTC. */
@@ -251,14 +253,14 @@ export function dayOf(time: number): number {
   return Math.floor(time / (24 * 3600 * 1000));
 }
 
-/** One use more on that day. */
+/** Adds one use on that day. */
 function countedOn(days: TokenDays | undefined, day: number): TokenDays {
-  // A date that was set back begins no new day.
+  // A clock that was set back does not start a new day.
   if (days && days.day >= day) return { ...days, day, today: days.today + 1 };
   return { day, today: 1, before: usesByDay(days, day).slice(1, -1) };
 }
 
-/** Uses on each of the last 30 days, today's last. */
+/** Uses on each of the last 30 days, ending with today. */
 export function usesByDay(days: TokenDays | undefined, day: number): number[] {
   const none = new Array<number>(DAYS).fill(0);
   if (!days) return none;

@@ -1,13 +1,13 @@
 /**
- * Hashes of secrets as werkzeug writes them, for clients that were taken over from an older server: `METHOD$SALT$HEX` with the methods
- * `pbkdf2:HASH:ITERATIONS` and `scrypt:N:r:p`. The salt counts as text.
+ * Secret hashes in the format of werkzeug, for devices that were imported from an older server: `METHOD$SALT$HEX` with the methods
+ * `pbkdf2:HASH:ITERATIONS` and `scrypt:N:r:p`. The salt is used as text.
  */
 import { pbkdf2, scrypt, timingSafeEqual } from 'node:crypto';
 import { promisify } from 'node:util';
 
 const PBKDF2 = /^pbkdf2:(sha1|sha256|sha512):(\d{1,8})\$([^$]{1,128})\$((?:[0-9a-f]{2}){16,128})$/;
 const SCRYPT = /^scrypt:(\d{1,7}):(\d{1,3}):(\d{1,3})\$([^$]{1,128})\$((?:[0-9a-f]{2}){16,128})$/;
-/** More would keep a thread for seconds. */
+/** More iterations would block a thread for seconds. */
 const MAX_ITERATIONS = 10_000_000;
 /** In bytes; werkzeug's own parameters take 32 MiB. */
 const MAX_MEMORY = 256 * 1024 ** 2;
@@ -25,7 +25,7 @@ export function isForeignHash(encoded: string): boolean {
   );
 }
 
-/** True when the secret belongs to the hash. Takes as long as its writer wanted. */
+/** True if the secret matches the hash. Takes as long as the parameters of the hash demand. */
 export async function verifyForeign(secret: string, encoded: string): Promise<boolean> {
   if (!isForeignHash(encoded)) return false;
   const [, digest, iterations, salt, hex] = PBKDF2.exec(encoded) ?? [];

@@ -1,32 +1,32 @@
 /**
- * How many guesses a password takes, by a maintained estimator (zxcvbn): words, names and passwords of many languages, keyboards, dates,
- * repetitions and what people write for letters. Loading its dictionaries takes a third of a second and 60 MB, and a hostile password a
- * tenth of a second, so the server asks a thread for it (`workers/strength.ts`), which ends when nobody asks.
+ * Estimates how many guesses a password takes with zxcvbn: words, names and passwords of many languages, keyboard patterns, dates,
+ * repetitions and letter substitutions. Loading its dictionaries takes a third of a second and 60 MB, and a hostile password a tenth of
+ * a second, so the server runs it in a thread (`workers/strength.ts`) that ends when idle.
  */
 import { createRequire } from 'node:module';
 import type { ZxcvbnFactory, ZxcvbnResult } from '@zxcvbn-ts/core';
 
-/** Characters that are looked at: what is behind them only adds to the guesses, and the time grows with the length. */
+/** Number of characters that the estimator examines: its time grows with the length, and further characters only add guesses. */
 export const LOOKED_AT = 64;
-/** Letters that may stand for others, tried together. */
+/** Substituted characters that are tried together. */
 const MAX_SUBSTITUTIONS = 16;
 
 export interface StrengthTask {
   password: string;
-  /** What belongs to whoever chooses it, in words. */
+  /** Words that belong to the person: names, addresses. */
   words: string[];
 }
 
 export interface Strength {
-  /** That are needed on average. */
+  /** Expected number of guesses. */
   guesses: number;
-  /** What is wrong with it, in a sentence; null where there is nothing to say. */
+  /** A sentence about the weakness; null if the estimator has none. */
   warning: string | null;
 }
 
 export type Estimator = (task: StrengthTask) => Strength;
 
-/** Loads the dictionaries, at once and in this thread. */
+/** Loads the dictionaries synchronously, in this thread. */
 export function loadEstimator(): Estimator {
   const require = createRequire(import.meta.url);
   const core = require('@zxcvbn-ts/core') as { ZxcvbnFactory: typeof ZxcvbnFactory };

@@ -1,6 +1,6 @@
 /**
- * Which passwords a person may choose: long enough, nothing of their own, and nothing that is guessed in fewer than a hundred million
- * tries. No rule about sorts of characters: those make people write Passw0rd! (NIST SP 800-63B §3.1.1.2).
+ * Password policy: a password is long enough, contains little personal data, and takes at least a hundred million guesses. There are no
+ * rules about character classes, which lead to Passw0rd! (NIST SP 800-63B §3.1.1.2).
  */
 import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
@@ -10,26 +10,26 @@ import { LOOKED_AT, loadEstimator, type Strength, type StrengthTask } from './pa
 
 /** In characters, not in bytes. */
 export const PASSWORD_CHARACTERS = { least: 8, most: 128 } as const;
-/** What eight random characters take, by the estimator. */
+/** The estimate for eight random characters. */
 const MIN_GUESSES = 1e8;
-/** Digits alone are dates and telephone numbers up to this length. */
+/** Below this length, digits alone may be a date or a telephone number. */
 const FEW_DIGITS = 12;
-/** What dates and telephone numbers are written with. */
+/** Separators in dates and telephone numbers. */
 const BETWEEN_DIGITS = /[\s()+./-]/g;
-/** No common password is longer, twice. */
+/** No repetition of a common password is longer. */
 const MAX_REPEATED = 64;
-/** Characters that a password must have after runs of neighbours are counted as one. */
+/** Minimum length when each run of neighbouring characters counts as one. */
 const MIN_UNRELATED = 5;
-/** Each takes a tenth of a second at most, in the one thread. */
+/** Each estimate takes at most a tenth of a second in the single thread. */
 const TURNS = new FairQueue({ atOnce: 1, waiting: 64, waitingEach: 32 });
 const IDLE_THREAD_MS = 60_000;
 
-/** What is known of whoever chooses it, and so of nobody's use as a password. */
+/** Personal data of the person, which must not make up the password. */
 export interface Known {
   email: string;
   name?: string;
   surname?: string;
-  /** What this server is called: the host of its address. */
+  /** Name of this server: the host of its address. */
   site?: string;
 }
 
@@ -37,8 +37,8 @@ const PRODUCT = 'lading';
 const ADVICE = 'Choose several unrelated words, or let a password manager make one.';
 
 /**
- * Refuses what is too short, too long, common, personal or simple. The estimate is made in a thread of its own.
- * @throws LadingError `validation_failed` that says what is wrong and what to do; `overloaded`
+ * Checks a password that a person chose. The estimate runs in a separate thread.
+ * @throws LadingError `validation_failed` with the reason and advice; `overloaded`
  */
 export async function checkPassword(password: string, known: Known, asker?: Asker): Promise<void> {
   refuseFor(formOf(password, known));
@@ -48,7 +48,7 @@ export async function checkPassword(password: string, known: Known, asker?: Aske
 }
 
 /**
- * The same at once, in this thread, for what is read before the server starts: it takes half a second.
+ * Like `checkPassword`, but synchronous, for settings that are read before the server starts. Takes half a second.
  * @throws LadingError `validation_failed`
  */
 export function checkPasswordNow(password: string, known: Known): void {
@@ -61,14 +61,15 @@ function refuseFor(reason: string | null): void {
   if (reason !== null) throw new LadingError('validation_failed', reason);
 }
 
-/** What is wrong with a password as it stands; null: the estimator is to say. */
+/** What is wrong with a password apart from its strength; null: nothing. */
 function formOf(given: string, known: Known): string | null {
   const password = given.normalize('NFC');
   const { least, most } = PASSWORD_CHARACTERS;
   const { length } = [...password];
   if (length < least) return `The password is too short; it needs at least ${least} characters.`;
   if (length > most) return `The password is too long; it may have at most ${most} characters.`;
-  if (/\p{Cc}/u.test(password) || /\p{Cs}/u.test(password)) return 'The password has characters that cannot be typed.';
+  if (/\p{Cc}/u.test(password) || /\p{Cs}/u.test(password))
+    return 'The password contains control characters or invalid Unicode.';
   const lower = plainOf(password);
   if (isPersonal(lower, known)) {
     return `The password must not be made of your name, your e-mail address or the name of this server. ${ADVICE}`;
@@ -77,7 +78,7 @@ function formOf(given: string, known: Known): string | null {
 }
 
 function reasonOf({ guesses, warning }: Strength, password: string): string | null {
-  // Of what is longer than the estimator looks at, the rest counts too when it is no repetition.
+  // The estimator does not see the end of a long password. It counts unless it is repetitive.
   if (guesses >= MIN_GUESSES || (password.length > LOOKED_AT && !isSimple(plainOf(password.slice(LOOKED_AT)))))
     return null;
   return `This password is easy to guess. ${warning === null ? '' : `${warning} `}${ADVICE}`;
@@ -87,7 +88,7 @@ function plainOf(password: string): string {
   return password.normalize('NFKC').toLowerCase();
 }
 
-/** The password, and the same without what may stand between its letters (`p a s s w o r d`) and above them (`pásswörd`). */
+/** The password, also without separators between its letters (`p a s s w o r d`) and without accents (`pásswörd`). */
 function tasksOf(password: string, known: Known): StrengthTask[] {
   const words = [...new Set(wordsOf(known))];
   const whole = password.normalize('NFKC');
@@ -105,24 +106,24 @@ async function estimated(task: StrengthTask): Promise<Strength> {
     minThreads: 0,
     maxThreads: 1,
     idleTimeout: IDLE_THREAD_MS,
-    // It needs nothing of the environment, and that holds secrets.
+    // The thread needs no environment variables, and they may contain secrets.
     env: {},
     execArgv: [],
   });
   return (await thread.run(task)) as Strength;
 }
 
-/** Letters and digits alone. */
+/** Keeps only letters and digits. */
 function squeezed(text: string): string {
   return text.replaceAll(/[^\p{L}\p{N}]/gu, '');
 }
 
-/** `abab` is `ab`; what repeats nothing is itself. */
+/** The repeated unit of a text: `ab` for `abab`; otherwise the text itself. */
 function unitOf(text: string): string {
   return (text.length <= MAX_REPEATED ? /^(.+?)\1+$/su.exec(text)?.[1] : undefined) ?? text;
 }
 
-/** Names and addresses as they may be written in a password, in small letters. */
+/** Names and addresses as they may appear in a password, in lower case. */
 function wordsOf({ email, name = '', surname = '', site = '' }: Known): string[] {
   const [local = '', domain = ''] = email.split('@');
   const [label = ''] = domain.split('.');
@@ -136,7 +137,7 @@ function wordsOf({ email, name = '', surname = '', site = '' }: Known): string[]
     .filter((word) => word.length >= 3);
 }
 
-/** True for what is hardly anything besides one's own words, also with digits and signs for letters. */
+/** True if little remains without the person's own words, also when digits and signs substitute letters. */
 function isPersonal(lower: string, known: Known): boolean {
   const words = wordsOf(known).sort((a, b) => b.length - a.length);
   return [lower, lettersOf(lower, 'i'), lettersOf(lower, 'l')].some((written) => {
@@ -146,7 +147,7 @@ function isPersonal(lower: string, known: Known): boolean {
   });
 }
 
-/** What people write for letters; 1 and ! may stand for either of two. */
+/** Common substitutions of letters. 1 and ! may replace i or l, so they are not in the table. */
 const LETTERS: Readonly<Record<string, string>> = {
   ...{ '0': 'o', '3': 'e', '4': 'a', '5': 's', '7': 't', '8': 'b', '9': 'g', '@': 'a', $: 's', '+': 't' },
 };
@@ -170,7 +171,7 @@ const NEIGHBOURS: ReadonlySet<string> = new Set(
   ROWS.flatMap((row) => [...row].slice(1).flatMap((char, i) => [`${row[i]}${char}`, `${char}${row[i]}`])),
 );
 
-/** The same, the next in the alphabet, or beside it on the keyboard: 1111, abcd, 4321, qwerty. */
+/** True if the character repeats the one before it, or neighbours it in the alphabet or on the keyboard: 1111, abcd, 4321, qwerty. */
 function follows(before: string, char: string): boolean {
   const step = (char.codePointAt(0) ?? 0) - (before.codePointAt(0) ?? 0);
   return Math.abs(step) <= 1 || NEIGHBOURS.has(`${before}${char}`);

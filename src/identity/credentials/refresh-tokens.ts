@@ -1,10 +1,10 @@
-/** How a refresh token is written and recognised: the id of its family, and 256 random bits of which only a hash is kept. */
+/** Format of refresh tokens: the id of the session and 256 random bits, of which only a hash is stored. */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { SealedBox } from '../state/sealed-box.ts';
 
 const TOKEN = /^lrt_([0-9a-f]{32})_[\w-]{43}$/;
 
-/** The id of the sign-in that a text names as a refresh token; null for any other text. */
+/** The session id in a refresh token; null for any other text. */
 export function familyIdOf(text: string): string | null {
   return TOKEN.exec(text)?.[1] ?? null;
 }
@@ -17,7 +17,7 @@ export function hashOf(token: string): string {
   return createHash('sha256').update(token).digest('hex');
 }
 
-/** What only this token opens: it has 256 random bits, and nothing but a hash of it is kept. */
+/** A box that only this token opens: its key is derived from the 256 random bits of the token, which is not stored. */
 export function boxOf(token: string): SealedBox {
   return new SealedBox(createHash('sha256').update(`successor of ${token}`).digest());
 }

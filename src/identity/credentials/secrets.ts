@@ -1,7 +1,7 @@
 /**
- * Secrets and their hashes. A password gets scrypt, which is memory-hard and slow on purpose, so only a few run at a time and few may
- * wait, each network in its turn: a flood of sign-ins costs bounded memory and leaves the thread pool to the disk. A generated secret has
- * 256 random bits, which nobody guesses however fast the hash is: it gets SHA-256 and waits for nobody.
+ * Secrets and their hashes. Passwords are hashed with scrypt, which is memory-hard and deliberately slow, so only a few hashes run at a time
+ * and few may wait, in a fair queue: a flood of sign-ins costs bounded memory and leaves the thread pool to the disk. Generated secrets
+ * have 256 random bits and cannot be guessed: they are hashed with SHA-256 without waiting.
  */
 import { createHash, createHmac, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { type Asker, FairQueue } from '../limits/fair-queue.ts';
@@ -13,11 +13,11 @@ const BLOCK_SIZE = 8;
 const PARALLEL = 1;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
-/** Longer ones are wrong without being hashed. */
+/** Longer secrets are rejected without hashing. */
 const MAX_SECRET_CHARACTERS = 1024;
-/** 256 are about five seconds of waiting. */
+/** 256 waiting hashes take about five seconds. */
 const LIMITS = { atOnce: 2, waiting: 256, waitingEach: 128 };
-/** Right secrets that are remembered. */
+/** Maximum number of verified secrets in the cache. */
 const MAX_PROVEN = 10_000;
 const FAST = /^sha256\$([\w-]+)\$([\w-]+)$/;
 
@@ -52,7 +52,7 @@ function decode(encoded: string): Parameters {
   };
 }
 
-/** A hash that no secret has, of the same price as a real one: what an unknown client's secret is compared with. */
+/** A hash that no secret matches, with the cost of a real one. Secrets of unknown ids are compared with it. */
 const NOBODY = encode({ salt: randomBytes(SALT_BYTES), hash: randomBytes(HASH_BYTES) });
 
 /** The hash of a secret that `generateSecret` made: `sha256$salt$hash`. */
@@ -72,13 +72,13 @@ function fastHash(secret: string, salt: string): Buffer {
 
 export class Secrets {
   readonly #turns = new FairQueue(LIMITS);
-  /** Of each pair of a hash and its secret that was seen, under a key that is never written down. */
+  /** HMACs of verified pairs of hash and secret. Their key exists only in memory. */
   readonly #proven = new Set<string>();
   readonly #provenKey = randomBytes(32);
 
   /**
-   * A salted hash of a chosen secret that names its own parameters: `scrypt$ln=14,r=8,p=1$salt$hash`.
-   * @throws LadingError `overloaded` when too many are waiting
+   * A salted hash of a chosen secret, including its parameters: `scrypt$ln=14,r=8,p=1$salt$hash`.
+   * @throws LadingError `overloaded` when too many requests wait
    */
   async hash(secret: string, asker?: Asker): Promise<string> {
     const salt = randomBytes(SALT_BYTES);
@@ -87,8 +87,8 @@ export class Secrets {
   }
 
   /**
-   * True when the secret belongs to the hash. With null (no such client) it takes as long as with a chosen one and is false.
-   * @throws LadingError `overloaded` when too many are waiting
+   * True if the secret matches the hash. For null (unknown id) the result is false after the time that a chosen secret takes.
+   * @throws LadingError `overloaded` when too many requests wait
    */
   async verify(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
     if (secret.length > MAX_SECRET_CHARACTERS) return false;
@@ -105,8 +105,7 @@ export class Secrets {
   }
 
   /**
-   * As `verify`, but a right one is remembered, and is right at once when it comes again. For what programs show again and again: they
-   * wait for no turn then.
+   * Like `verify`, but caches matches, which are then accepted without waiting. For secrets that programs send with every request.
    */
   async verifyOften(secret: string, encoded: string | null, asker?: Asker): Promise<boolean> {
     if (secret.length > MAX_SECRET_CHARACTERS) return false;

@@ -1,13 +1,13 @@
 /**
- * Sessions. Most can be renewed: each is a family of refresh tokens of which only the youngest counts. The one before it gives the same
- * successor for 30 seconds more: a reply may be lost, and two tabs of a browser may renew at one time. One that comes later, or is older,
- * was stolen, or its thief was quicker: the whole sign-in ends, and with it every access token that came of it (RFC 9700 §4.14.2).
+ * Sessions. Most sessions can be renewed: each has a chain of refresh tokens of which only the newest is valid. The previous one returns
+ * the same successor for 30 more seconds, because a reply may get lost, and two tabs of a browser may renew at the same time. A token that
+ * is used later, or is older, was stolen: the whole session ends, with every access token that belongs to it (RFC 9700 §4.14.2).
  *
- * However often it is renewed, a session ends when it is so and so old. One whose access token is as good as it is itself has no use for
- * refresh tokens, and is a document all the same: it is listed and ended like the others.
+ * Sessions have a maximum age, however often they are renewed. A session whose access token lasts as long as itself needs no refresh
+ * token; it has a document all the same, so that it is listed and ended like the others.
  *
- *     begin → token 1 → refresh → token 2 → refresh → token 3 …      one document, which knows the hash of the last two, and keeps the
- *                         again → token 2                            last sealed by the one before: no other token opens it
+ *     begin → token 1 → refresh → token 2 → refresh → token 3 …      one document, which has the hashes of the last two tokens. The
+ *                         again → token 2                            newest token is stored encrypted with the one before it
  */
 import { randomBytes } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
@@ -19,74 +19,75 @@ import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 import { boxOf, familyIdOf, hashOf, isHashOf, makeToken } from './refresh-tokens.ts';
+import { SessionIndex } from './session-index.ts';
 
 /**
- * Of one subject; whoever begins more ends the one used longest ago. A device that signs in anew every half hour leaves no heap of
- * documents.
+ * Maximum number of sessions of one subject; the least recently used one ends first. So a device that signs in every half hour does not
+ * accumulate documents.
  */
 const MAX_EACH = 16;
-/** The same while access tokens that came of them may be in use: many programs may share one client. */
+/** The maximum while their access tokens may be in use: many programs may share one device. */
 const MAX_IN_USE = 1000;
-/** For so long the token that was just used gives the same successor. */
+/** How long a used token returns the same successor again. */
 export const GRACE_MS = 30_000;
-/** In characters. */
+/** Maximum length of the user agent, in characters. */
 const MAX_AGENT = 200;
 
-/** A refresh token that was just made; the only time that it is known. */
+/** A session with its new refresh token, which is not stored in clear. */
 export interface IssuedSession {
   session: SessionDocument;
   refreshToken: string;
 }
 
 export class Sessions {
-  readonly #kept: DocumentCache<SessionDocument>;
+  readonly #cache: DocumentCache<SessionDocument>;
   readonly #clock: Clock;
   readonly #lifeMs: number;
   readonly #accessMs: number;
-  readonly #mostMs: number;
-  /** Subject → ids of its sign-ins, the one used longest ago first. */
-  readonly #bySubject = new Map<string, Set<string>>();
-  /** By id, until when (monotonic) the token before the youngest gives it again. */
+  readonly #maxAgeMs: number;
+  readonly #bySubject = new SessionIndex();
+  /** Id → monotonic time until which the previous token returns the newest one. */
   readonly #graces = new Map<string, number>();
-  /** Renewals that are being written, by id. */
+  /** Renewals that are being stored, by id. */
   readonly #renewing = new Map<string, Promise<IssuedSession>>();
 
   private constructor(
-    kept: DocumentCache<SessionDocument>,
+    cache: DocumentCache<SessionDocument>,
     clock: Clock,
-    seconds: Record<'life' | 'access' | 'most', number>,
+    seconds: Record<'life' | 'access' | 'maxAge', number>,
   ) {
-    this.#kept = kept;
+    this.#cache = cache;
     this.#clock = clock;
     this.#lifeMs = seconds.life * 1000;
     this.#accessMs = seconds.access * 1000;
-    this.#mostMs = seconds.most * 1000;
-    for (const signIn of [...kept.values()].sort((a, b) => a.expiresAt - b.expiresAt)) {
-      this.#index(signIn);
-      this.#resumeGrace(signIn);
+    this.#maxAgeMs = seconds.maxAge * 1000;
+    for (const session of [...cache.values()].sort((a, b) => a.expiresAt - b.expiresAt)) {
+      this.#bySubject.use(session);
+      this.#resumeGrace(session);
     }
   }
 
   /**
-   * @param lifeSeconds how long a refresh token is good
-   * @param accessSeconds how long an access token is
-   * @param mostSeconds how old a session becomes, however often it is renewed
+   * Reads all sessions.
+   * @param lifeSeconds lifetime of a refresh token
+   * @param accessSeconds lifetime of an access token
+   * @param maxAgeSeconds maximum age of a session, however often it is renewed
    */
   static async open(
     store: Collection<SessionDocument>,
     clock: Clock,
     lifeSeconds: number,
     accessSeconds = 0,
-    mostSeconds = Number.POSITIVE_INFINITY,
+    maxAgeSeconds = Number.POSITIVE_INFINITY,
   ): Promise<Sessions> {
-    const seconds = { life: lifeSeconds, access: accessSeconds, most: mostSeconds };
+    const seconds = { life: lifeSeconds, access: accessSeconds, maxAge: maxAgeSeconds };
     return new Sessions(await DocumentCache.open(store, ({ id }) => id), clock, seconds);
   }
 
   /**
-   * Durable when it resolves.
-   * @param scopes what every token of it is limited to; null: whatever the subject may
-   * @param about what the program calls itself, the network it came from, and how long it lasts if its one access token lasts as long
+   * Begins a session. Durable when it resolves.
+   * @param scopes scopes of its tokens; null: all scopes of the subject
+   * @param about user agent and network of the client, and the lifetime in milliseconds of a session that cannot be renewed
    */
   async begin(
     subject: Subject,
@@ -96,7 +97,7 @@ export class Sessions {
     const now = this.#clock.steady();
     const id = randomBytes(16).toString('hex');
     const refreshToken = makeToken(id);
-    const signIn: SessionDocument = {
+    const session: SessionDocument = {
       id,
       subject: subject.id,
       kind: subject.kind,
@@ -108,20 +109,20 @@ export class Sessions {
       ...(longMs === undefined ? {} : { long: true as const }),
       ...(network === undefined ? {} : { network }),
     };
-    await this.#kept.put(signIn);
-    this.#index(signIn);
-    // Two, so that what was too many at one time becomes fewer.
-    for (let n = 0; n < 2; n += 1) await this.#endSuperfluous(subjectKey(signIn));
-    return { session: signIn, refreshToken };
+    await this.#cache.put(session);
+    this.#bySubject.use(session);
+    // Two at most, so that the number shrinks when it was above the limit.
+    for (let n = 0; n < 2; n += 1) await this.#endOldest(subject);
+    return { session, refreshToken };
   }
 
   /**
-   * The next token of the family; for the token that was used last the same one again, for as long as that is forgiven. Durable when it
-   * resolves, for whoever asks.
-   * @throws LadingError `unauthorized`; for a token used before the family has ended by then
+   * Renews a session: returns the next refresh token. The token that was used last returns the same successor during the grace period.
+   * Durable when it resolves, for every caller.
+   * @throws LadingError `unauthorized`; a token that was used before has ended the session by then
    */
   async refresh(refreshToken: string): Promise<IssuedSession> {
-    const before = this.#find(refreshToken);
+    const before = this.familyOf(refreshToken);
     if (before === null) throw badToken();
     if (isHashOf(before.hash, refreshToken)) return this.#renew(before, refreshToken);
     const successor = this.#successorOf(before, refreshToken);
@@ -129,36 +130,38 @@ export class Sessions {
       await this.end(before.id);
       throw badToken();
     }
-    // What is not written yet is given to nobody.
+    // The successor is returned only when it is durable.
     await this.#renewing.get(before.id);
-    const signIn = this.#kept.get(before.id);
-    if (!signIn || !this.isAlive(signIn.id)) throw badToken();
-    return { session: signIn, refreshToken: successor };
+    const session = this.#cache.get(before.id);
+    if (!session || !this.isAlive(session.id)) throw badToken();
+    return { session, refreshToken: successor };
   }
 
-  /** True when `refresh` takes this token: it is the youngest, or the one before and still forgiven. Nothing happens to it. */
+  /** True if `refresh` would accept this token. Does not use it. */
   isAccepted(refreshToken: string): boolean {
-    const signIn = this.#find(refreshToken);
-    return signIn !== null && (isHashOf(signIn.hash, refreshToken) || this.#successorOf(signIn, refreshToken) !== null);
+    const session = this.familyOf(refreshToken);
+    return (
+      session !== null && (isHashOf(session.hash, refreshToken) || this.#successorOf(session, refreshToken) !== null)
+    );
   }
 
   /**
-   * The sign-in of its youngest token, which stays the youngest and lapses when it was to lapse. For programs that never learn another
-   * one. Durable when it resolves.
+   * Renews a session without a new refresh token; it expires as before. For programs that never store another token. Durable when it
+   * resolves.
    * @throws LadingError `unauthorized`
    */
   async renewWithSameToken(refreshToken: string): Promise<IssuedSession> {
     const before = this.ofToken(refreshToken);
     if (before === null) throw badToken();
-    const signIn = { ...before, renewedAt: this.#clock.steady() };
-    await this.#kept.replace(before, signIn);
-    if (!this.isAlive(signIn.id)) throw badToken();
-    this.#index(signIn);
-    return { session: signIn, refreshToken };
+    const session = { ...before, renewedAt: this.#clock.steady() };
+    await this.#cache.replace(before, session);
+    if (!this.isAlive(session.id)) throw badToken();
+    this.#bySubject.use(session);
+    return { session, refreshToken };
   }
 
   #renew(before: SessionDocument, refreshToken: string): Promise<IssuedSession> {
-    const renewing = this.#written(before, refreshToken);
+    const renewing = this.#rotate(before, refreshToken);
     const { id } = before;
     this.#renewing.set(id, renewing);
     const done = (): void => {
@@ -168,36 +171,36 @@ export class Sessions {
     return renewing;
   }
 
-  async #written(before: SessionDocument, refreshToken: string): Promise<IssuedSession> {
+  async #rotate(before: SessionDocument, refreshToken: string): Promise<IssuedSession> {
     const { id } = before;
     const next = makeToken(id);
     const now = this.#clock.steady();
     const previous = { hash: before.hash, next: boxOf(refreshToken).seal(next, id), at: now };
     const expiresAt = this.#endOf(before.createdAt, now);
-    const signIn = { ...before, hash: hashOf(next), expiresAt, renewedAt: now, previous };
+    const session = { ...before, hash: hashOf(next), expiresAt, renewedAt: now, previous };
     const grace = this.#graces.get(id);
     this.#graces.set(id, this.#clock.monotonic() + GRACE_MS);
     try {
-      await this.#kept.replace(before, signIn);
+      await this.#cache.replace(before, session);
     } catch (error) {
       if (grace === undefined) this.#graces.delete(id);
       else this.#graces.set(id, grace);
       throw error;
     }
-    // The end of the subject may have come in between.
+    // The session may have ended meanwhile.
     if (!this.isAlive(id)) throw badToken();
-    this.#index(signIn);
-    return { session: signIn, refreshToken: next };
+    this.#bySubject.use(session);
+    return { session, refreshToken: next };
   }
 
-  /** What was given for this token, if it is the one before the youngest and that is forgiven. */
+  /** The newest token, if this is the previous one and its grace period has not ended. */
   #successorOf({ id, previous }: SessionDocument, refreshToken: string): string | null {
     const until = this.#graces.get(id);
     if (until === undefined || previous === undefined || !isHashOf(previous.hash, refreshToken)) return null;
     return this.#clock.monotonic() < until ? boxOf(refreshToken).open(previous.next, id) : null;
   }
 
-  /** What is left of it after a restart. One that is in doubt is less harm than a session that ends for a lost reply. */
+  /** Restores the rest of a grace period after a restart. A grace period that is too long does less harm than a session that ends. */
   #resumeGrace({ id, previous }: SessionDocument): void {
     if (previous === undefined) return;
     const passed = Math.max(0, this.#clock.steady() - previous.at);
@@ -205,115 +208,93 @@ export class Sessions {
   }
 
   /**
-   * The sign-in that this token has the form of, used before or not, or null. To look at before `refresh`: whose it is, and what it
-   * may.
+   * The session that a token names, whether or not it was used before, or null. For checks of the subject and scopes before
+   * `refresh`.
    */
   familyOf(refreshToken: string): SessionDocument | null {
-    return this.#find(refreshToken);
+    const id = familyIdOf(refreshToken);
+    const session = id === null ? undefined : this.#cache.get(id);
+    return session !== undefined && this.isAlive(session.id) ? session : null;
   }
 
-  /** The sign-in that this token is the youngest of, or null. */
+  /** The session of which this is the newest token, or null. */
   ofToken(refreshToken: string): SessionDocument | null {
-    const signIn = this.#find(refreshToken);
-    return signIn !== null && isHashOf(signIn.hash, refreshToken) ? signIn : null;
+    const session = this.familyOf(refreshToken);
+    return session !== null && isHashOf(session.hash, refreshToken) ? session : null;
   }
 
-  /** False once it was ended, was let lapse, or never was: its access tokens are worthless then. */
+  /** True if the session exists and has not ended or expired. Otherwise its access tokens are invalid. */
   isAlive(id: string): boolean {
-    const signIn = this.#kept.get(id);
-    if (signIn === undefined) return false;
+    const session = this.#cache.get(id);
+    if (session === undefined) return false;
     const now = this.#clock.steady();
-    // The setting may have been lowered since.
-    return signIn.expiresAt > now && signIn.createdAt + this.#mostMs > now;
+    // The setting may have been lowered since the document was stored.
+    return session.expiresAt > now && session.createdAt + this.#maxAgeMs > now;
   }
 
-  /** The sessions of a subject that are alive, the one used longest ago first. */
+  /** The live sessions of a subject, least recently used first. */
   listOf(subject: Subject): SessionDocument[] {
-    const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
-    const alive = [...ids].filter((id) => this.isAlive(id));
-    return alive.flatMap((id) => this.#kept.get(id) ?? []);
+    const alive = this.#bySubject.idsOf(subject).filter((id) => this.isAlive(id));
+    return alive.flatMap((id) => this.#cache.get(id) ?? []);
   }
 
-  /** True when a session of the subject that is alive began in this network. */
+  /** True if a live session of the subject began in this network. */
   beganFrom(subject: Subject, network: string): boolean {
-    const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
-    return [...ids].some((id) => this.#kept.get(id)?.network === network && this.isAlive(id));
+    return this.#bySubject.idsOf(subject).some((id) => this.#cache.get(id)?.network === network && this.isAlive(id));
   }
 
-  /** Its tokens are worthless from this moment; durable when it resolves. */
+  /** Ends a session. Its tokens are invalid at once; durable when it resolves. */
   async end(id: string): Promise<void> {
-    const signIn = this.#kept.get(id);
-    if (!signIn) return;
-    const key = subjectKey(signIn);
+    const session = this.#cache.get(id);
+    if (!session) return;
     this.#graces.delete(id);
-    const ids = this.#bySubject.get(key);
-    ids?.delete(id);
-    if (ids?.size === 0) this.#bySubject.delete(key);
+    this.#bySubject.remove(session);
     try {
-      await this.#kept.remove(id);
+      await this.#cache.remove(id);
     } catch (error) {
-      // It is alive still, and whoever ends all of the subject must find it.
-      this.#index(signIn);
+      // The session is still alive, so `endAllOf` must find it.
+      this.#bySubject.use(session);
       throw error;
     }
   }
 
-  /** Ends all sign-ins of a subject: it was deleted, or its password changed. */
+  /** Ends all sessions of a subject that was deleted or whose password changed. */
   async endAllOf(subject: Subject): Promise<void> {
-    const ids = this.#bySubject.get(`${subject.kind} ${subject.id}`) ?? [];
-    await Promise.all([...ids].map((id) => this.end(id)));
+    await Promise.all(this.#bySubject.idsOf(subject).map((id) => this.end(id)));
   }
 
-  /** Removes what lapsed long ago; the number of them. */
+  /** Removes sessions that expired long ago. Returns their number. */
   async sweep(): Promise<number> {
     const now = this.#clock.monotonic();
     for (const [id, until] of this.#graces) if (until <= now) this.#graces.delete(id);
-    const lapsed = [...this.#kept.values()].filter(({ expiresAt, createdAt }) =>
-      isLongPast(this.#clock, Math.min(expiresAt, createdAt + this.#mostMs)),
+    const expired = [...this.#cache.values()].filter(({ expiresAt, createdAt }) =>
+      isLongPast(this.#clock, Math.min(expiresAt, createdAt + this.#maxAgeMs)),
     );
-    for (const { id } of lapsed) await this.end(id);
-    return lapsed.length;
+    for (const { id } of expired) await this.end(id);
+    return expired.length;
   }
 
-  #find(refreshToken: string): SessionDocument | null {
-    const id = familyIdOf(refreshToken);
-    const signIn = id === null ? undefined : this.#kept.get(id);
-    return signIn !== undefined && this.isAlive(signIn.id) ? signIn : null;
-  }
-
-  async #endSuperfluous(key: string): Promise<void> {
-    const ids = this.#bySubject.get(key) ?? new Set();
+  /** Ends the least recently used session of a subject that has too many. */
+  async #endOldest(subject: Subject): Promise<void> {
+    const ids = this.#bySubject.idsOf(subject);
     const [oldest = ''] = ids;
-    const signIn = this.#kept.get(oldest);
-    if (ids.size <= MAX_EACH || !signIn) return;
-    const lastUse = signIn.renewedAt ?? Math.max(signIn.createdAt, signIn.expiresAt - this.#lifeMs);
-    const lastAccess = signIn.long ? signIn.expiresAt : lastUse + this.#accessMs;
-    if (lastAccess <= this.#clock.steady() || ids.size > MAX_IN_USE) await this.end(signIn.id);
+    const session = this.#cache.get(oldest);
+    if (ids.length <= MAX_EACH || !session) return;
+    const lastUse = session.renewedAt ?? Math.max(session.createdAt, session.expiresAt - this.#lifeMs);
+    const lastAccess = session.long ? session.expiresAt : lastUse + this.#accessMs;
+    if (lastAccess <= this.#clock.steady() || ids.length > MAX_IN_USE) await this.end(session.id);
   }
 
   #endOf(createdAt: number, now: number): number {
-    return Math.min(now + this.#lifeMs, createdAt + this.#mostMs);
-  }
-
-  /** As the one used last. */
-  #index(signIn: SessionDocument): void {
-    const key = subjectKey(signIn);
-    const ids = this.#bySubject.get(key) ?? new Set<string>();
-    ids.delete(signIn.id);
-    ids.add(signIn.id);
-    this.#bySubject.set(key, ids);
+    return Math.min(now + this.#lifeMs, createdAt + this.#maxAgeMs);
   }
 }
 
-/** What a program says of itself, as it can be shown. */
+/** The user agent, shortened to printable ASCII. */
 function printable(agent: string): string {
   return agent.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, MAX_AGENT);
 }
 
-function subjectKey({ kind, subject }: SessionDocument): string {
-  return `${kind} ${subject}`;
-}
-
 function badToken(): LadingError {
-  return new LadingError('unauthorized', 'The refresh token is invalid, expired or was used before; sign in again.');
+  return new LadingError('unauthorized', 'The refresh token is invalid, expired or already used; sign in again.');
 }

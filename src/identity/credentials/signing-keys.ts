@@ -1,8 +1,8 @@
 /**
- * Keys that sign access tokens when others are to verify them without asking (EdDSA, RS256): one signs, and those before it verify
- * until the last token that they signed has expired.
+ * Keys that sign access tokens which other servers verify on their own (EdDSA, RS256). The newest key signs; older ones verify until the
+ * last token that they signed has expired.
  *
- *     made → signs for so many days → only verifies → over → gone a day later
+ *     created → signs for `rotateDays` → only verifies → expired → removed a day later
  */
 import { createHash, createPrivateKey, createPublicKey, generateKeyPair, type JsonWebKey } from 'node:crypto';
 import { promisify } from 'node:util';
@@ -10,19 +10,19 @@ import { isLongPast } from '../../clock/clock.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { SecretBox } from '../../contracts/collection.ts';
 
-/** HS256 has one secret, kept elsewhere, and nothing to publish. */
+/** HS256 has one secret, which is stored elsewhere and not published. */
 export const JWT_ALGORITHMS = ['HS256', 'EdDSA', 'RS256'] as const;
 export type JwtAlgorithm = (typeof JWT_ALGORITHMS)[number];
 export type RotatingAlgorithm = Exclude<JwtAlgorithm, 'HS256'>;
 
 const DAY_MS = 24 * 3600 * 1000;
-/** While a new key is written, the old one still signs. */
+/** The old key still signs while a new one is being stored. */
 const GRACE_MS = 60_000;
 const RSA_BITS = 2048;
 
 const makePair = promisify(generateKeyPair);
 
-/** A public key as RFC 7517 has it. */
+/** A public key in the format of RFC 7517. */
 export interface PublicJwk {
   kty: string;
   kid: string;
@@ -34,15 +34,15 @@ export interface PublicJwk {
   e?: string;
 }
 
-/** As it is written down. Times are moments of the time line of the server: see `Clock.steady`. */
+/** The stored form of a key. Times are on the server's time line: see `Clock.steady`. */
 interface StoredKey {
   algorithm: RotatingAlgorithm;
   createdAt: number;
-  /** The longest life of a token that it may have signed. */
+  /** Maximum lifetime of the tokens that it signed. */
   lifeMs: number;
-  /** When the last token that it signed expires; null: it signs. */
+  /** When the last token that it signed expires; null: it is the key that signs. */
   until: number | null;
-  /** How far the date was ahead of the time line when it was made; absent in those of earlier versions. */
+  /** How far the date was ahead of the time line at creation; absent in keys of earlier versions. */
   ahead?: number;
   /** PKCS #8, PEM. */
   privateKey: string;
@@ -60,7 +60,7 @@ export interface KeyRingOptions {
   box: SecretBox;
   clock: Clock;
   algorithm: RotatingAlgorithm;
-  /** How old the key that signs becomes. */
+  /** Days for which a key signs. */
   rotateDays: number;
   /** How long an access token is valid. */
   tokenSeconds: number;
@@ -79,8 +79,8 @@ export class KeyRing {
   }
 
   /**
-   * Reads the keys. Those of another algorithm are forgotten: what they signed is refused.
-   * @throws Error that says what to do when they cannot be read
+   * Reads the keys. Keys of other algorithms are dropped, so tokens that they signed are refused.
+   * @throws Error with advice when the keys cannot be read
    */
   static async open(options: KeyRingOptions): Promise<KeyRing> {
     const ring = new KeyRing(options);
@@ -89,7 +89,7 @@ export class KeyRing {
     try {
       await ring.sweep();
     } catch (error) {
-      // On a full disk the server starts all the same, if there is a key to go on with.
+      // On a full disk the server starts with the old key, if there is one.
       if (ring.#keys.length === 0) throw error;
     }
     return ring;
@@ -102,19 +102,19 @@ export class KeyRing {
     return key;
   }
 
-  /** The key of this id, if what it signed may still be good. */
+  /** The key of this id, if tokens that it signed may still be valid. */
   find(kid: string): SigningKey | null {
     const key = this.#keys.find((known) => known.kid === kid);
-    return key && !isOver(key, this.#options.clock.steady()) ? key : null;
+    return key && !hasExpired(key, this.#options.clock.steady()) ? key : null;
   }
 
-  /** The public keys of all that may still verify something. */
+  /** Public keys of all keys that may still verify tokens. */
   jwks(): PublicJwk[] {
     const now = this.#options.clock.steady();
-    return this.#keys.filter((key) => !isOver(key, now)).map(({ jwk }) => jwk);
+    return this.#keys.filter((key) => !hasExpired(key, now)).map(({ jwk }) => jwk);
   }
 
-  /** A new key if the one that signs is too old; forgets those whose last token expired long ago. Durable when it resolves. */
+  /** Creates a new key if the current one is too old, and removes keys whose last token expired long ago. Durable when it resolves. */
   sweep(): Promise<void> {
     const next = this.#sweeping.catch(() => {}).then(() => this.#sweep());
     this.#sweeping = next;
@@ -134,19 +134,19 @@ export class KeyRing {
     if (isDue) keys.push(await makeKey(algorithm, now, lifeMs, ahead));
     const changed = keys.length !== this.#keys.length || keys.some((key, i) => key !== this.#keys[i]);
     if (!changed) return;
-    // Not used before it would survive a crash, or its tokens would not.
+    // A key is used only when it is durable: after a crash its tokens must still verify.
     await box.write(serialize(keys));
     this.#keys = keys;
   }
 }
 
-function isOver({ until }: StoredKey, now: number): boolean {
+function hasExpired({ until }: StoredKey, now: number): boolean {
   return until !== null && until <= now;
 }
 
 /**
- * True when the date was set back since the key was made: others, who go by `exp`, would take what it signed for longer than it is valid,
- * but for the key, which is withdrawn in time.
+ * True if the clock was set back since the key was created. Other servers go by `exp` and would accept its tokens for too long, so the
+ * key must be withdrawn earlier.
  */
 function setBack({ ahead = 0 }: StoredKey, now: number): boolean {
   return ahead - now > GRACE_MS;
@@ -173,7 +173,7 @@ function withPublic(stored: StoredKey): SigningKey {
   };
 }
 
-/** RFC 7638: the members that make the key, in the order of their names; JSON leaves out the ones that it has not. */
+/** RFC 7638: hash over the required members in lexicographic order. JSON omits the members that the key does not have. */
 function thumbprint({ crv, e, kty, n, x }: JsonWebKey): string {
   return createHash('sha256').update(JSON.stringify({ crv, e, kty, n, x })).digest('base64url');
 }
@@ -191,9 +191,9 @@ function parse(bytes: Uint8Array): SigningKey[] {
     if (!Array.isArray(keys)) throw new Error('no list of keys');
     return keys.map((key: unknown) => withPublic(checked(key)));
   } catch {
-    // What was wrong might be told in words that hold a part of a key.
+    // The original message might contain a part of a key.
     throw new Error(
-      'The keys that sign tokens cannot be read. Restore secrets/signingkeys from a backup, or remove it: new ones are made then.',
+      'The keys that sign tokens cannot be read. Restore secrets/signingkeys from a backup, or remove the file to create new keys.',
     );
   }
 }

@@ -1,4 +1,4 @@
-/** What must exist before anybody can sign in: an administrator and the key that signs tokens. */
+/** Creates what the first sign-in needs: an administrator and the key that signs tokens. */
 import { randomBytes } from 'node:crypto';
 import type { Role } from '../../protocol/schemas/role.ts';
 import { DEFAULT_TENANT } from '../rights/policy.ts';
@@ -11,22 +11,21 @@ export interface FirstAdmin {
   secret: string;
 }
 
-/** An administrator who was made, or has another secret. */
+/** An administrator that was created, or got a new secret. */
 export interface AdminChange {
   id: string;
   tenant: string;
-  /** What the client was allowed before; undefined: it is new. */
+  /** Its role before; undefined: it is new. */
   before: Role | undefined;
   role: Role;
 }
 
 /**
- * Makes sure that there is an administrator. With a configured one its secret is the configured one from now on; what it was given for
- * another one before is worthless then, and its role, if it is an administrator's, its tenant and its quota stay. Otherwise one is made
- * when there is none at all.
- * @param show called with one whose secret is made up, before it is kept: a crash in between makes another one, and none whose secret
- * nobody knows
- * @param changed told of the configured one when it is another one than before; the first one of a new server is no change
+ * Ensures that an administrator exists. A configured administrator gets the configured secret; if that changes it, its earlier tokens become
+ * invalid. Its role (if it is an administrator's), tenant and quota stay. Without a configured one, the server creates the first
+ * administrator if no administrator exists.
+ * @param show receives a generated administrator before it is stored: after a crash in between, the next start creates another one
+ * @param changed called when the configured administrator was created or changed, but not on the first start of a server
  */
 export async function ensureAdmin(
   identity: Identity,
@@ -45,7 +44,7 @@ export async function ensureAdmin(
   const known = clients.find(id);
   if (!known || !tenants.has(known.tenant)) {
     const isFirst = clients.list(null).length === 0;
-    // In a tenant that is gone it administers nothing.
+    // An administrator of a deleted tenant is useless: replace it.
     await identity.remove({ kind: 'device', id });
     await identity.createClient({ role: 'admin', name: 'configured administrator', id, secret });
     if (!isFirst) await changed({ id, tenant: DEFAULT_TENANT, before: undefined, role: 'admin' });

@@ -1,12 +1,12 @@
 /**
- * Everything that is known of who may sign in, opened together and closed together.
+ * All principals, their credentials and what they share, opened and closed together.
  *
- *     clients, people             those who own files
- *     sessions, apiTokens         what they were given to show who they are
- *     revoked                     access tokens that were revoked before their time
- *     shares                      links by which anybody reads one file
- *     grants                      what others may read, by leave of its owner
- *     tenants                     those who share nothing with each other
+ *     clients, people             owners of files
+ *     sessions, apiTokens         their credentials
+ *     revoked                     access tokens that were revoked before they expired
+ *     shares                      links that open one file without an account
+ *     grants                      permissions for other principals to read
+ *     tenants                     groups that share nothing with each other
  */
 import { createHash } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
@@ -29,10 +29,10 @@ import { People } from '../subjects/people.ts';
 import { principalOf } from '../subjects/principals.ts';
 import { Tenants } from '../subjects/tenants.ts';
 
-/** Who does not say how long access tokens are valid is not the server, and must not cut them short. */
+/** Assumed lifetime of access tokens when the caller is not the server (an offline command) and does not know the setting. */
 const MAX_ACCESS_SECONDS = 366 * 24 * 3600;
 
-/** Where the documents are kept. */
+/** Collections of the stored documents. */
 export interface IdentityStores {
   clients: Collection<DeviceDocument>;
   people: Collection<PersonDocument>;
@@ -45,11 +45,11 @@ export interface IdentityStores {
 }
 
 export interface IdentitySettings {
-  /** How long a refresh token is good. */
+  /** Lifetime of a refresh token. */
   refreshSeconds: number;
-  /** How long an access token is; nothing is issued by those who do not say. */
+  /** Lifetime of an access token. Callers that omit it issue no tokens. */
   accessSeconds?: number;
-  /** How old a session becomes, however often it is renewed. */
+  /** Maximum age of a session, however often it is renewed. */
   sessionSeconds?: number;
 }
 
@@ -64,7 +64,7 @@ export class Identity {
   readonly tenants: Tenants;
   readonly #clock: Clock;
   readonly #accessMs: number;
-  readonly #besides: ((tenant: string) => Promise<void>)[] = [];
+  readonly #tenantListeners: ((tenant: string) => Promise<void>)[] = [];
 
   private constructor(
     clock: Clock,
@@ -86,9 +86,9 @@ export class Identity {
     this.tenants = parts.tenants;
   }
 
-  /** Reads everything. */
+  /** Reads all documents. */
   static async open(stores: IdentityStores, clock: Clock, settings: IdentitySettings): Promise<Identity> {
-    // One limit on the memory and threads of password hashes for all doors.
+    // Shared, so that one limit on memory and threads covers all password hashes.
     const secrets = new Secrets();
     return new Identity(clock, settings.accessSeconds ?? MAX_ACCESS_SECONDS, {
       clients: await Clients.open(stores.clients, clock, secrets),
@@ -109,8 +109,8 @@ export class Identity {
   }
 
   /**
-   * The client or the person as they are now, or null when they are gone or their tenant is.
-   * @param issued what the access token that names them says of itself; null for one of before they were renewed
+   * The principal of a device or a person; null if they or their tenant are deleted, or if they are disabled.
+   * @param issued when and for which generation the access token was issued; null is returned if the secret was renewed since
    */
   subject(kind: Subject['kind'], id: string, issued?: Issuance): Principal | null {
     if (kind === 'device' && issued !== undefined && !this.clients.isCurrent(id, issued)) return null;
@@ -118,39 +118,39 @@ export class Identity {
     return principal && this.tenants.has(principal.tenant) ? principal : null;
   }
 
-  /** The number of the second factor of a principal, of an API token that of its owner; null: none was registered. */
+  /** Telephone number of a principal's second factor (for an API token, its owner's); null: not registered. */
   phoneOf({ id, tenant }: Principal): string | null {
     const document = this.clients.find(id) ?? this.people.get(id);
     return document?.tenant === tenant ? (document.phone ?? null) : null;
   }
 
   /**
-   * True while whoever made something that outlives its request may read the files of this owner (as the engine knows it), and what it
-   * was made with is good.
+   * True while the creator of a share link or grant may read the files of this owner (an owner key), and the credential that it was
+   * created with is valid.
    */
   mayStillRead({ id, kind, through }: Creator, owner: string): boolean {
     const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
     if (!document || document.disabled || !this.tenants.has(document.tenant)) return false;
-    // As they are now; that something they made is used is no use of their own.
+    // Not `subject`: the use of a link does not count as a use of its creator's account.
     const { tenant, role } = document;
     if (!mayRead(principalOf({ id, kind, tenant, role }), owner)) return false;
     if (through?.kind === 'sign-in') return this.sessions.isAlive(through.id);
     return through === undefined || this.apiTokens.isLive(through.id);
   }
 
-  /** True while a grant has not ended and who made it may grant it. */
+  /** True while a grant has not ended and its creator may still grant it. */
   isGrantValid({ id, maker, owner }: GrantDocument): boolean {
     return this.grants.isLive(id) && this.mayStillRead(maker, owner);
   }
 
-  /** A file is gone: what was shared of it ends. Durable when it resolves. */
+  /** Ends the share links and grants of a file that was removed. Durable when it resolves. */
   async fileRemoved(id: string): Promise<void> {
     await Promise.all([this.shares.fileRemoved(id), this.grants.fileRemoved(id)]);
   }
 
   /**
-   * What a crash left of files that are gone, or that others took the place of.
-   * @param now the id of the complete file of a name, and of the one that it replaced
+   * At start: ends or moves share links and grants of files that were removed or replaced just before a crash.
+   * @param now resolves with the id of the complete file of a name, and the id of the file that it replaced
    */
   async reconcileFiles(
     has: (id: string) => Promise<boolean>,
@@ -164,45 +164,45 @@ export class Identity {
     for (const id of [...this.shares.files]) if (!(await has(id))) await this.shares.fileRemoved(id);
   }
 
-  /** True for a client or a person who is there, in this tenant. */
+  /** True if the device or person exists in this tenant. */
   subjectIn(tenant: string, { id, kind }: Subject): boolean {
     const document = kind === 'device' ? this.clients.find(id) : this.people.get(id);
     return document?.tenant === tenant && this.tenants.has(tenant);
   }
 
   /**
-   * A client's new secret and role: what it was given before is worthless. Null when there is none.
-   * @param secret made up if it is not given
+   * Gives a device a new secret and role, and ends its sessions and API tokens. Null if it does not exist.
+   * @param secret generated if absent
    */
   async renewClient(id: string, role: Role, secret?: string): Promise<Enrolled | null> {
     const subject: Subject = { kind: 'device', id };
-    // The secret last: when this is interrupted, the old one still shows that it is to be done.
+    // The secret last: if this is interrupted, the old secret shows that it must be repeated.
     await Promise.all([this.sessions.endAllOf(subject), this.apiTokens.revokeAllOf(subject)]);
     return this.clients.renew(id, role, secret);
   }
 
   /**
-   * Makes a client of a chosen id, durable when it resolves. Nothing that an earlier client of this id was given is valid for it, whatever
-   * the date was then.
+   * Creates a device with a chosen id. Durable when it resolves. Credentials of an earlier device with this id are not valid for it,
+   * whatever the clock said then.
    */
   async createClient(client: NewClient & { id: string }): Promise<Enrolled> {
     const { id, tenant = DEFAULT_TENANT } = client;
-    // What came in while the earlier one was being deleted.
+    // Removes credentials that were created while the earlier device was being deleted.
     await this.#endAllOf({ kind: 'device', id }, tenant);
-    return this.clients.create({ ...client, again: this.revoked.get(graveOf(id)) !== undefined });
+    return this.clients.create({ ...client, again: this.revoked.get(tombstoneOf(id)) !== undefined });
   }
 
-  /** Deletes a client or a person with everything they were given; false when there is none. Their files stay. */
+  /** Deletes a device or a person with their credentials, share links and grants; false if they do not exist. Their files stay. */
   async remove(subject: Subject): Promise<boolean> {
     const { id, kind } = subject;
-    const there = kind === 'device' ? this.clients.find(id) : this.people.get(id);
-    if (!there) return false;
-    // Ids of clients may be chosen, so one may come again while access tokens of this one have not expired. Ids of people never do.
+    const found = kind === 'device' ? this.clients.find(id) : this.people.get(id);
+    if (!found) return false;
+    // Device ids can be chosen, so an id may be used again before access tokens of this device expire. Ids of people are unique.
     if (kind === 'device') {
       const until = this.#clock.steady() + this.#accessMs;
-      await this.revoked.put({ id: graveOf(id), until });
+      await this.revoked.put({ id: tombstoneOf(id), until });
     }
-    await this.#endAllOf(subject, there.tenant);
+    await this.#endAllOf(subject, found.tenant);
     return kind === 'device' ? this.clients.remove(id) : this.people.remove(id);
   }
 
@@ -214,7 +214,7 @@ export class Identity {
     ]);
   }
 
-  /** What a subject shared, and what of its files was. */
+  /** Ends what a subject shared, what was shared with it, and what was shared of its files. */
   async #endSharing({ id, kind }: Subject, key: string): Promise<void> {
     const isTheirs = (who: Subject): boolean => who.id === id && who.kind === kind;
     await Promise.all([
@@ -224,21 +224,21 @@ export class Identity {
   }
 
   /**
-   * Makes a tenant in which nobody is, durable when it resolves.
+   * Creates an empty tenant. Durable when it resolves.
    * @throws LadingError `validation_failed`, `already_exists`
    */
   createTenant(id: string, name: string): Promise<TenantDocument> {
     return this.tenants.create(id, name, () => this.#removeAllIn(id));
   }
 
-  /** Others who keep something of a tenant: it goes with it. */
+  /** Registers a function that removes other data of a deleted tenant. */
   onTenantRemoved(remove: (tenant: string) => Promise<void>): void {
-    this.#besides.push(remove);
+    this.#tenantListeners.push(remove);
   }
 
   /**
-   * Deletes a tenant with everybody in it and everything they were given; false when there is none. From the moment of asking nobody of
-   * it is let in. Files stay. What an interruption leaves goes when it is asked for again, or when a tenant of the id is made.
+   * Deletes a tenant with everyone in it; false if it does not exist. Nobody in it can sign in from this moment. Files stay. The remains of
+   * an interrupted deletion are removed when it is repeated, or when a tenant with this id is created.
    * @throws LadingError `invalid_request` for the default one
    */
   removeTenant(id: string): Promise<boolean> {
@@ -249,26 +249,26 @@ export class Identity {
     for (const { clientId: id } of this.clients.list(tenant)) await this.remove({ kind: 'device', id });
     for (const { id } of this.people.list(tenant)) await this.remove({ kind: 'person', id });
     for (const { id } of this.apiTokens.list(tenant, null)) await this.apiTokens.forget(id);
-    for (const remove of this.#besides) await remove(tenant);
+    for (const remove of this.#tenantListeners) await remove(tenant);
   }
 
-  /** Removes what lapsed long ago, and revocations of tokens that did. */
+  /** Removes credentials, links and grants that expired long ago, and revocations of such tokens. */
   async sweep(): Promise<void> {
     await this.sessions.sweep();
     await this.apiTokens.sweep();
     await this.shares.sweep();
     await this.grants.sweep();
-    const over = [...this.revoked.values()].filter(({ until }) => isLongPast(this.#clock, until));
-    for (const { id } of over) await this.revoked.remove(id);
+    const expired = [...this.revoked.values()].filter(({ until }) => isLongPast(this.#clock, until));
+    for (const { id } of expired) await this.revoked.remove(id);
   }
 
-  /** Writes down what is still only in memory. */
+  /** Stores changes that are only in memory. */
   async close(): Promise<void> {
     await Promise.all([this.clients.close(), this.people.close(), this.apiTokens.close(), this.shares.close()]);
   }
 }
 
-/** Where it is remembered that there was a client of this id, as long as access tokens of it may be in use. */
-function graveOf(clientId: string): string {
+/** Id of the document that marks a deleted device id while its access tokens may be in use. */
+function tombstoneOf(clientId: string): string {
   return `client-${createHash('sha256').update(clientId).digest('hex').slice(0, 32)}`;
 }

@@ -1,7 +1,7 @@
 /**
- * Sign-ins at outside providers that have begun and not come back. Each is kept by the browser that began it, sealed so that nobody can
- * read or change it there: no number of them costs the server anything. They are good for ten minutes, and until a restart, which
- * forgets the key. Coming back twice is the provider's to refuse: a code is good once.
+ * Pending logins: sign-ins at providers that have not returned yet. The browser keeps each one, encrypted so that it can be neither read
+ * nor changed there, so they cost the server nothing. They expire after ten minutes, or at a restart, which loses the key. The provider
+ * prevents replays, because an authorization code works only once.
  */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../contracts/clock.ts';
@@ -11,18 +11,18 @@ import type { FederatedProvider, Handshake } from './providers.ts';
 export interface PendingLogin {
   provider: FederatedProvider['name'];
   handshake: Handshake;
-  /** The same address must be told to the provider twice. */
+  /** The provider must receive the same address twice. */
   redirectUri: string;
   tenant: string;
-  /** Where to go afterwards, a path of this server; null: the reply is JSON. */
+  /** Path of this server to redirect to afterwards; null: the reply is JSON. */
   returnTo: string | null;
-  /** Id of the person, signed in already, whom the account is to be added to. */
+  /** Id of the signed-in person to whom the account is added. */
   linkTo: string | null;
 }
 
 export const PENDING_LOGIN_SECONDS = 600;
 
-const PURPOSE = 'departure';
+const PURPOSE = 'pending login';
 
 export class PendingLogins {
   readonly #clock: Clock;
@@ -32,24 +32,24 @@ export class PendingLogins {
     this.#clock = clock;
   }
 
-  /** What the browser keeps. */
-  seal(departure: PendingLogin): string {
+  /** Encrypts a pending login for the browser. */
+  seal(login: PendingLogin): string {
     const until = this.#clock.monotonic() + PENDING_LOGIN_SECONDS * 1000;
-    return this.#vault.seal(JSON.stringify({ ...departure, until }), PURPOSE);
+    return this.#vault.seal(JSON.stringify({ ...login, until }), PURPOSE);
   }
 
-  /** Until when what was sealed counts, in milliseconds by the monotonic clock; 0: it does not. */
+  /** When a sealed login expires, in milliseconds of the monotonic clock; 0: it is invalid or has expired. */
   untilOf(text: string): number {
     const { until } = this.#opened(text) ?? { until: 0 };
     return until > this.#clock.monotonic() ? until : 0;
   }
 
-  /** Null for what was not sealed here, or too long ago. */
+  /** Decrypts a pending login; null if it is invalid or has expired. */
   open(text: string): PendingLogin | null {
     const opened = this.#opened(text);
     if (opened === null) return null;
-    const { until, ...departure } = opened;
-    return until > this.#clock.monotonic() ? departure : null;
+    const { until, ...login } = opened;
+    return until > this.#clock.monotonic() ? login : null;
   }
 
   #opened(text: string): (PendingLogin & { until: number }) | null {

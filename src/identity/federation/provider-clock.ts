@@ -1,14 +1,14 @@
 /**
- * The clock of an outside provider. How long its ID tokens last is said by that clock, not by the one of this machine, which may be set at
- * any moment. Each reply of the provider tells its date; since then the monotonic time passes.
+ * The clock of a sign-in provider. The lifetime of its ID tokens is measured by that clock, because the clock of this machine may be set at
+ * any time. It is derived from the Date field of the provider's replies and the monotonic time since.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import { parseHttpDate } from '../../protocol/http/conditionals.ts';
 
-/** Dates in replies are whole seconds, and a provider has several machines. */
+/** Dates have a resolution of one second, and a provider has several machines. */
 const TOLERANCE_MS = 30_000;
 
-/** From when to when a token is valid: seconds since the epoch, by the clock of who made it (RFC 7519 §4.1). */
+/** Validity of a token in seconds since the epoch, by the issuer's clock (RFC 7519 §4.1). */
 export interface TokenTimes {
   exp: number;
   nbf?: number | undefined;
@@ -16,14 +16,14 @@ export interface TokenTimes {
 
 export class ProviderClock {
   readonly #clock: Clock;
-  /** Added to the monotonic time it is the date there; null: no reply told it yet. */
+  /** Provider's date minus monotonic time, in milliseconds; null: no reply yet. */
   #offset: number | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** The same, but hears what date its replies bear. */
+  /** Wraps `fetch` to read the date of each reply. */
   listening(through: typeof fetch): typeof fetch {
     return async (...asked) => {
       const reply = await through(...asked);
@@ -33,7 +33,7 @@ export class ProviderClock {
     };
   }
 
-  /** True for a token that is valid at the provider now. */
+  /** True if a token is valid now by the provider's clock. */
   isWithin({ exp, nbf = 0 }: TokenTimes): boolean {
     const now = this.#offset === null ? this.#clock.now() : this.#clock.monotonic() + this.#offset;
     return exp * 1000 > now - TOLERANCE_MS && nbf * 1000 <= now + TOLERANCE_MS;

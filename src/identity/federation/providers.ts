@@ -1,8 +1,8 @@
 /**
- * Sign-in through outside providers: any OpenID provider, and Yandex, which is OAuth 2.0 with a profile to ask for. Both by the
- * authorization code flow with PKCE and `state` (RFC 9700 §2.1.1); the protocol is the library's business.
+ * Sign-in providers: any OpenID provider, and Yandex (OAuth 2.0 with a profile request). Both use the authorization code flow with PKCE and
+ * `state` (RFC 9700 §2.1.1), implemented by the library.
  *
- *     begin → the person's browser at the provider → finish: code for tokens → who they are there
+ *     begin → the browser at the provider → finish: exchange the code for tokens → the person's account there
  */
 import * as oauth from 'openid-client';
 import type { Clock } from '../../contracts/clock.ts';
@@ -10,17 +10,17 @@ import { LadingError } from '../../errors.ts';
 import type { FederatedAccount } from '../../records/subjects.ts';
 import { ProviderClock } from './provider-clock.ts';
 
-/** What only this side knows of a sign-in that has begun. */
+/** Secret values of a pending login. */
 export interface Handshake {
   state: string;
   verifier: string;
   nonce: string;
 }
 
-/** Who somebody is at a provider. */
+/** A person's account at a provider. */
 export interface FederatedPerson {
   account: FederatedAccount;
-  /** Null when the provider does not say, or has not verified it. */
+  /** Null if the provider does not provide it, or has not verified it. */
   email: string | null;
   name: string;
   surname: string;
@@ -29,12 +29,13 @@ export interface FederatedPerson {
 export interface FederatedProvider {
   readonly name: 'oidc' | 'yandex';
   /**
-   * Where to send the browser.
+   * The URL to send the browser to.
    * @throws LadingError `overloaded` when the provider cannot be reached
    */
   begin(redirectUri: string, handshake: Handshake): Promise<URL>;
   /**
-   * @param callback the address that the provider sent the browser to, with its query
+   * Completes a sign-in.
+   * @param callback the URL to which the provider redirected the browser, with its query
    * @throws LadingError `forbidden` when the sign-in was not granted, `overloaded`
    */
   finish(callback: URL, handshake: Handshake): Promise<FederatedPerson>;
@@ -43,13 +44,13 @@ export interface FederatedProvider {
 export interface FederationClient {
   clientId: string;
   clientSecret: string;
-  /** Reaches what the settings name, and of what the provider names only what is of the public internet. */
+  /** Reaches hosts that the settings name. Hosts that the provider names must be on the public internet. */
   fetch: typeof fetch;
   clock: Clock;
 }
 
 const TIMEOUT_SECONDS = 10;
-/** A provider on the machine itself may speak plain HTTP; any other must not. */
+/** Only a provider on this machine may use plain HTTP. */
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
 export function newHandshake(): Handshake {
@@ -60,13 +61,13 @@ function isLoopback(url: string): boolean {
   return LOOPBACK.test(new URL(url).hostname);
 }
 
-/** An OpenID provider found by its issuer (OpenID Connect Discovery 1.0). It is asked when somebody first wants to sign in. */
+/** An OpenID provider, discovered by its issuer (OpenID Connect Discovery 1.0) at the first sign-in. */
 export function openIdProvider(
   issuer: string,
   { clientId, clientSecret, fetch, clock }: FederationClient,
 ): FederatedProvider {
   const there = new ProviderClock(clock);
-  // The library goes by the date of this machine, so it is to believe every date.
+  // The library uses the clock of this machine, so it must accept every date. `ProviderClock` checks them.
   const metadata = { client_secret: clientSecret, [oauth.clockTolerance]: Number.MAX_SAFE_INTEGER };
   let found: Promise<oauth.Configuration> | null = null;
   const discover = (): Promise<oauth.Configuration> => {
@@ -78,7 +79,7 @@ export function openIdProvider(
         [oauth.customFetch]: there.listening(fetch) as oauth.CustomFetch,
       })
       .catch((error: unknown) => {
-        // The next sign-in asks again.
+        // The next sign-in retries.
         found = null;
         throw unreachable(error);
       });
@@ -108,7 +109,7 @@ export function openIdProvider(
         const more: Partial<oauth.UserInfoResponse> = asked
           ? await oauth.fetchUserInfo(config, tokens.access_token, claims.sub)
           : {};
-        // Together or not at all: what one of the two says of an address is not said of the other's.
+        // Address and verification from the same source: one source does not vouch for the other's address.
         const address = claims.email === undefined ? more : claims;
         const { email, email_verified } = address;
         return personOf(claims.iss, claims.sub, { ...claims, ...more, email, email_verified });
@@ -119,7 +120,7 @@ export function openIdProvider(
   };
 }
 
-/** Where Yandex is; tests have one of their own. */
+/** URLs of Yandex; tests use their own. */
 export interface YandexUrls {
   /** `https://oauth.yandex.ru` */
   oauthUrl: string;
@@ -150,7 +151,7 @@ export function yandexProvider({ oauthUrl, loginUrl }: YandexUrls, client: Feder
         const profile = await yandexProfile(client.fetch, loginUrl, tokens.access_token);
         const { id, default_email: email, first_name: name, last_name: surname } = profile;
         if (typeof id !== 'string' || id === '') throw new Error('a profile without an id');
-        // Yandex tells only addresses that it has verified.
+        // Yandex provides only verified addresses.
         return personOf('yandex', id, { email, email_verified: true, given_name: name, family_name: surname });
       } catch (error) {
         throw refusal(error);
@@ -187,7 +188,7 @@ function text(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** @param claims standard claims of OpenID Connect Core 1.0 §5.1, whatever the provider made of them */
+/** @param claims standard claims of OpenID Connect Core 1.0 §5.1; the provider may have sent anything */
 function personOf(issuer: string, subject: string, claims: Record<string, unknown>): FederatedPerson {
   const email = text(claims.email);
   const verified = claims.email_verified === true || claims.email_verified === 'true';
@@ -200,7 +201,7 @@ function personOf(issuer: string, subject: string, claims: Record<string, unknow
   };
 }
 
-/** What went wrong stands in `cause`: it may name codes and tokens, which are nobody's business. */
+/** The details are in `cause` only, because they may contain codes and tokens. */
 function refusal(error: unknown): LadingError {
   if (error instanceof LadingError) return error;
   const { code } = error instanceof Error ? (error as Error & { code?: unknown }) : {};
@@ -213,7 +214,7 @@ function refusal(error: unknown): LadingError {
   }
   return new LadingError(
     'forbidden',
-    'The provider did not confirm this sign-in. Begin again, and allow it there.',
+    'The provider did not confirm this sign-in. Start again, and approve it there.',
     {},
     { cause: error },
   );
@@ -222,7 +223,7 @@ function refusal(error: unknown): LadingError {
 function unreachable(cause: unknown): LadingError {
   return new LadingError(
     'overloaded',
-    'The sign-in provider cannot be reached now. Try again in a moment, or sign in with a password.',
+    'The sign-in provider cannot be reached. Try again in a moment, or sign in with a password.',
     { retry_after: 10 },
     { cause },
   );

@@ -1,38 +1,38 @@
 /**
- * Work that is slow on purpose, shared fairly: only a few jobs run at one time, the others wait, and networks take turns. Whoever has
- * many addresses or sends many requests makes nobody else wait for more than one job of each network that waits.
+ * Runs deliberately slow work (password hashing) fairly: a few jobs run at a time, the others wait, and networks take turns. A client
+ * with many addresses or many requests delays others by at most one job for each waiting network.
  *
- *     networks that are known to whom they ask for → 3 of 4 turns while both wait
- *     the others                                   → the rest
- *     in each: wide networks in turn → in each: addresses in turn → in each: who came first
+ *     known networks (the id signed in from there before) → 3 of 4 turns while both kinds wait
+ *     other networks                                      → the remaining turns
+ *     in each: wide networks in turn → in each: addresses in turn → in each: first come, first served
  */
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 import { LadingError } from '../../errors.ts';
 import { networkOf } from '../../protocol/ip.ts';
 
-/** For whom work is done. */
+/** Who requests the work. */
 export interface Asker {
-  /** A network as `networkOf` gives it, or another name of who asks. */
+  /** A network as `networkOf` returns it, or another name. */
   from: string;
-  /** They showed who they are, or the id they ask for signed in from there before. */
+  /** The requester is authenticated, or the id signed in from this network before. */
   known: boolean;
 }
 
 /** The server itself. */
 const SERVER: Asker = { from: 'server', known: true };
 
-/** Bits of the address that one site has to choose from: a provider hands out a /24 and a /56 as easily as one address. */
+/** Prefix length of a wide network: providers assign a /24 or a /56 as easily as one address. */
 const WIDE = { ipv4: 24, ipv6: 56 } as const;
 const KNOWN_TURNS = 3;
-/** Out of 4 turns; see the picture above. */
+/** Turns in a cycle; see the drawing above. */
 const ALL_TURNS = 4;
 
 export interface TurnLimits {
   atOnce: number;
-  /** Jobs that wait, of the known and of the others each. */
+  /** Maximum number of waiting jobs in each of the two lines. */
   waiting: number;
-  /** Jobs of one wide network among them. */
+  /** Maximum number of them from one wide network. */
   waitingEach: number;
 }
 
@@ -43,10 +43,10 @@ interface Waiting {
   refuse: (reason: LadingError) => void;
 }
 
-/** Those who wait, in the order in which they are served. */
+/** Waiting jobs, in the order in which they are served. */
 class Line {
   readonly #waiting: Waiting[] = [];
-  /** Names of networks that wait → the turn at which one of them was served last, or at which they came. */
+  /** Waiting network → the turn at which it was served last, or joined. */
   readonly #served = new Map<string, number>();
   #turn = 0;
 
@@ -57,13 +57,13 @@ class Line {
   add(job: Waiting): void {
     this.#waiting.push(job);
     for (const name of [job.wide, `${job.wide} ${job.near}`]) {
-      // A network that comes goes behind those that wait, or leaving and coming again would be the way to the front.
+      // A new network joins behind the waiting ones; otherwise leaving and returning would jump the queue.
       if (!this.#served.has(name)) this.#served.set(name, this.#turn);
     }
     this.#turn += 1;
   }
 
-  /** The one whose network waits longest for its turn. */
+  /** Removes and returns the job whose network has waited longest. */
   next(): Waiting | undefined {
     let best: Waiting | undefined;
     for (const job of this.#waiting) if (best === undefined || this.#isBefore(job, best)) best = job;
@@ -79,8 +79,8 @@ class Line {
     return this.#waiting.filter((job) => job.wide === wide).length;
   }
 
-  /** The youngest of the wide network that has most here, if it has more than this many. */
-  superfluous(least: number): Waiting | undefined {
+  /** Removes and returns the youngest job of the busiest wide network, if that has more than `least` jobs. */
+  evict(least: number): Waiting | undefined {
     const counts = new Map<string, number>();
     for (const { wide } of this.#waiting) counts.set(wide, (counts.get(wide) ?? 0) + 1);
     const [most] = [...counts].sort(([, a], [, b]) => b - a);
@@ -117,9 +117,9 @@ export class FairQueue {
   }
 
   /**
-   * Runs the job when its turn has come.
-   * @param asker the server itself if it is not given
-   * @throws LadingError `overloaded` when too many wait, of the one network or in all
+   * Runs the job when its turn comes.
+   * @param asker who requests it; by default the server itself
+   * @throws LadingError `overloaded` when too many jobs wait, from this network or in total
    */
   async run<T>(job: () => Promise<T>, asker: Asker = SERVER): Promise<T> {
     if (this.#running < this.#limits.atOnce) this.#running += 1;
@@ -127,7 +127,7 @@ export class FairQueue {
     try {
       return await job();
     } finally {
-      // The place is handed on, never free in between.
+      // The slot passes to the next job directly, so that no other job can take it.
       const next = this.#next();
       if (next) next.go();
       else this.#running -= 1;
@@ -140,8 +140,8 @@ export class FairQueue {
     const mine = line.count(wide);
     if (mine >= this.#limits.waitingEach) throw tooMany();
     if (line.length >= this.#limits.waiting) {
-      // Room is made where most is taken.
-      const other = line.superfluous(mine + 1);
+      // Make room at the expense of the busiest network.
+      const other = line.evict(mine + 1);
       if (other === undefined) throw tooMany();
       other.refuse(tooMany());
     }
@@ -155,12 +155,12 @@ export class FairQueue {
   }
 }
 
-/** Who asks, by where they ask from. */
+/** A requester who is known only by their address. */
 export function strangerAt(address: string): Asker {
   return { from: networkOf(address), known: false };
 }
 
-/** `192.0.2.7` is one of 192.0.2.0/24, `2001:db8:0:7::/64` of 2001:db8::/56; what is no address is itself. */
+/** Wide network of an address: 192.0.2.0/24 for `192.0.2.7`, 2001:db8::/56 for `2001:db8:0:7::/64`. Other names are unchanged. */
 function wideOf(from: string): string {
   const [address = ''] = from.split('/');
   if (isIP(address) === 0) return from;
@@ -170,5 +170,5 @@ function wideOf(from: string): string {
 }
 
 function tooMany(): LadingError {
-  return new LadingError('overloaded', 'Too many sign-ins at one time; try again shortly.', { retry_after: 5 });
+  return new LadingError('overloaded', 'Too many concurrent sign-ins; try again shortly.', { retry_after: 5 });
 }

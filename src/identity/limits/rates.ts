@@ -1,12 +1,12 @@
 /**
- * How many requests somebody may make. A token bucket each, kept as one number: the time at which it would be full again (GCRA). It
- * holds a minute's worth, so that a burst after a pause is nobody's fault.
+ * Rate limits. Each key has a token bucket, stored as one number: the time at which it will be full again (GCRA). A bucket holds the
+ * requests of one minute, so bursts after a pause are allowed.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 
 export const WINDOW_SECONDS = 60;
-/** Buckets of each generation; a bucket that nobody asked for during two generations is forgotten, that is: full. */
+/** Buckets in each generation. A bucket that is unused for two generations is dropped, which makes it full. */
 const MAX_KEPT = 10_000;
 
 interface Bucket {
@@ -14,26 +14,26 @@ interface Bucket {
   fullAt: number;
 }
 
-/** How a bucket stands after a request. */
+/** State of a bucket after a request. */
 export interface RateState {
-  /** Requests that may come at once. */
+  /** Requests that are allowed now. */
   remaining: number;
-  /** Until it is full. */
+  /** Seconds until the bucket is full. */
   seconds: number;
 }
 
 export class Rates {
-  /** As the fields on the wire call it. */
+  /** Name in the header fields `RateLimit` and `RateLimit-Policy`. */
   readonly name: string;
   readonly limit: number;
   readonly #clock: Clock;
-  /** Milliseconds that one request takes. */
+  /** Milliseconds of refill that one request costs. */
   readonly #costMs: number;
   readonly #depthMs = WINDOW_SECONDS * 1000;
   #young = new Map<string, Bucket>();
   #old = new Map<string, Bucket>();
 
-  /** @param limit requests a minute; 0 allows any */
+  /** @param limit requests per minute; 0 means unlimited */
   constructor(name: string, limit: number, clock: Clock) {
     this.name = name;
     this.limit = limit;
@@ -46,7 +46,7 @@ export class Rates {
   }
 
   /**
-   * Takes one request out of the bucket. One that is refused takes nothing. To be asked only when the limit is on.
+   * Takes one request from the bucket; a refused request takes nothing. Call it only if the limit is enabled.
    * @throws LadingError `rate_limited`
    */
   take(key: string): Bucket {
@@ -54,12 +54,16 @@ export class Rates {
     const bucket = this.#bucketOf(key);
     const fullAt = Math.max(bucket.fullAt, now) + this.#costMs;
     const over = fullAt - now - this.#depthMs;
-    // Sums of fractions of a millisecond may come out a little too large.
+    // Tolerates rounding errors of fractional milliseconds.
     if (over > 1e-6 * this.#depthMs) {
-      throw new LadingError('rate_limited', `More than ${this.limit} requests a minute; wait before the next one.`, {
-        retry_after: Math.max(1, Math.ceil(over / 1000)),
-        'violated-policies': [this.name],
-      });
+      throw new LadingError(
+        'rate_limited',
+        `Rate limit of ${this.limit} requests per minute exceeded; wait before the next request.`,
+        {
+          retry_after: Math.max(1, Math.ceil(over / 1000)),
+          'violated-policies': [this.name],
+        },
+      );
     }
     bucket.fullAt = fullAt;
     return bucket;

@@ -1,38 +1,38 @@
 /**
- * Slows the guessing of secrets, and locks nobody out by it.
+ * Slows down the guessing of secrets without locking out their owners.
  *
- *     from                      counted                          when there are too many
- *     one network, one id       each failure                     one try every ten seconds from there
- *     one address               each failure                     one try every two seconds from there
- *     everywhere, one id        failures of a chosen password    waits that grow, for networks that are new to the id
+ *     from                      counted                          above the limit
+ *     one network, one id       each failure                     one attempt every ten seconds from there
+ *     one address               each failure                     one attempt every two seconds from there
+ *     everywhere, one id        failures of a chosen password    growing waits for networks that are new to the id
  *
- * A secret that was generated has 256 random bits: nobody guesses it, so guesses from elsewhere never hold up its owner. A password can
- * be guessed, so guesses from everywhere are slowed; a network from which the id signed in before is asked for none of that.
+ * A generated secret has 256 random bits and cannot be guessed, so attempts from elsewhere never delay its owner. A password can be
+ * guessed, so attempts from everywhere are slowed down, except from networks where the id signed in before.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { networkOf } from '../../protocol/ip.ts';
 import type { Asker } from './fair-queue.ts';
 
-/** Failures at once that are forgiven, and how long one of them is remembered beyond that. */
+/** Allowed burst of failures, and the time after which one failure is forgotten. */
 const NEAR = { burst: 10, leakMs: 10_000 };
-/** An address may hold a whole fleet behind a proxy, so its bucket is larger and leaks faster. */
+/** One address may serve a whole fleet behind a proxy, so its bucket is larger and leaks faster. */
 const ADDRESS = { burst: 50, leakMs: 2_000 };
-/** After so many failures the wait begins with a second and doubles with each more; one is forgotten each minute. */
+/** After `burst` failures the wait starts at one second and doubles with each further failure; one is forgotten each minute. */
 const EVERYWHERE = { burst: 100, leakMs: 60_000, firstMs: 1_000, mostMs: 60_000 };
-/** Buckets kept of each sort; beyond that the one that failed longest ago is forgotten. */
+/** Maximum number of buckets of each kind; the one with the oldest failure is dropped first. */
 const MAX_KEPT = 10_000;
-/** Pairs of an id and a network it signed in from; beyond that the one used longest ago is forgotten. */
+/** Maximum number of pairs of an id and a network it signed in from; the least recently used is dropped first. */
 const MAX_KNOWN = 100_000;
-/** Checks of one id from one network that run or wait at one time. */
+/** Concurrent checks of one id from one network; further ones wait. */
 const MAX_AT_ONCE = NEAR.burst;
 const MAX_WAITING = 64;
 
-/** What is known of a secret that is tried. */
+/** What is known about a secret that is being tried. */
 export interface Tried {
-  /** A person chose it, so it may be guessed. */
+  /** A person chose it, so it can be guessed. */
   chosen?: boolean;
-  /** True when the id signed in from there before, as far as that is kept besides. */
+  /** True if the id signed in from this network before, according to other records. */
   known?: () => boolean;
 }
 
@@ -43,54 +43,54 @@ interface Bucket {
 }
 
 class Buckets {
-  readonly #kept = new Map<string, Bucket>();
+  readonly #buckets = new Map<string, Bucket>();
   readonly #most: number;
   readonly #leakMs: number;
 
-  /** @param most the level never rises above it: whoever guesses on must not make anybody wait for hours */
+  /** @param most upper bound of the level, so that continued guessing does not cause waits of hours */
   constructor(most: number, leakMs: number) {
     this.#most = most;
     this.#leakMs = leakMs;
   }
 
-  /** Failures that are remembered now. */
+  /** Failures that count now. */
   level(key: string, now: number): number {
-    const bucket = this.#kept.get(key);
+    const bucket = this.#buckets.get(key);
     return bucket ? Math.max(0, bucket.level - Math.max(0, now - bucket.at) / this.#leakMs) : 0;
   }
 
-  /** When the last failure was. */
+  /** Time of the last failure. */
   at(key: string): number {
-    return this.#kept.get(key)?.at ?? Number.NEGATIVE_INFINITY;
+    return this.#buckets.get(key)?.at ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** Milliseconds until the level leaves room for one more below `burst`; 0: now. */
+  /** Milliseconds until one more failure fits below `burst`; 0: now. */
   waitMs(key: string, burst: number, now: number): number {
     return Math.max(0, Math.ceil((this.level(key, now) - (burst - 1)) * this.#leakMs));
   }
 
   add(key: string, now: number): void {
     const level = Math.min(this.#most, this.level(key, now) + 1);
-    // Taken out and put back, so that the map's order is that of the last failure.
-    this.#kept.delete(key);
-    this.#kept.set(key, { level, at: now });
-    if (this.#kept.size > MAX_KEPT) {
-      const [oldest] = this.#kept.keys();
-      if (oldest !== undefined) this.#kept.delete(oldest);
+    // Reinserted, so that the map is ordered by the last failure.
+    this.#buckets.delete(key);
+    this.#buckets.set(key, { level, at: now });
+    if (this.#buckets.size > MAX_KEPT) {
+      const [oldest] = this.#buckets.keys();
+      if (oldest !== undefined) this.#buckets.delete(oldest);
     }
   }
 
   takeBack(key: string): void {
-    const bucket = this.#kept.get(key);
+    const bucket = this.#buckets.get(key);
     if (bucket) bucket.level = Math.max(0, bucket.level - 1);
   }
 
   forget(key: string): void {
-    this.#kept.delete(key);
+    this.#buckets.delete(key);
   }
 }
 
-/** Those who check a secret of one id from one network right now. */
+/** Running and waiting checks of one id from one network. */
 interface Line {
   running: number;
   waiting: (() => void)[];
@@ -104,7 +104,7 @@ export class Throttle {
     EVERYWHERE.burst + 1 + Math.log2(EVERYWHERE.mostMs / EVERYWHERE.firstMs),
     EVERYWHERE.leakMs,
   );
-  /** Ids and networks that a secret was right for, the one used longest ago first. */
+  /** Pairs of id and network with a successful sign-in, least recently used first. */
   readonly #known = new Set<string>();
   readonly #lines = new Map<string, Line>();
 
@@ -113,9 +113,9 @@ export class Throttle {
   }
 
   /**
-   * Checks a secret, unless too many were wrong lately. Of one id from one network only a few are checked at one time, the others wait: a
-   * thousand guesses at once get no further than a thousand one after the other, and nobody takes all the hashing there is.
-   * @param check null when the secret was wrong; it gets who waits for its turn
+   * Checks a secret, unless too many recent attempts failed. Only a few attempts for one id from one network run at a time and the others
+   * wait: parallel guesses are no faster than sequential ones, and one network cannot use all of the hashing capacity.
+   * @param check resolves with null if the secret is wrong; it receives the requester for the fair queue
    * @throws LadingError `rate_limited` with the seconds to wait, `overloaded`
    */
   async attempt<T>(
@@ -129,9 +129,9 @@ export class Throttle {
     this.#lines.set(key, line);
     if (line.running >= MAX_AT_ONCE) {
       if (line.waiting.length >= MAX_WAITING) {
-        throw new LadingError('overloaded', 'Too many sign-ins at one time; try again shortly.', { retry_after: 5 });
+        throw new LadingError('overloaded', 'Too many concurrent sign-ins; try again shortly.', { retry_after: 5 });
       }
-      // The place is handed on, never free in between.
+      // The slot passes to the next attempt directly, so that no other attempt can take it.
       await new Promise<void>((go) => line.waiting.push(go));
     } else line.running += 1;
     try {
@@ -155,7 +155,7 @@ export class Throttle {
     const stranger = !this.#knows(id, address, tried);
     this.#check(id, address, stranger, tried.chosen === true);
     const slowed = stranger && tried.chosen === true;
-    // Counted before it is known to be wrong, or networks that try at the same time would all be let in.
+    // Counted in advance; otherwise networks that try at the same time would all be admitted.
     if (slowed) this.#everywhere.add(idKey(id), this.#clock.monotonic());
     try {
       const found = await check({ from: networkOf(address), known: !stranger });
@@ -167,14 +167,14 @@ export class Throttle {
       this.succeeded(id, address);
       return found;
     } catch (error) {
-      // That a check could not be made is nobody's guess.
+      // A check that failed to run is not a wrong guess.
       if (slowed) this.#everywhere.takeBack(idKey(id));
       throw error;
     }
   }
 
   /**
-   * To be asked before what counts as a try.
+   * Checks whether an attempt is allowed now.
    * @throws LadingError `rate_limited` with the seconds to wait
    */
   check(id: string, address: string, tried: Tried = {}): void {
@@ -201,7 +201,7 @@ export class Throttle {
     this.#addresses.add(networkOf(address), now);
   }
 
-  /** Clears the failures from there; the address keeps its own, or one good credential would allow endless guessing of others. */
+  /** Clears the failures of this id and network. The address keeps its own: one valid credential must not allow endless guesses of others. */
   succeeded(id: string, address: string): void {
     const key = nearKey(id, address);
     this.#near.forget(key);
@@ -229,7 +229,7 @@ function nearKey(id: string, address: string): string {
   return `${idKey(id)} ${networkOf(address)}`;
 }
 
-/** Ids are at most 64 characters; what is longer is nobody's and shares buckets by its beginning. */
+/** Valid ids have at most 64 characters; longer ones share buckets by their prefix. */
 function idKey(clientId: string): string {
   return clientId.slice(0, 64);
 }

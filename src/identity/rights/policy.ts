@@ -1,4 +1,4 @@
-/** Who may do what: roles and scopes in, a refusal or nothing out. Everything that is decided about a principal is decided here. */
+/** Access policy: what roles and scopes allow. Every decision about a principal is made here. */
 
 import { LadingError } from '../../errors.ts';
 import type { Role } from '../../protocol/schemas/role.ts';
@@ -8,10 +8,10 @@ import type { Principal, Subject } from '../../records/principal.ts';
 export const DEFAULT_TENANT = 'default';
 
 const FILES: readonly Scope[] = ['files:read', 'files:write', 'files:delete'];
-/** `calls` is no part of a role: whoever may read and write files has it. */
+/** `calls` is not part of a role: `files:read` and `files:write` together imply it. */
 const ALL: readonly Scope[] = SCOPES.filter((scope) => scope !== 'calls');
 
-/** What a role may do at most. */
+/** Maximum scopes of each role. */
 export const SCOPES_OF_ROLE: Readonly<Record<Role, ReadonlySet<Scope>>> = {
   client: new Set(FILES),
   ops: new Set(FILES),
@@ -19,10 +19,10 @@ export const SCOPES_OF_ROLE: Readonly<Record<Role, ReadonlySet<Scope>>> = {
   root: new Set(ALL),
 };
 
-/** From least to most: nobody makes a principal that may more than they do. */
+/** Rank of each role. A principal cannot create one with a higher rank. */
 const RANK: Readonly<Record<Role, number>> = { client: 0, ops: 1, admin: 2, root: 3 };
 
-/** True when the principal may do what the scope stands for. */
+/** True if the principal has the scope. */
 function hasScope({ scopes }: Principal, scope: Scope): boolean {
   if (scopes.has(scope)) return true;
   return scope === 'calls' && scopes.has('files:read') && scopes.has('files:write');
@@ -34,13 +34,13 @@ export function requireScope(principal: Principal, scope: Scope): void {
   throw new LadingError('insufficient_scope', `This needs the scope ${scope}.`, { scope });
 }
 
-/** False for API tokens, and for whoever signed in for less than they may: what a role may do and no scope grants is not theirs. */
+/** False for API tokens and for tokens with reduced scopes: they lack the rights that come with the role alone. */
 export function hasRole({ kind, role, scopes }: Principal): boolean {
   return kind !== 'token' && [...SCOPES_OF_ROLE[role]].every((scope) => scopes.has(scope));
 }
 
 /**
- * For what a role may do and no scope grants: an API token does not have it, whoever it belongs to.
+ * For rights that come with the role alone. API tokens never have them.
  * @throws LadingError `insufficient_scope`
  */
 export function requireRole(principal: Principal, least: Role): void {
@@ -49,41 +49,41 @@ export function requireRole(principal: Principal, least: Role): void {
 }
 
 /**
- * For what is of the whole server, whoever's it is: root's alone where there are several tenants. Where there is one, its part is all.
+ * For actions that affect the whole server. With several tenants they need the role root.
  * @throws LadingError `insufficient_scope`
  */
 export function requireServerRole(principal: Principal, least: Role, severalTenants: boolean): void {
   requireRole(principal, least);
   if (!severalTenants || reachesAllTenants(principal)) return;
-  throw new LadingError('insufficient_scope', 'This covers all tenants, so it needs the role root.');
+  throw new LadingError('insufficient_scope', 'This affects all tenants, so it needs the role root.');
 }
 
-/** True when the principal may hand out this role. */
+/** True if the principal may assign this role. */
 export function mayGrantRole(principal: Principal, role: Role): boolean {
   return RANK[principal.role] >= RANK[role];
 }
 
 /**
- * True when the principal may enrol and delete clients of this role. A new client has files of its own and nothing else, so the scope
- * is enough; one that sees what others have takes the role.
+ * True if the principal may enrol and delete devices of this role. A device with the role `client` sees only its own files, so the scope
+ * is sufficient; the other roles see files of others, so the principal needs the role.
  */
 export function mayEnrol(principal: Principal, role: Role): boolean {
   return role === 'client' || (hasRole(principal) && mayGrantRole(principal, role));
 }
 
 /**
- * True when the principal may make, change and delete somebody of this role, and so sign in as them: they must not be able to do
- * anything then that they cannot do already.
+ * True if the principal may create, change and delete a principal of this role. They could then sign in as that principal, which must
+ * not give them any new rights.
  */
 export function mayManage(principal: Principal, role: Role): boolean {
-  // Who signs in with a password has the whole role, which no API token and no narrowed sign-in has.
+  // A password gives the whole role, which API tokens and tokens with reduced scopes do not have.
   if (!mayGrantRole(principal, role) || (role !== 'client' && !hasRole(principal))) return false;
   return [...SCOPES_OF_ROLE[role]].every((scope) => principal.scopes.has(scope));
 }
 
 /**
- * Nobody grants more than they have.
- * @throws LadingError `insufficient_scope` that names what is missing
+ * Checks that the principal has every scope that it grants.
+ * @throws LadingError `insufficient_scope` that names the missing scopes
  */
 export function checkGrant(principal: Principal, scopes: readonly Scope[], why = 'you do not have it yourself'): void {
   const missing = scopes.filter((scope) => !hasScope(principal, scope));
@@ -91,15 +91,15 @@ export function checkGrant(principal: Principal, scopes: readonly Scope[], why =
   throw new LadingError('insufficient_scope', `You cannot grant ${missing.join(', ')}: ${why}.`);
 }
 
-/** Whom an API token acts for. */
+/** The principal that an API token acts for. */
 export interface TokenOwner extends Subject {
   tenant: string;
   role: Role;
 }
 
 /**
- * True for one's own API tokens, unless one is such a token oneself; with `tokens:admin` for those of everybody in the tenant who is not
- * above oneself, and of other tenants for `root`.
+ * True if the principal may manage the API tokens of this owner: its own, unless it is an API token itself. With `tokens:admin` also those
+ * of principals in the tenant with the same or a lower rank, and for `root` those of other tenants.
  */
 export function managesTokensOf(principal: Principal, owner: TokenOwner): boolean {
   const { kind, tenant, role, scopes } = principal;
@@ -109,7 +109,7 @@ export function managesTokensOf(principal: Principal, owner: TokenOwner): boolea
 }
 
 /**
- * The tenant that a request is about: one's own, or for `root` any.
+ * The tenant of a request: the principal's own, or any for `root`.
  * @throws LadingError `forbidden`
  */
 export function tenantOf(principal: Principal, asked: string | undefined): string {
@@ -119,14 +119,14 @@ export function tenantOf(principal: Principal, asked: string | undefined): strin
 }
 
 /**
- * Whose files a request is about: one's own, or with `owner=` anyone's in the tenant for `admin`, and for reading for `ops`. The key is
- * what the engine knows: ids hold no slash, so that no owner of one tenant can be taken for one of another.
- * @throws LadingError `forbidden`, the same whether that owner or file exists or not
+ * The owner key of a request: the principal's own or, with `owner=`, that of anyone in the tenant for `admin`, and for reading for `ops`.
+ * Ids contain no slash, so an owner of one tenant cannot be mistaken for one of another.
+ * @throws LadingError `forbidden`, whether or not the owner or file exists
  */
 export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'files:read'): string {
   if (asked === undefined || asked === principal.id) return ownerKey(principal.tenant, principal.id);
   const { role } = principal;
-  // An API token works on the files of its owner, and a sign-in for less is no administrator's.
+  // API tokens work on their owner's files only, and tokens with reduced scopes have no administrator rights.
   if (!hasRole(principal)) throw new LadingError('forbidden', 'Only an administrator may name another owner.');
   if (role === 'admin' || (role === 'ops' && scope === 'files:read')) return ownerKey(principal.tenant, asked);
   if (role === 'root') {
@@ -137,7 +137,7 @@ export function ownerOf(principal: Principal, asked?: string, scope: Scope = 'fi
   throw new LadingError('forbidden', 'Only an administrator may name another owner.');
 }
 
-/** True for one's own files, and those that one's role may read: what `ownerOf` lets through for reading, of an owner known to the engine. */
+/** True for the principal's own files and those that its role may read. Agrees with `ownerOf` for reading. @param owner owner key */
 export function mayRead(principal: Principal, owner: string): boolean {
   const { tenant, id, role } = principal;
   if (owner === ownerKey(tenant, id)) return true;
@@ -145,14 +145,14 @@ export function mayRead(principal: Principal, owner: string): boolean {
   return role === 'root' || (RANK[role] >= RANK.ops && parseOwnerKey(owner).tenant === tenant);
 }
 
-/** True for who made what is shared, whose file it is, and for administrators who may delete the file. */
+/** True for the creator of a share link or grant, the owner of the file, and administrators who may delete the file. */
 export function mayEndShare(principal: Principal, { maker, owner }: { maker: Subject; owner: string }): boolean {
   if (owner === ownerKey(principal.tenant, principal.id)) return true;
   if (principal.kind === maker.kind && principal.id === maker.id) return true;
   return RANK[principal.role] >= RANK.admin && mayRead(principal, owner);
 }
 
-/** Who made what is shared: null for an owner, a grantee or a program that is not that maker and sees nobody else. */
+/** Id of the creator of a share link or grant; null if the principal may not see it. */
 export function visibleCreator(
   principal: Principal,
   { maker, owner }: { maker: Subject; owner: string },
@@ -161,13 +161,13 @@ export function visibleCreator(
   return seesOthers || maker.id === principal.id || maker.id === parseOwnerKey(owner).id ? maker.id : null;
 }
 
-/** Files of the default tenant are kept under the bare id, as they were before there were tenants. */
+/** Key under which the engine stores an owner's files. In the default tenant it is the bare id, as before tenants existed. */
 export function ownerKey(tenant: string, id: string): string {
   if (id.includes('/')) throw new LadingError('forbidden', 'Only an administrator may name another owner.');
   return tenant === DEFAULT_TENANT ? id : `${tenant}/${id}`;
 }
 
-/** Whose key it is, of an owner that the engine knows: `ownerKey` the other way round. */
+/** Tenant and id of an owner key: the inverse of `ownerKey`. */
 export function parseOwnerKey(owner: string): { tenant: string; id: string } {
   const slash = owner.indexOf('/');
   if (slash === -1) return { tenant: DEFAULT_TENANT, id: owner };
@@ -175,7 +175,7 @@ export function parseOwnerKey(owner: string): { tenant: string; id: string } {
 }
 
 /**
- * Whose happenings somebody may follow: null of all, else of a tenant, and there of all owners (null) or of one key.
+ * Which events a principal may receive: null: all; otherwise those of a tenant, and there of all owners (null) or of one owner key.
  */
 export function eventScopeOf(principal: Principal): { tenant: string; owner: string | null } | null {
   if (reachesAllTenants(principal)) return null;
@@ -184,18 +184,18 @@ export function eventScopeOf(principal: Principal): { tenant: string; owner: str
   return { tenant, owner: all ? null : ownerKey(tenant, id) };
 }
 
-/** True when the principal sees where files are sent on to, and why that failed: administrators with their whole role. */
+/** True if the principal may see delivery targets and why deliveries failed: administrators with their whole role. */
 export function maySeeTargets(principal: Principal): boolean {
   return hasRole(principal) && RANK[principal.role] >= RANK.admin;
 }
 
-/** True when the principal hears of refusals: administrators with their whole role. */
+/** True if the principal receives events about refusals: administrators with their whole role. */
 export function maySeeRefusals(principal: Principal): boolean {
   return hasRole(principal) && RANK[principal.role] >= RANK.admin;
 }
 
 /**
- * For what outlives a sign-in, as an API token does: whoever has less than their role needs the scope for it.
+ * For creating things that outlive a session, such as API tokens: a token with reduced scopes needs the scope for it.
  * @throws LadingError `insufficient_scope`
  */
 export function requireFullRoleOrScope(principal: Principal, scope: Scope): void {
@@ -203,8 +203,8 @@ export function requireFullRoleOrScope(principal: Principal, scope: Scope): void
 }
 
 /**
- * Nobody revokes what may more than they may, but what is their own with the whole role.
- * @throws LadingError `insufficient_scope` that names what is missing
+ * Checks that the principal has every scope of the token it revokes. With the whole role, its own tokens are exempt.
+ * @throws LadingError `insufficient_scope` that names the missing scopes
  */
 export function checkRevocation(principal: Principal, owner: Subject, scopes: readonly Scope[]): void {
   const own = principal.kind === owner.kind && principal.id === owner.id;
@@ -212,7 +212,7 @@ export function checkRevocation(principal: Principal, owner: Subject, scopes: re
   if (missing.length === 0) return;
   throw new LadingError(
     'insufficient_scope',
-    `You cannot revoke this token: it has ${missing.join(', ')}, you do not.`,
+    `You cannot revoke this token: it has ${missing.join(', ')}, which you do not have.`,
   );
 }
 
@@ -221,7 +221,7 @@ export function reachesAllTenants(principal: Principal): boolean {
   return principal.role === 'root' && hasRole(principal);
 }
 
-/** True for who and what is in one's own tenant, and for `root` with its whole role in any. */
+/** True for the principal's own tenant, and for every tenant if it is `root` with its whole role. */
 export function reachesTenant(principal: Principal, tenant: string): boolean {
   return principal.tenant === tenant || reachesAllTenants(principal);
 }

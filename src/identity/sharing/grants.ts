@@ -1,7 +1,7 @@
 /**
- * Grants: an owner lets another principal of the tenant read one file, or all files whose names begin with something, those to come
- * included. A grant of a file is one of its name: it lives on when the file is replaced, and ends when it is deleted. Asked for with every
- * request, so everything is in memory.
+ * Grants: an owner allows another principal of the tenant to read one file, or all files whose names begin with a prefix, including future
+ * ones. A grant of a file follows its name: it survives replacements of the file and ends when the file is deleted. Every request checks
+ * grants, so all of them are in memory.
  */
 import { randomBytes } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
@@ -14,9 +14,9 @@ import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import { ownerKey } from '../rights/policy.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 
-/** Of the files of one owner. */
+/** Maximum number of grants of one owner's files. */
 const MAX_GIVEN = 1000;
-/** To one principal, so that many owners cannot make a list of it that nobody can read. */
+/** Maximum number of grants to one principal, so that its list stays usable. */
 const MAX_RECEIVED = 10_000;
 
 export interface GrantRequest {
@@ -30,19 +30,19 @@ export interface GrantRequest {
 }
 
 export class Grants {
-  readonly #kept: DocumentCache<GrantDocument>;
+  readonly #cache: DocumentCache<GrantDocument>;
   readonly #clock: Clock;
-  /** Grantee, as owners are known → owner → ids. */
+  /** Owner key of the grantee → owner key → ids. */
   readonly #received = new Map<string, Map<string, Set<string>>>();
-  /** Those that are being made right now. */
+  /** Grants that are being created. */
   readonly #making = new Set<GrantRequest>();
-  /** Id of a file → ids of the grants of it. */
+  /** File id → ids of its grants. */
   readonly #ofFile = new Map<string, Set<string>>();
 
-  private constructor(kept: DocumentCache<GrantDocument>, clock: Clock) {
-    this.#kept = kept;
+  private constructor(cache: DocumentCache<GrantDocument>, clock: Clock) {
+    this.#cache = cache;
     this.#clock = clock;
-    for (const document of kept.values()) this.#index(document);
+    for (const document of cache.values()) this.#index(document);
   }
 
   static async open(store: Collection<GrantDocument>, clock: Clock): Promise<Grants> {
@@ -50,7 +50,7 @@ export class Grants {
   }
 
   /**
-   * Durable when it resolves.
+   * Creates a grant. Durable when it resolves.
    * @throws LadingError `already_exists`, `quota_exceeded`
    */
   async create(request: GrantRequest): Promise<GrantDocument> {
@@ -59,12 +59,12 @@ export class Grants {
       other.owner === owner && other.grantee.id === grantee.id && sameTarget(other.target, target);
     const making = [...this.#making];
     const given = this.given(owner);
-    if ([...given, ...making].some(isSame)) throw new LadingError('already_exists', 'There is this grant already.');
+    if ([...given, ...making].some(isSame)) throw new LadingError('already_exists', 'This grant already exists.');
     const full =
       given.length + making.filter((other) => other.owner === owner).length >= MAX_GIVEN ||
       this.received(tenant, grantee.id).length + making.filter((other) => other.grantee.id === grantee.id).length >=
         MAX_RECEIVED;
-    if (full) throw new LadingError('quota_exceeded', 'There are too many grants; revoke one first.');
+    if (full) throw new LadingError('quota_exceeded', 'The maximum number of grants is reached; revoke one first.');
     this.#making.add(request);
     try {
       const moment = this.#clock.steady();
@@ -78,7 +78,7 @@ export class Grants {
         createdAt: this.#clock.dateOf(moment),
         expiresAt: endOf(moment, lifeMs, MAX_SECONDS.grant),
       };
-      await this.#kept.put(document);
+      await this.#cache.put(document);
       this.#index(document);
       return document;
     } finally {
@@ -87,74 +87,74 @@ export class Grants {
   }
 
   get(id: string): GrantDocument | null {
-    return this.#kept.get(id) ?? null;
+    return this.#cache.get(id) ?? null;
   }
 
-  /** False once it was revoked, has lapsed, or ended with something else. */
+  /** False once the grant was revoked, has expired, or ended with its file, owner or grantee. */
   isLive(id: string): boolean {
-    const document = this.#kept.get(id);
+    const document = this.#cache.get(id);
     return document !== undefined && (document.expiresAt === null || document.expiresAt > this.#clock.steady());
   }
 
-  /** Of files of this owner, as the engine knows it; the oldest first. */
+  /** Live grants of the files of an owner (owner key), oldest first. */
   given(owner: string): GrantDocument[] {
-    return byAge([...this.#kept.values()].filter((document) => document.owner === owner && this.isLive(document.id)));
+    return byAge([...this.#cache.values()].filter((document) => document.owner === owner && this.isLive(document.id)));
   }
 
-  /** To this client or person; the oldest first. */
+  /** Live grants to a device or person, oldest first. */
   received(tenant: string, id: string): GrantDocument[] {
     const owners = this.#received.get(ownerKey(tenant, id))?.keys() ?? [];
     return byAge([...owners].flatMap((owner) => this.between({ tenant, id }, owner)));
   }
 
-  /** What of this owner's files (as the engine knows it) was granted to the principal, or to whom an API token acts for. */
+  /** Live grants of an owner's files (owner key) to a principal, or to the owner of an API token. */
   between({ tenant, id }: Pick<Principal, 'tenant' | 'id'>, owner: string): GrantDocument[] {
     const ids = this.#received.get(ownerKey(tenant, id))?.get(owner) ?? [];
-    return [...ids].filter((one) => this.isLive(one)).flatMap((one) => this.#kept.get(one) ?? []);
+    return [...ids].filter((one) => this.isLive(one)).flatMap((one) => this.#cache.get(one) ?? []);
   }
 
-  /** Worthless from this moment; durable when it resolves. False when there is none of this id. */
+  /** Revokes a grant at once. Durable when it resolves; false if the id does not exist. */
   async revoke(id: string): Promise<boolean> {
-    const document = this.#kept.get(id);
-    if (!document || !(await this.#kept.remove(id))) return false;
+    const document = this.#cache.get(id);
+    if (!document || !(await this.#cache.remove(id))) return false;
     this.#unindex(document);
     return true;
   }
 
-  /** Revokes all of which this is true. */
+  /** Revokes all grants for which the predicate is true. */
   async revokeWhere(ends: (document: GrantDocument) => boolean): Promise<void> {
-    const ended = [...this.#kept.values()].filter(ends);
+    const ended = [...this.#cache.values()].filter(ends);
     await Promise.all(ended.map(({ id }) => this.revoke(id)));
   }
 
-  /** Grants of one file each, with the id that it had last. */
+  /** All grants of single files, with the last known file id. */
   ofFiles(): { owner: string; name: string; fileId: string }[] {
-    return [...this.#kept.values()].flatMap(({ owner, target }) =>
+    return [...this.#cache.values()].flatMap(({ owner, target }) =>
       target.kind === 'file' ? [{ owner, name: target.name, fileId: target.fileId }] : [],
     );
   }
 
-  /** Another file has taken the place of one: its grants are of the new one from this moment; durable when it resolves. */
+  /** Moves the grants of a replaced file to its replacement at once. Durable when it resolves. */
   async fileReplaced(before: string, after: string): Promise<void> {
     const ids = [...(this.#ofFile.get(before) ?? [])];
     await Promise.all(
       ids.map(async (id) => {
-        const document = this.#kept.get(id);
+        const document = this.#cache.get(id);
         if (document?.target.kind !== 'file') return;
         const changed: GrantDocument = { ...document, target: { ...document.target, fileId: after } };
         this.#unindex(document);
         this.#index(changed);
-        await this.#kept.replace(document, changed);
+        await this.#cache.replace(document, changed);
       }),
     );
   }
 
-  /** Ends the grants of a file that is gone; durable when it resolves. */
+  /** Revokes the grants of a removed file. Durable when it resolves. */
   async fileRemoved(fileId: string): Promise<void> {
     await Promise.all([...(this.#ofFile.get(fileId) ?? [])].map((id) => this.revoke(id)));
   }
 
-  /** Removes what lapsed long ago. */
+  /** Removes grants that expired long ago. */
   sweep(): Promise<void> {
     return this.revokeWhere(({ expiresAt }) => expiresAt !== null && isLongPast(this.#clock, expiresAt));
   }
@@ -181,7 +181,7 @@ export class Grants {
   }
 }
 
-/** True for the names that a grant is of. */
+/** True if the grant covers this file name. */
 export function isGranted({ kind, name: granted }: GrantTarget, name: string): boolean {
   return kind === 'file' ? name === granted : name.startsWith(granted);
 }

@@ -1,27 +1,28 @@
 /**
- * Rights to play one file in one browser. A media element can send no token, and a token has no place in an address, so the browser gets
- * a cookie that is good for one file at one path. It is no share: it ends with the sign-in that asked for it, soon in any case, and
- * nobody else can use its address. Kept in memory alone; after a restart the page asks for another one.
+ * Players: permission for the media elements of one browser to read one file. A media element cannot send a token, and a URL must not
+ * contain one, so the browser gets a cookie that is valid for one file at one path. Unlike a share link, a player ends with the session
+ * that requested it, or after a short time, and its URL is useless to others. Players exist only in memory; after a restart the page
+ * requests a new one.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../contracts/clock.ts';
 
-/** How long a right is good. A file that plays already is sent to its end. */
+/** Lifetime of a player. A download that has begun continues to its end. */
 export const PLAYER_SECONDS = 15 * 60;
-/** Of one principal; the oldest ends when there are more. */
+/** Maximum number of players of one principal; the oldest ends first. */
 const MAX_EACH = 16;
-/** Of all. */
+/** Maximum number of players. */
 const MAX_PLAYERS = 10_000;
 
 export interface Player {
   id: string;
-  /** Who asked for it. */
+  /** The principal that requested it. */
   principal: string;
-  /** Of the file, as the engine knows it. */
+  /** Owner key of the file. */
   owner: string;
   name: string;
   fileId: string;
-  /** False once who asked may no longer read the file. */
+  /** False once the principal may no longer read the file. */
   isAuthorized: () => boolean;
 }
 
@@ -32,14 +33,14 @@ interface StoredPlayer extends Player {
 
 export class Players {
   readonly #clock: Clock;
-  /** The oldest first. */
+  /** Ordered by age, oldest first. */
   readonly #players = new Map<string, StoredPlayer>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** @returns the id, which may be seen by anybody, and the secret of the cookie, which is known this once */
+  /** Creates a player. Returns its public id and the secret of its cookie, which is not stored. */
   open(player: Omit<Player, 'id'>): { id: string; secret: string } {
     const id = randomBytes(16).toString('hex');
     const secret = randomBytes(32).toString('base64url');
@@ -49,19 +50,19 @@ export class Players {
     return { id, secret };
   }
 
-  /** The right of this id, if the secret is its own and it has not ended; null without telling why. */
+  /** The player of this id if the secret is correct and it has not ended; otherwise null, without a reason. */
   find(id: string, secret: string): Player | null {
     const player = this.#players.get(id);
     if (!player || player.endsAt <= this.#clock.monotonic()) return null;
     return timingSafeEqual(player.hash, hashOf(secret)) && player.isAuthorized() ? player : null;
   }
 
-  /** False once it was ended, or its sign-in was. That it has run out meanwhile cuts nothing that is being sent. */
+  /** False once the player or its session was ended. Expiry does not count: it ends no download that has begun. */
   isValid(player: Player): boolean {
     return this.#players.has(player.id) && player.isAuthorized();
   }
 
-  /** Ends a right of this principal. False when they have no such right. */
+  /** Ends a player of this principal; false if they have no such player. */
   end(id: string, principal: string): boolean {
     return this.#players.get(id)?.principal === principal && this.#players.delete(id);
   }
@@ -71,7 +72,7 @@ export class Players {
     const now = this.#clock.monotonic();
     const own = [];
     for (const { id, endsAt, isAuthorized: stands, principal: of } of this.#players.values()) {
-      // Those that ran out stay a moment, for what they began may be on its way still.
+      // Expired players stay for a while, because their downloads may still be running.
       if (endsAt + PLAYER_SECONDS * 1000 <= now || !stands()) this.#players.delete(id);
       else if (of === principal) own.push(id);
     }

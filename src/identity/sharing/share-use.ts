@@ -1,69 +1,69 @@
 /**
- * How the downloads of a share link are counted.
+ * Counts the downloads of a share link.
  *
- *     the whole file asked for → held → sent: one download
- *                                     → broken off: forgiven, as far as the allowance goes; else one download
- *     a part asked for → promised → sent: forgiven; when the parts that went to one network make the whole file, one download
+ *     whole file requested → held → sent: one download
+ *                                 → interrupted: forgiven within the allowance, otherwise one download
+ *     part requested → promised → sent: forgiven; when the parts sent to one network make up the file, one download
  *
- * A probe, a preview or a player that looks at the beginning takes no download then, and a download in parts or one that goes on after
- * an interruption is one. What is forgiven is bounded: for each download as much as the file again, and something for probes.
+ * So probes, previews and players that read the beginning use no download, and a download in parts or one that resumes after an
+ * interruption counts once. The allowance is bounded: for each download the size of the file again, and some bytes for probes.
  */
 
 import { MAX_COUNT } from '../../protocol/bounds.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
 
-/** Answers that break off have sent more than arrived: what lies in buffers, but no more than the file. */
+/** Bytes that an interrupted reply may have sent without delivering them, because they were in buffers. */
 const MAX_IN_BUFFERS = 8 * 1024 * 1024;
-/** Of a very small file so many bytes of parts are forgiven all the same, for each download. */
+/** Minimum allowance for each download, which matters for very small files. */
 const PROBE_BYTES = 16 * 1024;
-/** What an answer costs at least. */
+/** Minimum cost of a reply, in bytes. */
 const MIN_COST = 512;
-/** Networks whose parts are remembered, and runs of bytes of each; beyond that the one that came longest ago is forgotten. */
+/** Networks whose parts are remembered, and ranges of each; the oldest are dropped first. */
 const MAX_TAKERS = 16;
 const MAX_RUNS = 64;
 
-/** The parts that went to one network and make no whole file yet. */
+/** Parts that were sent to one network and do not make up the whole file yet. */
 export interface NetworkParts {
   /** A hash of the network. */
   by: string;
-  /** First and last byte, ascending, with gaps between them. */
+  /** Ranges as first and last byte, ascending, with gaps between them. */
   runs: [number, number][];
 }
 
-/** What was asked for. */
+/** A request for the file of a share link. */
 export interface DownloadRequest {
   extents: readonly Extent[];
-  /** By a Range: it may be answered with the whole file as well. */
+  /** The request has a Range, which the server may answer with the whole file. */
   ranged: boolean;
-  /** A hash of the network that asks. */
+  /** A hash of the network of the client. */
   by: string;
 }
 
-/** What an answer may send: all of the file as a download, or the part that was asked for. */
+/** What a reply may send: the whole file as a download, or the requested part. */
 type Kind = 'whole' | 'part';
 
-/** What an answer came to. */
+/** Result of a reply. */
 export interface DownloadResult {
   kind: Kind;
   wanted: DownloadRequest;
-  /** Bytes of the file, as far as they went. */
+  /** Bytes of the file that were sent. */
   bytes: number;
-  /** All of what it was to send. */
+  /** True if the reply was sent completely. */
   all: boolean;
 }
 
-/** What changes of a document. */
+/** The counters in the document of a share link. */
 export type ShareUse = Pick<ShareDocument, 'downloads' | 'held' | 'lost' | 'promised' | 'takers'>;
 
 export const NO_USE: ShareUse = { downloads: 0, held: 0, lost: 0, promised: 0, takers: [] };
 
-/** True while the link has a download left, which may be held by an answer that is being sent. */
+/** True while the link has a download left. A running reply may hold it. */
 export function hasDownloadLeft({ maxDownloads, downloads }: ShareDocument): boolean {
   return maxDownloads === null || downloads < maxDownloads;
 }
 
-/** What may be answered; null when nothing is left that no other answer holds. */
+/** What a reply may send; null if no download is free. */
 export function admittedKind(document: ShareDocument, wanted: DownloadRequest): Kind | null {
   const { maxDownloads, downloads, held } = document;
   const all = isWholeFile(document, wanted.extents);
@@ -75,7 +75,7 @@ export function admittedKind(document: ShareDocument, wanted: DownloadRequest): 
   return forgiven ? 'part' : free ? 'whole' : null;
 }
 
-/** With what was let through held back from others until it was sent. */
+/** The counters with a reservation for a running reply. */
 export function withReservation(
   { held, promised }: ShareDocument,
   kind: Kind,
@@ -84,7 +84,7 @@ export function withReservation(
   return kind === 'whole' ? { held: held + 1, promised } : { held, promised: promised + costOf(wanted.extents) };
 }
 
-/** After an answer. */
+/** The counters after a reply. */
 export function withResult(document: ShareDocument, sent: DownloadResult): ShareUse {
   const { kind, wanted, bytes, all } = sent;
   const { takers, lost, downloads } = document;
@@ -110,12 +110,12 @@ export function withResult(document: ShareDocument, sent: DownloadResult): Share
   return { downloads, held, promised, lost: lost + cost, takers: counted.takers };
 }
 
-/** After a crash: what was being sent is taken for broken off, and nobody knows how far it came. */
+/** The counters after a crash: running replies count as interrupted at an unknown position. */
 export function afterCrash(document: ShareDocument): ShareUse {
   const { takers, promised, size, downloads, held } = document;
   const lost = document.lost + promised;
   const left = allowanceLeft({ ...document, promised: 0, lost });
-  // In one step: a number that the disk damaged may be anything.
+  // Computed without a loop: a damaged document may contain any number.
   const forgiven = left < 0 ? 0 : Math.min(held, size === 0 ? held : Math.floor(left / size));
   return {
     downloads: Math.min(MAX_COUNT, downloads + held - forgiven),
@@ -138,13 +138,13 @@ function costOf(extents: readonly Extent[]): number {
   );
 }
 
-/** True when it is the whole file that is asked for, by a Range or without. */
+/** True if the extents cover the whole file. */
 export function isWholeFile({ size }: ShareDocument, extents: readonly Extent[]): boolean {
   const [extent] = extents;
   return size === 0 || (extents.length === 1 && extent?.start === 0 && extent.end === size - 1);
 }
 
-/** What the parts of a network come to with this one; they are forgotten once they are the whole file. */
+/** Adds sent parts to those of a network. Once they make up the whole file, they are dropped. */
 function counting(
   { takers, size }: ShareDocument,
   { by, extents }: Pick<DownloadRequest, 'by' | 'extents'>,
@@ -153,7 +153,7 @@ function counting(
 ): { whole: boolean; takers: NetworkParts[] } {
   const others = takers.filter((taker) => taker.by !== by);
   const before = takers.find((taker) => taker.by === by)?.runs ?? [];
-  // Of an answer that broke off the end of the file is not believed to have arrived.
+  // The last byte of the file does not count as sent in an interrupted reply.
   const [first] = extents;
   const went = all || !first ? extents : [{ start: first.start, end: Math.min(first.start + bytes - 1, size - 2) }];
   const runs = merged([...before, ...went.map(({ start, end }): [number, number] => [start, end])]);

@@ -1,7 +1,7 @@
 /**
- * Share links: whoever has one reads one file, without an account. A link is to the file as it is when the link is made: it ends when the
- * file is deleted or replaced, when it lapses or is revoked, and with the right of who made it.
- * How downloads are counted is said in `share-use.ts`.
+ * Share links: a link opens one file without an account. It refers to the file as it was when the link was created: it ends when the file is
+ * deleted or replaced, when it expires or is revoked, and when its creator loses the right to read the file.
+ * `share-use.ts` counts the downloads.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { isLongPast } from '../../clock/clock.ts';
@@ -29,10 +29,10 @@ import {
 } from './share-use.ts';
 
 const TOKEN = /^lsh_([0-9a-f]{16})_[\w-]{43}$/;
-/** Links to the files of one owner that have not ended. */
+/** Maximum number of live links to the files of one owner. */
 const MAX_EACH = 1000;
 
-/** A link that was just made; the only time that its token is known. */
+/** A link that was just created. Its token is not stored. */
 export interface NewShare {
   document: ShareDocument;
   token: string;
@@ -46,56 +46,56 @@ export interface ShareRequest {
   password: string | null;
   /** Milliseconds. */
   lifeMs: number;
-  /** Null: any number. */
+  /** Null: unlimited. */
   maxDownloads: number | null;
-  /** Who makes it. */
+  /** Requester for the password hash. */
   asker?: Asker;
 }
 
-/** What an answer may send. */
+/** Permission for one reply. */
 export interface DownloadReservation {
-  /** All of the file is sent, whatever the Range asked for. */
+  /** True: send the whole file instead of the requested Range. */
   ignoresRange: boolean;
-  /** Says what became of it: how many bytes of the file were sent, and whether that was all. Durable when it resolves. */
+  /** Reports how many bytes of the file were sent and whether the reply is complete. Durable when it resolves. */
   settle(bytes: number, all: boolean): Promise<void>;
 }
 
 export class Shares {
-  readonly #kept: DocumentCache<ShareDocument>;
+  readonly #cache: DocumentCache<ShareDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
-  /** Owner → how many are being made right now. */
+  /** Owner key → number of links that are being created. */
   readonly #making = new Map<string, number>();
-  /** Files that there are links to, and some that there were. */
+  /** Ids of files with links; may contain ids of files whose links have ended. */
   readonly files = new Set<string>();
 
-  private constructor(kept: DocumentCache<ShareDocument>, clock: Clock, secrets: Secrets) {
-    this.#kept = kept;
+  private constructor(cache: DocumentCache<ShareDocument>, clock: Clock, secrets: Secrets) {
+    this.#cache = cache;
     this.#clock = clock;
     this.#secrets = secrets;
-    for (const { fileId } of kept.values()) this.files.add(fileId);
+    for (const { fileId } of cache.values()) this.files.add(fileId);
   }
 
-  /** Answers that a stop of the server cut are taken for broken off. */
+  /** Reads all links. Replies that the last stop of the server cut off count as interrupted. */
   static async open(store: Collection<ShareDocument>, clock: Clock, secrets: Secrets): Promise<Shares> {
     const shares = new Shares(await DocumentCache.open(store, ({ id }) => id), clock, secrets);
-    for (const document of [...shares.#kept.values()]) {
+    for (const document of [...shares.#cache.values()]) {
       if (document.held + document.promised === 0) continue;
-      // When this cannot be written, the next start does the same again.
-      await shares.#kept.replace(document, { ...document, ...afterCrash(document) }).catch(() => {});
+      // If this cannot be stored, the next start repeats it.
+      await shares.#cache.replace(document, { ...document, ...afterCrash(document) }).catch(() => {});
     }
     return shares;
   }
 
   /**
-   * Durable when it resolves.
-   * @throws LadingError `quota_exceeded` when there are as many links to files of this owner as there may be
+   * Creates a link. Durable when it resolves.
+   * @throws LadingError `quota_exceeded` at the maximum number of links to files of this owner
    */
   async create(request: ShareRequest): Promise<NewShare> {
     const { tenant, owner, file, maker, password, lifeMs, maxDownloads, asker } = request;
     const making = this.#making.get(owner) ?? 0;
     if (this.list(owner).length + making >= MAX_EACH) {
-      throw new LadingError('quota_exceeded', `There are ${MAX_EACH} share links to these files; revoke one first.`);
+      throw new LadingError('quota_exceeded', `This owner already has ${MAX_EACH} share links; revoke one first.`);
     }
     this.#making.set(owner, making + 1);
     try {
@@ -118,7 +118,7 @@ export class Shares {
         maxDownloads,
         ...NO_USE,
       };
-      await this.#kept.put(document);
+      await this.#cache.put(document);
       this.files.add(file.id);
       return { document, token };
     } finally {
@@ -128,37 +128,37 @@ export class Shares {
     }
   }
 
-  /** The link of this token if it has not lapsed and is not used up, or null. */
+  /** The link of a token if it has not expired and has a download left, or null. */
   ofToken(token: string): ShareDocument | null {
     const id = TOKEN.exec(token)?.[1];
-    const document = id === undefined ? undefined : this.#kept.get(id);
+    const document = id === undefined ? undefined : this.#cache.get(id);
     if (!document || !timingSafeEqual(Buffer.from(document.hash, 'hex'), Buffer.from(hashOf(token), 'hex')))
       return null;
     return this.isLive(document.id) && hasDownloadLeft(document) ? document : null;
   }
 
-  /** False once it was revoked, has lapsed, or ended with something else. */
+  /** False once the link was revoked, has expired, or ended with its file or owner. */
   isLive(id: string): boolean {
-    const document = this.#kept.get(id);
+    const document = this.#cache.get(id);
     return document !== undefined && document.expiresAt > this.#clock.steady();
   }
 
   /**
-   * True for the password of the link.
+   * True if this is the password of the link.
    * @throws LadingError `overloaded`
    */
   isPasswordOf({ passwordHash }: ShareDocument, password: string, asker?: Asker): Promise<boolean> {
-    // A player asks for one range after the other.
+    // Players send many range requests.
     return this.#secrets.verifyOften(password, passwordHash, asker);
   }
 
   /**
-   * Takes what an answer may send from what may still be downloaded; of a link without a limit it is counted. Durable when it resolves,
-   * where there is a limit: a server that is killed forgets no download.
-   * @param extents of the file that were asked for
-   * @param ranged by a Range, which may be answered with the whole file as well
-   * @param address who asks
-   * @returns null when nothing is left, or the link has ended
+   * Reserves a reply from the remaining downloads. For links with a limit it is durable when it resolves, so that a killed server forgets
+   * no download; links without a limit only count.
+   * @param extents requested parts of the file
+   * @param ranged true for a Range request, which may be answered with the whole file
+   * @param address address of the client
+   * @returns null if no download is left, or the link has ended
    */
   async reserve(
     id: string,
@@ -166,7 +166,7 @@ export class Shares {
     ranged: boolean,
     address: string,
   ): Promise<DownloadReservation | null> {
-    const before = this.#kept.get(id);
+    const before = this.#cache.get(id);
     if (!before) return null;
     const now = this.#clock.now();
     const by = createHash('sha256')
@@ -177,58 +177,58 @@ export class Shares {
     const kind = admittedKind(before, wanted);
     if (kind === null) return null;
     const after = { ...before, ...withReservation(before, kind, wanted), lastUsed: now };
-    if (before.maxDownloads === null) this.#kept.use(after, this.#clock.monotonic());
-    else await this.#kept.replace(before, after);
-    if (!this.#kept.get(id)) return null;
+    if (before.maxDownloads === null) this.#cache.use(after, this.#clock.monotonic());
+    else await this.#cache.replace(before, after);
+    if (!this.#cache.get(id)) return null;
     const ignoresRange = kind === 'whole' && !isWholeFile(before, extents);
     return { ignoresRange, settle: (bytes, all) => this.#settle(id, { kind, wanted, bytes, all }) };
   }
 
   get(id: string): ShareDocument | null {
-    return this.#kept.get(id) ?? null;
+    return this.#cache.get(id) ?? null;
   }
 
-  /** Those to files of this owner that have not lapsed, the oldest first. */
+  /** Live links to the files of an owner (owner key), oldest first. */
   list(owner: string): ShareDocument[] {
-    return [...this.#kept.values()]
+    return [...this.#cache.values()]
       .filter((document) => document.owner === owner && this.isLive(document.id))
       .sort((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** Ends the links to a file that is gone; durable when it resolves. */
+  /** Revokes the links to a removed file. Durable when it resolves. */
   async fileRemoved(id: string): Promise<void> {
     if (!this.files.has(id)) return;
     await this.revokeWhere(({ fileId }) => fileId === id);
     this.files.delete(id);
   }
 
-  /** Worthless from this moment; durable when it resolves. False when there is none of this id. */
+  /** Revokes a link at once. Durable when it resolves; false if the id does not exist. */
   revoke(id: string): Promise<boolean> {
-    return this.#kept.remove(id);
+    return this.#cache.remove(id);
   }
 
-  /** Revokes all of which this is true. */
+  /** Revokes all links for which the predicate is true. */
   async revokeWhere(ends: (document: ShareDocument) => boolean): Promise<void> {
-    const ended = [...this.#kept.values()].filter(ends);
+    const ended = [...this.#cache.values()].filter(ends);
     await Promise.all(ended.map(({ id }) => this.revoke(id)));
   }
 
-  /** Removes what lapsed long ago. */
+  /** Removes links that expired long ago. */
   sweep(): Promise<void> {
     return this.revokeWhere(({ expiresAt }) => isLongPast(this.#clock, expiresAt));
   }
 
   close(): Promise<void> {
-    return this.#kept.close();
+    return this.#cache.close();
   }
 
   async #settle(id: string, sent: DownloadResult): Promise<void> {
-    const before = this.#kept.get(id);
+    const before = this.#cache.get(id);
     if (!before) return;
     const after = { ...before, ...withResult(before, sent) };
-    // The answer is out. What cannot be written stays held, and the next start takes it for broken off.
-    if (before.maxDownloads === null) this.#kept.use(after, this.#clock.monotonic());
-    else await this.#kept.replace(before, after).catch(() => {});
+    // The reply was sent. If this cannot be stored, the download stays held and the next start counts it as interrupted.
+    if (before.maxDownloads === null) this.#cache.use(after, this.#clock.monotonic());
+    else await this.#cache.replace(before, after).catch(() => {});
   }
 }
 

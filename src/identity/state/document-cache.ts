@@ -1,20 +1,20 @@
 /**
- * Documents of one kind, held in memory and kept in a store: a token that was revoked must be refused on the very next request, and
- * no request waits for a disk to know that.
+ * Documents of one kind, cached in memory above their store. A revoked token must be refused from the next request on, and no request
+ * waits for the disk to find out.
  */
 import type { Collection } from '../../contracts/collection.ts';
 
-/** How often what merely was used is written down. */
+/** How often "last used" is written to the store. */
 const KEEP_USE_MS = 60_000;
 
 export class DocumentCache<T extends object> {
   readonly #store: Collection<T>;
   readonly #idOf: (document: T) => string;
   readonly #documents = new Map<string, T>();
-  /** Ids of documents whose use was not written down yet, and when that use was (monotonic). */
+  /** Ids of documents whose last use is not stored yet → monotonic time of that use. */
   readonly #used = new Map<string, number>();
   readonly #writes = new Set<Promise<unknown>>();
-  /** By id, the last document that is being written by `replace`; the one in memory may be the same after some uses. */
+  /** Id → the document that `replace` is writing. The cached one may be newer, after further uses. */
   readonly #replacing = new Map<string, T>();
 
   private constructor(store: Collection<T>, idOf: (document: T) => string) {
@@ -24,9 +24,9 @@ export class DocumentCache<T extends object> {
 
   /** Reads every document. */
   static async open<T extends object>(store: Collection<T>, idOf: (document: T) => string): Promise<DocumentCache<T>> {
-    const kept = new DocumentCache(store, idOf);
-    for (const document of await store.list()) kept.#documents.set(idOf(document), document);
-    return kept;
+    const cache = new DocumentCache(store, idOf);
+    for (const document of await store.list()) cache.#documents.set(idOf(document), document);
+    return cache;
   }
 
   get size(): number {
@@ -41,13 +41,13 @@ export class DocumentCache<T extends object> {
     return this.#documents.values();
   }
 
-  /** Durable when it resolves, and seen only then. */
+  /** Stores a document. Durable when it resolves, and visible only then. */
   async put(document: T): Promise<void> {
     await this.#store.put(document);
     this.#documents.set(this.#idOf(document), document);
   }
 
-  /** As `put`, but seen at once: what counts towards a limit counts from the moment it is asked for. A failed write takes it back. */
+  /** Like `put`, but visible at once, so that it counts toward limits while it is written. A failed write reverts it. */
   async create(document: T): Promise<void> {
     const id = this.#idOf(document);
     this.#documents.set(id, document);
@@ -60,8 +60,8 @@ export class DocumentCache<T extends object> {
   }
 
   /**
-   * Seen at once, durable when it resolves. For what must not happen twice, as the use of a refresh token; a failed write takes it
-   * back.
+   * Replaces a document. Visible at once, durable when it resolves; a failed write reverts it. For changes that must not happen twice,
+   * such as the use of a refresh token.
    */
   async replace(before: T, after: T): Promise<void> {
     const id = this.#idOf(after);
@@ -75,10 +75,10 @@ export class DocumentCache<T extends object> {
     } finally {
       if (this.#replacing.get(id) === after) this.#replacing.delete(id);
     }
-    // Removed while it was written: the removal waits in the store behind the write.
+    // If the document was removed meanwhile, the removal waits in the store behind this write.
   }
 
-  /** Replaces a part of a document, as `replace`; false when there is none. */
+  /** Changes fields of a document, like `replace`; false if it does not exist. */
   async change(id: string, part: Partial<T>): Promise<boolean> {
     const before = this.#documents.get(id);
     if (before === undefined) return false;
@@ -86,7 +86,7 @@ export class DocumentCache<T extends object> {
     return true;
   }
 
-  /** Gone at once, for good when it resolves; false when there is none. A failed removal takes it back. */
+  /** Removes a document. Visible at once, durable when it resolves; false if it does not exist. A failed removal reverts it. */
   async remove(id: string): Promise<boolean> {
     const document = this.#documents.get(id);
     if (document === undefined) return false;
@@ -102,7 +102,7 @@ export class DocumentCache<T extends object> {
   }
 
   /**
-   * Notes a change that may be lost in a crash ("last used"): seen at once, written down once a minute.
+   * Records a change that a crash may lose ("last used"): visible at once, stored once a minute.
    * @param now monotonic time, in milliseconds
    */
   use(document: T, now: number): void {
@@ -114,7 +114,7 @@ export class DocumentCache<T extends object> {
     else if (now - since >= KEEP_USE_MS) this.#writeUse(id);
   }
 
-  /** Writes down what is still only in memory. */
+  /** Stores changes that are only in memory. */
   async close(): Promise<void> {
     for (const id of [...this.#used.keys()]) this.#writeUse(id);
     await Promise.all(this.#writes);
@@ -124,7 +124,7 @@ export class DocumentCache<T extends object> {
     this.#used.delete(id);
     const document = this.#documents.get(id);
     if (document === undefined) return;
-    // It is a convenience: a full disk must not make a request fail. The next minute tries again.
+    // A full disk must not fail a request because of this. The next minute retries.
     const write: Promise<void> = this.#store
       .put(document)
       .catch(() => {})

@@ -1,4 +1,4 @@
-/** Secrets that must be read again, sealed so that whoever has the sealed text alone can neither read nor change it (AES-256-GCM). */
+/** Encrypts secrets that the server must read again (AES-256-GCM). Without the key, the text can be neither read nor changed. */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 
 const CIPHER = 'aes-256-gcm';
@@ -11,11 +11,11 @@ export class SealedBox {
 
   /** @param key 32 random bytes */
   constructor(key: Uint8Array) {
-    if (key.length !== SEALING_KEY_BYTES) throw new RangeError(`the key of a vault has ${SEALING_KEY_BYTES} bytes`);
+    if (key.length !== SEALING_KEY_BYTES) throw new RangeError(`a sealing key has ${SEALING_KEY_BYTES} bytes`);
     this.#key = key;
   }
 
-  /** @param purpose what it is kept for: sealed for one purpose, it cannot be opened for another */
+  /** Encrypts a text. @param purpose what the text is for; it can be opened only for the same purpose */
   seal(text: string, purpose: string): string {
     const nonce = randomBytes(NONCE_BYTES);
     const cipher = createCipheriv(CIPHER, this.#key, nonce).setAAD(Buffer.from(purpose, 'utf8'));
@@ -23,7 +23,7 @@ export class SealedBox {
     return Buffer.concat([nonce, cipher.getAuthTag(), ...sealed]).toString('base64url');
   }
 
-  /** Null for what was not sealed with this key for this purpose. */
+  /** Decrypts a text; null if it was not sealed with this key for this purpose. */
   open(sealed: string, purpose: string): string | null {
     const bytes = Buffer.from(sealed, 'base64url');
     if (bytes.length < NONCE_BYTES + TAG_BYTES) return null;

@@ -1,4 +1,4 @@
-/** Machines that sign in with an id and a secret of their own. */
+/** Devices: machines that sign in with an id and a secret. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
@@ -13,10 +13,10 @@ import { DEFAULT_TENANT } from '../rights/policy.ts';
 import { DocumentCache } from '../state/document-cache.ts';
 import { principalOf } from './principals.ts';
 
-/** An id as `create` makes it: nobody guesses that one exists. */
+/** A generated id. Its existence cannot be guessed. */
 const MADE_UP = /^[0-9a-f]{24}$/;
 
-/** A new client; the only time that its secret is known. */
+/** A new device. Its secret is not stored. */
 export interface Enrolled {
   clientId: string;
   secret: string;
@@ -29,7 +29,7 @@ export interface NewClient {
   tenant?: string;
   id?: string;
   secret?: string;
-  /** Another client had this id: access tokens of that one must not be valid. */
+  /** A deleted device had this id: its access tokens must not be valid for the new one. */
   again?: boolean;
 }
 
@@ -40,23 +40,23 @@ export interface ClientChange {
   endSessions?: boolean | undefined;
 }
 
-/** What an access token says of how it came to be. */
+/** Which credentials an access token was issued for, and when. */
 export interface Issuance {
-  /** Of the client it was issued to; undefined for a person, or in a token of an earlier version. */
+  /** Generation of the device; undefined for people and for tokens of earlier versions. */
   generation: string | undefined;
   /** Milliseconds since the epoch. */
   issuedAt: number;
 }
 
 export class Clients {
-  readonly #kept: DocumentCache<DeviceDocument>;
+  readonly #cache: DocumentCache<DeviceDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
-  /** Principals by client id, made anew when the document says something else. */
+  /** Principals by device id, dropped when the document changes. */
   readonly #principals = new Map<string, Principal>();
 
-  private constructor(kept: DocumentCache<DeviceDocument>, clock: Clock, secrets: Secrets) {
-    this.#kept = kept;
+  private constructor(cache: DocumentCache<DeviceDocument>, clock: Clock, secrets: Secrets) {
+    this.#cache = cache;
     this.#clock = clock;
     this.#secrets = secrets;
   }
@@ -65,13 +65,13 @@ export class Clients {
     return new Clients(await DocumentCache.open(store, ({ clientId }) => clientId), clock, secrets);
   }
 
-  /** Durable when it resolves. Without `id` and `secret` both are made up; `tell` is called with them before anything is kept. */
+  /** Creates a device. Id and secret are generated if absent. `tell` receives them before they are stored. Durable when it resolves. */
   async create(client: NewClient, tell?: (client: Enrolled) => void): Promise<Enrolled> {
     const clientId = client.id ?? randomBytes(12).toString('hex');
     const { secret = generateSecret() } = client;
     const enrolled: Enrolled = { clientId, secret, role: client.role };
     tell?.(enrolled);
-    await this.#kept.put({
+    await this.#cache.put({
       clientId,
       tenant: client.tenant ?? DEFAULT_TENANT,
       role: client.role,
@@ -87,77 +87,76 @@ export class Clients {
   }
 
   /**
-   * The same client with a new secret and the role; null when there is none. Its access tokens of before are worthless. Durable when it
-   * resolves.
-   * @param chosen its secret; made up if it is not given
+   * Gives a device a new secret and role, and invalidates its access tokens. Durable when it resolves; null if it does not exist.
+   * @param chosen the secret; generated if absent
    */
   async renew(clientId: string, role: Role, chosen?: string): Promise<Enrolled | null> {
     const secret = chosen ?? generateSecret();
     const secretHash = await this.#hashOf(secret, chosen === undefined);
-    const before = this.#kept.get(clientId);
+    const before = this.#cache.get(clientId);
     if (!before) return null;
-    await this.#kept.put({ ...before, role, secretHash, generation: newGeneration() });
+    await this.#cache.put({ ...before, role, secretHash, generation: newGeneration() });
     this.#principals.delete(clientId);
     return { clientId, secret, role };
   }
 
-  /** Who this is, or null: unknown id and wrong secret take the same time. */
+  /** The principal, or null for an unknown id or a wrong secret, which take the same time. */
   async authenticate(clientId: string, secret: string, asker?: Asker): Promise<Principal | null> {
-    // Looked up again after the check: the client may have been deleted meanwhile.
+    // Looked up after the check: the device may have been deleted meanwhile.
     return (await this.isSecretOf(clientId, secret, asker)) ? this.principal(clientId) : null;
   }
 
-  /** False too when it was changed while it was looked at. A right one that was generated, or was right before, waits for no turn. */
+  /** True if the secret is correct and was not changed meanwhile. Generated and recently verified secrets do not wait in the queue. */
   async isSecretOf(clientId: string, secret: string, asker?: Asker): Promise<boolean> {
-    const hash = this.#kept.get(clientId)?.secretHash ?? null;
+    const hash = this.#cache.get(clientId)?.secretHash ?? null;
     if (hash === null ? MADE_UP.test(clientId) : isGeneratedHash(hash)) {
       const right = hash !== null && (await this.#secrets.verify(secret, hash));
-      // A name that somebody chose can be guessed: that there is such a client must not show in the time that a refusal takes.
+      // A chosen id can be guessed. The time of a refusal must not reveal whether the device exists.
       if (right || MADE_UP.test(clientId)) return right;
       return this.#secrets.verify(secret, null, asker);
     }
     const right = await this.#secrets.verifyOften(secret, hash, asker);
-    const before = this.#kept.get(clientId);
+    const before = this.#cache.get(clientId);
     if (!right || !before || hash === null || !isForeignHash(hash)) return right && before?.secretHash === hash;
     // Another sign-in may have upgraded it meanwhile.
     if (before.secretHash !== hash) return this.isSecretOf(clientId, secret, asker);
-    // The secret was right, whatever becomes of the hash; the next sign-in tries again.
+    // The secret is correct even if the upgrade fails; the next sign-in retries it.
     await this.#upgrade(before, secret, asker).catch(() => {});
     return true;
   }
 
-  /** The hash of an older server gives way to one of ours now that the secret is known. Of no consequence for its tokens. */
+  /** Replaces the hash of an older server by one of our own. Tokens stay valid. */
   async #upgrade(before: DeviceDocument, secret: string, asker?: Asker): Promise<void> {
     const secretHash = await this.#secrets.hash(secret, asker);
-    if (this.#kept.get(before.clientId)?.secretHash !== before.secretHash) return;
-    await this.#kept.change(before.clientId, { secretHash });
+    if (this.#cache.get(before.clientId)?.secretHash !== before.secretHash) return;
+    await this.#cache.change(before.clientId, { secretHash });
   }
 
   /**
-   * A client of an older server. Durable when it resolves; false when there is one of this id already.
-   * @param secretHash as that server wrote it; see `isForeignHash`
+   * Imports a device of an older server. Durable when it resolves; false if the id exists already.
+   * @param secretHash in the format of that server; see `isForeignHash`
    */
   async adopt({ id, role, secretHash }: { id: string; role: Role; secretHash: string }): Promise<boolean> {
-    if (this.#kept.get(id)) return false;
+    if (this.#cache.get(id)) return false;
     const made = { clientId: id, tenant: DEFAULT_TENANT, role, name: null, secretHash };
-    await this.#kept.put({ ...made, createdAt: this.#clock.now(), lastUsed: null, notBefore: null });
+    await this.#cache.put({ ...made, createdAt: this.#clock.now(), lastUsed: null, notBefore: null });
     this.#principals.delete(id);
     return true;
   }
 
-  /** True when an access token that says this of itself was issued to the client as it is now. */
+  /** True if an access token was issued for the current secret of the device. */
   isCurrent(clientId: string, { generation, issuedAt }: Issuance): boolean {
-    const document = this.#kept.get(clientId);
+    const document = this.#cache.get(clientId);
     if (document?.generation !== undefined) return document.generation === generation;
-    // Neither knows of generations: both are of an earlier version.
+    // Token and document of an earlier version have no generation: compare dates.
     return generation === undefined && issuedAt >= (document?.notBefore ?? 0);
   }
 
-  /** The client as it is now, or null when it is gone; remembers that it was used. */
+  /** The principal of a device, or null if it is deleted or disabled. Counts as a use. */
   principal(clientId: string): Principal | null {
-    const document = this.#kept.get(clientId);
+    const document = this.#cache.get(clientId);
     if (!document || document.disabled) return null;
-    this.#kept.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
+    this.#cache.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
     let principal = this.#principals.get(clientId);
     if (!principal) {
       principal = principalOf({ id: clientId, kind: 'device', tenant: document.tenant, role: document.role });
@@ -166,38 +165,38 @@ export class Clients {
     return principal;
   }
 
-  /** Of one tenant, or all for null. */
+  /** Devices of one tenant, or all for null. */
   list(tenant: string | null): DeviceDocument[] {
-    return [...this.#kept.values()].filter((client) => tenant === null || client.tenant === tenant);
+    return [...this.#cache.values()].filter((client) => tenant === null || client.tenant === tenant);
   }
 
   find(clientId: string): DeviceDocument | null {
-    return this.#kept.get(clientId) ?? null;
+    return this.#cache.get(clientId) ?? null;
   }
 
-  /** Durable when it resolves; false when there is no such client. */
+  /** Durable when it resolves; false if it does not exist. */
   setQuota(clientId: string, quota: QuotaLimits): Promise<boolean> {
-    return this.#kept.change(clientId, { quota });
+    return this.#cache.change(clientId, { quota });
   }
 
-  /** The number of the second factor; null takes it away. Durable when it resolves; false when there is none of this id. */
+  /** Sets the telephone number of the second factor; null removes it. Durable when it resolves; false if the id does not exist. */
   async setPhone(clientId: string, phone: string | null): Promise<boolean> {
-    const before = this.#kept.get(clientId);
+    const before = this.#cache.get(clientId);
     if (!before) return false;
     const { phone: _, ...rest } = before;
-    await this.#kept.replace(before, phone === null ? rest : { ...rest, phone });
+    await this.#cache.replace(before, phone === null ? rest : { ...rest, phone });
     return true;
   }
 
   /**
-   * What is absent stays. Durable when it resolves; null when there is no such client.
-   * @param endSessions access tokens of before are refused
+   * Changes the given fields. Durable when it resolves; null if it does not exist.
+   * @param endSessions true: earlier access tokens become invalid
    */
   async update(
     clientId: string,
     { role, name, disabled, endSessions = false }: ClientChange,
   ): Promise<DeviceDocument | null> {
-    const before = this.#kept.get(clientId);
+    const before = this.#cache.get(clientId);
     if (!before) return null;
     const { disabled: was, ...rest } = before;
     const after: DeviceDocument = {
@@ -207,15 +206,15 @@ export class Clients {
       ...(endSessions || disabled ? { generation: newGeneration() } : {}),
       ...((disabled ?? was) ? { disabled: true } : {}),
     };
-    await this.#kept.replace(before, after);
+    await this.#cache.replace(before, after);
     this.#principals.delete(clientId);
-    return this.#kept.get(clientId) ?? null;
+    return this.#cache.get(clientId) ?? null;
   }
 
-  /** Its tokens are worthless from this moment; false when there is no such client. */
+  /** Deletes a device. Its tokens are invalid at once; false if it does not exist. */
   async remove(clientId: string): Promise<boolean> {
     this.#principals.delete(clientId);
-    return this.#kept.remove(clientId);
+    return this.#cache.remove(clientId);
   }
 
   #hashOf(secret: string, generated: boolean): Promise<string> | string {
@@ -223,7 +222,7 @@ export class Clients {
   }
 
   close(): Promise<void> {
-    return this.#kept.close();
+    return this.#cache.close();
   }
 }
 

@@ -1,4 +1,4 @@
-/** People: an e-mail address or a name and a password, or an account at an outside provider. */
+/** People: they sign in with an e-mail address or username and a password, or through a sign-in provider. */
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
@@ -15,42 +15,42 @@ import { principalOf } from './principals.ts';
 export interface NewPerson {
   tenant: string;
   role: Role;
-  /** Null: signs in by `account`. */
+  /** Null: signs in with `account`. */
   email: string | null;
   name: string;
   surname: string;
-  /** Null: signs in by `outside` only. */
+  /** Null: signs in through `outside` only. */
   password: string | null;
   outside?: FederatedAccount[];
   account?: NamedAccount;
 }
 
-/** What may be changed of a person; absent: stays. */
+/** Changes of a person; absent fields stay. */
 export type PersonChange = Partial<Pick<PersonDocument, 'email' | 'name' | 'surname' | 'role'>> & {
   password?: string;
   outside?: FederatedAccount[];
   disabled?: boolean | undefined;
 };
 
-/** What of a person nobody else may have. */
+/** Fields by which a person is found. No two people share a value. */
 type ClaimedKeys = Pick<PersonDocument, 'id' | 'tenant' | 'email' | 'outside' | 'account'>;
 
 export class People {
-  readonly #kept: DocumentCache<PersonDocument>;
+  readonly #cache: DocumentCache<PersonDocument>;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
-  /** E-mail address (with its tenant) → id; addresses being registered right now included, so that two sign-ups make one person. */
+  /** Tenant and e-mail address → id, including addresses that are being registered, so that concurrent sign-ups cannot share one. */
   readonly #byEmail = new Map<string, string>();
   readonly #byOutside = new Map<string, string>();
-  /** Kind and name (with the tenant) → id, as `#byEmail`. */
+  /** Tenant, kind and username → id, like `#byEmail`. */
   readonly #byName = new Map<string, string>();
   readonly #principals = new Map<string, Principal>();
 
-  private constructor(kept: DocumentCache<PersonDocument>, clock: Clock, secrets: Secrets) {
-    this.#kept = kept;
+  private constructor(cache: DocumentCache<PersonDocument>, clock: Clock, secrets: Secrets) {
+    this.#cache = cache;
     this.#clock = clock;
     this.#secrets = secrets;
-    for (const person of kept.values()) this.#index(person);
+    for (const person of cache.values()) this.#index(person);
   }
 
   static async open(store: Collection<PersonDocument>, clock: Clock, secrets = new Secrets()): Promise<People> {
@@ -58,8 +58,8 @@ export class People {
   }
 
   /**
-   * Durable when it resolves.
-   * @throws LadingError `already_exists` when the address, the name or the outside account is somebody's
+   * Creates a person. Durable when it resolves.
+   * @throws LadingError `already_exists` when the address, the username or the provider account is taken
    */
   async create(person: NewPerson, asker?: Asker): Promise<PersonDocument> {
     const id = randomBytes(12).toString('hex');
@@ -72,7 +72,7 @@ export class People {
       const createdAt = this.#clock.now();
       const known = { id, tenant, role, email, name, surname, passwordHash, outside, ...named };
       const document = { ...known, createdAt, lastUsed: null };
-      await this.#kept.put(document);
+      await this.#cache.put(document);
       return document;
     } catch (error) {
       release();
@@ -80,12 +80,12 @@ export class People {
     }
   }
 
-  /** Who this is, or null: an unknown address and a wrong password take the same time. */
+  /** The person, or null for an unknown address or a wrong password, which take the same time. */
   authenticate(tenant: string, email: string, password: string, asker?: Asker): Promise<PersonDocument | null> {
     return this.#authenticate(this.byEmail(tenant, email), password, asker);
   }
 
-  /** The same for those who sign in by a name. */
+  /** Like `authenticate`, for usernames. */
   authenticateNamed(
     tenant: string,
     kind: AccountKind,
@@ -102,16 +102,16 @@ export class People {
     asker: Asker | undefined,
   ): Promise<PersonDocument | null> {
     const right = await this.#secrets.verify(password, person?.passwordHash ?? null, asker);
-    // Looked up again: the person may have been deleted meanwhile.
-    return right && person ? (this.#kept.get(person.id) ?? null) : null;
+    // Looked up after the check: the person may have been deleted meanwhile.
+    return right && person ? (this.#cache.get(person.id) ?? null) : null;
   }
 
   isPasswordOf(id: string, password: string, asker?: Asker): Promise<boolean> {
-    return this.#secrets.verify(password, this.#kept.get(id)?.passwordHash ?? null, asker);
+    return this.#secrets.verify(password, this.#cache.get(id)?.passwordHash ?? null, asker);
   }
 
   get(id: string): PersonDocument | null {
-    return this.#kept.get(id) ?? null;
+    return this.#cache.get(id) ?? null;
   }
 
   byEmail(tenant: string, email: string): PersonDocument | null {
@@ -122,16 +122,16 @@ export class People {
     return this.get(this.#byName.get(nameKey(tenant, kind, username)) ?? '');
   }
 
-  /** The person who signs in with this account. */
+  /** The person with this account at a sign-in provider. */
   byOutside(tenant: string, account: FederatedAccount): PersonDocument | null {
     return this.get(this.#byOutside.get(outsideKey(tenant, account)) ?? '');
   }
 
-  /** The person as they are now, or null when they are gone; remembers that they were here. */
+  /** The principal of a person, or null if they are deleted or disabled. Counts as a use. */
   principal(id: string): Principal | null {
-    const document = this.#kept.get(id);
+    const document = this.#cache.get(id);
     if (!document || document.disabled) return null;
-    this.#kept.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
+    this.#cache.use({ ...document, lastUsed: this.#clock.now() }, this.#clock.monotonic());
     let principal = this.#principals.get(id);
     if (!principal) {
       principal = principalOf({ id, kind: 'person', tenant: document.tenant, role: document.role });
@@ -140,21 +140,21 @@ export class People {
     return principal;
   }
 
-  /** Of one tenant, or all for null; oldest first. */
+  /** People of one tenant, or all for null; oldest first. */
   list(tenant: string | null): PersonDocument[] {
-    return [...this.#kept.values()]
+    return [...this.#cache.values()]
       .filter((person) => tenant === null || person.tenant === tenant)
       .sort((a, b) => a.createdAt - b.createdAt);
   }
 
   /**
-   * Durable when it resolves; null when there is no such person.
+   * Changes a person. Durable when it resolves; null if they do not exist.
    * @throws LadingError `already_exists`
    */
   async update(id: string, change: PersonChange, asker?: Asker): Promise<PersonDocument | null> {
     const { password, disabled, ...rest } = change;
     const passwordHash = password === undefined ? undefined : await this.#secrets.hash(password, asker);
-    const before = this.#kept.get(id);
+    const before = this.#cache.get(id);
     if (!before) return null;
     const { disabled: was, ...known } = before;
     const after: PersonDocument = {
@@ -166,55 +166,55 @@ export class People {
     after.email = after.email === null ? null : normalizeEmail(after.email);
     const release = this.#claim(after);
     try {
-      await this.#kept.replace(before, after);
+      await this.#cache.replace(before, after);
     } catch (error) {
-      // Somebody may have asked meanwhile who they are.
+      // `principal` may have cached the failed change meanwhile.
       this.#principals.delete(id);
       release();
       throw error;
     }
     this.#unindex(before);
-    const now = this.#kept.get(id);
-    // Removed while it was written: its address is free again.
+    const now = this.#cache.get(id);
+    // Deleted meanwhile: the new address is free again.
     if (now === undefined) this.#unindex(after);
     else this.#index(now);
     return now ?? null;
   }
 
-  /** Durable when it resolves; false when there is no such person. */
+  /** Sets a quota. Durable when it resolves; false if the person does not exist. */
   setQuota(id: string, quota: QuotaLimits): Promise<boolean> {
-    return this.#kept.change(id, { quota });
+    return this.#cache.change(id, { quota });
   }
 
-  /** The number of the second factor; null takes it away. Durable when it resolves; false when there is none of this id. */
+  /** Sets the telephone number of the second factor; null removes it. Durable when it resolves; false if the id does not exist. */
   async setPhone(id: string, phone: string | null): Promise<boolean> {
-    const before = this.#kept.get(id);
+    const before = this.#cache.get(id);
     if (!before) return false;
     const { phone: _, ...rest } = before;
-    await this.#kept.replace(before, phone === null ? rest : { ...rest, phone });
+    await this.#cache.replace(before, phone === null ? rest : { ...rest, phone });
     return true;
   }
 
-  /** Their tokens are worthless from this moment; false when there is no such person. */
+  /** Deletes a person. Their tokens are invalid at once; false if they do not exist. */
   async remove(id: string): Promise<boolean> {
-    const person = this.#kept.get(id);
-    if (!person || !(await this.#kept.remove(id))) return false;
+    const person = this.#cache.get(id);
+    if (!person || !(await this.#cache.remove(id))) return false;
     this.#unindex(person);
     return true;
   }
 
   close(): Promise<void> {
-    return this.#kept.close();
+    return this.#cache.close();
   }
 
-  /** Takes the address and the accounts for this person; the returned function gives back what was free before. */
+  /** Reserves the keys of a person. The returned function releases those that were free before. */
   #claim(person: ClaimedKeys): () => void {
     const { id } = person;
     const wanted = this.#keysOf(person);
     const taken = wanted.find(([map, key]) => (map.get(key) ?? id) !== id);
     if (taken) {
       const what = taken[0] === this.#byName ? 'name' : 'address';
-      throw new LadingError('already_exists', `There is an account with this ${what} already; sign in instead.`);
+      throw new LadingError('already_exists', `An account with this ${what} already exists; sign in instead.`);
     }
     const fresh = wanted.filter(([map, key]) => !map.has(key));
     for (const [map, key] of fresh) map.set(key, id);
@@ -223,7 +223,7 @@ export class People {
     };
   }
 
-  /** Where a person is found, besides by id. */
+  /** The index entries of a person. */
   #keysOf({ tenant, email, outside, account }: ClaimedKeys): [Map<string, string>, string][] {
     const keys: [Map<string, string>, string][] = [];
     if (email !== null) keys.push([this.#byEmail, emailKey(tenant, email)]);
@@ -239,22 +239,22 @@ export class People {
 
   #unindex(person: PersonDocument): void {
     this.#principals.delete(person.id);
-    // What was freed may be somebody else's by now.
+    // A released key may belong to another person by now.
     for (const [map, key] of this.#keysOf(person)) if (map.get(key) === person.id) map.delete(key);
   }
 }
 
-/** Addresses are compared without regard to case and to how Unicode composes letters. */
+/** Form in which addresses are compared: NFC, lower case. */
 export function normalizeEmail(email: string): string {
   return email.trim().normalize('NFC').toLowerCase();
 }
 
-/** Names are compared without regard to case, to how Unicode composes letters, and to spaces that nobody sees. */
+/** Form in which usernames are compared: NFC, lower case, single spaces. */
 export function normalizeUsername(username: string): string {
   return composedName(username).toLowerCase();
 }
 
-/** A name in one form: letters composed, no spaces around it, one between words. */
+/** A name in NFC, with single spaces between words and none around them. */
 export function composedName(name: string): string {
   const words = name.normalize('NFC').split(' ');
   return words.filter((word) => word !== '').join(' ');

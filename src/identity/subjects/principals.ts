@@ -1,11 +1,11 @@
-/** From a document to who asks. */
+/** Builds principals from the documents of devices and people. */
 
 import type { Role } from '../../protocol/schemas/role.ts';
 import type { Scope } from '../../protocol/scopes.ts';
 import type { Principal, PrincipalKind } from '../../records/principal.ts';
 import { SCOPES_OF_ROLE } from '../rights/policy.ts';
 
-/** @param scopes what a credential was limited to; the role limits it as well, but for `calls`, which every role has */
+/** @param scopes scopes of the credential. The role limits them too, except `calls`, which every role may have. */
 export function principalOf(
   who: { id: string; tenant: string; kind: PrincipalKind; role: Role },
   scopes?: Iterable<Scope>,

@@ -1,18 +1,18 @@
-/** What people say of themselves, checked and in one form before it is kept. */
+/** Validates and normalises the names and addresses of people before they are stored. */
 import { LadingError } from '../../errors.ts';
 import { composedName, normalizeEmail } from './people.ts';
 
 /** In characters. */
 export const MAX_NAME = 100;
-/** RFC 5321 §4.5.3.1: of the whole address, and of what stands before the @. */
+/** RFC 5321 §4.5.3.1: maximum length of an address, and of its part before the @. */
 export const MAX_EMAIL = 254;
 const MAX_LOCAL = 64;
 
-/** In characters, which one can write into a URL and read in a listing. */
+/** 1 to 64 characters that fit into URLs and listings. */
 const USERNAME = /^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._@+-]{0,63}$/u;
 
 /**
- * A name to sign in with, its letters composed and its spaces single.
+ * Validates a username. Returns it in NFC with single spaces.
  * @throws LadingError `validation_failed`
  */
 export function checkUsername(username: string): string {
@@ -24,14 +24,14 @@ export function checkUsername(username: string): string {
   );
 }
 
-/** What nobody sees: controls, marks of direction, halves of characters. */
+/** Invisible characters: controls, direction marks, lone surrogates. */
 const INVISIBLE = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
-/** Dot-atoms (RFC 5322 §3.2.3), letters of every script (RFC 6531); no quoted forms. */
+/** Dot-atoms (RFC 5322 §3.2.3) with letters of every script (RFC 6531). Quoted forms are not supported. */
 const LOCAL = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u;
 const LABEL = /^(?!-)[\p{L}\p{M}\p{N}-]{1,63}(?<!-)$/u;
 
 /**
- * The address in the form that is compared and kept.
+ * Validates an e-mail address. Returns it in the form that is compared and stored.
  * @throws LadingError `validation_failed`
  */
 export function checkEmail(email: string): string {
@@ -45,8 +45,8 @@ export function checkEmail(email: string): string {
 }
 
 /**
- * A name or a surname without spaces around it, its letters composed.
- * @param field what to call it in the error
+ * Validates a name or a surname. Returns it in NFC with single spaces.
+ * @param field name of the field, for the error
  * @throws LadingError `validation_failed`
  */
 export function checkPersonalName(name: string, field: 'name' | 'surname'): string {
@@ -55,6 +55,6 @@ export function checkPersonalName(name: string, field: 'name' | 'surname'): stri
   if (length >= 1 && length <= MAX_NAME && !INVISIBLE.test(text)) return text;
   throw new LadingError(
     'validation_failed',
-    `The ${field} must be 1 to ${MAX_NAME} characters without line breaks and other control characters.`,
+    `The ${field} must be 1 to ${MAX_NAME} characters without line breaks or other control characters.`,
   );
 }

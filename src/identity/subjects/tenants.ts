@@ -1,4 +1,4 @@
-/** Tenants: those who share nothing with each other. The default one is always there and is nobody's to delete. */
+/** Tenants, which share nothing with each other. The default tenant always exists and cannot be deleted. */
 import type { Clock } from '../../contracts/clock.ts';
 import type { Collection } from '../../contracts/collection.ts';
 import { LadingError } from '../../errors.ts';
@@ -10,13 +10,13 @@ import { DocumentCache } from '../state/document-cache.ts';
 const ID = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 export class Tenants {
-  readonly #kept: DocumentCache<TenantDocument>;
+  readonly #cache: DocumentCache<TenantDocument>;
   readonly #clock: Clock;
-  /** Ids of those that are being made or deleted. */
+  /** Ids of tenants that are being created or deleted. */
   readonly #busy = new Set<string>();
 
-  private constructor(kept: DocumentCache<TenantDocument>, clock: Clock) {
-    this.#kept = kept;
+  private constructor(cache: DocumentCache<TenantDocument>, clock: Clock) {
+    this.#cache = cache;
     this.#clock = clock;
   }
 
@@ -24,63 +24,66 @@ export class Tenants {
     return new Tenants(await DocumentCache.open(store, ({ id }) => id), clock);
   }
 
-  /** False from the moment in which its deletion begins. */
+  /** True if the tenant exists. False from the moment its deletion begins. */
   has(id: string): boolean {
-    return id === DEFAULT_TENANT || (this.#kept.get(id) !== undefined && !this.#busy.has(id));
+    return id === DEFAULT_TENANT || (this.#cache.get(id) !== undefined && !this.#busy.has(id));
   }
 
-  /** True when there is another one besides the default one. */
+  /** True if there are tenants besides the default one. */
   get hasSeveral(): boolean {
-    return this.#kept.size > 0;
+    return this.#cache.size > 0;
   }
 
   get(id: string): TenantDocument | null {
-    return this.#kept.get(id) ?? (id === DEFAULT_TENANT ? { id, name: 'Default', createdAt: 0 } : null);
+    return this.#cache.get(id) ?? (id === DEFAULT_TENANT ? { id, name: 'Default', createdAt: 0 } : null);
   }
 
-  /** The default one first, then by their ids. */
+  /** All tenants: the default one, then the others by id. */
   list(): TenantDocument[] {
-    const others = [...this.#kept.values()].filter(({ id }) => id !== DEFAULT_TENANT);
+    const others = [...this.#cache.values()].filter(({ id }) => id !== DEFAULT_TENANT);
     const first = this.get(DEFAULT_TENANT);
     return [...(first ? [first] : []), ...others.sort((a, b) => (a.id < b.id ? -1 : 1))];
   }
 
   /**
-   * Durable when it resolves.
-   * @param sweep removes whoever was left of an earlier tenant with this id
+   * Creates a tenant. Durable when it resolves.
+   * @param sweep removes remains of an earlier tenant with this id
    * @throws LadingError `validation_failed`, `already_exists`
    */
   async create(id: string, name: string, sweep = async (): Promise<void> => {}): Promise<TenantDocument> {
     if (!ID.test(id)) {
-      throw new LadingError('validation_failed', 'The id of a tenant is 1 to 63 small letters, digits and hyphens.');
+      throw new LadingError(
+        'validation_failed',
+        'The id of a tenant must be 1 to 63 lowercase letters, digits and hyphens, and start with a letter or digit.',
+      );
     }
-    if (this.#kept.get(id) || id === DEFAULT_TENANT || this.#busy.has(id)) {
-      throw new LadingError('already_exists', 'There is a tenant with this id already.');
+    if (this.#cache.get(id) || id === DEFAULT_TENANT || this.#busy.has(id)) {
+      throw new LadingError('already_exists', 'A tenant with this id already exists.');
     }
     this.#busy.add(id);
     try {
       await sweep();
       const document: TenantDocument = { id, name, createdAt: this.#clock.now() };
-      await this.#kept.put(document);
+      await this.#cache.put(document);
       return document;
     } finally {
       this.#busy.delete(id);
     }
   }
 
-  /** Durable when it resolves; false when there is no such tenant. */
+  /** Sets a quota. Durable when it resolves; false if the tenant does not exist. */
   async setQuota(id: string, quota: QuotaLimits): Promise<boolean> {
     const tenant = this.get(id);
     if (!tenant) return false;
-    // The default one has no document until something is to be remembered of it.
-    if (!(await this.#kept.change(id, { quota }))) await this.#kept.put({ ...tenant, quota });
+    // The default tenant has no document until it gets a quota.
+    if (!(await this.#cache.change(id, { quota }))) await this.#cache.put({ ...tenant, quota });
     return true;
   }
 
   /**
-   * Nobody of it can sign in from this moment; gone for good when it resolves. False when there is none of this id. Its document goes
-   * last, so that a deletion that was interrupted can be asked for again.
-   * @param sweep removes whoever is in it
+   * Deletes a tenant. Nobody in it can sign in from this moment; durable when it resolves. False if it does not exist. Its document is
+   * removed last, so that an interrupted deletion can be repeated.
+   * @param sweep removes everyone in the tenant
    */
   async remove(id: string, sweep: () => Promise<void>): Promise<boolean> {
     if (id === DEFAULT_TENANT) throw new LadingError('invalid_request', 'The default tenant cannot be deleted.');
@@ -88,7 +91,7 @@ export class Tenants {
     this.#busy.add(id);
     try {
       await sweep();
-      return await this.#kept.remove(id);
+      return await this.#cache.remove(id);
     } finally {
       this.#busy.delete(id);
     }
