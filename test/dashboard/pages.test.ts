@@ -138,7 +138,7 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await page.getByLabel('Kind').selectOption('ftps');
   await page.getByLabel('Certificate of its authority').fill('no certificate');
   await page.getByRole('button', { name: 'Add target' }).click();
-  await page.getByText('ca is a certificate in PEM').waitFor();
+  await page.getByText('ca must be a certificate in PEM').waitFor();
   await page.getByLabel('Certificate of its authority').fill(CERTIFICATE);
   await page.getByRole('button', { name: 'Add target' }).click();
   const ftp = page.getByRole('row').filter({ hasText: 'ftp.example.org' });

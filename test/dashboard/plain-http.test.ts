@@ -55,8 +55,8 @@ test('the token dashboard says why it cannot let somebody in', async (t) => {
     assert.equal(refused.status, 403);
     assert.match(refused.headers.get('content-type') ?? '', /^text\/html/);
     const text = await refused.text();
-    assert.match(text, /A page of another site cannot do this/);
-    assert.equal(text.includes('does not say which site the page is of'), headers.origin === 'null');
+    assert.match(text, /A page of another site cannot send this request/);
+    assert.equal(text.includes('did not send the origin of the page'), headers.origin === 'null');
     assert.ok(!text.includes('evil'), 'another site gets no advice');
   }
   // A proxy with TLS that does not tell of it, and a browser that says no more than where the page is from.

@@ -1,4 +1,4 @@
-/** /api/tokens: long-lived tokens for programs. One's own for everybody who signed in, with `tokens:admin` those of the tenant. */
+/** /api/tokens: long-lived tokens for programs. Every principal manages its own; with `tokens:admin` those of the tenant. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -55,7 +55,7 @@ const tags = ['API tokens'];
 const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
 const NO_STORE = { 'cache-control': 'no-store' };
 
-/** Signed in in their own way: where a setting says so, programs of this machine make, list and revoke tokens without it. */
+/** Routes with a sign-in of their own: if a setting allows it, programs on this machine create, list and revoke tokens without one. */
 export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
   const otherwise = localPrograms(deps);
@@ -83,7 +83,7 @@ function protectedRoute(app: FastifyInstance, { identity }: ApiTokenDeps): void 
   app.get('/api/protected', {
     schema: {
       tags,
-      summary: 'Who asks, and what they may do: tells whether a token is valid.',
+      summary: 'Checks whether a token is valid, and returns its principal and scopes.',
       response: { 200: Protected },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
@@ -104,7 +104,7 @@ function listRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): voi
   app.get<{ Querystring: ApiTokenQuery }>('/api/tokens', {
     schema: {
       tags,
-      summary: 'The valid API tokens, without the tokens themselves.',
+      summary: 'Lists the valid API tokens, without their secrets.',
       querystring: ApiTokenQuery,
       response: { 200: ApiTokenList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: REFUSALS },
@@ -128,11 +128,11 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
   app.post<{ Body: NewApiToken }>('/api/tokens', {
     schema: {
       tags,
-      summary: 'Makes an API token. It is shown this once.',
+      summary: 'Creates an API token. It is shown only once.',
       body: NewApiToken,
       response: { 201: ApiTokenCreated },
       documented: {
-        // Everything has a default.
+        // All keys have defaults.
         optionalBody: true,
         replies: { 201: ['Cache-Control'] },
         errors: [...REFUSALS, ...SMALL_BODY, 'quota_exceeded'],
@@ -143,7 +143,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
     handler: async (request, reply): Promise<ApiTokenCreated> => {
       const { user_id: id, scopes: asked, expires_in: seconds, name } = request.body;
       const { principal } = request;
-      // It may be good for ever: a sign-in for less than its owner may must not leave one behind.
+      // The token may never expire, so a sign-in with reduced scopes must not create one with more.
       requireFullRoleOrScope(principal, 'tokens:admin');
       const { owner, label } = namedOwner(identity, principal, id);
       request.audited = { tenant: owner.tenant };
@@ -159,7 +159,7 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
         words,
         lifeMs: seconds ? seconds * 1000 : null,
       });
-      // Deleted while it was made: the deletion may not have seen this token.
+      // If the owner was deleted meanwhile, the deletion may not have seen this token.
       if (ownerNow(identity, made.document) === null) {
         await identity.apiTokens.revoke(made.document.id);
         throw noOwner();
@@ -175,7 +175,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
   app.post<{ Params: { token_id: string } }>('/api/tokens/:token_id/rotate', {
     schema: {
       tags,
-      summary: 'Gives an API token a new secret; the old one is refused at once. Scopes and end stay.',
+      summary: 'Gives an API token a new secret. The old one becomes invalid at once; scopes and expiry stay.',
       params: Type.Object({ token_id: Type.String() }),
       response: { 200: ApiTokenCreated },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...REFUSALS] },
@@ -200,7 +200,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
   app.delete<{ Params: { token_id: string } }>('/api/tokens/:token_id', {
     schema: {
       tags,
-      summary: 'Revokes an API token; it is refused at once.',
+      summary: 'Revokes an API token at once.',
       params: Type.Object({ token_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: REFUSALS },
@@ -212,8 +212,8 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
       request.audited = { tenant };
       checkRevocation(request.principal, { id: owner, kind: ownerKind }, scopes);
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
-      // A program that got no answer asks again.
-      if (token.revokedAt !== undefined) return { message: `API token ${id} was revoked before.` };
+      // A program that received no answer repeats the request.
+      if (token.revokedAt !== undefined) return { message: `API token ${id} was already revoked.` };
       noteChange(request, ofApiToken(token, clock), NOTHING);
       return { message: `API token ${id} revoked.` };
     },
@@ -221,8 +221,8 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
 }
 
 /**
- * The token that a request is about.
- * @throws LadingError `insufficient_scope`; `not_found`, the same for tokens that are nobody's and of whom one has no say over
+ * The token that a request names.
+ * @throws LadingError `insufficient_scope`; `not_found`, also for tokens that the principal may not manage
  */
 function tokenFor(identity: Identity, principal: Principal, id: string): ApiTokenDocument {
   if (principal.kind === 'token') requireScope(principal, 'tokens:admin');

@@ -1,4 +1,4 @@
-/** Audio files: /v1/audio and /api/upload. What they store are files like all others, looked at before they count. */
+/** Audio files: /v1/audio and /api/upload. They store ordinary files, whose content is checked first. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { AudioEntry, AudioLibrary } from '../../audio/library.ts';
@@ -47,13 +47,12 @@ function listRoute(app: FastifyInstance, deps: AudioDeps): void {
   const { audio } = deps;
   const schema = {
     tags,
-    summary:
-      'Your audio files, however they were uploaded, the oldest first: all of them, or with limit a page at a time.',
+    summary: 'Lists your audio files, uploaded by any route, oldest first: all of them, or with limit one page.',
     querystring: AudioListQuery,
     response: { 200: AudioFiles },
     documented: { replies: { 200: ['Cache-Control', 'Link'] }, errors: SIGNED_IN },
   } satisfies FastifySchema;
-  // Older programs leave out the slash.
+  // Older programs omit the slash.
   for (const [url, shown] of [
     ['/v1/audio/', schema],
     ['/v1/audio', { ...schema, hide: true }],
@@ -90,7 +89,7 @@ function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
   app.post<{ Querystring: AudioUploadQuery }>('/v1/audio/file', {
     schema: {
       tags,
-      summary: 'Stores an audio file sent whole, as the part "file" of a form; known by its content.',
+      summary: 'Stores a whole audio file, sent as the part "file" of a form. The content determines the type.',
       querystring: AudioUploadQuery,
       body: formOf({ file: Binary, file_description: Type.Optional(Type.String()) }),
       response: { 200: AudioFile },
@@ -118,7 +117,7 @@ function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
       if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
       const description = said ?? fields.get('file_description') ?? null;
       const entry = await audio.describe(owner, { id, description, originalName: fileName ?? name, sound });
-      if (!entry) throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
+      if (!entry) throw new LadingError('not_found', 'The file was deleted or replaced during the request.');
       return audioFile(entry, request.principal.id);
     },
   });
@@ -132,7 +131,7 @@ function downloadRoute(app: FastifyInstance, deps: AudioDeps): void {
     schema: {
       ...downloadSchema,
       tags,
-      summary: 'The bytes of an audio file with its true type, whole or by ranges, so that a player can seek.',
+      summary: 'Downloads an audio file with its real media type, whole or by ranges.',
       params: Type.Object({ pk: Type.String({ description: 'The id of the audio file.' }) }),
       querystring: Type.Object({}),
     },
@@ -140,7 +139,7 @@ function downloadRoute(app: FastifyInstance, deps: AudioDeps): void {
     handler: async (request, reply) => {
       const owner = ownerOf(request.principal);
       const entry = await deps.audio.find(owner, request.params.pk);
-      if (!entry) throw new LadingError('not_found', 'There is no audio file of this id.');
+      if (!entry) throw new LadingError('not_found', 'There is no audio file with this id.');
       const { file, document } = entry;
       return send({ owner, name: file.name, id: file.id, contentType: document.sound.mediaType }, request, reply);
     },
@@ -152,7 +151,7 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
   app.post<{ Querystring: WavUploadQuery }>('/api/upload', {
     schema: {
       tags,
-      summary: 'Stores a .wav file sent whole, as the part "audio_file" of a form; known by name and content.',
+      summary: 'Stores a whole .wav file, sent as the part "audio_file" of a form. Name and content are checked.',
       querystring: WavUploadQuery,
       body: formOf({ audio_file: Binary }),
       response: { 201: WavStored },
@@ -176,7 +175,7 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
         stands: standing(deps, request),
         name: (fileName) => {
           if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
-          throw new LadingError('unsupported_media_type', 'Only .wav files are taken here.');
+          throw new LadingError('unsupported_media_type', 'Only .wav files are accepted here.');
         },
         inspect: async (arrived) => {
           sound = await soundOf(audio, owner, arrived);
@@ -211,7 +210,7 @@ async function soundOf(audio: AudioLibrary, owner: string, arrived: Arrived): Pr
   return sound;
 }
 
-/** Why a file is refused; which of the reasons it is, only its sender can tell. */
+/** The error for a file that is not audio; the server cannot tell the exact reason. */
 const NO_AUDIO =
   'The content is not that of audio, or it is broken. Known are WAV (also RF64 and BW64), MP3, AAC, M4A, 3GP, QuickTime, Ogg, Opus, FLAC, ' +
   'AIFF, AU, CAF, AMR, AC-3, WebM, Matroska, WMA and WavPack; files with a picture track are films. Convert it to one of them.';
@@ -222,7 +221,7 @@ function notThat(what: string): LadingError {
 
 function checkDescription(description: string | undefined): void {
   if (description === undefined || description.length <= MAX_DESCRIPTION) return;
-  throw new LadingError('invalid_request', `file_description may have ${MAX_DESCRIPTION} characters at most.`);
+  throw new LadingError('invalid_request', `file_description may have at most ${MAX_DESCRIPTION} characters.`);
 }
 
 function audioFile({ file, document }: AudioEntry, user: string): AudioFile {
@@ -241,7 +240,7 @@ function audioFile({ file, document }: AudioEntry, user: string): AudioFile {
   };
 }
 
-/** `error` and `message` in words; whatever is wrong with the upload itself is 400, what its header fields say is as everywhere. */
+/** Writes `error` and `message`. Errors of the upload itself are 400; those of its header fields keep their status. */
 function bareError(error: LadingError, requestId: string | null, credentials: boolean): ProblemReply {
   const reply = problemReply(error, requestId, credentials);
   const own =

@@ -65,7 +65,7 @@ function numberIn({ phone, phone_number: other }: CallReplay): string {
   return phoneOf(given);
 }
 
-/** The digits as they were spoken: what came as a number, or was one in a form, has lost the zeros in front. */
+/** The digits as they were spoken: a number has lost its leading zeros. */
 function digitsOf(code: string | number): string {
   return String(code).replaceAll(/[\s-]/g, '').padStart(CODE_DIGITS, '0');
 }
@@ -89,7 +89,7 @@ function requestRoute(app: FastifyInstance, deps: CallDeps): void {
     handler: async (request, reply): Promise<CallRequested> => {
       const { message = null } = request.body;
       if (message !== null && /\p{Cc}/u.test(message)) {
-        throw new LadingError('invalid_request', 'The message holds a control character.');
+        throw new LadingError('invalid_request', 'The message contains a control character.');
       }
       const phone = numberIn(request.body);
       const call = await deps.calls.request(callerOf(request), phone, message);
@@ -105,9 +105,9 @@ function verifyRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
   app.post<{ Body: CallCode }>(url, {
     schema: {
       tags,
-      summary: 'Says whether a code is the one that was spoken; three tries, and once only.',
+      summary: 'Verifies a spoken code. It works once and allows three attempts.',
       description:
-        'A call to the number that is registered for the caller counts as a second factor afterwards, for the sign-in or API ' +
+        'A call to the number that is registered for the caller counts as a second factor afterwards, for the session or API ' +
         'token that verified it.',
       consumes: ANY_FORM,
       body: CallCode,
@@ -125,8 +125,8 @@ function verifyRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
       const proof = secondFactor.proofFor(request.principal, access.credentialOf(token), phone);
       const { right, triesLeft } = await calls.verify(callerOf(request), phone, digitsOf(code), proof);
       if (!right) {
-        const next = triesLeft === 0 ? 'Ask for a new one.' : `Tries left: ${triesLeft}.`;
-        throw new LadingError('invalid_request', `This is not the code. ${next}`, { tries_left: triesLeft });
+        const next = triesLeft === 0 ? 'Request a new one.' : `Tries left: ${triesLeft}.`;
+        throw new LadingError('invalid_request', `The code is wrong. ${next}`, { tries_left: triesLeft });
       }
       if (proof) secondFactor.accept(proof, phone);
       request.audited = { target: phone };
@@ -147,7 +147,7 @@ function replayRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
   app.post<{ Body: CallReplay }>(url, {
     schema: {
       tags,
-      summary: 'Calls once more and speaks the same code.',
+      summary: 'Calls again and speaks the same code.',
       consumes: ANY_FORM,
       body: CallReplay,
       response: { 200: CallRequested },
@@ -169,7 +169,7 @@ function statusRoute(app: FastifyInstance, deps: CallDeps): void {
   app.get<{ Params: { phone: string } }>('/calls/otp/status/:phone', {
     schema: {
       tags,
-      summary: 'How far the newest code for a number is; of those that one asked for oneself.',
+      summary: 'Returns the state of the newest code that you requested for a number.',
       params: Type.Object({ phone: Type.String({ maxLength: 64 }) }),
       response: { 200: CallStatus },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...CALLER, 'not_found'] },
@@ -204,14 +204,15 @@ const ENDS: Readonly<Record<string, 'spoken' | 'failed'>> = {
   canceled: 'failed',
 };
 
-/** Where a voice provider tells how calls end; it signs what it sends. */
+/** Callback of the voice provider, which signs its requests. */
 export function providerRoute(app: FastifyInstance, { calls, config }: CallDeps): void {
   app.register(async (scope) => {
     formBodies(scope);
     scope.post<{ Params: { session_id: string }; Body: Record<string, string> }>('/calls/provider/:session_id', {
       schema: {
         tags,
-        summary: 'For the voice provider: how a call ended, signed by the token of the account (X-Twilio-Signature).',
+        summary:
+          'For the voice provider: reports how a call ended, signed with the token of the account (X-Twilio-Signature).',
         security: [],
         params: Type.Object({ session_id: Type.String({ maxLength: 64 }) }),
         querystring: ForeignQuery,
@@ -231,7 +232,7 @@ export function providerRoute(app: FastifyInstance, { calls, config }: CallDeps)
           typeof signature !== 'string' ||
           !isSignedByProvider(token, url, request.body ?? {}, signature)
         ) {
-          throw new LadingError('unauthorized', 'This is not signed by the voice provider.');
+          throw new LadingError('unauthorized', 'The signature of the voice provider is missing or wrong.');
         }
         const end = ENDS[request.body.CallStatus ?? ''];
         if (end) await calls.reportSpeech(request.params.session_id, end);

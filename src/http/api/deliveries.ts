@@ -1,4 +1,4 @@
-/** /api/deliveries: where finished files and events are sent on to, and how far they are. For administrators. */
+/** /api/deliveries: targets and deliveries. For administrators. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -58,7 +58,7 @@ function listTargetsRoute(app: FastifyInstance, { targets }: Pick<DeliveryDeps, 
   app.get<{ Querystring: TenantQuery }>('/api/deliveries/targets', {
     schema: {
       tags,
-      summary: 'Where finished files and events are sent on to. Passwords and keys are masked.',
+      summary: 'Lists the targets of complete files and events. Passwords and keys are masked.',
       querystring: TenantQuery,
       response: { 200: TargetList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMIN, 'forbidden'] },
@@ -75,7 +75,7 @@ function deleteTargetRoute(app: FastifyInstance, { targets, deliveries }: Delive
   app.delete<{ Params: { target_id: string } }>('/api/deliveries/targets/:target_id', {
     schema: {
       tags,
-      summary: 'Deletes a target; what waits for it is cancelled.',
+      summary: 'Deletes a target and cancels its waiting deliveries.',
       params: Type.Object({ target_id: Type.String({ maxLength: 64 }) }),
       response: { 200: Message },
       documented: { errors: [...ADMIN, 'not_found'] },
@@ -84,7 +84,7 @@ function deleteTargetRoute(app: FastifyInstance, { targets, deliveries }: Delive
     handler: async (request): Promise<Message> => {
       const target = targets.find(request.params.target_id);
       if (!target || !reachesTenant(request.principal, target.tenant)) {
-        throw new LadingError('not_found', 'There is no target of this id.');
+        throw new LadingError('not_found', 'There is no target with this id.');
       }
       request.audited = { tenant: target.tenant };
       await deliveries.removeTarget(target);
@@ -99,7 +99,7 @@ function listRoute(app: FastifyInstance, deps: DeliveryDeps): void {
   app.get<{ Querystring: DeliveryQuery }>('/api/deliveries', {
     schema: {
       tags,
-      summary: 'What was and is sent to targets, youngest first, a page at a time.',
+      summary: 'Lists deliveries, newest first, in pages.',
       querystring: DeliveryQuery,
       response: { 200: DeliveryPage },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMIN, 'forbidden'] },
@@ -124,7 +124,7 @@ function retryRoute(app: FastifyInstance, deps: DeliveryDeps): void {
   app.post<{ Params: { id: string } }>('/api/deliveries/:id/retry', {
     schema: {
       tags,
-      summary: 'Tries a delivery again at once, with all its tries before it.',
+      summary: 'Retries a delivery at once, with all attempts available again.',
       params: Type.Object({ id: Type.String({ maxLength: 64 }) }),
       response: { 200: Delivery },
       documented: { errors: [...ADMIN, 'not_found', 'invalid_request'] },
@@ -133,7 +133,7 @@ function retryRoute(app: FastifyInstance, deps: DeliveryDeps): void {
     handler: async (request): Promise<Delivery> => {
       const delivery = deliveries.find(request.params.id);
       if (!delivery || !reachesTenant(request.principal, delivery.tenant)) {
-        throw new LadingError('not_found', 'There is no delivery of this id.');
+        throw new LadingError('not_found', 'There is no delivery with this id.');
       }
       request.audited = { tenant: delivery.tenant };
       const before = deliveries.stateOf(delivery);
@@ -149,7 +149,7 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Deli
     schema: {
       tags,
       summary:
-        'Disables a target, or enables it again. What waits for it is cancelled, and nothing is queued meanwhile.',
+        'Disables a target, or enables it again. Waiting deliveries are cancelled, and none are queued meanwhile.',
       params: Type.Object({ target_id: Type.String({ maxLength: 64 }) }),
       body: TargetChange,
       response: { 200: Target },
@@ -164,14 +164,14 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Deli
       const { body, params, principal } = request;
       const target = targets.find(params.target_id);
       if (!target || !reachesTenant(principal, target.tenant)) {
-        throw new LadingError('not_found', 'There is no target of this id.');
+        throw new LadingError('not_found', 'There is no target with this id.');
       }
       request.audited = { tenant: target.tenant };
       const reason = 'An administrator disabled it.';
       const same = body.disabled === (target.disabled !== undefined);
       const change = () => (body.disabled ? deliveries.disableTarget(target, reason) : deliveries.enableTarget(target));
       const after = same ? target : await change();
-      if (!after) throw new LadingError('not_found', 'The target was deleted meanwhile.');
+      if (!after) throw new LadingError('not_found', 'The target was deleted during the request.');
       noteChange(request, ofTarget(target), ofTarget(after));
       reply.header('cache-control', 'no-store');
       return shownTarget(after);
@@ -185,7 +185,7 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
   app.post<{ Body: NewTarget; Querystring: TenantQuery }>('/api/deliveries/targets', {
     schema: {
       tags,
-      summary: 'Makes a target: files that become complete from now on are sent to it.',
+      summary: 'Creates a target. Files that become complete from now on are sent to it.',
       querystring: TenantQuery,
       body: NewTarget,
       response: { 201: TargetCreated },
@@ -205,7 +205,7 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
       request.audited = { tenant: wanted.tenant };
       const made = await deps.targets.add(wanted);
       noteChange(request, NOTHING, ofTarget(made));
-      // A secret that is shown this once.
+      // The secret is shown only once.
       reply.code(201).header('cache-control', 'no-store');
       return made.kind === 'webhook' ? { ...shownTarget(made), secret: wanted.secret } : shownTarget(made);
     },
@@ -219,56 +219,59 @@ function targetOf(principal: Principal, asked: string | undefined, body: NewTarg
   const { kind } = body;
   if (kind === 'webhook') {
     const { url, events = ['file.completed'], secret = makeWebhookSecret(), content = 'event' } = body;
-    if (url === undefined) throw wrong('A webhook needs a url.');
+    if (url === undefined) throw wrong('url is required for a webhook.');
     if (events.length === 0) throw wrong('Name at least one event.');
     if (content === 'file' && events.some((type) => type !== 'file.completed')) {
-      throw wrong('A webhook that gets files gets no events besides; make another one for those.');
+      throw wrong('A webhook with content=file receives no events. Create another webhook for events.');
     }
     if (!isWebhookSecret(secret))
-      throw wrong('The secret of a webhook has at least 16 bytes. Leave it out to have one made.');
+      throw wrong('The secret of a webhook must have at least 16 bytes. Omit it to generate one.');
     const { href, host } = checkWebhookUrl(url, deps.config.webhookPrivate === 'on');
     return { kind, tenant, rule, secret, name: body.name ?? host, url: href, events: [...new Set(events)], content };
   }
   const { username = 'anonymous', password = '', directory = '', ca = null, pattern = DEFAULT_PATTERN } = body;
   const { host, port, implicit } = placeOf(body);
   for (const [name, text] of Object.entries({ host, username, password, directory })) {
-    // They end up in commands of FTP, a line each.
-    if (/\p{Cc}/u.test(text)) throw wrong(`${name} holds a control character.`);
+    // They become parts of FTP commands, which are lines.
+    if (/\p{Cc}/u.test(text)) throw wrong(`${name} contains a control character.`);
   }
-  if (!/^[\w.:-]+$/.test(host)) throw wrong('The host of an FTP server is a name or an address, without a scheme.');
+  if (!/^[\w.:-]+$/.test(host))
+    throw wrong('The host of an FTP server must be a name or an address, without a scheme.');
   if (!mayBePrivate(tenant, deps.config.webhookPrivate === 'on')) checkPublicHost(host);
   if (!isPattern(pattern)) {
     throw wrong(
-      'A pattern holds {name} or {id}, no slash, and no words in braces but {date} {time} {client_id} {name} {id}.',
+      'A pattern must contain {name} or {id}, no slash, and no placeholders except {date} {time} {client_id} {name} {id}.',
     );
   }
   if (password === '' && !isAnonymous(username)) {
-    throw wrong(`Give the password of ${username}. Only anonymous FTP needs none: leave username out for that.`);
+    throw wrong(`Send the password of ${username}. For anonymous FTP, omit username.`);
   }
-  if (ca !== null && !ca.includes('-----BEGIN CERTIFICATE-----')) throw wrong('ca is a certificate in PEM.');
+  if (ca !== null && !ca.includes('-----BEGIN CERTIFICATE-----'))
+    throw wrong('ca must be a certificate in PEM format.');
   const name = body.name ?? host;
   const server = { host, port, username, directory, pattern, ca, ...(implicit ? { implicit: true as const } : {}) };
   return { kind, tenant, rule, name, secret: password, ...server };
 }
 
-/** Where an FTP server is. `ftps://host` is FTPS with TLS from the first byte, as programs write it. */
+/** Address of an FTP server. `ftps://host` is FTPS with TLS from the first byte, as programs write it. */
 function placeOf({ kind, host: given, port, security }: NewTarget) {
-  if (given === undefined) throw wrong('An FTP server needs a host.');
+  if (given === undefined) throw wrong('host is required for an FTP server.');
   const secured = /^ftps:\/\/([^/]+)\/?$/i.exec(given)?.[1];
-  if (security !== undefined && kind !== 'ftps') throw wrong('security is for targets of the kind ftps.');
-  if (secured !== undefined && kind !== 'ftps') throw wrong('ftps:// is an address of a target of the kind ftps.');
+  if (security !== undefined && kind !== 'ftps') throw wrong('security is valid only for the kind ftps.');
+  if (secured !== undefined && kind !== 'ftps') throw wrong('ftps:// is valid only for the kind ftps.');
   const implicit = security === undefined ? secured !== undefined : security === 'implicit';
   const [, name = given, own] = /^\[?([\w.-]+|[0-9a-f:.]+(?=\]))\]?(?::(\d{1,5}))?$/i.exec(secured ?? '') ?? [];
-  if (own !== undefined && port !== undefined && Number(own) !== port) throw wrong('host and port name two ports.');
+  if (own !== undefined && port !== undefined && Number(own) !== port)
+    throw wrong('host and port name different ports.');
   const chosen = own === undefined ? port : Number(own);
-  if (chosen !== undefined && (chosen < 1 || chosen > 65_535)) throw wrong('A port is from 1 to 65535.');
+  if (chosen !== undefined && (chosen < 1 || chosen > 65_535)) throw wrong('port must be from 1 to 65535.');
   return { host: name, port: chosen ?? (implicit ? IMPLICIT_PORT : FTP_PORT), implicit };
 }
 
 function ruleOf({ rule: { owner = null, prefix = '', type = null } = {} }: NewTarget): DeliveryRule {
   const essence = type?.toLowerCase() ?? null;
   if (essence !== null && !/^[\w.+-]+\/([\w.+-]+|\*)$/.test(essence)) {
-    throw wrong('A media type is written audio/wav, or audio/* for all of a sort.');
+    throw wrong('The media type must look like audio/wav, or audio/* for all audio types.');
   }
   return { owner, prefix, type: essence?.replace(/\*$/, '') ?? null };
 }

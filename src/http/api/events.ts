@@ -1,4 +1,4 @@
-/** GET /api/events: everything that happens, as it does. */
+/** GET /api/events: all events, as they happen. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { tenantOfEvent } from '../../delivery/targets.ts';
@@ -30,11 +30,11 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
   app.get<{ Querystring: EventQuery }>('/api/events', {
     schema: {
       tags: ['Events'],
-      summary: 'What happens to the files that one may see, as server-sent events, until the client leaves.',
+      summary: 'Streams events of the files that you may see, as server-sent events.',
       description:
-        'Clients see what happens to their own files; ops and administrators to all of their tenant, administrators also who was ' +
-        'refused. A client that comes back with Last-Event-ID gets what it missed; an event named "lost" says that some of ' +
-        'that is no longer kept. Chunks are reported at most four times a second for each file.',
+        'Clients see events of their own files, ops and administrators those of their tenant; administrators also see ' +
+        'refusals. A client that reconnects with Last-Event-ID receives the events that it missed; an event named "lost" means that some ' +
+        'of them are no longer available. Chunks are reported at most four times per second and file.',
       querystring: EventQuery,
       response: {
         200: {
@@ -62,7 +62,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
         open.delete(stream);
         leave();
       });
-      // The last field is for proxies that would otherwise collect the events (nginx).
+      // The last field keeps proxies (nginx) from buffering the events.
       reply.headers({
         'cache-control': 'no-store',
         'content-type': 'text/event-stream',
@@ -83,7 +83,7 @@ function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (to
     if (wanted !== null && !wanted.has(event.type)) return false;
     if (!(event.filename ?? '').startsWith(prefix)) return false;
     if (event.type === 'auth.refused' && !refusals) return false;
-    // What somebody did themselves, they may hear of.
+    // A principal may see its own actions.
     if (event.type === 'admin.changed' && !refusals && event.owner !== principal.id) return false;
     if (scope === null) return true;
     return scope.tenant === tenantOfEvent(event) && (scope.owner === null || scope.owner === ownerKey);
@@ -92,6 +92,6 @@ function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (to
 
 function typeOf(text: string): EventType {
   const found = EVENT_TYPES.find((type) => type === text.trim());
-  if (!found) throw new LadingError('invalid_request', `types names some of ${EVENT_TYPES.join(', ')}.`);
+  if (!found) throw new LadingError('invalid_request', `types must be a list of ${EVENT_TYPES.join(', ')}.`);
   return found;
 }

@@ -1,4 +1,4 @@
-/** Grants: an owner lets others of the tenant read files; they do by the ordinary routes with `owner=`. */
+/** Grants: an owner lets others of the tenant read files; they use the ordinary routes with `owner=`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import type { Clock } from '../../contracts/clock.ts';
@@ -36,7 +36,7 @@ export interface GrantDeps {
 type FileTarget = Extract<GrantTarget, { kind: 'file' }>;
 
 const tags = ['Sharing'];
-/** In UTF-16 units; the names that begin with it may be longer by little. */
+/** Longest prefix in UTF-16 units; matching names are only a little longer. */
 const MAX_PREFIX = 1024;
 
 export function grantRoutes(app: FastifyInstance, deps: GrantDeps): void {
@@ -51,7 +51,7 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
   app.post<{ Querystring: GrantQuery; Body: NewGrant }>('/api/grants', {
     schema: {
       tags,
-      summary: 'Lets another client or person of the tenant read a file, or all files whose names begin with a prefix.',
+      summary: 'Lets another client or person of the tenant read a file, or all files whose names start with a prefix.',
       querystring: GrantQuery,
       body: NewGrant,
       response: { 201: Grant },
@@ -80,11 +80,14 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
       const seconds = request.body.expires_in ?? null;
       const lifeMs = seconds === null ? null : seconds * 1000;
       const made = await identity.grants.create({ tenant, owner, target, grantee, maker, lifeMs });
-      // What ends grants with their file, their maker or their grantee may have come in between, and did not see this one.
+      // The file, the creator or the grantee may have been deleted meanwhile, which did not end this grant.
       const still = target.kind === 'prefix' || (await isThere(deps, owner, target));
       if (!still || !identity.isGrantValid(made) || !identity.subject(grantee.kind, grantee.id)) {
         await identity.grants.revoke(made.id);
-        throw new LadingError('not_found', 'The file was deleted or replaced meanwhile, or the grantee deleted.');
+        throw new LadingError(
+          'not_found',
+          'The file was deleted or replaced during the request, or the grantee was deleted.',
+        );
       }
       request.audited = { tenant, target: made.id };
       noteChange(request, NOTHING, ofGrant(made, deps.clock));
@@ -105,7 +108,7 @@ async function targetOf(deps: GrantDeps, owner: string, { filename, prefix }: Ne
   }
   const name = prefix ?? '';
   if (name === '' || name.length > MAX_PREFIX || /[\p{Control}\p{Surrogate}]/u.test(name)) {
-    throw new LadingError('invalid_name', `A prefix is 1 to ${MAX_PREFIX} characters, as names have them.`);
+    throw new LadingError('invalid_name', `A prefix must have 1 to ${MAX_PREFIX} characters that are valid in names.`);
   }
   return { kind: 'prefix', name };
 }
@@ -123,14 +126,14 @@ function granteeOf({ identity }: GrantDeps, tenant: string, owner: string, word:
   const meant = subjectsCalled(identity, tenant, word).filter((subject) => identity.subjectIn(tenant, subject));
   const [grantee, ...others] = meant;
   if (grantee === undefined) {
-    throw new LadingError('not_found', 'There is no such client or person to grant something to.');
+    throw new LadingError('not_found', 'There is no client or person with the id in grantee.');
   }
   if (others.length > 0) {
     const detail = 'Several clients or people have this name. Ask the one you mean for the id, and send that.';
     throw new LadingError('validation_failed', detail);
   }
   if (ownerKey(tenant, grantee.id) === owner) {
-    throw new LadingError('validation_failed', 'The files are the grantee’s own.');
+    throw new LadingError('validation_failed', 'The grantee already owns the files.');
   }
   return grantee;
 }
@@ -140,7 +143,7 @@ function listRoute(app: FastifyInstance, deps: GrantDeps): void {
   app.get<{ Querystring: GrantQuery }>('/api/grants', {
     schema: {
       tags,
-      summary: 'What you granted, and what was granted to you.',
+      summary: 'Lists the grants that you gave and received.',
       querystring: GrantQuery,
       response: { 200: GrantList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
@@ -161,7 +164,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void
   app.delete<{ Params: { grant_id: string } }>('/api/grants/:grant_id', {
     schema: {
       tags,
-      summary: 'Ends a grant at once, for its owner, its grantee and administrators; downloads by it are cut.',
+      summary: 'Revokes a grant at once and cuts its downloads. For its owner, its grantee and administrators.',
       params: Type.Object({ grant_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: [...SIGNED_IN, 'not_found'] },
@@ -198,7 +201,7 @@ function shown({ identity, clock }: GrantDeps, grant: GrantDocument, principal: 
   };
 }
 
-/** The owner let the grantee in, who may know by whom. The name of a grantee is told to nobody: anybody may grant to any id. */
+/** The grantee may see the owner's name. A grantee's name is never shown, because anyone may grant to any id. */
 function calledAs({ clients, people }: GrantDeps['identity'], id: string): string | null {
   const person = people.get(id);
   return person === null ? (clients.find(id)?.name ?? null) : `${person.name} ${person.surname}`.trim() || null;

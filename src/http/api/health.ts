@@ -1,4 +1,4 @@
-/** Is the process alive, and may it be sent work. Both open and cheap, for load balancers ask every second. */
+/** Liveness and readiness. Both need no sign-in and are cheap, because load balancers poll them every second. */
 import type { FastifyInstance } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { Health } from '../../protocol/schemas/health.ts';
@@ -10,7 +10,7 @@ export interface HealthDeps {
   storage(): 'ok' | 'full' | 'unwritable' | 'lost';
 }
 
-/** Why the place of the files takes no work. */
+/** Why the data directory is not ready. */
 const TROUBLE = {
   ok: null,
   full: 'The disk is full. Files can be read and deleted, but not stored. Make room or delete files.',
@@ -30,7 +30,7 @@ export function healthRoutes(app: FastifyInstance, { state, storage }: HealthDep
   app.get('/ready', {
     schema: {
       tags,
-      summary: 'The server takes requests.',
+      summary: 'The server accepts requests.',
       security: [],
       response: { 200: Health },
       documented: { errors: WORKING },

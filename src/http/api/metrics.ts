@@ -1,4 +1,4 @@
-/** GET /metrics for Prometheus, which cannot ask for a token first: an administrator's id and secret by Basic will do. */
+/** GET /metrics for Prometheus, which cannot request a token first: it sends an administrator's id and secret with Basic. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { Access } from '../../identity/authenticate.ts';
@@ -25,7 +25,7 @@ export function metricsRoutes(app: FastifyInstance, deps: MetricsDeps): void {
   app.get('/metrics', {
     schema: {
       tags: ['Administration'],
-      summary: 'Numbers of the whole server for Prometheus; with several tenants for the role root.',
+      summary: 'Returns metrics of the whole server for Prometheus. With several tenants it requires the role root.',
       security: [{ bearer: [] }, { cookie: [] }, { basic: [] }],
       response: {
         200: { description: 'Text format of Prometheus', content: { 'text/plain': { schema: Type.String() } } },
@@ -35,7 +35,7 @@ export function metricsRoutes(app: FastifyInstance, deps: MetricsDeps): void {
     config: { frequent: true, audit: 'sign_in' },
     handler: async (request, reply) => {
       requireServerRole(await whoAsks(deps, request), 'ops', deps.identity.tenants.hasSeveral);
-      // Sent as bytes: the text is the registry's, no serializer has a say in it.
+      // Sent as bytes, so that no serializer changes the text.
       return reply.type(registry.contentType).send(Buffer.from(await registry.metrics()));
     },
   });

@@ -34,7 +34,7 @@ const PATH = '/api/players';
 
 const playerId = Type.Object({ player_id: Type.String({ description: 'Its id.' }) });
 
-/** For those who have signed in. */
+/** Routes that need a sign-in. */
 export function playerRoutes(app: FastifyInstance, deps: PlayerDeps, players: Players): void {
   openRoute(app, deps, players);
   endRoute(app, players);
@@ -59,7 +59,7 @@ function openRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): vo
     },
     config: { needs: 'files:read', guarded: 'downloads', audit: 'player_opened', frequent: true },
     handler: async (request, reply): Promise<Player> => {
-      // The browser is made to keep a cookie.
+      // The reply sets a cookie.
       refuseForeign(request);
       const name = checkName(request.params['*']);
       const { owner, stands = standing(deps, request) } = authoriseReading(deps, request, request.query.owner, name);
@@ -79,7 +79,7 @@ function endRoute(app: FastifyInstance, players: Players): void {
   app.delete<{ Params: { player_id: string } }>(`${PATH}/:player_id`, {
     schema: {
       tags,
-      summary: 'Ends the right to play a file and cuts off what is being sent.',
+      summary: 'Ends the permission to play a file and cuts its transfers.',
       params: playerId,
       response: { 200: Message },
       documented: { errors: [...SIGNED_IN, 'not_found'], storesNothing: true },
@@ -87,12 +87,12 @@ function endRoute(app: FastifyInstance, players: Players): void {
     config: { needs: 'files:read' },
     handler: async (request): Promise<Message> => {
       if (!players.end(request.params.player_id, keyOf(request))) throw noPlayer();
-      return { message: 'The right to play the file has ended.' };
+      return { message: 'The permission to play the file has ended.' };
     },
   });
 }
 
-/** For the browser that has the cookie. */
+/** The route for the browser that has the cookie. */
 export function playedFileRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): void {
   const send = fileSender(app, deps);
   app.route<{ Params: { player_id: string } }>({
@@ -101,7 +101,7 @@ export function playedFileRoute(app: FastifyInstance, deps: PlayerDeps, players:
     schema: {
       ...downloadSchema,
       tags,
-      summary: 'A file for the media elements of the browser that has the cookie, whole or by ranges.',
+      summary: 'Downloads a file for the media elements of the browser that has the cookie, whole or by ranges.',
       description: `The cookie ${PLAYER_COOKIE} comes from POST /api/files/player/{filename}.`,
       security: [{ player: [] }],
       params: playerId,
@@ -138,7 +138,7 @@ function setCookie(request: FastifyRequest, reply: FastifyReply, id: string, sec
   reply.header('set-cookie', fastifyCookie.serialize(PLAYER_COOKIE, secret, options));
 }
 
-/** The same whatever the reason. */
+/** The same error for every reason. */
 function noPlayer(): LadingError {
-  return new LadingError('not_found', 'This player address is unknown or has expired; ask for another one.');
+  return new LadingError('not_found', 'This player URL is unknown or has expired. Request a new one.');
 }

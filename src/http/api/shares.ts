@@ -48,7 +48,7 @@ export interface ShareDeps extends DownloadDeps {
 
 const tags = ['Sharing'];
 
-/** For those who have signed in. */
+/** Routes that need a sign-in. */
 export function shareRoutes(app: FastifyInstance, deps: ShareDeps): void {
   app.register(async (json) => createRoute(json, deps));
   listRoute(app, deps);
@@ -62,13 +62,13 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
     schema: {
       tags,
       summary:
-        'Makes a link by which anybody who has it reads a complete file, without an account. It is shown this once.',
+        'Creates a link to a complete file. Anyone who has it can read the file without an account. It is shown only once.',
       params: nameParameter,
       querystring: ShareQuery,
       body: NewShare,
       response: { 201: ShareCreated },
       documented: {
-        // Everything has a default.
+        // All keys have defaults.
         optionalBody: true,
         replies: { 201: ['Cache-Control'] },
         errors: [
@@ -95,11 +95,11 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
       const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;
       const asker = askerOf(request);
       const made = await identity.shares.create({ tenant, owner, file, maker, password, lifeMs, maxDownloads, asker });
-      // What ends links with their file or their maker may have come in between, and did not see this one.
+      // The file or the creator may have been deleted meanwhile, which did not end this link.
       const again = await completeFile(deps, owner, name).catch(() => null);
       if (again?.id !== file.id || !identity.mayStillRead(maker, owner)) {
         await identity.shares.revoke(made.document.id);
-        throw new LadingError('not_found', 'The file was deleted or replaced meanwhile.');
+        throw new LadingError('not_found', 'The file was deleted or replaced during the request.');
       }
       request.audited = { tenant };
       noteChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document, deps.clock) });
@@ -117,7 +117,7 @@ function listRoute(app: FastifyInstance, deps: ShareDeps): void {
   app.get<{ Querystring: ShareListQuery }>('/api/shares', {
     schema: {
       tags,
-      summary: 'The links to your files that have not ended, no matter who made them, the oldest first.',
+      summary: 'Lists the valid links to your files by any creator, oldest first.',
       querystring: ShareListQuery,
       response: { 200: ShareList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
@@ -140,7 +140,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void
   app.delete<{ Params: { share_id: string } }>('/api/shares/:share_id', {
     schema: {
       tags,
-      summary: 'Ends a link at once; downloads by it are cut.',
+      summary: 'Revokes a link at once and cuts its downloads.',
       params: Type.Object({ share_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: [...SIGNED_IN, 'not_found'] },
@@ -188,13 +188,13 @@ export function sharedFileRoute(app: FastifyInstance, deps: ShareDeps): void {
       ...downloadSchema,
       tags,
       summary:
-        'A shared file, whole or by ranges, for everybody who has the link. Its password, if it has one, comes by HTTP Basic.',
+        'Downloads a shared file, whole or by ranges. Send the password of the link, if it has one, with HTTP Basic.',
       description:
-        'With the password any user name will do. HEAD and prefetches do not count as downloads. Ranges that make up the file count as ' +
-        'one download. As many bytes as the file has may be read besides for each download; beyond that a Range gets the whole file.',
+        'The user name is ignored. HEAD and prefetches do not count as downloads. Ranges that make up the file count as ' +
+        'one download. For each download, as many further bytes as the file has may be read; beyond that, a Range returns the whole file.',
       security: [{}, { basic: [] }],
       params: Type.Object({ token: Type.String({ description: 'The token of the link.' }) }),
-      // Messengers and mail programs add parameters to links that people pass on.
+      // Messengers and mail programs add parameters to links.
       querystring: ForeignQuery,
       documented: {
         ...downloadSchema.documented,
@@ -215,7 +215,7 @@ export function sharedFileRoute(app: FastifyInstance, deps: ShareDeps): void {
       if (!share || !stillStands(deps, share)) throw noShare();
       const { id, tenant, owner, name, fileId } = share;
       request.audited = { target: `share ${id}`, tenant };
-      // What is fetched ahead may never be looked at. Browsers ask again when it is wanted.
+      // A prefetched file may never be opened. Browsers request it again when it is.
       if (share.maxDownloads !== null && isPrefetch(request)) throw notAhead();
       if (share.passwordHash !== null) await checkSharePassword(deps, request, share);
       reply.headers({ 'referrer-policy': 'no-referrer', 'x-robots-tag': 'noindex' });
@@ -247,7 +247,7 @@ export function sharedFileRoute(app: FastifyInstance, deps: ShareDeps): void {
   });
 }
 
-/** True for what nobody has asked to see yet (Fetch, `Sec-Purpose`; older browsers say `Purpose` or `X-Moz`). */
+/** True for a prefetch (Fetch, `Sec-Purpose`; older browsers send `Purpose` or `X-Moz`). */
 function isPrefetch({ method, headers }: FastifyRequest): boolean {
   if (method === 'HEAD') return false;
   const said = [headers['sec-purpose'], headers.purpose, headers['x-purpose'], headers['x-moz']].flat();
@@ -260,7 +260,7 @@ function notAhead(): LadingError {
   });
 }
 
-/** The link has not ended, and who made it may still read the file. */
+/** True while the link is valid and its creator may still read the file. */
 function stillStands({ identity }: ShareDeps, { id, maker, owner }: ShareDocument): boolean {
   return identity.shares.isLive(id) && identity.mayStillRead(maker, owner);
 }
@@ -272,19 +272,20 @@ async function checkSharePassword(
   share: ShareDocument,
 ): Promise<void> {
   const given = basicCredentials(request.headers.authorization);
-  if (!given) throw new LadingError('unauthorized', 'This link wants its password, by HTTP Basic with any name.');
+  if (!given)
+    throw new LadingError('unauthorized', 'This link requires a password. Send it with HTTP Basic and any user name.');
   const isRight = async (asker: Asker): Promise<ShareDocument | null> =>
     (await identity.shares.isPasswordOf(share, given.secret, asker)) ? share : null;
   const right = await throttle.attempt(`share:${share.id}`, request.ip, isRight, { chosen: true });
-  if (!right) throw new LadingError('unauthorized', 'The password of this link is another one.');
+  if (!right) throw new LadingError('unauthorized', 'Wrong password for this link.');
 }
 
-/** The same whatever the reason: who does not have a link is told nothing of it. */
+/** The same error for every reason, so that it reveals nothing about the link. */
 function noShare(): LadingError {
-  return new LadingError('not_found', 'There is no such link, or it has ended or was used as often as it may be.');
+  return new LadingError('not_found', 'The link does not exist, has expired, or has no downloads left.');
 }
 
-/** Browsers ask for the password by themselves then. */
+/** Makes browsers ask for the password. */
 function basicRefusal(...of: Parameters<typeof problemReply>): ProblemReply {
   const reply = problemReply(...of);
   if (reply.status !== 401) return reply;

@@ -1,4 +1,4 @@
-/** What is on its way right now, and how the server did lately. */
+/** Running uploads, and recent load of the server. */
 import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -23,7 +23,7 @@ export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, i
   app.get<{ Querystring: TransferQuery }>('/api/transfers', {
     schema: {
       tags,
-      summary: 'Uploads on their way: one’s own, for ops and administrators those of the tenant.',
+      summary: 'Lists running uploads: your own, or for ops and administrators those of the tenant.',
       querystring: TransferQuery,
       response: { 200: TransferList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
@@ -50,7 +50,7 @@ export function transferRoutes(app: FastifyInstance, { engine, metrics, clock, i
     schema: {
       tags,
       summary:
-        'Throughput, chunks and refusals of the last hour of the whole server, for ops and administrators; with several tenants for the role root.',
+        'Returns throughput, chunks and refusals of the whole server for the last hour. For ops and administrators; with several tenants for root only.',
       response: { 200: History },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...SIGNED_IN, 'forbidden'] },
     },

@@ -1,4 +1,4 @@
-/** GET /: the dashboard, built beforehand and held in memory; open, for it shows nothing before somebody signs in. */
+/** GET /: the dashboard, built in advance and held in memory. It needs no sign-in, because it shows nothing before one. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -29,8 +29,7 @@ export function dashboardRoutes(app: FastifyInstance): void {
     schema: { hide: true },
     handler: async (request, reply) => {
       const asset = assets.get(request.params.name);
-      if (asset === undefined)
-        throw new LadingError('not_found', 'The dashboard has no such file; load the page again.');
+      if (asset === undefined) throw new LadingError('not_found', 'The dashboard has no such file. Reload the page.');
       return sendFixed(request, reply, asset, {
         ...pageFields(request),
         'cache-control': 'public, max-age=31536000, immutable',

@@ -1,4 +1,4 @@
-/** The OpenAPI document and a page to read it. Both open: they say nothing that the documentation does not. */
+/** The OpenAPI document and a page to read it. Both need no sign-in: they contain only public documentation. */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -64,7 +64,7 @@ export function docRoutes(app: FastifyInstance): void {
   );
   app.get<{ Params: { name: string } }>('/docs/static/:name', hidden, async (request, reply) => {
     const file = files.get(request.params.name);
-    if (file === undefined) throw new LadingError('not_found', 'The page has no such file; load the page again.');
+    if (file === undefined) throw new LadingError('not_found', 'The page has no such file. Reload the page.');
     return sendFixed(request, reply, await file(), { 'cache-control': 'public, max-age=3600' });
   });
 }

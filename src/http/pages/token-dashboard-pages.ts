@@ -30,7 +30,7 @@ const LIVES: [seconds: number, title: string][] = [
 const POLICY =
   "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src data:";
 
-/** Those whom a token of the default tenant can act for, administrators first. */
+/** Principals that a token of the default tenant can act for, administrators first. */
 export function ownersOf({
   clients,
   identity,
@@ -51,7 +51,7 @@ export function ownersOf({
   return [...machines, ...people].sort((a, b) => (a.role === b.role ? 0 : a.role === 'admin' ? -1 : 1));
 }
 
-/** Fields of every page. Forms must say where they come from: with `no-referrer` browsers send `Origin: null`. */
+/** Fields of every page. Forms need the origin: with `no-referrer` browsers send `Origin: null`. */
 const PAGE_FIELDS = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-store',
@@ -66,7 +66,7 @@ export function page({ site }: FastifyRequest, reply: FastifyReply, title: strin
 
 /**
  * Refusals as a page, for browsers that sent a form.
- * @param root where the server is, as seen from the address of the form
+ * @param root relative path from the form to the server's root
  */
 export function refusalPage(root: string): Refusal {
   return (error, requestId, credentials) => {

@@ -1,6 +1,6 @@
 /**
- * /api/tokens/dashboard: the API tokens of the default tenant as plain pages, for who knows DASHBOARD_PASSWORD. Without that setting the
- * path leads to the dashboard's own page of tokens, where one signs in as everywhere else. No script runs in these pages.
+ * /api/tokens/dashboard: the API tokens of the default tenant as plain pages, for people who know DASHBOARD_PASSWORD. Without that setting the
+ * path redirects to the token page of the dashboard, with its ordinary sign-in. No script runs in these pages.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { fastifyCookie } from '@fastify/cookie';
@@ -76,7 +76,7 @@ function redirectRoutes(app: FastifyInstance): void {
 function requireSession(request: FastifyRequest, sessions: Sessions): void {
   refuseForeign(request);
   if (!sessions.isGood(cookieOf(request)))
-    throw new LadingError('unauthorized', 'The sign-in to the token dashboard has ended; sign in again.');
+    throw new LadingError('unauthorized', 'The session of the token dashboard has ended. Sign in again.');
 }
 
 function pageRoutes(app: FastifyInstance, deps: TokenDashboardDeps, sessions: Sessions): void {
@@ -133,7 +133,7 @@ function signInRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
         maxAge: SESSION_MS / 1000,
       } as const;
       reply.header('set-cookie', fastifyCookie.serialize(COOKIE, sessions.begin(), options));
-      // The next request tells whether the browser keeps the cookie.
+      // The next request shows whether the browser keeps the cookie.
       return reply.redirect(request.site.path(`${PATH}?${BEGUN}=1`), 303);
     },
   );
@@ -227,11 +227,11 @@ function ownerIn(form: Form, owners: readonly TokenOwner[]): { owner: TokenOwner
   const named = owners.find(({ kind, id }) => (older ? id === label : `${kind} ${id}` === form.get('owner')));
   if (named) return { owner: named };
   const [first] = owners;
-  if (!older || !first) throw new LadingError('not_found', 'There is no client and no person with this id.');
+  if (!older || !first) throw new LadingError('not_found', 'There is no client or person with this id.');
   return { owner: first, label: checkLabel(label) };
 }
 
-/** What it may do: `scopes` of older pages are words, in one field or several, for read and write by default. */
+/** The scopes of the token. Older pages send words in one or several fields; read and write by default. */
 function wordsIn(form: Form): string[] {
   const words = form.getAll('scopes').flatMap((text) => text.split(/[\s,]+/).filter((word) => word !== ''));
   const older = !form.has('owner');
@@ -239,7 +239,7 @@ function wordsIn(form: Form): string[] {
   return SCOPES.filter((scope) => form.get(`scope ${scope}`) === 'on');
 }
 
-/** Who is signed in here: only hashes of the cookies are kept, and only in memory. */
+/** Sessions of this page: only hashes of the cookies, and only in memory. */
 class Sessions {
   readonly #now: () => number;
   readonly #ends = new Map<string, number>();
@@ -251,7 +251,7 @@ class Sessions {
   begin(): string {
     const cookie = randomBytes(32).toString('base64url');
     this.#ends.set(hashOf(cookie), this.#now() + SESSION_MS);
-    // The oldest goes when there are too many.
+    // When there are too many, the oldest ends.
     for (const key of this.#ends.keys()) if (this.#ends.size > MAX_SESSIONS) this.#ends.delete(key);
     return cookie;
   }

@@ -1,4 +1,4 @@
-/** GET /api/audit: who did what. For administrators. */
+/** GET /api/audit: the audit log. For administrators. */
 import type { FastifyInstance } from 'fastify';
 import type { Audit } from '../../../identity/audit.ts';
 import { DEFAULT_TENANT, reachesAllTenants, tenantOf } from '../../../identity/rights/policy.ts';
@@ -20,7 +20,7 @@ export function auditRoutes(app: FastifyInstance, { audit }: AuditDeps): void {
   app.get<{ Querystring: AuditQuery }>('/api/audit', {
     schema: {
       tags: ['Administration'],
-      summary: 'Sign-ins, refusals, and what was made, changed and deleted, youngest first, a page at a time.',
+      summary: 'Lists sign-ins, refusals and changes, newest first, in pages.',
       querystring: AuditQuery,
       response: { 200: AuditPage },
       documented: {

@@ -1,4 +1,4 @@
-/** Enrolling devices and people (PROTOCOL §7). For administrators. */
+/** Management of clients (PROTOCOL §7). For administrators. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
@@ -52,7 +52,7 @@ function listRoute(app: FastifyInstance, { clients: known }: ClientDeps): void {
   app.get<{ Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
-      summary: 'Who may sign in.',
+      summary: 'Lists the clients.',
       querystring: TenantQuery,
       response: { 200: ClientList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: [...ADMINISTRATOR, 'forbidden'] },
@@ -74,7 +74,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: Client
   app.post<{ Body: NewClient; Querystring: TenantQuery }>('/api/clients', {
     schema: {
       tags,
-      summary: 'Enrols a client. Its secret is shown this once.',
+      summary: 'Enrols a client. Its secret is shown only once.',
       querystring: TenantQuery,
       body: NewClient,
       response: { 201: ClientCreated },
@@ -92,7 +92,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: Client
       const tenant = tenantOf(principal, request.query.tenant);
       request.audited = { tenant };
       if (!mayEnrol(principal, role)) {
-        throw new LadingError('insufficient_scope', `You cannot make a client with the role ${role}.`);
+        throw new LadingError('insufficient_scope', `You cannot create a client with the role ${role}.`);
       }
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
       const made = await clients.create({ role, name, tenant });
@@ -114,7 +114,7 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: Client
   app.put<{ Body: ClientUpdate; Params: { client_id: string } }>('/api/clients/:client_id', {
     schema: {
       tags,
-      summary: 'Changes a client: its role or name, disables or enables it, ends its sessions.',
+      summary: 'Changes the role or name of a client, disables or enables it, or ends its sessions.',
       params: Type.Object({ client_id: Type.String() }),
       body: ClientUpdate,
       response: { 200: Client },
@@ -134,7 +134,7 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: Client
       const theirs = client && reachesTenant(principal, client.tenant) && mayEnrol(principal, client.role);
       if (!theirs) throw new LadingError('not_found', 'There is no client with this id.');
       if (id === principal.id && (role ?? disabled) !== undefined)
-        throw new LadingError('forbidden', 'Nobody changes their own role, nor disables themselves.');
+        throw new LadingError('forbidden', 'You cannot change your own role or disable yourself.');
       if (role !== undefined && !mayEnrol(principal, role))
         throw new LadingError('insufficient_scope', `You cannot give the role ${role}.`);
       request.audited = { tenant: client.tenant };
@@ -157,7 +157,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: ClientDeps): v
   app.delete<{ Params: { client_id: string } }>('/api/clients/:client_id', {
     schema: {
       tags,
-      summary: 'Deletes a client; its tokens are worthless at once. Its files stay.',
+      summary: 'Deletes a client. Its tokens become invalid at once; its files stay.',
       params: Type.Object({ client_id: Type.String() }),
       response: { 200: Message },
       documented: { errors: [...ADMINISTRATOR, 'not_found'] },

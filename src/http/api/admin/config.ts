@@ -1,4 +1,4 @@
-/** GET /api/config: what clients may want to know of the server's settings. */
+/** GET /api/config: the settings that clients may see. */
 import type { FastifyInstance } from 'fastify';
 import { plainName, type Targets } from '../../../delivery/targets.ts';
 import { maySeeTargets } from '../../../identity/rights/policy.ts';
@@ -16,7 +16,7 @@ type Shown = keyof Config & (typeof SETTINGS)[number]['name'];
 type Section = Exclude<keyof ServerConfig, 'version' | keyof FlatTarget>;
 type Values = ServerConfig['server'];
 
-/** What is shown, and where; whether it is a secret is known to the table of settings. */
+/** The settings of each section; the table of settings knows which are secret. */
 const SECTIONS = {
   server: ['publicUrl', 'registration'],
   limits: ['maxChunkBytes', 'maxFileBytes', 'ratePrincipal', 'rateToken', 'rateAddress'],
@@ -56,7 +56,7 @@ export function configRoute(app: FastifyInstance, { config, targets }: ConfigDep
   app.get('/api/config', {
     schema: {
       tags: ['Administration'],
-      summary: 'Limits, durations and other settings of the server; secrets are masked.',
+      summary: 'Returns limits, durations and other settings of the server. Secrets are masked.',
       response: { 200: ServerConfig },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },

@@ -33,7 +33,7 @@ export function phoneRoutes(app: FastifyInstance, deps: PhoneDeps): void {
   app.get<{ Params: Whose }>('/api/phones/:kind/:id', {
     schema: {
       tags,
-      summary: 'The telephone that is registered for a client or a person.',
+      summary: 'Returns the registered telephone of a client or a person.',
       params: Whose,
       response: { 200: RegisteredPhone },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ADMIN },
@@ -54,7 +54,7 @@ function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
     schema: {
       tags,
       summary:
-        'Registers the telephone whose calls count as a second factor for a client or a person; null takes it away.',
+        'Registers the telephone whose calls count as a second factor for a client or a person; null removes it.',
       params: Whose,
       body: RegisteredPhone,
       response: { 200: RegisteredPhone },
@@ -67,7 +67,10 @@ function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
       const { role, tenant } = holderOf(deps, request.principal, request.params);
       request.audited = { tenant };
       if (!mayManage(request.principal, role)) {
-        throw new LadingError('insufficient_scope', `You cannot set the telephone of somebody with the role ${role}.`);
+        throw new LadingError(
+          'insufficient_scope',
+          `You cannot set the telephone of a client or person with the role ${role}.`,
+        );
       }
       const phone = request.body.phone === null ? null : phoneOf(request.body.phone);
       const { phone: before } = (kind === 'client' ? clients.find(id) : people.get(id)) ?? {};
@@ -78,7 +81,7 @@ function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
   });
 }
 
-/** @throws LadingError `not_found`, the same for somebody of another tenant */
+/** @throws LadingError `not_found`, also for another tenant */
 function holderOf({ identity }: PhoneDeps, principal: Principal, { kind, id }: Whose): DeviceDocument | PersonDocument {
   const found = kind === 'client' ? identity.clients.find(id) : kind === 'person' ? identity.people.get(id) : null;
   if (!found || !reachesTenant(principal, found.tenant)) throw nobody();
@@ -86,5 +89,5 @@ function holderOf({ identity }: PhoneDeps, principal: Principal, { kind, id }: W
 }
 
 function nobody(): LadingError {
-  return new LadingError('not_found', 'There is nobody with this id.');
+  return new LadingError('not_found', 'There is no client or person with this id.');
 }

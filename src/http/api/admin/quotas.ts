@@ -1,4 +1,4 @@
-/** /api/quotas: what may be stored and what is. */
+/** /api/quotas: limits and usage. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Use } from '../../../contracts/quota.ts';
@@ -44,7 +44,7 @@ export function quotaRoutes(app: FastifyInstance, deps: QuotaDeps): void {
   app.get('/api/quotas/me', {
     schema: {
       tags,
-      summary: 'What one may use and does use.',
+      summary: 'Returns your own limits and usage.',
       response: { 200: QuotaReport },
       documented: { replies: { 200: ['Cache-Control'] }, errors: SIGNED_IN },
     },
@@ -57,7 +57,7 @@ export function quotaRoutes(app: FastifyInstance, deps: QuotaDeps): void {
   app.get<{ Params: Whose }>('/api/quotas/:kind/:id', {
     schema: {
       tags,
-      summary: 'What a client, a person or a tenant may use and does use.',
+      summary: 'Returns the limits and usage of a client, a person or a tenant.',
       params: Whose,
       response: { 200: QuotaReport },
       documented: {
@@ -79,7 +79,7 @@ function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
   app.put<{ Params: Whose; Body: NewQuota }>('/api/quotas/:kind/:id', {
     schema: {
       tags,
-      summary: 'Sets what a client, a person or (for root) a tenant may use. What is stored stays.',
+      summary: 'Sets the limits of a client, a person or (for root) a tenant. Stored files stay.',
       params: Whose,
       body: NewQuota,
       response: { 200: QuotaReport },
@@ -91,12 +91,15 @@ function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
     preParsing: smallBody(deps.config.idleSeconds),
     handler: async (request): Promise<QuotaReport> => {
       const { principal, params } = request;
-      // What a tenant may is not for its own administrators to say.
+      // The administrators of a tenant cannot set its limits.
       if (params.kind === 'tenant') requireRole(principal, 'root');
       const { role, tenant, limits } = holderOf(deps, principal, params);
       request.audited = { tenant };
       if (role !== null && !mayManage(principal, role)) {
-        throw new LadingError('insufficient_scope', `You cannot say what somebody with the role ${role} may use.`);
+        throw new LadingError(
+          'insufficient_scope',
+          `You cannot set the quota of a client or person with the role ${role}.`,
+        );
       }
       const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
       if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
@@ -118,7 +121,7 @@ function holderOf({ quotas }: QuotaDeps, principal: Principal, { kind, id }: Who
   return found;
 }
 
-/** The same for somebody of another tenant. */
+/** The same error for another tenant. */
 function nobody(): LadingError {
-  return new LadingError('not_found', 'There is nobody with this id.');
+  return new LadingError('not_found', 'There is no client or person with this id.');
 }

@@ -1,4 +1,4 @@
-/** POST /api/sweep: what the clock does every hour, now. For administrators of the whole server. */
+/** POST /api/sweep: runs the hourly clean-up now. For administrators of the whole server. */
 import type { FastifyInstance } from 'fastify';
 import Type, { type Static } from 'typebox';
 import type { Engine } from '../../../engine/engine.ts';
@@ -15,10 +15,8 @@ export interface SweepDeps {
 const Swept = Type.Object(
   {
     removed: Type.Integer({ minimum: 0, description: 'Parked uploads that were removed.' }),
-    sealed: Type.Integer({ minimum: 0, description: 'Covered files of undeclared size that were sealed.' }),
-    parked: Type.Optional(
-      Type.Integer({ minimum: 1, description: 'Uploads that were parked; absent when there were none.' }),
-    ),
+    sealed: Type.Integer({ minimum: 0, description: 'Contiguous uploads of undeclared size that were sealed.' }),
+    parked: Type.Optional(Type.Integer({ minimum: 1, description: 'Uploads that were parked; absent if none were.' })),
   },
   { title: 'Swept' },
 );
@@ -29,7 +27,7 @@ export function adminRoutes(app: FastifyInstance, { engine, identity }: SweepDep
     schema: {
       tags: ['Administration'],
       summary:
-        'Parks stale uploads, removes those that were parked long enough and seals finished ones of undeclared size, on the whole server; with several tenants for the role root.',
+        'Parks stale uploads, removes expired ones and seals finished ones of undeclared size, on the whole server. With several tenants it requires the role root.',
       response: { 200: Swept },
       documented: { errors: [...SIGNED_IN, 'insufficient_scope'] },
     },

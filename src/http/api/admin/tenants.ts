@@ -1,4 +1,4 @@
-/** /api/tenants: those who share nothing with each other. For `root`. */
+/** /api/tenants: groups that share nothing with each other. For `root`. */
 import type { FastifyInstance } from 'fastify';
 import Type from 'typebox';
 import { LadingError } from '../../../errors.ts';
@@ -55,7 +55,7 @@ export function tenantRoutes(app: FastifyInstance, deps: TenantDeps): void {
     handler: async (request): Promise<Message> => {
       const { tenant_id: id } = request.params;
       if (id === request.principal.tenant) {
-        throw new LadingError('invalid_request', 'Nobody can delete the tenant that they are in.');
+        throw new LadingError('invalid_request', 'You cannot delete your own tenant.');
       }
       const before = tenants.get(id);
       if (!before || !(await identity.removeTenant(id)))
@@ -72,7 +72,7 @@ function createRoute(app: FastifyInstance, { identity, config }: TenantDeps): vo
   app.post<{ Body: NewTenant }>('/api/tenants', {
     schema: {
       tags,
-      summary: 'Makes a tenant.',
+      summary: 'Creates a tenant.',
       body: NewTenant,
       response: { 201: Tenant },
       documented: { errors: [...ROOT, ...SMALL_BODY, 'already_exists'] },

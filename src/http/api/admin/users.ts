@@ -1,4 +1,4 @@
-/** /v1/user: administrators look after the people of their tenant. */
+/** /v1/user: administrators manage the people of their tenant. */
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../../errors.ts';
 import { NOTHING, ofPerson } from '../../../identity/audit-changes.ts';
@@ -51,7 +51,7 @@ function listRoute(app: FastifyInstance, { identity }: UserDeps): void {
   app.get<{ Querystring: PeopleQuery }>('/v1/user', {
     schema: {
       tags,
-      summary: 'The people of the tenant.',
+      summary: 'Lists the people of the tenant.',
       querystring: PeopleQuery,
       response: { 200: PeopleList },
       documented: { replies: { 200: ['Cache-Control'] }, errors: ADMINISTRATOR },
@@ -74,14 +74,15 @@ function byAge(a: PersonDocument, b: PersonDocument): number {
   return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
 }
 
-/** The place of a person in the list, which stays when the person goes. */
+/** The position of a person in the list, which stays valid when the person is deleted. */
 function cursorOf({ createdAt, id }: PersonDocument): string {
   return `${createdAt}-${id}`;
 }
 
 function firstAfter(people: readonly PersonDocument[], cursor: string): number {
   const [, time, id] = /^(\d{1,16})-([0-9a-f]{1,40})$/.exec(cursor) ?? [];
-  if (id === undefined) throw new LadingError('invalid_request', 'The cursor is not one that was given out here.');
+  if (id === undefined)
+    throw new LadingError('invalid_request', 'The cursor is invalid. Send the next_cursor of the previous page.');
   const createdAt = Number(time);
   const index = people.findIndex(
     (person) => person.createdAt > createdAt || (person.createdAt === createdAt && person.id > id),
@@ -93,7 +94,7 @@ function createRoute(app: FastifyInstance, { identity, config }: UserDeps): void
   app.post<{ Body: NewPerson; Querystring: TenantQuery }>('/v1/user', {
     schema: {
       tags,
-      summary: 'Makes the account of a person.',
+      summary: 'Creates the account of a person.',
       querystring: TenantQuery,
       body: NewPerson,
       response: { 201: Person },
@@ -126,7 +127,7 @@ function findRoute(app: FastifyInstance, deps: UserDeps): void {
   app.post<{ Body: WhichPerson; Querystring: TenantQuery }>('/v1/user/get_user', {
     schema: {
       tags,
-      summary: 'A person by id, e-mail address or names.',
+      summary: 'Finds a person by id, e-mail address or names.',
       querystring: TenantQuery,
       body: WhichPerson,
       response: { 200: Person },
@@ -154,7 +155,7 @@ function findRoute(app: FastifyInstance, deps: UserDeps): void {
   });
 }
 
-/** What is asked for, each in the form in which it is kept. */
+/** The criteria in their stored form. */
 function wantedOf(given: WhichPerson): [key: keyof WhichPerson, text: string][] {
   return (['id', 'email', 'name', 'surname'] as const).flatMap((key): [keyof WhichPerson, string][] => {
     const value = given[key] ?? null;
@@ -171,7 +172,7 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
     schema: {
       tags,
       summary:
-        'Changes a person. A new password or role ends their sign-ins, a new password revokes their API tokens too.',
+        'Changes a person. A new password or role ends all sessions; a new password also revokes the API tokens.',
       querystring: PersonKey,
       body: PersonChange,
       response: { 200: Person },
@@ -189,7 +190,10 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
       requireRank(request, person.role);
       if (role !== undefined) requireRank(request, role);
       if (person.id === request.principal.id && (role ?? password ?? disabled) !== undefined) {
-        throw new LadingError('forbidden', 'Nobody changes their own role; one’s own password by PUT /v1/auth/me.');
+        throw new LadingError(
+          'forbidden',
+          'You cannot change your own role. Change your password with PUT /v1/auth/me.',
+        );
       }
       const change = {
         ...(await changeOf(request, person, request.body, request.body.email)),
@@ -220,7 +224,7 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
   app.delete<{ Querystring: PersonKey }>('/v1/user/delete_user', {
     schema: {
       tags,
-      summary: 'Deletes a person; their tokens are worthless at once. Their files stay.',
+      summary: 'Deletes a person. All tokens become invalid at once; the files stay.',
       querystring: PersonKey,
       response: { 200: Message },
       documented: { errors: [...ADMINISTRATOR, 'not_found'] },
@@ -238,7 +242,7 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
   });
 }
 
-/** @throws LadingError `not_found`, the same for somebody of another tenant */
+/** @throws LadingError `not_found`, also for another tenant */
 function personOf({ identity }: UserDeps, request: FastifyRequest, id: string): PersonDocument {
   const person = identity.people.get(id);
   if (!person || !reachesTenant(request.principal, person.tenant)) throw nobody();
@@ -249,7 +253,7 @@ function personOf({ identity }: UserDeps, request: FastifyRequest, id: string): 
 /** @throws LadingError `insufficient_scope` */
 function requireRank({ principal }: FastifyRequest, role: Role): void {
   if (mayManage(principal, role)) return;
-  throw new LadingError('insufficient_scope', `You cannot make, change or delete people with the role ${role}.`);
+  throw new LadingError('insufficient_scope', `You cannot create, change or delete people with the role ${role}.`);
 }
 
 function nobody(): LadingError {
