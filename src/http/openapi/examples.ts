@@ -34,6 +34,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   detail: 'role: client → ops',
   directory: '/incoming',
   duration_seconds: 12.5,
+  e: 'AQAB',
   email: 'person@example.com',
   end: 1048575,
   error_description: 'The client secret is wrong.',
@@ -65,6 +66,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   login_url: '/v1/auth/oidc/login',
   max_downloads: 10,
   message: 'Done',
+  n: 'u1W3uTfFqnXv0bQw',
   name: 'Camera 7',
   next_cursor: 'YzE',
   next_expected_byte: 1048576,
@@ -72,6 +74,8 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   original_name: 'day.wav',
   otp: '123456',
   owner: 'camera-7',
+  owner_id: 'camera-7',
+  owner_name: 'Camera 7',
   password: 'correct horse battery staple',
   password2: 'correct horse battery staple',
   pattern: '{date}_{time}_{client_id}_{name}',
@@ -81,6 +85,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   port: 21,
   prefix: 'recordings/',
   principal: 'camera-7',
+  reason: 'The server answered 410.',
   refresh_expires_in: 2592000,
   refresh_token: 'rt_5yq0n1Zl3u',
   request_id: 'k3Xq-1f',
@@ -94,6 +99,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   scope: 'files:read files:write',
   scopes: 'files:read',
   scopes_supported: 'files:read',
+  second_factor_until: '2026-11-02T08:30:00.000Z',
   seconds: 60,
   secret: 'whsec_4l0pQ7',
   service_documentation: 'https://files.example.com/docs',
@@ -121,6 +127,7 @@ const BY_NAME: Readonly<Record<string, unknown>> = {
   user_id: 'my_app',
   username: 'camera-7',
   version: '0.1.0',
+  x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
 };
 
 /** Whole bodies by the title of their schema, where examples of single properties would be inconsistent. */

@@ -115,3 +115,21 @@ test('the server understands every example of a JSON body', async (t) => {
     assert.ok(![400, 415, 422, 500].includes(reply.status), `${method} ${path}: ${reply.status} ${text}`);
   }
 });
+
+test('no example merely repeats the name of its property', async (t) => {
+  const { origin } = await startServer(t);
+  const repeated: string[] = [];
+  const look = (value: unknown, where: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    for (const [key, inner] of Object.entries(value)) {
+      if (inner === key) repeated.push(`${where} ${key}`);
+      look(inner, `${where} ${key}`);
+    }
+  };
+  for (const [where, { requestBody, responses }] of operations(await documentOf(origin))) {
+    for (const { content = {} } of [requestBody ?? {}, ...Object.values(responses)]) {
+      for (const { example } of Object.values(content)) look(example, where);
+    }
+  }
+  assert.deepEqual(repeated, []);
+});
