@@ -13,12 +13,12 @@ const AAC_SAMPLES = 1024;
 export interface AdtsFrame {
   rate: number;
   channels: number | null;
-  /** Of the whole frame. */
+  /** Size of the whole frame, in bytes. */
   bytes: number;
   samples: number;
 }
 
-/** The header of a frame; null when it is none. */
+/** Parses the header of a frame; null if it is invalid. */
 export function adtsFrame(head: Buffer): AdtsFrame | null {
   if (head.length < 7 || (head.readUInt16BE(0) & 0xfff6) !== 0xfff0) return null;
   const rate = AAC_RATES[(head.readUInt8(2) >> 2) & 15];
@@ -41,7 +41,7 @@ export async function adtsSound(source: Source, start: number): Promise<Found> {
   return { mediaType: 'audio/aac', durationSeconds: samples / rate, sampleRate: rate, channels, codec: 'aac' };
 }
 
-/** Bytes of a frame with its head, by its type; 0: there is none. */
+/** Size of a frame in bytes with its header, by its type; 0: no such type. */
 const AMR_NB = [13, 14, 16, 18, 20, 21, 27, 32, 6, 0, 0, 0, 0, 0, 0, 1];
 const AMR_WB = [18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1];
 /** Each is 20 ms. */

@@ -37,7 +37,7 @@ export interface AudioPage {
   nextCursor: string | null;
 }
 
-/** Of one owner, in the order in which they were begun. */
+/** Files of one owner, oldest upload first. */
 interface Shelf {
   files: Map<string, FileDocument>;
   /** Sorted keys of `files`; null until somebody asks for a list. */
@@ -165,7 +165,7 @@ export class AudioLibrary {
         throw error;
       });
       const document = { ...nothing, sound };
-      // Whoever uploads it just now knows more.
+      // A running upload of the file has newer data.
       const known = this.#describing.has(id) || (await this.#doors.documents.find(id)) !== null;
       if (!known) await this.#doors.documents.put(document);
       if (!this.#shelves.get(owner)?.files.has(id)) await this.#doors.documents.remove(id);

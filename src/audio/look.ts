@@ -90,7 +90,7 @@ async function isAdts(source: Source, start: number, head: Buffer): Promise<bool
   return second.length < 7 || adtsFrame(second)?.rate === first.rate;
 }
 
-/** Of a file in fragments only the library knows how long it is. */
+/** Fragmented files: only the library can tell their duration. */
 async function mp4(source: Source, stored: Stored): Promise<Found | null> {
   const found = await mp4Sound(source);
   if (!found?.fragmented || found.durationSeconds !== null) return found;

@@ -7,7 +7,7 @@ import { Broken, type Found, number64, type Source } from './source.ts';
 
 export interface Box {
   type: string;
-  /** Of its content. */
+  /** Range of its content. */
   start: number;
   end: number;
 }
@@ -32,7 +32,7 @@ const CODECS: Readonly<Record<string, string>> = {
   'raw ': 'pcm_u8',
   dtsc: 'dts',
 };
-/** Of `mp4a`, by the object type of its decoder. */
+/** Codecs of `mp4a` entries, by the object type of the decoder. */
 const OBJECT_TYPES: Readonly<Record<number, string>> = {
   64: 'aac',
   102: 'aac',
@@ -97,7 +97,7 @@ async function handlerOf(source: Source, track: Box): Promise<string> {
   return box === null ? '' : (await source.some(box.start + 8, 4)).toString('latin1');
 }
 
-/** Of `mvhd` and `mdhd`, which are alike up to there. */
+/** The beginning of `mvhd` and `mdhd`, which is the same in both. */
 export async function timesOf(source: Source, { start }: Box): Promise<{ scale: number; length: number }> {
   const bytes = await source.all(start, 32);
   if (bytes.readUInt8(0) === 1) return { scale: bytes.readUInt32BE(20), length: number64(bytes.readBigUInt64BE(24)) };

@@ -12,7 +12,7 @@ import type { Stored } from './ranges.ts';
 export interface SoundLimits {
   /** For one file, its reading included. */
   milliseconds: number;
-  /** Of one thread's heap. */
+  /** Maximum heap of one thread. */
   megabytes: number;
   threads: number;
   /** Files of one owner that may wait, and of all. */

@@ -49,7 +49,7 @@ export interface Found {
   codec: string | null;
 }
 
-/** Numbers that are none become null. */
+/** Replaces values that are not finite numbers by null. */
 export function soundOf({ mediaType, durationSeconds, sampleRate, channels, codec }: Found): Sound {
   return {
     mediaType,

@@ -51,7 +51,7 @@ interface Format {
   bytesPerSecond: number;
   blockBytes: number;
   bits: number;
-  /** Of ADPCM, in a block. */
+  /** Samples in a block of ADPCM. */
   blockSamples: number;
 }
 

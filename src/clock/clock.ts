@@ -84,7 +84,7 @@ export class SteadyClock implements Clock {
   /** A step that is not believed yet, and when it was noticed. */
   #pending: { by: number; at: number } | null = null;
   readonly #boot: string | null;
-  /** Of the time line, and how much of the time before is what the date says alone. */
+  /** Time on the time line, and how much of the time before it is known only from the date. */
   readonly #beganSteady: number;
   readonly #guessed: number;
   /** How far the date is ahead of the time line, to be shown: small corrections do not change it. */

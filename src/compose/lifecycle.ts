@@ -41,7 +41,7 @@ export interface Parts {
 export interface Lifecycle {
   /**
    * Listens, then recovers; resolves with the address once everything is served. Until then every route but `/health` answers 503.
-   * @param show called with the first administrator when there is none and one is about to be made; its secret is known only then
+   * @param show called with the first administrator before it is created, if no administrator exists; its secret is not stored
    */
   start(show?: (admin: FirstAdmin) => void): Promise<string>;
   /**

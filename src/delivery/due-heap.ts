@@ -1,8 +1,8 @@
-/** Things in the order in which they are due: a binary heap. */
+/** A binary heap of items, ordered by the time at which they are due. */
 export class DueHeap<T extends { dueAt: number }> {
   readonly #items: T[] = [];
 
-  /** The first that is due; undefined when there is none. */
+  /** The item that is due first; undefined if the heap is empty. */
   get first(): T | undefined {
     return this.#items[0];
   }

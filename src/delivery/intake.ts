@@ -77,7 +77,7 @@ export class Intake {
   #fileRemoved(file: Readonly<FileDocument>): void {
     for (const delivery of this.#doors.queue.ofFile(file.id)) {
       const target = this.#doors.targets.find(delivery.targetId);
-      // An event is none the less true.
+      // Events stay queued: they are true although the file was removed.
       if (delivery.state === 'queued' && (!target || takesFiles(target))) {
         this.#doors.fileRemoved(delivery);
       }
@@ -133,7 +133,7 @@ function wasBefore({ sealedAt, completedAt }: Readonly<FileDocument>, target: Ta
   return (completedAt ?? 0) < createdAt;
 }
 
-/** Of a complete file: other bytes, another version. */
+/** Version of a complete file: it changes with the bytes. */
 function versionOf({ size, crc32 }: Readonly<FileDocument>): string {
   return `${size}-${hex32(crc32 ?? 0)}`;
 }

@@ -7,7 +7,7 @@ import * as https from 'node:https';
 import type { LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 
-/** Of an answer that is not looked at: how much is read, and for how long. */
+/** How much of an unused reply body is read, and for how long, so that the connection can be reused. */
 const REST_BYTES = 16 * 1024;
 const REST_MS = 1_000;
 /** How long a connection is kept for the next message. */

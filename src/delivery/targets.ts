@@ -176,7 +176,7 @@ function purposeOf(id: string): string {
   return `delivery target ${id}`;
 }
 
-/** The name of a target for those who do not see where it is: one that tells its host, as it does by default, is none for them. */
+/** The name of a target for principals that may not see its address. A name that contains the host, as by default, is replaced. */
 export function plainName(target: TargetDocument): string {
   const { id, kind, name } = target;
   const host = target.kind === 'webhook' ? new URL(target.url).hostname : target.host;

@@ -26,7 +26,7 @@ function bare(hostname: string): string {
 }
 
 /**
- * Refuses a URL that is none a webhook may have. A host that is a name is looked at again when it is connected to.
+ * Checks the URL of a webhook. The addresses of a host name are checked again when the connection is made.
  * @throws LadingError `invalid_request`
  */
 export function checkWebhookUrl(text: string, allowPrivate: boolean): URL {

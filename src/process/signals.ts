@@ -16,7 +16,7 @@ const SPARE_SECONDS = 30;
 export class Signals {
   #app: App | null = null;
   #stopping = false;
-  /** Of a signal that came before there was a server. */
+  /** A signal that arrived before the server existed. */
   #reloadAsked = false;
 
   constructor() {

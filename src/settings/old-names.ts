@@ -7,7 +7,7 @@ type Meaning = { readonly text: string } | { readonly not: string };
 export interface OldSetting {
   readonly old: string;
   readonly families: readonly Family[];
-  /** Variable that means the same here; null: there is none. */
+  /** The corresponding setting of this server; null: no setting corresponds. */
   readonly now: string | null;
   /** What became of it, for people: how the value is converted, or what to do instead. */
   readonly note: string;

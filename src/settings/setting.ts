@@ -20,7 +20,7 @@ export interface KindTypes {
   /** Scheme, host and port. */
   origin: string | null;
   url: string | null;
-  /** Of pages: scheme, host and port each, or `*`. */
+  /** Origins of pages: scheme, host and port, or `*`. */
   origins: readonly string[];
   registration: 'open' | 'closed';
   algorithm: 'HS256' | 'EdDSA' | 'RS256';

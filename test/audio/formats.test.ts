@@ -132,7 +132,7 @@ const FORMATS: Format[] = [
   format('audio/aac', 'surround.aac', 6, 48_000, 'aac'),
 ];
 
-/** Of a frame of its codec, in seconds. */
+/** Duration of a frame of its codec, in seconds. */
 const FRAME: Record<string, number> = {
   mp3: 1152,
   mp2: 1152,

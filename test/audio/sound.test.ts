@@ -90,7 +90,7 @@ test('no file, however it is made up, makes it read much or fail', { skip }, asy
   }
 });
 
-test('what is no audio is none', async () => {
+test('a file without audio is reported as such', async () => {
   for (const bytes of [
     randomBytes(100_000),
     Buffer.alloc(0),

@@ -104,7 +104,7 @@ async function commandLines(): Promise<string> {
   return stdout?.toString() ?? (await readFile('/proc/self/cmdline', 'latin1'));
 }
 
-test('the code is spoken to whoever answers, loud enough to be heard, and stands in no list of processes', {
+test('the code is spoken loudly enough to whom the number belongs, and the process list does not show it', {
   skip,
 }, async (t) => {
   const callee = await startCallee(t);
@@ -118,7 +118,7 @@ test('the code is spoken to whoever answers, loud enough to be heard, and stands
   clearInterval(watch);
   assert.equal((await ended)[0], 0, 'the callee saw a whole call');
   assert.ok(callee.heard.length > 8000 * 5, `${callee.heard.length} samples are more than five seconds`);
-  // Of a second each: a voice is loud in most of them, and silence in none of the first words.
+  // Seconds: a voice is loud in most of them, and the first words are not silent.
   const seconds: number[] = [];
   for (let at = 0; at + 8000 <= callee.heard.length; at += 8000) {
     const sum = callee.heard.slice(at, at + 8000).reduce((total, sample) => total + sample * sample, 0);

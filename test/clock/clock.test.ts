@@ -90,7 +90,7 @@ test('time that the machine slept has passed', () => {
   assert.equal(clock.since(start), 9 * HOUR);
   assert.deepEqual(warnings, []);
   step(8 * HOUR);
-  assert.equal(clock.now(), start + 9 * HOUR, 'the same step again is none of a sleep');
+  assert.equal(clock.now(), start + 9 * HOUR, 'the same step again does not count as sleep');
   sleep(2 * HOUR);
   pass(MINUTE);
   assert.equal(clock.since(start), 11 * HOUR + MINUTE);

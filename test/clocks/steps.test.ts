@@ -21,7 +21,7 @@ import { put } from '../support/wire/downloads.ts';
 import { cookies, openId, outside, password, player, secondFactor } from './people-stories.ts';
 import { STORIES, type Story } from './stories.ts';
 
-/** Of each story. */
+/** Limit for each story. */
 const ROUNDS = Number(process.env.CLOCK_ROUNDS || 1);
 const skip = withoutFaketime;
 

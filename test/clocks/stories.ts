@@ -21,7 +21,7 @@ export type Server = Pick<TestServer, 'origin' | 'port' | 'admin' | 'client'>;
 export interface Scene {
   t: TestContext;
   server: TestServer;
-  /** Of this run of the story. */
+  /** State of this run of the story. */
   name: string;
   /** Sets the date, or not. */
   step(): Promise<void>;

@@ -107,7 +107,7 @@ export function auditLogContract(
     assert.deepEqual(await detailsOf(log, { before: first.nextCursor }), ['2', '1']);
   });
 
-  test(`${name}: a cursor that is none is refused; one of somewhere else harms nothing`, async (t) => {
+  test(`${name}: an invalid cursor is refused; a cursor of another log does no harm`, async (t) => {
     const { log } = await make(t);
     await log.append(entryOf({ detail: 'x'.repeat(50) }));
     for (const before of ['', 'x', '2026-13.1', '2026-12', '../../etc/passwd', '2026-12.-1']) {

@@ -34,7 +34,7 @@ async function seed(identity: Identity): Promise<{ device: string; person: strin
   };
 }
 
-test('the defaults hold for everybody, exactly to the limit; 0 is none', async (t) => {
+test('the defaults apply to everybody, exactly to the limit; 0 means unlimited', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, seed);
   await withIdentity(dataDir, async (identity) => {
     const quotas = new Quotas(identity, DEFAULTS);
@@ -81,7 +81,7 @@ test('a quota of a client, a person or a tenant takes the place of the default, 
   });
 });
 
-test('whoever has the id of somebody in another tenant does not have their quota', async (t) => {
+test('a principal with the id of somebody in another tenant does not get their quota', async (t) => {
   const { dataDir, seeded } = await seededFolder(t, seed);
   await withIdentity(dataDir, async (identity) => {
     const quotas = new Quotas(identity, DEFAULTS);

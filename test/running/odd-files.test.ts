@@ -1,4 +1,4 @@
-/** What a person names as a file and is none: everything says so at once, and nothing waits for it. */
+/** Paths that do not name a regular file: every reader says so at once instead of waiting. */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
@@ -105,7 +105,7 @@ test('the command line says what is no file, and reads pipes that a shell makes'
     ]) {
       const { code, stderr } = await runCli(t, args, { cwd, env: { ...env, LADING_CLIENT_SECRET: 'x' } });
       assert.equal(code, args[0] === 'import' || args[0] === '--ca' ? 9 : 2, `${args}: ${stderr}`);
-      // Of a settings file it is looked first at who may read it.
+      // A settings file is checked for its permissions first.
       if (args[0] !== '--config' || !/MiB/.test(String(words))) assert.match(stderr, words);
     }
   }

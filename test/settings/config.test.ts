@@ -104,7 +104,7 @@ test('the defaults are those of the protocol', () => {
   });
 });
 
-test('the environment sets, a flag wins, an empty variable is none', () => {
+test('the environment sets, a flag wins, an empty variable is ignored', () => {
   const env = { LADING_PORT: '1', LADING_HOST: ' ::1 ', LADING_MAX_FILE_BYTES: '', LADING_MAX_CHUNK_BYTES: '5MB' };
   const { config } = loadConfig(
     parseFlags(['--port', '2', '--durability=seal', '--trust-proxy', 'loopback, 10.0.0.0/8']),

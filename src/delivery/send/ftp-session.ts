@@ -122,7 +122,7 @@ export class FtpSession {
     });
   }
 
-  /** Size of a file; null when there is none of this name; undefined when the server does not say. */
+  /** Size of a file; null if it does not exist; undefined if the server cannot tell. */
   async size(name: string): Promise<number | null | undefined> {
     try {
       return await this.client.size(name);

@@ -1,5 +1,5 @@
 /**
- * Small documents as text, each in a file of its own, written durably. Whoever keeps documents asks for a place like this one
+ * Small documents as text, each in a file of its own, written durably. Collections ask for a place like this one
  * and never learns its paths.
  */
 import * as path from 'node:path';
@@ -29,7 +29,7 @@ export class DiskDocuments {
     return guarded(() => this.#options.keys());
   }
 
-  /** Null when there is none. */
+  /** Null if the document does not exist. */
   async read(key: string): Promise<string | null> {
     const bytes = await guarded(() => readWhole(this.#options.disk, this.#options.pathOf(key)));
     return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');

@@ -8,7 +8,7 @@ import { isFileId, isShard, type Layout } from './directory/layout.ts';
 import { type Disk, orAbsent } from './io/disk.ts';
 
 /**
- * Folders whose entries may not be on stable storage yet. Whoever makes a name does it within `change`; whoever promises
+ * Folders whose entries may not be on stable storage yet. Code that creates a name does it within `change`; code that promises
  * durability calls `settle`, which syncs only what needs it and lets callers that come at the same time share one sync.
  */
 export class FolderSync {

@@ -13,7 +13,7 @@
  *     zeros up to the file's size: room that appends fill without changing the size
  *
  * A record's own crc32 covers its bytes 0-31 and starts from the header's crc32, so that a record of another upload's journal,
- * come here with a stale block of the disk, is none. Zeros are no valid record either.
+ * come here with a stale block of the disk, is invalid. So are zeros.
  *
  * A record that the disk damaged costs none behind it: all are of one size. One flipped bit is put right, for exactly one flip makes the
  * checksum fit again. What cannot be put right is counted. What follows the last intact record is an append that a crash cut off.

@@ -7,7 +7,7 @@ export interface WrittenExtent extends Extent {
   crc32: number;
 }
 
-/** Of all writes to the part, the last that added to this extent. */
+/** The number of the last write to the part that extended this extent. */
 interface FreshExtent extends WrittenExtent {
   turn: number;
 }

@@ -30,7 +30,7 @@ export interface DiskStoreOptions {
   idleHandles?: number;
   /** Default: the real file system. */
   disk?: Disk;
-  /** Default: threads of its own; whoever hands some in closes them too. */
+  /** Default: its own threads. A caller that passes threads also closes them. */
   threads?: Threads;
 }
 
@@ -55,7 +55,7 @@ export interface DiskStore {
   condition(): Condition;
   /** Resolves when the directory was moved, unmounted or replaced while the store was open; else never. */
   lost: Promise<void>;
-  /** The secret of that name (small letters); made by `make` and kept with mode 0600 when there is none. */
+  /** The secret of this name (lower case). If it does not exist, `make` creates it and it is stored with mode 0600. */
   secret(name: string, make: () => Uint8Array): Promise<Uint8Array>;
   /** Where a secret that changes is kept, with mode 0600. The name: small letters. */
   secretBox(name: string): SecretBox;
@@ -74,7 +74,7 @@ export async function hasData(dataDir: string, disk = realDisk): Promise<boolean
   return found !== null;
 }
 
-/** Throws a plain Error when another server uses the directory; the message is for whoever started this one. */
+/** @throws Error when another server uses the directory, with a message for the operator */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const plainDisk = options.disk ?? realDisk;
   const layout = new Layout(options.dataDir);
@@ -110,7 +110,7 @@ const SPARE_BYTES = 64 * 1024;
 
 /**
  * A server whose disk is full must still start, or nobody could delete anything. So a little room is set aside while there is some, and
- * given up when there is none.
+ * given up if it does not exist.
  */
 async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
   try {
@@ -122,7 +122,7 @@ async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
   }
 }
 
-/** Best effort: on a full disk there is none until the next start. Zeros would do on any file system that does not compress. */
+/** Best effort: on a full disk it is missing until the next start. Zeros would suffice on file systems that do not compress. */
 async function setSpareAside(disk: Disk, layout: Layout): Promise<void> {
   if ((await readWhole(disk, layout.spare).catch(() => null))?.length === SPARE_BYTES) return;
   await writeFileDurably(disk, layout.spare, randomBytes(SPARE_BYTES), { tmp: layout.tmp }).catch(() => undefined);

@@ -238,7 +238,7 @@ function sameVersion(a: FileDocument, b: FileDocument): boolean {
   return a.state === 'sealed' && b.state === 'sealed' && a.id === b.id && a.size === b.size && a.crc32 === b.crc32;
 }
 
-/** Of the sealed document that this one replaces, and of the open ones that end with it. */
+/** Ids of the sealed document that this one replaces, and of the open ones that end with it. */
 function endedIds({ state, replaces, ends = [] }: FileDocument): string[] {
   if (state !== 'sealed') return [];
   return replaces === null ? ends : [replaces, ...ends];

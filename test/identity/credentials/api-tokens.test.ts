@@ -198,7 +198,7 @@ test('a hundred live tokens an owner: other owners, and a person of the same id,
   assert.equal(live().length, 2);
 });
 
-/** The door that takes API tokens; of other tokens there are none here. */
+/** Accepts API tokens; this test has no other tokens. */
 function accessOf(identity: Identity): Access {
   const never = (): never => assert.fail('no access token is looked at');
   const deps = {

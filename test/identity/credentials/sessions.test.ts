@@ -234,7 +234,7 @@ test('what could not be written did not happen', async (t) => {
   const both = await Promise.allSettled([signIns.refresh(refreshToken), signIns.refresh(refreshToken)]);
   assert.ok(
     both.every((one) => one.status === 'rejected' && one.reason.code === full.code),
-    'whoever asked',
+    'to every caller',
   );
   fail(false);
   const next = await signIns.refresh(refreshToken);

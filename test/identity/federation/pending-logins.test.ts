@@ -25,7 +25,7 @@ test('a departure comes back as it was, for ten minutes', () => {
   assert.equal(departures.open(sealed), null);
 });
 
-test('what was changed, cut, made up or sealed by another process is none', () => {
+test('text that was changed, cut, invented or sealed by another process is invalid', () => {
   const departures = new PendingLogins(clockOf(() => 0));
   const sealed = Buffer.from(departures.seal(DEPARTURE), 'base64url');
   for (let at = 0; at < sealed.length; at += 1) {

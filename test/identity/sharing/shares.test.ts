@@ -59,7 +59,7 @@ const useOf = (shares: Shares, id: string) => {
   return { downloads, held, promised, lost };
 };
 
-test('probes take no download, and whoever has a link gets the whole file', async (t) => {
+test('probes take no download, and the holder of a link gets the whole file', async (t) => {
   const { shares } = await bench(t);
   const { document, token } = await shares.create(wanted(1));
   for (let n = 0; n < 5; n += 1) assert.equal(await got(shares, document.id, [0, 1]), 'part');
@@ -208,7 +208,7 @@ test('a link of a document that counted bytes has as many downloads left as it h
   const old = {
     ...{ id, tenant: 'default', owner: 'c1', fileId: 'f1', name: 'a', size: 100, maker: { id: 'c1', kind: 'device' } },
     ...{ hash: '00'.repeat(32), passwordHash: null, createdAt: clock.now(), expiresAt: clock.now() + 60_000 },
-    // Of three downloads one was sent, the second broke off in the middle, and bytes of it were being sent when the server died.
+    // One of three downloads was sent, the second was interrupted, and the third was being sent when the server died.
     ...{ lastUsed: clock.now(), maxDownloads: 3, spent: 150, reserved: 20, lost: 5 },
   };
   await files.write(id, JSON.stringify(old));

@@ -157,7 +157,7 @@ test('two who want one address by a change: one gets it', async (t) => {
   assert.equal(people.byEmail('default', 'two@x.example')?.id, two.id);
 });
 
-test('whoever is deleted is gone at once, also in the middle of a sign-in or a change', async (t) => {
+test('a deleted person is gone at once, also in the middle of a sign-in or a change', async (t) => {
   const { people, store, reopen } = await bench(t);
   const { id } = await people.create(anna);
   const checking = people.authenticate('default', anna.email, PASSWORD);

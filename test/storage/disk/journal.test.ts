@@ -112,7 +112,7 @@ test('any damage to any journal leaves only what was written', () => {
   );
 });
 
-test('records of another upload, or in another place of the file, are none', () => {
+test('records of another upload, or in another place of the file, are invalid', () => {
   const foreign = encodeRecords(newId(), RECORDS);
   assert.deepEqual(decodeJournal(ID, Buffer.concat([encodeHeader(ID), foreign])).records, []);
   const shifted = Buffer.concat([encodeHeader(ID), Buffer.alloc(8), encodeRecords(ID, RECORDS)]);

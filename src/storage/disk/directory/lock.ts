@@ -83,7 +83,7 @@ export async function acquireLock(disk: Disk, path: string, options: LockOptions
 
 /**
  * What crashed newcomers left beside the lock. Only for its holder: the nonces that those guards speak of never come back, so
- * whoever finds one gone, or gets one anew, finds the lock changed as well.
+ * a server that finds one removed, or acquires one again, finds the lock changed as well.
  */
 export function isLockLeftover(name: string): boolean {
   return /^lock([.]|.*[.]tmp$)/.test(name);
@@ -154,7 +154,7 @@ async function writeTemporary(disk: Disk, path: string, me: Holder): Promise<str
   return temporary;
 }
 
-/** Of the same length every time, so that a beat overwrites exactly the one before. */
+/** Always the same length, so that a beat overwrites exactly the previous one. */
 function encode(holder: Holder, beat: number): Uint8Array {
   return Buffer.from(`${JSON.stringify({ ...holder, beat: String(beat).padStart(12, '0') })}\n`, 'utf8');
 }

@@ -24,7 +24,7 @@ export async function readFully(disk: Disk, fd: number, into: Uint8Array, positi
   return done;
 }
 
-/** The content of a file that is small enough to hold; null when there is none. */
+/** The content of a small file; null if it does not exist. */
 export async function readWhole(disk: Disk, file: string): Promise<Uint8Array | null> {
   let fd: number;
   try {
