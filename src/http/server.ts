@@ -14,6 +14,7 @@ import { checkMessage, isUnframed, unreadableTarget } from './connection/request
 import { secureReplies } from './connection/security-fields.ts';
 import type { ServerDeps } from './deps.ts';
 import { guardRequests } from './guards.ts';
+import { FILE_PATHS } from './native/files.ts';
 import { auditHooks } from './observe/audit.ts';
 import { RequestLog } from './observe/log.ts';
 import { Metrics } from './observe/metrics.ts';
@@ -24,7 +25,11 @@ import { otherOrigins } from './request/cors.ts';
 import { notFound } from './request/not-found.ts';
 import { validatorCompiler } from './request/query.ts';
 import { strictRequests } from './request/unknown-keys.ts';
+import { UPLOAD_PATHS } from './resumable/common.ts';
 import { type RouteDeps, registerRoutes } from './routes.ts';
+import { TUS_PATHS } from './tus/common.ts';
+
+const PATHS = [FILE_PATHS, TUS_PATHS, UPLOAD_PATHS] as const;
 
 /** Builds the server with all its routes; nothing listens yet. */
 export function buildServer(deps: ServerDeps): FastifyInstance {
@@ -69,7 +74,7 @@ function checkRequests(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, next) => {
     reply.header('x-request-id', request.id);
     claimBody(request.raw);
-    const wrong = checkMessage(request.raw) ?? unreadableTarget(request.raw) ?? checkTransferCoding(request.raw);
+    const wrong = checkMessage(request.raw) ?? unreadableTarget(request.raw, PATHS) ?? checkTransferCoding(request.raw);
     // Node's parser discards everything after an `Upgrade`, so the connection must not wait for another request.
     const ends = wrong !== null || request.headers.upgrade !== undefined || isUnframed(request.raw);
     if (ends && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');

@@ -11,6 +11,8 @@ import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { type Bucket, Rates, WINDOW_SECONDS } from '../../identity/limits/rates.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
+import { isResumable } from '../../protocol/http/resumable.ts';
+import { isTus } from '../../protocol/http/tus.ts';
 import { networkOf } from '../../protocol/ip.ts';
 import type { Principal } from '../../records/principal.ts';
 
@@ -113,12 +115,7 @@ function policyField(all: Rates[]): string {
  * answer to the HEAD that asks how far they are.
  */
 function keepsUploads({ method, headers }: FastifyRequest): boolean {
-  return (
-    method === 'HEAD' ||
-    headers['tus-resumable'] !== undefined ||
-    headers['upload-draft-interop-version'] !== undefined ||
-    headers['upload-complete'] !== undefined
-  );
+  return method === 'HEAD' || isTus(headers) || isResumable(headers);
 }
 
 function asOverload({ message, members }: LadingError): LadingError {

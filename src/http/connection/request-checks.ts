@@ -1,6 +1,7 @@
 /** What is wrong with a request before anything of it is looked at: its version, its host, and fields that may be there once. */
 import { type IncomingMessage, METHODS } from 'node:http';
 import { LadingError } from '../../errors.ts';
+import type { PathRules } from '../request/path-rules.ts';
 import { isHost, pathOf } from '../request/target.ts';
 
 /**
@@ -137,24 +138,27 @@ export function markUnreadable(message: IncomingMessage): void {
 }
 
 /**
- * The error for an unknown method (RFC 9110 §9.1), a target that is not a path, or a path that is too long or cannot be decoded. On routes
- * with a name in the path, the error is about the name.
+ * The error for an unknown method (RFC 9110 §9.1), a target that is not a path, or a path that is too long or cannot be decoded.
+ * @param rules what protocols say of the paths below their folders
+ * @returns null when there is nothing to refuse
  */
-export function unreadableTarget(message: IncomingMessage): LadingError | null {
+export function unreadableTarget(message: IncomingMessage, rules: readonly PathRules[]): LadingError | null {
   const { url = '/', method } = message;
   if (unknownMethods.has(message)) return new LadingError('not_implemented', 'This server does not know the method.');
   if (!url.startsWith('/') && method !== 'OPTIONS') {
     return new LadingError('invalid_request', 'The target of the request is no path.');
   }
-  if (url.length > MAX_SEGMENT && !url.startsWith('/api/files/')) {
+  const rule = url.length > MAX_SEGMENT || unreadable.has(message) ? ruleOf(url, rules) : undefined;
+  if (url.length > MAX_SEGMENT && rule?.anyLength !== true) {
     const long = pathOf(url)
       .split('/')
       .some(({ length }) => length > MAX_SEGMENT);
     if (long) return new LadingError('invalid_request', 'A part of the path is too long.');
   }
   if (!unreadable.has(message)) return null;
-  if (url.startsWith('/api/files/'))
-    return new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.');
-  if (/^\/(?:files|api\/uploads)\//.test(url)) return new LadingError('not_found', 'There is no such upload.');
-  return new LadingError('invalid_request', 'The path is not percent-encoded UTF-8.');
+  return rule?.undecodable() ?? new LadingError('invalid_request', 'The path is not percent-encoded UTF-8.');
+}
+
+function ruleOf(url: string, rules: readonly PathRules[]): PathRules | undefined {
+  return rules.find(({ folder }) => url.startsWith(folder));
 }

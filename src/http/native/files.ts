@@ -12,8 +12,16 @@ import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } fro
 import { authoriseListing, listGranted } from '../access/authorize-read.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
+import type { PathRules } from '../request/path-rules.ts';
 import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
+
+/** What holds for all paths with the name of a file. */
+export const FILE_PATHS: PathRules = {
+  folder: '/api/files/',
+  anyLength: true,
+  undecodable: () => new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.'),
+};
 
 /** What these routes need from the server. */
 export interface FileDeps {

@@ -18,6 +18,7 @@ import type { Config } from '../../settings/config.ts';
 import { digestTrailer } from '../body/digest-trailers.ts';
 import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
 import { preflightFields } from '../request/cors.ts';
+import type { PathRules } from '../request/path-rules.ts';
 import { digestFields } from '../send/representation.ts';
 import { inform } from './inform.ts';
 
@@ -33,6 +34,12 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
 
 /** Path of the upload addresses. */
 export const UPLOADS = '/api/uploads/';
+
+/** What holds for all addresses. */
+export const UPLOAD_PATHS: PathRules = {
+  folder: UPLOADS,
+  undecodable: () => new LadingError('not_found', 'There is no such upload.'),
+};
 
 /** Fields of every answer, including errors. An error does not answer for the file, so it declares the upload incomplete. */
 export function commonFields(request: FastifyRequest, reply: FastifyReply): void {

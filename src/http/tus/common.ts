@@ -5,6 +5,13 @@ import { LadingError } from '../../errors.ts';
 import { isMediaType } from '../../protocol/http/media-types.ts';
 import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/http/tus.ts';
 import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
+import type { PathRules } from '../request/path-rules.ts';
+
+/** What holds for all paths of tus. */
+export const TUS_PATHS: PathRules = {
+  folder: '/files/',
+  undecodable: () => new LadingError('not_found', 'There is no such upload.'),
+};
 
 /** Fields of every answer, including errors. */
 export function commonFields(reply: FastifyReply): void {

@@ -23,6 +23,11 @@ export function interopVersion(fields: Fields): InteropVersion | null {
   return VERSIONS.find((version) => version === said) ?? null;
 }
 
+/** Whether a request has a field that only clients of resumable uploads send. */
+export function isResumable(fields: Fields): boolean {
+  return fields['upload-draft-interop-version'] !== undefined || fields['upload-complete'] !== undefined;
+}
+
 /** Whether the file ends with this request. Null when no field says so; then the request is not a resumable upload. */
 export function completeOf(fields: Fields): boolean | null {
   if (interopVersion(fields) === 3) {

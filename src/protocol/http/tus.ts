@@ -26,6 +26,11 @@ const CHECKSUMS = {
 export const TUS_CHECKSUMS = Object.keys(CHECKSUMS);
 export const TUS_TYPE = 'application/offset+octet-stream';
 
+/** Whether a request is one of tus: each of them names its version. */
+export function isTus(headers: Record<string, string | string[] | undefined>): boolean {
+  return headers['tus-resumable'] !== undefined;
+}
+
 /** Most pairs in `Upload-Metadata`. */
 const MAX_PAIRS = 64;
 
