@@ -104,7 +104,7 @@ async function commandLines(): Promise<string> {
   return stdout?.toString() ?? (await readFile('/proc/self/cmdline', 'latin1'));
 }
 
-test('the code is spoken loudly enough to whom the number belongs, and the process list does not show it', {
+test('the code is spoken loudly enough to be heard, and no process list shows it', {
   skip,
 }, async (t) => {
   const callee = await startCallee(t);

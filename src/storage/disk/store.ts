@@ -110,7 +110,7 @@ const SPARE_BYTES = 64 * 1024;
 
 /**
  * A server whose disk is full must still start, or nobody could delete anything. So a little room is set aside while there is some, and
- * given up if it does not exist.
+ * released when the disk is full.
  */
 async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
   try {
