@@ -1,31 +1,31 @@
-/** The door to the audit log. Implementation: `storage/disk`. */
+/** The interface of the audit log. Implementation: `storage/disk`. */
 import type { AuditEntry } from '../records/audit.ts';
 
 export interface AuditQuery {
-  /** Entries of this tenant; null: of all, and those of nobody's. */
+  /** Only entries of this tenant; null: entries of all tenants and of none. */
   tenant: string | null;
-  /** With a tenant: those of nobody's too. */
+  /** With a tenant: also entries that belong to no tenant. */
   nobodys: boolean;
-  /** `nextCursor` of the page before; null for the youngest. */
+  /** `nextCursor` of the previous page; null for the newest entries. */
   before: string | null;
-  /** At most so many. */
+  /** Maximum number of entries. */
   limit: number;
   action: string | null;
   principal: string | null;
 }
 
 export interface AuditPage {
-  /** Youngest first; a page may hold fewer than asked for, none even, while there are more. */
+  /** Newest first. A page may hold fewer entries than asked for, or none, although older ones exist. */
   entries: AuditEntry[];
   nextCursor: string | null;
 }
 
-/** What happened, in the order in which it did; nothing in it is ever changed. Implementations: `storage/disk`. */
+/** A log of what happened, in order. Entries never change. */
 export interface AuditLog {
-  /** Durable when it resolves. `insufficient_storage`; `overloaded` when too much waits to be written. */
+  /** Durable when it resolves. Throws `insufficient_storage`, and `overloaded` when too many entries wait to be written. */
   append(entry: AuditEntry): Promise<void>;
-  /** Throws `invalid_request` for a cursor that is none. */
+  /** Throws `invalid_request` for an invalid cursor. */
   page(query: AuditQuery): Promise<AuditPage>;
-  /** When all that was appended is written. */
+  /** Resolves when all appended entries are written. */
   close(): Promise<void>;
 }

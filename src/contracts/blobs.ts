@@ -1,20 +1,20 @@
-/** The doors to stored bytes. Sizes and offsets are bytes; extents are inclusive `[start, end]`. Implementation: `storage/disk`. */
+/** The interfaces to stored bytes. Sizes and offsets are bytes; extents are inclusive `[start, end]`. Implementation: `storage/disk`. */
 import type { Extent } from '../protocol/extents.ts';
 import type { HashAlgorithm } from '../protocol/http/digests.ts';
 import type { ManifestRecord } from './manifests.ts';
 
-/** What is to happen with a part of a segment: new bytes are written, bytes already stored are compared. */
+/** What to do with a range of a segment: new bytes are written, stored bytes are compared. */
 export interface SegmentRange {
   extent: Extent;
   action: 'write' | 'compare';
 }
 
-/** Bytes that travel to a worker and back. The buffer is transferred: between `write` and its result nobody holds it. */
+/** Bytes on their way to a worker and back. The buffer is transferred: the caller must not use it until `write` resolves. */
 export interface SegmentJob {
   buffer: ArrayBuffer;
   /** Bytes of `buffer` in use, from 0. */
   length: number;
-  /** Offset in the file of the first of them. */
+  /** Offset of the first byte in the file. */
   start: number;
   /** Disjoint, ascending, together exactly `[start, start + length - 1]`. */
   pieces: SegmentRange[];
@@ -26,9 +26,9 @@ export interface SegmentResult {
   sum: number;
   /** CRC-32 of the whole segment. */
   crc32: number;
-  /** CRC-32 of each piece, in the order of the job's pieces. */
+  /** CRC-32 of each range, in the order of the job. */
   pieceCrcs: number[];
-  /** True when a compared piece differs from what is stored. */
+  /** A compared range differs from the stored bytes. */
   conflict: boolean;
 }
 
@@ -38,9 +38,9 @@ export interface Part {
   write(job: SegmentJob): Promise<SegmentResult>;
   /** Makes everything written so far durable. */
   sync(): Promise<void>;
-  /** Fills `into` from `position`; the number of bytes read, less than asked only at the end of the file. */
+  /** Fills `into` from `position`. Resolves with the number of bytes read, which is smaller than `into` only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>;
-  /** Gives the room behind `size` back. Callers make sure that nothing there counts, and that nobody writes there meanwhile. */
+  /** Frees the space past `size`. The caller makes sure that no committed byte lies there and that no request writes there. */
   cut(size: number): Promise<void>;
   release(): void;
 }
@@ -51,13 +51,13 @@ export interface Reader {
   release(): void;
 }
 
-/** Where the bytes are, by file id. Implementations: `storage/disk`. */
+/** The bytes of files, by file id. */
 export interface BlobStore {
-  /** Makes an empty part. It needs no durability: without a catalog document it is a leftover. */
+  /** Creates an empty part. It need not be durable: without a catalog document it is a leftover. */
   create(id: string): Promise<void>;
   /**
-   * Of a sealed file too, for `compare` pieces; a `write` piece opens a seal again that no document speaks of yet. `not_found`
-   * when there is neither.
+   * Opens the part of an upload. Also opens sealed files, to compare. A write re-opens a file whose seal was interrupted before its
+   * document was written. Throws `not_found`.
    */
   openPart(id: string): Promise<Part>;
   /**
@@ -66,16 +66,16 @@ export interface BlobStore {
    * dropped it while a second sync reports success.
    */
   seal(id: string, size: number): Promise<void>;
-  /** Opens the part or the sealed blob, whichever there is; `not_found` if neither. Stays readable after `remove`. */
+  /** Opens the part or the sealed blob; throws `not_found` if neither exists. The reader works on after `remove`. */
   openReader(id: string): Promise<Reader>;
-  /** Bytes of the part or the sealed blob, whichever there is; null if neither. */
+  /** Size of the part or the sealed blob in bytes; null if neither exists. */
   size(id: string): Promise<number | null>;
   /**
-   * Gives the bytes of a part that nobody writes any more a second, sealed life under a new id, without copying them; durable when it
-   * resolves. False, and nothing done, where the disk cannot do that.
+   * Makes the bytes of a part available as a sealed blob under a second id, without copying them. No request may write to the part any
+   * more. Durable when it resolves. False, and nothing is done, if the disk cannot do that.
    */
   share(from: string, to: string): Promise<boolean>;
-  /** Removes whatever is stored under the id, manifest included; no error when there is nothing. */
+  /** Removes everything stored under the id, the manifest included. No error when nothing is stored. */
   remove(id: string): Promise<void>;
   /** The ids of everything stored. */
   list(): Promise<string[]>;
@@ -92,8 +92,8 @@ export interface BlobExtent {
 export interface Inspector {
   /** Digest of `prefix` followed by the stored bytes of `extent` (none for an empty extent, `end < start`). */
   digest(id: string, algorithm: HashAlgorithm, extent: Extent, prefix?: Uint8Array): Promise<Uint8Array>;
-  /** The same of bytes that lie in several blobs, one part after the other. */
+  /** The same for bytes that lie in several blobs, in this order. */
   digestParts(parts: readonly BlobExtent[], algorithm: HashAlgorithm, prefix?: Uint8Array): Promise<Uint8Array>;
-  /** Reads the bytes of each record again; the indexes of those whose CRC-32 does not agree. */
+  /** Reads the bytes of each record again. Resolves with the indexes of the records whose CRC-32 does not match. */
   verify(id: string, records: readonly ManifestRecord[]): Promise<number[]>;
 }

@@ -1,7 +1,7 @@
-/** The door to the documents of files and uploads. Implementation: `storage/lowdb`. */
+/** The interface to the documents of files and uploads. Implementation: `storage/lowdb`. */
 import type { FileDocument } from '../records/file.ts';
 
-/** Who owns what under which name: at most one sealed document and one open one a name, besides those set aside. */
+/** The documents of one name: at most one sealed and one open document, besides the uploads that wait for the name. */
 export interface Slot {
   sealed: FileDocument | null;
   open: FileDocument | null;
@@ -10,7 +10,7 @@ export interface Slot {
 export interface ListQuery {
   owner: string;
   prefix: string;
-  /** Names strictly after this one; null from the start. */
+  /** Only names after this one; null: from the start. */
   after: string | null;
   limit: number;
 }
@@ -21,21 +21,21 @@ export interface Catalog {
   list(query: ListQuery): Promise<{ name: string; slot: Slot }[]>;
   /** Every open document (recovery and sweep). */
   listOpen(): Promise<FileDocument[]>;
-  /** True when a document of this id exists, or one that has a piece of this id. */
+  /** True when a document has this id, or a blob of this id. */
   has(id: string): Promise<boolean>;
   /** The document of this id. */
   get(id: string): Promise<FileDocument | null>;
   /**
-   * Durable when it resolves, atomic always. Putting a sealed document makes the sealed one that it replaces and the open ones that it
-   * ends disappear in the same step; the caller then removes their bytes.
+   * Durable when it resolves, atomic always. Putting a sealed document removes the sealed document that it replaces and the open
+   * documents that it ends in the same step. The caller then removes their bytes.
    */
   put(document: FileDocument): Promise<void>;
   /**
-   * Puts a changed document in place of the one that is there; it must keep its state and its place. Nothing happens when there is none, or
-   * when it is replaced or removed meanwhile: it never comes back.
+   * Replaces a document by a changed one, which must keep its state and its name. Does nothing when the document does not exist, or is
+   * replaced or removed meanwhile: an amended document never reappears.
    */
   amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void>;
   remove(id: string): Promise<void>;
-  /** Tells of every sealed document that comes (`there`) and goes, in the very step in which it does; first of all that are there. */
+  /** Subscribes to sealed files that appear (`there` is true) and disappear. First replays the existing ones. Called synchronously with the change. */
   follow(listener: (document: FileDocument, there: boolean) => void): void;
 }

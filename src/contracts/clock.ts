@@ -1,31 +1,31 @@
-/** The door to time: the date, durations, and the time line of the server. */
+/** The interface to time: the date, durations, and the time line of the server. */
 
-/** The time. Dates and durations are two things: an administrator or a time server may set the date, nobody sets how long a wait is. */
+/** The time. Dates and durations differ: an administrator or a time server may set the date, but not the length of a wait. */
 export interface Clock {
-  /** The date: milliseconds since the epoch. For what is shown or kept, never for how long something takes. */
+  /** The date: milliseconds since the epoch. For dates that are shown or stored, never for durations. */
   now(): number;
-  /** Milliseconds since some moment of this process. Never goes back. For waits, rates, limits and everything that lives in memory. */
+  /** Milliseconds since some moment of this process. Never decreases. For waits, rates, limits and everything in memory. */
   monotonic(): number;
   /**
-   * Milliseconds that have surely passed since a date that was kept; 0 when in doubt. For what cannot be taken back, such as a removal.
+   * Milliseconds that have certainly passed since a stored date; 0 when in doubt. For decisions that cannot be undone, such as a removal.
    */
   since(date: number): number;
   /**
-   * Milliseconds on the time line of the server, which looks like a date and is none: it only passes, also over restarts, whatever date
-   * somebody sets. Until when a right lasts is judged by it, and kept by it.
+   * Milliseconds on the time line of the server. The time line looks like a date but is not one: it only advances, also across restarts,
+   * whatever date somebody sets. Expiry times of rights are stored and checked on it.
    */
   steady(): number;
-  /** Milliseconds that have surely passed since a moment of the time line; how long the machine was off does not count. */
+  /** Milliseconds that have certainly passed since a moment of the time line, without the time during which the machine was off. */
   passed(moment: number): number;
-  /** The date of a moment of the time line, as the clock is set now: to be shown. */
+  /** The date of a moment of the time line by the present setting of the clock; for display. */
   dateOf(moment: number): number;
-  /** The latest date that was given out before the date was set back; 0: it never was. */
+  /** The latest date that was sent to a client before the date was set back; 0: it was never set back. */
   readonly latest: number;
 }
 
-/** What a run of the server leaves of its time for the next one, in milliseconds. */
+/** The times that a run of the server stores for the next run, in milliseconds. */
 export interface KeptTime {
-  /** A date beyond doubt; null: there was none. */
+  /** A date that is certain; null: unknown. */
   date: number | null;
   /** How far the date was ahead of the time line then. */
   ahead: number;
@@ -38,9 +38,9 @@ export interface KeptTime {
   uptime: number;
 }
 
-/** Where the server keeps the time of its last run. Implementations: `storage/disk`. */
+/** Stores the time of the last run of the server. Implementation: `storage/disk`. */
 export interface DateBox {
-  /** Null when nothing was ever put in, or what is there is no time. */
+  /** Null when nothing was ever written, or the content is invalid. */
   read(): Promise<KeptTime | null>;
   /** Durable when it resolves, atomic always. `insufficient_storage`. */
   write(time: KeptTime): Promise<void>;

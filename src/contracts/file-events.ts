@@ -1,7 +1,7 @@
-/** The door by which the engine reports what happens to files. */
+/** The events by which the engine reports changes of files. */
 import type { FileDocument } from '../records/file.ts';
 
-/** What happens to files, as it happens. */
+/** One change of a file. */
 export type FileEvent =
   | {
       type: 'file.created' | 'file.completed' | 'file.deleted';
@@ -10,31 +10,31 @@ export type FileEvent =
   | {
       type: 'upload.cancelled' | 'upload.stale' | 'upload.expired';
       file: Readonly<FileDocument>;
-      /** Bytes stored of it. */
+      /** Stored bytes of the upload. */
       received: number;
-      /** Of `upload.stale`: date before which it is not removed; null: never. */
+      /** In `upload.stale`: the upload is not removed before this date; null: it is never removed. */
       expiresAt?: number | null;
     }
   | {
       type: 'chunk.received';
       file: Readonly<FileDocument>;
-      /** Bytes of the chunk that were not there before. */
+      /** Bytes of the chunk that were not stored before. */
       fresh: number;
-      /** Bytes stored now, and of how many; null: undeclared. */
+      /** Stored bytes, and the declared size; null: undeclared. */
       received: number;
       total: number | null;
     };
 
-/** Something that is about to happen to files, and that others are to hear of even if the server is killed in between. */
+/** An announced change of files. Receivers hear of it even if the server is killed during the change. */
 export interface Announcement {
-  /** Resolves when it is on stable storage. */
+  /** Resolves when the announcement is on stable storage. */
   ready: Promise<void>;
-  /** To be called afterwards: what did not happen until now does not happen. */
+  /** To be called after the change. An announced event that was not emitted by then is dropped. */
   end(): void;
 }
 
-/** Of a change that is recorded in the audit log. */
+/** The announcement of a change that the audit log records. */
 export interface AnnouncedChange extends Announcement {
-  /** To be given with the entry. */
+  /** To be passed with the entry. */
   key: string;
 }

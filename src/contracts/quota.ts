@@ -1,21 +1,22 @@
-/** The door by which the engine asks how much an owner may store. Implementation: `identity`. */
+/** The interface by which the engine asks how much an owner may store. Implementation: `identity`. */
 
-/** What somebody uses. */
+/** What an owner or a group uses. */
 export interface Use {
-  /** Bytes stored: of complete files, and of uploads as far as they have come. */
+  /** Stored bytes of complete files and of uploads. */
   bytes: number;
   openUploads: number;
-  /** Bytes that were stored since midnight UTC, whatever became of them. */
+  /** Bytes stored since midnight UTC, including those that were deleted since. */
   dayBytes: number;
 }
 
-/** Who may use how much. Implementations: `identity`. Nothing here may wait: it is asked for every chunk. */
+/** Limits by owner. Nothing here may wait: it is called for every chunk. */
 export interface Quota {
-  /** Those whose use counts together with this owner's: its tenant. */
+  /** The group whose use counts together: the owner's tenant. */
   groupOf(owner: string): string;
   /**
-   * Asked before an owner uses `more`; what it and its group use now does not include that.
-   * @throws LadingError `quota_exceeded` with `expected` (the limit) and `actual` (what it would be)
+   * Checks whether an owner may use `more`.
+   * @param now what the owner and its group use now, without `more`
+   * @throws LadingError `quota_exceeded` with `expected` (the limit) and `actual` (the use it would reach)
    */
   admit(owner: string, now: { own: Readonly<Use>; group: Readonly<Use> }, more: Partial<Use>): void;
 }

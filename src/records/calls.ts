@@ -1,6 +1,6 @@
 /** Documents of calls with codes, as they are stored. */
 
-/** That whoever has a credential has the telephone of its owner too. `until` is on the time line (`Clock.steady`). */
+/** Proof that the holder of a credential also controls the owner's phone. `until` is on the time line (`Clock.steady`). */
 export interface Proof {
   /** Key of the client or person. */
   holder: string;

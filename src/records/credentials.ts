@@ -2,65 +2,65 @@
 import type { Scope } from '../protocol/scopes.ts';
 import type { Subject } from './principal.ts';
 
-/** A session: a sign-in that can be renewed, with its family of refresh tokens, or one whose access token is good as long as it is. */
+/** A session: a sign-in that refresh tokens can renew, or one whose access token is valid until the session ends. */
 export interface SessionDocument {
   id: string;
   subject: string;
   kind: Subject['kind'];
-  /** What it was limited to when it began; null: whatever its subject may. */
+  /** The scopes that it was limited to at the sign-in; null: all scopes of its subject. */
   scopes: Scope[] | null;
-  /** SHA-256 of the youngest refresh token, in hex. */
+  /** SHA-256 of the newest refresh token, in hex. */
   hash: string;
-  /** This and the other times of it are moments of the time line of the server: see `Clock.steady`. */
+  /** All times of a session are moments of the time line of the server: see `Clock.steady`. */
   createdAt: number;
   expiresAt: number;
   /** When it was last renewed; absent: never. */
   renewedAt?: number;
-  /** What the program that signed in calls itself. */
+  /** The User-Agent of the program that signed in. */
   agent?: string;
-  /** Its access token is good until it ends. */
+  /** Its access token is valid until the session ends. */
   long?: true;
-  /** The network it began in, as failures are counted by. */
+  /** The network of the sign-in, as used for counting failures. */
   network?: string;
-  /** The refresh token before the youngest: its hash, the youngest sealed by it, and when it was used. */
+  /** The previous refresh token: its hash, the newest token encrypted with it, and the time of its use. */
   previous?: { hash: string; next: string; at: number };
 }
 
 export interface ApiTokenDocument {
   id: string;
   tenant: string;
-  /** Who it acts for. */
+  /** The principal that it acts for. */
   owner: string;
   ownerKind: Subject['kind'];
   name: string | null;
-  /** What its maker calls whom it is for, if that is nobody's id. It gives no right. */
+  /** The creator's name for the holder, if that is not the id of a principal. It grants nothing. */
   label?: string;
   scopes: Scope[];
-  /** The same in the words of its maker. */
+  /** The scopes in the words of the creator. */
   words?: string[];
   /** SHA-256 of the token, in hex; empty once it is revoked. */
   hash: string;
   createdAt: number;
-  /** On the time line (`Clock.steady`); null: good until it is revoked. */
+  /** On the time line (`Clock.steady`); null: valid until it is revoked. */
   expiresAt: number | null;
-  /** On the time line; absent: it was not revoked. */
+  /** On the time line; absent: not revoked. */
   revokedAt?: number;
   lastUsed: number | null;
   uses: number;
-  /** Absent: never used since days are counted apart. */
+  /** Absent: never used since uses are counted by day. */
   days?: TokenDays;
 }
 
-/** How often something was used on each of the last days, UTC. */
+/** Number of uses on each of the last days, UTC. */
 export interface TokenDays {
-  /** Days since the epoch: of `today`. */
+  /** The day of `today`, in days since the epoch. */
   day: number;
   today: number;
-  /** Of the days before, the youngest last. */
+  /** Uses on the days before, the latest day last. */
   before: number[];
 }
 
-/** An access token that was revoked before its time. */
+/** An access token that was revoked before it expired. */
 export interface RevocationDocument {
   /** `jti` of the token. */
   id: string;

@@ -1,6 +1,6 @@
 /** Documents of delivery targets and deliveries, as they are stored. */
 
-/** Which finished files, or events, are for a target. Empty and null: all. */
+/** Selects the files or events for a target. Empty and null select all. */
 export interface DeliveryRule {
   /** Id of the client or person in the target's tenant. */
   owner: string | null;
@@ -19,76 +19,76 @@ export interface TargetBase {
   madeAt?: number;
   /** Password or signing key, sealed. */
   secret: string;
-  /** Nothing is sent to it: since when, and why. */
+  /** The target is disabled: since when, and why. */
   disabled?: {
     at: number;
     reason: string;
-    /** The server disabled it by itself, and the audit log does not say so yet: the id of the event that does. */
+    /** The server disabled the target by itself, and the audit log has no entry yet: the id of the event that adds it. */
     unrecorded?: string;
   };
-  /** When it was last enabled again, on the time line: files that became complete before are not sent. */
+  /** When the target was last enabled, on the time line. Files completed before are not sent. */
   enabledAt?: number;
-  /** It was deleted, and is kept until what its deliveries left on its server is removed. */
+  /** The target was deleted. The document is kept until the temporary files on its server are removed. */
   retired?: true;
 }
 
-/** An FTP server that finished files are put on. */
+/** An FTP server that receives complete files. */
 export interface FtpTargetDocument extends TargetBase {
   kind: 'ftp' | 'ftps';
   host: string;
   port: number;
   username: string;
   directory: string;
-  /** Of names there, with the words in braces. */
+  /** Pattern of remote names, with placeholders in braces. */
   pattern: string;
-  /** PEM of whoever vouches for the server; null: those that Node knows. */
+  /** PEM of the certificate authority of the server; null: the authorities that Node trusts. */
   ca: string | null;
   /** FTPS: TLS from the first byte instead of AUTH TLS. */
   implicit?: true;
 }
 
-/** A URL that is told of events. */
+/** A URL that receives events. */
 export interface WebhookTargetDocument extends TargetBase {
   kind: 'webhook';
   url: string;
   events: string[];
-  /** `file`: it gets complete files themselves instead of events. */
+  /** `file`: the URL receives the complete files instead of events. */
   content: 'event' | 'file';
 }
 
 export type TargetDocument = FtpTargetDocument | WebhookTargetDocument;
 
-/** One thing on its way to one target. */
+/** One file or event on its way to one target. */
 export interface DeliveryDocument {
   id: string;
   targetId: string;
   tenant: string;
   event: string;
-  /** Key, as the engine knows it, name and id of the file that it is about; null: about none. */
+  /** Owner key (as in the engine), name and id of the file; null: the event concerns no file. */
   owner: string | null;
   fileName: string | null;
   fileId: string | null;
-  /** Size and CRC-32 of the complete file: one that goes on is sent anew. Absent: of another event, or of before. */
+  /** Size and CRC-32 of the complete file: a file that is continued is sent again. Absent in other events and in older documents. */
   version?: string;
-  /** The name that it was about to get on an FTP server. */
+  /** The intended name on an FTP server. */
   remoteName?: string;
-  /** Temporary names that tries may have left on an FTP server; those of folders end with a slash. */
+  /** Temporary names that attempts may have left on an FTP server; folders end with a slash. */
   litter?: readonly string[];
-  /** It is over, and its litter is to be removed: not before, on the time line, and after so many tries. */
+  /** The delivery ended, and its temporary names are to be removed: not before this time, on the time line; and the attempts so far. */
   cleanAt?: number;
   cleanTries?: number;
   /** The event has not happened yet; see `delivery/outbox`. */
   announced?: true;
   /** JSON of the event, for webhooks. */
   payload: string | null;
-  /** `cancelled`: the file or the target was gone before. */
+  /** `cancelled`: the file or the target was deleted before. */
   state: 'queued' | 'delivered' | 'failed' | 'cancelled';
   attempts: number;
-  /** How often an administrator tried it again from the beginning. */
+  /** How often an administrator restarted it. */
   retries?: number;
   lastError: string | null;
   createdAt: number;
-  /** Not before, on the time line (`Clock.steady`); null once it is over. */
+  /** Earliest time of the next attempt, on the time line (`Clock.steady`); null once the delivery ended. */
   nextAt: number | null;
   endedAt: number | null;
 }

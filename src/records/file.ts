@@ -2,72 +2,72 @@
 import type { DigestAlgorithm } from '../protocol/http/digests.ts';
 import type { Subject } from './principal.ts';
 
-/** One file or one upload on its way. Written when something about the file changes, never per chunk. */
+/** One file or one upload. Written when the document changes, not for every chunk. */
 export interface FileDocument {
   id: string;
   owner: string;
   name: string;
-  /** `open`: bytes may still come. `sealed`: complete for good. */
+  /** `open`: bytes may still arrive. `sealed`: complete. */
   state: 'open' | 'sealed';
   /** Declared by the client; fixed once known. Null: undeclared. When sealed: the size. */
   size: number | null;
   contentType: string | null;
-  /** What the client said the whole file's digest is, checked before it becomes complete. */
+  /** The declared digest of the whole file, checked before the file becomes complete. */
   reprDigest: { algorithm: DigestAlgorithm; value: string } | null;
   /** CRC-32 of the whole file, known when sealed. */
   crc32: number | null;
   createdAt: number;
-  /** Of the last change that was written here; an open upload's own truth is the time of its last manifest record. */
+  /** Time of the last change of this document. For an open upload the time of the last manifest record is authoritative. */
   updatedAt: number;
   completedAt: number | null;
-  /** The same on the time line (`Clock.steady`); absent in documents of earlier versions. */
+  /** `completedAt` on the time line (`Clock.steady`); absent in documents of earlier versions. */
   sealedAt?: number;
-  /** Last-Modified, where a date of before says something else: see `last-modified.ts`. */
+  /** Last-Modified, if it differs from `completedAt`: see `last-modified.ts`. */
   modifiedAt?: number;
   /** Id of the complete file that this upload replaces when it is sealed. */
   replaces: string | null;
-  /** Open: date since when it is parked, for nothing came for long. */
+  /** Open: the upload is parked since this date, because it received nothing for a long time. */
   staleAt?: number;
-  /** Sealed: nobody said its size, and silence ended it. A chunk past its end continues it. */
+  /** Sealed: its size was never declared, and it was sealed after a silence. A chunk past its end continues it. */
   undeclared?: true;
-  /** Open: it continues a file that was complete, which stays readable. Size, CRC-32 and date of that one. */
+  /** Open: the upload continues a complete file, which stays readable. Size, CRC-32 and date of that file. */
   continues?: { size: number; crc32: number; completedAt: number };
-  /** It was begun with overwrite=true, whether there was a file of its name or not. */
+  /** The upload began with overwrite=true, whether or not the name had a file. */
   overwrites?: true;
-  /** Open: it was begun beside another unfinished upload of its name, and takes the name once it is complete. */
+  /** Open: another upload has the name. This one waits, and takes the name once it is complete. */
   aside?: true;
   /**
-   * Ids of unfinished uploads of the same name. Open: those that end with it, unless somebody sends to them then. Sealed: those that ended
-   * with it; the document says so, so that a crash leaves them or the file and never neither.
+   * Ids of unfinished uploads of the same name. Open: uploads to be discarded with the seal, unless a request sends to them then. Sealed:
+   * uploads that were discarded with the seal. This document records them, so that a crash leaves either them or the file.
    */
   ends?: string[];
-  /** Where the bytes are, one piece after the other, if not in the file's own blob; each of them sealed under an id of its own. */
+  /** The sealed blobs that hold the bytes, in order, if not the file's own blob. Each has an id of its own. */
   pieces?: { id: string; size: number }[];
-  /** It has an address of its own, at which bytes of any length are appended (tus). */
+  /** The upload has an address of its own, to which requests append (tus, resumable uploads). */
   resource?: ResourceDocument;
 }
 
-/** An upload that is found by its own address. */
+/** The address of an upload, and what its client declared. */
 export interface ResourceDocument {
   /** SHA-256 of the secret half of the address, in hexadecimal. */
   keyHash: string;
-  /** Who began it. */
+  /** The principal that created it. */
   creator: Subject;
-  /** `Upload-Metadata` as it came. */
+  /** `Upload-Metadata` as received. */
   metadata: string | null;
-  /** Complete only when whoever appends says so, however many bytes are there. */
+  /** The upload is complete only when its client says so, whatever the number of stored bytes. */
   endsWhenTold?: true;
-  /** A piece of files to come, never a file by itself. */
+  /** A partial upload: a part of concatenated files, never a file by itself. */
   partial?: true;
-  /** Of a piece: a file has its bytes too. */
+  /** A partial upload whose bytes a concatenated file contains too. */
   joined?: true;
-  /** Made of other uploads, once all of them are whole. */
+  /** A concatenated file: made of other uploads once all of them have all bytes. */
   final?: ConcatenationDocument;
 }
 
 export interface ConcatenationDocument {
   /** Ids of partial uploads, in the order of their bytes. */
   parts: string[];
-  /** `Upload-Concat` as it came. */
+  /** `Upload-Concat` as received. */
   said: string;
 }

@@ -1,21 +1,21 @@
 /** Documents of share links and grants, as they are stored. */
 import type { Creator, Subject } from './principal.ts';
 
-/** A link by which anybody reads one file. Times in milliseconds since the epoch, the rest in bytes of the file. */
+/** A link that opens one file without an account. Times in milliseconds since the epoch, the rest in bytes of the file. */
 export interface ShareDocument {
   id: string;
-  /** Of the owner. */
+  /** Tenant of the owner. */
   tenant: string;
-  /** As the engine knows it. */
+  /** Owner key, as in the engine. */
   owner: string;
-  /** Of the file as it was when the link was made. */
+  /** Id of the file that the link was made for. */
   fileId: string;
   name: string;
   size: number;
   maker: Creator;
   /** SHA-256 of the token, in hex. */
   hash: string;
-  /** Null: whoever has the link may read. */
+  /** Null: the link alone is enough. */
   passwordHash: string | null;
   createdAt: number;
   /** On the time line (`Clock.steady`). */
@@ -23,29 +23,29 @@ export interface ShareDocument {
   lastUsed: number | null;
   /** Null: any number. */
   maxDownloads: number | null;
-  /** How often the whole file was sent, at once or in parts. */
+  /** How often the whole file was sent, in one reply or in several. */
   downloads: number;
-  /** Downloads that answers are being sent for. */
+  /** Downloads in progress. */
   held: number;
-  /** Bytes of parts and of answers that broke off, and forgiven. */
+  /** Bytes of partial and aborted replies that do not count. */
   lost: number;
-  /** Bytes that parts are being sent of. */
+  /** Bytes of partial replies in progress. */
   promised: number;
   /** By network, what was sent of the file and is not all of it: first and last bytes. The one that came last is the last. */
   takers: { by: string; runs: [number, number][] }[];
 }
 
-/** One file of an owner, or all whose names begin with something. */
+/** One file of an owner, or all files with a prefix. */
 export type GrantTarget =
   | { kind: 'prefix'; name: string }
   /** `fileId`: the file that has the name now. */
   | { kind: 'file'; name: string; fileId: string };
 
-/** Somebody may read what is another's in the same tenant. Times in milliseconds since the epoch. */
+/** Permission for another principal of the same tenant to read. Times in milliseconds since the epoch. */
 export interface GrantDocument {
   id: string;
   tenant: string;
-  /** As the engine knows it. */
+  /** Owner key, as in the engine. */
   owner: string;
   target: GrantTarget;
   grantee: Subject;

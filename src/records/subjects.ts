@@ -12,11 +12,11 @@ export interface DeviceDocument {
   secretHash: string;
   createdAt: number;
   lastUsed: number | null;
-  /** Of documents without a generation: access tokens issued before are refused, the secret was another one then. */
+  /** In documents without a generation: access tokens issued before this time are refused, because the secret changed. */
   notBefore: number | null;
-  /** Changes with the secret and whatever else ends sessions. Access tokens of another one are refused, whatever the date was. */
+  /** Changes with the secret and with everything else that ends sessions. Access tokens of another generation are refused. */
   generation?: string;
-  /** It may do nothing until it is enabled again; nothing of it is forgotten. */
+  /** The device may do nothing until it is enabled again. Its data is kept. */
   disabled?: true;
   /** Absent: the server's own limits. */
   quota?: QuotaLimits;
@@ -31,15 +31,15 @@ export interface FederatedAccount {
   subject: string;
 }
 
-/** Those who offer files to others, and those who fetch them. */
+/** Accounts that offer files (`ops`) and accounts that fetch them (`client`). */
 export type AccountKind = 'ops' | 'client';
 
 /** How a person signs in by a name instead of an e-mail address. */
 export interface NamedAccount {
   kind: AccountKind;
-  /** As it was chosen; unique within its kind and tenant, without regard to case. */
+  /** As chosen; unique within its kind and tenant, case-insensitive. */
   username: string;
-  /** Where to write to. Nobody signs in with it, for nobody has shown that it is theirs. */
+  /** Contact address. It is not verified, so nobody signs in with it. */
   contact: string | null;
 }
 
@@ -57,7 +57,7 @@ export interface PersonDocument {
   outside: FederatedAccount[];
   /** Absent: signs in by `email`. */
   account?: NamedAccount;
-  /** They may do nothing until they are enabled again; nothing of them is forgotten. */
+  /** The person may do nothing until enabled again. Their data is kept. */
   disabled?: true;
   createdAt: number;
   lastUsed: number | null;
@@ -67,7 +67,7 @@ export interface PersonDocument {
   phone?: string;
 }
 
-/** Those who share nothing with the others: files, names, listings, people and clients of their own. */
+/** A group of principals that shares nothing with other tenants: files, names, lists, people and devices are its own. */
 export interface TenantDocument {
   id: string;
   name: string;
