@@ -1,217 +1,56 @@
 /**
- * The core behind its doors: receives chunks, keeps uploads, seals files, reads them back. `http` calls it, `compose` builds it;
- * it knows disks, databases and sockets only through `contracts.ts`.
+ * The engine: it receives chunks, keeps uploads, seals files and reads them. `http` calls it, `compose` builds it. It reaches disks,
+ * databases and sockets only through the interfaces in `contracts`. This class starts and stops; everything else it delegates.
  */
 import type { Readable } from 'node:stream';
-import { setImmediate as turn } from 'node:timers/promises';
-import type { BlobStore, Inspector } from '../contracts/blobs.ts';
-import type { Catalog } from '../contracts/catalog.ts';
-import type { Clock } from '../contracts/clock.ts';
-import type { Announcement, FileEvent } from '../contracts/file-events.ts';
-import type { ManifestStore } from '../contracts/manifests.ts';
-import type { Quota, Use } from '../contracts/quota.ts';
+import type { Use } from '../contracts/quota.ts';
 import { LadingError } from '../errors.ts';
 import type { DigestAlgorithm } from '../protocol/http/digests.ts';
-import type { FileStatus, Removed, UploadStatus } from '../protocol/schemas/files.ts';
+import type { FileStatus, Removed } from '../protocol/schemas/files.ts';
 import type { FileDocument } from '../records/file.ts';
-import { BufferPool } from './body/buffer-pool.ts';
-import { StallWatch, type Watch, type Watched } from './body/stall-watch.ts';
-import type { Announce, AnnouncedEvent } from './files/announce.ts';
+import type { Watch, Watched } from './body/stall-watch.ts';
 import { digestBytes } from './files/file-blobs.ts';
-import { checkSealedSize } from './files/refusals.ts';
-import { Watchers } from './files/watchers.ts';
-import { FileOpener, type Representation } from './read/open-file.ts';
+import { buildParts, type EngineDeps, type EngineParts, type EngineSettings } from './parts.ts';
+import type { FileListQuery, TransferStatus } from './read/file-list.ts';
+import type { Representation } from './read/open-file.ts';
 import { type Verified, verifyFile } from './read/verify.ts';
-import { type ChunkIntent, ChunkUploads, type ReceiveDeps } from './receive/chunk-upload.ts';
-import { type FileIntent, FileUploads, type Inspect } from './receive/file-upload.ts';
-import { ResumableUploads } from './receive/resumable-uploads.ts';
-import type {
-  ActiveRequest,
-  AppendIntent,
-  ResourceAddress,
-  ResourceIntent,
-  ResourceState,
-} from './receive/upload-resource.ts';
-import { DamagedFiles } from './upkeep/damage.ts';
+import type { ChunkIntent } from './receive/chunk-intent.ts';
+import type { FileIntent, Inspect } from './receive/file-upload.ts';
+import type { AppendIntent, ResourceAddress, ResourceIntent, ResourceState } from './receive/upload-resource.ts';
 import { type Recovered, recover } from './upkeep/recover.ts';
-import { Removal } from './upkeep/removal.ts';
-import { isSealedBySilence, type Swept, sweep } from './upkeep/sweep.ts';
-import { Committer, type Durability } from './uploads/commit.ts';
-import { LastModified } from './uploads/last-modified.ts';
-import type { Lifetime } from './uploads/parking.ts';
-import { CurrentFiles, type Precondition } from './uploads/preconditions.ts';
-import { Sealer } from './uploads/seal.ts';
-import { MAX_GAPS, pendingStatus, sealedStatus, uploadStatus } from './uploads/status.ts';
-import { Succession } from './uploads/succession.ts';
-import type { OpenUpload } from './uploads/upload.ts';
-import { UploadTable } from './uploads/upload-table.ts';
-import { NO_QUOTA, Usage } from './uploads/usage.ts';
-import { NameQueue } from './uploads/waiting.ts';
+import { type Swept, sweep } from './upkeep/sweep.ts';
+import type { Precondition } from './uploads/preconditions.ts';
 
-/** How long a chunk waits for a buffer before it is refused with 503. */
-const BUFFER_PATIENCE_MS = 10_000;
-/** After the patience of a stop: how long what was told to end may take to do so. */
+/** After the patience of a stop: the time in which ended requests have to finish. */
 const STOP_GRACE_MS = 5_000;
-/** `setTimeout` takes no longer delay. */
+/** `setTimeout` accepts no longer delay. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-const DAY_MS = 24 * 3600 * 1000;
-
-export interface EngineDeps {
-  blobs: BlobStore;
-  manifests: ManifestStore;
-  catalog: Catalog;
-  inspector: Inspector;
-  clock: Clock;
-  /** Who may use how much; default: everybody any. */
-  quota?: Quota;
-  /** The log, for what no request can be told. */
-  warn(message: string, details: object): void;
-  /** Told of whatever happens to files, in the step in which it does. Must neither throw nor take long. */
-  emit?(happening: FileEvent): void;
-  /** Asked before most of it happens; what it returns is on stable storage first, so that a crash in between loses no word of it. */
-  announce?: Announce;
-}
-
-export interface EngineSettings {
-  durability: Durability;
-  bufferBytes: number;
-  maxChunkBytes: number;
-  maxFileBytes: number;
-  staleSeconds: number;
-  /** After that until a stale upload is removed; 0: never. */
-  staleRemoveDays?: number;
-  openEndedSeconds: number;
-  idleSeconds: number;
-  minBytesPerSecond: number;
-}
-
-export interface FileListQuery {
-  owner: string;
-  prefix: string;
-  /** The last name of the page before; null for the first page. */
-  cursor: string | null;
-  limit: number;
-  status: UploadStatus | null;
-}
-
-/** Names that a list looks at in one go, at least. */
-const LIST_STEP = 100;
 
 export class Engine {
-  readonly #doors: EngineDeps;
-  readonly #settings: EngineSettings;
-  readonly #watchers = new Watchers();
-  readonly #usage: Usage;
-  readonly #uploads: UploadTable;
-  readonly #committer: Committer;
-  readonly #current: CurrentFiles;
-  readonly #sealer: Sealer;
-  readonly #buffers: BufferPool;
-  readonly #stallWatch: StallWatch;
-  readonly #chunkUploads: ChunkUploads;
-  readonly #fileUploads: FileUploads;
-  readonly #resumableUploads: ResumableUploads;
-  readonly #downloads: FileOpener;
-  readonly #damage: DamagedFiles;
-  readonly #removal: Removal;
-  readonly #waiting: NameQueue;
+  readonly #deps: EngineDeps;
+  readonly #parts: EngineParts;
   #starting: Promise<Recovered> | null = null;
   #receiving = 0;
   #stopping = false;
   #drained: (() => void) | null = null;
 
-  constructor(doors: EngineDeps, settings: EngineSettings) {
-    this.#doors = doors;
-    this.#settings = settings;
-    const { durability, bufferBytes, maxChunkBytes, maxFileBytes } = settings;
-    const watchers = this.#watchers;
-    const happened = (happening: FileEvent): void => this.#emit(happening);
-    const announce: Announce = (happenings) => this.#announce(happenings);
-    const usage = new Usage({ ...doors, quota: doors.quota ?? NO_QUOTA });
-    const uploads = new UploadTable({ ...doors, usage });
-    const modified = new LastModified(doors.clock);
-    const committer = new Committer({ ...doors, usage, durability, emit: happened, announce });
-    const warn = (message: string, error: unknown): void => doors.warn(message, { error });
-    const running = new Map<string, ActiveRequest>();
-    const isIdle = (upload: OpenUpload): boolean => upload.visible && upload.senders === 0 && !running.has(upload.id);
-    const cancel = (upload: OpenUpload): Promise<boolean> => this.#removal.cancelUpload(upload);
-    const succession = new Succession({ ...doors, uploads, committer, isIdle, cancel, warn, emit: happened, announce });
-    const sealer = new Sealer({
-      ...doors,
-      uploads,
-      modified,
-      committer,
-      watchers,
-      succession,
-      warn,
-      emit: happened,
-      announce,
+  constructor(deps: EngineDeps, settings: EngineSettings) {
+    this.#deps = deps;
+    this.#parts = buildParts(deps, settings, {
+      isStopping: () => this.#stopping,
+      track: (work) => this.#track(work),
     });
-    const segments = new BufferPool(bufferBytes, BUFFER_PATIENCE_MS);
-    const watchdog = new StallWatch(doors.clock, settings);
-    this.#usage = usage;
-    this.#uploads = uploads;
-    this.#committer = committer;
-    this.#sealer = sealer;
-    this.#buffers = segments;
-    this.#stallWatch = watchdog;
-    this.#damage = new DamagedFiles(doors);
-    this.#downloads = new FileOpener({ ...doors, uploads, modified, damage: this.#damage });
-    this.#current = new CurrentFiles({ ...doors, uploads, modified });
-    this.#removal = new Removal({
-      ...doors,
-      uploads,
-      committer,
-      current: this.#current,
-      modified,
-      watchers,
-      emit: happened,
-      announce,
-    });
-    const track = (work: () => Promise<void>): Promise<void> => this.#receive(work);
-    this.#waiting = new NameQueue({ ...doors, uploads, committer, watchers, track, warn });
-    const deps: ReceiveDeps = {
-      ...doors,
-      uploads,
-      usage,
-      damage: this.#damage,
-      committer,
-      current: this.#current,
-      sealer,
-      succession,
-      activeRequests: running,
-      isIdle,
-      buffers: segments,
-      stallWatch: watchdog,
-      watchers,
-      limits: { maxChunkBytes, maxFileBytes, ...this.#lifetime, openEndedMs: this.#openEndedMs },
-      syncEarly: durability === 'chunk',
-      sealLater: (upload) => this.#settleLater(upload),
-      emit: happened,
-    };
-    this.#chunkUploads = new ChunkUploads(deps);
-    this.#fileUploads = new FileUploads(deps);
-    this.#resumableUploads = new ResumableUploads(deps, cancel, track);
-  }
-
-  get #lifetime(): Lifetime {
-    const { staleSeconds, staleRemoveDays = 30 } = this.#settings;
-    return { staleMs: staleSeconds * 1000, removeMs: staleRemoveDays === 0 ? null : staleRemoveDays * DAY_MS };
   }
 
   /** Milliseconds that an upload is kept after its last byte; null: for ever. */
   get lifetimeMs(): number | null {
-    const { staleMs, removeMs } = this.#lifetime;
+    const { staleMs, removeMs } = this.#parts.lifetime;
     return removeMs === null ? null : staleMs + removeMs;
   }
 
-  get #openEndedMs(): number {
-    return this.#settings.openEndedSeconds * 1000;
-  }
-
   /**
-   * Replays what the last run left, then ends what it left half-done. Before this resolves nothing may be served. Rejects when `stop`
-   * comes before it is done.
+   * Recovers what the last run left, then finishes interrupted seals. No request may be served before this resolves. Rejects if `stop`
+   * is called before it is done.
    */
   start(wasClean: boolean): Promise<Recovered> {
     const starting = this.#start(wasClean);
@@ -220,117 +59,181 @@ export class Engine {
   }
 
   async #start(wasClean: boolean): Promise<Recovered> {
+    const { autoSeal, damage, nameQueue, resumableUploads, sealer, uploads, usage } = this.#parts;
+    const { blobs, manifests, catalog, inspector, warn } = this.#deps;
     const assertGoing = (): void => {
       if (this.#stopping) throw shuttingDown();
     };
     const recovered = await recover({
-      ...this.#doors,
-      uploads: this.#uploads,
-      usage: this.#usage,
-      wasClean,
-      assertGoing,
+      ...{ blobs, manifests, catalog, inspector, warn, uploads, usage, wasClean, assertGoing },
     });
-    for (const upload of [...this.#uploads.all()]) {
+    for (const upload of [...uploads.all()]) {
       assertGoing();
       if (!upload.isComplete) {
-        this.#settleLater(upload);
+        autoSeal.sealLater(upload);
         continue;
       }
-      const sealed = this.#sealer.seal(upload).catch((error: unknown) => {
-        this.#doors.warn('an interrupted seal could not be finished; the sweep tries again', { id: upload.id, error });
+      const sealed = sealer.seal(upload).catch((error: unknown) => {
+        warn('an interrupted seal could not be finished; the sweep tries again', { id: upload.id, error });
       });
-      // A digest over a large file takes its time; the upload shows as whole but not complete meanwhile.
+      // The digest of a large file takes long; meanwhile the status shows all bytes, but not a complete file.
       if (upload.document.reprDigest === null) await sealed;
     }
-    await this.#waiting.resume();
-    this.#resumableUploads.resume();
-    this.#damage.begin();
+    await nameQueue.resume();
+    resumableUploads.resume();
+    damage.begin();
     return recovered;
   }
 
-  /** Refusals that the headers alone justify. Call it before the body is read; `receive` checks all of it again. */
+  /** Refuses what the headers alone show to be wrong. To be called before the body is read; `receiveChunk` checks all of it again. */
   async admitChunk(intent: ChunkIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
-    this.#chunkUploads.checkIntent(intent);
-    const upload = this.#uploads.find(intent.owner, intent.name);
-    if (upload?.document.resource) {
-      checkSealedSize(await this.#chunkUploads.besideAddress(intent), intent.declaredSize);
-      return;
-    }
-    if (upload) {
-      const replaced = upload.visible && upload.isContiguous && intent.overwrite;
-      if (upload.parked) this.#usage.check(intent.owner, { openUploads: 1 });
-      if (!replaced)
-        upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null, byName: true });
-      if (replaced || !upload.visible) await this.#chunkUploads.assertPrecondition(intent, upload);
-      return;
-    }
-    const { sealed } = await this.#doors.catalog.find(intent.owner, intent.name);
-    const more = sealed?.undeclared === true && (intent.declaredSize ?? 0) > (sealed.size ?? 0);
-    if (sealed && !intent.overwrite && !more) checkSealedSize(sealed, intent.declaredSize);
-    else this.#usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
-    // A chunk that may be a repeat is looked at first: a repeat changes nothing, whatever the precondition.
-    const mayRepeat = sealed !== null && (!intent.overwrite || intent.declaredSize === sealed.size);
-    if (!mayRepeat) await this.#chunkUploads.assertPrecondition(intent);
-  }
-
-  /** What an owner uses now; with `group` what all of its group do together. */
-  usage(owner: string, group = false): Use {
-    return this.#usage.of(owner, group);
+    await this.#parts.chunkUploads.admit(intent);
   }
 
   /**
-   * Reads one chunk (header and data, to the end of `source`), verifies, stores and commits it. What it resolves with is the
-   * acknowledgement. Throws a LadingError of PROTOCOL §5; the caller then deals with what was not read.
-   * @param beforeCommit awaited when all bytes are verified and before they count (the end of a multipart message, say)
+   * Reads one chunk (header and data, to the end of `source`), verifies, stores and commits it. The returned status is the
+   * acknowledgement. The caller deals with the unread rest of the body.
+   * @param beforeCommit awaited when all bytes are verified and before they count (the end of a multipart message, for example)
+   * @throws LadingError a code of PROTOCOL §5
    */
   receiveChunk(source: Readable, intent: ChunkIntent, beforeCommit?: () => Promise<void>): Promise<FileStatus> {
-    return this.#receive(() => this.#chunkUploads.receive(source, intent, beforeCommit));
+    return this.#track(() => this.#parts.chunkUploads.receive(source, intent, beforeCommit));
   }
 
-  /** As `admit`, for `receiveWhole`. */
+  /** As `admitChunk`, for `receiveFile`. */
   async admitFile(intent: FileIntent): Promise<void> {
     if (this.#stopping) throw shuttingDown();
-    await this.#fileUploads.admit(intent);
+    await this.#parts.fileUploads.admit(intent);
   }
 
   /**
-   * Reads a whole file to the end of `source`, without a chunk header and of any length. Nothing of it counts before it is all there
-   * and `inspect` has let it pass; what this resolves with promises that it is complete and on stable storage. Throws
-   * `already_exists`, `file_too_large`, `quota_exceeded`, `digest_mismatch`, `insufficient_storage`, and what `inspect` throws.
+   * Reads a whole file of any length to the end of `source`, without a chunk header. No byte counts before all have arrived and
+   * `inspect` has accepted them. When this resolves, the file is complete and on stable storage.
+   * @throws LadingError `already_exists`, `file_too_large`, `quota_exceeded`, `digest_mismatch`, `insufficient_storage`, and whatever
+   * `inspect` throws
    */
   receiveFile(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
-    return this.#receive(() => this.#fileUploads.receive(source, intent, inspect));
+    return this.#track(() => this.#parts.fileUploads.receive(source, intent, inspect));
   }
 
-  /** Begins an upload with an address of its own; see `Appends.create`. */
+  /** Creates an upload with an address of its own; see `ResumableUploads.create`. */
   createResumable(intent: ResourceIntent): Promise<ResourceAddress> {
-    return this.#receive(() => this.#resumableUploads.create(intent));
+    return this.#track(() => this.#parts.resumableUploads.create(intent));
   }
 
-  /** How far such an upload is. A request that still receives into it is ended first, unless `looks`. Throws `not_found`. */
+  /**
+   * The state of an upload with an address.
+   * @param looks a request that still sends to the upload continues; otherwise it is ended first
+   * @throws LadingError `not_found`
+   */
   resumableState(address: ResourceAddress, looks = false): Promise<ResourceState> {
-    return looks ? this.#resumableUploads.look(address) : this.#resumableUploads.state(address);
+    const { resumableUploads } = this.#parts;
+    return looks ? resumableUploads.look(address) : resumableUploads.state(address);
   }
 
-  /** Digest of the first `length` bytes of such an upload. Throws `not_found`. */
+  /** Digest of the first `length` bytes of an upload with an address. @throws LadingError `not_found` */
   async resumableDigest(address: ResourceAddress, algorithm: DigestAlgorithm, length: number): Promise<Uint8Array> {
-    await this.#resumableUploads.find(address);
-    const document = (await this.#doors.catalog.get(address.id)) ?? address;
-    return await digestBytes(this.#doors.inspector, document, algorithm, { start: 0, end: length - 1 });
+    await this.#parts.resumableUploads.find(address);
+    const document = (await this.#deps.catalog.get(address.id)) ?? address;
+    return await digestBytes(this.#deps.inspector, document, algorithm, { start: 0, end: length - 1 });
   }
 
-  /** Appends what `source` brings, of any length; see `Appends.append`. */
+  /** Appends the bytes of `source`, of any length; see `ResumableUploads.append`. */
   append(source: Readable, address: ResourceAddress, intent: AppendIntent): Promise<ResourceState> {
-    return this.#receive(() => this.#resumableUploads.append(source, address, intent));
+    return this.#track(() => this.#parts.resumableUploads.append(source, address, intent));
   }
 
-  /** Removes such an upload if it is unfinished, and its address in any case. Throws `not_found`, `precondition_failed`. */
+  /** Discards the upload if it is unfinished, and ends its address in any case. @throws LadingError `not_found`, `precondition_failed` */
   removeResumable(address: ResourceAddress, precondition?: Precondition): Promise<void> {
-    return this.#resumableUploads.remove(address, precondition);
+    return this.#parts.resumableUploads.remove(address, precondition);
   }
 
-  async #receive<T>(work: () => Promise<T>): Promise<T> {
+  /** Ends a client that sends too slowly while it sends something else than a chunk, as `receiveChunk` does for chunks. */
+  watchStalls(watched: Watched): Watch {
+    return this.#parts.stallWatch.watch(watched);
+  }
+
+  /** See `Completion.complete`. @throws LadingError `not_found`, `not_contiguous`, `precondition_failed` */
+  complete(owner: string, name: string, precondition?: Precondition): Promise<FileStatus> {
+    return this.#parts.completion.complete(owner, name, precondition);
+  }
+
+  /** The status object of PROTOCOL §3. */
+  status(owner: string, name: string): Promise<FileStatus> {
+    return this.#parts.fileList.status(owner, name);
+  }
+
+  /** Uploads in progress of the wanted owners, the last changed first. */
+  transfers(wanted: (owner: string) => boolean): TransferStatus[] {
+    return this.#parts.fileList.transfers(wanted);
+  }
+
+  /** A page of an owner's files, by name. */
+  list(query: FileListQuery): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
+    return this.#parts.fileList.list(query);
+  }
+
+  /** Calls `listener` after every change of this name (a chunk, the seal, the deletion) until the returned function is called. */
+  watch(owner: string, name: string, listener: () => void): () => void {
+    return this.#parts.watchers.watch(owner, name, listener);
+  }
+
+  /** What an owner uses now; with `group` what its whole group uses together. */
+  usage(owner: string, group = false): Use {
+    return this.#parts.usage.of(owner, group);
+  }
+
+  /** Deletes the file of a name and its upload; see `Removal.remove`. @throws LadingError `not_found`, `precondition_failed` */
+  remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
+    return this.#parts.removal.remove(owner, name, precondition);
+  }
+
+  /** Discards the unfinished upload of a name and keeps its complete file; see `Removal.cancel`. @throws LadingError `not_found`, `precondition_failed` */
+  cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
+    return this.#parts.removal.cancel(owner, name, precondition, id);
+  }
+
+  /** Reads the stored bytes of a name again and compares them with the manifest. @throws LadingError `not_found` */
+  async verify(owner: string, name: string): Promise<Verified> {
+    const { damage, uploads } = this.#parts;
+    const upload = uploads.findVisible(owner, name);
+    const document = upload?.document ?? (await this.#deps.catalog.find(owner, name)).sealed;
+    if (!document) throw new LadingError('not_found', 'There is no file of this name.');
+    if (!upload) await damage.look(document);
+    return await verifyFile(this.#deps, document, upload?.stored ?? null);
+  }
+
+  /** Asks the disk whether all bytes of a complete file exist. @throws LadingError `file_damaged` */
+  assertUndamaged(document: FileDocument): Promise<void> {
+    return this.#parts.damage.assertUndamaged(document);
+  }
+
+  /** Opens the file of a name for reading, complete or not. The caller must `release` it. @throws LadingError `not_found` */
+  open(owner: string, name: string): Promise<Representation> {
+    return this.#parts.opener.open(owner, name);
+  }
+
+  /** Parks silent uploads, removes uploads that were parked for long, and seals what is due; see `sweep`. */
+  sweep(): Promise<Swept> {
+    const { uploads, committer, sealer, watchers, emit, announce, lifetime, openEndedMs } = this.#parts;
+    const { clock, warn } = this.#deps;
+    return sweep({ clock, warn, uploads, committer, sealer, watchers, emit, announce, ...lifetime, openEndedMs });
+  }
+
+  /** Numbers for the metrics page. */
+  gauges() {
+    const { uploads, buffers, usage, damage } = this.#parts;
+    return {
+      ...uploads.gauges(),
+      ...buffers.gauges(),
+      stored_bytes: usage.storedBytes(),
+      damaged_files: damage.count,
+    };
+  }
+
+  /** Runs work that a stop waits for. */
+  async #track<T>(work: () => Promise<T>): Promise<T> {
     if (this.#stopping) throw shuttingDown();
     this.#receiving += 1;
     try {
@@ -341,203 +244,21 @@ export class Engine {
     }
   }
 
-  /** Has an eye on a client that sends what is not a chunk, as `receive` has on the chunks. */
-  watchStalls(watched: Watched): Watch {
-    return this.#stallWatch.watch(watched);
-  }
-
-  async status(owner: string, name: string): Promise<FileStatus> {
-    const upload = this.#uploads.findVisible(owner, name);
-    if (upload) return uploadStatus(upload, this.#lifetime);
-    const { sealed } = await this.#doors.catalog.find(owner, name);
-    return sealed ? sealedStatus(sealed, await this.#damage.now(sealed)) : pendingStatus(name);
-  }
-
-  /** Uploads on their way whose owner is wanted, those that changed last first. */
-  transfers(
-    wanted: (owner: string) => boolean,
-  ): { owner: string; part: boolean; receiving: boolean; file: FileStatus }[] {
-    const found: OpenUpload[] = [];
-    for (const upload of this.#uploads.all()) {
-      if (upload.visible && !upload.sealed && wanted(upload.document.owner)) found.push(upload);
-    }
-    found.sort((a, b) => b.lastCommitAt - a.lastCommitAt);
-    return found.map((upload) => {
-      const { owner, resource } = upload.document;
-      const part = resource?.partial === true;
-      const file = uploadStatus(upload, this.#lifetime);
-      return { owner, part, receiving: upload.users > 0, file: part ? { ...file, filename: 'part' } : file };
-    });
-  }
-
-  /** Calls `listener` after every change of this name (a chunk, the seal, the deletion); the returned function ends that. */
-  watch(owner: string, name: string, listener: () => void): () => void {
-    return this.#watchers.watch(owner, name, listener);
-  }
-
-  /** A page of an owner's files, by name. A status filter may look at many names for few results, so pages are filled in steps. */
-  async list(query: FileListQuery): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
-    const { owner, prefix, limit, status } = query;
-    const files: FileStatus[] = [];
-    let after = query.cursor;
-    for (;;) {
-      const most = Math.max(limit + 1 - files.length, LIST_STEP);
-      const page = await this.#doors.catalog.list({ owner, prefix, after, limit: most });
-      for (const { name, slot } of page) {
-        if (files.length === limit) return { files, next_cursor: after };
-        after = name;
-        const upload = this.#uploads.findVisible(owner, name);
-        const found = upload
-          ? uploadStatus(upload, this.#lifetime)
-          : slot.sealed && sealedStatus(slot.sealed, this.#damage.known(slot.sealed));
-        if (found && (status === null || found.status === status)) files.push(found);
-      }
-      if (page.length < most) return { files, next_cursor: null };
-      // A filter that few files pass must not keep the thread from others.
-      await turn();
-    }
-  }
-
-  /** Deletes the file of a name and its upload; see `Removal.remove`. Throws `not_found`, `precondition_failed`. */
-  remove(owner: string, name: string, precondition?: Precondition): Promise<Removed[]> {
-    return this.#removal.remove(owner, name, precondition);
-  }
-
-  /** Ends the unfinished upload of a name and keeps its complete file; see `Removal.cancel`. Throws `not_found`, `precondition_failed`. */
-  cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
-    return this.#removal.cancel(owner, name, precondition, id);
-  }
-
-  /** Ends an upload of undeclared size now. A file already complete stays so. Throws `not_found`, `not_contiguous`, `precondition_failed`. */
-  async complete(owner: string, name: string, precondition?: Precondition): Promise<FileStatus> {
-    const upload = this.#uploads.findVisible(owner, name);
-    if (upload) {
-      const { stored } = upload;
-      if (!upload.isComplete && !isSealedBySilence(upload)) {
-        const { gaps, more } = stored.gaps(upload.size ?? stored.end, MAX_GAPS);
-        throw new LadingError(
-          'not_contiguous',
-          upload.document.resource
-            ? 'The file is being uploaded by tus or as a resumable upload. Whoever sends it says when it is complete.'
-            : 'Bytes are missing. Send what `missing` lists, then complete the file.',
-          {
-            missing: gaps,
-            missing_more: more,
-          },
-        );
-      }
-      await this.#current.assert(precondition, owner, name);
-      await this.#sealer.seal(upload);
-    }
-    const ended = await this.#uploads.holdName(owner, name, () =>
-      this.#endSealed(owner, name, upload ? undefined : precondition),
-    );
-    return ended ?? (await this.complete(owner, name, precondition));
-  }
-
-  /** Of a file that silence ended, somebody says now that it is complete. Null when a chunk goes on at its end: it is an upload again. */
-  async #endSealed(owner: string, name: string, precondition?: Precondition): Promise<FileStatus | null> {
-    if (this.#uploads.find(owner, name)?.document.continues) return null;
-    const { sealed } = await this.#doors.catalog.find(owner, name);
-    if (!sealed) throw new LadingError('not_found', 'There is no file of this name.');
-    await this.#current.assert(precondition, owner, name);
-    if (sealed.undeclared) await this.#doors.catalog.amend(sealed.id, ({ undeclared: _, ...ended }) => ended);
-    return sealedStatus(sealed);
-  }
-
-  /** Reads what is stored of a name again and compares it with its manifest. Throws `not_found`. */
-  async verify(owner: string, name: string): Promise<Verified> {
-    const upload = this.#uploads.findVisible(owner, name);
-    const document = upload?.document ?? (await this.#doors.catalog.find(owner, name)).sealed;
-    if (!document) throw new LadingError('not_found', 'There is no file of this name.');
-    if (!upload) await this.#damage.look(document);
-    return await verifyFile(this.#doors, document, upload?.stored ?? null);
-  }
-
-  /** Asks the disk whether all bytes of a complete file are there. @throws LadingError `file_damaged` */
-  assertUndamaged(document: FileDocument): Promise<void> {
-    return this.#damage.assertUndamaged(document);
-  }
-
-  /** The file of a name for reading, complete or not. Throws `not_found`; the caller must `release` it. */
-  open(owner: string, name: string): Promise<Representation> {
-    return this.#downloads.open(owner, name);
-  }
-
-  sweep(): Promise<Swept> {
-    return sweep({
-      ...this.#doors,
-      uploads: this.#uploads,
-      committer: this.#committer,
-      sealer: this.#sealer,
-      watchers: this.#watchers,
-      emit: (happening) => this.#emit(happening),
-      announce: (happenings) => this.#announce(happenings),
-      ...this.#lifetime,
-      openEndedMs: this.#openEndedMs,
-    });
-  }
-
-  #announce(happenings: readonly AnnouncedEvent[]): Announcement | null {
-    const files = happenings.filter(({ file }) => !file.resource?.partial);
-    return files.length === 0 ? null : (this.#doors.announce?.(files) ?? null);
-  }
-
-  #emit(happening: FileEvent): void {
-    // A piece of files to come is no file.
-    if (!happening.file.resource?.partial) this.#doors.emit?.(happening);
-  }
-
-  /** An upload of undeclared size is sealed once nothing came for the set time. */
-  #settleLater(upload: OpenUpload): void {
-    if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
-    upload.openEndedTimer = null;
-    if (this.#stopping || upload.sealed || upload.endReason || !isSealedBySilence(upload)) return;
-    const left = Math.max(0, this.#openEndedMs - this.#doors.clock.since(upload.lastCommitAt));
-    upload.openEndedTimer = setTimeout(() => this.#settle(upload), Math.min(left, MAX_TIMER_MS)).unref();
-  }
-
-  #settle(upload: OpenUpload): void {
-    // A chunk on its way counts; its own end sets the timer anew.
-    if (upload.users > 0 || upload.endReason || upload.sealed) return;
-    if (this.#doors.clock.since(upload.lastCommitAt) < this.#openEndedMs) {
-      this.#settleLater(upload);
-      return;
-    }
-    this.#sealer.seal(upload, true).catch((error: unknown) => {
-      if (upload.digestMismatchAt >= 0) return;
-      this.#doors.warn('an upload of undeclared size could not be sealed; the sweep tries again', {
-        id: upload.id,
-        error,
-      });
-    });
-  }
-
-  /** Numbers for the metrics page. */
-  gauges() {
-    return {
-      ...this.#uploads.gauges(),
-      ...this.#buffers.gauges(),
-      stored_bytes: this.#usage.storedBytes(),
-      damaged_files: this.#damage.count,
-    };
-  }
-
   /**
-   * Takes no new chunk, lets the running ones finish for up to `patienceMs` and ends the rest. Resolves with true when nothing is
-   * written any more; with false when something could not be ended in time (a digest over a very large file, say): then the stop is
-   * not clean, and the next start finishes or undoes it.
+   * Accepts no new chunk, lets running requests finish for up to `patienceMs` and ends the rest. Resolves with true when no write is
+   * under way; with false when something did not end in time (the digest of a very large file, for example). Then the stop is not
+   * clean, and the next start finishes or undoes the work.
    */
   async stop(patienceMs: number): Promise<boolean> {
     this.#stopping = true;
-    void this.#damage.stop();
-    const over = setTimeout(() => this.#stallWatch.failAll(shuttingDown), patienceMs);
+    void this.#parts.damage.stop();
+    const patience = setTimeout(() => this.#parts.stallWatch.failAll(shuttingDown), patienceMs);
     let grace: NodeJS.Timeout | undefined;
     const tooLong = new Promise<false>((resolve) => {
       grace = setTimeout(() => resolve(false), Math.min(patienceMs + STOP_GRACE_MS, MAX_TIMER_MS));
     });
     const ended = await Promise.race([this.#ended().then(() => true), tooLong]);
-    clearTimeout(over);
+    clearTimeout(patience);
     clearTimeout(grace);
     return ended;
   }
@@ -549,7 +270,7 @@ export class Engine {
         this.#drained = resolve;
       });
     }
-    for (const upload of [...this.#uploads.all()]) {
+    for (const upload of [...this.#parts.uploads.all()]) {
       if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
       await upload.sealing?.catch(() => {});
     }
@@ -557,7 +278,7 @@ export class Engine {
 }
 
 function shuttingDown(): LadingError {
-  return new LadingError('shutting_down', 'The server is stopping. Send the chunk again to the next one.', {
+  return new LadingError('shutting_down', 'The server is stopping. Send the request again to its successor.', {
     retry_after: 5,
   });
 }

@@ -75,7 +75,7 @@ async function live(child: Child, cargos: Cargo[], random: Random): Promise<numb
 /** What all lanes did so far. */
 interface Tally {
   rounds: number;
-  /** Of these, the kills under load. */
+  /** The number of these kills under load. */
   underLoad: number;
 }
 

@@ -1,43 +1,43 @@
 /**
- * The bytes of one request between the socket and a segment. It never holds more than its limit: then the socket waits, and
- * through TCP the client.
+ * The bytes of one request body between the socket and a segment. It never holds more than its limit: then it pauses the socket, and
+ * TCP pauses the client.
  */
 import type { Readable } from 'node:stream';
 import { LadingError } from '../../errors.ts';
 import { isCutShort } from './cut-short.ts';
 
-/** Pieces up to this size are copied together, so that a client that sends single bytes costs bytes and not objects. */
+/** Blocks up to this size are copied together, so that a client that sends single bytes costs bytes and not objects. */
 const SMALL_PIECE_BYTES = 1024;
-/** What small pieces are copied into: as small as this for the first ones, and twice as large each time that it is full. */
+/** Size of the buffer for small blocks: it starts with the minimum and doubles each time it is full. */
 const MIN_TAIL_BYTES = 64;
 const MAX_TAIL_BYTES = 4096;
 
 export class BodyBuffer {
-  /** Bytes that arrived, whether taken or not. */
+  /** Bytes that arrived, whether drained or not. */
   arrived = 0;
-  /** Bytes that are here now. */
+  /** Bytes in the buffer now. */
   bytes = 0;
   ended = false;
   failure: Error | null = null;
-  /** Why a body whose bytes count by themselves ended before its end; null while it did not. */
+  /** Why the body was truncated; null: it was not. */
   truncatedBy: LadingError | null = null;
-  /** Rejects with the failure, for whoever waits for something else than bytes. */
+  /** Rejects when the body fails or is truncated, for callers that wait for something else than bytes. */
   readonly failed: Promise<never>;
   readonly #source: Readable;
   readonly #limit: () => number;
   readonly #onBytes: (count: number) => void;
   readonly #keepsPartial: boolean;
   #blocks: Buffer[] = [];
-  /** The small pieces that came last, behind `#pieces`: its first `#tailBytes` bytes. */
+  /** The last small blocks, which follow `#blocks`: the first `#tailBytes` bytes of this buffer. */
   #tail: Buffer | null = null;
   #tailBytes = 0;
   #paused = false;
   #wake: (() => void) | null = null;
-  /** Bytes that are waited for. */
+  /** Number of bytes that `waitFor` waits for. */
   #wanted = 0;
   #reject: (error: Error) => void = () => {};
 
-  /** @param keepsBroken a body that breaks ends there, and what arrived of it is worth something; else it is a failure */
+  /** @param keepsPartial a body that breaks is truncated there, and its bytes count; otherwise it fails */
   constructor(source: Readable, limit: () => number, onBytes: (count: number) => void, keepsBroken = false) {
     this.#source = source;
     this.#keepsPartial = keepsBroken;
@@ -46,14 +46,14 @@ export class BodyBuffer {
     this.failed = new Promise((_, reject) => {
       this.#reject = reject;
     });
-    // Most requests wait for nothing else, and then nobody listens.
+    // Most requests wait for bytes only; then nothing handles this rejection.
     this.failed.catch(() => {});
     source.on('data', this.#take);
     source.on('end', this.#end);
     source.on('error', this.#broken);
     source.on('close', this.#broken);
     source.on('aborted', this.#broken);
-    // What broke before anybody listened says nothing any more.
+    // A source that broke before emits no event any more.
     if (isCutShort(source)) this.#broken();
     else if (source.readableEnded) this.#end();
   }
@@ -75,7 +75,7 @@ export class BodyBuffer {
     if (this.#isEnough()) this.#notify();
   };
 
-  /** True when nobody need wait: what is waited for is here, or as much as may be. */
+  /** True when the wanted bytes are here, or the limit is reached. */
   #isEnough(): boolean {
     return this.bytes >= Math.min(this.#wanted, this.#limit());
   }
@@ -95,7 +95,7 @@ export class BodyBuffer {
     this.#tailBytes = piece.length;
   }
 
-  /** What comes next goes behind the small pieces that came so far. */
+  /** Moves the small blocks to the others; the next block follows them. */
   #closeTail(): void {
     if (this.#tail) this.#blocks.push(this.#tail.subarray(0, this.#tailBytes));
     this.#tail = null;
@@ -111,13 +111,13 @@ export class BodyBuffer {
     if (this.ended) return;
     const broken = new LadingError(
       'length_mismatch',
-      'The connection broke before the chunk was whole. Send it again.',
+      'The connection broke before the end of the request body. Send it again.',
     );
     if (this.#keepsPartial) this.truncate(broken);
     else this.fail(broken);
   };
 
-  /** Takes no more than what is here: for whoever reads on, the body ends with it. */
+  /** Accepts no more bytes: for the reader the body ends with those in the buffer. */
   truncate(why: LadingError): void {
     if (this.ended) return;
     this.truncatedBy = why;
@@ -129,16 +129,16 @@ export class BodyBuffer {
   }
 
   /**
-   * As `endHere`, after what the system holds already was read: as long as every turn of the event loop brings something, and for
-   * `mostMs` at most, for a sender that is alive may never pause.
+   * As `truncate`, but first reads what the system has buffered: as long as every turn of the event loop brings bytes, and for at most
+   * `maxMs`, because a live sender may never pause.
    */
-  truncateWhenIdle(why: LadingError, mostMs: number): void {
+  truncateWhenIdle(why: LadingError, maxMs: number): void {
     const since = performance.now();
     let before = -1;
     const look = (): void => {
       if (this.ended) return;
       const idle = this.arrived === before && !this.#paused;
-      if (idle || performance.now() - since >= mostMs) {
+      if (idle || performance.now() - since >= maxMs) {
         this.truncate(why);
         return;
       }
@@ -154,21 +154,21 @@ export class BodyBuffer {
     wake?.();
   }
 
-  /** Ends the waiting for more: the next look at the inbox finds this error. The first failure stays. */
+  /** Fails the body: the next `waitFor` throws this error. The first failure stays. */
   fail(error: Error): void {
     this.failure ??= error;
     this.#reject(this.failure);
     this.#notify();
   }
 
-  /** True while this side keeps the client waiting, so that nobody blames the client for its silence. */
+  /** True while the server keeps the client waiting; the client is then not judged for its silence. */
   get isPaused(): boolean {
     return this.#paused;
   }
 
   /**
-   * The limit moves with the number of requests: lets a stopped sender go on after it rose, serves who waits after it fell. Called
-   * now and then, for no event tells.
+   * Applies a changed limit, which depends on the number of requests: resumes a paused sender after it rose, serves the reader after it
+   * fell. Called periodically, because no event reports the change.
    */
   adjust(): void {
     this.#resume();
@@ -182,8 +182,10 @@ export class BodyBuffer {
   }
 
   /**
-   * Resolves when at least `count` bytes are here, the body ended, or `quietMs` passed (null: no limit); true when it was not the
-   * quiet. Throws the failure. The count is lowered to the inbox's own limit, for more would never come.
+   * Waits for `count` bytes, at most the limit of the buffer, or the end of the body.
+   * @param quietMs maximum wait; null: unlimited
+   * @returns false when `quietMs` passed
+   * @throws the failure of the body
    */
   async waitFor(count: number, quietMs: number | null): Promise<boolean> {
     this.#wanted = count;
@@ -207,7 +209,7 @@ export class BodyBuffer {
     return !quiet;
   }
 
-  /** Moves up to `into.length` bytes out; the number moved. Lets the client go on. */
+  /** Moves up to `into.length` bytes out of the buffer and returns their number. Resumes the client. */
   drainInto(into: Uint8Array): number {
     this.#closeTail();
     let moved = 0;
@@ -231,14 +233,14 @@ export class BodyBuffer {
     return moved;
   }
 
-  /** Stops listening; what is unread stays with the source, which is left paused if it has not ended. */
+  /** Stops listening. Unread bytes stay in the source, which is left paused if it has not ended. */
   detach(): void {
     this.#source.off('data', this.#take);
     this.#source.off('end', this.#end);
     this.#source.off('error', this.#broken);
     this.#source.off('close', this.#broken);
     this.#source.off('aborted', this.#broken);
-    // Whoever owns the source may still see it break; without a listener that would be an uncaught error.
+    // The source may still break; without a listener that would be an uncaught error.
     this.#source.on('error', () => {});
     if (!this.ended || this.truncatedBy) this.#source.pause();
     this.#blocks = [];

@@ -1,6 +1,6 @@
 /**
- * One chunk's bytes on their way from the socket through segments to the workers. A chunk may be far larger than a segment, so its
- * bytes are written before its checksum is known; that is safe because the range is reserved and the manifest does not list it.
+ * Writes the bytes of one extent from the body buffer through segments to the workers. An extent may be far larger than a segment, so its
+ * bytes are written before its checksum is known. That is safe, because the extent is reserved and the manifest does not list it.
  */
 import type { SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
 import { LadingError } from '../../errors.ts';
@@ -10,11 +10,11 @@ import type { FreshExtent } from '../uploads/commit.ts';
 import type { BodyBuffer } from './body-buffer.ts';
 import { type BufferPool, type SegmentSize, SMALL_SEGMENT_BYTES } from './buffer-pool.ts';
 
-/** A large segment goes to a worker part-filled when its socket does not bring a small one's worth within this time. */
+/** A large segment goes to a worker before it is full when the client sends less than a small segment within this time. */
 const QUIET_MS = 250;
-/** A sender that fills a small segment within this time is worth a large one. */
+/** A sender that fills a small segment within this time gets a large one. */
 const FAST_MS = 60;
-/** Segments of one chunk at the workers at one time. */
+/** Maximum number of segments of one request at the workers. */
 const IN_FLIGHT = 2;
 
 export interface Received {
@@ -22,7 +22,7 @@ export interface Received {
   sum: number;
   crc32: number;
   fresh: FreshExtent[];
-  /** A compared byte differs from what is stored. Only a chunk whose checksums are right can be said to conflict. */
+  /** A compared byte differs from the stored one. Only a chunk with correct checksums conflicts. */
   conflict: boolean;
 }
 
@@ -51,39 +51,39 @@ export class BodyWriter {
   readonly #jobs: Job[] = [];
   readonly #fresh: FreshExtent[] = [];
   #next = 0;
-  /** Data bytes that the workers have done. */
+  /** Data bytes that the workers have processed. */
   bytesDone = 0;
   #sum = 0;
   #crc = 0;
   #conflict = false;
-  /** True while this side waits for a buffer, not for the client. */
+  /** True while the server waits for a buffer, not for the client. */
   isWaiting = false;
 
   /**
    * @param write hands a segment to a worker
-   * @param pieces what of the extent is written and what is compared, ascending, together the extent
-   * @param toItsEnd the body may end before the extent does
-   * @param pauseMs the body may also go on after the extent, and what was read of it is wanted after so long
+   * @param plan ranges to write and to compare, ascending, together the extent
+   * @param mayEndEarly the body may end before the extent does
+   * @param pauseMs the body may also continue after the extent; `receive` returns after this time with the bytes read so far
    */
   constructor(
-    inbox: BodyBuffer,
+    body: BodyBuffer,
     write: (job: SegmentJob) => Promise<SegmentResult>,
     pool: BufferPool,
     extent: Extent,
-    pieces: SegmentRange[],
-    toItsEnd = false,
+    plan: SegmentRange[],
+    mayEndEarly = false,
     pauseMs: number | null = null,
   ) {
-    this.#body = inbox;
+    this.#body = body;
     this.#write = write;
     this.#pool = pool;
     this.#extent = extent;
-    this.#plan = pieces;
-    this.#mayEndEarly = toItsEnd;
+    this.#plan = plan;
+    this.#mayEndEarly = mayEndEarly;
     this.#pauseMs = pauseMs;
   }
 
-  /** Reads exactly the extent's bytes and then the end of the body. When it returns or throws, no write is under way. */
+  /** Reads exactly the bytes of the extent and then the end of the body. When it returns or throws, no write is in progress. */
   async receive(): Promise<Received> {
     try {
       await this.#readAll();
@@ -118,14 +118,14 @@ export class BodyWriter {
     return this.#body.bytes > 0;
   }
 
-  /** Waits until it is worth taking a segment, then takes the one that suits the sender's speed. */
+  /** Waits until enough bytes are here for a segment, then takes a buffer that suits the speed of the sender. */
   async #takeBuffer(start: number): Promise<Filling> {
     const remaining = this.#extent.end - start + 1;
     const since = performance.now();
-    // Whoever pauses takes less than that, too, but not nothing.
+    // With a pause time, fewer bytes are enough too, but not zero.
     const worth = Math.min(remaining, SMALL_SEGMENT_BYTES);
     while (!(await this.#waitForBytes(worth, this.#pauseMs)) && this.#body.bytes === 0);
-    // Where many share the inboxes' memory, less than a small segment may have come; that is no reason for a large one.
+    // With many requests the limit of the body buffer may be below a small segment; that is no reason for a large one.
     const here = Math.min(this.#body.bytes, remaining);
     const fast = performance.now() - since < FAST_MS && here >= SMALL_SEGMENT_BYTES && remaining > SMALL_SEGMENT_BYTES;
     const size: SegmentSize = fast ? 'large' : 'small';
@@ -137,8 +137,8 @@ export class BodyWriter {
   }
 
   /**
-   * Fills a large segment until it is full, the chunk ends, or the sender brings less than a small one within the time. A small one
-   * takes what is here and goes: what it is worth was waited for before it was taken.
+   * Fills a large segment until it is full, the extent ends, or the client sends less than a small segment within the time. A small
+   * segment takes the bytes that are here: `#takeBuffer` waited for them.
    */
   async #fill(filling: Filling): Promise<void> {
     const { bytes, size } = filling;
@@ -161,7 +161,7 @@ export class BodyWriter {
     filling.used += this.#body.drainInto(filling.bytes.subarray(filling.used));
   }
 
-  /** Waits for bytes; false when they did not come in time. A body that ends with none left is too short. */
+  /** Waits for bytes; false when they did not arrive in time. Throws when the body ended too early. */
   async #waitForBytes(count: number, quietMs: number | null): Promise<boolean> {
     const here = this.#body.bytes >= count && !this.#body.failure;
     const came = here || (await this.#body.waitFor(count, quietMs));
@@ -192,12 +192,12 @@ export class BodyWriter {
         throw error;
       },
     );
-    // Looked at in order by #collect; until then a failure must not count as unhandled.
+    // #collect handles the results in order; until then a failure must not count as unhandled.
     done.catch(() => {});
     this.#jobs.push({ done, pieces, length });
   }
 
-  /** Cuts the next pieces off the plan, up to this byte. Segments come in order, so each piece is looked at once. */
+  /** Takes the next ranges of the plan, up to this byte. Segments are sent in order, so each range is taken once. */
   #rangesUpTo(end: number): SegmentRange[] {
     const cut: SegmentRange[] = [];
     for (let piece = this.#plan[this.#next]; piece && piece.extent.start <= end; piece = this.#plan[this.#next]) {
@@ -212,7 +212,7 @@ export class BodyWriter {
     return cut;
   }
 
-  /** Takes the oldest job's result into account; CRCs combine in the order of the bytes. */
+  /** Adds the result of the oldest job; CRCs combine in the order of the bytes. */
   async #collect(): Promise<void> {
     const job = this.#jobs[0];
     if (!job) return;

@@ -3,17 +3,17 @@
  * (`LADING_BUFFER_BYTES`), never from how many clients are connected:
  *
  *     |<------------------ LADING_BUFFER_BYTES ------------------>|
- *     | large segments, 1 MiB      | small, 64 KiB | held in inboxes |
+ *     | large segments, 1 MiB      | small, 64 KiB | body buffers   |
  *     |            1/2             |      1/4      |       1/4       |
  *
- * A fast sender fills large segments. A slow one holds its few bytes in its inbox and passes through a small segment, so any
- * number of slow ones cannot take a large segment from a fast one.
+ * A fast sender fills large segments. A slow sender keeps its few bytes in its body buffer and uses small segments, so that no
+ * number of slow senders can take a large segment from a fast one.
  */
 import { LadingError } from '../../errors.ts';
 
 export const SMALL_SEGMENT_BYTES = 64 * 1024;
 export const LARGE_SEGMENT_BYTES = 1024 * 1024;
-/** Less than this is not worth a job for a worker. Reached with 8,000 requests at 32 MiB. */
+/** Fewer bytes are not worth a job for a worker. Reached with 8,000 requests at 32 MiB. */
 const MIN_HELD_BYTES = 1024;
 
 interface Waiter {
@@ -56,7 +56,7 @@ class Shelf {
         timer: setTimeout(() => {
           this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
           reject(
-            new LadingError('overloaded', 'The server has no buffer free for this chunk now. Send it again later.', {
+            new LadingError('overloaded', 'The server has no free buffer for this request body. Send it again later.', {
               retry_after: Math.max(1, Math.ceil(patienceMs / 1000)),
             }),
           );
@@ -79,7 +79,7 @@ class Shelf {
 
 export type SegmentSize = 'small' | 'large';
 
-/** Two shelves of buffers with a fixed number each, handed out first come first served. */
+/** Two shelves of buffers with a fixed number each. Requests get them in the order in which they asked. */
 export class BufferPool {
   readonly #small: Shelf;
   readonly #large: Shelf;
@@ -88,8 +88,8 @@ export class BufferPool {
   #receivers = 0;
 
   /**
-   * @param bufferBytes memory for segments and inboxes together
-   * @param patienceMs how long a request waits for a buffer before it is refused with `overloaded`
+   * @param bufferBytes memory for segments and body buffers together
+   * @param patienceMs time that a request waits for a buffer before it is refused with `overloaded`
    */
   constructor(bufferBytes: number, patienceMs: number) {
     this.#large = new Shelf(LARGE_SEGMENT_BYTES, Math.max(2, Math.floor(bufferBytes / 2 / LARGE_SEGMENT_BYTES)));

@@ -1,15 +1,15 @@
-/** Bodies whose connection was lost before their end. */
+/** Detects bodies whose connection was lost before their end. */
 import type { Readable } from 'node:stream';
 
-/** What node's messages say of themselves besides being streams: those of HTTP/2 are never destroyed, their streams are. */
+/** Properties of Node's messages besides those of a stream: an HTTP/2 message is never destroyed, its stream is. */
 interface Message {
   aborted?: boolean;
   stream?: { destroyed: boolean };
 }
 
 /**
- * True when the rest of `source` will never come, whether or not anybody listened when that was known. A message of HTTP/2 then counts as
- * ended, as if it were whole, so whoever reads one asks here, and listens to `aborted`, which comes before everything else.
+ * True when the rest of `source` will never arrive, whether or not a listener was attached at that moment. An aborted HTTP/2 message then
+ * counts as ended, as if it were complete. Readers therefore call this function, and listen to `aborted`, which is emitted first.
  */
 export function isCutShort(source: Readable): boolean {
   const { aborted = false, stream } = source as Readable & Message;

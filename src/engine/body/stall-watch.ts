@@ -1,6 +1,6 @@
 /**
- * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6), and never one for its length. One
- * timer looks at all of them, so a byte costs no timer.
+ * Ends requests that are silent for too long or slower than the minimum rate (PROTOCOL §6), but never one for its duration. One
+ * timer checks all of them, so a byte costs no timer.
  */
 import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
@@ -8,8 +8,8 @@ import { LadingError } from '../../errors.ts';
 const LOOK_MS = 500;
 const RATE_WINDOW_MS = 60_000;
 /**
- * A request that others wait for may be silent for no longer than this. A device that lost its link comes back on a new connection
- * and sends its chunk again, long before the old connection is known to be dead.
+ * Maximum silence of a request that another request waits for. A device that lost its link reconnects and sends its chunk again, long
+ * before the old connection is known to be dead.
  */
 const WANTED_SILENCE_MS = 10_000;
 
@@ -18,14 +18,14 @@ export interface Watched {
   isHeld(): boolean;
   /** True while another request waits for what this one receives. */
   isWanted?(): boolean;
-  /** Called with every look of the watchdog. */
+  /** Called with every check of the timer. */
   onCheck(): void;
   fail(error: LadingError): void;
 }
 
-/** One client under the watchdog's eye. */
+/** One watched client. */
 export interface Watch {
-  /** To be called for every arrival of bytes. */
+  /** To be called whenever bytes arrive. */
   received(bytes: number): void;
   stop(): void;
 }
@@ -47,7 +47,7 @@ export class StallWatch {
   readonly #limits: StallLimits;
   readonly #entries = new Set<Entry>();
   #timer: NodeJS.Timeout | null = null;
-  /** When the timer came last, whatever a test says of the time; null when it was late then: of two in a row one judges. */
+  /** The real time of the last timer call; null when that call was late, so that the next one checks in any case. */
   #lastTimerAt: number | null = null;
 
   constructor(clock: Clock, limits: StallLimits) {
@@ -80,8 +80,8 @@ export class StallWatch {
   }
 
   /**
-   * A timer that comes late says that this process was stopped or had too much to do. What the clients sent meanwhile is still in the
-   * sockets and is read before the next look, so that one judges.
+   * A late timer means that this process was stopped or overloaded. The bytes that clients sent meanwhile are still in the sockets and
+   * are read before the next call, so that only that one judges.
    */
   #onTimer(): void {
     const now = performance.now();
@@ -90,7 +90,7 @@ export class StallWatch {
     if (!late) this.check();
   }
 
-  /** One look at every request. */
+  /** Checks every request once. */
   check(): void {
     const now = this.#clock.monotonic();
     const idleMs = this.#limits.idleSeconds * 1000;
@@ -102,13 +102,16 @@ export class StallWatch {
         entry.windowBytes = 0;
       } else if (now - entry.lastByteAt >= idleMs) {
         entry.watched.fail(
-          new LadingError('request_timeout', `No byte came for ${this.#limits.idleSeconds} s. Send the chunk again.`),
+          new LadingError(
+            'request_timeout',
+            `The client sent no byte for ${this.#limits.idleSeconds} s. Send the request body again.`,
+          ),
         );
       } else if (now - entry.lastByteAt >= WANTED_SILENCE_MS && entry.watched.isWanted?.()) {
         entry.watched.fail(
           new LadingError(
             'request_timeout',
-            `No byte came for ${WANTED_SILENCE_MS / 1000} s while another request waited to send the same ones. Send the chunk again.`,
+            `The client sent no byte for ${WANTED_SILENCE_MS / 1000} s while another request waited to send the same bytes. Send the request body again.`,
           ),
         );
       } else if (now - entry.windowStart >= RATE_WINDOW_MS) {
@@ -117,7 +120,7 @@ export class StallWatch {
           entry.watched.fail(
             new LadingError(
               'request_timeout',
-              `The chunk came slower than ${this.#limits.minBytesPerSecond} bytes a second. Send it again, in smaller chunks.`,
+              `The request body arrived slower than ${this.#limits.minBytesPerSecond} bytes a second. Send it again in smaller parts.`,
             ),
           );
         }
@@ -127,7 +130,7 @@ export class StallWatch {
     }
   }
 
-  /** Fails every request still running (the end of the shutdown's patience). */
+  /** Fails every running request (at the end of the patience of a stop). */
   failAll(error: () => LadingError): void {
     for (const entry of this.#entries) entry.watched.fail(error());
   }

@@ -1,9 +1,9 @@
-/** What a request says of its bytes only after them; asked for at their end, and what it throws refuses them. */
+/** Digests that follow the bytes of a request. They are read at the end of the body; an error that they throw refuses the request. */
 import type { Digest } from '../../protocol/http/digests.ts';
 
 export interface TrailingDigests {
-  /** Of the content of this request. */
+  /** Digest of the content of this request. */
   contentDigest?: (() => Digest | null) | undefined;
-  /** Of the whole file. */
+  /** Digest of the whole file. */
   reprDigest?: (() => Digest | null) | undefined;
 }

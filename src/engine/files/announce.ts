@@ -1,18 +1,18 @@
-/** Says what is about to happen to files before it does, for those who are to hear of it even if the server is killed right after. */
+/** Announces changes of files before they happen, so that their events are delivered even if the server is killed right after. */
 import type { Announcement, FileEvent } from '../../contracts/file-events.ts';
 
-/** What is said before it happens; chunks and complete files are found again otherwise. */
+/** Events that are announced. Chunks and complete files need no announcement: the next start finds them. */
 export type AnnouncedEvent = Exclude<FileEvent, { type: 'chunk.received' | 'file.completed' }>;
-/** Null when nobody is to hear of it. */
-export type Announce = (happenings: readonly AnnouncedEvent[]) => Announcement | null;
+/** Null when there is no receiver. */
+export type Announce = (events: readonly AnnouncedEvent[]) => Announcement | null;
 
-/** Runs `change`, in which some of `happenings` happen, after they are announced on stable storage. */
+/** Announces `events` on stable storage, then runs `change`, in which some of them happen. */
 export async function withAnnouncement<T>(
   announce: Announce,
-  happenings: readonly AnnouncedEvent[],
+  events: readonly AnnouncedEvent[],
   change: () => Promise<T>,
 ): Promise<T> {
-  const announcement = announce(happenings);
+  const announcement = announce(events);
   if (!announcement) return await change();
   await announcement.ready;
   try {

@@ -1,6 +1,6 @@
 /**
- * Files whose bytes lie in several blobs, one after the other: what was put together from partial uploads without copying a byte. A piece
- * has an id of its own below which nothing but its blob lies; the file's own blob is empty.
+ * Files whose bytes lie in several blobs: concatenated files that share the bytes of their partial uploads. Each blob has an id of its own,
+ * under which nothing else is stored; the file's own blob is empty.
  */
 import type { BlobExtent, BlobStore, Inspector, Reader } from '../../contracts/blobs.ts';
 import type { Extent } from '../../protocol/extents.ts';
@@ -9,7 +9,7 @@ import type { FileDocument } from '../../records/file.ts';
 
 type Bytes = Pick<FileDocument, 'id' | 'pieces'>;
 
-/** The bytes of a file, wherever they lie. @throws LadingError `not_found` */
+/** Opens the bytes of a file, in whichever blobs they lie. @throws LadingError `not_found` */
 export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promise<Reader> {
   if (!pieces) return await blobs.openReader(id);
   const readers: Reader[] = [];
@@ -40,7 +40,7 @@ export async function openBytes(blobs: BlobStore, { id, pieces }: Bytes): Promis
   return { read, release };
 }
 
-/** Digest of some bytes of a file, wherever they lie. @param extent empty when `end < start` */
+/** Digest of some bytes of a file, in whichever blobs they lie. @param extent empty when `end < start` */
 export async function digestBytes(
   inspector: Inspector,
   { id, pieces }: Bytes,
@@ -59,7 +59,7 @@ export async function digestBytes(
   return await inspector.digestParts(parts, algorithm);
 }
 
-/** Removes the bytes of a file. The document goes first: what is left after a crash belongs to nobody then, and the next start removes it. */
+/** Removes the bytes of a file. The caller removes the document first: after a crash the next start then removes the rest as a leftover. */
 export async function removeBytes(blobs: BlobStore, { id, pieces = [] }: Bytes): Promise<void> {
   for (const piece of pieces) await blobs.remove(piece.id);
   await blobs.remove(id);

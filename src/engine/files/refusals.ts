@@ -1,4 +1,4 @@
-/** What the engine refuses a chunk with: the codes of PROTOCOL §5 in words that say what to do next. */
+/** The errors with which the engine refuses requests (codes: PROTOCOL §5). Their details say what to do next. */
 
 import { LadingError, type ProblemMembers } from '../../errors.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
@@ -27,7 +27,7 @@ export function checkSealedSize(sealed: FileDocument, declaredSize: number | nul
   );
 }
 
-/** Throws when the complete file is known to have another digest than the sender says. */
+/** Throws when the complete file has another known digest than declared. */
 export function checkSealedDigest({ reprDigest: known }: FileDocument, said: Digest | null): void {
   if (!known || !said || known.algorithm !== said.algorithm) return;
   const value = Buffer.from(said.value).toString('base64');
@@ -39,24 +39,24 @@ export function checkSealedDigest({ reprDigest: known }: FileDocument, said: Dig
   );
 }
 
-/** Other bytes than those of a complete file. */
+/** The bytes differ from those of a complete file. */
 export function fileComplete(size: number): LadingError {
   return new LadingError(
     'file_complete',
-    `This file is complete with ${size} bytes and holds others than these. Send overwrite=true with a total_size to replace it.`,
+    `This file is complete with ${size} bytes, which differ from these. Send overwrite=true with a total_size to replace it.`,
     { expected: size },
   );
 }
 
-/** Other bytes than those stored in an unfinished file. */
+/** The bytes differ from those stored in an unfinished file. */
 export function chunkConflict(): LadingError {
   return new LadingError(
     'chunk_conflict',
-    'Some of these bytes are stored already and differ. What is stored stays; delete the file to start over.',
+    'Some of these bytes are stored already and differ. The stored bytes are kept; delete the file to start over.',
   );
 }
 
-/** Somebody sends to the upload that has the name. */
+/** Another client sends to the upload that has the name. */
 export function uploadInProgress(): LadingError {
   return new LadingError(
     'already_exists',
@@ -64,7 +64,7 @@ export function uploadInProgress(): LadingError {
   );
 }
 
-/** A request that names the file, while an upload of that name goes on at an address of its own. */
+/** The request names the file, but the upload of that name has an address of its own. */
 export function uploadHasAddress(): LadingError {
   return new LadingError(
     'already_exists',
@@ -72,17 +72,17 @@ export function uploadHasAddress(): LadingError {
   );
 }
 
-/** @param stands of an intent; see there */
-export function assertAuthorized(stands: (() => boolean) | undefined): void {
-  if (stands?.() === false) throw revoked();
+/** @param isAuthorized of an intent @throws LadingError `unauthorized` */
+export function assertAuthorized(isAuthorized: (() => boolean) | undefined): void {
+  if (isAuthorized?.() === false) throw revoked();
 }
 
-/** Who sends may do so no longer. */
+/** The sender lost its right during the request. */
 export function revoked(): LadingError {
-  return new LadingError('unauthorized', 'The token was revoked while this was on its way; nothing of it counts.');
+  return new LadingError('unauthorized', 'The token was revoked during this request. The request has no effect.');
 }
 
-/** @param what which checksum, in a sentence */
+/** @param what a sentence that says which checksum differs */
 export function checksumMismatch(
   what: string,
   expected: string | number,

@@ -1,8 +1,8 @@
-/** Who watches a name, and how names are kept apart. */
+/** Listeners for changes of a name, and the keys by which names are told apart. */
 import { randomBytes } from 'node:crypto';
 import type { FileDocument } from '../../records/file.ts';
 
-/** Tells whoever watches a name that something about it changed. */
+/** Calls the listeners of a name when its file or upload changes. */
 export class Watchers {
   readonly #listeners = new Map<string, Set<() => void>>();
 
@@ -22,17 +22,17 @@ export class Watchers {
   }
 }
 
-/** One key a name: an owner's id holds no control character, so the two parts cannot run into each other. */
+/** The key of a name. The id of an owner has no control character, so two keys are never equal by accident. */
 export function slotKey(owner: string, name: string): string {
   return `${owner}\0${name}`;
 }
 
-/** The key of an upload: of its name, or of its id as long as it waits for the name beside others. */
+/** The key of an upload: by its name, or by its id while it waits for the name. */
 export function uploadKey({ id, owner, name, aside }: Pick<FileDocument, 'id' | 'owner' | 'name' | 'aside'>): string {
   return slotKey(owner, aside ? `\0${id}` : name);
 }
 
-/** A name that no file can have, for an upload that has none: nobody finds it there. */
+/** A name that no file can have, for an upload without a name: no request finds it. */
 export function noName(): string {
   return `\0${randomBytes(16).toString('hex')}`;
 }

@@ -1,4 +1,4 @@
-/** What a name's bytes look like to a reader: the complete file, or what is there of one under way. */
+/** What a reader gets of a name: the complete file, or the stored bytes of an upload. */
 import type { BlobStore, Reader } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
@@ -14,8 +14,8 @@ import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
 /**
- * One file as it stood when the request came, open for reading. It stays readable when the file is replaced or deleted meanwhile.
- * Whoever opened it must call `release` exactly once.
+ * One file as it was when the request arrived, open for reading. It stays readable when the file is replaced or deleted meanwhile.
+ * The caller must call `release` exactly once.
  */
 export interface Representation {
   id: string;
@@ -35,9 +35,9 @@ export interface Representation {
   covers(extent: Extent): boolean;
   /** First byte at or after `position` that is not stored yet; grows while the upload goes on. */
   committedUpTo(position: number): number;
-  /** How the upload stands now: `gone` when it was deleted, went stale or failed its digest. */
+  /** The state of the upload now: `gone` when it was deleted, expired or failed its digest. */
   state(): 'open' | 'sealed' | 'gone';
-  /** True while a chunk of it is on its way. */
+  /** True while a request sends to it. */
   arriving(): boolean;
   reader: Reader;
   release(): void;
@@ -58,9 +58,9 @@ export class FileOpener {
     this.#deps = deps;
   }
 
-  /** The complete file of a name, else what is there of its upload. Throws `not_found`. */
+  /** Opens the complete file of a name, or the stored bytes of its upload. @throws LadingError `not_found`, `file_damaged` */
   async open(owner: string, name: string): Promise<Representation> {
-    // Between the look-up and the opening the file may be replaced; then the second look finds its successor.
+    // The file may be replaced between the look-up and the opening; the second attempt then finds the new file.
     try {
       return await this.#open(owner, name);
     } catch (error) {
@@ -69,7 +69,7 @@ export class FileOpener {
     }
   }
 
-  /** @param again its bytes were not there a moment ago, when it may just have been replaced */
+  /** @param again the first attempt found no bytes, possibly because the file was just replaced */
   async #open(owner: string, name: string, again = false): Promise<Representation> {
     const upload = this.#deps.uploads.findVisible(owner, name);
     if (upload?.isReadable) {

@@ -1,102 +1,95 @@
 /**
- * One request that appends, from its first byte to the last commit:
+ * One append request, from its first byte to the last commit:
  *
- *     body → inbox → segments → workers → round: commit → round: commit → … → seal, if nothing is missing then
+ *     body → body buffer → segments → workers → round: commit → round: commit → … → seal if that was the last gap
  */
 import type { Readable } from 'node:stream';
-import type { SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
-import { LadingError } from '../../errors.ts';
+import type { Inspector } from '../../contracts/blobs.ts';
+import type { FileEvent } from '../../contracts/file-events.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
-import { type Extent, lengthOf } from '../../protocol/extents.ts';
+import { lengthOf } from '../../protocol/extents.ts';
 import { MIB } from '../../protocol/sizes.ts';
-import { BodyBuffer } from '../body/body-buffer.ts';
 import { BodyWriter } from '../body/body-writer.ts';
-import {
-  assertAuthorized,
-  checksumMismatch,
-  chunkConflict,
-  fileTooLarge,
-  outOfBounds,
-  revoked,
-} from '../files/refusals.ts';
-import type { FreshExtent } from '../uploads/commit.ts';
-import type { Declaration, Handles, OpenUpload } from '../uploads/upload.ts';
-import { planRanges, type ReceiveDeps } from './chunk-upload.ts';
-import type { ActiveRequest, AppendIntent, Proof } from './upload-resource.ts';
+import { RequestBody, type RequestBodyDeps } from '../body/request-body.ts';
+import { assertAuthorized, chunkConflict, fileTooLarge, outOfBounds } from '../files/refusals.ts';
+import type { Watchers } from '../files/watchers.ts';
+import type { Committer, FreshExtent } from '../uploads/commit.ts';
+import type { Declaration } from '../uploads/declaration.ts';
+import type { CurrentFiles } from '../uploads/preconditions.ts';
+import type { Sealer } from '../uploads/seal.ts';
+import type { Succession } from '../uploads/succession.ts';
+import type { Handles, OpenUpload } from '../uploads/upload.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
+import { checkProof, endsEarly } from './append-checks.ts';
+import { planRanges } from './chunk-bytes.ts';
+import { QuotaWriter, type QuotaWriterDeps } from './quota-writer.ts';
+import type { ActiveRequest, AppendIntent } from './upload-resource.ts';
 
-/** Bytes that a round commits at most: enough that its two syncs cost little of the time in which they came. */
+/** Maximum number of bytes that a round commits: enough that its two syncs cost little compared with their transfer. */
 const ROUND_BYTES = 16 * MIB;
-/** A slower sender has what it sent committed at least so often. */
+/** A round commits after this time at the latest, however slow the sender is. */
 const ROUND_MS = 2_000;
 
-export class Append {
-  readonly #deps: ReceiveDeps;
+/** Segments up to this size start no sync of their own. */
+const MIN_SYNC_BYTES = MIB / 2;
 
-  constructor(deps: ReceiveDeps) {
+export interface AppendDeps extends RequestBodyDeps, QuotaWriterDeps {
+  limits: { maxFileBytes: number };
+  inspector: Inspector;
+  uploads: UploadTable;
+  committer: Committer;
+  current: CurrentFiles;
+  sealer: Sealer;
+  succession: Succession;
+  watchers: Watchers;
+  sealLater(upload: OpenUpload): void;
+  emit(event: FileEvent): void;
+}
+
+export class Append {
+  readonly #deps: AppendDeps;
+
+  constructor(deps: AppendDeps) {
     this.#deps = deps;
   }
 
   /**
-   * Appends what `source` brings; the caller has made sure that `intent` fits. Throws as `Appends.append`; what arrived counts all the
-   * same, unless there is a proof.
+   * Appends the bytes of `source`; the caller has checked that `intent` fits. The bytes count even if this throws, unless there is a
+   * proof.
+   * @throws LadingError as `ResumableUploads.append`
    */
-  async run(source: Readable, upload: OpenUpload, intent: AppendIntent, running: ActiveRequest): Promise<void> {
-    const { buffers: segments, stallWatch: watchdog } = this.#deps;
-    let receiver: BodyWriter | null = null;
-    let reading = false;
-    const inbox = new BodyBuffer(
-      source,
-      () => segments.holdLimit(),
-      (bytes) => watch.received(bytes),
-      true,
-    );
-    segments.addReceiver();
-    const watch = watchdog.watch({
-      isHeld: () => !reading || inbox.isPaused || (receiver?.isWaiting ?? false),
-      onCheck: () => {
-        inbox.adjust();
-        if (intent.isAuthorized?.() === false) inbox.fail(revoked());
-      },
-      fail: (error) => inbox.truncate(error),
-    });
-    running.attach(inbox);
+  async run(source: Readable, upload: OpenUpload, intent: AppendIntent, request: ActiveRequest): Promise<void> {
+    const { sealer, sealLater, uploads } = this.#deps;
+    const body = new RequestBody(this.#deps, source, { isAuthorized: intent.isAuthorized, keepsPartial: true });
+    const { buffer } = body;
+    request.attach(buffer);
     try {
-      this.#deps.uploads.resume(upload);
-      await this.#deps.uploads.using(upload, async (handles) => {
-        const held = await upload.reserve({ start: intent.offset, end: MAX_OFFSET }, inbox.failed);
+      uploads.resume(upload);
+      await uploads.using(upload, async (handles) => {
+        const reserved = await upload.reserve({ start: intent.offset, end: MAX_OFFSET }, buffer.failed);
         try {
           upload.assertNotEnded();
-          await this.#rounds(inbox, upload, handles, intent, (next) => {
-            receiver = next;
-            reading = next !== null;
-          });
+          await this.#rounds(body, upload, handles, intent);
         } finally {
-          held.release();
+          reserved.release();
         }
       });
-      if (upload.isComplete && !upload.sealed) await this.#deps.sealer.seal(upload);
+      if (upload.isComplete && !upload.sealed) await sealer.seal(upload);
     } finally {
-      watch.stop();
-      inbox.detach();
-      segments.removeReceiver();
-      this.#deps.sealLater(upload);
+      body.close();
+      sealLater(upload);
     }
-    if (inbox.truncatedBy) throw inbox.truncatedBy;
+    if (buffer.truncatedBy) throw buffer.truncatedBy;
   }
 
   /**
-   * Reads to the end of the body, and has every round committed before the next begins. With a proof nothing is committed before the end
-   * of the body, and nothing at all of one that breaks.
+   * Reads to the end of the body, and commits every round before the next one begins. With a proof nothing is committed before the end
+   * of the body, and nothing at all of a body that breaks.
    */
-  async #rounds(
-    inbox: BodyBuffer,
-    upload: OpenUpload,
-    handles: Handles,
-    intent: AppendIntent,
-    reads: (receiver: BodyWriter | null) => void,
-  ): Promise<void> {
-    const { buffers: segments, committer, limits } = this.#deps;
+  async #rounds(body: RequestBody, upload: OpenUpload, handles: Handles, intent: AppendIntent): Promise<void> {
+    const { buffers, committer, inspector, limits, succession } = this.#deps;
+    const { buffer } = body;
     const declaration: Declaration = { size: intent.size, reprDigest: null, contentType: null };
     upload.check(declaration);
     const firstDeclared = intent.size !== null && upload.size === null;
@@ -106,44 +99,47 @@ export class Append {
     let fresh: FreshExtent[] = [];
     const size = upload.size ?? intent.size;
     const last = (size ?? limits.maxFileBytes) - 1;
-    const { write, giveBack } = this.#writeInto(upload, handles);
+    const writer = new QuotaWriter(this.#deps, upload, handles.part, {
+      maxFileBytes: MAX_OFFSET,
+      minSyncBytes: MIN_SYNC_BYTES,
+    });
     try {
       for (;;) {
         const extent = { start: position, end: Math.min(position + ROUND_BYTES - 1, last) };
         const plan = extent.end < extent.start ? [] : planRanges(upload.stored, extent);
-        const receiver = new BodyWriter(inbox, write, segments, extent, plan, true, ROUND_MS);
-        reads(receiver);
-        const received = await receiver.receive();
+        const round = new BodyWriter(buffer, writer.write, buffers, extent, plan, true, ROUND_MS);
+        const received = await body.receive(round);
         if (received.conflict) throw chunkConflict();
-        crc = crc32Combine(crc, received.crc32, receiver.bytesDone);
-        position += receiver.bytesDone;
+        crc = crc32Combine(crc, received.crc32, round.bytesDone);
+        position += round.bytesDone;
         fresh.push(...received.fresh);
-        if (position > last) await this.#expectEnd(inbox, size, position);
-        reads(null);
-        const over = position > last || (inbox.ended && inbox.bytes === 0);
-        if (intent.proof && (!over || inbox.truncatedBy)) {
-          if (over) return;
+        if (position > last) await this.#expectEnd(body, size, position);
+        const isLast = position > last || (buffer.ended && buffer.bytes === 0);
+        if (intent.proof && (!isLast || buffer.truncatedBy)) {
+          if (isLast) return;
           continue;
         }
-        if (intent.proof)
-          await this.#checkProof(upload, { start: intent.offset, end: position - 1 }, crc, intent.proof());
-        const ends = over && intent.ends === true && !inbox.truncatedBy;
-        const early = ends && size !== null && position !== size;
-        const reprDigest = (ends && intent.reprDigest?.()) || null;
+        if (intent.proof) {
+          const all = { start: intent.offset, end: position - 1 };
+          await checkProof(inspector, upload.id, all, crc, intent.proof());
+        }
+        const isEnd = isLast && intent.ends === true && !buffer.truncatedBy;
+        const isEarly = isEnd && size !== null && position !== size;
+        const reprDigest = (isEnd && intent.reprDigest?.()) || null;
         const said: Declaration =
-          ends && !early ? { ...declaration, size: position, isEnd: ends, reprDigest } : declaration;
-        // Refused later, all of it would be there and be no file until a sweep finds it.
-        if (over && !upload.document.resource?.final && upload.isCompleteWith(fresh, said))
-          this.#deps.succession.assertFree(upload);
+          isEnd && !isEarly ? { ...declaration, size: position, isEnd, reprDigest } : declaration;
+        // If the seal refused it later, all bytes would be stored without becoming a file until a sweep.
+        if (isLast && !upload.document.resource?.final && upload.isCompleteWith(fresh, said))
+          succession.assertFree(upload);
         await this.#commit(upload, handles, fresh, said, intent);
-        if (early) throw endsEarly(position, size);
-        giveBack();
+        if (isEarly) throw endsEarly(position, size);
+        writer.releaseQuota();
         fresh = [];
-        if (over) return;
+        if (isLast) return;
         intent.onProgress?.(position);
       }
     } finally {
-      giveBack();
+      writer.releaseQuota();
     }
   }
 
@@ -159,7 +155,7 @@ export class Append {
     assertAuthorized(intent.isAuthorized);
     await current.assert(intent.precondition, owner, name);
     if (fresh.length === 0 && !declaration.isEnd && upload.declared(declaration) === upload.document) return;
-    // Who completes a file without a byte more is asked, too, whether there is room for it.
+    // A request that completes a file without more bytes is checked against the quota too.
     if (fresh.length === 0) usage.check(owner, { bytes: 0, dayBytes: 0 });
     await committer.commit(upload, handles, fresh, declaration);
     if (resource?.partial) return;
@@ -169,60 +165,13 @@ export class Append {
     if (bytes > 0) this.#deps.emit({ type: 'chunk.received', file, fresh: bytes, received: stored.bytes, total });
   }
 
-  /** @throws LadingError `checksum_mismatch` */
-  async #checkProof(upload: OpenUpload, extent: Extent, crc: number, proof: Proof | null): Promise<void> {
-    if (!proof) return;
-    const { algorithm, value, header } = proof;
-    const actual =
-      algorithm === 'crc32' ? crcBytes(crc) : await this.#deps.inspector.digest(upload.id, algorithm, extent);
-    if (Buffer.compare(actual, value) === 0) return;
-    throw checksumMismatch(
-      `The ${algorithm} is another one.`,
-      Buffer.from(value).toString('base64'),
-      Buffer.from(actual).toString('base64'),
-      header === undefined ? {} : { header, algorithm, provided_digest: Buffer.from(value).toString('base64') },
-    );
-  }
-
-  async #expectEnd(inbox: BodyBuffer, size: number | null, position: number): Promise<void> {
-    if (inbox.bytes === 0 && !inbox.ended) await inbox.waitFor(1, null);
-    if (inbox.bytes === 0) return;
+  /** Throws when the body has bytes past the size. */
+  async #expectEnd(body: RequestBody, size: number | null, position: number): Promise<void> {
+    const { buffer } = body;
+    if (buffer.bytes === 0 && !buffer.ended) await body.read(() => buffer.waitFor(1, null));
+    if (buffer.bytes === 0) return;
     throw size === null
-      ? fileTooLarge(position + inbox.bytes, this.#deps.limits.maxFileBytes)
+      ? fileTooLarge(position + buffer.bytes, this.#deps.limits.maxFileBytes)
       : outOfBounds(position, size);
   }
-
-  #writeInto(upload: OpenUpload, { part }: Handles) {
-    const { syncEarly, usage } = this.#deps;
-    const reservations: (() => void)[] = [];
-    const write = async (job: SegmentJob): Promise<SegmentResult> => {
-      reservations.push(usage.reserve(upload, job.pieces, null));
-      const result = await upload.write(part, job);
-      // So that the commit has little left to wait for; a sync that fails here, the one of the commit makes good for.
-      if (syncEarly && job.length > MIB / 2) part.sync().catch(() => {});
-      return result;
-    };
-    const giveBack = (): void => {
-      for (const give of reservations.splice(0)) give();
-    };
-    return { write, giveBack };
-  }
-}
-
-/** As protocols write it: 4 bytes, the highest first. */
-export function crcBytes(crc: number): Uint8Array {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(crc >>> 0);
-  return bytes;
-}
-
-function endsEarly(position: number, size: number): LadingError {
-  return new LadingError(
-    'size_conflict',
-    `The size was declared as ${size}, but the last request ended at ${position}.`,
-    {
-      expected: size,
-      actual: position,
-    },
-  );
 }

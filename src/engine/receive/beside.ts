@@ -1,29 +1,29 @@
-/** Names that files get beside others: `a.bin`, `a (2).bin`, `a (3).bin`, …, however many there are. */
+/** Numbered names for files whose name is taken: `a.bin`, `a (2).bin`, `a (3).bin`, … */
 import type { Catalog } from '../../contracts/catalog.ts';
 import { cutText, MAX_NAME_BYTES } from '../../protocol/names.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
 
 /** Names tried while others take them at the same moment. */
 const MAX_TRIES = 1_000;
-/** What is longer behind the last dot is part of the stem. */
+/** A longer text after the last dot is part of the stem. */
 const MAX_EXTENSION_BYTES = 32;
 
-/** The name with a number; what is too long loses the end of its stem. Null where nothing of the stem would be left. */
+/** The name with a number. A name that is too long loses the end of its stem; null when no stem would be left. */
 export function numbered(name: string, count: number): string | null {
   const slash = name.lastIndexOf('/') + 1;
   const dot = name.lastIndexOf('.');
   const at = dot > slash && Buffer.byteLength(name.slice(dot)) <= MAX_EXTENSION_BYTES ? dot : name.length;
   const end = ` (${count})${name.slice(at)}`;
   const kept = cutText(name.slice(0, at), MAX_NAME_BYTES - Buffer.byteLength(end));
-  // Of a folder nothing is cut, or the file would move into another one.
+  // The folder is never cut, or the file would move into another folder.
   return kept.length <= slash ? null : kept + end;
 }
 
 /**
- * Names to try, one after the other: the name itself, the base, then the base with a number. Of thousands that are taken only a few are
- * looked at: the numbers are doubled until one is free, and the last one that is taken before it is found by halving. A number that
- * became free in between may stay free.
- * @param baseOf what the numbers are put to
+ * Names to try in order: the name itself, the base, then the base with a number. Of thousands of taken names only a few are looked up: the
+ * number doubles until one is free, and bisection finds the last taken number before it. A number that became free in between may stay
+ * unused.
+ * @param baseOf makes the base to which numbers are added
  */
 export async function* freeNames(
   { uploads, catalog }: { uploads: UploadTable; catalog: Catalog },

@@ -1,22 +1,27 @@
 /**
- * Files made of partial uploads that lie one after the other (tus: concatenation). A join begins as an empty upload that names its
- * parts; once all of them are whole, they become its pieces, which share the bytes of the parts, or where the disk cannot do that their
- * bytes are read, checked and stored as if they were sent once more:
+ * Files made of partial uploads (tus: concatenation). A concatenated file begins as an empty upload that names its parts. Once all parts
+ * have all bytes, its blobs share the bytes of the parts. If the disk cannot share bytes, they are read, checked and stored again:
  *
- *     parts → links → document with pieces → one commit → seal
- *     parts → reader → inbox → … → one commit, if the whole has the CRC-32 that the parts have together → seal
+ *     parts → shared blobs → document with the blobs → one commit → seal
+ *     parts → reader → body buffer → … → one commit, if the CRC-32 is that of the parts together → seal
  */
 import { randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
+import type { BlobStore } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
 import { crc32Combine } from '../../protocol/crc32.ts';
 import { MIB } from '../../protocol/sizes.ts';
 import type { FileDocument } from '../../records/file.ts';
-import type { FreshExtent } from '../uploads/commit.ts';
-import type { Declaration, OpenUpload } from '../uploads/upload.ts';
+import type { Watchers } from '../files/watchers.ts';
+import type { Committer, FreshExtent } from '../uploads/commit.ts';
+import type { Declaration } from '../uploads/declaration.ts';
+import type { Sealer } from '../uploads/seal.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
-import { type Append, crcBytes } from './append.ts';
-import type { ReceiveDeps } from './chunk-upload.ts';
+import type { Usage } from '../uploads/usage.ts';
+import type { Append } from './append.ts';
+import { crcBytes } from './append-checks.ts';
 import {
   ActiveRequest,
   type Concatenated,
@@ -25,42 +30,50 @@ import {
   type ResourceState,
 } from './upload-resource.ts';
 
-/** Bytes read of a part in one go. */
+/** Bytes of one read of a part. */
 const READ_BYTES = MIB / 2;
 const MAX_PARTS = 1_000;
-/** Whoever asks for a join waits so long for it; it then goes on by itself. */
+/** Time that the creating request waits for the concatenation, which then continues by itself. */
 const PATIENCE_MS = 10_000;
 
+export interface ConcatenationDeps {
+  blobs: BlobStore;
+  catalog: Catalog;
+  uploads: UploadTable;
+  usage: Usage;
+  committer: Committer;
+  sealer: Sealer;
+  watchers: Watchers;
+  /** The request that receives into each upload with an address. */
+  activeRequests: Map<string, ActiveRequest>;
+  /** Writes to the log. */
+  warn(message: string, details: object): void;
+}
+
 export class Concatenation {
-  readonly #deps: ReceiveDeps;
+  readonly #deps: ConcatenationDeps;
   readonly #append: Append;
   readonly #activeRequests: Map<string, ActiveRequest>;
   readonly #track: (work: () => Promise<void>) => Promise<void>;
 
   /**
-   * @param running what receives into which upload now
-   * @param track has a stop of the server wait for what no request waits for
+   * @param track runs work that no request waits for; a stop of the server waits for it
    */
-  constructor(
-    deps: ReceiveDeps,
-    appendRun: Append,
-    running: Map<string, ActiveRequest>,
-    track: (work: () => Promise<void>) => Promise<void>,
-  ) {
+  constructor(deps: ConcatenationDeps, appendRun: Append, track: (work: () => Promise<void>) => Promise<void>) {
     this.#deps = deps;
     this.#append = appendRun;
-    this.#activeRequests = running;
+    this.#activeRequests = deps.activeRequests;
     this.#track = track;
   }
 
-  /** After a start: joins that wait for parts, or that a stop interrupted, go on. */
+  /** After a start: continues concatenations that wait for parts, or that a stop interrupted. */
   resume(): void {
     for (const upload of this.#deps.uploads.all()) this.#tryLater(upload);
   }
 
   /**
-   * The parts of a join to come; all of them this owner's.
-   * @param find as `Appends.find`
+   * The parts of a new concatenated file, all of this owner.
+   * @param find as `ResumableUploads.find`
    * @throws LadingError `invalid_request`
    */
   async partsOf(
@@ -76,21 +89,18 @@ export class Concatenation {
         const document =
           state?.kind === 'partial' && state.owner === owner && (await this.#deps.catalog.get(address.id));
         if (document) return document;
-        throw new LadingError(
-          'invalid_request',
-          'One of the uploads to be put together is no partial upload of yours.',
-        );
+        throw new LadingError('invalid_request', 'One of the uploads to concatenate is not a partial upload of yours.');
       }),
     );
   }
 
-  /** Bytes that the parts make together; null while one of them has not said its size. */
+  /** Size of all parts together; null while the size of one is undeclared. */
   async sizeOf(ids: string[]): Promise<number | null> {
     const documents = await Promise.all(ids.map((id) => this.#deps.catalog.get(id)));
     return sizeOf(documents);
   }
 
-  /** A part is whole: joins that wait for it are looked at again. */
+  /** A part has all bytes: tries the concatenations that wait for it again. */
   partCompleted(partId: string): void {
     for (const upload of this.#deps.uploads.all()) {
       if (upload.document.resource?.final?.parts.includes(partId)) this.#tryLater(upload);
@@ -103,20 +113,20 @@ export class Concatenation {
   }
 
   #warnOfFailure({ id, endReason: over }: OpenUpload, error: unknown): void {
-    if (!over) this.#deps.warn('uploads could not be put together; the next start tries again', { id, error });
+    if (!over) this.#deps.warn('uploads could not be concatenated; the next start tries again', { id, error });
   }
 
-  /** The upload was made: resolves when its parts are put together, cannot be yet, or it takes too long to wait for it. */
+  /** Starts the concatenation of a new upload. Resolves when it is done, when parts are missing, or when it takes too long. */
   async start(upload: OpenUpload): Promise<void> {
     await within(this.#tryTracked(upload), PATIENCE_MS, (error) => this.#warnOfFailure(upload, error));
   }
 
-  /** A stop of the server waits for it. */
+  /** Concatenates; a stop of the server waits for it. */
   #tryTracked(upload: OpenUpload): Promise<void> {
     return this.#track(() => this.#concatenate(upload));
   }
 
-  /** Does nothing unless all parts are whole. */
+  /** Does nothing unless all parts have all bytes. */
   async #concatenate(upload: OpenUpload): Promise<void> {
     const ids = upload.document.resource?.final?.parts ?? [];
     const parts: OpenUpload[] = [];
@@ -138,7 +148,7 @@ export class Concatenation {
     }
   }
 
-  /** A part whose bytes a file has goes when it is stale, instead of being parked. */
+  /** A part whose bytes a file contains is removed when it is stale, instead of parked. */
   async #markConcatenated(part: OpenUpload): Promise<void> {
     const { committer, uploads } = this.#deps;
     if (part.endReason || part.document.resource?.joined) return;
@@ -147,8 +157,8 @@ export class Concatenation {
   }
 
   /**
-   * Without copying: the file gets pieces that share the parts' bytes. First they are its pieces, by its document, and only then do their
-   * bytes count; a crash in between leaves pieces that the next try replaces. False where the disk cannot share.
+   * Concatenates without copying: new blobs share the bytes of the parts. First the document names these blobs, and only then do their
+   * bytes count; a crash in between leaves blobs that the next attempt replaces. False if the disk cannot share bytes.
    */
   async #link(upload: OpenUpload, parts: OpenUpload[]): Promise<boolean> {
     const { blobs, committer, sealer, uploads, usage } = this.#deps;
@@ -165,7 +175,7 @@ export class Concatenation {
       }
       const declaration = { size: null, reprDigest: null, contentType: null, pieces };
       await uploads.using(upload, (handles) => committer.commit(upload, handles, [], declaration));
-      // Another file is about to take its name.
+      // Another file is about to take the name.
       if (upload.document.pieces !== pieces) throw upload.closedError();
     } finally {
       if (upload.document.pieces !== pieces) for (const { id } of pieces) await blobs.remove(id);
@@ -190,7 +200,7 @@ export class Concatenation {
   }
 }
 
-/** Null while one of them has not said its size. */
+/** Null while the size of one part is undeclared. */
 export function sizeOf(parts: readonly ({ size: number | null } | null)[]): number | null {
   let sum = 0;
   for (const part of parts) {
@@ -200,7 +210,7 @@ export function sizeOf(parts: readonly ({ size: number | null } | null)[]): numb
   return sum;
 }
 
-/** What the parts' manifests say of their bytes, at the places that they have in the whole. */
+/** The extents of the parts by their manifests, at their offsets in the concatenated file. */
 function freshOf(parts: readonly OpenUpload[]): FreshExtent[] {
   let start = 0;
   return parts.map(({ stored, size }) => {
@@ -211,7 +221,7 @@ function freshOf(parts: readonly OpenUpload[]): FreshExtent[] {
   });
 }
 
-/** The bytes of all parts, each held open while it is read. */
+/** The bytes of all parts. Each part is held open while it is read. */
 async function* bytesOf(uploads: UploadTable, parts: OpenUpload[]): AsyncGenerator<Uint8Array> {
   for (const part of parts) {
     const { part: bytes } = await part.enter(() => uploads.open(part.id));
@@ -230,7 +240,7 @@ async function* bytesOf(uploads: UploadTable, parts: OpenUpload[]): AsyncGenerat
   }
 }
 
-/** Of the parts one after the other, as their manifests have it. */
+/** CRC-32 of the parts together, by their manifests. */
 function crcOf(parts: readonly OpenUpload[]): Uint8Array {
   let crc = 0;
   for (const { stored, size } of parts) {
@@ -239,7 +249,7 @@ function crcOf(parts: readonly OpenUpload[]): Uint8Array {
   return crcBytes(crc);
 }
 
-/** Resolves with `work`, or after so long without it; then it goes on by itself, and what it fails with is told. */
+/** Waits for `work` for at most `ms`. Then `work` continues by itself, and `onLate` receives its failure. */
 async function within(work: Promise<void>, ms: number, onLate: (error: unknown) => void): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const enough = new Promise<'late'>((resolve) => {

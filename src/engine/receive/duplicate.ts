@@ -1,6 +1,6 @@
 /**
- * A late repeat of the chunk that completed a file sent with `overwrite=true`: its acknowledgement was lost, and the device sends
- * it again as it did before. Taken by the letter it would begin the next replacement; PROTOCOL §4 calls it a duplicate.
+ * Detects a late duplicate of the chunk that completed a file sent with `overwrite=true`: the acknowledgement was lost, and the device sends
+ * the chunk again. Taken literally it would begin the next replacement; PROTOCOL §4 calls it a duplicate.
  */
 
 import type { Inspector } from '../../contracts/blobs.ts';
@@ -8,7 +8,8 @@ import type { Catalog } from '../../contracts/catalog.ts';
 import type { ManifestStore } from '../../contracts/manifests.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { type Declaration, encodeDigest, type OpenUpload } from '../uploads/upload.ts';
+import { type Declaration, encodeDigest } from '../uploads/declaration.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
 
 export interface DuplicateDeps {
   catalog: Catalog;
@@ -36,14 +37,14 @@ export async function completedByChunk(
   if (last?.start !== chunk.start || last.end !== chunk.end || last.crc32 !== chunk.crc32) return null;
   const extent = { start: chunk.start, end: chunk.end };
   const [held, sent] = await Promise.all([
-    // Bytes that cannot be read are not held: the file is damaged, and this is what heals it.
+    // Unreadable bytes are no duplicate: the file is damaged, and this chunk replaces it.
     deps.inspector.digest(sealed.id, 'sha-256', extent).catch(() => null),
     deps.inspector.digest(id, 'sha-256', extent),
   ]);
   return held !== null && Buffer.compare(held, sent) === 0 ? sealed : null;
 }
 
-/** It was sent with overwrite=true itself. Documents of before say so only by what they replaced. */
+/** The file was sent with overwrite=true itself. Older documents show that only by `replaces`. */
 function beganAnew({ overwrites, replaces }: FileDocument): boolean {
   return overwrites === true || replaces !== null;
 }

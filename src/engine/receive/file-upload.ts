@@ -1,61 +1,66 @@
 /**
- * A whole file in one stream whose length nobody knows beforehand (a part of a form, say):
+ * A whole file in one body of unknown length (a part of a form, for example):
  *
  *     bytes → segments → workers → end of the stream → checks → one manifest record → seal
  *
- * Nothing of it counts before its end: until then nobody sees it, and whatever breaks leaves what was there before. So an unfinished
- * upload of the name that nobody sends to ends only then, in the step in which the file is there.
+ * No byte counts before the end of the body: until then no client sees the upload, and a failure leaves the previous file. An idle
+ * unfinished upload of the name is therefore discarded only in the step in which the new file becomes complete.
  */
 import type { Readable } from 'node:stream';
-import type { Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import type { Reader, SegmentRange } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
 import { type ErrorCode, LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import type { Extent } from '../../protocol/extents.ts';
 import type { Digest } from '../../protocol/http/digests.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
-import { BodyBuffer } from '../body/body-buffer.ts';
 import { BodyWriter, type Received } from '../body/body-writer.ts';
+import { RequestBody, type RequestBodyDeps } from '../body/request-body.ts';
 import type { TrailingDigests } from '../body/trailing-digests.ts';
-import { assertAuthorized, fileTooLarge, revoked, uploadInProgress } from '../files/refusals.ts';
-import type { Precondition } from '../uploads/preconditions.ts';
+import { assertAuthorized, fileTooLarge, uploadInProgress } from '../files/refusals.ts';
+import type { Committer } from '../uploads/commit.ts';
+import type { Lifetime } from '../uploads/parking.ts';
+import type { CurrentFiles, Precondition } from '../uploads/preconditions.ts';
+import type { Sealer } from '../uploads/seal.ts';
 import { uploadStatus } from '../uploads/status.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
 import { freeNames } from './beside.ts';
-import type { ReceiveDeps } from './chunk-upload.ts';
+import { QuotaWriter, type QuotaWriterDeps } from './quota-writer.ts';
 
-/** What is known of a whole file before its bytes. Sizes in bytes. */
+/** What a request says about a whole file before its bytes. Sizes in bytes. */
 export interface FileIntent {
   owner: string;
   name: string;
   /** Replace the complete file of this name; readers get the old one until the new one is complete. */
   overwrite: boolean;
   /**
-   * With `overwrite`: nothing that is under way for the name refuses it. Of several that come at once each becomes the file, and the one
-   * that is whole last stays.
+   * With `overwrite`: no upload of the name refuses it. Of several concurrent ones each becomes the file, and the one that completes last
+   * stays.
    */
   newest?: boolean;
-  /** A file or an upload that has the name stays: this one gets the name that this makes of it, with a number where that is taken too. */
+  /** Keeps a file or an upload that has the name. Makes the name for this file, which gets a number if it is taken too. */
   beside?: ((name: string) => string) | undefined;
   /** Null: by the name's extension. */
   contentType: string | null;
-  /** Of the whole file. */
+  /** Digest of the whole file. */
   reprDigest: Digest | null;
-  /** The same, when it comes behind the bytes. */
+  /** The digest, when it follows the bytes. */
   trailingDigests?: TrailingDigests | undefined;
-  /** It has at least so many bytes, as far as one can tell. */
+  /** Lower bound of its size. */
   minSize: number;
-  /** False once whoever sends may do so no longer: then nothing of it counts, and what is still to come is not waited for. */
+  /** False once the sender lost its right: then no byte counts, and the rest is not awaited. */
   isAuthorized?: () => boolean;
-  /** Of the file that is to be replaced or made. */
+  /** Condition on the current file of the name. */
   precondition?: Precondition | undefined;
 }
 
-/** What arrived, for a look at it before it counts. */
+/** The received bytes, for an inspection before they count. */
 export interface Arrived extends Pick<Reader, 'read'> {
   size: number;
 }
 
-/** Refuses what arrived by throwing; what it resolves with is the file's media type, null for the intent's. */
+/** Refuses the received bytes by throwing. Resolves with the media type of the file; null: that of the intent. */
 export type Inspect = (arrived: Arrived) => Promise<string | null>;
 
 /** The file of the name is no longer the one that was there when the request began. */
@@ -63,14 +68,25 @@ const LOST: ReadonlySet<string> = new Set<ErrorCode>(['not_found', 'already_exis
 
 const ALL: Extent = { start: 0, end: MAX_OFFSET };
 
-export class FileUploads {
-  readonly #deps: ReceiveDeps;
+export interface FileUploadsDeps extends RequestBodyDeps, QuotaWriterDeps {
+  catalog: Catalog;
+  uploads: UploadTable;
+  committer: Committer;
+  current: CurrentFiles;
+  sealer: Sealer;
+  limits: { maxFileBytes: number } & Lifetime;
+  /** Other requests know the upload, and none sends to it. */
+  isIdle(upload: OpenUpload): boolean;
+}
 
-  constructor(deps: ReceiveDeps) {
+export class FileUploads {
+  readonly #deps: FileUploadsDeps;
+
+  constructor(deps: FileUploadsDeps) {
     this.#deps = deps;
   }
 
-  /** Refuses what can be known before the bytes: `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed`. */
+  /** Refuses before the bytes what can be refused then. @throws LadingError `already_exists`, `file_too_large`, `quota_exceeded`, `precondition_failed` */
   async admit({ owner, name, overwrite, newest, beside, minSize: leastSize, precondition }: FileIntent): Promise<void> {
     const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
@@ -84,50 +100,33 @@ export class FileUploads {
 
   /** Reads `source` to its end; resolves when the file is complete and on stable storage. */
   async receive(source: Readable, intent: FileIntent, inspect: Inspect): Promise<FileStatus> {
-    const { buffers: segments, stallWatch: watchdog } = this.#deps;
-    let receiver: BodyWriter | null = null;
-    // Until the receiver begins, and after it, this side is what is waited for.
-    let reading = false;
-    segments.addReceiver();
-    const inbox = new BodyBuffer(
-      source,
-      () => segments.holdLimit(),
-      (bytes) => watch.received(bytes),
-    );
-    const watch = watchdog.watch({
-      isHeld: () => !reading || inbox.isPaused || (receiver?.isWaiting ?? false),
-      onCheck: () => {
-        inbox.adjust();
-        if (intent.isAuthorized?.() === false) inbox.fail(revoked());
-      },
-      fail: (error) => inbox.fail(error),
-    });
+    const { maxFileBytes } = this.#deps.limits;
+    // Until the writer begins, and after it, the server is what is waited for.
+    const body = new RequestBody(this.#deps, source, { isAuthorized: intent.isAuthorized });
     try {
       return await this.#enterNamed(intent, async (upload, handles) => {
-        reading = true;
-        const { write, giveBack } = this.#writeInto(upload, handles);
+        const writer = new QuotaWriter(this.#deps, upload, handles.part, { maxFileBytes, minSyncBytes: 0 });
         try {
-          receiver = new BodyWriter(inbox, write, segments, ALL, [{ extent: ALL, action: 'write' }], true);
-          const received = await receiver.receive();
-          reading = false;
-          return await this.#commit(upload, handles, received, intent, inspect, giveBack);
+          const plan: SegmentRange[] = [{ extent: ALL, action: 'write' }];
+          const received = await body.receive(
+            new BodyWriter(body.buffer, writer.write, this.#deps.buffers, ALL, plan, true),
+          );
+          return await this.#commit(upload, handles, received, intent, inspect, () => writer.releaseQuota());
         } finally {
-          giveBack();
+          writer.releaseQuota();
         }
       });
     } catch (error) {
-      // Deleted, or made by somebody else, while the bytes came: whoever had a precondition is answered by it.
+      // The file was deleted or made by somebody else while the bytes arrived: a precondition is then what failed.
       if (error instanceof LadingError && LOST.has(error.code))
         await this.#deps.current.assert(intent.precondition, intent.owner, intent.name);
       throw error;
     } finally {
-      watch.stop();
-      inbox.detach();
-      segments.removeReceiver();
+      body.close();
     }
   }
 
-  /** As `enter`, under the first name that nobody has where the intent leaves that open. */
+  /** As `#enter`, under the first free name if the intent has `beside`. */
   async #enterNamed(intent: FileIntent, work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>) {
     let working = false;
     for await (const name of intent.beside ? freeNames(this.#deps, intent, intent.beside) : []) {
@@ -144,7 +143,7 @@ export class FileUploads {
     return await this.#enter(intent, work);
   }
 
-  /** Runs `work` with an upload of its own, which leaves no trace unless something of it was committed. */
+  /** Runs `work` with an upload of its own, which is discarded unless `work` commits bytes. */
   async #enter(
     intent: FileIntent,
     work: (upload: OpenUpload, handles: Handles) => Promise<FileStatus>,
@@ -155,7 +154,7 @@ export class FileUploads {
       const { upload, handles } = await this.#place(intent);
       try {
         if (overwrite && upload.visible && upload.isContiguous && upload.senders === 1) {
-          // Nobody said that it is complete: should the new file never come, it still goes on.
+          // No client declared it complete: if the new file never arrives, it can still be continued.
           await sealer.seal(upload, true);
           continue;
         }
@@ -176,7 +175,7 @@ export class FileUploads {
     }
   }
 
-  /** Beside unfinished uploads of the name, if there are any that may end; else at the name itself. The newest keeps it from nobody. */
+  /** Enters beside idle unfinished uploads of the name, if there are any; otherwise at the name itself. With `newest` always beside. */
   async #place({ owner, name, overwrite, newest }: FileIntent): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { uploads, isIdle } = this.#deps;
     const there = uploads.find(owner, name);
@@ -187,32 +186,13 @@ export class FileUploads {
     return { upload: target.upload, handles };
   }
 
-  /** How segments are written: each only if the file may still grow by it. */
-  #writeInto(upload: OpenUpload, { part }: Handles) {
-    const { limits, syncEarly, usage } = this.#deps;
-    const reservations: (() => void)[] = [];
-    const write = async (job: SegmentJob): Promise<SegmentResult> => {
-      const size = job.start + job.length;
-      if (size > limits.maxFileBytes) throw fileTooLarge(size, limits.maxFileBytes);
-      reservations.push(usage.reserve(upload, job.pieces, null));
-      const result = await upload.write(part, job);
-      // So that the commit has little left to wait for; a sync that fails here, the one of the commit makes good for.
-      if (syncEarly) part.sync().catch(() => {});
-      return result;
-    };
-    const giveBack = (): void => {
-      for (const give of reservations.splice(0)) give();
-    };
-    return { write, giveBack };
-  }
-
   async #commit(
     upload: OpenUpload,
     handles: Handles,
     { fresh }: Received,
     intent: FileIntent,
     inspect: Inspect,
-    giveBack: () => void,
+    releaseQuota: () => void,
   ): Promise<FileStatus> {
     const { catalog, committer, current, limits, sealer } = this.#deps;
     const {
@@ -226,25 +206,25 @@ export class FileUploads {
       precondition,
     } = intent;
     const size = (fresh.at(-1)?.end ?? -1) + 1;
-    // One content is the whole file.
+    // The content of this request is the whole file, so its digest is that of the file.
     const reprDigest = behind?.reprDigest?.() ?? behind?.contentDigest?.() ?? before;
     const found = await inspect({ size, read: (into, position) => handles.part.read(into, position) });
     upload.assertNotEnded();
     assertAuthorized(stands);
     const judge = async (): Promise<void> => {
       await current.assert(precondition, owner, name);
-      // It stepped aside for another one, which may be complete by now.
+      // It left the name to another upload, which may be complete by now.
       if (!overwrite && upload.document.aside && (await catalog.find(owner, name)).sealed) throw alreadyThere();
     };
     await judge();
     const declaration = { size, reprDigest, contentType: found ?? contentType, atOnce: true };
     await committer.commit(upload, handles, fresh, declaration);
-    giveBack();
+    releaseQuota();
     await sealer.seal(upload, false, judge);
     return uploadStatus(upload, limits);
   }
 }
 
 function alreadyThere(): LadingError {
-  return new LadingError('already_exists', 'A file of this name is there. Send overwrite=true to replace it.');
+  return new LadingError('already_exists', 'A file of this name exists. Send overwrite=true to replace it.');
 }

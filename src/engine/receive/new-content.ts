@@ -1,9 +1,9 @@
 /**
- * New content under the name of a complete file, from programs that never say `overwrite=true` (`LADING_COMPAT=file-transfer`). Whether
- * a chunk at byte 0 is new content or a repeat shows only when it is all there, so it comes in aside:
+ * New content under the name of a complete file, from programs that never send `overwrite=true` (`LADING_COMPAT=file-transfer`). Only the
+ * whole chunk shows whether a chunk at byte 0 is new content or a duplicate, so it is received without a name first:
  *
- *     chunk at 0 → upload of no name ── the same bytes as the file's ──► a duplicate, nothing changes
- *                                    └─ other bytes ──► takes the name and replaces the file; the next chunks continue it
+ *     chunk at 0 → upload without a name ── the same bytes as the file ──► a duplicate, nothing changes
+ *                                        └─ other bytes ──► takes the name and replaces the file; the next chunks continue it
  */
 
 import type { Inspector } from '../../contracts/blobs.ts';
@@ -18,7 +18,7 @@ import type { Sealer } from '../uploads/seal.ts';
 import { sealedStatus, uploadStatus } from '../uploads/status.ts';
 import type { OpenUpload } from '../uploads/upload.ts';
 import type { UploadTable } from '../uploads/upload-table.ts';
-import type { ChunkIntent } from './chunk-upload.ts';
+import type { ChunkIntent } from './chunk-intent.ts';
 
 export interface NewContentDeps {
   catalog: Catalog;
@@ -31,7 +31,7 @@ export interface NewContentDeps {
 
 /** True when the chunk may be the beginning of a new version of a file that is complete, or reads as complete. */
 export async function mayBeNewVersion(
-  { uploads, catalog }: NewContentDeps,
+  { uploads, catalog }: Pick<NewContentDeps, 'uploads' | 'catalog'>,
   { owner, name, overwrite, declaredSize, replaceFromStart }: ChunkIntent,
   extent: Extent | null,
 ): Promise<boolean> {
@@ -42,9 +42,9 @@ export async function mayBeNewVersion(
 }
 
 /**
- * Gives the upload of no name, whose first chunk is stored, the name that it came for. Null once it has it; the status of the file
- * that has these bytes already otherwise.
- * @throws LadingError `precondition_failed`, `chunk_conflict` when somebody is sending the file of this name meanwhile
+ * Gives the upload without a name, whose first chunk is stored, its name. Resolves with null, or with the status of the file if the chunk
+ * is a duplicate.
+ * @throws LadingError `precondition_failed`, `chunk_conflict` when another client sends to the name at this moment
  */
 export async function takeName(
   deps: NewContentDeps,
@@ -66,7 +66,7 @@ export async function takeName(
   }
 }
 
-/** The file has the very bytes that were just stored in the upload. One that was put together from pieces never came in chunks. */
+/** The file has the same bytes as the upload. A concatenated file never arrived in chunks. */
 async function hasSameBytes(
   { inspector }: NewContentDeps,
   { id, pieces }: FileDocument,

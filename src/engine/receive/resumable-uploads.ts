@@ -1,26 +1,27 @@
 /**
- * Uploads with an address of their own, to which bytes are appended in requests of any length (tus):
+ * Uploads with an address of their own, to which requests of any length append (tus, resumable uploads):
  *
  *     create → document → append: bytes → segments → workers → rounds, each committed by itself → … → seal
  *
- * A round ends with the body, after so many bytes, or after so long; a body that breaks ends where it broke. So what arrived counts
- * whatever becomes of the connection, and a crash loses one round at most. Who asks for the offset or appends anew takes over:
- * a request that still receives is ended, what arrived with it is committed, and only then the offset is told.
+ * A round ends with the body, after a number of bytes, or after a time; a body that breaks is truncated. So received bytes count even if
+ * the connection breaks, and a crash loses at most one round. A request for the offset or a new append takes over: a request that still
+ * sends is ended, its bytes are committed, and only then the offset is returned.
  */
 import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
+import type { Clock } from '../../contracts/clock.ts';
 import { LadingError } from '../../errors.ts';
 import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import type { FileDocument } from '../../records/file.ts';
-import { fileTooLarge, outOfBounds, uploadInProgress } from '../files/refusals.ts';
+import { fileTooLarge, uploadInProgress } from '../files/refusals.ts';
 import { noName } from '../files/watchers.ts';
-import { expiryOf } from '../uploads/parking.ts';
+import { expiryOf, type Lifetime } from '../uploads/parking.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 import type { Handles, OpenUpload } from '../uploads/upload.ts';
-import { Append } from './append.ts';
+import { Append, type AppendDeps } from './append.ts';
+import { checkAppend } from './append-checks.ts';
 import { freeNames } from './beside.ts';
-import type { ReceiveDeps } from './chunk-upload.ts';
-import { Concatenation, sizeOf } from './concatenation.ts';
+import { Concatenation, type ConcatenationDeps, sizeOf } from './concatenation.ts';
 import {
   ActiveRequest,
   type AppendIntent,
@@ -34,22 +35,29 @@ import {
 } from './upload-resource.ts';
 
 const ALL = { start: 0, end: MAX_OFFSET };
-/** Unfinished uploads that wait for one name. */
+/** Maximum number of unfinished uploads that wait for one name. */
 const MAX_WAITING = 8;
 
+export interface ResumableUploadsDeps extends AppendDeps, ConcatenationDeps {
+  clock: Clock;
+  limits: { maxFileBytes: number } & Lifetime;
+  /** Other requests know the upload, and none sends to it. */
+  isIdle(upload: OpenUpload): boolean;
+}
+
 export class ResumableUploads {
-  readonly #deps: ReceiveDeps;
+  readonly #deps: ResumableUploadsDeps;
   readonly #cancel: (upload: OpenUpload) => Promise<unknown>;
   readonly #activeRequests: Map<string, ActiveRequest>;
   readonly #append: Append;
   readonly #concatenation: Concatenation;
 
   /**
-   * @param cancel ends an unfinished upload and removes it
-   * @param track has a stop of the server wait for what no request waits for
+   * @param cancel discards an unfinished upload
+   * @param track runs work that no request waits for; a stop of the server waits for it
    */
   constructor(
-    deps: ReceiveDeps,
+    deps: ResumableUploadsDeps,
     cancel: (upload: OpenUpload) => Promise<unknown>,
     track: (work: () => Promise<void>) => Promise<void>,
   ) {
@@ -57,12 +65,12 @@ export class ResumableUploads {
     this.#activeRequests = deps.activeRequests;
     this.#cancel = cancel;
     this.#append = new Append(deps);
-    this.#concatenation = new Concatenation(deps, this.#append, this.#activeRequests, track);
+    this.#concatenation = new Concatenation(deps, this.#append, track);
   }
 
   /**
    * @throws LadingError `file_too_large`, `quota_exceeded`, `already_exists`, `precondition_failed`,
-   * `insufficient_storage`, of a join `invalid_request`
+   * `insufficient_storage`, and for a concatenation `invalid_request`
    */
   async create(intent: ResourceIntent): Promise<ResourceAddress> {
     const { current, usage, limits } = this.#deps;
@@ -77,14 +85,14 @@ export class ResumableUploads {
       if (upload.isComplete) await this.#deps.sealer.seal(upload);
       else if (join) await this.#concatenation.start(upload);
     } catch (error) {
-      // Nobody was told where it is.
+      // No client knows its address.
       await this.remove(address).catch(() => {});
       throw error;
     }
     return address;
   }
 
-  /** The upload of a name that is free, or made so. */
+  /** Creates the upload under a free name. */
   async #createUpload(
     intent: ResourceIntent,
     parts: FileDocument[],
@@ -100,7 +108,7 @@ export class ResumableUploads {
       try {
         if (!held || upload.document.resource) continue;
         const before = upload.document;
-        // At once: who else has come for the name is to see that it has an address.
+        // Set at once: concurrent requests for the name must see that it has an address.
         upload.document = { ...before, resource: resourceDocument(intent, secret, parts) };
         try {
           await current.assert(intent.precondition, owner, intent.name);
@@ -117,18 +125,18 @@ export class ResumableUploads {
         await uploads.leave(upload);
       }
     }
-    throw new LadingError('already_exists', 'There is a file of this name, or it is being uploaded.');
+    throw new LadingError('already_exists', 'A file of this name exists or is being uploaded.');
   }
 
   /** Names to try, one after the other. */
   #namesFor({ owner, name, place, partial }: ResourceIntent): Iterable<string> | AsyncIterable<string> {
-    // No file can have this name, so no file stands in the way, and nobody gets at the piece but by its address.
+    // No file can have this name, so the part never conflicts with a file and is reached by its address only.
     if (partial) return [noName()];
     if (place !== 'beside') return [name];
     return freeNames(this.#deps, { owner, name });
   }
 
-  /** Null when the name is taken. What is to replace an unfinished upload that nobody sends to waits beside it until it is complete. */
+  /** Null when the name is taken. An upload that replaces an idle unfinished upload waits beside it until it is complete. */
   async #enter(
     { owner, place }: ResourceIntent,
     name: string,
@@ -141,7 +149,7 @@ export class ResumableUploads {
     if (there || waiting.length > 0) {
       await this.#makeRoom(waiting);
       const entered = await uploads.enterWaiting(owner, name);
-      // Others may have begun meanwhile.
+      // Other uploads may have begun meanwhile.
       if (uploads.waitingFor(owner, name).indexOf(entered.upload) < MAX_WAITING) return entered;
       await uploads.leave(entered.upload);
       throw uploadInProgress();
@@ -152,7 +160,7 @@ export class ResumableUploads {
   }
 
   /**
-   * Whoever was never told of the address of an upload begins anew, again and again: of those the oldest one ends.
+   * A client that never receives the address of its upload begins again and again: cancels the oldest of these uploads.
    * @throws LadingError `already_exists`
    */
   async #makeRoom(waiting: OpenUpload[]): Promise<void> {
@@ -163,17 +171,17 @@ export class ResumableUploads {
   }
 
   /**
-   * How far the upload is. A request that receives into it is ended first.
+   * The state of the upload. A request that sends to it is ended first.
    * @throws LadingError `not_found`
    */
   async state(address: ResourceAddress): Promise<ResourceState> {
     const { kind } = await this.find(address);
-    // What this side does itself needs nobody else to go on.
+    // A concatenation is done by the server itself, so no client takes it over.
     if (kind !== 'join') await this.#takeOver(address.id);
     return await this.find(address);
   }
 
-  /** For who knows the address: as `state`, and whoever receives goes on. */
+  /** As `state`, but a request that sends to the upload continues. */
   async look(address: ResourceAddress): Promise<ResourceState> {
     const state = await this.find(address);
     await this.#acknowledge(address.id);
@@ -186,7 +194,7 @@ export class ResumableUploads {
     if (upload) upload.acknowledged = true;
   }
 
-  /** As `look`, for this side itself. */
+  /** As `look`, but does not count as a sign that the client knows the address. */
   async find({ id, secret }: ResourceAddress): Promise<ResourceState> {
     const document = await this.#deps.catalog.get(id);
     const resource = document?.resource;
@@ -198,7 +206,7 @@ export class ResumableUploads {
     const shared = { owner, name, creator, metadata, kind, said: final?.said ?? null, endsWhenTold } as const;
     if (document.state === 'sealed') {
       const size = document.size ?? 0;
-      // The address is good as long after the end as it would have been without one.
+      // The address stays valid after the completion as long as it would have without it.
       if (clock.since(document.completedAt ?? 0) >= limits.staleMs + (limits.removeMs ?? Number.POSITIVE_INFINITY))
         throw noSuchUpload();
       return { ...shared, offset: size, size, complete: true, expiresAt: null };
@@ -213,20 +221,23 @@ export class ResumableUploads {
   }
 
   /**
-   * Appends what `source` brings, up to its end or to where it breaks, and resolves with how far the upload is then. When the request
-   * was ended before its end it throws why; what arrived until then counts all the same, unless there is a `proof`.
-   * @throws LadingError `not_found`, `forbidden` for a join, `offset_mismatch`, `out_of_bounds`, `size_conflict`, `file_too_large`,
+   * Appends the bytes of `source`, up to its end or to where it breaks, and resolves with the new state. Throws the reason when the body
+   * was truncated; the bytes received before count nevertheless, unless there is a `proof`.
+   * @throws LadingError `not_found`, `forbidden` for a concatenation, `offset_mismatch`, `out_of_bounds`, `size_conflict`, `file_too_large`,
    * `quota_exceeded`, `superseded`, `request_timeout`, `length_mismatch`, `checksum_mismatch`, `precondition_failed`, `insufficient_storage`
    */
   async append(source: Readable, address: ResourceAddress, intent: AppendIntent): Promise<ResourceState> {
     const { kind } = await this.find(address);
     if (kind === 'join')
-      throw new LadingError('forbidden', 'This upload is made of others; nothing can be appended to it.');
+      throw new LadingError(
+        'forbidden',
+        'This upload is a concatenation. Its bytes come from its parts; nothing can be appended to it.',
+      );
     const running = await this.#claim(address.id);
     let part: OpenUpload | null = null;
     try {
       const { owner, name, offset, size, complete } = await this.find(address);
-      this.#check(intent, offset, size);
+      checkAppend(intent, offset, size, this.#deps.limits);
       await this.#deps.current.assert(intent.precondition, owner, name);
       if (!complete) {
         const document = await this.#deps.catalog.get(address.id);
@@ -244,7 +255,10 @@ export class ResumableUploads {
     return await this.find(address);
   }
 
-  /** Removes an unfinished upload; of a complete one only the address ends. Whoever receives is ended. @throws LadingError `not_found`, `precondition_failed` */
+  /**
+   * Discards an unfinished upload and ends a request that sends to it. A complete file stays; only its address ends.
+   * @throws LadingError `not_found`, `precondition_failed`
+   */
   async remove(address: ResourceAddress, precondition?: Precondition): Promise<void> {
     const { owner, name } = await this.find(address);
     await this.#deps.current.assert(precondition, owner, name);
@@ -253,7 +267,7 @@ export class ResumableUploads {
     if (!document) throw noSuchUpload();
     const upload = this.#deps.uploads.of(document);
     if (upload && !upload.sealed) await this.#cancel(upload);
-    // Another file may take its place meanwhile.
+    // Another file may replace it meanwhile.
     await this.#deps.catalog.amend(address.id, ({ resource: _, ...rest }) => rest);
   }
 
@@ -262,10 +276,10 @@ export class ResumableUploads {
     this.#concatenation.resume();
   }
 
-  /** From here on this request alone receives into the upload, until another one takes over. */
+  /** Makes this request the only one that sends to the upload, until another one takes over. */
   async #claim(id: string): Promise<ActiveRequest> {
     await this.#takeOver(id);
-    // Others may have waited for the same end.
+    // Other requests may have waited for the same end.
     while (this.#activeRequests.has(id)) await this.#takeOver(id);
     const running = new ActiveRequest();
     this.#activeRequests.set(id, running);
@@ -277,34 +291,5 @@ export class ResumableUploads {
       running.end(new LadingError('superseded', 'A newer request for this upload took over.'));
       await running.finished;
     }
-  }
-
-  #check(intent: AppendIntent, offset: number, known: number | null): void {
-    const { maxFileBytes } = this.#deps.limits;
-    if (intent.offset !== offset) {
-      throw new LadingError('offset_mismatch', `The upload goes on at byte ${offset}, not at ${intent.offset}.`, {
-        expected: offset,
-        actual: intent.offset,
-      });
-    }
-    const end = offset + (intent.contentLength ?? 0);
-    const size = known ?? intent.size;
-    // Bytes past the length end an upload that ends when it is told to; a wrong length alone does not.
-    if (intent.ends !== undefined && size !== null && end > size && end > offset) throw outOfBounds(end - 1, size);
-    if (intent.size !== null && known !== null && intent.size !== known) {
-      throw new LadingError('size_conflict', `The size was declared as ${known}, not ${intent.size}.`, {
-        expected: known,
-        actual: intent.size,
-      });
-    }
-    if (size !== null && size < offset) {
-      throw new LadingError('size_conflict', `${offset} bytes are stored already; the size cannot be ${size}.`, {
-        expected: offset,
-        actual: size,
-      });
-    }
-    if (size !== null && size > maxFileBytes) throw fileTooLarge(size, maxFileBytes);
-    if (size !== null && end > size) throw outOfBounds(end - 1, size);
-    if (end > maxFileBytes) throw fileTooLarge(end, maxFileBytes);
   }
 }

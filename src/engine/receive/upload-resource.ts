@@ -1,4 +1,4 @@
-/** Uploads with an address of their own: what is said of one, how far it is, and the request that receives into it. */
+/** Uploads with an address of their own: their declarations, their state, and the request that sends to one. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { LadingError } from '../../errors.ts';
 import type { Digest, HashAlgorithm } from '../../protocol/http/digests.ts';
@@ -7,102 +7,101 @@ import type { Subject } from '../../records/principal.ts';
 import type { BodyBuffer } from '../body/body-buffer.ts';
 import type { Precondition } from '../uploads/preconditions.ts';
 
-/** How long what is on its way from an older request may still be read when a newer one takes over. */
+/** How long the bytes of an older request may still be read when a newer one takes over. */
 const LAST_READ_MS = 25;
 
-/** How an upload is found: by its id, and by a secret that nobody else can know. */
+/** The address of an upload: its id, and a secret that only its client knows. */
 export interface ResourceAddress {
   id: string;
   secret: string;
 }
 
-/** What is said of an upload when it begins. Sizes in bytes. */
+/** What a client declares when it creates an upload. Sizes in bytes. */
 export interface ResourceIntent {
   owner: string;
   creator: Subject;
-  /** The file's; a partial upload gets one of its own. */
+  /** Name of the file; a partial upload gets an internal name instead. */
   name: string;
   /**
-   * If the name is taken: `beside` puts a number to it, `new` refuses, `instead` replaces the complete file, and an unfinished upload
-   * that nobody sends to.
+   * If the name is taken: `beside` adds a number, `new` refuses, `instead` replaces the complete file or an idle unfinished upload.
    */
   place: 'beside' | 'new' | 'instead';
-  /** Null: told later. */
+  /** Null: declared later. */
   size: number | null;
   contentType: string | null;
   metadata: string | null;
-  /** Of the whole file. */
+  /** Digest of the whole file. */
   reprDigest?: Digest | null;
-  /** Complete only when an append says so. */
+  /** The upload is complete only when an append says so. */
   endsWhenTold?: boolean;
-  /** A piece of files to come. */
+  /** A part of concatenated files. */
   partial?: boolean;
-  /** Made of these partial uploads. `size` is null then. */
+  /** Concatenates these partial uploads. `size` is null then. */
   join?: Concatenated;
-  /** Of the file that has the name when the upload begins. */
+  /** Condition on the file that has the name when the upload begins. */
   precondition?: Precondition | undefined;
 }
 
 export interface Concatenated {
   /** In the order of their bytes. */
   parts: ResourceAddress[];
-  /** How the client named them. */
+  /** The value of `Upload-Concat`. */
   said: string;
 }
 
-/** What bytes hash to. */
+/** The expected digest of bytes. */
 export interface Proof {
   algorithm: HashAlgorithm | 'crc32';
   value: Uint8Array;
-  /** The field that said it, for whoever is told that it is wrong. */
+  /** The header field of the digest, for the error. */
   header?: string;
 }
 
 export interface AppendIntent {
   offset: number;
-  /** Of the whole file, when this request says it. */
+  /** Size of the whole file, if this request declares it. */
   size: number | null;
-  /** Bytes of this request, when it says so beforehand. */
+  /** Bytes of this request, if it declares them. */
   contentLength: number | null;
-  /** False once whoever sends may do so no longer: then what is still to come is not waited for, nor does what came since count. */
+  /** False once the sender lost its right: then the rest is not awaited, and uncommitted bytes do not count. */
   isAuthorized?: () => boolean;
   /**
-   * What the bytes of this request must hash to, or none of them counts, nor do those of a body that breaks. Asked at its end, for it may
-   * come after the bytes; what it throws refuses them.
+   * The expected digest of this request's bytes. With a proof, no byte counts if it does not match or if the body breaks. Called at the
+   * end of the body, because a trailer may hold it; an error that it throws refuses the bytes.
    */
   proof?: (() => Proof | null) | undefined;
-  /** Of the file that has the upload's name. */
+  /** Condition on the file that has the upload's name. */
   precondition?: Precondition | undefined;
   /** The file ends with the last byte of this request. */
   ends?: boolean;
-  /** Then: digest of the whole file, if it comes behind the bytes; asked for at their end. */
+  /** With `ends`: the digest of the whole file from a trailer; called at the end of the body. */
   reprDigest?: (() => Digest | null) | undefined;
-  /** Told of every byte that counts while more still come. */
+  /** Called after every commit while more bytes arrive. */
   onProgress?(offset: number): void;
 }
 
-/** How far an upload is. */
+/** The state of an upload. */
 export interface ResourceState {
   owner: string;
   name: string;
-  /** The next byte wanted; the size once complete. */
+  /** The next byte that the upload needs; the size once complete. */
   offset: number;
-  /** Null: not told yet. */
+  /** Null: not declared yet. */
   size: number | null;
   complete: boolean;
   metadata: string | null;
   creator: Subject;
-  /** When it is removed if nothing more comes; null once it is complete. */
+  /** When it is removed if it receives nothing more; null once it is complete. */
   expiresAt: number | null;
-  /** `join`: made of others; as long as they are not joined, `offset` says nothing. */
+  /** `join`: a concatenation; until it is done, `offset` means nothing. */
   kind: 'plain' | 'partial' | 'join';
-  /** Of a join: how the client named its parts. */
+  /** For a concatenation: the value of `Upload-Concat`. */
   said: string | null;
-  /** Unfinished: complete only when an append says so. */
+  /** The upload is unfinished, and complete only when an append says so. */
   endsWhenTold: boolean;
 }
 
-/** A request that receives. */
+/** The request that sends to an upload now. A newer request can end it. */
 export class ActiveRequest {
   readonly finished: Promise<void>;
   #ended: LadingError | null = null;
@@ -139,10 +138,10 @@ export function sameHash(a: string, b: string): boolean {
 }
 
 export function noSuchUpload(): LadingError {
-  return new LadingError('not_found', 'There is no such upload, or it has ended.');
+  return new LadingError('not_found', 'This upload does not exist or has ended.');
 }
 
-/** What the document of an upload says of its address. */
+/** The part of an upload's document that describes its address. */
 export function resourceDocument(intent: ResourceIntent, secret: string, parts: FileDocument[]): ResourceDocument {
   const { creator, metadata, endsWhenTold, partial, join } = intent;
   return {

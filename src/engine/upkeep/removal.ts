@@ -30,7 +30,7 @@ export interface RemovalDeps {
   announce: Announce;
 }
 
-/** What happens when the upload of a name ends. @param read it read as a complete file @param file a file goes with it */
+/** The events when the upload of a name ends. @param read the upload read as a complete file @param file a complete file is deleted too */
 function endOf(about: { file: FileDocument; received: number }, read: boolean, file: boolean) {
   const cancelled = { ...about, type: 'upload.cancelled' as const };
   const deleted = { type: 'file.deleted' as const, file: about.file };
@@ -135,7 +135,7 @@ export class Removal {
    * Ends the unfinished upload of a name, a replacement included, and those that wait for the name, and removes their bytes; requests that
    * still send to them are ended. The complete file stays.
    * @param id of the one that is meant; by default all of the name
-   * @throws LadingError `not_found` when there is none, or when it became complete before; `precondition_failed`
+   * @throws LadingError `not_found` when no unfinished upload exists, `precondition_failed`
    */
   async cancel(owner: string, name: string, precondition?: Precondition, id?: string): Promise<void> {
     const { uploads, current } = this.#deps;
@@ -167,10 +167,10 @@ export class Removal {
   }
 
   async #end(upload: OpenUpload, forGood = false): Promise<boolean> {
-    // A seal that has begun is let finish, and so is a file that takes its name, and whoever else ends it.
+    // A running seal, a file that takes the name, and another deletion finish first.
     await upload.undecided();
     if (upload.sealed || upload.endReason) return false;
-    const reason = new LadingError('not_found', 'The upload was deleted while this chunk was on its way.');
+    const reason = new LadingError('not_found', 'The upload was deleted while this request sent to it.');
     await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);
     if (forGood || !upload.document.continues) this.#deps.modified.ended(upload);
     return true;

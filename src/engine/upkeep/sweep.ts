@@ -7,6 +7,7 @@ import type { FileEvent } from '../../contracts/file-events.ts';
 import { LadingError } from '../../errors.ts';
 import { type Announce, type AnnouncedEvent, withAnnouncement } from '../files/announce.ts';
 import type { Watchers } from '../files/watchers.ts';
+import { isSealedBySilence } from '../uploads/auto-seal.ts';
 import type { Committer } from '../uploads/commit.ts';
 import { expiryOf, type Lifetime } from '../uploads/parking.ts';
 import type { Sealer } from '../uploads/seal.ts';
@@ -64,14 +65,6 @@ function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: Sw
   if (resource?.joined) return quiet >= staleMs ? 'remove' : null;
   if (staleAt === undefined) return quiet >= staleMs ? 'park' : null;
   return removeMs !== null && clock.since(staleAt) >= removeMs ? 'remove' : null;
-}
-
-/** Undeclared size without a gap, its digest to be checked or not: sealed when nothing more comes. */
-export function isSealedBySilence(upload: OpenUpload): boolean {
-  const { bytes, end } = upload.stored;
-  return (
-    upload.size === null && !upload.document.resource && bytes > 0 && bytes === end && upload.digestMismatchAt !== end
-  );
 }
 
 /**

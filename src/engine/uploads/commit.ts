@@ -13,12 +13,13 @@ import type { ManifestRecord } from '../../contracts/manifests.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { outOfBounds } from '../files/refusals.ts';
-import type { Declaration, Handles, OpenUpload } from './upload.ts';
+import type { Declaration } from './declaration.ts';
+import type { Handles, OpenUpload } from './upload.ts';
 import type { Usage } from './usage.ts';
 
 export type Durability = 'chunk' | 'seal';
 
-/** New bytes of one chunk: what was written at its place and how it checks. */
+/** New bytes of one chunk: their range and their CRC-32. */
 export interface FreshExtent {
   start: number;
   end: number;
@@ -83,7 +84,7 @@ export class Committer {
         for (const pending of batch) pending.reject(error);
       }
     }
-    // In the same step as the last look: whoever comes after it starts rounds of his own.
+    // In the same step as the last look, so that later callers start a new round.
     this.#rounds.delete(upload);
   }
 
@@ -92,14 +93,14 @@ export class Committer {
     const first = accepted[0];
     if (!first) return;
     const fresh = accepted.flatMap((pending) => pending.fresh);
-    // Only this side says that it is parked, or has its name now; its client is not back for that.
+    // Parking and taking the name are done by the server and are no sign of its client.
     const goesOn = accepted.some(({ declaration }) => !declaration.takesName && declaration.staleAt === undefined);
     const document = goesOn ? withoutStaleness(declared) : declared;
-    // What reads as complete is promised to be durable (PROTOCOL §3), whatever the durability.
+    // A file that reads as complete is durable (PROTOCOL §3), whatever the durability setting.
     const durable = this.#deps.durability === 'chunk' || upload.isContiguousWith(fresh, document);
     const time = this.#deps.clock.now();
     const records: ManifestRecord[] = fresh.map((extent) => ({ ...extent, synced: durable, time }));
-    // A repeat is a promise too, whoever stored the bytes.
+    // The acknowledgement of a duplicate promises durability too.
     if (durable && (records.length > 0 || upload.hasUnsynced)) await first.handles.part.sync();
     if (durable && upload.hasUnsynced) {
       await first.handles.manifest.sync();
@@ -107,7 +108,7 @@ export class Committer {
     }
     if (records.length > 0) {
       await first.handles.manifest.append(records, durable);
-      // The journal has them, so they are stored, whatever happens to the document below.
+      // The journal has the records, so the bytes count even if the write of the document fails.
       for (const { start, end, crc32 } of records) upload.stored.add({ start, end }, crc32);
       this.#deps.usage.committed(upload, fresh);
       upload.lastCommitAt = time;
@@ -118,8 +119,8 @@ export class Committer {
   }
 
   /**
-   * Looks at each chunk again in the light of what was committed since its request began, the chunks before it in this round
-   * included: the size may have been fixed, the upload deleted or closed. Rejects those that no longer fit.
+   * Checks each chunk again against everything that was committed since its request began, including earlier chunks of this round: the size
+   * may have been declared, the upload deleted or closed. Rejects chunks that no longer fit.
    */
   #admit(upload: OpenUpload, batch: Pending[]): { accepted: Pending[]; document: FileDocument } {
     const before = upload.document;
@@ -145,7 +146,7 @@ export class Committer {
     return { accepted, document };
   }
 
-  /** @param time of what came; null: nothing did */
+  /** @param time of the received bytes; null: none were received */
   async #writeDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
     if (upload.closed || (upload.visible && document === upload.document)) return;
     const created = { type: 'file.created' as const, file: document };
@@ -169,7 +170,7 @@ export class Committer {
   }
 }
 
-/** Its client is back: it is parked no longer. */
+/** Its client is back: the upload is no longer parked. */
 function withoutStaleness(document: FileDocument): FileDocument {
   if (document.staleAt === undefined) return document;
   const { staleAt: _, ...rest } = document;

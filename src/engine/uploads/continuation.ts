@@ -1,10 +1,10 @@
 /**
- * A file of undeclared size that silence sealed goes on with the chunk that comes after its end (PROTOCOL §3):
+ * A file of undeclared size that was sealed after a silence continues with a chunk past its end (PROTOCOL §3):
  *
  *     sealed document → open document that keeps what was complete → chunk → … → sealed again
  *
- * The id stays, and so do the bytes and the journal: whoever reads meanwhile gets the file as it was, until it is complete again.
- * A crash finds the one document or the other, and both say what the journal vouches for.
+ * The id, the bytes and the journal stay: readers get the previous file until the new one is complete. A crash leaves one document or
+ * the other, and the journal confirms both.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
@@ -12,15 +12,15 @@ import type { Extent } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
 import type { OpenUpload } from './upload.ts';
 
-/** True when a chunk goes past the end of a sealed file whose size nobody ever said. */
+/** True when a chunk extends a sealed file whose size was never declared. */
 export function continuesFile(sealed: FileDocument, { end }: Extent, declaredSize: number | null): boolean {
   if (sealed.undeclared !== true || sealed.pieces !== undefined) return false;
   return end >= (sealed.size ?? 0) && (declaredSize === null || declaredSize > end);
 }
 
 /**
- * The journal of what was sealed. A crash may have left a record of a chunk that was never acknowledged: its bytes are sent again.
- * Null when the journal does not vouch for the whole file.
+ * The journal of a sealed file. A crash may have left the record of a chunk that was never acknowledged: its bytes are sent again.
+ * Null when the journal does not cover the whole file.
  */
 export async function sealedRecords(
   manifests: ManifestStore,
@@ -34,7 +34,7 @@ export async function sealedRecords(
   return records;
 }
 
-/** The document of a sealed file that goes on. */
+/** The document of a sealed file that is continued. */
 export function reopened({ undeclared: _, ...sealed }: FileDocument, now: number): FileDocument {
   const { size, crc32, completedAt } = sealed;
   const continues = { size: size ?? 0, crc32: crc32 ?? 0, completedAt: completedAt ?? now };
@@ -42,13 +42,13 @@ export function reopened({ undeclared: _, ...sealed }: FileDocument, now: number
   return { ...sealed, ...open, updatedAt: now, continues };
 }
 
-/** What was complete before, while a continuation has a gap: readers get it. Null when there is nothing of the kind. */
+/** The previous complete file that readers get while its continuation has a gap; null when there is no such file. */
 export function completeBefore({ document, stored }: OpenUpload): NonNullable<FileDocument['continues']> | null {
   const { continues } = document;
   return continues && stored.runEnd(0) >= continues.size ? continues : null;
 }
 
-/** Ends a continuation and leaves the file that was complete before. Nobody writes to the upload any more. */
+/** Ends a continuation and restores the previous complete file. No request may write to the upload any more. */
 export async function revert(
   doors: { manifests: ManifestStore; catalog: Catalog; seal(id: string, size: number): Promise<void> },
   { continues, staleAt: _, ...open }: FileDocument,

@@ -53,8 +53,8 @@ export class LastModified {
 
   /**
    * Last-Modified of a file that becomes complete now.
-   * @param replaced that of the file that it takes the place of; null: there is none
-   * @param since when it could be read for the first time
+   * @param replaced Last-Modified of the replaced file; null: no file is replaced
+   * @param since when the file became readable
    */
   next({ owner, name }: FileDocument, replaced: number | null, since = this.#clock.now()): number {
     const before = Math.max(replaced ?? 0, this.#deleted.get(keyOf(owner, name)) ?? 0);

@@ -1,10 +1,10 @@
 /**
- * The commit point of a file: an upload whose bytes are all there becomes the file of its name.
+ * The commit point of a file: an upload that has all bytes becomes the file of its name.
  *
- *     covered? → digest agrees? → journal synced → cut, sync, rename, sync directory → sealed document  ← here it is complete
+ *     complete? → digest matches? → journal synced → cut, sync, rename, sync directory → sealed document  ← here it is complete
  *
- * Until the document is on disk the file is an upload; a crash in between is finished at the next start, for every step before
- * can be done twice.
+ * Until the document is on the disk the file is an upload. The next start finishes an interrupted seal, because every step before can be
+ * repeated.
  */
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
 import type { Catalog } from '../../contracts/catalog.ts';
@@ -22,7 +22,7 @@ import type { Succession } from './succession.ts';
 import type { OpenUpload } from './upload.ts';
 import type { UploadTable } from './upload-table.ts';
 
-/** By so much at most a replacement is complete later than it is. */
+/** Maximum by which the completion time of a replacement is moved into the future. */
 const MAX_SHIFT_MS = 60_000;
 
 type Times = Pick<FileDocument, 'completedAt' | 'sealedAt' | 'modifiedAt'>;
@@ -40,7 +40,7 @@ export interface SealerDeps {
   succession: Succession;
   emit(happening: FileEvent): void;
   announce: Announce;
-  /** Told of what goes wrong after the seal, when it can no longer fail the request. */
+  /** Writes a failure after the seal to the log, which can no longer fail the request. */
   warn(message: string, error: unknown): void;
 }
 
@@ -52,11 +52,11 @@ export class Sealer {
   }
 
   /**
-   * Resolves when the upload is the file of its name. The caller has made sure that it is covered.
-   * @param silent only silence says that nothing more comes: what comes after all continues the file, and a digest that does not agree
-   * yet takes nothing away
-   * @param judge asked right before an upload that waited for its name takes it; what it throws leaves all as it was
-   * @throws LadingError `already_exists` when somebody sends to the upload that has the name, `digest_mismatch`
+   * Resolves when the upload is the file of its name. The caller has made sure that it is complete.
+   * @param silent the upload is sealed because of a silence: more bytes continue the file, and a digest that does not match yet discards
+   * nothing
+   * @param judge called right before a waiting upload takes its name; an error that it throws leaves everything unchanged
+   * @throws LadingError `already_exists` when a request sends to the upload that has the name, `digest_mismatch`
    */
   seal(upload: OpenUpload, silent = false, judge?: () => Promise<void>): Promise<void> {
     upload.sealing ??= this.#run(upload, silent, judge).finally(() => {
@@ -71,7 +71,7 @@ export class Sealer {
     upload.closed = true;
     try {
       await this.#deps.committer.idle(upload);
-      // A chunk past the end may be on its way; what it wrote is cut off, and nothing of it may come after that.
+      // A chunk past the end may still be writing. Its bytes are cut off, so none may be written after that.
       await upload.writesDone();
       upload.assertNotEnded();
       await this.#checkDigest(upload, silent);
@@ -87,26 +87,26 @@ export class Sealer {
     }
   }
 
-  /** Nothing came of what was to continue a complete file: it is that file again, and not completed once more. */
+  /** No byte continued the complete file: the upload becomes that file again, without a second completion. */
   async #asBefore(upload: OpenUpload): Promise<void> {
-    const over = new LadingError('not_found', 'Nothing continued the file of this name, which is complete.');
+    const over = new LadingError('not_found', 'No byte continued the file of this name, which is complete.');
     await this.#deps.uploads.discard(upload, over, async () => {});
     this.#deps.watchers.changed(upload.document.owner, upload.document.name);
   }
 
-  /** Of an upload that waited for its name. */
+  /** Seals an upload that waited for its name. */
   async #takeName(upload: OpenUpload, judge?: () => Promise<void>): Promise<void> {
     const { catalog, succession } = this.#deps;
     const { owner, name } = upload.document;
     upload.assertNotEnded();
     await succession.end(
       upload,
-      // Nobody said that an upload of undeclared size is complete: should the new file never come, it still goes on.
+      // No client declared an upload of undeclared size complete: if the new file fails, it can still be continued.
       (other) => this.seal(other, !other.isComplete),
       async (ended) => {
         await judge?.();
         const { sealed } = await catalog.find(owner, name);
-        // What is continued was a complete file, and is replaced as one.
+        // A continuation was a complete file, and is replaced as one.
         const continued = ended.find(({ document }) => document.continues);
         upload.document = { ...upload.document, replaces: sealed?.id ?? continued?.id ?? null };
         await this.#becomeFile(upload, false, ended);
@@ -170,7 +170,7 @@ export class Sealer {
     const crc32 = upload.stored.whole(size);
     if (crc32 === null) throw new Error('an upload with gaps cannot be sealed');
     await this.#deps.uploads.using(upload, ({ manifest }) => manifest.sync());
-    // The bytes of a file in pieces are sealed already.
+    // The blobs of a concatenated file are sealed already.
     await this.#deps.blobs.seal(upload.id, upload.document.pieces ? 0 : size);
     const times = await this.#times(upload);
     const { continues: _, staleAt: __, aside: ___, ends: ____, modifiedAt: _____, ...open } = upload.document;
@@ -192,8 +192,8 @@ export class Sealer {
   }
 
   /**
-   * A replacement is complete a second after what it replaces, so that completion times tell them apart; a date that was set back is
-   * no reason to wait for the one before. What could be read before has its date: it does not become another file by its seal.
+   * A replacement is completed at least a second after the file that it replaces, so that completion times differ, unless the date was set
+   * back. An upload that was readable before keeps its date: the seal does not make it another file.
    */
   async #times(upload: OpenUpload): Promise<Times> {
     const { replaces, continues, ...document } = upload.document;

@@ -1,9 +1,9 @@
 /**
- * How a file takes a name that unfinished uploads still have (PUT, and whatever else replaces what is there):
+ * How a file takes a name that unfinished uploads still have (PUT, and other replacements):
  *
- *     they are held still → sealed document that says whom it ends  ← here the name changes hands → they and their bytes go
+ *     reserve the uploads → sealed document that lists them  ← here the name changes hands → discard the uploads
  *
- * A crash before that document is on disk leaves them, one after it leaves the file: never neither, and never both.
+ * A crash before that document is on the disk leaves the uploads, a crash after it leaves the file: never neither, and never both.
  */
 import type { BlobStore } from '../../contracts/blobs.ts';
 import type { FileEvent } from '../../contracts/file-events.ts';
@@ -12,8 +12,9 @@ import { MAX_OFFSET } from '../../protocol/chunk.ts';
 import { type Announce, withAnnouncement } from '../files/announce.ts';
 import { removeBytes } from '../files/file-blobs.ts';
 import { uploadInProgress } from '../files/refusals.ts';
+import type { ReservedExtent } from '../files/reservations.ts';
 import type { Committer } from './commit.ts';
-import type { OpenUpload, ReservedExtent } from './upload.ts';
+import type { OpenUpload } from './upload.ts';
 import type { UploadTable } from './upload-table.ts';
 
 const ALL = { start: 0, end: MAX_OFFSET };
@@ -22,13 +23,13 @@ export interface SuccessionDeps {
   blobs: BlobStore;
   uploads: UploadTable;
   committer: Committer;
-  /** Nobody sends to it. */
+  /** Other requests know the upload, and none sends to it. */
   isIdle(upload: OpenUpload): boolean;
-  /** Ends an unfinished upload, and whoever sends to it. */
+  /** Discards an unfinished upload and ends the requests that send to it. */
   cancel(upload: OpenUpload): Promise<unknown>;
   emit(happening: FileEvent): void;
   announce: Announce;
-  /** Told of what goes wrong when it can no longer fail the request. */
+  /** Writes a failure to the log that can no longer fail the request. */
   warn(message: string, error: unknown): void;
 }
 
@@ -50,10 +51,10 @@ export class Succession {
   }
 
   /**
-   * Runs `work` while the uploads that end with this one are held still; once it resolves they are over, and if it rejects they go on. To be
+   * Runs `work` while the uploads that end with this one are reserved. They end when it resolves, and continue if it rejects. To be
    * called while the name is held.
-   * @param whole seals an upload that has all its bytes, so that it is replaced like every complete file
-   * @param judge asked before an upload that somebody sends to ends; what it throws leaves all as it was
+   * @param whole seals an upload that has all bytes, so that it is replaced like every complete file
+   * @param judge called before an upload ends to which a request sends; an error that it throws leaves everything unchanged
    */
   async end(
     upload: OpenUpload,
@@ -94,8 +95,8 @@ export class Succession {
   }
 
   /**
-   * Takes care that nobody sends to the upload that has the name: a file that comes in one request waits beside others from now on, and
-   * every other upload ends.
+   * Makes sure that no request sends to the upload that has the name: a file upload leaves the name until it is complete, and every other
+   * upload ends.
    */
   async #endSenders({ document: { owner, name } }: OpenUpload, judge?: () => Promise<void>): Promise<void> {
     const { uploads, isIdle, committer, cancel } = this.#deps;
@@ -104,7 +105,7 @@ export class Succession {
       if (!there || isIdle(there)) return;
       await judge?.();
       if (uploads.find(owner, name) !== there) continue;
-      // What it brought counts at this moment: then it is the file, and is replaced as one.
+      // Its bytes are being committed: it then is the file, and is replaced as one.
       if (there.sealing) await there.sealing.catch(() => {});
       else if (committer.isBusy(there)) await committer.idle(there);
       else if (there.isFileUpload && !there.visible) uploads.letOthersHaveName(there);
@@ -112,7 +113,7 @@ export class Succession {
     }
   }
 
-  /** Whoever has the name is idle, and neither complete nor about to become so or to end. */
+  /** Waits until the upload that has the name is idle, and neither complete nor about to become complete or to end. */
   async #settle(
     upload: OpenUpload,
     whole: (upload: OpenUpload) => Promise<void>,
@@ -129,7 +130,7 @@ export class Succession {
     }
   }
 
-  /** Whoever has the name, and those that waited for it when this one began, unless somebody sends to them. */
+  /** The upload that has the name, and the idle uploads that waited for it when this one began. */
   #endedBy({ document }: OpenUpload): OpenUpload[] {
     const { uploads, isIdle } = this.#deps;
     const { owner, name, ends = [] } = document;

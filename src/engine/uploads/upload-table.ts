@@ -1,42 +1,32 @@
 /**
- * The table of uploads under way: who is receiving into what. Every open upload is here, found by owner and name; sealed files are
+ * The table of open uploads: which request sends to which upload. Every open upload is here, found by owner and name; sealed files are
  * in the catalog alone.
  */
-import { randomBytes } from 'node:crypto';
-import type { BlobStore } from '../../contracts/blobs.ts';
-import type { Catalog } from '../../contracts/catalog.ts';
-import type { Clock } from '../../contracts/clock.ts';
-import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
+import type { ManifestRecord } from '../../contracts/manifests.ts';
 import { LadingError } from '../../errors.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { removeBytes } from '../files/file-blobs.ts';
+import { NameLocks } from '../files/name-locks.ts';
 import { slotKey } from '../files/watchers.ts';
-import { reopened, revert, sealedRecords } from './continuation.ts';
+import { revert } from './continuation.ts';
 import { type Handles, OpenUpload } from './upload.ts';
+import { type Beginning, UploadFiles, type UploadFilesDeps } from './upload-files.ts';
 import { UploadIndex } from './upload-index.ts';
-import type { Usage } from './usage.ts';
 
-export interface UploadTableDeps {
-  blobs: BlobStore;
-  manifests: ManifestStore;
-  catalog: Catalog;
-  clock: Clock;
-  usage: Usage;
-}
-
-/** What a chunk for a name goes to: an upload under way (created when need be) or a complete file to compare with. */
+/** The target of a chunk: an open upload, created if necessary, or a complete file to compare with. */
 export type Target = { upload: OpenUpload } | { sealed: FileDocument };
 
 export class UploadTable {
-  readonly #deps: UploadTableDeps;
+  readonly #deps: UploadFilesDeps;
   readonly #index = new UploadIndex();
-  /** Names for which an upload is being made, so that two first chunks make one, or which one is about to take. */
-  readonly #busyNames = new Map<string, Promise<unknown>>();
-
+  readonly #files: UploadFiles;
+  /** Names for which an upload is being made, or that another file is about to take. */
+  readonly #locks = new NameLocks();
   #onFree: (owner: string, name: string) => void = () => {};
 
-  constructor(deps: UploadTableDeps) {
+  constructor(deps: UploadFilesDeps) {
     this.#deps = deps;
+    this.#files = new UploadFiles(deps);
   }
 
   /** Numbers for the metrics page. */
@@ -70,7 +60,7 @@ export class UploadTable {
   /** The upload under way, visible or not, also when it is only being made. */
   async findOnceMade(owner: string, name: string): Promise<OpenUpload | undefined> {
     const key = slotKey(owner, name);
-    for (let making = this.#busyNames.get(key); making; making = this.#busyNames.get(key)) await making.catch(() => {});
+    for (let holder = this.#locks.holder(key); holder; holder = this.#locks.holder(key)) await holder.catch(() => {});
     return this.find(owner, name);
   }
 
@@ -81,21 +71,19 @@ export class UploadTable {
   async enter(owner: string, name: string, overwrite: boolean): Promise<{ target: Target; handles: Handles | null }> {
     const key = slotKey(owner, name);
     for (;;) {
-      const making = this.#busyNames.get(key);
-      if (making) {
-        await making.catch(() => {});
+      const holder = this.#locks.holder(key);
+      if (holder) {
+        await holder.catch(() => {});
         continue;
       }
       const upload = this.#index.find(owner, name);
       if (upload?.reverting) {
-        // What it continued is a complete file again in a moment.
+        // It becomes a complete file again in a moment.
         await upload.reverting.catch(() => {});
         continue;
       }
       if (upload) return { target: { upload }, handles: await this.#hold(upload) };
-      const made = this.#make(owner, name, overwrite).finally(() => this.#busyNames.delete(key));
-      this.#busyNames.set(key, made);
-      const sealed = await made;
+      const sealed = await this.#locks.run(key, () => this.#make(owner, name, overwrite));
       if (sealed) return { target: { sealed }, handles: null };
     }
   }
@@ -130,37 +118,8 @@ export class UploadTable {
     return { upload, handles: await this.#hold(upload) };
   }
 
-  async #create(
-    owner: string,
-    name: string,
-    replaces: string | null,
-    more: Pick<FileDocument, 'overwrites' | 'aside' | 'ends'>,
-  ): Promise<OpenUpload> {
-    this.#deps.usage.began(owner);
-    const now = this.#deps.clock.now();
-    const upload = new OpenUpload({
-      id: randomBytes(16).toString('hex'),
-      owner,
-      name,
-      state: 'open',
-      size: null,
-      contentType: null,
-      reprDigest: null,
-      crc32: null,
-      createdAt: now,
-      updatedAt: now,
-      completedAt: null,
-      replaces,
-      ...more,
-    });
-    try {
-      await this.#deps.blobs.create(upload.id);
-      await this.#deps.manifests.create(upload.id);
-    } catch (error) {
-      this.#deps.usage.ended(upload);
-      await this.#deps.blobs.remove(upload.id).catch(() => {});
-      throw error;
-    }
+  async #create(owner: string, name: string, replaces: string | null, beginning: Beginning): Promise<OpenUpload> {
+    const upload = await this.#files.create(owner, name, replaces, beginning);
     this.#index.add(upload);
     return upload;
   }
@@ -187,64 +146,40 @@ export class UploadTable {
     if (!upload.document.aside && this.#index.delete(upload)) this.#index.add(upload);
   }
 
-  /** Calls `listener` whenever nobody may have a name any more for which others wait. */
+  /** Calls `listener` when a name may have become free for which other uploads wait. */
   whenFree(listener: (owner: string, name: string) => void): void {
     this.#onFree = listener;
   }
 
-  /** An upload of this name is over, or will not take it. */
+  /** An upload of this name ended, or will not take the name. */
   freed({ document }: OpenUpload): void {
     this.#onFree(document.owner, document.name);
   }
 
-  /** Runs `work` while whoever enters the name waits, so that nothing begins there. */
-  async holdName<T>(owner: string, name: string, work: () => Promise<T>): Promise<T> {
-    const key = slotKey(owner, name);
-    for (let making = this.#busyNames.get(key); making; making = this.#busyNames.get(key)) await making.catch(() => {});
-    const held = work().finally(() => this.#busyNames.delete(key));
-    this.#busyNames.set(key, held);
-    return await held;
+  /** Runs `work` while all requests for the name wait, so that no upload begins there. */
+  holdName<T>(owner: string, name: string, work: () => Promise<T>): Promise<T> {
+    return this.#locks.hold(slotKey(owner, name), work);
   }
 
   /**
-   * Makes an upload of a sealed file again, for a chunk that goes on at its end. False when it cannot go on; when it was replaced or
-   * deleted meanwhile, the next look finds out.
+   * Turns a sealed file into an upload again, for a chunk that continues it. False when it cannot be continued. The caller then looks up
+   * the name anew: the file may have been replaced or deleted meanwhile.
    * @throws LadingError `quota_exceeded`
    */
   async reopen(sealed: FileDocument): Promise<boolean> {
     const key = slotKey(sealed.owner, sealed.name);
-    const making = this.#busyNames.get(key);
-    if (this.#index.find(sealed.owner, sealed.name) || making) {
-      await making?.catch(() => {});
+    const holder = this.#locks.holder(key);
+    if (this.#index.find(sealed.owner, sealed.name) || holder) {
+      await holder?.catch(() => {});
       return true;
     }
-    const made = this.#reopen(sealed).finally(() => this.#busyNames.delete(key));
-    this.#busyNames.set(key, made);
-    return await made;
+    const take = (document: FileDocument, records: ManifestRecord[]) => this.#take(document, records);
+    return await this.#locks.run(key, () => this.#files.reopen(sealed.id, take));
   }
 
-  async #reopen({ id }: FileDocument): Promise<boolean> {
-    const { catalog, manifests, usage, clock } = this.#deps;
-    const sealed = await catalog.get(id);
-    if (sealed?.undeclared !== true) return true;
-    usage.check(sealed.owner, { openUploads: 1 });
-    const records = await sealedRecords(manifests, sealed);
-    if (!records) return false;
-    const document = reopened(sealed, clock.now());
-    await catalog.put(document);
-    this.#take(document, records);
-    return true;
-  }
-
-  /** The files of an upload, for `OpenUpload.enter`. */
-  async open(id: string): Promise<Handles> {
-    const part = await this.#deps.blobs.openPart(id);
-    try {
-      return { part, manifest: await this.#deps.manifests.open(id) };
-    } catch (error) {
-      part.release();
-      throw error;
-    }
+  /** The blob and the journal of an upload, for `OpenUpload.enter`. */
+  open(id: string): Promise<Handles> {
+    return this.#files.open(id);
   }
 
   /** Puts a recovered upload into the table; its stored extents come from its journal. */
@@ -267,7 +202,7 @@ export class UploadTable {
   }
 
   /**
-   * A request is about to bring bytes: a parked upload counts as open again, and `left` parks it anew if nothing of them counted.
+   * A request is about to send bytes: a parked upload counts as open again. `parkIfIdle` parks it anew if no byte was committed.
    * @throws LadingError `quota_exceeded`
    */
   resume(upload: OpenUpload): void {
@@ -277,7 +212,7 @@ export class UploadTable {
     usage.resumed(upload);
   }
 
-  /** To be called when a request let go of the upload. */
+  /** Parks an upload again that was resumed in vain. To be called when a request leaves the upload. */
   parkIfIdle(upload: OpenUpload): void {
     const { document } = upload;
     if (document.staleAt !== undefined && upload.users === 0 && this.of(document) === upload)
@@ -302,7 +237,11 @@ export class UploadTable {
     if (this.#index.delete(upload)) this.#deps.usage.ended(upload);
   }
 
-  /** Ends an upload and removes its bytes and its document; of a continued file what was complete before stays, unless `forGood`. Requests that still run are told `reason`. */
+  /**
+   * Discards an upload: removes its bytes and its document. Requests that still send to it fail with `reason`.
+   * @param idle resolves when no commit of it runs
+   * @param forGood also removes the complete file that the upload continues; otherwise that file stays
+   */
   async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, forGood = false): Promise<void> {
     upload.endReason = reason;
     if (upload.document.continues && !forGood) {
@@ -321,7 +260,7 @@ export class UploadTable {
     await removeBytes(this.#deps.blobs, upload.document);
   }
 
-  /** What was complete before stays readable all the time, so the upload leaves the table last. */
+  /** The file that was complete before stays readable all the time, so the upload leaves the table last. */
   async #revert(upload: OpenUpload, idle: () => Promise<void>): Promise<void> {
     const seal = (id: string, size: number): Promise<void> => this.#deps.blobs.seal(id, size);
     try {
@@ -335,7 +274,7 @@ export class UploadTable {
     this.drop(upload);
   }
 
-  /** After a request: an upload that nobody uses and that never got its first chunk leaves no trace. */
+  /** Ends a request's hold. An upload that no request uses and that never received a chunk is discarded. */
   async leave(upload: OpenUpload): Promise<void> {
     upload.senders -= 1;
     upload.leave();

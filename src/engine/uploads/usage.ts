@@ -1,5 +1,5 @@
 /**
- * Who uses how much, counted as it happens and never by looking around: every chunk costs a few additions.
+ * Counts the use of each owner with every change and never by scanning: a chunk costs a few additions.
  *
  *     bytes          + what is committed of an upload    − all of it when the upload ends (it is deleted, swept, or sealed)
  *                    + a sealed document that comes      − one that goes (deleted, or replaced in the step of the seal)
@@ -24,13 +24,13 @@ import type { OpenUpload } from './upload.ts';
 
 const DAY_MS = 24 * 3600 * 1000;
 
-/** Everybody may use anything, and counts for himself. */
+/** Unlimited; each owner is its own group. */
 export const NO_QUOTA: Quota = { groupOf: (owner) => owner, admit: () => {} };
 
 class Account {
   bytes = 0;
   openUploads = 0;
-  /** Of chunks on their way. */
+  /** Bytes reserved for running requests. */
   reserved = 0;
   #day = 0;
   #dayBytes = 0;
@@ -40,13 +40,13 @@ class Account {
     this.#dayBytes += bytes;
   }
 
-  /** A date that was set back begins no new day: what was used up stays used up until the next one. */
+  /** A date that was set back begins no new day: the use of the day stays until the next day. */
   #turnTo(day: number): void {
     if (day > this.#day) this.#dayBytes = 0;
     this.#day = day;
   }
 
-  /** With what is reserved, for who asks whether there is room. */
+  /** @param reserved bytes to add, for checks against a limit */
   use(day: number, reserved: number): Use {
     this.#turnTo(day);
     return { bytes: this.bytes + reserved, openUploads: this.openUploads, dayBytes: this.#dayBytes + reserved };
@@ -87,7 +87,7 @@ export class Usage {
     return (account ?? new Account()).use(dayOf(this.#clock.now()), 0);
   }
 
-  /** Of all owners together. */
+  /** Stored bytes of all owners. */
   storedBytes(): number {
     let sum = 0;
     for (const { bytes } of this.#owners.values()) sum += bytes;
@@ -104,8 +104,8 @@ export class Usage {
   }
 
   /**
-   * Sets aside what a chunk is about to store, until the returned function is called. Of the first chunk of a file all that was
-   * declared must have room.
+   * Reserves the bytes that a chunk is about to store, until the returned function is called. For the first chunk of a file the whole
+   * declared size must fit.
    * @throws LadingError `quota_exceeded`
    */
   reserve(upload: OpenUpload, plan: readonly SegmentRange[], declaredSize: number | null): () => void {
@@ -168,7 +168,7 @@ export class Usage {
     const bytes = fresh.reduce((sum, extent) => sum + lengthOf(extent), 0);
     const day = dayOf(this.#clock.now());
     this.#each(upload.document.owner, (account) => {
-      // One that was deleted during the commit has been taken off already, with all that it had then.
+      // If the upload was deleted during the commit, its bytes were subtracted already.
       if (!upload.endReason) account.bytes += bytes;
       account.received(bytes, day);
     });
@@ -182,14 +182,14 @@ export class Usage {
     });
   }
 
-  /** What came of these today, as their journals have it. */
+  /** Adds the bytes that arrived today by these journal records. */
   received(owner: string, records: readonly ManifestRecord[]): void {
     const today = dayOf(this.#clock.now());
     const bytes = records.reduce((sum, record) => sum + (dayOf(record.time) === today ? lengthOf(record) : 0), 0);
     this.#each(owner, (account) => account.received(bytes, today));
   }
 
-  /** Files whose journals the start has to give to `received`. */
+  /** Files whose journals the start has to pass to `received`. */
   begunBefore(): FileDocument[] {
     const files = this.#begunBefore ?? [];
     this.#begunBefore = null;

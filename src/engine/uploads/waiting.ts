@@ -1,10 +1,10 @@
 /**
- * Uploads that wait beside another one for their name. Once nobody has the name any more (the other one was cancelled, lapsed or is
- * complete), the oldest of them becomes the unfinished upload of the name, as if it had begun just then:
+ * Uploads that wait for their name while another upload has it. Once the name is free (the other upload was cancelled, expired or is
+ * complete), the oldest of them becomes the unfinished upload of the name, as if it had just begun:
  *
- *     the name is free → document without `aside`  ← here it has the name → status, lists and whoever watches see it
+ *     the name is free → document without `aside`  ← here it has the name → status, lists and watchers see it
  *
- * A crash leaves it waiting or with the name; the next start gives a free name away again.
+ * A crash leaves it waiting or with the name; the next start assigns free names again.
  */
 import type { Catalog } from '../../contracts/catalog.ts';
 import { LadingError } from '../../errors.ts';
@@ -17,7 +17,7 @@ export interface NameQueueDeps {
   uploads: UploadTable;
   committer: Committer;
   watchers: Watchers;
-  /** Has a stop of the server wait for what no request waits for. */
+  /** Runs work that no request waits for; a stop of the server waits for it. */
   track(work: () => Promise<void>): Promise<void>;
   warn(message: string, error: unknown): void;
 }
@@ -30,7 +30,7 @@ export class NameQueue {
     deps.uploads.whenFree((owner, name) => void this.#next(owner, name));
   }
 
-  /** After a start: gives away the names that a stop or a crash left free. */
+  /** After a start: assigns the names that a stop or a crash left free. */
   async resume(): Promise<void> {
     for (const { document } of [...this.#deps.uploads.all()]) {
       if (document.aside) await this.#next(document.owner, document.name);
@@ -51,7 +51,7 @@ export class NameQueue {
   async #give(owner: string, name: string): Promise<void> {
     const { catalog, uploads, committer, watchers } = this.#deps;
     const next = uploads.waitingFor(owner, name).find(({ visible }) => visible);
-    // One that is whole takes the name as a file; should that fail, this is asked again.
+    // A complete upload takes the name as a file; if that fails, this is called again.
     if (!next || next.closed || uploads.find(owner, name)) return;
     const { sealed } = await catalog.find(owner, name);
     const place = { replaces: sealed?.id ?? null };

@@ -1,6 +1,7 @@
 /** Whose files a request to read is about, where the role does not say it all: what others granted. */
 import type { FastifyRequest } from 'fastify';
-import type { Engine, FileListQuery } from '../../engine/engine.ts';
+import type { Engine } from '../../engine/engine.ts';
+import type { FileListQuery } from '../../engine/read/file-list.ts';
 import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';

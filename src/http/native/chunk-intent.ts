@@ -1,6 +1,6 @@
 /** Parses what the request line and the headers of an upload declare about its chunk (PROTOCOL §2, "Upload parameters"). */
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ChunkIntent } from '../../engine/receive/chunk-upload.ts';
+import type { ChunkIntent } from '../../engine/receive/chunk-intent.ts';
 import { LadingError } from '../../errors.ts';
 import { parseHex32 } from '../../protocol/crc32.ts';
 import { parseContentRange } from '../../protocol/http/content-range.ts';

@@ -5,7 +5,7 @@ import type { FastifyInstance, FastifyRequest, FastifySchema, FastifySchemaCompi
 import Type, { type TSchema } from 'typebox';
 import { isCutShort } from '../../engine/body/cut-short.ts';
 import type { Engine } from '../../engine/engine.ts';
-import type { ChunkIntent } from '../../engine/receive/chunk-upload.ts';
+import type { ChunkIntent } from '../../engine/receive/chunk-intent.ts';
 import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { LARGE_SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from '../../../src/engine/body/buffer-pool.ts';
-import type { EngineSettings } from '../../../src/engine/engine.ts';
+import type { EngineSettings } from '../../../src/engine/parts.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import {

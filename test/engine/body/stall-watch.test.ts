@@ -67,7 +67,7 @@ test('a request that brings no byte for the idle time is ended, and not before',
   assert.deepEqual(request.codes, [], 'a byte starts the time anew');
   pass(0.5);
   assert.deepEqual(request.codes, ['request_timeout']);
-  assert.match(request.failures[0]?.message ?? '', /No byte came for 10 s/);
+  assert.match(request.failures[0]?.message ?? '', /no byte for 10 s/);
   watch.stop();
 });
 

@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import type { Engine, FileListQuery } from '../../../src/engine/engine.ts';
+import type { Engine } from '../../../src/engine/engine.ts';
 import { Watchers } from '../../../src/engine/files/watchers.ts';
+import type { FileListQuery } from '../../../src/engine/read/file-list.ts';
 import { encodeChunk } from '../../../src/protocol/chunk.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import {

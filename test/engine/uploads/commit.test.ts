@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { EngineSettings } from '../../../src/engine/engine.ts';
+import type { EngineSettings } from '../../../src/engine/parts.ts';
 import { Committer } from '../../../src/engine/uploads/commit.ts';
 import { OpenUpload } from '../../../src/engine/uploads/upload.ts';
 import { NO_QUOTA, Usage } from '../../../src/engine/uploads/usage.ts';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough, Readable } from 'node:stream';
 import type { Engine } from '../../../src/engine/engine.ts';
-import type { ChunkIntent } from '../../../src/engine/receive/chunk-upload.ts';
+import type { ChunkIntent } from '../../../src/engine/receive/chunk-intent.ts';
 import { type ErrorCode, LadingError } from '../../../src/errors.ts';
 import { encodeChunk, encodeChunkHeader, sum256 } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';

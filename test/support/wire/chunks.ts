@@ -1,7 +1,7 @@
 /** Chunks pushed straight into an engine, whole or damaged, and what is stored read back byte by byte. */
 import { Readable } from 'node:stream';
 import type { Engine } from '../../../src/engine/engine.ts';
-import type { ChunkIntent } from '../../../src/engine/receive/chunk-upload.ts';
+import type { ChunkIntent } from '../../../src/engine/receive/chunk-intent.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { CHUNK_HEADER_BYTES, encodeChunkHeader } from '../../../src/protocol/chunk.ts';
 import type { FileStatus } from '../../../src/protocol/schemas/files.ts';

@@ -2,7 +2,7 @@
 
 import type { Part, SegmentJob } from '../../../src/contracts/blobs.ts';
 import type { Manifest, ManifestRecord } from '../../../src/contracts/manifests.ts';
-import type { EngineDeps } from '../../../src/engine/engine.ts';
+import type { EngineDeps } from '../../../src/engine/parts.ts';
 import { settle } from '../product/device.ts';
 
 export type Operation =

@@ -1,0 +1,95 @@
+/** The status of one name, the files of an owner page by page, and the uploads in progress. */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { FileStatus, UploadStatus } from '../../protocol/schemas/files.ts';
+import type { DamagedFiles } from '../upkeep/damage.ts';
+import type { Lifetime } from '../uploads/parking.ts';
+import { pendingStatus, sealedStatus, uploadStatus } from '../uploads/status.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
+
+/** Minimum number of names that one step of a list looks at. */
+const MIN_LIST_STEP = 100;
+
+export interface FileListQuery {
+  owner: string;
+  prefix: string;
+  /** The last name of the page before; null for the first page. */
+  cursor: string | null;
+  limit: number;
+  status: UploadStatus | null;
+}
+
+export interface FileListDeps {
+  catalog: Catalog;
+  uploads: UploadTable;
+  damage: DamagedFiles;
+  lifetime: Lifetime;
+}
+
+/** An upload in progress. */
+export interface TransferStatus {
+  owner: string;
+  /** It is a part of a concatenated file to come. */
+  part: boolean;
+  /** A request sends to it now. */
+  receiving: boolean;
+  file: FileStatus;
+}
+
+export class FileList {
+  readonly #deps: FileListDeps;
+
+  constructor(deps: FileListDeps) {
+    this.#deps = deps;
+  }
+
+  /** The status object of PROTOCOL §3; `pending` when the name has no file. */
+  async status(owner: string, name: string): Promise<FileStatus> {
+    const { catalog, damage, lifetime, uploads } = this.#deps;
+    const upload = uploads.findVisible(owner, name);
+    if (upload) return uploadStatus(upload, lifetime);
+    const { sealed } = await catalog.find(owner, name);
+    return sealed ? sealedStatus(sealed, await damage.now(sealed)) : pendingStatus(name);
+  }
+
+  /** Uploads in progress of the wanted owners, the last changed first. */
+  transfers(wanted: (owner: string) => boolean): TransferStatus[] {
+    const { lifetime, uploads } = this.#deps;
+    const found: OpenUpload[] = [];
+    for (const upload of uploads.all()) {
+      if (upload.visible && !upload.sealed && wanted(upload.document.owner)) found.push(upload);
+    }
+    found.sort((a, b) => b.lastCommitAt - a.lastCommitAt);
+    return found.map((upload) => {
+      const { owner, resource } = upload.document;
+      const part = resource?.partial === true;
+      const file = uploadStatus(upload, lifetime);
+      return { owner, part, receiving: upload.users > 0, file: part ? { ...file, filename: 'part' } : file };
+    });
+  }
+
+  /** A page of an owner's files, by name. A status filter may look at many names for few results, so a page is filled in steps. */
+  async list(query: FileListQuery): Promise<{ files: FileStatus[]; next_cursor: string | null }> {
+    const { catalog, damage, lifetime, uploads } = this.#deps;
+    const { owner, prefix, limit, status } = query;
+    const files: FileStatus[] = [];
+    let after = query.cursor;
+    for (;;) {
+      const most = Math.max(limit + 1 - files.length, MIN_LIST_STEP);
+      const page = await catalog.list({ owner, prefix, after, limit: most });
+      for (const { name, slot } of page) {
+        if (files.length === limit) return { files, next_cursor: after };
+        after = name;
+        const upload = uploads.findVisible(owner, name);
+        const found = upload
+          ? uploadStatus(upload, lifetime)
+          : slot.sealed && sealedStatus(slot.sealed, damage.known(slot.sealed));
+        if (found && (status === null || found.status === status)) files.push(found);
+      }
+      if (page.length < most) return { files, next_cursor: null };
+      // A filter with few results must not block the event loop.
+      await turn();
+    }
+  }
+}

@@ -1,0 +1,92 @@
+/** The bytes of one chunk: receives them, and checks every checksum and digest that the client sent. */
+import type { Inspector, SegmentJob, SegmentRange, SegmentResult } from '../../contracts/blobs.ts';
+import type { ChunkHeader } from '../../protocol/chunk.ts';
+import { hex32 } from '../../protocol/crc32.ts';
+import type { Extent, ExtentSet } from '../../protocol/extents.ts';
+import { type Digest, mismatchMembers } from '../../protocol/http/digests.ts';
+import type { FileStatus } from '../../protocol/schemas/files.ts';
+import { BodyWriter, type Received } from '../body/body-writer.ts';
+import type { BufferPool } from '../body/buffer-pool.ts';
+import type { RequestBody } from '../body/request-body.ts';
+import { checksumMismatch } from '../files/refusals.ts';
+import type { ChunkIntent } from './chunk-intent.ts';
+
+export interface ChunkBytesDeps {
+  buffers: BufferPool;
+  inspector: Inspector;
+}
+
+/** A chunk whose header was read. */
+export interface IncomingChunk {
+  intent: ChunkIntent;
+  body: RequestBody;
+  header: ChunkHeader;
+  headerBytes: Uint8Array;
+  /** Awaited when all bytes are verified, before they count. */
+  beforeCommit: (() => Promise<void>) | undefined;
+}
+
+export type Write = (job: SegmentJob) => Promise<SegmentResult>;
+
+/**
+ * Receives the data of a chunk into the blob `id`. Updates `intent.reprDigest` from the trailer.
+ * @param plan which ranges are written and which are compared
+ * @throws LadingError `checksum_mismatch`, `length_mismatch`
+ */
+export async function receiveBytes(
+  { buffers, inspector }: ChunkBytesDeps,
+  { intent, body, header, headerBytes }: IncomingChunk,
+  id: string,
+  write: Write,
+  plan: SegmentRange[],
+): Promise<Received> {
+  const received = await body.receive(new BodyWriter(body.buffer, write, buffers, header, plan));
+  if (received.sum !== header.checksum) {
+    throw checksumMismatch(
+      'The sum of the data bytes modulo 256 differs from the chunk header.',
+      header.checksum,
+      received.sum,
+    );
+  }
+  if (intent.crc32 !== null && intent.crc32 !== received.crc32) {
+    throw checksumMismatch('The CRC-32 differs from X-Chunk-CRC32.', hex32(intent.crc32), hex32(received.crc32));
+  }
+  intent.reprDigest = intent.trailingDigests?.reprDigest?.() ?? intent.reprDigest;
+  const contentDigest = intent.trailingDigests?.contentDigest?.() ?? intent.contentDigest;
+  // The digest is read back from the disk, which in a conflict does not hold what was sent.
+  if (contentDigest && !received.conflict) {
+    await body.hold(checkContentDigest(inspector, id, contentDigest, header, headerBytes));
+  }
+  return received;
+}
+
+/** Reads the bytes back from the disk: workers can combine CRCs, but cannot pass on a half-made digest. @throws LadingError `checksum_mismatch` */
+export async function checkContentDigest(
+  inspector: Inspector,
+  id: string,
+  wanted: Digest,
+  extent: Extent,
+  prefix: Uint8Array,
+): Promise<void> {
+  const actual = await inspector.digest(id, wanted.algorithm, extent, prefix);
+  if (Buffer.compare(actual, wanted.value) !== 0) {
+    throw checksumMismatch(
+      `The ${wanted.algorithm} differs from Content-Digest.`,
+      Buffer.from(wanted.value).toString('base64'),
+      Buffer.from(actual).toString('base64'),
+      mismatchMembers('Content-Digest', wanted),
+    );
+  }
+}
+
+/** New bytes are written, stored ones are compared: committed bytes are never written again. */
+export function planRanges(stored: ExtentSet, extent: Extent): SegmentRange[] {
+  return stored
+    .split({ start: extent.start, end: extent.end })
+    .map((slice) => ({ extent: slice.extent, action: slice.stored ? 'compare' : 'write' }));
+}
+
+/** What the reply says about the chunk. */
+export function receiptOf({ start, end }: Extent, received: Received): NonNullable<FileStatus['chunk']> {
+  return { start, end, crc32: hex32(received.crc32), duplicate: received.fresh.length === 0 };
+}

@@ -1,0 +1,130 @@
+/** Finds the upload that a chunk belongs to, or the complete file to compare it with. */
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { Extent } from '../../protocol/extents.ts';
+import type { FileDocument } from '../../records/file.ts';
+import { checkSealedSize, uploadHasAddress } from '../files/refusals.ts';
+import { noName } from '../files/watchers.ts';
+import { continuesFile } from '../uploads/continuation.ts';
+import type { CurrentFiles } from '../uploads/preconditions.ts';
+import type { Sealer } from '../uploads/seal.ts';
+import type { Handles, OpenUpload } from '../uploads/upload.ts';
+import type { UploadTable } from '../uploads/upload-table.ts';
+import type { Usage } from '../uploads/usage.ts';
+import { type ChunkIntent, type ChunkLimits, checkIntent } from './chunk-intent.ts';
+import { mayBeNewVersion } from './new-content.ts';
+
+export interface ChunkTargetsDeps {
+  catalog: Catalog;
+  clock: Clock;
+  uploads: UploadTable;
+  usage: Usage;
+  current: CurrentFiles;
+  sealer: Sealer;
+  /** `openEndedMs`: an upload of undeclared size is sealed after this silence. */
+  limits: ChunkLimits & { openEndedMs: number };
+}
+
+/** An upload that is held for the caller, who must leave it; or a complete file. */
+export type ChunkTarget =
+  | { upload: OpenUpload; handles: Handles; sealed: null }
+  | { upload: null; handles: null; sealed: FileDocument };
+
+export class ChunkTargets {
+  readonly #deps: ChunkTargetsDeps;
+
+  constructor(deps: ChunkTargetsDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Refuses what the headers alone show to be wrong. To be called before the body is read.
+   * @throws LadingError a code of PROTOCOL §5
+   */
+  async admit(intent: ChunkIntent): Promise<void> {
+    const { catalog, limits, uploads, usage } = this.#deps;
+    checkIntent(intent, limits);
+    const upload = uploads.find(intent.owner, intent.name);
+    if (upload?.document.resource) {
+      checkSealedSize(await this.#fileBesideAddress(intent), intent.declaredSize);
+      return;
+    }
+    if (upload) {
+      const isReplaced = upload.visible && upload.isContiguous && intent.overwrite;
+      if (upload.parked) usage.check(intent.owner, { openUploads: 1 });
+      if (!isReplaced)
+        upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null, byName: true });
+      if (isReplaced || !upload.visible) await this.assertPrecondition(intent, upload);
+      return;
+    }
+    const { sealed } = await catalog.find(intent.owner, intent.name);
+    const more = sealed?.undeclared === true && (intent.declaredSize ?? 0) > (sealed.size ?? 0);
+    if (sealed && !intent.overwrite && !more) checkSealedSize(sealed, intent.declaredSize);
+    else usage.check(intent.owner, { bytes: intent.declaredSize ?? 0, openUploads: 1 });
+    // A chunk that may be a duplicate is compared first: a duplicate changes nothing, so the precondition does not matter.
+    const mayRepeat = sealed !== null && (!intent.overwrite || intent.declaredSize === sealed.size);
+    if (!mayRepeat) await this.assertPrecondition(intent);
+  }
+
+  /**
+   * Checks the precondition of a chunk that would change the file. A replacement that has begun passed it already, and a duplicate changes
+   * nothing (RFC 9110 §13.1.1 lets it succeed).
+   * @param upload the upload of the chunk, if there is one
+   * @throws LadingError `precondition_failed`
+   */
+  async assertPrecondition({ owner, name, overwrite, precondition }: ChunkIntent, upload?: OpenUpload): Promise<void> {
+    const hasBegun = upload?.visible === true && !upload.isContiguous;
+    if (!(overwrite && hasBegun)) await this.#deps.current.assert(precondition, owner, name);
+  }
+
+  /**
+   * Finds or makes the target of a chunk. First seals an upload of undeclared size whose time is over, or that the chunk replaces.
+   * @param extent of the chunk; null for an empty file
+   */
+  async enter(intent: ChunkIntent, extent: Extent | null = null): Promise<ChunkTarget> {
+    const { uploads, clock, limits, sealer } = this.#deps;
+    for (;;) {
+      const aside = await mayBeNewVersion(this.#deps, intent, extent);
+      const name = aside ? noName() : intent.name;
+      const { target, handles } = await uploads.enter(intent.owner, name, intent.overwrite || aside);
+      if (!handles || 'sealed' in target) {
+        if ('upload' in target) throw new Error('an upload without its files');
+        const { sealed } = target;
+        const more = extent !== null && continuesFile(sealed, extent, intent.declaredSize);
+        if (more && (await uploads.reopen(sealed))) continue;
+        return { upload: null, handles: null, sealed };
+      }
+      const { upload } = target;
+      if (upload.document.resource) {
+        await uploads.leave(upload);
+        return { upload: null, handles: null, sealed: await this.#fileBesideAddress(intent) };
+      }
+      const more = extent !== null && extent.end >= upload.stored.end;
+      if (more && upload.size === null && upload.sealing) {
+        // The upload is being sealed because it was silent. This chunk then continues the file.
+        await upload.sealing.catch(() => {});
+        await uploads.leave(upload);
+        continue;
+      }
+      const overdue = !more && clock.since(upload.lastCommitAt) >= limits.openEndedMs;
+      const settle = upload.visible && upload.isContiguous && upload.senders === 1 && (overdue || intent.overwrite);
+      if (!settle && !upload.sealed) return { upload, handles, sealed: null };
+      try {
+        if (settle) await sealer.seal(upload, true);
+      } finally {
+        await uploads.leave(upload);
+      }
+    }
+  }
+
+  /**
+   * The complete file that a chunk is compared with while an upload with an address of its own has the name. Bytes of two protocols would
+   * make a file that nobody sent.
+   * @throws LadingError `already_exists`
+   */
+  async #fileBesideAddress({ owner, name, overwrite }: ChunkIntent): Promise<FileDocument> {
+    const { sealed } = await this.#deps.catalog.find(owner, name);
+    if (!sealed || overwrite) throw uploadHasAddress();
+    return sealed;
+  }
+}

@@ -1,0 +1,52 @@
+/** Writes the segments of a body of unknown length: quota is reserved for each segment, because nothing is known before. */
+import type { Part, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import { fileTooLarge } from '../files/refusals.ts';
+import type { OpenUpload } from '../uploads/upload.ts';
+import type { Usage } from '../uploads/usage.ts';
+
+export interface QuotaWriterDeps {
+  usage: Usage;
+  /** Durability `chunk`: bytes begin to go to stable storage while more arrive. */
+  syncEarly: boolean;
+}
+
+/** In bytes. */
+interface QuotaWriterOptions {
+  /** A larger file is refused. */
+  maxFileBytes: number;
+  /** Segments up to this size start no sync of their own. */
+  minSyncBytes: number;
+}
+
+export class QuotaWriter {
+  readonly #deps: QuotaWriterDeps;
+  readonly #upload: OpenUpload;
+  readonly #part: Part;
+  readonly #options: QuotaWriterOptions;
+  readonly #reservations: (() => void)[] = [];
+
+  constructor(deps: QuotaWriterDeps, upload: OpenUpload, part: Part, options: QuotaWriterOptions) {
+    this.#deps = deps;
+    this.#upload = upload;
+    this.#part = part;
+    this.#options = options;
+  }
+
+  /** @throws LadingError `file_too_large`, `quota_exceeded`, `insufficient_storage` */
+  write = async (job: SegmentJob): Promise<SegmentResult> => {
+    const { usage, syncEarly } = this.#deps;
+    const { maxFileBytes, minSyncBytes } = this.#options;
+    const size = job.start + job.length;
+    if (size > maxFileBytes) throw fileTooLarge(size, maxFileBytes);
+    this.#reservations.push(usage.reserve(this.#upload, job.pieces, null));
+    const result = await this.#upload.write(this.#part, job);
+    // The commit then has little left to wait for. If this sync fails, the sync of the commit makes up for it or fails too.
+    if (syncEarly && job.length > minSyncBytes) this.#part.sync().catch(() => {});
+    return result;
+  };
+
+  /** Releases the reserved quota: the bytes are committed and count by themselves, or were refused. */
+  releaseQuota(): void {
+    for (const release of this.#reservations.splice(0)) release();
+  }
+}

@@ -1,0 +1,57 @@
+/** Seals uploads of undeclared size once they received nothing for the set time (PROTOCOL §3). */
+import type { Clock } from '../../contracts/clock.ts';
+import type { Sealer } from './seal.ts';
+import type { OpenUpload } from './upload.ts';
+
+/** `setTimeout` accepts no longer delay. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export interface AutoSealDeps {
+  clock: Clock;
+  sealer: Sealer;
+  /** Milliseconds of silence after which an upload of undeclared size is sealed. */
+  openEndedMs: number;
+  isStopping(): boolean;
+  /** Writes to the log. */
+  warn(message: string, details: object): void;
+}
+
+/** True when silence seals the upload: its size is undeclared and it has no gap. Its digest may still have to be checked. */
+export function isSealedBySilence(upload: OpenUpload): boolean {
+  const { bytes, end } = upload.stored;
+  return (
+    upload.size === null && !upload.document.resource && bytes > 0 && bytes === end && upload.digestMismatchAt !== end
+  );
+}
+
+export class AutoSeal {
+  readonly #deps: AutoSealDeps;
+
+  constructor(deps: AutoSealDeps) {
+    this.#deps = deps;
+  }
+
+  /** Starts the timer of an upload anew, if silence seals it. To be called after every request. */
+  sealLater(upload: OpenUpload): void {
+    const { clock, isStopping, openEndedMs } = this.#deps;
+    if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
+    upload.openEndedTimer = null;
+    if (isStopping() || upload.sealed || upload.endReason || !isSealedBySilence(upload)) return;
+    const left = Math.max(0, openEndedMs - clock.since(upload.lastCommitAt));
+    upload.openEndedTimer = setTimeout(() => this.#sealSilent(upload), Math.min(left, MAX_TIMER_MS)).unref();
+  }
+
+  #sealSilent(upload: OpenUpload): void {
+    const { clock, openEndedMs, sealer, warn } = this.#deps;
+    // A request is running; its end starts the timer anew.
+    if (upload.users > 0 || upload.endReason || upload.sealed) return;
+    if (clock.since(upload.lastCommitAt) < openEndedMs) {
+      this.sealLater(upload);
+      return;
+    }
+    sealer.seal(upload, true).catch((error: unknown) => {
+      if (upload.digestMismatchAt >= 0) return;
+      warn('an upload of undeclared size could not be sealed; the sweep tries again', { id: upload.id, error });
+    });
+  }
+}

@@ -1,0 +1,92 @@
+/** What requests declare about a whole file: its size, digest and type. A declaration is fixed once it is stored. */
+import { LadingError } from '../../errors.ts';
+import type { Digest } from '../../protocol/http/digests.ts';
+import type { FileDocument } from '../../records/file.ts';
+import { uploadHasAddress } from '../files/refusals.ts';
+
+/** What a request declares. Null: it declares nothing about this. */
+export interface Declaration {
+  /** In bytes. */
+  size: number | null;
+  reprDigest: Digest | null;
+  contentType: string | null;
+  /** No bytes follow: an upload that ends only when its client says so ends with this request. */
+  isEnd?: boolean;
+  /** The upload received nothing for a long time: it is parked since this date, unless bytes arrive after all. */
+  staleAt?: number;
+  /** A concatenated file contains the bytes of this partial upload. */
+  isConcatenated?: boolean;
+  /** The request names the file. An upload with an address of its own accepts requests to its address only. */
+  byName?: boolean;
+  /** The upload no longer waits for its name, and replaces this file. */
+  takesName?: { replaces: string | null };
+  /** The blobs that hold the bytes, if not the upload's own. */
+  pieces?: FileDocument['pieces'];
+  /** The upload has no document until the file is complete: all of it becomes known in one step. */
+  atOnce?: boolean;
+}
+
+/**
+ * Compares a declaration with what is known of the upload.
+ * @param storedEnd end of the highest stored byte
+ * @throws LadingError `size_conflict`, `invalid_request`, `already_exists`
+ */
+export function checkDeclaration(document: FileDocument, declaration: Declaration, storedEnd: number): void {
+  const { size, reprDigest, byName } = declaration;
+  if (byName && document.resource) throw uploadHasAddress();
+  if (size !== null && document.size !== null && size !== document.size) {
+    throw new LadingError('size_conflict', `The size of this file was declared as ${document.size}, not ${size}.`, {
+      expected: document.size,
+      actual: size,
+    });
+  }
+  if (size !== null && size < storedEnd) {
+    throw new LadingError(
+      'size_conflict',
+      `${storedEnd} bytes of this file are stored already; its size cannot be ${size}.`,
+      { expected: storedEnd, actual: size },
+    );
+  }
+  const known = document.reprDigest;
+  if (reprDigest && known && (known.algorithm !== reprDigest.algorithm || known.value !== encodeDigest(reprDigest))) {
+    throw new LadingError(
+      'invalid_request',
+      'Repr-Digest differs from the one that an earlier chunk of this file declared.',
+    );
+  }
+}
+
+/** The document with the declaration added, or the same object when the declaration changes nothing. */
+export function withDeclaration(document: FileDocument, declaration: Declaration): FileDocument {
+  const size = document.size ?? declaration.size;
+  const contentType = declaration.contentType ?? document.contentType;
+  const reprDigest =
+    document.reprDigest ??
+    (declaration.reprDigest && {
+      algorithm: declaration.reprDigest.algorithm,
+      value: encodeDigest(declaration.reprDigest),
+    });
+  if (declaration.takesName) return document.aside ? named(document, declaration.takesName) : document;
+  if (declaration.pieces) return { ...document, pieces: declaration.pieces };
+  const { resource } = document;
+  const isEnd = declaration.isEnd === true && resource?.endsWhenTold === true;
+  const same = size === document.size && contentType === document.contentType && reprDigest === document.reprDigest;
+  const { staleAt } = declaration;
+  const joined = declaration.isConcatenated === true && resource !== undefined;
+  if (same && !isEnd && !joined && staleAt === undefined) return document;
+  const declared = { ...document, size, contentType, reprDigest, ...(staleAt === undefined ? {} : { staleAt }) };
+  if (joined) return { ...declared, resource: { ...resource, joined } };
+  if (!isEnd) return declared;
+  const { endsWhenTold: _, ...ended } = resource;
+  return { ...declared, resource: ended };
+}
+
+/** The document of an upload that no longer waits for its name. */
+function named({ aside: _, ends: __, ...document }: FileDocument, place: { replaces: string | null }): FileDocument {
+  return { ...document, ...place };
+}
+
+/** Documents keep digests as base64. */
+export function encodeDigest(digest: Digest): string {
+  return Buffer.from(digest.value).toString('base64');
+}

@@ -1,0 +1,94 @@
+/** The stored half of an upload: its blob, its journal and its document. Creates, opens and reopens them. */
+import { randomBytes } from 'node:crypto';
+import type { BlobStore } from '../../contracts/blobs.ts';
+import type { Catalog } from '../../contracts/catalog.ts';
+import type { Clock } from '../../contracts/clock.ts';
+import type { ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
+import type { FileDocument } from '../../records/file.ts';
+import { reopened, sealedRecords } from './continuation.ts';
+import { type Handles, OpenUpload } from './upload.ts';
+import type { Usage } from './usage.ts';
+
+export interface UploadFilesDeps {
+  blobs: BlobStore;
+  manifests: ManifestStore;
+  catalog: Catalog;
+  clock: Clock;
+  usage: Usage;
+}
+
+/** How an upload began, as its document says it. */
+export type Beginning = Pick<FileDocument, 'overwrites' | 'aside' | 'ends'>;
+
+export class UploadFiles {
+  readonly #deps: UploadFilesDeps;
+
+  constructor(deps: UploadFilesDeps) {
+    this.#deps = deps;
+  }
+
+  /**
+   * Creates an upload with an empty blob and an empty journal. It has no document yet.
+   * @param replaces id of the complete file of the name; null: the name has no file
+   * @throws LadingError `quota_exceeded`, `insufficient_storage`
+   */
+  async create(owner: string, name: string, replaces: string | null, beginning: Beginning): Promise<OpenUpload> {
+    const { blobs, manifests, clock, usage } = this.#deps;
+    usage.began(owner);
+    const now = clock.now();
+    const upload = new OpenUpload({
+      id: randomBytes(16).toString('hex'),
+      owner,
+      name,
+      state: 'open',
+      size: null,
+      contentType: null,
+      reprDigest: null,
+      crc32: null,
+      createdAt: now,
+      updatedAt: now,
+      completedAt: null,
+      replaces,
+      ...beginning,
+    });
+    try {
+      await blobs.create(upload.id);
+      await manifests.create(upload.id);
+    } catch (error) {
+      usage.ended(upload);
+      await blobs.remove(upload.id).catch(() => {});
+      throw error;
+    }
+    return upload;
+  }
+
+  /** Opens the blob and the journal of an upload, for `OpenUpload.enter`. */
+  async open(id: string): Promise<Handles> {
+    const part = await this.#deps.blobs.openPart(id);
+    try {
+      return { part, manifest: await this.#deps.manifests.open(id) };
+    } catch (error) {
+      part.release();
+      throw error;
+    }
+  }
+
+  /**
+   * Turns the document of a file that silence sealed into that of an upload. When it is durable, `take` is called at once.
+   * @returns false when the journal does not cover the file, so that it cannot continue; true also when the file was replaced or deleted
+   * meanwhile, which the next look finds out
+   * @throws LadingError `quota_exceeded`
+   */
+  async reopen(id: string, take: (document: FileDocument, records: ManifestRecord[]) => void): Promise<boolean> {
+    const { catalog, manifests, usage, clock } = this.#deps;
+    const sealed = await catalog.get(id);
+    if (sealed?.undeclared !== true) return true;
+    usage.check(sealed.owner, { openUploads: 1 });
+    const records = await sealedRecords(manifests, sealed);
+    if (!records) return false;
+    const document = reopened(sealed, clock.now());
+    await catalog.put(document);
+    take(document, records);
+    return true;
+  }
+}
