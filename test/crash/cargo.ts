@@ -1,7 +1,7 @@
 /**
- * Files on their way to a server that dies now and then, and what the server has acknowledged of them. Whoever runs the server (an
- * engine in this process, or a process of its own) hands in a `Remote`; afterwards `inspect` compares what the server knows with
- * what it said before.
+ * Files that are sent to a server which dies now and then, and what the server acknowledged. The caller that runs the server (an
+ * engine in this process, or a separate process) passes a `Remote`; afterwards `inspect` compares the state of the server with
+ * its acknowledgements.
  */
 import assert from 'node:assert/strict';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';

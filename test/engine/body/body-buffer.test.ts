@@ -78,7 +78,7 @@ test('at its limit it stops the source, and lets it go on once drained below', a
   assert.equal(inbox.bytes, 100, 'it filled up again, up to the limit');
 });
 
-test('whoever waits for more than the limit is served at the limit', async () => {
+test('a reader that waits for more than the limit is served at the limit', async () => {
   const { source, inbox } = rig(64);
   source.write(content(0, 64));
   await inbox.waitFor(10_000, null);
@@ -95,7 +95,7 @@ test('a limit that rises while the source is stopped lets it go on', async () =>
   assert.deepEqual(drain(inbox, 40), Buffer.from(content(0, 40)));
 });
 
-test('a limit that falls below what is here serves whoever waits, at the next look', async () => {
+test('a limit that falls below what is here serves the waiting reader at the next check', async () => {
   const { source, inbox, limit } = rig(100);
   source.write(content(0, 50));
   const served = inbox.waitFor(100, null).then(() => inbox.bytes);
@@ -150,7 +150,7 @@ test('waiting ends after the quiet time, without a failure', async () => {
   assert.ok(!inbox.ended);
 });
 
-test('a connection that breaks is a length mismatch, for whoever waits now and later', async () => {
+test('a connection that breaks is a length mismatch, for present and later waiters', async () => {
   const { source, inbox } = rig(100);
   const waiting = inbox.waitFor(17, null);
   const gone = assert.rejects(inbox.failed, { code: 'length_mismatch' });

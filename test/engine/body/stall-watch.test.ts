@@ -212,7 +212,7 @@ test('after a standstill of its own the server reads what came meanwhile before 
   });
   assert.deepEqual(request.codes, []);
   await eventually(() => request.codes.length > 0, 'the end of its time');
-  assert.deepEqual(request.codes.slice(0, 1), ['request_timeout'], 'whoever is silent afterwards is ended');
+  assert.deepEqual(request.codes.slice(0, 1), ['request_timeout'], 'a client that is silent afterwards is ended');
   watch.stop();
 });
 

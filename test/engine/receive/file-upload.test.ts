@@ -137,7 +137,7 @@ test('the same name again is refused, or replaces the file in one step', async (
   assert.equal((await under.doors.blobs.list()).length, 1);
 });
 
-test('beside what has the name a file gets the name with a number, whoever comes at the same time', async (t) => {
+test('a file whose name is taken gets a number, also with concurrent requests', async (t) => {
   const under = await startEngine(t);
   const { engine } = under;
   const contents = Array.from({ length: 5 }, () => randomBytes(50_000));

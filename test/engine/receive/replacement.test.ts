@@ -40,7 +40,7 @@ test('readers get the old file until the new one is complete; the switch is atom
   assert.deepEqual(await download(engine, 'f'), Buffer.from('thenew'));
   const bytes = Buffer.alloc(3);
   await reading.reader.read(bytes, 0);
-  assert.equal(bytes.toString(), 'old', 'whoever began with the old one reads it to its end');
+  assert.equal(bytes.toString(), 'old', 'a download of the old file continues to its end');
   reading.release();
   assert.deepEqual(await run.doors.blobs.list(), [complete.id], 'the bytes of the old one are gone');
 });
@@ -146,7 +146,7 @@ test('a second replacement can follow the first', async (t) => {
   assert.equal((await run.doors.blobs.list()).length, 1);
 });
 
-test('deleting a complete file: gone at once, whoever reads goes on, the name is free', async (t) => {
+test('deleting a complete file: removed at once, running downloads continue, the name is free', async (t) => {
   const run = await startEngine(t);
   const { engine } = run;
   await send(engine, 'f', 0, content(0, 100_000), { declaredSize: 100_000 });
@@ -179,7 +179,7 @@ test('deleting an upload: what is on its way is refused with not_found, and noth
   assert.equal(reading.state(), 'gone');
   const first = Buffer.alloc(10);
   assert.equal(await reading.reader.read(first, 0), 10);
-  assert.deepEqual(first, Buffer.from(content(0, 10)), 'whoever reads goes on');
+  assert.deepEqual(first, Buffer.from(content(0, 10)), 'a running download continues');
   reading.release();
   slow.push();
   slow.end();

@@ -247,7 +247,7 @@ test('while somebody sends to the upload that has the name, the end is refused a
   await refuses(engine.resumableState(first), 'not_found');
 });
 
-test('whoever never gets an address begins again as often as need be, and what was acknowledged stays', async (t) => {
+test('a client that never gets an address begins again and again, and acknowledged uploads stay', async (t) => {
   const { engine, doors } = await startEngine(t);
   const known = await engine.createResumable(INSTEAD);
   await engine.append(stream(text('abc')), known, { offset: 0, size: null, contentLength: 3 });

@@ -210,7 +210,7 @@ for (const kind of ['crash', 'fault'] as const) {
   });
 }
 
-test('whoever watches the name hears of it', async (t) => {
+test('watchers of the name are called', async (t) => {
   const under = await startEngine(t);
   const other = await hold(under);
   const address = await begin(under, 'new');
