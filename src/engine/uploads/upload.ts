@@ -1,6 +1,16 @@
 /**
  * One open upload in memory: its stored extents, the requests that send to it, and what the client declared about the file. The journal
  * on the disk is authoritative.
+ *
+ *     creating ── first commit ──► open ── sealing ──► sealed          (`visible`; then `closed`; then `sealed`)
+ *         │                        │  ▲       │
+ *         │          no byte for   │  │ next  └── seal fails ──► open
+ *         │          a long time   ▼  │ byte
+ *         │                       parked                            (`parked`)
+ *         ▼                        ▼
+ *     discarded ◄──────────────────┘                                (`endReason`)
+ *
+ * While another file takes its name, an open or parked upload is `closed` too (`replacing`): it is discarded then, or open again.
  */
 
 import type { Part, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
