@@ -4,29 +4,9 @@ import type { Quota } from '../../../src/contracts/quota.ts';
 import { LadingError } from '../../../src/errors.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { content, download, OWNER, refused, send, slowly, text } from '../../support/product/device.ts';
-import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
+import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
-
-const HOUR = 3_600_000;
-
-interface Timed {
-  run: EngineUnderTest;
-  pass(ms: number): void;
-}
-
-async function timed(t: Parameters<typeof startEngine>[0], tap?: Tap): Promise<Timed> {
-  let now = Date.UTC(2030, 0, 1);
-  // The engine's own timers stand still: here only the sweep ends anything.
-  t.mock.timers.enable({ apis: ['setTimeout'] });
-  const rigging = { clock: clockOf(() => now), ...(tap ? { tap } : {}) };
-  const run = await startEngine(t, { staleSeconds: 86_400, openEndedSeconds: 900 }, rigging);
-  return {
-    run,
-    pass: (ms) => {
-      now += ms;
-    },
-  };
-}
+import { HOUR, timed } from './timed-engine.ts';
 
 test('an upload for which nothing came for the set time is parked with its bytes, and removed long after', async (t) => {
   const { run, pass } = await timed(t);
@@ -260,49 +240,4 @@ test('staleness counts from the last chunk also over a restart', async (t) => {
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0 });
   pass(4 * HOUR);
   assert.deepEqual(await run.engine.sweep(), { removed: 0, sealed: 0, parked: 1 });
-});
-
-test('an upload whose client comes back while its end is being announced goes on, and is not parked', async (t) => {
-  const tap = new Tap();
-  const wrap = tap.wrap;
-  let wanted = '';
-  let gate = Promise.resolve();
-  let asked = (): void => {};
-  /** Runs `work` while the first of two sweeps announces this. */
-  const during = async (type: string, work: () => Promise<unknown>): Promise<void> => {
-    wanted = type;
-    let open = (): void => {};
-    gate = new Promise((resolve) => {
-      open = resolve;
-    });
-    const reached = new Promise<void>((resolve) => {
-      asked = resolve;
-    });
-    const sweeps = [run.engine.sweep(), run.engine.sweep()];
-    await reached;
-    await work();
-    open();
-    await Promise.all(sweeps);
-    wanted = '';
-  };
-  const announce = (happenings: readonly { type: string }[]) => {
-    if (!happenings.some(({ type }) => type === wanted)) return null;
-    asked();
-    return { ready: gate, end: () => {} };
-  };
-  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), announce }) });
-  const { run, pass } = await timed(t, tap);
-  const { engine } = run;
-  await send(engine, 'f', 0, text('abc'), { declaredSize: 6 });
-  pass(24 * HOUR);
-  await during('upload.stale', () => send(engine, 'f', 3, text('d')));
-  assert.equal((await engine.status(OWNER, 'f')).stale, undefined);
-  pass(24 * HOUR);
-  assert.equal((await engine.sweep()).parked, 1);
-  pass(31 * 24 * HOUR);
-  await during('upload.expired', () => send(engine, 'f', 4, text('e')));
-  const { bytes_received: bytes, stale } = await engine.status(OWNER, 'f');
-  assert.deepEqual([bytes, stale], [5, undefined]);
-  await send(engine, 'f', 5, text('f'));
-  assert.equal((await download(engine, 'f')).toString(), 'abcdef');
 });
