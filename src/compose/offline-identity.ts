@@ -6,7 +6,7 @@ import { Identity } from '../identity/directory/identity.ts';
 import { SealedBox } from '../identity/state/sealed-box.ts';
 import { checkTarget } from '../records/checks/delivery.ts';
 import type { Config } from '../settings/config.ts';
-import { hasData, openDiskStore } from '../storage/disk/store.ts';
+import { hasData, openDiskStore, ownerOf } from '../storage/disk/store.ts';
 import { openCollection, openIdentityStores } from './documents.ts';
 import { sealingKey as keyOf } from './secrets.ts';
 
@@ -22,7 +22,7 @@ export interface OfflineIdentity {
 /**
  * Opens it in a data directory that no server uses, and locks the directory until `close`. Skips damaged documents, as the server does.
  * @returns null when the directory holds no data of a server; with `make` it is set up instead
- * @throws DirectoryInUse while a server uses the directory
+ * @throws DirectoryInUse while a server uses the directory; Error for root when the data belongs to another user
  */
 export async function openIdentity(
   {
@@ -33,6 +33,7 @@ export async function openIdentity(
   { make = false }: { make?: boolean } = {},
 ): Promise<OfflineIdentity | null> {
   if (!make && !(await hasData(dataDir))) return null;
+  await refuseForeignData(dataDir);
   const store = await openDiskStore({ dataDir, workers: 1 });
   // Nothing is recovered here, so an unclean stop stays one.
   const closeStore = (): Promise<void> => store.close({ clean: store.wasClean });
@@ -59,4 +60,14 @@ export async function openIdentity(
     await closeStore();
     throw error;
   }
+}
+
+/** The server could not read what root writes among the documents of another user, and would continue without it. */
+async function refuseForeignData(dataDir: string): Promise<void> {
+  if (process.geteuid?.() !== 0) return;
+  const owner = await ownerOf(dataDir);
+  if (owner === null || owner === 0) return;
+  throw new Error(
+    `The data in ${dataDir} belongs to the user with the id ${owner}. Run the command as that user: sudo -u '#${owner}' …`,
+  );
 }

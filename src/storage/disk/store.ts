@@ -1,5 +1,6 @@
 /** Opens a data directory: the lock first, then what a crash left is put in order, then the doors. */
 import { randomBytes } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
 import type { AuditLog } from '../../contracts/audit-log.ts';
 import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
@@ -72,6 +73,12 @@ const IDLE_HANDLES = 256;
 export async function hasData(dataDir: string, disk = realDisk): Promise<boolean> {
   const found = await orAbsent(disk.readdir(new Layout(dataDir).files));
   return found !== null;
+}
+
+/** The user id that the data belongs to; null when there is no data. */
+export async function ownerOf(dataDir: string): Promise<number | null> {
+  const found = await orAbsent(stat(new Layout(dataDir).root));
+  return found?.uid ?? null;
 }
 
 /** @throws Error when another server uses the directory, with a message for the operator */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { chown, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { signIn, startServer, type TestServer } from '../../support/product/server.ts';
@@ -147,4 +147,14 @@ test('the data directory is found as the server finds it, and an unclean stop st
   assert.equal(code, 0, stderr);
   assert.ok(!(await readdir(join(dataDir, 'v1'))).includes('clean'));
   assert.ok(!(await readdir(join(dataDir, 'v1'))).includes('lock'));
+});
+
+test('root leaves the data of another user alone', { skip: process.geteuid?.() !== 0 }, async (t) => {
+  const { dataDir, reset } = await place(t);
+  await chown(join(dataDir, 'v1'), 65_534, 65_534);
+  const before = await readdir(join(dataDir, 'v1', 'clients'));
+  const { code, stderr } = await reset();
+  assert.equal(code, 1);
+  assert.match(stderr, /belongs to the user with the id 65534\. Run the command as that user: sudo -u '#65534'/);
+  assert.deepEqual(await readdir(join(dataDir, 'v1', 'clients')), before);
 });
