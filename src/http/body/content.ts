@@ -1,7 +1,6 @@
 /**
  * What a request says of its content, judged before any of the content is read. This is the one place for it, for every route:
  *
- *     Transfer-Encoding other than chunked    501, RFC 9112 §6.1
  *     Content-Encoding other than identity    415, RFC 9110 §8.4: nothing here decodes, so encoded bytes would be stored as the file
  *     Content-Range                           400, RFC 9110 §14.5: a part of a file must not be stored as the whole
  */
@@ -27,16 +26,6 @@ export function canonicalContentType({ headers }: Pick<IncomingMessage, 'headers
   const type = headers['content-type'];
   if (type === undefined || type === 'application/octet-stream') return;
   headers['content-type'] = canonicalMediaType(type) ?? type;
-}
-
-/** The refusal of a transfer coding that the server cannot decode; null when there is nothing to refuse. */
-export function checkTransferCoding({ headers }: IncomingMessage): LadingError | null {
-  const coding = headers['transfer-encoding'];
-  return coding === undefined || coding.toLowerCase() === 'chunked' ? null : unknownTransferCoding();
-}
-
-export function unknownTransferCoding(): LadingError {
-  return new LadingError('not_implemented', 'The only transfer coding that the server supports is "chunked".');
 }
 
 /**

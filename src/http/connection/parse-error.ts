@@ -10,11 +10,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type ErrorCode, LadingError } from '../../errors.ts';
-import { unknownTransferCoding } from '../body/content.ts';
 import { isLingering } from '../problems/early-refusal.ts';
 import { problemReply, withError } from '../problems/problems.ts';
 import { carrierOf } from './carrier.ts';
 import { securityFields } from './security-fields.ts';
+import { unknownTransferCoding } from './transfer-coding.ts';
 
 /** Room for a name of 1024 bytes, percent-encoded, a token and what proxies add. */
 export const HEADER_BYTES = 32 * 1024;
