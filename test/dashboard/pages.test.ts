@@ -124,7 +124,7 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await assertFine(page);
 
   await goTo(page, 'Administration', 'Deliveries');
-  await page.getByLabel('URL of a webhook').fill('http://127.0.0.1:9/hook');
+  await page.getByLabel('Webhook URL').fill('http://127.0.0.1:9/hook');
   await page.getByRole('button', { name: 'Add target' }).click();
   await page.getByText('The secret of').waitFor();
   await page.getByRole('button', { name: 'Done' }).click();
@@ -133,13 +133,13 @@ test('administration: clients, people, quotas, deliveries, audit log and server'
   await page.getByLabel('User name').fill('lading');
   await page.getByLabel('Password').fill('of the ftp server');
   await page.getByLabel('Only names that begin with').fill('nothing/');
-  await page.getByLabel('Names there').fill('{id}_{name}');
-  assert.equal(await page.getByLabel('Certificate of its authority').count(), 0);
+  await page.getByLabel('File names').fill('{id}_{name}');
+  assert.equal(await page.getByLabel('Certificate authority').count(), 0);
   await page.getByLabel('Kind').selectOption('ftps');
-  await page.getByLabel('Certificate of its authority').fill('no certificate');
+  await page.getByLabel('Certificate authority').fill('no certificate');
   await page.getByRole('button', { name: 'Add target' }).click();
   await page.getByText('ca must be a certificate in PEM').waitFor();
-  await page.getByLabel('Certificate of its authority').fill(CERTIFICATE);
+  await page.getByLabel('Certificate authority').fill(CERTIFICATE);
   await page.getByRole('button', { name: 'Add target' }).click();
   const ftp = page.getByRole('row').filter({ hasText: 'ftp.example.org' });
   await ftp.getByText('nothing/').waitFor();
