@@ -101,7 +101,7 @@ test('a device becomes an administrator only when told so', async (t) => {
   const { client } = server;
   const refused = await reset(['--id', client.id]);
   assert.deepEqual([refused.code, refused.stdout], [2, '']);
-  assert.match(refused.stderr, /role client; add --role/);
+  assert.match(refused.stderr, /role client\. Add --role/);
   const made = await done(['--id', client.id, '--role', 'admin']);
   assert.equal(made.role, 'admin');
   const { origin } = await startServer(t, {}, {}, dataDir);
