@@ -1,5 +1,5 @@
 /** Sessions of people in a browser: sign-in by password, and renewal by the session cookie. */
-import type { OutsideProviders } from '../../protocol/schemas/identity/federation.ts';
+import type { FederatedProviders } from '../../protocol/schemas/identity/federation.ts';
 import type { SignedIn } from '../../protocol/schemas/identity/people.ts';
 import { parseObject, problemOf } from '../transport/failures.ts';
 import { fetchTransport } from '../transport/fetch.ts';
@@ -39,8 +39,8 @@ export class BrowserSessions {
   }
 
   /** Lists the sign-in providers. */
-  async providers(): Promise<OutsideProviders['providers']> {
-    const answer: OutsideProviders = await this.#answer(await this.#send('GET', 'v1/auth/providers'));
+  async providers(): Promise<FederatedProviders['providers']> {
+    const answer: FederatedProviders = await this.#answer(await this.#send('GET', 'v1/auth/providers'));
     return answer.providers;
   }
 

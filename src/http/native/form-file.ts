@@ -12,7 +12,7 @@ import { isMediaType } from '../../protocol/http/media-types.ts';
 import { checkName } from '../../protocol/names.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import { lacksPart, MAX_OTHER_BYTES, MultipartPart } from '../body/multipart.ts';
-import { wantBody } from '../problems/early-refusal.ts';
+import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { checkFormField } from '../request/unknown-keys.ts';
 
@@ -71,7 +71,7 @@ export async function receiveOneShot(
     throw new LadingError('length_mismatch', 'The connection broke before the form was complete.');
   // The rest of the form is not known yet, but it cannot be larger than this.
   const leastSize = Math.max(0, Number(request.headers['content-length'] ?? 0) - MAX_OTHER_BYTES);
-  wantBody(request, reply);
+  requestBody(request, reply);
   const query = { names: says.query, given: request.query as Record<string, unknown> };
   const form = new MultipartPart(
     request,

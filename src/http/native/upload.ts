@@ -18,7 +18,7 @@ import { standing } from '../access/bearer.ts';
 import { digestTrailers } from '../body/digest-trailers.ts';
 import { MultipartPart } from '../body/multipart.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import { wantBody } from '../problems/early-refusal.ts';
+import { requestBody } from '../problems/early-refusal.ts';
 import { unsupportedMediaType } from '../problems/problems.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
@@ -115,7 +115,7 @@ function rawRoute(app: FastifyInstance, deps: UploadDeps): void {
       intent.precondition = preconditionOf(request);
       intent.trailingDigests = digestTrailers(request);
       await engine.admitChunk(intent);
-      wantBody(request, reply);
+      requestBody(request, reply);
       assertConnected(request);
       const status = await engine.receiveChunk(request.raw, intent);
       if (status.chunk) metrics.chunk(status.chunk.end - status.chunk.start + 1, since);
@@ -146,7 +146,7 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
         precondition: preconditionOf(request),
       };
       await engine.admitChunk(intent);
-      wantBody(request, reply);
+      requestBody(request, reply);
       assertConnected(request);
       const query = { names: PARAMETERS, given: { ...request.query } };
       const form = new MultipartPart(

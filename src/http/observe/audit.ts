@@ -53,7 +53,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
     const action = route.config?.audit;
     if (action === undefined) return;
     const frequent = route.config?.frequent === true;
-    if (!frequent && !NO_CHANGE.has(action)) foretellBefore(route, audit, action);
+    if (!frequent && !NO_CHANGE.has(action)) announceBefore(route, audit, action);
     const before = route.onSend === undefined ? [] : [route.onSend].flat();
     route.onSend = [
       ...before,
@@ -67,7 +67,7 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
           return payload;
         }
         const happening = {
-          ...happeningOf(request, request.audited?.action ?? action, principal ?? request.principal ?? null),
+          ...actionOf(request, request.audited?.action ?? action, principal ?? request.principal ?? null),
           outcome: 'ok' as const,
         };
         happening.target ??= action === 'sign_in' ? null : idIn(payload);
@@ -81,11 +81,11 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
 }
 
 /** Announces the change as the last step before the handler, so that subscribers learn of it even if the server is killed during it. */
-function foretellBefore(route: RouteOptions, audit: Audit, action: Exclude<AuditAction, 'refusal'>): void {
+function announceBefore(route: RouteOptions, audit: Audit, action: Exclude<AuditAction, 'refusal'>): void {
   route.preHandler = [
     ...(route.preHandler === undefined ? [] : [route.preHandler].flat()),
     async (request: FastifyRequest) => {
-      request.foretold = audit.announce({ ...happeningOf(request, action, request.principal ?? null), outcome: 'ok' });
+      request.foretold = audit.announce({ ...actionOf(request, action, request.principal ?? null), outcome: 'ok' });
       await request.foretold?.ready;
     },
   ];
@@ -106,7 +106,7 @@ export function auditRefusal(audit: Audit, request: FastifyRequest, error: Ladin
   const secret = routeOptions.config.secretPath === true;
   const opens = action === 'sign_in' || secret;
   if (!isRefusal(error, opens)) return;
-  const happening = happeningOf(request, action, request.audited?.principal ?? request.principal ?? null);
+  const happening = actionOf(request, action, request.audited?.principal ?? request.principal ?? null);
   const target = request.audited?.target ?? null;
   const path = shownPath(request.raw.url).slice(0, MAX_TARGET);
   audit.recordAggregated({
@@ -117,7 +117,7 @@ export function auditRefusal(audit: Audit, request: FastifyRequest, error: Ladin
   });
 }
 
-function happeningOf(
+function actionOf(
   request: FastifyRequest,
   action: AuditAction,
   principal: Principal | null,

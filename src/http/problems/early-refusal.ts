@@ -59,7 +59,7 @@ function discard(message: IncomingMessage, mostBytes: number, done: (whole: bool
 }
 
 /** True when the rest of the body is small enough to keep the connection, and neither side asked to close it. */
-function mayGoOn(message: IncomingMessage, reply: FastifyReply): boolean {
+function mayKeepAlive(message: IncomingMessage, reply: FastifyReply): boolean {
   const { expect, 'content-length': length = Number.POSITIVE_INFINITY } = message.headers;
   // A client that waits for `100 Continue` and gets an error may or may not send the body (RFC 9110 §10.1.1), so the next bytes are ambiguous.
   const unasked = expect !== undefined && !continued.has(message);
@@ -89,7 +89,7 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
     reply.send(problem.body);
     return false;
   }
-  if (mayGoOn(message, reply)) {
+  if (mayKeepAlive(message, reply)) {
     // `readRest` handles the body afterwards.
     reply.send(problem.body);
     return false;
@@ -148,7 +148,7 @@ const continued = new WeakSet<IncomingMessage>();
  * Call it when the body is needed: a client that sent `Expect: 100-continue` waits for it (RFC 9110 §10.1.1). An error before this call
  * saves the client from sending the body.
  */
-export function wantBody(request: FastifyRequest, reply: FastifyReply): void {
+export function requestBody(request: FastifyRequest, reply: FastifyReply): void {
   const message = request.raw;
   if (message.headers.expect === undefined || continued.has(message)) return;
   if (message.headers.expect.toLowerCase() !== '100-continue') return;
@@ -162,7 +162,7 @@ export function wantBody(request: FastifyRequest, reply: FastifyReply): void {
  */
 export function smallBody(seconds: number): preParsingHookHandler {
   return (request, reply, _payload, next) => {
-    wantBody(request, reply);
+    requestBody(request, reply);
     const { raw } = request;
     const timer = setTimeout(() => {
       if (!raw.complete && !reply.sent)

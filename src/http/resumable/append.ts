@@ -9,7 +9,7 @@ import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/h
 import type { Config } from '../../settings/config.ts';
 import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
 import { digestTrailer } from '../body/digest-trailers.ts';
-import { wantBody } from '../problems/early-refusal.ts';
+import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import {
   checkType,
@@ -18,7 +18,7 @@ import {
   limitOf,
   progressOf,
   proofOf,
-  sayComplete,
+  setUploadComplete,
   stateFields,
 } from './common.ts';
 
@@ -49,7 +49,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
   const proof = proofOf(request);
   const reprDigest = digestTrailer(request, 'Repr-Digest');
   const stands = stillAllowed(deps, request);
-  wantBody(request, reply);
+  requestBody(request, reply);
   try {
     const onProgress = progressOf(request, reply);
     const precondition = preconditionOf(request);
@@ -66,7 +66,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
     const state = await engine.append(request.raw, address, { ...intent, ...(onProgress ? { onProgress } : {}) });
     stateFields(deps, reply, state);
     if (!ends) return reply.code(204).send();
-    sayComplete(request, reply, true);
+    setUploadComplete(request, reply, true);
     return await completed(deps, request, reply, state, 200);
   } catch (error) {
     if (error instanceof LadingError) await afterFailure(deps, request, reply, address, error);
@@ -92,7 +92,7 @@ async function afterFailure(
 ): Promise<void> {
   endSuperseded(request, error);
   const { code } = error;
-  if (code === 'digest_mismatch') sayComplete(request, reply, true);
+  if (code === 'digest_mismatch') setUploadComplete(request, reply, true);
   // "If the length is known, the server MUST prevent the offset from exceeding the upload length by rejecting the request …, marking the
   // upload resource invalid and rejecting any further interaction with it."
   if (code === 'out_of_bounds') await engine.removeResumable(address).catch(() => {});

@@ -18,7 +18,7 @@ import { completeOf, interopVersion, lengthOf } from '../../protocol/http/resuma
 import type { Config } from '../../settings/config.ts';
 import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../access/upload-capability.ts';
 import { digestTrailer, digestTrailers } from '../body/digest-trailers.ts';
-import { wantBody } from '../problems/early-refusal.ts';
+import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import {
   completed,
@@ -27,7 +27,7 @@ import {
   limitOf,
   progressOf,
   proofOf,
-  sayComplete,
+  setUploadComplete,
   stateFields,
   UPLOADS,
   wantFraming,
@@ -89,7 +89,7 @@ async function oneShot(
     precondition: preconditionOf(request),
   };
   await engine.admitFile(intent);
-  wantBody(request, reply);
+  requestBody(request, reply);
   const stored = await engine.receiveFile(request.raw, intent, async () => null);
   return await completed(deps, request, reply, { owner, name: stored.filename }, created);
 }
@@ -123,7 +123,7 @@ async function resumable(
   });
   const told = tellAddress(deps, request, reply, address);
   reply.header('upload-limit', firstLimitOf(deps));
-  wantBody(request, reply);
+  requestBody(request, reply);
   try {
     const onProgress = progressOf(request, reply);
     const append = {
@@ -138,7 +138,7 @@ async function resumable(
     const state = await engine.append(request.raw, address, { ...append, ...(onProgress ? { onProgress } : {}) });
     stateFields(deps, reply, state);
     if (!state.complete) return reply.code(201).send();
-    sayComplete(request, reply, true);
+    setUploadComplete(request, reply, true);
     return await completed(deps, request, reply, state, created);
   } catch (error) {
     await afterFailure(deps, request, reply, address, error, told);
@@ -167,7 +167,7 @@ async function afterFailure(
 ): Promise<void> {
   if (!(error instanceof LadingError)) return;
   // "…even if the target's response is an error": everything arrived, and the file was refused.
-  if (error.code === 'digest_mismatch') sayComplete(request, reply, true);
+  if (error.code === 'digest_mismatch') setUploadComplete(request, reply, true);
   endSuperseded(request, error);
   // A client that knows the address may continue there. If it does not and its connection broke, it does not read this answer
   // either. Bytes beyond the length make the upload invalid for good.

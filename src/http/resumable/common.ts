@@ -46,11 +46,11 @@ export function commonFields(request: FastifyRequest, reply: FastifyReply): void
   const version = interopVersion(request.headers);
   if (version !== null) reply.header('upload-draft-interop-version', String(version));
   const speaks = completeOf(request.headers) !== null || (request.params as { address?: string }).address !== undefined;
-  if (speaks) sayComplete(request, reply, false);
+  if (speaks) setUploadComplete(request, reply, false);
 }
 
 /** "Upload-Complete: ?1 … when the response is that of the targeted resource." */
-export function sayComplete(request: FastifyRequest, reply: FastifyReply, complete: boolean): void {
+export function setUploadComplete(request: FastifyRequest, reply: FastifyReply, complete: boolean): void {
   reply.header(...completeField(interopVersion(request.headers), complete));
 }
 

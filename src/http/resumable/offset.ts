@@ -6,7 +6,7 @@ import { LadingError } from '../../errors.ts';
 import { formatDigestField, preferredDigest } from '../../protocol/http/digests.ts';
 import type { Config } from '../../settings/config.ts';
 import { addressOf, ownUpload } from '../access/upload-capability.ts';
-import { sayComplete, stateFields } from './common.ts';
+import { setUploadComplete, stateFields } from './common.ts';
 
 /** What this request needs from the server. */
 export interface OffsetDeps {
@@ -34,7 +34,7 @@ export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: F
   await ownUpload(deps, request, address, 'resumable');
   const state = await deps.engine.resumableState(address);
   stateFields(deps, reply, state);
-  sayComplete(request, reply, state.complete);
+  setUploadComplete(request, reply, state.complete);
   const algorithm = preferredDigest(String(headers['want-repr-digest'] ?? ''));
   if (algorithm !== null && state.offset <= DIGESTED_BYTES) {
     const value = await deps.engine.resumableDigest(address, algorithm, state.offset);

@@ -39,7 +39,7 @@ const tags = ['Ops and clients'];
 const NO_STORE = { 'cache-control': 'no-store', pragma: 'no-cache' };
 
 /** Routes that need no sign-in. */
-export function accountDoors(app: FastifyInstance, deps: AccountLoginDeps): void {
+export function accountLoginRoutes(app: FastifyInstance, deps: AccountLoginDeps): void {
   app.register(async (scope) => {
     anyForms(scope);
     for (const kind of ['ops', 'client'] as const) {

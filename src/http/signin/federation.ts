@@ -10,11 +10,11 @@ import { type PendingLogin, PendingLogins } from '../../identity/federation/pend
 import { type FederatedProvider, newHandshake } from '../../identity/federation/providers.ts';
 import { DEFAULT_TENANT } from '../../identity/rights/policy.ts';
 import {
-  type OutsideBegun,
-  OutsideBegun as OutsideBegunSchema,
-  type OutsideProviders,
-  OutsideProviders as OutsideProvidersSchema,
-  OutsideQuery,
+  type FederatedProviders,
+  FederatedProviders as FederatedProvidersSchema,
+  type FederatedSignInBegun,
+  FederatedSignInBegun as FederatedSignInBegunSchema,
+  FederatedSignInQuery,
 } from '../../protocol/schemas/identity/federation.ts';
 import { SignedIn } from '../../protocol/schemas/identity/people.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
@@ -59,7 +59,7 @@ interface Doors extends FederationDeps {
   arriving: Arriving;
 }
 
-export function outsideRoutes(app: FastifyInstance, deps: FederationDeps): void {
+export function federationRoutes(app: FastifyInstance, deps: FederationDeps): void {
   const doors: Doors = { ...deps, departures: new PendingLogins(deps.clock), arriving: new Arriving() };
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });
@@ -81,17 +81,17 @@ function listRoute(app: FastifyInstance, { outside }: Doors): void {
       tags,
       summary: 'Lists the providers that people may sign in with.',
       security: [],
-      response: { 200: OutsideProvidersSchema },
+      response: { 200: FederatedProvidersSchema },
       documented: {},
     },
-    handler: async ({ site }): Promise<OutsideProviders> => ({
+    handler: async ({ site }): Promise<FederatedProviders> => ({
       providers: outside.map(({ name }) => ({ name, login_url: site.path(`/v1/auth/${name}/login`) })),
     }),
   });
 }
 
 function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET' | 'POST'): void {
-  app.route<{ Querystring: OutsideQuery }>({
+  app.route<{ Querystring: FederatedSignInQuery }>({
     method,
     url: `/v1/auth/${name}/login`,
     exposeHeadRoute: false,
@@ -102,11 +102,11 @@ function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET
           ? 'Redirects the browser to the provider, which redirects it to the callback.'
           : 'Redirects the browser to the provider; with Accept: application/json returns the URL, for pages that navigate themselves.',
       security: [],
-      querystring: OutsideQuery,
+      querystring: FederatedSignInQuery,
       response:
         method === 'GET'
           ? { 302: { description: 'To the provider', type: 'null' } }
-          : { 200: OutsideBegunSchema, 303: { description: 'To the provider', type: 'null' } },
+          : { 200: FederatedSignInBegunSchema, 303: { description: 'To the provider', type: 'null' } },
       documented: {
         replies: { 200: BEGUN, 302: BEGUN, 303: BEGUN },
         errors: [...SIGNED_IN, 'forbidden', 'not_found'],
@@ -118,14 +118,14 @@ function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET
       if (method === 'GET') return reply.redirect(url, 302);
       varyBy(reply, 'Accept');
       if (!asksForJson(request.headers.accept)) return reply.redirect(url, 303);
-      return { authorization_url: url } satisfies OutsideBegun;
+      return { authorization_url: url } satisfies FederatedSignInBegun;
     },
   });
 }
 
 async function begin(
   doors: Doors,
-  request: FastifyRequest<{ Querystring: OutsideQuery }>,
+  request: FastifyRequest<{ Querystring: FederatedSignInQuery }>,
   reply: FastifyReply,
   name: Name,
 ): Promise<string> {

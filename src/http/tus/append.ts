@@ -6,7 +6,7 @@ import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { parseBytes } from '../../protocol/http/tus.ts';
 import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
-import { wantBody } from '../problems/early-refusal.ts';
+import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { checkType, proofOf, stateFields } from './common.ts';
 
@@ -34,7 +34,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
     precondition: preconditionOf(request),
   };
   await ownUpload(deps, request, address, 'tus');
-  wantBody(request, reply);
+  requestBody(request, reply);
   try {
     // "If the offsets do not match, the Server MUST respond with the 409 Conflict status without modifying the upload resource"; "The
     // Server SHOULD always attempt to store as much of the received data as possible."

@@ -23,7 +23,7 @@ import {
 import { checkName } from '../../protocol/names.ts';
 import type { Config } from '../../settings/config.ts';
 import { addressOf, creatorOf, locationOf, stillAllowed } from '../access/upload-capability.ts';
-import { wantBody } from '../problems/early-refusal.ts';
+import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { proofOf, stateFields } from './common.ts';
 
@@ -52,7 +52,7 @@ export async function create(deps: CreateDeps, request: FastifyRequest, reply: F
   const append = { offset: 0, size: null, contentLength, isAuthorized: stands, proof };
   if (brings) {
     try {
-      wantBody(request, reply);
+      requestBody(request, reply);
       await engine.append(request.raw, address, append);
     } catch (error) {
       // No client knows its address.

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { OutsideBegun } from '../../../src/protocol/schemas/identity/federation.ts';
+import type { FederatedSignInBegun } from '../../../src/protocol/schemas/identity/federation.ts';
 import type { SignedIn } from '../../../src/protocol/schemas/identity/people.ts';
 import { clockOf } from '../../support/product/clock.ts';
 import { startServer, type TestServer, type TestSettings } from '../../support/product/server.ts';
@@ -256,7 +256,7 @@ test('where anybody may register, an account with a password is only linked by a
   refused(await browser.ask(link, { method: 'POST', headers: elsewhere }), 403, 'forbidden');
   const begun = await browser.ask(link, ours);
   assert.equal(begun.status, 200, begun.body);
-  const back = await browser.go((JSON.parse(begun.body) as OutsideBegun).authorization_url, isBack);
+  const back = await browser.go((JSON.parse(begun.body) as FederatedSignInBegun).authorization_url, isBack);
   const linked = signedIn(await browser.ask(here(server, back.url)));
   assert.equal(linked.user.id, id);
   const later = new Browser();
@@ -309,7 +309,7 @@ test('Yandex: by GET and by POST, and the same person each time', async (t) => {
   assert.equal((await login('application/json, text/plain, */*')).status, 200);
   const begun = await login('application/json');
   assert.equal(begun.status, 200, begun.body);
-  const { authorization_url: url } = JSON.parse(begun.body) as OutsideBegun;
+  const { authorization_url: url } = JSON.parse(begun.body) as FederatedSignInBegun;
   const back = await page.go(`${url}&login=anna`, isBack);
   assert.equal(signedIn(await page.ask(here(server, back.url))).user.id, user.id);
   const foreign = await page.ask(`${server.origin}/v1/auth/yandex/login`, {

@@ -1,7 +1,7 @@
 /** Sign-in through providers on the wire: /v1/auth/providers, /v1/auth/{oidc,yandex}. */
 import Type, { type Static } from 'typebox';
 
-export const OutsideProviders = Type.Object(
+export const FederatedProviders = Type.Object(
   {
     providers: Type.Array(
       Type.Object({
@@ -10,11 +10,11 @@ export const OutsideProviders = Type.Object(
       }),
     ),
   },
-  { title: 'OutsideProviders' },
+  { title: 'FederatedProviders' },
 );
-export type OutsideProviders = Static<typeof OutsideProviders>;
+export type FederatedProviders = Static<typeof FederatedProviders>;
 
-export const OutsideQuery = Type.Object(
+export const FederatedSignInQuery = Type.Object(
   {
     return_to: Type.Optional(
       Type.String({
@@ -26,12 +26,12 @@ export const OutsideQuery = Type.Object(
       Type.Boolean({ description: 'True: link the account to the signed-in person instead of signing in.' }),
     ),
   },
-  { title: 'OutsideQuery' },
+  { title: 'FederatedSignInQuery' },
 );
-export type OutsideQuery = Static<typeof OutsideQuery>;
+export type FederatedSignInQuery = Static<typeof FederatedSignInQuery>;
 
-export const OutsideBegun = Type.Object(
+export const FederatedSignInBegun = Type.Object(
   { authorization_url: Type.String({ description: "URL of the provider's sign-in page." }) },
-  { title: 'OutsideBegun' },
+  { title: 'FederatedSignInBegun' },
 );
-export type OutsideBegun = Static<typeof OutsideBegun>;
+export type FederatedSignInBegun = Static<typeof FederatedSignInBegun>;
