@@ -1,7 +1,7 @@
 /** Which Lading this is. */
 import { readFileSync } from 'node:fs';
 
-/** As package.json says it; `unknown` where there is none. */
+/** The version in package.json; `unknown` without that file. */
 export function version(): string {
   for (let folder = new URL('.', import.meta.url); folder.pathname !== '/'; folder = new URL('..', folder)) {
     try {

@@ -1,84 +1,27 @@
 /**
  * The laws of the source tree: which room may import which, no circle, no long file or function, and the words that comments do without.
- * Imports of types count. A law that is broken is mended where it is broken; `tidy-exceptions.json` lists what is still to be mended.
+ * Imports of types count. Mend the file that breaks one; there is no list of exceptions.
  */
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join, normalize, relative } from 'node:path';
 import { test } from 'node:test';
+import { FOLDERS, ROOMS, STRANGERS } from './support/rooms.ts';
 import { repoRoot } from './support/root.ts';
 
 const root = repoRoot();
-
-/** Rooms of the server, lowest first, with those they may import. A room is a folder of `src`, or a file beside them. */
-const ROOMS: Record<string, readonly string[]> = {
-  errors: [],
-  version: [],
-  'sorted-names': [],
-  protocol: ['errors'],
-  records: ['protocol'],
-  contracts: ['protocol', 'records'],
-  machine: ['protocol'],
-  clock: ['contracts'],
-  storage: ['contracts', 'records', 'protocol', 'errors', 'sorted-names', 'workers', 'clock'],
-  identity: ['contracts', 'records', 'protocol', 'errors', 'clock', 'workers'],
-  outgoing: ['identity', 'errors'],
-  engine: ['contracts', 'records', 'protocol', 'errors'],
-  events: ['identity', 'contracts', 'records', 'protocol'],
-  audio: ['engine', 'contracts', 'records', 'protocol', 'errors', 'sorted-names', 'workers'],
-  calls: ['identity', 'clock', 'contracts', 'records', 'errors'],
-  delivery: ['engine', 'events', 'identity', 'outgoing', 'contracts', 'records', 'protocol', 'errors'],
-  settings: ['identity', 'protocol'],
-  http: [
-    ...['settings', 'delivery', 'calls', 'audio', 'events', 'engine', 'outgoing', 'identity'],
-    ...['machine', 'contracts', 'records', 'protocol', 'errors', 'version'],
-  ],
-  compose: [
-    ...['http', 'settings', 'delivery', 'calls', 'audio', 'events', 'engine', 'outgoing', 'identity', 'storage'],
-    ...['clock', 'contracts', 'records', 'protocol', 'errors'],
-  ],
-  process: ['compose', 'settings', 'storage', 'identity', 'protocol'],
-  main: ['compose', 'process', 'machine', 'settings'],
-  import: ['identity', 'protocol'],
-  client: ['protocol', 'errors'],
-  cli: ['client', 'import', 'compose', 'main', 'settings', 'identity', 'engine', 'protocol', 'version', 'errors'],
-  dashboard: ['client', 'protocol', 'errors'],
-  workers: ['audio', 'identity', 'contracts', 'records', 'protocol'],
-};
-
-/** Folders within a room, lowest first: each imports only those before it. */
-const FOLDERS: readonly (readonly string[])[] = [
-  ['protocol', 'protocol/http', 'protocol/schemas', 'protocol/schemas/identity'],
-  ['engine/files', 'engine/uploads', 'engine/body', 'engine/upkeep', 'engine/read', 'engine/receive', 'engine'],
-  [
-    ...['identity/limits', 'identity/state', 'identity/rights', 'identity/credentials', 'identity/subjects'],
-    ...['identity/sharing', 'identity/federation', 'identity/directory', 'identity'],
-  ],
-  ['storage/disk/io', 'storage/disk/directory', 'storage/disk'],
-  ['storage/lowdb'],
-  ['records', 'records/checks'],
-  ['delivery/send', 'delivery'],
-  [
-    ...['http/problems', 'http/request', 'http/observe', 'http/connection', 'http/proxy', 'http/body', 'http/send'],
-    ...['http/access', 'http/openapi', 'http/live', 'http/native', 'http/tus', 'http/resumable', 'http/signin'],
-    ...['http/api', 'http/api/admin', 'http/pages', 'http'],
-  ],
-  ['client/transport', 'client/calls', 'client/transfer', 'client/files', 'client'],
-  ['cli/shared', 'cli/files', 'cli/manage', 'cli/server', 'cli'],
-];
-/** Of one room, but nothing to each other. */
-const STRANGERS = [
-  ['storage/disk', 'storage/lowdb'],
-  ['http/tus', 'http/resumable'],
-] as const;
 
 const MAX_LINES = 300;
 const MAX_TABLE_LINES = 400;
 const MAX_FUNCTION_LINES = 70;
 const MAX_FILES = 16;
 /** Lists of rows rather than code. */
-const TABLES: readonly string[] = [];
+const TABLES: readonly string[] = [
+  'test/http/observe/audit-changes.test.ts',
+  'test/http/openapi/pages-replies.test.ts',
+  'test/support/tables/doors.ts',
+];
 
 /** Files that may read the environment, and what they read. */
 const ENVIRONMENT: Record<string, string> = {
@@ -134,23 +77,9 @@ function folderOf(path: string): string {
   return dirname(path).replace(/^src\//, '');
 }
 
-/** Breaches of today, by law; each law is kept by whatever is not listed. */
-const EXCEPTIONS = JSON.parse(readFileSync(join(root, 'test/tidy-exceptions.json'), 'utf8')) as Record<
-  string,
-  string[]
->;
-
-/** Fails with every breach of a law that is not listed, and with every listed one that is none any more. */
-function keeps(law: string, breaches: readonly string[]): void {
-  const listed = EXCEPTIONS[law] ?? [];
-  if (process.env.TIDY_LIST) {
-    writeFileSync(join(process.env.TIDY_LIST, `${law}.json`), JSON.stringify([...new Set(breaches)].sort()));
-    return;
-  }
-  const fresh = breaches.filter((breach) => !listed.includes(breach));
-  const mended = listed.filter((breach) => !breaches.includes(breach));
-  assert.deepEqual([...fresh].sort(), [], 'this law is broken');
-  assert.deepEqual(mended, [], 'these exceptions are no longer needed; delete them from test/tidy-exceptions.json');
+/** Fails with every breach of a law, so that one run shows them all. */
+function none(breaches: readonly string[]): void {
+  assert.deepEqual([...new Set(breaches)].sort(), []);
 }
 
 test('a room imports only the rooms below it', () => {
@@ -165,7 +94,7 @@ test('a room imports only the rooms below it', () => {
       if (other !== room && allowed && !allowed.includes(other)) breaches.push(`${path} imports ${target}`);
     }
   }
-  keeps('rooms', breaches);
+  none(breaches);
 });
 
 test('a folder imports only the folders before it', () => {
@@ -185,17 +114,14 @@ test('a folder imports only the folders before it', () => {
       for (const target of imports) if (target.startsWith(`src/${other}/`)) breaches.push(`${path} imports ${target}`);
     }
   }
-  keeps('folders', breaches);
+  none(breaches);
 });
 
 test('each folder of a room has its place in the order', () => {
   const listed = new Set(FOLDERS.flat());
   const rooms = new Set(FOLDERS.flat().map((folder) => folder.split('/')[0]));
   const folders = new Set(product.map(({ path }) => folderOf(path)));
-  keeps(
-    'places',
-    [...folders].filter((folder) => rooms.has(folder.split('/')[0]) && folder !== 'storage' && !listed.has(folder)),
-  );
+  none([...folders].filter((folder) => rooms.has(folder.split('/')[0]) && folder !== 'storage' && !listed.has(folder)));
 });
 
 test('no file imports itself, by whichever way round', () => {
@@ -213,16 +139,13 @@ test('no file imports itself, by whichever way round', () => {
     state.set(path, 'done');
   };
   for (const path of graph.keys()) visit(path, []);
-  keeps('circles', circles);
+  none(circles);
 });
 
 test('no folder has more files than a reader sees at a glance', () => {
   const counts = new Map<string, number>();
   for (const { path } of product) counts.set(dirname(path), (counts.get(dirname(path)) ?? 0) + 1);
-  keeps(
-    'glance',
-    [...counts].filter(([, count]) => count > MAX_FILES).map(([folder]) => folder),
-  );
+  none([...counts].filter(([, count]) => count > MAX_FILES).map(([folder]) => folder));
 });
 
 test('no file is longer than a reader keeps in mind', () => {
@@ -232,7 +155,7 @@ test('no file is longer than a reader keeps in mind', () => {
     const most = TABLES.includes(path) ? MAX_TABLE_LINES : MAX_LINES;
     if (lines > most) breaches.push(path);
   }
-  keeps('files', breaches);
+  none(breaches);
 });
 
 /** The functions of a formatted source: a header that opens a block, and the line of the same indentation that closes it. */
@@ -254,7 +177,7 @@ test('no function is longer than a screen', () => {
     for (const { lines, header } of functionsOf(text))
       if (lines > MAX_FUNCTION_LINES) breaches.push(`${path}: ${header}`);
   }
-  keeps('functions', breaches);
+  none(breaches);
 });
 
 test('settings are read from the environment in one place, and chance has its reasons', () => {
@@ -265,14 +188,8 @@ test('settings are read from the environment in one place, and chance has its re
     if (/\bprocess\.env\b/.test(code)) environment.push(path);
     if (/\bMath\.random\b/.test(code)) random.push(path);
   }
-  keeps(
-    'environment',
-    environment.filter((path) => !(path in ENVIRONMENT)),
-  );
-  keeps(
-    'chance',
-    random.filter((path) => !(path in RANDOM)),
-  );
+  none(environment.filter((path) => !(path in ENVIRONMENT)));
+  none(random.filter((path) => !(path in RANDOM)));
 });
 
 /** Words that stand for no term of the field, or for several. */
@@ -295,12 +212,11 @@ test('comments and messages are written in the words of the field', () => {
     for (const line of proseOf(text))
       for (const [word, why] of WORDS) if (word.test(line)) breaches.push(`${path}: ${line.trim()} (${why})`);
   }
-  keeps('words', breaches);
+  none(breaches);
 });
 
 test('limits have one word each: MAX and MIN', () => {
-  keeps(
-    'bounds',
+  none(
     all.flatMap(({ path, text }) =>
       path === 'test/tidy.test.ts'
         ? []

@@ -4,37 +4,11 @@ import { spawnSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { Stored } from '../../src/audio/ranges.ts';
-import { SoundReader } from '../../src/audio/sound.ts';
-import type { Sound } from '../../src/records/audio.ts';
 import { wav } from '../support/audio.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
-import { without } from '../support/servers/programs.ts';
+import { assertAgree, type Format, format, look, make, probe, skip, sounds } from './formats-setup.ts';
 
-const skip = without('ffmpeg') || without('ffprobe');
-const sounds = new SoundReader();
 after(() => sounds.close());
-
-function look(bytes: Buffer): Promise<Sound | null> {
-  const read: Stored['read'] = async (into, position) => {
-    const piece = bytes.subarray(position, position + into.length);
-    into.set(piece);
-    return piece.length;
-  };
-  return sounds.read('somebody', { size: bytes.length, read });
-}
-
-interface Format {
-  name: string;
-  channels: number;
-  rate: number;
-  options: string[];
-  type: string;
-}
-
-function format(type: string, name: string, channels: number, rate: number, codec: string, ...more: string[]): Format {
-  return { name, channels, rate, type, options: ['-c:a', codec, ...more] };
-}
 
 const FORMATS: Format[] = [
   format('audio/wav', 'plain.wav', 1, 8_000, 'pcm_s16le'),
@@ -132,64 +106,6 @@ const FORMATS: Format[] = [
   format('audio/aac', 'surround.aac', 6, 48_000, 'aac'),
 ];
 
-/** Duration of a frame of its codec, in seconds. */
-const FRAME: Record<string, number> = {
-  mp3: 1152,
-  mp2: 1152,
-  aac: 1024,
-  opus: 960,
-  wmav2: 2048,
-  ac3: 1536,
-  eac3: 1536,
-  alac: 4096,
-};
-
-interface Stream {
-  codec_name: string;
-  channels: number;
-  sample_rate: string;
-  duration?: string;
-  nb_read_packets: string;
-}
-
-/** As ffprobe has it; of ADTS it only guesses the duration, so its frames are counted. */
-function probe(file: string): Sound {
-  const args = ['-v', 'error', '-count_packets', '-show_streams', '-show_format', '-of', 'json', file];
-  const { stdout } = spawnSync('ffprobe', args, { encoding: 'utf8' });
-  const { streams, format } = JSON.parse(stdout) as {
-    streams: Stream[];
-    format: { duration: string; format_name: string };
-  };
-  const [stream] = streams;
-  assert.ok(stream, `ffprobe does not know ${file}`);
-  const sampleRate = Number(stream.sample_rate);
-  const counted = (Number(stream.nb_read_packets) * 1024) / sampleRate;
-  const durationSeconds = format.format_name === 'aac' ? counted : Number(stream.duration ?? format.duration);
-  return { mediaType: '', durationSeconds, sampleRate, channels: stream.channels, codec: stream.codec_name };
-}
-
-function assertAgree(found: Sound | null, expected: Sound, type: string, name: string): void {
-  assert.ok(found, `${name} was refused`);
-  const { durationSeconds, ...rest } = found;
-  const { durationSeconds: probed, ...facts } = expected;
-  assert.deepEqual(rest, { ...facts, mediaType: type }, name);
-  const frame = (FRAME[facts.codec ?? ''] ?? 320) / (facts.sampleRate ?? 1);
-  assert.ok(
-    Math.abs((durationSeconds ?? -1) - (probed ?? 0)) <= frame + 0.001,
-    `${name}: ${durationSeconds}, ${probed}`,
-  );
-}
-
-async function make(folder: string, { name, channels, rate, options }: Format): Promise<string> {
-  const file = join(folder, name);
-  const tone = ['-f', 'lavfi', '-i', `sine=frequency=440:duration=2:sample_rate=${rate}`, '-ac', String(channels)];
-  const { status, stderr } = spawnSync('ffmpeg', ['-v', 'error', '-y', ...tone, ...options, file], {
-    encoding: 'utf8',
-  });
-  assert.equal(status, 0, `${name}: ${stderr}`);
-  return file;
-}
-
 test('what is found out of each format is what ffprobe says', { skip }, async (t) => {
   const folder = await temporaryFolder(t);
   for (const one of FORMATS) {
@@ -241,73 +157,4 @@ test('WAV as recorders that cannot go back, taggers and others leave it', { skip
   // Beyond 4 GiB, of which only the head is there.
   rf64.writeBigUInt64LE(2n ** 33n, rf64.indexOf('ds64') + 16);
   assert.equal((await look(rf64))?.durationSeconds, 2);
-});
-
-test('AMR, alone and in 3GP', { skip }, async (t) => {
-  const folder = await temporaryFolder(t);
-  for (const [name, magic, head, bytes, type] of [
-    ['nb.amr', '#!AMR\n', 0x3c, 32, 'audio/amr'],
-    ['wb.amr', '#!AMR-WB\n', 0x44, 61, 'audio/amr-wb'],
-  ] as const) {
-    const frame = Buffer.alloc(bytes);
-    frame[0] = head;
-    const whole = Buffer.concat([Buffer.from(magic, 'latin1'), ...Array.from({ length: 100 }, () => frame)]);
-    const file = join(folder, name);
-    await writeFile(file, whole);
-    const { durationSeconds, ...facts } = probe(file);
-    assert.deepEqual(await look(whole), { ...facts, durationSeconds: 2, mediaType: type }, `${durationSeconds}`);
-    const inside = join(folder, `${name}.3gp`);
-    const { status, stderr } = spawnSync('ffmpeg', ['-v', 'error', '-i', file, '-c', 'copy', inside], {
-      encoding: 'utf8',
-    });
-    assert.equal(status, 0, stderr);
-    assertAgree(await look(await readFile(inside)), probe(inside), 'audio/3gpp', inside);
-  }
-});
-
-test('films and formats that are not known are refused', { skip }, async (t) => {
-  const folder = await temporaryFolder(t);
-  const picture = ['-f', 'lavfi', '-i', 'color=red:size=16x16:duration=2', '-shortest'];
-  for (const name of ['film.mp4', 'film.mov', 'film.3gp', 'film.mkv', 'film.webm', 'film.wmv']) {
-    const file = await make(folder, {
-      name,
-      channels: 1,
-      rate: 48_000,
-      options: name === 'film.3gp' ? ['-c:a', 'aac'] : [],
-      type: '',
-    }).catch(() => null);
-    assert.notEqual(file, null, name);
-    const film = join(folder, `with-picture-${name}`);
-    const { status, stderr } = spawnSync('ffmpeg', ['-v', 'error', '-i', file ?? '', ...picture, film], {
-      encoding: 'utf8',
-    });
-    if (status !== 0) {
-      // Its encoder of pictures is not there, or wants another size.
-      t.diagnostic(`${name}: ${stderr.split('\n')[0]}`);
-      continue;
-    }
-    assert.equal(await look(await readFile(film)), null, name);
-  }
-  for (const name of ['a.tta', 'a.w64', 'a.voc', 'a.eac3', 'a.avi']) {
-    const file = await make(folder, { name, channels: 2, rate: 44_100, options: [], type: '' });
-    assert.equal(await look(await readFile(file)), null, name);
-  }
-});
-
-test('structures that lie about their sizes, or never end, are refused or read as far as they go', async () => {
-  const huge = Buffer.alloc(64);
-  huge.write('\0\0\0\x18ftypM4A \0\0\0\0M4A isom\0\0\0\x01moov', 'latin1');
-  huge.writeBigUInt64BE(2n ** 63n, 32);
-  const caf = Buffer.alloc(80);
-  caf.write('caff\0\x01\0\0desc', 'latin1');
-  caf.writeBigInt64BE(-(2n ** 62n), 12);
-  const aiff = Buffer.from('FORM\xff\xff\xff\xffAIFFXXXX\xff\xff\xff\xff', 'latin1');
-  const asf = Buffer.concat([Buffer.from('3026b2758e66cf11a6d900aa0062ce6c', 'hex'), Buffer.alloc(100)]);
-  asf.writeBigUInt64LE(2n ** 64n - 1n, 16);
-  const au = Buffer.from('.snd\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x03\0\0\xac\x44\0\0\0\x01', 'latin1');
-  for (const bytes of [huge, caf, aiff, asf]) assert.equal(await look(bytes), null);
-  assert.equal((await look(au))?.durationSeconds, 0);
-  const endless = wav();
-  endless.writeUInt32LE(0xfffffff0, 16);
-  assert.equal(await look(endless), null);
 });

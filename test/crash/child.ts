@@ -6,7 +6,7 @@ import { Agent, type Dispatcher } from 'undici';
 import { encodeChunk } from '../../src/protocol/chunk.ts';
 import { crc32, hex32 } from '../../src/protocol/crc32.ts';
 import type { FileStatus } from '../../src/protocol/schemas/files.ts';
-import { Lost, type Remote } from './cargo.ts';
+import { Lost, type Remote } from './remote.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/main.js');
 const ADMIN = { id: 'crash-admin', secret: 'secret-of-the-administrator-of-crashes' };

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fastFolder } from '../support/product/engine.ts';
 import { type Random, seeded } from '../support/random.ts';
-import { Cargo, Lost } from './cargo.ts';
+import { Cargo } from './cargo.ts';
 import { Child, Device } from './child.ts';
+import { Lost } from './remote.ts';
 
 /** Rounds in which the kill fell while requests waited for their answers; others are not counted. */
 const ROUNDS = 50;

@@ -20,7 +20,8 @@ import { content, intent, OWNER } from '../support/product/device.ts';
 import { fastFolder, startEngine, testThreads } from '../support/product/engine.ts';
 import { seeded } from '../support/random.ts';
 import { through } from '../support/wire/through.ts';
-import { Cargo, type Remote } from './cargo.ts';
+import { Cargo } from './cargo.ts';
+import type { Remote } from './remote.ts';
 
 /** Everything asked of a disk and of threads, which can be made to stand still. */
 class Stillness {

@@ -12,134 +12,17 @@ import { crc32, hex32 } from '../../src/protocol/crc32.ts';
 import { clockOf } from '../support/product/clock.ts';
 import { type EngineUnderTest, startEngine } from '../support/product/engine.ts';
 import { type ChunkToSend, readBack, sendChunk } from '../support/wire/chunks.ts';
+import { type Fault, Model, type Send } from './model-file.ts';
 
 const OWNER = 'device';
 const MAX_BYTES = 400;
 const DAY_MS = 24 * 3600 * 1000;
 
-type Fault = 'none' | 'checksum' | 'crc' | 'bytes' | 'short' | 'long' | 'broken';
-
-interface Send {
-  kind: 'send';
-  start: number;
-  length: number;
-  fault: Fault;
-  declare: number | null;
-}
 type Step =
   | Send
   | { kind: 'together'; sends: Send[] }
   | { kind: 'put'; length: number }
   | { kind: 'complete' | 'delete' | 'cancel' | 'silence' | 'restart' | 'crash' | 'sweep' };
-
-/** The file as a child would keep it: one cell a byte. */
-class Model {
-  cells: (number | null)[] = [];
-  size: number | null = null;
-  sealed = false;
-  visible = false;
-  /** Only silence sealed it, so that a chunk past its end continues it. */
-  silent = false;
-  /** Bytes that were complete when it was continued. */
-  kept: number | null = null;
-  parked = false;
-
-  reset(): void {
-    this.silent = false;
-    this.kept = null;
-    this.parked = false;
-    this.cells = [];
-    this.size = null;
-    this.sealed = false;
-    this.visible = false;
-  }
-
-  get received(): number {
-    return this.cells.filter((cell) => cell !== null).length;
-  }
-
-  get end(): number {
-    return this.cells.length;
-  }
-
-  get gapless(): boolean {
-    return this.received === this.end;
-  }
-
-  /** Nothing of the upload is missing as far as anybody knows, so it reads as a complete file. */
-  get complete(): boolean {
-    return this.sealed || (this.visible && this.size === null && this.gapless);
-  }
-
-  /** Nothing came for long. */
-  silence(): void {
-    if (!this.visible || this.sealed) return;
-    if (!this.complete) {
-      this.parked = true;
-      return;
-    }
-    this.sealed = true;
-    this.silent = true;
-    this.kept = null;
-  }
-
-  /** A chunk goes past the end of what silence sealed: it is an upload again, whatever becomes of the chunk. */
-  goesOn({ start, length }: Send): void {
-    if (!this.silent || start + length <= this.end) return;
-    this.kept = this.end;
-    this.sealed = false;
-    this.silent = false;
-  }
-
-  /** The unfinished upload is cancelled. */
-  cancel(): void {
-    const { kept, cells } = this;
-    this.reset();
-    if (kept === null) return;
-    this.cells = cells.slice(0, kept);
-    this.visible = true;
-    this.sealed = true;
-    this.silent = true;
-  }
-
-  /** A whole file came in place of all that. */
-  put(bytes: Uint8Array): void {
-    this.reset();
-    this.cells = [...bytes];
-    this.visible = true;
-    this.sealed = true;
-  }
-
-  /** The code that this chunk must be refused with, or null; changes the model only in that it goes on. */
-  refusal(send: Send, bytes: Uint8Array): string | null {
-    const last = send.start + send.length - 1;
-    if (send.declare !== null && last >= send.declare) return 'out_of_bounds';
-    this.goesOn(send);
-    const size = this.sealed ? this.end : this.size;
-    if (send.declare !== null && size !== null && send.declare !== size) return 'size_conflict';
-    if (send.declare !== null && send.declare < this.end) return 'size_conflict';
-    if (this.sealed && last >= this.end) return 'file_complete';
-    if (!this.sealed && this.size !== null && last >= this.size) return 'out_of_bounds';
-    if (send.fault === 'short' || send.fault === 'long' || send.fault === 'broken') return 'length_mismatch';
-    if (send.fault === 'checksum' || send.fault === 'crc') return 'checksum_mismatch';
-    const differs = bytes.some((byte, i) => (this.cells[send.start + i] ?? byte) !== byte);
-    if (differs) return this.sealed ? 'file_complete' : 'chunk_conflict';
-    return null;
-  }
-
-  store(send: Send, bytes: Uint8Array): void {
-    this.visible = true;
-    this.size ??= send.declare;
-    while (this.cells.length < send.start + send.length) this.cells.push(null);
-    bytes.forEach((byte, i) => {
-      this.cells[send.start + i] = byte;
-    });
-    this.parked = false;
-    if (this.size === null || this.received !== this.size) return;
-    this.sealed = true;
-    this.kept = null;
-  }
-}
 
 /** The true content of the file; a chunk with the fault `bytes` carries other bytes than these. */
 function truth(start: number, length: number): Uint8Array {
@@ -165,7 +48,7 @@ function chunkOf(name: string, send: Send): { chunk: ChunkToSend; bytes: Uint8Ar
   return { chunk, bytes };
 }
 
-const send = fc.record({
+export const send = fc.record({
   kind: fc.constant('send' as const),
   start: fc.nat({ max: MAX_BYTES - 1 }),
   length: fc.integer({ min: 1, max: 120 }),

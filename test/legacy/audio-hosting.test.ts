@@ -3,57 +3,19 @@
  * neither Origin nor Sec-Fetch-Site; the page is of another origin.
  */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { chromium, type Page } from 'playwright-core';
-import { wav } from '../support/audio.ts';
-import { type HandClock, handClock } from '../support/product/clock.ts';
+import { test } from 'node:test';
 import { NEW_PASSWORD, PASSWORD } from '../support/product/people.ts';
-import { atEnd, startServer, type TestServer } from '../support/product/server.ts';
-import { findChromium, visit, WITHOUT_BROWSER } from '../support/servers/chromium.ts';
 import { startNginx } from '../support/servers/nginx.ts';
 import { hasNginx } from '../support/servers/plain-nginx.ts';
-import { temporaryFolder } from '../support/servers/processes.ts';
-import { CLIENT, startYandex } from '../support/servers/providers.ts';
-import { CookieJar } from './cookie-jar.ts';
-import { type Ask, connectTo, multipart, type OldReply, pause, pythonDay } from './old-client.ts';
+import { ANNA, BOSS, begin, Program, type Stage, TONE } from './audio-hosting-setup.ts';
+import { type Ask, connectTo, type OldReply, pause, pythonDay } from './old-client.ts';
 
 // The certificate of the proxy is made for these tests; nobody signed it.
 process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0';
 
 const MINUTE = 60;
+
 const DAY = 24 * 3600;
-const ANNA = { name: 'Anna', email: 'anna@x.example', password: PASSWORD, password2: PASSWORD };
-const BOSS = { name: 'Boss', surname: 'Byron', email: 'boss@x.example', password: PASSWORD, role: 'admin' };
-const TONE = wav({ seconds: 0.1 });
-
-/** A program that knows cookies and nothing else. */
-class Program extends CookieJar {
-  signIn(email: string, password = PASSWORD): Promise<OldReply> {
-    return this.json('POST', '/v1/auth/login', { email, password });
-  }
-
-  refresh(): Promise<OldReply> {
-    return this.json('POST', '/v1/auth/refresh', {});
-  }
-
-  send(name: string): Promise<OldReply> {
-    return this.ask('POST', '/v1/audio/file', multipart({}, { field: 'file', name, bytes: TONE }));
-  }
-
-  /** Renews what has lapsed, as it always did. */
-  async again(ask: () => Promise<OldReply>): Promise<OldReply> {
-    const reply = await ask();
-    if (reply.status !== 401) return reply;
-    const renewed = await this.refresh();
-    assert.equal(renewed.status, 200, renewed.text);
-    return ask();
-  }
-}
 
 function flat({ json }: OldReply): unknown[] {
   const { id, name, surname, email, is_admin } = json;
@@ -151,32 +113,6 @@ async function liveADay({ server, clock }: Stage, sent: Ask): Promise<void> {
   assert.equal((await program.ask('GET', '/v1/auth/me')).status, 401);
 }
 
-interface Stage {
-  server: TestServer;
-  clock: HandClock;
-}
-
-async function begin(t: TestContext, settings: Record<string, string>): Promise<Stage> {
-  const clock = handClock(Date.now());
-  const yandex = await startYandex(t, {});
-  const all = {
-    LADING_REGISTRATION: 'open',
-    LADING_YANDEX_CLIENT_ID: CLIENT.id,
-    LADING_YANDEX_CLIENT_SECRET: CLIENT.secret,
-    LADING_YANDEX_OAUTH_URL: yandex,
-    LADING_YANDEX_LOGIN_URL: yandex,
-    ...settings,
-  };
-  const server = await startServer(t, all, { clock });
-  const made = await fetch(`${server.origin}/v1/user`, {
-    method: 'POST',
-    headers: { ...server.admin.headers, 'content-type': 'application/json' },
-    body: JSON.stringify(BOSS),
-  });
-  assert.equal(made.status, 201, await made.text());
-  return { server, clock };
-}
-
 const WAYS: [Record<string, string>, string][] = [
   [{}, 'by default'],
   [{ LADING_COMPAT: 'audio-hosting' }, 'with LADING_COMPAT=audio-hosting'],
@@ -199,106 +135,3 @@ for (const [settings, what] of WAYS) {
     await pythonDay(t, server, clock, 'audio_hosting_day.py', [PASSWORD]);
   });
 }
-
-/** All files of the list, and the same by pages. */
-async function listed(program: Program): Promise<Map<string, string>> {
-  const read = (reply: OldReply): [string, string][] => {
-    assert.equal(reply.status, 200, reply.text);
-    const files = reply.json as unknown as { id: string; file_name: string }[];
-    return files.map(({ id, file_name: name }) => [id, name]);
-  };
-  const whole = read(await program.ask('GET', '/v1/audio/'));
-  const pages: typeof whole = [];
-  for (let path: string | undefined = '/v1/audio/?limit=500'; path !== undefined; ) {
-    const page: OldReply = await program.ask('GET', path);
-    pages.push(...read(page));
-    path = /^<([^>]+)>; rel="next"$/.exec(String(page.headers.link ?? ''))?.[1];
-  }
-  assert.deepEqual(pages, whole);
-  return new Map(whole);
-}
-
-test('3,000 files are listed at once, by default and with LADING_COMPAT=audio-hosting', async (t) => {
-  const folder = await temporaryFolder(t);
-  const settings = { LADING_REGISTRATION: 'open', LADING_DURABILITY: 'seal' };
-  const first = await startServer(t, settings, {}, folder);
-  const program = new Program(await connectTo(t, first.origin));
-  assert.equal((await program.json('POST', '/v1/auth/registration', ANNA)).status, 201);
-  const sent = new Map<string, string>();
-  const send = async (number: number): Promise<void> => {
-    const { headers, body } = multipart({}, { field: 'file', name: `${number % 2}.wav`, bytes: TONE });
-    const own = { cookie: program.header('/v1/audio/file') };
-    const to = `${first.origin}/v1/audio/file`;
-    const reply = await fetch(to, { method: 'POST', headers: { ...headers, ...own }, body });
-    assert.equal(reply.status, 200, await reply.clone().text());
-    const { id, file_name: name } = (await reply.json()) as { id: string; file_name: string };
-    sent.set(id, name);
-  };
-  // Many at one time, which is no part of the day but saves minutes.
-  for (let n = 0; n < 3000; n += 25) await Promise.all(Array.from({ length: 25 }, (_, more) => send(n + more)));
-  assert.equal(new Set(sent.values()).size, 3000, 'where two have one name both are kept');
-  assert.deepEqual(await listed(program), sent);
-  await first.close();
-  const second = await startServer(t, { ...settings, LADING_COMPAT: 'audio-hosting' }, {}, folder);
-  const again = new Program(await connectTo(t, second.origin));
-  assert.equal((await again.signIn(ANNA.email)).status, 200);
-  assert.deepEqual(await listed(again), sent);
-  await second.close();
-});
-
-/** What the page does: its requests have the browser's cookies, which no script can see. */
-function script(origin: string): string {
-  const samples = JSON.stringify([...TONE]);
-  return `(async () => {
-    const ask = (path, init = {}) => fetch('${origin}' + path, { credentials: 'include', ...init });
-    const json = (method, path, body) =>
-      ask(path, { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });
-    const made = await (await json('POST', '/v1/auth/registration', ${JSON.stringify(ANNA)})).json();
-    const me = await (await ask('/v1/auth/me')).json();
-    const form = new FormData();
-    form.append('file', new Blob([new Uint8Array(${samples})]), 'tone.wav');
-    const sent = await (await ask('/v1/audio/file', { method: 'POST', body: form })).json();
-    const tabs = await Promise.all([1, 2].map(() => json('POST', '/v1/auth/refresh', {})));
-    const changed = await json('PUT', '/v1/auth/me', { surname: 'Smith' });
-    const bytes = await (await ask('/v1/audio/file/' + sent.id)).arrayBuffer();
-    const left = await json('POST', '/v1/auth/logout', {});
-    const after = await ask('/v1/auth/me');
-    return [made.email, me.id === made.id, me.is_admin, ...tabs.map(({ status }) => status), changed.status,
-      bytes.byteLength, left.status, after.status, document.cookie];
-  })()`;
-}
-
-/** Chromium drops cookies of other sites unless its profile says that it shall not. */
-async function pageThatKeepsAllCookies(t: TestContext, url: string): Promise<Page> {
-  const profile = await temporaryFolder(t);
-  await mkdir(join(profile, 'Default'));
-  const preferences = { profile: { cookie_controls_mode: 0, block_third_party_cookies: false } };
-  await writeFile(join(profile, 'Default', 'Preferences'), JSON.stringify(preferences));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: findChromium() ?? '',
-    args: ['--no-sandbox'],
-  });
-  atEnd(t, () => context.close());
-  context.setDefaultTimeout(120_000);
-  const page = await context.newPage();
-  await page.goto(url);
-  return page;
-}
-
-test('a page of another origin signs people up, in and out, and keeps their sound', {
-  skip: WITHOUT_BROWSER,
-}, async (t) => {
-  const pages = createServer((_request, response) => response.setHeader('content-type', 'text/html').end('<p>A page'));
-  pages.listen(0, '127.0.0.1');
-  await once(pages, 'listening');
-  t.after(() => pages.close());
-  const app = `http://localhost:${(pages.address() as AddressInfo).port}`;
-  const expected = [ANNA.email, true, false, 200, 200, 200, TONE.length, 200, 401, ''];
-  const near = await begin(t, { LADING_ALLOWED_ORIGINS: app });
-  const { page } = await visit(t, app);
-  assert.deepEqual(await page.evaluate(script(near.server.origin.replace('127.0.0.1', 'localhost'))), expected);
-  // A number is another site than the name. Only a browser that keeps cookies of other sites is of use then.
-  const far = await begin(t, { LADING_ALLOWED_ORIGINS: app });
-  const stranger = await pageThatKeepsAllCookies(t, app);
-  assert.deepEqual(await stranger.evaluate(script(far.server.origin)), expected);
-});

@@ -14,8 +14,7 @@ import { startReceiver } from '../../support/servers/webhook-receiver.ts';
 import { ALPHABET } from '../../support/wire/downloads.ts';
 import { begin, TYPE } from '../../support/wire/tus.ts';
 import { assertProblemReply } from '../../support/wire/wire.ts';
-
-const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };
+import { SETTINGS } from './receivers-setup.ts';
 
 /** Answers each request as `answer` does. */
 async function receiverThat(t: TestContext, answer: (response: ServerResponse) => void) {
@@ -52,35 +51,6 @@ async function silent(t: TestContext, word = ''): Promise<string> {
     for (const socket of sockets) socket.destroy();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
-}
-
-/** Answers each request with these bytes, once it is there, and goes on with the connection or ends it. */
-async function receiverOfBytes(t: TestContext, answer: string, ends = false) {
-  const sockets = new Set<Socket>();
-  const seen = { requests: 0, connections: 0, url: '' };
-  const server = createPlainServer((socket) => {
-    sockets.add(socket);
-    seen.connections += 1;
-    let text = '';
-    socket.setEncoding('latin1').on('error', () => {});
-    socket.on('data', (more: string) => {
-      text += more;
-      const head = text.indexOf('\r\n\r\n');
-      const length = Number(/^content-length: (\d+)/im.exec(text)?.[1]);
-      if (head < 0 || text.length < head + 4 + length) return;
-      text = text.slice(head + 4 + length);
-      seen.requests += 1;
-      socket.write(answer);
-      if (ends) socket.end();
-    });
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  seen.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
-  atEnd(t, async () => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return seen;
 }
 
 const targetsOf = async ({ origin, admin }: TestServer): Promise<Target[]> => {
@@ -235,74 +205,4 @@ test('the event of a finished file has its SHA-256 and what its sender said of i
     assert.equal(event.sha256, createHash('sha256').update(ALPHABET).digest('hex'));
     assert.deepEqual(event.metadata, { filename: 'a.txt', camera: 'seven', empty: '' });
   }
-});
-
-const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
-const TAKEN: Record<string, [answer: string, ends?: boolean]> = {
-  'an unasked 100': [`HTTP/1.1 100 Continue\r\n\r\n${OK}`],
-  'two of them': [`HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 100\r\n\r\n${OK}`],
-  '102 and 103': [`HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n${OK}`],
-  'an answer of HTTP/1.0': ['HTTP/1.0 200 OK\r\n\r\nok', true],
-  'an answer without a reason': ['HTTP/1.1 204\r\n\r\n'],
-  'an answer and the end of the connection, unsaid': [OK, true],
-  'an answer longer than it says': [`${OK}${OK}`],
-  'a broken rest': ['HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nno chunk'],
-  'a status of its own': ['HTTP/1.1 299 Taken\r\ncontent-length: 0\r\n\r\n'],
-};
-
-for (const [how, [answer, ends]] of Object.entries(TAKEN)) {
-  test(`a receiver that says 200 with ${how} has the message, events and files alike`, async (t) => {
-    const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
-    const receiver = await receiverOfBytes(t, answer, ends);
-    await addHook(server, receiver.url, { name: 'events' });
-    await addHook(server, receiver.url, { name: 'files', content: 'file' });
-    for (const name of ['one.txt', 'two.txt', 'three.txt']) await store(server, name, ALPHABET);
-    await eventually(async () => {
-      const all = await deliveries(server);
-      return all.length === 6 && all.every(({ ended_at: ended }) => ended !== null);
-    }, 'the end of all');
-    for (const { state, last_error: error } of await deliveries(server)) assert.equal(state, 'delivered', error ?? '');
-    assert.equal(receiver.requests, 6);
-  });
-}
-
-const REFUSED: Record<string, [answer: string, error: RegExp]> = {
-  'switches protocols': ['HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', /101/],
-  'speaks no HTTP': ['220 mail.example.org ESMTP\r\n', /./],
-  'has a head without end': [`HTTP/1.1 200 OK\r\nx: ${'y'.repeat(100_000)}`, /./],
-  'says a status beyond all': ['HTTP/1.1 999 No\r\ncontent-length: 0\r\n\r\n', /999/],
-};
-
-for (const [how, [answer, expected]] of Object.entries(REFUSED)) {
-  test(`a receiver that ${how} did not take the message`, async (t) => {
-    const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
-    const receiver = await receiverOfBytes(t, answer, true);
-    await addHook(server, receiver.url);
-    await store(server, 'one.txt', ALPHABET);
-    await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the end');
-    assert.match((await deliveries(server))[0]?.last_error ?? '', expected);
-  });
-}
-
-test('a receiver that refuses a large file before it has it: its status counts, and nothing more is sent', async (t) => {
-  const server = await startServer(t, { ...SETTINGS, LADING_DELIVERY_ATTEMPTS: '1' });
-  let taken = 0;
-  const receiver = createServer((request, response) => {
-    request.once('data', (piece: Buffer) => {
-      taken += piece.length;
-      request.pause();
-      response.writeHead(413).end('too large');
-    });
-  });
-  await once(receiver.listen(0, '127.0.0.1'), 'listening');
-  atEnd(t, async () => {
-    receiver.close();
-    receiver.closeAllConnections();
-  });
-  const url = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/hook`;
-  await addHook(server, url, { content: 'file' });
-  await store(server, 'large.bin', Buffer.alloc(24 * 1024 * 1024, 'large '));
-  await eventually(async () => (await deliveries(server))[0]?.state === 'failed', 'the end');
-  assert.equal((await deliveries(server))[0]?.last_error, 'the receiver said 413');
-  assert.ok(taken > 0);
 });

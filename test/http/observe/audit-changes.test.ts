@@ -8,93 +8,11 @@ import type { AuditPage } from '../../../src/protocol/schemas/audit.ts';
 import { eventually } from '../../support/eventually.ts';
 import { seededFolder } from '../../support/product/identity.ts';
 import { anna, ask, login, NEW_PASSWORD, PASSWORD, register } from '../../support/product/people.ts';
-import { sign, startServer, type TestServer } from '../../support/product/server.ts';
-import { startVoiceProvider, type VoiceProvider } from '../../support/servers/voice-provider.ts';
+import { startServer, type TestServer } from '../../support/product/server.ts';
+import { startVoiceProvider } from '../../support/servers/voice-provider.ts';
 import { operationsOf } from '../../support/tables/openapi.ts';
+import { type Headers, type Reply, type Step, World } from './audit-changes-world.ts';
 
-type Headers = Record<string, string>;
-type Reply = Record<string, string>;
-
-/** A request, and what its audit entry must say. */
-interface Step {
-  path: string;
-  body?: object;
-  form?: Record<string, string>;
-  /** By default those of a root administrator. */
-  headers?: Headers;
-  /** Null: its id, which the reply tells. */
-  target: string | null;
-  /** Null: it changes nothing that lasts. */
-  detail: string | RegExp | null;
-}
-
-class World {
-  readonly server: TestServer;
-  readonly root: Headers;
-  readonly voice: VoiceProvider;
-  readonly secrets = new Set([
-    PASSWORD,
-    NEW_PASSWORD,
-    'hook-path',
-    'ftp-password',
-    'hook-secret-of-the-test',
-    'cookie',
-  ]);
-  #number = 0;
-
-  constructor(server: TestServer, voice: VoiceProvider) {
-    this.server = server;
-    this.voice = voice;
-    this.root = sign(server.app, 'root', 'root').headers;
-  }
-
-  name(): string {
-    this.#number += 1;
-    return `name${this.#number}`;
-  }
-
-  /** Sends what a step needs to be there before. */
-  async made(path: string, body: object, headers: Headers = this.root, method = 'POST'): Promise<Reply> {
-    return this.heard(await ask(this.server.origin, path, { method, body, headers }));
-  }
-
-  /** The reply, whose secrets must stand nowhere. */
-  async heard(reply: Response): Promise<Reply> {
-    const text = await reply.text();
-    assert.ok(reply.ok, `${reply.url}: ${reply.status} ${text}`);
-    const heard = (text.startsWith('{') ? JSON.parse(text) : {}) as Reply;
-    for (const key of ['token', 'secret', 'client_secret', 'access_token', 'refresh_token']) {
-      if (heard[key] !== undefined && !/^\*+$/.test(heard[key])) this.secrets.add(heard[key]);
-    }
-    return heard;
-  }
-
-  async file(name: string): Promise<string> {
-    const { origin, client } = this.server;
-    const content = `${origin}/api/files/content/${name}`;
-    await this.heard(await fetch(content, { method: 'PUT', headers: client.headers, body: 'hello' }));
-    return name;
-  }
-
-  async target(): Promise<string> {
-    const { id } = await this.made('/api/deliveries/targets', hook(this.name()));
-    return id ?? '';
-  }
-
-  async person(): Promise<{ id: string; email: string }> {
-    const email = `${this.name()}@x.example`;
-    const { id } = await this.made('/v1/user', { ...anna, email });
-    return { id: id ?? '', email };
-  }
-
-  get own(): Headers {
-    return this.server.client.headers;
-  }
-}
-
-const hook = (name: string) => ({
-  ...{ kind: 'webhook', name, url: 'https://hook.invalid/hook-path', secret: 'hook-secret-of-the-test' },
-});
 const basic = ({ client: { id, secret } }: TestServer): Headers => ({
   authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}`,
 });

@@ -1,0 +1,9 @@
+/** What the tests of duplicates share. */
+import type { TestContext } from 'node:test';
+import { type EngineUnderTest, startEngine } from '../../support/product/engine.ts';
+import { Tap } from '../../support/wire/tap.ts';
+
+export async function rig(t: TestContext): Promise<{ run: EngineUnderTest; tap: Tap }> {
+  const tap = new Tap();
+  return { run: await startEngine(t, {}, { tap }), tap };
+}

@@ -1,0 +1,3 @@
+/** What the tests of replacement share. */
+
+export const OVER = { overwrite: true, declaredSize: 6 };

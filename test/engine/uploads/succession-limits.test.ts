@@ -1,0 +1,116 @@
+/** Uploads that wait for one name: how many may wait, and what ends them. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { PassThrough } from 'node:stream';
+import { test } from 'node:test';
+import { download, OWNER, send, text, turnsUntil } from '../../support/product/device.ts';
+import { startEngine } from '../../support/product/engine.ts';
+import { Tap } from '../../support/wire/tap.ts';
+import { BEFORE, INSTEAD, NAME, NEW, OLD, refuses, stream, WHOLE } from './succession-setup.ts';
+
+test('when all that wait are known to somebody, one more is refused', async (t) => {
+  const { engine } = await startEngine(t);
+  const begin = async (): Promise<void> => {
+    const begun = await engine.createResumable(INSTEAD);
+    await engine.append(stream(text('abc')), begun, { offset: 0, size: null, contentLength: 3 });
+  };
+  for (let times = 0; times < 9; times += 1) await begin();
+  await refuses(begin(), 'already_exists');
+  assert.equal(engine.usage(OWNER).openUploads, 9);
+  const [one] = engine.transfers(() => true);
+  await engine.cancel(OWNER, NAME, undefined, one?.file.id ?? '');
+  await refuses(engine.cancel(OWNER, NAME, undefined, one?.file.id ?? ''), 'not_found');
+  assert.equal(engine.usage(OWNER).openUploads, 8, 'that one and no other');
+  await engine.cancel(OWNER, NAME);
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+  await begin();
+});
+
+test('of many that begin at the same moment no more wait than may', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const begun = await Promise.allSettled(Array.from({ length: 40 }, () => engine.createResumable(INSTEAD)));
+  const made = begun.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  for (const one of begun) if (one.status === 'rejected') assert.equal(one.reason.code, 'already_exists');
+  assert.ok(made.length > 0);
+  assert.ok(engine.usage(OWNER).openUploads <= 9, String(engine.usage(OWNER).openUploads));
+  await engine.cancel(OWNER, NAME);
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+  assert.deepEqual(await doors.blobs.list(), [], 'those that were refused leave nothing');
+});
+
+test('the last bytes of an upload of known size do not count while somebody sends to the one that has the name', async (t) => {
+  const { engine } = await startEngine(t);
+  const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 6 };
+  const first = await engine.createResumable({ ...known, size: 9 });
+  await engine.append(stream(text('abc')), first, { offset: 0, size: null, contentLength: 3 });
+  const second = await engine.createResumable(known);
+  await engine.append(stream(text('new')), second, { offset: 0, size: null, contentLength: 3 });
+  const slow = new PassThrough();
+  const sending = engine.append(slow, first, { offset: 3, size: null, contentLength: null });
+  const last = { offset: 3, size: null, contentLength: 3 };
+  await refuses(engine.append(stream(text('est')), second, last), 'already_exists');
+  assert.equal(
+    (await engine.resumableState(second)).offset,
+    3,
+    'who asks is not led to believe that all of it is there',
+  );
+  slow.end('def');
+  assert.equal((await sending).offset, 6);
+  assert.ok((await engine.append(stream(text('est')), second, last)).complete);
+  assert.equal((await download(engine, NAME)).toString(), 'newest');
+});
+
+test('a deletion takes those that wait too', async (t) => {
+  const { engine, doors } = await startEngine(t);
+  await send(engine, NAME, 0, OLD, { declaredSize: OLD.length });
+  for (let times = 0; times < 3; times += 1) await engine.createResumable(INSTEAD);
+  assert.deepEqual(await engine.remove(OWNER, NAME), ['file', 'upload']);
+  assert.deepEqual({ ...engine.usage(OWNER), dayBytes: 0 }, { bytes: 0, openUploads: 0, dayBytes: 0 });
+  assert.deepEqual(await doors.blobs.list(), []);
+});
+
+test('a digest that does not agree, a precondition that fails and a refusal leave what waited as it was', async (t) => {
+  for (const had of Object.values(BEFORE)) {
+    const under = await startEngine(t);
+    await had.make(under);
+    const value = createHash('sha256').update('other').digest();
+    const reprDigest = { algorithm: 'sha-256' as const, value };
+    const wrong = { ...WHOLE, reprDigest };
+    await refuses(
+      under.engine.receiveFile(stream(NEW), wrong, async () => null),
+      'digest_mismatch',
+    );
+    let asked = 0;
+    const late = {
+      ...WHOLE,
+      precondition: () => {
+        asked += 1;
+        return asked < 2;
+      },
+    };
+    await refuses(
+      under.engine.receiveFile(stream(NEW), late, async () => null),
+      'precondition_failed',
+    );
+    assert.equal(asked, 2, 'asked before the bytes count, and right before the change');
+    await had.kept(under);
+    await under.close();
+  }
+});
+
+test('what this side does to the upload that has the name refuses nobody', async (t) => {
+  const tap = new Tap();
+  const { engine } = await startEngine(t, { staleSeconds: 0 }, { tap });
+  await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const gate = tap.hold('catalog.put', 'before');
+  const swept = engine.sweep();
+  await gate.reached;
+  await engine.admitFile(WHOLE);
+  const whole = engine.receiveFile(stream(NEW), WHOLE, async () => null);
+  await turnsUntil(() => engine.gauges().open_uploads === 2, 'the whole file is on its way');
+  gate.open();
+  await Promise.all([swept, whole]);
+  assert.ok(NEW.equals(await download(engine, NAME)));
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+});

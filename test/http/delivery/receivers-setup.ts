@@ -1,0 +1,3 @@
+/** What the tests of receivers share. */
+
+export const SETTINGS = { LADING_WEBHOOK_PRIVATE: 'on', LADING_DELIVERY_RETRY_SECONDS: '1' };

@@ -1,0 +1,3 @@
+/** What the tests of oauth share. */
+
+export const CREDENTIALS = { grant_type: 'client_credentials' };

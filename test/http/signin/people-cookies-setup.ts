@@ -1,0 +1,31 @@
+/** What the tests of people-cookies share. */
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+
+export const OPEN = { LADING_REGISTRATION: 'open' };
+
+export interface Answer {
+  status: number;
+  headers: IncomingHttpHeaders;
+  cookies: string[];
+  body: string;
+}
+
+/** A request whose Host and scheme are ours to choose. */
+export function send(origin: string, path: string, headers: Record<string, string>, body?: unknown): Promise<Answer> {
+  return new Promise((done, fail) => {
+    const request = origin.startsWith('https:') ? httpsRequest : httpRequest;
+    const options = { method: 'POST', headers: { 'content-type': 'application/json', ...headers } };
+    const sent = request(`${origin}${path}`, { ...options, rejectUnauthorized: false }, (reply) => {
+      const pieces: Buffer[] = [];
+      reply.on('data', (piece: Buffer) => pieces.push(piece));
+      reply.on('end', () => {
+        const { statusCode: status = 0, headers: fields } = reply;
+        const text = Buffer.concat(pieces).toString();
+        done({ status, headers: fields, cookies: fields['set-cookie'] ?? [], body: text });
+      });
+    });
+    sent.on('error', fail);
+    sent.end(JSON.stringify(body ?? {}));
+  });
+}

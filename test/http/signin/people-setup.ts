@@ -1,0 +1,3 @@
+/** What the tests of people share. */
+
+export const OPEN = { LADING_REGISTRATION: 'open' };
