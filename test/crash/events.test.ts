@@ -166,7 +166,7 @@ test('killed in the middle of changes of administrators: each that was made is t
       const byId = new Map(receiver.received.map(({ id, event }) => [id, event.detail ?? '']));
       return [...byId.values()];
     };
-    const unsure = (): number => details().filter((detail) => detail.includes('may not be done')).length;
+    const unsure = (): number => details().filter((detail) => detail.includes('may not have been made')).length;
     const untold = (): number => made.filter(({ id }) => !details().some((detail) => detail.includes(id))).length;
     const before = counted;
     await eventually(() => unsure() - before >= untold(), 'every change');

@@ -22,7 +22,7 @@ test('audit: what was done and refused, youngest first, as many as asked for', a
   assert.deepEqual(all, [...all].sort().reverse());
   assert.deepEqual(await times('2'), all.slice(0, 2));
   const text = await lading(['audit']);
-  assert.match(text.stdout, /^TIME +ACTION +OUTCOME +WHO +FROM +TARGET +DETAIL\n/);
+  assert.match(text.stdout, /^TIME +ACTION +OUTCOME +PRINCIPAL +ADDRESS +TARGET +DETAIL\n/);
   assert.match(text.stdout, /refusal +refused/);
   assert.equal((await lading(['audit', '--limit', '0'])).code, 2);
   assert.equal((await lading(['audit'], server.client.token)).code, 3);

@@ -165,7 +165,8 @@ test('the password is asked for twice on the terminal and never shown', async (t
   const { server, folder } = await place(t);
   const password = 'correct horse 7 battery staple ';
   const command = 'users create --email ada@example.org --name Ada --surname Byron';
-  const create = (answers: string[]) => onTerminal(t, { server, folder }, command, /(not shown\)|more): $/, answers);
+  const create = (answers: string[]) =>
+    onTerminal(t, { server, folder }, command, /(not shown\)|the password): $/, answers);
   const differing = await create([password, `${password}x`]);
   assert.equal(differing.code, 2, differing.said);
   assert.match(differing.said, /two passwords do not match/);

@@ -98,6 +98,6 @@ test('an address without http is refused before anything is sent', async () => {
   }
   await assert.rejects(
     loginSettings({ server: 'localhost:8005' }, {}),
-    /must start with .*, as http:\/\/localhost:8005$/,
+    /must begin with .*, for example http:\/\/localhost:8005$/,
   );
 });

@@ -70,7 +70,7 @@ test('a SOCKS proxy with a password, a refusing one, a wrong server, and no serv
   for (const named of ['', 'me:wrong@']) {
     const { code, stderr } = await run(['upload', 'f'], { ALL_PROXY: `socks5h://${named}${proxy.host}` });
     assert.equal(code, 7);
-    assert.match(stderr, /The proxy 127.*name and a password.*socks5:\/\/NAME:PASSWORD/);
+    assert.match(stderr, /The proxy 127.*valid name and password.*socks5:\/\/NAME:PASSWORD/);
   }
   proxy.login = null;
   proxy.refuse = 2;

@@ -61,12 +61,12 @@ test('certificates that nobody here trusts, or for another name, or of the past'
     answer: RequestListener = (_, response) => response.end(),
   ) => `https://127.0.0.1:${await listening(t, createHttps(certificate, answer))}`;
   const trusted = /--ca FILE.*NODE_EXTRA_CA_CERTS=FILE/;
-  await failsAtOnce(t, await https(sign()), /^lading: .*trusts/m, trusted);
+  await failsAtOnce(t, await https(sign()), /^lading: .*not signed by a trusted authority/m, trusted);
   const names = await https(sign('DNS:files.example.org'));
   const past = await https(sign(undefined, -1));
   const env = (server: string) => ({ LADING_SERVER: server, LADING_TOKEN: 't', LADING_CA: caPath });
   for (const [server, words] of [
-    [names, /another host name.*ALTNAME/],
+    [names, /different host name.*ALTNAME/],
     [past, /expired.*clock/],
   ] as const) {
     const { code, stderr } = await runCli(t, ['upload', caPath], { env: env(server) });
@@ -109,7 +109,7 @@ test('a certificate that is signed by itself', { skip: noOpenssl }, async (t) =>
   const { readFile } = await import('node:fs/promises');
   const key = await readFile(caPath.replace(/pem$/, 'key'), 'utf8');
   const port = await listening(t, createHttps({ cert: ca, key }));
-  await failsAtOnce(t, `https://127.0.0.1:${port}`, /signed by itself/, /--ca FILE/);
+  await failsAtOnce(t, `https://127.0.0.1:${port}`, /self-signed/, /--ca FILE/);
 });
 
 test('http to a port of TLS, and https to a port without', { skip: noOpenssl }, async (t) => {
@@ -119,11 +119,11 @@ test('http to a port of TLS, and https to a port without', { skip: noOpenssl }, 
   const bare = await listening(t, createHttps({ cert, key }));
   await failsAtOnce(t, `http://localhost:${bare}`, new RegExp(`https://localhost:${bare}`));
   const plain = await startServer(t);
-  await failsAtOnce(t, `https://127.0.0.1:${plain.port}`, /does not speak TLS.*http:\/\//);
+  await failsAtOnce(t, `https://127.0.0.1:${plain.port}`, /does not use TLS.*http:\/\//);
 });
 
 test('a name that no host has, and what is no Lading server', async (t) => {
-  await failsAtOnce(t, 'http://no-such-host.invalid:8005', /No host has that name.*no-such-host\.invalid/);
+  await failsAtOnce(t, 'http://no-such-host.invalid:8005', /host name does not exist.*no-such-host\.invalid/);
   const page = (status: number): RequestListener => {
     return (request, response) => {
       request.resume();

@@ -129,7 +129,7 @@ test('what a connection ends with is worth another try or not, also beneath what
   }
   const wrapped = new TypeError('fetch failed', { cause: new AggregateError([failure('ENOTFOUND')]) });
   assert.ok(!transient(wrapped, false));
-  assert.match(networkError(wrapped, false).message, /No host.*\(ENOTFOUND\)$/);
+  assert.match(networkError(wrapped, false).message, /host name does not exist.*\(ENOTFOUND\)$/);
   assert.equal(networkError(failure('ENEW'), false).message, 'The connection failed: ENEW happened.');
   assert.equal(networkError('odd', true).message, 'The connection failed: no reason given.');
 });
