@@ -74,7 +74,7 @@ test('the token dashboard says why it cannot let somebody in', async (t) => {
   assert.equal(ended.status, 401);
   assert.match(
     await ended.text(),
-    /sign-in to the token dashboard has ended.*href="\.\.\/\.\.\/\.\.\/\.\.\/api\/tokens\/dashboard"/,
+    /session of the token dashboard has ended.*href="\.\.\/\.\.\/\.\.\/\.\.\/api\/tokens\/dashboard"/,
   );
 });
 

@@ -60,10 +60,14 @@ test('numbers out of bounds in stored documents are put right at the start, and 
   assert.ok(tokens.includes(seeded.token), tokens);
   const text = log;
   for (const name of ['openUploads', 'dayBytes']) {
-    assert.match(text, new RegExp(`\\\\"${name}\\\\" is .{1,40} which is no limit; the server's own counts`), name);
+    assert.match(
+      text,
+      new RegExp(`\\\\"${name}\\\\" is .{1,40} which is not a limit; the server's own limit applies`),
+      name,
+    );
   }
   for (const name of ['bytes', 'lastUsed', 'expiresAt', 'downloads']) {
-    assert.match(text, new RegExp(`\\\\"${name}\\\\" is .{1,40} which is no count; it is taken as`), name);
+    assert.match(text, new RegExp(`\\\\"${name}\\\\" is .{1,40} which is not a count; \\d+ is used instead`), name);
   }
   assert.ok(!text.includes('was skipped'), text);
 });

@@ -133,7 +133,7 @@ test('what is near is suggested, in objects within objects too', async (t) => {
   assert.match(share, /unknown key `maxDownloads`; did you mean `max_downloads`\?/);
   const grant = { prefix: 'a', grantee: client.id, expire_in: 60 };
   assert.match(await post('/api/grants', grant), /unknown key `expire_in`; did you mean `expires_in`\?/);
-  assert.match(await post('/api/tokens', { prefix: 'a/' }), /unknown key `prefix`\. Known here: user_id, scopes/);
+  assert.match(await post('/api/tokens', { prefix: 'a/' }), /unknown key `prefix`\. Known: user_id, scopes/);
   const target = { kind: 'webhook', url: 'https://example.com/', rule: { ownr: client.id } };
   assert.match(
     await post('/api/deliveries/targets', target, admin.headers),
