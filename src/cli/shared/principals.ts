@@ -8,6 +8,9 @@ export type Kind = 'client' | 'person';
 /** An id that the server generated. It is used without a lookup, so that files of a deleted principal can still be found. */
 const GENERATED_ID = /^[0-9a-f]{24}$/;
 
+/** The scope that lists principals of a kind. */
+const LISTS = { client: 'clients:admin', person: 'users:admin' } as const;
+
 /** What a lookup needs. */
 type Lookup = Pick<Context, 'client' | 'signal'>;
 
@@ -27,6 +30,10 @@ interface Options {
 export async function idOf(context: Lookup, who: string, options: Options = {}): Promise<string> {
   const { kinds = ['client', 'person'] } = options;
   if (GENERATED_ID.test(who)) return who;
+  // A refused list would be an entry in the audit log, for what is no attempt to get in.
+  const { scopes } = await context.client.whoAmI({ signal: context.signal });
+  if (!kinds.every((kind) => scopes.includes(LISTS[kind])))
+    return options.serverKnows ? who : idAmongSeen(context, who);
   try {
     const ids = [
       ...(kinds.includes('client') ? await clientsNamed(context, who, options) : []),

@@ -149,4 +149,6 @@ test('who is no administrator grants by a name, and may say the own name', async
     const own = await lading([...args, 'camera-7']);
     assert.equal(own.code, 0, `${args.join(' ')}: ${own.stderr}`);
   }
+  // Looking for a name is no attempt to get in.
+  for await (const entry of admin.audit({ action: 'refusal' })) assert.fail(JSON.stringify(entry));
 });
