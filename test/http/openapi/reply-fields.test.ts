@@ -169,7 +169,7 @@ async function ownersSee({ server, mine }: World): Promise<void> {
   );
   const [named, unnamed] = status.deliveries.toSorted((a) => (a.target === 'archive' ? -1 : 1));
   assert.equal(named?.target, 'archive');
-  assert.match(named?.last_error ?? '', /an administrator can see why/);
+  assert.match(named?.last_error ?? '', /An administrator can see the reason/);
   assert.match(unnamed?.target ?? '', /^webhook [0-9a-f]{4}$/, 'by default the name is its host');
   const config = await made<{ delivery: { targets: unknown[] } }>(
     fetch(`${server.origin}/api/config`, { headers: mine.headers }),
