@@ -18,7 +18,7 @@ interface Line {
   kind: 'client' | 'target';
   id: string;
   role: string;
-  outcome: 'imported' | 'to be imported' | 'already exists';
+  outcome: 'imported' | 'to be imported' | 'there already';
 }
 
 interface Imported {
@@ -89,7 +89,7 @@ async function take(
   for (const client of clients) {
     const exists = opened !== null && opened.identity.clients.find(client.id) !== null;
     if (opened && !exists && !dryRun) await takeClient(opened, client);
-    entries.push({ kind: 'client', id: client.id, role: client.role, outcome: exists ? 'already exists' : done });
+    entries.push({ kind: 'client', id: client.id, role: client.role, outcome: exists ? 'there already' : done });
   }
   if (ftp) {
     const exists = opened !== null && (await takeTarget(opened, ftp, dryRun)) === 'exists';
@@ -97,7 +97,7 @@ async function take(
       kind: 'target',
       id: `${ftp.host}:${ftp.port}`,
       role: 'ftp',
-      outcome: exists ? 'already exists' : done,
+      outcome: exists ? 'there already' : done,
     });
   }
   return { entries, ignored_sections: ignored };
