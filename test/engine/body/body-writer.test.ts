@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { LARGE_SEGMENT_BYTES, SMALL_SEGMENT_BYTES } from '../../../src/engine/body/buffer-pool.ts';
 import type { EngineSettings } from '../../../src/engine/parts.ts';
 import { LadingError } from '../../../src/errors.ts';
+import { CHUNK_HEADER_BYTES } from '../../../src/protocol/chunk.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import {
   content,
@@ -245,14 +246,20 @@ test('what early senders hold is taken from them when many more come', async (t)
   const { run, tap } = await rig(t, { bufferBytes: 8 * MIB, maxFileBytes: 2 ** 40 });
   const { engine } = run;
   const quarter = 2 * MIB;
-  const senders: SlowSend[] = [];
-  let sent = 0;
-  for (let i = 0; i < 500; i += 1) {
-    const sender = slowly(engine, 'crowd', i * MIB, content(i * MIB, SMALL_SEGMENT_BYTES));
+  // The files of the upload are open once one segment is written. Before that, a sender's reader waits for the disk instead of its bytes.
+  const opener = slowly(engine, 'crowd', 600 * MIB, content(600 * MIB, 2 * SMALL_SEGMENT_BYTES));
+  opener.push(SMALL_SEGMENT_BYTES);
+  await turnsUntil(() => tap.jobs.length === 1, 'the first segment');
+  const senders: SlowSend[] = [opener];
+  let sent = SMALL_SEGMENT_BYTES;
+  while (senders.length < 501) {
+    const start = senders.length * MIB;
+    const sender = slowly(engine, 'crowd', start, content(start, SMALL_SEGMENT_BYTES));
     senders.push(sender);
     await sender.taken();
-    // As much as this one may hold now without getting it to a worker.
-    const most = Math.min(SMALL_SEGMENT_BYTES, Math.floor(quarter / (i + 1))) - 1;
+    // The most that this one may hold now, with its header, without getting it to a worker.
+    const share = Math.min(SMALL_SEGMENT_BYTES, Math.floor(quarter / senders.length));
+    const most = share - 1 - CHUNK_HEADER_BYTES;
     sender.push(most);
     await sender.taken();
     sent += most;
@@ -261,10 +268,10 @@ test('what early senders hold is taken from them when many more come', async (t)
   // Twice: on a busy machine the first look comes late, and then only the next one judges.
   t.mock.timers.tick(1000);
   await turnsUntil(() => held(senders, sent, tap) <= quarter, 'the fair share');
-  for (const [i, sender] of senders.entries()) if (i > 0) sender.sever();
-  senders[0]?.push();
-  senders[0]?.end();
-  assert.equal((await senders[0]?.reply)?.bytes_received, SMALL_SEGMENT_BYTES, 'nobody lost anything by it');
+  for (const [i, sender] of senders.entries()) if (i !== 1) sender.sever();
+  senders[1]?.push();
+  senders[1]?.end();
+  assert.equal((await senders[1]?.reply)?.bytes_received, SMALL_SEGMENT_BYTES, 'nobody lost anything by it');
   await Promise.allSettled(senders.map(({ reply }) => reply));
 });
 
