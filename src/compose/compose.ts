@@ -70,7 +70,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
       config,
       downloads,
       followSilenceMs: substitutes.followSilenceMs ?? FOLLOW_SILENCE_MS,
-      outside: federatedProviders(config, clock, warn),
+      federation: federatedProviders(config, clock, warn),
       clock,
       log,
       state: () => state,

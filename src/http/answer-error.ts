@@ -9,7 +9,7 @@ import { asLadingError, internalError, inWordsOf, problemReply } from './problem
 import { pathOf } from './request/target.ts';
 
 /** True when the connection or the HTTP/2 stream (which then has no socket) is closed: no client will read an answer. */
-function isGone(message: IncomingMessage): boolean {
+function isDisconnected(message: IncomingMessage): boolean {
   return message.aborted || message.socket?.destroyed === true;
 }
 
@@ -20,7 +20,7 @@ export function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
-  if (isGone(request.raw)) {
+  if (isDisconnected(request.raw)) {
     reply.hijack();
     log.clientLeft(request, reply);
     return;
@@ -35,10 +35,10 @@ export function answerError(
   auditRefusal(deps.audit, request, problem);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');
   const write = request.routeOptions.config?.refusal ?? problemReply;
-  const lingers = refuse(
+  const isDraining = refuse(
     request,
     reply,
     write(problem, request.id, /^bearer\b/i.test(request.headers.authorization ?? '')),
   );
-  if (lingers) log.answered(request, reply);
+  if (isDraining) log.answered(request, reply);
 }

@@ -36,7 +36,7 @@ export interface ServerDeps {
   calls: Calls;
   secondFactor: SecondFactor;
   /** Outside providers through which people may sign in. */
-  outside: readonly FederatedProvider[];
+  federation: readonly FederatedProvider[];
   /** Keys that sign and verify tokens. */
   keys: JwtKeys;
   clock: Clock;

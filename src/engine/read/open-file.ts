@@ -36,7 +36,7 @@ export interface Representation {
   /** First byte at or after `position` that is not stored yet; grows while the upload goes on. */
   committedUpTo(position: number): number;
   /** The state of the upload now: `gone` when it was deleted, expired or failed its digest. */
-  state(): 'open' | 'sealed' | 'gone';
+  state(): 'open' | 'sealed' | 'discarded';
   /** True while a request sends to it. */
   arriving(): boolean;
   reader: Reader;
@@ -130,7 +130,7 @@ function ofUpload(upload: OpenUpload, reader: Reader, modified: LastModified): R
     covers: (extent) => stored.covers(extent),
     committedUpTo: (position) => stored.runEnd(position),
     state: () => {
-      if (upload.endReason) return 'gone';
+      if (upload.endReason) return 'discarded';
       return upload.sealed ? 'sealed' : 'open';
     },
     arriving: () => upload.users > 0,

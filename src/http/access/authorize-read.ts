@@ -9,7 +9,7 @@ import { ownerKey, ownerOf } from '../../identity/rights/policy.ts';
 import { isGranted } from '../../identity/sharing/grants.ts';
 import type { FileStatus } from '../../protocol/schemas/files.ts';
 import type { GrantDocument } from '../../records/sharing.ts';
-import { standing } from './bearer.ts';
+import { authorizationOf } from './bearer.ts';
 
 /** What these functions need from the server. */
 export interface ReadingDeps {
@@ -21,14 +21,14 @@ export interface Reading {
   /** As the engine knows it. */
   owner: string;
   /** False once the principal may no longer read it. Absent: valid as long as their token is. */
-  stands?: () => boolean;
+  isAuthorized?: () => boolean;
 }
 
 /**
  * Lets a request read a file of this name: one's own, or with `owner=` one that the role may read or that was granted.
  * @throws LadingError `forbidden`, the same whether that owner or file exists or not
  */
-export function authoriseReading(
+export function authorizeRead(
   deps: ReadingDeps,
   request: FastifyRequest,
   asked: string | undefined,
@@ -40,8 +40,8 @@ export function authoriseReading(
     (one) => isGranted(one.target, name) && deps.identity.isGrantValid(one),
   );
   if (!grant) throw reading;
-  const signedIn = standing(deps, request);
-  return { owner: grant.owner, stands: () => signedIn() && deps.identity.isGrantValid(grant) };
+  const signedIn = authorizationOf(deps, request);
+  return { owner: grant.owner, isAuthorized: () => signedIn() && deps.identity.isGrantValid(grant) };
 }
 
 /** What a list of files is about: everything of an owner, or what of it was granted. */
@@ -50,19 +50,19 @@ export interface Listing {
   /** Null: everything. */
   granted: GrantDocument[] | null;
   /** False once the principal may no longer see it. */
-  stands(): boolean;
+  isAuthorized(): boolean;
 }
 
 /** @throws LadingError `forbidden` */
-export function authoriseListing(deps: ReadingDeps, request: FastifyRequest, asked: string | undefined): Listing {
+export function authorizeList(deps: ReadingDeps, request: FastifyRequest, asked: string | undefined): Listing {
   const reading = ownOrRefusal(request, asked);
-  const signedIn = standing(deps, request);
-  if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, stands: signedIn };
+  const signedIn = authorizationOf(deps, request);
+  if (!(reading instanceof LadingError)) return { owner: reading.owner, granted: null, isAuthorized: signedIn };
   const granted = grantsOf(deps, request, asked).filter((grant) => deps.identity.isGrantValid(grant));
   const [first] = granted;
   if (!first) throw reading;
-  const stands = (): boolean => signedIn() && granted.every((grant) => deps.identity.isGrantValid(grant));
-  return { owner: first.owner, granted, stands };
+  const isAuthorized = (): boolean => signedIn() && granted.every((grant) => deps.identity.isGrantValid(grant));
+  return { owner: first.owner, granted, isAuthorized };
 }
 
 function ownOrRefusal({ principal }: FastifyRequest, asked: string | undefined): Reading | LadingError {

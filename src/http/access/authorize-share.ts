@@ -24,7 +24,7 @@ export interface Sharing {
   owner: string;
   /** Tenant of the owner. */
   tenant: string;
-  maker: Creator;
+  creator: Creator;
 }
 
 /**
@@ -46,12 +46,12 @@ export function sharedOwner(
  * request came with: an API token or a sign-in for less than its subject may takes along what was shared with it when it ends.
  * @throws LadingError `insufficient_scope` for a sign-in for less that cannot be told from others
  */
-export function authoriseSharing(
+export function authorizeShare(
   deps: Pick<SharingDeps, 'quotas' | 'identity' | 'tokens'>,
   request: FastifyRequest,
   owner: string,
 ): Sharing {
-  return { owner, tenant: deps.quotas.groupOf(owner), maker: makerOf(deps, request) };
+  return { owner, tenant: deps.quotas.groupOf(owner), creator: creatorOf(deps, request) };
 }
 
 /**
@@ -72,7 +72,7 @@ export async function completeFile(
   }
 }
 
-function makerOf({ identity, tokens }: Pick<SharingDeps, 'identity' | 'tokens'>, request: FastifyRequest): Creator {
+function creatorOf({ identity, tokens }: Pick<SharingDeps, 'identity' | 'tokens'>, request: FastifyRequest): Creator {
   const token = credentialOf(request) ?? '';
   if (ApiTokens.looksLike(token)) {
     const document = identity.apiTokens.findLive(token);
@@ -81,8 +81,8 @@ function makerOf({ identity, tokens }: Pick<SharingDeps, 'identity' | 'tokens'>,
     return { id, kind, through: { kind: 'api-token', id: document.id } };
   }
   const { claims } = tokens.inspect(token);
-  const maker: Creator = { id: claims.sub, kind: claims.kind };
-  if (claims.scope === undefined) return maker;
-  if (claims.sid !== undefined) return { ...maker, through: { kind: 'sign-in', id: claims.sid } };
+  const creator: Creator = { id: claims.sub, kind: claims.kind };
+  if (claims.scope === undefined) return creator;
+  if (claims.sid !== undefined) return { ...creator, through: { kind: 'sign-in', id: claims.sid } };
   throw new LadingError('insufficient_scope', 'Who signed in for less than they may cannot share anything that lasts.');
 }

@@ -69,7 +69,7 @@ function plainErrors(app: FastifyInstance): void {
   });
 }
 
-function isGood(access: Access, token: string): boolean {
+function isValid(access: Access, token: string): boolean {
   try {
     access.bearer(token);
     return true;
@@ -83,7 +83,7 @@ export interface BearerOptions {
   limits: RateLimits;
   secondFactor: SecondFactor;
   /** Who asks when the request has no token, or none that is good; null: nobody knows. Without it that is always so. */
-  otherwise?: (request: FastifyRequest) => Promise<Principal | null>;
+  fallback?: (request: FastifyRequest) => Promise<Principal | null>;
 }
 
 /**
@@ -102,7 +102,7 @@ export function credentialOf(request: FastifyRequest): string | null {
  * For answers that go on for long: false once the token that the request came with was revoked.
  * @throws LadingError `unauthorized`
  */
-export function standing({ access }: BearerDeps, request: FastifyRequest): () => boolean {
+export function authorizationOf({ access }: BearerDeps, request: FastifyRequest): () => boolean {
   const token = credentialOf(request);
   if (token === null) throw missingToken();
   return access.authorizationOf(token);
@@ -110,7 +110,7 @@ export function standing({ access }: BearerDeps, request: FastifyRequest): () =>
 
 /** Every route of the scope it is registered in wants a good token, and says what else it needs. */
 export const bearerAuth = fp<BearerOptions>(
-  (scope: FastifyInstance, { access, limits, secondFactor, otherwise }, done) => {
+  (scope: FastifyInstance, { access, limits, secondFactor, fallback }, done) => {
     scope.decorateRequest('principal');
     plainErrors(scope);
     scope.addHook('onRoute', ({ url, config }) => {
@@ -120,10 +120,10 @@ export const bearerAuth = fp<BearerOptions>(
     scope.addHook('onRequest', (request, reply, next) => {
       try {
         const token = credentialOf(request);
-        if (otherwise && (token === null || !isGood(access, token))) {
+        if (fallback && (token === null || !isValid(access, token))) {
           const refused =
             token === null ? missingToken() : new LadingError('unauthorized', 'The token is no longer valid.');
-          otherwise(request)
+          fallback(request)
             .then((principal) => {
               if (principal === null) return next(refused);
               request.principal = principal;

@@ -18,11 +18,11 @@ export interface FederatedPeopleDeps {
 }
 
 /** Those who come back from a provider: of one account one at a time, so that two tabs of somebody new make one person. */
-export class Arriving {
+export class AccountLocks {
   readonly #last = new Map<string, Promise<unknown>>();
 
   /** Does the work when the one before of this account is over, whatever became of it. */
-  next<T>({ account: { issuer, subject } }: FederatedPerson, work: () => Promise<T>): Promise<T> {
+  run<T>({ account: { issuer, subject } }: FederatedPerson, work: () => Promise<T>): Promise<T> {
     const key = JSON.stringify([issuer, subject]);
     const mine = (this.#last.get(key) ?? Promise.resolve()).then(work, work);
     this.#last.set(key, mine);

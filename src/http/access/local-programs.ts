@@ -47,7 +47,7 @@ export function localPrograms(
     } as const;
     audit.recordAggregated({ ...what, principal: null, tenant: DEFAULT_TENANT, address, requestId });
   };
-  const made = (request: FastifyRequest): Promise<unknown> => {
+  const createOnce = (request: FastifyRequest): Promise<unknown> => {
     making ??= make(request).finally(() => {
       making = null;
     });
@@ -55,7 +55,7 @@ export function localPrograms(
   };
   return async (request) => {
     if (!isLocalProgram(request)) return null;
-    if (identity.clients.find(LOCAL_CLIENT) === null) await made(request);
+    if (identity.clients.find(LOCAL_CLIENT) === null) await createOnce(request);
     const principal = identity.subject('device', LOCAL_CLIENT);
     if (principal?.role === 'client' && principal.tenant === DEFAULT_TENANT) return principal;
     throw new LadingError(

@@ -19,15 +19,15 @@ const COOKIE_PATH = '/v1/auth';
 const MAX_BEGUN = 4;
 
 /** Has the browser keep a departure, and forget the oldest when they are too many. */
-export function keepDeparture(
-  departures: PendingLogins,
+export function keepPendingLogin(
+  pendingLogins: PendingLogins,
   request: FastifyRequest,
   reply: FastifyReply,
   { state, sealed }: { state: string; sealed: string },
 ): void {
   const begun = Object.entries(cookiesOf(request))
     .filter(([cookie]) => cookie.startsWith(COOKIE))
-    .map(([cookie, text]) => ({ cookie, until: departures.untilOf(text ?? '') }))
+    .map(([cookie, text]) => ({ cookie, until: pendingLogins.untilOf(text ?? '') }))
     .sort((a, b) => b.until - a.until);
   begun.forEach(({ cookie, until }, n) => {
     if (n >= MAX_BEGUN - 1 || until === 0) setCookie(request, reply, cookie, '', 0);
@@ -36,8 +36,8 @@ export function keepDeparture(
 }
 
 /** The departure with this state, which the browser forgets; null for one that is not there, or too old. */
-export function takeDeparture(
-  departures: PendingLogins,
+export function takePendingLogin(
+  pendingLogins: PendingLogins,
   request: FastifyRequest,
   reply: FastifyReply,
   state: string,
@@ -46,7 +46,7 @@ export function takeDeparture(
   const sealed = cookiesOf(request)[cookie];
   if (sealed === undefined) return null;
   setCookie(request, reply, cookie, '', 0);
-  return departures.open(sealed);
+  return pendingLogins.open(sealed);
 }
 
 function cookiesOf({ headers }: FastifyRequest): Record<string, string | undefined> {

@@ -96,7 +96,7 @@ export async function endSessionOf(
   { identity, tokens }: Pick<SessionDeps, 'identity' | 'tokens'>,
   token: string,
 ): Promise<Principal | null> {
-  const good = inspected(tokens, token);
+  const good = verifiedToken(tokens, token);
   if (!good) return null;
   const { sid } = good.claims;
   if (sid === undefined) await tokens.revoke(good.claims);
@@ -104,7 +104,7 @@ export async function endSessionOf(
   return good.principal;
 }
 
-function inspected(tokens: SessionDeps['tokens'], token: string): VerifiedToken | null {
+function verifiedToken(tokens: SessionDeps['tokens'], token: string): VerifiedToken | null {
   try {
     return tokens.inspect(token);
   } catch {
@@ -133,7 +133,7 @@ export async function renewSession(
 }
 
 /** How a person's password is tried: from a network of their sessions as by somebody known. */
-export function passwordOf({ sessions }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
+export function passwordAttempt({ sessions }: Identity, person: PersonDocument | null, { ip }: FastifyRequest): Tried {
   const known = (): boolean => person !== null && sessions.beganFrom({ kind: 'person', id: person.id }, networkOf(ip));
   return { chosen: true, known };
 }

@@ -26,12 +26,12 @@ export function ownerFor(identity: Identity, principal: Principal, asked: string
   return owner;
 }
 
-export function managed(identity: Identity, principal: Principal, document: ApiTokenDocument): boolean {
-  const owner = ownerNow(identity, document);
+export function managesToken(identity: Identity, principal: Principal, document: ApiTokenDocument): boolean {
+  const owner = currentOwnerOf(identity, document);
   return owner !== null && managesTokensOf(principal, owner);
 }
 
-export function ownerNow(identity: Identity, document: ApiTokenDocument): TokenOwner | null {
+export function currentOwnerOf(identity: Identity, document: ApiTokenDocument): TokenOwner | null {
   return ownerOf(identity, document.ownerKind, document.owner);
 }
 
@@ -81,7 +81,7 @@ function isSomebody(identity: Identity, principal: Principal, id: string): boole
  * Those that a list is about, valid or not: all, or by id or label.
  * @throws LadingError as `ownerFor`
  */
-export function listed(identity: Identity, principal: Principal, wanted: string | undefined): ApiTokenDocument[] {
+export function listedTokens(identity: Identity, principal: Principal, wanted: string | undefined): ApiTokenDocument[] {
   const { apiTokens } = identity;
   const all = principal.scopes.has('tokens:admin');
   if (wanted === undefined && all) return apiTokens.list(principal.tenant, null);

@@ -11,7 +11,7 @@ import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
 import type { Principal, Subject } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
-import { bearerToken, standing } from './bearer.ts';
+import { authorizationOf, bearerToken } from './bearer.ts';
 
 /** What these functions need from the server. */
 export interface UploadCapabilityDeps {
@@ -83,11 +83,12 @@ function speaks({ kind, complete, endsWhenTold, offset, size }: ResourceState, p
 }
 
 /** False once the sender may no longer upload. */
-export function stillAllowed(
+export function uploadAuthorization(
   deps: Pick<UploadCapabilityDeps, 'identity' | 'access'>,
   request: FastifyRequest,
 ): () => boolean {
-  if (!byAddress.has(request) && bearerToken(request.headers.authorization) !== null) return standing(deps, request);
+  if (!byAddress.has(request) && bearerToken(request.headers.authorization) !== null)
+    return authorizationOf(deps, request);
   const { id, kind } = creatorOf(deps, request.principal);
   return () => deps.identity.subject(kind, id) !== null;
 }

@@ -28,18 +28,18 @@ import { type BearerOptions, bearerAuth } from '../access/bearer.ts';
 import { type LocalProgramsDeps, localPrograms } from '../access/local-programs.ts';
 import type { RateLimits } from '../access/rate-limit.ts';
 import {
-  listed,
-  managed,
+  currentOwnerOf,
+  listedTokens,
+  managesToken,
   namedOwner,
   noOwner,
-  ownerNow,
   READ_AND_WRITE,
   tokenOf,
   userIdOf,
   wordsOf,
 } from '../access/token-owners.ts';
 import { jsonBodies } from '../body/json.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
@@ -58,7 +58,7 @@ const NO_STORE = { 'cache-control': 'no-store' };
 /** Routes with a sign-in of their own: if a setting allows it, programs on this machine create, list and revoke tokens without one. */
 export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
-  const otherwise = localPrograms(deps);
+  const fallback = localPrograms(deps);
   const within = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
     app.register(async (scope) => {
       scope.register(bearerAuth, auth);
@@ -68,7 +68,7 @@ export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits:
     });
   };
   const signedIn = { access, limits, secondFactor };
-  within({ ...signedIn, ...(otherwise ? { otherwise } : {}) }, (scope) => {
+  within({ ...signedIn, ...(fallback ? { fallback } : {}) }, (scope) => {
     listRoute(scope, deps);
     scope.register(async (json) => createRoute(json, deps));
     revokeRoute(scope, deps);
@@ -114,9 +114,9 @@ function listRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): voi
       reply.headers(NO_STORE);
       const { principal, query } = request;
       const { user_id: wanted, revoked = false } = query;
-      const tokens = listed(identity, principal, wanted)
+      const tokens = listedTokens(identity, principal, wanted)
         .filter((document) => isLive(document, clock) || (revoked && document.revokedAt !== undefined))
-        .filter((document) => managed(identity, principal, document))
+        .filter((document) => managesToken(identity, principal, document))
         .map((document) => shown(document, clock));
       return { tokens, count: tokens.length };
     },
@@ -160,11 +160,11 @@ function createRoute(app: FastifyInstance, { identity, config, clock }: ApiToken
         lifeMs: seconds ? seconds * 1000 : null,
       });
       // If the owner was deleted meanwhile, the deletion may not have seen this token.
-      if (ownerNow(identity, made.document) === null) {
+      if (currentOwnerOf(identity, made.document) === null) {
         await identity.apiTokens.revoke(made.document.id);
         throw noOwner();
       }
-      noteChange(request, NOTHING, ofApiToken(made.document, clock));
+      auditChange(request, NOTHING, ofApiToken(made.document, clock));
       reply.code(201).headers(NO_STORE);
       return withToken(made, clock);
     },
@@ -189,7 +189,7 @@ function rotateRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
       checkGrant(request.principal, document.scopes);
       const made = isLive(document, clock) ? await identity.apiTokens.rotate(document.id) : undefined;
       if (!made) throw noToken();
-      noteChange(request, { secret: 'old' }, { secret: 'new' });
+      auditChange(request, { secret: 'old' }, { secret: 'new' });
       reply.headers(NO_STORE);
       return withToken(made, clock);
     },
@@ -214,7 +214,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
       if (!(await identity.apiTokens.revoke(id))) throw noToken();
       // A program that received no answer repeats the request.
       if (token.revokedAt !== undefined) return { message: `API token ${id} was already revoked.` };
-      noteChange(request, ofApiToken(token, clock), NOTHING);
+      auditChange(request, ofApiToken(token, clock), NOTHING);
       return { message: `API token ${id} revoked.` };
     },
   });
@@ -227,7 +227,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ApiTokenDeps): v
 function tokenFor(identity: Identity, principal: Principal, id: string): ApiTokenDocument {
   if (principal.kind === 'token') requireScope(principal, 'tokens:admin');
   const document = identity.apiTokens.get(id);
-  if (!document || !managed(identity, principal, document)) throw noToken();
+  if (!document || !managesToken(identity, principal, document)) throw noToken();
   return document;
 }
 

@@ -17,7 +17,7 @@ import {
 } from '../../protocol/schemas/audio.ts';
 import { plainTime } from '../../protocol/times.ts';
 import type { Sound } from '../../records/audio.ts';
-import { standing } from '../access/bearer.ts';
+import { authorizationOf } from '../access/bearer.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
 import { type OneShot, receiveOneShot } from '../native/form-file.ts';
@@ -71,7 +71,7 @@ function listRoute(app: FastifyInstance, deps: AudioDeps): void {
             return { items: entries.map((entry) => audioFile(entry, id)), next: nextCursor };
           }, cursor);
           reply.type('application/json; charset=utf-8');
-          return wholeList(pages, { ...JSON_ARRAY, stands: standing(deps, request) });
+          return wholeList(pages, { ...JSON_ARRAY, isAuthorized: authorizationOf(deps, request) });
         }
         const { entries, nextCursor } = await audio.page(owner, cursor, limit);
         if (nextCursor !== null) {
@@ -109,9 +109,17 @@ function uploadRoute(app: FastifyInstance, deps: AudioDeps): void {
         sound = await soundOf(audio, owner, arrived);
         return sound.mediaType;
       };
-      const stands = standing(deps, request);
+      const isAuthorized = authorizationOf(deps, request);
       const form = { fields: ['file_description'], query: Object.keys(AudioUploadQuery.properties) };
-      const shot: OneShot = { part: 'file', form, owner, overwrite, beside: (name) => name, stands, inspect };
+      const shot: OneShot = {
+        part: 'file',
+        form,
+        owner,
+        overwrite,
+        beside: (name) => name,
+        isAuthorized,
+        inspect,
+      };
       const { status, fields, fileName } = await receiveOneShot(engine, request, reply, shot);
       const { filename: name, id } = status;
       if (!sound || id === null) throw new Error('a file was stored that nobody looked at');
@@ -172,7 +180,7 @@ function wavRoute(app: FastifyInstance, deps: AudioDeps): void {
         owner,
         overwrite: request.query.overwrite ?? false,
         beside: (name) => `${stampOf(deps.clock.now())}_${request.principal.id}_${name}`,
-        stands: standing(deps, request),
+        isAuthorized: authorizationOf(deps, request),
         name: (fileName) => {
           if (fileName !== null && /.\.wav$/i.test(fileName)) return fileName;
           throw new LadingError('unsupported_media_type', 'Only .wav files are accepted here.');

@@ -25,7 +25,7 @@ import type { Config } from '../../settings/config.ts';
 import { credentialOf, missingToken } from '../access/bearer.ts';
 import { userIdOf } from '../access/token-owners.ts';
 import { ANY_FORM, anyForms, formBodies } from '../body/form.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
 
@@ -131,7 +131,7 @@ function verifyRoute(app: FastifyInstance, deps: CallDeps, url: string): void {
       if (proof) secondFactor.accept(proof, phone);
       request.audited = { target: phone };
       const until = proof && iso(clock.dateOf(proof.until));
-      noteChange(request, { code: 'spoken' }, { code: 'verified', second_factor_until: until });
+      auditChange(request, { code: 'spoken' }, { code: 'verified', second_factor_until: until });
       reply.header('cache-control', 'no-store');
       return {
         message: 'Verified.',

@@ -28,7 +28,7 @@ import type { Principal } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
 import { jsonBodies } from '../body/json.ts';
 import { shownDelivery, shownTarget } from '../native/delivery-views.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
@@ -88,7 +88,7 @@ function deleteTargetRoute(app: FastifyInstance, { targets, deliveries }: Delive
       }
       request.audited = { tenant: target.tenant };
       await deliveries.removeTarget(target);
-      noteChange(request, ofTarget(target), NOTHING);
+      auditChange(request, ofTarget(target), NOTHING);
       return { message: `Target ${target.name} deleted.` };
     },
   });
@@ -138,7 +138,7 @@ function retryRoute(app: FastifyInstance, deps: DeliveryDeps): void {
       request.audited = { tenant: delivery.tenant };
       const before = deliveries.stateOf(delivery);
       const after = await deliveries.retry(delivery);
-      noteChange(request, { state: before }, { state: after.state });
+      auditChange(request, { state: before }, { state: after.state });
       return shownDelivery(deps, after);
     },
   });
@@ -172,7 +172,7 @@ function changeRoute(app: FastifyInstance, { config, targets, deliveries }: Deli
       const change = () => (body.disabled ? deliveries.disableTarget(target, reason) : deliveries.enableTarget(target));
       const after = same ? target : await change();
       if (!after) throw new LadingError('not_found', 'The target was deleted during the request.');
-      noteChange(request, ofTarget(target), ofTarget(after));
+      auditChange(request, ofTarget(target), ofTarget(after));
       reply.header('cache-control', 'no-store');
       return shownTarget(after);
     },
@@ -204,7 +204,7 @@ function createRoute(app: FastifyInstance, deps: DeliveryDeps): void {
       const wanted = targetOf(request.principal, request.query.tenant, request.body, deps);
       request.audited = { tenant: wanted.tenant };
       const made = await deps.targets.add(wanted);
-      noteChange(request, NOTHING, ofTarget(made));
+      auditChange(request, NOTHING, ofTarget(made));
       // The secret is shown only once.
       reply.code(201).header('cache-control', 'no-store');
       return made.kind === 'webhook' ? { ...shownTarget(made), secret: wanted.secret } : shownTarget(made);

@@ -8,7 +8,7 @@ import type { Access } from '../../identity/authenticate.ts';
 import { eventScopeOf, maySeeRefusals, maySeeTargets } from '../../identity/rights/policy.ts';
 import { EVENT_TYPES, EventQuery, type EventType } from '../../protocol/schemas/event.ts';
 import type { Principal } from '../../records/principal.ts';
-import { standing } from '../access/bearer.ts';
+import { authorizationOf } from '../access/bearer.ts';
 import type { StreamLimits } from '../access/stream-limits.ts';
 import { endsWithClient } from '../connection/half-open.ts';
 import { EventStream } from '../live/event-stream.ts';
@@ -56,7 +56,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
       const leave = streams.enter(principal);
       const last = headers['last-event-id'];
       const from = typeof last === 'string' ? last : null;
-      const stream = new EventStream(events, from, wanted, standing(deps, request), !maySeeTargets(principal));
+      const stream = new EventStream(events, from, wanted, authorizationOf(deps, request), !maySeeTargets(principal));
       open.add(stream);
       stream.once('close', () => {
         open.delete(stream);
@@ -75,7 +75,7 @@ export function eventRoutes(app: FastifyInstance, deps: EventDeps): void {
 }
 
 /** @throws LadingError `invalid_request` for an unknown event type */
-function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (told: EmittedEvent) => boolean {
+function filterOf(principal: Principal, { types, prefix = '' }: EventQuery): (emitted: EmittedEvent) => boolean {
   const wanted = types === undefined ? null : new Set<EventType>(types.split(',').map(typeOf));
   const scope = eventScopeOf(principal);
   const refusals = maySeeRefusals(principal);

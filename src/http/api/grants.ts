@@ -17,9 +17,9 @@ import { iso } from '../../protocol/times.ts';
 import type { Principal, Subject } from '../../records/principal.ts';
 import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import type { Config } from '../../settings/config.ts';
-import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
+import { authorizeShare, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { jsonBodies } from '../body/json.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 
@@ -75,11 +75,11 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
       const { owner: asked } = request.query;
       const owner = sharedOwner(deps, request, asked);
       const target = await targetOf(deps, owner, request.body);
-      const { tenant, maker } = authoriseSharing(deps, request, owner);
+      const { tenant, creator } = authorizeShare(deps, request, owner);
       const grantee = granteeOf(deps, tenant, owner, request.body.grantee);
       const seconds = request.body.expires_in ?? null;
       const lifeMs = seconds === null ? null : seconds * 1000;
-      const made = await identity.grants.create({ tenant, owner, target, grantee, maker, lifeMs });
+      const made = await identity.grants.create({ tenant, owner, target, grantee, maker: creator, lifeMs });
       // The file, the creator or the grantee may have been deleted meanwhile, which did not end this grant.
       const still = target.kind === 'prefix' || (await isThere(deps, owner, target));
       if (!still || !identity.isGrantValid(made) || !identity.subject(grantee.kind, grantee.id)) {
@@ -90,7 +90,7 @@ function createRoute(app: FastifyInstance, deps: GrantDeps): void {
         );
       }
       request.audited = { tenant, target: made.id };
-      noteChange(request, NOTHING, ofGrant(made, deps.clock));
+      auditChange(request, NOTHING, ofGrant(made, deps.clock));
       reply.code(201).header('cache-control', 'no-store');
       return shown(deps, made, request.principal);
     },
@@ -180,7 +180,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: GrantDeps): void
       }
       request.audited = { tenant: grant.tenant };
       await identity.grants.revoke(grant.id);
-      noteChange(request, ofGrant(grant, clock), NOTHING);
+      auditChange(request, ofGrant(grant, clock), NOTHING);
       return { message: 'The grant is revoked.' };
     },
   });

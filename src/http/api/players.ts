@@ -14,9 +14,9 @@ import { OwnerQuery } from '../../protocol/schemas/files.ts';
 import { Message } from '../../protocol/schemas/parts.ts';
 import { Player } from '../../protocol/schemas/player.ts';
 import { iso } from '../../protocol/times.ts';
-import { authoriseReading } from '../access/authorize-read.ts';
+import { authorizeRead } from '../access/authorize-read.ts';
 import { completeFile } from '../access/authorize-share.ts';
-import { standing } from '../access/bearer.ts';
+import { authorizationOf } from '../access/bearer.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
 import { PLAYER_COOKIE } from '../request/cookies.ts';
@@ -62,11 +62,16 @@ function openRoute(app: FastifyInstance, deps: PlayerDeps, players: Players): vo
       // The reply sets a cookie.
       refuseForeign(request);
       const name = checkName(request.params['*']);
-      const { owner, stands = standing(deps, request) } = authoriseReading(deps, request, request.query.owner, name);
+      const { owner, isAuthorized = authorizationOf(deps, request) } = authorizeRead(
+        deps,
+        request,
+        request.query.owner,
+        name,
+      );
       const { id: fileId } = await completeFile(deps, owner, name);
       const principal = keyOf(request);
       request.audited = { tenant: deps.quotas.groupOf(owner) };
-      const { id, secret } = players.open({ principal, owner, name, fileId, isAuthorized: stands });
+      const { id, secret } = players.open({ principal, owner, name, fileId, isAuthorized });
       setCookie(request, reply, id, secret);
       reply.code(201).header('cache-control', 'no-store');
       const expires = iso(deps.clock.now() + PLAYER_SECONDS * 1000);
@@ -118,7 +123,7 @@ export function playedFileRoute(app: FastifyInstance, deps: PlayerDeps, players:
       if (!player) throw noPlayer();
       const { owner, name, fileId: id } = player;
       reply.header('cross-origin-resource-policy', 'same-origin');
-      return send({ owner, name, id, stands: () => players.isValid(player) }, request, reply);
+      return send({ owner, name, id, isAuthorized: () => players.isValid(player) }, request, reply);
     },
   });
 }

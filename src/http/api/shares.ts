@@ -26,12 +26,12 @@ import { iso } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { ShareDocument } from '../../records/sharing.ts';
 import type { Config } from '../../settings/config.ts';
-import { authoriseSharing, completeFile, sharedOwner } from '../access/authorize-share.ts';
+import { authorizeShare, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { askerOf, basicCredentials } from '../access/bearer.ts';
 import { jsonBodies } from '../body/json.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
@@ -91,18 +91,27 @@ function createRoute(app: FastifyInstance, deps: ShareDeps): void {
       const { expires_in: seconds, max_downloads: maxDownloads = null, password = null } = request.body;
       if (password !== null) await checkPassword(password, { email: '', site: request.hostname }, askerOf(request));
       const file = await completeFile(deps, owner, name);
-      const { tenant, maker } = authoriseSharing(deps, request, owner);
+      const { tenant, creator } = authorizeShare(deps, request, owner);
       const lifeMs = (seconds ?? SHARE_SECONDS) * 1000;
       const asker = askerOf(request);
-      const made = await identity.shares.create({ tenant, owner, file, maker, password, lifeMs, maxDownloads, asker });
+      const made = await identity.shares.create({
+        tenant,
+        owner,
+        file,
+        maker: creator,
+        password,
+        lifeMs,
+        maxDownloads,
+        asker,
+      });
       // The file or the creator may have been deleted meanwhile, which did not end this link.
       const again = await completeFile(deps, owner, name).catch(() => null);
-      if (again?.id !== file.id || !identity.mayStillRead(maker, owner)) {
+      if (again?.id !== file.id || !identity.mayStillRead(creator, owner)) {
         await identity.shares.revoke(made.document.id);
         throw new LadingError('not_found', 'The file was deleted or replaced during the request.');
       }
       request.audited = { tenant };
-      noteChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document, deps.clock) });
+      auditChange(request, NOTHING, { share: made.document.id, ...ofShare(made.document, deps.clock) });
       reply.code(201).header('cache-control', 'no-store');
       return {
         ...shown(made.document, request.principal, deps.clock),
@@ -155,7 +164,7 @@ function revokeRoute(app: FastifyInstance, { identity, clock }: ShareDeps): void
       }
       request.audited = { tenant: share.tenant };
       await identity.shares.revoke(id);
-      noteChange(request, ofShare(share, clock), NOTHING);
+      auditChange(request, ofShare(share, clock), NOTHING);
       return { message: 'The share link is revoked.' };
     },
   });
@@ -224,8 +233,8 @@ export function sharedFileRoute(app: FastifyInstance, deps: ShareDeps): void {
           owner,
           name,
           id: fileId,
-          stands: () => stillStands(deps, share),
-          take: async (extents, ranged) => {
+          isAuthorized: () => stillStands(deps, share),
+          reserve: async (extents, ranged) => {
             const { ip: address, id: requestId } = request;
             const take = await identity.shares.reserve(id, extents, ranged, address);
             if (!take) throw noShare();

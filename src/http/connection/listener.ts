@@ -13,9 +13,9 @@ import { HEADER_BYTES, lastResponse, rememberExchange } from './parse-error.ts';
 const HEADERS_MS = 60_000;
 /** Longer than the 60 s for which nginx and most load balancers keep an unused connection, so that they close it and not we. */
 const KEEP_ALIVE_MS = 72_000;
-const LOOK_FOR_TIMEOUTS_MS = 5_000;
+const TIMEOUT_CHECK_MS = 5_000;
 /** How long a connection without a request may still send one after the stop began. */
-const LAST_WORD_MS = 1_000;
+const CLOSE_GRACE_MS = 1_000;
 /** HTTP/2 streams of one connection at one time. */
 const STREAMS = 128;
 /**
@@ -41,7 +41,7 @@ export function createListener({ tls, idleSeconds, metrics, log }: ListenerDeps,
       requestTimeout: 0,
       headersTimeout,
       keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionsCheckingInterval: LOOK_FOR_TIMEOUTS_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       maxHeaderSize: HEADER_BYTES,
       // Checked by ourselves, so that this refusal too is a problem document.
       requireHostHeader: false,
@@ -103,7 +103,7 @@ function closeSilentWith(server: Server): void {
     // A request may be on its way: it still gets its refusal.
     setTimeout(() => {
       for (const socket of silent) socket.destroy();
-    }, LAST_WORD_MS).unref();
+    }, CLOSE_GRACE_MS).unref();
     return server;
   };
 }

@@ -10,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { type ErrorCode, LadingError } from '../../errors.ts';
-import { isLingering } from '../problems/early-refusal.ts';
+import { isDraining } from '../problems/early-refusal.ts';
 import { problemReply, withError } from '../problems/problems.ts';
 import { carrierOf } from './carrier.ts';
 import { securityFields } from './security-fields.ts';
@@ -111,7 +111,7 @@ function speaksHttp1(socket: Socket): boolean {
 
 /** An answer that has begun must not be followed by a second one, and one that is cut off must not look complete. */
 function closeAfter(response: ServerResponse, socket: Socket): void {
-  if (!response.writableEnded && isLingering(response)) response.end();
+  if (!response.writableEnded && isDraining(response)) response.end();
   if (!response.writableEnded) {
     socket.destroy();
     return;

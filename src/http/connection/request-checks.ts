@@ -28,12 +28,12 @@ const MAX_SINGLE = Math.max(...[...SINGLE].map((name) => name.length));
  * @returns `invalid_request`, or null when nothing is wrong
  */
 export function checkMessage(message: IncomingMessage): LadingError | null {
-  const wrong = 'stream' in message ? wrongStream(message) : wrongVersion(message);
-  const what = wrong ?? twice(message.rawHeaders);
+  const wrong = 'stream' in message ? http2Fault(message) : http1Fault(message);
+  const what = wrong ?? repeatedField(message.rawHeaders);
   return what === null ? null : new LadingError('invalid_request', what);
 }
 
-const BRINGS_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
+const MAY_HAVE_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
  * True for a request that may bring content and does not say how much. It has none (RFC 9112 §6.3), but what follows may be the content
@@ -41,10 +41,10 @@ const BRINGS_CONTENT = new Set(['POST', 'PUT', 'PATCH']);
  */
 export function isUnframed({ method = '', headers }: IncomingMessage): boolean {
   if (headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined) return false;
-  return BRINGS_CONTENT.has(method);
+  return MAY_HAVE_CONTENT.has(method);
 }
 
-function wrongVersion({ httpVersion, headers }: IncomingMessage): string | null {
+function http1Fault({ httpVersion, headers }: IncomingMessage): string | null {
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not supported; send HTTP/1.1.`;
   if (httpVersion === '1.0' && headers['transfer-encoding'] !== undefined) return 'HTTP/1.0 has no Transfer-Encoding.';
   const { host } = headers;
@@ -52,7 +52,7 @@ function wrongVersion({ httpVersion, headers }: IncomingMessage): string | null 
   return isHost(host) ? null : 'The Host field is not valid.';
 }
 
-function wrongStream({ headers }: IncomingMessage): string | null {
+function http2Fault({ headers }: IncomingMessage): string | null {
   const { ':authority': authority, host } = headers;
   const said = authority ?? host;
   if (said === undefined) return 'The request has neither :authority nor a Host field.';
@@ -61,7 +61,7 @@ function wrongStream({ headers }: IncomingMessage): string | null {
   return null;
 }
 
-function twice(rawHeaders: readonly string[]): string | null {
+function repeatedField(rawHeaders: readonly string[]): string | null {
   const seen = new Set<string>();
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const given = rawHeaders[i] ?? '';

@@ -9,7 +9,7 @@ import type { TLSSocket } from 'node:tls';
 import { carrierOf } from './carrier.ts';
 
 /** How often connections are looked at. */
-const LOOK_MS = 250;
+const CHECK_MS = 250;
 
 /** What node's handles of sockets count, in bytes. */
 interface Handle {
@@ -24,7 +24,7 @@ interface Handle {
 interface Seen {
   mark: string;
   /** It was made to read since it came to rest. */
-  reads: boolean;
+  reading: boolean;
 }
 
 export class SessionSockets {
@@ -54,12 +54,12 @@ export class SessionSockets {
   #watchRest(server: Server): void {
     const seen = new Map<TLSSocket, Seen>();
     server.on('secureConnection', (secure: TLSSocket) => {
-      seen.set(secure, { mark: '', reads: false });
+      seen.set(secure, { mark: '', reading: false });
       secure.once('close', () => seen.delete(secure));
     });
     const timer = setInterval(() => {
-      for (const [secure, before] of seen) seen.set(secure, look(secure, carrierOf(secure), before));
-    }, LOOK_MS).unref();
+      for (const [secure, before] of seen) seen.set(secure, inspect(secure, carrierOf(secure), before));
+    }, CHECK_MS).unref();
     server.on('close', () => clearInterval(timer));
   }
 
@@ -68,15 +68,15 @@ export class SessionSockets {
   }
 }
 
-function look(secure: TLSSocket, socket: Socket, before: Seen): Seen {
+function inspect(secure: TLSSocket, socket: Socket, before: Seen): Seen {
   const encrypted = handleOf(secure).writeQueueSize ?? 0;
   const handle = handleOf(socket);
   const mark = `${encrypted} ${handle.bytesWritten} ${handle.bytesRead}`;
   // Between two writes it rests for a moment; while one is under way, nothing more need be read.
-  if (mark !== before.mark || (handle.writeQueueSize ?? 0) > 0) return { mark, reads: false };
+  if (mark !== before.mark || (handle.writeQueueSize ?? 0) > 0) return { mark, reading: false };
   if (encrypted > 0) socket.destroy();
-  else if (secure.alpnProtocol === 'h2' && !before.reads) handle.readStart?.();
-  return { mark, reads: true };
+  else if (secure.alpnProtocol === 'h2' && !before.reading) handle.readStart?.();
+  return { mark, reading: true };
 }
 
 function handleOf(socket: Socket): Handle {

@@ -69,7 +69,7 @@ export class UnreadAnswers {
       });
     }
     const every = Math.min(Math.max(this.#options.idleMs / 8, 100), STALE_MS);
-    const timer = setInterval(() => this.#look(), every).unref();
+    const timer = setInterval(() => this.#check(), every).unref();
     server.on('close', () => clearInterval(timer));
   }
 
@@ -117,7 +117,7 @@ export class UnreadAnswers {
     return address === null || this.#options.isProxy(address) ? null : networkOf(address);
   }
 
-  #look(): void {
+  #check(): void {
     const now = this.#options.now();
     const late: Watched[] = [];
     const stale: Watched[] = [];

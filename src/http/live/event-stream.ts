@@ -11,8 +11,8 @@ const MAX_AT_ONCE = 256;
 export class EventStream extends Readable {
   readonly #events: Events;
   readonly #position: Position;
-  readonly #hears: (told: EmittedEvent) => boolean;
-  readonly #stands: () => boolean;
+  readonly #isVisible: (emitted: EmittedEvent) => boolean;
+  readonly #isAuthorized: () => boolean;
   readonly #plain: boolean;
   readonly #unlisten: () => void;
   readonly #heartbeat: NodeJS.Timeout;
@@ -20,38 +20,38 @@ export class EventStream extends Readable {
   #scheduled = false;
 
   /**
-   * @param stands false once the principal may no longer receive events; then the stream ends
+   * @param isAuthorized false once the principal may no longer receive events; then the stream ends
    * @param plain without the targets that files are delivered to
    */
   constructor(
     events: Events,
     lastId: string | null,
-    hears: (told: EmittedEvent) => boolean,
-    stands: () => boolean,
+    isVisible: (emitted: EmittedEvent) => boolean,
+    isAuthorized: () => boolean,
     plain: boolean,
   ) {
     super({ highWaterMark: 64 * 1024 });
     this.#events = events;
     this.#position = events.positionAfter(lastId);
-    this.#hears = hears;
-    this.#stands = stands;
+    this.#isVisible = isVisible;
+    this.#isAuthorized = isAuthorized;
     this.#plain = plain;
-    this.#unlisten = events.listen(() => this.#later());
+    this.#unlisten = events.listen(() => this.#schedule());
     this.#heartbeat = setInterval(() => {
-      if (!this.#stands()) this.finish();
+      if (!this.#isAuthorized()) this.finish();
       else if (!this.#full) this.#full = !this.push(':\n\n');
     }, HEARTBEAT_MS);
     // Before anything happens: proxies and clients see that the stream is open, and how soon to come back.
     this.push('retry: 2000\n\n');
-    this.#later();
+    this.#schedule();
   }
 
   override _read(): void {
     this.#full = false;
-    this.#later();
+    this.#schedule();
   }
 
-  #later(): void {
+  #schedule(): void {
     if (this.#scheduled || this.#full || this.destroyed || this.readableEnded) return;
     this.#scheduled = true;
     setImmediate(() => this.#send());
@@ -60,25 +60,25 @@ export class EventStream extends Readable {
   #send(): void {
     this.#scheduled = false;
     if (this.destroyed || this.readableEnded) return;
-    if (!this.#stands()) {
+    if (!this.#isAuthorized()) {
       this.finish();
       return;
     }
     for (let turns = 0; turns < MAX_AT_ONCE && !this.#full; turns += 1) {
-      const told = this.#events.read(this.#position);
+      const emitted = this.#events.read(this.#position);
       if (this.#position.lost) {
         this.#position.lost = false;
         this.#full = !this.push('event: lost\ndata: {"type":"lost"}\n\n');
         continue;
       }
-      if (told === null) return;
+      if (emitted === null) return;
       this.#position.next += 1;
-      if (!this.#hears(told)) continue;
-      const { event: whole, plainDetail } = told;
+      if (!this.#isVisible(emitted)) continue;
+      const { event: whole, plainDetail } = emitted;
       const event = this.#plain && plainDetail !== undefined ? { ...whole, detail: plainDetail } : whole;
       this.#full = !this.push(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
     }
-    this.#later();
+    this.#schedule();
   }
 
   /** Ends the stream after what was sent. */

@@ -27,7 +27,7 @@ function completeId({ etag }: FileStatus): string {
  * of a stream, and 204 is what stops it.
  * @param lastId `Last-Event-ID`; one that is not ours says the same as ours
  */
-export function wasTold(status: FileStatus, lastId: string | undefined): boolean {
+export function hasSeenComplete(status: FileStatus, lastId: string | undefined): boolean {
   if (status.status !== 'complete' || lastId === undefined || lastId === '') return false;
   return lastId === completeId(status) || !/^[0-9a-f]{32}-\d+-[0-9a-f]{8}$/.test(lastId);
 }
@@ -36,7 +36,7 @@ class StatusStream extends Readable {
   readonly #engine: Engine;
   readonly #owner: string;
   readonly #name: string;
-  readonly #stands: () => boolean;
+  readonly #isAuthorized: () => boolean;
   readonly #unwatch: () => void;
   readonly #heartbeat: NodeJS.Timeout;
   #timer: NodeJS.Timeout | null = null;
@@ -46,15 +46,15 @@ class StatusStream extends Readable {
   #full = false;
   #sentAt = Number.NEGATIVE_INFINITY;
 
-  constructor(engine: Engine, owner: string, name: string, stands: () => boolean) {
+  constructor(engine: Engine, owner: string, name: string, isAuthorized: () => boolean) {
     super({ highWaterMark: 16 * 1024 });
     this.#engine = engine;
     this.#owner = owner;
     this.#name = name;
-    this.#stands = stands;
+    this.#isAuthorized = isAuthorized;
     this.#unwatch = engine.watch(owner, name, () => this.#change());
     this.#heartbeat = setInterval(() => {
-      if (!this.#stands()) this.finish();
+      if (!this.#isAuthorized()) this.finish();
       else if (!this.#full) this.#full = !this.push(':\n\n');
     }, HEARTBEAT_MS);
   }
@@ -66,15 +66,15 @@ class StatusStream extends Readable {
 
   override _read(): void {
     this.#full = false;
-    if (this.#changed) this.#later();
+    if (this.#changed) this.#schedule();
   }
 
   #change(): void {
     this.#changed = true;
-    if (!this.#full) this.#later();
+    if (!this.#full) this.#schedule();
   }
 
-  #later(): void {
+  #schedule(): void {
     if (this.destroyed) return;
     this.#timer ??= setTimeout(() => void this.#next(), Math.max(0, this.#sentAt + SPACING_MS - performance.now()));
   }
@@ -85,7 +85,7 @@ class StatusStream extends Readable {
       const status = await this.#engine.status(this.#owner, this.#name);
       this.#timer = null;
       this.#send(status);
-      if (this.#changed && !this.#full) this.#later();
+      if (this.#changed && !this.#full) this.#schedule();
     } catch (error) {
       this.destroy(error instanceof Error ? error : undefined);
     }
@@ -93,7 +93,7 @@ class StatusStream extends Readable {
 
   #send(status: FileStatus): void {
     if (this.destroyed || this.readableEnded) return;
-    if (!this.#stands()) {
+    if (!this.#isAuthorized()) {
       this.finish();
       return;
     }
@@ -138,17 +138,17 @@ export class StatusStreams {
 
   /**
    * @param asker who is counted: an API token with its owner
-   * @param stands false once the principal may no longer see the file; then the stream ends
+   * @param isAuthorized false once the principal may no longer see the file; then the stream ends
    * @throws LadingError `overloaded` when too many are open, in all or of the asker's
    */
   async open(
     owner: string,
     name: string,
     asker: Pick<Principal, 'tenant' | 'id'>,
-    stands: () => boolean,
+    isAuthorized: () => boolean,
   ): Promise<Readable> {
     const leave = this.#limits.enter(asker);
-    const stream = new StatusStream(this.#engine, owner, name, stands);
+    const stream = new StatusStream(this.#engine, owner, name, isAuthorized);
     this.#open.add(stream);
     stream.once('close', () => {
       this.#open.delete(stream);

@@ -42,21 +42,21 @@ function nameOf({ targets }: Pick<DeliveryViewDeps, 'targets'>, { targetId }: De
   return targets.find(targetId)?.name ?? `${targetId} (deleted)`;
 }
 
-export function shownDelivery(doors: DeliveryViewDeps, delivery: DeliveryDocument): Delivery {
+export function shownDelivery(deps: DeliveryViewDeps, delivery: DeliveryDocument): Delivery {
   const { id, targetId, tenant, event, owner, fileName, attempts, lastError, createdAt, nextAt, endedAt } = delivery;
   return {
     id,
     target_id: targetId,
-    target: nameOf(doors, delivery),
+    target: nameOf(deps, delivery),
     tenant,
     event: event as EventType,
     owner: owner === null ? null : parseOwnerKey(owner).id,
     filename: fileName,
-    state: doors.deliveries.stateOf(delivery),
+    state: deps.deliveries.stateOf(delivery),
     attempts,
     last_error: lastError,
     created_at: iso(createdAt),
-    next_attempt_at: nextAt === null ? null : iso(doors.clock.dateOf(nextAt)),
+    next_attempt_at: nextAt === null ? null : iso(deps.clock.dateOf(nextAt)),
     ended_at: endedAt === null ? null : iso(endedAt),
   };
 }
@@ -76,19 +76,19 @@ export function plainError(state: DeliveryState, attempts: number): string | nul
  * @param principal the principal of the request
  */
 export function withDeliveries(
-  doors: Pick<DeliveryViewDeps, 'targets' | 'deliveries'>,
+  deps: Pick<DeliveryViewDeps, 'targets' | 'deliveries'>,
   status: FileStatus,
   principal: Principal,
 ): FileStatus {
   if (status.id === null) return status;
-  const deliveries = doors.deliveries
+  const deliveries = deps.deliveries
     .ofFile(status.id)
     .filter(({ event }) => event === 'file.completed')
     .map((delivery): FileDelivery => {
       const { attempts, lastError } = delivery;
-      const state = doors.deliveries.stateOf(delivery);
-      if (maySeeTargets(principal)) return { target: nameOf(doors, delivery), state, attempts, last_error: lastError };
-      const target = doors.targets.find(delivery.targetId);
+      const state = deps.deliveries.stateOf(delivery);
+      if (maySeeTargets(principal)) return { target: nameOf(deps, delivery), state, attempts, last_error: lastError };
+      const target = deps.targets.find(delivery.targetId);
       const name = target ? plainName(target) : 'a deleted target';
       return { target: name, state, attempts, last_error: plainError(state, attempts) };
     });

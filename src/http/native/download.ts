@@ -4,7 +4,7 @@ import Type from 'typebox';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { checkName } from '../../protocol/names.ts';
 import { DownloadQuery } from '../../protocol/schemas/files.ts';
-import { authoriseReading } from '../access/authorize-read.ts';
+import { authorizeRead } from '../access/authorize-read.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { type FileSenderDeps, fileSender } from './file-sender.ts';
@@ -79,7 +79,7 @@ export function downloadRoutes(app: FastifyInstance, deps: DownloadDeps): void {
     config: { frequent: true, needs: 'files:read', guarded: 'downloads' },
     handler: async (request, reply) => {
       const name = checkName(request.params['*']);
-      const reading = authoriseReading(deps, request, request.query.owner, name);
+      const reading = authorizeRead(deps, request, request.query.owner, name);
       return send({ ...reading, name, follow: request.query.follow === true }, request, reply);
     },
   });

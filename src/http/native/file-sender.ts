@@ -11,7 +11,7 @@ import type { DownloadReservation } from '../../identity/sharing/shares.ts';
 import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import { checkPreconditions } from '../../protocol/http/conditionals.ts';
 import { formatContentRange } from '../../protocol/http/ranges.ts';
-import { standing } from '../access/bearer.ts';
+import { authorizationOf } from '../access/bearer.ts';
 import { endsWithClient } from '../connection/half-open.ts';
 import { multipartByteranges } from '../send/byteranges.ts';
 import type { Downloads } from '../send/downloads.ts';
@@ -47,7 +47,7 @@ interface Answer {
   source: Source;
 }
 
-interface Doors extends FileSenderDeps {
+interface SenderDeps extends FileSenderDeps {
   /** Downloads that may wait for bytes. */
   followers: Set<FollowSource>;
 }
@@ -63,32 +63,32 @@ export interface SendFile {
   /** Media type to send instead of the declared one or that of the name. */
   contentType?: string;
   /** False once the caller may no longer read the file, which cuts the answer. By default the token of the request decides. */
-  stands?: () => boolean;
+  isAuthorized?: () => boolean;
   /**
    * Called before any byte is sent. It may request the whole file in place of the requested range (RFC 9110 §14.2).
    * @throws LadingError to refuse the download
    */
-  take?: (extents: readonly Extent[], ranged: boolean) => Promise<DownloadReservation>;
+  reserve?: (extents: readonly Extent[], ranged: boolean) => Promise<DownloadReservation>;
 }
 
 /**
  * Returns a function that answers a GET or HEAD with a file, with ranges and preconditions. Such routes use `downloadSchema` with a summary of their
  * own. Throws LadingError `not_found`, `not_complete`, `precondition_failed`, `range_not_satisfiable`.
  */
-export function fileSender(app: FastifyInstance, deps: FileSenderDeps) {
-  const doors: Doors = { ...deps, followers: new Set() };
+export function fileSender(app: FastifyInstance, given: FileSenderDeps) {
+  const deps: SenderDeps = { ...given, followers: new Set() };
   // While the server stops, it sends what it has and does not wait for more.
   app.addHook('preClose', async () => {
-    for (const source of doors.followers) source.stop();
+    for (const source of deps.followers) source.stop();
   });
   return async (file: SendFile, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const opened = await doors.engine.open(file.owner, file.name);
+    const opened = await deps.engine.open(file.owner, file.name);
     try {
       if (file.id !== undefined && file.id !== opened.id)
         throw new LadingError('not_found', 'The file no longer exists.');
       const representation = file.contentType === undefined ? opened : { ...opened, contentType: file.contentType };
       // Awaited here, so that the file stays open exactly as long as it is read.
-      return await answer(doors, file, representation, request, reply);
+      return await answer(deps, file, representation, request, reply);
     } finally {
       opened.release();
     }
@@ -96,8 +96,8 @@ export function fileSender(app: FastifyInstance, deps: FileSenderDeps) {
 }
 
 async function answer(
-  doors: Doors,
-  { owner, follow: mayFollow = false, stands, take }: SendFile,
+  deps: SenderDeps,
+  { owner, follow: mayFollow = false, isAuthorized, reserve }: SendFile,
   representation: Representation,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -112,7 +112,7 @@ async function answer(
   if (verdict === 'failed') {
     throw new LadingError('precondition_failed', 'The file does not match the precondition of the request.');
   }
-  const common = representationFields(representation, doors.clock.now());
+  const common = representationFields(representation, deps.clock.now());
   if (verdict === 'not_modified') {
     const { 'content-type': _type, 'content-disposition': _disposition, ...kept } = common;
     return reply.code(304).headers(kept).send();
@@ -120,40 +120,47 @@ async function answer(
   // A range that was received already needs no waiting.
   const waits = follow && !(ranged && isReceived(request, representation));
   const selected: Selection = waits ? { kind: 'follow' } : select(request, representation);
-  const asked = method === 'HEAD' ? undefined : take;
-  const taken = await asked?.(extentsOf(representation, selected), selected.kind === 'parts');
-  const selection: Selection = taken?.ignoresRange ? { kind: 'whole' } : selected;
+  const reserveRange = method === 'HEAD' ? undefined : reserve;
+  const reservation = await reserveRange?.(extentsOf(representation, selected), selected.kind === 'parts');
+  const selection: Selection = reservation?.ignoresRange ? { kind: 'whole' } : selected;
   let sent = 0;
   let whole = false;
   try {
     // The digest of a file that grows while it is sent is unknown.
     const digests = waits ? {} : await digestFields(representation, contentExtent(representation, selection), headers);
     const fields = { ...common, ...digests };
-    const composed = compose(doors, owner, representation, selection, fields, stands ?? standing(doors, request));
+    const composed = compose(
+      deps,
+      owner,
+      representation,
+      selection,
+      fields,
+      isAuthorized ?? authorizationOf(deps, request),
+    );
     const { source } = composed;
     if (method === 'HEAD') {
       source.cancel();
       return reply.code(composed.status).headers(composed.fields).send();
     }
     try {
-      whole = await send(doors, composed, request, reply);
+      whole = await send(deps, composed, request, reply);
     } finally {
       sent = Math.max(0, bytesOf(representation, selection) - (source.remaining ?? 0));
     }
   } finally {
-    await taken?.settle(sent, whole);
+    await reservation?.settle(sent, whole);
   }
   return reply;
 }
 
 /** Status, fields and bytes of the selection. */
 function compose(
-  { engine, followSilenceMs }: Doors,
+  { engine, followSilenceMs }: SenderDeps,
   owner: string,
   representation: Representation,
   selection: Selection,
   common: Fields,
-  stands: () => boolean,
+  isAuthorized: () => boolean,
 ): Answer {
   const { name, size, reader } = representation;
   if (selection.kind === 'follow') {
@@ -163,7 +170,7 @@ function compose(
       size: declared,
       watch: (listener) => engine.watch(owner, name, listener),
       silenceMs: followSilenceMs,
-      stands,
+      isAuthorized,
       isWhole: async (bytes) => {
         const { id, total_bytes: total, bytes_received: received } = await engine.status(owner, name);
         return id === representation.id && total === bytes && received === bytes;
@@ -179,22 +186,22 @@ function compose(
     return {
       status: 200,
       fields: { ...common, 'content-length': bytes },
-      source: new PiecesSource(reader, pieces, stands),
+      source: new PiecesSource(reader, pieces, isAuthorized),
     };
   }
   const [extent, ...others] = selection.extents;
   if (others.length === 0) {
     const fields = { ...common, 'content-range': formatContentRange(extent, size), 'content-length': lengthOf(extent) };
-    return { status: 206, fields, source: new PiecesSource(reader, [extent], stands) };
+    return { status: 206, fields, source: new PiecesSource(reader, [extent], isAuthorized) };
   }
   const { contentType, length, pieces } = multipartByteranges(selection.extents, size, String(common['content-type']));
   const fields = { ...common, 'content-type': contentType, 'content-length': length };
-  return { status: 206, fields, source: new PiecesSource(reader, pieces, stands) };
+  return { status: 206, fields, source: new PiecesSource(reader, pieces, isAuthorized) };
 }
 
 /** True when all bytes were sent. */
 async function send(
-  { downloads, followers, log }: Doors,
+  { downloads, followers, log }: SenderDeps,
   { status, fields, source }: Answer,
   request: FastifyRequest,
   reply: FastifyReply,

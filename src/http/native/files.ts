@@ -9,7 +9,7 @@ import type { Quotas } from '../../identity/quotas.ts';
 import { ownerOf } from '../../identity/rights/policy.ts';
 import { checkName } from '../../protocol/names.ts';
 import { Deleted, DeleteQuery, FileList, FileStatus, ListQuery, OwnerQuery } from '../../protocol/schemas/files.ts';
-import { authoriseListing, listGranted } from '../access/authorize-read.ts';
+import { authorizeList, listGranted } from '../access/authorize-read.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import type { PathRules } from '../request/path-rules.ts';
@@ -98,7 +98,7 @@ function listRoute(app: FastifyInstance, deps: FileDeps): void {
       handler: async (request, reply) => {
         const { limit, cursor, status = null, prefix = '', owner } = request.query;
         reply.header('cache-control', 'no-store');
-        const listing = authoriseListing(deps, request, owner);
+        const listing = authorizeList(deps, request, owner);
         const page = (after: string | null, most: number): ReturnType<Engine['list']> => {
           const asked = { owner: listing.owner, prefix, cursor: after, limit: most, status };
           return listing.granted ? listGranted(engine, listing.granted, asked) : engine.list(asked);
@@ -113,7 +113,7 @@ function listRoute(app: FastifyInstance, deps: FileDeps): void {
           return { items: files, next };
         }, start);
         reply.type('application/json; charset=utf-8');
-        return wholeList(pages, { ...LIST, stands: listing.stands });
+        return wholeList(pages, { ...LIST, isAuthorized: listing.isAuthorized });
       },
     });
   }

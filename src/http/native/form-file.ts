@@ -32,7 +32,7 @@ export interface OneShot {
   /** The name to use if the name exists, with a number if that exists too. Both files are kept then. */
   beside?: (name: string) => string;
   /** False once the sender may no longer upload. */
-  stands(): boolean;
+  isAuthorized(): boolean;
   /**
    * Name under which the file is stored; by default the name that the sender gave, without folders.
    * @throws LadingError
@@ -60,7 +60,18 @@ export async function receiveOneShot(
   engine: Engine,
   request: FastifyRequest,
   reply: FastifyReply,
-  { part, missing, form: says, owner, overwrite, newest, beside, stands, name: nameOf = givenName, inspect }: OneShot,
+  {
+    part,
+    missing,
+    form: says,
+    owner,
+    overwrite,
+    newest,
+    beside,
+    isAuthorized,
+    name: nameOf = givenName,
+    inspect,
+  }: OneShot,
 ): Promise<OneShotStored> {
   const type = request.headers['content-type'];
   if (missing && isFormWithoutFiles(type)) throw lacksPart(missing, part);
@@ -88,12 +99,12 @@ export async function receiveOneShot(
     // A client that names the file it means, also by a precondition, must not get another name.
     const names = overwrite || precondition ? undefined : beside && ((given: string) => checkName(beside(given)));
     const replaces = { overwrite, newest: newest === true, beside: names };
-    const intent: FileIntent = { owner, name, ...replaces, ...said, isAuthorized: stands, precondition };
+    const intent: FileIntent = { owner, name, ...replaces, ...said, isAuthorized, precondition };
     await engine.admitFile(intent);
     const status = await engine.receiveFile(file, intent, async (arrived) => {
       await form.finish();
       // Check this before `inspect`: a caller without authorization must not learn its result.
-      assertAuthorized(stands);
+      assertAuthorized(isAuthorized);
       return inspect ? inspect(arrived, { fields: form.fields, name }) : null;
     });
     return { status, fields: form.fields, fileName: form.fileName };

@@ -8,11 +8,11 @@ import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { checkName } from '../../protocol/names.ts';
 import { FileStatus, OwnerQuery } from '../../protocol/schemas/files.ts';
-import { authoriseReading } from '../access/authorize-read.ts';
-import { standing } from '../access/bearer.ts';
+import { authorizeRead } from '../access/authorize-read.ts';
+import { authorizationOf } from '../access/bearer.ts';
 import type { StreamLimits } from '../access/stream-limits.ts';
 import { endsWithClient } from '../connection/half-open.ts';
-import { StatusStreams, wantsEvents, wasTold } from '../live/status-stream.ts';
+import { hasSeenComplete, StatusStreams, wantsEvents } from '../live/status-stream.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { withDeliveries } from './delivery-views.ts';
@@ -59,15 +59,15 @@ export function statusRoutes(app: FastifyInstance, deps: StatusDeps): void {
     config: { frequent: true, needs: 'files:read' },
     handler: async (request, reply) => {
       const name = checkName(request.params['*']);
-      const { owner, stands } = authoriseReading(deps, request, request.query.owner, name);
+      const { owner, isAuthorized } = authorizeRead(deps, request, request.query.owner, name);
       reply.header('cache-control', 'no-store');
       // A HEAD has no body for events.
       if (request.method === 'HEAD' || !wantsEvents(request.headers.accept)) {
         return withDeliveries(deps, await engine.status(owner, name), request.principal);
       }
       const lastId = request.headers['last-event-id'];
-      if (wasTold(await engine.status(owner, name), [lastId].flat()[0])) return reply.code(204).send();
-      const events = await streams.open(owner, name, request.principal, stands ?? standing(deps, request));
+      if (hasSeenComplete(await engine.status(owner, name), [lastId].flat()[0])) return reply.code(204).send();
+      const events = await streams.open(owner, name, request.principal, isAuthorized ?? authorizationOf(deps, request));
       // Keeps proxies (nginx) from buffering the events.
       reply.headers({ 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' });
       endsWithClient(reply.raw);

@@ -14,7 +14,7 @@ import { isMediaType } from '../../protocol/http/media-types.ts';
 import { FileStatus, UploadQuery } from '../../protocol/schemas/files.ts';
 import type { Compat } from '../../settings/compat.ts';
 import type { Config } from '../../settings/config.ts';
-import { standing } from '../access/bearer.ts';
+import { authorizationOf } from '../access/bearer.ts';
 import { digestTrailers } from '../body/digest-trailers.ts';
 import { MultipartPart } from '../body/multipart.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -111,7 +111,7 @@ function rawRoute(app: FastifyInstance, deps: UploadDeps): void {
       checkRawType(request);
       const intent = chunkIntent(ownerOf(request.principal), request.query, request.headers);
       Object.assign(intent, loosened);
-      intent.isAuthorized = standing(deps, request);
+      intent.isAuthorized = authorizationOf(deps, request);
       intent.precondition = preconditionOf(request);
       intent.trailingDigests = digestTrailers(request);
       await engine.admitChunk(intent);
@@ -142,7 +142,7 @@ function formRoute(app: FastifyInstance, deps: UploadDeps): void {
         ...loosened,
         contentDigest: null,
         contentLength: null,
-        isAuthorized: standing(deps, request),
+        isAuthorized: authorizationOf(deps, request),
         precondition: preconditionOf(request),
       };
       await engine.admitChunk(intent);

@@ -34,7 +34,7 @@ declare module 'fastify' {
   interface FastifyRequest {
     audited: Audited | null;
     /** The announced change, until it is recorded. */
-    foretold: AnnouncedChange | null;
+    announced: AnnouncedChange | null;
   }
 }
 
@@ -48,7 +48,7 @@ const IDS = ['client_id', 'token_id', 'user_id', 'tenant_id', 'id'] as const;
 /** Registers the hooks. Call it before any route is registered. Routes that are not audited have no overhead. */
 export function auditHooks(app: FastifyInstance, audit: Audit): void {
   app.decorateRequest('audited', null);
-  app.decorateRequest('foretold', null);
+  app.decorateRequest('announced', null);
   app.addHook('onRoute', (route) => {
     const action = route.config?.audit;
     if (action === undefined) return;
@@ -61,19 +61,19 @@ export function auditHooks(app: FastifyInstance, audit: Audit): void {
         const { principal = null } = request.audited ?? request;
         // Some routes accept a token or a secret; only a secret is a sign-in. An unknown principal cannot sign out.
         const session = action === 'sign_in' || action === 'sign_out';
-        const { foretold } = request;
+        const { announced } = request;
         if (reply.statusCode >= 400 || (session && request.audited === null)) {
-          foretold?.end();
+          announced?.end();
           return payload;
         }
-        const happening = {
+        const entry = {
           ...actionOf(request, request.audited?.action ?? action, principal ?? request.principal ?? null),
           outcome: 'ok' as const,
         };
-        happening.target ??= action === 'sign_in' ? null : idIn(payload);
-        if (frequent) audit.recordAggregated(happening);
-        else await audit.record(happening, foretold?.key);
-        foretold?.end();
+        entry.target ??= action === 'sign_in' ? null : idIn(payload);
+        if (frequent) audit.recordAggregated(entry);
+        else await audit.record(entry, announced?.key);
+        announced?.end();
         return payload;
       },
     ];
@@ -85,8 +85,8 @@ function announceBefore(route: RouteOptions, audit: Audit, action: Exclude<Audit
   route.preHandler = [
     ...(route.preHandler === undefined ? [] : [route.preHandler].flat()),
     async (request: FastifyRequest) => {
-      request.foretold = audit.announce({ ...actionOf(request, action, request.principal ?? null), outcome: 'ok' });
-      await request.foretold?.ready;
+      request.announced = audit.announce({ ...actionOf(request, action, request.principal ?? null), outcome: 'ok' });
+      await request.announced?.ready;
     },
   ];
 }
@@ -106,11 +106,11 @@ export function auditRefusal(audit: Audit, request: FastifyRequest, error: Ladin
   const secret = routeOptions.config.secretPath === true;
   const opens = action === 'sign_in' || secret;
   if (!isRefusal(error, opens)) return;
-  const happening = actionOf(request, action, request.audited?.principal ?? request.principal ?? null);
+  const entry = actionOf(request, action, request.audited?.principal ?? request.principal ?? null);
   const target = request.audited?.target ?? null;
   const path = shownPath(request.raw.url).slice(0, MAX_TARGET);
   audit.recordAggregated({
-    ...happening,
+    ...entry,
     outcome: 'refused',
     target: action === 'sign_in' ? target : ((secret ? target : null) ?? path),
     detail: `${error.code}: ${method} ${routeOptions.url ?? 'elsewhere'}`,

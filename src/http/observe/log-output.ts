@@ -38,13 +38,13 @@ export class LogOutput implements DestinationStream {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   /** A part of the first waiting line is written. */
-  #begun = false;
+  #partlyWritten = false;
   /** The last line in the log is incomplete. */
   #torn = false;
   #retry: NodeJS.Timeout | null = null;
   #dropped = 0;
   /** Missing lines that no line has reported yet. */
-  #untold = 0;
+  #unreported = 0;
 
   /** @throws Error with a `code` when the file cannot be opened */
   constructor({ file, writeSync = (fd, bytes) => fs.writeSync(fd, bytes) }: LogOutputOptions) {
@@ -61,12 +61,12 @@ export class LogOutput implements DestinationStream {
   write(line: string): void {
     if (this.#waitingBytes + line.length > WAITING_BYTES) {
       this.#dropped += 1;
-      this.#untold += 1;
+      this.#unreported += 1;
       return;
     }
-    if (this.#untold > 0) {
-      this.#wait(`${this.#torn ? '\n' : ''}${missingLines(this.#untold)}`, this.#untold);
-      this.#untold = 0;
+    if (this.#unreported > 0) {
+      this.#wait(`${this.#torn ? '\n' : ''}${missingLines(this.#unreported)}`, this.#unreported);
+      this.#unreported = 0;
     }
     this.#wait(line, null);
     this.#writeWaiting();
@@ -105,19 +105,19 @@ export class LogOutput implements DestinationStream {
           const written = this.#writeSync(this.#fd, next.bytes);
           next.bytes = next.bytes.subarray(written);
           this.#waitingBytes -= written;
-          this.#begun ||= written > 0;
+          this.#partlyWritten ||= written > 0;
         }
         this.#waiting.shift();
-        this.#begun = false;
+        this.#partlyWritten = false;
         this.#torn = false;
       }
     } catch (error) {
-      if (BUSY.has(codeOf(error))) this.#later();
+      if (BUSY.has(codeOf(error))) this.#retryLater();
       else this.#drop();
     }
   }
 
-  #later(): void {
+  #retryLater(): void {
     this.#retry ??= setTimeout(() => {
       this.#retry = null;
       this.#writeWaiting();
@@ -126,11 +126,11 @@ export class LogOutput implements DestinationStream {
 
   #drop(): void {
     for (const { missing } of this.#waiting) {
-      this.#untold += missing ?? 1;
+      this.#unreported += missing ?? 1;
       if (missing === null) this.#dropped += 1;
     }
-    this.#torn ||= this.#begun;
-    this.#begun = false;
+    this.#torn ||= this.#partlyWritten;
+    this.#partlyWritten = false;
     this.#waiting = [];
     this.#waitingBytes = 0;
   }

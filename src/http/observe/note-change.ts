@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify';
 import { changesOf, type Values } from '../../identity/audit-changes.ts';
 
 /** Adds the difference between two states to the audit entry of the request. Adds nothing when they are equal. */
-export function noteChange(request: FastifyRequest, before: Values, after: Values): void {
+export function auditChange(request: FastifyRequest, before: Values, after: Values): void {
   const detail = changesOf(before, after);
   request.audited = { ...request.audited, ...(detail === null ? {} : { detail }) };
 }

@@ -31,7 +31,7 @@ function successes(response: unknown, replies: Documented['replies'] = {}): Json
 }
 
 /** What the document contains of a route beyond its schema. */
-interface Circumstances {
+interface RouteFacts {
   needs: Needs | undefined;
   method: string;
   /** The route changes nothing. */
@@ -45,7 +45,7 @@ interface Circumstances {
 function documented(
   given: FastifySchema,
   url: string,
-  { needs, method, safe, limited, refusal }: Circumstances,
+  { needs, method, safe, limited, refusal }: RouteFacts,
 ): { schema: FastifySchema; url: string; refusals: Refusals } {
   const { documented: extra = {}, ...rest } = given;
   const errors = [...(extra.errors ?? [])];

@@ -19,7 +19,7 @@ import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
 import type { Config } from '../../settings/config.ts';
 import { checkLabel, DEFAULT_LABEL, READ_AND_WRITE } from '../access/token-owners.ts';
 import { formBodies } from '../body/form.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { refuseForeign, wantsSecureCookies } from '../request/csrf.ts';
 import { ownersOf, PATH, page, refusalPage, signInForm, tokensPage } from './token-dashboard-pages.ts';
@@ -168,7 +168,7 @@ function createRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
         words,
         lifeMs: seconds > 0 ? seconds * 1000 : null,
       });
-      noteChange(request, NOTHING, ofApiToken(made.document, deps.clock));
+      auditChange(request, NOTHING, ofApiToken(made.document, deps.clock));
       return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
     },
   );
@@ -190,7 +190,7 @@ function revokeRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
       const token = identity.apiTokens.get(id);
       if (token?.tenant !== DEFAULT_TENANT || !(await identity.apiTokens.revoke(id)))
         throw new LadingError('not_found', 'There is no API token with this id.');
-      noteChange(request, ofApiToken(token, deps.clock), NOTHING);
+      auditChange(request, ofApiToken(token, deps.clock), NOTHING);
       return reply.redirect(request.site.path(`${PATH}/tokens`), 303);
     },
   );

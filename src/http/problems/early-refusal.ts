@@ -99,18 +99,18 @@ export function refuse(request: FastifyRequest, reply: FastifyReply, problem: Pr
     if (value !== undefined) response.setHeader(name, value);
   }
   response.write(problem.body);
-  lingering.add(response);
+  draining.add(response);
   // With `Connection: close` node destroys the socket as soon as the response ends, so its end waits.
   discard(message, DISCARD_BYTES, () => response.end());
   return true;
 }
 
 /** Refusals that are sent except for their end. */
-const lingering = new WeakSet<object>();
+const draining = new WeakSet<object>();
 
 /** True while a refusal only waits for the rest of the request body. */
-export function isLingering(response: ServerResponse): boolean {
-  return lingering.has(response);
+export function isDraining(response: ServerResponse): boolean {
+  return draining.has(response);
 }
 
 /**

@@ -126,7 +126,7 @@ export function asLadingError(error: unknown): LadingError | null {
   if (error instanceof LadingError) return error;
   if (typeof error !== 'object' || error === null) return null;
   const { code, statusCode, validation, message } = error as ForeignError;
-  if (validation !== undefined) return new LadingError('validation_failed', ofTheSchema(String(message)));
+  if (validation !== undefined) return new LadingError('validation_failed', schemaMessage(String(message)));
   const known = typeof code === 'string' ? FRAMEWORK[code] : undefined;
   if (known) return known();
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500) {
@@ -137,7 +137,7 @@ export function asLadingError(error: unknown): LadingError | null {
 }
 
 /** The validator's message as a sentence: `body must have required properties a, b` names what is missing. */
-function ofTheSchema(message: string): string {
+function schemaMessage(message: string): string {
   const [, place, names] = /^(\w+) must have required propert(?:y|ies) (.+)$/.exec(message) ?? [];
   return names === undefined ? `${message}.` : `The ${place} lacks ${names.replaceAll("'", '')}.`;
 }

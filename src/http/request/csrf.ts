@@ -31,12 +31,12 @@ export function refuseForeign(request: FastifyRequest): void {
   if (!isForeign(request)) return;
   throw new LadingError(
     'forbidden',
-    `A page of another site cannot send this request. Open the page on this server.${why(request)}`,
+    `A page of another site cannot send this request. Open the page on this server.${foreignHint(request)}`,
   );
 }
 
 /** Why a page of this server may look foreign, as a hint for the operator. */
-function why({ headers: { origin, 'sec-fetch-site': from }, site }: FastifyRequest): string {
+function foreignHint({ headers: { origin, 'sec-fetch-site': from }, site }: FastifyRequest): string {
   if (origin === undefined || from === 'cross-site') return '';
   if (origin === 'null') return ' The browser did not send the origin of the page (Origin: null).';
   // If the hosts are equal, a proxy with TLS does not report the scheme.

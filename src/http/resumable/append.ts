@@ -7,7 +7,7 @@ import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/http/resumable.ts';
 import type { Config } from '../../settings/config.ts';
-import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
+import { addressOf, endSuperseded, ownUpload, uploadAuthorization } from '../access/upload-capability.ts';
 import { digestTrailer } from '../body/digest-trailers.ts';
 import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
@@ -48,7 +48,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
     throw new LadingError('size_conflict', `Upload-Length is ${said}, but the content ends at ${implied}.`);
   const proof = proofOf(request);
   const reprDigest = digestTrailer(request, 'Repr-Digest');
-  const stands = stillAllowed(deps, request);
+  const isAuthorized = uploadAuthorization(deps, request);
   requestBody(request, reply);
   try {
     const onProgress = progressOf(request, reply);
@@ -57,7 +57,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
       offset,
       size: said ?? implied,
       contentLength: length,
-      isAuthorized: stands,
+      isAuthorized,
       proof,
       precondition,
       ends,

@@ -16,7 +16,7 @@ import { parseDigestField } from '../../protocol/http/digests.ts';
 import { checkContentType } from '../../protocol/http/media-types.ts';
 import { completeOf, interopVersion, lengthOf } from '../../protocol/http/resumable.ts';
 import type { Config } from '../../settings/config.ts';
-import { creatorOf, endSuperseded, locationOf, stillAllowed } from '../access/upload-capability.ts';
+import { creatorOf, endSuperseded, locationOf, uploadAuthorization } from '../access/upload-capability.ts';
 import { digestTrailer, digestTrailers } from '../body/digest-trailers.ts';
 import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
@@ -44,7 +44,7 @@ export interface BeginDeps {
 }
 
 /** Errors after which the upload can continue. */
-const GOES_ON = new Set(['length_mismatch', 'request_timeout', 'superseded']);
+const RESUMABLE_ERRORS = new Set(['length_mismatch', 'request_timeout', 'superseded']);
 
 /** Name or address for the content. */
 export interface Destination {
@@ -85,7 +85,7 @@ async function oneShot(
     reprDigest: digestOf(request, 'repr-digest') ?? digestOf(request, 'content-digest'),
     trailingDigests: digestTrailers(request),
     minSize: contentLength(request) ?? 0,
-    isAuthorized: stillAllowed(deps, request),
+    isAuthorized: uploadAuthorization(deps, request),
     precondition: preconditionOf(request),
   };
   await engine.admitFile(intent);
@@ -109,7 +109,7 @@ async function resumable(
   reply.header('upload-limit', limitOf(deps, null));
   const size = sizeOf(lengthOf(headers), complete, length);
   const proof = proofOf(request);
-  const stands = stillAllowed(deps, request);
+  const isAuthorized = uploadAuthorization(deps, request);
   const address = await engine.createResumable({
     owner: ownerOf(principal),
     creator: creatorOf(deps, principal),
@@ -121,7 +121,7 @@ async function resumable(
     endsWhenTold: true,
     precondition: preconditionOf(request),
   });
-  const told = tellAddress(deps, request, reply, address);
+  const announced = announceAddress(deps, request, reply, address);
   reply.header('upload-limit', firstLimitOf(deps));
   requestBody(request, reply);
   try {
@@ -130,7 +130,7 @@ async function resumable(
       offset: 0,
       size: null,
       contentLength: length,
-      isAuthorized: stands,
+      isAuthorized,
       proof,
       ends: complete,
       reprDigest: digestTrailer(request, 'Repr-Digest'),
@@ -141,13 +141,18 @@ async function resumable(
     setUploadComplete(request, reply, true);
     return await completed(deps, request, reply, state, created);
   } catch (error) {
-    await afterFailure(deps, request, reply, address, error, told);
+    await afterFailure(deps, request, reply, address, error, announced);
     throw error;
   }
 }
 
 /** "The 104 … MUST include Location." Only clients that named a version get it; all can read it in the answer. */
-function tellAddress(deps: BeginDeps, request: FastifyRequest, reply: FastifyReply, address: ResourceAddress): boolean {
+function announceAddress(
+  deps: BeginDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  address: ResourceAddress,
+): boolean {
   const location = locationOf(deps, request, UPLOADS, address);
   reply.header('location', location);
   const version = interopVersion(request.headers);
@@ -163,7 +168,7 @@ async function afterFailure(
   reply: FastifyReply,
   address: ResourceAddress,
   error: unknown,
-  told: boolean,
+  announced: boolean,
 ): Promise<void> {
   if (!(error instanceof LadingError)) return;
   // "…even if the target's response is an error": everything arrived, and the file was refused.
@@ -171,9 +176,9 @@ async function afterFailure(
   endSuperseded(request, error);
   // A client that knows the address may continue there. If it does not and its connection broke, it does not read this answer
   // either. Bytes beyond the length make the upload invalid for good.
-  const goesOn = error.status >= 500 || GOES_ON.has(error.code);
+  const canContinue = error.status >= 500 || RESUMABLE_ERRORS.has(error.code);
   const invalid = error.code === 'out_of_bounds';
-  if (!goesOn && (invalid || !told) && error.code !== 'digest_mismatch') {
+  if (!canContinue && (invalid || !announced) && error.code !== 'digest_mismatch') {
     reply.removeHeader('location');
     await engine.removeResumable(address).catch(() => {});
   }

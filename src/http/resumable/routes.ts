@@ -74,8 +74,8 @@ export function resumableRoutes(app: FastifyInstance, deps: ResumableRouteDeps, 
 
 function verbs(app: FastifyInstance, deps: ResumableRouteDeps, limits: RateLimits): void {
   const { access, secondFactor } = deps;
-  const otherwise = principalOfAddress.bind(null, deps);
-  app.register(bearerAuth, { access, limits, secondFactor, otherwise });
+  const fallback = principalOfAddress.bind(null, deps);
+  app.register(bearerAuth, { access, limits, secondFactor, fallback });
   // Bodies are streams of any type; the engine reads them.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));

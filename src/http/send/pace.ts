@@ -6,7 +6,7 @@ const FIRST_BLOCK = 64 * 1024;
  */
 const PROOF_BYTES = 8 * 1024 ** 2;
 /** Older times count half after so long; a client that stops and goes is judged by its average. */
-const MEMORY_MS = 2_000;
+const HALF_LIFE_MS = 2_000;
 /** Blocks of a client this fast are worth reading ahead. */
 const QUICK_BLOCK = 128 * 1024;
 
@@ -25,7 +25,7 @@ export class Pace {
     this.#total += bytes;
     this.#bytes += bytes;
     this.#ms += ms;
-    if (this.#ms > MEMORY_MS) {
+    if (this.#ms > HALF_LIFE_MS) {
       this.#bytes /= 2;
       this.#ms /= 2;
     }

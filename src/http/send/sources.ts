@@ -36,17 +36,17 @@ export type Piece = Uint8Array | Extent;
 export class PiecesSource implements Source {
   readonly #reader: Reader;
   readonly #pieces: readonly Piece[];
-  readonly #stands: () => boolean;
+  readonly #isAuthorized: () => boolean;
   #index = 0;
   /** Bytes of the current piece that were given. */
   #given = 0;
   #remaining: number;
 
-  /** @param stands false once the principal may no longer read the file */
-  constructor(reader: Reader, pieces: readonly Piece[], stands: () => boolean = () => true) {
+  /** @param isAuthorized false once the principal may no longer read the file */
+  constructor(reader: Reader, pieces: readonly Piece[], isAuthorized: () => boolean = () => true) {
     this.#reader = reader;
     this.#pieces = pieces;
-    this.#stands = stands;
+    this.#isAuthorized = isAuthorized;
     this.#remaining = pieces.reduce((sum, piece) => sum + bytesOf(piece), 0);
   }
 
@@ -59,7 +59,7 @@ export class PiecesSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
-    if (!this.#stands()) throw new Withdrawn('Who asked may no longer read the file.');
+    if (!this.#isAuthorized()) throw new Withdrawn('Who asked may no longer read the file.');
     let filled = 0;
     for (let piece = this.#pieces[this.#index]; piece && filled < into.length; piece = this.#pieces[this.#index]) {
       const length = Math.min(bytesOf(piece) - this.#given, into.length - filled);
@@ -98,7 +98,7 @@ export interface FollowOptions {
   /** Asked after silence when the size is not known: true when the bytes up to this position are everything that ever came. */
   isWhole(size: number): Promise<boolean>;
   /** False once the principal may no longer read the file. */
-  stands(): boolean;
+  isAuthorized(): boolean;
 }
 
 /** A file from its first byte to its last, waiting for what has not arrived. */
@@ -136,13 +136,13 @@ export class FollowSource implements Source {
   }
 
   async fill(into: Uint8Array): Promise<number> {
-    if (!this.#options.stands()) throw new Withdrawn('Who asked may no longer read the file.');
-    const over = this.#representation.state();
+    if (!this.#options.isAuthorized()) throw new Withdrawn('Who asked may no longer read the file.');
+    const state = this.#representation.state();
     const length = Math.min(this.#available(), into.length);
     if (length === 0) {
-      if (await this.#endsHere(over)) return 0;
+      if (await this.#endsHere(state)) return 0;
       throw new Incomplete(
-        over === 'open' ? 'Nothing more of the file came.' : 'The upload ended before the file was whole.',
+        state === 'open' ? 'Nothing more of the file came.' : 'The upload ended before the file was whole.',
       );
     }
     await readExactly(this.#representation.reader, into.subarray(0, length), this.#position);
@@ -192,9 +192,9 @@ export class FollowSource implements Source {
   }
 
   /** Nothing is there to be read at the position: is it the end of the file? */
-  async #endsHere(state: 'open' | 'sealed' | 'gone'): Promise<boolean> {
+  async #endsHere(state: 'open' | 'sealed' | 'discarded'): Promise<boolean> {
     const { size } = this.#options;
-    if (this.#cancelled || state === 'gone') return false;
+    if (this.#cancelled || state === 'discarded') return false;
     if (size !== null) return size === this.#position;
     return state === 'sealed' || this.#options.isWhole(this.#position);
   }

@@ -16,7 +16,7 @@ export interface WholeList<T> {
   after: string;
   entry(item: T): string;
   /** False once the principal may no longer see the list; then the answer is cut off. */
-  stands(): boolean;
+  isAuthorized(): boolean;
 }
 
 export const JSON_ARRAY = {
@@ -38,7 +38,7 @@ export async function wholeList<T>(pages: AsyncGenerator<readonly T[], void>, li
 async function* texts<T>(
   pages: AsyncGenerator<readonly T[], void>,
   first: IteratorResult<readonly T[], void>,
-  { before, between, after, entry, stands }: WholeList<T>,
+  { before, between, after, entry, isAuthorized }: WholeList<T>,
 ): AsyncGenerator<Buffer> {
   try {
     let lead = before;
@@ -48,7 +48,8 @@ async function* texts<T>(
         lead = between;
       }
       await turn();
-      if (!stands()) throw new LadingError('unauthorized', 'The token was revoked while the list was on its way.');
+      if (!isAuthorized())
+        throw new LadingError('unauthorized', 'The token was revoked while the list was on its way.');
     }
     yield Buffer.from(lead === before ? before + after : after);
   } finally {

@@ -9,7 +9,7 @@ import { checkName } from '../../protocol/names.ts';
 import { OpsFiles, OpsFilesQuery, OpsStored, OpsUploadQuery } from '../../protocol/schemas/identity/account.ts';
 import { Message } from '../../protocol/schemas/parts.ts';
 import type { Config } from '../../settings/config.ts';
-import { credentialOf, standing } from '../access/bearer.ts';
+import { authorizationOf, credentialOf } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
@@ -101,7 +101,7 @@ function uploadRoute(app: FastifyInstance, deps: AccountFileDeps): void {
         owner,
         overwrite,
         newest: newest && overwrite,
-        stands: standing(deps, request),
+        isAuthorized: authorizationOf(deps, request),
       });
       reply.code(201);
       return {
@@ -170,7 +170,10 @@ function listRoute(app: FastifyInstance, deps: AccountFileDeps): void {
         if (limit === undefined) {
           const pages = pagesOf((after: string | null) => page(after, WHOLE_LIST_STEP), decodeCursor(cursor));
           reply.type(asText ? TEXT : 'application/json; charset=utf-8');
-          return wholeList(pages, { ...(asText ? TEXT_LINES : JSON_ARRAY), stands: standing(deps, request) });
+          return wholeList(pages, {
+            ...(asText ? TEXT_LINES : JSON_ARRAY),
+            isAuthorized: authorizationOf(deps, request),
+          });
         }
         const { items: names, next } = await page(decodeCursor(cursor), limit);
         if (next !== null) {

@@ -17,10 +17,10 @@ import type { Principal } from '../../records/principal.ts';
 import type { AccountKind, PersonDocument } from '../../records/subjects.ts';
 import type { Config } from '../../settings/config.ts';
 import { credentialOf } from '../access/bearer.ts';
-import { beginLongSession, namedKey, passwordOf } from '../access/sign-in.ts';
+import { beginLongSession, namedKey, passwordAttempt } from '../access/sign-in.ts';
 import { ANY_FORM, anyForms } from '../body/form.ts';
 import { needsFields } from '../body/required-fields.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SMALL_BODY, WORKING } from '../request/documented.ts';
 
@@ -89,7 +89,7 @@ function signUpRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: Account
       const asker = by ? { from: by.id, known: true } : strangerAt(request.ip);
       const made = await createAccount(identity, tenant, kind, body, request.hostname, asker);
       request.audited = { ...audited, target: made.id, tenant: made.tenant };
-      noteChange(request, NOTHING, ofPerson(made));
+      auditChange(request, NOTHING, ofPerson(made));
       reply.code(201).header('cache-control', 'no-store');
       return shownAccount(made);
     },
@@ -158,7 +158,7 @@ function loginRoute(app: FastifyInstance, deps: AccountLoginDeps, kind: AccountK
         namedKey(tenant, kind, username),
         request.ip,
         (asker) => identity.people.authenticateNamed(tenant, kind, username, password, asker),
-        passwordOf(identity, claimed, request),
+        passwordAttempt(identity, claimed, request),
       );
       // The tenant may have been deleted.
       const principal = person && identity.subject('person', person.id);

@@ -19,8 +19,8 @@ import {
 import { SignedIn } from '../../protocol/schemas/identity/people.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import type { Config } from '../../settings/config.ts';
-import { Arriving, personFor } from '../access/federated-people.ts';
-import { keepDeparture, takeDeparture } from '../access/pending-login-cookies.ts';
+import { AccountLocks, personFor } from '../access/federated-people.ts';
+import { keepPendingLogin, takePendingLogin } from '../access/pending-login-cookies.ts';
 import { beginSession } from '../access/sign-in.ts';
 import { auditRefusal } from '../observe/audit.ts';
 import type { Site } from '../proxy/site.ts';
@@ -36,7 +36,7 @@ export interface FederationDeps {
   identity: Identity;
   audit: Audit;
   /** Outside providers through which people may sign in. */
-  outside: readonly FederatedProvider[];
+  federation: readonly FederatedProvider[];
   clock: Clock;
   tokens: Tokens;
 }
@@ -56,11 +56,11 @@ class CancelledError extends LadingError {}
 
 interface Doors extends FederationDeps {
   departures: PendingLogins;
-  arriving: Arriving;
+  arriving: AccountLocks;
 }
 
 export function federationRoutes(app: FastifyInstance, deps: FederationDeps): void {
-  const doors: Doors = { ...deps, departures: new PendingLogins(deps.clock), arriving: new Arriving() };
+  const doors: Doors = { ...deps, departures: new PendingLogins(deps.clock), arriving: new AccountLocks() };
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });
     // Bodies are ignored.
@@ -75,7 +75,7 @@ export function federationRoutes(app: FastifyInstance, deps: FederationDeps): vo
   });
 }
 
-function listRoute(app: FastifyInstance, { outside }: Doors): void {
+function listRoute(app: FastifyInstance, { federation }: Doors): void {
   app.get('/v1/auth/providers', {
     schema: {
       tags,
@@ -85,7 +85,7 @@ function listRoute(app: FastifyInstance, { outside }: Doors): void {
       documented: {},
     },
     handler: async ({ site }): Promise<FederatedProviders> => ({
-      providers: outside.map(({ name }) => ({ name, login_url: site.path(`/v1/auth/${name}/login`) })),
+      providers: federation.map(({ name }) => ({ name, login_url: site.path(`/v1/auth/${name}/login`) })),
     }),
   });
 }
@@ -146,7 +146,7 @@ async function begin(
     linkTo,
   });
   reply.header('cache-control', 'no-store');
-  keepDeparture(departures, request, reply, { state: handshake.state, sealed });
+  keepPendingLogin(departures, request, reply, { state: handshake.state, sealed });
   return url.href;
 }
 
@@ -191,7 +191,7 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
  */
 function arrived({ departures }: Doors, request: FastifyRequest, reply: FastifyReply, name: Name): PendingLogin {
   const state = saidOf(request).get('state') ?? '';
-  const departure = takeDeparture(departures, request, reply, state);
+  const departure = takePendingLogin(departures, request, reply, state);
   if (departure?.provider === name && departure.handshake.state === state) return departure;
   throw new LadingError(
     'invalid_request',
@@ -213,7 +213,7 @@ async function finish(
   const callback = new URL(departure.redirectUri);
   callback.search = saidOf(request).toString();
   const found = await provider.finish(callback, departure.handshake);
-  const person = await doors.arriving.next(found, () => personFor(doors, request, departure, found));
+  const person = await doors.arriving.run(found, () => personFor(doors, request, departure, found));
   request.audited = { target: person.id, tenant: person.tenant };
   const principal = doors.identity.subject('person', person.id);
   if (principal) request.audited = { principal };
@@ -232,8 +232,8 @@ function withReason(returnTo: string, error: LadingError): string {
   return `${url.pathname}${url.search}${url.hash}`;
 }
 
-function providerOf({ outside }: Doors, name: Name): FederatedProvider {
-  const found = outside.find((provider) => provider.name === name);
+function providerOf({ federation }: Doors, name: Name): FederatedProvider {
+  const found = federation.find((provider) => provider.name === name);
   if (!found) throw new LadingError('not_found', `This server has no sign-in provider ${name}.`);
   return found;
 }

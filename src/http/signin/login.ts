@@ -18,14 +18,14 @@ import { newPersonOf } from '../access/person-input.ts';
 import {
   beginSession,
   endSessionOf,
-  passwordOf,
+  passwordAttempt,
   personKey,
   renewSession,
   wrongCredentials,
 } from '../access/sign-in.ts';
 import { formBodies } from '../body/form.ts';
 import { jsonBodies } from '../body/json.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../request/cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
@@ -112,7 +112,7 @@ function registrationRoute(app: FastifyInstance, deps: LoginDeps): void {
         askerOf(request),
       );
       request.audited = { target: made.id, tenant: made.tenant };
-      noteChange(request, NOTHING, ofPerson(made));
+      auditChange(request, NOTHING, ofPerson(made));
       const signedIn = await beginSession(deps, request, reply, made);
       reply.code(201);
       return signedIn;
@@ -158,7 +158,7 @@ async function authenticate(
     key,
     request.ip,
     (asker) => identity.people.authenticate(tenant, email, password, asker),
-    passwordOf(identity, claimed, request),
+    passwordAttempt(identity, claimed, request),
   );
   // The tenant may have been deleted.
   const principal = person && identity.subject('person', person.id);

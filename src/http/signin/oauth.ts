@@ -28,7 +28,7 @@ import { plainTime } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
 import { formBodies } from '../body/form.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
 import { SIGNED_IN } from '../request/documented.ts';
@@ -219,7 +219,7 @@ function revokeRoute(app: FastifyInstance, deps: OAuthDeps): void {
         principal: client,
         ...(target === null ? { detail: 'no token of this client' } : { target }),
       };
-      if (target !== null) noteChange(request, { token: 'good' }, { token: 'revoked' });
+      if (target !== null) auditChange(request, { token: 'good' }, { token: 'revoked' });
       reply.headers(NO_STORE);
       return { message: 'The token is invalid.' };
     },

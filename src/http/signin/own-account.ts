@@ -10,9 +10,9 @@ import type { PersonDocument } from '../../records/subjects.ts';
 import type { Config } from '../../settings/config.ts';
 import { askerOf } from '../access/bearer.ts';
 import { changeOf } from '../access/person-input.ts';
-import { keyOf, passwordOf, shownPerson, wrongCredentials } from '../access/sign-in.ts';
+import { keyOf, passwordAttempt, shownPerson, wrongCredentials } from '../access/sign-in.ts';
 import { jsonBodies } from '../body/json.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { clearCookies } from '../request/cookies.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
@@ -71,7 +71,7 @@ function ownChangeRoute(app: FastifyInstance, deps: OwnAccountDeps): void {
       }
       request.audited = { principal: request.principal, target: person.id };
       const password = change.password === undefined ? 'old' : 'new';
-      noteChange(request, { ...ofPerson(person), password: 'old' }, { ...ofPerson(after), password });
+      auditChange(request, { ...ofPerson(person), password: 'old' }, { ...ofPerson(after), password });
       reply.header('cache-control', 'no-store');
       return shownPerson(after);
     },
@@ -94,7 +94,7 @@ async function proveOldPassword(
   const key = `own ${keyOf(person)}`;
   const isRight = async (asker: Asker): Promise<PersonDocument | null> =>
     (await identity.people.isPasswordOf(person.id, request.body.old_password ?? '', asker)) ? person : null;
-  const right = await throttle.attempt(key, request.ip, isRight, passwordOf(identity, person, request));
+  const right = await throttle.attempt(key, request.ip, isRight, passwordAttempt(identity, person, request));
   if (right) return;
   throw new LadingError('forbidden', 'The old password is wrong. It is required to set a new one.');
 }

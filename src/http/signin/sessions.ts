@@ -13,7 +13,7 @@ import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
 import { credentialOf } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
-import { noteChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/note-change.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 
 /** What these routes need from the server. */
@@ -53,7 +53,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
       const { subject } = whoAsks(deps, request);
       requireFullRoleOrScope(request.principal, 'users:admin');
       request.audited = { principal: request.principal, target: subject.id };
-      noteChange(request, { sessions: 'open' }, { sessions: 'ended' });
+      auditChange(request, { sessions: 'open' }, { sessions: 'ended' });
       await sessions.endAllOf(subject);
       // A token without a session is revoked too.
       await endSessionOf(deps, credentialOf(request) ?? '');
@@ -81,7 +81,7 @@ export function sessionRoutes(app: FastifyInstance, deps: SessionRouteDeps): voi
         throw new LadingError('not_found', 'There is no such session.');
       }
       await sessions.end(id);
-      noteChange(request, { session: 'open', agent: session.agent }, { session: 'ended' });
+      auditChange(request, { session: 'open', agent: session.agent }, { session: 'ended' });
       return { message: 'The session has ended.' };
     },
   });

@@ -5,7 +5,7 @@ import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { parseBytes } from '../../protocol/http/tus.ts';
-import { addressOf, endSuperseded, ownUpload, stillAllowed } from '../access/upload-capability.ts';
+import { addressOf, endSuperseded, ownUpload, uploadAuthorization } from '../access/upload-capability.ts';
 import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { checkType, proofOf, stateFields } from './common.ts';
@@ -29,7 +29,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
     // changed."
     size: parseBytes('Upload-Length', headers['upload-length']),
     contentLength: parseBytes('Content-Length', headers['content-length']),
-    isAuthorized: stillAllowed(deps, request),
+    isAuthorized: uploadAuthorization(deps, request),
     proof: proofOf(request),
     precondition: preconditionOf(request),
   };

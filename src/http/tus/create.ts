@@ -22,7 +22,7 @@ import {
 } from '../../protocol/http/tus.ts';
 import { checkName } from '../../protocol/names.ts';
 import type { Config } from '../../settings/config.ts';
-import { addressOf, creatorOf, locationOf, stillAllowed } from '../access/upload-capability.ts';
+import { addressOf, creatorOf, locationOf, uploadAuthorization } from '../access/upload-capability.ts';
 import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { proofOf, stateFields } from './common.ts';
@@ -47,9 +47,9 @@ export async function create(deps: CreateDeps, request: FastifyRequest, reply: F
   const proof = brings ? proofOf(request) : undefined;
   if (brings && intent.size !== null && (contentLength ?? 0) > intent.size)
     throw outOfBounds(contentLength ?? 0, intent.size);
-  const stands = stillAllowed(deps, request);
+  const isAuthorized = uploadAuthorization(deps, request);
   const address = await engine.createResumable(intent);
-  const append = { offset: 0, size: null, contentLength, isAuthorized: stands, proof };
+  const append = { offset: 0, size: null, contentLength, isAuthorized, proof };
   if (brings) {
     try {
       requestBody(request, reply);

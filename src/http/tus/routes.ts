@@ -97,8 +97,8 @@ function verbs(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
     next();
   });
   const { access, secondFactor } = deps;
-  const otherwise = principalOfAddress.bind(null, deps);
-  app.register(bearerAuth, { access, limits, secondFactor, otherwise });
+  const fallback = principalOfAddress.bind(null, deps);
+  app.register(bearerAuth, { access, limits, secondFactor, fallback });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
   app.after(() => {

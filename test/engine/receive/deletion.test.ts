@@ -36,7 +36,7 @@ test('deleting an upload: what is on its way is refused with not_found, and noth
   const reading = await engine.open(OWNER, 'f');
   assert.equal(reading.state(), 'open');
   await engine.remove(OWNER, 'f');
-  assert.equal(reading.state(), 'gone');
+  assert.equal(reading.state(), 'discarded');
   const first = Buffer.alloc(10);
   assert.equal(await reading.reader.read(first, 0), 10);
   assert.deepEqual(first, Buffer.from(content(0, 10)), 'a running download continues');

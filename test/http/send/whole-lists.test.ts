@@ -26,12 +26,12 @@ function numbers(count: number) {
   return { all, seen };
 }
 
-const stands = (): boolean => true;
+const isAuthorized = (): boolean => true;
 
 test('every entry once, in order, however many there are', async () => {
   for (const count of [0, 1, WHOLE_LIST_STEP, WHOLE_LIST_STEP + 1, 100_000]) {
     const { all, seen } = numbers(count);
-    const whole = JSON.parse(await text(await wholeList(all(), { ...JSON_ARRAY, stands }))) as number[];
+    const whole = JSON.parse(await text(await wholeList(all(), { ...JSON_ARRAY, isAuthorized }))) as number[];
     assert.equal(whole.length, count);
     assert.ok(whole.every((value, n) => value === n));
     assert.ok(seen.over);
@@ -40,7 +40,11 @@ test('every entry once, in order, however many there are', async () => {
 
 test('what nobody reads is not made, and what nobody wants any more ends', async () => {
   const { all, seen } = numbers(1_000_000);
-  const stream = await wholeList(all(), { ...JSON_ARRAY, entry: (n) => `"${n}${'.'.repeat(500)}"`, stands });
+  const stream = await wholeList(all(), {
+    ...JSON_ARRAY,
+    entry: (n) => `"${n}${'.'.repeat(500)}"`,
+    isAuthorized,
+  });
   stream.once('data', () => stream.pause());
   for (let turns = 0; turns < 200; turns += 1) await turn();
   assert.ok(seen.pages < 10, `${seen.pages} pages`);
@@ -56,7 +60,7 @@ test('others have their turn between two pages', async () => {
   const counting = (async () => {
     for (; !done; turns += 1) await turn();
   })();
-  await text(await wholeList(all(), { ...JSON_ARRAY, stands }));
+  await text(await wholeList(all(), { ...JSON_ARRAY, isAuthorized }));
   done = true;
   await counting;
   assert.ok(turns >= seen.pages / 2, `${turns} turns for ${seen.pages} pages`);
@@ -65,8 +69,8 @@ test('others have their turn between two pages', async () => {
 test('it breaks off when the right to see it ends, and fails as a request when there is nothing of it yet', async () => {
   let asked = 0;
   const { all } = numbers(1000);
-  const stream = await wholeList(all(), { ...JSON_ARRAY, stands: () => ++asked < 3 });
+  const stream = await wholeList(all(), { ...JSON_ARRAY, isAuthorized: () => ++asked < 3 });
   await assert.rejects(text(stream), /revoked/);
   const failing = pagesOf(async () => Promise.reject(new Error('no list')), null);
-  await assert.rejects(wholeList(failing, { ...JSON_ARRAY, stands }), /no list/);
+  await assert.rejects(wholeList(failing, { ...JSON_ARRAY, isAuthorized }), /no list/);
 });

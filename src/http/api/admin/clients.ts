@@ -20,7 +20,7 @@ import type { DeviceDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
 import { needsFields } from '../../body/required-fields.ts';
-import { noteChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
@@ -96,7 +96,7 @@ function createRoute(app: FastifyInstance, { clients, identity, config }: Client
       }
       if (!identity.tenants.has(tenant)) throw new LadingError('not_found', 'There is no such tenant.');
       const made = await clients.create({ role, name, tenant });
-      noteChange(request, NOTHING, { role, name });
+      auditChange(request, NOTHING, { role, name });
       const location = request.site.path(`/api/clients/${made.clientId}`);
       reply.code(201).headers({ 'cache-control': 'no-store', location });
       return {
@@ -143,7 +143,7 @@ function updateRoute(app: FastifyInstance, { clients, identity, config }: Client
       if (!after) throw new LadingError('not_found', 'There is no client with this id.');
       if (ends) await identity.sessions.endAllOf({ kind: 'device', id });
       const sessions = endSessions ? ['open', 'ended'] : [];
-      noteChange(
+      auditChange(
         request,
         { ...ofClient(client), sessions: sessions[0] },
         { ...ofClient(after), sessions: sessions[1] },
@@ -175,7 +175,7 @@ function deleteRoute(app: FastifyInstance, { clients, identity }: ClientDeps): v
         throw new LadingError('not_found', 'There is no client with this id.');
       }
       request.audited = { tenant: client.tenant };
-      noteChange(request, ofClient(client), NOTHING);
+      auditChange(request, ofClient(client), NOTHING);
       return { message: `Client ${id} deleted.` };
     },
   });

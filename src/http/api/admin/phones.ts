@@ -10,7 +10,7 @@ import type { Principal } from '../../../records/principal.ts';
 import type { DeviceDocument, PersonDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { noteChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
@@ -75,7 +75,7 @@ function setRoute(app: FastifyInstance, deps: PhoneDeps): void {
       const phone = request.body.phone === null ? null : phoneOf(request.body.phone);
       const { phone: before } = (kind === 'client' ? clients.find(id) : people.get(id)) ?? {};
       if (!(await (kind === 'client' ? clients : people).setPhone(id, phone))) throw nobody();
-      noteChange(request, { phone: before }, { phone });
+      auditChange(request, { phone: before }, { phone });
       return { phone };
     },
   });

@@ -11,7 +11,7 @@ import { NewQuota, QuotaReport } from '../../../protocol/schemas/quota.ts';
 import type { Principal } from '../../../records/principal.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { noteChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
@@ -103,7 +103,7 @@ function setRoute(app: FastifyInstance, deps: QuotaDeps): void {
       }
       const { bytes = null, open_uploads: openUploads = null, day_bytes: dayBytes = null } = request.body;
       if (!(await deps.quotas.set(params.kind, params.id, { bytes, openUploads, dayBytes }))) throw nobody();
-      noteChange(request, ofLimits(limits), ofLimits(holderOf(deps, principal, params).limits));
+      auditChange(request, ofLimits(limits), ofLimits(holderOf(deps, principal, params).limits));
       return reportOf(deps, principal, params);
     },
   });

@@ -10,7 +10,7 @@ import { iso } from '../../../protocol/times.ts';
 import type { TenantDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { noteChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
@@ -60,7 +60,7 @@ export function tenantRoutes(app: FastifyInstance, deps: TenantDeps): void {
       const before = tenants.get(id);
       if (!before || !(await identity.removeTenant(id)))
         throw new LadingError('not_found', 'There is no tenant with this id.');
-      noteChange(request, ofTenant(before), NOTHING);
+      auditChange(request, ofTenant(before), NOTHING);
       return { message: `Tenant ${id} deleted.` };
     },
   });
@@ -82,7 +82,7 @@ function createRoute(app: FastifyInstance, { identity, config }: TenantDeps): vo
     handler: async (request, reply): Promise<Tenant> => {
       const { tenant_id: id, name = id } = request.body;
       const made = await identity.createTenant(id, name);
-      noteChange(request, NOTHING, ofTenant(made));
+      auditChange(request, NOTHING, ofTenant(made));
       reply.code(201);
       return shown(made);
     },

@@ -23,7 +23,7 @@ import { askerOf } from '../../access/bearer.ts';
 import { changeOf, newPersonOf } from '../../access/person-input.ts';
 import { shownPerson } from '../../access/sign-in.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { noteChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/note-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
@@ -115,7 +115,7 @@ function createRoute(app: FastifyInstance, { identity, config }: UserDeps): void
         { ...(await newPersonOf(request.body, request)), tenant, role },
         askerOf(request),
       );
-      noteChange(request, NOTHING, ofPerson(made));
+      auditChange(request, NOTHING, ofPerson(made));
       reply.code(201).header('cache-control', 'no-store');
       return shownPerson(made);
     },
@@ -210,7 +210,7 @@ function updateRoute(app: FastifyInstance, deps: UserDeps): void {
       const sessions = endSessions ? ['open', 'ended'] : [];
       const had = person.passwordHash === null ? null : 'old';
       const has = password === undefined ? had : 'new';
-      noteChange(
+      auditChange(
         request,
         { ...ofPerson(person), password: had, sessions: sessions[0] },
         { ...ofPerson(after), password: has, sessions: sessions[1] },
@@ -236,7 +236,7 @@ function deleteRoute(app: FastifyInstance, deps: UserDeps): void {
       if (id === request.principal.id) throw new LadingError('invalid_request', 'You cannot delete your own account.');
       requireRank(request, role);
       if (!(await deps.identity.remove({ kind: 'person', id }))) throw nobody();
-      noteChange(request, ofPerson(person), NOTHING);
+      auditChange(request, ofPerson(person), NOTHING);
       return { message: `Person ${id} deleted.` };
     },
   });
