@@ -39,7 +39,7 @@ import {
   wordsOf,
 } from '../access/token-owners.ts';
 import { jsonBodies } from '../body/json.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 

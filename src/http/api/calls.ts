@@ -25,7 +25,7 @@ import type { Config } from '../../settings/config.ts';
 import { credentialOf, missingToken } from '../access/bearer.ts';
 import { userIdOf } from '../access/token-owners.ts';
 import { ANY_FORM, anyForms, formBodies } from '../body/form.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
 

@@ -28,7 +28,7 @@ import type { Principal } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
 import { jsonBodies } from '../body/json.ts';
 import { shownDelivery, shownTarget } from '../native/delivery-views.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 

@@ -19,7 +19,7 @@ import type { GrantDocument, GrantTarget } from '../../records/sharing.ts';
 import type { Config } from '../../settings/config.ts';
 import { authorizeShare, completeFile, sharedOwner } from '../access/authorize-share.ts';
 import { jsonBodies } from '../body/json.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
 

@@ -31,7 +31,7 @@ import { askerOf, basicCredentials } from '../access/bearer.ts';
 import { jsonBodies } from '../body/json.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';

@@ -19,7 +19,7 @@ import { parseScopes, SCOPES } from '../../protocol/scopes.ts';
 import type { Config } from '../../settings/config.ts';
 import { checkLabel, DEFAULT_LABEL, READ_AND_WRITE } from '../access/token-owners.ts';
 import { formBodies } from '../body/form.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { refuseForeign, wantsSecureCookies } from '../request/csrf.ts';
 import { ownersOf, PATH, page, refusalPage, signInForm, tokensPage } from './token-dashboard-pages.ts';

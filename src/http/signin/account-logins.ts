@@ -20,7 +20,7 @@ import { credentialOf } from '../access/bearer.ts';
 import { beginLongSession, namedKey, passwordAttempt } from '../access/sign-in.ts';
 import { ANY_FORM, anyForms } from '../body/form.ts';
 import { needsFields } from '../body/required-fields.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SMALL_BODY, WORKING } from '../request/documented.ts';
 

@@ -25,7 +25,7 @@ import {
 } from '../access/sign-in.ts';
 import { formBodies } from '../body/form.ts';
 import { jsonBodies } from '../body/json.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { ACCESS_COOKIE, clearCookies, cookieOf, REFRESH_COOKIE } from '../request/cookies.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';

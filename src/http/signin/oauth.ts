@@ -28,7 +28,7 @@ import { plainTime } from '../../protocol/times.ts';
 import type { Principal } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
 import { formBodies } from '../body/form.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { NO_STORE, OAuthError, oauthRefusal } from '../problems/oauth-errors.ts';
 import { SIGNED_IN } from '../request/documented.ts';

@@ -13,7 +13,7 @@ import type { SessionDocument } from '../../records/credentials.ts';
 import type { Subject } from '../../records/principal.ts';
 import { credentialOf } from '../access/bearer.ts';
 import { endSessionOf } from '../access/sign-in.ts';
-import { auditChange } from '../observe/note-change.ts';
+import { auditChange } from '../observe/audit-change.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 
 /** What these routes need from the server. */

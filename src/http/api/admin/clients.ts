@@ -20,7 +20,7 @@ import type { DeviceDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
 import { needsFields } from '../../body/required-fields.ts';
-import { auditChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/audit-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { recorderRefusal } from '../../problems/recorder-refusals.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';

@@ -10,7 +10,7 @@ import type { Principal } from '../../../records/principal.ts';
 import type { DeviceDocument, PersonDocument } from '../../../records/subjects.ts';
 import type { Config } from '../../../settings/config.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { auditChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/audit-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 

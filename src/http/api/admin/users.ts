@@ -23,7 +23,7 @@ import { askerOf } from '../../access/bearer.ts';
 import { changeOf, newPersonOf } from '../../access/person-input.ts';
 import { shownPerson } from '../../access/sign-in.ts';
 import { jsonBodies } from '../../body/json.ts';
-import { auditChange } from '../../observe/note-change.ts';
+import { auditChange } from '../../observe/audit-change.ts';
 import { smallBody } from '../../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../../request/documented.ts';
 
