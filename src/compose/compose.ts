@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { openClock } from '../clock/persistent-clock.ts';
 import { schedule } from '../clock/schedule.ts';
 import type { Clock } from '../contracts/clock.ts';
+import type { Store } from '../contracts/store.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { ServerState } from '../http/deps.ts';
 import { createLog } from '../http/observe/log.ts';
@@ -12,7 +13,7 @@ import type { MetricName } from '../http/observe/metric-help.ts';
 import { Downloads } from '../http/send/downloads.ts';
 import { buildServer } from '../http/server.ts';
 import type { Config } from '../settings/config.ts';
-import { type DiskStore, type DiskStoreOptions, openDiskStore } from '../storage/disk/store.ts';
+import { BACKENDS, type Backend, type StoreOptions } from '../storage/backends.ts';
 import { type Lifecycle, lifecycle } from './lifecycle.ts';
 import { federatedProviders } from './outgoing.ts';
 import { reload } from './reload.ts';
@@ -35,8 +36,9 @@ export interface App extends Lifecycle {
 /** What tests put in place of the real thing. */
 export interface Substitutes {
   clock?: Clock;
-  disk?: DiskStoreOptions['disk'];
-  threads?: DiskStoreOptions['threads'];
+  backend?: Backend;
+  disk?: StoreOptions['disk'];
+  threads?: StoreOptions['threads'];
   log?: Logger;
   /** How long a followed download waits for the next change of its file, in milliseconds. */
   followSilenceMs?: number;
@@ -52,7 +54,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
   const output = logOutput(config);
   const log = substitutes.log ?? createLog(config.logLevel, output);
   const warn = (message: string, details: object): void => log.warn(details, message);
-  const store = await openDiskStore({
+  const store = await (substitutes.backend ?? BACKENDS.disk).open({
     dataDir: config.dataDir,
     workers: config.workers,
     ...(substitutes.disk ? { disk: substitutes.disk } : {}),
@@ -109,7 +111,7 @@ function logOutput({ logFile }: Config): LogOutput {
 }
 
 function gaugesOf(
-  store: DiskStore,
+  store: Store,
   { engine, deliveries, audit }: Rooms,
   downloads: Downloads,
   output: LogOutput,

@@ -8,6 +8,7 @@ import type { Calls } from '../calls/calls.ts';
 import type { PersistentClock } from '../clock/persistent-clock.ts';
 import type { Schedule } from '../clock/schedule.ts';
 import type { Clock } from '../contracts/clock.ts';
+import type { Store } from '../contracts/store.ts';
 import type { Deliveries } from '../delivery/deliveries.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Events } from '../events/events.ts';
@@ -17,11 +18,10 @@ import { ensureAdmin, type FirstAdmin } from '../identity/directory/bootstrap.ts
 import type { Identity } from '../identity/directory/identity.ts';
 import { recordAdministrator } from '../identity/record-administrator.ts';
 import type { Config } from '../settings/config.ts';
-import type { DiskStore } from '../storage/disk/store.ts';
 
 export interface Parts {
   config: Config;
-  store: DiskStore;
+  store: Store;
   kept: PersistentClock;
   clock: Clock;
   log: Logger;

@@ -5,6 +5,7 @@ import { Calls } from '../calls/calls.ts';
 import type { Catalog } from '../contracts/catalog.ts';
 import type { Clock } from '../contracts/clock.ts';
 import type { FileEvent } from '../contracts/file-events.ts';
+import type { DocumentReports, Store } from '../contracts/store.ts';
 import { Deliveries, type DeliveryDoors } from '../delivery/deliveries.ts';
 import { Targets } from '../delivery/targets.ts';
 import { WebhookSender } from '../delivery/webhook.ts';
@@ -22,9 +23,7 @@ import { checkCall } from '../records/checks/calls.ts';
 import { checkDelivery, checkTarget } from '../records/checks/delivery.ts';
 import type { FileDocument } from '../records/file.ts';
 import type { Config } from '../settings/config.ts';
-import type { DiskStore } from '../storage/disk/store.ts';
-import { openLowdbCatalog } from '../storage/lowdb/catalog.ts';
-import { type DocumentReports, openCollection, openIdentityStores } from './documents.ts';
+import { openCollection, openIdentityStores } from './documents.ts';
 import { endSharingWithFiles } from './files-and-sharing.ts';
 import { voiceOf } from './outgoing.ts';
 import { jwtKeys, sealingKey } from './secrets.ts';
@@ -33,7 +32,7 @@ import type { Warn } from './warn.ts';
 /** What every room is opened with. */
 export interface Ground {
   config: Config;
-  store: DiskStore;
+  store: Store;
   clock: Clock;
   log: Logger;
   warn: Warn;
@@ -109,8 +108,8 @@ function openAudit({ store, clock, log }: Ground, events: Events, listeners: { d
   });
 }
 
-async function openCatalog({ store, log }: Ground, { onDamaged }: DocumentReports): Promise<Catalog> {
-  const catalog = await openLowdbCatalog({ files: store.fileDocuments, onDamaged });
+async function openCatalog({ store, log }: Ground, reports: DocumentReports): Promise<Catalog> {
+  const catalog = await store.openCatalog(reports);
   store.onJournalDamage((id, found) => {
     void catalog.get(id).then((file) => {
       const words = 'the disk damaged records of a journal; their ranges are missing until they are sent again';

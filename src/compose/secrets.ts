@@ -1,15 +1,15 @@
 /** Keys of the server: those that sign access tokens, and the one that seals secrets which must be read again. */
 import { hkdfSync, randomBytes } from 'node:crypto';
 import type { Clock } from '../contracts/clock.ts';
+import type { Store } from '../contracts/store.ts';
 import type { JwtKeys } from '../http/access/signatures.ts';
 import { KeyRing } from '../identity/credentials/signing-keys.ts';
 import { makeSigningKey } from '../identity/directory/bootstrap.ts';
 import { SEALING_KEY_BYTES } from '../identity/state/sealed-box.ts';
 import type { Config } from '../settings/config.ts';
-import type { DiskStore } from '../storage/disk/store.ts';
 
 /** Opens the keys that sign access tokens. Makes them at the first start. */
-export async function jwtKeys(config: Config, store: DiskStore, clock: Clock): Promise<JwtKeys> {
+export async function jwtKeys(config: Config, store: Store, clock: Clock): Promise<JwtKeys> {
   const { jwtAlgorithm: algorithm, jwtRotateDays: rotateDays, jwtSecret } = config;
   if (algorithm !== 'HS256') {
     const box = store.secretBox('signingkeys');
@@ -27,7 +27,7 @@ function longestToken({ tokenMinutes, accountDays }: Config): number {
 /** Returns the key that seals secrets: derived from the setting, or made once and stored beside the other secrets. */
 export async function sealingKey(
   { sealingKey: setting }: Pick<Config, 'sealingKey'>,
-  store: DiskStore,
+  store: Store,
 ): Promise<Uint8Array> {
   if (setting === null) return store.secret('sealing', () => randomBytes(SEALING_KEY_BYTES));
   return new Uint8Array(hkdfSync('sha256', setting, '', 'lading sealing key', SEALING_KEY_BYTES));

@@ -31,3 +31,11 @@ export interface ManifestStore {
   /** Replaces the journal by these records, atomically and durably (recovery forgets what failed its check). */
   rewrite(id: string, records: readonly ManifestRecord[]): Promise<void>;
 }
+
+/** Records of a journal that were damaged in the storage. */
+export interface JournalDamage {
+  /** Restored by their checksums. */
+  repaired: number;
+  /** Their ranges are missing until a client sends them again. */
+  lost: number;
+}

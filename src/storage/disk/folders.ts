@@ -4,7 +4,8 @@
  *     files/ → <aa>/ → <id>/ → part, manifest, …      a name lasts when the folder it is in was synced, all the way up
  */
 
-import { isFileId, isShard, type Layout } from './directory/layout.ts';
+import { isFileId } from '../names.ts';
+import { isShard, type Layout } from './directory/layout.ts';
 import { type Disk, orAbsent } from './io/disk.ts';
 
 /**

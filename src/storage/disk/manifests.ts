@@ -1,5 +1,5 @@
 /** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
-import type { Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
+import type { JournalDamage, Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
 import type { FileFolders } from './folders.ts';
@@ -20,14 +20,6 @@ export interface DiskManifestsOptions {
   distrust: boolean;
   /** Called when a journal was read in which the disk had damaged records. */
   onDamage?(id: string, found: JournalDamage): void;
-}
-
-/** Records of a journal that the disk damaged. */
-export interface JournalDamage {
-  /** Put right by their checksums. */
-  repaired: number;
-  /** Their ranges are missing until a client sends them again. */
-  lost: number;
 }
 
 interface Loaded {

@@ -2,24 +2,22 @@
 import { randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import * as path from 'node:path';
-import type { AuditLog } from '../../contracts/audit-log.ts';
-import type { BlobStore, Inspector } from '../../contracts/blobs.ts';
-import type { DateBox } from '../../contracts/clock.ts';
 import type { SecretBox } from '../../contracts/collection.ts';
-import type { ManifestStore } from '../../contracts/manifests.ts';
+import type { JournalDamage } from '../../contracts/manifests.ts';
+import { COLLECTIONS, type CollectionName, type Store } from '../../contracts/store.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
 import { dateBox } from './directory/date-box.ts';
 import { guarded } from './directory/failures.ts';
-import { COLLECTIONS, type CollectionName, documentIdOf, Layout } from './directory/layout.ts';
+import { documentIdOf, Layout } from './directory/layout.ts';
 import { acquireLock, isLockLeftover, type Lock } from './directory/lock.ts';
-import { type Condition, FULL, Presence, watchedDisk } from './directory/presence.ts';
+import { FULL, Presence, watchedDisk } from './directory/presence.ts';
 import { DiskDocuments } from './documents.ts';
 import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
 import { codeOf, type Disk, orAbsent, realDisk } from './io/disk.ts';
 import { readWhole, writeFileDurably } from './io/durable.ts';
-import { DiskManifests, type JournalDamage } from './manifests.ts';
+import { DiskManifests } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
 import { FileStates } from './states.ts';
 
@@ -35,36 +33,12 @@ export interface DiskStoreOptions {
   threads?: Threads;
 }
 
-export interface DiskStore {
-  blobs: BlobStore;
-  manifests: ManifestStore;
-  inspector: Inspector;
+/** What the disk stores. The documents are texts here; `storage/lowdb` makes a catalog and collections of them. */
+export interface DiskStore extends Omit<Store, 'openCatalog' | 'openCollection'> {
   /** Where the catalog keeps its documents, by file id. */
   fileDocuments: DiskDocuments;
-  auditLog: AuditLog;
   /** Where the small documents of a collection are kept, by their id. */
   documents(collection: CollectionName): DiskDocuments;
-  /** False: the last process did not stop cleanly, or the directory is new and there is nothing to distrust. */
-  wasClean: boolean;
-  /** Where the date of the last run is kept. */
-  dateBox: DateBox;
-  /** Numbers for the metrics page. */
-  gauges(): Record<'journal_records_repaired_total' | 'journal_records_lost_total' | 'disk_free_bytes', number>;
-  /** Calls the listener when a journal is read in which the disk had damaged records. */
-  onJournalDamage(listener: (id: string, found: JournalDamage) => void): void;
-  /** How the directory is, as the last beat of its lock found it; `lost` for good. */
-  condition(): Condition;
-  /** Resolves when the directory was moved, unmounted or replaced while the store was open; else never. */
-  lost: Promise<void>;
-  /** The secret of this name (lower case). If it does not exist, `make` creates it and it is stored with mode 0600. */
-  secret(name: string, make: () => Uint8Array): Promise<Uint8Array>;
-  /** Where a secret that changes is kept, with mode 0600. The name: small letters. */
-  secretBox(name: string): SecretBox;
-  /**
-   * Lets go of everything. With `clean`, first makes durable what is not yet and leaves word for the next start; callers have
-   * finished all their writes by then.
-   */
-  close(options?: { clean?: boolean }): Promise<void>;
 }
 
 const IDLE_HANDLES = 256;

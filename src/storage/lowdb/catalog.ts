@@ -7,10 +7,11 @@
  *     open     id → document                for the sweep
  */
 import type { Catalog, ListQuery, Slot } from '../../contracts/catalog.ts';
+import type { OnDamaged } from '../../contracts/store.ts';
 import { checkFile } from '../../records/checks/file.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { SortedNames } from '../../sorted-names.ts';
-import { type DocumentFiles, Documents, type OnDamaged } from './documents.ts';
+import { type DocumentFiles, Documents } from './documents.ts';
 
 export interface LowdbCatalogOptions {
   files: DocumentFiles;

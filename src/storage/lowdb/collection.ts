@@ -1,14 +1,10 @@
 /** Small documents of one kind: one file each on disk, all of them in memory. */
 import type { Collection } from '../../contracts/collection.ts';
-import { type Check, type DocumentFiles, Documents, type OnCorrectedDocument, type OnDamaged } from './documents.ts';
+import type { DocumentKind, DocumentReports } from '../../contracts/store.ts';
+import { type DocumentFiles, Documents } from './documents.ts';
 
-export interface LowdbCollectionOptions<T> {
+export interface LowdbCollectionOptions<T> extends Omit<DocumentKind<T>, 'name'>, DocumentReports {
   files: DocumentFiles;
-  /** Reads a document's fields; throws an Error that names the bad one. */
-  check: Check<T>;
-  idOf(document: T): string;
-  onDamaged: OnDamaged;
-  onCorrected?: OnCorrectedDocument;
 }
 
 /** Reads every document; resolves when the collection is ready. */

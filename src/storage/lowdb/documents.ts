@@ -3,7 +3,7 @@
  * not sync and keeps everything in one growing file.
  */
 import { type Adapter, Low } from 'lowdb';
-import type { OnCorrected } from '../../records/checks/fields.ts';
+import type { Check, OnCorrectedDocument, OnDamaged } from '../../contracts/store.ts';
 
 /**
  * Where documents are kept as text, by key. `write` is atomic, and durable when it resolves; `remove` is durable when it
@@ -15,15 +15,6 @@ export interface DocumentFiles {
   write(key: string, text: string): Promise<void>;
   remove(key: string): Promise<boolean>;
 }
-
-/** Called at the start for a document that is there but cannot be understood. It is left alone and counts as existing. */
-export type OnDamaged = (key: string, error: Error) => void;
-
-/** Called at the start for a document of which something had to be put right. It stays as it is on disk until it is written next. */
-export type OnCorrectedDocument = (key: string, words: string) => void;
-
-/** Throws when `value` is no document of that key. */
-export type Check<T> = (value: unknown, key: string, onCorrected: OnCorrected) => T;
 
 /** Files read at the same time at the start. */
 const READERS = 16;

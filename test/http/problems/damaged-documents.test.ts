@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { COLLECTIONS } from '../../../src/storage/disk/directory/layout.ts';
+import { COLLECTIONS } from '../../../src/contracts/store.ts';
 import { wav } from '../../support/audio.ts';
 import { eventually } from '../../support/eventually.ts';
 import { seededFolder } from '../../support/product/identity.ts';

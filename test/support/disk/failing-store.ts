@@ -1,10 +1,9 @@
 /** A real collection of documents whose writes and removals fail while they are told to. */
 import type { TestContext } from 'node:test';
 import type { Collection } from '../../../src/contracts/collection.ts';
+import type { Check, CollectionName } from '../../../src/contracts/store.ts';
 import { LadingError } from '../../../src/errors.ts';
-import type { CollectionName } from '../../../src/storage/disk/directory/layout.ts';
 import { openLowdbCollection } from '../../../src/storage/lowdb/collection.ts';
-import type { Check } from '../../../src/storage/lowdb/documents.ts';
 import { openTestStore } from './storage.ts';
 
 export interface FailingStore<T> {

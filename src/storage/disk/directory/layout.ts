@@ -17,31 +17,12 @@
  *       secrets/<name>                    mode 0600
  */
 import * as path from 'node:path';
-
-const ID = /^[0-9a-f]{32}$/;
-const DOCUMENT_ID = /^[A-Za-z0-9._-]{1,128}$/;
-const SECRET = /^[a-z]{1,32}$/;
+import type { CollectionName } from '../../../contracts/store.ts';
+import { assertDocumentId, assertFileId, assertSecretName, isDocumentId } from '../../names.ts';
 
 const AUDIT_FILE = /^(\d{4}-(?:0[1-9]|1[0-2]))\.jsonl$/;
 
 const SHARD = /^[0-9a-f]{2}$/;
-
-/** Folders of small documents. */
-export const COLLECTIONS = [
-  'clients',
-  'people',
-  'sign-ins',
-  'api-tokens',
-  'revocations',
-  'tenants',
-  'shares',
-  'grants',
-  'audio',
-  'calls',
-  'targets',
-  'deliveries',
-] as const;
-export type CollectionName = (typeof COLLECTIONS)[number];
 
 export interface FilePaths {
   folder: string;
@@ -84,7 +65,7 @@ export class Layout {
 
   /** Throws a RangeError for what is not an id: ids are made here, a foreign one is a mistake of the program. */
   file(id: string): FilePaths {
-    if (!isFileId(id)) throw new RangeError('a file id is 32 lower-case hexadecimal digits');
+    assertFileId(id);
     const shard = this.shard(id.slice(0, 2));
     const folder = path.join(shard, id);
     return {
@@ -102,8 +83,7 @@ export class Layout {
   }
 
   document(collection: CollectionName, id: string): string {
-    if (!DOCUMENT_ID.test(id))
-      throw new RangeError('the id of a document is 1 to 128 letters, digits, ".", "_" or "-"');
+    assertDocumentId(id);
     return path.join(this.collection(collection), `${id}.json`);
   }
 
@@ -113,7 +93,7 @@ export class Layout {
   }
 
   secret(name: string): string {
-    if (!SECRET.test(name)) throw new RangeError('the name of a secret is 1 to 32 small letters');
+    assertSecretName(name);
     return path.join(this.secrets, name);
   }
 }
@@ -121,10 +101,6 @@ export class Layout {
 /** The month (`YYYY-MM`) of a file of the audit log; null for anything else that lies there. */
 export function auditMonthOf(fileName: string): string | null {
   return AUDIT_FILE.exec(fileName)?.[1] ?? null;
-}
-
-export function isFileId(name: string): boolean {
-  return ID.test(name);
 }
 
 /** True for the name of one of the 256 folders that ids are spread over, so that no folder grows without bound. */
@@ -135,5 +111,5 @@ export function isShard(name: string): boolean {
 /** The id of the document that a file of a collection is; null for anything else that lies there. */
 export function documentIdOf(fileName: string): string | null {
   const id = fileName.endsWith('.json') ? fileName.slice(0, -'.json'.length) : '';
-  return DOCUMENT_ID.test(id) ? id : null;
+  return isDocumentId(id) ? id : null;
 }

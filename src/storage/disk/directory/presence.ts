@@ -6,11 +6,9 @@
  * server's own. The folders in it are watched too: one of them may be moved by itself, or something be mounted over it. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
  * are open already go on, for they are still those of the directory that was moved.
  */
+import type { Condition } from '../../../contracts/store.ts';
 import { codeOf, type Disk, failureToWrite, freeBytes, mayWrite } from '../io/disk.ts';
 import { identityOf } from './lock.ts';
-
-/** `full`: less room than an upload needs. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
-export type Condition = 'ok' | 'full' | 'unwritable' | 'lost';
 
 /** Less than this, in bytes, is no room for an upload. */
 const MIN_ROOM = 4 * 1024 * 1024;

@@ -1,0 +1,33 @@
+/** The back ends, one line for each. The code of a back end is in a folder beside this file. */
+import type { Store } from '../contracts/store.ts';
+import { type DiskStoreOptions, hasData, openDiskStore, ownerOf } from './disk/store.ts';
+import { openLowdbCatalog } from './lowdb/catalog.ts';
+import { openLowdbCollection } from './lowdb/collection.ts';
+
+/** What a server says about its storage. A back end ignores what it does not need. */
+export type StoreOptions = Pick<DiskStoreOptions, 'dataDir' | 'workers' | 'disk' | 'threads'>;
+
+/** A way to store everything that a server stores. */
+export interface Backend {
+  /** Opens the storage for one server. @throws DirectoryInUse, Error with a message for the operator */
+  open(options: StoreOptions): Promise<Store>;
+  /** True when a server has stored its data there. */
+  hasData(dataDir: string): Promise<boolean>;
+  /** The user id that the data belongs to; null when there is no data. */
+  ownerOf(dataDir: string): Promise<number | null>;
+}
+
+export const BACKENDS = {
+  disk: { open: openDisk, hasData, ownerOf },
+} satisfies Record<string, Backend>;
+
+/** Bytes, journals and the audit log in files of their own; documents behind lowdb. */
+async function openDisk(options: StoreOptions): Promise<Store> {
+  const { fileDocuments, documents, ...store } = await openDiskStore(options);
+  return {
+    ...store,
+    openCatalog: ({ onDamaged }) => openLowdbCatalog({ files: fileDocuments, onDamaged }),
+    openCollection: ({ name, check, idOf }, reports) =>
+      openLowdbCollection({ files: documents(name), check, idOf, ...reports }),
+  };
+}
