@@ -17,7 +17,7 @@ import { BACKENDS, type Backend, type StoreOptions } from '../storage/backends.t
 import { type Lifecycle, lifecycle } from './lifecycle.ts';
 import { federatedProviders } from './outgoing.ts';
 import { reload } from './reload.ts';
-import { openRooms, type Rooms } from './rooms.ts';
+import { openRooms, type Rooms } from './services.ts';
 import { sweep } from './sweep.ts';
 
 /** A whole server. */

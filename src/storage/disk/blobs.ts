@@ -1,9 +1,9 @@
 /** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import type { FileFolders } from './directories.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
-import type { FileFolders } from './folders.ts';
 import { codeOf, type Disk, orAbsent } from './io/disk.ts';
 import { readFully, temporaryName } from './io/durable.ts';
 import { Handles, type Lease } from './io/handles.ts';

@@ -1,8 +1,8 @@
 /** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
 import type { JournalDamage, Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
+import type { FileFolders } from './directories.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
-import type { FileFolders } from './folders.ts';
 import { codeOf, type Disk } from './io/disk.ts';
 import { readFully, writeFileDurably, writeFully } from './io/durable.ts';
 import { Handles, type Lease } from './io/handles.ts';

@@ -1,7 +1,7 @@
 /** What a failing disk means to a client. The system's own words stay in `cause`: they name paths. */
 import { LadingError } from '../../../errors.ts';
 import { codeOf } from '../io/disk.ts';
-import { confirmAbsence, FULL } from './presence.ts';
+import { confirmAbsence, FULL } from './watch.ts';
 
 const DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { FolderSync } from '../../../../src/storage/disk/folders.ts';
+import { FolderSync } from '../../../../src/storage/disk/directories.ts';
 import { realDisk } from '../../../../src/storage/disk/io/disk.ts';
 import { readWhole, writeFileDurably } from '../../../../src/storage/disk/io/durable.ts';
 import { FaultyDisk, failAt } from '../../../support/disk/faulty-disk.ts';

@@ -1,4 +1,4 @@
-/** The lowdb storage keeps the contracts of its doors, with its documents on the real disk. */
+/** The lowdb storage keeps the contracts with its documents on the real disk. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-/** The disk storage keeps the contracts of its doors, on the real file system. */
+/** The disk storage keeps the contracts on the real file system. */
 import type { TestContext } from 'node:test';
 import type { ManifestStore } from '../../../src/contracts/manifests.ts';
 import { blobStoreContract } from '../../contracts/blob-store.ts';
