@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import type { KeptTime } from '../../../../src/contracts/clock.ts';
+import type { StoredTime } from '../../../../src/contracts/clock.ts';
 import { Layout } from '../../../../src/storage/disk/directory/layout.ts';
 import { openTestStore, temporaryFolder } from '../../../support/disk/storage.ts';
 
@@ -11,7 +11,7 @@ test('what a run leaves is read by the next one; of an earlier version the date 
   const { dateBox } = await openTestStore(t, { dataDir });
   const { date: file } = new Layout(dataDir);
   assert.equal(await dateBox.read(), null);
-  const time: KeptTime = {
+  const time: StoredTime = {
     date: 1_800_000_000_000,
     ahead: -5000,
     latest: 1_900_000_000_000,
