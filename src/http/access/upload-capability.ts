@@ -28,6 +28,16 @@ export function addressOf(text: string): ResourceAddress {
   return { id, secret };
 }
 
+/**
+ * Returns a function that removes the secret halves of upload addresses from a path. It also finds them behind repeated slashes and in
+ * addresses that are not valid.
+ * @param folder of the protocol, with a slash at its start and end
+ */
+export function redactAddresses(folder: string): (path: string) => string {
+  const address = new RegExp(`^(${folder.replaceAll('/', '/+')}[0-9a-f]{0,32})[^/]*`, 'i');
+  return (path) => path.replace(address, '$1…');
+}
+
 /** Where an upload is found, below the folder of its protocol: as a path, or by setting with scheme and host. */
 export function locationOf(
   { config }: Pick<UploadCapabilityDeps, 'config'>,

@@ -12,12 +12,20 @@ import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
 import { type ProblemReply, problemReply } from '../problems/problems.ts';
 import { WORKING } from '../request/documented.ts';
+import type { PathRules } from '../request/path-rules.ts';
 
 /** What these routes need from the server. */
 export interface SharedFileDeps extends DownloadDeps {
   audit: Audit;
   throttle: Throttle;
 }
+
+/** Rules for the paths of links, which contain the token. */
+export const SHARE_PATHS: PathRules = {
+  folder: '/s/',
+  anyOrigin: /^\/s\//,
+  redact: (path) => path.replace(/^\/*(?:s|%73)\/+[^/]*/i, '/s/…'),
+};
 
 const tags = ['Sharing'];
 
