@@ -10,7 +10,7 @@ import { iso } from '../../protocol/times.ts';
 import type { ApiTokenDocument } from '../../records/credentials.ts';
 import { problemReply, type Refusal } from '../problems/problems.ts';
 import type { Site } from '../proxy/site.ts';
-import { dashboardStyle } from './dashboard.ts';
+import { escaped, PLAIN_PAGE_FIELDS, plainPage } from '../send/plain-page.ts';
 
 /** What these functions need from the server. */
 export interface TokenPageDeps {
@@ -19,7 +19,6 @@ export interface TokenPageDeps {
   clients: Clients;
 }
 
-const STYLE = dashboardStyle();
 export const PATH = '/api/tokens/dashboard';
 const LIVES: [seconds: number, title: string][] = [
   [0, 'until it is revoked'],
@@ -27,9 +26,6 @@ const LIVES: [seconds: number, title: string][] = [
   [30 * 86_400, '30 days'],
   [365 * 86_400, 'a year'],
 ];
-const POLICY =
-  "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src data:";
-
 /** Principals that a token of the default tenant can act for, administrators first. */
 export function ownersOf({
   clients,
@@ -51,17 +47,8 @@ export function ownersOf({
   return [...machines, ...people].sort((a, b) => (a.role === b.role ? 0 : a.role === 'admin' ? -1 : 1));
 }
 
-/** Fields of every page. Forms need the origin: with `no-referrer` browsers send `Origin: null`. */
-const PAGE_FIELDS = {
-  'content-type': 'text/html; charset=utf-8',
-  'cache-control': 'no-store',
-  'content-security-policy': POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'same-origin',
-};
-
 export function page({ site }: FastifyRequest, reply: FastifyReply, title: string, body: string): FastifyReply {
-  return reply.headers(PAGE_FIELDS).send(htmlOf(site.path('/'), title, body));
+  return reply.headers(PLAIN_PAGE_FIELDS).send(plainPage(site.path('/'), title, body));
 }
 
 /**
@@ -73,17 +60,9 @@ export function refusalPage(root: string): Refusal {
     const { status, headers } = problemReply(error, requestId, credentials);
     const back = `<p><a class="button" href="${root}${PATH.slice(1)}">Back to the token dashboard</a></p>`;
     const said = `<p role="alert" class="bad">${escaped(error.message)}</p>`;
-    const body = Buffer.from(htmlOf(root, 'That did not work', said + back));
-    return { status, headers: { ...headers, ...PAGE_FIELDS, 'content-length': String(body.length) }, body };
+    const body = Buffer.from(plainPage(root, 'That did not work', said + back));
+    return { status, headers: { ...headers, ...PLAIN_PAGE_FIELDS, 'content-length': String(body.length) }, body };
   };
-}
-
-function htmlOf(root: string, title: string, body: string): string {
-  return (
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
-    `<meta name="color-scheme" content="light dark"><title>${title} – Lading</title><link rel="icon" href="data:,">` +
-    `<link rel="stylesheet" href="${root}assets/${STYLE}"></head><body><main><h1>${title}</h1>${body}</main></body></html>`
-  );
 }
 
 export function signInForm(site: Site, trouble: string | null): string {
@@ -145,10 +124,4 @@ function rowOf(
     ],
   ];
   return `<tr>${cells.map(([title, html]) => `<td data-title="${title}">${html}</td>`).join('')}</tr>`;
-}
-
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }
