@@ -39,6 +39,7 @@ import {
   wordsOf,
 } from '../access/token-owners.ts';
 import { jsonBodies } from '../body/json.ts';
+import { unparsedBodies } from '../body/unparsed.ts';
 import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
@@ -69,8 +70,7 @@ export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits:
   const within = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
     app.register(async (scope) => {
       scope.register(bearerAuth, auth);
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+      unparsedBodies(scope);
       scope.register(async (inner) => routes(inner));
     });
   };

@@ -22,6 +22,7 @@ import type { Config } from '../../settings/config.ts';
 import { AccountLocks, personFor } from '../access/federated-people.ts';
 import { keepPendingLogin, takePendingLogin } from '../access/pending-login-cookies.ts';
 import { beginSession } from '../access/sign-in.ts';
+import { unparsedBodies } from '../body/unparsed.ts';
 import { auditRefusal } from '../observe/audit.ts';
 import type { Site } from '../proxy/site.ts';
 import { asksForJson, prefersHtml } from '../request/accept.ts';
@@ -65,8 +66,7 @@ export function federationRoutes(app: FastifyInstance, deps: FederationDeps): vo
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });
     // Bodies are ignored.
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+    unparsedBodies(scope);
     listRoute(scope, all);
     for (const name of NAMES) {
       loginRoute(scope, all, name, 'GET');
