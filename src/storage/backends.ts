@@ -3,9 +3,10 @@ import type { Store } from '../contracts/store.ts';
 import { type DiskStoreOptions, hasData, openDiskStore, ownerOf } from './disk/store.ts';
 import { openLowdbCatalog } from './lowdb/catalog.ts';
 import { openLowdbCollection } from './lowdb/collection.ts';
+import { MemoryStorage } from './memory/storage.ts';
 
 /** What a server says about its storage. A back end ignores what it does not need. */
-export type StoreOptions = Pick<DiskStoreOptions, 'dataDir' | 'workers' | 'disk' | 'threads'>;
+export type StoreOptions = Pick<DiskStoreOptions, 'dataDir' | 'workers' | 'idleHandles' | 'disk' | 'threads'>;
 
 /** A way to store everything that a server stores. */
 export interface Backend {
@@ -19,6 +20,12 @@ export interface Backend {
 
 export const BACKENDS = {
   disk: { open: openDisk, hasData, ownerOf },
+  // For tests, and not a setting: a server would acknowledge what its end loses.
+  memory: {
+    open: () => new MemoryStorage().open(),
+    hasData: () => Promise.resolve(false),
+    ownerOf: () => Promise.resolve(null),
+  },
 } satisfies Record<string, Backend>;
 
 /** Bytes, journals and the audit log in files of their own; documents behind lowdb. */

@@ -46,6 +46,7 @@ export const FOLDERS: readonly (readonly string[])[] = [
   ],
   ['storage/disk/io', 'storage/disk/directory', 'storage/disk'],
   ['storage/lowdb'],
+  ['storage/memory'],
   ['records', 'records/checks'],
   ['delivery/send', 'delivery'],
   [
@@ -60,5 +61,7 @@ export const FOLDERS: readonly (readonly string[])[] = [
 /** Folders of one room that must not know each other. */
 export const STRANGERS = [
   ['storage/disk', 'storage/lowdb'],
+  ['storage/disk', 'storage/memory'],
+  ['storage/lowdb', 'storage/memory'],
   ['http/tus', 'http/resumable'],
 ] as const;

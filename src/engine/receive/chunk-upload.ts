@@ -138,7 +138,7 @@ export class ChunkUploads {
     const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });
     if (!rest) return;
     try {
-      if (!upload.closed && !upload.endReason) await part.truncate(end);
+      if (!upload.closed && !upload.endReason) await part.cut(end);
     } catch {
       // The chunk is refused in any case.
     } finally {

@@ -13,7 +13,6 @@ import { constants, type Http2ServerResponse, type Http2Session, type Http2Strea
 import type { Socket } from 'node:net';
 import { addressOfNode, networkOf } from '../../protocol/ip.ts';
 import { carrierOf } from './carrier.ts';
-import { handleOf } from './socket-handle.ts';
 
 /** When there are more stalled answers than the limits below, those that stalled for this long are cut, in milliseconds. */
 const STALE_MS = 5_000;
@@ -31,6 +30,12 @@ export interface UnreadOptions {
   endSession(session: Http2Session): void;
   /** So many were cut. */
   cut(count: number): void;
+}
+
+/** What node's handles of sockets count; its own timeouts of writes rest on it. */
+interface Handle {
+  bytesWritten?: number;
+  writeQueueSize?: number;
 }
 
 /** Something with bytes that its client may not be reading. */
@@ -69,7 +74,7 @@ export class UnreadAnswers {
   }
 
   #connection(socket: Socket): void {
-    const handle = handleOf(socket);
+    const { _handle: handle } = socket as Socket & { _handle?: Handle | null };
     if (!handle) return;
     const progress = (): number | null => {
       const waiting = handle.writeQueueSize ?? 0;

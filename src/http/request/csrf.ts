@@ -5,7 +5,9 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-import { SAFE_METHODS } from './target.ts';
+
+/** Methods that change nothing (RFC 9110 §9.2.1). */
+const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
  * For requests that are authenticated by a cookie. One that changes something must come from a page of this server or of an origin in
@@ -13,7 +15,7 @@ import { SAFE_METHODS } from './target.ts';
  * @throws LadingError `forbidden`
  */
 export function requireSameOrigin(request: FastifyRequest): void {
-  if (SAFE_METHODS.has(request.method) || !isForeign(request)) return;
+  if (SAFE.has(request.method) || !isForeign(request)) return;
   throw new LadingError(
     'forbidden',
     'A request that is authenticated by a cookie must come from a page of this server or of an origin in LADING_ALLOWED_ORIGINS.',
@@ -73,5 +75,5 @@ export function wantsSecureCookies(request: FastifyRequest): boolean {
 
 /** True for requests that no browser sends: browsers name the origin of every request that changes something. */
 function isProgram({ method, headers }: FastifyRequest): boolean {
-  return !SAFE_METHODS.has(method) && headers.origin === undefined && headers['sec-fetch-site'] === undefined;
+  return !SAFE.has(method) && headers.origin === undefined && headers['sec-fetch-site'] === undefined;
 }

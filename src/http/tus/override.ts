@@ -1,6 +1,5 @@
 /** X-HTTP-Method-Override, for clients and proxies that support only GET and POST. */
 import type { RequestListener } from 'node:http';
-import { TUS_PATHS } from './common.ts';
 
 const METHODS = new Set(['HEAD', 'PATCH', 'DELETE']);
 
@@ -8,7 +7,7 @@ const METHODS = new Set(['HEAD', 'PATCH', 'DELETE']);
 export function overridesMethod(handler: RequestListener): RequestListener {
   return (request, response) => {
     const wanted = request.headers['x-http-method-override'];
-    if (typeof wanted === 'string' && request.url?.startsWith(TUS_PATHS.folder) && METHODS.has(wanted.toUpperCase())) {
+    if (typeof wanted === 'string' && request.url?.startsWith('/files/') && METHODS.has(wanted.toUpperCase())) {
       request.method = wanted.toUpperCase();
     }
     handler(request, response);

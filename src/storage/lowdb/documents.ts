@@ -4,6 +4,7 @@
  */
 import { type Adapter, Low } from 'lowdb';
 import type { Check, OnCorrectedDocument, OnDamaged } from '../../contracts/store.ts';
+import { KeyedQueues } from '../queues.ts';
 
 /**
  * Where documents are kept as text, by key. `write` is atomic, and durable when it resolves; `remove` is durable when it
@@ -48,8 +49,8 @@ export class Documents<T extends object> {
   readonly #files: DocumentFiles;
   readonly #check: Check<T>;
   readonly #onCorrected: OnCorrectedDocument;
-  /** The end of the queue of writes of each key: two writes of one document never overtake each other. */
-  readonly #queues = new Map<string, Promise<unknown>>();
+  /** Two writes of one document never overtake each other. */
+  readonly #queues = new KeyedQueues();
 
   constructor(files: DocumentFiles, check: Check<T>, onCorrected: OnCorrectedDocument = () => {}) {
     this.#onCorrected = onCorrected;
@@ -75,7 +76,7 @@ export class Documents<T extends object> {
 
   /** `then` runs after the write, before the next one of the same key. */
   put(key: string, document: T, then: () => void): Promise<void> {
-    return this.#inTurn(key, async () => {
+    return this.#queues.run(key, async () => {
       await new Low<T>(this.#adapter(key), document).write();
       then();
     });
@@ -83,7 +84,7 @@ export class Documents<T extends object> {
 
   /** As `put`, with a document made in the step before the write, when no other write of the key runs; null: nothing is written. */
   change(key: string, make: () => T | null, then: (document: T) => void): Promise<void> {
-    return this.#inTurn(key, async () => {
+    return this.#queues.run(key, async () => {
       const document = make();
       if (document === null) return;
       await new Low<T>(this.#adapter(key), document).write();
@@ -92,7 +93,7 @@ export class Documents<T extends object> {
   }
 
   remove(key: string, then: () => void): Promise<boolean> {
-    return this.#inTurn(key, async () => {
+    return this.#queues.run(key, async () => {
       const existed = await this.#files.remove(key);
       then();
       return existed;
@@ -108,16 +109,5 @@ export class Documents<T extends object> {
 
   #adapter(key: string): DocumentAdapter<T> {
     return new DocumentAdapter(this.#files, key, this.#check, this.#onCorrected);
-  }
-
-  #inTurn<R>(key: string, work: () => Promise<R>): Promise<R> {
-    const before = this.#queues.get(key) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#queues.set(key, mine);
-    const done = (): void => {
-      if (this.#queues.get(key) === mine) this.#queues.delete(key);
-    };
-    mine.then(done, done);
-    return mine;
   }
 }

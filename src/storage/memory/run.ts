@@ -1,0 +1,68 @@
+/** One process that uses the storage. When it ends, nothing that it still asks for happens. */
+import { LadingError } from '../../errors.ts';
+
+/** The operations of the storage, as a scheduler sees them: part of the store, a dot, and what it does. */
+export type Operation = `${
+  | 'blobs'
+  | 'part'
+  | 'reader'
+  | 'inspector'
+  | 'manifests'
+  | 'manifest'
+  | 'catalog'
+  | 'collection'
+  | 'audit'
+  | 'secret'
+  | 'date'}.${string}`;
+
+/** `before`: nothing has happened yet. `after`: the effect is stored, and the caller does not know it yet. */
+export type Moment = 'before' | 'after';
+
+/**
+ * Decides when operations proceed. Every operation awaits it twice. If it throws, the operation fails; after the effect, only an append
+ * takes the effect back, because its contract demands it.
+ */
+export type Scheduler = (operation: Operation, moment: Moment) => Promise<void>;
+
+/** Without a scheduler, every operation proceeds at once. */
+export const AT_ONCE: Scheduler = () => Promise.resolve();
+
+export class Run {
+  readonly #scheduler: Scheduler;
+  #over = false;
+
+  constructor(scheduler: Scheduler) {
+    this.#scheduler = scheduler;
+  }
+
+  end(): void {
+    this.#over = true;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** An operation whose effect is seen as soon as it is stored. */
+  async step<T>(operation: Operation, effect: () => T): Promise<T> {
+    await this.turn(operation, 'before');
+    const result = effect();
+    await this.turn(operation, 'after');
+    return result;
+  }
+
+  /** Waits for the scheduler. @throws LadingError `internal` when the process has ended, and whatever the scheduler throws */
+  async turn(operation: Operation, moment: Moment): Promise<void> {
+    this.#assertRunning();
+    await this.#scheduler(operation, moment);
+    this.#assertRunning();
+  }
+
+  #assertRunning(): void {
+    if (this.#over) throw new LadingError('internal', 'The storage is closed.');
+  }
+}
+
+export function notFound(): LadingError {
+  return new LadingError('not_found', 'There is no such file.');
+}
