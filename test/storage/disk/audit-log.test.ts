@@ -7,28 +7,16 @@ import { LadingError } from '../../../src/errors.ts';
 import { DiskAuditLog } from '../../../src/storage/disk/audit-log.ts';
 import { Layout } from '../../../src/storage/disk/directory/layout.ts';
 import { type Disk, realDisk } from '../../../src/storage/disk/io/disk.ts';
-import { auditLogContract, detailsOf, entryOf, queryOf } from '../../contracts/audit-log.ts';
 import { PowerLossDisk } from '../../support/disk/power-loss-disk.ts';
-import { temporaryFolder } from '../../support/disk/storage.ts';
+import { temporaryFolder, withCode } from '../../support/disk/storage.ts';
 import { seeded } from '../../support/random.ts';
+import { detailsOf, entryOf, queryOf } from '../doors/audit-log.suite.ts';
 
 async function layoutIn(t: TestContext): Promise<Layout> {
   const layout = new Layout(await temporaryFolder(t));
   await mkdir(layout.audit, { recursive: true });
   return layout;
 }
-
-auditLogContract('disk audit log', async (t) => {
-  const layout = await layoutIn(t);
-  let log = await DiskAuditLog.open(realDisk, layout);
-  t.after(() => log.close());
-  const reopen = async (): Promise<DiskAuditLog> => {
-    await log.close();
-    log = await DiskAuditLog.open(realDisk, layout);
-    return log;
-  };
-  return { log, reopen };
-});
 
 test('a torn last entry is cut off at start, wherever it was torn', async (t) => {
   const layout = await layoutIn(t);
@@ -150,13 +138,15 @@ test('a full disk refuses the entry and nothing of it stays; the next one is sto
   assert.deepEqual(await readdir(layout.audit), ['2026-12.jsonl']);
 });
 
-test('more than may wait is refused, and what waits is stored', async (t) => {
+test('a cursor names a month and a place in it; any other is refused', async (t) => {
   const layout = await layoutIn(t);
   const log = await DiskAuditLog.open(realDisk, layout);
-  const results = await Promise.allSettled(Array.from({ length: 10_010 }, () => log.append(entryOf())));
-  const refused = results.filter(({ status }) => status === 'rejected');
-  assert.equal(refused.length, 10);
-  assert.equal((await detailsOf(log, { limit: 1000 })).length, 10_000);
+  await log.append(entryOf({ detail: 'x'.repeat(50) }));
+  for (const before of ['2026-13.1', '2026-12', '2026-12.-1']) {
+    await assert.rejects(log.page(queryOf({ before })), withCode('invalid_request'));
+  }
+  for (const before of ['2026-12.20', '2019-01.5']) assert.deepEqual(await detailsOf(log, { before }), []);
+  assert.equal((await detailsOf(log, { before: '2030-01.999999' })).length, 1);
   await log.close();
 });
 

@@ -13,8 +13,8 @@ import {
   RECORD_BYTES,
   roomFor,
 } from '../../../src/storage/disk/journal.ts';
-import { anyRecord } from '../../contracts/manifest-store.ts';
 import { newId, openTestStore, temporaryFolder, withCode } from '../../support/disk/storage.ts';
+import { anyRecord } from '../doors/manifest-store.suite.ts';
 
 const ID = '00112233445566778899aabbccddeeff';
 const RECORDS: ManifestRecord[] = Array.from({ length: 5 }, (_, n) => ({

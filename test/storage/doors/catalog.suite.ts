@@ -1,22 +1,63 @@
-/** What every catalog must do. Run by each implementation's own tests. */
+/** What every catalog must do. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { Catalog } from '../../src/contracts/catalog.ts';
-import type { FileDocument } from '../../src/records/file.ts';
-import { documentOf, newId } from '../support/disk/storage.ts';
+import type { Catalog } from '../../../src/contracts/catalog.ts';
+import type { DocumentReports } from '../../../src/contracts/store.ts';
+import type { FileDocument } from '../../../src/records/file.ts';
+import { documentOf, newId } from '../../support/disk/storage.ts';
+import type { BackendUnderTest } from './backends.ts';
 
-export function catalogContract(
-  name: string,
-  /** `reopen` gives a catalog over the same documents that remembers nothing. */
-  make: (t: TestContext) => Promise<{ catalog: Catalog; reopen(): Promise<Catalog> }>,
-): void {
+/** Fails for a document that the back end cannot read. */
+export const NEVER_DAMAGED: DocumentReports = {
+  onDamaged: (key, error) => {
+    throw new Error(`damaged: ${key}`, { cause: error });
+  },
+};
+
+interface CatalogUnderTest {
+  /** The catalog of the store that is open now. */
+  catalog: Catalog;
+  /** A stop and a start. */
+  reopen(): Promise<Catalog>;
+  /** Checks the catalog as it is, and again after a restart. */
+  nowAndLater(check: (catalog: Catalog) => Promise<void>): Promise<void>;
+}
+
+export function catalogSuite(backend: BackendUnderTest): void {
+  const name = `${backend.name} catalog`;
+
+  async function make(t: TestContext): Promise<CatalogUnderTest> {
+    const under = await backend.open(t);
+    let present = await under.store.openCatalog(NEVER_DAMAGED);
+    const reopen = async (): Promise<Catalog> => {
+      present = await (await under.reopen()).openCatalog(NEVER_DAMAGED);
+      return present;
+    };
+    const nowAndLater = async (check: (catalog: Catalog) => Promise<void>): Promise<void> => {
+      await check(present);
+      await check(await reopen());
+    };
+    const catalog: Catalog = {
+      find: (owner, name) => present.find(owner, name),
+      list: (query) => present.list(query),
+      listOpen: () => present.listOpen(),
+      has: (id) => present.has(id),
+      get: (id) => present.get(id),
+      put: (document) => present.put(document),
+      amend: (id, change) => present.amend(id, change),
+      remove: (id) => present.remove(id),
+      follow: (listener) => present.follow(listener),
+    };
+    return { catalog, reopen, nowAndLater };
+  }
+
   const nothing = { sealed: null, open: null };
   const sealed = (members: Partial<FileDocument>): FileDocument =>
     documentOf({ state: 'sealed', size: 10, crc32: 0xdeadbeef, completedAt: 1_700_000_001_000, ...members });
 
   test(`${name}: what was put is found, by a catalog that remembers nothing too`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const document = documentOf({
       name: 'Ünïcödé/ファイル.bin',
       size: Number.MAX_SAFE_INTEGER,
@@ -26,14 +67,14 @@ export function catalogContract(
       overwrites: true,
     });
     await catalog.put(document);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.deepEqual(await one.find(document.owner, document.name), { sealed: null, open: document });
       assert.deepEqual(await one.listOpen(), [document]);
       assert.equal(await one.has(document.id), true);
       assert.equal(await one.has(newId()), false);
       assert.deepEqual(await one.find(document.owner, 'other'), nothing);
       assert.deepEqual(await one.find('other', document.name), nothing);
-    }
+    });
   });
 
   test(`${name}: changing what was put, or what was found, changes nothing stored`, async (t) => {
@@ -49,7 +90,7 @@ export function catalogContract(
 
   test(`${name}: a change of a file that another one replaces meanwhile brings nothing back`, async (t) => {
     for (const order of ['change first', 'file first', 'removal first'] as const) {
-      const { catalog, reopen } = await make(t);
+      const { catalog, reopen, nowAndLater } = await make(t);
       const old = sealed({});
       const next = sealed({ id: newId(), owner: old.owner, name: old.name, replaces: old.id });
       await catalog.put(old);
@@ -57,106 +98,106 @@ export function catalogContract(
       const replace = () => (order === 'removal first' ? catalog.remove(old.id) : catalog.put(next));
       await Promise.all(order === 'change first' ? [change(), replace()] : [replace(), change()]);
       const left = order === 'removal first' ? null : next;
-      for (const one of [catalog, await reopen()]) {
+      await nowAndLater(async (one) => {
         assert.deepEqual(await one.find(old.owner, old.name), { sealed: left, open: null }, order);
-      }
+      });
       if (left) await catalog.remove(left.id);
       assert.deepEqual(await (await reopen()).find(old.owner, old.name), nothing, order);
     }
   });
 
   test(`${name}: of changes that come at the same time none is lost`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const document = sealed({ undeclared: true });
     await catalog.put(document);
     await Promise.all([
       catalog.amend(document.id, (before) => ({ ...before, contentType: 'text/plain' })),
       catalog.amend(document.id, ({ undeclared: _, ...before }) => before),
     ]);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       const found = await one.get(document.id);
       assert.deepEqual([found?.contentType, found?.undeclared], ['text/plain', undefined]);
-    }
+    });
   });
 
   test(`${name}: a change of what is there is stored`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const document = sealed({});
     await catalog.put(document);
     await catalog.amend(document.id, (before) => ({ ...before, contentType: 'text/plain' }));
     await catalog.amend(newId(), (before) => before);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.equal((await one.get(document.id))?.contentType, 'text/plain');
-    }
+    });
   });
 
   test(`${name}: putting again replaces, and an upload that is sealed is open no more`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const document = documentOf();
     await catalog.put(document);
     await catalog.put({ ...document, size: 5 });
     const complete = sealed({ ...document, state: 'sealed', size: 5 });
     await catalog.put(complete);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.deepEqual(await one.find(document.owner, document.name), { sealed: complete, open: null });
       assert.deepEqual(await one.listOpen(), []);
-    }
+    });
   });
 
   test(`${name}: a replacement stands beside the file until it is sealed, then the old one is gone`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const old = sealed({});
     const next = documentOf({ replaces: old.id });
     await catalog.put(old);
     await catalog.put(next);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.deepEqual(await one.find(old.owner, old.name), { sealed: old, open: next });
-    }
+    });
     const complete = sealed({ ...next, state: 'sealed', size: 7 });
     await catalog.put(complete);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.deepEqual(await one.find(old.owner, old.name), { sealed: complete, open: null });
       assert.equal(await one.has(old.id), false);
       assert.equal(await one.has(complete.id), true);
-    }
+    });
   });
 
   test(`${name}: removing one of two leaves the other`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const old = sealed({});
     const next = documentOf({ replaces: old.id });
     await catalog.put(old);
     await catalog.put(next);
     await catalog.remove(next.id);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.deepEqual(await one.find(old.owner, old.name), { sealed: old, open: null });
       assert.deepEqual(await one.listOpen(), []);
-    }
+    });
     await catalog.remove(old.id);
     await catalog.remove(old.id);
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.deepEqual(await one.find(old.owner, old.name), nothing);
       assert.equal(await one.has(old.id), false);
       assert.deepEqual(await one.list({ owner: old.owner, prefix: '', after: null, limit: 10 }), []);
-    }
+    });
   });
 
   test(`${name}: writes of one document at the same time end with the last`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const document = documentOf();
     await Promise.all(Array.from({ length: 20 }, (_, n) => catalog.put({ ...document, updatedAt: n })));
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.equal((await one.find(document.owner, document.name)).open?.updatedAt, 19);
-    }
+    });
   });
 
   test(`${name}: pages of names in the order of their code units, of one owner, under a prefix`, async (t) => {
-    const { catalog, reopen } = await make(t);
+    const { catalog, nowAndLater } = await make(t);
     const names = ['a', 'a/b', 'a/c', 'a0', 'b', 'B', 'Z', 'é', '\u{1F600}', '\uffee', '_'];
     for (const each of names) await catalog.put(documentOf({ name: each, owner: 'one' }));
     await catalog.put(documentOf({ name: 'foreign', owner: 'two' }));
     const expected = names.toSorted();
-    for (const one of [catalog, await reopen()]) {
+    await nowAndLater(async (one) => {
       const page = async (prefix: string, after: string | null, limit: number): Promise<string[]> =>
         (await one.list({ owner: 'one', prefix, after, limit })).map((entry) => entry.name);
       assert.deepEqual(await page('', null, 100), expected);
@@ -174,7 +215,7 @@ export function catalogContract(
         after = some.at(-1) ?? null;
       }
       assert.deepEqual(paged, expected);
-    }
+    });
   });
 
   test(`${name}: any puts and removes end as in a plain map`, async (t) => {
@@ -185,7 +226,7 @@ export function catalogContract(
     });
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
-        const { catalog, reopen } = await make(t);
+        const { catalog, nowAndLater } = await make(t);
         const model = new Map<string, { sealed: FileDocument | null; open: FileDocument | null }>();
         let time = 1;
         for (const { owner, name: of, act } of steps) {
@@ -206,27 +247,26 @@ export function catalogContract(
             model.set(key, { sealed: null, open: null });
           }
         }
-        for (const one of [catalog, await reopen()]) {
+        await nowAndLater(async (one) => {
           for (const [key, slot] of model) {
             const [owner = '', of = ''] = key.split(' ');
             assert.deepEqual(await one.find(owner, of), slot);
           }
           const open = [...model.values()].flatMap((slot) => slot.open ?? []);
           assert.deepEqual(new Set((await one.listOpen()).map(({ id }) => id)), new Set(open.map(({ id }) => id)));
-        }
+        });
       }),
       { numRuns: 15 },
     );
   });
 
-  test(`${name}: a listener receives every sealed file that is added or removed, and the existing ones first`, async (t) => {
+  test(`${name}: a follower hears of every sealed document that comes and goes, and of those that are there`, async (t) => {
     const { catalog, reopen } = await make(t);
     const heard: string[] = [];
-    const follower = (who: string) => ({
-      added: ({ name, size }: FileDocument) => void heard.push(`${who} +${name} ${size}`),
-      removed: ({ name, size }: FileDocument) => void heard.push(`${who} -${name} ${size}`),
-    });
-    catalog.subscribe(follower('first'));
+    const follower = (who: string) => (document: FileDocument, there: boolean) => {
+      heard.push(`${who} ${there ? '+' : '-'}${document.name} ${document.size}`);
+    };
+    catalog.follow(follower('first'));
     const open = documentOf({ name: 'f' });
     await catalog.put(open);
     assert.deepEqual(heard.splice(0), []);
@@ -236,10 +276,10 @@ export function catalogContract(
     const newer = documentOf({ name: 'f', state: 'sealed', size: 7, crc32: 1, completedAt: 9, replaces: sealed.id });
     await catalog.put(newer);
     assert.deepEqual(heard.splice(0), ['first -f 3', 'first +f 7']);
-    (await reopen()).subscribe(follower('second'));
+    (await reopen()).follow(follower('second'));
     assert.deepEqual(heard.splice(0), ['second +f 7']);
     await catalog.remove(newer.id);
     await catalog.remove(newer.id);
-    assert.deepEqual(heard.splice(0), ['first -f 7']);
+    assert.deepEqual(heard.splice(0), ['second -f 7']);
   });
 }

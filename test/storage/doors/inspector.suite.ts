@@ -1,14 +1,15 @@
-/** What every inspector must do, over the blob store that it belongs to. */
+/** What every inspector must do, over the blob store of its back end. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import type { BlobStore, Inspector } from '../../src/contracts/blobs.ts';
-import { newId, recordOf, withCode, writeAt } from '../support/disk/storage.ts';
+import type { BlobStore, Inspector } from '../../../src/contracts/blobs.ts';
+import type { Store } from '../../../src/contracts/store.ts';
+import { newId, recordOf, withCode, writeAt } from '../../support/disk/storage.ts';
+import type { BackendUnderTest } from './backends.ts';
 
-export function inspectorContract(
-  name: string,
-  make: (t: TestContext) => Promise<{ blobs: BlobStore; inspector: Inspector }>,
-): void {
+export function inspectorSuite(backend: BackendUnderTest): void {
+  const name = `${backend.name} inspector`;
+  const make = async (t: TestContext): Promise<Pick<Store, 'blobs' | 'inspector'>> => (await backend.open(t)).store;
   const bytes = randomBytes(2_500_000);
 
   async function filled(t: TestContext): Promise<{ blobs: BlobStore; inspector: Inspector; id: string }> {

@@ -1,15 +1,21 @@
-/** What every credential store must do. Run by each implementation's own tests. */
+/** What every collection of small documents must do, shown by the collection of devices. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { CredentialStore } from '../../src/contracts/collection.ts';
-import type { DeviceDocument } from '../../src/records/subjects.ts';
+import type { CredentialStore } from '../../../src/contracts/collection.ts';
+import type { DocumentKind } from '../../../src/contracts/store.ts';
+import { checkDevice } from '../../../src/records/checks/identity.ts';
+import type { DeviceDocument } from '../../../src/records/subjects.ts';
+import type { BackendUnderTest } from './backends.ts';
+import { NEVER_DAMAGED } from './catalog.suite.ts';
 
-export function credentialStoreContract(
-  name: string,
-  /** `reopen` gives a store over the same documents that remembers nothing. */
-  make: (t: TestContext) => Promise<{ credentials: CredentialStore; reopen(): Promise<CredentialStore> }>,
-): void {
-  const client = (clientId: string, members: Partial<DeviceDocument> = {}): DeviceDocument => ({
+export const DEVICES: DocumentKind<DeviceDocument> = {
+  name: 'clients',
+  check: checkDevice,
+  idOf: ({ clientId }) => clientId,
+};
+
+export function client(clientId: string, members: Partial<DeviceDocument> = {}): DeviceDocument {
+  return {
     clientId,
     tenant: 'default',
     role: 'client',
@@ -19,42 +25,56 @@ export function credentialStoreContract(
     lastUsed: null,
     notBefore: null,
     ...members,
-  });
+  };
+}
+
+export function collectionSuite(backend: BackendUnderTest): void {
+  const name = `${backend.name} collection`;
+
+  async function make(t: TestContext) {
+    const under = await backend.open(t);
+    const devices = await under.store.openCollection(DEVICES, NEVER_DAMAGED);
+    const nowAndLater = async (check: (devices: CredentialStore) => Promise<void>): Promise<void> => {
+      await check(devices);
+      await check(await (await under.reopen()).openCollection(DEVICES, NEVER_DAMAGED));
+    };
+    return { credentials: devices, nowAndLater };
+  }
 
   test(`${name}: what was put is found, by a store that remembers nothing too`, async (t) => {
-    const { credentials, reopen } = await make(t);
+    const { credentials, nowAndLater } = await make(t);
     const device = client('dev_A-1.b', { name: 'Pumpe 7 — Dach', lastUsed: 5, notBefore: 6 });
     const admin = client('admin', { role: 'admin' });
     await credentials.put(device);
     await credentials.put(admin);
-    for (const one of [credentials, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.deepEqual(await one.find('dev_A-1.b'), device);
       assert.deepEqual(await one.find('admin'), admin);
       assert.equal(await one.find('nobody'), null);
       assert.deepEqual(await one.list(), [admin, device]);
-    }
+    });
   });
 
   test(`${name}: putting again replaces; the last of several at once wins`, async (t) => {
-    const { credentials, reopen } = await make(t);
+    const { credentials, nowAndLater } = await make(t);
     await Promise.all(Array.from({ length: 10 }, (_, n) => credentials.put(client('one', { lastUsed: n }))));
-    for (const one of [credentials, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.equal((await one.find('one'))?.lastUsed, 9);
       assert.equal((await one.list()).length, 1);
-    }
+    });
   });
 
   test(`${name}: removing says whether there was one`, async (t) => {
-    const { credentials, reopen } = await make(t);
+    const { credentials, nowAndLater } = await make(t);
     await credentials.put(client('one'));
     await credentials.put(client('two'));
     assert.equal(await credentials.remove('one'), true);
     assert.equal(await credentials.remove('one'), false);
     assert.equal(await credentials.remove('../two'), false);
-    for (const one of [credentials, await reopen()]) {
+    await nowAndLater(async (one) => {
       assert.equal(await one.find('one'), null);
       assert.deepEqual(await one.list(), [client('two')]);
-    }
+    });
   });
 
   test(`${name}: looking up any string is harmless`, async (t) => {

@@ -1,9 +1,10 @@
-/** What every manifest store must do. Run by each implementation's own tests. */
+/** What every manifest store must do. */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { ManifestRecord, ManifestStore } from '../../src/contracts/manifests.ts';
-import { newId, withCode } from '../support/disk/storage.ts';
+import type { ManifestRecord, ManifestStore } from '../../../src/contracts/manifests.ts';
+import { newId, withCode } from '../../support/disk/storage.ts';
+import type { BackendUnderTest } from './backends.ts';
 
 /** Any record that can be written. */
 export const anyRecord: fc.Arbitrary<ManifestRecord> = fc
@@ -16,11 +17,20 @@ export const anyRecord: fc.Arbitrary<ManifestRecord> = fc
   })
   .map(({ a, b, ...rest }) => ({ start: Math.min(a, b), end: Math.max(a, b), ...rest }));
 
-export function manifestStoreContract(
-  name: string,
-  /** `reopen` gives a store over the same journals that remembers nothing. */
-  make: (t: TestContext) => Promise<{ manifests: ManifestStore; reopen(): Promise<ManifestStore> }>,
-): void {
+export function manifestStoreSuite(backend: BackendUnderTest): void {
+  const name = `${backend.name} manifests`;
+  /** `manifests` belongs to the store that is open now; `reopen` gives a store over the same journals that remembers nothing. */
+  async function make(t: TestContext): Promise<{ manifests: ManifestStore; reopen(): Promise<ManifestStore> }> {
+    const under = await backend.open(t);
+    const manifests: ManifestStore = {
+      create: (id) => under.store.manifests.create(id),
+      read: (id) => under.store.manifests.read(id),
+      open: (id) => under.store.manifests.open(id),
+      rewrite: (id, records) => under.store.manifests.rewrite(id, records),
+    };
+    return { manifests, reopen: async () => (await under.reopen()).manifests };
+  }
+
   const record = (n: number): ManifestRecord => ({
     start: n * 10,
     end: n * 10 + 9,

@@ -1,14 +1,18 @@
-/** What every blob store must do. Run by each implementation's own tests. */
+/** What every blob store must do. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { BlobStore, Reader, SegmentRange } from '../../src/contracts/blobs.ts';
-import { sum256 } from '../../src/protocol/chunk.ts';
-import { crc32 } from '../../src/protocol/crc32.ts';
-import { newId, withCode, writeAt } from '../support/disk/storage.ts';
+import type { BlobStore, Reader, SegmentRange } from '../../../src/contracts/blobs.ts';
+import { sum256 } from '../../../src/protocol/chunk.ts';
+import { crc32 } from '../../../src/protocol/crc32.ts';
+import { newId, withCode, writeAt } from '../../support/disk/storage.ts';
+import type { BackendUnderTest } from './backends.ts';
 
-export function blobStoreContract(name: string, make: (t: TestContext) => Promise<BlobStore>): void {
+export function blobStoreSuite(backend: BackendUnderTest): void {
+  const name = `${backend.name} blobs`;
+  const make = async (t: TestContext): Promise<BlobStore> => (await backend.open(t)).store.blobs;
+
   const readAll = async (reader: Pick<Reader, 'read'>, size: number): Promise<Buffer> => {
     const bytes = Buffer.alloc(size);
     return bytes.subarray(0, await reader.read(bytes, 0));
@@ -33,7 +37,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const result = await writeAt(part, 1000, bytes);
     assert.equal(result.sum, sum256(bytes));
     assert.equal(result.crc32, crc32(bytes));
-    assert.deepEqual(result.rangeCrcs, [crc32(bytes)]);
+    assert.deepEqual(result.pieceCrcs, [crc32(bytes)]);
     assert.equal(result.conflict, false);
     assert.equal(result.buffer.byteLength, bytes.length);
     const stored = await readAll(part, 400_000);
@@ -49,24 +53,24 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const part = await blobs.openPart(id);
     const buffer = new ArrayBuffer(100);
     new Uint8Array(buffer).fill(7);
-    const ranges: SegmentRange[] = [{ extent: { start: 5, end: 14 }, action: 'write' }];
-    const result = await part.write({ buffer, length: 10, start: 5, ranges });
+    const pieces: SegmentRange[] = [{ extent: { start: 5, end: 14 }, action: 'write' }];
+    const result = await part.write({ buffer, length: 10, start: 5, pieces });
     assert.equal(result.sum, 70);
     assert.equal((await readAll(part, 100)).length, 15);
     part.release();
   });
 
-  test(`${name}: ranges that are equal are compared, the others written, each with its CRC-32`, async (t) => {
+  test(`${name}: pieces that are equal are compared, the others written, each with its CRC-32`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     assert.equal(await blobs.size(id), 10);
     const part = await blobs.openPart(id);
-    const ranges: SegmentRange[] = [
+    const pieces: SegmentRange[] = [
       { extent: { start: 5, end: 9 }, action: 'compare' },
       { extent: { start: 10, end: 14 }, action: 'write' },
     ];
-    const result = await writeAt(part, 5, Buffer.from('56789abcde'), ranges);
+    const result = await writeAt(part, 5, Buffer.from('56789abcde'), pieces);
     assert.equal(result.conflict, false);
-    assert.deepEqual(result.rangeCrcs, [crc32(Buffer.from('56789')), crc32(Buffer.from('abcde'))]);
+    assert.deepEqual(result.pieceCrcs, [crc32(Buffer.from('56789')), crc32(Buffer.from('abcde'))]);
     assert.equal(result.crc32, crc32(Buffer.from('56789abcde')));
     assert.equal((await readAll(part, 100)).toString(), '0123456789abcde');
     part.release();
@@ -78,11 +82,11 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     for (const at of [5, 7, 9]) {
       const bytes = Buffer.from('56789abcde');
       bytes[at - 5] = 0x21;
-      const ranges: SegmentRange[] = [
+      const pieces: SegmentRange[] = [
         { extent: { start: 5, end: 9 }, action: 'compare' },
         { extent: { start: 10, end: 14 }, action: 'write' },
       ];
-      const result = await writeAt(part, 5, bytes, ranges);
+      const result = await writeAt(part, 5, bytes, pieces);
       assert.equal(result.conflict, true, `byte ${at}`);
       assert.equal(result.sum, sum256(bytes), 'the sum is known all the same');
       assert.equal((await readAll(part, 10)).toString(), '0123456789');
@@ -93,8 +97,8 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
   test(`${name}: bytes that are not there are not equal`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('01234'));
     const part = await blobs.openPart(id);
-    const ranges: SegmentRange[] = [{ extent: { start: 3, end: 6 }, action: 'compare' }];
-    assert.equal((await writeAt(part, 3, Buffer.from('3456'), ranges)).conflict, true);
+    const pieces: SegmentRange[] = [{ extent: { start: 3, end: 6 }, action: 'compare' }];
+    assert.equal((await writeAt(part, 3, Buffer.from('3456'), pieces)).conflict, true);
     part.release();
   });
 
@@ -102,11 +106,11 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const bytes = randomBytes(1_500_000);
     const { blobs, id } = await filled(t, bytes);
     const part = await blobs.openPart(id);
-    const ranges: SegmentRange[] = [{ extent: { start: 0, end: bytes.length - 1 }, action: 'compare' }];
-    assert.equal((await writeAt(part, 0, bytes, ranges)).conflict, false);
+    const pieces: SegmentRange[] = [{ extent: { start: 0, end: bytes.length - 1 }, action: 'compare' }];
+    assert.equal((await writeAt(part, 0, bytes, pieces)).conflict, false);
     const other = Buffer.from(bytes);
     other[other.length - 1] = (other.at(-1) ?? 0) ^ 1;
-    assert.equal((await writeAt(part, 0, other, ranges)).conflict, true);
+    assert.equal((await writeAt(part, 0, other, pieces)).conflict, true);
     part.release();
   });
 
@@ -162,9 +166,9 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     await blobs.seal(id, 10);
     const part = await blobs.openPart(id);
-    const ranges: SegmentRange[] = [{ extent: { start: 2, end: 4 }, action: 'compare' }];
-    assert.equal((await writeAt(part, 2, Buffer.from('234'), ranges)).conflict, false);
-    assert.equal((await writeAt(part, 2, Buffer.from('244'), ranges)).conflict, true);
+    const pieces: SegmentRange[] = [{ extent: { start: 2, end: 4 }, action: 'compare' }];
+    assert.equal((await writeAt(part, 2, Buffer.from('234'), pieces)).conflict, false);
+    assert.equal((await writeAt(part, 2, Buffer.from('244'), pieces)).conflict, true);
     part.release();
     const reader = await blobs.openReader(id);
     assert.equal((await readAll(reader, 100)).toString(), '0123456789');
@@ -212,7 +216,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
   test(`${name}: bytes that are shared outlive the part that they came from, where the disk can share`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const shared = newId();
-    if (!(await blobs.link(id, shared))) return t.skip('this disk gives a file one name only');
+    if (!(await blobs.share(id, shared))) return t.skip('this disk gives a file one name only');
     await blobs.remove(id);
     const reader = await blobs.openReader(shared);
     assert.equal((await readAll(reader, 100)).toString(), '0123456789');
@@ -221,7 +225,7 @@ export function blobStoreContract(name: string, make: (t: TestContext) => Promis
     await blobs.seal(shared, 10);
     await blobs.remove(shared);
     assert.deepEqual(await blobs.list(), []);
-    await assert.rejects(blobs.link(newId(), newId()), withCode('not_found'));
+    await assert.rejects(blobs.share(newId(), newId()), withCode('not_found'));
     assert.deepEqual(await blobs.list(), []);
   });
 
