@@ -8,11 +8,16 @@
  */
 import type { Clock } from '../../contracts/clock.ts';
 import type { FileDocument } from '../../records/file.ts';
-import type { OpenUpload } from './upload.ts';
 
 const SECOND_MS = 1000;
 /** How long a name is remembered beyond the date of the file that it had: the date is corrected by seconds without a word. */
 const REMEMBERED_MS = 5 * SECOND_MS;
+
+export interface EndedUpload {
+  document: FileDocument;
+  lastCommitAt: number;
+  isContiguous: boolean;
+}
 
 /** Milliseconds since the epoch; null while the file is not complete. */
 export function lastModifiedOf({ modifiedAt, completedAt }: FileDocument): number | null {
@@ -29,8 +34,8 @@ export class LastModified {
   }
 
   /** An upload was ended with what could be read of it. */
-  ended({ document, lastCommitAt, isContiguous: coveredSoFar }: OpenUpload): void {
-    this.deleted({ ...document, ...(coveredSoFar ? { modifiedAt: this.at(lastCommitAt) } : document.continues) });
+  ended({ document, lastCommitAt, isContiguous }: EndedUpload): void {
+    this.deleted({ ...document, ...(isContiguous ? { modifiedAt: this.at(lastCommitAt) } : document.continues) });
   }
 
   /** A file was deleted. */
