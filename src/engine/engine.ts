@@ -272,7 +272,7 @@ export class Engine {
     }
     for (const upload of [...this.#parts.uploads.all()]) {
       if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
-      await upload.sealing?.catch(() => {});
+      await upload.phase.sealing?.catch(() => {});
     }
   }
 }

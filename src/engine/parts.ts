@@ -103,7 +103,7 @@ function buildUploads(deps: EngineDeps, settings: EngineSettings, { isStopping, 
   const warn = (message: string, error: unknown): void => deps.warn(message, { error });
   const activeRequests = new Map<string, ActiveRequest>();
   const isIdle = (upload: OpenUpload): boolean =>
-    upload.visible && upload.senders === 0 && !activeRequests.has(upload.id);
+    upload.isVisible && upload.senders === 0 && !activeRequests.has(upload.id);
   const cancel = (upload: OpenUpload): Promise<boolean> => removal.cancelUpload(upload);
   const succession = new Succession({ blobs, uploads, committer, isIdle, cancel, warn, emit, announce });
   const sealer = new Sealer({

@@ -58,7 +58,7 @@ export class FileList {
     const { lifetime, uploads } = this.#deps;
     const found: OpenUpload[] = [];
     for (const upload of uploads.all()) {
-      if (upload.visible && !upload.sealed && wanted(upload.document.owner)) found.push(upload);
+      if (upload.isVisible && !upload.isSealed && wanted(upload.document.owner)) found.push(upload);
     }
     found.sort((a, b) => b.lastCommitAt - a.lastCommitAt);
     return found.map((upload) => {

@@ -74,7 +74,7 @@ export class FileOpener {
     const upload = this.#deps.uploads.findVisible(owner, name);
     if (upload?.isReadable) {
       const reader = await openBytes(this.#deps.blobs, upload.document);
-      const kept = upload.sealed || upload.isContiguous ? null : completeBefore(upload);
+      const kept = upload.isSealed || upload.isContiguous ? null : completeBefore(upload);
       return kept
         ? ofSealed({ ...upload.document, ...kept, reprDigest: null }, reader)
         : ofUpload(upload, reader, this.#deps.modified);
@@ -115,7 +115,7 @@ function ofSealed(document: FileDocument, reader: Reader): Representation {
 
 function ofUpload(upload: OpenUpload, reader: Reader, modified: LastModified): Representation {
   const { stored, document } = upload;
-  const readable = upload.sealed || upload.isContiguous;
+  const readable = upload.isSealed || upload.isContiguous;
   const size = readable ? stored.end : upload.size;
   const crc32 = readable ? stored.whole(stored.end) : null;
   return {
@@ -126,12 +126,12 @@ function ofUpload(upload: OpenUpload, reader: Reader, modified: LastModified): R
     readable,
     etag: crc32 === null ? null : entityTag(upload.id, stored.end, crc32),
     lastModified: readable ? modified.at(upload.lastCommitAt) : null,
-    reprDigest: upload.sealed ? digestOf(document) : null,
+    reprDigest: upload.isSealed ? digestOf(document) : null,
     covers: (extent) => stored.covers(extent),
     committedUpTo: (position) => stored.runEnd(position),
     state: () => {
       if (upload.endReason) return 'discarded';
-      return upload.sealed ? 'sealed' : 'open';
+      return upload.isSealed ? 'sealed' : 'open';
     },
     arriving: () => upload.users > 0,
     reader,

@@ -75,7 +75,7 @@ export class Append {
           reserved.release();
         }
       });
-      if (upload.isComplete && !upload.sealed) await sealer.seal(upload);
+      if (upload.isComplete && !upload.isSealed) await sealer.seal(upload);
     } finally {
       body.close();
       sealLater(upload);

@@ -50,11 +50,11 @@ export class ChunkTargets {
       return;
     }
     if (upload) {
-      const isReplaced = upload.visible && upload.isContiguous && intent.overwrite;
-      if (upload.parked) usage.check(intent.owner, { openUploads: 1 });
+      const isReplaced = upload.isVisible && upload.isContiguous && intent.overwrite;
+      if (upload.isParked) usage.check(intent.owner, { openUploads: 1 });
       if (!isReplaced)
         upload.check({ size: intent.declaredSize, reprDigest: intent.reprDigest, contentType: null, byName: true });
-      if (isReplaced || !upload.visible) await this.assertPrecondition(intent, upload);
+      if (isReplaced || !upload.isVisible) await this.assertPrecondition(intent, upload);
       return;
     }
     const { sealed } = await catalog.find(intent.owner, intent.name);
@@ -73,7 +73,7 @@ export class ChunkTargets {
    * @throws LadingError `precondition_failed`
    */
   async assertPrecondition({ owner, name, overwrite, precondition }: ChunkIntent, upload?: OpenUpload): Promise<void> {
-    const hasBegun = upload?.visible === true && !upload.isContiguous;
+    const hasBegun = upload?.isVisible === true && !upload.isContiguous;
     if (!(overwrite && hasBegun)) await this.#deps.current.assert(precondition, owner, name);
   }
 
@@ -100,15 +100,15 @@ export class ChunkTargets {
         return { upload: null, handles: null, sealed: await this.#fileBesideAddress(intent) };
       }
       const more = extent !== null && extent.end >= upload.stored.end;
-      if (more && upload.size === null && upload.sealing) {
+      if (more && upload.size === null && upload.phase.sealing) {
         // The upload is being sealed because it was silent. This chunk then continues the file.
-        await upload.sealing.catch(() => {});
+        await upload.phase.sealing.catch(() => {});
         await uploads.leave(upload);
         continue;
       }
       const overdue = !more && clock.since(upload.lastCommitAt) >= limits.openEndedMs;
-      const settle = upload.visible && upload.isContiguous && upload.senders === 1 && (overdue || intent.overwrite);
-      if (!settle && !upload.sealed) return { upload, handles, sealed: null };
+      const settle = upload.isVisible && upload.isContiguous && upload.senders === 1 && (overdue || intent.overwrite);
+      if (!settle && !upload.isSealed) return { upload, handles, sealed: null };
       try {
         if (settle) await sealer.seal(upload, true);
       } finally {

@@ -138,7 +138,7 @@ export class ChunkUploads {
     const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });
     if (!rest) return;
     try {
-      if (!upload.closed && !upload.endReason) await part.cut(end);
+      if (!upload.isClosed && !upload.endReason) await part.cut(end);
     } catch {
       // The chunk is refused in any case.
     } finally {
@@ -166,7 +166,7 @@ export class ChunkUploads {
       releaseQuota = usage.reserve(upload, plan, intent.declaredSize);
       const write = this.#writeInto(upload, handles.part, header);
       const received = await receiveBytes(this.#deps, chunk, upload.id, write, plan);
-      if (received.conflict) throw upload.closed ? upload.closedError() : chunkConflict();
+      if (received.conflict) throw upload.isClosed ? upload.closedError() : chunkConflict();
       if (chunk.beforeCommit) await chunk.beforeCommit();
       assertAuthorized(intent.isAuthorized);
       const receipt = receiptOf(header, received);
@@ -193,7 +193,7 @@ export class ChunkUploads {
     declaration: Declaration,
     chunk: Extent & { crc32: number },
   ): Promise<FileStatus | null> {
-    if (upload.visible) return null;
+    if (upload.isVisible) return null;
     if (upload.document.name !== intent.name) return takeName(this.#deps, upload, intent, chunk);
     const file = await completedByChunk(this.#deps, upload, declaration, chunk);
     return file && sealedStatus(file);
@@ -219,7 +219,7 @@ export class ChunkUploads {
 
   /** Seals the upload if that was the last gap, and returns the file's status. */
   async #acknowledge(upload: OpenUpload, chunk: FileStatus['chunk']): Promise<FileStatus> {
-    if (upload.isComplete && !upload.sealed) await this.#deps.sealer.seal(upload);
+    if (upload.isComplete && !upload.isSealed) await this.#deps.sealer.seal(upload);
     const status = uploadStatus(upload, this.#deps.limits, REPLY_GAPS);
     return chunk ? { ...status, chunk } : status;
   }

@@ -108,7 +108,7 @@ export class Concatenation {
   }
 
   #tryLater(upload: OpenUpload): void {
-    if (!upload.document.resource?.final || upload.sealed || this.#activeRequests.has(upload.id)) return;
+    if (!upload.document.resource?.final || upload.isSealed || this.#activeRequests.has(upload.id)) return;
     this.#tryTracked(upload).catch((error: unknown) => this.#warnOfFailure(upload, error));
   }
 
@@ -136,7 +136,7 @@ export class Concatenation {
       if (!part?.hasAllBytes) return;
       parts.push(part);
     }
-    if (this.#activeRequests.has(upload.id) || upload.endReason || upload.sealed) return;
+    if (this.#activeRequests.has(upload.id) || upload.endReason || upload.isSealed) return;
     const running = new ActiveRequest();
     this.#activeRequests.set(upload.id, running);
     try {

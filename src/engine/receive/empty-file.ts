@@ -63,7 +63,7 @@ export async function receiveEmptyBody(
     return sealedStatus(sealed);
   }
   // No other request may begin in an upload that was just made.
-  const reserved = upload.visible ? null : upload.tryReserve({ start: 0, end: MAX_OFFSET });
+  const reserved = upload.isVisible ? null : upload.tryReserve({ start: 0, end: MAX_OFFSET });
   try {
     if (upload.isFileUpload) throw uploadInProgress();
     const { reprDigest, contentType } = intent;

@@ -91,7 +91,7 @@ export class FileUploads {
     const { catalog, current, isIdle, limits, uploads, usage } = this.#deps;
     if (leastSize > limits.maxFileBytes) throw fileTooLarge(leastSize, limits.maxFileBytes);
     const upload = beside ? undefined : uploads.find(owner, name);
-    const inUse = upload && (!upload.visible || (!upload.isContiguous && !isIdle(upload)));
+    const inUse = upload && (!upload.isVisible || (!upload.isContiguous && !isIdle(upload)));
     if (!newest && (inUse || (upload && !overwrite))) throw uploadInProgress();
     await current.assert(precondition, owner, name);
     if (!beside && !overwrite && (await catalog.find(owner, name)).sealed) throw alreadyThere();
@@ -153,12 +153,12 @@ export class FileUploads {
     for (;;) {
       const { upload, handles } = await this.#place(intent);
       try {
-        if (overwrite && upload.visible && upload.isContiguous && upload.senders === 1) {
+        if (overwrite && upload.isVisible && upload.isContiguous && upload.senders === 1) {
           // No client declared it complete: if the new file never arrives, it can still be continued.
           await sealer.seal(upload, true);
           continue;
         }
-        const whole = upload.visible ? null : upload.tryReserve(ALL);
+        const whole = upload.isVisible ? null : upload.tryReserve(ALL);
         if (!whole) throw uploadInProgress();
         upload.isFileUpload = true;
         upload.takesNameAlways = newest;

@@ -37,7 +37,7 @@ export async function mayBeNewVersion(
 ): Promise<boolean> {
   if (!replaceFromStart || overwrite || declaredSize !== null || extent?.start !== 0) return false;
   const upload = uploads.find(owner, name);
-  if (upload) return upload.visible && upload.users === 0 && upload.isContiguous;
+  if (upload) return upload.isVisible && upload.users === 0 && upload.isContiguous;
   return (await catalog.find(owner, name)).sealed !== null;
 }
 
@@ -55,7 +55,8 @@ export async function takeName(
   const { uploads, current, sealer, limits } = deps;
   for (;;) {
     const there = uploads.find(owner, name);
-    if (there && !(there.visible && there.users === 0 && (there.sealed || there.isContiguous))) throw chunkConflict();
+    if (there && !(there.isVisible && there.users === 0 && (there.isSealed || there.isContiguous)))
+      throw chunkConflict();
     const document = there?.document ?? (await deps.catalog.find(owner, name)).sealed;
     const size = there?.stored.end ?? document?.size ?? 0;
     if (document && extent.end < size && (await hasSameBytes(deps, document, upload, extent)))

@@ -104,7 +104,7 @@ export class ResumableUploads {
       const entered = await this.#enter(intent, name);
       if (!entered) continue;
       const { upload, handles } = entered;
-      const held = upload.visible ? null : upload.tryReserve(ALL);
+      const held = upload.isVisible ? null : upload.tryReserve(ALL);
       try {
         if (!held || upload.document.resource) continue;
         const before = upload.document;
@@ -115,7 +115,7 @@ export class ResumableUploads {
           const { size, contentType, reprDigest = null } = intent;
           await committer.commit(upload, handles, [], { size, reprDigest, contentType });
         } catch (error) {
-          if (!upload.visible) upload.document = before;
+          if (!upload.isVisible) upload.document = before;
           throw error;
         }
         if (!intent.partial) this.#deps.watchers.changed(owner, name);
@@ -215,7 +215,7 @@ export class ResumableUploads {
     if (!upload) throw noSuchUpload();
     const expiresAt = expiryOf(upload, limits);
     const offset = upload.stored.firstGap();
-    const complete = upload.sealed || (kind === 'partial' && upload.hasAllBytes);
+    const complete = upload.isSealed || (kind === 'partial' && upload.hasAllBytes);
     const size = final && upload.size === null ? await this.#concatenation.sizeOf(final.parts) : upload.size;
     return { ...shared, offset, size, complete, expiresAt };
   }
@@ -266,7 +266,7 @@ export class ResumableUploads {
     const document = await this.#deps.catalog.get(address.id);
     if (!document) throw noSuchUpload();
     const upload = this.#deps.uploads.of(document);
-    if (upload && !upload.sealed) await this.#cancel(upload);
+    if (upload && !upload.isSealed) await this.#cancel(upload);
     // Another file may replace it meanwhile.
     await this.#deps.catalog.amend(address.id, ({ resource: _, ...rest }) => rest);
   }

@@ -126,7 +126,7 @@ export class Removal {
     // A replacement whose first chunk is still on its way would say that the file deleted here is readable.
     const replacement = await uploads.findOnceMade(sealed.owner, sealed.name);
     if (replacement?.document.replaces === sealed.id)
-      await (replacement.visible ? this.cancelUpload(replacement) : this.#end(replacement));
+      await (replacement.isVisible ? this.cancelUpload(replacement) : this.#end(replacement));
     await removeBytes(blobs, sealed);
     return true;
   }
@@ -158,9 +158,9 @@ export class Removal {
   async cancelUpload(upload: OpenUpload): Promise<boolean> {
     const cancelled = () =>
       ({ type: 'upload.cancelled', file: upload.document, received: upload.stored.bytes }) as const;
-    return await withAnnouncement(this.#deps.announce, upload.visible ? [cancelled()] : [], async () => {
+    return await withAnnouncement(this.#deps.announce, upload.isVisible ? [cancelled()] : [], async () => {
       if (!(await this.#end(upload))) return false;
-      if (upload.visible) this.#deps.emit(cancelled());
+      if (upload.isVisible) this.#deps.emit(cancelled());
       this.#deps.watchers.changed(upload.document.owner, upload.document.name);
       return true;
     });
@@ -168,8 +168,8 @@ export class Removal {
 
   async #end(upload: OpenUpload, forGood = false): Promise<boolean> {
     // A running seal, a file that takes the name, and another deletion finish first.
-    await upload.undecided();
-    if (upload.sealed || upload.endReason) return false;
+    await upload.phase.undecided();
+    if (upload.isSealed || upload.endReason) return false;
     const reason = new LadingError('not_found', 'The upload was deleted while this request sent to it.');
     await this.#deps.uploads.discard(upload, reason, () => this.#deps.committer.idle(upload), forGood);
     if (forGood || !upload.document.continues) this.#deps.modified.ended(upload);

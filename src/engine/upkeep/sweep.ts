@@ -56,7 +56,7 @@ export async function sweep(deps: SweepDeps): Promise<Swept> {
 
 /** A chunk on its way counts as something that came. */
 function dueOf(upload: OpenUpload, { clock, staleMs, removeMs, openEndedMs }: SweepDeps): Due | null {
-  if (!upload.visible || upload.users > 0 || upload.endReason || upload.closed) return null;
+  if (!upload.isVisible || upload.users > 0 || upload.endReason || upload.isClosed) return null;
   const quiet = clock.since(upload.lastCommitAt);
   if (upload.isComplete) return 'seal';
   if (isSealedBySilence(upload)) return quiet >= openEndedMs ? 'seal' : null;
@@ -79,12 +79,12 @@ async function park(upload: OpenUpload, deps: SweepDeps): Promise<boolean> {
     type: 'upload.stale',
     file: upload.document,
     received: upload.stored.bytes,
-    expiresAt: upload.parked ? expiryOf(upload, deps) : expiresAt,
+    expiresAt: upload.isParked ? expiryOf(upload, deps) : expiresAt,
   });
   return await withAnnouncement(deps.announce, [stale()], async () => {
     if (dueOf(upload, deps) !== 'park') return false;
     await uploads.using(upload, (handles) => committer.commit(upload, handles, [], parking));
-    if (!upload.parked) return false;
+    if (!upload.isParked) return false;
     watchers.changed(upload.document.owner, upload.document.name);
     happened(stale());
     return true;

@@ -36,7 +36,7 @@ export class AutoSeal {
     const { clock, isStopping, openEndedMs } = this.#deps;
     if (upload.openEndedTimer) clearTimeout(upload.openEndedTimer);
     upload.openEndedTimer = null;
-    if (isStopping() || upload.sealed || upload.endReason || !isSealedBySilence(upload)) return;
+    if (isStopping() || upload.isSealed || upload.endReason || !isSealedBySilence(upload)) return;
     const left = Math.max(0, openEndedMs - clock.since(upload.lastCommitAt));
     upload.openEndedTimer = setTimeout(() => this.#sealSilent(upload), Math.min(left, MAX_TIMER_MS)).unref();
   }
@@ -44,7 +44,7 @@ export class AutoSeal {
   #sealSilent(upload: OpenUpload): void {
     const { clock, openEndedMs, sealer, warn } = this.#deps;
     // A request is running; its end starts the timer anew.
-    if (upload.users > 0 || upload.endReason || upload.sealed) return;
+    if (upload.users > 0 || upload.endReason || upload.isSealed) return;
     if (clock.since(upload.lastCommitAt) < openEndedMs) {
       this.sealLater(upload);
       return;

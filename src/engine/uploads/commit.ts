@@ -113,7 +113,7 @@ export class Committer {
       this.#deps.usage.committed(upload, fresh);
       upload.lastCommitAt = time;
     }
-    if (!upload.visible && accepted.every(({ declaration }) => declaration.atOnce)) upload.document = document;
+    if (!upload.isVisible && accepted.every(({ declaration }) => declaration.atOnce)) upload.document = document;
     else await this.#writeDocument(upload, document, goesOn ? time : null);
     for (const pending of accepted) pending.resolve();
   }
@@ -128,7 +128,7 @@ export class Committer {
     const accepted = batch.filter((pending) => {
       try {
         upload.assertNotEnded();
-        if (upload.closed && pending.fresh.length > 0) throw upload.closedError();
+        if (upload.isClosed && pending.fresh.length > 0) throw upload.closedError();
         upload.check(pending.declaration, end);
         const document = upload.declared(pending.declaration);
         const last = pending.fresh.at(-1)?.end ?? -1;
@@ -148,10 +148,10 @@ export class Committer {
 
   /** @param time of the received bytes; null: none were received */
   async #writeDocument(upload: OpenUpload, document: FileDocument, time: number | null): Promise<void> {
-    if (upload.closed || (upload.visible && document === upload.document)) return;
+    if (upload.isClosed || (upload.isVisible && document === upload.document)) return;
     const created = { type: 'file.created' as const, file: document };
     const put = (): Promise<void> => this.#putDocument(upload, document, time);
-    if (upload.visible) await put();
+    if (upload.isVisible) await put();
     else await withAnnouncement(this.#deps.announce, [created], put);
   }
 
@@ -162,8 +162,8 @@ export class Committer {
     const written = time === null ? document : { ...document, updatedAt: time };
     await this.#deps.catalog.put(written);
     upload.document = written;
-    if (!upload.visible) this.#deps.emit({ type: 'file.created', file: written });
-    upload.visible = true;
+    if (!upload.isVisible) this.#deps.emit({ type: 'file.created', file: written });
+    upload.phase.becomeVisible();
     if (before.staleAt === undefined || written.staleAt !== undefined || time === null) return;
     this.#deps.usage.resumed(upload);
     upload.lastCommitAt = time;

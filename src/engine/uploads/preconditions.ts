@@ -58,7 +58,7 @@ function ofSealed(document: FileDocument): Validators {
 }
 
 function ofUpload(upload: OpenUpload, modified: LastModified): Validators {
-  if (upload.sealed) return ofSealed(upload.document);
+  if (upload.isSealed) return ofSealed(upload.document);
   const kept = completeBefore(upload);
   if (!upload.isContiguous && kept) return ofSealed({ ...upload.document, ...kept });
   if (!upload.isContiguous) return NOTHING;

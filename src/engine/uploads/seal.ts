@@ -59,32 +59,35 @@ export class Sealer {
    * @throws LadingError `already_exists` when a request sends to the upload that has the name, `digest_mismatch`
    */
   seal(upload: OpenUpload, silent = false, judge?: () => Promise<void>): Promise<void> {
-    upload.sealing ??= this.#run(upload, silent, judge).finally(() => {
-      upload.sealing = null;
-    });
-    return upload.sealing;
+    return upload.phase.seal(() => this.#run(upload, silent, judge));
   }
 
   async #run(upload: OpenUpload, silent: boolean, judge?: () => Promise<void>): Promise<void> {
-    if (upload.replacing) await upload.replacing;
-    if (upload.sealed) return;
-    upload.closed = true;
+    const { phase } = upload;
+    while (phase.replacing) await phase.replacing;
+    if (phase.isSealed) return;
     try {
-      await this.#deps.committer.idle(upload);
-      // A chunk past the end may still be writing. Its bytes are cut off, so none may be written after that.
-      await upload.writesDone();
       upload.assertNotEnded();
-      await this.#checkDigest(upload, silent);
-      if (silent && isAsBefore(upload)) return await this.#asBefore(upload);
-      const { owner, name, aside } = upload.document;
-      if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#takeName(upload, judge));
-      else await this.#becomeFile(upload, silent, []);
-    } catch (error) {
-      upload.closed = false;
-      throw error;
+      phase.beginSeal();
+      await this.#sealClosed(upload, silent, judge).catch((error: unknown) => {
+        phase.sealFailed();
+        throw error;
+      });
     } finally {
       this.#deps.uploads.freed(upload);
     }
+  }
+
+  async #sealClosed(upload: OpenUpload, silent: boolean, judge?: () => Promise<void>): Promise<void> {
+    await this.#deps.committer.idle(upload);
+    // A chunk past the end may still be writing. Its bytes are cut off, so none may be written after that.
+    await upload.writesDone();
+    upload.assertNotEnded();
+    await this.#checkDigest(upload, silent);
+    if (silent && isAsBefore(upload)) return await this.#asBefore(upload);
+    const { owner, name, aside } = upload.document;
+    if (aside) await this.#deps.uploads.holdName(owner, name, () => this.#takeName(upload, judge));
+    else await this.#becomeFile(upload, silent, []);
   }
 
   /** No byte continued the complete file: the upload becomes that file again, without a second completion. */
@@ -140,9 +143,9 @@ export class Sealer {
     }
     const { owner, name } = upload.document;
     const cancelled = { type: 'upload.cancelled' as const, file: upload.document, received: upload.stored.bytes };
-    await withAnnouncement(this.#deps.announce, upload.visible ? [cancelled] : [], async () => {
+    await withAnnouncement(this.#deps.announce, upload.isVisible ? [cancelled] : [], async () => {
       await this.#deps.uploads.discard(upload, mismatch, async () => {});
-      if (!upload.visible) return;
+      if (!upload.isVisible) return;
       this.#deps.watchers.changed(owner, name);
       this.#deps.emit(cancelled);
     });
@@ -178,15 +181,14 @@ export class Sealer {
     const ended = ends.length > 0 ? { ends } : {};
     const sealed = { ...open, state: 'sealed' as const, size, crc32, ...times, ...ended };
     const document: FileDocument = undeclared ? { ...sealed, undeclared } : sealed;
-    const created = upload.visible ? [] : [{ type: 'file.created' as const, file: document }];
+    const created = upload.isVisible ? [] : [{ type: 'file.created' as const, file: document }];
     await withAnnouncement(this.#deps.announce, created, async () => {
       upload.assertNotEnded();
-      upload.written = true;
+      upload.phase.beginDocument();
       await this.#deps.catalog.put(document);
       upload.document = document;
-      if (!upload.visible) this.#deps.emit({ type: 'file.created', file: document });
-      upload.visible = true;
-      upload.sealed = true;
+      if (!upload.isVisible) this.#deps.emit({ type: 'file.created', file: document });
+      upload.phase.becomeSealed();
       this.#deps.emit({ type: 'file.completed', file: document });
     });
   }

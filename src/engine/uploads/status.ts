@@ -84,7 +84,7 @@ function damagedStatus(whole: FileStatus, there: number): FileStatus {
 
 /** @param most gaps are listed */
 export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MAX_GAPS): FileStatus {
-  if (upload.sealed) return sealedStatus(upload.document);
+  if (upload.isSealed) return sealedStatus(upload.document);
   const { document, stored } = upload;
   const total = upload.size ?? (stored.bytes > 0 ? stored.end : null);
   const { gaps, more } = stored.gaps(total ?? 0, most);
@@ -108,7 +108,7 @@ export function uploadStatus(upload: OpenUpload, lifetime: Lifetime, most = MAX_
     updated_at: iso(upload.lastCommitAt),
     completed_at: complete ? iso(upload.lastCommitAt) : null,
     expires_at: complete || expiresAt === null ? null : iso(expiresAt),
-    ...(upload.parked ? { stale: true } : {}),
+    ...(upload.isParked ? { stale: true } : {}),
     ...(upload.size === null && !complete ? { undeclared: true } : {}),
   };
 }

@@ -75,8 +75,7 @@ export class Succession {
         const all = other.tryReserve(ALL);
         if (!all) throw uploadInProgress();
         held.push(all);
-        other.closed = true;
-        other.replacing = replacing;
+        other.phase.beginReplacement(replacing);
       }
       for (const other of ended) await this.#deps.committer.idle(other);
       await withAnnouncement(this.#deps.announce, ended.map(cancelled), async () => {
@@ -84,10 +83,7 @@ export class Succession {
         for (const other of ended) this.#endUpload(other);
       });
     } finally {
-      for (const other of ended.slice(0, held.length)) {
-        other.replacing = null;
-        if (!other.endReason) other.closed = false;
-      }
+      for (const other of ended.slice(0, held.length)) other.phase.endReplacement();
       for (const all of held) all.release();
       over();
     }
@@ -106,9 +102,9 @@ export class Succession {
       await judge?.();
       if (uploads.find(owner, name) !== there) continue;
       // Its bytes are being committed: it then is the file, and is replaced as one.
-      if (there.sealing) await there.sealing.catch(() => {});
+      if (there.phase.sealing) await there.phase.sealing.catch(() => {});
       else if (committer.isBusy(there)) await committer.idle(there);
-      else if (there.isFileUpload && !there.visible) uploads.letOthersHaveName(there);
+      else if (there.isFileUpload && !there.isVisible) uploads.letOthersHaveName(there);
       else await cancel(there);
     }
   }
@@ -124,8 +120,8 @@ export class Succession {
       if (upload.takesNameAlways) await this.#endSenders(upload, judge);
       this.assertFree(upload);
       const there = this.#deps.uploads.find(owner, name);
-      if (there?.reverting) await there.reverting.catch(() => {});
-      else if (there?.sealing || there?.isComplete || there?.isContiguous) await whole(there);
+      if (there?.phase.reverting) await there.phase.reverting.catch(() => {});
+      else if (there?.phase.sealing || there?.isComplete || there?.isContiguous) await whole(there);
       else return;
     }
   }
@@ -140,7 +136,7 @@ export class Succession {
   }
 
   #endUpload(other: OpenUpload): void {
-    other.endReason = new LadingError('not_found', 'Another file took the name of this upload, which ended it.');
+    other.phase.discard(new LadingError('not_found', 'Another file took the name of this upload, which ended it.'));
     this.#deps.uploads.drop(other);
     this.#deps.emit(cancelled(other));
   }

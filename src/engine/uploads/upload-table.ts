@@ -32,7 +32,7 @@ export class UploadTable {
   /** Numbers for the metrics page. */
   gauges() {
     let parked = 0;
-    for (const upload of this.#index.all()) if (upload.parked) parked += 1;
+    for (const upload of this.#index.all()) if (upload.isParked) parked += 1;
     return { open_uploads: this.#index.size - parked, parked_uploads: parked };
   }
 
@@ -54,7 +54,7 @@ export class UploadTable {
   /** The upload under way that others may know of. */
   findVisible(owner: string, name: string): OpenUpload | undefined {
     const upload = this.find(owner, name);
-    return upload?.visible ? upload : undefined;
+    return upload?.isVisible ? upload : undefined;
   }
 
   /** The upload under way, visible or not, also when it is only being made. */
@@ -77,9 +77,9 @@ export class UploadTable {
         continue;
       }
       const upload = this.#index.find(owner, name);
-      if (upload?.reverting) {
+      if (upload?.phase.reverting) {
         // It becomes a complete file again in a moment.
-        await upload.reverting.catch(() => {});
+        await upload.phase.reverting.catch(() => {});
         continue;
       }
       if (upload) return { target: { upload }, handles: await this.#hold(upload) };
@@ -112,7 +112,7 @@ export class UploadTable {
   async enterWaiting(owner: string, name: string): Promise<{ upload: OpenUpload; handles: Handles }> {
     const { sealed } = await this.#deps.catalog.find(owner, name);
     const there = [this.findVisible(owner, name), ...this.waitingFor(owner, name)];
-    const ends = there.flatMap((upload) => (upload?.visible ? [upload.id] : []));
+    const ends = there.flatMap((upload) => (upload?.isVisible ? [upload.id] : []));
     const more = { overwrites: true, aside: true, ...(ends.length > 0 ? { ends } : {}) } as const;
     const upload = await this.#create(owner, name, sealed?.id ?? null, more);
     return { upload, handles: await this.#hold(upload) };
@@ -190,8 +190,7 @@ export class UploadTable {
   }
 
   #take(document: FileDocument, records: readonly ManifestRecord[]): OpenUpload {
-    const upload = new OpenUpload(document);
-    upload.visible = true;
+    const upload = new OpenUpload(document, document.staleAt === undefined ? 'open' : 'parked');
     upload.restore(records);
     // The date may have been wrong then; it was before now in any case.
     upload.lastCommitAt = Math.min(upload.lastCommitAt, this.#deps.clock.now());
@@ -206,7 +205,7 @@ export class UploadTable {
    * @throws LadingError `quota_exceeded`
    */
   resume(upload: OpenUpload): void {
-    if (!upload.parked) return;
+    if (!upload.isParked) return;
     const { usage } = this.#deps;
     usage.check(upload.document.owner, { openUploads: 1 });
     usage.resumed(upload);
@@ -243,34 +242,27 @@ export class UploadTable {
    * @param forGood also removes the complete file that the upload continues; otherwise that file stays
    */
   async discard(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>, forGood = false): Promise<void> {
-    upload.endReason = reason;
     if (upload.document.continues && !forGood) {
-      upload.reverting = this.#revert(upload, idle).finally(() => {
-        upload.reverting = null;
-      });
-      await upload.reverting;
+      await upload.phase.revert(reason, () => this.#revert(upload, reason, idle));
       this.freed(upload);
       return;
     }
+    upload.phase.discard(reason);
     this.drop(upload);
     await idle();
     // The document first: without it the bytes are a leftover that the next start removes.
-    if (upload.visible || upload.written) await this.#deps.catalog.remove(upload.id);
+    if (upload.phase.mayHaveDocument) await this.#deps.catalog.remove(upload.id);
     this.freed(upload);
     await removeBytes(this.#deps.blobs, upload.document);
   }
 
   /** The file that was complete before stays readable all the time, so the upload leaves the table last. */
-  async #revert(upload: OpenUpload, idle: () => Promise<void>): Promise<void> {
+  async #revert(upload: OpenUpload, reason: LadingError, idle: () => Promise<void>): Promise<void> {
     const seal = (id: string, size: number): Promise<void> => this.#deps.blobs.seal(id, size);
-    try {
-      await idle();
-      await upload.writesDone();
-      await revert({ ...this.#deps, seal }, upload.document);
-    } catch (error) {
-      upload.endReason = null;
-      throw error;
-    }
+    await idle();
+    await upload.writesDone();
+    await revert({ ...this.#deps, seal }, upload.document);
+    upload.phase.discard(reason);
     this.drop(upload);
   }
 
@@ -283,7 +275,7 @@ export class UploadTable {
   }
 
   async #discardUnused(upload: OpenUpload): Promise<void> {
-    if (upload.users > 0 || upload.visible || upload.endReason) return;
+    if (upload.users > 0 || upload.isVisible || upload.endReason) return;
     const reason = new LadingError('not_found', 'The upload ended before its first chunk was stored.');
     await this.discard(upload, reason, async () => {});
   }

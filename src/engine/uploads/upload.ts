@@ -1,16 +1,6 @@
 /**
- * One open upload in memory: its stored extents, the requests that send to it, and what the client declared about the file. The journal
- * on the disk is authoritative.
- *
- *     creating ── first commit ──► open ── sealing ──► sealed          (`visible`; then `closed`; then `sealed`)
- *         │                        │  ▲       │
- *         │          no byte for   │  │ next  └── seal fails ──► open
- *         │          a long time   ▼  │ byte
- *         │                       parked                            (`parked`)
- *         ▼                        ▼
- *     discarded ◄──────────────────┘                                (`endReason`)
- *
- * While another file takes its name, an open or parked upload is `closed` too (`replacing`): it is discarded then, or open again.
+ * One open upload in memory: its phase, its stored extents, the requests that send to it, and what the client declared about the file. The
+ * journal on the disk is authoritative.
  */
 
 import type { Part, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
@@ -20,6 +10,7 @@ import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { Reservations, type ReservedExtent } from '../files/reservations.ts';
 import { checkDeclaration, type Declaration, withDeclaration } from './declaration.ts';
+import { type RestingPhase, UploadPhase } from './phase.ts';
 
 /** The open files of an upload while requests use it. */
 export interface Handles {
@@ -30,51 +21,32 @@ export interface Handles {
 export class OpenUpload {
   document: FileDocument;
   readonly stored = new ExtentSet();
-  /**
-   * False until the first chunk is committed: until then there is no catalog document, so nothing is visible and a crash leaves
-   * only a leftover.
-   */
-  visible = false;
-  /** A write of its document was attempted: the document may be on the disk although the write failed. */
-  written = false;
+  readonly phase: UploadPhase;
   /** Requests among its users. Other users are the server's own work, such as parking or sealing. */
   senders = 0;
   /** One request sends all of it. Other requests see it only once it is complete. */
   isFileUpload = false;
   /** Other uploads of its name do not keep it from becoming the file. */
   takesNameAlways = false;
-  /** Set while a continuation is reverted to the previous complete file. No file may take its name meanwhile. */
-  reverting: Promise<void> | null = null;
-  /** Set while another file takes its name. No request may end it meanwhile. Afterwards it has ended, or continues if that file failed. */
-  replacing: Promise<void> | null = null;
   /** A client received an acknowledgement for it, or knows its address. */
   acknowledged = false;
-  /** Set once the upload ended: the error for requests that still run. */
-  endReason: LadingError | null = null;
-  /** No byte can be added: the seal has begun, or another file takes its name. A failure opens it again. */
-  closed = false;
-  /** True once the sealed document is on disk. */
-  sealed = false;
   /** The stored size at which the digest of the whole file did not match; -1: not checked. */
   digestMismatchAt = -1;
-  /** It received nothing for a long time and does not count as open. */
-  parked: boolean;
   /** The journal has records that were not synced: a run with durability `seal` left them. */
   hasUnsynced = false;
   /** Time of the last commit. */
   lastCommitAt: number;
-  /** The running seal, so that two last chunks share it. */
-  sealing: Promise<void> | null = null;
   openEndedTimer: NodeJS.Timeout | null = null;
   readonly #reservations = new Reservations();
   readonly #writes = new Set<Promise<unknown>>();
   #users = 0;
   #handles: Promise<Handles> | null = null;
 
-  constructor(document: FileDocument) {
+  /** @param resting `creating` for a new upload, which has no document yet */
+  constructor(document: FileDocument, resting: RestingPhase = 'creating') {
     this.document = document;
+    this.phase = new UploadPhase(resting);
     this.lastCommitAt = document.updatedAt;
-    this.parked = document.staleAt !== undefined;
   }
 
   get id(): string {
@@ -83,6 +55,31 @@ export class OpenUpload {
 
   get size(): number | null {
     return this.document.size;
+  }
+
+  /** See `UploadPhase.isVisible`. */
+  get isVisible(): boolean {
+    return this.phase.isVisible;
+  }
+
+  /** See `UploadPhase.isClosed`. */
+  get isClosed(): boolean {
+    return this.phase.isClosed;
+  }
+
+  /** See `UploadPhase.isSealed`. */
+  get isSealed(): boolean {
+    return this.phase.isSealed;
+  }
+
+  /** See `UploadPhase.isParked`. */
+  get isParked(): boolean {
+    return this.phase.isParked;
+  }
+
+  /** See `UploadPhase.endReason`. */
+  get endReason(): LadingError | null {
+    return this.phase.endReason;
   }
 
   /** Requests that hold this upload now. */
@@ -174,7 +171,7 @@ export class OpenUpload {
   /** Hands a segment to a worker, unless the seal has begun: then nothing may be written any more, only compared. */
   async write(part: Part, job: SegmentJob): Promise<SegmentResult> {
     this.assertNotEnded();
-    if (this.closed && job.pieces.some(({ action }) => action === 'write')) throw this.closedError();
+    if (this.isClosed && job.pieces.some(({ action }) => action === 'write')) throw this.closedError();
     const written = part.write(job);
     this.#writes.add(written);
     try {
@@ -182,12 +179,6 @@ export class OpenUpload {
     } finally {
       this.#writes.delete(written);
     }
-  }
-
-  /** Waits until no operation runs that decides its end: a seal, a file that takes its name, a revert. */
-  async undecided(): Promise<void> {
-    const deciding = (): Promise<void> | null => this.sealing ?? this.replacing ?? this.reverting;
-    for (let one = deciding(); one; one = deciding()) await one.catch(() => {});
   }
 
   /** Waits for the segments that are at the workers now. */

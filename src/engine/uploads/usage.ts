@@ -113,7 +113,7 @@ export class Usage {
     let fresh = 0;
     for (const { action, extent } of plan) if (action === 'write') fresh += lengthOf(extent);
     if (fresh === 0) return () => {};
-    const whole = upload.visible ? 0 : (declaredSize ?? 0);
+    const whole = upload.isVisible ? 0 : (declaredSize ?? 0);
     this.check(owner, { bytes: Math.max(fresh, whole), dayBytes: fresh });
     this.#each(owner, (account) => {
       account.reserved += fresh;
@@ -140,15 +140,15 @@ export class Usage {
   adopted(upload: OpenUpload): void {
     const { owner } = upload.document;
     this.#each(owner, (account) => {
-      if (!upload.parked) account.openUploads += 1;
+      if (!upload.isParked) account.openUploads += 1;
       account.bytes += upload.stored.bytes;
     });
   }
 
   /** From here on the upload does not count as open; its bytes count as before. */
   parked(upload: OpenUpload): void {
-    if (upload.parked) return;
-    upload.parked = true;
+    if (upload.isParked) return;
+    upload.phase.park();
     this.#each(upload.document.owner, (account) => {
       account.openUploads -= 1;
     });
@@ -156,8 +156,9 @@ export class Usage {
 
   /** A parked upload goes on: it counts as open again. */
   resumed(upload: OpenUpload): void {
-    if (!upload.parked) return;
-    upload.parked = false;
+    // An upload that was discarded meanwhile was subtracted already.
+    if (!upload.isParked || upload.phase.isDiscarded) return;
+    upload.phase.resume();
     this.#each(upload.document.owner, (account) => {
       account.openUploads += 1;
     });
@@ -177,7 +178,7 @@ export class Usage {
   /** To be called once, when nothing finds the upload any more. If it was sealed, its document counts in its place. */
   ended(upload: OpenUpload): void {
     this.#each(upload.document.owner, (account) => {
-      if (!upload.parked) account.openUploads -= 1;
+      if (!upload.isParked) account.openUploads -= 1;
       account.bytes -= upload.stored.bytes;
     });
   }

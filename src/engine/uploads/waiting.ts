@@ -50,9 +50,9 @@ export class NameQueue {
   /** To be called while the name is held. */
   async #give(owner: string, name: string): Promise<void> {
     const { catalog, uploads, committer, watchers } = this.#deps;
-    const next = uploads.waitingFor(owner, name).find(({ visible }) => visible);
+    const next = uploads.waitingFor(owner, name).find(({ isVisible }) => isVisible);
     // A complete upload takes the name as a file; if that fails, this is called again.
-    if (!next || next.closed || uploads.find(owner, name)) return;
+    if (!next || next.isClosed || uploads.find(owner, name)) return;
     const { sealed } = await catalog.find(owner, name);
     const place = { replaces: sealed?.id ?? null };
     await uploads.using(next, (handles) =>
