@@ -144,6 +144,9 @@ export class Sealer {
     const { owner, name } = upload.document;
     const cancelled = { type: 'upload.cancelled' as const, file: upload.document, received: upload.stored.bytes };
     await withAnnouncement(this.#deps.announce, upload.isVisible ? [cancelled] : [], async () => {
+      // While the digest was computed, another file may have taken the name of an upload that waited for it.
+      while (upload.phase.replacing) await upload.phase.replacing;
+      upload.assertNotEnded();
       await this.#deps.uploads.discard(upload, mismatch, async () => {});
       if (!upload.isVisible) return;
       this.#deps.watchers.changed(owner, name);

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import type { FileEvent } from '../../../src/contracts/file-events.ts';
 import { download, OWNER, send, text, turnsUntil } from '../../support/product/device.ts';
 import { startEngine } from '../../support/product/engine.ts';
 import { Tap } from '../../support/wire/tap.ts';
@@ -113,4 +114,39 @@ test('what this side does to the upload that has the name refuses nobody', async
   await Promise.all([swept, whole]);
   assert.ok(NEW.equals(await download(engine, NAME)));
   assert.equal(engine.usage(OWNER).openUploads, 0);
+});
+
+test('a waiting upload whose digest fails while another file takes the name is cancelled once, by that file', async (t) => {
+  const tap = new Tap();
+  const wrap = tap.wrap;
+  const cancelled: string[] = [];
+  const happened = (event: FileEvent): void => {
+    if (event.type === 'upload.cancelled') cancelled.push(event.file.id);
+  };
+  Object.assign(tap, { wrap: (doors: Parameters<typeof wrap>[0]) => ({ ...wrap(doors), emit: happened }) });
+  const under = await startEngine(t, {}, { tap });
+  const { engine } = under;
+  const { id: holder } = await send(engine, NAME, 0, text('abc'), { declaredSize: 9 });
+  const reprDigest = { algorithm: 'sha-256' as const, value: createHash('sha256').update('other').digest() };
+  const { endsWhenTold: _, ...known } = { ...INSTEAD, size: 3, reprDigest };
+  const waiting = await engine.createResumable(known);
+  tap.fail('inspector.digest', new Error('the disk failed'));
+  const bytes = { offset: 0, size: null, contentLength: 3 };
+  await assert.rejects(engine.append(stream(text('bad')), waiting, bytes), /the disk failed/);
+  const newer = await engine.createResumable(INSTEAD);
+  const digest = tap.hold('inspector.digest');
+  const swept = engine.sweep();
+  await digest.reached;
+  const sealing = tap.hold('blobs.seal');
+  const completed = engine.append(stream(text('new')), newer, { ...bytes, ends: true });
+  await sealing.reached;
+  digest.open();
+  await under.quiet();
+  sealing.open();
+  assert.ok((await completed).complete);
+  await swept;
+  assert.deepEqual(cancelled.sort(), [holder, waiting.id].sort());
+  assert.equal((await download(engine, NAME)).toString(), 'new');
+  assert.equal(engine.usage(OWNER).openUploads, 0);
+  assert.equal((await under.doors.blobs.list()).length, 1);
 });
