@@ -5,7 +5,7 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { App } from './compose/compose.ts';
-import { checkRoom, roomHere } from './machine/requirements.ts';
+import { availableResources, checkRequirements } from './machine/requirements.ts';
 import { announcement, firstAdminLines } from './process/announcement.ts';
 import { Signals } from './process/signals.ts';
 import { startError } from './process/start-error.ts';
@@ -30,7 +30,7 @@ export async function serve(argv: readonly string[]): Promise<void> {
     return;
   }
   const { config } = loaded;
-  const room = checkRoom(roomHere(), config.bufferBytes);
+  const room = checkRequirements(availableResources(), config.bufferBytes);
   if (room.refusal !== null) {
     console.error(`lading: ${room.refusal}`);
     process.exitCode = 1;

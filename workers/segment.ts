@@ -31,23 +31,23 @@ export interface SegmentOutcome {
   failure: Failure | null;
 }
 
-export function packJob(fd: number, { buffer, length, start, pieces }: SegmentJob): SegmentTask {
-  const plan = pieces.flatMap(({ extent, action }) => [extent.start, extent.end, action === 'write' ? 1 : 0]);
+export function packJob(fd: number, { buffer, length, start, ranges }: SegmentJob): SegmentTask {
+  const plan = ranges.flatMap(({ extent, action }) => [extent.start, extent.end, action === 'write' ? 1 : 0]);
   return { fd, buffer, length, start, plan };
 }
 
 export function unpackOutcome({ buffer, sums }: SegmentOutcome): SegmentResult {
-  const [sum = 0, crc32 = 0, conflict = 0, ...pieceCrcs] = sums;
-  return { buffer, sum, crc32, conflict: conflict === 1, pieceCrcs };
+  const [sum = 0, crc32 = 0, conflict = 0, ...rangeCrcs] = sums;
+  return { buffer, sum, crc32, conflict: conflict === 1, rangeCrcs };
 }
 
 function unpackPlan(plan: readonly number[]): SegmentRange[] {
-  const pieces: SegmentRange[] = [];
+  const ranges: SegmentRange[] = [];
   for (let at = 0; at < plan.length; at += 3) {
     const [start = 0, end = -1, write = 0] = plan.slice(at, at + 3);
-    pieces.push({ extent: { start, end }, action: write === 1 ? 'write' : 'compare' });
+    ranges.push({ extent: { start, end }, action: write === 1 ? 'write' : 'compare' });
   }
-  return pieces;
+  return ranges;
 }
 
 /** Stored bytes are compared in slices of this size, through one buffer a thread. */
@@ -63,29 +63,29 @@ export default function run(task: SegmentTask): unknown {
 export function writeSegment(task: SegmentTask): SegmentOutcome {
   const { fd, buffer, length, start } = task;
   const bytes = new Uint8Array(buffer, 0, length);
-  const pieces = unpackPlan(task.plan).map(({ extent, action }) => {
+  const ranges = unpackPlan(task.plan).map(({ extent, action }) => {
     return { action, position: extent.start, bytes: bytes.subarray(extent.start - start, extent.end - start + 1) };
   });
-  // Every byte is checksummed once: the segment's CRC-32 is combined from those of its pieces.
+  // Every byte is checksummed once: the segment's CRC-32 is combined from those of its ranges.
   let sum = 0;
   let crc32 = 0;
-  const pieceCrcs: number[] = [];
-  for (const piece of pieces) {
+  const rangeCrcs: number[] = [];
+  for (const piece of ranges) {
     const sums = checksum(piece.bytes);
     sum = (sum + sums.sum) & 0xff;
     crc32 = crc32Combine(crc32, sums.crc32, piece.bytes.length);
-    pieceCrcs.push(sums.crc32);
+    rangeCrcs.push(sums.crc32);
   }
   let conflict = false;
   let failure: Failure | null = null;
   try {
-    conflict = pieces.some((piece) => piece.action === 'compare' && !equalsStored(fd, piece.bytes, piece.position));
+    conflict = ranges.some((piece) => piece.action === 'compare' && !equalsStored(fd, piece.bytes, piece.position));
     // A conflict refuses the whole chunk: nothing of it need be written.
-    for (const piece of pieces) if (piece.action === 'write' && !conflict) writeFully(fd, piece.bytes, piece.position);
+    for (const piece of ranges) if (piece.action === 'write' && !conflict) writeFully(fd, piece.bytes, piece.position);
   } catch (error) {
     failure = describeFailure(error);
   }
-  return { buffer, sums: [sum, crc32, conflict ? 1 : 0, ...pieceCrcs], failure };
+  return { buffer, sums: [sum, crc32, conflict ? 1 : 0, ...rangeCrcs], failure };
 }
 
 /** A write may be short (a full disk, a signal); what is left is written again until the system says why not. */

@@ -58,17 +58,14 @@ export class AudioLibrary {
   /** Removes what a crash left of files that are gone. */
   static async open(doors: AudioDoors): Promise<AudioLibrary> {
     const library = new AudioLibrary(doors);
-    doors.catalog.follow((file, there) => {
-      if (there) library.#came(file);
-      else library.#went(file);
-    });
+    doors.catalog.subscribe({ added: (file) => library.#added(file), removed: (file) => library.#removed(file) });
     for (const { id } of await doors.documents.list()) {
       if (!(await doors.catalog.has(id))) await doors.documents.remove(id);
     }
     return library;
   }
 
-  #came(file: FileDocument): void {
+  #added(file: FileDocument): void {
     if (!(file.contentType ?? contentTypeFor(file.name)).startsWith('audio/')) return;
     let shelf = this.#shelves.get(file.owner);
     if (!shelf) {
@@ -79,7 +76,7 @@ export class AudioLibrary {
     shelf.files.set(file.id, file);
   }
 
-  #went({ id, owner }: FileDocument): void {
+  #removed({ id, owner }: FileDocument): void {
     const shelf = this.#shelves.get(owner);
     const file = shelf?.files.get(id);
     if (!shelf || !file) return;

@@ -17,7 +17,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
-import type { Clock, KeptTime } from '../contracts/clock.ts';
+import type { Clock, StoredTime } from '../contracts/clock.ts';
 
 /** What a step must hold for. */
 export const CONFIRM_MS = 600_000;
@@ -54,7 +54,7 @@ const machine: TimeSource = {
 export interface SteadyClockOptions {
   source?: TimeSource;
   /** What the last run of the server left; null: nothing is known. */
-  kept?: KeptTime | null;
+  kept?: StoredTime | null;
   /** For the log. */
   warn?(message: string, details: object): void;
 }
@@ -91,7 +91,7 @@ export class SteadyClock implements Clock {
   #ahead: number;
   #latest: number;
   /** What was proven last. */
-  #proven: Pick<KeptTime, 'date' | 'ahead'>;
+  #proven: Pick<StoredTime, 'date' | 'ahead'>;
 
   constructor({ source = machine, kept = null, warn = () => {} }: SteadyClockOptions = {}) {
     this.#source = source;
@@ -174,7 +174,7 @@ export class SteadyClock implements Clock {
   }
 
   /** For the next run. */
-  keep(): KeptTime {
+  keep(): StoredTime {
     const date = this.proven;
     // Reads the date, which says how far it is ahead.
     this.dateOf(0);
@@ -242,7 +242,7 @@ export class SteadyClock implements Clock {
  * @returns `guessed`: how much of the time since then is what the date says alone
  */
 function steadyAtStart(
-  kept: KeptTime | null,
+  kept: StoredTime | null,
   date: number,
   boot: string | null,
   up: number,

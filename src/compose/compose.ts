@@ -17,7 +17,7 @@ import { BACKENDS, type Backend, type StoreOptions } from '../storage/backends.t
 import { type Lifecycle, lifecycle } from './lifecycle.ts';
 import { federatedProviders } from './outgoing.ts';
 import { reload } from './reload.ts';
-import { openRooms, type Rooms } from './rooms.ts';
+import { openServices, type Services } from './services.ts';
 import { sweep } from './sweep.ts';
 
 /** A whole server. */
@@ -63,7 +63,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
   try {
     const kept = await openClock(store.dateBox, warn);
     const clock = substitutes.clock ?? kept.clock;
-    const rooms = await openRooms({ config, store, clock, log, warn });
+    const rooms = await openServices({ config, store, clock, log, warn });
     let state: ServerState = 'starting';
     // Half of what uploads may hold, so that neither side can starve the other.
     const downloads = new Downloads({ bytes: config.bufferBytes / 2, idleMs: config.idleSeconds * 1000 });
@@ -76,7 +76,7 @@ export async function compose(config: Config, substitutes: Substitutes = {}): Pr
       clock,
       log,
       state: () => state,
-      storage: store.condition,
+      storage: store.health,
       gauges: () => gaugesOf(store, rooms, downloads, output),
     });
     const enter = (next: ServerState): void => {
@@ -112,7 +112,7 @@ function logOutput({ logFile }: Config): LogOutput {
 
 function gaugesOf(
   store: Store,
-  { engine, deliveries, audit }: Rooms,
+  { engine, deliveries, audit }: Services,
   downloads: Downloads,
   output: LogOutput,
 ): Record<MetricName, number> {

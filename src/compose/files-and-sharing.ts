@@ -15,13 +15,16 @@ export async function endSharingWithFiles(identity: Identity, catalog: Catalog, 
   const failed = (id: string) => (error: unknown) => {
     warn('share links or grants of a removed file could not be ended; the next start tries again', { id, error });
   };
-  catalog.follow(({ id, replaces }, there) => {
-    if (there && replaces !== null) identity.grants.fileReplaced(replaces, id).catch(failed(id));
-    // An updated document is removed and added again, and so is the name of a file that is replaced.
-    if (!there)
+  catalog.subscribe({
+    added: ({ id, replaces }) => {
+      if (replaces !== null) identity.grants.fileReplaced(replaces, id).catch(failed(id));
+    },
+    removed: ({ id }) => {
+      // An updated document is removed and added again, and so is the name of a file that is replaced.
       void catalog
         .has(id)
         .then(async (has) => (has ? undefined : identity.fileRemoved(id)))
         .catch(failed(id));
+    },
   });
 }

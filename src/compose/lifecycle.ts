@@ -19,7 +19,7 @@ import type { Identity } from '../identity/directory/identity.ts';
 import { recordAdministrator } from '../identity/record-administrator.ts';
 import type { Config } from '../settings/config.ts';
 
-export interface Parts {
+export interface LifecycleDeps {
   config: Config;
   store: Store;
   kept: PersistentClock;
@@ -54,10 +54,10 @@ export interface Lifecycle {
 /** How long replies that refuse requests during a stop may take to be sent. */
 const LAST_REPLIES_MS = 1_000;
 /** How often a stop closes connections that have become idle. */
-const IDLE_LOOK_MS = 100;
+const IDLE_CHECK_MS = 100;
 
 /** Starts in order, stops in reverse. */
-export function lifecycle(parts: Parts): Lifecycle {
+export function lifecycle(parts: LifecycleDeps): Lifecycle {
   const { config, store, clock, log, identity, audit, engine, deliveries, server, sweeper, sweepAll, enter } = parts;
   let recovered = false;
   let closing: Promise<void> | null = null;
@@ -96,7 +96,7 @@ export function lifecycle(parts: Parts): Lifecycle {
 }
 
 /** @param recovered whether a start has looked at everything that an unclean stop may have left */
-async function stop(parts: Parts, recovered: () => boolean): Promise<void> {
+async function stop(parts: LifecycleDeps, recovered: () => boolean): Promise<void> {
   const { config, store, kept, identity, audit, engine, deliveries, calls, audio, events, server } = parts;
   parts.enter('stopping');
   parts.sweeper.stop();
@@ -105,7 +105,7 @@ async function stop(parts: Parts, recovered: () => boolean): Promise<void> {
   const cut = setTimeout(() => server.server.closeAllConnections(), patience + LAST_REPLIES_MS);
   const closed = server.close();
   // Node closes connections that are idle now; one whose last reply is still to be sent would be kept for another request.
-  const idle = setInterval(() => Server.prototype.closeIdleConnections.call(server.server), IDLE_LOOK_MS);
+  const idle = setInterval(() => Server.prototype.closeIdleConnections.call(server.server), IDLE_CHECK_MS);
   const ended = await engine.stop(patience);
   await closed;
   clearInterval(idle);

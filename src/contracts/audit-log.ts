@@ -5,7 +5,7 @@ export interface AuditQuery {
   /** Only entries of this tenant; null: entries of all tenants and of none. */
   tenant: string | null;
   /** With a tenant: also entries that belong to no tenant. */
-  nobodys: boolean;
+  includeTenantless: boolean;
   /** `nextCursor` of the previous page; null for the newest entries. */
   before: string | null;
   /** Maximum number of entries. */

@@ -17,7 +17,7 @@ export interface SegmentJob {
   /** Offset of the first byte in the file. */
   start: number;
   /** Disjoint, ascending, together exactly `[start, start + length - 1]`. */
-  pieces: SegmentRange[];
+  ranges: SegmentRange[];
 }
 
 export interface SegmentResult {
@@ -27,7 +27,7 @@ export interface SegmentResult {
   /** CRC-32 of the whole segment. */
   crc32: number;
   /** CRC-32 of each range, in the order of the job. */
-  pieceCrcs: number[];
+  rangeCrcs: number[];
   /** A compared range differs from the stored bytes. */
   conflict: boolean;
 }
@@ -41,7 +41,7 @@ export interface Part {
   /** Fills `into` from `position`. Resolves with the number of bytes read, which is smaller than `into` only at the end of the file. */
   read(into: Uint8Array, position: number): Promise<number>;
   /** Frees the space past `size`. The caller makes sure that no committed byte lies there and that no request writes there. */
-  cut(size: number): Promise<void>;
+  truncate(size: number): Promise<void>;
   release(): void;
 }
 
@@ -74,7 +74,7 @@ export interface BlobStore {
    * Makes the bytes of a part available as a sealed blob under a second id, without copying them. No request may write to the part any
    * more. Durable when it resolves. False, and nothing is done, if the disk cannot do that.
    */
-  share(from: string, to: string): Promise<boolean>;
+  link(from: string, to: string): Promise<boolean>;
   /** Removes everything stored under the id, the manifest included. No error when nothing is stored. */
   remove(id: string): Promise<void>;
   /** The ids of everything stored. */

@@ -15,6 +15,12 @@ export interface ListQuery {
   limit: number;
 }
 
+/** Receives changes of sealed files, synchronously with the change. A new version of a file is a removal and an addition. */
+export interface CatalogListener {
+  added(file: FileDocument): void;
+  removed(file: FileDocument): void;
+}
+
 /** Implementations: `storage/lowdb`. Names sort by their UTF-16 code units. */
 export interface Catalog {
   find(owner: string, name: string): Promise<Slot>;
@@ -36,6 +42,6 @@ export interface Catalog {
    */
   amend(id: string, change: (document: FileDocument) => FileDocument): Promise<void>;
   remove(id: string): Promise<void>;
-  /** Subscribes to sealed files that appear (`there` is true) and disappear. First replays the existing ones. Called synchronously with the change. */
-  follow(listener: (document: FileDocument, there: boolean) => void): void;
+  /** Subscribes to changes of sealed files. Calls `added` for every existing one before it returns. */
+  subscribe(listener: CatalogListener): void;
 }

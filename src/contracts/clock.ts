@@ -24,7 +24,7 @@ export interface Clock {
 }
 
 /** The times that a run of the server stores for the next run, in milliseconds. */
-export interface KeptTime {
+export interface StoredTime {
   /** A date that is certain; null: unknown. */
   date: number | null;
   /** How far the date was ahead of the time line then. */
@@ -41,7 +41,7 @@ export interface KeptTime {
 /** Stores the time of the last run of the server. Implementation: `storage/disk`. */
 export interface DateBox {
   /** Null when nothing was ever written, or the content is invalid. */
-  read(): Promise<KeptTime | null>;
+  read(): Promise<StoredTime | null>;
   /** Durable when it resolves, atomic always. `insufficient_storage`. */
-  write(time: KeptTime): Promise<void>;
+  write(time: StoredTime): Promise<void>;
 }

@@ -47,7 +47,7 @@ export interface DocumentKind<T> {
 }
 
 /** `full`: less room than an upload needs. `unwritable`: writes fail. `lost`: moved, unmounted or replaced. */
-export type Condition = 'ok' | 'full' | 'unwritable' | 'lost';
+export type StorageHealth = 'ok' | 'full' | 'unwritable' | 'lost';
 
 /** An open back end. One server owns it until `close`. */
 export interface Store {
@@ -61,9 +61,9 @@ export interface Store {
   openCatalog(reports: DocumentReports): Promise<Catalog>;
   /** Opens a collection of small documents; to be called once for each name. */
   openCollection<T extends object>(kind: DocumentKind<T>, reports: DocumentReports): Promise<Collection<T>>;
-  /** The secret of this name (1 to 32 small letters). If it does not exist, `make` creates it and it is stored. */
+  /** The secret of this name (1 to 32 lowercase letters). If it does not exist, `make` creates it and it is stored. */
   secret(name: string, make: () => Uint8Array): Promise<Uint8Array>;
-  /** Stores a secret that changes. The name: 1 to 32 small letters. */
+  /** Stores a secret that changes. The name: 1 to 32 lowercase letters. */
   secretBox(name: string): SecretBox;
   /** False: the last process did not stop cleanly. True also for a new, empty storage. */
   wasClean: boolean;
@@ -72,7 +72,7 @@ export interface Store {
   /** Calls the listener when a journal with damaged records is read. */
   onJournalDamage(listener: (id: string, found: JournalDamage) => void): void;
   /** The condition of the storage; `lost` is final. */
-  condition(): Condition;
+  health(): StorageHealth;
   /** Resolves when the storage was moved, unmounted or replaced while it was open. Otherwise it never resolves. */
   lost: Promise<void>;
   /**

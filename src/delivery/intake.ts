@@ -31,13 +31,12 @@ export class Intake {
 
   /** Takes up finished files that a crash left no delivery of, and from now on whatever happens. */
   follow(catalog: Catalog): void {
-    let here = false;
-    catalog.follow((file, there) => {
-      if (!there) this.#fileRemoved(file);
-      else if (here) this.#fileCompleted(file);
-      else this.#fileFoundAtStart(file);
+    let started = false;
+    catalog.subscribe({
+      added: (file) => (started ? this.#fileCompleted(file) : this.#fileFoundAtStart(file)),
+      removed: (file) => this.#fileRemoved(file),
     });
-    here = true;
+    started = true;
     this.#doors.events.listen((told) => this.#eventEmitted(told));
   }
 

@@ -5,8 +5,7 @@ import type { ServerDeps } from './deps.ts';
 import { auditRefusal } from './observe/audit.ts';
 import type { RequestLog } from './observe/log.ts';
 import { refuse } from './problems/early-refusal.ts';
-import { asLadingError, internalError, inWordsOf, problemReply } from './problems/problems.ts';
-import { pathOf } from './request/target.ts';
+import { asLadingError, internalError, problemReply, withError } from './problems/problems.ts';
 
 /** True when the connection or the HTTP/2 stream (which then has no socket) is closed: no client will read an answer. */
 function isDisconnected(message: IncomingMessage): boolean {
@@ -29,8 +28,9 @@ export function answerError(
   if (!known || known.code === 'internal') {
     deps.log.error({ request_id: request.id, err: error }, 'unexpected error');
   }
-  const path = request.routeOptions.url ?? pathOf(request.raw.url);
-  const problem = inWordsOf(path, known ?? internalError(error));
+  const failure = known ?? internalError(error);
+  const repeatsDetail = request.pathRules?.repeatsDetail === true && failure.members.error === undefined;
+  const problem = repeatsDetail ? withError(failure) : failure;
   request.refusalCode = problem.code;
   auditRefusal(deps.audit, request, problem);
   if (problem.code === 'shutting_down' && request.raw.httpVersionMajor === 1) reply.header('connection', 'close');

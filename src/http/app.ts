@@ -6,7 +6,7 @@ import fastify from 'fastify';
 import { canonicalContentType } from './body/content.ts';
 import { createListener } from './connection/listener.ts';
 import { answerParseError, HEADER_BYTES } from './connection/parse-error.ts';
-import { markUnreadable, metadataForm, originForm } from './connection/request-checks.ts';
+import { markUnreadable, originForm } from './connection/request-checks.ts';
 import type { ServerDeps } from './deps.ts';
 import { guardConnections } from './guards.ts';
 import { multipartConstraint } from './native/upload.ts';
@@ -14,6 +14,7 @@ import type { RequestLog } from './observe/log.ts';
 import type { Metrics } from './observe/metrics.ts';
 import { prefixOf } from './proxy/site.ts';
 import { parseQuery } from './request/query.ts';
+import { metadataPath } from './signin/metadata-path.ts';
 import { overridesMethod } from './tus/override.ts';
 
 /** Limit of bodies that are read whole: forms and small JSON documents. */
@@ -60,7 +61,7 @@ function adapted({ config }: ServerDeps, roots: ReadonlySet<string>, handler: Re
   const prefix = prefixOf(config.publicUrl);
   return (request, response) => {
     canonicalContentType(request);
-    const url = metadataForm(originForm(request), prefix);
+    const url = metadataPath(originForm(request), prefix);
     // A proxy removes the prefix. Clients without a proxy send it too, because all links contain it. A route of the same name wins.
     const below = prefix !== '' && url.startsWith(`${prefix}/`) && !roots.has(rootOf(prefix));
     request.url = below ? url.slice(prefix.length) : url;

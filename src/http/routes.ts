@@ -26,8 +26,10 @@ import { grantRoutes } from './api/grants.ts';
 import { healthRoutes } from './api/health.ts';
 import { metricsRoutes } from './api/metrics.ts';
 import { playedFileRoute, playerRoutes } from './api/players.ts';
-import { sharedFileRoute, shareRoutes } from './api/shares.ts';
+import { sharedFileRoute } from './api/shared-file.ts';
+import { shareRoutes } from './api/shares.ts';
 import { transferRoutes } from './api/transfers.ts';
+import { unparsedBodies } from './body/unparsed.ts';
 import type { ServerDeps, ServerState } from './deps.ts';
 import { downloadRoutes } from './native/download.ts';
 import { fileRoutes } from './native/files.ts';
@@ -90,8 +92,7 @@ export function registerRoutes(app: FastifyInstance, deps: RouteDeps, limits: Ra
       const { access, secondFactor } = deps;
       signedIn.register(bearerAuth, { access, limits, secondFactor });
       // No body is parsed unless a route asks for it: a chunk is a stream, and other bodies are ignored.
-      signedIn.removeAllContentTypeParsers();
-      signedIn.addContentTypeParser('*', (_request, _payload, done) => done(null));
+      unparsedBodies(signedIn);
       signedIn.register(async (api) => signedInRoutes(api, deps));
     });
   });

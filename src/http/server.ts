@@ -8,6 +8,9 @@ import { limitAddresses, rateLimits } from './access/rate-limit.ts';
 import { ISSUER, registerSignatures } from './access/signatures.ts';
 import { StreamLimits } from './access/stream-limits.ts';
 import { answerError } from './answer-error.ts';
+import { TOKEN_PATHS } from './api/api-tokens.ts';
+import { CALL_PATHS } from './api/calls.ts';
+import { SHARE_PATHS } from './api/shared-file.ts';
 import { createApp, rootOf } from './app.ts';
 import { checksContent } from './body/content.ts';
 import { checkMessage, isUnframed, unreadableTarget } from './connection/request-checks.ts';
@@ -22,15 +25,17 @@ import { Metrics } from './observe/metrics.ts';
 import { openapi } from './openapi/document.ts';
 import { claimBody, readRest } from './problems/early-refusal.ts';
 import { sites } from './proxy/site.ts';
-import { otherOrigins } from './request/cors.ts';
+import { allowOrigins } from './request/cors.ts';
 import { notFound } from './request/not-found.ts';
+import { decoratePaths, type PathRules } from './request/path-rules.ts';
 import { validatorCompiler } from './request/query.ts';
 import { strictRequests } from './request/unknown-keys.ts';
 import { UPLOAD_PATHS } from './resumable/common.ts';
 import { type RouteDeps, registerRoutes } from './routes.ts';
 import { TUS_PATHS } from './tus/common.ts';
 
-const PATHS = [FILE_PATHS, TUS_PATHS, UPLOAD_PATHS] as const;
+/** What the groups of routes declare about their paths. */
+const PATHS: readonly PathRules[] = [FILE_PATHS, TUS_PATHS, UPLOAD_PATHS, SHARE_PATHS, CALL_PATHS, ...TOKEN_PATHS];
 
 /** Builds the server with all its routes; nothing listens yet. */
 export function buildServer(deps: ServerDeps): FastifyInstance {
@@ -51,11 +56,12 @@ export function buildServer(deps: ServerDeps): FastifyInstance {
   const routeDeps: RouteDeps = { ...deps, clients, access, metrics, tokens, throttle, signUps, streams, players };
 
   app.decorateRequest('refusalCode', null);
+  decoratePaths(app, PATHS);
   sites(app, deps.config);
   app.setValidatorCompiler(validatorCompiler);
   app.setErrorHandler<FastifyError>((error, request, reply) => answerError(deps, log, error, request, reply));
   secureReplies(app);
-  otherOrigins(app, deps.config.allowedOrigins);
+  allowOrigins(app, deps.config.allowedOrigins, PATHS);
   checkRequests(app);
   const limits = rateLimits(deps.config, deps.clock);
   limitAddresses(app, limits);

@@ -5,7 +5,7 @@ import { descriptorLimit } from './descriptors.ts';
 
 /** Files of its own, threads and a few connections. */
 const MIN_DESCRIPTORS = 256;
-const GOOD_DESCRIPTORS = 4096;
+const RECOMMENDED_DESCRIPTORS = 4096;
 /** The program itself, its threads and what they hold for a moment. */
 const MIN_BYTES = 192 * MIB;
 
@@ -17,7 +17,7 @@ export interface Requirements {
 }
 
 /** What the system gives this process, the limit of a control group included. */
-export function roomHere(): Requirements {
+export function availableResources(): Requirements {
   const group = process.constrainedMemory() || Number.POSITIVE_INFINITY;
   return { descriptors: descriptorLimit(), memory: Math.min(totalmem(), group) };
 }
@@ -26,7 +26,7 @@ export function roomHere(): Requirements {
  * @param bufferBytes LADING_BUFFER_BYTES; downloads may hold half as much again
  * @returns `refusal`: a line that says why the server cannot run; `warnings`: lines about what it will lack
  */
-export function checkRoom(
+export function checkRequirements(
   { descriptors, memory }: Requirements,
   bufferBytes: number,
 ): { refusal: string | null; warnings: string[] } {
@@ -39,7 +39,7 @@ export function checkRoom(
     const refusal = `there are ${inMib(memory)} of memory; the server needs ${inMib(MIN_BYTES)} at least, and LADING_BUFFER_BYTES and half as much again for transfers`;
     return { refusal, warnings };
   }
-  if (descriptors !== null && descriptors < GOOD_DESCRIPTORS) {
+  if (descriptors !== null && descriptors < RECOMMENDED_DESCRIPTORS) {
     warnings.push(
       `the system lets this process open only ${descriptors} files and connections: raise the limit (ulimit -n, LimitNOFILE) for more`,
     );

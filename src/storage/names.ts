@@ -24,5 +24,5 @@ export function assertDocumentId(id: string): void {
 
 /** Throws a RangeError for an invalid name of a secret. */
 export function assertSecretName(name: string): void {
-  if (!SECRET.test(name)) throw new RangeError('the name of a secret is 1 to 32 small letters');
+  if (!SECRET.test(name)) throw new RangeError('the name of a secret is 1 to 32 lowercase letters');
 }

@@ -69,8 +69,8 @@ test('a person is renewed by a cookie of that path, and the token dashboard work
   await page.getByLabel('Password of the token dashboard').fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(`${base}api/tokens/dashboard/tokens`);
-  await page.getByLabel('What it is for').fill('night job');
-  await page.getByRole('button', { name: 'Make token' }).click();
+  await page.getByLabel('Token name').fill('night job');
+  await page.getByRole('button', { name: 'Create token' }).click();
   await page.locator('.secret code').waitFor();
   await page.getByRole('button', { name: 'Revoke night job' }).click();
   await page.waitForURL(`${base}api/tokens/dashboard/tokens`);

@@ -23,8 +23,8 @@ test('the right password opens the token dashboard, and tokens are made and revo
   await page.getByText('The password is wrong.').waitFor();
   await enter(PASSWORD);
   await page.getByRole('heading', { name: 'API tokens' }).waitFor();
-  await page.getByLabel('What it is for').fill('night job');
-  await page.getByRole('button', { name: 'Make token' }).click();
+  await page.getByLabel('Token name').fill('night job');
+  await page.getByRole('button', { name: 'Create token' }).click();
   await page.locator('.secret code').waitFor();
   await page.getByRole('button', { name: 'Revoke night job' }).click();
   await page.getByRole('row').filter({ hasText: 'night job' }).waitFor({ state: 'detached' });

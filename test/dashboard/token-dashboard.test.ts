@@ -29,9 +29,9 @@ test('with it tokens are made and revoked, by pages without a script', { skip: W
   await page.getByLabel('Password of the token dashboard').fill(PASSWORD);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL(`${origin}${PATH}/tokens`);
-  await page.getByLabel('What it is for').fill('<b>night</b> job');
-  await page.getByLabel('Acts for').selectOption(`device ${client.id}`);
-  await page.getByRole('button', { name: 'Make token' }).click();
+  await page.getByLabel('Token name').fill('<b>night</b> job');
+  await page.getByLabel('Owner').selectOption(`device ${client.id}`);
+  await page.getByRole('button', { name: 'Create token' }).click();
   const token = (await page.locator('.secret code').textContent()) ?? '';
   const ask = () => fetch(`${origin}/api/files`, { headers: { authorization: `Bearer ${token}` } });
   assert.equal((await ask()).status, 200);

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { checkRoom, roomHere } from '../../src/machine/requirements.ts';
+import { availableResources, checkRequirements } from '../../src/machine/requirements.ts';
 import { GIB, MIB } from '../../src/protocol/sizes.ts';
 import { temporaryFolder } from '../support/servers/processes.ts';
 
@@ -24,12 +24,13 @@ test('with too few descriptors the server says in one line what it needs', async
 });
 
 test('too little memory is refused, little memory is warned about', () => {
-  const room = (memory: number, descriptors: number | null = 65_536) => checkRoom({ descriptors, memory }, 256 * MIB);
+  const room = (memory: number, descriptors: number | null = 65_536) =>
+    checkRequirements({ descriptors, memory }, 256 * MIB);
   assert.match(room(160 * MIB).refusal ?? '', /^there are 160 MiB of memory; .* 192 MiB/);
   assert.deepEqual(room(GIB), { refusal: null, warnings: [] });
   assert.deepEqual(room(GIB, null), { refusal: null, warnings: [] });
   assert.match(room(400 * MIB).warnings[0] ?? '', /LADING_BUFFER_BYTES/);
   assert.match(room(GIB, 1024).warnings[0] ?? '', /only 1024 files/);
-  const here = roomHere();
+  const here = availableResources();
   assert.ok(here.memory > 0 && (here.descriptors === null || here.descriptors > 0));
 });

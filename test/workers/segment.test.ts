@@ -17,15 +17,15 @@ function bufferOf(bytes: Uint8Array): ArrayBuffer {
 
 test('a job survives the way to a worker and back', () => {
   const buffer = new ArrayBuffer(8);
-  const pieces: SegmentRange[] = [
+  const ranges: SegmentRange[] = [
     { extent: { start: 2 ** 40, end: 2 ** 40 + 3 }, action: 'write' },
     { extent: { start: 2 ** 40 + 4, end: 2 ** 40 + 7 }, action: 'compare' },
   ];
-  const task = packJob(7, { buffer, length: 8, start: 2 ** 40, pieces });
+  const task = packJob(7, { buffer, length: 8, start: 2 ** 40, ranges });
   assert.deepEqual(structuredClone(task.plan), [2 ** 40, 2 ** 40 + 3, 1, 2 ** 40 + 4, 2 ** 40 + 7, 0]);
   assert.equal(task.fd, 7);
   const result = unpackOutcome({ buffer, sums: [1, 2, 1, 3, 4], failure: null });
-  assert.deepEqual(result, { buffer, sum: 1, crc32: 2, conflict: true, pieceCrcs: [3, 4] });
+  assert.deepEqual(result, { buffer, sum: 1, crc32: 2, conflict: true, rangeCrcs: [3, 4] });
 });
 
 test('checksums are right even when the write is not possible, and the reason comes back with the buffer', async (t) => {
@@ -33,10 +33,10 @@ test('checksums are right even when the write is not possible, and the reason co
   await file.close();
   const reading = await open(join(await temporaryFolder(t), 'other'), 'wx');
   const bytes = randomBytes(1000);
-  const pieces: SegmentRange[] = [{ extent: { start: 0, end: 999 }, action: 'write' }];
+  const ranges: SegmentRange[] = [{ extent: { start: 0, end: 999 }, action: 'write' }];
   const buffer = bufferOf(bytes);
   // A descriptor that is not open.
-  const outcome = writeSegment(packJob(99_999, { buffer, length: 1000, start: 0, pieces }));
+  const outcome = writeSegment(packJob(99_999, { buffer, length: 1000, start: 0, ranges }));
   await reading.close();
   assert.equal(outcome.failure?.code, 'EBADF');
   assert.equal(outcome.buffer, buffer);
@@ -48,8 +48,8 @@ test('checksums are right even when the write is not possible, and the reason co
 test('a full device is told as ENOSPC, not as a success', async (t) => {
   const full = await open('/dev/full', 'r+').catch(() => null);
   if (full === null) return t.skip('this system has no /dev/full');
-  const pieces: SegmentRange[] = [{ extent: { start: 0, end: 99 }, action: 'write' }];
-  const outcome = writeSegment(packJob(full.fd, { buffer: new ArrayBuffer(100), length: 100, start: 0, pieces }));
+  const ranges: SegmentRange[] = [{ extent: { start: 0, end: 99 }, action: 'write' }];
+  const outcome = writeSegment(packJob(full.fd, { buffer: new ArrayBuffer(100), length: 100, start: 0, ranges }));
   await full.close();
   assert.equal(outcome.failure?.code, 'ENOSPC');
 });
@@ -57,13 +57,13 @@ test('a full device is told as ENOSPC, not as a success', async (t) => {
 test('a conflict in one piece keeps the others from being written', async (t) => {
   const file = await open(join(await temporaryFolder(t), 'part'), 'wx+');
   await file.write(Buffer.from('AAAA'), 0, 4, 4);
-  const pieces: SegmentRange[] = [
+  const ranges: SegmentRange[] = [
     { extent: { start: 0, end: 3 }, action: 'write' },
     { extent: { start: 4, end: 7 }, action: 'compare' },
     { extent: { start: 8, end: 11 }, action: 'write' },
   ];
   const outcome = writeSegment(
-    packJob(file.fd, { buffer: bufferOf(Buffer.from('xxxxAAABzzzz')), length: 12, start: 0, pieces }),
+    packJob(file.fd, { buffer: bufferOf(Buffer.from('xxxxAAABzzzz')), length: 12, start: 0, ranges }),
   );
   assert.equal(unpackOutcome(outcome).conflict, true);
   const stored = await file.readFile();

@@ -181,8 +181,8 @@ export class BodyWriter {
   #dispatch(filling: Filling): void {
     const { bytes, used: length, start, size } = filling;
     const buffer = bytes.buffer;
-    const pieces = this.#rangesUpTo(start + length - 1);
-    const done = this.#write({ buffer, length, start, pieces }).then(
+    const ranges = this.#rangesUpTo(start + length - 1);
+    const done = this.#write({ buffer, length, start, ranges }).then(
       (result) => {
         this.#pool.give(result.buffer, size);
         return result;
@@ -194,7 +194,7 @@ export class BodyWriter {
     );
     // #collect handles the results in order; until then a failure must not count as unhandled.
     done.catch(() => {});
-    this.#jobs.push({ done, pieces, length });
+    this.#jobs.push({ done, pieces: ranges, length });
   }
 
   /** Takes the next ranges of the plan, up to this byte. Segments are sent in order, so each range is taken once. */
@@ -223,7 +223,7 @@ export class BodyWriter {
     this.#crc = this.bytesDone === 0 ? result.crc32 : crc32Combine(this.#crc, result.crc32, job.length);
     this.bytesDone += job.length;
     job.pieces.forEach((piece, index) => {
-      if (piece.action === 'write') this.#addFresh(piece.extent, result.pieceCrcs[index] ?? 0);
+      if (piece.action === 'write') this.#addFresh(piece.extent, result.rangeCrcs[index] ?? 0);
     });
   }
 

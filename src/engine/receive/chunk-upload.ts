@@ -138,7 +138,7 @@ export class ChunkUploads {
     const rest = upload.tryReserve({ start: end, end: MAX_OFFSET });
     if (!rest) return;
     try {
-      if (!upload.isClosed && !upload.endReason) await part.cut(end);
+      if (!upload.isClosed && !upload.endReason) await part.truncate(end);
     } catch {
       // The chunk is refused in any case.
     } finally {

@@ -170,7 +170,7 @@ export class Concatenation {
     try {
       for (const part of filled) {
         const id = randomBytes(16).toString('hex');
-        if (!(await uploads.using(part, () => blobs.share(part.id, id)))) return false;
+        if (!(await uploads.using(part, () => blobs.link(part.id, id)))) return false;
         pieces.push({ id, size: part.size ?? 0 });
       }
       const declaration = { size: null, reprDigest: null, contentType: null, pieces };

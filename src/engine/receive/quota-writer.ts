@@ -38,7 +38,7 @@ export class QuotaWriter {
     const { maxFileBytes, minSyncBytes } = this.#options;
     const size = job.start + job.length;
     if (size > maxFileBytes) throw fileTooLarge(size, maxFileBytes);
-    this.#reservations.push(usage.reserve(this.#upload, job.pieces, null));
+    this.#reservations.push(usage.reserve(this.#upload, job.ranges, null));
     const result = await this.#upload.write(this.#part, job);
     // The commit then has little left to wait for. If this sync fails, the sync of the commit makes up for it or fails too.
     if (syncEarly && job.length > minSyncBytes) this.#part.sync().catch(() => {});

@@ -32,9 +32,9 @@ export class DamagedFiles {
 
   constructor(doors: DamagedFilesDeps) {
     this.#doors = doors;
-    doors.catalog.follow((document, there) => {
-      if (there) this.#found?.push(document);
-      else this.#damaged.delete(document.id);
+    doors.catalog.subscribe({
+      added: (file) => void this.#found?.push(file),
+      removed: ({ id }) => void this.#damaged.delete(id),
     });
   }
 

@@ -171,7 +171,7 @@ export class OpenUpload {
   /** Hands a segment to a worker, unless the seal has begun: then nothing may be written any more, only compared. */
   async write(part: Part, job: SegmentJob): Promise<SegmentResult> {
     this.assertNotEnded();
-    if (this.isClosed && job.pieces.some(({ action }) => action === 'write')) throw this.closedError();
+    if (this.isClosed && job.ranges.some(({ action }) => action === 'write')) throw this.closedError();
     const written = part.write(job);
     this.#writes.add(written);
     try {

@@ -72,12 +72,16 @@ export class Usage {
     this.#quota = quota;
     const today = dayOf(clock.now());
     let starting = true;
-    catalog.follow((document, there) => {
-      const size = document.size ?? 0;
-      this.#each(document.owner, (account) => {
-        account.bytes += there ? size : -size;
+    const add = (owner: string, bytes: number): void =>
+      this.#each(owner, (account) => {
+        account.bytes += bytes;
       });
-      if (starting) this.#found(document, today);
+    catalog.subscribe({
+      added: (file) => {
+        add(file.owner, file.size ?? 0);
+        if (starting) this.#found(file, today);
+      },
+      removed: ({ owner, size }) => add(owner, -(size ?? 0)),
     });
     starting = false;
   }

@@ -2,16 +2,18 @@
  * Addresses of uploads and who may use them, whatever the protocol. An address cannot be guessed: by setting it is all the right that it
  * takes to go on with the upload, so that one outlives the sign-in that began it.
  */
-import type { FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
 import type { ResourceAddress, ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { ownerKey } from '../../identity/rights/policy.ts';
+import type { SecondFactor } from '../../identity/second-factor.ts';
 import type { Principal, Subject } from '../../records/principal.ts';
 import type { Config } from '../../settings/config.ts';
-import { authorizationOf, bearerToken } from './bearer.ts';
+import { authorizationOf, bearerAuth, bearerToken } from './bearer.ts';
+import type { RateLimits } from './rate-limit.ts';
 
 /** What these functions need from the server. */
 export interface UploadCapabilityDeps {
@@ -21,11 +23,29 @@ export interface UploadCapabilityDeps {
   access: Access;
 }
 
-/** @throws LadingError `not_found` for what is no address of an upload */
+/**
+ * The address in the path of a request to `…/:address`.
+ * @throws LadingError `not_found` if it is not valid
+ */
+export function requestedAddress({ params }: FastifyRequest): ResourceAddress {
+  return addressOf((params as { address: string }).address);
+}
+
+/** @throws LadingError `not_found` for a text that is not the address of an upload */
 export function addressOf(text: string): ResourceAddress {
   const [, id = '', secret = ''] = /^([0-9a-f]{32})\.([\w-]{32})$/.exec(text) ?? [];
   if (id === '') throw new LadingError('not_found', 'There is no such upload, or it has ended.');
   return { id, secret };
+}
+
+/**
+ * Returns a function that removes the secret halves of upload addresses from a path. It also finds them behind repeated slashes and in
+ * addresses that are not valid.
+ * @param folder of the protocol, with a slash at its start and end
+ */
+export function redactAddresses(folder: string): (path: string) => string {
+  const address = new RegExp(`^(${folder.replaceAll('/', '/+')}[0-9a-f]{0,32})[^/]*`, 'i');
+  return (path) => path.replace(address, '$1…');
 }
 
 /** Where an upload is found, below the folder of its protocol: as a path, or by setting with scheme and host. */
@@ -49,7 +69,7 @@ export function creatorOf({ identity }: Pick<UploadCapabilityDeps, 'identity'>, 
 const byAddress = new WeakSet<FastifyRequest>();
 
 /** Who asks by an address alone, where that is enough; null otherwise. */
-export async function principalOfAddress(
+async function principalOfAddress(
   deps: Pick<UploadCapabilityDeps, 'config' | 'engine' | 'identity'>,
   request: FastifyRequest,
 ): Promise<Principal | null> {
@@ -58,6 +78,16 @@ export async function principalOfAddress(
   const { creator } = await deps.engine.resumableState(addressOf(address), true);
   byAddress.add(request);
   return deps.identity.subject(creator.kind, creator.id);
+}
+
+/** Registers the sign-in of a scope whose uploads may also be continued with their address alone. */
+export function uploadAuth(
+  app: FastifyInstance,
+  deps: UploadCapabilityDeps & { secondFactor: SecondFactor },
+  limits: RateLimits,
+): void {
+  const { access, secondFactor } = deps;
+  app.register(bearerAuth, { access, limits, secondFactor, fallback: (request) => principalOfAddress(deps, request) });
 }
 
 /** @throws LadingError `not_found` when the upload is somebody else's, or another protocol's */

@@ -39,9 +39,11 @@ import {
   wordsOf,
 } from '../access/token-owners.ts';
 import { jsonBodies } from '../body/json.ts';
+import { unparsedBodies } from '../body/unparsed.ts';
 import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY } from '../request/documented.ts';
+import type { PathRules } from '../request/path-rules.ts';
 
 /** What these routes need from the server. */
 export interface ApiTokenDeps extends LocalProgramsDeps {
@@ -50,6 +52,12 @@ export interface ApiTokenDeps extends LocalProgramsDeps {
   clock: Clock;
   access: Access;
 }
+
+/** Rules for the paths of API tokens. */
+export const TOKEN_PATHS: readonly PathRules[] = [
+  { folder: '/api/tokens/', repeatsDetail: true },
+  { folder: '/api/protected/', repeatsDetail: true },
+];
 
 const tags = ['API tokens'];
 const REFUSALS = [...SIGNED_IN, 'insufficient_scope', 'not_found'] as const;
@@ -62,8 +70,7 @@ export function apiTokenRoutes(app: FastifyInstance, deps: ApiTokenDeps, limits:
   const within = (auth: BearerOptions, routes: (scope: FastifyInstance) => void): void => {
     app.register(async (scope) => {
       scope.register(bearerAuth, auth);
-      scope.removeAllContentTypeParsers();
-      scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
+      unparsedBodies(scope);
       scope.register(async (inner) => routes(inner));
     });
   };

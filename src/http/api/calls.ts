@@ -28,6 +28,7 @@ import { ANY_FORM, anyForms, formBodies } from '../body/form.ts';
 import { auditChange } from '../observe/audit-change.ts';
 import { smallBody } from '../problems/early-refusal.ts';
 import { SIGNED_IN, SMALL_BODY, WORKING } from '../request/documented.ts';
+import type { PathRules } from '../request/path-rules.ts';
 
 /** What these routes need from the server. */
 export interface CallDeps {
@@ -38,6 +39,9 @@ export interface CallDeps {
   clock: Clock;
   access: Access;
 }
+
+/** Rules for the paths of calls. */
+export const CALL_PATHS: PathRules = { folder: '/calls/', repeatsDetail: true };
 
 const tags = ['Calls'];
 const NEEDS = 'calls';

@@ -8,6 +8,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
 import { canonicalMediaType } from '../../protocol/http/media-types.ts';
+import { SAFE_METHODS } from '../request/target.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -15,8 +16,6 @@ declare module 'fastify' {
     readsContentRange?: boolean;
   }
 }
-
-const SAFE_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /**
  * Writes `Content-Type` in one form, before anybody looks at it: routing, parsers and doors then compare media types alike, however a client

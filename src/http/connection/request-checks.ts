@@ -1,7 +1,7 @@
 /** What is wrong with a request before anything of it is looked at: its version, its host, and fields that may be there once. */
 import { type IncomingMessage, METHODS } from 'node:http';
 import { LadingError } from '../../errors.ts';
-import type { PathRules } from '../request/path-rules.ts';
+import { type PathRules, rulesOf } from '../request/path-rules.ts';
 import { isHost, pathOf } from '../request/target.ts';
 
 /**
@@ -93,21 +93,6 @@ export function originForm(message: Pick<IncomingMessage, 'url' | 'headers' | 'h
   return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
-const METADATA = /^(\/\.well-known\/oauth-(?:authorization-server|protected-resource))(\/[^?]*)(\?.*)?$/;
-
-/**
- * Where the metadata of a server below a path is: the path comes behind the well-known name (RFC 8414 §3.1, RFC 9728 §3.1).
- *
- *     /.well-known/oauth-authorization-server/drive  →  /.well-known/oauth-authorization-server
- *
- * @param prefix the path of the public address
- */
-export function metadataForm(url: string, prefix: string): string {
-  if (prefix === '' || !url.startsWith('/.well-known/oauth-')) return url;
-  const [found, document = '', path = '', query = ''] = METADATA.exec(url) ?? [];
-  return found !== undefined && path.replace(/\/$/, '') === prefix ? `${document}${query}` : url;
-}
-
 /** 1024 bytes of a name, percent-encoded. */
 const MAX_SEGMENT = 3 * 1024;
 /** The methods that the router knows. HTTP/1.1 requests have no others, for node's parser refuses them; HTTP/2 carries any. */
@@ -148,7 +133,7 @@ export function unreadableTarget(message: IncomingMessage, rules: readonly PathR
   if (!url.startsWith('/') && method !== 'OPTIONS') {
     return new LadingError('invalid_request', 'The target of the request is no path.');
   }
-  const rule = url.length > MAX_SEGMENT || unreadable.has(message) ? ruleOf(url, rules) : undefined;
+  const rule = url.length > MAX_SEGMENT || unreadable.has(message) ? rulesOf(pathOf(url), rules) : undefined;
   if (url.length > MAX_SEGMENT && rule?.anyLength !== true) {
     const long = pathOf(url)
       .split('/')
@@ -156,9 +141,5 @@ export function unreadableTarget(message: IncomingMessage, rules: readonly PathR
     if (long) return new LadingError('invalid_request', 'A part of the path is too long.');
   }
   if (!unreadable.has(message)) return null;
-  return rule?.undecodable() ?? new LadingError('invalid_request', 'The path is not percent-encoded UTF-8.');
-}
-
-function ruleOf(url: string, rules: readonly PathRules[]): PathRules | undefined {
-  return rules.find(({ folder }) => url.startsWith(folder));
+  return rule?.undecodable?.() ?? new LadingError('invalid_request', 'The path is not percent-encoded UTF-8.');
 }

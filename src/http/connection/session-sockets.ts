@@ -7,18 +7,10 @@ import type { Http2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { carrierOf } from './carrier.ts';
+import { handleOf } from './socket-handle.ts';
 
 /** How often connections are looked at. */
 const CHECK_MS = 250;
-
-/** What node's handles of sockets count, in bytes. */
-interface Handle {
-  bytesWritten?: number;
-  bytesRead?: number;
-  /** Given to it, and gone no further. */
-  writeQueueSize?: number;
-  readStart?(): number;
-}
 
 /** What was seen of a connection at the last look. */
 interface Seen {
@@ -69,16 +61,12 @@ export class SessionSockets {
 }
 
 function inspect(secure: TLSSocket, socket: Socket, before: Seen): Seen {
-  const encrypted = handleOf(secure).writeQueueSize ?? 0;
-  const handle = handleOf(socket);
+  const encrypted = handleOf(secure)?.writeQueueSize ?? 0;
+  const handle = handleOf(socket) ?? {};
   const mark = `${encrypted} ${handle.bytesWritten} ${handle.bytesRead}`;
   // Between two writes it rests for a moment; while one is under way, nothing more need be read.
   if (mark !== before.mark || (handle.writeQueueSize ?? 0) > 0) return { mark, reading: false };
   if (encrypted > 0) socket.destroy();
   else if (secure.alpnProtocol === 'h2' && !before.reading) handle.readStart?.();
   return { mark, reading: true };
-}
-
-function handleOf(socket: Socket): Handle {
-  return (socket as Socket & { _handle?: Handle | null })._handle ?? {};
 }

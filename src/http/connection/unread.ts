@@ -13,6 +13,7 @@ import { constants, type Http2ServerResponse, type Http2Session, type Http2Strea
 import type { Socket } from 'node:net';
 import { addressOfNode, networkOf } from '../../protocol/ip.ts';
 import { carrierOf } from './carrier.ts';
+import { handleOf } from './socket-handle.ts';
 
 /** When there are more stalled answers than the limits below, those that stalled for this long are cut, in milliseconds. */
 const STALE_MS = 5_000;
@@ -30,12 +31,6 @@ export interface UnreadOptions {
   endSession(session: Http2Session): void;
   /** So many were cut. */
   cut(count: number): void;
-}
-
-/** What node's handles of sockets count; its own timeouts of writes rest on it. */
-interface Handle {
-  bytesWritten?: number;
-  writeQueueSize?: number;
 }
 
 /** Something with bytes that its client may not be reading. */
@@ -74,7 +69,7 @@ export class UnreadAnswers {
   }
 
   #connection(socket: Socket): void {
-    const { _handle: handle } = socket as Socket & { _handle?: Handle | null };
+    const handle = handleOf(socket);
     if (!handle) return;
     const progress = (): number | null => {
       const waiting = handle.writeQueueSize ?? 0;

@@ -1,6 +1,5 @@
 /** GET and HEAD /api/files/download/{filename}: RFC 9110 §13 and §14 for stored bytes, or as they arrive. */
 import type { FastifyInstance, FastifySchema } from 'fastify';
-import Type from 'typebox';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { checkName } from '../../protocol/names.ts';
 import { DownloadQuery } from '../../protocol/schemas/files.ts';
@@ -8,6 +7,7 @@ import { authorizeRead } from '../access/authorize-read.ts';
 import { SIGNED_IN } from '../request/documented.ts';
 import { nameParameter } from '../request/parameters.ts';
 import { type FileSenderDeps, fileSender } from './file-sender.ts';
+import { Binary } from './form-file-schema.ts';
 
 /** What these routes need from the server. */
 export interface DownloadDeps extends FileSenderDeps {
@@ -19,7 +19,7 @@ interface Download {
   Querystring: DownloadQuery;
 }
 
-const bytes = { schema: Type.Unsafe<unknown>({ type: 'string', format: 'binary' }) };
+const bytes = { schema: Binary };
 /** The media type is that of the file. */
 const binary = { 'application/octet-stream': bytes, '*/*': bytes };
 const ranges = { ...binary, 'multipart/byteranges': bytes };

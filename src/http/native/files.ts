@@ -16,10 +16,11 @@ import type { PathRules } from '../request/path-rules.ts';
 import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
 import { JSON_ARRAY, pagesOf, WHOLE_LIST_STEP, wholeList } from '../send/whole-lists.ts';
 
-/** What holds for all paths with the name of a file. */
+/** Rules for the paths that contain the name of a file. */
 export const FILE_PATHS: PathRules = {
   folder: '/api/files/',
   anyLength: true,
+  anyOrigin: /^\/api\/files(?:$|\/(?:download|status|content)\/)/,
   undecodable: () => new LadingError('invalid_name', 'The file name is not percent-encoded UTF-8.'),
 };
 

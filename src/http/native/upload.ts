@@ -25,6 +25,7 @@ import { PRECONDITIONS, preconditionOf } from '../request/preconditions.ts';
 import { validatorCompiler } from '../request/query.ts';
 import { checkFormField } from '../request/unknown-keys.ts';
 import { chunkIntent } from './chunk-intent.ts';
+import { Binary } from './form-file-schema.ts';
 
 /** What these routes need from the server. */
 export interface UploadDeps {
@@ -57,8 +58,6 @@ export const multipartConstraint = {
     return typeof type === 'string' && isMediaType(type, 'multipart/form-data') ? 'yes' : 'no';
   },
 };
-
-const Chunk = Type.Unsafe<unknown>({ type: 'string', format: 'binary' });
 
 const schema = {
   tags: ['Files'],
@@ -182,8 +181,8 @@ function loosenedBy(compat: Compat): Pick<ChunkIntent, 'replaceFromStart' | 'emp
 const documentedBody = {
   body: {
     content: {
-      'application/octet-stream': { schema: Chunk },
-      'multipart/form-data': { schema: Type.Object({ file: Chunk }) },
+      'application/octet-stream': { schema: Binary },
+      'multipart/form-data': { schema: Type.Object({ file: Binary }) },
     },
   },
 };

@@ -9,7 +9,7 @@ import type { Audit, AuditEvent } from '../../identity/audit.ts';
 import type { AuditAction } from '../../protocol/schemas/audit.ts';
 import type { Principal } from '../../records/principal.ts';
 import { OAuthError } from '../problems/oauth-errors.ts';
-import { shownPath } from './log.ts';
+import { loggedPath } from './log.ts';
 
 /** What only the handler knows about an audited request. */
 export interface Audited {
@@ -108,7 +108,7 @@ export function auditRefusal(audit: Audit, request: FastifyRequest, error: Ladin
   if (!isRefusal(error, opens)) return;
   const entry = actionOf(request, action, request.audited?.principal ?? request.principal ?? null);
   const target = request.audited?.target ?? null;
-  const path = shownPath(request.raw.url).slice(0, MAX_TARGET);
+  const path = loggedPath(request).slice(0, MAX_TARGET);
   audit.recordAggregated({
     ...entry,
     outcome: 'refused',

@@ -2,7 +2,6 @@
 import { type FastifyReply, type FastifyRequest, LogController } from 'fastify';
 import { type DestinationStream, type Logger, pino } from 'pino';
 import type { ErrorCode } from '../../errors.ts';
-import { pathOf } from '../request/target.ts';
 import type { Metrics } from './metrics.ts';
 
 const timestamp = (): string => `,"time":"${new Date().toISOString()}"`;
@@ -39,13 +38,11 @@ export function createLog(level: string, to: DestinationStream): Logger {
 }
 
 /**
- * A path that may be logged. Removes secrets: share links, upload capabilities, and tokens that somebody sent in place of
- * an id.
+ * The path of a request without secrets, for logs: without those that the rules of its folder know, and without tokens that were sent in
+ * place of an id.
  */
-export function shownPath(url: string | undefined): string {
-  return pathOf(url)
-    .replace(/^\/*(?:s|%73)\/+[^/]*/i, '/s/…')
-    .replace(/^(\/+(?:files|api\/+uploads)\/+[0-9a-f]{0,32})[^/]*/i, '$1…')
+export function loggedPath({ redactedPath }: FastifyRequest): string {
+  return redactedPath
     .replaceAll(/(?:lsh|lat|lrt)(?:_|%5f)[0-9a-f]{16,32}(?:_|%5f)[^/]*/gi, '…')
     .replaceAll(/eyJ[\w-]{1,400}\.[\w-]+\.[\w-]+/g, '…');
 }
@@ -118,7 +115,7 @@ export class RequestLog extends LogController {
       {
         request_id: request.id,
         method: request.method,
-        path: shownPath(request.raw.url).slice(0, MAX_PATH),
+        path: loggedPath(request).slice(0, MAX_PATH),
         status,
         ...(request.refusalCode === null ? {} : { code: request.refusalCode }),
         ms: Math.round(reply.elapsedTime * 10) / 10,

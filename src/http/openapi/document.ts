@@ -57,7 +57,7 @@ function documented(
   if (limited) errors.push('rate_limited');
   if (isObject(rest.querystring) && rest.querystring.additionalProperties === false) errors.push('validation_failed');
   const response = successes(rest.response, extra.replies);
-  const refusals = refusalsOf(errors, refusal, extra.refusal);
+  const refusals = { ...refusalsOf(errors, refusal, extra.refusal), pageStatus: extra.pageStatus };
   // Scopes, or the required role (OpenAPI 3.1 §4.8.30 allows both for every scheme).
   const security =
     needs === undefined || needs === 'sign-in'

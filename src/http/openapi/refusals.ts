@@ -38,6 +38,8 @@ export interface Refusals {
   codes: ReadonlyMap<number, readonly ErrorCode[]>;
   /** Schema of errors that are not problem documents. */
   form: TSchema | undefined;
+  /** Status of an error that browsers get as an HTML page. */
+  pageStatus?: number | undefined;
 }
 
 /**
@@ -59,12 +61,16 @@ export function refusalsOf(errors: readonly ErrorCode[], write: Refusal, form: T
   return { codes, form };
 }
 
+const PAGE = { 'text/html': { schema: { type: 'string' } } };
+
 /** A response that operations share, with all its codes. */
 interface Shared {
   status: number;
   codes: Set<ErrorCode>;
   form: TSchema | undefined;
   content: boolean;
+  /** True if browsers get an HTML page. */
+  page: boolean;
 }
 
 /** Collects the shared responses that operations refer to. */
@@ -78,10 +84,11 @@ export class SharedResponses {
   }
 
   /** References by status. @param content false for HEAD, whose replies have no content */
-  refer({ codes, form }: Refusals, content = true): Json {
+  refer({ codes, form, pageStatus }: Refusals, content = true): Json {
     const references = [...codes].map(([status, some]) => {
-      const name = `${nameOf(status)}${titleOf(form)}${content ? '' : 'ToHead'}`;
-      const shared = this.#all.get(name) ?? { status, codes: new Set(), form, content };
+      const page = status === pageStatus;
+      const name = `${nameOf(status)}${titleOf(form)}${page ? 'OrPage' : ''}${content ? '' : 'ToHead'}`;
+      const shared = this.#all.get(name) ?? { status, codes: new Set(), form, content, page };
       for (const code of some) shared.codes.add(code);
       this.#all.set(name, shared);
       return [status, { $ref: `#/components/responses/${name}` }];
@@ -95,7 +102,7 @@ export class SharedResponses {
     return Object.fromEntries(sorted.map(([name, shared]) => [name, this.#response(shared)]));
   }
 
-  #response({ status, codes, form, content }: Shared): Json {
+  #response({ status, codes, form, content, page }: Shared): Json {
     const sorted = [...codes].sort();
     const fields = asHeaders(replyFields(sorted.flatMap((code) => REFUSAL_FIELDS[code] ?? [])));
     // Errors in the header come before the rate limits are checked.
@@ -108,7 +115,7 @@ export class SharedResponses {
     return {
       description: `${sorted.map((code) => CATALOGUE[code].title).join('; ')}.`,
       headers: { ...fields, ...rates },
-      ...(content ? { content: media } : {}),
+      ...(content ? { content: page ? { ...media, ...PAGE } : media } : {}),
     };
   }
 }

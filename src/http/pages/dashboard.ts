@@ -44,8 +44,3 @@ function read(name: string): FixedDocument {
   const type = contentTypeFor(name);
   return fixedDocument(type.startsWith('text/') ? `${type}; charset=utf-8` : type, readFileSync(path), coded);
 }
-
-/** Name of the style sheet among the assets, for pages without a script. */
-export function dashboardStyle(): string {
-  return readdirSync(join(FOLDER, 'assets')).find((name) => name.endsWith('.css')) ?? '';
-}

@@ -1,4 +1,4 @@
-/** The pages of /api/tokens/dashboard, as text. */
+/** The pages of /api/tokens/dashboard, as HTML. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
 import { isLive } from '../../identity/credentials/api-tokens.ts';
@@ -10,7 +10,7 @@ import { iso } from '../../protocol/times.ts';
 import type { ApiTokenDocument } from '../../records/credentials.ts';
 import { problemReply, type Refusal } from '../problems/problems.ts';
 import type { Site } from '../proxy/site.ts';
-import { dashboardStyle } from './dashboard.ts';
+import { escaped, PLAIN_PAGE_FIELDS, plainPage } from '../send/plain-page.ts';
 
 /** What these functions need from the server. */
 export interface TokenPageDeps {
@@ -19,18 +19,16 @@ export interface TokenPageDeps {
   clients: Clients;
 }
 
-const STYLE = dashboardStyle();
+/** Path of the pages below the server's root. */
 export const PATH = '/api/tokens/dashboard';
-const LIVES: [seconds: number, title: string][] = [
-  [0, 'until it is revoked'],
+/** Lifetimes that the form offers, in seconds; 0: the token does not expire. */
+const LIFETIMES: [seconds: number, title: string][] = [
+  [0, 'no expiry'],
   [86_400, 'a day'],
   [30 * 86_400, '30 days'],
   [365 * 86_400, 'a year'],
 ];
-const POLICY =
-  "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src data:";
-
-/** Principals that a token of the default tenant can act for, administrators first. */
+/** Possible owners of a token of the default tenant, administrators first. */
 export function ownersOf({
   clients,
   identity,
@@ -51,17 +49,9 @@ export function ownersOf({
   return [...machines, ...people].sort((a, b) => (a.role === b.role ? 0 : a.role === 'admin' ? -1 : 1));
 }
 
-/** Fields of every page. Forms need the origin: with `no-referrer` browsers send `Origin: null`. */
-const PAGE_FIELDS = {
-  'content-type': 'text/html; charset=utf-8',
-  'cache-control': 'no-store',
-  'content-security-policy': POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'same-origin',
-};
-
+/** Sends a page of the token dashboard. */
 export function page({ site }: FastifyRequest, reply: FastifyReply, title: string, body: string): FastifyReply {
-  return reply.headers(PAGE_FIELDS).send(htmlOf(site.path('/'), title, body));
+  return reply.headers(PLAIN_PAGE_FIELDS).send(plainPage(site.path('/'), title, body));
 }
 
 /**
@@ -72,72 +62,66 @@ export function refusalPage(root: string): Refusal {
   return (error, requestId, credentials) => {
     const { status, headers } = problemReply(error, requestId, credentials);
     const back = `<p><a class="button" href="${root}${PATH.slice(1)}">Back to the token dashboard</a></p>`;
-    const said = `<p role="alert" class="bad">${escaped(error.message)}</p>`;
-    const body = Buffer.from(htmlOf(root, 'That did not work', said + back));
-    return { status, headers: { ...headers, ...PAGE_FIELDS, 'content-length': String(body.length) }, body };
+    const reason = `<p role="alert" class="bad">${escaped(error.message)}</p>`;
+    const body = Buffer.from(plainPage(root, 'Request refused', reason + back));
+    return { status, headers: { ...headers, ...PLAIN_PAGE_FIELDS, 'content-length': String(body.length) }, body };
   };
 }
 
-function htmlOf(root: string, title: string, body: string): string {
-  return (
-    `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">` +
-    `<meta name="color-scheme" content="light dark"><title>${title} – Lading</title><link rel="icon" href="data:,">` +
-    `<link rel="stylesheet" href="${root}assets/${STYLE}"></head><body><main><h1>${title}</h1>${body}</main></body></html>`
-  );
-}
-
-export function signInForm(site: Site, trouble: string | null): string {
+/** @param problem why the last sign-in failed */
+export function signInForm(site: Site, problem: string | null): string {
   return (
     `<form method="post" action="${site.path(PATH)}" class="sign-in"><label>Password of the token dashboard` +
     `<input type="password" name="password" required autocomplete="current-password"></label>` +
-    `<button class="main" type="submit">Sign in</button><p role="alert" class="bad">${escaped(trouble ?? '')}</p></form>`
+    `<button class="main" type="submit">Sign in</button><p role="alert" class="bad">${escaped(problem ?? '')}</p></form>`
   );
 }
 
-export function tokensPage(deps: TokenPageDeps, site: Site, made: string | null): string {
+/** @param created the token that was just created, which is shown once */
+export function tokensPage(deps: TokenPageDeps, site: Site, created: string | null): string {
   const { identity, clock } = deps;
   const tokens = identity.apiTokens.list(DEFAULT_TENANT, null).filter((token) => isLive(token, clock));
-  const most = Math.max(1, ...tokens.map(({ uses }) => uses));
+  const maxUses = Math.max(1, ...tokens.map(({ uses }) => uses));
   const shown =
-    made === null
+    created === null
       ? ''
-      : `<div class="secret" role="status"><p>The token, shown this once:</p><code>${made}</code></div>`;
+      : `<div class="secret" role="status"><p>Copy the token now. It is not shown again.</p><code>${created}</code></div>`;
   const owners = ownersOf(deps).map(
     ({ kind, id, title }) => `<option value="${kind} ${escaped(id)}">${escaped(title)}</option>`,
   );
-  const lives = LIVES.map(([seconds, title]) => `<option value="${seconds}">${title}</option>`);
+  const lifetimes = LIFETIMES.map(([seconds, title]) => `<option value="${seconds}">${title}</option>`);
   const scopes = SCOPES.map(
     (scope) =>
       `<label class="choice"><input type="checkbox" name="scope ${scope}"${scope === 'files:read' ? ' checked' : ''}>${scope}</label>`,
   );
-  const head = ['Name', 'May', 'For', 'Last used', 'Uses', 'Ends', 'Actions'].map(
+  const head = ['Name', 'Scopes', 'Owner', 'Last used', 'Uses', 'Expires', 'Actions'].map(
     (title) => `<th scope="col">${title}</th>`,
   );
   return (
     `${shown}<form method="post" action="${site.path(PATH)}/logout"><button type="submit">Sign out</button></form>` +
     `<section class="card"><h2>New token</h2><form class="inline" method="post" action="${site.path(PATH)}/tokens/create">` +
-    `<label>What it is for<input name="name" maxlength="200"></label><label>Acts for<select name="owner" aria-label="Acts for">${owners.join('')}</select></label>` +
-    `<label>Good for<select name="life" aria-label="Good for">${lives.join('')}</select></label>` +
-    `<fieldset class="choices"><legend>It may</legend>${scopes.join('')}</fieldset>` +
-    `<button class="main" type="submit">Make token</button></form></section>` +
+    `<label>Token name<input name="name" maxlength="200"></label><label>Owner<select name="owner" aria-label="Owner">${owners.join('')}</select></label>` +
+    `<label>Expires after<select name="life" aria-label="Expires after">${lifetimes.join('')}</select></label>` +
+    `<fieldset class="choices"><legend>Scopes</legend>${scopes.join('')}</fieldset>` +
+    `<button class="main" type="submit">Create token</button></form></section>` +
     `<section class="card"><h2>Tokens</h2><table><caption>Valid API tokens</caption><thead><tr>${head.join('')}</tr></thead>` +
-    `<tbody>${tokens.map((token) => rowOf(site, token, most, clock)).join('')}</tbody></table></section>`
+    `<tbody>${tokens.map((token) => rowOf(site, token, maxUses, clock)).join('')}</tbody></table></section>`
   );
 }
 
 function rowOf(
   site: Site,
   { id, name, label, scopes, words, owner, lastUsed, uses, expiresAt }: ApiTokenDocument,
-  most: number,
+  maxUses: number,
   clock: Clock,
 ): string {
   const cells: [title: string, html: string][] = [
     ['Name', escaped(name ?? id)],
-    ['May', escaped((words ?? scopes).join(', '))],
-    ['For', escaped(label === undefined ? owner : `${label} (${owner})`)],
+    ['Scopes', escaped((words ?? scopes).join(', '))],
+    ['Owner', escaped(label === undefined ? owner : `${label} (${owner})`)],
     ['Last used', lastUsed === null ? 'never' : iso(lastUsed)],
-    ['Uses', `<meter min="0" max="${most}" value="${uses}" aria-label="used ${uses} times"></meter> ${uses}`],
-    ['Ends', expiresAt === null ? 'when revoked' : iso(clock.dateOf(expiresAt))],
+    ['Uses', `<meter min="0" max="${maxUses}" value="${uses}" aria-label="used ${uses} times"></meter> ${uses}`],
+    ['Expires', expiresAt === null ? 'never' : iso(clock.dateOf(expiresAt))],
     [
       'Actions',
       `<form method="post" action="${site.path(PATH)}/tokens/${encodeURIComponent(id)}/revoke">` +
@@ -145,10 +129,4 @@ function rowOf(
     ],
   ];
   return `<tr>${cells.map(([title, html]) => `<td data-title="${title}">${html}</td>`).join('')}</tr>`;
-}
-
-const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
-
-function escaped(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '');
 }

@@ -37,10 +37,10 @@ export interface TokenDashboardDeps {
 const COOKIE = 'token_dashboard';
 const SESSION_MS = 8 * 3600 * 1000;
 const MAX_SESSIONS = 100;
-/** In the query of the page that follows the right password. */
+/** Query parameter of the page after a successful sign-in. */
 const BEGUN = 'begun';
 const COOKIE_LOST =
-  'The password was right, but the browser did not keep the cookie of the sign-in. Allow cookies for this address, and sign in again.';
+  'The password is correct, but the browser did not keep the session cookie. Allow cookies for this address, and sign in again.';
 
 type Form = URLSearchParams;
 
@@ -63,7 +63,7 @@ export function tokenDashboardRoutes(app: FastifyInstance, deps: TokenDashboardD
   }
 }
 
-/** Without a password, the paths lead to the page of tokens in the dashboard. */
+/** Without a password, the paths redirect to the tokens page of the dashboard. */
 function redirectRoutes(app: FastifyInstance): void {
   for (const url of [PATH, `${PATH}/tokens`]) {
     app.get(url, hidden, (request, reply) =>
@@ -75,19 +75,19 @@ function redirectRoutes(app: FastifyInstance): void {
 /** @throws LadingError `unauthorized` without a session, `forbidden` for a form that another site sent */
 function requireSession(request: FastifyRequest, sessions: Sessions): void {
   refuseForeign(request);
-  if (!sessions.isGood(cookieOf(request)))
+  if (!sessions.isValid(cookieOf(request)))
     throw new LadingError('unauthorized', 'The session of the token dashboard has ended. Sign in again.');
 }
 
 function pageRoutes(app: FastifyInstance, deps: TokenDashboardDeps, sessions: Sessions): void {
   app.get(PATH, hidden, (request, reply) => {
-    if (sessions.isGood(cookieOf(request)))
+    if (sessions.isValid(cookieOf(request)))
       return reply.header('cache-control', 'no-store').redirect(request.site.path(`${PATH}/tokens`), 303);
     const lost = (request.query as Record<string, unknown>)[BEGUN] !== undefined;
     return page(request, reply, 'Sign in', signInForm(request.site, lost ? COOKIE_LOST : null));
   });
   app.get(`${PATH}/tokens`, hidden, (request, reply) => {
-    if (!sessions.isGood(cookieOf(request)))
+    if (!sessions.isValid(cookieOf(request)))
       return reply.header('cache-control', 'no-store').redirect(request.site.path(PATH), 303);
     return page(request, reply, 'API tokens', tokensPage(deps, request.site, null));
   });
@@ -106,9 +106,9 @@ function signInRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
       refuseForeign(request);
       request.audited = { tenant: DEFAULT_TENANT, target: 'token dashboard' };
       const given = request.body?.get('password') ?? '';
-      const isRight = async (): Promise<true | null> => (isSame(given, password) ? true : null);
-      const right = await throttle.attempt('token dashboard', request.ip, isRight, { chosen: true });
-      if (!right) {
+      const verify = async (): Promise<true | null> => (isSame(given, password) ? true : null);
+      const correct = await throttle.attempt('token dashboard', request.ip, verify, { chosen: true });
+      if (!correct) {
         deps.audit.recordAggregated({
           action: 'sign_in',
           outcome: 'refused',
@@ -120,7 +120,7 @@ function signInRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
           requestId: request.id,
         });
         request.refusalCode = 'unauthorized';
-        // Nobody signed in, though the form is shown again with 200, as people expect of a form.
+        // The sign-in failed, although the form is shown again with 200, as browsers expect.
         request.audited = null;
         return page(request, reply, 'Sign in', signInForm(request.site, 'The password is wrong.'));
       }
@@ -154,13 +154,13 @@ function createRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
       const { owner, label } = ownerIn(form, ownersOf(deps));
       const words = wordsIn(form);
       const scopes = parseScopes(words);
-      if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose what the token may do.');
+      if (scopes.length === 0) throw new LadingError('validation_failed', 'Choose at least one scope.');
       checkGrant(principalOf(owner), scopes, 'the owner of the token does not have it');
       const seconds = wholeNumber(form.get('life') || '0', 0, MAX_SECONDS.token);
-      if (seconds === null) throw new LadingError('validation_failed', 'Choose how long the token is valid.');
+      if (seconds === null) throw new LadingError('validation_failed', 'Choose when the token expires.');
       const name = form.get('name')?.trim().slice(0, 200) || null;
       request.audited = { tenant: owner.tenant };
-      const made = await identity.apiTokens.create({
+      const created = await identity.apiTokens.create({
         owner,
         name,
         label,
@@ -168,8 +168,8 @@ function createRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
         words,
         lifeMs: seconds > 0 ? seconds * 1000 : null,
       });
-      auditChange(request, NOTHING, ofApiToken(made.document, deps.clock));
-      return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, made.token));
+      auditChange(request, NOTHING, ofApiToken(created.document, deps.clock));
+      return page(request, reply.code(201), 'API tokens', tokensPage(deps, request.site, created.token));
     },
   );
 }
@@ -196,7 +196,7 @@ function revokeRoute(forms: FastifyInstance, deps: TokenDashboardDeps, sessions:
   );
 }
 
-/** Also answers GET, for the links of older pages. */
+/** GET too, for the links of older pages. */
 function signOutRoute(forms: FastifyInstance, { config }: TokenDashboardDeps, sessions: Sessions): void {
   forms.route({
     method: ['GET', 'POST'],
@@ -217,8 +217,7 @@ function signOutRoute(forms: FastifyInstance, { config }: TokenDashboardDeps, se
 }
 
 /**
- * Whom a new token acts for. The form of older pages has `user_id`, which may be a label: such a token is an administrator's, as the first
- * in the list is.
+ * The owner of a new token. Older pages send `user_id`, which may be a label: such a token belongs to the first administrator.
  * @throws LadingError `not_found`, `validation_failed`
  */
 function ownerIn(form: Form, owners: readonly TokenOwner[]): { owner: TokenOwner; label?: string } {
@@ -239,7 +238,7 @@ function wordsIn(form: Form): string[] {
   return SCOPES.filter((scope) => form.get(`scope ${scope}`) === 'on');
 }
 
-/** Sessions of this page: only hashes of the cookies, and only in memory. */
+/** Sessions of the token dashboard. They exist only in memory, as hashes of the cookies. */
 class Sessions {
   readonly #now: () => number;
   readonly #ends = new Map<string, number>();
@@ -251,12 +250,12 @@ class Sessions {
   begin(): string {
     const cookie = randomBytes(32).toString('base64url');
     this.#ends.set(hashOf(cookie), this.#now() + SESSION_MS);
-    // When there are too many, the oldest ends.
+    // The oldest session ends when there are too many.
     for (const key of this.#ends.keys()) if (this.#ends.size > MAX_SESSIONS) this.#ends.delete(key);
     return cookie;
   }
 
-  isGood(cookie: string | null): boolean {
+  isValid(cookie: string | null): boolean {
     return cookie !== null && (this.#ends.get(hashOf(cookie)) ?? 0) > this.#now();
   }
 

@@ -57,17 +57,6 @@ export function problemReply(error: LadingError, requestId: string | null, crede
   return { status, headers, body };
 }
 
-/** Routes whose clients read `error` of every problem document: API tokens and calls. */
-const READS_ERROR = /^\/(?:api\/tokens|api\/protected|calls)(?:\/|$)/;
-
-/**
- * The error in the form that clients of a route read.
- * @param path pattern of the route, or path of the request if no route matched
- */
-export function inWordsOf(path: string, error: LadingError): LadingError {
-  return READS_ERROR.test(path) && error.members.error === undefined ? withError(error) : error;
-}
-
 /** The same error with its detail in the member `error` too. */
 export function withError(error: LadingError): LadingError {
   return new LadingError(error.code, error.message, { ...error.members, error: error.message }, { cause: error });

@@ -21,6 +21,13 @@ export function asksForJson(accept: string | undefined): boolean {
   return json.depth === 2 && json.q > 0 && json.q >= matchOf(accept, 'text', 'html').q;
 }
 
+/** True for a browser that navigates: it names text/html, and does not ask for JSON. */
+export function prefersHtml(accept: string | undefined): boolean {
+  if (accept === undefined || asksForJson(accept)) return false;
+  const html = matchOf(accept, 'text', 'html');
+  return html.depth === 2 && html.q > 0;
+}
+
 function matchOf(accept: string, type: string, subtype: string): Match {
   const names = ['*/*', `${type}/*`, `${type}/${subtype}`];
   let best: Match = { depth: -1, q: 0 };

@@ -10,6 +10,7 @@ import type { IncomingMessage } from 'node:http';
 import { type FastifyCorsOptions, type FastifyCorsOptionsDelegateCallback, fastifyCors } from '@fastify/cors';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RATE_FIELDS, REPLY_FIELDS, REQUEST_FIELDS } from './documented.ts';
+import type { PathRules } from './path-rules.ts';
 import { pathOf } from './target.ts';
 
 /** Request fields that such a page may send: `Authorization`, and all that the server reads. */
@@ -47,14 +48,16 @@ const EXPOSED = [
   .join(', ');
 const PREFLIGHT_SECONDS = '86400';
 
-/** Routes that are open to all origins: reading files, and uploads by tus or as IETF resumable uploads. */
-const OPEN = /^\/(?:api\/files(?:$|\/(?:download|status|content)\/)|api\/uploads(?:$|\/)|files(?:$|\/)|s\/)/;
-
-/** Sets the CORS fields of every answer. `*` in the list allows any origin, without cookies. Register it before hooks that may refuse a request. */
-export function otherOrigins(app: FastifyInstance, allowed: readonly string[]): void {
+/**
+ * Sets the CORS fields of every answer. Register it before hooks that may refuse a request.
+ * @param allowed origins of LADING_ALLOWED_ORIGINS; `*` allows any origin, without cookies
+ * @param rules name the paths that are open to all origins
+ */
+export function allowOrigins(app: FastifyInstance, allowed: readonly string[], rules: readonly PathRules[]): void {
   const known = new Set(allowed);
   const any = known.delete('*');
-  const isOpen = ({ url = '' }: IncomingMessage): boolean => any || OPEN.test(pathOf(url));
+  const open = rules.flatMap(({ anyOrigin }) => anyOrigin ?? []);
+  const isOpen = ({ url }: IncomingMessage): boolean => any || open.some((pattern) => pattern.test(pathOf(url)));
   if (known.size === 0) {
     // The fields are the same for all origins, so that caches need no `Vary`.
     app.addHook('onRequest', (request, reply, next) => {

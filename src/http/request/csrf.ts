@@ -5,9 +5,7 @@
  */
 import type { FastifyRequest } from 'fastify';
 import { LadingError } from '../../errors.ts';
-
-/** Methods that change nothing (RFC 9110 §9.2.1). */
-const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
+import { SAFE_METHODS } from './target.ts';
 
 /**
  * For requests that are authenticated by a cookie. One that changes something must come from a page of this server or of an origin in
@@ -15,7 +13,7 @@ const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
  * @throws LadingError `forbidden`
  */
 export function requireSameOrigin(request: FastifyRequest): void {
-  if (SAFE.has(request.method) || !isForeign(request)) return;
+  if (SAFE_METHODS.has(request.method) || !isForeign(request)) return;
   throw new LadingError(
     'forbidden',
     'A request that is authenticated by a cookie must come from a page of this server or of an origin in LADING_ALLOWED_ORIGINS.',
@@ -75,5 +73,5 @@ export function wantsSecureCookies(request: FastifyRequest): boolean {
 
 /** True for requests that no browser sends: browsers name the origin of every request that changes something. */
 function isProgram({ method, headers }: FastifyRequest): boolean {
-  return !SAFE.has(method) && headers.origin === undefined && headers['sec-fetch-site'] === undefined;
+  return !SAFE_METHODS.has(method) && headers.origin === undefined && headers['sec-fetch-site'] === undefined;
 }

@@ -20,6 +20,8 @@ export interface Documented {
   errors?: readonly ErrorCode[];
   /** Schema of the errors, if they are not problem documents. */
   refusal?: TSchema;
+  /** Status of an error that browsers get as an HTML page. */
+  pageStatus?: number;
   /** Bodies that no schema validates, by media type. */
   content?: Readonly<Record<string, { schema: TSchema }>>;
   /** True if the body is optional. */

@@ -1,4 +1,7 @@
-/** The host and the path of a request. */
+/** The method, the host and the path of a request. */
+
+/** Methods that change nothing (RFC 9110 §9.2.1). */
+export const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** `uri-host [ ":" port ]` (RFC 9110 §7.2, RFC 3986 §3.2.2), never empty. */
 const HOST = /^(?:\[[\w.:~-]+\]|[\w.~%!$&'()*+,;=-]+)(?::(\d*))?$/;

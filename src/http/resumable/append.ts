@@ -7,7 +7,13 @@ import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { completeOf, interopVersion, lengthOf, offsetOf } from '../../protocol/http/resumable.ts';
 import type { Config } from '../../settings/config.ts';
-import { addressOf, endSuperseded, ownUpload, uploadAuthorization } from '../access/upload-capability.ts';
+import {
+  type addressOf,
+  endSuperseded,
+  ownUpload,
+  requestedAddress,
+  uploadAuthorization,
+} from '../access/upload-capability.ts';
 import { digestTrailer } from '../body/digest-trailers.ts';
 import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
@@ -35,7 +41,7 @@ export async function append(deps: AppendDeps, request: FastifyRequest, reply: F
   const { headers } = request;
   const { engine } = deps;
   reply.header('upload-limit', limitOf(deps, null));
-  const address = addressOf((request.params as { address: string }).address);
+  const address = requestedAddress(request);
   checkType(request);
   const offset = offsetOf(headers);
   if (offset === null) throw new LadingError('invalid_request', 'Upload-Offset is missing or not a whole number.');

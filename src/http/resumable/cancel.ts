@@ -1,7 +1,7 @@
 /** DELETE: discards an upload; a request that is still sending to it ends first. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
-import { addressOf, ownUpload } from '../access/upload-capability.ts';
+import { ownUpload, requestedAddress } from '../access/upload-capability.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 
 /** What this request needs from the server. */
@@ -10,7 +10,7 @@ export interface CancelDeps {
 }
 
 export async function cancel(deps: CancelDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const address = addressOf((request.params as { address: string }).address);
+  const address = requestedAddress(request);
   await ownUpload(deps, request, address, 'resumable');
   await deps.engine.removeResumable(address, preconditionOf(request));
   return reply.removeHeader('upload-complete').removeHeader('upload-incomplete').code(204).send();

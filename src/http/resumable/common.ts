@@ -15,6 +15,7 @@ import {
   PARTIAL_TYPE,
 } from '../../protocol/http/resumable.ts';
 import type { Config } from '../../settings/config.ts';
+import { redactAddresses } from '../access/upload-capability.ts';
 import { digestTrailer } from '../body/digest-trailers.ts';
 import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
 import { preflightFields } from '../request/cors.ts';
@@ -35,9 +36,11 @@ const TYPES = 'https://iana.org/assignments/http-problem-types';
 /** Path of the upload addresses. */
 export const UPLOADS = '/api/uploads/';
 
-/** What holds for all addresses. */
+/** Rules for the addresses of uploads. */
 export const UPLOAD_PATHS: PathRules = {
   folder: UPLOADS,
+  anyOrigin: /^\/api\/uploads(?:$|\/)/,
+  redact: redactAddresses(UPLOADS),
   undecodable: () => new LadingError('not_found', 'There is no such upload.'),
 };
 

@@ -5,7 +5,7 @@ import type { Engine } from '../../engine/engine.ts';
 import { LadingError } from '../../errors.ts';
 import { formatDigestField, preferredDigest } from '../../protocol/http/digests.ts';
 import type { Config } from '../../settings/config.ts';
-import { addressOf, ownUpload } from '../access/upload-capability.ts';
+import { ownUpload, requestedAddress } from '../access/upload-capability.ts';
 import { setUploadComplete, stateFields } from './common.ts';
 
 /** What this request needs from the server. */
@@ -20,7 +20,7 @@ const DIGESTED_BYTES = 256 * 1024 ** 2;
 
 export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const { headers } = request;
-  const address = addressOf((request.params as { address: string }).address);
+  const address = requestedAddress(request);
   // "A request to retrieve the offset MUST NOT include Upload-Offset, Upload-Complete or Upload-Length … 400."
   if (
     ['upload-offset', 'upload-complete', 'upload-length', 'upload-incomplete'].some(

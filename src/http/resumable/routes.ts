@@ -9,13 +9,13 @@ import { fileNameOf } from '../../protocol/http/disposition.ts';
 import { checkName } from '../../protocol/names.ts';
 import { FileStatus } from '../../protocol/schemas/files.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
-import { bearerAuth } from '../access/bearer.ts';
 import type { RateLimits } from '../access/rate-limit.ts';
-import { principalOfAddress } from '../access/upload-capability.ts';
+import { uploadAuth } from '../access/upload-capability.ts';
+import { unparsedBodies } from '../body/unparsed.ts';
 import { ANY_BYTES } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
 import { SIGNED_IN } from '../request/documented.ts';
-import { nameParameter } from '../request/parameters.ts';
+import { addressParameter, nameParameter } from '../request/parameters.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { append } from './append.ts';
 import { type BeginDeps, begin } from './begin.ts';
@@ -34,7 +34,7 @@ interface Named {
 
 const CONTENT = '/api/files/content/*';
 const tags = ['Resumable uploads'];
-const params = Type.Object({ address: Type.String({ description: 'Address of the upload, from Location.' }) });
+const params = addressParameter;
 /** Clients of the draft may add parameters to upload addresses. */
 const querystring = ForeignQuery;
 const config = { needs: 'files:write', frequent: true, refusal: resumableRefusal } as const;
@@ -73,12 +73,9 @@ export function resumableRoutes(app: FastifyInstance, deps: ResumableRouteDeps, 
 }
 
 function verbs(app: FastifyInstance, deps: ResumableRouteDeps, limits: RateLimits): void {
-  const { access, secondFactor } = deps;
-  const fallback = principalOfAddress.bind(null, deps);
-  app.register(bearerAuth, { access, limits, secondFactor, fallback });
+  uploadAuth(app, deps, limits);
   // Bodies are streams of any type; the engine reads them.
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
+  unparsedBodies(app);
   app.after(() => {
     creations(app, deps);
     resources(app, deps);

@@ -2,7 +2,7 @@
 import { fastifyCookie } from '@fastify/cookie';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../../contracts/clock.ts';
-import { LadingError } from '../../errors.ts';
+import { CATALOGUE, LadingError } from '../../errors.ts';
 import type { Tokens } from '../../identity/access-tokens.ts';
 import type { Audit } from '../../identity/audit.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
@@ -22,13 +22,15 @@ import type { Config } from '../../settings/config.ts';
 import { AccountLocks, personFor } from '../access/federated-people.ts';
 import { keepPendingLogin, takePendingLogin } from '../access/pending-login-cookies.ts';
 import { beginSession } from '../access/sign-in.ts';
+import { unparsedBodies } from '../body/unparsed.ts';
 import { auditRefusal } from '../observe/audit.ts';
 import type { Site } from '../proxy/site.ts';
-import { asksForJson } from '../request/accept.ts';
+import { asksForJson, prefersHtml } from '../request/accept.ts';
 import { ACCESS_COOKIE, cookieOf } from '../request/cookies.ts';
 import { varyBy } from '../request/cors.ts';
 import { refuseForeign, requireSameOrigin } from '../request/csrf.ts';
 import { SIGNED_IN } from '../request/documented.ts';
+import { PLAIN_PAGE_FIELDS, plainPage } from '../send/plain-page.ts';
 
 /** What these routes need from the server. */
 export interface FederationDeps {
@@ -54,28 +56,27 @@ const MAX_RETURN = 1000;
 /** The person cancelled the sign-in at the provider. */
 class CancelledError extends LadingError {}
 
-interface Doors extends FederationDeps {
-  departures: PendingLogins;
-  arriving: AccountLocks;
+interface Deps extends FederationDeps {
+  pendingLogins: PendingLogins;
+  accountLocks: AccountLocks;
 }
 
 export function federationRoutes(app: FastifyInstance, deps: FederationDeps): void {
-  const doors: Doors = { ...deps, departures: new PendingLogins(deps.clock), arriving: new AccountLocks() };
+  const all: Deps = { ...deps, pendingLogins: new PendingLogins(deps.clock), accountLocks: new AccountLocks() };
   app.register(async (scope) => {
     await scope.register(fastifyCookie, { hook: false });
     // Bodies are ignored.
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
-    listRoute(scope, doors);
+    unparsedBodies(scope);
+    listRoute(scope, all);
     for (const name of NAMES) {
-      loginRoute(scope, doors, name, 'GET');
-      loginRoute(scope, doors, name, 'POST');
-      callbackRoute(scope, doors, name);
+      loginRoute(scope, all, name, 'GET');
+      loginRoute(scope, all, name, 'POST');
+      callbackRoute(scope, all, name);
     }
   });
 }
 
-function listRoute(app: FastifyInstance, { federation }: Doors): void {
+function listRoute(app: FastifyInstance, { federation }: Deps): void {
   app.get('/v1/auth/providers', {
     schema: {
       tags,
@@ -90,7 +91,7 @@ function listRoute(app: FastifyInstance, { federation }: Doors): void {
   });
 }
 
-function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET' | 'POST'): void {
+function loginRoute(app: FastifyInstance, deps: Deps, name: Name, method: 'GET' | 'POST'): void {
   app.route<{ Querystring: FederatedSignInQuery }>({
     method,
     url: `/v1/auth/${name}/login`,
@@ -114,7 +115,7 @@ function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET
       },
     },
     handler: async (request, reply) => {
-      const url = await begin(doors, request, reply, name);
+      const url = await begin(deps, request, reply, name);
       if (method === 'GET') return reply.redirect(url, 302);
       varyBy(reply, 'Accept');
       if (!asksForJson(request.headers.accept)) return reply.redirect(url, 303);
@@ -124,20 +125,20 @@ function loginRoute(app: FastifyInstance, doors: Doors, name: Name, method: 'GET
 }
 
 async function begin(
-  doors: Doors,
+  deps: Deps,
   request: FastifyRequest<{ Querystring: FederatedSignInQuery }>,
   reply: FastifyReply,
   name: Name,
 ): Promise<string> {
-  const { departures } = doors;
-  const provider = providerOf(doors, name);
+  const { pendingLogins } = deps;
+  const provider = providerOf(deps, name);
   const { return_to: returnTo = null, link = false } = request.query;
   if (request.method !== 'GET') refuseForeign(request);
-  const linkTo = link ? signedInPerson(doors, request) : null;
+  const linkTo = link ? signedInPerson(deps, request) : null;
   const handshake = newHandshake();
   const redirectUri = request.site.url(`/v1/auth/${name}/callback`);
   const url = await provider.begin(redirectUri, handshake);
-  const sealed = departures.seal({
+  const sealed = pendingLogins.seal({
     provider: name,
     handshake,
     redirectUri,
@@ -146,11 +147,11 @@ async function begin(
     linkTo,
   });
   reply.header('cache-control', 'no-store');
-  keepPendingLogin(departures, request, reply, { state: handshake.state, sealed });
+  keepPendingLogin(pendingLogins, request, reply, { state: handshake.state, sealed });
   return url.href;
 }
 
-function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
+function callbackRoute(app: FastifyInstance, deps: Deps, name: Name): void {
   app.get(`/v1/auth/${name}/callback`, {
     exposeHeadRoute: false,
     schema: {
@@ -158,26 +159,33 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
       summary: 'Callback of the provider: signs the person in.',
       description:
         'Returns the tokens, or redirects to the path in return_to; both set the cookies. After a failed sign-in it ' +
-        'redirects there too, with sign_in_error in the query: cancelled, or the code of the error.',
+        'redirects there too, with sign_in_error in the query: cancelled, or the code of the error. A sign-in expires after ' +
+        'ten minutes; a browser (Accept: text/html) that returns later gets a page with a link to sign in again.',
       security: [],
       querystring: ForeignQuery,
       response: { 200: SignedIn, 302: { description: 'To return_to', type: 'null' } },
       documented: {
         replies: { 200: ['Cache-Control', 'Set-Cookie'], 302: ['Cache-Control', 'Set-Cookie'] },
         errors: [...SIGNED_IN, 'forbidden', 'not_found', 'already_exists', 'insufficient_storage'],
+        pageStatus: CATALOGUE.invalid_request.status,
       },
     },
     config: { audit: 'sign_in' },
     handler: async (request, reply) => {
-      const provider = providerOf(doors, name);
-      const departure = arrived(doors, request, reply, name);
-      const { returnTo } = departure;
+      const provider = providerOf(deps, name);
+      const login = pendingLogin(deps, request, reply, name);
+      if (login === null) {
+        varyBy(reply, 'Accept');
+        if (prefersHtml(request.headers.accept)) return expiredPage(request, reply);
+        throw new LadingError('invalid_request', EXPIRED);
+      }
+      const { returnTo } = login;
       try {
-        const signedIn = await finish(doors, request, reply, provider, departure);
+        const signedIn = await finish(deps, request, reply, provider, login);
         return returnTo === null ? signedIn : reply.redirect(returnTo, 302);
       } catch (error) {
         if (returnTo === null || !(error instanceof LadingError)) throw error;
-        auditRefusal(doors.audit, request, error);
+        auditRefusal(deps.audit, request, error);
         request.audited = null;
         return reply.header('cache-control', 'no-store').redirect(withReason(returnTo, error), 302);
       }
@@ -185,54 +193,64 @@ function callbackRoute(app: FastifyInstance, doors: Doors, name: Name): void {
   });
 }
 
-/**
- * The pending login that the browser returns from. Removes its cookie and no other.
- * @throws LadingError `invalid_request`
- */
-function arrived({ departures }: Doors, request: FastifyRequest, reply: FastifyReply, name: Name): PendingLogin {
-  const state = saidOf(request).get('state') ?? '';
-  const departure = takePendingLogin(departures, request, reply, state);
-  if (departure?.provider === name && departure.handshake.state === state) return departure;
-  throw new LadingError(
-    'invalid_request',
-    'This sign-in did not start in this browser, or it started too long ago. Start again.',
-  );
+/** The pending login that the browser returns from; null if the browser has none. Removes its cookie and no other. */
+function pendingLogin(
+  { pendingLogins }: Deps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  name: Name,
+): PendingLogin | null {
+  const state = callbackQuery(request).get('state') ?? '';
+  const login = takePendingLogin(pendingLogins, request, reply, state);
+  return login?.provider === name && login.handshake.state === state ? login : null;
+}
+
+const EXPIRED = 'This sign-in took too long, or it did not start in this browser. Sign in again.';
+
+/** The cookie has expired together with the path to return to, so the page leads to the dashboard, where people sign in. */
+function expiredPage(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  request.refusalCode = 'invalid_request';
+  request.audited = null;
+  const root = request.site.path('/');
+  const body = `<p role="alert" class="bad">${EXPIRED}</p><p><a class="button" href="${root}">Back to the sign-in page</a></p>`;
+  reply.code(CATALOGUE.invalid_request.status).headers(PLAIN_PAGE_FIELDS);
+  return reply.send(plainPage(root, 'Not signed in', body));
 }
 
 /** @throws LadingError `forbidden`, `already_exists`, `overloaded` */
 async function finish(
-  doors: Doors,
+  deps: Deps,
   request: FastifyRequest,
   reply: FastifyReply,
   provider: FederatedProvider,
-  departure: PendingLogin,
+  login: PendingLogin,
 ): Promise<SignedIn> {
-  if (saidOf(request).get('error') === 'access_denied') {
+  if (callbackQuery(request).get('error') === 'access_denied') {
     throw new CancelledError('forbidden', 'The sign-in was cancelled at the provider.');
   }
-  const callback = new URL(departure.redirectUri);
-  callback.search = saidOf(request).toString();
-  const found = await provider.finish(callback, departure.handshake);
-  const person = await doors.arriving.run(found, () => personFor(doors, request, departure, found));
+  const callback = new URL(login.redirectUri);
+  callback.search = callbackQuery(request).toString();
+  const found = await provider.finish(callback, login.handshake);
+  const person = await deps.accountLocks.run(found, () => personFor(deps, request, login, found));
   request.audited = { target: person.id, tenant: person.tenant };
-  const principal = doors.identity.subject('person', person.id);
+  const principal = deps.identity.subject('person', person.id);
   if (principal) request.audited = { principal };
-  return beginSession(doors, request, reply, person);
+  return beginSession(deps, request, reply, person);
 }
 
 /** Query of the callback, which the provider defines. */
-function saidOf({ raw }: FastifyRequest): URLSearchParams {
+function callbackQuery({ raw }: FastifyRequest): URLSearchParams {
   return new URLSearchParams(raw.url?.split('?')[1] ?? '');
 }
 
 /** The page to return to, with the reason in its query. */
 function withReason(returnTo: string, error: LadingError): string {
-  const url = new URL(returnTo, 'http://here.invalid');
+  const url = new URL(returnTo, 'http://lading.invalid');
   url.searchParams.set(REASON, error instanceof CancelledError ? 'cancelled' : error.code);
   return `${url.pathname}${url.search}${url.hash}`;
 }
 
-function providerOf({ federation }: Doors, name: Name): FederatedProvider {
+function providerOf({ federation }: Deps, name: Name): FederatedProvider {
   const found = federation.find((provider) => provider.name === name);
   if (!found) throw new LadingError('not_found', `This server has no sign-in provider ${name}.`);
   return found;
@@ -242,7 +260,7 @@ function providerOf({ federation }: Doors, name: Name): FederatedProvider {
  * Linking changes an account, so the request must come from a page of this server and not from a link.
  * @throws LadingError `invalid_request`, `forbidden`, `unauthorized`
  */
-function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
+function signedInPerson({ tokens }: Deps, request: FastifyRequest): string {
   if (request.method === 'GET') throw new LadingError('invalid_request', 'Send link=true with POST.');
   requireSameOrigin(request);
   const token = cookieOf(request.headers.cookie, ACCESS_COOKIE);
@@ -256,7 +274,7 @@ function signedInPerson({ tokens }: Doors, request: FastifyRequest): string {
  * @throws LadingError `invalid_request`
  */
 function localPath(path: string, { prefix }: Site): string {
-  const base = 'http://here.invalid';
+  const base = 'http://lading.invalid';
   const url = path.startsWith('/') && URL.canParse(path, base) ? new URL(path, base) : null;
   // Browsers read a leading double slash as another host.
   const local = url?.origin === base && !url.pathname.startsWith('//') ? `${url.pathname}${url.search}${url.hash}` : '';

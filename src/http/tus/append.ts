@@ -5,7 +5,7 @@ import { LadingError } from '../../errors.ts';
 import type { Access } from '../../identity/authenticate.ts';
 import type { Identity } from '../../identity/directory/identity.ts';
 import { parseBytes } from '../../protocol/http/tus.ts';
-import { addressOf, endSuperseded, ownUpload, uploadAuthorization } from '../access/upload-capability.ts';
+import { endSuperseded, ownUpload, requestedAddress, uploadAuthorization } from '../access/upload-capability.ts';
 import { requestBody } from '../problems/early-refusal.ts';
 import { preconditionOf } from '../request/preconditions.ts';
 import { checkType, proofOf, stateFields } from './common.ts';
@@ -19,7 +19,7 @@ export interface AppendDeps {
 
 export async function append(deps: AppendDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
   const { headers } = request;
-  const address = addressOf((request.params as { address: string }).address);
+  const address = requestedAddress(request);
   checkType(request);
   const start = parseBytes('Upload-Offset', headers['upload-offset']);
   if (start === null) throw new LadingError('invalid_request', 'Upload-Offset is missing.');

@@ -4,12 +4,15 @@ import type { ResourceState } from '../../engine/receive/upload-resource.ts';
 import { LadingError } from '../../errors.ts';
 import { isMediaType } from '../../protocol/http/media-types.ts';
 import { parseChecksum, TUS_TYPE, TUS_VERSION, type TusChecksum } from '../../protocol/http/tus.ts';
+import { redactAddresses } from '../access/upload-capability.ts';
 import { amended, type ProblemReply, problemReply } from '../problems/problems.ts';
 import type { PathRules } from '../request/path-rules.ts';
 
-/** What holds for all paths of tus. */
+/** Rules for all paths of tus. */
 export const TUS_PATHS: PathRules = {
   folder: '/files/',
+  anyOrigin: /^\/files(?:$|\/)/,
+  redact: redactAddresses('/files/'),
   undecodable: () => new LadingError('not_found', 'There is no such upload.'),
 };
 

@@ -1,7 +1,7 @@
 /** HEAD: the offset of an upload. The client wants to continue, so a request that is still receiving ends first, and the offset is exact. */
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Engine } from '../../engine/engine.ts';
-import { addressOf, ownUpload } from '../access/upload-capability.ts';
+import { ownUpload, requestedAddress } from '../access/upload-capability.ts';
 import { stateFields } from './common.ts';
 
 /** What this request needs from the server. */
@@ -10,7 +10,7 @@ export interface OffsetDeps {
 }
 
 export async function offset(deps: OffsetDeps, request: FastifyRequest, reply: FastifyReply): Promise<void> {
-  const address = addressOf((request.params as { address: string }).address);
+  const address = requestedAddress(request);
   await ownUpload(deps, request, address, 'tus');
   const state = await deps.engine.resumableState(address);
   // "The Server MUST always include the Upload-Offset header in the response for a HEAD request, even if the offset is 0, or the upload

@@ -1,5 +1,6 @@
 /** X-HTTP-Method-Override, for clients and proxies that support only GET and POST. */
 import type { RequestListener } from 'node:http';
+import { TUS_PATHS } from './common.ts';
 
 const METHODS = new Set(['HEAD', 'PATCH', 'DELETE']);
 
@@ -7,7 +8,7 @@ const METHODS = new Set(['HEAD', 'PATCH', 'DELETE']);
 export function overridesMethod(handler: RequestListener): RequestListener {
   return (request, response) => {
     const wanted = request.headers['x-http-method-override'];
-    if (typeof wanted === 'string' && request.url?.startsWith('/files/') && METHODS.has(wanted.toUpperCase())) {
+    if (typeof wanted === 'string' && request.url?.startsWith(TUS_PATHS.folder) && METHODS.has(wanted.toUpperCase())) {
       request.method = wanted.toUpperCase();
     }
     handler(request, response);

@@ -1,16 +1,17 @@
 /** tus 1.0.0 at /files/: for Uppy, tus-js-client, tus-py-client and other tus clients. Each verb has its file in `http/tus`. */
 import type { FastifyInstance } from 'fastify';
-import Type from 'typebox';
 import type { SecondFactor } from '../../identity/second-factor.ts';
 import { ForeignQuery } from '../../protocol/schemas/parts.ts';
 import { bearerAuth } from '../access/bearer.ts';
 import type { RateLimits } from '../access/rate-limit.ts';
-import { addressOf, ownUpload, principalOfAddress } from '../access/upload-capability.ts';
+import { ownUpload, requestedAddress, uploadAuth } from '../access/upload-capability.ts';
+import { unparsedBodies } from '../body/unparsed.ts';
 import { type DownloadDeps, downloadSchema } from '../native/download.ts';
 import { fileSender } from '../native/file-sender.ts';
 import { Binary } from '../native/form-file-schema.ts';
 import { bodyUnseen } from '../native/upload.ts';
 import { SIGNED_IN } from '../request/documented.ts';
+import { addressParameter } from '../request/parameters.ts';
 import { PRECONDITIONS } from '../request/preconditions.ts';
 import { append } from './append.ts';
 import { capabilities } from './capabilities.ts';
@@ -25,7 +26,7 @@ export interface TusDeps extends DownloadDeps, CreateDeps {
 }
 
 const tags = ['tus'];
-const params = Type.Object({ address: Type.String({ description: 'Address of the upload, from Location.' }) });
+const params = addressParameter;
 /** Clients of tus may add parameters to an address. */
 const querystring = ForeignQuery;
 const done = (description: string) => ({ type: 'null', description });
@@ -78,7 +79,7 @@ function fileRoute(app: FastifyInstance, deps: TusDeps, limits: RateLimits): voi
         exposeHeadRoute: false,
       },
       async (request, reply) => {
-        const address = addressOf((request.params as { address: string }).address);
+        const address = requestedAddress(request);
         await ownUpload(deps, request, address, 'tus');
         const { owner, name } = await deps.engine.resumableState(address, true);
         return send({ owner, name, id: address.id }, request, reply);
@@ -96,11 +97,8 @@ function verbs(app: FastifyInstance, deps: TusDeps, limits: RateLimits): void {
     }
     next();
   });
-  const { access, secondFactor } = deps;
-  const fallback = principalOfAddress.bind(null, deps);
-  app.register(bearerAuth, { access, limits, secondFactor, fallback });
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', (_request, _payload, parsed) => parsed(null));
+  uploadAuth(app, deps, limits);
+  unparsedBodies(app);
   app.after(() => {
     createRoutes(app, deps);
     offsetRoute(app, deps);

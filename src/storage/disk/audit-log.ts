@@ -16,14 +16,14 @@ import { readFully, writeFully } from './io/durable.ts';
 const NEWLINE = 0x0a;
 const BLOCK_BYTES = 64 * 1024;
 /** A page ends after so many bytes although it is not full: a filter that fits nothing must not read years in one request. */
-const LOOK_BYTES = 8 * 1024 * 1024;
+const MAX_SCAN_BYTES = 8 * 1024 * 1024;
 /** No entry comes near; a longer line is damage and not worth keeping in memory. */
-const LINE_BYTES = 64 * 1024;
+const MAX_LINE_BYTES = 64 * 1024;
 /** Entries that may wait to be written. */
-const MAX_WAITING = 10_000;
+const MAX_PENDING = 10_000;
 const CURSOR = /^(\d{4}-(?:0[1-9]|1[0-2]))\.(\d{1,15})$/;
 
-interface Waiting {
+interface PendingEntry {
   month: string;
   line: Buffer;
   resolve(): void;
@@ -38,11 +38,11 @@ interface MonthFile {
 }
 
 /** The rest of a page that is being filled. */
-interface Filling {
+interface PartialPage {
   query: AuditQuery;
   entries: AuditEntry[];
   /** Bytes that may still be looked at. */
-  left: number;
+  bytesLeft: number;
 }
 
 export class DiskAuditLog implements AuditLog {
@@ -50,7 +50,7 @@ export class DiskAuditLog implements AuditLog {
   readonly #layout: Layout;
   /** The month that is written to; null: opened with the next entry. */
   #file: MonthFile | null = null;
-  #waiting: Waiting[] = [];
+  #pending: PendingEntry[] = [];
   #writing: Promise<void> | null = null;
   /** Resolves when everything appended so far is stored or refused. */
   #settled: Promise<unknown> = Promise.resolve();
@@ -60,7 +60,7 @@ export class DiskAuditLog implements AuditLog {
     this.#layout = layout;
   }
 
-  /** The folder exists already. Cuts off what a crash left of the last entry. */
+  /** The directory exists already. Cuts off what a crash left of the last entry. */
   static async open(disk: Disk, layout: Layout): Promise<DiskAuditLog> {
     const log = new DiskAuditLog(disk, layout);
     const [youngest] = await log.#months();
@@ -69,14 +69,14 @@ export class DiskAuditLog implements AuditLog {
   }
 
   append(entry: AuditEntry): Promise<void> {
-    if (this.#waiting.length >= MAX_WAITING) {
+    if (this.#pending.length >= MAX_PENDING) {
       return Promise.reject(
         new LadingError('overloaded', 'Too much waits to be written down; try again soon.', { retry_after: 1 }),
       );
     }
     const written = new Promise<void>((resolve, reject) => {
       const line = Buffer.from(`${JSON.stringify(entry)}\n`);
-      this.#waiting.push({ month: new Date(entry.time).toISOString().slice(0, 7), line, resolve, reject });
+      this.#pending.push({ month: new Date(entry.time).toISOString().slice(0, 7), line, resolve, reject });
     });
     this.#settled = written.catch(() => undefined);
     this.#writing ??= this.#write();
@@ -85,7 +85,7 @@ export class DiskAuditLog implements AuditLog {
 
   async page(query: AuditQuery): Promise<AuditPage> {
     const from = query.before === null ? null : parseCursor(query.before);
-    const filling: Filling = { query, entries: [], left: LOOK_BYTES };
+    const filling: PartialPage = { query, entries: [], bytesLeft: MAX_SCAN_BYTES };
     await this.#settled;
     const months = await guarded(() => this.#months());
     for (const month of months) {
@@ -100,7 +100,7 @@ export class DiskAuditLog implements AuditLog {
 
   async close(): Promise<void> {
     await this.#writing;
-    await this.#letGo();
+    await this.#closeFile();
   }
 
   /** Youngest first. */
@@ -116,10 +116,10 @@ export class DiskAuditLog implements AuditLog {
   async #write(): Promise<void> {
     // What happens in the same turn of the event loop is written together.
     await Promise.resolve();
-    while (this.#waiting.length > 0) {
-      const month = this.#monthFor(this.#waiting[0]?.month ?? '');
-      const next = this.#waiting.findIndex((waiting) => this.#monthFor(waiting.month) !== month);
-      const batch = this.#waiting.splice(0, next === -1 ? this.#waiting.length : next);
+    while (this.#pending.length > 0) {
+      const month = this.#monthFor(this.#pending[0]?.month ?? '');
+      const next = this.#pending.findIndex((waiting) => this.#monthFor(waiting.month) !== month);
+      const batch = this.#pending.splice(0, next === -1 ? this.#pending.length : next);
       try {
         await this.#writeBatch(month, Buffer.concat(batch.map(({ line }) => line)));
         for (const { resolve } of batch) resolve();
@@ -137,7 +137,7 @@ export class DiskAuditLog implements AuditLog {
 
   async #writeBatch(month: string, bytes: Buffer): Promise<void> {
     if (this.#file?.month !== month) {
-      await this.#letGo();
+      await this.#closeFile();
       this.#file = await this.#openMonth(month);
     }
     const { fd, end } = this.#file;
@@ -146,13 +146,13 @@ export class DiskAuditLog implements AuditLog {
       await this.#disk.datasync(fd);
     } catch (error) {
       // Nobody was told of these entries. If even this fails, the next one opens the file anew, which cuts what is not whole.
-      await this.#disk.truncate(fd, end).catch(() => this.#letGo());
+      await this.#disk.truncate(fd, end).catch(() => this.#closeFile());
       throw error;
     }
     this.#file.end = end + bytes.length;
   }
 
-  async #letGo(): Promise<void> {
+  async #closeFile(): Promise<void> {
     const file = this.#file;
     this.#file = null;
     if (file) await this.#disk.close(file.fd).catch(() => undefined);
@@ -171,7 +171,7 @@ export class DiskAuditLog implements AuditLog {
     }
     try {
       const size = await this.#disk.size(fd);
-      const end = await this.#wholeLines(fd, size);
+      const end = await this.#endOfLastLine(fd, size);
       if (end < size) await this.#disk.truncate(fd, end);
       // A process that died may have written lines that are not durable yet, and their file's name neither.
       await this.#disk.datasync(fd);
@@ -184,7 +184,7 @@ export class DiskAuditLog implements AuditLog {
   }
 
   /** Bytes up to and with the last newline. */
-  async #wholeLines(fd: number, size: number): Promise<number> {
+  async #endOfLastLine(fd: number, size: number): Promise<number> {
     const block = Buffer.allocUnsafe(BLOCK_BYTES);
     for (let end = size; end > 0; ) {
       const start = Math.max(0, end - BLOCK_BYTES);
@@ -198,7 +198,7 @@ export class DiskAuditLog implements AuditLog {
   }
 
   /** Adds to the page what fits of the entries before `below`; where to go on if the page is over before the month is. */
-  async #readMonth(month: string, below: number, filling: Filling): Promise<number | null> {
+  async #readMonth(month: string, below: number, filling: PartialPage): Promise<number | null> {
     const fd = await this.#disk.open(this.#layout.auditFile(month), 'r');
     try {
       const size = this.#file?.month === month ? this.#file.end : await this.#disk.size(fd);
@@ -208,7 +208,7 @@ export class DiskAuditLog implements AuditLog {
     }
   }
 
-  async #readBackwards(fd: number, below: number, filling: Filling): Promise<number | null> {
+  async #readBackwards(fd: number, below: number, filling: PartialPage): Promise<number | null> {
     /** The beginning of a line whose end was in the block after, and where it ends. */
     let tail = Buffer.alloc(0);
     let end = below;
@@ -221,14 +221,14 @@ export class DiskAuditLog implements AuditLog {
       while (lineEnd > 0) {
         const lineStart = lineEnd < 2 ? 0 : bytes.lastIndexOf(NEWLINE, lineEnd - 2) + 1;
         if (lineStart === 0 && start > 0) break;
-        take(bytes.subarray(lineStart, lineEnd), filling);
+        addIfMatching(bytes.subarray(lineStart, lineEnd), filling);
         lineEnd = lineStart;
         if (filling.entries.length >= filling.query.limit) return start + lineStart;
       }
-      tail = lineEnd > LINE_BYTES ? Buffer.alloc(0) : Buffer.from(bytes.subarray(0, lineEnd));
-      filling.left -= end - start;
+      tail = lineEnd > MAX_LINE_BYTES ? Buffer.alloc(0) : Buffer.from(bytes.subarray(0, lineEnd));
+      filling.bytesLeft -= end - start;
       end = start;
-      if (filling.left <= 0 && end > 0) return end + tail.length;
+      if (filling.bytesLeft <= 0 && end > 0) return end + tail.length;
     }
     return null;
   }
@@ -242,12 +242,13 @@ function parseCursor(cursor: string): { month: string; offset: number } {
   return { month, offset: Number(offset) };
 }
 
-function take(line: Buffer, { query, entries }: Filling): void {
+function addIfMatching(line: Buffer, { query, entries }: PartialPage): void {
   const entry = parseEntry(line);
   if (entry === null) return;
   if (query.action !== null && entry.action !== query.action) return;
   if (query.principal !== null && entry.principal !== query.principal) return;
-  const theirs = query.tenant === null || entry.tenant === query.tenant || (query.nobodys && entry.tenant === null);
+  const theirs =
+    query.tenant === null || entry.tenant === query.tenant || (query.includeTenantless && entry.tenant === null);
   if (theirs) entries.push(entry);
 }
 

@@ -1,19 +1,19 @@
-/** The bytes on disk: `part` while they arrive, `blob` once sealed, in the folder of their id. */
+/** The bytes on disk: `part` while they arrive, `blob` once sealed, in the directory of their id. */
 import { packJob, unpackOutcome } from '../../../workers/segment.ts';
 import type { BlobStore, Part, Reader, SegmentJob, SegmentResult } from '../../contracts/blobs.ts';
+import type { FileDirectories } from './directories.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
-import type { FileFolders } from './folders.ts';
-import { codeOf, type Disk, orAbsent } from './io/disk.ts';
+import { codeOf, type Disk, nullIfAbsent } from './io/disk.ts';
 import { readFully, temporaryName } from './io/durable.ts';
 import { Handles, type Lease } from './io/handles.ts';
 import type { Threads } from './pool.ts';
-import { beginSync, type FileStates, Shared, type WrittenExtent } from './states.ts';
+import { beginSync, type FileStates, SharedRun, type WrittenExtent } from './states.ts';
 
 export interface DiskBlobsOptions {
   disk: Disk;
   layout: Layout;
-  folders: FileFolders;
+  directories: FileDirectories;
   states: FileStates;
   threads: Threads;
   /** Descriptors kept open unused, for parts and for blobs each. */
@@ -28,14 +28,14 @@ export interface DiskBlobsOptions {
 }
 
 /** What systems say that give a file one name only, or no more names. */
-const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']);
+const LINKS_UNSUPPORTED = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EXDEV']);
 
 export class DiskBlobs implements BlobStore {
   readonly #options: DiskBlobsOptions;
   readonly #parts: Handles;
   readonly #blobs: Handles;
   /** Group commit: one sync a part at a time, shared by all who wait. */
-  readonly #syncs = new Map<string, Shared>();
+  readonly #syncs = new Map<string, SharedRun>();
 
   constructor(options: DiskBlobsOptions) {
     const { disk, layout, idleHandles } = options;
@@ -45,10 +45,10 @@ export class DiskBlobs implements BlobStore {
   }
 
   async create(id: string): Promise<void> {
-    const { disk, layout, folders } = this.#options;
+    const { disk, layout, directories } = this.#options;
     await guarded(async () => {
-      await folders.make(id);
-      this.#parts.adopt(id, await folders.change(id, () => disk.open(layout.file(id).part, 'wx+')));
+      await directories.make(id);
+      this.#parts.adopt(id, await directories.change(id, () => disk.open(layout.file(id).part, 'wx+')));
     });
   }
 
@@ -58,8 +58,8 @@ export class DiskBlobs implements BlobStore {
     return {
       write: (job) => guarded(() => this.#write(id, job)),
       sync: () => guarded(() => this.sync(id)),
-      read: (into, position) => guarded(() => this.#using(this.lease(id), (fd) => this.#fill(fd, into, position))),
-      cut: (size) => guarded(() => this.#cut(id, size)),
+      read: (into, position) => guarded(() => this.#withHandle(this.lease(id), (fd) => this.#fill(fd, into, position))),
+      truncate: (size) => guarded(() => this.#truncate(id, size)),
       // Descriptors are taken for each operation; there is nothing to let go.
       release: () => undefined,
     };
@@ -76,82 +76,82 @@ export class DiskBlobs implements BlobStore {
   async size(id: string): Promise<number | null> {
     const { disk } = this.#options;
     return await guarded(async () => {
-      const lease = await orAbsent(this.lease(id));
-      return lease === null ? null : await this.#using(Promise.resolve(lease), (fd) => disk.size(fd));
+      const lease = await nullIfAbsent(this.lease(id));
+      return lease === null ? null : await this.#withHandle(Promise.resolve(lease), (fd) => disk.size(fd));
     });
   }
 
   async seal(id: string, size: number): Promise<void> {
     await guarded(async () => {
-      const { disk, layout, folders, states } = this.#options;
+      const { disk, layout, directories, states } = this.#options;
       const { part, blob } = layout.file(id);
-      const lease = await orAbsent(this.#parts.acquire(id));
+      const lease = await nullIfAbsent(this.#parts.acquire(id));
       if (lease !== null) {
-        await this.#using(Promise.resolve(lease), (fd) => this.#cutAndSync(id, fd, size));
-        await folders.change(id, () => disk.rename(part, blob));
+        await this.#withHandle(Promise.resolve(lease), (fd) => this.#truncateAndSync(id, fd, size));
+        await directories.change(id, () => disk.rename(part, blob));
         this.#parts.drop(id);
-        states.sealed(id);
+        states.recordSeal(id);
         this.#syncs.delete(id);
       } else {
         // Renamed before, perhaps without the sync that makes it last. Refuses when there is no blob either.
-        (await folders.change(id, () => this.#blobs.acquire(id))).release();
+        (await directories.change(id, () => this.#blobs.acquire(id))).release();
       }
-      await folders.settle(id);
+      await directories.sync(id);
     });
   }
 
-  async share(from: string, to: string): Promise<boolean> {
+  async link(from: string, to: string): Promise<boolean> {
     return guarded(async () => {
-      const { disk, layout, folders } = this.#options;
+      const { disk, layout, directories } = this.#options;
       // What nobody writes any more stays as it is: the second name needs no copy of its own.
       await this.sync(from);
-      await folders.make(to);
+      await directories.make(to);
       try {
-        await folders.change(to, () => disk.link(layout.file(from).part, layout.file(to).blob));
+        await directories.change(to, () => disk.link(layout.file(from).part, layout.file(to).blob));
       } catch (error) {
         await this.remove(to);
-        if (NO_LINKS.has(codeOf(error))) return false;
+        if (LINKS_UNSUPPORTED.has(codeOf(error))) return false;
         throw error;
       }
-      await folders.settle(to);
+      await directories.sync(to);
       return true;
     });
   }
 
   async remove(id: string): Promise<void> {
     await guarded(async () => {
-      const { disk, layout, folders, states } = this.#options;
-      const { folder } = layout.file(id);
-      const trash = temporaryName(layout.tmp, folder);
+      const { disk, layout, directories, states } = this.#options;
+      const { directory } = layout.file(id);
+      const trash = temporaryName(layout.tmp, directory);
       // The commit point: one rename takes everything away, what follows only makes room.
-      const there = await orAbsent(folders.remove(id, () => disk.rename(folder, trash).then(() => true)));
+      const there = await nullIfAbsent(directories.remove(id, () => disk.rename(directory, trash).then(() => true)));
       this.#parts.drop(id);
       this.#blobs.drop(id);
       this.#options.onRemove(id);
       states.forget(id);
       this.#syncs.delete(id);
-      await folders.settle(id);
+      await directories.sync(id);
       // Best effort: what stays behind is removed at the next start.
       if (there !== null) await disk.rm(trash).catch(() => undefined);
     });
   }
 
   async list(): Promise<string[]> {
-    return guarded(() => this.#options.folders.ids());
+    return guarded(() => this.#options.directories.ids());
   }
 
   /** A descriptor of the part or the blob, whichever there is. */
   async lease(id: string): Promise<Lease> {
     if (this.#blobs.has(id)) return this.#blobs.acquire(id);
     // The part first: a seal in between turns it into the blob.
-    return (await orAbsent(this.#parts.acquire(id))) ?? this.#blobs.acquire(id);
+    return (await nullIfAbsent(this.#parts.acquire(id))) ?? this.#blobs.acquire(id);
   }
 
   /** Makes durable what was written to the part; callers that come while one sync runs share the next. */
   sync(id: string): Promise<void> {
     let sync = this.#syncs.get(id);
     if (sync === undefined) {
-      sync = new Shared(() => this.#using(this.#parts.acquire(id), (fd) => this.#syncNow(id, fd, false)));
+      sync = new SharedRun(() => this.#withHandle(this.#parts.acquire(id), (fd) => this.#syncNow(id, fd, false)));
       this.#syncs.set(id, sync);
     }
     return sync.request();
@@ -164,15 +164,15 @@ export class DiskBlobs implements BlobStore {
 
   async #write(id: string, job: SegmentJob): Promise<SegmentResult> {
     const { states, threads } = this.#options;
-    const writes = job.pieces.some((piece) => piece.action === 'write');
+    const writes = job.ranges.some((piece) => piece.action === 'write');
     // A record that should not be on the disk may claim these very bytes; first it must go.
     if (writes) await states.get(id)?.undo?.();
     const leased = writes ? this.#acquirePart(id) : this.lease(id);
-    return this.#using(leased, async (fd) => {
+    return this.#withHandle(leased, async (fd) => {
       const outcome = await threads.segment(packJob(fd, job));
       const result = unpackOutcome(outcome);
       const { failure } = outcome;
-      if (writes) states.wrote(id, failure === null ? writtenExtents(job, result) : []);
+      if (writes) states.recordWrite(id, failure === null ? writtenExtents(job, result) : []);
       if (failure !== null) throw Object.assign(new Error(failure.message), { code: failure.code });
       return result;
     });
@@ -180,12 +180,12 @@ export class DiskBlobs implements BlobStore {
 
   /** The part for writing. One whose seal was interrupted after the rename, and that goes on growing, becomes a part again. */
   async #acquirePart(id: string): Promise<Lease> {
-    const part = await orAbsent(this.#parts.acquire(id));
+    const part = await nullIfAbsent(this.#parts.acquire(id));
     if (part !== null) return part;
-    const { disk, layout, folders } = this.#options;
+    const { disk, layout, directories } = this.#options;
     const paths = layout.file(id);
     // Absent: another write was quicker, or there is nothing, which the last line finds out.
-    await orAbsent(folders.change(id, () => disk.rename(paths.blob, paths.part)));
+    await nullIfAbsent(directories.change(id, () => disk.rename(paths.blob, paths.part)));
     this.#blobs.drop(id);
     return this.#parts.acquire(id);
   }
@@ -195,10 +195,10 @@ export class DiskBlobs implements BlobStore {
    * this sync to be listed
    */
   async #syncNow(id: string, fd: number, listed: boolean): Promise<void> {
-    const { disk, folders, states } = this.#options;
+    const { disk, directories, states } = this.#options;
     const state = states.of(id);
     const sync = beginSync(state);
-    if (state.doubtful) {
+    if (state.needsRewrite) {
       if (!listed && state.fresh === null)
         throw new Error('bytes lost by a failed sync cannot be told from the others');
       await this.#options.rewrite(id, fd, listed ? null : state.fresh);
@@ -207,28 +207,28 @@ export class DiskBlobs implements BlobStore {
       await disk.datasync(fd);
     } catch (error) {
       // The system may now take the bytes for stored all the same, and the next sync would say nothing about them.
-      state.doubtful = true;
+      state.needsRewrite = true;
       throw error;
     }
     sync.done();
-    await folders.settle(id);
+    await directories.sync(id);
   }
 
-  async #cut(id: string, size: number): Promise<void> {
+  async #truncate(id: string, size: number): Promise<void> {
     const { disk, states } = this.#options;
-    await this.#using(this.#parts.acquire(id), async (fd) => {
+    await this.#withHandle(this.#parts.acquire(id), async (fd) => {
       if ((await disk.size(fd)) <= size) return;
       await disk.truncate(fd, size);
-      states.cut(id, size);
+      states.recordTruncation(id, size);
     });
   }
 
-  async #cutAndSync(id: string, fd: number, size: number): Promise<void> {
+  async #truncateAndSync(id: string, fd: number, size: number): Promise<void> {
     const { disk, states } = this.#options;
     const state = states.of(id);
     await state.undo?.();
     if ((await disk.size(fd)) !== size) {
-      states.wrote(id, []);
+      states.recordWrite(id, []);
       await disk.truncate(fd, size);
     }
     if (state.synced < state.written) await this.#syncNow(id, fd, true);
@@ -238,7 +238,7 @@ export class DiskBlobs implements BlobStore {
     return readFully(this.#options.disk, fd, into, position);
   }
 
-  async #using<T>(leased: Promise<Lease>, work: (fd: number) => Promise<T>): Promise<T> {
+  async #withHandle<T>(leased: Promise<Lease>, work: (fd: number) => Promise<T>): Promise<T> {
     const lease = await leased;
     try {
       return await work(lease.fd);
@@ -248,10 +248,10 @@ export class DiskBlobs implements BlobStore {
   }
 }
 
-function writtenExtents({ pieces }: SegmentJob, { pieceCrcs }: SegmentResult): WrittenExtent[] {
+function writtenExtents({ ranges }: SegmentJob, { rangeCrcs }: SegmentResult): WrittenExtent[] {
   const extents: WrittenExtent[] = [];
-  for (const [index, { extent, action }] of pieces.entries()) {
-    if (action === 'write') extents.push({ start: extent.start, end: extent.end, crc32: pieceCrcs[index] ?? 0 });
+  for (const [index, { extent, action }] of ranges.entries()) {
+    if (action === 'write') extents.push({ start: extent.start, end: extent.end, crc32: rangeCrcs[index] ?? 0 });
   }
   return extents;
 }

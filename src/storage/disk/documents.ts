@@ -4,7 +4,7 @@
  */
 import * as path from 'node:path';
 import { guarded } from './directory/failures.ts';
-import { type Disk, orAbsent } from './io/disk.ts';
+import { type Disk, nullIfAbsent } from './io/disk.ts';
 import { readWhole, writeFileDurably } from './io/durable.ts';
 
 export interface DiskDocumentsOptions {
@@ -13,8 +13,8 @@ export interface DiskDocumentsOptions {
   pathOf(key: string): string;
   /** Keys under which there may be a document. */
   keys(): Promise<string[]>;
-  /** Makes the folder of a document, and the folder itself durable once its document is. Null when folders last already. */
-  folder: { make(key: string): Promise<void>; settle(key: string): Promise<void> } | null;
+  /** Makes the directory of a document, and the directory itself durable once its document is. Null when directories last already. */
+  directories: { make(key: string): Promise<void>; sync(key: string): Promise<void> } | null;
 }
 
 export class DiskDocuments {
@@ -37,15 +37,15 @@ export class DiskDocuments {
 
   /** Atomic; durable when it resolves. */
   async write(key: string, text: string): Promise<void> {
-    const { disk, tmp, pathOf, folder } = this.#options;
+    const { disk, tmp, pathOf, directories } = this.#options;
     const write = (): Promise<void> => writeFileDurably(disk, pathOf(key), Buffer.from(text, 'utf8'), { tmp });
     await guarded(async () => {
-      if ((await orAbsent(write().then(() => true))) === null) {
-        // The folder is missing; mostly it is there, for the bytes come first.
-        await folder?.make(key);
+      if ((await nullIfAbsent(write().then(() => true))) === null) {
+        // The directory is missing; mostly it is there, for the bytes come first.
+        await directories?.make(key);
         await write();
       }
-      await folder?.settle(key);
+      await directories?.sync(key);
     });
   }
 
@@ -54,9 +54,9 @@ export class DiskDocuments {
     const { disk, pathOf } = this.#options;
     return guarded(async () => {
       const file = pathOf(key);
-      const existed = (await orAbsent(disk.unlink(file).then(() => true))) ?? false;
+      const existed = (await nullIfAbsent(disk.unlink(file).then(() => true))) ?? false;
       // Also when it is gone already: the removal before may have ended without its sync.
-      await orAbsent(disk.syncDir(path.dirname(file)));
+      await nullIfAbsent(disk.syncDir(path.dirname(file)));
       return existed;
     });
   }

@@ -38,7 +38,7 @@ export class DiskInspector implements Inspector {
   }
 
   async verify(id: string, records: readonly ManifestRecord[]): Promise<number[]> {
-    return this.#inspect([id], ([fd]) => verifyTask(fd as number, records, false)).then(badOf);
+    return this.#inspect([id], ([fd]) => verifyTask(fd as number, records, false)).then(mismatchesOf);
   }
 
   #inspect(ids: readonly string[], task: (fds: number[]) => InspectTask): Promise<InspectOutcome> {
@@ -61,7 +61,7 @@ interface CheckedExtent extends Extent {
 
 /** Stores again the bytes of `extents` from what the system still holds; throws when some of it is lost. */
 export async function rewriteExtents(threads: Threads, fd: number, extents: readonly CheckedExtent[]): Promise<void> {
-  const bad = badOf(unwrap(await threads.inspect(verifyTask(fd, extents, true))));
+  const bad = mismatchesOf(unwrap(await threads.inspect(verifyTask(fd, extents, true))));
   if (bad.length > 0) throw new Error(`${bad.length} written ranges were lost by a failed sync`);
 }
 
@@ -71,7 +71,7 @@ function verifyTask(fd: number, extents: readonly CheckedExtent[], rewrite: bool
   return { kind: 'verify', fd, records: packed, rewrite };
 }
 
-function badOf(outcome: InspectOutcome): number[] {
+function mismatchesOf(outcome: InspectOutcome): number[] {
   if (outcome.kind !== 'verify') throw new Error('unexpected outcome of a verification');
   return outcome.bad;
 }

@@ -1,8 +1,8 @@
 /** The journals on disk. How their bytes look stands in `journal.ts`; here is when they are written and synced. */
 import type { JournalDamage, Manifest, ManifestRecord, ManifestStore } from '../../contracts/manifests.ts';
+import type { FileDirectories } from './directories.ts';
 import { guarded } from './directory/failures.ts';
 import type { Layout } from './directory/layout.ts';
-import type { FileFolders } from './folders.ts';
 import { codeOf, type Disk } from './io/disk.ts';
 import { readFully, writeFileDurably, writeFully } from './io/durable.ts';
 import { Handles, type Lease } from './io/handles.ts';
@@ -12,12 +12,12 @@ import type { FileStates, JournalState } from './states.ts';
 export interface DiskManifestsOptions {
   disk: Disk;
   layout: Layout;
-  folders: FileFolders;
+  directories: FileDirectories;
   states: FileStates;
   /** Descriptors kept open unused. */
   idleHandles: number;
   /** The last stop was not clean: what is read may not be on stable storage and is put there first. */
-  distrust: boolean;
+  afterUncleanStop: boolean;
   /** Called when a journal was read in which the disk had damaged records. */
   onDamage?(id: string, found: JournalDamage): void;
 }
@@ -28,24 +28,24 @@ interface Loaded {
 }
 
 /** A sync failed, which is worse than a write that did. */
-class LostSync extends Error {}
+class FailedSync extends Error {}
 
 export class DiskManifests implements ManifestStore {
   readonly #disk: Disk;
   readonly #layout: Layout;
-  readonly #folders: FileFolders;
+  readonly #directories: FileDirectories;
   readonly #states: FileStates;
   readonly #handles: Handles;
-  readonly #distrust: boolean;
+  readonly #afterUncleanStop: boolean;
   readonly #onDamage: DiskManifestsOptions['onDamage'];
   readonly #loading = new Map<string, Promise<Loaded>>();
 
   constructor(options: DiskManifestsOptions) {
     this.#disk = options.disk;
     this.#layout = options.layout;
-    this.#folders = options.folders;
+    this.#directories = options.directories;
     this.#states = options.states;
-    this.#distrust = options.distrust;
+    this.#afterUncleanStop = options.afterUncleanStop;
     this.#onDamage = options.onDamage;
     this.#handles = new Handles(options.disk, options.idleHandles, (id) =>
       options.disk.open(options.layout.file(id).manifest, 'r+'),
@@ -55,8 +55,8 @@ export class DiskManifests implements ManifestStore {
   async create(id: string): Promise<void> {
     await guarded(async () => {
       const { manifest } = this.#layout.file(id);
-      await this.#folders.make(id);
-      const fd = await this.#folders.change(id, () => this.#disk.open(manifest, 'wx+'));
+      await this.#directories.make(id);
+      const fd = await this.#directories.change(id, () => this.#disk.open(manifest, 'wx+'));
       try {
         const allocated = roomFor(HEADER_BYTES, 0);
         const bytes = new Uint8Array(allocated);
@@ -120,11 +120,11 @@ export class DiskManifests implements ManifestStore {
         await this.#datasync(fd);
       } catch (error) {
         journal.unsynced = true;
-        await this.#takeBack(id, error);
+        await this.#rollBack(id, error);
         throw error;
       }
     });
-    await this.#folders.settle(id);
+    await this.#directories.sync(id);
   }
 
   /** The file is removed: who holds the journal now writes into nothing. */
@@ -147,10 +147,10 @@ export class DiskManifests implements ManifestStore {
         await writeFully(this.#disk, fd, encodeRecords(id, records, padding), journal.length);
         if (durable) {
           await this.#datasync(fd);
-          await this.#folders.settle(id);
+          await this.#directories.sync(id);
         }
       } catch (error) {
-        await this.#takeBack(id, error);
+        await this.#rollBack(id, error);
         throw error;
       }
       journal.length = end;
@@ -178,7 +178,7 @@ export class DiskManifests implements ManifestStore {
     try {
       await this.#disk.datasync(fd);
     } catch (error) {
-      throw Object.assign(new LostSync('a journal could not be synced', { cause: error }), { code: codeOf(error) });
+      throw Object.assign(new FailedSync('a journal could not be synced', { cause: error }), { code: codeOf(error) });
     }
   }
 
@@ -186,10 +186,10 @@ export class DiskManifests implements ManifestStore {
    * A record whose append failed may be on the disk all the same. It must not be found at the next start: other bytes may have
    * come for its range by then. While that cannot be made sure, nothing is written to this upload.
    */
-  async #takeBack(id: string, error: unknown): Promise<void> {
+  async #rollBack(id: string, error: unknown): Promise<void> {
     const state = this.#states.of(id);
     // After a failed sync the system may take for stored what is not, the records before included: those need new ground.
-    const undo = error instanceof LostSync ? () => this.#rewriteKnown(id) : () => this.#cut(id);
+    const undo = error instanceof FailedSync ? () => this.#rewriteRecords(id) : () => this.#truncate(id);
     state.undo = async () => {
       await undo();
       state.undo = null;
@@ -197,7 +197,7 @@ export class DiskManifests implements ManifestStore {
     await state.undo().catch(() => undefined);
   }
 
-  #cut(id: string): Promise<void> {
+  #truncate(id: string): Promise<void> {
     return this.#withHandle(id, async (fd) => {
       const journal = await this.#journal(id, fd);
       await this.#disk.truncate(fd, journal.length);
@@ -206,7 +206,7 @@ export class DiskManifests implements ManifestStore {
     });
   }
 
-  async #rewriteKnown(id: string): Promise<void> {
+  async #rewriteRecords(id: string): Promise<void> {
     const records = await this.#withHandle(id, (fd) => this.#records(id, fd));
     await this.#replace(id, records);
   }
@@ -242,7 +242,7 @@ export class DiskManifests implements ManifestStore {
     if (lost > 0 || repaired > 0) this.#onDamage?.(id, { lost, repaired });
     if (trailing) await this.#disk.truncate(fd, length);
     if (headerDamaged) await writeFully(this.#disk, fd, encodeHeader(id), 0);
-    if (trailing || headerDamaged || this.#distrust) await this.#datasync(fd);
+    if (trailing || headerDamaged || this.#afterUncleanStop) await this.#datasync(fd);
     const journal = { length, allocated: trailing ? length : Math.max(got, length), unsynced: false };
     this.#states.of(id).journal = journal;
     return { records, journal };

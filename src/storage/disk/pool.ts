@@ -33,7 +33,7 @@ const TASKS_PER_WORKER = 4;
 const MAX_QUEUE = 65_536;
 const MAX_INSPECTIONS = 16_384;
 const INSPECT_GRACE_MS = 5_000;
-const BEGIN_GRACE_MS = 10_000;
+const START_GRACE_MS = 10_000;
 const NO_SEGMENT: SegmentTask = { fd: -1, buffer: new ArrayBuffer(0), length: 0, start: 0, plan: [] };
 const NO_READ: InspectTask = {
   kind: 'digest',
@@ -76,21 +76,21 @@ export function startThreads(options: PoolOptions = {}): Threads {
 
   async function close(): Promise<void> {
     // Node 20 can crash when a thread is ended while it loads its modules.
-    await Promise.race([begun, after(BEGIN_GRACE_MS)]);
+    await Promise.race([begun, delay(START_GRACE_MS)]);
     await Promise.all(running);
     await segments.destroy();
-    await Promise.race([Promise.all(reading), after(INSPECT_GRACE_MS)]);
+    await Promise.race([Promise.all(reading), delay(INSPECT_GRACE_MS)]);
     await Promise.all([longReads.destroy(), shortReads.destroy()]);
   }
 
   return {
     segment: (task) => {
-      refuseWhen(closed !== null, segments);
+      assertAccepting(closed !== null, segments);
       return track(running, segments.run(task, { transferList: [task.buffer] }));
     },
     inspect: (task) => {
       const lane = isShort(task) ? shortReads : longReads;
-      refuseWhen(closed !== null, lane);
+      assertAccepting(closed !== null, lane);
       return track(reading, lane.run(task));
     },
     close: () => {
@@ -123,7 +123,7 @@ function pool(name: string, threads: number, tasksPerWorker: number, maxQueue: n
   });
 }
 
-function refuseWhen(closed: boolean, pool: Piscina): void {
+function assertAccepting(closed: boolean, pool: Piscina): void {
   if (closed)
     throw new LadingError('shutting_down', 'The server is stopping; send the chunk again when it is back.', {
       retry_after: 5,
@@ -133,7 +133,7 @@ function refuseWhen(closed: boolean, pool: Piscina): void {
   }
 }
 
-function after(ms: number): Promise<void> {
+function delay(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms).unref();
   });

@@ -9,7 +9,7 @@ export interface WrittenExtent extends Extent {
 
 /** The number of the last write to the part that extended this extent. */
 interface FreshExtent extends WrittenExtent {
-  turn: number;
+  writeNumber: number;
 }
 
 export interface FileState {
@@ -19,7 +19,7 @@ export interface FileState {
   /** What was written since the last good sync, disjoint; null when it cannot be told any more. */
   fresh: FreshExtent[] | null;
   /** A sync failed: the system may hold bytes for stored that are not. They are written again before the next one. */
-  doubtful: boolean;
+  needsRewrite: boolean;
   /** Takes back a journal append that failed half way; set only while that is not done. */
   undo: (() => Promise<void>) | null;
   journal: JournalState | null;
@@ -39,34 +39,34 @@ const MAX_FRESH = 256;
 
 export class FileStates {
   readonly #states = new Map<string, FileState>();
-  readonly #distrust: boolean;
+  readonly #afterUncleanStop: boolean;
 
   /** `distrust`: bytes that are there already may not be on stable storage. */
   constructor(distrust: boolean) {
-    this.#distrust = distrust;
+    this.#afterUncleanStop = distrust;
   }
 
   of(id: string): FileState {
     let state = this.#states.get(id);
     if (state === undefined) {
       // With distrust there is one write that nobody synced and nobody remembers.
-      const written = this.#distrust ? 1 : 0;
-      const fresh = this.#distrust ? null : [];
-      state = { written, synced: 0, fresh, doubtful: false, undo: null, journal: null };
+      const written = this.#afterUncleanStop ? 1 : 0;
+      const fresh = this.#afterUncleanStop ? null : [];
+      state = { written, synced: 0, fresh, needsRewrite: false, undo: null, journal: null };
       this.#states.set(id, state);
     }
     return state;
   }
 
   /** Notes that `extents` went to the part. */
-  wrote(id: string, extents: readonly WrittenExtent[]): void {
+  recordWrite(id: string, extents: readonly WrittenExtent[]): void {
     const state = this.of(id);
     state.written += 1;
-    for (const extent of extents) remember(state, extent);
+    for (const extent of extents) addFresh(state, extent);
   }
 
   /** Notes that nothing lies behind `size` any more. */
-  cut(id: string, size: number): void {
+  recordTruncation(id: string, size: number): void {
     const state = this.of(id);
     state.written += 1;
     const kept = state.fresh?.filter(({ start }) => start < size) ?? null;
@@ -79,7 +79,7 @@ export class FileStates {
   }
 
   /** There is no part any more; what is known of the journal matters only while it waits for a sync. */
-  sealed(id: string): void {
+  recordSeal(id: string): void {
     const journal = this.#states.get(id)?.journal ?? null;
     this.#states.delete(id);
     if (journal?.unsynced === true) this.of(id).journal = journal;
@@ -95,7 +95,7 @@ export class FileStates {
   }
 }
 
-function remember(state: FileState, { start, end, crc32 }: WrittenExtent): void {
+function addFresh(state: FileState, { start, end, crc32 }: WrittenExtent): void {
   const { written: turn, fresh } = state;
   if (fresh === null) return;
   // Bytes that count are never written twice: what lies under these belonged to a chunk that was refused.
@@ -109,11 +109,11 @@ function remember(state: FileState, { start, end, crc32 }: WrittenExtent): void 
   }
   const before = others.find((other) => other.end + 1 === start);
   if (before === undefined) {
-    others.push({ start, end, crc32, turn });
+    others.push({ start, end, crc32, writeNumber: turn });
   } else {
     before.crc32 = crc32Combine(before.crc32, crc32, end - start + 1);
     before.end = end;
-    before.turn = turn;
+    before.writeNumber = turn;
   }
   state.fresh = others;
 }
@@ -124,9 +124,9 @@ export function beginSync(state: FileState): { done(): void } {
   return {
     done: () => {
       state.synced = Math.max(state.synced, written);
-      state.doubtful = false;
+      state.needsRewrite = false;
       if (state.synced === state.written) state.fresh = [];
-      else state.fresh = state.fresh?.filter(({ turn }) => turn > written) ?? null;
+      else state.fresh = state.fresh?.filter(({ writeNumber: turn }) => turn > written) ?? null;
     },
   };
 }
@@ -135,7 +135,7 @@ export function beginSync(state: FileState): { done(): void } {
  * One run at a time; everybody who asks while one is under way shares the next. That is what makes a hundred chunks cost two
  * syncs instead of a hundred.
  */
-export class Shared {
+export class SharedRun {
   readonly #run: () => Promise<void>;
   #running: Promise<void> | null = null;
   #next: Promise<void> | null = null;

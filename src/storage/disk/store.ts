@@ -7,15 +7,15 @@ import type { JournalDamage } from '../../contracts/manifests.ts';
 import { COLLECTIONS, type CollectionName, type Store } from '../../contracts/store.ts';
 import { DiskAuditLog } from './audit-log.ts';
 import { DiskBlobs } from './blobs.ts';
+import { FileDirectories, inParallel } from './directories.ts';
 import { dateBox } from './directory/date-box.ts';
 import { guarded } from './directory/failures.ts';
 import { documentIdOf, Layout } from './directory/layout.ts';
 import { acquireLock, isLockLeftover, type Lock } from './directory/lock.ts';
-import { FULL, Presence, watchedDisk } from './directory/presence.ts';
+import { DirectoryWatch, OUT_OF_SPACE, watchedDisk } from './directory/watch.ts';
 import { DiskDocuments } from './documents.ts';
-import { FileFolders, inParallel } from './folders.ts';
 import { DiskInspector, rewriteExtents } from './inspector.ts';
-import { codeOf, type Disk, orAbsent, realDisk } from './io/disk.ts';
+import { codeOf, type Disk, nullIfAbsent, realDisk } from './io/disk.ts';
 import { readWhole, writeFileDurably } from './io/durable.ts';
 import { DiskManifests } from './manifests.ts';
 import { startThreads, type Threads } from './pool.ts';
@@ -45,13 +45,13 @@ const IDLE_HANDLES = 256;
 
 /** True when a server has kept its data there. */
 export async function hasData(dataDir: string, disk = realDisk): Promise<boolean> {
-  const found = await orAbsent(disk.readdir(new Layout(dataDir).files));
+  const found = await nullIfAbsent(disk.readdir(new Layout(dataDir).files));
   return found !== null;
 }
 
 /** The user id that the data belongs to; null when there is no data. */
 export async function ownerOf(dataDir: string): Promise<number | null> {
-  const found = await orAbsent(stat(new Layout(dataDir).root));
+  const found = await nullIfAbsent(stat(new Layout(dataDir).root));
   return found?.uid ?? null;
 }
 
@@ -66,24 +66,24 @@ export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStor
     });
   });
   const lock = await lockEvenWhenFull(plainDisk, layout);
-  const presence = new Presence({ root: layout.root, probe: path.join(layout.tmp, PROBE), isMine: lock.isMine });
+  const presence = new DirectoryWatch({ root: layout.root, probe: path.join(layout.tmp, PROBE), isMine: lock.isMine });
   await presence.measure();
-  lock.onBeat((failed) => void presence.beat(failed));
+  lock.onHeartbeat((failed) => void presence.onHeartbeat(failed));
   const disk = watchedDisk(plainDisk, presence);
   try {
-    const folders = new FileFolders(disk, layout);
-    const wasClean = await prepare(disk, layout, folders);
-    await presence.watch(foldersOf(layout));
-    await setSpareAside(disk, layout);
+    const directories = new FileDirectories(disk, layout);
+    const wasClean = await prepare(disk, layout, directories);
+    await presence.watch(directoriesOf(layout));
+    await reserveSpare(disk, layout);
     const auditLog = await DiskAuditLog.open(disk, layout);
-    return assemble({ ...options, disk }, layout, folders, { lock, presence, wasClean, auditLog });
+    return assemble({ ...options, disk }, layout, directories, { lock, presence, wasClean, auditLog });
   } catch (error) {
     await lock.release();
     throw error;
   }
 }
 
-/** In the temporary folder, which every start empties. */
+/** In the temporary directory, which every start empties. */
 const PROBE = 'probe';
 
 /** A few blocks: a start writes a lock, and perhaps a journal that recovery corrects. */
@@ -97,36 +97,36 @@ async function lockEvenWhenFull(disk: Disk, layout: Layout): Promise<Lock> {
   try {
     return await acquireLock(disk, layout.lock);
   } catch (error) {
-    if (!FULL.has(codeOf(error))) throw error;
+    if (!OUT_OF_SPACE.has(codeOf(error))) throw error;
     await disk.rm(layout.spare);
     return await acquireLock(disk, layout.lock);
   }
 }
 
 /** Best effort: on a full disk it is missing until the next start. Zeros would suffice on file systems that do not compress. */
-async function setSpareAside(disk: Disk, layout: Layout): Promise<void> {
+async function reserveSpare(disk: Disk, layout: Layout): Promise<void> {
   if ((await readWhole(disk, layout.spare).catch(() => null))?.length === SPARE_BYTES) return;
   await writeFileDurably(disk, layout.spare, randomBytes(SPARE_BYTES), { tmp: layout.tmp }).catch(() => undefined);
 }
 
 /** Those that are there as long as a server runs. */
-function foldersOf(layout: Layout): string[] {
+function directoriesOf(layout: Layout): string[] {
   const collections = COLLECTIONS.map((name) => layout.collection(name));
   return [layout.tmp, ...collections, layout.audit, layout.secrets, layout.files];
 }
 
-/** Makes the folders that are missing and puts in order what a crash left behind; true when there was no crash. */
-async function prepare(disk: Disk, layout: Layout, folders: FileFolders): Promise<boolean> {
+/** Makes the directories that are missing and puts in order what a crash left behind; true when there was no crash. */
+async function prepare(disk: Disk, layout: Layout, directories: FileDirectories): Promise<boolean> {
   const known = new Set(await disk.readdir(layout.root));
   const wasClean = !known.has('files') || known.has('clean');
-  for (const folder of foldersOf(layout)) await disk.mkdir(folder);
+  for (const directory of directoriesOf(layout)) await disk.mkdir(directory);
   if (!known.has('clean')) {
-    for (const folder of [layout.root, layout.dataDir, path.dirname(layout.dataDir)]) await disk.syncDir(folder);
+    for (const directory of [layout.root, layout.dataDir, path.dirname(layout.dataDir)]) await disk.syncDir(directory);
   }
   if (!wasClean) {
-    await folders.settleAll();
+    await directories.syncAll();
     const collections = COLLECTIONS.map((name) => layout.collection(name));
-    for (const folder of [...collections, layout.audit]) await disk.syncDir(folder);
+    for (const directory of [...collections, layout.audit]) await disk.syncDir(directory);
   }
   if (known.has('clean')) {
     // From here on the directory is in use: a crash before the next clean stop must show.
@@ -141,8 +141,8 @@ async function prepare(disk: Disk, layout: Layout, folders: FileFolders): Promis
 function assemble(
   options: DiskStoreOptions & { disk: Disk },
   layout: Layout,
-  folders: FileFolders,
-  opened: { lock: Lock; presence: Presence; wasClean: boolean; auditLog: DiskAuditLog },
+  directories: FileDirectories,
+  opened: { lock: Lock; presence: DirectoryWatch; wasClean: boolean; auditLog: DiskAuditLog },
 ): DiskStore {
   const { lock, presence, wasClean, auditLog } = opened;
   const { disk } = options;
@@ -152,7 +152,7 @@ function assemble(
   const damage = { repaired: 0, lost: 0 };
   let tellDamage: (id: string, found: JournalDamage) => void = () => {};
   const manifests = new DiskManifests({
-    ...{ disk, layout, folders, states, idleHandles, distrust: !wasClean },
+    ...{ disk, layout, directories, states, idleHandles, afterUncleanStop: !wasClean },
     onDamage: (id, found) => {
       damage.repaired += found.repaired;
       damage.lost += found.lost;
@@ -162,7 +162,7 @@ function assemble(
   const blobs = new DiskBlobs({
     disk,
     layout,
-    folders,
+    directories,
     states,
     threads,
     idleHandles,
@@ -175,8 +175,8 @@ function assemble(
     try {
       if (clean) {
         await inParallel(states.unsynced(), async (id) => {
-          await orAbsent(blobs.sync(id));
-          await orAbsent(manifests.sync(id));
+          await nullIfAbsent(blobs.sync(id));
+          await nullIfAbsent(manifests.sync(id));
         });
         await writeFileDurably(disk, layout.clean, new Uint8Array(0), { tmp: layout.tmp });
       }
@@ -192,7 +192,7 @@ function assemble(
     blobs,
     manifests,
     inspector: new DiskInspector(threads, (id) => blobs.lease(id)),
-    fileDocuments: fileDocuments(disk, layout, folders),
+    fileDocuments: fileDocuments(disk, layout, directories),
     auditLog,
     documents: (collection) => collectionDocuments(disk, layout, collection),
     wasClean,
@@ -205,7 +205,7 @@ function assemble(
     onJournalDamage: (listener) => {
       tellDamage = listener;
     },
-    condition: () => presence.condition,
+    health: () => presence.health,
     lost: presence.lost,
     secret: (name, make) => secret(disk, layout, name, make),
     secretBox: (name) => secretBox(disk, layout, name),
@@ -213,13 +213,13 @@ function assemble(
   };
 }
 
-function fileDocuments(disk: Disk, layout: Layout, folders: FileFolders): DiskDocuments {
+function fileDocuments(disk: Disk, layout: Layout, directories: FileDirectories): DiskDocuments {
   return new DiskDocuments({
     disk,
     tmp: layout.tmp,
     pathOf: (id) => layout.file(id).document,
-    keys: () => folders.ids(),
-    folder: folders,
+    keys: () => directories.ids(),
+    directories,
   });
 }
 
@@ -232,7 +232,7 @@ function collectionDocuments(disk: Disk, layout: Layout, collection: CollectionN
       const names = await disk.readdir(layout.collection(collection));
       return names.map(documentIdOf).filter((id) => id !== null);
     },
-    folder: null,
+    directories: null,
   });
 }
 

@@ -6,7 +6,7 @@
  *                    → name → slot          at most one sealed and one open document
  *     open     id → document                for the sweep
  */
-import type { Catalog, ListQuery, Slot } from '../../contracts/catalog.ts';
+import type { Catalog, CatalogListener, ListQuery, Slot } from '../../contracts/catalog.ts';
 import type { OnDamaged } from '../../contracts/store.ts';
 import { checkFile } from '../../records/checks/file.ts';
 import type { FileDocument } from '../../records/file.ts';
@@ -41,8 +41,8 @@ export class LowdbCatalog implements Catalog {
   /** Ids of documents that exist and could not be understood: their bytes are nobody's leftovers. */
   readonly #damaged = new Set<string>();
   /** Newer id → older ids: documents replaced or ended by another one that are still there. */
-  readonly #lingering = new Map<string, string[]>();
-  readonly #followers: ((document: FileDocument, there: boolean) => void)[] = [];
+  readonly #superseded = new Map<string, string[]>();
+  readonly #listeners: CatalogListener[] = [];
 
   constructor(options: LowdbCatalogOptions) {
     this.#documents = new Documents(options.files, checkFile);
@@ -68,7 +68,7 @@ export class LowdbCatalog implements Catalog {
    * their bytes.
    */
   obsolete(): string[] {
-    return [...this.#lingering.values()].flat();
+    return [...this.#superseded.values()].flat();
   }
 
   find(owner: string, name: string): Promise<Slot> {
@@ -95,16 +95,16 @@ export class LowdbCatalog implements Catalog {
   async put(document: FileDocument): Promise<void> {
     const copy = Object.freeze({ ...document });
     await this.#documents.put(copy.id, copy, () => {
-      const over = this.#endedBy(copy);
+      const over = this.#endedWith(copy);
       for (const document of over) this.#unindex(document);
       if (over.length > 0) {
-        const before = this.#lingering.get(copy.id) ?? [];
-        this.#lingering.set(copy.id, [...before, ...over.map((document) => document.id)]);
+        const before = this.#superseded.get(copy.id) ?? [];
+        this.#superseded.set(copy.id, [...before, ...over.map((document) => document.id)]);
       }
       this.#index(copy);
     });
     // The new document is the truth by now, and says itself that the old one is not.
-    await this.#removeReplacedBy(copy.id).catch(() => undefined);
+    await this.#removeSuperseded(copy.id).catch(() => undefined);
   }
 
   /**
@@ -124,7 +124,7 @@ export class LowdbCatalog implements Catalog {
 
   async remove(id: string): Promise<void> {
     // Before the document that says they are obsolete: otherwise they would come back.
-    await this.#removeReplacedBy(id);
+    await this.#removeSuperseded(id);
     await this.#documents.remove(id, () => {
       const document = this.#byId.get(id);
       if (document !== undefined) this.#unindex(document);
@@ -132,22 +132,22 @@ export class LowdbCatalog implements Catalog {
     });
   }
 
-  follow(listener: (document: FileDocument, there: boolean) => void): void {
-    for (const document of this.#byId.values()) if (document.state === 'sealed') listener(document, true);
-    this.#followers.push(listener);
+  subscribe(listener: CatalogListener): void {
+    for (const document of this.#byId.values()) if (document.state === 'sealed') listener.added(document);
+    this.#listeners.push(listener);
   }
 
-  #tell(document: FileDocument, there: boolean): void {
-    if (document.state === 'sealed') for (const listener of this.#followers) listener(document, there);
+  #emit(event: keyof CatalogListener, document: FileDocument): void {
+    if (document.state === 'sealed') for (const listener of this.#listeners) listener[event](document);
   }
 
-  async #removeReplacedBy(id: string): Promise<void> {
-    for (const older of this.#lingering.get(id) ?? []) {
-      await this.#removeReplacedBy(older);
+  async #removeSuperseded(id: string): Promise<void> {
+    for (const older of this.#superseded.get(id) ?? []) {
+      await this.#removeSuperseded(older);
       await this.#documents.remove(older, () => {
-        const left = this.#lingering.get(id)?.filter((one) => one !== older) ?? [];
-        if (left.length > 0) this.#lingering.set(id, left);
-        else this.#lingering.delete(id);
+        const left = this.#superseded.get(id)?.filter((one) => one !== older) ?? [];
+        if (left.length > 0) this.#superseded.set(id, left);
+        else this.#superseded.delete(id);
       });
     }
   }
@@ -158,7 +158,7 @@ export class LowdbCatalog implements Catalog {
   }
 
   /** What is there no longer once this document is. */
-  #endedBy(document: FileDocument): FileDocument[] {
+  #endedWith(document: FileDocument): FileDocument[] {
     return endedIds(document).flatMap((id) => {
       const old = this.#byId.get(id);
       return old !== undefined && samePlace(old, document) ? [old] : [];
@@ -187,13 +187,13 @@ export class LowdbCatalog implements Catalog {
       if (!document.resource?.partial && !document.aside) owner.names.add(document.name);
     }
     slot[document.state] = document;
-    if (!same) this.#tell(document, true);
+    if (!same) this.#emit('added', document);
   }
 
   #unindex(document: FileDocument, quietly = false): void {
     this.#byId.delete(document.id);
     for (const { id } of document.pieces ?? []) this.#pieces.delete(id);
-    if (!quietly) this.#tell(document, false);
+    if (!quietly) this.#emit('removed', document);
     this.#open.delete(document.id);
     const owner = this.#owners.get(document.owner);
     const place = placeOf(document);
@@ -216,19 +216,19 @@ export class LowdbCatalog implements Catalog {
     for (const document of found.toSorted((a, b) => a.updatedAt - b.updatedAt || a.createdAt - b.createdAt)) {
       const newer = replacedBy.get(document.id);
       if (newer !== undefined && samePlace(newer, document)) {
-        this.#lingering.set(newer.id, [...(this.#lingering.get(newer.id) ?? []), document.id]);
+        this.#superseded.set(newer.id, [...(this.#superseded.get(newer.id) ?? []), document.id]);
         continue;
       }
       const place = JSON.stringify([document.owner, placeOf(document), document.state]);
       const other = places.get(place);
       // Nothing says that it was replaced, so nobody may take it for a leftover: a person has to look.
-      if (other !== undefined) this.#setAside(other);
+      if (other !== undefined) this.#markConflict(other);
       places.set(place, document);
     }
     return [...places.values()];
   }
 
-  #setAside(document: FileDocument): void {
+  #markConflict(document: FileDocument): void {
     this.#damaged.add(document.id);
     this.#onDamaged(document.id, new Error('another document claims the same name and is newer'));
   }

@@ -65,5 +65,5 @@ function pageOf(all: readonly AuditEntry[], query: AuditQuery): AuditPage {
 function matches({ action, principal, tenant }: AuditEntry, query: AuditQuery): boolean {
   if (query.action !== null && action !== query.action) return false;
   if (query.principal !== null && principal !== query.principal) return false;
-  return query.tenant === null || tenant === query.tenant || (query.nobodys && tenant === null);
+  return query.tenant === null || tenant === query.tenant || (query.includeTenantless && tenant === null);
 }

@@ -38,7 +38,7 @@ export class MemoryBlobs implements BlobStore {
           this.#images.syncBytes(id);
         }),
       read: (into, position) => this.#run.step('part.read', () => this.#file(id).bytes.read(into, position)),
-      cut: (size) => this.#run.step('part.cut', () => this.#cut(id, size)),
+      truncate: (size) => this.#run.step('part.truncate', () => this.#truncate(id, size)),
       release: () => undefined,
     };
   }
@@ -69,9 +69,9 @@ export class MemoryBlobs implements BlobStore {
     });
   }
 
-  async share(from: string, to: string): Promise<boolean> {
+  async link(from: string, to: string): Promise<boolean> {
     assertFileId(to);
-    await this.#run.step('blobs.share', () => {
+    await this.#run.step('blobs.link', () => {
       const { bytes, sealed } = this.#file(from);
       if (sealed) throw notFound();
       this.#images.syncBytes(from);
@@ -102,20 +102,20 @@ export class MemoryBlobs implements BlobStore {
     return file as FileWithBytes;
   }
 
-  #write(id: string, { buffer, length, start, pieces }: SegmentJob): SegmentResult {
+  #write(id: string, { buffer, length, start, ranges }: SegmentJob): SegmentResult {
     const file = this.#file(id);
     const bytes = new Uint8Array(buffer, 0, length);
-    const result: SegmentResult = { buffer, sum: 0, crc32: 0, pieceCrcs: [], conflict: false };
-    for (const { extent, action } of pieces) {
+    const result: SegmentResult = { buffer, sum: 0, crc32: 0, rangeCrcs: [], conflict: false };
+    for (const { extent, action } of ranges) {
       const piece = bytes.subarray(extent.start - start, extent.end - start + 1);
       const sums = checksum(piece);
       result.sum = (result.sum + sums.sum) & 0xff;
       result.crc32 = crc32Combine(result.crc32, sums.crc32, piece.length);
-      result.pieceCrcs.push(sums.crc32);
+      result.rangeCrcs.push(sums.crc32);
       if (action === 'compare' && !equals(file.bytes, extent.start, piece)) result.conflict = true;
     }
     if (result.conflict) return result;
-    for (const { extent, action } of pieces) {
+    for (const { extent, action } of ranges) {
       if (action === 'compare') continue;
       // A seal that was interrupted before its document was written: the bytes are a part again.
       file.sealed = false;
@@ -124,7 +124,7 @@ export class MemoryBlobs implements BlobStore {
     return result;
   }
 
-  #cut(id: string, size: number): void {
+  #truncate(id: string, size: number): void {
     const { bytes, sealed } = this.#file(id);
     if (sealed) throw notFound();
     if (bytes.size > size) bytes.cut(size);

@@ -1,5 +1,5 @@
 /** The documents of files in memory. Every change is one transaction. */
-import type { Catalog, ListQuery, Slot } from '../../contracts/catalog.ts';
+import type { Catalog, CatalogListener, ListQuery, Slot } from '../../contracts/catalog.ts';
 import type { FileDocument } from '../../records/file.ts';
 import { SortedNames } from '../../sorted-names.ts';
 import { KeyedQueues } from '../queues.ts';
@@ -20,7 +20,7 @@ export class MemoryCatalog implements Catalog {
   readonly #queues = new KeyedQueues();
   readonly #byId = new Map<string, FileDocument>();
   readonly #owners = new Map<string, Owner>();
-  readonly #followers: ((document: FileDocument, there: boolean) => void)[] = [];
+  readonly #listeners: CatalogListener[] = [];
 
   constructor(stored: Map<string, FileDocument>, run: Run) {
     this.#stored = stored;
@@ -88,9 +88,9 @@ export class MemoryCatalog implements Catalog {
     });
   }
 
-  follow(listener: (document: FileDocument, there: boolean) => void): void {
-    for (const document of this.#byId.values()) if (document.state === 'sealed') listener(document, true);
-    this.#followers.push(listener);
+  subscribe(listener: CatalogListener): void {
+    for (const document of this.#byId.values()) if (document.state === 'sealed') listener.added(document);
+    this.#listeners.push(listener);
   }
 
   #slot(owner: string, name: string): Slot {
@@ -104,17 +104,17 @@ export class MemoryCatalog implements Catalog {
     if (before) this.#remove(before);
     this.#add(document);
     if (same) return;
-    if (before) this.#notify(before, false);
-    this.#notify(document, true);
+    if (before) this.#emit('removed', before);
+    this.#emit('added', document);
   }
 
   #drop(document: FileDocument): void {
     this.#remove(document);
-    this.#notify(document, false);
+    this.#emit('removed', document);
   }
 
-  #notify(document: FileDocument, there: boolean): void {
-    if (document.state === 'sealed') for (const listener of this.#followers) listener(document, there);
+  #emit(event: keyof CatalogListener, document: FileDocument): void {
+    if (document.state === 'sealed') for (const listener of this.#listeners) listener[event](document);
   }
 
   #add(document: FileDocument): void {

@@ -7,7 +7,7 @@
  * The end of a process alone loses nothing of the visible image. Documents, entries and secrets are in transactions: they have one image
  * only. What a process keeps in its own memory, such as an index, is not here.
  */
-import type { KeptTime } from '../../contracts/clock.ts';
+import type { StoredTime } from '../../contracts/clock.ts';
 import type { ManifestRecord } from '../../contracts/manifests.ts';
 import type { CollectionName } from '../../contracts/store.ts';
 import type { AuditEntry } from '../../records/audit.ts';
@@ -32,7 +32,7 @@ export class Images {
   readonly collections = new Map<CollectionName, Map<string, string>>();
   readonly entries: AuditEntry[] = [];
   readonly secrets = new Map<string, Uint8Array>();
-  time: KeptTime | null = null;
+  time: StoredTime | null = null;
 
   /** Makes the bytes of an id durable as they are now. */
   syncBytes(id: string): void {

@@ -73,7 +73,7 @@ export class MemoryStorage {
         disk_free_bytes: Number.NaN,
       }),
       onJournalDamage: () => undefined,
-      condition: () => 'ok',
+      health: () => 'ok',
       lost: new Promise(() => {}),
       close: async ({ clean = false } = {}) => {
         await auditLog.close();

@@ -50,7 +50,7 @@ async function contentOf({ engine }: EngineUnderTest, size: number): Promise<Buf
 /** On a disk that gives a file one name only. */
 class NoLinks extends Tap {
   override async run<T>(operation: Operation, work: () => Promise<T>): Promise<T> {
-    return operation === 'blobs.share' ? (false as T) : await super.run(operation, work);
+    return operation === 'blobs.link' ? (false as T) : await super.run(operation, work);
   }
 }
 
@@ -100,7 +100,7 @@ async function crashAt(t: TestContext, operation: Operation, moment: 'before' | 
   const bytes = Buffer.concat(pieces);
   const parts = await partsOf(under, pieces);
   // The join begins when it is made; what comes before is not what is tried here.
-  const first = tap.hold('blobs.share');
+  const first = tap.hold('blobs.link');
   const made = under.engine.createResumable(joined(parts));
   made.catch(() => {});
   await first.reached;
@@ -116,9 +116,9 @@ async function crashAt(t: TestContext, operation: Operation, moment: 'before' | 
 }
 
 for (const durability of NAMES) {
-  for (const operation of ['blobs.share', 'catalog.put', 'manifest.append', 'blobs.seal'] as const) {
+  for (const operation of ['blobs.link', 'catalog.put', 'manifest.append', 'blobs.seal'] as const) {
     for (const moment of ['before', 'after'] as const) {
-      if (operation === 'blobs.share' && moment === 'before') continue;
+      if (operation === 'blobs.link' && moment === 'before') continue;
       test(`a crash ${moment} ${operation} of a join, durability ${durability}: the next start finishes it`, async (t) => {
         await crashAt(t, operation, moment, durability);
       });

@@ -18,8 +18,8 @@ import { rig } from './duplicates-setup.ts';
 
 /** Extents that went to the workers to be written. */
 function written(tap: Tap): [number, number][] {
-  return tap.jobs.flatMap(({ pieces }) =>
-    pieces.filter(({ action }) => action === 'write').map(({ extent }): [number, number] => [extent.start, extent.end]),
+  return tap.jobs.flatMap(({ ranges }) =>
+    ranges.filter(({ action }) => action === 'write').map(({ extent }): [number, number] => [extent.start, extent.end]),
   );
 }
 

@@ -166,8 +166,8 @@ test('what belongs to nobody is removed, what somebody has is left', async (t) =
   const { id } = await send(run.engine, 'f', 0, text('abc'), { declaredSize: 3 });
   const orphan = 'ab'.repeat(16);
   await run.crash(async () => {
-    const { folder, part, manifest } = pathsOf(run, orphan);
-    await mkdir(folder, { recursive: true });
+    const { directory, part, manifest } = pathsOf(run, orphan);
+    await mkdir(directory, { recursive: true });
     await writeFile(part, 'bytes');
     await writeFile(manifest, 'no journal');
   });

@@ -33,7 +33,7 @@ test('a commit asked for at any moment of another round is carried out', async (
     put: done,
     amend: done,
     remove: done,
-    follow: () => {},
+    subscribe: () => {},
   };
   const clock = clockOf(() => 1);
   const usage = new Usage({ catalog, clock, quota: NO_QUOTA });
@@ -41,7 +41,7 @@ test('a commit asked for at any moment of another round is carried out', async (
     write: () => Promise.reject(new Error('unused')),
     sync: done,
     read: () => Promise.resolve(0),
-    cut: done,
+    truncate: done,
     release: () => {},
   };
   const handles = { part, manifest: { append: done, sync: done, release: () => {} } };

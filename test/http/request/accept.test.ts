@@ -1,7 +1,7 @@
-/** Which of two media types an Accept field would rather have. */
+/** Which media type an Accept field prefers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { prefersText } from '../../../src/http/request/accept.ts';
+import { prefersHtml, prefersText } from '../../../src/http/request/accept.ts';
 
 const CASES: [accept: string | undefined, text: boolean][] = [
   [undefined, false],
@@ -21,6 +21,15 @@ const CASES: [accept: string | undefined, text: boolean][] = [
   ['text/plain;q=2', false],
 ];
 
-test('text is sent to those who prefer it', () => {
+test('plain text is sent only to a client that prefers it to JSON', () => {
   for (const [accept, text] of CASES) assert.equal(prefersText(accept), text, accept);
+});
+
+const BROWSER = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
+
+test('a page is sent only to a client that names HTML and does not ask for JSON', () => {
+  for (const accept of [BROWSER, 'text/html', 'application/json;q=0.5, text/html'])
+    assert.equal(prefersHtml(accept), true, accept);
+  for (const accept of [undefined, '', '*/*', 'text/*', 'text/html;q=0', 'application/json, text/html'])
+    assert.equal(prefersHtml(accept), false, accept);
 });

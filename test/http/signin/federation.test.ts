@@ -117,7 +117,10 @@ test('a browser keeps so many sign-ins that have begun, and no more', async (t) 
   for (const tab of tabs.slice(-4)) refused(await browser.ask(tab), 403, 'forbidden');
 });
 
-test('a sign-in that took too long begins again', async (t) => {
+/** A browser's own request for a page. */
+const NAVIGATION = { headers: { accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' } };
+
+test('a callback after ten minutes is refused: with a problem document, or in a browser with a page', async (t) => {
   let now = Date.now();
   const issuer = await startOpenIdProvider(t, `${PUBLIC}/v1/auth/oidc/callback`, { alice: ALICE });
   const settings = {
@@ -130,6 +133,13 @@ test('a sign-in that took too long begins again', async (t) => {
   const browser = new Browser();
   const callback = await throughOidc(server, browser, 'alice');
   now += 601_000;
+  const page = await browser.ask(callback, NAVIGATION);
+  assert.equal(page.status, 400);
+  assert.match(page.headers.get('content-type') ?? '', /^text\/html/);
+  assert.match(page.headers.get('vary') ?? '', /Accept/);
+  assert.equal(page.headers.get('cache-control'), 'no-store');
+  assert.match(page.body, /This sign-in took too long/);
+  assert.match(page.body, /<a [^>]*href="\/">Back to the sign-in page<\/a>/);
   refused(await browser.ask(callback), 400, 'invalid_request');
 });
 

@@ -12,7 +12,7 @@ function job(start: number): SegmentJob {
     buffer: new ArrayBuffer(1000),
     length: 1000,
     start,
-    pieces: [{ extent: { start, end: start + 999 }, action: 'write' }],
+    ranges: [{ extent: { start, end: start + 999 }, action: 'write' }],
   };
 }
 

@@ -26,7 +26,15 @@ export function entryOf(members: Partial<AuditEntry> = {}): AuditEntry {
 }
 
 export function queryOf(members: Partial<AuditQuery> = {}): AuditQuery {
-  return { tenant: null, nobodys: false, before: null, limit: 100, action: null, principal: null, ...members };
+  return {
+    tenant: null,
+    includeTenantless: false,
+    before: null,
+    limit: 100,
+    action: null,
+    principal: null,
+    ...members,
+  };
 }
 
 /** The details of all entries, a page after the other; no page may be larger than asked for. */
@@ -100,7 +108,7 @@ export function auditLogSuite(backend: BackendUnderTest): void {
     assert.deepEqual(await detailsOf(log, { principal: 'p2' }), ['c']);
     assert.deepEqual(await detailsOf(log, { tenant: 'other' }), ['d']);
     assert.deepEqual(await detailsOf(log, { tenant: 'default' }), ['c', 'b', 'a']);
-    assert.deepEqual(await detailsOf(log, { tenant: 'default', nobodys: true }), ['e', 'c', 'b', 'a']);
+    assert.deepEqual(await detailsOf(log, { tenant: 'default', includeTenantless: true }), ['e', 'c', 'b', 'a']);
     assert.deepEqual(await detailsOf(log, { tenant: 'default', principal: 'p1', limit: 1 }), ['b', 'a']);
   });
 

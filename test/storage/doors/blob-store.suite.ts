@@ -37,7 +37,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     const result = await writeAt(part, 1000, bytes);
     assert.equal(result.sum, sum256(bytes));
     assert.equal(result.crc32, crc32(bytes));
-    assert.deepEqual(result.pieceCrcs, [crc32(bytes)]);
+    assert.deepEqual(result.rangeCrcs, [crc32(bytes)]);
     assert.equal(result.conflict, false);
     assert.equal(result.buffer.byteLength, bytes.length);
     const stored = await readAll(part, 400_000);
@@ -53,24 +53,24 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     const part = await blobs.openPart(id);
     const buffer = new ArrayBuffer(100);
     new Uint8Array(buffer).fill(7);
-    const pieces: SegmentRange[] = [{ extent: { start: 5, end: 14 }, action: 'write' }];
-    const result = await part.write({ buffer, length: 10, start: 5, pieces });
+    const ranges: SegmentRange[] = [{ extent: { start: 5, end: 14 }, action: 'write' }];
+    const result = await part.write({ buffer, length: 10, start: 5, ranges });
     assert.equal(result.sum, 70);
     assert.equal((await readAll(part, 100)).length, 15);
     part.release();
   });
 
-  test(`${name}: pieces that are equal are compared, the others written, each with its CRC-32`, async (t) => {
+  test(`${name}: ranges that are equal are compared, the others written, each with its CRC-32`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     assert.equal(await blobs.size(id), 10);
     const part = await blobs.openPart(id);
-    const pieces: SegmentRange[] = [
+    const ranges: SegmentRange[] = [
       { extent: { start: 5, end: 9 }, action: 'compare' },
       { extent: { start: 10, end: 14 }, action: 'write' },
     ];
-    const result = await writeAt(part, 5, Buffer.from('56789abcde'), pieces);
+    const result = await writeAt(part, 5, Buffer.from('56789abcde'), ranges);
     assert.equal(result.conflict, false);
-    assert.deepEqual(result.pieceCrcs, [crc32(Buffer.from('56789')), crc32(Buffer.from('abcde'))]);
+    assert.deepEqual(result.rangeCrcs, [crc32(Buffer.from('56789')), crc32(Buffer.from('abcde'))]);
     assert.equal(result.crc32, crc32(Buffer.from('56789abcde')));
     assert.equal((await readAll(part, 100)).toString(), '0123456789abcde');
     part.release();
@@ -82,11 +82,11 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     for (const at of [5, 7, 9]) {
       const bytes = Buffer.from('56789abcde');
       bytes[at - 5] = 0x21;
-      const pieces: SegmentRange[] = [
+      const ranges: SegmentRange[] = [
         { extent: { start: 5, end: 9 }, action: 'compare' },
         { extent: { start: 10, end: 14 }, action: 'write' },
       ];
-      const result = await writeAt(part, 5, bytes, pieces);
+      const result = await writeAt(part, 5, bytes, ranges);
       assert.equal(result.conflict, true, `byte ${at}`);
       assert.equal(result.sum, sum256(bytes), 'the sum is known all the same');
       assert.equal((await readAll(part, 10)).toString(), '0123456789');
@@ -97,8 +97,8 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
   test(`${name}: bytes that are not there are not equal`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('01234'));
     const part = await blobs.openPart(id);
-    const pieces: SegmentRange[] = [{ extent: { start: 3, end: 6 }, action: 'compare' }];
-    assert.equal((await writeAt(part, 3, Buffer.from('3456'), pieces)).conflict, true);
+    const ranges: SegmentRange[] = [{ extent: { start: 3, end: 6 }, action: 'compare' }];
+    assert.equal((await writeAt(part, 3, Buffer.from('3456'), ranges)).conflict, true);
     part.release();
   });
 
@@ -106,11 +106,11 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     const bytes = randomBytes(1_500_000);
     const { blobs, id } = await filled(t, bytes);
     const part = await blobs.openPart(id);
-    const pieces: SegmentRange[] = [{ extent: { start: 0, end: bytes.length - 1 }, action: 'compare' }];
-    assert.equal((await writeAt(part, 0, bytes, pieces)).conflict, false);
+    const ranges: SegmentRange[] = [{ extent: { start: 0, end: bytes.length - 1 }, action: 'compare' }];
+    assert.equal((await writeAt(part, 0, bytes, ranges)).conflict, false);
     const other = Buffer.from(bytes);
     other[other.length - 1] = (other.at(-1) ?? 0) ^ 1;
-    assert.equal((await writeAt(part, 0, other, pieces)).conflict, true);
+    assert.equal((await writeAt(part, 0, other, ranges)).conflict, true);
     part.release();
   });
 
@@ -166,9 +166,9 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     await blobs.seal(id, 10);
     const part = await blobs.openPart(id);
-    const pieces: SegmentRange[] = [{ extent: { start: 2, end: 4 }, action: 'compare' }];
-    assert.equal((await writeAt(part, 2, Buffer.from('234'), pieces)).conflict, false);
-    assert.equal((await writeAt(part, 2, Buffer.from('244'), pieces)).conflict, true);
+    const ranges: SegmentRange[] = [{ extent: { start: 2, end: 4 }, action: 'compare' }];
+    assert.equal((await writeAt(part, 2, Buffer.from('234'), ranges)).conflict, false);
+    assert.equal((await writeAt(part, 2, Buffer.from('244'), ranges)).conflict, true);
     part.release();
     const reader = await blobs.openReader(id);
     assert.equal((await readAll(reader, 100)).toString(), '0123456789');
@@ -216,7 +216,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
   test(`${name}: bytes that are shared outlive the part that they came from, where the disk can share`, async (t) => {
     const { blobs, id } = await filled(t, Buffer.from('0123456789'));
     const shared = newId();
-    if (!(await blobs.share(id, shared))) return t.skip('this disk gives a file one name only');
+    if (!(await blobs.link(id, shared))) return t.skip('this disk gives a file one name only');
     await blobs.remove(id);
     const reader = await blobs.openReader(shared);
     assert.equal((await readAll(reader, 100)).toString(), '0123456789');
@@ -225,7 +225,7 @@ export function blobStoreSuite(backend: BackendUnderTest): void {
     await blobs.seal(shared, 10);
     await blobs.remove(shared);
     assert.deepEqual(await blobs.list(), []);
-    await assert.rejects(blobs.share(newId(), newId()), withCode('not_found'));
+    await assert.rejects(blobs.link(newId(), newId()), withCode('not_found'));
     assert.deepEqual(await blobs.list(), []);
   });
 

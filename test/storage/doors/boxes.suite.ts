@@ -1,10 +1,10 @@
 /** What the places of secrets and of the last time must do. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KeptTime } from '../../../src/contracts/clock.ts';
+import type { StoredTime } from '../../../src/contracts/clock.ts';
 import type { BackendUnderTest } from './backends.ts';
 
-const TIME: KeptTime = {
+const TIME: StoredTime = {
   date: 1_800_000_000_000,
   ahead: -5000,
   latest: 1_900_000_000_000,

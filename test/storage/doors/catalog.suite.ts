@@ -47,7 +47,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
       put: (document) => present.put(document),
       amend: (id, change) => present.amend(id, change),
       remove: (id) => present.remove(id),
-      follow: (listener) => present.follow(listener),
+      subscribe: (listener) => present.subscribe(listener),
     };
     return { catalog, reopen, nowAndLater };
   }
@@ -260,13 +260,14 @@ export function catalogSuite(backend: BackendUnderTest): void {
     );
   });
 
-  test(`${name}: a follower hears of every sealed document that comes and goes, and of those that are there`, async (t) => {
+  test(`${name}: a listener receives every sealed file that is added or removed, and the existing ones first`, async (t) => {
     const { catalog, reopen } = await make(t);
     const heard: string[] = [];
-    const follower = (who: string) => (document: FileDocument, there: boolean) => {
-      heard.push(`${who} ${there ? '+' : '-'}${document.name} ${document.size}`);
-    };
-    catalog.follow(follower('first'));
+    const follower = (who: string) => ({
+      added: ({ name, size }: FileDocument) => void heard.push(`${who} +${name} ${size}`),
+      removed: ({ name, size }: FileDocument) => void heard.push(`${who} -${name} ${size}`),
+    });
+    catalog.subscribe(follower('first'));
     const open = documentOf({ name: 'f' });
     await catalog.put(open);
     assert.deepEqual(heard.splice(0), []);
@@ -276,7 +277,7 @@ export function catalogSuite(backend: BackendUnderTest): void {
     const newer = documentOf({ name: 'f', state: 'sealed', size: 7, crc32: 1, completedAt: 9, replaces: sealed.id });
     await catalog.put(newer);
     assert.deepEqual(heard.splice(0), ['first -f 3', 'first +f 7']);
-    (await reopen()).follow(follower('second'));
+    (await reopen()).subscribe(follower('second'));
     assert.deepEqual(heard.splice(0), ['second +f 7']);
     await catalog.remove(newer.id);
     await catalog.remove(newer.id);

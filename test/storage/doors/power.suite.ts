@@ -85,7 +85,7 @@ export function powerSuite(backend: BackendUnderTest): void {
     const part = await under.store.blobs.openPart(id);
     await writeAt(part, 0, Buffer.from('0123456789'));
     part.release();
-    const shared = await under.store.blobs.share(id, other);
+    const shared = await under.store.blobs.link(id, other);
     await under.store.blobs.seal(id, 7);
     await under.losePower();
     assert.equal(await textOf(under.store, id), '0123456');

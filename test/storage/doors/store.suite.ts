@@ -54,6 +54,6 @@ export function storeSuite(backend: BackendUnderTest): void {
     const { store } = await backend.open(t);
     const gauges = store.gauges();
     assert.deepEqual([gauges.journal_records_repaired_total, gauges.journal_records_lost_total], [0, 0]);
-    assert.equal(store.condition(), 'ok');
+    assert.equal(store.health(), 'ok');
   });
 }

@@ -50,11 +50,11 @@ export async function writeAt(
   part: Part,
   start: number,
   bytes: Uint8Array,
-  pieces: SegmentRange[] = [{ extent: { start, end: start + bytes.length - 1 }, action: 'write' }],
+  ranges: SegmentRange[] = [{ extent: { start, end: start + bytes.length - 1 }, action: 'write' }],
 ): Promise<SegmentResult> {
   const buffer = new ArrayBuffer(bytes.length);
   new Uint8Array(buffer).set(bytes);
-  return part.write({ buffer, length: bytes.length, start, pieces });
+  return part.write({ buffer, length: bytes.length, start, ranges });
 }
 
 /** The manifest record of bytes at `start`. */

@@ -1,6 +1,6 @@
 /** Clocks for tests. */
 import { SteadyClock, type TimeSource } from '../../../src/clock/clock.ts';
-import type { Clock, KeptTime } from '../../../src/contracts/clock.ts';
+import type { Clock, StoredTime } from '../../../src/contracts/clock.ts';
 
 /** A clock whose date and monotonic time are both read from `time`, as on a machine whose date nobody sets. */
 export function clockOf(time: () => number): Clock {
@@ -44,7 +44,7 @@ export interface Machine {
   /** It is off for so long, and starts again. */
   reboot(offMs: number): void;
   /** Another run of the server. @param kept what is known of the run before: of an earlier version its date alone */
-  restart(kept?: KeptTime | number | null): SteadyClock;
+  restart(kept?: StoredTime | number | null): SteadyClock;
 }
 
 export function machine(start = 1_700_000_000_000): Machine {
@@ -60,7 +60,7 @@ export function machine(start = 1_700_000_000_000): Machine {
     boot: () => `boot ${boot}`,
   };
   const warnings: string[] = [];
-  const run = (kept: KeptTime | null): SteadyClock =>
+  const run = (kept: StoredTime | null): SteadyClock =>
     new SteadyClock({ source, kept, warn: (message) => warnings.push(message) });
   const made: Machine = {
     clock: run(null),

@@ -9,7 +9,7 @@ export type Operation =
   | 'blobs.create'
   | 'blobs.openPart'
   | 'blobs.seal'
-  | 'blobs.share'
+  | 'blobs.link'
   | 'blobs.remove'
   | 'part.write'
   | 'part.sync'
@@ -127,7 +127,7 @@ export class Tap {
         seal: (id, size) => run('blobs.seal', () => blobs.seal(id, size)),
         openReader: (id) => blobs.openReader(id),
         size: (id) => blobs.size(id),
-        share: (from, to) => run('blobs.share', () => blobs.share(from, to)),
+        link: (from, to) => run('blobs.link', () => blobs.link(from, to)),
         remove: (id) => run('blobs.remove', () => blobs.remove(id)),
         list: () => blobs.list(),
       },
@@ -146,7 +146,7 @@ export class Tap {
         put: (document) => run('catalog.put', () => catalog.put(document)),
         amend: (id, change) => run('catalog.amend', () => catalog.amend(id, change)),
         remove: (id) => run('catalog.remove', () => catalog.remove(id)),
-        follow: (listener) => catalog.follow(listener),
+        subscribe: (listener) => catalog.subscribe(listener),
       },
       inspector: {
         digest: (id, algorithm, extent, prefix) =>
@@ -166,7 +166,7 @@ export class Tap {
       },
       sync: () => this.run('part.sync', () => part.sync()),
       read: (into, position) => part.read(into, position),
-      cut: (size) => part.cut(size),
+      truncate: (size) => part.truncate(size),
       release: () => part.release(),
     };
   }

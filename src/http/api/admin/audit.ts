@@ -36,7 +36,7 @@ export function auditRoutes(app: FastifyInstance, { audit }: AuditDeps): void {
       reply.header('cache-control', 'no-store');
       // Refusals of unknown callers concern only the operators of the server.
       const nobodys = tenant === DEFAULT_TENANT;
-      const page = await audit.page({ tenant, nobodys, before: cursor, limit, action, principal });
+      const page = await audit.page({ tenant, includeTenantless: nobodys, before: cursor, limit, action, principal });
       return { entries: page.entries.map(shown), next_cursor: page.nextCursor };
     },
   });

@@ -1,5 +1,5 @@
 /** Where the server keeps the time of its last run: one line of JSON. */
-import type { DateBox, KeptTime } from '../../../contracts/clock.ts';
+import type { DateBox, StoredTime } from '../../../contracts/clock.ts';
 import type { Disk } from '../io/disk.ts';
 import { readWhole, writeFileDurably } from '../io/durable.ts';
 import { guarded } from './failures.ts';
@@ -7,14 +7,14 @@ import type { Layout } from './layout.ts';
 
 export function dateBox(disk: Disk, { date: file, tmp }: Layout): DateBox {
   return {
-    read: async () => keptTime(Buffer.from((await guarded(() => readWhole(disk, file))) ?? []).toString('utf8')),
+    read: async () => parseTime(Buffer.from((await guarded(() => readWhole(disk, file))) ?? []).toString('utf8')),
     write: (time) => guarded(() => writeFileDurably(disk, file, Buffer.from(`${JSON.stringify(time)}\n`), { tmp })),
   };
 }
 
 /** Null for what is no time. Earlier versions wrote the date alone. */
-function keptTime(text: string): KeptTime | null {
-  const value = parsed(text);
+function parseTime(text: string): StoredTime | null {
+  const value = parseJson(text);
   if (isTime(value)) return { date: value, ahead: 0, latest: 0, steady: value, boot: null, uptime: 0 };
   if (typeof value !== 'object' || value === null) return null;
   const {
@@ -24,7 +24,7 @@ function keptTime(text: string): KeptTime | null {
     steady,
     boot = null,
     uptime,
-  } = value as Partial<Record<keyof KeptTime, unknown>>;
+  } = value as Partial<Record<keyof StoredTime, unknown>>;
   const numbers =
     (date === null || isTime(date)) && isTime(ahead) && isTime(latest) && isTime(steady) && typeof uptime === 'number';
   if (!numbers || (boot !== null && typeof boot !== 'string')) return null;
@@ -35,7 +35,7 @@ function isTime(value: unknown): value is number {
   return Number.isSafeInteger(value);
 }
 
-function parsed(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

@@ -1,14 +1,14 @@
 /** What a failing disk means to a client. The system's own words stay in `cause`: they name paths. */
 import { LadingError } from '../../../errors.ts';
 import { codeOf } from '../io/disk.ts';
-import { confirmAbsence, FULL } from './presence.ts';
+import { confirmAbsence, OUT_OF_SPACE } from './watch.ts';
 
 const DESCRIPTORS = new Set(['EMFILE', 'ENFILE']);
 
 function toLadingError(error: unknown): LadingError {
   if (error instanceof LadingError) return error;
   const code = codeOf(error);
-  if (FULL.has(code)) {
+  if (OUT_OF_SPACE.has(code)) {
     return new LadingError(
       'insufficient_storage',
       'The server has no room for these bytes; what was stored before is safe. Make room and try again.',

@@ -7,10 +7,10 @@
  *       date                              how late it was when the server ran last, in milliseconds
  *       spare                             room that a start on a full disk makes use of
  *       tmp/                              what is being written or thrown away; emptied at every start
- *       files/<aa>/<id>/                  one folder a file; <aa> is the first two digits of the id
+ *       files/<aa>/<id>/                  one directory a file; <aa> is the first two digits of the id
  *         file.json                       its document
  *         part                            its bytes while they arrive
- *         blob                            its bytes once sealed; empty when they lie in pieces, which have folders of their own
+ *         blob                            its bytes once sealed; empty when they lie in pieces, which have directories of their own
  *         manifest                        the journal of its chunks
  *       <collection>/<id>.json            small documents: clients, people, sign-ins, …
  *       audit/<YYYY-MM>.jsonl             what happened in that month, a line each
@@ -25,12 +25,12 @@ const AUDIT_FILE = /^(\d{4}-(?:0[1-9]|1[0-2]))\.jsonl$/;
 const SHARD = /^[0-9a-f]{2}$/;
 
 export interface FilePaths {
-  folder: string;
+  directory: string;
   document: string;
   part: string;
   blob: string;
   manifest: string;
-  /** The folder that holds `folder`. */
+  /** The directory that holds `directory`. */
   shard: string;
 }
 
@@ -67,13 +67,13 @@ export class Layout {
   file(id: string): FilePaths {
     assertFileId(id);
     const shard = this.shard(id.slice(0, 2));
-    const folder = path.join(shard, id);
+    const directory = path.join(shard, id);
     return {
-      folder,
-      document: path.join(folder, 'file.json'),
-      part: path.join(folder, 'part'),
-      blob: path.join(folder, 'blob'),
-      manifest: path.join(folder, 'manifest'),
+      directory,
+      document: path.join(directory, 'file.json'),
+      part: path.join(directory, 'part'),
+      blob: path.join(directory, 'blob'),
+      manifest: path.join(directory, 'manifest'),
       shard,
     };
   }
@@ -103,7 +103,7 @@ export function auditMonthOf(fileName: string): string | null {
   return AUDIT_FILE.exec(fileName)?.[1] ?? null;
 }
 
-/** True for the name of one of the 256 folders that ids are spread over, so that no folder grows without bound. */
+/** True for the name of one of the 256 directories that ids are spread over, so that no directory grows without bound. */
 export function isShard(name: string): boolean {
   return SHARD.test(name);
 }

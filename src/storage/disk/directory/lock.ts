@@ -20,10 +20,10 @@ import { hostname } from 'node:os';
 import { codeOf, type Disk, realDisk } from '../io/disk.ts';
 import { readWhole, writeFully } from '../io/durable.ts';
 
-const BEAT_MS = 2_000;
+const HEARTBEAT_MS = 2_000;
 const WATCH_MS = 7_000;
 /** Enough to get past holders that come and go; each turn ends in a lock or in a living holder. */
-const TURNS = 50;
+const MAX_ATTEMPTS = 50;
 
 interface Holder {
   nonce: string;
@@ -40,7 +40,7 @@ export interface Lock {
   /** False once the file at the lock's path is another one, or none. Rejects when that cannot be found out. */
   isMine(): Promise<boolean>;
   /** Calls the listener after each beat; `failed`: it could not be written. */
-  onBeat(listener: (failed: boolean) => void): void;
+  onHeartbeat(listener: (failed: boolean) => void): void;
   /** Lets another server in. */
   release(): Promise<void>;
 }
@@ -61,18 +61,18 @@ export class DirectoryInUse extends Error {
 
 /** Throws `DirectoryInUse` while another server has it. */
 export async function acquireLock(disk: Disk, path: string, options: LockOptions = {}): Promise<Lock> {
-  const me = await describeMyself();
+  const me = await describeSelf();
   await take(disk, path, me, options.watchMs ?? WATCH_MS);
   const fd = await disk.open(path, 'r+');
   const own = await identityOf(path);
-  const beat = beating(disk, fd, me);
+  const beat = startHeartbeat(disk, fd, me);
   const isMine = async (): Promise<boolean> => {
     // A copy of the directory has a lock that says the same.
     return (await identityOf(path)) === own && (await readHolder(realDisk, path))?.holder.nonce === me.nonce;
   };
   return {
     isMine,
-    onBeat: (listener) => beat.listen(listener),
+    onHeartbeat: (listener) => beat.listen(listener),
     release: async () => {
       await beat.stop();
       await disk.close(fd);
@@ -89,13 +89,13 @@ export function isLockLeftover(name: string): boolean {
   return /^lock([.]|.*[.]tmp$)/.test(name);
 }
 
-/** Which file or folder is at `path`, whatever is in it; null: none. */
+/** Which file or directory is at `path`, whatever is in it; null: none. */
 export async function identityOf(path: string): Promise<string | null> {
   try {
     const { dev, ino } = await fs.stat(path, { bigint: true });
     return `${dev} ${ino}`;
   } catch (error) {
-    // ENOTDIR: there is a file where a folder was.
+    // ENOTDIR: there is a file where a directory was.
     if (codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR') return null;
     throw error;
   }
@@ -103,8 +103,8 @@ export async function identityOf(path: string): Promise<string | null> {
 
 /** Makes `path` mine, or throws. */
 async function take(disk: Disk, path: string, me: Holder, watchMs: number): Promise<void> {
-  for (let turn = 0; turn < TURNS; turn += 1) {
-    if (await makeIfAbsent(disk, path, me)) return;
+  for (let turn = 0; turn < MAX_ATTEMPTS; turn += 1) {
+    if (await createIfAbsent(disk, path, me)) return;
     const seen = await readHolder(disk, path);
     if (seen === null) continue;
     if (await isAlive(disk, path, seen, me, watchMs)) {
@@ -123,7 +123,7 @@ async function take(disk: Disk, path: string, me: Holder, watchMs: number): Prom
   throw new Error('data directory is in use: its lock changes hands all the time');
 }
 
-async function makeIfAbsent(disk: Disk, path: string, me: Holder): Promise<boolean> {
+async function createIfAbsent(disk: Disk, path: string, me: Holder): Promise<boolean> {
   const temporary = await writeTemporary(disk, path, me);
   try {
     await disk.link(temporary, path);
@@ -215,7 +215,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function describeMyself(): Promise<Holder> {
+async function describeSelf(): Promise<Holder> {
   return {
     nonce: randomBytes(8).toString('hex'),
     pid: process.pid,
@@ -239,7 +239,7 @@ async function startOf(pid: number): Promise<string> {
   return fields[0] === 'Z' || fields[0] === 'X' ? '' : (fields[19] ?? '');
 }
 
-function beating(
+function startHeartbeat(
   disk: Disk,
   fd: number,
   me: Holder,
@@ -253,7 +253,7 @@ function beating(
       () => listener(false),
       () => listener(true),
     );
-  }, BEAT_MS);
+  }, HEARTBEAT_MS);
   timer.unref();
   return {
     listen: (next) => {

@@ -41,7 +41,7 @@ export async function readWhole(disk: Disk, file: string): Promise<Uint8Array | 
   }
 }
 
-/** A name in the temporary folder that nobody else has. */
+/** A name in the temporary directory that nobody else has. */
 export function temporaryName(tmp: string, of: string): string {
   return path.join(tmp, `${path.basename(of)}.${randomBytes(8).toString('hex')}`);
 }

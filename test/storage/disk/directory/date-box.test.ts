@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import type { KeptTime } from '../../../../src/contracts/clock.ts';
+import type { StoredTime } from '../../../../src/contracts/clock.ts';
 import { Layout } from '../../../../src/storage/disk/directory/layout.ts';
 import { openTestStore, temporaryFolder } from '../../../support/disk/storage.ts';
 
@@ -10,7 +10,7 @@ test('an earlier version left the date alone; anything that is not a time is not
   const dataDir = await temporaryFolder(t);
   const { dateBox } = await openTestStore(t, { dataDir });
   const { date: file } = new Layout(dataDir);
-  const time: KeptTime = {
+  const time: StoredTime = {
     date: 1_800_000_000_000,
     ahead: -5000,
     latest: 1_900_000_000_000,

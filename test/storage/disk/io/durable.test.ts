@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { FolderSync } from '../../../../src/storage/disk/folders.ts';
+import { DirectorySync } from '../../../../src/storage/disk/directories.ts';
 import { realDisk } from '../../../../src/storage/disk/io/disk.ts';
 import { readWhole, writeFileDurably } from '../../../../src/storage/disk/io/durable.ts';
 import { FaultyDisk, failAt } from '../../../support/disk/faulty-disk.ts';
@@ -63,35 +63,35 @@ function heldSyncs() {
     ...realDisk,
     syncDir: () => new Promise<void>((end, fail) => waiting.push({ end, fail })),
   };
-  return { sync: new FolderSync(disk), waiting };
+  return { sync: new DirectorySync(disk), waiting };
 }
 
 const nothing = (): Promise<void> => Promise.resolve();
 
 test('a folder is synced only after a change, once for all who wait', async () => {
   const { sync, waiting } = heldSyncs();
-  await sync.settle('a');
+  await sync.sync('a');
   await sync.change('a', nothing);
-  const both = Promise.all([sync.settle('a'), sync.settle('a')]);
+  const both = Promise.all([sync.sync('a'), sync.sync('a')]);
   assert.equal(waiting.length, 1);
   waiting[0]?.end();
   await both;
-  await sync.settle('a');
+  await sync.sync('a');
   assert.equal(waiting.length, 1);
 });
 
 test('a change during a sync needs another one, a failed sync too', async () => {
   const { sync, waiting } = heldSyncs();
   await sync.change('a', nothing);
-  const first = sync.settle('a');
+  const first = sync.sync('a');
   await sync.change('a', nothing);
-  const second = sync.settle('a');
+  const second = sync.sync('a');
   assert.equal(waiting.length, 2);
   waiting[0]?.end();
   await first;
   waiting[1]?.fail(new Error('EIO'));
   await assert.rejects(second);
-  const third = sync.settle('a');
+  const third = sync.sync('a');
   assert.equal(waiting.length, 3);
   waiting[2]?.end();
   await third;
@@ -102,16 +102,16 @@ test('a change that ends while somebody else’s sync runs is not covered by it,
   await sync.change('a', nothing);
   let end = (): void => undefined;
   const change = sync.change('a', () => new Promise<void>((resolve) => (end = resolve)));
-  const others = sync.settle('a');
+  const others = sync.sync('a');
   end();
   await change;
   waiting[0]?.end();
   await others;
-  const mine = sync.settle('a');
+  const mine = sync.sync('a');
   assert.equal(waiting.length, 2);
   waiting[1]?.end();
   await mine;
   await assert.rejects(sync.change('a', () => Promise.reject(new Error('EIO, after the fact'))));
-  void sync.settle('a');
+  void sync.sync('a');
   assert.equal(waiting.length, 3);
 });

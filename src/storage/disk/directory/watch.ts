@@ -3,24 +3,24 @@
  *
  * A person may move it, unmount what it lies on, or start another server in its place. A path then leads to nothing or to somebody else's
  * files, and "there is no such file" is not a fact about the file any more. The lock tells the difference: it carries a number of this
- * server's own. The folders in it are watched too: one of them may be moved by itself, or something be mounted over it. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
+ * server's own. The directories in it are watched too: one of them may be moved by itself, or something be mounted over it. Once the directory is lost it stays lost for this process. No name is opened, made or removed from then on; files that
  * are open already go on, for they are still those of the directory that was moved.
  */
-import type { Condition } from '../../../contracts/store.ts';
-import { codeOf, type Disk, failureToWrite, freeBytes, mayWrite } from '../io/disk.ts';
+import type { StorageHealth } from '../../../contracts/store.ts';
+import { canWrite, codeOf, type Disk, freeBytes, probeWrite } from '../io/disk.ts';
 import { identityOf } from './lock.ts';
 
 /** Less than this, in bytes, is no room for an upload. */
-const MIN_ROOM = 4 * 1024 * 1024;
+const MIN_FREE_BYTES = 4 * 1024 * 1024;
 
 /** The system's codes for a disk, a quota or a file that can take no more. */
-export const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+export const OUT_OF_SPACE: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** Errors of a watched disk that say "no such file", and who can tell whether that is believable. */
-const origins = new WeakMap<Error, Presence>();
+const origins = new WeakMap<Error, DirectoryWatch>();
 
-export interface PresenceOptions {
-  /** The folder whose free room counts. */
+export interface DirectoryWatchOptions {
+  /** The directory whose free room counts. */
   root: string;
   /** Name of a file on it that nobody else uses: whether it can be made is looked at now and then. */
   probe: string;
@@ -28,31 +28,31 @@ export interface PresenceOptions {
   isMine(): Promise<boolean>;
 }
 
-export class Presence {
+export class DirectoryWatch {
   readonly #root: string;
   readonly #probe: string;
   readonly #isMine: () => Promise<boolean>;
   /** Bytes; null while unknown. */
   #free: number | null = null;
-  #condition: Condition = 'ok';
-  #looking: Promise<void> | null = null;
-  /** Folders that must stay the ones they are: the path → which one it is. */
-  readonly #folders = new Map<string, string>();
-  #tellLost: () => void = () => {};
+  #health: StorageHealth = 'ok';
+  #checking: Promise<void> | null = null;
+  /** Directories that must stay the ones they are: the path → which one it is. */
+  readonly #directories = new Map<string, string>();
+  #resolveLost: () => void = () => {};
   /** Resolves when the directory is lost; else never. */
   readonly lost: Promise<void>;
 
-  constructor({ root, probe, isMine }: PresenceOptions) {
+  constructor({ root, probe, isMine }: DirectoryWatchOptions) {
     this.#root = root;
     this.#probe = probe;
     this.#isMine = isMine;
     this.lost = new Promise((resolve) => {
-      this.#tellLost = resolve;
+      this.#resolveLost = resolve;
     });
   }
 
-  get condition(): Condition {
-    return this.#condition;
+  get health(): StorageHealth {
+    return this.#health;
   }
 
   /** Room on the disk in bytes, as the last beat found it; null while unknown. */
@@ -61,31 +61,31 @@ export class Presence {
   }
 
   get isLost(): boolean {
-    return this.#condition === 'lost';
+    return this.#health === 'lost';
   }
 
-  /** From now on the folders must stay the ones that they are. */
-  async watch(folders: readonly string[]): Promise<void> {
-    for (const folder of folders) {
-      const identity = await identityOf(folder);
-      if (identity !== null) this.#folders.set(folder, identity);
+  /** From now on the directories must stay the ones that they are. */
+  async watch(directories: readonly string[]): Promise<void> {
+    for (const directory of directories) {
+      const identity = await identityOf(directory);
+      if (identity !== null) this.#directories.set(directory, identity);
     }
   }
 
-  /** Looks at the lock and the folders now; calls at the same time share one look. Throws ESTALE when the directory is lost. */
+  /** Looks at the lock and the directories now; calls at the same time share one look. Throws ESTALE when the directory is lost. */
   async confirm(): Promise<void> {
-    this.#looking ??= this.#look().finally(() => {
-      this.#looking = null;
+    this.#checking ??= this.#check().finally(() => {
+      this.#checking = null;
     });
-    await this.#looking;
+    await this.#checking;
     if (this.isLost) throw stale();
   }
 
-  /** The same for the lock and the folders above a path alone, for what is asked often. */
+  /** The same for the lock and the directories above a path alone, for what is asked often. */
   async confirmAbove(path: string): Promise<void> {
-    const above = [...this.#folders].filter(([folder]) => path.startsWith(`${folder}/`));
-    if (!(await this.#areThere(above))) this.#lose();
-    if (!this.isLost && !(await this.#isMine().catch(() => true))) this.#lose();
+    const above = [...this.#directories].filter(([directory]) => path.startsWith(`${directory}/`));
+    if (!(await this.#areUnchanged(above))) this.#setLost();
+    if (!this.isLost && !(await this.#isMine().catch(() => true))) this.#setLost();
     if (this.isLost) throw stale();
   }
 
@@ -95,38 +95,38 @@ export class Presence {
   }
 
   /** After each beat of the lock. `failed`: the beat could not be written. */
-  async beat(failed: boolean): Promise<void> {
+  async onHeartbeat(failed: boolean): Promise<void> {
     await this.confirm().catch(() => undefined);
     if (this.isLost) return;
     await this.measure();
     const free = this.#free;
-    const failure = failed ? null : await failureToWrite(this.#probe);
-    const writable = await mayWrite(this.#folders.keys());
+    const failure = failed ? null : await probeWrite(this.#probe);
+    const writable = await canWrite(this.#directories.keys());
     if (this.isLost) return;
-    if (failed || !writable || (failure !== null && !FULL.has(failure) && failure !== 'ENOENT'))
-      this.#condition = 'unwritable';
-    else if (failure !== null && FULL.has(failure)) this.#condition = 'full';
-    else this.#condition = free !== null && free < MIN_ROOM ? 'full' : 'ok';
+    if (failed || !writable || (failure !== null && !OUT_OF_SPACE.has(failure) && failure !== 'ENOENT'))
+      this.#health = 'unwritable';
+    else if (failure !== null && OUT_OF_SPACE.has(failure)) this.#health = 'full';
+    else this.#health = free !== null && free < MIN_FREE_BYTES ? 'full' : 'ok';
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     if (this.isLost) return;
     // A look that fails proves nothing; the next one may succeed.
     const mine = await this.#isMine().catch(() => true);
-    if (!mine || !(await this.#areThere([...this.#folders]))) this.#lose();
+    if (!mine || !(await this.#areUnchanged([...this.#directories]))) this.#setLost();
   }
 
-  async #areThere(folders: readonly (readonly [path: string, identity: string])[]): Promise<boolean> {
+  async #areUnchanged(directories: readonly (readonly [path: string, identity: string])[]): Promise<boolean> {
     const found = await Promise.all(
-      folders.map(async ([path, identity]) => (await identityOf(path).catch(() => identity)) === identity),
+      directories.map(async ([path, identity]) => (await identityOf(path).catch(() => identity)) === identity),
     );
     return found.every((one) => one);
   }
 
-  #lose(): void {
+  #setLost(): void {
     if (this.isLost) return;
-    this.#condition = 'lost';
-    this.#tellLost();
+    this.#health = 'lost';
+    this.#resolveLost();
   }
 }
 
@@ -140,8 +140,8 @@ export async function confirmAbsence(error: unknown): Promise<void> {
   if (error instanceof Error) await origins.get(error)?.confirm();
 }
 
-/** The same disk, which touches no name once the directory is lost and makes no folder where the directory was. */
-export function watchedDisk(disk: Disk, presence: Presence): Disk {
+/** The same disk, which touches no name once the directory is lost and makes no directory where the directory was. */
+export function watchedDisk(disk: Disk, presence: DirectoryWatch): Disk {
   const unlessLost = <T>(work: () => Promise<T>): Promise<T> => {
     if (presence.isLost) return Promise.reject(stale());
     return work().catch((error: unknown) => {
@@ -163,7 +163,7 @@ export function watchedDisk(disk: Disk, presence: Presence): Disk {
     size: (fd) => disk.size(fd),
     truncate: (fd, size) => disk.truncate(fd, size),
     datasync: (fd) => disk.datasync(fd),
-    // It makes the missing folders above, too: also those of a directory that is somewhere else now.
+    // It makes the missing directories above, too: also those of a directory that is somewhere else now.
     mkdir: (path) => unlessLost(() => presence.confirmAbove(path).then(() => disk.mkdir(path))),
     readdir: (path) => unlessLost(() => disk.readdir(path)),
     rename: (from, to) => change(() => disk.rename(from, to)),

@@ -30,7 +30,7 @@ import { jwtKeys, sealingKey } from './secrets.ts';
 import type { Warn } from './warn.ts';
 
 /** What every room is opened with. */
-export interface Ground {
+export interface ServiceDeps {
   config: Config;
   store: Store;
   clock: Clock;
@@ -38,7 +38,7 @@ export interface Ground {
   warn: Warn;
 }
 
-export interface Rooms {
+export interface Services {
   identity: Identity;
   events: Events;
   audit: Audit;
@@ -52,7 +52,7 @@ export interface Rooms {
   engine: Engine;
 }
 
-export async function openRooms(ground: Ground): Promise<Rooms> {
+export async function openServices(ground: ServiceDeps): Promise<Services> {
   const { config, store, clock, warn } = ground;
   const reports = reportsTo(ground.log);
   const identity = await Identity.open(await openIdentityStores(store, reports), clock, {
@@ -96,7 +96,11 @@ function reportsTo(log: Logger): DocumentReports {
 }
 
 /** `deliveries` is set once delivery is open; nothing is recorded before. */
-function openAudit({ store, clock, log }: Ground, events: Events, listeners: { deliveries: Deliveries | null }): Audit {
+function openAudit(
+  { store, clock, log }: ServiceDeps,
+  events: Events,
+  listeners: { deliveries: Deliveries | null },
+): Audit {
   return new Audit({
     log: store.auditLog,
     clock,
@@ -108,7 +112,7 @@ function openAudit({ store, clock, log }: Ground, events: Events, listeners: { d
   });
 }
 
-async function openCatalog({ store, log }: Ground, reports: DocumentReports): Promise<Catalog> {
+async function openCatalog({ store, log }: ServiceDeps, reports: DocumentReports): Promise<Catalog> {
   const catalog = await store.openCatalog(reports);
   store.onJournalDamage((id, found) => {
     void catalog.get(id).then((file) => {
@@ -120,7 +124,7 @@ async function openCatalog({ store, log }: Ground, reports: DocumentReports): Pr
 }
 
 async function openCalls(
-  { config, store, clock, warn }: Ground,
+  { config, store, clock, warn }: ServiceDeps,
   vault: SealedBox,
   reports: DocumentReports,
 ): Promise<Calls> {
@@ -132,8 +136,8 @@ async function openCalls(
 }
 
 async function openDeliveries(
-  { config, store, clock, warn }: Ground,
-  rooms: Pick<Rooms, 'targets' | 'events' | 'audit'> & Pick<DeliveryDoors, 'catalog' | 'assertWhole'>,
+  { config, store, clock, warn }: ServiceDeps,
+  rooms: Pick<Services, 'targets' | 'events' | 'audit'> & Pick<DeliveryDoors, 'catalog' | 'assertWhole'>,
   reports: DocumentReports,
 ): Promise<Deliveries> {
   const { targets, catalog, events, audit, assertWhole } = rooms;
@@ -168,7 +172,7 @@ async function openDeliveries(
 }
 
 function openEngine(
-  { config, store, clock, log, warn }: Ground,
+  { config, store, clock, log, warn }: ServiceDeps,
   rooms: { catalog: Catalog; quotas: Quotas; events: Events; deliveries: Deliveries },
 ): Engine {
   const { catalog, quotas: quota, events, deliveries } = rooms;
