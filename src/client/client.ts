@@ -21,7 +21,7 @@ import { QuotaCalls } from './calls/quotas.ts';
 import { Requests } from './calls/requests.ts';
 import type { Credentials } from './calls/session.ts';
 import { GrantCalls, PlayerCalls, SessionCalls, ShareCalls } from './calls/sharing.ts';
-import { CallCalls } from './calls/verification-calls.ts';
+import { VerificationCalls } from './calls/verification-calls.ts';
 import { type DownloadOptions, type DownloadResult, type DownloadSink, downloadTo } from './transfer/download.ts';
 import { type StreamOptions, stream } from './transfer/stream.ts';
 import { type UploadOptions, type UploadResult, type UploadSource, upload } from './transfer/upload.ts';
@@ -65,25 +65,25 @@ export class LadingClient extends FileCalls {
   readonly grants: GrantCalls;
   readonly sessions: SessionCalls;
   readonly deliveries: DeliveryCalls;
-  readonly calls: CallCalls;
+  readonly calls: VerificationCalls;
 
   /** @throws TypeError when `server` is not an http(s) URL */
   constructor(options: LadingClientOptions) {
     const { server, transport = fetchTransport(), idleMs = 60_000, crc32 = portableCrc32 } = options;
     const requests = new Requests(server, transport, options, idleMs);
     super(requests, crc32);
-    const { json: ask } = requests;
-    this.clients = new ClientCalls(ask);
-    this.tokens = new TokenCalls(ask);
-    this.users = new UserCalls(ask);
-    this.tenants = new TenantCalls(ask);
-    this.quotas = new QuotaCalls(ask);
-    this.shares = new ShareCalls(ask);
-    this.players = new PlayerCalls(ask);
-    this.grants = new GrantCalls(ask);
-    this.sessions = new SessionCalls(ask);
-    this.deliveries = new DeliveryCalls(ask);
-    this.calls = new CallCalls(ask);
+    const { json } = requests;
+    this.clients = new ClientCalls(json);
+    this.tokens = new TokenCalls(json);
+    this.users = new UserCalls(json);
+    this.tenants = new TenantCalls(json);
+    this.quotas = new QuotaCalls(json);
+    this.shares = new ShareCalls(json);
+    this.players = new PlayerCalls(json);
+    this.grants = new GrantCalls(json);
+    this.sessions = new SessionCalls(json);
+    this.deliveries = new DeliveryCalls(json);
+    this.calls = new VerificationCalls(json);
   }
 
   /** Returns a valid token, and signs in if necessary. Throws `unauthorized`. */
@@ -135,7 +135,7 @@ export class LadingClient extends FileCalls {
     return this.requests.json('GET', 'api/token/verify', { signal });
   }
 
-  /** Unfinished uploads: one's own; for ops and administrators those of the tenant. */
+  /** Unfinished uploads of the caller; for ops and administrators, those of the tenant. */
   transfers({ limit, signal }: { limit?: number } & CallOptions = {}): Promise<TransferList> {
     return this.requests.json('GET', 'api/transfers', { query: { limit }, signal });
   }

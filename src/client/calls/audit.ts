@@ -1,6 +1,6 @@
 /** The audit log. For administrators. */
 import type { AuditPage, AuditRecord } from '../../protocol/schemas/audit.ts';
-import { type AdminOptions, type JsonRequest, MAX_PAGE } from './json-request.ts';
+import { type AdminOptions, type JsonRequest, yieldPages } from './json-request.ts';
 
 export interface AuditOptions extends AdminOptions {
   action?: string | undefined;
@@ -11,15 +11,13 @@ export interface AuditOptions extends AdminOptions {
 }
 
 /** Yields audit entries, newest first. Requests pages as needed. */
-export async function* auditOf(ask: JsonRequest, options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
-  const { signal, limit = Number.POSITIVE_INFINITY, ...which } = options;
-  let left = limit;
-  let cursor: string | undefined;
-  do {
-    const query = { ...which, cursor, limit: Math.min(MAX_PAGE, left) };
-    const page: AuditPage = await ask('GET', 'api/audit', { query, signal });
-    yield* page.entries.slice(0, left);
-    left -= page.entries.length;
-    cursor = page.next_cursor ?? undefined;
-  } while (cursor !== undefined && left > 0);
+export function auditOf(request: JsonRequest, options: AuditOptions = {}): AsyncGenerator<AuditRecord> {
+  const { signal, limit, ...filter } = options;
+  return yieldPages(async (page) => {
+    const { entries, next_cursor: next } = await request<AuditPage>('GET', 'api/audit', {
+      query: { ...filter, ...page },
+      signal,
+    });
+    return { entries, next };
+  }, limit);
 }

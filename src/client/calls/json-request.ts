@@ -1,4 +1,4 @@
-/** JSON requests, on which the calls of administration and sharing are built. */
+/** JSON requests and paged lists, on which the administrative and sharing calls are built. */
 import { checkName } from '../../protocol/names.ts';
 
 export interface AdminOptions {
@@ -18,8 +18,30 @@ export type JsonRequest = <T>(
   },
 ) => Promise<T>;
 
-/** The largest page of lists of administration. */
-export const MAX_PAGE = 1000;
+/** The largest page of an administrative list. */
+const MAX_PAGE = 1000;
+
+/**
+ * Yields the entries of a paged list.
+ * @param request requests the page that begins at `cursor`
+ * @param max maximum number of entries; all by default
+ */
+export async function* yieldPages<T>(
+  request: (page: {
+    cursor: string | undefined;
+    limit: number;
+  }) => Promise<{ entries: readonly T[]; next: string | null }>,
+  max = Number.POSITIVE_INFINITY,
+): AsyncGenerator<T> {
+  let left = max;
+  let cursor: string | undefined;
+  do {
+    const { entries, next } = await request({ cursor, limit: Math.min(MAX_PAGE, left) });
+    yield* entries.slice(0, left);
+    left -= entries.length;
+    cursor = next ?? undefined;
+  } while (cursor !== undefined && left > 0);
+}
 
 /** Encodes an id as one path segment. Validates it here too, because a URL would resolve `..`. */
 export function segment(id: string): string {

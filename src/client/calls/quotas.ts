@@ -6,24 +6,24 @@ export type QuotaKind = 'client' | 'person' | 'tenant';
 
 /** Limits and usage of clients, people and tenants. */
 export class QuotaCalls {
-  readonly #ask: JsonRequest;
+  readonly #request: JsonRequest;
 
-  constructor(ask: JsonRequest) {
-    this.#ask = ask;
+  constructor(request: JsonRequest) {
+    this.#request = request;
   }
 
   /** The limits and usage of the caller. */
   own({ signal }: AdminOptions = {}): Promise<QuotaReport> {
-    return this.#ask('GET', 'api/quotas/me', { signal });
+    return this.#request('GET', 'api/quotas/me', { signal });
   }
 
   /** The limits and usage of a client, person or tenant. For administrators. Throws `not_found`. */
   get(kind: QuotaKind, id: string, { signal }: AdminOptions = {}): Promise<QuotaReport> {
-    return this.#ask('GET', `api/quotas/${kind}/${segment(id)}`, { signal });
+    return this.#request('GET', `api/quotas/${kind}/${segment(id)}`, { signal });
   }
 
   /** Replaces all limits; only root may set those of a tenant. Resolves with the limits in effect. */
   set(kind: QuotaKind, id: string, quota: NewQuota, { signal }: AdminOptions = {}): Promise<QuotaReport> {
-    return this.#ask('PUT', `api/quotas/${kind}/${segment(id)}`, { body: quota, signal });
+    return this.#request('PUT', `api/quotas/${kind}/${segment(id)}`, { body: quota, signal });
   }
 }
