@@ -13,7 +13,7 @@ const refusedWith = (code: string) => (error: unknown) => error instanceof Ladin
 const NAME = 'a folder/ünïcode & more?#%.bin';
 
 for (const [kind, transport] of Object.entries({ fetch: fetchTransport, undici: undiciTransport })) {
-  test(`${kind}: a file's whole life`, async (t) => {
+  test(`${kind}: a file is uploaded, read, verified and deleted`, async (t) => {
     const server = await startServer(t);
     const client = clientOf(t, { server: server.origin, token: server.client.token, transport: transport() });
     const bytes = bytesOf(1000);
@@ -54,13 +54,13 @@ for (const [kind, transport] of Object.entries({ fetch: fetchTransport, undici: 
   });
 }
 
-test('an empty file is one request without a chunk', async (t) => {
+test('an empty file is created by one request without a chunk', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const status = await client.uploadChunk('empty', { start: 0, data: new Uint8Array(), totalSize: 0 });
   assert.deepEqual([status.status, status.total_bytes], ['complete', 0]);
 });
 
-test('an upload of undeclared size is ended, or told what is missing', async (t) => {
+test('complete seals an upload of undeclared size, or fails with the missing ranges', async (t) => {
   const client = deviceOf(t, await startServer(t));
   await client.uploadChunk('log', { start: 5, data: bytesOf(5) });
   await assert.rejects(client.complete('log'), (error: unknown) => {
@@ -72,7 +72,7 @@ test('an upload of undeclared size is ended, or told what is missing', async (t)
   assert.equal((await client.complete('log')).status, 'complete');
 });
 
-test('a list goes over all pages', async (t) => {
+test('list requests all pages', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const names = ['a/1', 'a/2', 'a/3', 'a/4', 'b/1'];
   for (const name of names)
@@ -89,7 +89,7 @@ test('a list goes over all pages', async (t) => {
   assert.notEqual(first.next_cursor, null);
 });
 
-test('watching follows an upload to its end', async (t) => {
+test('watch yields every status until the file is complete', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const seen: string[] = [];
   for await (const status of client.watch('live')) {
@@ -100,7 +100,7 @@ test('watching follows an upload to its end', async (t) => {
   assert.deepEqual(seen, ['pending 0', 'partial 10', 'complete 20']);
 });
 
-test('following a download starts before the rest is there', async (t) => {
+test('a followed download starts before the rest of the file has arrived', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const bytes = bytesOf(20);
   await client.uploadChunk('live', { start: 0, data: bytes.slice(0, 10), totalSize: 20 });
@@ -113,24 +113,28 @@ test('following a download starts before the rest is there', async (t) => {
   assert.deepEqual(Buffer.concat(got), Buffer.from(bytes));
 });
 
-test('administration: clients come and go, and a sweep runs', async (t) => {
+test('administrators create and delete clients, read their files and start a sweep', async (t) => {
   const server = await startServer(t);
   const admin = clientOf(t, { server: server.origin, token: server.admin.token });
-  const made = await admin.clients.create({ role: 'client', name: 'camera 7' });
-  const device = clientOf(t, { server: server.origin, clientId: made.client_id, clientSecret: made.client_secret });
+  const created = await admin.clients.create({ role: 'client', name: 'camera 7' });
+  const device = clientOf(t, {
+    server: server.origin,
+    clientId: created.client_id,
+    clientSecret: created.client_secret,
+  });
   await device.uploadChunk('mine', { start: 0, data: bytesOf(3), totalSize: 3 });
   assert.equal((await admin.status('mine')).status, 'pending');
-  assert.equal((await admin.status('mine', { owner: made.client_id })).status, 'complete');
-  const listed = (await admin.clients.list()).find(({ client_id }) => client_id === made.client_id);
+  assert.equal((await admin.status('mine', { owner: created.client_id })).status, 'complete');
+  const listed = (await admin.clients.list()).find(({ client_id }) => client_id === created.client_id);
   assert.equal(listed?.name, 'camera 7');
   await assert.rejects(device.clients.list(), (error: unknown) => error instanceof LadingError && error.status === 403);
   await assert.rejects(device.sweep(), (error: unknown) => error instanceof LadingError && error.status === 403);
   assert.deepEqual(await admin.sweep(), { removed: 0, sealed: 0 });
-  await admin.clients.remove(made.client_id);
+  await admin.clients.remove(created.client_id);
   await assert.rejects(device.status('mine'), refusedWith('unauthorized'));
 });
 
-test('however many requests find their token refused at once, one sign-in renews it', async (t) => {
+test('concurrent requests with a refused token share one sign-in', async (t) => {
   const server = await startServer(t);
   const { transport, signIns } = counting();
   const { id: clientId, secret: clientSecret } = server.client;
@@ -139,7 +143,7 @@ test('however many requests find their token refused at once, one sign-in renews
   assert.equal(signIns(), 1);
 });
 
-test('a token is used until its life is nearly over, then renewed before it is refused', async (t) => {
+test('a token is reused, and renewed shortly before it expires', async (t) => {
   for (const [expiresIn, expected] of [
     [0, 3],
     [1800, 1],
@@ -154,7 +158,7 @@ test('a token is used until its life is nearly over, then renewed before it is r
   }
 });
 
-test('where the password grant is off, signing in goes by the client credentials of OAuth', async (t) => {
+test('when the password grant is off, the client signs in with the client credentials of OAuth', async (t) => {
   const server = await startServer(t, { LADING_PASSWORD_GRANT: 'off' });
   const { id: clientId, secret: clientSecret } = server.client;
   const client = clientOf(t, { server: server.origin, token: 'refused', clientId, clientSecret });
@@ -168,7 +172,7 @@ test('where the password grant is off, signing in goes by the client credentials
   });
 });
 
-test('without a way to sign in again a refused token is final, and so is a wrong secret', async (t) => {
+test('a refused token without other credentials is final, and so is a wrong secret', async (t) => {
   const server = await startServer(t);
   await assert.rejects(
     clientOf(t, { server: server.origin, token: 'nonsense' }).status('f'),
@@ -179,11 +183,11 @@ test('without a way to sign in again a refused token is final, and so is a wrong
   await assert.rejects(wrong.status('f'), refusedWith('unauthorized'));
 });
 
-test('the server may live under a path, and a name never leads out of its route', async (t) => {
+test('the server URL may have a path, and a file name never escapes its route', async (t) => {
   const urls: string[] = [];
   const request: Transport['request'] = async ({ url }) => {
     urls.push(url);
-    throw new NetworkError('not there');
+    throw new NetworkError('unreachable');
   };
   const transport = { ...undiciTransport(), request };
   const client = clientOf(t, { server: 'https://example.org/lading', token: 'x', transport });
@@ -195,13 +199,13 @@ test('the server may live under a path, and a name never leads out of its route'
   assert.throws(() => new LadingClient({ server: 'ftp://example.org' }), TypeError);
 });
 
-test('something that is no Lading server is told apart from one that refuses', async (t) => {
+test('a reply from a different program is a NetworkError', async (t) => {
   const origin = await listen(t, () => 'Welcome to the hotel');
   await assert.rejects(clientOf(t, { server: origin, token: 'x' }).status('f'), NetworkError);
   await assert.rejects(clientOf(t, { server: origin, clientId: 'x', clientSecret: 'y' }).status('f'), NetworkError);
 });
 
-/** A transport that counts how often it carried a sign-in. */
+/** A transport that counts sign-ins. */
 function counting(): { transport: Transport; signIns: () => number } {
   const { request, close } = undiciTransport();
   let count = 0;
@@ -212,7 +216,7 @@ function counting(): { transport: Transport; signIns: () => number } {
   return { transport: { request: counted, close }, signIns: () => count };
 }
 
-/** A server that answers every request with some JSON. */
+/** Starts a server that answers every request with JSON. */
 async function listen(t: TestContext, answer: (url: string) => unknown): Promise<string> {
   const server = createServer((request, response) => {
     request.resume();

@@ -1,4 +1,4 @@
-/** The package of the client alone: what npm packs installs into an empty folder and works there. */
+/** The package of the client: what npm packs can be installed into an empty directory and works there. */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
@@ -23,33 +23,33 @@ status.nonsense;
 export { blobSource, LadingError };
 `;
 
-test('the packed client installs under engine-strict, with undici alone, and sends and fetches', async (t) => {
+test('the packed client installs with undici as its only dependency, and transfers files', async (t) => {
   const root = repoRoot();
   const server = await startServer(t);
   const cwd = await temporaryFolder(t);
-  const made = join(cwd, 'made');
-  await mkdir(made);
-  await run('npm', ['pack', '--silent', '--pack-destination', made], { cwd: join(root, 'clients/js') });
-  const [tarball = ''] = await readdir(made);
+  const packed = join(cwd, 'packed');
+  await mkdir(packed);
+  await run('npm', ['pack', '--silent', '--pack-destination', packed], { cwd: join(root, 'clients/js') });
+  const [tarball = ''] = await readdir(packed);
   const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
   assert.equal(tarball, `lading-client-${version}.tgz`);
   const folder = join(cwd, 'empty');
   await mkdir(folder);
-  // undici comes from here, so that the test needs no registry.
+  // Install undici from node_modules, so that the test needs no registry.
   await cp(join(root, 'node_modules/undici'), join(cwd, 'undici'), { recursive: true });
   await writeFile(
     join(folder, '.npmrc'),
     'engine-strict=true\noffline=true\naudit=false\nfund=false\nupdate-notifier=false\n',
   );
   await run('npm', ['init', '-y'], { cwd: folder });
-  await run('npm', ['install', '--ignore-scripts', join(cwd, 'undici'), join(made, tarball)], { cwd: folder });
+  await run('npm', ['install', '--ignore-scripts', join(cwd, 'undici'), join(packed, tarball)], { cwd: folder });
   const installed = (await readdir(join(folder, 'node_modules'))).filter((name) => !name.startsWith('.'));
   assert.deepEqual(installed.sort(), ['lading-client', 'undici']);
   for (const file of ['README.md', 'LICENSE', 'NOTICES.md']) {
     assert.notEqual(await readFile(join(folder, 'node_modules/lading-client', file), 'utf8'), '', file);
   }
 
-  // The example of its own README, as written.
+  // The example of the README, word for word.
   const readme = await readFile(join(root, 'clients/js/README.md'), 'utf8');
   const [, example = ''] = /## In Node[\s\S]*?```js\n([\s\S]*?)```/.exec(readme) ?? [];
   await writeFile(join(folder, 'send.mjs'), example.replace('http://localhost:8005', server.origin));

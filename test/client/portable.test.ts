@@ -6,7 +6,7 @@ import { test } from 'node:test';
 
 const SRC = join(import.meta.dirname, '../../src');
 
-/** Every module that the given one loads, by path below `src`, and the packages that they ask for. */
+/** Every module that `entry` imports, by path below `src`, and the packages that these modules import. */
 async function reachable(entry: string): Promise<{ modules: Set<string>; packages: Set<string> }> {
   const modules = new Set<string>();
   const packages = new Set<string>();
@@ -24,19 +24,19 @@ async function reachable(entry: string): Promise<{ modules: Set<string>; package
   return { modules, packages };
 }
 
-test('lading/client loads nothing of Node and nothing but protocol and errors of the rest', async () => {
+test('lading/client imports no Node modules, and from the rest of src only protocol and errors', async () => {
   const { modules, packages } = await reachable('client/client.js');
   assert.ok(
     modules.has('client/transfer/upload-run.js') && modules.has('client/transfer/download.js'),
-    'the walk sees what it should',
+    'the walk finds the modules',
   );
   assert.deepEqual([...packages].sort(), ['crc-32', 'structured-headers']);
   for (const module of modules) assert.match(module, /^(client|protocol)\/|^errors\.js$/);
   const schemas = [...modules].filter((module) => module.startsWith('protocol/schemas/'));
-  assert.deepEqual(schemas, [], 'schemas are imported for their types alone');
+  assert.deepEqual(schemas, [], 'schemas are imported for their types only');
 });
 
-test('lading/client/node adds undici and Node, and still nothing of the server', async () => {
+test('lading/client/node adds undici and Node modules, but imports nothing from the server', async () => {
   const { modules, packages } = await reachable('client/node.js');
   assert.ok(packages.has('undici') && packages.has('node:fs/promises'));
   for (const module of modules) assert.match(module, /^(client|protocol)\/|^errors\.js$/);

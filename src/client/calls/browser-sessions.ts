@@ -1,4 +1,4 @@
-/** Sessions of people in a browser: sign-in by password, and renewal by the session cookie. */
+/** Browser sessions of people: sign-in by password, and renewal by the session cookie. */
 import type { FederatedProviders } from '../../protocol/schemas/identity/federation.ts';
 import type { SignedIn } from '../../protocol/schemas/identity/people.ts';
 import { parseObject, problemOf } from '../transport/failures.ts';
@@ -35,17 +35,17 @@ export class BrowserSessions {
   /** Ends the session of an access token, without changing cookies. Throws `unauthorized`. */
   async endSession(token: string): Promise<void> {
     const headers = { authorization: `Bearer ${token}` };
-    await this.#answer(await this.#send('GET', 'logout', undefined, headers));
+    await this.#read(await this.#send('GET', 'logout', undefined, headers));
   }
 
   /** Lists the sign-in providers. */
   async providers(): Promise<FederatedProviders['providers']> {
-    const answer: FederatedProviders = await this.#answer(await this.#send('GET', 'v1/auth/providers'));
-    return answer.providers;
+    const reply: FederatedProviders = await this.#read(await this.#send('GET', 'v1/auth/providers'));
+    return reply.providers;
   }
 
   async #post<T>(path: string, body: object): Promise<T> {
-    return await this.#answer(await this.#send('POST', path, new TextEncoder().encode(JSON.stringify(body))));
+    return await this.#read(await this.#send('POST', path, new TextEncoder().encode(JSON.stringify(body))));
   }
 
   #send(
@@ -66,7 +66,7 @@ export class BrowserSessions {
     });
   }
 
-  async #answer<T>(response: TransportResponse): Promise<T> {
+  async #read<T>(response: TransportResponse): Promise<T> {
     if (response.status >= 300) throw await problemOf(response);
     return parseObject(await readText(response)) as T;
   }

@@ -124,7 +124,7 @@ export class FileCalls {
     return this.requests.responses.json<Deleted>(await this.#remove(name, options)).then(({ removed }) => removed);
   }
 
-  /** Like `delete`, without a result. */
+  /** Same as `delete`, without a result. */
   async remove(name: string, options: RemoveOptions = {}): Promise<void> {
     await this.delete(name, options);
   }

@@ -43,7 +43,7 @@ export interface DownloadRequest extends CallOptions {
   range?: RangeRequest | undefined;
   /** Throw `precondition_failed` unless the file still has this ETag. */
   ifMatch?: string | undefined;
-  /** Stream from the first byte, also while the file is still arriving. */
+  /** Stream from the first byte, even while the file is still arriving. */
   follow?: boolean | undefined;
 }
 

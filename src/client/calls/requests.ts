@@ -79,7 +79,7 @@ export class Requests {
       if (response.status >= 200 && response.status < 300) return response;
       this.responses.check(response, url, path);
       const problem = await problemOf(response);
-      const renewable = response.status === 401 && this.session.refused(token);
+      const renewable = response.status === 401 && this.session.discardRefused(token);
       if (!renewable || attempt > 1) throw problem;
     }
   }

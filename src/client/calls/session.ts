@@ -29,7 +29,7 @@ const RENEW_EARLY_MS = 60_000;
 
 export class Session {
   readonly #transport: Transport;
-  readonly #answers: ResponseReader;
+  readonly #responses: ResponseReader;
   readonly #urlOf: (path: string) => string;
   readonly #credentials: Credentials;
   readonly #idleMs: number;
@@ -41,13 +41,13 @@ export class Session {
   /** @param urlOf returns the URL of a path on the server */
   constructor(
     transport: Transport,
-    answers: ResponseReader,
+    responses: ResponseReader,
     urlOf: (path: string) => string,
     credentials: Credentials,
     idleMs: number,
   ) {
     this.#transport = transport;
-    this.#answers = answers;
+    this.#responses = responses;
     this.#urlOf = urlOf;
     this.#credentials = credentials;
     this.#idleMs = idleMs;
@@ -64,7 +64,7 @@ export class Session {
   }
 
   /** Discards a refused token. Returns false when no other can be obtained. */
-  refused(token: string): boolean {
+  discardRefused(token: string): boolean {
     if (this.#token === token) this.#token = null;
     this.#refused = token;
     if (this.#credentials.renew !== undefined) return true;
@@ -84,11 +84,14 @@ export class Session {
     return token;
   }
 
-  /** Signs in with id and secret. */
+  /** Signs in with the client id and secret. */
   async #grant(): Promise<IssuedToken> {
     const { clientId, clientSecret } = this.#credentials;
     if (clientId === undefined || clientSecret === undefined) {
-      throw new LadingError('unauthorized', 'Not signed in. Provide a token, or a client id and its secret.');
+      throw new LadingError(
+        'unauthorized',
+        'Not signed in. Provide a token, or a client id and secret (on the command line: lading login).',
+      );
     }
     let response = await this.#post('auth/token', {
       grant_type: 'password',
@@ -102,12 +105,12 @@ export class Session {
       response = await this.#post('api/oauth/token', form);
       if (response.status === 404) {
         response.discard();
-        throw this.#answers.unexpected();
+        throw this.#responses.unexpected();
       }
     }
     if (response.status !== 200) throw await problemOf(response);
-    const { access_token: token, expires_in: seconds } = await this.#answers.json<Record<string, unknown>>(response);
-    if (typeof token !== 'string') throw this.#answers.unexpected();
+    const { access_token: token, expires_in: seconds } = await this.#responses.json<Record<string, unknown>>(response);
+    if (typeof token !== 'string') throw this.#responses.unexpected();
     return { token, lifeMs: typeof seconds === 'number' ? seconds * 1000 : Number.POSITIVE_INFINITY };
   }
 
@@ -120,7 +123,7 @@ export class Session {
       body: [new TextEncoder().encode(new URLSearchParams(form).toString())],
       idleMs: this.#idleMs,
     });
-    this.#answers.check(response, url, path);
+    this.#responses.check(response, url, path);
     return response;
   }
 }

@@ -5,7 +5,7 @@
  *     NAME.lading-part         the bytes, each at its offset from the first requested byte
  *     NAME.lading-part.json    the version of the file, and the stored runs with their CRC-32
  *
- * After a crash, the state may list bytes that never reached the disk. They are read and compared before they count.
+ * After a crash, the state may list bytes that never reached the disk, so each run is read and compared before it counts.
  */
 import type { Stats } from 'node:fs';
 import { type FileHandle, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
@@ -96,7 +96,7 @@ export class FileSink implements DownloadSink {
     await this.close();
     await rename(this.#part, this.#path);
     await rm(this.#state, { force: true });
-    await syncFolder(dirname(this.#path));
+    await syncDirectory(dirname(this.#path));
   }
 
   async discard(): Promise<void> {
@@ -146,7 +146,7 @@ function keyOf({ etag, part }: Version): string | null {
 
 /** The valid runs of a state file, up to the first invalid one: ascending, disjoint, within the file. */
 function validRuns(runs: readonly unknown[], size: number): StoredRun[] {
-  const sound: StoredRun[] = [];
+  const valid: StoredRun[] = [];
   let from = 0;
   for (const run of runs) {
     if (!Array.isArray(run)) break;
@@ -154,10 +154,10 @@ function validRuns(runs: readonly unknown[], size: number): StoredRun[] {
     const crc32 = typeof hex === 'string' ? parseHex32(hex) : null;
     if (crc32 === null || !Number.isSafeInteger(start) || !Number.isSafeInteger(end)) break;
     if (start < from || end < start || end >= size) break;
-    sound.push({ start, end, crc32 });
+    valid.push({ start, end, crc32 });
     from = end + 1;
   }
-  return sound;
+  return valid;
 }
 
 function skipBytes(pieces: Uint8Array[], bytes: number): Uint8Array[] {
@@ -196,12 +196,12 @@ function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
-/** Makes the new name durable. Ignores systems that cannot open folders. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r').catch(() => null);
+/** Makes the new name durable. Does nothing where directories cannot be opened. */
+async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, 'r').catch(() => null);
   try {
-    await folder?.sync().catch(() => {});
+    await directory?.sync().catch(() => {});
   } finally {
-    await folder?.close();
+    await directory?.close();
   }
 }

@@ -11,7 +11,7 @@ export interface FileSource extends UploadSource {
 
 const HASH_PIECE = 1024 * 1024;
 
-/** Opens a regular file. Throws a system error, or a TypeError for a folder or device. */
+/** Opens a regular file. Throws a system error, or a TypeError for a directory or device. */
 export async function fileSource(path: string): Promise<FileSource> {
   const handle = await open(path, 'r');
   try {
@@ -19,7 +19,7 @@ export async function fileSource(path: string): Promise<FileSource> {
     const check = async () => {
       const now = await handle.stat();
       if (now.size === size && now.mtimeMs === mtimeMs) return;
-      throw new SourceChangedError('The file changed during the upload. Upload it again when it no longer changes.');
+      throw new SourceChangedError('The file changed during the upload. Upload it again after the changes.');
     };
     return {
       size,

@@ -1,8 +1,8 @@
-/** Symbolic links as targets: the file behind the link is replaced, the link is kept. */
+/** Symbolic links as targets: the target of the link is replaced, and the link is kept. */
 import { readlink, realpath } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 
-/** Resolves a path to the file behind links, which need not exist. Throws a system error for a loop of links. */
+/** Resolves symbolic links. The final target need not exist. Throws a system error for a loop of links. */
 export async function resolveLinks(path: string): Promise<string> {
   try {
     return await realpath(path);

@@ -1,5 +1,5 @@
 /**
- * A download that resumes after any interruption. It fetches ranges in parallel into a sink that remembers what it has. All bytes belong
+ * A download that resumes after any interruption. It fetches ranges in parallel into a sink that records what it has. All bytes belong
  * to one version of the file (by its ETag, or for a part by the file id). If the file is replaced, the download starts over.
  */
 import { type Extent, ExtentSet, lengthOf } from '../../protocol/extents.ts';
@@ -11,6 +11,7 @@ import { Meter, type Progress } from './meter.ts';
 import { Plan } from './plan.ts';
 import { Backoff, type RetryNotice, type RetryOptions } from './retry.ts';
 import {
+  checksumMismatch,
   currentVersion,
   fileReplaced,
   isFromVersion,
@@ -43,7 +44,7 @@ export interface DownloadSink {
 }
 
 export interface DownloadOptions extends RetryOptions {
-  /** Download only these bytes, also of an unfinished file. The target begins with the first of them. */
+  /** Download only these bytes, even of an unfinished file. The target begins with the first of them. */
   range?: RangeRequest | undefined;
   /** Maximum bytes per request; default 32 MiB. */
   chunkSize?: number | undefined;
@@ -83,11 +84,11 @@ export async function downloadTo(
   sink: DownloadSink,
   options: DownloadOptions,
 ): Promise<DownloadResult> {
-  const patience = new Backoff(options, options.signal, options.onRetry);
+  const backoff = new Backoff(options, options.signal, options.onRetry);
   const { range } = options;
   try {
     for (let versions = 1; ; versions += 1) {
-      const version = await patience.retry(async () =>
+      const version = await backoff.retry(async () =>
         range ? resolveRange(client, name, range, options) : currentVersion(client, name, options),
       );
       if (await sink.has(version)) return { ...version, already: true, resumed: 0, received: 0 };
@@ -110,7 +111,7 @@ class VersionDownload {
   readonly #version: Version;
   readonly #options: DownloadOptions;
   readonly #stop = new AbortController();
-  readonly #patience: Backoff;
+  readonly #backoff: Backoff;
   readonly #meter: Meter;
   readonly #plan = new Plan();
   readonly #stored = new ExtentSet();
@@ -124,12 +125,12 @@ class VersionDownload {
     this.#sink = sink;
     this.#version = version;
     this.#options = options;
-    this.#patience = new Backoff(options, this.#stop.signal, options.onRetry);
+    this.#backoff = new Backoff(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(version.size);
   }
 
   async run(): Promise<DownloadResult> {
-    const unlink = forwardAbort(this.#options.signal, this.#stop);
+    const stopForwarding = forwardAbort(this.#options.signal, this.#stop);
     const saving = setInterval(() => void this.#save().catch((error) => this.#stop.abort(error)), SAVE_EVERY_MS);
     try {
       await this.#begin();
@@ -137,7 +138,7 @@ class VersionDownload {
       await Promise.all(Array.from({ length: parallel }, async () => this.#work()));
       this.#stop.signal.throwIfAborted();
     } finally {
-      unlink();
+      stopForwarding();
       clearInterval(saving);
       await this.#save();
     }
@@ -159,13 +160,19 @@ class VersionDownload {
 
   async #finish(): Promise<DownloadResult> {
     const { size, crc32 } = this.#version;
-    const whole = this.#stored.whole(size);
-    if (whole === null || (crc32 !== null && whole !== crc32)) {
+    const receivedCrc = this.#stored.whole(size);
+    if (receivedCrc === null || (crc32 !== null && receivedCrc !== crc32)) {
       await this.#sink.discard();
-      throw new VerificationError('The downloaded bytes do not match the checksum of the file. Download it again.');
+      throw checksumMismatch();
     }
     await this.#sink.finish();
-    return { ...this.#version, crc32: whole, already: false, resumed: this.#resumed, received: size - this.#resumed };
+    return {
+      ...this.#version,
+      crc32: receivedCrc,
+      already: false,
+      resumed: this.#resumed,
+      received: size - this.#resumed,
+    };
   }
 
   async #work(): Promise<void> {
@@ -181,10 +188,10 @@ class VersionDownload {
         try {
           await this.#fetch(rest);
         } catch (error) {
-          if (rest.start <= rest.end) this.#plan.put(rest);
+          if (rest.start <= rest.end) this.#plan.putBack(rest);
           this.#stop.signal.throwIfAborted();
           if (!isTransient(error)) throw error;
-          await this.#patience.wait(error);
+          await this.#backoff.wait(error);
         }
       }
     } catch (error) {
@@ -206,10 +213,10 @@ class VersionDownload {
       signal,
     });
     try {
-      const ours = part
+      const isSameVersion = part
         ? await isFromVersion(this.#client, this.#name, part.id, download.etag, { owner, signal })
         : download.etag === etag;
-      if (!ours) throw fileReplaced();
+      if (!isSameVersion) throw fileReplaced();
       const { extent } = download;
       if (extent === null || extent.start !== rest.start + offset || extent.end > rest.end + offset) throw wrongRange();
     } catch (error) {
@@ -240,7 +247,7 @@ class VersionDownload {
     await this.#sink.write(pieces, extent.start);
     rest.start = extent.end + 1;
     this.#stored.add(extent, crc);
-    this.#patience.progress();
+    this.#backoff.progress();
     this.#meter.confirmed(this.#stored.bytes);
     this.#report();
   }

@@ -5,11 +5,11 @@
 import { LadingError } from '../../errors.ts';
 import { parseHex32 } from '../../protocol/crc32.ts';
 import type { FileCalls } from '../calls/files.ts';
-import { NetworkError, VerificationError } from '../transport/failures.ts';
+import { NetworkError } from '../transport/failures.ts';
 import { Meter } from './meter.ts';
 import { Backoff, sleep } from './retry.ts';
 import type { StreamOptions } from './stream-options.ts';
-import { fileReplaced, idOf, readPart } from './versions.ts';
+import { checksumMismatch, fileReplaced, idOf, readPart } from './versions.ts';
 
 /** A file of undeclared size ends after this time without a new byte, as on the server. */
 const SILENCE_MS = 60_000;
@@ -19,17 +19,17 @@ const POLL_MS = 1000;
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export async function* follow(client: FileCalls, name: string, options: StreamOptions): AsyncGenerator<Uint8Array> {
-  const patience = new Backoff(options, options.signal, options.onRetry);
+  const backoff = new Backoff(options, options.signal, options.onRetry);
   const follower = new Follower(client, name, options);
   for (;;) {
     try {
       for await (const bytes of follower.advance()) {
-        patience.progress();
+        backoff.progress();
         yield bytes;
       }
       if (await follower.isComplete()) return;
     } catch (error) {
-      await patience.wait(error);
+      await backoff.wait(error);
     }
   }
 }
@@ -74,7 +74,7 @@ class Follower {
     }
     const { id, total_bytes: total, crc32 } = await this.#client.status(this.#name, this.#options);
     if (id === this.#id && total === this.#at && crc32 !== null && parseHex32(crc32) !== this.#crc) {
-      throw new VerificationError('The downloaded bytes do not match the checksum of the file. Download it again.');
+      throw checksumMismatch();
     }
     return true;
   }
@@ -108,7 +108,7 @@ class Follower {
       }
       // The status describes a replacement. The followed file is readable until that is complete.
       const { etag, size } = known.readable
-        ? await orChanged(this.#client.head(this.#name, this.#options))
+        ? await mapToChanged(this.#client.head(this.#name, this.#options))
         : { etag: null, size: 0 };
       if (etag === null || size === null || idOf(etag) !== id) throw fileReplaced();
       this.#size = size;
@@ -119,7 +119,7 @@ class Follower {
       try {
         yield* readPart(this.#client, this.#name, part, this.#options);
       } catch (error) {
-        throw asChanged(error);
+        throw changedError(error);
       }
     } else if (known.id === id && known.status === 'partial') {
       await this.#waitForMore(id);
@@ -148,14 +148,14 @@ class Follower {
     const known = await this.#client.status(this.#name, { owner, signal });
     if (known.id !== id || known.status !== 'complete' || known.next_expected_byte > this.#at) return false;
     // While bytes may still be appended, the reply has no ETag.
-    const { etag, size } = await orChanged(this.#client.head(this.#name, { owner, signal, follow: true }));
+    const { etag, size } = await mapToChanged(this.#client.head(this.#name, { owner, signal, follow: true }));
     if (etag !== null && size !== null && idOf(etag) === id) {
       // A server that lost power may have lost bytes. A file sealed without them is a different one.
       if (size < this.#at) throw fileReplaced();
       return size === this.#at;
     }
-    const here = known.next_expected_byte === this.#at;
-    if (here && performance.now() - this.#lastByteAt >= SILENCE_MS) return true;
+    const receivedAll = known.next_expected_byte === this.#at;
+    if (receivedAll && performance.now() - this.#lastByteAt >= SILENCE_MS) return true;
     await sleep(POLL_MS, signal);
     return false;
   }
@@ -169,16 +169,16 @@ class Follower {
 }
 
 /**
- * Makes `not_found` retryable: the file changed after the last status, and only the next status tells whether it was removed or
+ * Makes `not_found` retryable: the file changed after the last status, and only the next status shows whether it was removed or
  * replaced.
  */
-function asChanged(error: unknown): unknown {
+function changedError(error: unknown): unknown {
   if (!(error instanceof LadingError) || error.status !== 404) return error;
   return new NetworkError('The file changed on the server.', { cause: error });
 }
 
-function orChanged<T>(answer: Promise<T>): Promise<T> {
-  return answer.catch((error: unknown) => {
-    throw asChanged(error);
+function mapToChanged<T>(reply: Promise<T>): Promise<T> {
+  return reply.catch((error: unknown) => {
+    throw changedError(error);
   });
 }

@@ -15,8 +15,8 @@ export interface Progress {
 }
 
 const WINDOW_MS = 10_000;
-/** Minimum distance of samples: a fast transfer reports thousands of times per second. */
-const GRAIN_MS = 100;
+/** Minimum interval between samples: a fast transfer reports thousands of times per second. */
+const SAMPLE_INTERVAL_MS = 100;
 
 export class Meter {
   readonly total: number;
@@ -56,16 +56,16 @@ export class Meter {
     const now = this.#now();
     const first = this.#samples.find((sample) => sample.at >= now - WINDOW_MS) ?? this.#samples.at(-1);
     const seconds = first === undefined ? 0 : (now - first.at) / 1000;
-    const here = this.#done + this.#moving;
-    const rate = first === undefined || seconds <= 0 ? 0 : Math.max(0, (here - first.bytes) / seconds);
-    const left = rate > 0 ? Math.max(0, total - here) / rate : null;
+    const reached = this.#done + this.#moving;
+    const rate = first === undefined || seconds <= 0 ? 0 : Math.max(0, (reached - first.bytes) / seconds);
+    const left = rate > 0 ? Math.max(0, total - reached) / rate : null;
     return { done: this.#done, moving: this.#moving, total, before: this.#before, rate, left };
   }
 
   #sample(): void {
     const at = this.#now();
     const last = this.#samples.at(-1);
-    if (last !== undefined && this.#samples.length > 1 && at - last.at < GRAIN_MS) return;
+    if (last !== undefined && this.#samples.length > 1 && at - last.at < SAMPLE_INTERVAL_MS) return;
     this.#samples.push({ at, bytes: this.#done + this.#moving });
     while (this.#samples.length > 2 && (this.#samples[1]?.at ?? at) < at - WINDOW_MS) this.#samples.shift();
   }

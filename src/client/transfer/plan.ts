@@ -31,7 +31,7 @@ export class Plan {
   }
 
   /** Puts back a piece that was taken. */
-  put(piece: Extent): void {
+  putBack(piece: Extent): void {
     const next = this.#gaps.findIndex((gap) => gap.start > piece.end);
     const at = next < 0 ? this.#gaps.length : next;
     const left = this.#gaps[at - 1];
@@ -86,8 +86,8 @@ export class ChunkSize {
     this.#bytes = Math.max(Math.min(MIN_PIECE, this.#maxBytes), Math.floor(this.#bytes / 2));
   }
 
-  /** The server refused a chunk of this size: later ones are smaller. Returns false when it cannot be smaller. */
-  tooLarge(bytes: number): boolean {
+  /** Makes later chunks smaller than a size that the server refused. Returns false when they cannot be smaller. */
+  shrinkBelow(bytes: number): boolean {
     if (bytes <= 1) return false;
     this.#maxBytes = Math.min(this.#maxBytes, Math.max(1, Math.floor(bytes / 2)));
     this.#bytes = Math.min(this.#bytes, this.#maxBytes);

@@ -19,8 +19,8 @@ export interface RetryNotice {
 }
 
 /**
- * Exponential backoff with full jitter: after a common failure, such as a restart of the server, devices reconnect spread over the whole
- * interval, not in waves.
+ * Exponential backoff with full jitter. After a common failure, such as a restart of the server, the devices reconnect spread over the whole
+ * interval instead of in waves.
  */
 export class Backoff {
   readonly #retryForMs: number;

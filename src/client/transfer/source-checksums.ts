@@ -45,7 +45,7 @@ export class SourceChecksums {
     return this.#digest ?? undefined;
   }
 
-  /** Resolves when no computation of the digest runs. */
+  /** Resolves when no digest is being computed. */
   async settled(): Promise<void> {
     await this.#pending?.catch(() => {});
   }
@@ -66,7 +66,7 @@ export class SourceChecksums {
     if (this.#digest !== null || status.crc32 === null) return;
     if (Number.parseInt(status.crc32, 16) === (sentCrc ?? (await this.#crcOfSource()))) return;
     throw new VerificationError(
-      'The file on the server contains bytes of an earlier version of the local file. Upload it again with overwrite.',
+      'The file on the server contains bytes of an earlier version of the local file. Upload it again with overwrite (on the command line: --overwrite).',
     );
   }
 

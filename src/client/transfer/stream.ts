@@ -1,12 +1,12 @@
 /** Reads a file, or a range of it, as one ordered stream that resumes after interruptions. */
 
 import type { FileCalls } from '../calls/files.ts';
-import { isTransient, VerificationError } from '../transport/failures.ts';
+import { isTransient } from '../transport/failures.ts';
 import { follow } from './follow.ts';
 import { Meter } from './meter.ts';
 import { Backoff } from './retry.ts';
 import type { StreamOptions } from './stream-options.ts';
-import { currentVersion, idOf, readPart, resolveRange } from './versions.ts';
+import { checksumMismatch, currentVersion, idOf, readPart, resolveRange } from './versions.ts';
 
 export type { StreamOptions, StreamProgress } from './stream-options.ts';
 
@@ -21,8 +21,8 @@ export async function* stream(client: FileCalls, name: string, options: StreamOp
     return;
   }
   const { range, onProgress } = options;
-  const patience = new Backoff(options, options.signal, options.onRetry);
-  const version = await patience.retry(async () =>
+  const backoff = new Backoff(options, options.signal, options.onRetry);
+  const version = await backoff.retry(async () =>
     range ? resolveRange(client, name, range, options) : currentVersion(client, name, options),
   );
   const { size } = version;
@@ -35,17 +35,17 @@ export async function* stream(client: FileCalls, name: string, options: StreamOp
       for await (const bytes of readPart(client, name, { id, extent: { start: at, end: extent.end } }, options)) {
         at += bytes.length;
         crc = client.crc32(bytes, crc);
-        patience.progress();
+        backoff.progress();
         meter.confirmed(at - extent.start);
         onProgress?.(meter.progress());
         yield bytes;
       }
     } catch (error) {
       if (!isTransient(error)) throw error;
-      await patience.wait(error);
+      await backoff.wait(error);
     }
   }
   if (version.crc32 !== null && version.crc32 !== crc) {
-    throw new VerificationError('The downloaded bytes do not match the checksum of the file. Download it again.');
+    throw checksumMismatch();
   }
 }

@@ -9,11 +9,11 @@ import type { RetryNotice, RetryOptions } from './retry.ts';
 export interface UploadSource {
   size: number;
   /**
-   * Reads all bytes from `start` to `end`, inclusive. May use `memory` for them if it is large enough; it is not used otherwise until
+   * Reads all bytes from `start` to `end`, inclusive. May store them in `memory` if it is large enough; nothing else uses it until
    * the next read.
    */
   read(start: number, end: number, memory?: ArrayBuffer): Promise<Uint8Array<ArrayBuffer>>;
-  /** Computes the digest of the whole content. Optional: only if it need not be held in memory. */
+  /** Computes the digest of the whole content. Optional, because the content need not be readable without holding it in memory. */
   digest?(signal: AbortSignal): Promise<Digest>;
   /** Throws `SourceChangedError` if the content changed since the start. */
   check?(): Promise<void>;
@@ -23,7 +23,7 @@ export interface UploadSource {
 export interface CommonUploadOptions extends RetryOptions {
   /** Name on the server. */
   name: string;
-  /** Bytes per chunk; default 8 MiB. Chunks get smaller when the server refuses them for their size. */
+  /** Bytes per chunk; default 8 MiB. Chunks become smaller when the server refuses them as too large. */
   chunkSize?: number | undefined;
   /** Chunks in flight; default 4. */
   parallel?: number | undefined;
@@ -38,7 +38,7 @@ export interface CommonUploadOptions extends RetryOptions {
 
 export const DEFAULT_CHUNK_BYTES = 8 * 1024 * 1024;
 export const DEFAULT_PARALLEL = 4;
-/** Checksum failures in a row after which memory or link count as broken. */
+/** Give up after this many consecutive checksum failures: the memory or the link is faulty. */
 export const MAX_CORRUPTIONS = 3;
 /** Idle limit for the last chunk of a file with a digest: the server reads the whole file before it replies. */
 export const DIGEST_IDLE_MS = 15 * 60_000;

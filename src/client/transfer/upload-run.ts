@@ -33,7 +33,7 @@ export class UploadRun {
   readonly #source: UploadSource;
   readonly #options: UploadOptions;
   readonly #stop = new AbortController();
-  readonly #patience: Backoff;
+  readonly #backoff: Backoff;
   readonly #meter: Meter;
   readonly #chunkSize: ChunkSize;
   readonly #state: UploadState;
@@ -49,7 +49,7 @@ export class UploadRun {
     this.#source = source;
     // `ifMatch` implies `overwrite`.
     this.#options = options.ifMatch === undefined ? options : { ...options, overwrite: true };
-    this.#patience = new Backoff(options, this.#stop.signal, options.onRetry);
+    this.#backoff = new Backoff(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(source.size);
     this.#chunkSize = new ChunkSize(Math.max(1, options.chunkSize ?? DEFAULT_CHUNK_BYTES));
     this.#state = new UploadState(source.size);
@@ -58,11 +58,11 @@ export class UploadRun {
 
   /** Runs the upload. Call it once. */
   async run(): Promise<UploadResult> {
-    const unlink = forwardAbort(this.#options.signal, this.#stop);
+    const stopForwarding = forwardAbort(this.#options.signal, this.#stop);
     try {
       return await this.#run();
     } finally {
-      unlink();
+      stopForwarding();
       this.#stop.abort();
       await this.#checksums.settled();
     }
@@ -70,16 +70,16 @@ export class UploadRun {
 
   async #run(): Promise<UploadResult> {
     const state = this.#state;
-    const first = await this.#askStatus();
+    const first = await this.#fetchStatus();
     if (await this.#begin(first)) return this.#result(first, true);
     for (;;) {
       // Send the chunk that creates a replacement alone: two at once could create two.
       while (state.replacing !== null && state.complete === null) await this.#next();
       await this.#sendAll();
-      if (state.complete === null) state.adopt(await this.#askStatus());
+      if (state.complete === null) state.adopt(await this.#fetchStatus());
       if (state.complete !== null) break;
       if (state.plan.empty && state.size > 0) {
-        await this.#patience.wait(new NetworkError('The server has all bytes and is still verifying them.'));
+        await this.#backoff.wait(new NetworkError('The server has all bytes and is still verifying them.'));
       }
     }
     await this.#source.check?.();
@@ -91,7 +91,7 @@ export class UploadRun {
     return { status, already, resumed: this.#resumed, sent: this.#state.sentBytes, digest: this.#checksums.digest };
   }
 
-  /** Acts on the first status. Returns true when the same content is already stored. */
+  /** Handles the first status. Returns true when the same content is already stored. */
   async #begin(first: FileStatus): Promise<boolean> {
     const { size } = this.#source;
     let status = first;
@@ -102,7 +102,7 @@ export class UploadRun {
     }
     if (status.status === 'partial' && status.total_bytes !== null && status.total_bytes > size) {
       await this.#cancel(nameConflict(status, size), status);
-      status = await this.#askStatus();
+      status = await this.#fetchStatus();
     }
     this.#state.adopt(status);
     this.#resumed = this.#state.storedBytes;
@@ -128,22 +128,22 @@ export class UploadRun {
     this.#stop.signal.throwIfAborted();
   }
 
-  /** Sends the next chunk. After a failure, recovers and plans anew. Returns false when no chunk remains. */
+  /** Sends the next chunk. After a failure, recovers and plans again. Returns false when no chunk remains. */
   async #next(memory: Memory = { buffer: undefined }): Promise<boolean> {
     this.#stop.signal.throwIfAborted();
-    const { plan, inFlight: moving, size } = this.#state;
+    const { plan, inFlight, size } = this.#state;
     if (size === 0) return this.#sendEmpty();
     const piece = plan.take(this.#chunkSize.bytes);
     if (piece === null) return false;
     const restarts = this.#restarts;
-    moving.add(piece);
+    inFlight.add(piece);
     try {
       await this.#send(piece, memory);
     } catch (error) {
-      moving.delete(piece);
+      inFlight.delete(piece);
       this.#stop.signal.throwIfAborted();
-      plan.put(piece);
-      // The upload started over since: ignore the failure.
+      plan.putBack(piece);
+      // The upload has started over: ignore the failure.
       if (restarts !== this.#restarts) return true;
       // Workers fail together, so they share one recovery.
       this.#recovery ??= this.#recover(error, piece).finally(() => {
@@ -178,13 +178,13 @@ export class UploadRun {
       this.#meter.confirmed(this.#state.storedBytes);
     }
     this.#corruptions = 0;
-    this.#patience.progress();
+    this.#backoff.progress();
     this.#chunkSize.succeeded();
     this.#report();
   }
 
   async #sendEmpty(): Promise<boolean> {
-    const status = await this.#patience.retry(async () =>
+    const status = await this.#backoff.retry(async () =>
       this.#client.uploadChunk(this.#options.name, { ...this.#declarations(), start: 0, data: new Uint8Array() }),
     );
     this.#state.adopt(status);
@@ -208,7 +208,7 @@ export class UploadRun {
     if (!(error instanceof LadingError)) throw error;
     switch (error.code) {
       case 'chunk_too_large':
-        if (!this.#chunkSize.tooLarge(lengthOf(piece))) throw error;
+        if (!this.#chunkSize.shrinkBelow(lengthOf(piece))) throw error;
         return;
       case 'checksum_mismatch':
       case 'length_mismatch':
@@ -232,18 +232,18 @@ export class UploadRun {
     }
   }
 
-  /** Waits, asks which bytes arrived, and plans the rest. */
+  /** Waits, requests the status, and plans the missing bytes. */
   async #waitAndReplan(error: unknown): Promise<void> {
-    if (this.#patience.failures > 0 && error instanceof NetworkError) this.#chunkSize.failed();
-    await this.#patience.wait(error);
-    this.#state.adopt(await this.#askStatus());
+    if (this.#backoff.failures > 0 && error instanceof NetworkError) this.#chunkSize.failed();
+    await this.#backoff.wait(error);
+    this.#state.adopt(await this.#fetchStatus());
     this.#meter.confirmed(this.#state.storedBytes);
     this.#report();
   }
 
   /** After a conflict: finishes if another client completed the same file, else cancels the upload and starts over. */
   async #resolveConflict(error: LadingError): Promise<void> {
-    const status = await this.#askStatus();
+    const status = await this.#fetchStatus();
     if (status.status === 'complete' && (await this.#checksums.matches(status))) {
       this.#state.finish(status);
       return;
@@ -257,7 +257,7 @@ export class UploadRun {
     if (!this.#options.overwrite || this.#restarts > 0 || status.status !== 'partial') throw error;
     const { signal } = this.#stop;
     const { ifMatch } = this.#options;
-    await this.#patience.retry(async () =>
+    await this.#backoff.retry(async () =>
       this.#client
         .cancel(this.#options.name, { signal, ifMatch, id: status.id ?? undefined })
         .catch((reason: unknown) => {
@@ -271,7 +271,7 @@ export class UploadRun {
     this.#restarts += 1;
     this.#options.onRestart?.(why);
     this.#state.forget();
-    const status = await this.#askStatus();
+    const status = await this.#fetchStatus();
     if (status.status === 'complete') {
       if (!this.#options.overwrite) throw nameConflict(status, this.#source.size);
       this.#state.replace(status.id);
@@ -281,9 +281,9 @@ export class UploadRun {
     this.#report();
   }
 
-  #askStatus(): Promise<FileStatus> {
+  #fetchStatus(): Promise<FileStatus> {
     const { signal } = this.#stop;
-    return this.#patience.retry(async () => this.#client.status(this.#options.name, { signal }));
+    return this.#backoff.retry(async () => this.#client.status(this.#options.name, { signal }));
   }
 
   #report(): void {

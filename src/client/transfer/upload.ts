@@ -1,5 +1,5 @@
 /**
- * An upload that resumes after any interruption: it asks which bytes are missing, sends them, and asks again. Several chunks are in flight
+ * An upload that resumes after any interruption: it asks which bytes are missing, sends them, and repeats. Several chunks are in flight
  * at a time. A chunk whose reply was lost is sent again, which is harmless (PROTOCOL §4). The client stores nothing between runs.
  */
 import type { UploadCalls, UploadOptions, UploadResult, UploadSource } from './upload-options.ts';

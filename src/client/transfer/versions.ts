@@ -4,7 +4,7 @@
  */
 import { LadingError } from '../../errors.ts';
 import { parseHex32 } from '../../protocol/crc32.ts';
-import type { Extent } from '../../protocol/extents.ts';
+import { type Extent, lengthOf } from '../../protocol/extents.ts';
 import type { FileCalls } from '../calls/files.ts';
 import type { CallOptions, RangeRequest } from '../calls/options.ts';
 import { NetworkError, VerificationError } from '../transport/failures.ts';
@@ -80,16 +80,12 @@ export async function resolveRange(
 
 function extentOf(range: RangeRequest, size: number | null): Extent {
   if ('suffix' in range && size !== null) return { start: Math.max(0, size - range.suffix), end: size - 1 };
-  const asked = 'suffix' in range ? undefined : range.end;
-  if ('suffix' in range || (asked === undefined && size === null)) {
+  const requestedEnd = 'suffix' in range ? undefined : range.end;
+  if ('suffix' in range || (requestedEnd === undefined && size === null)) {
     throw new LadingError('not_complete', 'The size of the file is not known yet. Specify the end of the range.');
   }
   const last = size === null ? Number.MAX_SAFE_INTEGER : size - 1;
-  return { start: range.start, end: Math.min(asked ?? last, last) };
-}
-
-function lengthOf({ start, end }: Extent): number {
-  return end - start + 1;
+  return { start: range.start, end: Math.min(requestedEnd ?? last, last) };
 }
 
 /** The file id in an ETag of the form `"ID-SIZE-CRC32"`, even if a proxy weakened it; any other ETag unchanged. */
@@ -141,6 +137,10 @@ export function isReplaced(error: unknown): boolean {
 
 export function fileReplaced(): LadingError {
   return new LadingError('precondition_failed', 'The file was replaced on the server while it was being read.');
+}
+
+export function checksumMismatch(): VerificationError {
+  return new VerificationError('The downloaded bytes do not match the checksum of the file. Download it again.');
 }
 
 export function wrongRange(): VerificationError {

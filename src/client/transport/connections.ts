@@ -19,7 +19,7 @@ type Sent = Omit<Dispatcher.RequestOptions, 'origin' | 'path' | 'body'> & {
 /** A server without TLS closes at once on a TLS handshake. A silent server is not probed longer. */
 const PROBE_MS = 3_000;
 
-/** Statuses of proxies that open no tunnel, or only to some ports. */
+/** Statuses with which proxies refuse a tunnel, in general or to some ports. */
 const NO_TUNNEL = new Set([400, 403, 405, 501]);
 
 export class Connections {
@@ -40,13 +40,13 @@ export class Connections {
   async send(url: URL, sent: Sent): Promise<Dispatcher.ResponseData> {
     const proxy = proxyFor(url, this.#options.env ?? process.env);
     const { body, ...options } = sent;
-    const ask = () => request(url, { ...options, body: body(), dispatcher: this.#agent(proxy) });
-    const response = await ask().catch((error: unknown) => {
+    const attempt = () => request(url, { ...options, body: body(), dispatcher: this.#agent(proxy) });
+    const response = await attempt().catch((error: unknown) => {
       const refused = tunnelRefusalStatus(error);
       if (proxy === null || refused === null) throw error;
       if (url.protocol !== 'http:' || this.#forwarding.has(proxy.href) || !NO_TUNNEL.has(refused)) throw error;
       this.#forwarding.add(proxy.href);
-      return ask();
+      return attempt();
     });
     if (response.statusCode === 400 && !this.#hasAnswered && (await speaksTls(url, proxy))) {
       await response.body.dump();
@@ -61,9 +61,9 @@ export class Connections {
     const proxy = proxyFor(url, this.#options.env ?? process.env);
     const refused = tunnelRefusalStatus(error);
     if (proxy !== null && refused !== null) return proxyRefusal(proxy, refused, error);
-    const made = networkError(error, this.#hasAnswered);
-    if (this.#hasAnswered || !isConnectionCut(error)) return proxy === null ? made : withProxyNote(proxy, made);
-    return (await speaksTls(url, proxy)) ? tlsRequired(url.href) : made;
+    const failure = networkError(error, this.#hasAnswered);
+    if (this.#hasAnswered || !isConnectionCut(error)) return proxy === null ? failure : withProxyNote(proxy, failure);
+    return (await speaksTls(url, proxy)) ? tlsRequired(url.href) : failure;
   }
 
   async close(): Promise<void> {

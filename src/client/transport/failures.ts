@@ -19,30 +19,30 @@ export class NetworkError extends Error {
 }
 
 /**
- * Whether a failure is worth a retry. `first`: final while the server has never answered, because the address is probably wrong; later
+ * Whether a failure is worth a retry. `first`: final until the server has answered once, because the address is probably wrong; then
  * transient (a restarting resolver, the portal of a wireless network).
  */
 type Permanence = 'transient' | 'first' | 'final';
 
-const TRUST =
+const CA_ADVICE =
   'If it is your server, specify the certificate of its authority: --ca FILE, the option ca of the library, or NODE_EXTRA_CA_CERTS=FILE.';
 
-const unsigned: Failure = ['final', `The certificate of the server is not signed by a trusted authority. ${TRUST}`];
-const notTls: Failure = [
+const unsigned: Failure = ['final', `The certificate of the server is not signed by a trusted authority. ${CA_ADVICE}`];
+const noTls: Failure = [
   'first',
   'The server does not use TLS on this port. Use http:// instead of https://, or the port with TLS.',
 ];
-const noTlsInCommon: Failure = ['final', 'The server and this program share no TLS version or cipher.'];
-const wantsCertificate: Failure = [
+const noCommonTls: Failure = ['final', 'The server and this program share no TLS version or cipher.'];
+const clientCertificateRequired: Failure = [
   'final',
   'The server requires a client certificate, which this program does not support.',
 ];
 const noHttp: Failure = ['first', 'The server does not speak HTTP. Check its address.'];
 const unknownHost: Failure = ['first', 'The host name does not exist. Check the address of the server.'];
-const refusedHere: Failure = ['first', 'This machine blocked the connection. Check its firewall.'];
+const blockedLocally: Failure = ['first', 'This machine blocked the connection. Check its firewall.'];
 const silent: Failure = ['transient', 'The server sent nothing in time.'];
 
-type Failure = readonly [lasting: Permanence, sentence: string];
+type Failure = readonly [permanence: Permanence, sentence: string];
 
 /**
  * Failures by the error codes of the system, OpenSSL and undici. A code that is not listed is transient: giving up too early loses more
@@ -61,9 +61,9 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   EAI_AGAIN: ['transient', 'The host name cannot be resolved, because no name server answers.'],
   ENOTFOUND: unknownHost,
   EAI_FAIL: unknownHost,
-  EACCES: refusedHere,
-  EPERM: refusedHere,
-  DEPTH_ZERO_SELF_SIGNED_CERT: ['final', `The certificate of the server is self-signed. ${TRUST}`],
+  EACCES: blockedLocally,
+  EPERM: blockedLocally,
+  DEPTH_ZERO_SELF_SIGNED_CERT: ['final', `The certificate of the server is self-signed. ${CA_ADVICE}`],
   SELF_SIGNED_CERT_IN_CHAIN: unsigned,
   UNABLE_TO_GET_ISSUER_CERT: unsigned,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: unsigned,
@@ -83,33 +83,33 @@ const FAILURES: Readonly<Record<string, Failure>> = {
   ],
   ERR_TLS_CERT_ALTNAME_INVALID: ['final', 'The certificate of the server is for a different host name. Use that name.'],
   UND_ERR_PRX_TLS: ['final', 'The certificate of the server or proxy is for a different host name.'],
-  ERR_SSL_WRONG_VERSION_NUMBER: notTls,
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: notTls,
-  ERR_SSL_HTTP_REQUEST: notTls,
-  ERR_SSL_UNSUPPORTED_PROTOCOL: noTlsInCommon,
-  ERR_SSL_NO_PROTOCOLS_AVAILABLE: noTlsInCommon,
-  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: noTlsInCommon,
-  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: noTlsInCommon,
+  ERR_SSL_WRONG_VERSION_NUMBER: noTls,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: noTls,
+  ERR_SSL_HTTP_REQUEST: noTls,
+  ERR_SSL_UNSUPPORTED_PROTOCOL: noCommonTls,
+  ERR_SSL_NO_PROTOCOLS_AVAILABLE: noCommonTls,
+  ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION: noCommonTls,
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: noCommonTls,
   ERR_SSL_TLSV1_UNRECOGNIZED_NAME: ['final', 'The server does not serve this host name. Check its address.'],
-  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: wantsCertificate,
-  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: wantsCertificate,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: clientCertificateRequired,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: clientCertificateRequired,
   // Any other failure of the handshake.
-  EPROTO: notTls,
+  EPROTO: noTls,
 };
 
-/** Converts an error of a connection. @param met true when the server has answered before, so that its address is right */
-export function networkError(error: unknown, met: boolean): NetworkError {
+/** Converts an error of a connection. @param hasAnswered true when the server has answered before, so that its address is right */
+export function networkError(error: unknown, hasAnswered: boolean): NetworkError {
   const cause = causeOf(error);
   const code = codeOf(cause);
   const known = FAILURES[code] ?? (code.startsWith('HPE_') ? noHttp : undefined);
   if (known !== undefined) {
-    const [lasting, sentence] = known;
-    const final = lasting === 'final' || (lasting === 'first' && !met);
+    const [permanence, sentence] = known;
+    const final = permanence === 'final' || (permanence === 'first' && !hasAnswered);
     return new NetworkError(`${sentence}${detailOf(cause, code)}`, { cause: error, final });
   }
-  const said = cause instanceof Error && cause.message !== '' ? cause.message : 'no reason given';
-  const more = code === '' || said.includes(code) ? '' : ` (${code})`;
-  return new NetworkError(`The connection failed: ${said}${more}.`, { cause: error });
+  const reason = cause instanceof Error && cause.message !== '' ? cause.message : 'no reason given';
+  const more = code === '' || reason.includes(code) ? '' : ` (${code})`;
+  return new NetworkError(`The connection failed: ${reason}${more}.`, { cause: error });
 }
 
 /** True for errors of plain HTTP to a TLS server: it closes the connection or answers with a TLS alert. */
@@ -163,7 +163,7 @@ export class SourceChangedError extends Error {
 export function isTransient(error: unknown): boolean {
   if (error instanceof NetworkError) return !error.final;
   if (!(error instanceof LadingError)) return false;
-  // The server does not support the request, also later (RFC 9110 §15.6.2).
+  // The server does not support the request and will not support it later (RFC 9110 §15.6.2).
   if (error.status === 501 || error.status === 505) return false;
   // Lost bytes return only from a backup.
   if (error.code === 'file_damaged') return false;
@@ -178,9 +178,9 @@ export function retryAfterMs(error: unknown): number {
 
 /** Converts an error response (problem+json, or one of an intermediary) to a `LadingError`. */
 export async function problemOf(response: TransportResponse): Promise<LadingError> {
-  const text = response.header('content-type')?.includes('json') ? await readText(response, 1024 * 1024) : '';
-  if (text === '') response.discard();
-  const problem = parseObject(text);
+  const body = response.header('content-type')?.includes('json') ? await readText(response, 1024 * 1024) : '';
+  if (body === '') response.discard();
+  const problem = parseObject(body);
   const members = membersOf(problem);
   // Use the clock of the server, which computed the date.
   const date = Date.parse(response.header('date') ?? '');
@@ -188,8 +188,8 @@ export async function problemOf(response: TransportResponse): Promise<LadingErro
   if (wait !== null) members.retry_after = wait;
   const code = problem.code;
   // OAuth names the member error_description (RFC 6749 §5.2).
-  const said = [problem.detail, problem.error_description].find((text) => typeof text === 'string');
-  const detail = said ?? `The server answered ${response.status}.`;
+  const text = [problem.detail, problem.error_description].find((value) => typeof value === 'string');
+  const detail = text ?? `The server answered ${response.status}.`;
   return new LadingError(isCode(code) ? code : codeOfStatus(response.status), detail, members);
 }
 

@@ -16,18 +16,18 @@ export function fetchTransport(
   send: typeof fetch = (...args) => fetch(...args),
   asSent: AsSent = (part) => part,
 ): Transport {
-  const peer = { met: false };
+  const peer = { hasAnswered: false };
   return {
-    request: (request) => request_(send, asSent, peer, request),
+    request: (request) => sendRequest(send, asSent, peer, request),
     close: async () => {},
   };
 }
 
 /** @param peer whether the server has answered before */
-async function request_(
+async function sendRequest(
   send: typeof fetch,
   asSent: AsSent,
-  peer: { met: boolean },
+  peer: { hasAnswered: boolean },
   request: TransportRequest,
 ): Promise<TransportResponse> {
   request.signal?.throwIfAborted();
@@ -44,7 +44,7 @@ async function request_(
   const failed = (error: unknown): unknown => {
     done();
     if (request.signal?.aborted) return request.signal.reason;
-    return error instanceof NetworkError ? error : networkError(error, peer.met);
+    return error instanceof NetworkError ? error : networkError(error, peer.hasAnswered);
   };
   idle.touch(bytes / MIN_BYTES_PER_MS);
   try {
@@ -61,7 +61,7 @@ async function request_(
         final: true,
       });
     }
-    peer.met = true;
+    peer.hasAnswered = true;
     if (bytes > 0) request.onSent?.(bytes);
     idle.touch();
     return {
@@ -74,7 +74,7 @@ async function request_(
       },
     };
   } catch (error) {
-    if (!peer.met && isConnectionCut(error) && (await speaksTls(send, request.url)))
+    if (!peer.hasAnswered && isConnectionCut(error) && (await speaksTls(send, request.url)))
       throw failed(tlsRequired(request.url));
     throw failed(error);
   }

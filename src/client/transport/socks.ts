@@ -72,21 +72,21 @@ async function tunnel(proxy: URL, target: Target, toProxy: Connector, timeout: n
   const hostname = proxy.hostname.replace(/^\[|\]$/g, '');
   const port = Number(proxy.port) || DEFAULT_PORT;
   const socket = await new Promise<Socket>((resolve, reject) => {
-    toProxy({ hostname, host: hostname, port: String(port), protocol: 'http:' }, (error, made) =>
-      error === null ? resolve(made) : reject(error),
+    toProxy({ hostname, host: hostname, port: String(port), protocol: 'http:' }, (error, connected) =>
+      error === null ? resolve(connected) : reject(error),
     );
   });
   const [userId, password] = [proxy.username, proxy.password].map(decodeURIComponent);
   const named = userId ? { userId, ...(password ? { password } : {}) } : {};
   try {
-    const made = await SocksClient.createConnection({
+    const connection = await SocksClient.createConnection({
       proxy: { host: hostname, port, type, ...named },
       destination: { host, port: target.port },
       command: 'connect',
       existing_socket: socket,
       timeout,
     });
-    return made.socket;
+    return connection.socket;
   } catch (error) {
     socket.destroy();
     throw refusedBy(proxy, error);
@@ -94,7 +94,7 @@ async function tunnel(proxy: URL, target: Target, toProxy: Connector, timeout: n
 }
 
 function refusedBy(proxy: URL, error: unknown): NetworkError {
-  const said = error instanceof Error ? error.message : String(error);
-  const [, final, sentence] = REFUSALS.find(([words]) => words.test(said)) ?? [null, false, said];
+  const message = error instanceof Error ? error.message : String(error);
+  const [, final, sentence] = REFUSALS.find(([words]) => words.test(message)) ?? [null, false, message];
   return new NetworkError(`The proxy ${proxy.host} refused the connection: ${sentence}.`, { cause: error, final });
 }

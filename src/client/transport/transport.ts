@@ -12,7 +12,7 @@ export interface TransportRequest {
   signal?: AbortSignal | undefined;
   /** Milliseconds without a byte in either direction after which the request fails. */
   idleMs: number;
-  /** Called with the number of body bytes that were passed to the network since the last call. Optional for transports. */
+  /** Called with the number of body bytes that were passed to the network since the last call. A transport may ignore it. */
   onSent?: ((bytes: number) => void) | undefined;
 }
 

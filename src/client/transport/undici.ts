@@ -13,24 +13,24 @@ const SLICE = 64 * 1024;
 export type { UndiciOptions } from './undici-options.ts';
 
 export function undiciTransport(options: UndiciOptions = {}): Transport {
-  const routes = new Connections(options);
+  const connections = new Connections(options);
   return {
-    request: (request) => request_(routes, request),
-    close: () => routes.close(),
+    request: (request) => sendRequest(connections, request),
+    close: () => connections.close(),
   };
 }
 
-async function request_(routes: Connections, request: TransportRequest): Promise<TransportResponse> {
+async function sendRequest(connections: Connections, request: TransportRequest): Promise<TransportResponse> {
   const { body, signal, idleMs } = request;
   signal?.throwIfAborted();
   const length = body?.reduce((sum, part) => sum + part.length, 0) ?? 0;
   const url = new URL(request.url);
   const failed = async (error: unknown): Promise<unknown> => {
     if (signal?.aborted) return signal.reason;
-    return error instanceof NetworkError ? error : routes.failure(url, error);
+    return error instanceof NetworkError ? error : connections.failure(url, error);
   };
   try {
-    const response = await routes.send(url, {
+    const response = await connections.send(url, {
       method: request.method,
       headers: body === undefined ? request.headers : { ...request.headers, 'content-length': String(length) },
       body: () => (length > 0 && body !== undefined ? slices(body, request.onSent) : null),

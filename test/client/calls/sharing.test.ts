@@ -1,11 +1,11 @@
-/** Links, grants and sessions by the typed calls. */
+/** Share links, grants and sessions with the typed calls. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect } from '../../../src/client/node.ts';
 import { atEnd, startServer } from '../../support/product/server.ts';
 import { ALPHABET, put } from '../../support/wire/downloads.ts';
 
-test('links, grants and sessions are made, listed and ended', async (t) => {
+test('the client creates, lists and ends links, grants and sessions', async (t) => {
   const server = await startServer(t);
   const other = await server.enrol();
   const connected = (token: string) => {

@@ -20,7 +20,7 @@ async function put(client: LadingClient, bytes: Uint8Array<ArrayBuffer>, name = 
   await client.upload(sourceOf(bytes), { name, overwrite: true });
 }
 
-/** Downloads until so many bytes are there, then stops. */
+/** Downloads at least `until` bytes, then stops. */
 async function begin(client: LadingClient, path: string, until: number): Promise<void> {
   const stop = new AbortController();
   const enough = new Error('enough');
@@ -29,7 +29,7 @@ async function begin(client: LadingClient, path: string, until: number): Promise
   await assert.rejects(running, enough);
 }
 
-test('files of all sizes arrive whole and leave nothing else behind', async (t) => {
+test('files of all sizes are downloaded completely and leave no other files', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const folder = await temporaryFolder(t);
   for (const size of [0, 1, 32 * KIB, 300 * KIB + 7]) {
@@ -45,7 +45,7 @@ test('files of all sizes arrive whole and leave nothing else behind', async (t) 
   }
 });
 
-test('an interrupted download goes on with what is missing', async (t) => {
+test('an interrupted download resumes with the missing bytes', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const folder = await temporaryFolder(t);
   const path = join(folder, 'target');
@@ -59,7 +59,7 @@ test('an interrupted download goes on with what is missing', async (t) => {
   assert.deepEqual(await readdir(folder), ['target']);
 });
 
-test('the target keeps its old content until the new one is complete', async (t) => {
+test('the target keeps its old content until the download is complete', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const path = join(await temporaryFolder(t), 'target');
   await writeFile(path, 'old');
@@ -71,7 +71,7 @@ test('the target keeps its old content until the new one is complete', async (t)
   assert.deepEqual(await readFile(path), Buffer.from(bytes));
 });
 
-test('bytes that were damaged or lost since the last run are fetched again', async (t) => {
+test('bytes that were damaged or lost since the last run are downloaded again', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const folder = await temporaryFolder(t);
   const path = join(folder, 'target');
@@ -91,7 +91,7 @@ test('bytes that were damaged or lost since the last run are fetched again', asy
   }
 });
 
-test('a state file that makes no sense only costs the bytes', async (t) => {
+test('an invalid state file makes the download start over', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const path = join(await temporaryFolder(t), 'target');
   const bytes = bytesOf(100 * KIB);
@@ -120,7 +120,7 @@ test('a state file that makes no sense only costs the bytes', async (t) => {
   }
 });
 
-test('a file replaced between two runs, or in the middle of one, is fetched anew; versions never mix', async (t) => {
+test('a file that is replaced between runs or during one is downloaded again, and versions never mix', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const path = join(await temporaryFolder(t), 'target');
   await put(client, bytesOf(512 * KIB));
@@ -149,18 +149,18 @@ test('a file replaced between two runs, or in the middle of one, is fetched anew
   assert.deepEqual(await readFile(path), Buffer.from(third));
 });
 
-test('while a replacement is on its way the old file is what arrives', async (t) => {
+test('a download during a replacement receives the old file', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const path = join(await temporaryFolder(t), 'target');
   const bytes = bytesOf(100 * KIB);
   await put(client, bytes);
   await client.uploadChunk('f', { start: 0, data: bytesOf(10, 2), totalSize: 20, overwrite: true });
   const result = await downloadFile(client, 'f', path, options());
-  assert.equal(result.crc32, crc32(bytes), 'known although the status describes the replacement');
+  assert.equal(result.crc32, crc32(bytes), 'the CRC-32 is known although the status describes the replacement');
   assert.deepEqual(await readFile(path), Buffer.from(bytes));
 });
 
-test('what does not exist and what is not complete are told apart', async (t) => {
+test('a missing file is not_found, and an unfinished one is not_complete with its missing ranges', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const folder = await temporaryFolder(t);
   await assert.rejects(downloadFile(client, 'f', join(folder, 'f')), refusedWith('not_found'));
@@ -173,7 +173,7 @@ test('what does not exist and what is not complete are told apart', async (t) =>
   assert.deepEqual(await readdir(folder), []);
 });
 
-test('a sum that does not agree is an error, and nothing is kept', async (t) => {
+test('a wrong checksum is an error and discards the downloaded bytes', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const bytes = bytesOf(100);
   await put(client, bytes);
@@ -192,7 +192,7 @@ test('a sum that does not agree is an error, and nothing is kept', async (t) => 
   assert.deepEqual(calls, ['discard', 'close']);
 });
 
-test('what arrived before a connection broke is kept', async (t) => {
+test('bytes that arrived before a connection broke are kept', async (t) => {
   const server = await startServer(t);
   const path = join(await temporaryFolder(t), 'target');
   const bytes = bytesOf(2048 * KIB);
@@ -206,7 +206,7 @@ test('what arrived before a connection broke is kept', async (t) => {
   assert.deepEqual(await readFile(path), Buffer.from(bytes));
 });
 
-test('answers that fall silent are given up and asked for again', async (t) => {
+test('a stalled reply is abandoned and requested again', async (t) => {
   const server = await startServer(t);
   const path = join(await temporaryFolder(t), 'target');
   const bytes = bytesOf(1024 * KIB);
@@ -217,14 +217,14 @@ test('answers that fall silent are given up and asked for again', async (t) => {
   assert.deepEqual(await readFile(path), Buffer.from(bytes));
 });
 
-test('without a server a download gives up when its time is over', async (t) => {
+test('a download without a server gives up after retryForMs', async (t) => {
   const server = await startServer(t);
   await server.close();
   const path = join(await temporaryFolder(t), 'target');
   await assert.rejects(downloadFile(deviceOf(t, server), 'f', path, options({ retryForMs: 50 })), NetworkError);
 });
 
-test('whatever happens to the first connections, file and stream end up right', async (t) => {
+test('file and stream are correct after any sequence of connection failures', async (t) => {
   const server = await startServer(t);
   const direct = deviceOf(t, server);
   const proxy = await startProxy(t, server.port);
@@ -267,7 +267,7 @@ test('whatever happens to the first connections, file and stream end up right', 
   );
 });
 
-test('a stream of a range goes on where it broke off', async (t) => {
+test('a stream of a range continues after a broken connection', async (t) => {
   const server = await startServer(t);
   const bytes = bytesOf(512 * KIB);
   await put(deviceOf(t, server), bytes);
@@ -282,7 +282,7 @@ test('a stream of a range goes on where it broke off', async (t) => {
   assert.deepEqual(await read({ range: { start: 300 * KIB } }), Buffer.from(bytes.subarray(300 * KIB)));
 });
 
-test('a stream ends with an error when the file is replaced half way', async (t) => {
+test('a stream fails when the file is replaced during the download', async (t) => {
   const server = await startServer(t);
   const direct = deviceOf(t, server);
   await put(direct, bytesOf(512 * KIB));

@@ -9,8 +9,8 @@ import { bytesOf, clientOf, deviceOf } from '../../support/tables/fixtures.ts';
 const SIZE = 20;
 
 /**
- * Follows a file of which 10 bytes are there; then the connection breaks, five more come, and when these are asked for, `meanwhile`
- * happens before the server hears of it. Resolves with the bytes that came and the error that ended it.
+ * Follows a file with 10 received bytes. Then the connection breaks and five more bytes arrive. Before the follower requests them,
+ * `meanwhile` runs. Resolves with the number of received bytes and the error that ended the stream.
  */
 async function followed(
   t: TestContext,
@@ -20,10 +20,10 @@ async function followed(
   const direct = deviceOf(t, server);
   await direct.uploadChunk('f', { start: 0, data: bytesOf(10), totalSize: SIZE });
   const { request, close } = undiciTransport();
-  let asked = false;
+  let requested = false;
   const breaking: Transport['request'] = async (call) => {
-    if (call.headers.range !== undefined && !asked) {
-      asked = true;
+    if (call.headers.range !== undefined && !requested) {
+      requested = true;
       await meanwhile(direct);
     }
     const response = await request(call);
@@ -45,23 +45,23 @@ async function followed(
   } catch (error) {
     return { bytes, error };
   } finally {
-    assert.ok(asked);
+    assert.ok(requested);
   }
   return { bytes, error: null };
 }
 
-test('a file that is replaced between the question what is there and the one for it is told as replaced', async (t) => {
+test('a followed file that is replaced between status and download fails as replaced', async (t) => {
   for (const length of [SIZE, 5]) {
     const { bytes, error } = await followed(t, async (direct) => {
       await direct.remove('f');
       await direct.uploadChunk('f', { start: 0, data: bytesOf(length, 7), totalSize: SIZE });
     });
     assert.ok(error instanceof LadingError, String(error));
-    assert.deepEqual([bytes, error.code], [10, 'precondition_failed'], `${length} bytes of the other file`);
+    assert.deepEqual([bytes, error.code], [10, 'precondition_failed'], `${length} bytes of the replacement`);
   }
 });
 
-test('one that is removed then is told as removed', async (t) => {
+test('a followed file that is deleted between status and download fails as deleted', async (t) => {
   const { bytes, error } = await followed(t, (direct) => direct.remove('f'));
   assert.ok(error instanceof LadingError, String(error));
   assert.deepEqual([bytes, error.code], [10, 'not_found']);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Meter } from '../../../src/client/transfer/meter.ts';
 
-test('rate and time left come from the last seconds, not from what earlier runs brought', () => {
+test('rate and remaining time are computed from recent bytes, not from those of earlier runs', () => {
   let now = 0;
   const meter = new Meter(1_000_000, () => now);
   meter.begin(400_000);
@@ -16,7 +16,7 @@ test('rate and time left come from the last seconds, not from what earlier runs 
   assert.equal(Math.round(left ?? -1), 55);
 });
 
-test('confirmed bytes are no longer on their way, and counted once', () => {
+test('confirmed bytes leave the bytes in flight and count once', () => {
   let now = 0;
   const meter = new Meter(100, () => now);
   meter.begin(0);
@@ -28,7 +28,7 @@ test('confirmed bytes are no longer on their way, and counted once', () => {
   assert.deepEqual([done, moving, rate], [40, 0, 40]);
 });
 
-test('when nothing moved for long the rate is 0 and nobody knows how long it takes', () => {
+test('after a long stall, the rate is 0 and the remaining time is unknown', () => {
   let now = 0;
   const meter = new Meter(100, () => now);
   meter.begin(0);
@@ -39,7 +39,7 @@ test('when nothing moved for long the rate is 0 and nobody knows how long it tak
   assert.deepEqual([rate, left], [0, null]);
 });
 
-test('a failure that takes bytes back never makes a negative rate', () => {
+test('the rate is never negative, even when a failure takes bytes back', () => {
   let now = 0;
   const meter = new Meter(100, () => now);
   meter.begin(50);

@@ -6,22 +6,22 @@ import type { Extent } from '../../../src/protocol/extents.ts';
 
 const SIZE = 64;
 
-test('taking and putting back in any order keeps every byte exactly once', () => {
-  const actions = fc.array(fc.record({ take: fc.boolean(), most: fc.integer({ min: 1, max: 9 }), pick: fc.nat(20) }));
+test('pieces that are taken and put back in any order contain every byte exactly once', () => {
+  const actions = fc.array(fc.record({ take: fc.boolean(), max: fc.integer({ min: 1, max: 9 }), pick: fc.nat(20) }));
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: SIZE, maxLength: SIZE }), actions, (cells, steps) => {
       const plan = new Plan();
       plan.reset(runsOf(cells), []);
       const taken: Extent[] = [];
-      for (const { take, most, pick } of steps) {
+      for (const { take, max, pick } of steps) {
         if (take) {
-          const piece = plan.take(most);
+          const piece = plan.take(max);
           if (piece === null) continue;
-          assert.ok(piece.end - piece.start < most && piece.end >= piece.start);
+          assert.ok(piece.end - piece.start < max && piece.end >= piece.start);
           taken.push(piece);
         } else if (taken.length > 0) {
           const [piece] = taken.splice(pick % taken.length, 1);
-          if (piece) plan.put(piece);
+          if (piece) plan.putBack(piece);
         }
       }
       assert.equal(plan.bytes, cells.filter(Boolean).length - bytesOf(taken).length);
@@ -35,7 +35,7 @@ test('taking and putting back in any order keeps every byte exactly once', () =>
   );
 });
 
-test('pieces come from the front, and what was put back comes again as one with its neighbours', () => {
+test('pieces are taken from the front, and pieces that are put back merge with their neighbours', () => {
   const plan = new Plan();
   plan.reset([{ start: 0, end: 29 }], []);
   const first = plan.take(10);
@@ -47,12 +47,12 @@ test('pieces come from the front, and what was put back comes again as one with 
       { start: 10, end: 19 },
     ],
   );
-  plan.put({ start: 10, end: 19 });
-  plan.put({ start: 0, end: 9 });
+  plan.putBack({ start: 10, end: 19 });
+  plan.putBack({ start: 0, end: 9 });
   assert.deepEqual(plan.take(100), { start: 0, end: 29 });
 });
 
-test('a reset leaves out what is being moved', () => {
+test('a reset excludes ranges in flight', () => {
   fc.assert(
     fc.property(
       fc.array(fc.boolean(), { minLength: SIZE, maxLength: SIZE }),
@@ -71,33 +71,33 @@ test('a reset leaves out what is being moved', () => {
   );
 });
 
-test('the stride halves with failures down to a floor and doubles after a run of successes up to what was asked for', () => {
-  const stride = new ChunkSize(1024 * 1024);
-  stride.failed();
-  assert.equal(stride.bytes, 512 * 1024);
-  for (let i = 0; i < 20; i += 1) stride.failed();
-  assert.equal(stride.bytes, MIN_PIECE);
-  for (let i = 0; i < 7; i += 1) stride.succeeded();
-  assert.equal(stride.bytes, MIN_PIECE);
-  stride.succeeded();
-  assert.equal(stride.bytes, 2 * MIN_PIECE);
-  for (let i = 0; i < 200; i += 1) stride.succeeded();
-  assert.equal(stride.bytes, 1024 * 1024);
+test('the chunk size halves with each failure down to a minimum, and doubles after a run of successes up to the requested size', () => {
+  const chunkSize = new ChunkSize(1024 * 1024);
+  chunkSize.failed();
+  assert.equal(chunkSize.bytes, 512 * 1024);
+  for (let i = 0; i < 20; i += 1) chunkSize.failed();
+  assert.equal(chunkSize.bytes, MIN_PIECE);
+  for (let i = 0; i < 7; i += 1) chunkSize.succeeded();
+  assert.equal(chunkSize.bytes, MIN_PIECE);
+  chunkSize.succeeded();
+  assert.equal(chunkSize.bytes, 2 * MIN_PIECE);
+  for (let i = 0; i < 200; i += 1) chunkSize.succeeded();
+  assert.equal(chunkSize.bytes, 1024 * 1024);
 });
 
-test('a stride below the floor stays what was asked for', () => {
-  const stride = new ChunkSize(1000);
-  stride.failed();
-  assert.equal(stride.bytes, 1000);
+test('a requested size below the minimum does not change', () => {
+  const chunkSize = new ChunkSize(1000);
+  chunkSize.failed();
+  assert.equal(chunkSize.bytes, 1000);
 });
 
-test('a refused size is never tried again, however well the rest goes', () => {
-  const stride = new ChunkSize(1000);
-  assert.ok(stride.tooLarge(1000));
-  assert.equal(stride.bytes, 500);
-  for (let i = 0; i < 50; i += 1) stride.succeeded();
-  assert.equal(stride.bytes, 500);
-  assert.ok(!stride.tooLarge(1));
+test('a refused size is never used again, even after many successes', () => {
+  const chunkSize = new ChunkSize(1000);
+  assert.ok(chunkSize.shrinkBelow(1000));
+  assert.equal(chunkSize.bytes, 500);
+  for (let i = 0; i < 50; i += 1) chunkSize.succeeded();
+  assert.equal(chunkSize.bytes, 500);
+  assert.ok(!chunkSize.shrinkBelow(1));
 });
 
 function runsOf(cells: readonly boolean[]): Extent[] {

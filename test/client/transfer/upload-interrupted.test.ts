@@ -16,7 +16,7 @@ const options = (over: Partial<UploadOptions> = {}): UploadOptions => ({
   ...over,
 });
 
-test('a link that never carries a whole chunk gets smaller ones until they pass', async (t) => {
+test('chunks shrink until they pass a link that cuts large ones', async (t) => {
   const server = await startServer(t);
   const proxy = await startProxy(t, server.port, () => ({ cutAfterSent: 100 * KIB }));
   const bytes = bytesOf(1024 * KIB);
@@ -30,11 +30,11 @@ test('a link that never carries a whole chunk gets smaller ones until they pass'
   assert.deepEqual(await collect((await deviceOf(t, server).download('f')).body), Buffer.from(bytes));
 });
 
-test('chunks whose reply was lost are not sent again when the server has them', async (t) => {
+test('an upload completes when replies to chunks are lost', async (t) => {
   const server = await startServer(t);
   const direct = deviceOf(t, server);
   const bytes = bytesOf(512 * KIB);
-  // A connection carries one chunk, whose reply never comes; every other one works, so that the status can be asked.
+  // Every other connection loses its reply. The others work, so that the status can be requested.
   const proxy = await startProxy(t, server.port, (n) => (n % 2 === 0 ? { cutAfterReceived: 0 } : {}));
   const { status } = await deviceOf(t, server, proxy.origin).upload(sourceOf(bytes), options({ parallel: 2 }));
   assert.equal(status.status, 'complete');
@@ -42,12 +42,12 @@ test('chunks whose reply was lost are not sent again when the server has them', 
   assert.deepEqual(await collect((await direct.download('f')).body), Buffer.from(bytes));
 });
 
-test('a replacement whose first reply is lost is not started twice', async (t) => {
+test('a replacement whose first reply is lost is not created twice', async (t) => {
   const server = await startServer(t);
   const direct = deviceOf(t, server);
   await direct.upload(sourceOf(bytesOf(100)), options());
   const bytes = bytesOf(30 * KIB, 2);
-  // The first connection asks the status; its second request, the only chunk of the replacement, gets no reply.
+  // The first connection carries the status request and the only chunk of the replacement, whose reply is lost.
   let lost = 0;
   const proxy = await startProxy(t, server.port, (n) => {
     if (n !== 1) return {};
@@ -60,8 +60,8 @@ test('a replacement whose first reply is lost is not started twice', async (t) =
   assert.deepEqual(await collect((await direct.download('f')).body), Buffer.from(bytes));
 });
 
-test('connections that go silent are given up and the upload goes on over others', async (t) => {
-  // The server, too, must see that they are dead: until then their ranges are taken.
+test('stalled connections are abandoned, and the upload continues over others', async (t) => {
+  // The server must notice the stalled connections too, because they reserve their ranges.
   const server = await startServer(t, { LADING_IDLE_SECONDS: '1' });
   const proxy = await startProxy(t, server.port, (n) => (n <= 3 ? { stallAfterSent: 100 * KIB } : {}));
   const client = clientOf(t, { server: proxy.origin, token: server.client.token, idleMs: 400 });
@@ -72,7 +72,7 @@ test('connections that go silent are given up and the upload goes on over others
   assert.deepEqual(await collect((await deviceOf(t, server).download('f')).body), Buffer.from(bytes));
 });
 
-test('a server that restarts with another signing key half way costs a sign-in, not the upload', async (t) => {
+test('an upload signs in again and continues after the server restarts with a different signing key', async (t) => {
   const dataDir = await temporaryFolder(t);
   const first = await startServer(t, { LADING_JWT_SECRET: 'the first key, which is long enough for it' }, {}, dataDir);
   const { id, secret } = first.client;
@@ -96,7 +96,7 @@ test('a server that restarts with another signing key half way costs a sign-in, 
     };
     restarts.push(restart());
   };
-  // Reads of the second half of the file wait until the server was restarted.
+  // Reads of the second half of the file wait for the restart.
   const source = sourceOf(bytes, { check: async () => void (await restarts[0]) });
   const { status } = await client.upload(source, options({ parallel: 2, onProgress }));
   assert.equal(status.bytes_received, bytes.length);
@@ -106,7 +106,7 @@ test('a server that restarts with another signing key half way costs a sign-in, 
   await stopSecond();
 });
 
-test('an upload that the server lost starts over by itself', async (t) => {
+test('an upload starts over after it was deleted on the server', async (t) => {
   const server = await startServer(t);
   const client = deviceOf(t, server);
   const bytes = bytesOf(512 * KIB);
@@ -121,7 +121,7 @@ test('an upload that the server lost starts over by itself', async (t) => {
   assert.deepEqual(await collect((await client.download('f')).body), Buffer.from(bytes));
 });
 
-test('a conflict that somebody else caused by finishing another file is reported', async (t) => {
+test('an upload fails with file_complete when another client stores different content', async (t) => {
   const server = await startServer(t);
   const client = deviceOf(t, server);
   const [mine, theirs] = [bytesOf(256 * KIB), bytesOf(256 * KIB, 2)];
@@ -141,7 +141,7 @@ test('a conflict that somebody else caused by finishing another file is reported
   assert.deepEqual(await collect((await client.download('f')).body), Buffer.from(theirs));
 });
 
-test('whatever happens to the first connections, the file ends up right', async (t) => {
+test('the file is correct after any sequence of connection failures', async (t) => {
   const server = await startServer(t);
   const rules = fc.array(
     fc.oneof(

@@ -28,22 +28,22 @@ function status(over: Partial<FileStatus>): FileStatus {
 }
 
 const pending = status({ status: 'pending', id: null });
-const rest = (ledger: UploadState) => {
+const rest = (state: UploadState) => {
   const pieces: [number, number][] = [];
-  for (let piece = ledger.plan.take(1000); piece !== null; piece = ledger.plan.take(1000))
+  for (let piece = state.plan.take(1000); piece !== null; piece = state.plan.take(1000))
     pieces.push([piece.start, piece.end]);
   return pieces;
 };
 
-test('an unknown name is planned whole', () => {
-  const ledger = new UploadState(100);
-  ledger.adopt(pending);
-  assert.deepEqual(rest(ledger), [[0, 99]]);
+test('for an unknown name, all bytes are planned', () => {
+  const state = new UploadState(100);
+  state.adopt(pending);
+  assert.deepEqual(rest(state), [[0, 99]]);
 });
 
-test('a partial upload is planned by its gaps, and past what an undeclared one has reached', () => {
-  const ledger = new UploadState(100);
-  ledger.adopt(
+test('for a partial upload, the gaps and all bytes past its size so far are planned', () => {
+  const state = new UploadState(100);
+  state.adopt(
     status({
       total_bytes: 50,
       bytes_received: 30,
@@ -53,33 +53,33 @@ test('a partial upload is planned by its gaps, and past what an undeclared one h
       ],
     }),
   );
-  assert.equal(ledger.storedBytes, 30);
-  assert.deepEqual(rest(ledger), [
+  assert.equal(state.storedBytes, 30);
+  assert.deepEqual(rest(state), [
     [10, 19],
     [30, 39],
     [50, 99],
   ]);
 });
 
-test('bytes on their way are not planned again', () => {
-  const ledger = new UploadState(100);
-  ledger.inFlight.add({ start: 20, end: 39 });
-  ledger.adopt(status({ total_bytes: 100, missing: [[10, 99]] }));
-  assert.deepEqual(rest(ledger), [
+test('bytes in flight are not planned again', () => {
+  const state = new UploadState(100);
+  state.inFlight.add({ start: 20, end: 39 });
+  state.adopt(status({ total_bytes: 100, missing: [[10, 99]] }));
+  assert.deepEqual(rest(state), [
     [10, 19],
     [40, 99],
   ]);
 });
 
-test('overwrite is said only until the replacement has an id of its own', () => {
-  const ledger = new UploadState(100);
-  ledger.replace('old');
-  ledger.adopt(status({ status: 'complete', id: 'old', total_bytes: 50, bytes_received: 50 }));
-  assert.equal(ledger.replacing, 'old');
-  assert.equal(ledger.storedBytes, 0);
-  assert.deepEqual(rest(ledger), [[0, 99]]);
-  ledger.acknowledged({ start: 0, end: 9 }, 1, status({ id: 'new', total_bytes: 100, bytes_received: 10 }));
-  assert.equal(ledger.replacing, null);
+test('overwrite is sent only until the replacement has its own id', () => {
+  const state = new UploadState(100);
+  state.replace('old');
+  state.adopt(status({ status: 'complete', id: 'old', total_bytes: 50, bytes_received: 50 }));
+  assert.equal(state.replacing, 'old');
+  assert.equal(state.storedBytes, 0);
+  assert.deepEqual(rest(state), [[0, 99]]);
+  state.acknowledged({ start: 0, end: 9 }, 1, status({ id: 'new', total_bytes: 100, bytes_received: 10 }));
+  assert.equal(state.replacing, null);
   const lost = new UploadState(100);
   lost.replace('old');
   lost.adopt(status({ id: 'new', total_bytes: 100, bytes_received: 10, missing: [[10, 99]], readable: true }));
@@ -87,7 +87,7 @@ test('overwrite is said only until the replacement has an id of its own', () => 
   assert.deepEqual(rest(lost), [[10, 99]]);
 });
 
-test('a complete file of another size is in the way', () => {
+test('a complete file of a different size is a conflict', () => {
   const complete = status({ status: 'complete', total_bytes: 50, bytes_received: 50 });
   assert.throws(
     () => new UploadState(100).adopt(complete),
@@ -95,18 +95,18 @@ test('a complete file of another size is in the way', () => {
   );
 });
 
-test('the CRC-32 of the whole is known when this run sent all of one upload', () => {
+test('the CRC-32 of the file is known when this run sent all bytes of one upload', () => {
   const bytes = Uint8Array.from({ length: 30 }, (_, i) => i * 7);
-  const ledger = new UploadState(30);
-  ledger.adopt(pending);
+  const state = new UploadState(30);
+  state.adopt(pending);
   const send = (start: number, end: number, id = 'one') =>
-    ledger.acknowledged({ start, end }, crc32(bytes.subarray(start, end + 1)), status({ id, total_bytes: 30 }));
+    state.acknowledged({ start, end }, crc32(bytes.subarray(start, end + 1)), status({ id, total_bytes: 30 }));
   send(20, 29);
   send(0, 9);
-  assert.equal(ledger.crc32(), null);
+  assert.equal(state.crc32(), null);
   send(10, 19);
-  assert.equal(ledger.crc32(), crc32(bytes));
-  assert.equal(ledger.sentBytes, 30);
+  assert.equal(state.crc32(), crc32(bytes));
+  assert.equal(state.sentBytes, 30);
   send(0, 9, 'two');
-  assert.equal(ledger.crc32(), null, 'another upload has the name now: what was sent before is not in it');
+  assert.equal(state.crc32(), null, 'a new upload has the name and does not contain the bytes sent before');
 });

@@ -31,7 +31,7 @@ async function stored(client: LadingClient, name = 'f'): Promise<Buffer> {
   return collect((await client.download(name)).body);
 }
 
-/** Uploads until so many bytes are confirmed, then stops. */
+/** Uploads until `until` bytes are confirmed, then stops. */
 async function begin(client: LadingClient, bytes: Uint8Array<ArrayBuffer>, until: number): Promise<void> {
   const stop = new AbortController();
   const enough = new Error('enough');
@@ -40,7 +40,7 @@ async function begin(client: LadingClient, bytes: Uint8Array<ArrayBuffer>, until
   await assert.rejects(running, enough);
 }
 
-test('a file arrives whole, with progress, and is not sent twice', async (t) => {
+test('a file is uploaded with progress, and not sent again when it is already stored', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const bytes = bytesOf(200 * KIB + 13);
   const seen: number[] = [];
@@ -59,7 +59,7 @@ test('a file arrives whole, with progress, and is not sent twice', async (t) => 
   assert.deepEqual([again.already, again.sent, again.status.id], [true, 0, first.status.id]);
 });
 
-test('an interrupted upload goes on where it stopped', async (t) => {
+test('an interrupted upload resumes with the missing bytes', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const bytes = bytesOf(160 * KIB);
   await begin(client, bytes, 80 * KIB);
@@ -70,7 +70,7 @@ test('an interrupted upload goes on where it stopped', async (t) => {
   assert.deepEqual(await stored(client), Buffer.from(bytes));
 });
 
-test('other content under the name is replaced only when asked to, and readable until then', async (t) => {
+test('different content is replaced only with overwrite, and readable until the new file is complete', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const [old, fresh] = [bytesOf(50 * KIB), bytesOf(90 * KIB, 2)];
   await client.upload(sourceOf(old), options());
@@ -88,7 +88,7 @@ test('other content under the name is replaced only when asked to, and readable 
   assert.equal(again.already, true);
 });
 
-test('an interrupted replacement goes on, with or without being asked to overwrite again', async (t) => {
+test('an interrupted replacement resumes, with or without overwrite', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const [old, fresh] = [bytesOf(50 * KIB), bytesOf(90 * KIB, 2)];
   await client.upload(sourceOf(old), options());
@@ -105,7 +105,7 @@ test('an interrupted replacement goes on, with or without being asked to overwri
   assert.deepEqual(await stored(client), Buffer.from(fresh));
 });
 
-test('empty files, too, come, stay and replace others', async (t) => {
+test('empty files are uploaded, recognized as stored, and replaced', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const empty = sourceOf(new Uint8Array());
   assert.equal((await client.upload(empty, options())).status.status, 'complete');
@@ -116,7 +116,7 @@ test('empty files, too, come, stay and replace others', async (t) => {
   assert.equal((await stored(client)).length, 0);
 });
 
-test('an unfinished upload of another size is in the way, until overwrite removes it', async (t) => {
+test('an unfinished upload of a different size is a conflict, and overwrite replaces it', async (t) => {
   const client = deviceOf(t, await startServer(t));
   await begin(client, bytesOf(160 * KIB), 32 * KIB);
   for (const size of [100 * KIB, 200 * KIB]) {
@@ -130,7 +130,7 @@ test('an unfinished upload of another size is in the way, until overwrite remove
   }
 });
 
-test('a file that changed between two runs never mixes with what was sent before', async (t) => {
+test('a file that changed between two runs never mixes with the bytes sent before', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const folder = await temporaryFolder(t);
   const path = join(folder, 'f');
@@ -151,13 +151,13 @@ test('a file that changed between two runs never mixes with what was sent before
   await assert.rejects(uploadFile(client, path, options({ digest: 'never' })), VerificationError);
 });
 
-test('the digest of the whole file travels with the last chunk at the latest', async (t) => {
+test('the digest of the file is sent with the last chunk at the latest', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const bytes = bytesOf(100 * KIB);
   const value = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
   const slow = sourceOf(bytes, {
     digest: async () => {
-      // Everything but the chunk that waits for the digest is there by now.
+      // All chunks except the one that waits for the digest have arrived.
       while ((await client.status('f')).bytes_received < 96 * KIB)
         await new Promise((resolve) => setTimeout(resolve, 5));
       return { algorithm: 'sha-256', value };
@@ -172,7 +172,7 @@ test('the digest of the whole file travels with the last chunk at the latest', a
   assert.equal((await client.status('f')).status, 'pending');
 });
 
-test('chunks that the server finds too large become smaller', async (t) => {
+test('chunks that the server refuses as too large become smaller', async (t) => {
   const client = deviceOf(t, await startServer(t, { LADING_MAX_CHUNK_BYTES: '5000' }));
   const bytes = bytesOf(60_000);
   await client.upload(sourceOf(bytes), options({ chunkSize: 64 * KIB }));
@@ -184,7 +184,7 @@ test('a file too large for the server is refused at once', async (t) => {
   await assert.rejects(client.upload(sourceOf(bytesOf(2000)), options()), refusedWith('file_too_large'));
 });
 
-test('more gaps than a status lists are all filled', async (t) => {
+test('all gaps are filled, even if there are more than a status lists', async (t) => {
   const client = deviceOf(t, await startServer(t, { LADING_DURABILITY: 'seal' }));
   const bytes = bytesOf(2010);
   const odd = Array.from({ length: 1005 }, (_, i) => i * 2);
@@ -200,7 +200,7 @@ test('more gaps than a status lists are all filled', async (t) => {
   assert.deepEqual(await stored(client), Buffer.from(bytes));
 });
 
-test('a file that is written to while it is sent is noticed', async (t) => {
+test('an upload fails when the file changes while it is sent', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const path = join(await temporaryFolder(t), 'growing.log');
   await writeFile(path, bytesOf(100 * KIB));
@@ -213,14 +213,14 @@ test('a file that is written to while it is sent is noticed', async (t) => {
   assert.equal((await client.status('f')).status, 'partial');
 });
 
-test('only regular files are sent', async (t) => {
+test('only regular files can be uploaded', async (t) => {
   const client = deviceOf(t, await startServer(t));
   const folder = await temporaryFolder(t);
   await assert.rejects(uploadFile(client, folder), TypeError);
   await assert.rejects(uploadFile(client, join(folder, 'absent')), /ENOENT/);
 });
 
-test('without a server an upload gives up when its time is over; a refusal is not tried again', async (t) => {
+test('an upload without a server gives up after retryForMs, and a refusal is not retried', async (t) => {
   const server = await startServer(t);
   const refused = clientOf(t, { server: server.origin, token: 'nonsense' });
   let retries = 0;
@@ -242,7 +242,7 @@ test('two uploads of the same file at once both succeed', async (t) => {
   for (const { status } of await Promise.all(both)) assert.equal(status.crc32, hex32(crc32(bytes)));
 });
 
-test('a blob goes through fetch as from a browser', async (t) => {
+test('a blob is uploaded with the fetch transport, as in a browser', async (t) => {
   const server: TestServer = await startServer(t);
   const client = clientOf(t, { server: server.origin, token: server.client.token, transport: fetchTransport() });
   const bytes = bytesOf(100 * KIB);

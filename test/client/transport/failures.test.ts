@@ -11,7 +11,7 @@ import {
 import type { TransportResponse } from '../../../src/client/transport/transport.ts';
 import { CATALOGUE, type ErrorCode, LadingError } from '../../../src/errors.ts';
 
-function answer(status: number, text: string, headers: Record<string, string>): TransportResponse {
+function responseOf(status: number, text: string, headers: Record<string, string>): TransportResponse {
   return {
     status,
     header: (name) => headers[name] ?? null,
@@ -22,7 +22,7 @@ function answer(status: number, text: string, headers: Record<string, string>): 
   };
 }
 
-test('a problem document comes back as the error that the server threw, with its members', async () => {
+test('a problem document becomes the error of the server with its members', async () => {
   const members = {
     missing: [[5, 9]],
     missing_more: false,
@@ -38,12 +38,12 @@ test('a problem document comes back as the error that the server threw, with its
     detail: 'Bytes are missing.',
     ...members,
   });
-  const error = await problemOf(answer(409, text, { 'content-type': 'application/problem+json' }));
+  const error = await problemOf(responseOf(409, text, { 'content-type': 'application/problem+json' }));
   assert.ok(error instanceof LadingError);
   assert.deepEqual([error.code, error.message, error.members], ['not_contiguous', 'Bytes are missing.', members]);
 });
 
-test('members of a wrong type are left out instead of trusted', async () => {
+test('members of a wrong type are ignored', async () => {
   const text = JSON.stringify({
     code: 'size_conflict',
     detail: 7,
@@ -51,13 +51,15 @@ test('members of a wrong type are left out instead of trusted', async () => {
     expected: {},
     retry_after: 'soon',
   });
-  const error = await problemOf(answer(409, text, { 'content-type': 'application/json' }));
+  const error = await problemOf(responseOf(409, text, { 'content-type': 'application/json' }));
   assert.deepEqual(error.members, { missing: [[1, 2]] });
   assert.equal(error.message, 'The server answered 409.');
 });
 
-test('the answer of a proxy becomes the nearest code, and Retry-After counts', async () => {
-  const html = await problemOf(answer(502, '<html>Bad gateway', { 'content-type': 'text/html', 'retry-after': '12' }));
+test('the reply of a proxy becomes the nearest error code, with its Retry-After', async () => {
+  const html = await problemOf(
+    responseOf(502, '<html>Bad gateway', { 'content-type': 'text/html', 'retry-after': '12' }),
+  );
   assert.deepEqual([html.code, retryAfterMs(html)], ['overloaded', 12_000]);
   const cases: [number, ErrorCode][] = [
     [413, 'chunk_too_large'],
@@ -65,15 +67,17 @@ test('the answer of a proxy becomes the nearest code, and Retry-After counts', a
     [599, 'internal'],
     [418, 'invalid_request'],
   ];
-  for (const [status, code] of cases) assert.equal((await problemOf(answer(status, '', {}))).code, code);
-  const unknown = await problemOf(answer(404, '{"code":"from_the_future"}', { 'content-type': 'application/json' }));
+  for (const [status, code] of cases) assert.equal((await problemOf(responseOf(status, '', {}))).code, code);
+  const unknown = await problemOf(
+    responseOf(404, '{"code":"from_the_future"}', { 'content-type': 'application/json' }),
+  );
   assert.equal(unknown.code, 'not_found');
 });
 
-test('every code of the catalogue survives the way over the wire', async () => {
+test('every code of the catalogue keeps its code and status', async () => {
   for (const [code, { status }] of Object.entries(CATALOGUE)) {
     const error = await problemOf(
-      answer(status, JSON.stringify({ code, detail: 'd' }), { 'content-type': 'application/problem+json' }),
+      responseOf(status, JSON.stringify({ code, detail: 'd' }), { 'content-type': 'application/problem+json' }),
     );
     assert.deepEqual([error.code, error.status], [code, status]);
   }
@@ -88,9 +92,9 @@ test('Retry-After is seconds or a date', () => {
   assert.equal(parseRetryAfter(null, now), null);
 });
 
-test('the network, overload, a full disk and limits pass by; refusals do not', () => {
-  const passing = Object.keys(CATALOGUE).filter((code) => isTransient(new LadingError(code as ErrorCode, 'd')));
-  assert.deepEqual(passing.sort(), [
+test('network failures, overload, a full disk and rate limits are transient; refusals are not', () => {
+  const transient = Object.keys(CATALOGUE).filter((code) => isTransient(new LadingError(code as ErrorCode, 'd')));
+  assert.deepEqual(transient.sort(), [
     'insufficient_storage',
     'internal',
     'overloaded',
@@ -98,18 +102,18 @@ test('the network, overload, a full disk and limits pass by; refusals do not', (
     'request_timeout',
     'shutting_down',
   ]);
-  assert.ok(isTransient(new NetworkError('gone')));
+  assert.ok(isTransient(new NetworkError('unreachable')));
   assert.ok(!isTransient(new TypeError('a mistake')));
 });
 
-test('a date in Retry-After is one of the server’s clock, however wrong the own one is', async () => {
+test('a date in Retry-After is relative to the Date of the reply', async () => {
   const headers = { date: 'Sun, 22 Nov 2020 10:00:00 GMT', 'retry-after': 'Sun, 22 Nov 2020 10:00:45 GMT' };
-  assert.equal(retryAfterMs(await problemOf(answer(503, '', headers))), 45_000);
+  assert.equal(retryAfterMs(await problemOf(responseOf(503, '', headers))), 45_000);
 });
 
-test('what a connection ends with is worth another try or not, also beneath what wraps it', () => {
+test('connection errors are classified by their code, even inside wrappers', () => {
   const failure = (code: string) => Object.assign(new Error(`${code} happened`), { code });
-  const transient = (error: unknown, met: boolean) => isTransient(networkError(error, met));
+  const transient = (error: unknown, hasAnswered: boolean) => isTransient(networkError(error, hasAnswered));
   for (const code of [
     'ECONNREFUSED',
     'ECONNRESET',

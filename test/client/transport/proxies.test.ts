@@ -10,7 +10,7 @@ function host(url: URL, env: Record<string, string>): string | null {
   return proxyFor(url, env)?.host ?? null;
 }
 
-test('each scheme has its variable, in lower case first, and both another', () => {
+test('each scheme has its own variable, lowercase names take precedence, and ALL_PROXY is the fallback', () => {
   assert.equal(host(plain, {}), null);
   assert.equal(host(plain, { HTTP_PROXY: 'http://a:1' }), 'a:1');
   assert.equal(host(plain, { HTTPS_PROXY: 'http://a:1' }), null);
@@ -21,7 +21,7 @@ test('each scheme has its variable, in lower case first, and both another', () =
   assert.equal(host(secure, { all_proxy: 'http://c:1', HTTPS_PROXY: 'b:3128' }), 'b:3128');
 });
 
-test('NO_PROXY names hosts, their subdomains, ports, networks or everything', () => {
+test('NO_PROXY lists hosts with their subdomains, ports, networks or all hosts', () => {
   const through = (address: string, no_proxy: string) => host(new URL(address), { ALL_PROXY: 'p:1', no_proxy });
   for (const [address, list] of [
     ['http://files.example.org', 'example.org'],
@@ -51,7 +51,7 @@ test('NO_PROXY names hosts, their subdomains, ports, networks or everything', ()
   }
 });
 
-test('a proxy that cannot be used is said at once; its name and password are sent', () => {
+test('an invalid proxy is a final error, and the name and password of a valid one are sent', () => {
   for (const value of ['ftp://a:1', 'http://', 'http://a:99999']) {
     assert.throws(
       () => proxyFor(plain, { http_proxy: value }),

@@ -14,14 +14,14 @@ async function parse(text: string, cuts: readonly number[] = []): Promise<string
   return events;
 }
 
-test('any cut of the bytes gives the same events, whatever ends the lines', async () => {
+test('events do not depend on how the bytes are split or on the line endings', async () => {
   const line = fc.string({ unit: 'grapheme', maxLength: 12 }).filter((text) => !/[\r\n]/.test(text));
   const events = fc.array(fc.array(line, { minLength: 1, maxLength: 3 }), { maxLength: 5 });
   const newline = fc.constantFrom('\n', '\r\n', '\r');
   await fc.assert(
     fc.asyncProperty(events, newline, fc.array(fc.nat(500)), async (expected, end, cuts) => {
       const text = expected.map((lines) => lines.map((data) => `data: ${data}${end}`).join('') + end).join('');
-      // A lone CR at the very end may be half of a CRLF, so one more line shows that the event is over.
+      // A lone CR at the very end may be half of a CRLF, so one more line shows that the event has ended.
       assert.deepEqual(
         await parse(`${text}: end\n`, cuts),
         expected.map((lines) => lines.join('\n')),
@@ -30,6 +30,6 @@ test('any cut of the bytes gives the same events, whatever ends the lines', asyn
   );
 });
 
-test('comments, other fields and an unfinished event say nothing', async () => {
+test('comments, other fields and an unfinished event are ignored', async () => {
   assert.deepEqual(await parse(': hello\n\nevent: status\nid: 1\ndata:{"a":1}\nretry: 5\n\ndata: cut'), ['{"a":1}']);
 });

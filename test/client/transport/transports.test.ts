@@ -17,7 +17,7 @@ for (const [name, make] of Object.entries(TRANSPORTS)) {
       await body(t, transport);
     });
 
-  scenario('a body of several parts arrives in order with its exact length', async (t, transport) => {
+  scenario('a body of several parts is sent in order with its exact length', async (t, transport) => {
     const [first, second] = [bytesOf(17), bytesOf(300_000, 2)];
     const { url, requests } = await listen(t, (socket) => socket.end(reply('200 OK', 'done')), 17 + 300_000);
     let sent = 0;
@@ -35,13 +35,13 @@ for (const [name, make] of Object.entries(TRANSPORTS)) {
     assert.deepEqual(request.subarray(split), Buffer.concat([first, second]));
   });
 
-  scenario('an empty body is Content-Length 0', async (t, transport) => {
+  scenario('an empty body sends Content-Length: 0', async (t, transport) => {
     const { url, requests } = await listen(t, (socket) => socket.end(reply('200 OK', '')));
     (await transport.request({ ...base(url), body: [] })).discard();
     assert.match(String(requests[0]), /content-length: 0\r\n/i);
   });
 
-  scenario('an answer that ends before its length is a network error', async (t, transport) => {
+  scenario('a reply that ends before its declared length is a network error', async (t, transport) => {
     const { url } = await listen(t, (socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this');
       setTimeout(() => socket.destroy(), 20);
@@ -50,39 +50,36 @@ for (const [name, make] of Object.entries(TRANSPORTS)) {
     await assert.rejects(readText(response), NetworkError);
   });
 
-  scenario('a server that says nothing, and one that stops talking, are given up', async (t, transport) => {
+  scenario('a request fails when the server never replies or stalls during the reply', async (t, transport) => {
     const silent = await listen(t, () => {});
     await assert.rejects(transport.request({ ...base(silent.url), method: 'GET', idleMs: 60 }), NetworkError);
     const stops = await listen(t, (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly'));
-    // Long enough for the head to be there on any machine.
+    // Long enough to receive the head on any machine.
     const response = await transport.request({ ...base(stops.url), method: 'GET', idleMs: 1500 });
     await assert.rejects(readText(response), NetworkError);
   });
 
-  scenario('nobody there is a network error', async (t, transport) => {
+  scenario('a refused connection is a network error', async (t, transport) => {
     const { url, close } = await listen(t, () => {});
     await close();
     await assert.rejects(transport.request({ ...base(url), method: 'GET' }), NetworkError);
   });
 
-  scenario(
-    'the reason of the caller’s signal is what is thrown, before and during the answer',
-    async (t, transport) => {
-      const { url } = await listen(t, (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly'));
-      const reason = new Error('enough');
-      const controller = new AbortController();
-      const response = await transport.request({ ...base(url), method: 'GET', signal: controller.signal });
-      const reading = readText(response);
-      setTimeout(() => controller.abort(reason), 10);
-      await assert.rejects(reading, reason);
-      await assert.rejects(transport.request({ ...base(url), method: 'GET', signal: controller.signal }), reason);
-    },
-  );
+  scenario('an aborted request throws the reason of the signal, before and during the reply', async (t, transport) => {
+    const { url } = await listen(t, (socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly'));
+    const reason = new Error('enough');
+    const controller = new AbortController();
+    const response = await transport.request({ ...base(url), method: 'GET', signal: controller.signal });
+    const reading = readText(response);
+    setTimeout(() => controller.abort(reason), 10);
+    await assert.rejects(reading, reason);
+    await assert.rejects(transport.request({ ...base(url), method: 'GET', signal: controller.signal }), reason);
+  });
 
-  scenario('a refusal that comes while the body is still being sent is read', async (t, transport) => {
+  scenario('a refusal that arrives while the body is still being sent is read', async (t, transport) => {
     const { url } = await listen(t, (socket) => {
       socket.write(reply('409 Conflict', 'no'));
-      // The rest is drained for a moment, as a server does that wants its answer to be read.
+      // Keep the connection open for a moment, as a server does so that its reply is read.
       setTimeout(() => socket.destroy(), 5_000).unref();
     });
     const response = await transport.request({ ...base(url), body: [bytesOf(64), new Uint8Array(8 * 1024 * 1024)] });
@@ -99,7 +96,7 @@ function reply(status: string, text: string): string {
   return `HTTP/1.1 ${status}\r\nContent-Length: ${text.length}\r\nX-Extra: yes\r\nConnection: close\r\n\r\n${text}`;
 }
 
-/** A bare socket that calls `answer` once the head and `after` bytes of a request are there. */
+/** Starts a bare socket server that calls `answer` when the head and `after` bytes of a request have arrived. */
 async function listen(t: TestContext, answer: (socket: Socket) => void, after = 0) {
   const requests: Buffer[] = [];
   const sockets = new Set<Socket>();
