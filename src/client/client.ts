@@ -40,6 +40,7 @@ export type { NewQuota, QuotaReport } from '../protocol/schemas/quota.ts';
 export type { NewShare, Share, ShareCreated } from '../protocol/schemas/share.ts';
 export type * from './calls/options.ts';
 export { blobSource } from './files/blob-source.ts';
+export { NameInUseError } from './transfer/upload-state.ts';
 export { NetworkError, SourceChangedError, VerificationError } from './transport/failures.ts';
 export type { AuditRecord, Client, ClientCreated, FileList, FileStatus, Person, Role };
 

@@ -1,5 +1,5 @@
 /** Exit codes, and how an error maps to one. */
-import { LadingError, NetworkError, VerificationError } from '../../client/client.ts';
+import { LadingError, NameInUseError, NetworkError, VerificationError } from '../../client/client.ts';
 import { NotRead } from '../../settings/small-file.ts';
 
 export const EXIT = {
@@ -22,8 +22,8 @@ export const EXIT = {
 export const EXIT_HELP = `Exit codes:
   0  done                       6    verification failed
   1  other failure              7    network or server unavailable
-  2  usage or settings error    8    the range lies beyond the end of the file
-  3  not signed in, forbidden   9    a local file does not exist or cannot be opened
+  2  usage or settings error  8    the range starts past the end of the file
+  3  not signed in, forbidden 9    a local file does not exist or cannot be opened
   4  not found on the server    10   the file is not the requested version
   5  conflict on the server     130  interrupted by Ctrl-C; run it again to resume
                                 141  the reader of standard output closed it early
@@ -36,7 +36,7 @@ export class UsageError extends Error {
 
 /** The reader of standard output closed it before the end of the file. */
 export class OutputClosed extends Error {
-  override readonly name = 'Unread';
+  override readonly name = 'OutputClosed';
 }
 
 /** A signal ended the command. */
@@ -58,7 +58,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof NetworkError) return EXIT.unavailable;
   if (error instanceof VerificationError) return EXIT.verification;
   if (!(error instanceof LadingError))
-    return isUnopened(error) || error instanceof NotRead ? EXIT.localFile : EXIT.failure;
+    return isOpenFailure(error) || error instanceof NotRead ? EXIT.localFile : EXIT.failure;
   const { code, status } = error;
   if (code === 'checksum_mismatch' || code === 'digest_mismatch' || code === 'file_damaged') return EXIT.verification;
   if (code === 'invalid_name') return EXIT.usage;
@@ -72,29 +72,34 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** Why a local file cannot be opened, by system error code. */
-const UNOPENED: Readonly<Record<string, string>> = {
-  ENOENT: 'There is no such file or folder',
-  ENOTDIR: 'A part of the path is a file, not a folder',
-  EACCES: 'You have no permission to open it',
-  EPERM: 'You have no permission to open it',
-  EISDIR: 'It is a folder',
+const OPEN_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: 'No such file or directory',
+  ENOTDIR: 'A component of the path is not a directory',
+  EACCES: 'Permission denied',
+  EPERM: 'Permission denied',
+  EISDIR: 'Is a directory',
 };
 
-/** True for the system error of a file that does not exist or is not accessible. */
-function isUnopened(error: unknown): error is NodeJS.ErrnoException {
+/** True for the system error of a file that does not exist or cannot be opened. */
+function isOpenFailure(error: unknown): error is NodeJS.ErrnoException {
   return (
     error instanceof Error &&
     'syscall' in error &&
     error.syscall === 'open' &&
     'code' in error &&
-    String(error.code) in UNOPENED
+    String(error.code) in OPEN_FAILURES
   );
+}
+
+/** The message of an error, with the option that helps. */
+function detailOf(error: LadingError): string {
+  return error instanceof NameInUseError ? `${error.message} Use --overwrite to replace it.` : error.message;
 }
 
 /** Describes an error for `--json`: code, detail and further members. */
 export function describeError(error: unknown): Record<string, unknown> {
   if (error instanceof LadingError) {
-    return { code: error.code, detail: error.message, status: error.status, ...error.members };
+    return { code: error.code, detail: detailOf(error), status: error.status, ...error.members };
   }
   const codes: Record<string, string> = {
     NetworkError: 'network',
@@ -105,8 +110,8 @@ export function describeError(error: unknown): Record<string, unknown> {
   };
   if (!(error instanceof Error)) return { code: 'failure', detail: String(error) };
   if (error instanceof NotRead) return { code: 'local_file', detail: error.message };
-  if (isUnopened(error)) {
-    return { code: 'local_file', detail: `${UNOPENED[error.code ?? '']}: ${error.path ?? 'a local file'}` };
+  if (isOpenFailure(error)) {
+    return { code: 'local_file', detail: `${OPEN_FAILURES[error.code ?? '']}: ${error.path ?? 'a local file'}` };
   }
   return { code: codes[error.name] ?? 'failure', detail: error.message };
 }

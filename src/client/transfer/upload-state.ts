@@ -83,7 +83,7 @@ export class UploadState {
     this.plan.reset([], []);
   }
 
-  /** Forgets the sent bytes, because the server discarded their upload. */
+  /** Discards the record of sent bytes, because the server discarded the upload. */
   forget(): void {
     this.#sent = new ExtentSet();
     this.#id = null;
@@ -95,17 +95,20 @@ export class UploadState {
   }
 }
 
-/** The error for a name that is in use. */
-export function nameConflict(status: FileStatus, size: number): LadingError {
-  if (status.status === 'complete') {
-    return new LadingError(
-      'file_complete',
-      'A complete file of that name has different content. Upload with overwrite to replace it.',
-    );
+/** The name is in use by a complete file (`file_complete`) or an unfinished upload (`size_conflict`). The option `overwrite` replaces it. */
+export class NameInUseError extends LadingError {}
+
+/** The error for a name that is in use. @param size size of the file that was to be uploaded; null if it is unknown */
+export function nameConflict({ status, total_bytes: total }: FileStatus, size: number | null): NameInUseError {
+  if (status === 'complete') {
+    const detail =
+      size === null ? 'A complete file of this name exists.' : 'A complete file of this name has different content.';
+    return new NameInUseError('file_complete', detail);
   }
-  return new LadingError(
+  if (size === null) return new NameInUseError('size_conflict', 'An unfinished upload of this name exists.');
+  return new NameInUseError(
     'size_conflict',
-    `An unfinished upload of that name has ${status.total_bytes} bytes, this file has ${size}. Delete it, or upload with overwrite.`,
-    { expected: status.total_bytes ?? 0, actual: size },
+    `An unfinished upload of this name has ${total} bytes, but this file has ${size}.`,
+    { expected: total ?? 0, actual: size },
   );
 }

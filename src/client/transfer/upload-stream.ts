@@ -21,6 +21,7 @@ import {
   type UploadCalls,
   type UploadResult,
 } from './upload-options.ts';
+import { nameConflict } from './upload-state.ts';
 
 export interface UploadStreamOptions extends CommonUploadOptions {
   /** Total size in bytes, if known. Required to replace a complete file with a stream of more than one chunk. */
@@ -51,7 +52,7 @@ class StreamUpload {
   readonly #client: UploadCalls;
   readonly #options: UploadStreamOptions;
   readonly #stop = new AbortController();
-  readonly #patience: Backoff;
+  readonly #backoff: Backoff;
   readonly #meter: Meter;
   readonly #inFlight = new Set<Promise<void>>();
   #maxChunkBytes: number;
@@ -65,13 +66,13 @@ class StreamUpload {
   constructor(client: UploadCalls, options: UploadStreamOptions) {
     this.#client = client;
     this.#options = options.ifMatch === undefined ? options : { ...options, overwrite: true };
-    this.#patience = new Backoff(options, this.#stop.signal, options.onRetry);
+    this.#backoff = new Backoff(options, this.#stop.signal, options.onRetry);
     this.#meter = new Meter(options.size ?? 0);
     this.#maxChunkBytes = options.chunkSize ?? DEFAULT_CHUNK_BYTES;
   }
 
   async run(source: AsyncIterable<Uint8Array>): Promise<UploadResult> {
-    const unlink = forwardAbort(this.#options.signal, this.#stop);
+    const stopForwarding = forwardAbort(this.#options.signal, this.#stop);
     try {
       await this.#begin();
       const status = await this.#sendAll(source);
@@ -86,29 +87,20 @@ class StreamUpload {
       await this.#cancel();
       throw this.#stop.signal.reason;
     } finally {
-      unlink();
+      stopForwarding();
     }
   }
 
-  /** Checks that the name is free, before anything is read. */
+  /** Checks that the name is available before it reads anything. */
   async #begin(): Promise<void> {
     const { name, overwrite, size, ifMatch } = this.#options;
     const { signal } = this.#stop;
-    const status = await this.#patience.retry(async () => this.#client.status(name, { signal }));
+    const status = await this.#backoff.retry(async () => this.#client.status(name, { signal }));
     if (status.status === 'pending') return;
-    if (!overwrite) {
-      throw status.status === 'complete'
-        ? new LadingError('file_complete', 'A complete file of that name exists. Upload with overwrite to replace it.')
-        : new LadingError(
-            'size_conflict',
-            'An unfinished upload of that name exists. Cancel it, or upload with overwrite.',
-          );
-    }
+    if (!overwrite) throw nameConflict(status, null);
     if (status.status === 'partial') {
-      await this.#patience.retry(async () =>
-        this.#client.cancel(name, { signal, ifMatch, id: status.id ?? undefined }),
-      );
-      const left = await this.#patience.retry(async () => this.#client.status(name, { signal }));
+      await this.#backoff.retry(async () => this.#client.cancel(name, { signal, ifMatch, id: status.id ?? undefined }));
+      const left = await this.#backoff.retry(async () => this.#client.status(name, { signal }));
       this.#replaced = left.status === 'complete' ? left.id : null;
     } else {
       this.#replaced = status.id;
@@ -138,7 +130,7 @@ class StreamUpload {
         actual: total,
       });
     }
-    await this.#persist(first ?? { start: 0, data: new Uint8Array() }, {
+    await this.#sendReliably(first ?? { start: 0, data: new Uint8Array() }, {
       totalSize: total,
       reprDigest: this.#options.digest?.digest(),
     });
@@ -151,7 +143,7 @@ class StreamUpload {
   async #start(chunk: Chunk, parallel: number): Promise<void> {
     while (this.#inFlight.size >= parallel) await Promise.race(this.#inFlight);
     this.#stop.signal.throwIfAborted();
-    const sending = this.#persist(chunk, { totalSize: this.#options.size })
+    const sending = this.#sendReliably(chunk, { totalSize: this.#options.size })
       .catch((error: unknown) => this.#stop.abort(error))
       .finally(() => this.#inFlight.delete(sending));
     this.#inFlight.add(sending);
@@ -160,7 +152,7 @@ class StreamUpload {
   }
 
   /** Sends a chunk until the server acknowledges it, in smaller chunks if the server requires them. */
-  async #persist(chunk: Chunk, more: Pick<ChunkUpload, 'totalSize' | 'reprDigest'>): Promise<void> {
+  async #sendReliably(chunk: Chunk, more: Pick<ChunkUpload, 'totalSize' | 'reprDigest'>): Promise<void> {
     let corruptions = 0;
     for (;;) {
       try {
@@ -175,7 +167,7 @@ class StreamUpload {
           if (corruptions > MAX_CORRUPTIONS) throw error;
         } else if (!(error instanceof LadingError && error.code === 'file_complete' && (await this.#isOurs(more)))) {
           if (!isTransient(error)) throw error;
-          await this.#patience.wait(error);
+          await this.#backoff.wait(error);
         } else {
           return;
         }
@@ -187,7 +179,7 @@ class StreamUpload {
     for (let at = 0; at < data.length; at += this.#maxChunkBytes) {
       const end = at + this.#maxChunkBytes >= data.length;
       const piece = { start: start + at, data: data.slice(at, at + this.#maxChunkBytes) };
-      await this.#persist(piece, end ? more : { totalSize: this.#options.size });
+      await this.#sendReliably(piece, end ? more : { totalSize: this.#options.size });
       if (end) return;
     }
   }
@@ -216,7 +208,7 @@ class StreamUpload {
     this.#id = status.id;
     this.#lastStatus = status;
     this.#sent += data.length;
-    this.#patience.progress();
+    this.#backoff.progress();
     this.#meter.confirmed(this.#sent);
     this.#options.onProgress?.({ ...this.#meter.progress(), total: this.#options.size ?? null });
   }
@@ -224,15 +216,15 @@ class StreamUpload {
   /** True if the file is complete and is this stream: the reply to the last chunk was lost. */
   async #isOurs({ totalSize }: Pick<ChunkUpload, 'totalSize'>): Promise<boolean> {
     const status = await this.#client.status(this.#options.name, { signal: this.#stop.signal });
-    const ours = status.status === 'complete' && status.total_bytes === totalSize && totalSize !== undefined;
-    if (!ours || status.crc32 === null || Number.parseInt(status.crc32, 16) !== this.#crc) return false;
+    const isSameSize = status.status === 'complete' && status.total_bytes === totalSize && totalSize !== undefined;
+    if (!isSameSize || status.crc32 === null || Number.parseInt(status.crc32, 16) !== this.#crc) return false;
     this.#lastStatus = status;
     return true;
   }
 
   async #cancel(): Promise<void> {
     if (this.#id === null || this.#lastStatus?.status === 'complete') return;
-    // Cancel by id, because another upload may use the name by now.
+    // Cancel by id, because a different upload may have taken the name.
     const options = { id: this.#id, signal: AbortSignal.timeout(CANCEL_MS) };
     await this.#client.cancel(this.#options.name, options).catch(() => {});
   }

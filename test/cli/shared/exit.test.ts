@@ -8,7 +8,7 @@ import { NetworkError, SourceChangedError, VerificationError } from '../../../sr
 import { CATALOGUE, type ErrorCode, LadingError } from '../../../src/errors.ts';
 import { repoRoot } from '../../support/root.ts';
 
-test('every error of the server has its exit code', () => {
+test('every error code of the server maps to an exit code', () => {
   const codes: Record<ErrorCode, number> = {
     invalid_request: 1,
     malformed_header: 1,
@@ -54,38 +54,42 @@ test('every error of the server has its exit code', () => {
   }
 });
 
-test('errors of this side have theirs', () => {
-  assert.equal(exitCodeOf(new NetworkError('gone')), EXIT.unavailable);
+test('local errors map to exit codes', () => {
+  assert.equal(exitCodeOf(new NetworkError('unreachable')), EXIT.unavailable);
   assert.equal(exitCodeOf(new VerificationError('differs')), EXIT.verification);
   assert.equal(exitCodeOf(new SourceChangedError('changed')), EXIT.failure);
   assert.equal(exitCodeOf(new UsageError('wrong')), EXIT.usage);
   assert.equal(exitCodeOf(new Stopped(EXIT.interrupted)), 130);
   assert.equal(exitCodeOf(new Error('no space left')), EXIT.failure);
   assert.equal(exitCodeOf('odd'), EXIT.failure);
-  assert.equal(exitCodeOf(Object.assign(new Error('ENOENT'), { code: 'ENOENT' })), EXIT.failure, 'not of a file');
+  assert.equal(
+    exitCodeOf(Object.assign(new Error('ENOENT'), { code: 'ENOENT' })),
+    EXIT.failure,
+    'not an error of opening a file',
+  );
 });
 
-test('a local file that cannot be opened is named, and why', async () => {
+test('the error for a local file that cannot be opened contains its path and the reason', async () => {
   const error = await readFile('/proc/no-such-file').catch((caught: unknown) => caught);
   assert.equal(exitCodeOf(error), EXIT.localFile);
   assert.deepEqual(describeError(error), {
     code: 'local_file',
-    detail: 'There is no such file or folder: /proc/no-such-file',
+    detail: 'No such file or directory: /proc/no-such-file',
   });
 });
 
-test('the help lists every code', () => {
+test('the help lists every exit code', () => {
   for (const code of Object.values(EXIT)) assert.match(EXIT_HELP, new RegExp(`(^|\\s)${code}  `, 'm'));
 });
 
-test('errors for programs name a code and keep the members', () => {
+test('a described error has a code and keeps its members', () => {
   const error = new LadingError('not_contiguous', 'gaps', { missing: [[1, 2]] });
   assert.deepEqual(describeError(error), { code: 'not_contiguous', detail: 'gaps', status: 409, missing: [[1, 2]] });
-  assert.deepEqual(describeError(new NetworkError('gone')), { code: 'network', detail: 'gone' });
+  assert.deepEqual(describeError(new NetworkError('unreachable')), { code: 'network', detail: 'unreachable' });
   assert.deepEqual(describeError(new TypeError('no')), { code: 'failure', detail: 'no' });
 });
 
-test('a local file that is not there is told apart from other failures of the disk', async () => {
+test('a missing local file has a different exit code than other disk failures', async () => {
   const error: unknown = await open('/nonexistent/file').catch((cause: unknown) => cause);
   assert.equal(exitCodeOf(error), EXIT.localFile);
   assert.equal(describeError(error).code, 'local_file');
@@ -93,7 +97,7 @@ test('a local file that is not there is told apart from other failures of the di
   assert.equal(exitCodeOf(full), EXIT.failure);
 });
 
-test('the manual lists every code', () => {
+test('docs/cli.md lists every exit code', () => {
   const manual = readFileSync(join(repoRoot(), 'docs/cli.md'), 'utf8');
   for (const code of Object.values(EXIT)) assert.match(manual, new RegExp(`^\\| ${code} \\|`, 'm'));
 });
